@@ -1,0 +1,2 @@
+//! The perennial command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The typed local conversation between the CLI and a node.

@@ -1,0 +1,1 @@
+//! Every network decision, without a network: same inputs, same effects.

@@ -1,0 +1,1 @@
+//! The libp2p driver: events in, effects out; decides nothing.

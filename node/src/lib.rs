@@ -1,0 +1,1 @@
+//! A Perennial node: config, keys, the event loop, shutdown.

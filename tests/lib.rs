@@ -1,0 +1,1 @@
+//! Test packages live in the folders beside this file.
