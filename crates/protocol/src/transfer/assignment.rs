@@ -1,0 +1,90 @@
+//! One request to one peer, and what it still owes.
+
+use std::collections::BTreeMap;
+
+use perennial_manifest::BlobId;
+
+use super::{limits, ranges::Ranges};
+use crate::{message::{Bounded, BlobRange}, peer::PeerId, time::Time};
+
+/// Names an assignment. Never used twice by one machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AssignmentId(pub u64);
+
+/// An assignment in flight. Every range it owes is still missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Assignment {
+    pub(super) peer: PeerId,
+    /// The order in which the peer serves; what is at the front is what a failure is blamed on.
+    pub(super) order: Vec<BlobId>,
+    pub(super) owed: BTreeMap<BlobId, Ranges>,
+    /// Bytes asked for and not answered "not held".
+    pub(super) asked: u64,
+    /// Verified bytes that came from this peer through this assignment.
+    pub(super) brought: u64,
+    /// Items whose answer was "not held".
+    pub(super) not_held: usize,
+    pub(super) last_progress: Time,
+    window_start: Time,
+    window_floor: u64,
+}
+
+impl Assignment {
+    pub(super) fn new(peer: PeerId, items: Vec<(BlobId, Ranges)>, now: Time) -> Self {
+        let mut assignment = Self {
+            peer,
+            order: items.iter().map(|(blob, _)| *blob).collect(),
+            owed: items.into_iter().collect(),
+            asked: 0,
+            brought: 0,
+            not_held: 0,
+            last_progress: now,
+            window_start: now,
+            window_floor: 0,
+        };
+        assignment.asked = assignment.owed_bytes();
+        assignment.restart_window(now);
+        assignment
+    }
+
+    /// What goes over the wire.
+    pub(super) fn items(&self) -> Vec<BlobRange> {
+        self.order
+            .iter()
+            .filter_map(|blob| {
+                let ranges = self.owed.get(blob)?.as_slice().to_vec();
+                Some(BlobRange { blob: *blob, ranges: Bounded::first_of(ranges) })
+            })
+            .collect()
+    }
+
+    pub(super) fn owed_bytes(&self) -> u64 {
+        self.owed.values().map(Ranges::bytes).fold(0, u64::saturating_add)
+    }
+
+    /// The blob being served: the first that is still owed.
+    pub(super) fn current(&self) -> Option<BlobId> {
+        self.order.iter().copied().find(|blob| self.owed.contains_key(blob))
+    }
+
+    /// The clock starts anew: it became this peer's oldest assignment, or a window was passed.
+    pub(super) fn restart_window(&mut self, now: Time) {
+        let must = (limits::MIN_RATE * limits::WINDOW.as_secs()).min(self.owed_bytes());
+        self.window_start = now;
+        self.window_floor = self.brought.saturating_add(must);
+    }
+
+    /// When too little progress becomes a stall.
+    pub(super) fn deadline(&self) -> Time {
+        self.window_start + limits::WINDOW
+    }
+
+    /// Called at each progress and tick: moves the window along, or says that it was missed.
+    pub(super) fn stalled(&mut self, now: Time) -> bool {
+        if self.brought >= self.window_floor {
+            self.restart_window(now);
+            return false;
+        }
+        now >= self.deadline()
+    }
+}

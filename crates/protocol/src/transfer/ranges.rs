@@ -1,0 +1,150 @@
+//! A set of bytes of one blob, as sorted, disjoint, non-empty ranges.
+
+/// Which bytes. Kept normal: sorted, no two ranges touch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ranges(Vec<(u64, u64)>);
+
+impl Ranges {
+    /// One range, or nothing when it is empty.
+    pub(super) fn of(start: u64, end: u64) -> Self {
+        Self(if start < end { vec![(start, end)] } else { Vec::new() })
+    }
+
+    /// Any ranges from outside: cut at `size`, sorted, joined.
+    pub(super) fn from_untrusted(ranges: &[(u64, u64)], size: u64) -> Self {
+        let mut list: Vec<_> = ranges
+            .iter()
+            .map(|&(start, end)| (start, end.min(size)))
+            .filter(|(start, end)| start < end)
+            .collect();
+        list.sort_unstable();
+        let mut out: Vec<(u64, u64)> = Vec::new();
+        for (start, end) in list {
+            match out.last_mut() {
+                Some(last) if start <= last.1 => last.1 = last.1.max(end),
+                _ => out.push((start, end)),
+            }
+        }
+        Self(out)
+    }
+
+    /// Grown outwards to multiples of `group`, cut at `size`.
+    pub(super) fn grown(&self, group: u64, size: u64) -> Self {
+        let wide: Vec<_> = self
+            .0
+            .iter()
+            .map(|&(start, end)| (start - start % group, end.div_ceil(group).saturating_mul(group)))
+            .collect();
+        Self::from_untrusted(&wide, size)
+    }
+
+    /// Shrunk inwards to multiples of `group`; the blob's end counts as one.
+    pub(super) fn shrunk(&self, group: u64, size: u64) -> Self {
+        let narrow: Vec<_> = self
+            .0
+            .iter()
+            .map(|&(start, end)| {
+                let end = if end >= size { size } else { end - end % group };
+                (start.div_ceil(group).saturating_mul(group), end)
+            })
+            .collect();
+        Self::from_untrusted(&narrow, size)
+    }
+
+    /// At most `max` ranges, by filling the gaps of the last ones.
+    pub(super) fn coarse(mut self, max: usize) -> Self {
+        if let (true, Some(&(_, end))) = (self.0.len() > max, self.0.last()) {
+            self.0.truncate(max);
+            if let Some(last) = self.0.last_mut() {
+                last.1 = end;
+            }
+        }
+        self
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.iter().map(|(start, end)| end - start).sum()
+    }
+
+    pub(super) fn as_slice(&self) -> &[(u64, u64)] {
+        &self.0
+    }
+
+    /// What is in both.
+    pub(super) fn and(&self, other: &Self) -> Self {
+        let (mut i, mut j, mut out) = (0, 0, Vec::new());
+        while let (Some(&(a, b)), Some(&(c, d))) = (self.0.get(i), other.0.get(j)) {
+            let (start, end) = (a.max(c), b.min(d));
+            if start < end {
+                out.push((start, end));
+            }
+            if b < d { i += 1 } else { j += 1 }
+        }
+        Self(out)
+    }
+
+    /// What is in `self` only.
+    pub(super) fn minus(&self, other: &Self) -> Self {
+        let (mut j, mut out) = (0, Vec::new());
+        for &(start, end) in &self.0 {
+            let mut from = start;
+            while other.0.get(j).is_some_and(|cut| cut.1 <= from) {
+                j += 1;
+            }
+            let mut k = j;
+            while let Some(&(c, d)) = other.0.get(k).filter(|cut| cut.0 < end) {
+                if from < c {
+                    out.push((from, c));
+                }
+                from = from.max(d);
+                k += 1;
+            }
+            if from < end {
+                out.push((from, end));
+            }
+        }
+        Self(out)
+    }
+
+    /// The first bytes of it, up to `budget` of them and `max` ranges; a range is cut at a multiple
+    /// of `align`, so at least one `align` is taken however small the budget.
+    pub(super) fn head(&self, budget: u64, max: usize, align: u64) -> Self {
+        let (mut left, mut out) = (budget, Vec::new());
+        for &(start, end) in self.0.iter().take(max) {
+            if left == 0 {
+                break;
+            }
+            let cut = start.saturating_add(left).div_ceil(align).saturating_mul(align).min(end);
+            out.push((start, cut));
+            left = left.saturating_sub(cut - start);
+            if cut < end {
+                break;
+            }
+        }
+        Self(out)
+    }
+
+    /// The last bytes of it, about `budget` of them, cut at a multiple of `align`.
+    pub(super) fn tail(&self, budget: u64, max: usize, align: u64) -> Self {
+        let (mut left, mut out) = (budget, Vec::new());
+        for &(start, end) in self.0.iter().rev().take(max) {
+            if left == 0 {
+                break;
+            }
+            let cut = end.saturating_sub(left);
+            let cut = (cut - cut % align).max(start);
+            out.push((cut, end));
+            left = left.saturating_sub(end - cut);
+            if cut > start {
+                break;
+            }
+        }
+        out.reverse();
+        Self(out)
+    }
+}

@@ -1,0 +1,283 @@
+//! Who is asked for what: filling free slots, taking over from the slow, saying what is stuck,
+//! and when to look again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use perennial_manifest::BlobId;
+
+use super::{
+    AssignmentId, Effect, Reason, Transfer, limits,
+    ranges::Ranges,
+    source::{Offer, Source},
+    split::{self, Budget},
+    want::Want,
+};
+use crate::{peer::PeerId, time::Time};
+
+impl Transfer {
+    /// Gives free ranges to peers with room, then lets idle peers help the slow.
+    pub(super) fn schedule(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        for busy in 0..limits::SLOTS_PER_PEER {
+            for peer in self.ready_peers(now, busy) {
+                if self.assignments.len() >= limits::SLOTS {
+                    return;
+                }
+                self.fill(now, &peer, effects);
+            }
+        }
+        for peer in self.ready_peers(now, 0) {
+            if self.assignments.len() >= limits::SLOTS {
+                return;
+            }
+            self.steal(now, &peer, effects);
+        }
+    }
+
+    /// Peers that can take an assignment and have `busy` in flight: the fastest first.
+    fn ready_peers(&self, now: Time, busy: usize) -> Vec<PeerId> {
+        let mut peers: Vec<_> = self
+            .sources
+            .iter()
+            .filter(|(_, source)| source.is_ready(now) && source.in_flight.len() == busy)
+            .map(|(peer, source)| (u64::MAX - source.rate(), self.mix(peer), peer.clone()))
+            .collect();
+        peers.sort();
+        peers.into_iter().map(|(_, _, peer)| peer).collect()
+    }
+
+    /// A fixed shuffle of peers by the seed (FNV-1a).
+    fn mix(&self, peer: &PeerId) -> u64 {
+        peer.as_str().bytes().fold(self.seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
+
+    fn fill(&mut self, now: Time, peer: &PeerId, effects: &mut Vec<Effect>) {
+        let Some(source) = self.sources.get(peer) else { return };
+        if source.idle_at == Some(self.generation) {
+            return;
+        }
+        let sharing = self.sources.values().filter(|other| other.is_usable(now)).count();
+        let free = u64::try_from(self.free_bytes).unwrap_or(u64::MAX);
+        let rate = source.is_measured().then(|| source.rate());
+        let mut budget = Budget::new(rate, free, u64::try_from(sharing).unwrap_or(u64::MAX));
+        let mut items = Vec::new();
+        for (_, _, blob) in &self.ready {
+            if budget.is_spent() {
+                break;
+            }
+            let Some(want) = self.wants.get(blob).filter(|want| want.may_ask(peer)) else {
+                continue;
+            };
+            let able = match source.offer(blob, want) {
+                Offer::All => want.free.clone(),
+                Offer::Some(ranges) => want.free.and(&ranges),
+                Offer::Perhaps if !self.has_sure_holder(now, blob, want) => want.free.clone(),
+                Offer::Perhaps | Offer::Nothing => continue,
+            };
+            if let Some(part) = budget.take(want, &able) {
+                items.push((*blob, part));
+            }
+        }
+        if items.is_empty() {
+            let generation = self.generation;
+            if let Some(source) = self.sources.get_mut(peer) {
+                source.idle_at = Some(generation);
+            }
+        } else {
+            self.assign(now, peer, items, effects);
+        }
+    }
+
+    /// Does a peer that may be asked say it has something free of this blob.
+    fn has_sure_holder(&self, now: Time, blob: &BlobId, want: &Want) -> bool {
+        self.sources.iter().any(|(peer, source)| {
+            source.is_usable(now)
+                && want.may_ask(peer)
+                && match source.offer(blob, want) {
+                    Offer::All => true,
+                    Offer::Some(ranges) => !want.free.and(&ranges).is_empty(),
+                    Offer::Perhaps | Offer::Nothing => false,
+                }
+        })
+    }
+
+    /// Asks `thief`, who has nothing to do, for bytes that another peer owes and is late with.
+    fn steal(&mut self, now: Time, thief: &PeerId, effects: &mut Vec<Effect>) {
+        let Some(source) = self.sources.get(thief) else { return };
+        let mut victims: Vec<_> =
+            self.assignments.keys().filter_map(|id| self.lateness(now, *id)).collect();
+        victims.sort_by_key(|late| (std::cmp::Reverse(late.eta), late.id));
+        for late in victims {
+            let items = self.loot(&late, thief, source);
+            let bytes = items.iter().map(|(_, part)| part.bytes()).fold(0, u64::saturating_add);
+            let needs = at_rate(bytes, source.rate()).saturating_mul(2);
+            if bytes > 0 && late.eta >= needs.saturating_add(limits::STEAL_PERIOD) {
+                self.assign(now, thief, items, effects);
+                return;
+            }
+        }
+    }
+
+    /// When an assignment may be done.
+    fn lateness(&self, now: Time, id: AssignmentId) -> Option<Late> {
+        let assignment = self.assignments.get(&id)?;
+        let source = self.sources.get(&assignment.peer)?;
+        let (mut ahead, mut moved) = (0_u64, Time::ZERO);
+        for other in &source.in_flight {
+            let Some(found) = self.assignments.get(other) else { continue };
+            moved = moved.max(found.last_progress);
+            if *other <= id {
+                ahead = ahead.saturating_add(found.owed_bytes());
+            }
+        }
+        let stalled = now.since(moved) >= limits::STALL_HINT;
+        let eta = if stalled { Duration::MAX } else { at_rate(ahead, source.rate()) };
+        Some(Late { id, eta, stalled, rate: source.rate() })
+    }
+
+    /// What `thief` could take over of a late assignment: nothing of which a second copy is already
+    /// under way. From a stalled peer all, otherwise from the end, a share by the rates.
+    fn loot(&self, late: &Late, thief: &PeerId, source: &Source) -> Vec<(BlobId, Ranges)> {
+        let Some(assignment) = self.assignments.get(&late.id) else { return Vec::new() };
+        let mut left = if late.stalled {
+            limits::PIECE
+        } else {
+            split::loot(assignment.owed_bytes(), late.rate, source.rate())
+        };
+        let mut order: Vec<_> = assignment.owed.keys().collect();
+        let place: BTreeMap<_, _> = assignment.order.iter().zip(0_usize..).collect();
+        order.sort_by_key(|blob| place.get(blob));
+        if !late.stalled {
+            order.reverse();
+        }
+        let (mut items, mut ranges) = (Vec::new(), limits::RANGES);
+        for blob in order {
+            if left == 0 || ranges == 0 || items.len() >= limits::ITEMS || assignment.peer == *thief {
+                break;
+            }
+            let Some(want) = self.wants.get(blob).filter(|w| !w.halted && w.may_ask(thief)) else {
+                continue;
+            };
+            let mut able = assignment.owed.get(blob).cloned().unwrap_or_default();
+            match source.offer(blob, want) {
+                Offer::All => {}
+                Offer::Some(ranges) => able = able.and(&ranges),
+                Offer::Perhaps | Offer::Nothing => continue,
+            }
+            for other in want.asked.iter().filter(|other| **other != late.id) {
+                if let Some(owed) = self.assignments.get(other).and_then(|a| a.owed.get(blob)) {
+                    able = able.minus(owed);
+                }
+            }
+            let part = if late.stalled {
+                able.head(left, limits::RANGES_PER_ITEM.min(ranges), limits::GROUP)
+            } else {
+                able.tail(left, limits::RANGES_PER_ITEM.min(ranges), limits::GROUP)
+            };
+            if !part.is_empty() {
+                left = left.saturating_sub(part.bytes());
+                ranges -= part.as_slice().len();
+                items.push((*blob, part));
+            }
+        }
+        items
+    }
+
+    /// Says which doubted blobs have nobody left to ask, once [`limits::DOUBT`] has passed.
+    pub(super) fn say_stuck(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        if self.doubt_since.is_none_or(|since| now.since(since) < limits::DOUBT) {
+            return;
+        }
+        self.doubt_since = None;
+        let mut stuck = BTreeMap::<_, Vec<BlobId>>::new();
+        for blob in std::mem::take(&mut self.doubts) {
+            let reason = self.wants.get(&blob).and_then(|want| self.reason(now, &blob, want));
+            let Some(want) = self.wants.get_mut(&blob) else { continue };
+            if reason.is_some() && reason != want.told {
+                for set in &want.sets {
+                    stuck.entry((*set, reason)).or_default().push(blob);
+                }
+            }
+            want.told = reason;
+        }
+        for ((set, reason), blobs) in stuck {
+            effects.extend(reason.map(|reason| Effect::Stuck { set, blobs, reason }));
+        }
+    }
+
+    /// Why nothing can be done for what is free of a blob, if so.
+    fn reason(&self, now: Time, blob: &BlobId, want: &Want) -> Option<Reason> {
+        if want.halted {
+            return Some(Reason::Local);
+        }
+        if want.free.is_empty() {
+            return None;
+        }
+        let mut failed = want.failures.values().any(|count| *count > 0);
+        for (peer, source) in &self.sources {
+            let has = match source.offer(blob, want) {
+                Offer::All | Offer::Perhaps => true,
+                Offer::Some(ranges) => !want.free.and(&ranges).is_empty(),
+                Offer::Nothing => false,
+            };
+            if has && source.is_usable(now) && want.may_ask(peer) {
+                return None;
+            }
+            failed |= has || source.lied.contains(blob);
+        }
+        Some(if failed { Reason::AllFailed } else { Reason::NobodyHolds })
+    }
+
+    /// Asks to be woken when the next thing is due, unless that was said.
+    pub(super) fn wake_if_changed(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let next = self.next_wake(now);
+        if next != self.wake {
+            self.wake = next;
+            effects.extend(next.map(Effect::WakeAt));
+        }
+    }
+
+    fn next_wake(&self, now: Time) -> Option<Time> {
+        let steal = now + limits::STEAL_PERIOD;
+        let mut times = BTreeSet::new();
+        if self.tick_due {
+            return Some(now);
+        }
+        let mut idle = false;
+        for source in self.sources.values().filter(|source| source.connected) {
+            if let Some(oldest) = source.in_flight.first().and_then(|id| self.assignments.get(id)) {
+                times.insert(oldest.deadline());
+            }
+            let rest = source.rest_until.max(source.benched_until);
+            if rest > now && !self.wants.is_empty() {
+                times.insert(rest);
+            }
+            idle |= source.is_ready(now) && source.in_flight.is_empty();
+        }
+        if idle && !self.assignments.is_empty() {
+            // Kept while it lies ahead, so that it is not put off by every command.
+            let kept = self.wake.filter(|wake| *wake > now && *wake < steal);
+            times.insert(kept.unwrap_or(steal));
+        }
+        if let Some(since) = self.doubt_since {
+            times.insert((since + limits::DOUBT).max(now));
+        }
+        times.first().copied()
+    }
+}
+
+/// An assignment that may be helped.
+struct Late {
+    id: AssignmentId,
+    eta: Duration,
+    stalled: bool,
+    rate: u64,
+}
+
+fn at_rate(bytes: u64, rate: u64) -> Duration {
+    Duration::from_millis(bytes.saturating_mul(1000) / rate.max(1))
+}

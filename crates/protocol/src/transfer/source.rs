@@ -1,0 +1,116 @@
+//! One peer: what it says it has, how fast it was, how it behaved.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use perennial_manifest::BlobId;
+
+use super::{AssignmentId, SetId, limits, ranges::Ranges, want::Want};
+use crate::time::Time;
+
+/// What a peer can do for one want.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Offer {
+    All,
+    Some(Ranges),
+    Perhaps,
+    Nothing,
+}
+
+/// A peer. Remembered while connected; its lies also after.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Source {
+    pub(super) connected: bool,
+    pub(super) sets: BTreeMap<SetId, Offer>,
+    pub(super) blobs: BTreeMap<BlobId, Offer>,
+    /// Oldest first; only the oldest one's clock runs, for a peer may serve them one by one.
+    pub(super) in_flight: Vec<AssignmentId>,
+    pub(super) lied: BTreeSet<BlobId>,
+    pub(super) lies: u32,
+    /// Fruitless assignments in a row.
+    pub(super) failures: u32,
+    pub(super) rest_until: Time,
+    pub(super) benched_until: Time,
+    /// The generation at which it was seen that there is nothing free for it.
+    pub(super) idle_at: Option<u64>,
+    rate: Option<u64>,
+    period_start: Time,
+    period_bytes: u64,
+}
+
+impl Source {
+    /// May anything be asked of it, now or after its rest.
+    pub(super) fn is_usable(&self, now: Time) -> bool {
+        self.connected && self.lies < limits::LIES && now >= self.benched_until
+    }
+
+    /// May something be asked of it right now.
+    pub(super) fn is_ready(&self, now: Time) -> bool {
+        self.is_usable(now) && now >= self.rest_until && self.in_flight.len() < limits::SLOTS_PER_PEER
+    }
+
+    /// What it has of a want, by what it said and did.
+    pub(super) fn offer(&self, blob: &BlobId, want: &Want) -> Offer {
+        if self.lied.contains(blob) {
+            return Offer::Nothing;
+        }
+        if let Some(offer) = self.blobs.get(blob) {
+            return offer.clone();
+        }
+        let mut best = Offer::Nothing;
+        for set in &want.sets {
+            match self.sets.get(set) {
+                Some(Offer::All) => return Offer::All,
+                Some(Offer::Perhaps | Offer::Some(_)) => best = Offer::Perhaps,
+                Some(Offer::Nothing) | None => {}
+            }
+        }
+        best
+    }
+
+    /// Bytes a second, as measured or guessed.
+    pub(super) fn rate(&self) -> u64 {
+        self.rate.unwrap_or(limits::RATE_GUESS).max(1)
+    }
+
+    pub(super) fn is_measured(&self) -> bool {
+        self.rate.is_some()
+    }
+
+    /// An assignment starts. From nothing in flight, the rate's period starts anew.
+    pub(super) fn started(&mut self, id: AssignmentId, now: Time) {
+        if self.in_flight.is_empty() {
+            self.period_start = now;
+            self.period_bytes = 0;
+        }
+        self.in_flight.push(id);
+    }
+
+    /// Verified bytes came.
+    pub(super) fn delivered(&mut self, bytes: u64, now: Time) {
+        self.failures = 0;
+        self.period_bytes = self.period_bytes.saturating_add(bytes);
+        let elapsed = now.since(self.period_start);
+        if elapsed < limits::RATE_PERIOD {
+            return;
+        }
+        let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
+        let measured = self.period_bytes.saturating_mul(1000) / millis;
+        self.rate = Some(match self.rate {
+            Some(old) => (old / 4).saturating_mul(3).saturating_add(measured / 4),
+            None => measured,
+        });
+        self.period_start = now;
+        self.period_bytes = 0;
+    }
+
+    /// A fruitless assignment: rest, twice as long each time; after many, the bench.
+    pub(super) fn failed(&mut self, now: Time) {
+        self.failures = self.failures.saturating_add(1);
+        let wait = limits::BACKOFF * (1 << (self.failures - 1).min(16));
+        self.rest_until = now + wait.min(limits::BACKOFF_MAX);
+        if self.failures >= limits::BENCH_AFTER {
+            self.benched_until = now + limits::BENCH;
+            self.failures = 0;
+        }
+    }
+}

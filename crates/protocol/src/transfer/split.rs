@@ -1,0 +1,71 @@
+//! How much to ask of one peer: geometry only, no decision about whom.
+
+use super::{limits, ranges::Ranges, want::Want};
+
+/// What may still go into an assignment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Budget {
+    bytes: u64,
+    items: usize,
+    ranges: usize,
+    small_only: bool,
+}
+
+impl Budget {
+    /// For a peer of this `rate` (measured or not), when `free` bytes are to be shared by `peers`:
+    /// what keeps it busy for [`limits::PIECE_TIME`], but no more than half its share.
+    pub(super) fn new(rate: Option<u64>, free: u64, peers: u64) -> Self {
+        let wish = rate.map_or(limits::PIECE, |rate| {
+            rate.saturating_mul(limits::PIECE_TIME.as_secs())
+        });
+        let share = free / peers.max(1).saturating_mul(2);
+        // With one peer there is nothing to share: full pieces.
+        let share = if peers <= 1 { u64::MAX } else { share };
+        Self {
+            bytes: wish.min(share).clamp(limits::PIECE_MIN, limits::PIECE_MAX),
+            items: limits::ITEMS,
+            ranges: limits::RANGES,
+            small_only: false,
+        }
+    }
+
+    pub(super) fn is_spent(&self) -> bool {
+        self.bytes == 0 || self.items == 0 || self.ranges == 0
+    }
+
+    /// Takes from `able`, the free ranges of `want` that the peer has. `None`: it does not fit in
+    /// this assignment any more. Small blobs come whole and many, a large one ends the assignment
+    /// and does not join small ones.
+    pub(super) fn take(&mut self, want: &Want, able: &Ranges) -> Option<Ranges> {
+        if self.is_spent() || able.is_empty() {
+            return None;
+        }
+        if want.is_small() {
+            if !self.small_only {
+                self.small_only = true;
+                self.bytes = self.bytes.min(limits::BATCH);
+            }
+            let part = able.head(u64::MAX, limits::RANGES_PER_ITEM.min(self.ranges), limits::GROUP);
+            self.ranges -= part.as_slice().len();
+            self.bytes = self.bytes.saturating_sub(part.bytes());
+            self.items -= 1;
+            return Some(part);
+        }
+        if self.small_only {
+            return None;
+        }
+        let part = able.head(self.bytes, limits::RANGES_PER_ITEM.min(self.ranges), limits::PIECE_MIN);
+        self.ranges -= part.as_slice().len();
+        self.bytes = self.bytes.saturating_sub(part.bytes());
+        self.items -= 1;
+        Some(part)
+    }
+}
+
+/// How many of the `bytes` that a peer still owes another one should take over, so that both finish
+/// together at these rates.
+pub(super) fn loot(bytes: u64, victim_rate: u64, thief_rate: u64) -> u64 {
+    let rates = (u128::from(thief_rate) + u128::from(victim_rate)).max(1);
+    let share = u128::from(bytes) * u128::from(thief_rate) / rates;
+    u64::try_from(share).unwrap_or(bytes).clamp(limits::GROUP, limits::PIECE_MAX)
+}
