@@ -1,1 +1,33 @@
-//! What a release is and who vouches for it. Pure: no I/O, no clock, no threads.
+//! What a release is and who vouches for it.
+//!
+//! Owns ids, package URLs, paths, artifact lists, signed entries, the rules of feeds, and what a name resolves to. Promises
+//! one value, one encoding; a bound on everything that comes from outside, checked before it costs memory; and no panic
+//! on any input. Pure: no I/O, no clock, no threads, no randomness. FORMAT.md draws the bytes.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::cast_possible_truncation))]
+
+pub mod artifact;
+pub mod body;
+pub mod canonical;
+pub mod digest;
+pub mod entry;
+pub mod feed;
+pub mod path;
+pub mod publisher;
+pub mod purl;
+pub mod resolve;
+pub mod selector;
+
+pub use artifact::{Artifact, ArtifactList, ArtifactListRef, ListError, Platform, Role};
+pub use body::{
+    Acquired, Body, BodyError, Merge, Observation, Profile, Release, Rotate, Source, Status, StatusKind,
+    Target, Verdict,
+};
+pub use digest::{BlobId, DigestError, EntryId, ReleaseId, Sha256Digest};
+pub use entry::{Entry, EntryError, MAX_ENCODED, MAX_PAYLOAD, SignedEntry};
+pub use feed::{Admit, FeedError, FeedState, ForkProof, Known, NextEntry, SignRefusal};
+pub use path::{ArtifactPath, PathError};
+pub use publisher::{Keypair, PublisherError, PublisherId, PublisherKind};
+pub use purl::{Purl, PurlError};
+pub use resolve::{Candidate, Resolution, resolve};
+pub use selector::{Selector, SelectorError};

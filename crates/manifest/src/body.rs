@@ -1,0 +1,366 @@
+//! What an entry says: the body kinds of the design, their fields and their bounds.
+//!
+//! Owns which statements exist. Every kind is checked from the first version of the format; kinds and fields that are
+//! unknown here are kept and relayed with the entry, unless they are marked critical (FORMAT.md, "Bodies").
+
+use std::collections::BTreeMap;
+
+use ipld_core::ipld::Ipld;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::canonical::{self, CanonicalError};
+use crate::{ArtifactListRef, BlobId, EntryId, ListError, PublisherId, PublisherKind, Purl, Sha256Digest};
+
+/// Longest text of a field that people read, in bytes.
+const MAX_TEXT: usize = 2048;
+/// Most elements of a list inside a body.
+const MAX_ITEMS: usize = 64;
+
+/// A body that may not be signed or believed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// The fields are not those of its kind.
+    #[error("body: {0}")]
+    Encoding(#[from] CanonicalError),
+    /// What it says of its artifact list cannot be.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// A field is empty, too long, or holds control characters.
+    #[error("body: field `{0}` is empty, too long or holds control characters")]
+    Field(&'static str),
+    /// The licence is no SPDX expression.
+    #[error("licence {text:?} is no SPDX expression: {reason} (`NOASSERTION` where it is unknown)")]
+    Licence {
+        /// What was given.
+        text: String,
+        /// What the parser says.
+        reason: String,
+    },
+    /// A release's package URL has no version.
+    #[error("{0} has no version; a release is one version of one thing")]
+    NoVersion(Purl),
+    /// A field that the signer marked as critical is not known here.
+    #[error("body: the critical field {0:?} is not known to this version")]
+    Critical(String),
+}
+
+/// What an entry says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// Who the publisher says it is.
+    Profile(Profile),
+    /// One version of one thing, and its artifacts.
+    Release(Box<Release>),
+    /// What was seen at an upstream, and when.
+    Observation(Observation),
+    /// A remark on a release or digest. It cannot delete.
+    Status(Status),
+    /// The feed goes on under another key.
+    Rotate(Rotate),
+    /// Joins the branches of a fork; its entry has several `prevs`.
+    Merge(Merge),
+    /// A kind that this version does not know: kept and relayed, not interpreted.
+    Unknown {
+        /// The kind's name.
+        kind: String,
+        /// The fields, as deterministic CBOR.
+        fields: Vec<u8>,
+    },
+}
+
+/// Who a publisher says it is; shown as unproven until observed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Display name.
+    pub name: String,
+    /// The project itself, or somebody who saved a copy.
+    pub publisher_kind: PublisherKind,
+    /// How to reach the publisher.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
+    /// Domains or repository URLs it claims.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<String>,
+}
+
+/// One version of one thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// What it is a release of; with a version.
+    pub purl: Purl,
+    /// SPDX licence expression, or `NOASSERTION`.
+    pub license: String,
+    /// The licence's texts, where they were archived.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub license_texts: Vec<BlobId>,
+    /// The list of its artifacts.
+    pub artifacts: ArtifactListRef,
+    /// Where upstream keeps the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// How this copy was come by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acquired: Option<Acquired>,
+    /// Mutable names set by it, e.g. `quay.io/kubesphere/ks-console:v3.4.1` to a digest.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// Remarks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
+}
+
+/// An upstream's version control.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Repository URL.
+    pub vcs: String,
+    /// Commit or tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+}
+
+/// How a copy was come by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acquired {
+    /// When, in Unix seconds, by the publisher's clock.
+    pub at: u64,
+    /// From where: a URL, an OCI reference, or `file`.
+    pub from: String,
+    /// By which program and version.
+    pub tool: String,
+}
+
+/// What an observer found at an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The bytes that are archived.
+    Same,
+    /// Other bytes.
+    Changed,
+    /// Nothing.
+    Gone,
+}
+
+/// What was seen at an upstream: the witness statement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observation {
+    /// URL or OCI reference.
+    pub url: String,
+    /// Unix seconds, by the observer's clock.
+    pub fetched_at: u64,
+    /// HTTP status, where there was an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// `ETag` as sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// `Last-Modified` as sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<String>,
+    /// Length in bytes, where bytes came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// BLAKE3 of what came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blake3: Option<BlobId>,
+    /// SHA-256 of what came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Sha256Digest>,
+    /// Compared with what is archived.
+    pub verdict: Verdict,
+}
+
+/// What a remark is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// A release.
+    Release(EntryId),
+    /// A blob.
+    Blob(BlobId),
+    /// A blob by the name others give it.
+    Sha256(Sha256Digest),
+}
+
+/// What kind of remark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the names of DESIGN, section 4, say what they are")]
+pub enum StatusKind {
+    Yanked,
+    Advisory,
+    Legal,
+    Superseded,
+    LicenceChange,
+}
+
+/// A remark on a release or digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// What it is about.
+    pub target: Target,
+    /// Its kind.
+    pub status: StatusKind,
+    /// What it says.
+    pub text: String,
+    /// OSV or GHSA ids, URLs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<String>,
+}
+
+/// The feed goes on under another key; the entry is signed by both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rotate {
+    /// The key that follows.
+    pub next: PublisherId,
+}
+
+/// Joins the branches of a fork.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Merge {
+    /// Why there were two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Body {
+    /// The name of its kind in the format.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Profile(_) => "profile",
+            Self::Release(_) => "release",
+            Self::Observation(_) => "observation",
+            Self::Status(_) => "status",
+            Self::Rotate(_) => "rotate",
+            Self::Merge(_) => "merge",
+            Self::Unknown { kind, .. } => kind,
+        }
+    }
+
+    pub(crate) fn to_fields(&self) -> Result<Ipld, BodyError> {
+        let bytes = match self {
+            Self::Profile(profile) => canonical::to_vec(profile),
+            Self::Release(release) => canonical::to_vec(release),
+            Self::Observation(observation) => canonical::to_vec(observation),
+            Self::Status(status) => canonical::to_vec(status),
+            Self::Rotate(rotate) => canonical::to_vec(rotate),
+            Self::Merge(merge) => canonical::to_vec(merge),
+            Self::Unknown { fields, .. } => Ok(fields.clone()),
+        }?;
+        Ok(canonical::from_slice(&bytes)?)
+    }
+
+    pub(crate) fn from_fields(kind: &str, fields: &Ipld) -> Result<Self, BodyError> {
+        if let Ipld::Map(map) = fields
+            && let Some(field) = map.keys().find(|field| field.starts_with('!'))
+        {
+            return Err(BodyError::Critical(field.chars().take(64).collect()));
+        }
+        let bytes = canonical::to_vec(fields)?;
+        let body = match kind {
+            "profile" => Self::Profile(read(&bytes)?),
+            "release" => Self::Release(Box::new(read(&bytes)?)),
+            "observation" => Self::Observation(read(&bytes)?),
+            "status" => Self::Status(read(&bytes)?),
+            "rotate" => Self::Rotate(read(&bytes)?),
+            "merge" => Self::Merge(read(&bytes)?),
+            _ => Self::Unknown { kind: kind.to_owned(), fields: bytes },
+        };
+        Ok(body)
+    }
+
+    /// Checks every field against its bound.
+    pub fn check(&self) -> Result<(), BodyError> {
+        match self {
+            Self::Profile(p) => {
+                text("name", &p.name)?;
+                optional("contact", p.contact.as_deref())?;
+                texts("claims", &p.claims)
+            }
+            Self::Release(r) => r.check(),
+            Self::Observation(o) => {
+                text("url", &o.url)?;
+                optional("etag", o.etag.as_deref())?;
+                optional("last_modified", o.last_modified.as_deref())
+            }
+            Self::Status(s) => {
+                text("text", &s.text)?;
+                texts("references", &s.references)
+            }
+            Self::Rotate(_) => Ok(()),
+            Self::Merge(m) => optional("reason", m.reason.as_deref()),
+            Self::Unknown { kind, .. } => text("kind", kind),
+        }
+    }
+}
+
+impl Release {
+    fn check(&self) -> Result<(), BodyError> {
+        if self.purl.version().is_none_or(str::is_empty) {
+            return Err(BodyError::NoVersion(self.purl.clone()));
+        }
+        check_licence(&self.license)?;
+        self.artifacts.check()?;
+        if self.license_texts.len() > MAX_ITEMS {
+            return Err(BodyError::Field("license_texts"));
+        }
+        if let Some(source) = &self.source {
+            text("source.vcs", &source.vcs)?;
+            optional("source.commit", source.commit.as_deref())?;
+        }
+        if let Some(acquired) = &self.acquired {
+            text("acquired.from", &acquired.from)?;
+            text("acquired.tool", &acquired.tool)?;
+        }
+        if self.tags.len() > MAX_ITEMS {
+            return Err(BodyError::Field("tags"));
+        }
+        for (tag, digest) in &self.tags {
+            text("tags", tag)?;
+            text("tags", digest)?;
+        }
+        if let Some(notes) = &self.notes
+            && (notes.len() > MAX_TEXT || notes.chars().any(|c| c.is_control() && c != '\n'))
+        {
+            return Err(BodyError::Field("notes"));
+        }
+        Ok(())
+    }
+}
+
+/// Checks an SPDX licence expression; `NOASSERTION` says that the licence is not known.
+pub fn check_licence(licence: &str) -> Result<(), BodyError> {
+    text("license", licence)?;
+    if licence == "NOASSERTION" {
+        return Ok(());
+    }
+    let error =
+        |e: spdx::ParseError| BodyError::Licence { text: licence.to_owned(), reason: e.reason.to_string() };
+    spdx::Expression::parse(licence).map(drop).map_err(error)
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CanonicalError> {
+    serde_ipld_dagcbor::from_slice(bytes).map_err(|e| CanonicalError::Decode(e.to_string()))
+}
+
+fn text(field: &'static str, value: &str) -> Result<(), BodyError> {
+    if value.is_empty() || value.len() > MAX_TEXT || value.chars().any(char::is_control) {
+        return Err(BodyError::Field(field));
+    }
+    Ok(())
+}
+
+fn optional(field: &'static str, value: Option<&str>) -> Result<(), BodyError> {
+    value.map_or(Ok(()), |value| text(field, value))
+}
+
+fn texts(field: &'static str, values: &[String]) -> Result<(), BodyError> {
+    if values.len() > MAX_ITEMS {
+        return Err(BodyError::Field(field));
+    }
+    values.iter().try_for_each(|value| text(field, value))
+}

@@ -1,0 +1,266 @@
+//! One signed statement in a publisher's feed.
+//!
+//! Owns the envelope, the signed bytes and their bounds (FORMAT.md, "Entry"). Promises that a [`SignedEntry`] which exists
+//! was verified, over the very bytes received, and that the same payload always has the same id. Does not know the feed:
+//! whether an entry fits behind others is `feed`'s.
+
+use std::sync::Arc;
+
+use ipld_core::ipld::Ipld;
+use serde::{Deserialize, Serialize};
+
+use crate::canonical::{self, CanonicalError};
+use crate::{Body, BodyError, EntryId, Keypair, PublisherId, Release, ReleaseId};
+
+/// Longest payload, in bytes.
+pub const MAX_PAYLOAD: usize = 8 << 10;
+/// Longest encoded entry: payload, two signatures and the envelope.
+pub const MAX_ENCODED: usize = MAX_PAYLOAD + 512;
+/// Most entries that one entry may come after.
+pub const MAX_PREVS: usize = 4;
+/// Highest sequence number: DAG-CBOR integers are signed in many readers.
+pub const MAX_SEQ: u64 = i64::MAX as u64;
+/// What every signature begins with, so that no signature means anything else.
+const CONTEXT: &[u8] = b"perennial/entry/1";
+
+/// Bytes that are no entry, or an entry that may not be signed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EntryError {
+    /// Over [`MAX_PAYLOAD`] or [`MAX_ENCODED`].
+    #[error("entry of {found} bytes is longer than {limit}")]
+    TooLong {
+        /// Length found.
+        found: usize,
+        /// The most allowed.
+        limit: usize,
+    },
+    /// Not the one encoding of an entry.
+    #[error("entry: {0}")]
+    Encoding(#[from] CanonicalError),
+    /// The body is not allowed.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// A field that the signer marked as critical is not known here.
+    #[error("entry: the critical field {0:?} is not known to this version")]
+    Critical(String),
+    /// Genesis with predecessors, or anything else without; or too many, or one twice.
+    #[error("entry: seq {seq} with {prevs} predecessors")]
+    Prevs {
+        /// Its sequence number.
+        seq: u64,
+        /// How many predecessors it names.
+        prevs: usize,
+    },
+    /// A signature does not verify, or there are too few or too many.
+    #[error("entry: not signed by {0}")]
+    Signature(PublisherId),
+    /// Signed with a key that is not the publisher's.
+    #[error("entry: the key given is not that of {0}")]
+    WrongKey(PublisherId),
+}
+
+/// A statement, not yet or no longer with its signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Whose feed it is in.
+    pub publisher: PublisherId,
+    /// Its place: one more than the highest of `prevs`; 0 for the first.
+    pub seq: u64,
+    /// What it comes after, 1 to [`MAX_PREVS`]; none for the first.
+    pub prevs: Vec<EntryId>,
+    /// Unix seconds by the publisher's clock. Proves nothing.
+    pub issued_at: u64,
+    /// What it says.
+    pub body: Body,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Payload {
+    publisher: PublisherId,
+    seq: u64,
+    prevs: Vec<EntryId>,
+    issued_at: u64,
+    kind: String,
+    body: Ipld,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Envelope {
+    #[serde(with = "serde_bytes")]
+    payload: Vec<u8>,
+    sigs: Vec<serde_bytes::ByteArray<64>>,
+}
+
+/// An entry that was verified. Cheap to clone.
+#[derive(Clone)]
+pub struct SignedEntry(Arc<Inner>);
+
+struct Inner {
+    id: EntryId,
+    payload: Vec<u8>,
+    sigs: Vec<[u8; 64]>,
+    entry: Entry,
+}
+
+impl Entry {
+    /// Signs with the publisher's key. A `rotate` needs [`Entry::sign_rotation`].
+    pub fn sign(self, key: &Keypair) -> Result<SignedEntry, EntryError> {
+        if key.id() != self.publisher {
+            return Err(EntryError::WrongKey(self.publisher));
+        }
+        if let Body::Rotate(rotate) = &self.body {
+            return Err(EntryError::WrongKey(rotate.next));
+        }
+        self.sign_by(&[key])
+    }
+
+    /// Signs a `rotate` with the old key and the one that follows.
+    pub fn sign_rotation(self, old: &Keypair, new: &Keypair) -> Result<SignedEntry, EntryError> {
+        match &self.body {
+            Body::Rotate(rotate) if rotate.next == new.id() && self.publisher == old.id() => {
+                self.sign_by(&[old, new])
+            }
+            Body::Rotate(rotate) if rotate.next != new.id() => Err(EntryError::WrongKey(rotate.next)),
+            _ => Err(EntryError::WrongKey(self.publisher)),
+        }
+    }
+
+    fn sign_by(self, keys: &[&Keypair]) -> Result<SignedEntry, EntryError> {
+        let payload = canonical::to_vec(&Payload {
+            publisher: self.publisher,
+            seq: self.seq,
+            prevs: self.prevs.clone(),
+            issued_at: self.issued_at,
+            kind: self.body.kind().to_owned(),
+            body: self.body.to_fields()?,
+        })?;
+        let signed = signed_bytes(&payload);
+        let sigs = keys.iter().map(|key| key.sign(&signed)).collect();
+        // read back by the door that everybody else uses: what is signed here is accepted there
+        SignedEntry::verify(payload, sigs)
+    }
+
+    fn read(payload: &[u8]) -> Result<Self, EntryError> {
+        if payload.len() > MAX_PAYLOAD {
+            return Err(EntryError::TooLong { found: payload.len(), limit: MAX_PAYLOAD });
+        }
+        // the whole value first: it shows fields that `Payload` does not know, and that the bytes are its one encoding
+        let whole: Ipld = canonical::from_slice(payload)?;
+        if let Ipld::Map(map) = &whole
+            && let Some(field) = map.keys().find(|field| field.starts_with('!'))
+        {
+            return Err(EntryError::Critical(field.chars().take(64).collect()));
+        }
+        let read: Payload =
+            serde_ipld_dagcbor::from_slice(payload).map_err(|e| CanonicalError::Decode(e.to_string()))?;
+        let prevs_fit = match read.prevs.len() {
+            0 => read.seq == 0,
+            1..=MAX_PREVS => read.seq > 0 && read.seq <= MAX_SEQ,
+            _ => false,
+        };
+        let mut sorted = read.prevs.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        if !prevs_fit || sorted != read.prevs {
+            return Err(EntryError::Prevs { seq: read.seq, prevs: read.prevs.len() });
+        }
+        let body = Body::from_fields(&read.kind, &read.body)?;
+        body.check()?;
+        if matches!(body, Body::Merge(_)) && read.prevs.len() < 2 {
+            return Err(EntryError::Prevs { seq: read.seq, prevs: read.prevs.len() });
+        }
+        Ok(Self {
+            publisher: read.publisher,
+            seq: read.seq,
+            prevs: read.prevs,
+            issued_at: read.issued_at,
+            body,
+        })
+    }
+}
+
+impl SignedEntry {
+    /// Reads and verifies an entry from bytes that anybody may have sent.
+    pub fn decode(encoded: &[u8]) -> Result<Self, EntryError> {
+        if encoded.len() > MAX_ENCODED {
+            return Err(EntryError::TooLong { found: encoded.len(), limit: MAX_ENCODED });
+        }
+        let envelope: Envelope = canonical::from_slice(encoded)?;
+        Self::verify(
+            envelope.payload,
+            envelope.sigs.into_iter().map(serde_bytes::ByteArray::into_array).collect(),
+        )
+    }
+
+    fn verify(payload: Vec<u8>, sigs: Vec<[u8; 64]>) -> Result<Self, EntryError> {
+        let entry = Entry::read(&payload)?;
+        let mut signers = vec![entry.publisher];
+        if let Body::Rotate(rotate) = &entry.body {
+            signers.push(rotate.next);
+        }
+        let signed = signed_bytes(&payload);
+        for (at, signer) in signers.iter().enumerate() {
+            if !sigs.get(at).is_some_and(|sig| signer.verifies(&signed, sig)) {
+                return Err(EntryError::Signature(*signer));
+            }
+        }
+        if sigs.len() != signers.len() {
+            return Err(EntryError::Signature(entry.publisher));
+        }
+        Ok(Self(Arc::new(Inner { id: EntryId::of(&payload), payload, sigs, entry })))
+    }
+
+    /// The bytes that travel and are stored; at most [`MAX_ENCODED`].
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let sigs = self.0.sigs.iter().map(|sig| serde_bytes::ByteArray::new(*sig)).collect();
+        canonical::to_vec(&Envelope { payload: self.0.payload.clone(), sigs }).unwrap_or_default()
+    }
+
+    /// BLAKE3 of the payload.
+    #[must_use]
+    pub fn id(&self) -> EntryId {
+        self.0.id
+    }
+
+    /// What it states.
+    #[must_use]
+    pub fn entry(&self) -> &Entry {
+        &self.0.entry
+    }
+
+    /// The signed bytes without their frame.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.0.payload
+    }
+
+    /// The release it states, if it states one.
+    #[must_use]
+    pub fn release(&self) -> Option<(ReleaseId, &Release)> {
+        match &self.0.entry.body {
+            Body::Release(release) => Some((self.0.id.into(), release)),
+            _ => None,
+        }
+    }
+}
+
+impl PartialEq for SignedEntry {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id && self.0.sigs == other.0.sigs
+    }
+}
+
+impl Eq for SignedEntry {}
+
+impl std::fmt::Debug for SignedEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} {:?}", self.0.id, self.0.entry)
+    }
+}
+
+/// What a signature covers: context, length (u64, little endian), payload.
+fn signed_bytes(payload: &[u8]) -> Vec<u8> {
+    [CONTEXT, &(payload.len() as u64).to_le_bytes(), payload].concat()
+}

@@ -1,0 +1,212 @@
+//! The rules of a feed: what may follow what, and what to make of two entries in one place.
+//!
+//! Owns the state of one publisher's feed as plain data, so that the store can keep it and tests can compare it. Promises
+//! that a fork is never forgotten and that nothing it admits was unseen history. Verifying signatures is `entry`'s.
+
+use serde::{Deserialize, Serialize};
+
+use crate::entry::{MAX_PREVS, MAX_SEQ};
+use crate::{Body, EntryId, PublisherId, SignedEntry};
+
+/// Most forks remembered of one feed; the first ones are proof enough.
+pub const MAX_FORKS: usize = 16;
+/// Most branch ends followed at once; a feed with more is refused further branches.
+pub const MAX_HEADS: usize = 16;
+
+/// Two entries of one publisher with one sequence number: proof of a fork (DESIGN, section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ForkProof {
+    /// The sequence number both have.
+    pub seq: u64,
+    /// The smaller id.
+    pub one: EntryId,
+    /// The larger id.
+    pub other: EntryId,
+}
+
+/// What a node knows of one publisher's feed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedState {
+    /// The ends of its branches with their sequence numbers, by id; one, unless it is forked.
+    pub heads: Vec<(EntryId, u64)>,
+    /// How many entries were admitted.
+    pub entries: u64,
+    /// Forks seen, oldest first. A merge mends the heads, and forgets nothing here.
+    pub forks: Vec<ForkProof>,
+    /// Where the feed was handed over: the sequence number of the `rotate`, and the key that follows.
+    pub rotated: Option<(u64, PublisherId)>,
+}
+
+/// What the caller can look up about entries that were admitted before.
+pub trait Known {
+    /// The sequence number of an admitted entry of this feed.
+    fn seq_of(&self, id: &EntryId) -> Option<u64>;
+    /// An admitted entry with this sequence number; any of them, where it is forked.
+    fn at_seq(&self, seq: u64) -> Option<EntryId>;
+}
+
+/// What became of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admit {
+    /// It continues the feed.
+    New,
+    /// It was admitted before.
+    Known,
+    /// It was admitted, and proves that the publisher signed two histories.
+    Fork(ForkProof),
+    /// It names entries that are not here yet: fetch them, then ask again.
+    Orphan(Vec<EntryId>),
+    /// It can never be part of this feed.
+    Reject(FeedError),
+}
+
+/// Why an entry can't be part of a feed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FeedError {
+    /// `seq` is not one more than the highest of `prevs`.
+    #[error("seq {found} where its predecessors ask for {expected}")]
+    Seq {
+        /// What the entry says.
+        found: u64,
+        /// What it would have to say.
+        expected: u64,
+    },
+    /// Signed by a key after that key handed over.
+    #[error("signed with a key that handed over to {0}")]
+    Rotated(PublisherId),
+    /// The publisher branches without end.
+    #[error("more than {MAX_HEADS} branches in one feed")]
+    TooManyHeads,
+}
+
+/// Where the next entry goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextEntry {
+    /// Its sequence number.
+    pub seq: u64,
+    /// Its predecessors, sorted.
+    pub prevs: Vec<EntryId>,
+}
+
+/// Why nothing may be signed now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SignRefusal {
+    /// The feed has two ends: only a merge may come next.
+    #[error(
+        "this key's feed is forked ({0} branches): another machine signs with the same key; sign a merge first"
+    )]
+    Forked(usize),
+    /// A higher entry of this key was seen than is here: a restored backup or a second machine.
+    #[error(
+        "entry {seen} of this key was seen, but only those up to {have:?} are here: a restored backup, or a second machine with the same key"
+    )]
+    Behind {
+        /// Highest sequence number seen anywhere.
+        seen: u64,
+        /// Highest that is here.
+        have: Option<u64>,
+    },
+    /// The key handed over.
+    #[error("this key handed over to {0}; sign with that one")]
+    Rotated(PublisherId),
+    /// No number is left.
+    #[error("the feed is at its last sequence number")]
+    Full,
+}
+
+impl FeedState {
+    /// Decides about an entry of this publisher, and takes it in where it fits.
+    pub fn admit(&mut self, signed: &SignedEntry, known: &impl Known) -> Admit {
+        let entry = signed.entry();
+        let id = signed.id();
+        if known.seq_of(&id).is_some() {
+            return Admit::Known;
+        }
+        let missing: Vec<EntryId> =
+            entry.prevs.iter().filter(|prev| known.seq_of(prev).is_none()).copied().collect();
+        if !missing.is_empty() {
+            return Admit::Orphan(missing);
+        }
+        let expected =
+            entry.prevs.iter().filter_map(|prev| known.seq_of(prev)).max().map_or(0, |seq| seq + 1);
+        if entry.seq != expected {
+            return Admit::Reject(FeedError::Seq { found: entry.seq, expected });
+        }
+        if let Some((at, next)) = self.rotated
+            && entry.seq > at
+        {
+            return Admit::Reject(FeedError::Rotated(next));
+        }
+        let fork = known.at_seq(entry.seq).map(|there| ForkProof {
+            seq: entry.seq,
+            one: id.min(there),
+            other: id.max(there),
+        });
+        let kept: Vec<_> =
+            self.heads.iter().filter(|(head, _)| !entry.prevs.contains(head)).copied().collect();
+        if kept.len() >= MAX_HEADS {
+            return Admit::Reject(FeedError::TooManyHeads);
+        }
+        self.heads = kept;
+        self.heads.push((id, entry.seq));
+        self.heads.sort_unstable();
+        self.entries += 1;
+        if let Body::Rotate(rotate) = &entry.body {
+            self.rotated.get_or_insert((entry.seq, rotate.next));
+        }
+        match fork {
+            Some(proof) => {
+                if self.forks.len() < MAX_FORKS && !self.forks.contains(&proof) {
+                    self.forks.push(proof);
+                }
+                Admit::Fork(proof)
+            }
+            None => Admit::New,
+        }
+    }
+
+    /// The highest sequence number and the id that has it; the smallest id, where there are two.
+    #[must_use]
+    pub fn highest(&self) -> Option<(u64, EntryId)> {
+        let top = self.heads.iter().map(|(_, seq)| *seq).max()?;
+        self.heads.iter().find(|(_, seq)| *seq == top).map(|(id, seq)| (*seq, *id))
+    }
+
+    /// Whether it has two ends: tags stay as they were until a merge.
+    #[must_use]
+    pub fn is_forked(&self) -> bool {
+        self.heads.len() > 1
+    }
+
+    /// Where the next entry goes; `seen` is the highest sequence number seen for this key anywhere.
+    pub fn next(&self, seen: Option<u64>) -> Result<NextEntry, SignRefusal> {
+        if self.is_forked() {
+            return Err(SignRefusal::Forked(self.heads.len()));
+        }
+        self.next_after(seen)
+    }
+
+    /// Where a merge goes: behind every end, or as many as one entry can name.
+    pub fn next_merge(&self, seen: Option<u64>) -> Result<NextEntry, SignRefusal> {
+        self.next_after(seen)
+    }
+
+    fn next_after(&self, seen: Option<u64>) -> Result<NextEntry, SignRefusal> {
+        if let Some((_, next)) = self.rotated {
+            return Err(SignRefusal::Rotated(next));
+        }
+        let have = self.highest().map(|(seq, _)| seq);
+        if let Some(seen) = seen
+            && have.is_none_or(|have| have < seen)
+        {
+            return Err(SignRefusal::Behind { seen, have });
+        }
+        let mut ends = self.heads.clone();
+        ends.sort_unstable_by_key(|(id, seq)| (std::cmp::Reverse(*seq), *id));
+        ends.truncate(MAX_PREVS);
+        let mut prevs: Vec<EntryId> = ends.into_iter().map(|(id, _)| id).collect();
+        prevs.sort_unstable();
+        let seq = have.map_or(0, |have| have + 1);
+        if seq > MAX_SEQ { Err(SignRefusal::Full) } else { Ok(NextEntry { seq, prevs }) }
+    }
+}

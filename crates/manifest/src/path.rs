@@ -1,0 +1,229 @@
+//! Names of artifacts inside a release: relative paths that mean one thing on every file system.
+//!
+//! Owns the rules of a path (DESIGN, section 4) and the key under which twins meet. Touches no file system.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use unicode_normalization::{UnicodeNormalization, is_nfc};
+
+/// Longest path, in bytes.
+pub const MAX_PATH: usize = 1024;
+/// Longest component, in bytes: what ext4, XFS, APFS and NTFS all take.
+pub const MAX_COMPONENT: usize = 255;
+
+/// Device names of Windows, with or without an extension.
+const RESERVED: [&str; 22] = [
+    "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9",
+    "lpt1", "lpt2", "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
+];
+
+/// A path that no release may hold, and the rule it breaks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("artifact path {path:?}: {rule}")]
+pub struct PathError {
+    /// The path, cut after 200 characters.
+    pub path: String,
+    /// What is wrong with it.
+    pub rule: &'static str,
+}
+
+impl PathError {
+    pub(crate) fn new(path: &str, rule: &'static str) -> Self {
+        Self { path: path.chars().take(200).collect(), rule }
+    }
+}
+
+/// A checked relative path with `/` between components.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ArtifactPath(String);
+
+impl ArtifactPath {
+    /// Checks a path; nothing is mended, because a mended name is another name.
+    pub fn parse(path: &str) -> Result<Self, PathError> {
+        let refuse = |rule| Err(PathError::new(path, rule));
+        if path.is_empty() {
+            return refuse("is empty");
+        }
+        if path.len() > MAX_PATH {
+            return refuse("is longer than 1,024 bytes");
+        }
+        if path.starts_with('/') {
+            return refuse("is absolute");
+        }
+        if path.contains('\\') {
+            return refuse("holds a backslash, which separates components on Windows");
+        }
+        if path.chars().any(|c| c.is_control() || is_deceptive(c)) {
+            return refuse("holds control or text-direction characters");
+        }
+        if path.chars().any(|c| matches!(c, ':' | '*' | '?' | '"' | '<' | '>' | '|')) {
+            return refuse(
+                "holds one of : * ? \" < > |, which some file systems refuse or read as a drive or stream",
+            );
+        }
+        if !is_nfc(path) {
+            return refuse("is not in Unicode normal form C");
+        }
+        for component in path.split('/') {
+            if component.is_empty() {
+                return refuse("has an empty component");
+            }
+            if component == "." || component == ".." {
+                return refuse("has a component `.` or `..`");
+            }
+            if component.len() > MAX_COMPONENT {
+                return refuse("has a component longer than 255 bytes");
+            }
+            if component.ends_with(['.', ' ']) {
+                return refuse("has a component that ends in a dot or a space");
+            }
+            if component.starts_with(' ') {
+                return refuse("has a component that begins with a space");
+            }
+            let stem = component.split('.').next().unwrap_or_default().trim_end();
+            if RESERVED.contains(&stem.to_ascii_lowercase().as_str()) {
+                return refuse("has a component that is a device name on Windows");
+            }
+        }
+        Ok(Self(path.to_owned()))
+    }
+
+    /// The path.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The components, in order; never empty, `.` or `..`.
+    pub fn components(&self) -> impl Iterator<Item = &str> {
+        self.0.split('/')
+    }
+
+    /// The last component.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or(&self.0)
+    }
+
+    /// Two paths with one key are one file somewhere: it folds case and compatibility forms.
+    #[must_use]
+    pub fn twin_key(&self) -> String {
+        self.0
+            .nfkc()
+            .flat_map(char::to_lowercase)
+            .nfkc()
+            .flat_map(char::to_uppercase)
+            .flat_map(char::to_lowercase)
+            .nfc()
+            .collect()
+    }
+}
+
+/// Invisible characters that make a name look like another (Unicode Bidi_Control, zero width, BOM, line separators).
+fn is_deceptive(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{061c}')
+}
+
+impl fmt::Display for ArtifactPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ArtifactPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+impl FromStr for ArtifactPath {
+    type Err = PathError;
+
+    fn from_str(path: &str) -> Result<Self, PathError> {
+        Self::parse(path)
+    }
+}
+
+impl TryFrom<String> for ArtifactPath {
+    type Error = PathError;
+
+    fn try_from(path: String) -> Result<Self, PathError> {
+        Self::parse(&path)
+    }
+}
+
+impl From<ArtifactPath> for String {
+    fn from(path: ArtifactPath) -> Self {
+        path.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_names_are_refused_and_named() {
+        let long_component = "a".repeat(256);
+        let long_path = "abcd/".repeat(1000) + "e";
+        let hostile = [
+            "../../etc/x",
+            "/etc/passwd",
+            "a\0b",
+            "a\nb",
+            "a\u{1b}[31mb",
+            ".",
+            "..",
+            "a/../b",
+            "a/./b",
+            "a//b",
+            "a/",
+            "",
+            "trailing.",
+            "trailing ",
+            "a. /b",
+            "C:\\x",
+            "C:/x",
+            "C:",
+            "CON",
+            "con.txt",
+            "aux/b",
+            "Lpt1.tar.gz",
+            "nul ",
+            "e\u{301}",
+            "a\\b",
+            "x\u{202e}gpj.exe",
+            "x:stream",
+            &long_component,
+            &long_path,
+        ];
+        for path in hostile {
+            let error = ArtifactPath::parse(path).expect_err(path);
+            assert_eq!(error.path, path.chars().take(200).collect::<String>());
+        }
+        for good in [
+            "a",
+            "a/b.tar.gz",
+            ".hidden",
+            "docs/é.md",
+            "kubekey-v3.1.0-linux-amd64.tar.gz",
+            "a b/c",
+            "console",
+            "日本語.txt",
+        ] {
+            assert_eq!(ArtifactPath::parse(good).unwrap().as_str(), good);
+        }
+    }
+
+    #[test]
+    fn twins_meet_under_one_key() {
+        let key = |path: &str| ArtifactPath::parse(path).unwrap().twin_key();
+        assert_eq!(key("README"), key("readme"));
+        assert_eq!(key("straße"), key("STRASSE"));
+        assert_eq!(key("ﬁle"), key("file"));
+        assert_ne!(key("a"), key("b"));
+    }
+}

@@ -1,0 +1,206 @@
+//! What a release is called: a package URL, in the one form that the `packageurl` crate prints.
+//!
+//! Owns the bound and the canonical form; the grammar is the crate's (purl specification).
+
+use std::fmt;
+use std::str::FromStr;
+
+use packageurl::PackageUrl;
+use serde::{Deserialize, Serialize};
+
+/// Longest package URL taken, in bytes.
+pub const MAX_PURL: usize = 1024;
+
+/// A text that is no package URL, or none we take.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PurlError {
+    /// Over [`MAX_PURL`] bytes.
+    #[error("a package URL of {0} bytes is longer than {MAX_PURL}")]
+    TooLong(usize),
+    /// Not by the grammar.
+    #[error("{text:?} is not a package URL (`pkg:type/namespace/name@version`): {reason}")]
+    Grammar {
+        /// What was given.
+        text: String,
+        /// What the parser says.
+        reason: String,
+    },
+    /// Holds control characters, which no name of a release needs.
+    #[error("a package URL with control characters")]
+    Control,
+}
+
+/// A canonical package URL, e.g. `pkg:generic/kubekey@v3.1.0`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Purl {
+    text: String,
+    ty: String,
+    namespace: Option<String>,
+    name: String,
+    version: Option<String>,
+}
+
+impl Purl {
+    /// Reads a package URL in any spelling the specification allows.
+    pub fn parse(text: &str) -> Result<Self, PurlError> {
+        if text.len() > MAX_PURL {
+            return Err(PurlError::TooLong(text.len()));
+        }
+        let grammar = |reason: String| PurlError::Grammar { text: text.to_owned(), reason };
+        let purl = PackageUrl::from_str(text).map_err(|e| grammar(e.to_string()))?;
+        Self::canonical(&purl, text)
+    }
+
+    /// `pkg:generic/<name>@<version>`, for a release with no ecosystem of its own.
+    pub fn generic(name: &str, version: &str) -> Result<Self, PurlError> {
+        let given = format!("{name}@{version}");
+        if given.len() > MAX_PURL {
+            return Err(PurlError::TooLong(given.len()));
+        }
+        let grammar =
+            |e: packageurl::Error| PurlError::Grammar { text: given.clone(), reason: e.to_string() };
+        let mut purl = PackageUrl::new("generic", name.to_owned()).map_err(grammar)?;
+        purl.with_version(version.to_owned()).map_err(grammar)?;
+        Self::canonical(&purl, &given)
+    }
+
+    fn canonical(purl: &PackageUrl<'_>, given: &str) -> Result<Self, PurlError> {
+        let text = purl.to_string();
+        if text.len() > MAX_PURL {
+            return Err(PurlError::TooLong(text.len()));
+        }
+        // printing may not be a fixed point for every text the parser takes: only fixed points become names
+        let again = PackageUrl::from_str(&text).map(|p| p.to_string());
+        if again.as_deref() != Ok(text.as_str()) {
+            return Err(PurlError::Grammar {
+                text: given.to_owned(),
+                reason: "it has no canonical form".into(),
+            });
+        }
+        let purl = Self {
+            ty: purl.ty().to_owned(),
+            namespace: purl.namespace().map(str::to_owned),
+            name: purl.name().to_owned(),
+            version: purl.version().map(str::to_owned),
+            text,
+        };
+        let parts = [Some(&purl.name), purl.namespace.as_ref(), purl.version.as_ref()];
+        if parts.into_iter().flatten().any(|part| part.chars().any(char::is_control)) || purl.name.is_empty()
+        {
+            return Err(PurlError::Control);
+        }
+        Ok(purl)
+    }
+
+    /// The canonical text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The type, such as `generic` or `docker`.
+    #[must_use]
+    pub fn ty(&self) -> &str {
+        &self.ty
+    }
+
+    /// The namespace, decoded.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    /// The name, decoded.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The version, decoded. Versions are never ordered here.
+    #[must_use]
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+}
+
+impl fmt::Display for Purl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Purl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for Purl {
+    type Err = PurlError;
+
+    fn from_str(text: &str) -> Result<Self, PurlError> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<String> for Purl {
+    type Error = PurlError;
+
+    /// For data, not for people: only the canonical text is taken, so that one purl has one encoding.
+    fn try_from(text: String) -> Result<Self, PurlError> {
+        let purl = Self::parse(&text)?;
+        if purl.text == text {
+            Ok(purl)
+        } else {
+            Err(PurlError::Grammar { reason: format!("its canonical form is {purl}"), text })
+        }
+    }
+}
+
+impl From<Purl> for String {
+    fn from(purl: Purl) -> Self {
+        purl.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn spellings_meet_in_one_canonical_text() {
+        let purl = Purl::parse("pkg:generic/kubekey@v3.1.0").unwrap();
+        assert_eq!((purl.ty(), purl.name(), purl.version()), ("generic", "kubekey", Some("v3.1.0")));
+        assert_eq!(purl, Purl::generic("kubekey", "v3.1.0").unwrap());
+        let image = Purl::parse("pkg:docker/kubesphere/ks-console@v3.4.1?repository_url=quay.io").unwrap();
+        assert_eq!(image.namespace(), Some("kubesphere"));
+        assert_eq!(
+            Purl::parse("pkg:Generic/kubekey@v3.1.0").map(|p| p.to_string()).ok().as_deref(),
+            Some("pkg:generic/kubekey@v3.1.0")
+        );
+        for wrong in ["", "kubekey", "pkg:", "pkg:generic", "pkg:generic/", "http://x/y"] {
+            assert!(Purl::parse(wrong).is_err(), "{wrong}");
+        }
+        assert!(Purl::parse(&format!("pkg:generic/{}", "a".repeat(2000))).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_is_read_back(ty in "[a-z][a-z0-9.-]{0,8}", ns in proptest::option::of("[ -~]{1,12}"), name in "[ -~]{1,20}", version in "[ -~]{1,12}") {
+            let Ok(mut raw) = PackageUrl::new(ty, name) else { return Ok(()) };
+            if let Some(ns) = ns && raw.with_namespace(ns).is_err() { return Ok(()) }
+            if raw.with_version(version).is_err() { return Ok(()) }
+            if let Ok(purl) = Purl::parse(&raw.to_string()) {
+                prop_assert_eq!(Purl::parse(purl.as_str()).unwrap(), purl.clone());
+                prop_assert_eq!(Purl::try_from(purl.to_string()).unwrap(), purl);
+            }
+        }
+
+        #[test]
+        fn no_text_panics(text in ".{0,200}") {
+            let _ = Purl::parse(&text);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What a name means: names resolve only through publishers that the user follows, or the one that is named.
+//!
+//! Owns that one decision, as a pure function over what is known. Digests and release ids never come here for trust.
+
+use std::collections::BTreeMap;
+
+use crate::{BlobId, PublisherId, Purl, ReleaseId, Selector};
+
+/// A release that a name could mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its id.
+    pub release: ReleaseId,
+    /// Who signed it.
+    pub publisher: PublisherId,
+    /// What it is called.
+    pub purl: Purl,
+    /// Its artifact list: two releases with one list have the same bytes under the same names.
+    pub artifacts: BlobId,
+    /// Its place in the publisher's feed; the later of two wins.
+    pub seq: u64,
+    /// Whether the publisher's feed is forked: then no later release replaces an earlier one.
+    pub forked: bool,
+}
+
+/// What a name means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resolution {
+    /// One set of bytes; all trusted publishers that know the name agree on it. Never empty; the first is to be fetched.
+    Found(Vec<Candidate>),
+    /// Trusted publishers disagree on the bytes, or a forked feed disagrees with itself.
+    Conflict(Vec<Candidate>),
+    /// Several versions or things match: the name must say more.
+    Ambiguous(Vec<Candidate>),
+    /// Only publishers whom the user does not follow signed it.
+    Strangers(Vec<Candidate>),
+    /// Nobody signed it, as far as is known.
+    NotFound,
+}
+
+/// Decides what `selector` means. `only` is the publisher that the user named: then it alone is trusted.
+#[must_use]
+pub fn resolve(
+    selector: &Selector,
+    trusted: impl Fn(&PublisherId) -> bool,
+    only: Option<&PublisherId>,
+    candidates: Vec<Candidate>,
+) -> Resolution {
+    let matching: Vec<Candidate> = candidates
+        .into_iter()
+        .filter(|c| selector.matches(&c.purl) || selector.is_release(&c.release))
+        .collect();
+    let counts = |c: &Candidate| {
+        selector.is_digest() || only.map_or_else(|| trusted(&c.publisher), |only| c.publisher == *only)
+    };
+    let (ours, strangers): (Vec<_>, Vec<_>) = matching.into_iter().partition(counts);
+    if ours.is_empty() {
+        return if strangers.is_empty() { Resolution::NotFound } else { Resolution::Strangers(strangers) };
+    }
+    let ours = newest_of_each(ours);
+    if ours.iter().any(|c| c.purl != ours[0].purl) {
+        return Resolution::Ambiguous(ours);
+    }
+    if ours.iter().any(|c| c.artifacts != ours[0].artifacts) {
+        return Resolution::Conflict(ours);
+    }
+    Resolution::Found(ours)
+}
+
+/// A publisher that released one purl several times means the last; one whose feed is forked means all of them.
+fn newest_of_each(candidates: Vec<Candidate>) -> Vec<Candidate> {
+    let mut newest: BTreeMap<(String, PublisherId), Vec<Candidate>> = BTreeMap::new();
+    for candidate in candidates {
+        let key = (candidate.purl.to_string(), candidate.publisher);
+        let kept = newest.entry(key).or_default();
+        if candidate.forked {
+            kept.push(candidate);
+        } else if kept
+            .first()
+            .is_none_or(|last| (last.seq, last.release) < (candidate.seq, candidate.release))
+        {
+            *kept = vec![candidate];
+        }
+    }
+    newest.into_values().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EntryId, Keypair};
+
+    fn candidate(publisher: u8, version: &str, bytes: u8, seq: u64) -> Candidate {
+        Candidate {
+            release: EntryId::from_bytes([publisher.wrapping_mul(16) ^ bytes ^ (seq as u8); 32]).into(),
+            publisher: Keypair::from_seed([publisher; 32]).id(),
+            purl: Purl::generic("kubekey", version).unwrap(),
+            artifacts: BlobId::from_bytes([bytes; 32]),
+            seq,
+            forked: false,
+        }
+    }
+
+    fn ask(selector: &str, follows: &[u8], only: Option<u8>, candidates: Vec<Candidate>) -> Resolution {
+        let key = |n: &u8| Keypair::from_seed([*n; 32]).id();
+        let follows: Vec<_> = follows.iter().map(key).collect();
+        let only = only.as_ref().map(key);
+        resolve(&selector.parse().unwrap(), |p| follows.contains(p), only.as_ref(), candidates)
+    }
+
+    #[test]
+    fn names_need_trust_and_digests_do_not() {
+        let known = vec![candidate(1, "v3.1.0", 9, 0), candidate(2, "v3.1.0", 8, 0)];
+        assert!(
+            matches!(ask("kubekey@v3.1.0", &[], None, known.clone()), Resolution::Strangers(s) if s.len() == 2)
+        );
+        assert!(
+            matches!(ask("kubekey@v3.1.0", &[1], None, known.clone()), Resolution::Found(f) if f[0] == known[0])
+        );
+        assert!(
+            matches!(ask("kubekey@v3.1.0", &[], Some(2), known.clone()), Resolution::Found(f) if f[0] == known[1])
+        );
+        assert!(matches!(ask("kubekey@v3.1.0", &[1], Some(3), known.clone()), Resolution::Strangers(_)));
+        assert!(matches!(ask(&known[0].release.to_string(), &[], None, known.clone()), Resolution::Found(_)));
+        assert_eq!(ask("other@v3.1.0", &[1], None, known), Resolution::NotFound);
+    }
+
+    #[test]
+    fn followed_publishers_agree_or_are_shown() {
+        let agree = vec![candidate(1, "v1", 9, 0), candidate(2, "v1", 9, 5)];
+        assert!(matches!(ask("kubekey@v1", &[1, 2], None, agree), Resolution::Found(f) if f.len() == 2));
+        let differ = vec![candidate(1, "v1", 9, 0), candidate(2, "v1", 8, 0)];
+        assert!(
+            matches!(ask("kubekey@v1", &[1, 2], None, differ.clone()), Resolution::Conflict(c) if c.len() == 2)
+        );
+        assert!(
+            matches!(ask("kubekey@v1", &[1, 2], Some(2), differ.clone()), Resolution::Found(f) if f[0] == differ[1])
+        );
+        let versions = vec![candidate(1, "v1", 9, 0), candidate(1, "v2", 8, 1)];
+        assert!(matches!(ask("kubekey", &[1], None, versions), Resolution::Ambiguous(a) if a.len() == 2));
+    }
+
+    #[test]
+    fn the_last_release_of_a_publisher_counts_unless_its_feed_is_forked() {
+        let mut twice = vec![candidate(1, "v1", 9, 0), candidate(1, "v1", 8, 1)];
+        assert!(
+            matches!(ask("kubekey@v1", &[1], None, twice.clone()), Resolution::Found(f) if f == twice[1..])
+        );
+        twice.iter_mut().for_each(|c| c.forked = true);
+        assert!(matches!(ask("kubekey@v1", &[1], None, twice), Resolution::Conflict(c) if c.len() == 2));
+    }
+}

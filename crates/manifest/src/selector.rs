@@ -1,0 +1,141 @@
+//! What a user may name: a release, a blob, a package URL, or a plain name and version.
+//!
+//! Owns the grammar of that one argument. Which of them needs trust is `resolve`'s.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{BlobId, Purl, ReleaseId, Sha256Digest};
+
+/// Shortest prefix of a release id that is read as one.
+pub const MIN_PREFIX: usize = 8;
+
+/// What a user named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selector {
+    /// `<64 hex>`: exactly this release.
+    Release(ReleaseId),
+    /// `<8 to 63 hex>`: the one release known that begins so.
+    ReleasePrefix(String),
+    /// `blake3:<64 hex>`: exactly these bytes.
+    Blob(BlobId),
+    /// `sha256:<64 hex>`: exactly these bytes.
+    Sha256(Sha256Digest),
+    /// `pkg:…`: with or without a version.
+    Purl(Purl),
+    /// `[namespace/]name[@version]`, of any type.
+    Name {
+        /// Before the last `/`.
+        namespace: Option<String>,
+        /// The name.
+        name: String,
+        /// After the last `@`.
+        version: Option<String>,
+    },
+}
+
+/// A text that names nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} names nothing: {reason}; give NAME@VERSION, pkg:…, a release id, blake3:… or sha256:…")]
+pub struct SelectorError {
+    text: String,
+    reason: String,
+}
+
+impl Selector {
+    /// Whether it names a release called `purl` (ids and digests never do).
+    #[must_use]
+    pub fn matches(&self, purl: &Purl) -> bool {
+        match self {
+            Self::Purl(wanted) if wanted.version().is_some() => wanted == purl,
+            Self::Purl(wanted) => {
+                (wanted.ty(), wanted.namespace(), wanted.name()) == (purl.ty(), purl.namespace(), purl.name())
+            }
+            Self::Name { namespace, name, version } => {
+                name == purl.name()
+                    && namespace.as_deref().is_none_or(|ns| Some(ns) == purl.namespace())
+                    && version.as_deref().is_none_or(|version| Some(version) == purl.version())
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it is the id or the beginning of the id of this release.
+    #[must_use]
+    pub fn is_release(&self, release: &ReleaseId) -> bool {
+        match self {
+            Self::Release(id) => id == release,
+            Self::ReleasePrefix(prefix) => release.to_hex().starts_with(prefix),
+            _ => false,
+        }
+    }
+
+    /// Whether it needs no trust: a digest says for itself what the bytes are.
+    #[must_use]
+    pub const fn is_digest(&self) -> bool {
+        !matches!(self, Self::Purl(_) | Self::Name { .. })
+    }
+}
+
+impl FromStr for Selector {
+    type Err = SelectorError;
+
+    fn from_str(text: &str) -> Result<Self, SelectorError> {
+        let shown = || text.chars().take(200).collect::<String>();
+        let because = |reason: String| SelectorError { text: shown(), reason };
+        if text.len() > crate::purl::MAX_PURL {
+            return Err(because(format!("it is longer than {} bytes", crate::purl::MAX_PURL)));
+        }
+        if text.is_empty() || text.chars().any(char::is_control) {
+            return Err(because("it is empty or holds control characters".into()));
+        }
+        if text.starts_with("blake3:") {
+            return text.parse().map(Self::Blob).map_err(|e: crate::DigestError| because(e.to_string()));
+        }
+        if text.starts_with("sha256:") {
+            return text.parse().map(Self::Sha256).map_err(|e: crate::DigestError| because(e.to_string()));
+        }
+        if text.starts_with("pkg:") {
+            return Purl::parse(text).map(Self::Purl).map_err(|e| because(e.to_string()));
+        }
+        let hex = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if hex && let Ok(id) = text.parse() {
+            return Ok(Self::Release(id));
+        }
+        if hex && (MIN_PREFIX..64).contains(&text.len()) {
+            return Ok(Self::ReleasePrefix(text.to_owned()));
+        }
+        let (path, version) = match text.rsplit_once('@') {
+            Some((path, version)) if !path.is_empty() => (path, Some(version)),
+            _ => (text, None),
+        };
+        let (namespace, name) = match path.rsplit_once('/') {
+            Some((namespace, name)) => (Some(namespace), name),
+            None => (None, path),
+        };
+        if name.is_empty() || version.is_some_and(str::is_empty) || namespace.is_some_and(str::is_empty) {
+            return Err(because("a part of it is empty".into()));
+        }
+        let owned = |part: Option<&str>| part.map(str::to_owned);
+        Ok(Self::Name { namespace: owned(namespace), name: name.to_owned(), version: owned(version) })
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Release(id) => id.fmt(f),
+            Self::ReleasePrefix(prefix) => f.write_str(prefix),
+            Self::Blob(id) => id.fmt(f),
+            Self::Sha256(digest) => digest.fmt(f),
+            Self::Purl(purl) => purl.fmt(f),
+            Self::Name { namespace, name, version } => {
+                if let Some(namespace) = namespace {
+                    write!(f, "{namespace}/")?;
+                }
+                f.write_str(name)?;
+                version.as_ref().map_or(Ok(()), |version| write!(f, "@{version}"))
+            }
+        }
+    }
+}
