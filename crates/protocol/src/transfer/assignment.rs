@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use perennial_manifest::BlobId;
 
 use super::{limits, ranges::Ranges};
-use crate::{message::{Bounded, BlobRange}, peer::PeerId, time::Time};
+use crate::{
+    message::{BlobRange, Bounded},
+    peer::PeerId,
+    time::Time,
+};
 
 /// Names an assignment. Never used twice by one machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -21,6 +21,8 @@
 mod assignment;
 mod command;
 mod effect;
+mod judge;
+mod ledger;
 pub mod limits;
 mod ranges;
 mod schedule;

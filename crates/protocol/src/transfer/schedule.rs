@@ -108,8 +108,7 @@ impl Transfer {
     /// Asks `thief`, who has nothing to do, for bytes that another peer owes and is late with.
     fn steal(&mut self, now: Time, thief: &PeerId, effects: &mut Vec<Effect>) {
         let Some(source) = self.sources.get(thief) else { return };
-        let mut victims: Vec<_> =
-            self.assignments.keys().filter_map(|id| self.lateness(now, *id)).collect();
+        let mut victims: Vec<_> = self.assignments.keys().filter_map(|id| self.lateness(now, *id)).collect();
         victims.sort_by_key(|late| (std::cmp::Reverse(late.eta), late.id));
         for late in victims {
             let items = self.loot(&late, thief, source);

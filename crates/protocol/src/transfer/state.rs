@@ -1,18 +1,19 @@
-//! The transfer machine's state and its commands. Who is asked for what is decided in `schedule`.
+//! The transfer machine's state and its commands. `ledger` keeps its parts consistent, `judge` weighs
+//! what assignments brought, `schedule` decides who is asked for what.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use perennial_manifest::BlobId;
 
 use super::{
-    AssignmentId, Command, Effect, End, Has, Offence, Reason, Report, SetId, Subject,
+    AssignmentId, Command, Effect, End, Has, Reason, Report, SetId, Subject,
     assignment::Assignment,
     limits,
     ranges::Ranges,
     source::{Offer, Source},
     want::Want,
 };
-use crate::{message::BlobRange, peer::PeerId, time::Time};
+use crate::{peer::PeerId, time::Time};
 
 /// The machine. Plain data: two with the same seed and the same commands are equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub struct Transfer {
     pub(super) doubt_since: Option<Time>,
     pub(super) tick_due: bool,
     pub(super) wake: Option<Time>,
-    next_assignment: u64,
+    pub(super) next_assignment: u64,
     next_order: u64,
 }
 
@@ -160,8 +161,7 @@ impl Transfer {
                 match has {
                     Has::Held => Offer::All,
                     Has::Partial(ranges) => Offer::Some(
-                        Ranges::from_untrusted(ranges, want.size)
-                            .shrunk(limits::GROUP, want.size),
+                        Ranges::from_untrusted(ranges, want.size).shrunk(limits::GROUP, want.size),
                     ),
                     Has::Unknown => Offer::Perhaps,
                     Has::Missing => Offer::Nothing,
@@ -201,8 +201,7 @@ impl Transfer {
             return true;
         }
         let left = self.sources.iter().filter(|(_, source)| !source.connected);
-        let Some(peer) = left.min_by_key(|(_, source)| source.lies).map(|(peer, _)| peer.clone())
-        else {
+        let Some(peer) = left.min_by_key(|(_, source)| source.lies).map(|(peer, _)| peer.clone()) else {
             return false;
         };
         self.sources.remove(&peer).is_some()
@@ -231,14 +230,7 @@ impl Transfer {
         self.schedule(now, effects);
     }
 
-    fn ended(
-        &mut self,
-        now: Time,
-        id: AssignmentId,
-        report: &Report,
-        end: End,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn ended(&mut self, now: Time, id: AssignmentId, report: &Report, end: End, effects: &mut Vec<Effect>) {
         self.account(now, id, report, effects);
         if let Some(assignment) = self.take_assignment(id, now) {
             self.judge(now, &assignment, end, effects);
@@ -262,252 +254,5 @@ impl Transfer {
         }
         self.schedule(now, effects);
         self.say_stuck(now, effects);
-    }
-
-    /// Takes note of what an assignment brought. What it verified counts whoever asked for it.
-    fn account(&mut self, now: Time, id: AssignmentId, report: &Report, effects: &mut Vec<Effect>) {
-        let mut brought = 0_u64;
-        for BlobRange { blob, ranges } in &report.verified {
-            let Some(want) = self.wants.get_mut(blob) else { continue };
-            let good = Ranges::from_untrusted(ranges, want.size).shrunk(limits::GROUP, want.size);
-            brought = brought.saturating_add(good.bytes());
-            want.missing = want.missing.minus(&good);
-            want.told = None;
-            if let Some(assignment) = self.assignments.get(&id)
-                && want.may_ask(&assignment.peer)
-            {
-                want.failures.remove(&assignment.peer);
-            }
-            for asked in want.asked.clone() {
-                let Some(assignment) = self.assignments.get_mut(&asked) else { continue };
-                let rest = assignment.owed.remove(blob).unwrap_or_default().minus(&good);
-                if rest.is_empty() {
-                    want.asked.remove(&asked);
-                } else {
-                    assignment.owed.insert(*blob, rest);
-                }
-            }
-            if want.missing.is_empty() {
-                let sets = want.sets.iter().copied().collect();
-                effects.push(Effect::Complete { blob: *blob, sets });
-                self.forget(blob);
-            } else {
-                self.refresh_free(*blob);
-            }
-        }
-        let Some(assignment) = self.assignments.get_mut(&id) else { return };
-        if brought > 0 {
-            assignment.brought = assignment.brought.saturating_add(brought);
-            assignment.last_progress = now;
-            let _ = assignment.stalled(now);
-            if let Some(source) = self.sources.get_mut(&assignment.peer) {
-                source.delivered(brought, now);
-            }
-        }
-        self.account_not_held(now, id, &report.not_held);
-    }
-
-    fn account_not_held(&mut self, now: Time, id: AssignmentId, blobs: &[BlobId]) {
-        for blob in blobs {
-            let Some(assignment) = self.assignments.get_mut(&id) else { return };
-            let Some(owed) = assignment.owed.remove(blob) else { continue };
-            assignment.not_held += 1;
-            assignment.asked = assignment.asked.saturating_sub(owed.bytes());
-            if let Some(source) = self.sources.get_mut(&assignment.peer) {
-                source.blobs.insert(*blob, Offer::Nothing);
-            }
-            if let Some(want) = self.wants.get_mut(blob) {
-                want.asked.remove(&id);
-            }
-            self.refresh_free(*blob);
-            self.doubt(now, *blob);
-        }
-    }
-
-    /// What the end of an assignment, already taken out, says about its peer.
-    fn judge(&mut self, now: Time, assignment: &Assignment, end: End, effects: &mut Vec<Effect>) {
-        let Some(source) = self.sources.get_mut(&assignment.peer) else { return };
-        let had_nothing = assignment.not_held == assignment.order.len();
-        let offence = match end {
-            End::Local => {
-                for blob in assignment.owed.keys() {
-                    if let Some(want) = self.wants.get_mut(blob) {
-                        want.halted = true;
-                    }
-                    self.refresh_free(*blob);
-                }
-                None
-            }
-            End::Overload => {
-                source.failed(now);
-                None
-            }
-            End::Finished if had_nothing => {
-                let claimed = Self::distrust(&self.wants, source, &assignment.order);
-                claimed.then(|| source.failed(now)).map(|()| Offence::NotHeld)
-            }
-            End::Finished if assignment.owed.is_empty() => None,
-            End::WrongSize(blob) => {
-                if let Some(want) = self.wants.get_mut(&blob) {
-                    want.rule_out(&assignment.peer);
-                }
-                Some(Offence::WrongSize(blob))
-            }
-            End::Lied(blob) => {
-                source.lied.insert(blob);
-                source.lies += 1;
-                source.failed(now);
-                Some(Offence::Lied(blob))
-            }
-            End::Finished | End::Closed | End::Stalled => {
-                source.failed(now);
-                if let (0, Some(blob)) = (assignment.brought, assignment.current())
-                    && let Some(want) = self.wants.get_mut(&blob)
-                {
-                    want.blame(&assignment.peer);
-                }
-                Some(if end == End::Stalled { Offence::Stalled } else { Offence::Closed })
-            }
-        };
-        for blob in &assignment.order {
-            self.doubt(now, *blob);
-        }
-        // A peer that went to the bench leaves others' blobs in doubt too.
-        let benched = |source: &Source| source.benched_until > now || source.lies >= limits::LIES;
-        if self.sources.get(&assignment.peer).is_some_and(benched) {
-            self.doubt_all(now);
-        }
-        effects.extend(
-            offence.map(|offence| Effect::Penalise { peer: assignment.peer.clone(), offence }),
-        );
-    }
-
-    /// A peer held nothing of an assignment: what it claims of those sets is believed less. Says
-    /// whether it had claimed to hold one of them.
-    fn distrust(wants: &BTreeMap<BlobId, Want>, source: &mut Source, blobs: &[BlobId]) -> bool {
-        let sets: BTreeSet<_> =
-            blobs.iter().filter_map(|blob| wants.get(blob)).flat_map(|want| &want.sets).collect();
-        let mut claimed = false;
-        for set in sets {
-            if let Some(offer) = source.sets.get_mut(set) {
-                claimed |= *offer == Offer::All;
-                *offer = if *offer == Offer::All { Offer::Perhaps } else { Offer::Nothing };
-            }
-        }
-        claimed
-    }
-
-    /// Puts an assignment in flight.
-    pub(super) fn assign(
-        &mut self,
-        now: Time,
-        peer: &PeerId,
-        items: Vec<(BlobId, Ranges)>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let id = AssignmentId(self.next_assignment);
-        self.next_assignment += 1;
-        let assignment = Assignment::new(peer.clone(), items, now);
-        let fetch =
-            Effect::Fetch { assignment: id, peer: peer.clone(), items: assignment.items() };
-        let blobs = assignment.order.clone();
-        self.assignments.insert(id, assignment);
-        if let Some(source) = self.sources.get_mut(peer) {
-            source.started(id, now);
-        }
-        for blob in blobs {
-            if let Some(want) = self.wants.get_mut(&blob) {
-                want.asked.insert(id);
-                want.told = None;
-            }
-            self.refresh_free(blob);
-        }
-        effects.push(fetch);
-    }
-
-    /// Takes an assignment out; what it owed is free again unless others are asked for it too.
-    pub(super) fn take_assignment(&mut self, id: AssignmentId, now: Time) -> Option<Assignment> {
-        let assignment = self.assignments.remove(&id)?;
-        if let Some(source) = self.sources.get_mut(&assignment.peer) {
-            let was_oldest = source.in_flight.first() == Some(&id);
-            source.in_flight.retain(|other| *other != id);
-            source.idle_at = None;
-            if let (true, Some(next)) = (was_oldest, source.in_flight.first())
-                && let Some(next) = self.assignments.get_mut(next)
-            {
-                next.restart_window(now);
-            }
-        }
-        for blob in assignment.owed.keys() {
-            if let Some(want) = self.wants.get_mut(blob) {
-                want.asked.remove(&id);
-            }
-            self.refresh_free(*blob);
-            self.generation += 1;
-        }
-        Some(assignment)
-    }
-
-    /// Ends assignments that owe nothing any more; those with bytes still on the way are stopped.
-    fn drop_idle_assignments(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        let idle: Vec<_> = self
-            .assignments
-            .iter()
-            .filter(|(_, found)| found.owed.is_empty() && found.not_held < found.order.len())
-            .map(|(id, _)| *id)
-            .collect();
-        for id in idle {
-            if self.take_assignment(id, now).is_some_and(|found| found.brought < found.asked) {
-                effects.push(Effect::CancelFetch(id));
-            }
-        }
-    }
-
-    /// Drops a want and every trace of it.
-    fn forget(&mut self, blob: &BlobId) {
-        let Some(want) = self.wants.remove(blob) else { return };
-        self.ready.remove(&(want.priority, want.order, *blob));
-        self.free_bytes -= u128::from(want.free.bytes());
-        self.doubts.remove(blob);
-        for id in &want.asked {
-            if let Some(assignment) = self.assignments.get_mut(id) {
-                assignment.owed.remove(blob);
-            }
-        }
-        for source in self.sources.values_mut() {
-            source.blobs.remove(blob);
-        }
-    }
-
-    /// Sets what is free of a blob: missing, and owed by nobody.
-    fn refresh_free(&mut self, blob: BlobId) {
-        let Some(want) = self.wants.get_mut(&blob) else { return };
-        let mut free = want.missing.clone();
-        for id in &want.asked {
-            if let Some(owed) = self.assignments.get(id).and_then(|found| found.owed.get(&blob)) {
-                free = free.minus(owed);
-            }
-        }
-        self.free_bytes -= u128::from(want.free.bytes());
-        self.free_bytes += u128::from(free.bytes());
-        want.free = free;
-        let key = (want.priority, want.order, blob);
-        if want.free.is_empty() || want.halted {
-            self.ready.remove(&key);
-        } else {
-            self.ready.insert(key);
-        }
-    }
-
-    fn doubt(&mut self, now: Time, blob: BlobId) {
-        self.doubts.insert(blob);
-        self.doubt_since.get_or_insert(now);
-    }
-
-    fn doubt_all(&mut self, now: Time) {
-        self.doubts.extend(self.wants.iter().filter(|(_, want)| want.asked.is_empty()).map(|(b, _)| *b));
-        if !self.doubts.is_empty() {
-            self.doubt_since.get_or_insert(now);
-        }
     }
 }

@@ -1,0 +1,159 @@
+//! What assignments brought, and what their ends say about their peers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use perennial_manifest::BlobId;
+
+use super::{
+    AssignmentId, Effect, End, Offence, Report, Transfer,
+    assignment::Assignment,
+    limits,
+    ranges::Ranges,
+    source::{Offer, Source},
+    want::Want,
+};
+use crate::{message::BlobRange, time::Time};
+
+impl Transfer {
+    /// Takes note of what an assignment brought. What it verified counts whoever asked for it.
+    pub(super) fn account(
+        &mut self,
+        now: Time,
+        id: AssignmentId,
+        report: &Report,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut brought = 0_u64;
+        for BlobRange { blob, ranges } in &report.verified {
+            let Some(want) = self.wants.get_mut(blob) else { continue };
+            let good = Ranges::from_untrusted(ranges, want.size).shrunk(limits::GROUP, want.size);
+            brought = brought.saturating_add(good.bytes());
+            want.missing = want.missing.minus(&good);
+            want.told = None;
+            if let Some(assignment) = self.assignments.get(&id)
+                && want.may_ask(&assignment.peer)
+            {
+                want.failures.remove(&assignment.peer);
+            }
+            for asked in want.asked.clone() {
+                let Some(assignment) = self.assignments.get_mut(&asked) else { continue };
+                let rest = assignment.owed.remove(blob).unwrap_or_default().minus(&good);
+                if rest.is_empty() {
+                    want.asked.remove(&asked);
+                } else {
+                    assignment.owed.insert(*blob, rest);
+                }
+            }
+            if want.missing.is_empty() {
+                let sets = want.sets.iter().copied().collect();
+                effects.push(Effect::Complete { blob: *blob, sets });
+                self.forget(blob);
+            } else {
+                self.refresh_free(*blob);
+            }
+        }
+        let Some(assignment) = self.assignments.get_mut(&id) else { return };
+        if brought > 0 {
+            assignment.brought = assignment.brought.saturating_add(brought);
+            assignment.last_progress = now;
+            let _ = assignment.stalled(now);
+            if let Some(source) = self.sources.get_mut(&assignment.peer) {
+                source.delivered(brought, now);
+            }
+        }
+        self.account_not_held(now, id, &report.not_held);
+    }
+
+    fn account_not_held(&mut self, now: Time, id: AssignmentId, blobs: &[BlobId]) {
+        for blob in blobs {
+            let Some(assignment) = self.assignments.get_mut(&id) else { return };
+            let Some(owed) = assignment.owed.remove(blob) else { continue };
+            assignment.not_held += 1;
+            assignment.asked = assignment.asked.saturating_sub(owed.bytes());
+            if let Some(source) = self.sources.get_mut(&assignment.peer) {
+                source.blobs.insert(*blob, Offer::Nothing);
+            }
+            if let Some(want) = self.wants.get_mut(blob) {
+                want.asked.remove(&id);
+            }
+            self.refresh_free(*blob);
+            self.doubt(now, *blob);
+        }
+    }
+
+    /// What the end of an assignment, already taken out, says about its peer.
+    pub(super) fn judge(&mut self, now: Time, assignment: &Assignment, end: End, effects: &mut Vec<Effect>) {
+        let Some(source) = self.sources.get_mut(&assignment.peer) else { return };
+        let had_nothing = assignment.not_held == assignment.order.len();
+        let offence = match end {
+            End::Local => {
+                for blob in assignment.owed.keys() {
+                    if let Some(want) = self.wants.get_mut(blob) {
+                        want.halted = true;
+                    }
+                    self.refresh_free(*blob);
+                }
+                None
+            }
+            End::Overload => {
+                source.failed(now);
+                None
+            }
+            End::Finished if had_nothing => {
+                let claimed = Self::distrust(&self.wants, source, &assignment.order);
+                claimed.then(|| source.failed(now)).map(|()| Offence::NotHeld)
+            }
+            End::Finished if assignment.owed.is_empty() => None,
+            End::WrongSize(blob) => {
+                if let Some(want) = self.wants.get_mut(&blob) {
+                    want.rule_out(&assignment.peer);
+                }
+                Some(Offence::WrongSize(blob))
+            }
+            End::Lied(blob) => {
+                source.lied.insert(blob);
+                source.lies += 1;
+                source.failed(now);
+                // What else is on the way from it is not to be believed either.
+                for other in source.in_flight.clone() {
+                    effects.push(Effect::CancelFetch(other));
+                    self.take_assignment(other, now);
+                }
+                Some(Offence::Lied(blob))
+            }
+            End::Finished | End::Closed | End::Stalled => {
+                source.failed(now);
+                if let (0, Some(blob)) = (assignment.brought, assignment.current())
+                    && let Some(want) = self.wants.get_mut(&blob)
+                {
+                    want.blame(&assignment.peer);
+                }
+                Some(if end == End::Stalled { Offence::Stalled } else { Offence::Closed })
+            }
+        };
+        for blob in &assignment.order {
+            self.doubt(now, *blob);
+        }
+        // A peer that went to the bench leaves others' blobs in doubt too.
+        let benched = |source: &Source| source.benched_until > now || source.lies >= limits::LIES;
+        if self.sources.get(&assignment.peer).is_some_and(benched) {
+            self.doubt_all(now);
+        }
+        effects.extend(offence.map(|offence| Effect::Penalise { peer: assignment.peer.clone(), offence }));
+    }
+
+    /// A peer held nothing of an assignment: what it claims of those sets is believed less. Says
+    /// whether it had claimed to hold one of them.
+    fn distrust(wants: &BTreeMap<BlobId, Want>, source: &mut Source, blobs: &[BlobId]) -> bool {
+        let sets: BTreeSet<_> =
+            blobs.iter().filter_map(|blob| wants.get(blob)).flat_map(|want| &want.sets).collect();
+        let mut claimed = false;
+        for set in sets {
+            if let Some(offer) = source.sets.get_mut(set) {
+                claimed |= *offer == Offer::All;
+                *offer = if *offer == Offer::All { Offer::Perhaps } else { Offer::Nothing };
+            }
+        }
+        claimed
+    }
+}

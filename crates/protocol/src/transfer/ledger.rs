@@ -1,0 +1,122 @@
+//! Keeps wants, assignments, sources and what follows from them (free ranges, the ready list, doubts)
+//! consistent. Every change of what is owed goes through here.
+
+use perennial_manifest::BlobId;
+
+use super::{AssignmentId, Effect, End, Transfer, assignment::Assignment, ranges::Ranges};
+use crate::{peer::PeerId, time::Time};
+
+impl Transfer {
+    /// Puts an assignment in flight.
+    pub(super) fn assign(
+        &mut self,
+        now: Time,
+        peer: &PeerId,
+        items: Vec<(BlobId, Ranges)>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let id = AssignmentId(self.next_assignment);
+        self.next_assignment += 1;
+        let assignment = Assignment::new(peer.clone(), items, now);
+        let fetch = Effect::Fetch { assignment: id, peer: peer.clone(), items: assignment.items() };
+        let blobs = assignment.order.clone();
+        self.assignments.insert(id, assignment);
+        if let Some(source) = self.sources.get_mut(peer) {
+            source.started(id, now);
+        }
+        for blob in blobs {
+            if let Some(want) = self.wants.get_mut(&blob) {
+                want.asked.insert(id);
+                want.told = None;
+            }
+            self.refresh_free(blob);
+        }
+        effects.push(fetch);
+    }
+
+    /// Takes an assignment out; what it owed is free again unless others are asked for it too.
+    pub(super) fn take_assignment(&mut self, id: AssignmentId, now: Time) -> Option<Assignment> {
+        let assignment = self.assignments.remove(&id)?;
+        if let Some(source) = self.sources.get_mut(&assignment.peer) {
+            let was_oldest = source.in_flight.first() == Some(&id);
+            source.in_flight.retain(|other| *other != id);
+            source.idle_at = None;
+            if let (true, Some(next)) = (was_oldest, source.in_flight.first())
+                && let Some(next) = self.assignments.get_mut(next)
+            {
+                next.restart_window(now);
+            }
+        }
+        for blob in assignment.owed.keys() {
+            if let Some(want) = self.wants.get_mut(blob) {
+                want.asked.remove(&id);
+            }
+            self.refresh_free(*blob);
+        }
+        Some(assignment)
+    }
+
+    /// Ends assignments that owe nothing any more; those with bytes still on the way are stopped.
+    pub(super) fn drop_idle_assignments(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let idle: Vec<_> =
+            self.assignments.iter().filter(|(_, found)| found.owed.is_empty()).map(|(id, _)| *id).collect();
+        for id in idle {
+            let Some(found) = self.take_assignment(id, now) else { continue };
+            if found.brought < found.asked {
+                effects.push(Effect::CancelFetch(id));
+            }
+            self.judge(now, &found, End::Finished, effects);
+        }
+    }
+
+    /// Drops a want and every trace of it.
+    pub(super) fn forget(&mut self, blob: &BlobId) {
+        let Some(want) = self.wants.remove(blob) else { return };
+        self.ready.remove(&(want.priority, want.order, *blob));
+        self.free_bytes -= u128::from(want.free.bytes());
+        self.doubts.remove(blob);
+        for id in &want.asked {
+            if let Some(assignment) = self.assignments.get_mut(id) {
+                assignment.owed.remove(blob);
+            }
+        }
+        for source in self.sources.values_mut() {
+            source.blobs.remove(blob);
+        }
+    }
+
+    /// Sets what is free of a blob: missing, and owed by nobody.
+    pub(super) fn refresh_free(&mut self, blob: BlobId) {
+        let Some(want) = self.wants.get_mut(&blob) else { return };
+        let mut free = want.missing.clone();
+        for id in &want.asked {
+            if let Some(owed) = self.assignments.get(id).and_then(|found| found.owed.get(&blob)) {
+                free = free.minus(owed);
+            }
+        }
+        if !free.minus(&want.free).is_empty() {
+            self.generation += 1;
+        }
+        self.free_bytes -= u128::from(want.free.bytes());
+        self.free_bytes += u128::from(free.bytes());
+        want.free = free;
+        let key = (want.priority, want.order, blob);
+        if want.free.is_empty() || want.halted {
+            self.ready.remove(&key);
+        } else {
+            self.ready.insert(key);
+        }
+    }
+
+    pub(super) fn doubt(&mut self, now: Time, blob: BlobId) {
+        self.doubts.insert(blob);
+        self.doubt_since.get_or_insert(now);
+    }
+
+    pub(super) fn doubt_all(&mut self, now: Time) {
+        self.doubts.extend(self.wants.iter().filter(|(_, want)| want.asked.is_empty()).map(|(b, _)| *b));
+        if !self.doubts.is_empty() {
+            self.doubt_since.get_or_insert(now);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Single stories.
+
+use super::{
+    super::{
+        AssignmentId, Command, Effect, End, Has, Offence, Reason, Report, SetId, Subject, Transfer, limits,
+    },
+    blob, peer,
+};
+use crate::{message::BlobRange, time::Time};
+
+const SET: SetId = SetId(1);
+
+fn at(millis: u64) -> Time {
+    Time::from_millis(millis)
+}
+
+fn want(number: u8, size: u64, missing: Option<Vec<(u64, u64)>>) -> Command {
+    Command::Want { set: SET, blob: blob(number), size, missing, priority: 1 }
+}
+
+fn holder(number: u8, has: Has) -> Command {
+    Command::Holder { peer: peer(number), subject: Subject::Set(SET), has }
+}
+
+/// The fetches among effects: assignment, peer's number by name, items.
+fn fetches(effects: &[Effect]) -> Vec<(AssignmentId, String, Vec<BlobRange>)> {
+    effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Fetch { assignment, peer, items } => Some((*assignment, peer.to_string(), items.clone())),
+            _ => None,
+        })
+        .collect()
+}
+
+fn all_of(items: &[BlobRange]) -> Report {
+    Report { verified: items.to_vec(), not_held: Vec::new() }
+}
+
+#[test]
+fn small_blobs_travel_many_to_an_assignment() {
+    let mut machine = Transfer::new(0);
+    for number in 0..200 {
+        assert_eq!(fetches(&machine.handle(at(0), want(number, 5000, None))), []);
+    }
+    machine.handle(at(0), holder(1, Has::Held));
+    let sent = fetches(&machine.handle(at(0), Command::Tick));
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].2.len(), 200);
+    assert_eq!(sent[0].2[7].ranges.to_vec(), [(0, 5000)]);
+}
+
+#[test]
+fn a_resumed_blob_is_asked_only_for_what_is_missing_and_never_beyond_its_size() {
+    let mut machine = Transfer::new(0);
+    let size = 100_000;
+    // Ranges off the grid, out of order, beyond the end: grown to groups, cut at the size.
+    machine.handle(at(0), want(1, size, Some(vec![(90_000, u64::MAX), (20_000, 20_001)])));
+    machine.handle(at(0), holder(1, Has::Held));
+    let sent = fetches(&machine.handle(at(0), Command::Tick));
+    assert_eq!(sent[0].2[0].ranges.to_vec(), [(16_384, 32_768), (81_920, 100_000)]);
+}
+
+#[test]
+fn nothing_missing_is_complete_at_once() {
+    let mut machine = Transfer::new(0);
+    for (size, missing) in [(0, None), (70_000, Some(Vec::new()))] {
+        let effects = machine.handle(at(0), want(1, size, missing));
+        assert_eq!(effects, [Effect::Complete { blob: blob(1), sets: vec![SET] }]);
+    }
+    assert_eq!(machine.wanted(), 0);
+}
+
+#[test]
+fn two_assignments_are_in_flight_per_peer_and_the_next_follows_at_once() {
+    let mut machine = Transfer::new(0);
+    machine.handle(at(0), want(1, 200 << 20, None));
+    machine.handle(at(0), holder(1, Has::Held));
+    let sent = fetches(&machine.handle(at(0), Command::Tick));
+    assert_eq!(sent.len(), limits::SLOTS_PER_PEER);
+    assert_eq!(sent[0].2[0].ranges.to_vec(), [(0, limits::PIECE)]);
+    assert_eq!(sent[1].2[0].ranges.to_vec(), [(limits::PIECE, 2 * limits::PIECE)]);
+    let ended = Command::Ended(sent[0].0, all_of(&sent[0].2), End::Finished);
+    assert_eq!(fetches(&machine.handle(at(100), ended)).len(), 1);
+}
+
+#[test]
+fn a_liar_is_never_asked_for_that_blob_again_not_even_after_it_came_back() {
+    let mut machine = Transfer::new(0);
+    machine.handle(at(0), want(1, 1000, None));
+    machine.handle(at(0), holder(1, Has::Held));
+    let sent = fetches(&machine.handle(at(0), Command::Tick));
+    let lied = Command::Ended(sent[0].0, Report::default(), End::Lied(blob(1)));
+    let effects = machine.handle(at(10), lied);
+    let offence = Offence::Lied(blob(1));
+    assert!(effects.contains(&Effect::Penalise { peer: peer(1), offence }));
+    machine.handle(at(20), Command::Gone(peer(1)));
+    machine.handle(at(30), holder(1, Has::Held));
+    machine.handle(at(30), want(1, 1000, None));
+    for time in [30, 100_000, 10_000_000] {
+        assert_eq!(fetches(&machine.handle(at(time), Command::Tick)), []);
+    }
+    machine.handle(at(10_000_001), holder(2, Has::Held));
+    assert_eq!(fetches(&machine.handle(at(10_000_001), Command::Tick)).len(), 1);
+}
+
+#[test]
+fn a_stalled_assignment_is_cancelled_at_its_deadline_and_given_to_another() {
+    let mut machine = Transfer::new(0);
+    machine.handle(at(0), want(1, 1000, None));
+    machine.handle(at(0), holder(1, Has::Held));
+    let sent = fetches(&machine.handle(at(0), Command::Tick));
+    let due = u64::try_from(limits::WINDOW.as_millis()).expect("small");
+    assert!(!machine.handle(at(due - 1), Command::Tick).contains(&Effect::CancelFetch(sent[0].0)));
+    machine
+        .handle(at(due - 1), Command::Holder { peer: peer(2), subject: Subject::Set(SET), has: Has::Held });
+    let effects = machine.handle(at(due), Command::Tick);
+    assert!(effects.contains(&Effect::CancelFetch(sent[0].0)), "{effects:?}");
+    let again = fetches(&effects);
+    assert_eq!((again.len(), again[0].1.as_str()), (1, "peer-2"));
+}
+
+#[test]
+fn what_nobody_holds_is_said_once_per_set_and_goes_on_with_a_new_holder() {
+    let mut machine = Transfer::new(0);
+    machine.handle(at(0), want(1, 1000, None));
+    machine.handle(at(0), want(2, 1000, None));
+    assert_eq!(machine.handle(at(50), Command::Tick).len(), 1, "only a wake: holders may still be named");
+    let effects = machine.handle(at(100), Command::Tick);
+    let blobs = vec![blob(1), blob(2)];
+    assert_eq!(effects, [Effect::Stuck { set: SET, blobs, reason: Reason::NobodyHolds }]);
+    assert_eq!(machine.handle(at(5000), Command::Tick), []);
+    machine.handle(at(6000), holder(1, Has::Unknown));
+    assert_eq!(fetches(&machine.handle(at(6000), Command::Tick)).len(), 1);
+}
+
+#[test]
+fn a_peer_that_did_not_say_is_asked_only_where_nobody_says_to_hold_it() {
+    let mut machine = Transfer::new(0);
+    machine.handle(at(0), want(1, 1000, None));
+    machine.handle(at(0), want(2, 1000, None));
+    machine.handle(at(0), holder(1, Has::Unknown));
+    let has = Has::Held;
+    machine.handle(at(0), Command::Holder { peer: peer(2), subject: Subject::Blob(blob(1)), has });
+    let sent = fetches(&machine.handle(at(0), Command::Tick));
+    let asked: Vec<_> = sent.iter().map(|(_, peer, items)| (peer.as_str(), items[0].blob)).collect();
+    assert_eq!(sent.len(), 2);
+    assert!(asked.contains(&("peer-1", blob(2))) && asked.contains(&("peer-2", blob(1))));
+}
+
+#[test]
+fn our_own_failure_rests_the_blobs_and_blames_nobody() {
+    let mut machine = Transfer::new(0);
+    machine.handle(at(0), want(1, 1000, None));
+    machine.handle(at(0), holder(1, Has::Held));
+    let sent = fetches(&machine.handle(at(0), Command::Tick));
+    let effects = machine.handle(at(10), Command::Ended(sent[0].0, Report::default(), End::Local));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Penalise { .. })));
+    let effects = machine.handle(at(300), Command::Tick);
+    assert_eq!(effects, [Effect::Stuck { set: SET, blobs: vec![blob(1)], reason: Reason::Local }]);
+    machine.handle(at(400), want(1, 1000, None));
+    assert_eq!(fetches(&machine.handle(at(400), Command::Tick)).len(), 1);
+}
+
+#[test]
+fn a_cancelled_set_stops_its_fetches_but_not_those_of_another_set() {
+    let mut machine = Transfer::new(0);
+    machine.handle(at(0), want(1, 1000, None));
+    machine.handle(at(0), want(2, 1000, None));
+    let (set, priority) = (SetId(2), 0);
+    machine.handle(at(0), Command::Want { set, blob: blob(2), size: 1000, missing: None, priority });
+    machine.handle(at(0), holder(1, Has::Held));
+    let sent = fetches(&machine.handle(at(0), Command::Tick));
+    assert_eq!(sent[0].2[0].blob, blob(2), "the higher priority first");
+    assert!(!machine.handle(at(1), Command::Cancel(SET)).contains(&Effect::CancelFetch(sent[0].0)));
+    assert_eq!((machine.wanted(), machine.missing_bytes(&blob(1))), (1, None));
+    let effects = machine.handle(at(2), Command::Cancel(SetId(2)));
+    assert!(effects.contains(&Effect::CancelFetch(sent[0].0)));
+}

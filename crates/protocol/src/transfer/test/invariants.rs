@@ -1,0 +1,173 @@
+//! What holds after every command. Written once, as a function with typed violations.
+
+use std::collections::BTreeMap;
+
+use perennial_manifest::BlobId;
+
+use super::super::{AssignmentId, Effect, SetId, Transfer, limits, ranges::Ranges, source::Offer};
+use crate::peer::PeerId;
+
+/// A broken promise.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Violation {
+    /// Ranges that are empty, unsorted, touching, unaligned or beyond the size.
+    Unsound(&'static str, BlobId),
+    /// An assignment owes bytes that are not missing, or a blob that is not wanted.
+    OwesWhatIsNotMissing(AssignmentId, BlobId),
+    /// The ready list, the free bytes or the free ranges do not follow from the rest.
+    Bookkeeping(&'static str),
+    /// More in flight than allowed.
+    TooMuchInFlight(PeerId),
+    /// A byte is asked of one peer twice, or of too many.
+    TooManyCopies(BlobId),
+    /// A peer is asked for a blob it lied about or failed too often.
+    RuledOut(PeerId, BlobId),
+    /// A peer that is gone has something in flight.
+    AskedTheGone(PeerId),
+    /// A set or blob that nobody wants is remembered.
+    Hoarding(PeerId),
+    /// A request that could not be sent or would be refused.
+    BadRequest(AssignmentId, &'static str),
+}
+
+/// Checks the whole state.
+pub(super) fn check(machine: &Transfer) -> Result<(), Violation> {
+    let mut free_bytes = 0_u128;
+    let mut ready = std::collections::BTreeSet::new();
+    for (blob, want) in &machine.wants {
+        sound("missing", blob, &want.missing, want.size)?;
+        if want.missing.is_empty() || want.sets.is_empty() {
+            return Err(Violation::Bookkeeping("a want without missing bytes or sets"));
+        }
+        let mut free = want.missing.clone();
+        let mut owed_by = BTreeMap::<PeerId, Ranges>::new();
+        let mut layers: Vec<Ranges> = Vec::new();
+        for id in &want.asked {
+            let assignment = machine.assignments.get(id).ok_or(Violation::Bookkeeping("asked"))?;
+            let owed = assignment.owed.get(blob).ok_or(Violation::Bookkeeping("owed"))?;
+            sound("owed", blob, owed, want.size)?;
+            if owed.is_empty() || !owed.minus(&want.missing).is_empty() {
+                return Err(Violation::OwesWhatIsNotMissing(*id, *blob));
+            }
+            if let Some(before) = owed_by.insert(assignment.peer.clone(), owed.clone())
+                && !before.and(owed).is_empty()
+            {
+                return Err(Violation::TooManyCopies(*blob));
+            }
+            layers.push(owed.clone());
+            free = free.minus(owed);
+            let source = &machine.sources[&assignment.peer];
+            if source.lied.contains(blob) {
+                return Err(Violation::RuledOut(assignment.peer.clone(), *blob));
+            }
+        }
+        for (i, a) in layers.iter().enumerate() {
+            for (j, b) in layers.iter().enumerate().skip(i + 1) {
+                if layers.iter().skip(j + 1).any(|c| !a.and(b).and(c).is_empty()) {
+                    return Err(Violation::TooManyCopies(*blob));
+                }
+            }
+        }
+        if free != want.free {
+            return Err(Violation::Bookkeeping("free is missing without owed"));
+        }
+        free_bytes += u128::from(free.bytes());
+        if !free.is_empty() && !want.halted {
+            ready.insert((want.priority, want.order, *blob));
+        }
+    }
+    if free_bytes != machine.free_bytes || ready != machine.ready {
+        return Err(Violation::Bookkeeping("ready or free_bytes"));
+    }
+    check_assignments(machine)?;
+    check_sources(machine)
+}
+
+fn check_assignments(machine: &Transfer) -> Result<(), Violation> {
+    for (id, assignment) in &machine.assignments {
+        for blob in assignment.owed.keys() {
+            if !machine.wants.get(blob).is_some_and(|want| want.asked.contains(id)) {
+                return Err(Violation::OwesWhatIsNotMissing(*id, *blob));
+            }
+        }
+        let source = machine.sources.get(&assignment.peer);
+        if !source.is_some_and(|source| source.connected && source.in_flight.contains(id)) {
+            return Err(Violation::AskedTheGone(assignment.peer.clone()));
+        }
+    }
+    if machine.assignments.len() > limits::SLOTS {
+        return Err(Violation::Bookkeeping("slots"));
+    }
+    Ok(())
+}
+
+fn check_sources(machine: &Transfer) -> Result<(), Violation> {
+    if machine.sources.len() > limits::SOURCES {
+        return Err(Violation::Bookkeeping("sources"));
+    }
+    for (peer, source) in &machine.sources {
+        if source.in_flight.len() > limits::SLOTS_PER_PEER {
+            return Err(Violation::TooMuchInFlight(peer.clone()));
+        }
+        if source.in_flight.iter().any(|id| !machine.assignments.contains_key(id)) {
+            return Err(Violation::Bookkeeping("in_flight"));
+        }
+        if source.blobs.keys().any(|blob| !machine.wants.contains_key(blob))
+            || source.sets.len() > limits::SETS_PER_SOURCE
+        {
+            return Err(Violation::Hoarding(peer.clone()));
+        }
+        for (blob, offer) in &source.blobs {
+            if let Offer::Some(ranges) = offer {
+                sound("offer", blob, ranges, machine.wants[blob].size)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Checks the effects of one command, given the state after it.
+pub(super) fn check_effects(machine: &Transfer, effects: &[Effect]) -> Result<(), Violation> {
+    for effect in effects {
+        let Effect::Fetch { assignment, peer, items } = effect else { continue };
+        let bad = |why| Err(Violation::BadRequest(*assignment, why));
+        let ranges: usize = items.iter().map(|item| item.ranges.len()).sum();
+        if items.is_empty() || items.len() > limits::ITEMS || ranges > limits::RANGES {
+            return bad("too many or no items");
+        }
+        for item in items {
+            let Some(want) = machine.wants.get(&item.blob) else { return bad("not wanted") };
+            if item.ranges.is_empty() || item.ranges.len() > limits::RANGES_PER_ITEM {
+                return bad("too many or no ranges");
+            }
+            let list = Ranges::from_untrusted(&item.ranges, want.size);
+            sound("request", &item.blob, &list, want.size)?;
+            if list.as_slice() != &item.ranges[..] {
+                return bad("ranges beyond the size, or not normal");
+            }
+            if !want.may_ask(peer) {
+                return Err(Violation::RuledOut(peer.clone(), item.blob));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn sound(what: &'static str, blob: &BlobId, ranges: &Ranges, size: u64) -> Result<(), Violation> {
+    let mut last = None;
+    for &(start, end) in ranges.as_slice() {
+        let aligned = start % limits::GROUP == 0 && (end % limits::GROUP == 0 || end == size);
+        if start >= end || end > size || !aligned || last.is_some_and(|last| start <= last) {
+            return Err(Violation::Unsound(what, *blob));
+        }
+        last = Some(end);
+    }
+    Ok(())
+}
+
+/// Every set that is wanted.
+pub(super) fn wanted_sets(machine: &Transfer) -> Vec<SetId> {
+    let sets: std::collections::BTreeSet<_> =
+        machine.wants.values().flat_map(|want| want.sets.iter().copied()).collect();
+    sets.into_iter().collect()
+}

@@ -1,0 +1,111 @@
+//! Random command lists: every invariant after each command, and the same list twice gives the same
+//! state and effects.
+
+use proptest::prelude::*;
+
+use super::{
+    super::{AssignmentId, Command, End, Has, Report, SetId, Subject, Transfer, limits},
+    blob, invariants, peer,
+};
+use crate::{
+    message::{BlobRange, Bounded},
+    time::Time,
+};
+
+const SIZES: [u64; 8] = [0, 1, limits::GROUP, 100_000, 3 << 20, 40 << 20, 500 << 20, u64::MAX];
+
+fn ranges() -> impl Strategy<Value = Vec<(u64, u64)>> {
+    // Offsets in groups, now and then off the grid or beyond everything.
+    let offset = prop_oneof![
+        8 => (0_u64..64).prop_map(|group| group * limits::GROUP),
+        2 => (0_u64..4000).prop_map(|group| group * limits::GROUP),
+        1 => 0_u64..2_000_000,
+        1 => Just(u64::MAX),
+    ];
+    prop::collection::vec((offset.clone(), offset), 0..5)
+}
+
+fn number() -> impl Strategy<Value = u8> {
+    0_u8..8
+}
+
+fn report() -> impl Strategy<Value = Report> {
+    let verified = prop::collection::vec((number(), ranges()), 0..3).prop_map(|list| {
+        list.into_iter()
+            .map(|(number, ranges)| BlobRange { blob: blob(number), ranges: Bounded::first_of(ranges) })
+            .collect()
+    });
+    let not_held = prop::collection::vec(number().prop_map(blob), 0..2);
+    (verified, not_held).prop_map(|(verified, not_held)| Report { verified, not_held })
+}
+
+fn end() -> impl Strategy<Value = End> {
+    prop_oneof![
+        3 => Just(End::Finished),
+        2 => number().prop_map(|number| End::Lied(blob(number))),
+        1 => number().prop_map(|number| End::WrongSize(blob(number))),
+        1 => Just(End::Stalled),
+        2 => Just(End::Closed),
+        1 => Just(End::Overload),
+        1 => Just(End::Local),
+    ]
+}
+
+fn has() -> impl Strategy<Value = Has> {
+    prop_oneof![
+        4 => Just(Has::Held),
+        2 => ranges().prop_map(Has::Partial),
+        2 => Just(Has::Unknown),
+        1 => Just(Has::Missing),
+    ]
+}
+
+fn command() -> impl Strategy<Value = Command> {
+    let set = || (0_u64..3).prop_map(SetId);
+    let subject = prop_oneof![set().prop_map(Subject::Set), number().prop_map(|n| Subject::Blob(blob(n)))];
+    let assignment = || (0_u64..24).prop_map(AssignmentId);
+    prop_oneof![
+        4 => (set(), number(), prop::option::of(ranges()), 0_u8..3).prop_map(
+            |(set, number, missing, priority)| Command::Want {
+                set, blob: blob(number), size: SIZES[usize::from(number)], missing, priority,
+            }),
+        1 => set().prop_map(Command::Cancel),
+        5 => (number(), subject, has()).prop_map(
+            |(number, subject, has)| Command::Holder { peer: peer(number), subject, has }),
+        1 => number().prop_map(|number| Command::Gone(peer(number))),
+        4 => (assignment(), report()).prop_map(|(id, report)| Command::Progress(id, report)),
+        4 => (assignment(), report(), end()).prop_map(|(id, report, end)| Command::Ended(id, report, end)),
+        6 => Just(Command::Tick),
+    ]
+}
+
+fn steps() -> impl Strategy<Value = Vec<(u64, Command)>> {
+    let wait = prop_oneof![3 => 0_u64..20, 3 => 20_u64..2000, 1 => 2000_u64..400_000];
+    prop::collection::vec((wait, command()), 1..80)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn invariants_hold_after_every_command(seed: u64, steps in steps()) {
+        let (mut machine, mut twin) = (Transfer::new(seed), Transfer::new(seed));
+        let mut now = 0;
+        for (wait, command) in steps {
+            now += wait;
+            let effects = machine.handle(Time::from_millis(now), command.clone());
+            prop_assert_eq!(invariants::check(&machine), Ok(()), "after {:?}", command);
+            if !matches!(command, Command::Cancel(_)) {
+                prop_assert_eq!(invariants::check_effects(&machine, &effects), Ok(()));
+            }
+            prop_assert_eq!(&effects, &twin.handle(Time::from_millis(now), command));
+        }
+        prop_assert_eq!(&machine, &twin);
+        // Whatever happened before: cancelled is forgotten.
+        for set in invariants::wanted_sets(&machine) {
+            machine.handle(Time::from_millis(now), Command::Cancel(set));
+        }
+        prop_assert_eq!(invariants::check(&machine), Ok(()));
+        prop_assert_eq!((machine.wanted(), machine.assignments.len()), (0, 0));
+    }
+}
