@@ -1,0 +1,1 @@
+//! Real daemons and commands, as child processes.

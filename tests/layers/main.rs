@@ -1,0 +1,194 @@
+//! The architecture as a test: which crate may know which, where `sled` and `libp2p` may be named, what
+//! the pure crates must not touch, how long a file may be. The rules are those of the design's layout.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use cargo_metadata::{Metadata, MetadataCommand};
+
+/// A crate of the workspace, and the crates of the workspace that it may name. `tests` may name all.
+const EDGES: [(&str, &[&str]); 9] = [
+    ("perennial-manifest", &[]),
+    ("perennial-store", &["manifest"]),
+    ("perennial-import", &["manifest", "store"]),
+    ("perennial-protocol", &["manifest"]),
+    ("perennial-swarm", &["manifest", "protocol"]),
+    ("perennial-gateway", &["manifest", "store", "control"]),
+    ("perennial-control", &["manifest"]),
+    ("perennial-node", &["manifest", "store", "import", "protocol", "swarm", "gateway", "control"]),
+    ("perennial", &["manifest", "control", "node"]),
+];
+
+/// Lines of one file, at most.
+const LINES: usize = 600;
+
+fn metadata() -> Metadata {
+    MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .other_options(vec!["--offline".to_owned()])
+        .no_deps()
+        .exec()
+        .expect("cargo metadata")
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent").to_owned()
+}
+
+/// Dependencies of every kind between packages, as names.
+fn edges(metadata: &Metadata) -> Vec<(String, String)> {
+    let named = |package: &cargo_metadata::Package| {
+        let from = package.name.to_string();
+        let to: BTreeSet<_> = package.dependencies.iter().map(|on| on.name.clone()).collect();
+        to.into_iter().map(move |to| (from.clone(), to)).collect::<Vec<_>>()
+    };
+    metadata.packages.iter().flat_map(named).collect()
+}
+
+fn is_allowed(from: &str, to: &str) -> bool {
+    if from == "perennial-tests" {
+        return to != "perennial";
+    }
+    let Some((_, allowed)) = EDGES.iter().find(|(name, _)| *name == from) else { return false };
+    to.strip_prefix("perennial-").is_some_and(|to| allowed.contains(&to))
+}
+
+/// The Rust files of the project, and their text.
+fn sources() -> Vec<(PathBuf, String)> {
+    let (mut found, mut todo) = (Vec::new(), Vec::new());
+    todo.extend(["crates", "node", "cli", "tests"].map(|part| root().join(part)));
+    while let Some(dir) = todo.pop() {
+        for entry in fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display())) {
+            let path = entry.expect("a directory entry").path();
+            if path.is_dir() && !path.ends_with("target") {
+                todo.push(path);
+            } else if path.extension().is_some_and(|ext| ext == "rs") {
+                let text = fs::read_to_string(&path).expect("UTF-8");
+                let relative = path.strip_prefix(root()).expect("below the root").to_owned();
+                found.push((relative, text));
+            }
+        }
+    }
+    found.sort();
+    assert!(found.len() > 50, "only {} files: is the walk broken?", found.len());
+    found
+}
+
+/// Which of `words` a text names in code, outside comments, as whole words.
+fn named<'w>(text: &str, words: &[&'w str]) -> Vec<(usize, &'w str)> {
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut found = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let code = line.split("//").next().unwrap_or_default();
+        for name in words {
+            let hit = code
+                .match_indices(name)
+                .any(|(at, _)| !code[..at].ends_with(word) && !code[at + name.len()..].starts_with(word));
+            if hit {
+                found.push((number + 1, *name));
+            }
+        }
+    }
+    found
+}
+
+/// The text without its inline test module, which by habit comes last.
+fn shipped(text: &str) -> &str {
+    match text.find("#[cfg(test)]\nmod tests {") {
+        Some(at) => &text[..at],
+        None => text,
+    }
+}
+
+fn is_test(path: &Path) -> bool {
+    path.components().any(|part| matches!(part.as_os_str().to_str(), Some("test" | "tests" | "tests.rs")))
+}
+
+#[test]
+fn crates_know_only_whom_they_may_know() {
+    let metadata = metadata();
+    let bad: Vec<_> = edges(&metadata)
+        .into_iter()
+        .filter(|(_, to)| to.starts_with("perennial-"))
+        .filter(|(from, to)| !is_allowed(from, to))
+        .collect();
+    assert!(bad.is_empty(), "edges that the design does not allow: {bad:?}");
+    for package in &metadata.packages {
+        let known = EDGES.iter().any(|(name, _)| **name == **package.name);
+        assert!(known || **package.name == *"perennial-tests", "{} is not in the layout", package.name);
+    }
+}
+
+#[test]
+fn outside_crates_stay_where_they_belong() {
+    for (from, to) in edges(&metadata()) {
+        let home = match to.as_str() {
+            "sled" => "perennial-store",
+            // The benchmark compares with a bare stream of the same transport.
+            on if on.starts_with("libp2p") && from == "perennial-tests" => continue,
+            on if on.starts_with("libp2p") || on == "yamux" => "perennial-swarm",
+            "tokio" if matches!(&*from, "perennial-manifest" | "perennial-store" | "perennial-protocol") => {
+                "nobody here"
+            }
+            _ => continue,
+        };
+        assert_eq!(from, home, "{from} depends on {to}");
+    }
+}
+
+#[test]
+fn sled_and_libp2p_are_named_in_one_place() {
+    for (path, text) in sources() {
+        if path.starts_with("tests/layers") || path.starts_with("tests/bench") {
+            continue;
+        }
+        if path != Path::new("crates/store/src/index.rs") {
+            let found = named(&text, &["sled"]);
+            assert!(found.is_empty(), "{} names sled: {found:?}", path.display());
+        }
+        if !path.starts_with("crates/swarm") {
+            let found = named(&text, &["libp2p", "libp2p_stream", "yamux"]);
+            assert!(found.is_empty(), "{} names libp2p: {found:?}", path.display());
+        }
+    }
+}
+
+#[test]
+fn clocks_threads_and_randomness_stay_out_of_the_pure_crates() {
+    let words = ["Instant", "SystemTime", "thread", "thread_rng", "rand", "OsRng", "getrandom", "tokio"];
+    for (path, text) in sources() {
+        let pure = path.starts_with("crates/manifest/src") || path.starts_with("crates/protocol/src");
+        if pure && !is_test(&path) {
+            let found = named(shipped(&text), &words);
+            assert!(found.is_empty(), "{}: {found:?}", path.display());
+        }
+    }
+}
+
+#[test]
+fn files_are_short_and_say_what_they_are() {
+    for (path, text) in sources() {
+        let lines = text.lines().count();
+        assert!(lines <= LINES, "{} has {lines} lines, at most {LINES}", path.display());
+        assert!(text.starts_with("//!"), "{} does not open with //!", path.display());
+    }
+}
+
+/// The checks themselves would notice.
+#[test]
+fn the_checks_see_what_they_look_for() {
+    assert_eq!(
+        named("use std::time::Instant;\n// Instant\nlet instant = MyInstant;", &["Instant"]),
+        [(1, "Instant")]
+    );
+    assert_eq!(named("let db = sled::open(path);", &["sled"]), [(1, "sled")]);
+    assert!(named("unsettled sleds // sled", &["sled"]).is_empty());
+    assert!(is_allowed("perennial-swarm", "perennial-protocol"));
+    assert!(!is_allowed("perennial-protocol", "perennial-store"));
+    assert!(!is_allowed("perennial", "perennial-store"));
+    assert!(!is_allowed("perennial-new", "perennial-manifest"));
+    assert_eq!(shipped("a\n#[cfg(test)]\nmod tests {\n rand"), "a\n");
+}
