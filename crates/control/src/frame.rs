@@ -1,0 +1,123 @@
+//! Frames: a length (u32, little-endian), then so many bytes of JSON.
+//!
+//! A length is compared with the bound first; memory then grows with the bytes that really come.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// Longest request, in bytes. Thousands of long paths fit.
+pub const MAX_REQUEST: u32 = 4 * 1024 * 1024;
+/// Longest reply, in bytes. `show` of a release with 20,000 files fits.
+pub const MAX_REPLY: u32 = 16 * 1024 * 1024;
+/// What is allocated before the first byte came.
+const FIRST_ALLOCATION: u32 = 64 * 1024;
+
+/// Why a frame cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// Longer than it may be.
+    #[error("a frame of {length} bytes, where {limit} are the most")]
+    TooLong {
+        /// What it claims or has.
+        length: u64,
+        /// What it may have.
+        limit: u32,
+    },
+    /// The stream ended in the middle.
+    #[error("the connection ended in the middle of a frame")]
+    Cut,
+    /// Not the JSON of this conversation: the other end may be of another version.
+    #[error("a frame that does not parse: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The socket failed.
+    #[error("control socket: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Reads one frame; none when the stream ended before one began.
+pub(crate) async fn read_frame<T: DeserializeOwned>(
+    stream: &mut (impl AsyncRead + Unpin),
+    limit: u32,
+) -> Result<Option<T>, FrameError> {
+    let mut head = [0; 4];
+    let mut got = 0;
+    while got < head.len() {
+        match stream.read(&mut head[got..]).await? {
+            0 if got == 0 => return Ok(None),
+            0 => return Err(FrameError::Cut),
+            n => got += n,
+        }
+    }
+    let length = u32::from_le_bytes(head);
+    if length > limit {
+        return Err(FrameError::TooLong { length: length.into(), limit });
+    }
+    let mut bytes = Vec::with_capacity(length.min(FIRST_ALLOCATION) as usize);
+    stream.take(length.into()).read_to_end(&mut bytes).await?;
+    if bytes.len() != length as usize {
+        return Err(FrameError::Cut);
+    }
+    Ok(Some(serde_json::from_slice(&bytes)?))
+}
+
+/// Writes one frame. Whoever buffers the stream flushes it.
+pub(crate) async fn write_frame(
+    stream: &mut (impl AsyncWrite + Unpin),
+    value: &impl Serialize,
+    limit: u32,
+) -> Result<(), FrameError> {
+    let mut bytes = vec![0; 4];
+    serde_json::to_writer(&mut bytes, value)?;
+    let length = bytes.len() - 4;
+    let length = match u32::try_from(length) {
+        Ok(fits) if fits <= limit => fits,
+        _ => return Err(FrameError::TooLong { length: length as u64, limit }),
+    };
+    bytes[..4].copy_from_slice(&length.to_le_bytes());
+    stream.write_all(&bytes).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_written_is_read() {
+        let mut wire = Vec::new();
+        write_frame(&mut wire, &vec!["a", "b"], 100).await.unwrap();
+        write_frame(&mut wire, &vec!["c"], 100).await.unwrap();
+        let mut wire = wire.as_slice();
+        assert_eq!(read_frame::<Vec<String>>(&mut wire, 100).await.unwrap().unwrap(), ["a", "b"]);
+        assert_eq!(read_frame::<Vec<String>>(&mut wire, 100).await.unwrap().unwrap(), ["c"]);
+        assert!(read_frame::<Vec<String>>(&mut wire, 100).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_length_beyond_the_bound_is_refused_before_its_bytes_come() {
+        let head = u32::MAX.to_le_bytes();
+        let error = read_frame::<String>(&mut head.as_slice(), MAX_REQUEST).await.unwrap_err();
+        assert!(matches!(error, FrameError::TooLong { length: 0xffff_ffff, .. }), "{error}");
+        let error = write_frame(&mut Vec::new(), &"x".repeat(100), 100).await.unwrap_err();
+        assert!(matches!(error, FrameError::TooLong { length: 102, limit: 100 }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_cut_frame_is_an_error_and_not_an_end() {
+        let mut wire = Vec::new();
+        write_frame(&mut wire, &"hello", 100).await.unwrap();
+        for end in 1..wire.len() {
+            let error = read_frame::<String>(&mut &wire[..end], 100).await.unwrap_err();
+            assert!(matches!(error, FrameError::Cut), "at {end}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn deep_nesting_is_refused() {
+        let deep = "[".repeat(100_000);
+        let mut wire = u32::try_from(deep.len()).unwrap().to_le_bytes().to_vec();
+        wire.extend_from_slice(deep.as_bytes());
+        assert!(read_frame::<serde_json::Value>(&mut wire.as_slice(), MAX_REQUEST).await.is_err());
+    }
+}

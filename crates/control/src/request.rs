@@ -1,0 +1,162 @@
+//! What a user may ask of a node.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::row::{Kind, State};
+
+/// One request; a connection carries exactly one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "op", content = "args", rename_all = "kebab-case")]
+pub enum Request {
+    /// Store files, sign a release of them, announce it. Answer: `Done::Add`.
+    Add(Add),
+    /// Bring a release or a blob here, and write it out when asked to. Answer: `Done::Get`.
+    Get(Get),
+    /// Releases held or known. A `Item::Release` each, then `Done::Listed`.
+    Ls(Ls),
+    /// Everything about one release. Answer: `Done::Show`.
+    Show {
+        /// What the user typed.
+        selector: String,
+        /// Whose release, where several publishers signed one.
+        publisher: Option<String>,
+    },
+    /// Known releases whose names match words. A `Item::Release` each, then `Done::Listed`.
+    Search {
+        /// The words.
+        text: String,
+        /// Rows wanted, at most.
+        limit: u32,
+    },
+    /// Fetch and keep what a publisher releases, and trust it for names. Answer: `Done::Ok`.
+    Follow(Follow),
+    /// Stop following. What is held stays until `gc`. Answer: `Done::Ok`, or not-found.
+    Unfollow {
+        /// Whom.
+        target: Target,
+    },
+    /// A `Item::Follow` each, then `Done::Listed`.
+    Follows,
+    /// Keep a release or a blob whatever else happens. Answer: `Done::Pin`.
+    Pin {
+        /// What the user typed: a release id, a name, or `blake3:…`.
+        selector: String,
+        /// Whose release, where several publishers signed one.
+        publisher: Option<String>,
+    },
+    /// Take a pin away. Answer: `Done::Pin` with the pin that is gone, or not-found.
+    Unpin {
+        /// What the user typed.
+        selector: String,
+        /// Whose release, where several publishers signed one.
+        publisher: Option<String>,
+    },
+    /// A `Item::Pin` each, then `Done::Listed`.
+    Pins,
+    /// This node in numbers. Answer: `Done::Status`.
+    Status,
+    /// Connected peers. A `Item::Peer` each, then `Done::Listed`.
+    Peers,
+    /// The publisher key of this node (created when there is none). Answer: `Done::Key`.
+    Key,
+    /// Sign a merge of the branches of this node's own forked feed. Answer: `Done::Key`.
+    Merge,
+    /// Read stored blobs again. A `Item::Corrupt` for each that fails, then `Done::Verify`.
+    Verify(Verify),
+    /// Free what nothing needs. Answer: `Done::Gc`.
+    Gc(Gc),
+    /// Call these peers, now and whenever they are lost, until the node stops. Answer: `Done::Ok`, at once
+    /// or when one of them is connected or the wait is over, whichever comes first; never an error for a peer
+    /// that does not answer.
+    Connect {
+        /// Multiaddresses.
+        peers: Vec<String>,
+        /// How long to wait for the first of them; 0: do not wait.
+        wait_ms: u32,
+    },
+    /// Stop the node in order. Answer: `Done::Ok`, before it does.
+    Shutdown,
+}
+
+/// What to add and under which name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Add {
+    /// Files and directories, absolute. A directory gives the artifacts below it, named relative to it; a file
+    /// gives one artifact with its own name.
+    pub paths: Vec<PathBuf>,
+    /// The release's package URL, with a version.
+    pub purl: String,
+    /// SPDX expression; none means `NOASSERTION`.
+    pub license: Option<String>,
+    /// Licence texts that are not among the paths, absolute.
+    pub license_files: Vec<PathBuf>,
+    /// Refer to the files where they lie instead of copying them.
+    pub in_place: bool,
+    /// What this publisher is; none leaves what its profile says (`archivist` when it has none).
+    pub kind: Option<Kind>,
+    /// Free text for people.
+    pub notes: Option<String>,
+}
+
+/// What to fetch and where to write it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Get {
+    /// What the user typed.
+    pub selector: String,
+    /// Resolve the name through this publisher alone.
+    pub publisher: Option<String>,
+    /// Directory to write the files to, absolute; none: only bring it into the store.
+    pub output: Option<PathBuf>,
+    /// Replace files that are there with other content.
+    pub force: bool,
+}
+
+/// Which releases to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ls {
+    /// Only what this matches.
+    pub selector: Option<String>,
+    /// Only of this publisher.
+    pub publisher: Option<String>,
+    /// Only in this state.
+    pub state: Option<State>,
+    /// Rows wanted, at most.
+    pub limit: Option<u32>,
+}
+
+/// Whom a follow is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// Every publisher heard of: a full archive node. Trusts nobody for names.
+    All,
+    /// One publisher: `did:key:…`, or the local name of one that is followed.
+    Publisher(String),
+}
+
+/// A decision to follow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Follow {
+    /// Whom.
+    pub target: Target,
+    /// What to call it here.
+    pub name: Option<String>,
+}
+
+/// Which blobs to read again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verify {
+    /// So many blobs, chosen at random; none: all.
+    pub sample: Option<u64>,
+}
+
+/// How to collect.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gc {
+    /// Only say what would go.
+    pub dry_run: bool,
+    /// Spare what was touched in the last so many seconds; none: the node's setting.
+    pub grace_seconds: Option<u64>,
+}
