@@ -1,0 +1,228 @@
+//! All bytes of a node: small blobs and entries in packs, large blobs as files, fetches under way.
+//!
+//! Owns `blobs/`, `packs/` and `partial/`. Promises that whatever it gives out verified against its name on the way
+//! (damage is set aside and reported, never handed on). Knows nothing of releases: what is wanted is the catalog's.
+
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use bao_tree::io::EncodeError;
+use bao_tree::io::outboard::PreOrderMemOutboard;
+use bao_tree::io::sync::encode_ranges_validated;
+use perennial_manifest::{BlobId, Sha256Digest};
+
+use crate::batch::Batch;
+use crate::durable;
+use crate::error::{AtPath, StoreError};
+use crate::large::{GROUP, LargeBlobs, LargeInfo, SMALL};
+use crate::layout::Layout;
+use crate::lease::{Lease, Leases};
+use crate::pack::{Kind, Packs, Record};
+use crate::partial::{self, Partial};
+
+/// The bytes of a store.
+#[derive(Debug)]
+pub(crate) struct Blobs {
+    large: LargeBlobs,
+    packs: Packs,
+    leases: Leases,
+    tmp: PathBuf,
+    partial: PathBuf,
+    fetching: Mutex<HashMap<BlobId, Weak<Partial>>>,
+}
+
+impl Blobs {
+    pub(crate) fn open(layout: &Layout) -> Result<Self, StoreError> {
+        Ok(Self {
+            large: LargeBlobs::new(layout.blobs()),
+            packs: Packs::open(&layout.packs())?,
+            leases: Leases::default(),
+            tmp: layout.tmp(),
+            partial: layout.partial(),
+            fetching: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn tmp(&self) -> &Path {
+        &self.tmp
+    }
+
+    pub(crate) fn large(&self) -> &LargeBlobs {
+        &self.large
+    }
+
+    pub(crate) fn packs(&self) -> &Packs {
+        &self.packs
+    }
+
+    pub(crate) fn leases(&self) -> &Leases {
+        &self.leases
+    }
+
+    pub(crate) fn partial_dir(&self) -> &Path {
+        &self.partial
+    }
+
+    pub(crate) fn batch(&self) -> Batch<'_> {
+        Batch::new(self, self.leases.take(Vec::new()))
+    }
+
+    /// The length of a blob that is here, by its files; its bytes are checked when they are read.
+    pub(crate) fn size(&self, blob: &BlobId) -> Result<Option<u64>, StoreError> {
+        if let Some(len) = self.packs.len_of(Kind::Blob, blob.as_bytes())? {
+            return Ok(Some(u64::from(len)));
+        }
+        Ok(self.large.info(blob)?.map(|info| info.size))
+    }
+
+    pub(crate) fn has(&self, blob: &BlobId) -> Result<bool, StoreError> {
+        Ok(self.size(blob)?.is_some())
+    }
+
+    /// Notes that somebody needs a blob now. Records in packs have no time of their own: the lease spares them.
+    pub(crate) fn touch(&self, blob: &BlobId) -> Result<(), StoreError> {
+        if self.large.info(blob)?.is_some() { self.large.touch(blob) } else { Ok(()) }
+    }
+
+    /// A blob by the SHA-256 that this node computed when it was added.
+    pub(crate) fn blob_of(&self, sha256: &Sha256Digest) -> Result<Option<BlobId>, StoreError> {
+        self.packs.blob_of(sha256)
+    }
+
+    /// A whole small blob, verified.
+    pub(crate) fn small(&self, blob: &BlobId) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.packs.read(Kind::Blob, blob.as_bytes())?.map(|record| record.content))
+    }
+
+    /// Copies a blob out; what was written is only to be used if this returns, because the name is checked at the end.
+    /// Returns the SHA-256 of the bytes on the way.
+    pub(crate) fn copy_out(&self, blob: &BlobId, out: &mut dyn Write) -> Result<Sha256Digest, StoreError> {
+        let target = Path::new("output");
+        if let Some(bytes) = self.small(blob)? {
+            out.write_all(&bytes).at(target)?;
+            return Ok(crate::hashing::names_of(&bytes).1);
+        }
+        let large = self.large.open(blob)?.ok_or(StoreError::NotHeld(*blob))?;
+        let pass = crate::hashing::plain(Read::take(&large.data, large.size), out).at(target)?;
+        if pass.0 != *blob {
+            self.set_aside(blob)?;
+            return Err(StoreError::Corrupt { blob: *blob });
+        }
+        Ok(pass.1)
+    }
+
+    /// Writes the bao encoding of byte ranges of a blob; every group is verified before it is written.
+    pub(crate) fn encode(
+        &self,
+        blob: &BlobId,
+        ranges: &[Range<u64>],
+        out: impl Write,
+    ) -> Result<(), StoreError> {
+        let chunks = partial::chunks(ranges);
+        let outcome = if let Some(bytes) = self.small(blob)? {
+            encode_ranges_validated(&bytes[..], PreOrderMemOutboard::create(&bytes, GROUP), &chunks, out)
+        } else {
+            let large = self.large.open(blob)?.ok_or(StoreError::NotHeld(*blob))?;
+            encode_ranges_validated(&large.data, &large.tree, &chunks, out)
+        };
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(
+                EncodeError::ParentHashMismatch(_)
+                | EncodeError::LeafHashMismatch(_)
+                | EncodeError::SizeMismatch,
+            ) => {
+                self.set_aside(blob)?;
+                Err(StoreError::Corrupt { blob: *blob })
+            }
+            Err(EncodeError::Io(source)) => Err(StoreError::Broken { blob: *blob, source }),
+            Err(_) => Err(StoreError::Broken { blob: *blob, source: io::ErrorKind::BrokenPipe.into() }),
+        }
+    }
+
+    /// Reads a whole blob and compares it with its name.
+    pub(crate) fn check(&self, blob: &BlobId) -> Result<u64, StoreError> {
+        let size = self.size(blob)?.ok_or(StoreError::NotHeld(*blob))?;
+        if size > SMALL || self.small(blob)?.is_none() {
+            // by the encoding, so that a damaged tree is found as well as damaged bytes
+            #[expect(clippy::single_range_in_vec_init, reason = "one range is meant")]
+            self.encode(blob, &[0..size], io::sink())?;
+        }
+        Ok(size)
+    }
+
+    fn set_aside(&self, blob: &BlobId) -> Result<(), StoreError> {
+        tracing::error!(%blob, "stored bytes do not match their name; set aside");
+        self.large.quarantine(blob)
+    }
+
+    /// The fetch of a large blob, shared by all who fetch it.
+    pub(crate) fn partial(&self, blob: BlobId, size: u64) -> Result<Arc<Partial>, StoreError> {
+        let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+        fetching.retain(|_, partial| partial.strong_count() > 0);
+        if let Some(partial) = fetching.get(&blob).and_then(Weak::upgrade)
+            && partial.size() == size
+        {
+            return Ok(partial);
+        }
+        let partial = Arc::new(Partial::open(&self.partial, blob, size)?);
+        fetching.insert(blob, Arc::downgrade(&partial));
+        Ok(partial)
+    }
+
+    /// Verified bytes of a fetch under way, without opening it.
+    pub(crate) fn fetching(&self, blob: &BlobId) -> Option<Arc<Partial>> {
+        self.fetching.lock().unwrap_or_else(PoisonError::into_inner).get(blob).and_then(Weak::upgrade)
+    }
+
+    /// Makes a fetched blob one of the store's.
+    pub(crate) fn complete(&self, partial: &Partial) -> Result<(), StoreError> {
+        let blob = partial.blob();
+        let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+        if fetching.remove(&blob).is_none() && self.has(&blob)? {
+            return Ok(());
+        }
+        partial.publish(&self.large)?;
+        durable::sync_dir(&self.large.dir_of(&blob))
+    }
+
+    /// Takes in small blobs that were fetched and verified, behind one fsync.
+    pub(crate) fn add_small(&self, blobs: Vec<Vec<u8>>) -> Result<Lease, StoreError> {
+        let mut batch = self.batch();
+        for bytes in blobs {
+            batch.add_bytes(bytes)?;
+        }
+        batch.commit()
+    }
+
+    pub(crate) fn append_entry(&self, id: [u8; 32], encoded: Vec<u8>) -> Result<(), StoreError> {
+        self.packs.append(&Record::entry(id, encoded))
+    }
+
+    pub(crate) fn entry(&self, id: &[u8; 32]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.packs.read(Kind::Entry, id)?.map(|record| record.content))
+    }
+
+    /// Walks all blobs that are here: name and length.
+    pub(crate) fn each(
+        &self,
+        visit: &mut dyn FnMut(BlobId, u64) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.packs.each(Kind::Blob, &mut |key, len| visit(BlobId::from_bytes(key), u64::from(len)))?;
+        self.each_large(&mut |blob, info| visit(blob, info.size))
+    }
+
+    /// Walks all large blobs that are here.
+    pub(crate) fn each_large(
+        &self,
+        visit: &mut dyn FnMut(BlobId, LargeInfo) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.large.each(&mut |blob| match self.large.info(&blob)? {
+            Some(info) => visit(blob, info),
+            None => Ok(()),
+        })
+    }
+}

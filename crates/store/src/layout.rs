@@ -1,0 +1,161 @@
+//! The data directory: its parts, its lock, and the version of its layout (FORMAT.md).
+//!
+//! Promises that one process at a time uses a directory, that a newer layout is refused with nothing touched, and that a
+//! lock left by a killed process is taken over.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::durable;
+use crate::error::{AtPath, StoreError};
+
+/// The layout this version reads and writes.
+pub const FORMAT: u32 = 1;
+
+/// A data directory that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process uses it.
+    #[error("{dir} is in use by process {pid}")]
+    InUse {
+        /// The directory.
+        dir: PathBuf,
+        /// The process that holds the lock; 0 where it did not say.
+        pid: u32,
+    },
+    /// Written by a newer version.
+    #[error(
+        "{dir} has layout {found}; this version reads up to {FORMAT}. Nothing was changed; use a newer version"
+    )]
+    Newer {
+        /// The directory.
+        dir: PathBuf,
+        /// The layout found.
+        found: String,
+    },
+    /// It cannot be written to.
+    #[error("{dir} cannot be written to ({source}); a node needs to write to its data directory")]
+    ReadOnly {
+        /// The directory.
+        dir: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Something in it failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A locked data directory; the lock goes with it.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    root: PathBuf,
+    _lock: File,
+}
+
+impl Layout {
+    /// Locks a directory, and makes it where there is none.
+    pub(crate) fn open(root: &Path) -> Result<Self, OpenError> {
+        if !root.exists() {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(root).map_err(|e| unusable(root, e))?;
+        }
+        let format = root.join("FORMAT");
+        // before the lock: a newer layout may lock differently, and must not be touched
+        let found = match fs::read_to_string(&format) {
+            Ok(text) => Some(text.trim().to_owned()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+            Err(e) => return Err(StoreError::io(&format, e).into()),
+        };
+        if let Some(found) = found.as_ref().filter(|found| found.parse() != Ok(FORMAT)) {
+            return Err(OpenError::Newer { dir: root.to_owned(), found: found.chars().take(40).collect() });
+        }
+        let lock = lock(root)?;
+        if found.is_none() {
+            durable::write_file(&format, format!("{FORMAT}\n").as_bytes())?;
+        }
+        let layout = Self { root: root.to_owned(), _lock: lock };
+        for part in
+            [layout.blobs(), layout.packs(), layout.partial(), layout.state(), layout.tmp(), layout.keys()]
+        {
+            durable::make_dir(&part)?;
+        }
+        layout.empty_tmp()?;
+        Ok(layout)
+    }
+
+    /// What a killed process left half-written: nothing refers to it.
+    fn empty_tmp(&self) -> Result<(), StoreError> {
+        let tmp = self.tmp();
+        for file in fs::read_dir(&tmp).at(&tmp)? {
+            durable::remove_file(&file.at(&tmp)?.path())?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn blobs(&self) -> PathBuf {
+        self.root.join("blobs")
+    }
+
+    pub(crate) fn packs(&self) -> PathBuf {
+        self.root.join("packs")
+    }
+
+    pub(crate) fn partial(&self) -> PathBuf {
+        self.root.join("partial")
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.root.join("state")
+    }
+
+    pub(crate) fn tmp(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    pub(crate) fn index(&self) -> PathBuf {
+        self.root.join("index")
+    }
+
+    fn keys(&self) -> PathBuf {
+        self.root.join("keys")
+    }
+}
+
+fn unusable(root: &Path, source: std::io::Error) -> OpenError {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) {
+        OpenError::ReadOnly { dir: root.to_owned(), source }
+    } else {
+        StoreError::io(root, source).into()
+    }
+}
+
+fn lock(root: &Path) -> Result<File, OpenError> {
+    let path = root.join("LOCK");
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|e| unusable(root, e))?;
+    // flock goes with the process, so a lock that a killed one left is free
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let mut text = String::new();
+        let _ = file.read_to_string(&mut text);
+        return Err(OpenError::InUse { dir: root.to_owned(), pid: text.trim().parse().unwrap_or(0) });
+    }
+    // the pid is for people: a full disk must not keep a node from serving what it holds
+    let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+    Ok(file)
+}

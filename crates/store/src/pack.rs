@@ -1,0 +1,215 @@
+//! Packs: append-only logs of small blobs and entries, with a sorted index beside each sealed one.
+//!
+//! Owns `packs/` (FORMAT.md, "Packs"). Promises that a record read back is the one that was written (its hash is checked
+//! at every read), that a torn tail of the pack being written is cut off at open, and that look-ups cost a few preads
+//! and no memory that grows with sealed packs. Callers decide when appended records count: after [`Packs::sync`].
+
+mod active;
+mod record;
+mod sealed;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use perennial_manifest::{BlobId, Sha256Digest};
+
+use crate::durable;
+use crate::error::{AtPath, StoreError};
+use active::Active;
+pub(crate) use record::{Kind, Record};
+use sealed::Sealed;
+
+/// A pack is sealed once it is this long, or has this many records.
+const SEAL_BYTES: u64 = 64 << 20;
+const SEAL_RECORDS: usize = 1 << 16;
+
+/// All packs of a store.
+#[derive(Debug)]
+pub(crate) struct Packs {
+    dir: PathBuf,
+    active: Mutex<Active>,
+    sealed: RwLock<BTreeMap<u64, Arc<Sealed>>>,
+}
+
+fn pack_path(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:010}.pack"))
+}
+
+fn index_path(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:010}.idx"))
+}
+
+impl Packs {
+    pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
+        let mut numbers = Vec::new();
+        for file in fs::read_dir(dir).at(dir)? {
+            let path = file.at(dir)?.path();
+            let number =
+                path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
+            match (number, path.extension().and_then(|ext| ext.to_str())) {
+                (Some(number), Some("pack")) => numbers.push(number),
+                (_, Some("idx" | "damaged")) => {}
+                // a temporary index of a sealing that did not finish
+                _ => durable::remove_file(&path)?,
+            }
+        }
+        numbers.sort_unstable();
+        let last = numbers.pop();
+        let mut sealed = BTreeMap::new();
+        for number in numbers {
+            sealed.insert(number, Arc::new(Sealed::open(dir, number)?));
+        }
+        let active = match last {
+            Some(number) if index_path(dir, number).exists() => {
+                sealed.insert(number, Arc::new(Sealed::open(dir, number)?));
+                Active::create(dir, number + 1)?
+            }
+            Some(number) => Active::recover(dir, number)?,
+            None => Active::create(dir, 1)?,
+        };
+        Ok(Self { dir: dir.to_owned(), active: Mutex::new(active), sealed: RwLock::new(sealed) })
+    }
+
+    fn active(&self) -> MutexGuard<'_, Active> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sealed(&self) -> Vec<Arc<Sealed>> {
+        // newest first: what was written last is asked for most
+        self.sealed.read().unwrap_or_else(PoisonError::into_inner).values().rev().cloned().collect()
+    }
+
+    /// Appends a record; it lasts once [`Packs::sync`] returned.
+    pub(crate) fn append(&self, record: &Record) -> Result<(), StoreError> {
+        self.active().append(record)
+    }
+
+    /// Makes everything appended so far last, and seals the pack if it is full.
+    pub(crate) fn sync(&self) -> Result<(), StoreError> {
+        let mut active = self.active();
+        active.sync()?;
+        if active.len() >= SEAL_BYTES || active.records() >= SEAL_RECORDS {
+            self.seal(&mut active)?;
+        }
+        Ok(())
+    }
+
+    fn seal(&self, active: &mut Active) -> Result<(), StoreError> {
+        let number = active.number();
+        Sealed::write_index(&self.dir, number, active.rows())?;
+        let sealed = Arc::new(Sealed::open(&self.dir, number)?);
+        // under one lock with the switch, so that no look-up falls between the two
+        let mut all = self.sealed.write().unwrap_or_else(PoisonError::into_inner);
+        *active = Active::create(&self.dir, number + 1)?;
+        all.insert(number, sealed);
+        Ok(())
+    }
+
+    /// Whether a record is here, and how long its bytes are.
+    pub(crate) fn len_of(&self, kind: Kind, key: &[u8; 32]) -> Result<Option<u32>, StoreError> {
+        if let Some(row) = self.active().find(kind, key) {
+            return Ok(Some(row.len));
+        }
+        for pack in self.sealed() {
+            if let Some(row) = pack.find(kind, key)? {
+                return Ok(Some(row.len));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads a record and checks it. `Ok(None)`: not here. A damaged record is [`StoreError::Corrupt`].
+    pub(crate) fn read(&self, kind: Kind, key: &[u8; 32]) -> Result<Option<Record>, StoreError> {
+        {
+            let active = self.active();
+            if let Some(row) = active.find(kind, key) {
+                return active.read(&row).map(Some);
+            }
+        }
+        let mut damaged = None;
+        for pack in self.sealed() {
+            if let Some(row) = pack.find(kind, key)? {
+                match pack.read(&row) {
+                    Ok(record) => return Ok(Some(record)),
+                    // another pack may have a good copy, after a refetch
+                    Err(error) => damaged = Some(error),
+                }
+            }
+        }
+        damaged.map_or(Ok(None), Err)
+    }
+
+    /// The blob with this SHA-256.
+    pub(crate) fn blob_of(&self, sha256: &Sha256Digest) -> Result<Option<BlobId>, StoreError> {
+        if let Some(blob) = self.active().blob_of(sha256) {
+            return Ok(Some(blob));
+        }
+        for pack in self.sealed() {
+            if let Some(blob) = pack.blob_of(sha256)? {
+                return Ok(Some(blob));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Walks all records of a kind, oldest pack first, without reading their bytes.
+    pub(crate) fn each(
+        &self,
+        kind: Kind,
+        visit: &mut dyn FnMut([u8; 32], u32) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut sealed = self.sealed();
+        sealed.reverse();
+        for pack in sealed {
+            for row in pack.rows()?.into_iter().filter(|row| row.kind == kind) {
+                visit(row.key, row.len)?;
+            }
+        }
+        let rows = self.active().rows();
+        for row in rows.into_iter().filter(|row| row.kind == kind) {
+            visit(row.key, row.len)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes of all packs on disk.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.sealed().iter().map(|pack| pack.len()).sum::<u64>() + self.active().len()
+    }
+
+    /// Drops the blobs that `dead` names, by writing what else there is again. Entries are never dropped. Returns bytes freed.
+    pub(crate) fn compact(&self, dead: &dyn Fn(&BlobId) -> bool) -> Result<u64, StoreError> {
+        let before = self.disk_bytes();
+        {
+            let mut active = self.active();
+            let any =
+                active.rows().iter().any(|row| row.kind == Kind::Blob && dead(&BlobId::from_bytes(row.key)));
+            if any {
+                active.sync()?;
+                self.seal(&mut active)?;
+            }
+        }
+        for pack in self.sealed() {
+            let rows = pack.rows()?;
+            let is_dead = |row: &record::Row| row.kind == Kind::Blob && dead(&BlobId::from_bytes(row.key));
+            if !rows.iter().any(is_dead) {
+                continue;
+            }
+            for row in rows.iter().filter(|row| !is_dead(row)) {
+                // what is damaged is not carried over as if it were good; it stays out and is fetched again
+                if let Ok(record) = pack.read(row) {
+                    self.append(&record)?;
+                }
+            }
+            self.sync()?;
+            self.sealed.write().unwrap_or_else(PoisonError::into_inner).remove(&pack.number());
+            // the pack before its index: an index without a pack is ignored, a pack without an index would be the active one
+            durable::remove_file(&pack_path(&self.dir, pack.number()))?;
+            durable::remove_file(&index_path(&self.dir, pack.number()))?;
+            durable::sync_dir(&self.dir)?;
+        }
+        Ok(before.saturating_sub(self.disk_bytes()))
+    }
+}

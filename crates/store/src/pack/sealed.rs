@@ -1,0 +1,209 @@
+//! A pack that is full: immutable, found through the sorted index beside it, as git's packs are.
+//!
+//! The index is read with pread, never mapped, so that a damaged disk is an error and not a signal. It can be made again
+//! from its pack at any time, and is, when it does not fit.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use perennial_manifest::{BlobId, Sha256Digest};
+
+use super::record::{self, HEADER, Kind, Record, Row};
+use super::{index_path, pack_path};
+use crate::durable;
+use crate::error::{AtPath, StoreError};
+
+const MAGIC: &[u8; 16] = b"perennial idx 1\n";
+/// Bytes of a row: key, check, offset (u64 LE), length (u32 LE), kind, three zero bytes.
+const ROW: usize = 80;
+/// Bytes of a row of the second table: SHA-256, BLAKE3.
+const PAIR: usize = 64;
+/// Magic, pack length, number of rows, number of pairs, BLAKE3 of the tables.
+const HEAD: usize = 16 + 8 + 8 + 8 + 32;
+
+#[derive(Debug)]
+pub(super) struct Sealed {
+    number: u64,
+    pack: File,
+    index: File,
+    len: u64,
+    rows: u64,
+    pairs: u64,
+}
+
+impl Sealed {
+    /// Opens a pack and its index; an index that is missing or does not fit is made again.
+    pub(super) fn open(dir: &Path, number: u64) -> Result<Self, StoreError> {
+        if let Some(sealed) = Self::try_open(dir, number)? {
+            return Ok(sealed);
+        }
+        tracing::warn!(pack = number, "making the index of a pack again");
+        let path = pack_path(dir, number);
+        let rows = scan(&File::open(&path).at(&path)?).at(&path)?;
+        Self::write_index(dir, number, rows)?;
+        Self::try_open(dir, number)?.ok_or_else(|| StoreError::Format {
+            path: index_path(dir, number),
+            reason: "it does not read back".into(),
+        })
+    }
+
+    fn try_open(dir: &Path, number: u64) -> Result<Option<Self>, StoreError> {
+        let (pack_path, index_path) = (pack_path(dir, number), index_path(dir, number));
+        let pack = File::open(&pack_path).at(&pack_path)?;
+        let len = pack.metadata().at(&pack_path)?.len();
+        let Ok(index) = File::open(&index_path) else { return Ok(None) };
+        let index_len = index.metadata().at(&index_path)?.len();
+        let mut head = [0; HEAD];
+        if index_len < HEAD as u64 || index.read_exact_at(&mut head, 0).is_err() || &head[..16] != MAGIC {
+            return Ok(None);
+        }
+        let number_at = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().unwrap_or_default());
+        let (pack_len, rows, pairs) = (number_at(16), number_at(24), number_at(32));
+        let tables = rows.checked_mul(ROW as u64).zip(pairs.checked_mul(PAIR as u64));
+        let Some(expected) = tables.and_then(|(a, b)| a.checked_add(b)?.checked_add(HEAD as u64)) else {
+            return Ok(None);
+        };
+        if pack_len != len
+            || expected != index_len
+            || hash_tables(&index, index_len).at(&index_path)?[..] != head[40..72]
+        {
+            return Ok(None);
+        }
+        Ok(Some(Self { number, pack, index, len, rows, pairs }))
+    }
+
+    pub(super) fn write_index(dir: &Path, number: u64, mut rows: Vec<Row>) -> Result<(), StoreError> {
+        let path = pack_path(dir, number);
+        let pack_len = File::open(&path).and_then(|pack| pack.metadata()).at(&path)?.len();
+        rows.sort_unstable_by_key(|row| (row.key, row.kind));
+        rows.dedup_by_key(|row| (row.key, row.kind));
+        let mut pairs: Vec<_> =
+            rows.iter().filter(|row| row.kind == Kind::Blob).map(|row| (row.check, row.key)).collect();
+        pairs.sort_unstable();
+        let mut tables = Vec::with_capacity(rows.len() * ROW + pairs.len() * PAIR);
+        for row in &rows {
+            tables.extend_from_slice(&row.key);
+            tables.extend_from_slice(&row.check);
+            tables.extend_from_slice(&row.offset.to_le_bytes());
+            tables.extend_from_slice(&row.len.to_le_bytes());
+            tables.extend_from_slice(&[row.kind.byte(), 0, 0, 0]);
+        }
+        for (sha256, blake3) in &pairs {
+            tables.extend_from_slice(sha256);
+            tables.extend_from_slice(blake3);
+        }
+        let mut bytes = MAGIC.to_vec();
+        for number in [pack_len, rows.len() as u64, pairs.len() as u64] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(blake3::hash(&tables).as_bytes());
+        bytes.extend_from_slice(&tables);
+        durable::write_file(&index_path(dir, number), &bytes)
+    }
+
+    fn row(&self, at: u64) -> io::Result<Row> {
+        let mut bytes = [0; ROW];
+        self.index.read_exact_at(&mut bytes, HEAD as u64 + at * ROW as u64)?;
+        parse_row(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    pub(super) fn find(&self, kind: Kind, key: &[u8; 32]) -> Result<Option<Row>, StoreError> {
+        let wanted = (*key, kind);
+        let (mut low, mut high) = (0, self.rows);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let row = self.row(middle).at(Path::new("packs"))?;
+            match (row.key, row.kind).cmp(&wanted) {
+                std::cmp::Ordering::Equal => return Ok(Some(row)),
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn blob_of(&self, sha256: &Sha256Digest) -> Result<Option<BlobId>, StoreError> {
+        let start = HEAD as u64 + self.rows * ROW as u64;
+        let (mut low, mut high) = (0, self.pairs);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let mut pair = [0; PAIR];
+            self.index.read_exact_at(&mut pair, start + middle * PAIR as u64).at(Path::new("packs"))?;
+            match pair[..32].cmp(sha256.as_bytes()) {
+                std::cmp::Ordering::Equal => {
+                    let mut key = [0; 32];
+                    key.copy_from_slice(&pair[32..]);
+                    return Ok(Some(BlobId::from_bytes(key)));
+                }
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn read(&self, row: &Row) -> Result<Record, StoreError> {
+        let record = record::read(&self.pack, row).at(Path::new("packs"))?;
+        record.ok_or_else(|| StoreError::Corrupt { blob: BlobId::from_bytes(row.key) })
+    }
+
+    /// All rows, in the order of their place in the pack.
+    pub(super) fn rows(&self) -> Result<Vec<Row>, StoreError> {
+        let len = usize::try_from(self.rows).unwrap_or(0) * ROW;
+        let mut bytes = vec![0; len];
+        self.index.read_exact_at(&mut bytes, HEAD as u64).at(Path::new("packs"))?;
+        let mut rows: Vec<Row> =
+            bytes.chunks_exact(ROW).filter_map(|row| parse_row(row.try_into().ok()?)).collect();
+        rows.sort_unstable_by_key(|row| row.offset);
+        Ok(rows)
+    }
+
+    pub(super) const fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) const fn len(&self) -> u64 {
+        self.len
+    }
+}
+
+fn parse_row(bytes: &[u8; ROW]) -> Option<Row> {
+    Some(Row {
+        key: bytes[..32].try_into().ok()?,
+        check: bytes[32..64].try_into().ok()?,
+        offset: u64::from_le_bytes(bytes[64..72].try_into().ok()?),
+        len: u32::from_le_bytes(bytes[72..76].try_into().ok()?),
+        kind: Kind::of(bytes[76])?,
+    })
+}
+
+fn hash_tables(index: &File, end: u64) -> io::Result<[u8; 32]> {
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; 256 << 10];
+    let mut offset = HEAD as u64;
+    while offset < end {
+        let take = usize::try_from((end - offset).min(buffer.len() as u64)).unwrap_or(buffer.len());
+        index.read_exact_at(&mut buffer[..take], offset)?;
+        hasher.update(&buffer[..take]);
+        offset += take as u64;
+    }
+    Ok(*hasher.finalize().as_bytes())
+}
+
+/// All whole records of a pack, read through.
+fn scan(pack: &File) -> io::Result<Vec<Row>> {
+    let end = pack.metadata()?.len();
+    let (mut offset, mut rows) = (0, Vec::new());
+    while offset + HEADER as u64 <= end {
+        let mut header = [0; HEADER];
+        pack.read_exact_at(&mut header, offset)?;
+        let Some(row) = record::parse_header(&header, offset) else { break };
+        if record::read(pack, &row)?.is_some() {
+            rows.push(row);
+        }
+        offset = row.offset + u64::from(row.len);
+    }
+    Ok(rows)
+}
