@@ -1,1 +1,16 @@
-//! Real daemons and commands, as child processes.
+//! Whole nodes: real `perennial-node` and `perennial` processes on loopback.
+//!
+//! `survive` is the main job (lose a node, get the release back); `absent` a node that was away; `names`
+//! who may be believed; `lock` who may use a data directory; `stop` SIGTERM and restarts; `corrupt` bytes
+//! that rot on disk; `full` disks without room and without leave to write; `kill` kill -9 at random moments.
+
+mod absent;
+mod content;
+mod corrupt;
+mod daemon;
+mod full;
+mod kill;
+mod lock;
+mod names;
+mod stop;
+mod survive;

@@ -1,0 +1,84 @@
+//! Who may use a data directory: one process, of this version or newer, that may write to it.
+
+use std::{fs, time::Duration};
+
+use super::{
+    content::{add, count, files, publisher, write_tree},
+    daemon::{Daemon, command, perennial, wait_until},
+};
+
+#[test]
+fn a_second_daemon_is_refused_and_names_the_first() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("a");
+    let first = Daemon::start(&data, &[]);
+    let mut second = Daemon::spawn(&data, &[]);
+    let code = wait_until(Duration::from_secs(20), "the second ends", || second.ended());
+    assert_eq!(code, Some(5), "{}", second.log());
+    assert!(second.log().contains(&first.pid().to_string()), "names the pid: {}", second.log());
+    assert!(!second.log().contains("panicked"), "{}", second.log());
+    // The first did not notice.
+    perennial(&data, &["status"]).ok();
+    // Killed, its lock is stale and is taken over.
+    first.kill();
+    Daemon::start(&data, &[]);
+}
+
+#[test]
+fn commands_need_no_daemon_and_use_the_one_that_runs() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("a");
+    let source = write_tree(&dir.path().join("src"), 1, &[1000]);
+    add(&data, &source, "one", "1");
+    let who = publisher(&data);
+    let daemon = Daemon::start(&data, &[]);
+    assert_eq!(publisher(&data), who);
+    add(&data, &source, "two", "1");
+    assert_eq!(count(&data, "held"), 2);
+    // A socket that a killed daemon left is no daemon.
+    daemon.kill();
+    assert_eq!(count(&data, "held"), 2);
+}
+
+#[test]
+fn two_commands_at_once_without_a_daemon_do_not_harm_each_other() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("a");
+    let source = write_tree(&dir.path().join("src"), 1, &[1000]);
+    publisher(&data);
+    let path = source.to_str().expect("UTF-8");
+    let start = |name: &str| {
+        let args = ["add", path, "--name", name, "--version", "1", "--license", "MIT"];
+        command(&data, &args).spawn().expect("starts")
+    };
+    let children = [start("one"), start("two"), start("three")];
+    let mut done = 0;
+    for child in children {
+        let output = child.wait_with_output().expect("ends");
+        // In use by another command (5), or served by it.
+        assert!(matches!(output.status.code(), Some(0 | 5)), "{output:?}");
+        done += usize::from(output.status.success());
+    }
+    assert!(done >= 1);
+    assert_eq!(count(&data, "held"), done);
+}
+
+#[test]
+fn a_newer_layout_is_refused_and_not_touched() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("a");
+    let source = write_tree(&dir.path().join("src"), 1, &[1000]);
+    add(&data, &source, "one", "1");
+    fs::write(data.join("FORMAT"), "99\n").expect("writable");
+    let before = files(&data);
+    let mut daemon = Daemon::spawn(&data, &[]);
+    let code = wait_until(Duration::from_secs(20), "the daemon ends", || daemon.ended());
+    assert!(matches!(code, Some(1 | 5)), "{code:?}: {}", daemon.log());
+    assert!(daemon.log().contains("99"), "names the version: {}", daemon.log());
+    let said = perennial(&data, &["ls"]);
+    assert!(said.code != Some(0) && said.stderr.contains("99"), "{said:?}");
+    assert!(!said.stderr.contains("panicked"), "{said:?}");
+    assert!(files(&data) == before, "something in the directory changed");
+    fs::write(data.join("FORMAT"), "1\n").expect("writable");
+    assert_eq!(count(&data, "held"), 1);
+}

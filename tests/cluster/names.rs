@@ -1,0 +1,108 @@
+//! Who may be believed: strangers, disagreement, agreement.
+
+use super::{
+    content::{add, assert_same, field, publisher, text, write_tree},
+    daemon::{Daemon, perennial},
+};
+
+/// Publishers that are archive nodes for each other, and each one's release of the same name.
+fn two_publishers(dir: &std::path::Path, seeds: [u64; 2]) -> (Daemon, Daemon, [String; 2]) {
+    let a = Daemon::start(&dir.join("a"), &["--follow", "all"]);
+    let b = Daemon::start(&dir.join("b"), &["--follow", "all", "--peer", a.address()]);
+    let whos = [publisher(a.data()), publisher(b.data())];
+    for (node, seed) in [(&a, seeds[0]), (&b, seeds[1])] {
+        let source = write_tree(&dir.join(format!("src-{seed}")), seed, &[5000, 90_000]);
+        add(node.data(), &source, "tool", "v1");
+    }
+    (a, b, whos)
+}
+
+#[test]
+fn a_name_that_only_strangers_signed_is_listed_and_not_fetched() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| dir.path().join(name);
+    let (a, b, whos) = two_publishers(dir.path(), [1, 2]);
+    let peers = ["--peer", a.address(), "--peer", b.address()];
+    let out = at("out");
+    let get = ["get", "tool@v1", "-o", text(&out)];
+    let said = perennial(&at("d"), &[&peers[..], &get[..]].concat()).failed(3);
+    let shown = format!("{}{}", said.stdout, said.stderr);
+    assert!(whos.iter().all(|who| shown.contains(who)), "who signed it is told: {shown}");
+    assert!(!out.exists(), "nothing is written");
+    let status = perennial(&at("d"), &["status"]).ok().json();
+    assert_eq!(
+        (&status["held"], &status["stored_bytes"]),
+        (&0.into(), &0.into()),
+        "nothing is fetched: {status}"
+    );
+
+    // Named by the user, one of them is enough.
+    let decided = [&peers[..], &get[..], &["--publisher", &whos[1]]].concat();
+    perennial(&at("d"), &decided).ok();
+    assert_same(&at("src-2"), &out);
+}
+
+#[test]
+fn two_followed_publishers_that_disagree_are_a_conflict() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| dir.path().join(name);
+    let (a, b, whos) = two_publishers(dir.path(), [1, 2]);
+    for (who, name) in whos.iter().zip(["anna", "bert"]) {
+        perennial(&at("d"), &["follow", who, "--as", name]).ok();
+    }
+    assert_eq!(perennial(&at("d"), &["follows"]).ok().rows().len(), 2);
+    let peers = ["--peer", a.address(), "--peer", b.address()];
+    let out = at("out");
+    let get = ["get", "tool@v1", "-o", text(&out)];
+    let said = perennial(&at("d"), &[&peers[..], &get[..]].concat()).failed(4);
+    let shown = format!("{}{}", said.stdout, said.stderr);
+    assert!(whos.iter().all(|who| shown.contains(who)), "both are shown: {shown}");
+    assert!(!out.exists());
+    perennial(&at("d"), &[&peers[..], &get[..], &["--publisher", &whos[0]]].concat()).ok();
+    assert_same(&at("src-1"), &out);
+}
+
+#[test]
+fn two_followed_publishers_that_agree_are_shown_as_such() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| dir.path().join(name);
+    let (a, b, whos) = two_publishers(dir.path(), [7, 7]);
+    for who in &whos {
+        perennial(&at("d"), &["follow", who]).ok();
+    }
+    let out = at("out");
+    let peers = ["--peer", a.address(), "--peer", b.address()];
+    let get = ["get", "tool@v1", "-o", text(&out)];
+    let got = perennial(&at("d"), &[&peers[..], &get[..]].concat()).ok().json();
+    assert_same(&at("src-7"), &out);
+    let agreeing = got["publishers"].as_array().expect("publishers").len();
+    assert_eq!(agreeing, 2, "{got}");
+}
+
+#[test]
+fn get_never_overwrites_other_content_unless_forced() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| dir.path().join(name);
+    let source = write_tree(&at("src"), 3, &[70_000, 10]);
+    let a = Daemon::start(&at("a"), &[]);
+    let added = add(a.data(), &source, "thing", "1");
+    let out = at("out");
+    let args = ["get", field(&added, "release"), "-o", text(&out)];
+    perennial(a.data(), &args).ok();
+    perennial(a.data(), &args).ok();
+    std::fs::write(out.join("file-1.bin"), "mine").expect("writable");
+    let said = perennial(a.data(), &args);
+    assert_ne!(said.code, Some(0), "{said:?}");
+    assert_eq!(std::fs::read(out.join("file-1.bin")).expect("kept"), b"mine");
+    perennial(a.data(), &[&args[..], &["--force"]].concat()).ok();
+    assert_same(&source, &out);
+}
+
+#[test]
+fn nobody_to_ask_and_nothing_to_find_end_with_3() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("d");
+    perennial(&data, &["get", &"ab".repeat(32)]).failed(3);
+    perennial(&data, &["get", "nothing@v0"]).failed(3);
+    perennial(&data, &["get"]).failed(2);
+}
