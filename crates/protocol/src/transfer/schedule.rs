@@ -60,7 +60,8 @@ impl Transfer {
         if source.idle_at == Some(self.generation) {
             return;
         }
-        let sharing = self.sources.values().filter(|other| other.is_usable(now)).count();
+        let sharing =
+            self.sources.values().filter(|other| other.is_usable(now) && other.has_something()).count();
         let free = u64::try_from(self.free_bytes).unwrap_or(u64::MAX);
         let rate = source.is_measured().then(|| source.rate());
         let mut budget = Budget::new(rate, free, u64::try_from(sharing).unwrap_or(u64::MAX));

@@ -67,6 +67,12 @@ impl Source {
         best
     }
 
+    /// Whether it may have anything at all.
+    pub(super) fn has_something(&self) -> bool {
+        let mut offers = self.sets.values().chain(self.blobs.values());
+        offers.any(|offer| *offer != Offer::Nothing)
+    }
+
     /// Bytes a second, as measured or guessed.
     pub(super) fn rate(&self) -> u64 {
         self.rate.unwrap_or(limits::RATE_GUESS).max(1)

@@ -177,3 +177,33 @@ fn a_cancelled_set_stops_its_fetches_but_not_those_of_another_set() {
     let effects = machine.handle(at(2), Command::Cancel(SetId(2)));
     assert!(effects.contains(&Effect::CancelFetch(sent[0].0)));
 }
+
+#[test]
+fn a_hundred_thousand_small_blobs_cost_little() {
+    let id = |number: u32| {
+        let mut bytes = [0; 32];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        perennial_manifest::BlobId::from_bytes(bytes)
+    };
+    let mut machine = Transfer::new(0);
+    for number in 0..100_000 {
+        let (size, priority) = (2000, 1);
+        machine.handle(at(0), Command::Want { set: SET, blob: id(number), size, missing: None, priority });
+    }
+    machine.handle(at(0), holder(1, Has::Held));
+    machine.handle(at(0), holder(2, Has::Held));
+    // Those who know nothing of the set, and those who hold another, cost no walk each time.
+    for number in 3..100 {
+        machine.handle(at(0), holder(number, Has::Missing));
+    }
+    let (mut todo, mut rounds, mut done) = (machine.handle(at(0), Command::Tick), 0, 0);
+    while let Some((id, _, items)) = fetches(&todo).into_iter().next() {
+        todo.retain(|effect| !matches!(effect, Effect::Fetch { assignment, .. } if *assignment == id));
+        rounds += 1;
+        let effects = machine.handle(at(rounds * 10), Command::Ended(id, all_of(&items), End::Finished));
+        done += effects.iter().filter(|effect| matches!(effect, Effect::Complete { .. })).count();
+        todo.extend(effects);
+    }
+    assert_eq!((done, machine.wanted()), (100_000, 0));
+    assert!(rounds <= 150, "{rounds} assignments");
+}

@@ -85,7 +85,7 @@ fn steps() -> impl Strategy<Value = Vec<(u64, Command)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
 
     #[test]
     fn invariants_hold_after_every_command(seed: u64, steps in steps()) {
