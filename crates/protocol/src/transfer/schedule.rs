@@ -22,17 +22,19 @@ impl Transfer {
     pub(super) fn schedule(&mut self, now: Time, effects: &mut Vec<Effect>) {
         for busy in 0..limits::SLOTS_PER_PEER {
             for peer in self.ready_peers(now, busy) {
-                if self.assignments.len() >= limits::SLOTS {
-                    return;
+                if self.assignments.len() < limits::SLOTS {
+                    self.fill(now, &peer, effects);
                 }
-                self.fill(now, &peer, effects);
             }
         }
+        if now < self.steal_after || self.assignments.is_empty() {
+            return;
+        }
+        self.steal_after = now + limits::STEAL_PERIOD;
         for peer in self.ready_peers(now, 0) {
-            if self.assignments.len() >= limits::SLOTS {
-                return;
+            if self.assignments.len() < limits::SLOTS {
+                self.steal(now, &peer, effects);
             }
-            self.steal(now, &peer, effects);
         }
     }
 
@@ -108,8 +110,9 @@ impl Transfer {
 
     /// Asks `thief`, who has nothing to do, for bytes that another peer owes and is late with.
     fn steal(&mut self, now: Time, thief: &PeerId, effects: &mut Vec<Effect>) {
-        let Some(source) = self.sources.get(thief) else { return };
-        let mut victims: Vec<_> = self.assignments.keys().filter_map(|id| self.lateness(now, *id)).collect();
+        let Some(source) = self.sources.get(thief).filter(|source| source.has_something()) else { return };
+        let late = self.assignments.keys().filter_map(|id| self.lateness(now, *id));
+        let mut victims: Vec<_> = late.filter(|late| late.eta >= limits::STEAL_PERIOD).collect();
         victims.sort_by_key(|late| (std::cmp::Reverse(late.eta), late.id));
         for late in victims {
             let items = self.loot(&late, thief, source);
@@ -242,7 +245,6 @@ impl Transfer {
     }
 
     fn next_wake(&self, now: Time) -> Option<Time> {
-        let steal = now + limits::STEAL_PERIOD;
         let mut times = BTreeSet::new();
         if self.tick_due {
             return Some(now);
@@ -259,9 +261,7 @@ impl Transfer {
             idle |= source.is_ready(now) && source.in_flight.is_empty();
         }
         if idle && !self.assignments.is_empty() {
-            // Kept while it lies ahead, so that it is not put off by every command.
-            let kept = self.wake.filter(|wake| *wake > now && *wake < steal);
-            times.insert(kept.unwrap_or(steal));
+            times.insert(self.steal_after.max(now));
         }
         if let Some(since) = self.doubt_since {
             times.insert((since + limits::DOUBT).max(now));

@@ -30,6 +30,8 @@ pub struct Transfer {
     /// Blobs that may have nobody left to ask, and since when the oldest doubt stands.
     pub(super) doubts: BTreeSet<BlobId>,
     pub(super) doubt_since: Option<Time>,
+    /// When idle peers may next look for work to take over.
+    pub(super) steal_after: Time,
     pub(super) tick_due: bool,
     pub(super) wake: Option<Time>,
     pub(super) next_assignment: u64,
@@ -51,6 +53,7 @@ impl Transfer {
             generation: 0,
             doubts: BTreeSet::new(),
             doubt_since: None,
+            steal_after: Time::ZERO,
             tick_due: false,
             wake: None,
             next_assignment: 0,

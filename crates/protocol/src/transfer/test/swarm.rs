@@ -95,6 +95,7 @@ impl World {
     }
 
     fn command(&mut self, command: Command) {
+        let ticked = command == Command::Tick;
         let effects = self.machine.handle(Time::from_millis(self.now), command);
         assert_eq!(invariants::check(&self.machine), Ok(()));
         assert_eq!(invariants::check_effects(&self.machine, &effects), Ok(()));
@@ -122,7 +123,10 @@ impl World {
                     assert!(self.done.insert(blob), "complete twice");
                 }
                 stuck @ Effect::Stuck { .. } => self.stuck.push(stuck),
-                Effect::WakeAt(at) => self.wake = Some(at),
+                Effect::WakeAt(at) => {
+                    assert!(!ticked || at.as_millis() > self.now, "a tick that asks for a tick at once");
+                    self.wake = Some(at);
+                }
                 Effect::Penalise { .. } => {}
             }
         }
