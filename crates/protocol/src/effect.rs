@@ -116,12 +116,15 @@ pub enum Effect {
         /// Who sent them.
         from: PeerId,
     },
-    /// A look-up ended. Entries that were found are in the store by now.
+    /// A look-up ended.
     LookupDone {
         /// Which.
         lookup: LookupId,
         /// Peers that answered.
         answered: usize,
+        /// Release entries that match: genuine, but whom to trust is the caller's to say. Their feeds are in the
+        /// store by now as far as peers gave them.
+        entries: Vec<SignedEntry>,
         /// For a blob or SHA-256: what peers claim, and who. Prove a SHA-256 by hashing the bytes.
         claims: Vec<(PeerId, BlobClaim)>,
     },
@@ -129,11 +132,9 @@ pub enum Effect {
     Fetch {
         /// Its name.
         assignment: AssignmentId,
-        /// For which fetch.
-        fetch: FetchId,
         /// From whom.
         peer: PeerId,
-        /// What; the node knows each blob's size from `Input::Fetch`.
+        /// What, perhaps of several fetches; the node knows each blob's size from `Input::Fetch`.
         items: Vec<BlobRange>,
     },
     /// Reset an assignment's stream. What it wrote so far stays. A late `Received` or `Transferred` is harmless.

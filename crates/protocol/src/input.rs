@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use perennial_manifest::{BlobId, EntryId, PublisherId, ReleaseId, Selector, SignedEntry};
 
+pub use crate::transfer::{AssignmentId, End, Report};
 use crate::{
     message::{Request, Response, Scope},
     peer::PeerId,
 };
-pub use crate::transfer::{AssignmentId, End, Report};
 
 /// Names a request that this node sent. Given by the protocol, never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,7 +7,9 @@
 use perennial_manifest::{BlobId, EntryId, PublisherId, ReleaseId, Sha256Digest};
 use serde::{Deserialize, Serialize};
 
+mod blob;
 mod bounded;
+pub use blob::{BlobRange, BlobRequest};
 pub use bounded::{Bounded, TooMany};
 
 /// Gossip topic of signed entries. A message is one `SignedEntry`, encoded.
@@ -183,77 +185,6 @@ pub enum Response {
         /// Why.
         reason: Refusal,
     },
-}
-
-/// Byte ranges of one blob.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BlobRange {
-    /// The blob.
-    pub blob: BlobId,
-    /// `[start, end)` in bytes: ascending, disjoint, not empty, each start a multiple of [`GROUP`], each end too
-    /// unless it is the blob's end. At most [`MAX_RANGES`].
-    pub ranges: Bounded<(u64, u64), MAX_RANGES>,
-}
-
-impl BlobRange {
-    /// How many bytes are asked for.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.ranges.iter().fold(0, |sum, (start, end)| sum.saturating_add(end.saturating_sub(*start)))
-    }
-
-    fn is_sound(&self) -> bool {
-        let mut last = 0;
-        !self.ranges.is_empty()
-            && self.ranges.iter().all(|&(start, end)| {
-                let sound = start >= last && start < end && start % GROUP == 0;
-                last = end;
-                sound
-            })
-    }
-}
-
-/// The one frame that a requester sends on a blob stream, before it closes its side.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BlobRequest {
-    /// What, answered in this order. At most [`MAX_BLOB_ITEMS`].
-    pub items: Bounded<BlobRange, MAX_BLOB_ITEMS>,
-}
-
-impl BlobRequest {
-    /// How many bytes are asked for.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.items.iter().fold(0, |sum, item| sum.saturating_add(item.bytes()))
-    }
-
-    /// The frame: `u32` little-endian length, then the request.
-    ///
-    /// # Errors
-    /// When it is longer than [`MAX_BLOB_REQUEST`] or over another bound: ask for less at once.
-    pub fn encode_frame(&self) -> Result<Vec<u8>, MessageError> {
-        if !self.items.iter().all(BlobRange::is_sound) {
-            return Err(MessageError::Ranges);
-        }
-        let body = encode(self, MAX_BLOB_REQUEST)?;
-        let length = u32::try_from(body.len())
-            .map_err(|_| MessageError::TooLong { length: body.len(), limit: MAX_BLOB_REQUEST })?;
-        let mut frame = length.to_le_bytes().to_vec();
-        frame.extend_from_slice(&body);
-        Ok(frame)
-    }
-
-    /// Reads the body of a frame (what follows the length, which the reader checked against
-    /// [`MAX_BLOB_REQUEST`] before reading on).
-    ///
-    /// # Errors
-    /// When it is too long, not canonical, over a bound, or names unsound ranges.
-    pub fn decode(body: &[u8]) -> Result<Self, MessageError> {
-        let request: Self = decode(body, MAX_BLOB_REQUEST)?;
-        if request.items.iter().all(BlobRange::is_sound) { Ok(request) } else { Err(MessageError::Ranges) }
-    }
 }
 
 /// Why a message was not written or not read.

@@ -1,0 +1,46 @@
+//! Answers to what peers ask, from the catalog alone. Keeps nothing; the limits were asked before.
+
+use perennial_manifest::{PublisherId, Selector};
+
+use crate::{
+    catalog::Catalog,
+    message::{Bounded, EntryBytes, MAX_ENTRIES_BYTES, MAX_FOUND, Refusal, Request, Response},
+    sync::Sync,
+};
+
+/// The answer to a request.
+pub(crate) fn answer(request: &Request, sync: &mut Sync, catalog: &dyn Catalog) -> Response {
+    match request {
+        Request::Reconcile { scope, message } => sync.answer(scope, message, catalog),
+        Request::Entries { ids } => {
+            let mut room = MAX_ENTRIES_BYTES;
+            let mut entries = Vec::new();
+            for entry in ids.iter().filter_map(|id| catalog.entry(id)) {
+                let bytes = entry.encode();
+                if bytes.len() > room {
+                    break;
+                }
+                room -= bytes.len();
+                entries.push(EntryBytes(bytes));
+            }
+            Response::Entries { entries: Bounded::first_of(entries) }
+        }
+        Request::Find { selector, publisher, limit } => find(selector, publisher.as_ref(), *limit, catalog),
+        Request::Have { releases, blobs } => Response::Have {
+            releases: Bounded::first_of(releases.iter().map(|release| catalog.holding(release))),
+            blobs: Bounded::first_of(blobs.iter().map(|blob| catalog.blob_size(blob))),
+        },
+        Request::ResolveSha256 { digest } => Response::Sha256 { blob: catalog.sha256(digest) },
+    }
+}
+
+fn find(selector: &str, publisher: Option<&PublisherId>, limit: u16, catalog: &dyn Catalog) -> Response {
+    let Ok(selector) = selector.parse::<Selector>() else {
+        return Response::Refused { reason: Refusal::Malformed };
+    };
+    let limit = usize::from(limit).min(MAX_FOUND);
+    let found = catalog.find(&selector, publisher, limit);
+    Response::Found {
+        entries: Bounded::first_of(found.iter().take(limit).map(|entry| EntryBytes(entry.encode()))),
+    }
+}

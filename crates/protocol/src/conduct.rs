@@ -1,0 +1,76 @@
+//! How peers behaved, and when it is enough: points per offence, forgiven with time, a ban at the limit.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{effect::Offence, peer::PeerId, time::Time};
+
+/// Points at which a peer is banned.
+pub const LIMIT: u64 = 100;
+/// A point is forgiven after so long.
+pub const FORGIVE: Duration = Duration::from_secs(6);
+/// How long a ban lasts.
+pub const BAN: Duration = Duration::from_secs(600);
+/// Peers remembered. Beyond it the one with the fewest points is forgotten.
+pub const PEERS: usize = 4096;
+
+const fn points(offence: Offence) -> u64 {
+    match offence {
+        Offence::BadBytes => 50,
+        Offence::BadResponse => 25,
+        Offence::BadGossip | Offence::Flood => 10,
+        Offence::FalseClaim => 5,
+        Offence::Stalled => 2,
+    }
+}
+
+/// Everybody's points.
+#[derive(Debug, Default)]
+pub(crate) struct Conduct {
+    peers: BTreeMap<PeerId, (u64, Time)>,
+}
+
+impl Conduct {
+    /// Notes an offence; says until when to ban, if it is enough.
+    pub(crate) fn note(&mut self, now: Time, peer: &PeerId, offence: Offence) -> Option<Time> {
+        if self.peers.len() >= PEERS && !self.peers.contains_key(peer) {
+            let least =
+                self.peers.iter().min_by_key(|(_, (points, _))| *points).map(|(least, _)| least.clone());
+            least.map(|least| self.peers.remove(&least));
+        }
+        let (old, at) = self.peers.get(peer).copied().unwrap_or((0, now));
+        let forgiven = u64::try_from(now.since(at).as_millis() / FORGIVE.as_millis()).unwrap_or(u64::MAX);
+        let sum = old.saturating_sub(forgiven) + points(offence);
+        if sum >= LIMIT {
+            self.peers.remove(peer);
+            return Some(now + BAN);
+        }
+        self.peers.insert(peer.clone(), (sum, now));
+        None
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.peers.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Conduct;
+    use crate::{effect::Offence, time::Time};
+
+    #[test]
+    fn offences_add_up_and_are_forgiven() {
+        let mut conduct = Conduct::default();
+        let peer = "p".parse().unwrap();
+        assert_eq!(conduct.note(Time::ZERO, &peer, Offence::BadBytes), None);
+        assert!(conduct.note(Time::ZERO, &peer, Offence::BadBytes).is_some());
+        for n in 0..50 {
+            let now = Time::from_millis(n * 3_600_000);
+            assert_eq!(conduct.note(now, &peer, Offence::BadBytes), None, "an hour forgives");
+        }
+        for n in 0..10_000 {
+            conduct.note(Time::ZERO, &format!("p{n}").parse().unwrap(), Offence::Stalled);
+        }
+        assert!(conduct.len() <= super::PEERS);
+    }
+}

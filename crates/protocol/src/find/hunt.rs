@@ -1,0 +1,219 @@
+//! The hunt for the holders of one fetch, as a machine of its own.
+//!
+//! ```text
+//!  Asking ──stuck, all answered──► Reaching (dial, DHT) ──time──► Resting ──time──► Asking … GiveUp
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use perennial_manifest::{BlobId, ReleaseId};
+
+use super::{ASK_AGAIN, ASKED_AT_ONCE, DIAL_WAIT, DIALS, PEERS, REACH, ROUND_WAIT, ROUNDS};
+use crate::{effect::FetchFailure, message::MAX_HAVE_BLOBS, peer::PeerId, placement, time::Time};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Asking,
+    Reaching(Time),
+    Resting(Time),
+}
+
+/// What a tick asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    Nothing,
+    Reach,
+    GiveUp(FetchFailure),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Hunt {
+    pub(crate) release: Option<ReleaseId>,
+    /// Not here yet, with their sizes.
+    pub(crate) blobs: BTreeMap<BlobId, u64>,
+    /// The transfer machine has nobody left to ask.
+    pub(crate) stuck: bool,
+    stage: Stage,
+    round: u32,
+    queue: BTreeSet<PeerId>,
+    outstanding: BTreeMap<PeerId, Vec<BlobId>>,
+    /// Who answered, when; and who held everything.
+    answered: BTreeMap<PeerId, Time>,
+    holders: BTreeSet<PeerId>,
+    anybody: bool,
+    dialled: usize,
+}
+
+impl Hunt {
+    pub(crate) const fn new(release: Option<ReleaseId>) -> Self {
+        Self {
+            release,
+            blobs: BTreeMap::new(),
+            stuck: false,
+            stage: Stage::Asking,
+            round: 0,
+            queue: BTreeSet::new(),
+            outstanding: BTreeMap::new(),
+            answered: BTreeMap::new(),
+            holders: BTreeSet::new(),
+            anybody: false,
+            dialled: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len() + self.outstanding.len() + self.answered.len()
+    }
+
+    /// What one peer answered about blobs does not speak of these: whoever does not hold the whole is asked again.
+    pub(crate) fn more_blobs(
+        &mut self,
+        blobs: impl IntoIterator<Item = (BlobId, u64)>,
+        connected: &[PeerId],
+    ) {
+        self.blobs.extend(blobs);
+        self.stage = Stage::Asking;
+        self.stuck = false;
+        for peer in connected {
+            self.queue(peer);
+        }
+    }
+
+    pub(crate) fn queue(&mut self, peer: &PeerId) {
+        if !self.holders.contains(peer) && !self.outstanding.contains_key(peer) && self.queue.len() < PEERS {
+            self.queue.insert(peer.clone());
+        }
+    }
+
+    pub(crate) fn forget(&mut self, peer: &PeerId) {
+        self.queue.remove(peer);
+        self.outstanding.remove(peer);
+        self.answered.remove(peer);
+        self.holders.remove(peer);
+    }
+
+    /// Whom to ask next, and about which blobs.
+    pub(crate) fn next_to_ask(&self, me: &PeerId) -> Option<(PeerId, Vec<BlobId>)> {
+        if self.outstanding.len() >= ASKED_AT_ONCE {
+            return None;
+        }
+        let key = match (&self.release, self.blobs.keys().next()) {
+            (Some(release), _) => *release.entry().as_bytes(),
+            (None, Some(blob)) => *blob.as_bytes(),
+            (None, None) => return None,
+        };
+        let key = placement::own_key(&key, me);
+        let peer = self.queue.iter().max_by_key(|peer| placement::score(&key, peer))?;
+        Some((peer.clone(), self.blobs.keys().take(MAX_HAVE_BLOBS).copied().collect()))
+    }
+
+    pub(crate) fn asked(&mut self, peer: PeerId, blobs: Vec<BlobId>) {
+        self.queue.remove(&peer);
+        self.outstanding.insert(peer, blobs);
+    }
+
+    /// Somebody answered (or did not in time): the blobs that were asked about.
+    pub(crate) fn answered(&mut self, now: Time, peer: &PeerId) -> Option<Vec<BlobId>> {
+        let blobs = self.outstanding.remove(peer)?;
+        if self.answered.len() < PEERS {
+            self.answered.insert(peer.clone(), now);
+        }
+        Some(blobs)
+    }
+
+    pub(crate) fn holds(&mut self, peer: &PeerId) {
+        self.holders.insert(peer.clone());
+        self.holds_some();
+    }
+
+    pub(crate) fn holds_some(&mut self) {
+        self.anybody = true;
+        self.stuck = false;
+    }
+
+    pub(crate) fn progress(&mut self) {
+        self.round = 0;
+        self.dialled = 0;
+        self.stuck = false;
+        self.stage = Stage::Asking;
+    }
+
+    /// Peers that may hold it: whom to dial of them. Those connected are asked.
+    pub(crate) fn reached(
+        &mut self,
+        now: Time,
+        peers: &[PeerId],
+        done: bool,
+        connected: &[PeerId],
+        me: &PeerId,
+    ) -> Vec<PeerId> {
+        if let (Stage::Reaching(until), true) = (self.stage, done) {
+            self.stage = Stage::Reaching(until.min(now + DIAL_WAIT));
+        }
+        let mut dial = Vec::new();
+        for peer in peers.iter().take(PEERS) {
+            if connected.contains(peer) {
+                if !self.answered.contains_key(peer) {
+                    self.queue(peer);
+                }
+            } else if peer != me && self.dialled < DIALS {
+                self.dialled += 1;
+                dial.push(peer.clone());
+            }
+        }
+        dial
+    }
+
+    pub(crate) fn tick(&mut self, now: Time, connected: &[PeerId]) -> Turn {
+        // While bytes flow, somebody else may have come to hold it.
+        let again: Vec<PeerId> = self
+            .answered
+            .iter()
+            .filter(|(_, at)| **at + ASK_AGAIN <= now)
+            .map(|(peer, _)| peer.clone())
+            .collect();
+        for peer in again {
+            self.answered.remove(&peer);
+            self.queue(&peer);
+        }
+        if !self.stuck || !self.queue.is_empty() || !self.outstanding.is_empty() {
+            return Turn::Nothing;
+        }
+        match self.stage {
+            Stage::Asking => {
+                self.stage = Stage::Reaching(now + if self.release.is_some() { REACH } else { DIAL_WAIT });
+                self.dialled = 0;
+                Turn::Reach
+            }
+            Stage::Reaching(until) if now >= until => {
+                self.round += 1;
+                if self.round >= ROUNDS {
+                    let failure = if self.anybody { FetchFailure::Stalled } else { FetchFailure::NoHolder };
+                    return Turn::GiveUp(failure);
+                }
+                self.stage = Stage::Resting(now + ROUND_WAIT * (1 << self.round.min(8)));
+                Turn::Nothing
+            }
+            Stage::Resting(until) if now >= until => {
+                self.stage = Stage::Asking;
+                self.answered.clear();
+                for peer in connected {
+                    self.queue(peer);
+                }
+                Turn::Nothing
+            }
+            Stage::Reaching(_) | Stage::Resting(_) => Turn::Nothing,
+        }
+    }
+
+    pub(crate) fn next(&self) -> Time {
+        let again = self.answered.values().map(|at| *at + ASK_AGAIN).min().unwrap_or(Time::NEVER);
+        let turn = match self.stage {
+            _ if !self.stuck || !self.queue.is_empty() || !self.outstanding.is_empty() => Time::NEVER,
+            Stage::Asking => Time::ZERO,
+            Stage::Reaching(until) | Stage::Resting(until) => until,
+        };
+        again.min(turn)
+    }
+}

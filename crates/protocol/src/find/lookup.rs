@@ -1,0 +1,271 @@
+//! What a name may mean, asked of peers: release entries, or blobs that peers claim.
+//!
+//! Owns look-ups under way. Promises that each ends within [`LONGEST`]. Does not judge what was found: an entry is
+//! genuine (its signature was checked) and matches the name, and whom to believe is the caller's business.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use perennial_manifest::{EntryId, PublisherId, ReleaseId, Selector, SignedEntry};
+
+use crate::{
+    catalog::Catalog,
+    effect::{Effect, Offence},
+    input::LookupId,
+    message::{BlobClaim, Bounded, MAX_FOUND, Request, Response, Scope},
+    peer::PeerId,
+    requests::{Out, Purpose},
+    sync::Sync,
+    time::Time,
+};
+
+/// A look-up takes at most so long.
+pub const LONGEST: Duration = Duration::from_secs(12);
+/// Peers that one look-up asks.
+pub const PEERS: usize = 64;
+/// Entries that one look-up brings.
+pub const ENTRIES: usize = 1024;
+/// Look-ups at once.
+pub const LOOKUPS: usize = 64;
+/// Peers dialled for a release id that no connected peer knows.
+pub const DIALS: usize = 8;
+/// Once the DHT has answered, dialled peers are waited for so long.
+pub const DIAL_WAIT: Duration = Duration::from_secs(4);
+
+#[derive(Debug)]
+struct Lookup {
+    selector: Selector,
+    publisher: Option<PublisherId>,
+    until: Time,
+    asked: BTreeSet<PeerId>,
+    outstanding: BTreeSet<PeerId>,
+    syncing: BTreeSet<PeerId>,
+    answered: usize,
+    entries: BTreeMap<EntryId, SignedEntry>,
+    claims: Vec<(PeerId, BlobClaim)>,
+    /// The DHT was asked (only for a release id, once), and whom it named may still come.
+    asked_dht: bool,
+    reaching: bool,
+    dialled: usize,
+}
+
+/// All look-ups.
+#[derive(Debug, Default)]
+pub(crate) struct Lookups {
+    under_way: BTreeMap<LookupId, Lookup>,
+}
+
+impl Lookups {
+    pub(crate) fn start(
+        &mut self,
+        lookup: LookupId,
+        selector: Selector,
+        publisher: Option<PublisherId>,
+        connected: &[PeerId],
+        out: &mut Out<'_>,
+    ) {
+        if self.under_way.len() >= LOOKUPS || self.under_way.contains_key(&lookup) {
+            out.effects.push(Effect::LookupDone {
+                lookup,
+                answered: 0,
+                entries: Vec::new(),
+                claims: Vec::new(),
+            });
+            return;
+        }
+        self.under_way.insert(
+            lookup,
+            Lookup {
+                selector,
+                publisher,
+                until: out.now + LONGEST,
+                asked: BTreeSet::new(),
+                outstanding: BTreeSet::new(),
+                syncing: BTreeSet::new(),
+                answered: 0,
+                entries: BTreeMap::new(),
+                claims: Vec::new(),
+                asked_dht: false,
+                reaching: false,
+                dialled: 0,
+            },
+        );
+        for peer in connected {
+            self.ask(lookup, peer, out);
+        }
+        self.settle(out);
+    }
+
+    pub(crate) fn connected(&mut self, peer: &PeerId, out: &mut Out<'_>) {
+        let ids: Vec<LookupId> = self.under_way.keys().copied().collect();
+        for id in ids {
+            self.ask(id, peer, out);
+        }
+    }
+
+    fn ask(&mut self, id: LookupId, peer: &PeerId, out: &mut Out<'_>) {
+        let Some(lookup) = self.under_way.get_mut(&id) else { return };
+        if lookup.asked.len() >= PEERS || lookup.asked.contains(peer) {
+            return;
+        }
+        let request = match &lookup.selector {
+            Selector::Blob(blob) => {
+                Request::Have { releases: Bounded::empty(), blobs: Bounded::first_of([*blob]) }
+            }
+            Selector::Sha256(digest) => Request::ResolveSha256 { digest: *digest },
+            selector => Request::Find {
+                selector: selector.to_string(),
+                publisher: lookup.publisher,
+                limit: u16::try_from(MAX_FOUND).unwrap_or(u16::MAX),
+            },
+        };
+        if out.send(peer, Purpose::Lookup(id), request) {
+            lookup.asked.insert(peer.clone());
+            lookup.outstanding.insert(peer.clone());
+        }
+    }
+
+    /// An answer. Feeds that an entry belongs to and that are not here are asked for, so that it can be stored.
+    pub(crate) fn response(
+        &mut self,
+        id: LookupId,
+        from: &PeerId,
+        response: Option<Response>,
+        sync: &mut Sync,
+        catalog: &dyn Catalog,
+        out: &mut Out<'_>,
+    ) -> Option<Offence> {
+        let lookup = self.under_way.get_mut(&id)?;
+        if !lookup.outstanding.remove(from) {
+            return None;
+        }
+        let mut offence = None;
+        match (response, &lookup.selector) {
+            (None | Some(Response::Refused { .. }), _) => {}
+            (Some(Response::Have { blobs, releases }), Selector::Blob(blob))
+                if blobs.len() == 1 && releases.is_empty() =>
+            {
+                lookup.answered += 1;
+                if let Some(size) = blobs.first().copied().flatten() {
+                    lookup.claims.push((from.clone(), BlobClaim { blob: *blob, size }));
+                }
+            }
+            (Some(Response::Sha256 { blob }), Selector::Sha256(_)) => {
+                lookup.answered += 1;
+                lookup.claims.extend(blob.map(|claim| (from.clone(), claim)));
+            }
+            (
+                Some(Response::Found { entries }),
+                Selector::Release(_) | Selector::ReleasePrefix(_) | Selector::Purl(_) | Selector::Name { .. },
+            ) => {
+                lookup.answered += 1;
+                let mut feeds = BTreeSet::new();
+                for bytes in entries {
+                    let Some(entry) = SignedEntry::decode(&bytes.0).ok().filter(|entry| lookup.fits(entry))
+                    else {
+                        offence = Some(Offence::BadResponse);
+                        continue;
+                    };
+                    if !catalog.has_entry(&entry.id()) {
+                        feeds.insert(entry.entry().publisher);
+                    }
+                    if lookup.entries.len() < ENTRIES {
+                        lookup.entries.insert(entry.id(), entry);
+                    }
+                }
+                if !feeds.is_empty() && sync.want(from, Scope::Publishers(Bounded::first_of(feeds))) {
+                    lookup.syncing.insert(from.clone());
+                }
+            }
+            _ => offence = Some(Offence::BadResponse),
+        }
+        self.settle(out);
+        offence
+    }
+
+    /// An exchange with a peer ended.
+    pub(crate) fn synced(&mut self, peer: &PeerId, out: &mut Out<'_>) {
+        for lookup in self.under_way.values_mut() {
+            lookup.syncing.remove(peer);
+        }
+        self.settle(out);
+    }
+
+    pub(crate) fn disconnected(&mut self, peer: &PeerId, out: &mut Out<'_>) {
+        for lookup in self.under_way.values_mut() {
+            lookup.outstanding.remove(peer);
+        }
+        self.synced(peer, out);
+    }
+
+    pub(crate) fn providers(&mut self, release: &ReleaseId, peers: &[PeerId], done: bool, out: &mut Out<'_>) {
+        for lookup in self.under_way.values_mut() {
+            if !lookup.reaching || lookup.selector != Selector::Release(*release) {
+                continue;
+            }
+            for peer in peers.iter().filter(|peer| !lookup.asked.contains(*peer)) {
+                if lookup.dialled < DIALS {
+                    lookup.dialled += 1;
+                    out.effects.push(Effect::Dial { peer: peer.clone() });
+                }
+            }
+            if done {
+                lookup.reaching = lookup.dialled > 0;
+                lookup.until = lookup.until.min(out.now + DIAL_WAIT);
+            }
+        }
+        self.settle(out);
+    }
+
+    /// Ends what is done or took too long.
+    pub(crate) fn settle(&mut self, out: &mut Out<'_>) {
+        let mut done = Vec::new();
+        for (id, lookup) in &mut self.under_way {
+            let quiet = lookup.outstanding.is_empty() && lookup.syncing.is_empty();
+            let found = !lookup.entries.is_empty() || !lookup.claims.is_empty();
+            if out.now >= lookup.until
+                || (quiet && (found || (lookup.asked_everywhere() && !lookup.reaching)))
+            {
+                done.push(*id);
+            } else if let (true, false, Selector::Release(release)) =
+                (quiet, lookup.asked_dht, &lookup.selector)
+            {
+                out.effects.push(Effect::FindProviders { release: *release });
+                lookup.asked_dht = true;
+                lookup.reaching = true;
+            }
+        }
+        for id in done {
+            let Some(lookup) = self.under_way.remove(&id) else { continue };
+            out.effects.push(Effect::LookupDone {
+                lookup: id,
+                answered: lookup.answered,
+                entries: lookup.entries.into_values().collect(),
+                claims: lookup.claims,
+            });
+        }
+    }
+
+    pub(crate) fn next(&self) -> Time {
+        self.under_way.values().map(|lookup| lookup.until).min().unwrap_or(Time::NEVER)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.under_way.values().map(|lookup| 1 + lookup.entries.len() + lookup.claims.len()).sum()
+    }
+}
+
+impl Lookup {
+    fn fits(&self, entry: &SignedEntry) -> bool {
+        let Some((id, release)) = entry.release() else { return false };
+        self.publisher.is_none_or(|publisher| publisher == entry.entry().publisher)
+            && (self.selector.is_release(&id) || self.selector.matches(&release.purl))
+    }
+
+    /// The DHT knows release ids only, and is asked once.
+    const fn asked_everywhere(&self) -> bool {
+        !matches!(self.selector, Selector::Release(_)) || self.asked_dht
+    }
+}

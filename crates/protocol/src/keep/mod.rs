@@ -1,0 +1,157 @@
+//! Which followed releases to fetch next.
+//!
+//! Owns which are under way and which rest after a failure. Promises at most [`CONCURRENT`] at once, every wanted
+//! release tried again and again (ever more rarely), and no list of all that is wanted: it pages through the
+//! catalog. Every node goes through a page in an order of its own, so that a new release's copies spread.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use perennial_manifest::{PublisherId, ReleaseId};
+
+use crate::{
+    catalog::{Catalog, Wanted},
+    input::{Follows, KeepOutcome},
+    peer::PeerId,
+    placement,
+    time::Time,
+};
+
+/// Releases fetched at once.
+pub const CONCURRENT: usize = 16;
+/// First rest after a failure; it doubles.
+pub const REST: Duration = Duration::from_secs(15);
+/// Longest rest.
+pub const REST_MAX: Duration = Duration::from_secs(3600);
+/// Rest that a new connection leaves: somebody new may hold what nobody held.
+pub const REST_NEW_PEER: Duration = Duration::from_secs(3);
+/// Releases whose failures are remembered.
+pub const RESTING: usize = 64 * 1024;
+/// Releases asked of the catalog at once, and how many times in a row.
+pub const PAGE: usize = 256;
+/// See [`PAGE`].
+pub const PAGES: usize = 8;
+/// When nothing is known to be wanted, look again after so long.
+pub const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    until: Time,
+    tries: u32,
+}
+
+/// The keep machine.
+#[derive(Debug)]
+pub struct Keep {
+    me: PeerId,
+    active: BTreeMap<ReleaseId, PublisherId>,
+    resting: BTreeMap<ReleaseId, Rest>,
+    cursor: Option<ReleaseId>,
+    next: Time,
+}
+
+impl Keep {
+    /// Nothing under way.
+    #[must_use]
+    pub const fn new(me: PeerId) -> Self {
+        Self { me, active: BTreeMap::new(), resting: BTreeMap::new(), cursor: None, next: Time::ZERO }
+    }
+
+    /// Something changed that may give it work: new entries, follows, a peer.
+    pub fn look(&mut self, now: Time) {
+        self.next = self.next.min(now);
+    }
+
+    /// A peer came: what rests need not rest long.
+    pub fn peer_came(&mut self, now: Time) {
+        let soon = now + REST_NEW_PEER;
+        for rest in self.resting.values_mut() {
+            rest.until = rest.until.min(soon);
+        }
+        self.next = self.next.min(soon);
+    }
+
+    /// A release under way ended.
+    pub fn ended(&mut self, now: Time, release: &ReleaseId, outcome: KeepOutcome) {
+        if self.active.remove(release).is_none() {
+            return;
+        }
+        match outcome {
+            KeepOutcome::Held => {
+                self.resting.remove(release);
+            }
+            KeepOutcome::Failed => {
+                let tries = self.resting.get(release).map_or(0, |rest| rest.tries);
+                let wait = REST.saturating_mul(1 << tries.min(12)).min(REST_MAX);
+                self.rest(*release, Rest { until: now + wait, tries: tries + 1 });
+            }
+            KeepOutcome::Refused => self.rest(*release, Rest { until: now + REST_MAX, tries: 12 }),
+        }
+        self.look(now);
+    }
+
+    fn rest(&mut self, release: ReleaseId, rest: Rest) {
+        if self.resting.len() >= RESTING && !self.resting.contains_key(&release) {
+            self.resting.pop_first();
+        }
+        self.resting.insert(release, rest);
+    }
+
+    /// Which to start now.
+    pub fn plan(&mut self, now: Time, follows: &Follows, catalog: &dyn Catalog) -> Vec<Wanted> {
+        let mut chosen = Vec::new();
+        if now < self.next {
+            return chosen;
+        }
+        self.active.retain(|_, publisher| follows.covers(publisher));
+        if self.active.len() >= CONCURRENT {
+            self.next = Time::NEVER;
+            return chosen;
+        }
+        for _ in 0..PAGES {
+            let page = catalog.wanted(follows, self.cursor.as_ref(), PAGE);
+            let whole = page.len() < PAGE;
+            let last = page.last().map(|wanted| wanted.release);
+            let mut free: Vec<Wanted> = page.into_iter().filter(|wanted| self.is_free(now, wanted)).collect();
+            let room = CONCURRENT - self.active.len();
+            let more = free.len() > room;
+            free.sort_by_key(|wanted| {
+                std::cmp::Reverse(placement::score(wanted.release.entry().as_bytes(), &self.me))
+            });
+            free.truncate(room);
+            for wanted in free {
+                self.active.insert(wanted.release, wanted.publisher);
+                chosen.push(wanted);
+            }
+            if more || self.active.len() >= CONCURRENT {
+                // The same page once more, when there is room: `ended` says so.
+                self.next = Time::NEVER;
+                return chosen;
+            }
+            let began_at_the_start = self.cursor.is_none();
+            self.cursor = if whole { None } else { last };
+            if whole && began_at_the_start {
+                break;
+            }
+        }
+        let rested = self.resting.values().map(|rest| rest.until).filter(|until| *until > now).min();
+        self.next = (now + LOOK_AGAIN).min(rested.unwrap_or(Time::NEVER));
+        chosen
+    }
+
+    fn is_free(&self, now: Time, wanted: &Wanted) -> bool {
+        !self.active.contains_key(&wanted.release)
+            && self.resting.get(&wanted.release).is_none_or(|rest| rest.until <= now)
+    }
+
+    pub(crate) const fn next(&self) -> Time {
+        self.next
+    }
+
+    pub(crate) fn active(&self) -> usize {
+        self.active.len()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.active.len() + self.resting.len()
+    }
+}

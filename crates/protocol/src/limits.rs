@@ -1,0 +1,271 @@
+//! What a peer may ask of this node: bytes, per peer, per address prefix and in all.
+//!
+//! Owns the token buckets and the places for blob streams. Charges for what is asked for, not for what is
+//! answered. Promises that its maps shrink when peers are gone and their buckets full again.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    input::{Prefix, Token},
+    message::Request,
+    peer::PeerId,
+    time::Time,
+};
+
+/// Bytes of answers that a peer may ask for at once, and per second.
+pub const PEER_BURST: u64 = 32 << 20;
+/// See [`PEER_BURST`].
+pub const PEER_RATE: u64 = 2 << 20;
+/// The same for all peers behind one address prefix.
+pub const PREFIX_BURST: u64 = 4 * PEER_BURST;
+/// See [`PREFIX_BURST`].
+pub const PREFIX_RATE: u64 = 4 * PEER_RATE;
+/// The same for everybody.
+pub const ALL_BURST: u64 = 16 * PEER_BURST;
+/// See [`ALL_BURST`].
+pub const ALL_RATE: u64 = 16 * PEER_RATE;
+/// Blob streams served at once, to one peer and in all.
+pub const STREAMS_PER_PEER: usize = 4;
+/// See [`STREAMS_PER_PEER`].
+pub const STREAMS: usize = 64;
+/// A blob stream whose turn under the upload cap is further away than this is refused.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Buckets kept per kind before full ones are swept out; when none is full, new peers share the common one.
+pub const BUCKETS: usize = 8192;
+
+/// Tokens that flow in at a rate up to a capacity. Plain data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bucket {
+    capacity: u64,
+    per_second: u64,
+    /// In thousandths, so that a millisecond's share is whole.
+    level: u128,
+    at: Time,
+}
+
+impl Bucket {
+    /// A full one.
+    #[must_use]
+    pub fn full(capacity: u64, per_second: u64, now: Time) -> Self {
+        Self { capacity, per_second, level: u128::from(capacity) * 1000, at: now }
+    }
+
+    fn refill(&mut self, now: Time) {
+        let grown = now.since(self.at).as_millis().saturating_mul(u128::from(self.per_second));
+        self.level = self.level.saturating_add(grown).min(u128::from(self.capacity) * 1000);
+        self.at = self.at.max(now);
+    }
+
+    /// Takes tokens if there are enough.
+    pub fn take(&mut self, now: Time, tokens: u64) -> bool {
+        self.refill(now);
+        let cost = u128::from(tokens) * 1000;
+        let enough = self.level >= cost;
+        if enough {
+            self.level -= cost;
+        }
+        enough
+    }
+
+    /// Is it as full as it gets?
+    #[must_use]
+    pub fn is_full(&mut self, now: Time) -> bool {
+        self.refill(now);
+        self.level == u128::from(self.capacity) * 1000
+    }
+}
+
+/// Buckets by key, in bounded number.
+#[derive(Debug, Clone)]
+pub struct Buckets<K> {
+    capacity: u64,
+    per_second: u64,
+    limit: usize,
+    by_key: BTreeMap<K, Bucket>,
+}
+
+impl<K: Ord + Clone> Buckets<K> {
+    /// None yet; each starts full.
+    #[must_use]
+    pub const fn new(capacity: u64, per_second: u64, limit: usize) -> Self {
+        Self { capacity, per_second, limit, by_key: BTreeMap::new() }
+    }
+
+    /// Takes tokens from a key's bucket. A new key is refused while there is no room for it.
+    pub fn take(&mut self, now: Time, key: &K, tokens: u64) -> bool {
+        if let Some(bucket) = self.by_key.get_mut(key) {
+            return bucket.take(now, tokens);
+        }
+        if self.by_key.len() >= self.limit {
+            self.sweep(now);
+        }
+        if self.by_key.len() >= self.limit {
+            return false;
+        }
+        let mut bucket = Bucket::full(self.capacity, self.per_second, now);
+        let taken = bucket.take(now, tokens);
+        self.by_key.insert(key.clone(), bucket);
+        taken
+    }
+
+    /// Forgets full buckets: a new one would be the same.
+    pub fn sweep(&mut self, now: Time) {
+        self.by_key.retain(|_, bucket| !bucket.is_full(now));
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// Are there none?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+}
+
+/// All limits on what others ask.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    peers: Buckets<PeerId>,
+    prefixes: Buckets<Prefix>,
+    all: Bucket,
+    /// Bytes a second of blob streams, and from when on the line is free.
+    upload: Option<u64>,
+    line_free: Time,
+    streams: BTreeMap<Token, PeerId>,
+}
+
+impl Limits {
+    pub(crate) fn new(upload: Option<u64>) -> Self {
+        Self {
+            peers: Buckets::new(PEER_BURST, PEER_RATE, BUCKETS),
+            prefixes: Buckets::new(PREFIX_BURST, PREFIX_RATE, BUCKETS),
+            all: Bucket::full(ALL_BURST, ALL_RATE, Time::ZERO),
+            upload,
+            line_free: Time::ZERO,
+            streams: BTreeMap::new(),
+        }
+    }
+
+    /// May this peer ask for so many bytes of answer now?
+    pub(crate) fn ask(&mut self, now: Time, peer: &PeerId, prefix: Prefix, bytes: u64) -> bool {
+        self.peers.take(now, peer, bytes)
+            && (prefix == Prefix::default() || self.prefixes.take(now, &prefix, bytes))
+            && self.all.take(now, bytes)
+    }
+
+    /// May a blob stream start, and when?
+    pub(crate) fn serve(&mut self, now: Time, peer: &PeerId, token: Token, bytes: u64) -> Option<Time> {
+        let mine = self.streams.values().filter(|other| *other == peer).count();
+        if mine >= STREAMS_PER_PEER || self.streams.len() >= STREAMS || self.streams.contains_key(&token) {
+            return None;
+        }
+        let mut start = now;
+        if let Some(rate) = self.upload {
+            start = self.line_free.max(now);
+            if start.since(now) > LONGEST_WAIT {
+                return None;
+            }
+            let millis = bytes.saturating_mul(1000) / rate.max(1);
+            self.line_free = start + Duration::from_millis(millis);
+        }
+        self.streams.insert(token, peer.clone());
+        Some(start)
+    }
+
+    pub(crate) fn served(&mut self, token: Token) {
+        self.streams.remove(&token);
+    }
+
+    pub(crate) fn sweep(&mut self, now: Time) {
+        self.peers.sweep(now);
+        self.prefixes.sweep(now);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.peers.len() + self.prefixes.len() + self.streams.len()
+    }
+}
+
+/// What answering a request costs at most, in bytes: the answer, and what finding it takes.
+pub(crate) fn cost(request: &Request) -> u64 {
+    const ENTRY: usize = 2048;
+    const LOOK: usize = 256;
+    let bytes = match request {
+        Request::Reconcile { message, .. } => 64 * 1024 + 2 * message.len(),
+        Request::Entries { ids } => LOOK + ids.len() * ENTRY,
+        Request::Find { limit, .. } => 16 * LOOK + usize::from(*limit) * ENTRY,
+        Request::Have { releases, blobs } => LOOK + (releases.len() + blobs.len()) * 64,
+        Request::ResolveSha256 { .. } => LOOK,
+    };
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Bucket, Buckets, Limits, STREAMS_PER_PEER};
+    use crate::{
+        input::{Prefix, Token},
+        time::Time,
+    };
+
+    fn at(millis: u64) -> Time {
+        Time::from_millis(millis)
+    }
+
+    #[test]
+    fn a_bucket_gives_its_capacity_and_then_its_rate() {
+        let mut bucket = Bucket::full(10, 5, at(0));
+        assert!(bucket.take(at(0), 10));
+        assert!(!bucket.take(at(199), 1));
+        assert!(bucket.take(at(200), 1));
+        assert!(!bucket.take(at(200), 1));
+        assert!(bucket.take(at(1_000_000), 10));
+        assert!(!bucket.take(at(1_000_000), 1), "never more than its capacity");
+        assert!(!bucket.take(at(5), 1), "time that goes back brings nothing");
+    }
+
+    #[test]
+    fn buckets_are_bounded_and_shrink() {
+        let mut buckets = Buckets::new(2, 1, 3);
+        for key in 0..3 {
+            assert!(buckets.take(at(0), &key, 1));
+        }
+        assert!(!buckets.take(at(0), &3, 1), "no room while the others are in use");
+        assert!(buckets.take(at(1000), &3, 1), "full ones were swept");
+        buckets.sweep(at(9000));
+        assert!(buckets.is_empty());
+    }
+
+    #[test]
+    fn one_prefix_cannot_ask_for_everybodys_share() {
+        let mut limits = Limits::new(None);
+        let granted = (0..64)
+            .filter(|n| {
+                let peer = format!("p{n}").parse().unwrap();
+                limits.ask(at(0), &peer, Prefix(7), super::PEER_BURST)
+            })
+            .count();
+        assert_eq!(granted, 4);
+        assert!(limits.ask(at(0), &"other".parse().unwrap(), Prefix(8), super::PEER_BURST));
+    }
+
+    #[test]
+    fn streams_and_upload_are_capped() {
+        let mut limits = Limits::new(Some(1000));
+        let peer = "p".parse().unwrap();
+        assert_eq!(limits.serve(at(0), &peer, Token(0), 2000), Some(at(0)));
+        assert_eq!(limits.serve(at(0), &peer, Token(1), 4000), Some(at(2000)));
+        assert_eq!(limits.serve(at(0), &peer, Token(2), 1), None, "its turn is too far away");
+        limits.served(Token(0));
+        limits.served(Token(1));
+        let mut limits = Limits::new(None);
+        let granted = (0..9).filter(|n| limits.serve(at(0), &peer, Token(*n), 1).is_some()).count();
+        assert_eq!(granted, STREAMS_PER_PEER);
+        limits.served(Token(0));
+        assert!(limits.serve(at(0), &peer, Token(20), 1).is_some());
+    }
+}

@@ -1,0 +1,219 @@
+//! The router: one input in, effects out. Owns the machines and nothing of its own but who is connected.
+//!
+//! Decides nothing that a machine could decide. Every machine's state is bounded; [`Node::load`] says how much
+//! there is. [`Node::handle`] ends with `WakeAt` whenever the next moment of interest has changed.
+
+mod events;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    catalog::Catalog,
+    conduct::Conduct,
+    effect::Effect,
+    fetch::Fetches,
+    find::lookup::Lookups,
+    gossip::Gossip,
+    input::{Follows, Input, KeepOutcome, Prefix, RequestFailure},
+    keep::Keep,
+    limits::Limits,
+    peer::PeerId,
+    requests::{Out, Requests},
+    sync::Sync,
+    time::Time,
+};
+
+/// Peers that the machines deal with at once; the network layer's own limit is lower.
+pub const PEERS: usize = 1024;
+/// How often what no longer limits anything is forgotten.
+pub const SWEEP: Duration = Duration::from_secs(60);
+
+/// What a node is told once.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// This node's own name.
+    pub me: PeerId,
+    /// Makes equal choices differ from node to node.
+    pub seed: u64,
+    /// Bytes a second that blob streams may take in all; `None`: no cap.
+    pub upload: Option<u64>,
+}
+
+/// How much a node keeps in its machines. Every number has a bound, whatever peers do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of the machines")]
+pub struct Load {
+    pub peers: usize,
+    pub requests: usize,
+    pub gossip: usize,
+    pub sync: usize,
+    pub fetches: usize,
+    pub lookups: usize,
+    pub keep: usize,
+    pub keeping: usize,
+    pub limits: usize,
+    pub conduct: usize,
+}
+
+/// A node without a network.
+#[derive(Debug)]
+pub struct Node {
+    me: PeerId,
+    follows: Follows,
+    peers: BTreeMap<PeerId, Prefix>,
+    requests: Requests,
+    gossip: Gossip,
+    sync: Sync,
+    fetches: Fetches,
+    lookups: Lookups,
+    keep: Keep,
+    limits: Limits,
+    conduct: Conduct,
+    sweep: Time,
+    wake: Time,
+}
+
+impl Node {
+    /// A node that knows nobody and follows nobody.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let Config { me, seed, upload } = config;
+        Self {
+            follows: Follows::default(),
+            peers: BTreeMap::new(),
+            requests: Requests::default(),
+            gossip: Gossip::default(),
+            sync: Sync::default(),
+            fetches: Fetches::new(me.clone(), seed),
+            lookups: Lookups::default(),
+            keep: Keep::new(me.clone()),
+            limits: Limits::new(upload),
+            conduct: Conduct::default(),
+            sweep: Time::ZERO,
+            wake: Time::NEVER,
+            me,
+        }
+    }
+
+    /// Handles one input. `now` never goes back from call to call.
+    pub fn handle(&mut self, now: Time, input: Input, catalog: &dyn Catalog) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let mut requests = std::mem::take(&mut self.requests);
+        let mut out = Out { now, effects: &mut effects, requests: &mut requests };
+        self.input(input, catalog, &mut out);
+        self.go_on(catalog, &mut out);
+        self.requests = requests;
+        let wake = self.next().max(now);
+        if wake != self.wake {
+            self.wake = wake;
+            if wake < Time::NEVER {
+                effects.push(Effect::WakeAt(wake));
+            }
+        }
+        effects
+    }
+
+    /// How much it keeps.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        Load {
+            peers: self.peers.len(),
+            requests: self.requests.len(),
+            gossip: self.gossip.len(),
+            sync: self.sync.len(),
+            fetches: self.fetches.len(),
+            lookups: self.lookups.len(),
+            keep: self.keep.len(),
+            keeping: self.keep.active(),
+            limits: self.limits.len(),
+            conduct: self.conduct.len(),
+        }
+    }
+
+    fn input(&mut self, input: Input, catalog: &dyn Catalog, out: &mut Out<'_>) {
+        match input {
+            Input::Connected { peer, prefix } => self.connected(peer, prefix, out),
+            Input::Disconnected { peer } => self.disconnected(&peer, out),
+            Input::Gossip { from, message, bytes } => self.gossip(&from, message, &bytes, catalog, out),
+            Input::Request { from, token, request } => self.request(&from, token, &request, catalog, out),
+            Input::Response { from, id, result } => {
+                if let Some(waiting) = out.requests.finish(id, &from) {
+                    self.response(&waiting, result, catalog, out);
+                }
+            }
+            Input::BlobStream { from, token, bytes } => {
+                out.effects.push(match self.limits.serve(out.now, &from, token, bytes) {
+                    Some(start) => Effect::Serve { token, start },
+                    None => Effect::RefuseServe { token },
+                });
+            }
+            Input::Served { token, .. } => self.limits.served(token),
+            Input::Follows(follows) => {
+                self.follows = follows;
+                self.sync.all_due(out.now);
+                self.keep.look(out.now);
+            }
+            Input::Publish(entry) => self.publish(&entry, out),
+            Input::Stored { batch, verdicts } => self.stored(batch, &verdicts, catalog, out),
+            Input::Lookup { lookup, selector, publisher } => {
+                self.lookups.start(lookup, selector, publisher, &self.connected_peers(), out);
+            }
+            Input::Fetch { fetch, release, blobs, last } => {
+                self.fetches.start(fetch, release, blobs, last, &self.connected_peers(), out);
+            }
+            Input::Cancel { fetch } => self.fetches.cancel(fetch, out),
+            Input::Received { assignment, report } => self.fetches.received(assignment, report, None, out),
+            Input::Transferred { assignment, report, end } => {
+                self.fetches.received(assignment, report, Some(end), out);
+            }
+            Input::Providers { release, peers, done } => {
+                self.fetches.find.providers(&release, &peers, done, &self.connected_peers(), out);
+                self.lookups.providers(&release, &peers, done, out);
+            }
+            Input::Kept { release, outcome } => {
+                self.keep.ended(out.now, &release, outcome);
+                if outcome == KeepOutcome::Held {
+                    self.held(release, out);
+                }
+            }
+            Input::Held { release } => self.held(release, out),
+            Input::Dropped { release } => {
+                out.effects.push(Effect::StopProviding { release });
+                self.keep.look(out.now);
+            }
+            Input::Tick => {}
+        }
+    }
+
+    /// What time, or the input, made due.
+    fn go_on(&mut self, catalog: &dyn Catalog, out: &mut Out<'_>) {
+        for waiting in out.requests.lost(out.now, None) {
+            self.response(&waiting, Err(RequestFailure::Timeout), catalog, out);
+        }
+        let ended = self.sync.start_due(&self.follows, catalog, out);
+        self.exchanges_ended(ended, out);
+        self.fetches.tick(&self.connected_peers(), out);
+        self.lookups.settle(out);
+        for wanted in self.keep.plan(out.now, &self.follows, catalog) {
+            out.effects.push(Effect::Keep { release: wanted.release, publisher: wanted.publisher });
+        }
+        for (peer, offence) in std::mem::take(&mut self.fetches.offences) {
+            self.blame(&peer, offence, out);
+        }
+        if self.sweep <= out.now {
+            self.sweep = out.now + SWEEP;
+            self.limits.sweep(out.now);
+            self.gossip.sweep(out.now);
+        }
+    }
+
+    fn next(&self) -> Time {
+        let machines =
+            [self.sync.next(), self.fetches.next(), self.lookups.next(), self.keep.next(), self.sweep];
+        machines.into_iter().min().unwrap_or(Time::NEVER).min(self.requests.next_timeout())
+    }
+
+    fn connected_peers(&self) -> Vec<PeerId> {
+        self.peers.keys().cloned().collect()
+    }
+}

@@ -1,0 +1,164 @@
+//! What each input means to the machines, one method an input.
+
+use perennial_manifest::{EntryId, ReleaseId, SignedEntry};
+
+use super::{Node, PEERS};
+use crate::{
+    answer,
+    catalog::Catalog,
+    effect::{Acceptance, Effect, Offence},
+    input::{MessageId, Prefix, RequestFailure, Token, Verdict},
+    limits,
+    message::{Bounded, Refusal, Request, Response, Scope},
+    peer::PeerId,
+    placement,
+    requests::{Batch, Out, Purpose, Waiting},
+    sync::Ended,
+};
+
+impl Node {
+    pub(super) fn connected(&mut self, peer: PeerId, prefix: Prefix, out: &mut Out<'_>) {
+        if peer == self.me || self.peers.len() >= PEERS && !self.peers.contains_key(&peer) {
+            return;
+        }
+        self.sync.connected(out.now, &peer);
+        self.fetches.find.connected(&peer, out);
+        self.lookups.connected(&peer, out);
+        self.keep.peer_came(out.now);
+        self.peers.insert(peer, prefix);
+    }
+
+    pub(super) fn disconnected(&mut self, peer: &PeerId, out: &mut Out<'_>) {
+        self.peers.remove(peer);
+        drop(out.requests.lost(out.now, Some(peer)));
+        let ended = self.sync.disconnected(peer);
+        self.exchanges_ended(ended, out);
+        self.fetches.disconnected(peer, out);
+        self.lookups.disconnected(peer, out);
+    }
+
+    pub(super) fn gossip(
+        &mut self,
+        from: &PeerId,
+        message: MessageId,
+        bytes: &[u8],
+        catalog: &dyn Catalog,
+        out: &mut Out<'_>,
+    ) {
+        let mut acceptance = Acceptance::Ignore;
+        if !out.requests.store_is_busy() {
+            let checked = self.gossip.check(out.now, from, bytes, &self.follows, catalog);
+            acceptance = checked.acceptance;
+            if let Some(entry) = checked.entry {
+                let publisher = entry.entry().publisher;
+                out.store(from, vec![entry], Batch::Gossip(publisher));
+            }
+        }
+        out.effects.push(Effect::ReportGossip { message, from: from.clone(), acceptance });
+        if acceptance == Acceptance::Reject {
+            self.blame(from, Offence::BadGossip, out);
+        }
+    }
+
+    pub(super) fn request(
+        &mut self,
+        from: &PeerId,
+        token: Token,
+        request: &Request,
+        catalog: &dyn Catalog,
+        out: &mut Out<'_>,
+    ) {
+        let prefix = self.peers.get(from).copied().unwrap_or_default();
+        let response = if self.limits.ask(out.now, from, prefix, limits::cost(request)) {
+            answer::answer(request, &mut self.sync, catalog)
+        } else {
+            self.blame(from, Offence::Flood, out);
+            Response::Refused { reason: Refusal::Busy }
+        };
+        out.effects.push(Effect::Respond { token, response });
+    }
+
+    pub(super) fn response(
+        &mut self,
+        waiting: &Waiting,
+        result: Result<Response, RequestFailure>,
+        catalog: &dyn Catalog,
+        out: &mut Out<'_>,
+    ) {
+        let Waiting { peer, purpose, .. } = waiting;
+        if result == Err(RequestFailure::Malformed) && *purpose != Purpose::Sync {
+            self.blame(peer, Offence::BadResponse, out);
+        }
+        match purpose {
+            Purpose::Sync => {
+                let ended = self.sync.response(peer, result, &self.follows, catalog, out);
+                self.exchanges_ended(ended, out);
+            }
+            Purpose::Have(fetch) => {
+                let found = self.fetches.find.response(*fetch, peer, result.ok(), out);
+                self.fetches.found(found, out);
+            }
+            Purpose::Lookup(lookup) => {
+                if let Some(offence) =
+                    self.lookups.response(*lookup, peer, result.ok(), &mut self.sync, catalog, out)
+                {
+                    self.blame(peer, offence, out);
+                }
+            }
+        }
+    }
+
+    pub(super) fn exchanges_ended(&mut self, ended: impl IntoIterator<Item = Ended>, out: &mut Out<'_>) {
+        for Ended { peer, offence } in ended {
+            self.lookups.synced(&peer, out);
+            if let Some(offence) = offence {
+                self.blame(&peer, offence, out);
+            }
+        }
+    }
+
+    pub(super) fn publish(&mut self, entry: &SignedEntry, out: &mut Out<'_>) {
+        let bytes = entry.encode();
+        self.gossip.sent(&bytes);
+        out.effects.push(Effect::Publish { bytes });
+        self.keep.look(out.now);
+    }
+
+    pub(super) fn stored(
+        &mut self,
+        batch: u64,
+        verdicts: &[(EntryId, Verdict)],
+        catalog: &dyn Catalog,
+        out: &mut Out<'_>,
+    ) {
+        let Some((from, what)) = out.requests.stored(batch) else { return };
+        if verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::New | Verdict::Fork)) {
+            self.keep.look(out.now);
+        }
+        match what {
+            Batch::Sync => {
+                let ended = self.sync.stored(&from, verdicts, catalog, out);
+                self.exchanges_ended(ended, out);
+            }
+            // Something of this feed was missed: ask whoever passed its newest entry on.
+            Batch::Gossip(publisher) => {
+                if verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::Orphan { .. })) {
+                    self.sync.want(&from, Scope::Publishers(Bounded::first_of([publisher])));
+                }
+            }
+        }
+    }
+
+    pub(super) fn held(&mut self, release: ReleaseId, out: &mut Out<'_>) {
+        if placement::announces(&release, &self.me, self.fetches.find.holders_seen(&release)) {
+            out.effects.push(Effect::Provide { release });
+        }
+    }
+
+    pub(super) fn blame(&mut self, peer: &PeerId, offence: Offence, out: &mut Out<'_>) {
+        out.effects.push(Effect::Penalise { peer: peer.clone(), offence });
+        if let Some(until) = self.conduct.note(out.now, peer, offence) {
+            out.effects.push(Effect::Ban { peer: peer.clone(), until });
+        }
+    }
+}

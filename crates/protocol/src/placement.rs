@@ -1,0 +1,89 @@
+//! Who stands first for a release: rendezvous hashing, the same on every node, without anybody in charge.
+//!
+//! Pure functions. When a peer leaves, only the releases it stood first for move.
+
+use perennial_manifest::ReleaseId;
+
+use crate::peer::PeerId;
+
+/// How many holders announce a release in the DHT.
+pub const ANNOUNCERS: usize = 20;
+
+/// A peer's score for a key; higher stands before lower.
+#[must_use]
+pub fn score(key: &[u8; 32], peer: &PeerId) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(key);
+    hasher.update(peer.as_str().as_bytes());
+    let mut first = [0; 8];
+    hasher.finalize_xof().fill(&mut first);
+    u64::from_le_bytes(first)
+}
+
+/// Peers in the order in which they stand for a key. Ties cannot matter: they are broken by name.
+#[must_use]
+pub fn order<'a>(key: &[u8; 32], peers: impl IntoIterator<Item = &'a PeerId>) -> Vec<PeerId> {
+    let mut scored: Vec<(u64, &PeerId)> = peers.into_iter().map(|peer| (score(key, peer), peer)).collect();
+    scored.sort_unstable_by(|one, other| other.cmp(one));
+    scored.into_iter().map(|(_, peer)| peer.clone()).collect()
+}
+
+/// A key for the order in which one node asks for a release: differs from node to node, so that not all of them
+/// ask the same holder first.
+#[must_use]
+pub fn own_key(key: &[u8; 32], me: &PeerId) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(me.as_str().as_bytes());
+    hasher.update(key);
+    *hasher.finalize().as_bytes()
+}
+
+/// Should `me` announce a release that these others hold too?
+#[must_use]
+pub fn announces<'a>(
+    release: &ReleaseId,
+    me: &PeerId,
+    holders: impl IntoIterator<Item = &'a PeerId>,
+) -> bool {
+    let entry = release.entry();
+    let mine = score(entry.as_bytes(), me);
+    let before =
+        holders.into_iter().filter(|peer| *peer != me && score(entry.as_bytes(), peer) > mine).count();
+    before < ANNOUNCERS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ANNOUNCERS, announces, order};
+    use crate::peer::PeerId;
+    use perennial_manifest::{EntryId, ReleaseId};
+
+    fn peers(count: usize) -> Vec<PeerId> {
+        (0..count).map(|n| format!("peer{n}").parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn removing_a_peer_moves_only_what_it_stood_first_for() {
+        let all = peers(20);
+        let without: Vec<PeerId> = all.iter().filter(|peer| peer.as_str() != "peer7").cloned().collect();
+        let mut firsts = std::collections::BTreeMap::new();
+        for n in 0..200_u8 {
+            let key = [n; 32];
+            let (before, after) = (order(&key, &all), order(&key, &without));
+            if before[0].as_str() != "peer7" {
+                assert_eq!(before[0], after[0]);
+            }
+            *firsts.entry(before[0].clone()).or_insert(0) += 1;
+        }
+        assert!(firsts.values().all(|count| *count < 30), "nobody stands first for everything: {firsts:?}");
+    }
+
+    #[test]
+    fn as_many_announce_as_should() {
+        let all = peers(60);
+        for n in 0..20_u8 {
+            let release = ReleaseId::from(EntryId::from_bytes([n; 32]));
+            assert_eq!(all.iter().filter(|me| announces(&release, me, &all)).count(), ANNOUNCERS);
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! One exchange with one peer, as a machine of its own: reconcile, ask for what is lacking, store, look for
+//! parents, next scope. Does one thing at a time, so that a slow store slows the peer and nothing piles up.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use perennial_manifest::{EntryId, MAX_ENCODED, SignedEntry};
+
+use super::{
+    BYTES, LACKING, ORPHANS, PARENT_ROUNDS, ROUNDS,
+    set::{self, Set, Sets},
+};
+use crate::{
+    catalog::Catalog,
+    input::{Follows, Verdict},
+    message::{Bounded, MAX_ENTRIES_BYTES, MAX_ENTRY_IDS, Request, Response, Scope},
+};
+
+/// What comes next.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Nothing, until an answer or the store.
+    Wait,
+    Ask(Request),
+    Store(Vec<SignedEntry>),
+    Done {
+        complete: bool,
+    },
+}
+
+/// The answer does not fit the question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Misfit;
+
+#[derive(Debug)]
+enum Waiting {
+    Nothing,
+    Round,
+    Entries(BTreeSet<EntryId>),
+    Store,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    scopes: VecDeque<Scope>,
+    /// The scope under way, and what of it was here when it began.
+    current: Option<(Scope, Set)>,
+    /// The next round's message.
+    message: Option<Vec<u8>>,
+    waiting: Waiting,
+    lacking: VecDeque<EntryId>,
+    /// Parents to ask for, and those asked for already: once each.
+    parents: BTreeSet<EntryId>,
+    parents_asked: BTreeSet<EntryId>,
+    ready: Vec<SignedEntry>,
+    orphans: BTreeMap<EntryId, SignedEntry>,
+    /// Given to the store, to find orphans again by the verdict.
+    storing: BTreeMap<EntryId, SignedEntry>,
+    rounds: u32,
+    parent_rounds: u32,
+    new: u64,
+    sent: u64,
+    received: u64,
+    cut_short: bool,
+}
+
+impl Exchange {
+    pub(super) const fn new(scopes: VecDeque<Scope>) -> Self {
+        Self {
+            scopes,
+            current: None,
+            message: None,
+            waiting: Waiting::Nothing,
+            lacking: VecDeque::new(),
+            parents: BTreeSet::new(),
+            parents_asked: BTreeSet::new(),
+            ready: Vec::new(),
+            orphans: BTreeMap::new(),
+            storing: BTreeMap::new(),
+            rounds: 0,
+            parent_rounds: 0,
+            new: 0,
+            sent: 0,
+            received: 0,
+            cut_short: false,
+        }
+    }
+
+    pub(super) const fn totals(&self) -> (u64, u64, u64) {
+        (self.new, self.sent, self.received)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lacking.len() + self.orphans.len() + self.parents_asked.len() + self.storing.len()
+    }
+
+    /// What comes next, if it waits for nothing.
+    pub(super) fn step(&mut self, sets: &mut Sets, catalog: &dyn Catalog) -> Step {
+        if !matches!(self.waiting, Waiting::Nothing) {
+            return Step::Wait;
+        }
+        if !self.ready.is_empty() {
+            return self.give_to_store();
+        }
+        if self.sent + self.received > BYTES {
+            return Step::Done { complete: false };
+        }
+        if let Some(ids) = self.next_ids(catalog) {
+            self.waiting = Waiting::Entries(ids.iter().copied().collect());
+            return self.ask(Request::Entries { ids });
+        }
+        if self.message.is_none() {
+            let Some(scope) = self.scopes.pop_front() else {
+                return Step::Done { complete: !self.cut_short && self.orphans.is_empty() };
+            };
+            let set = sets.of(&scope, catalog);
+            self.message = set::begin(&set).ok();
+            self.current = Some((scope, set));
+        }
+        let (Some(message), Some((scope, _))) = (self.message.take(), &self.current) else {
+            return Step::Done { complete: false };
+        };
+        self.rounds += 1;
+        if self.rounds > ROUNDS {
+            return Step::Done { complete: false };
+        }
+        let request = Request::Reconcile { scope: scope.clone(), message };
+        self.waiting = Waiting::Round;
+        self.ask(request)
+    }
+
+    fn ask(&mut self, request: Request) -> Step {
+        let size = match &request {
+            Request::Reconcile { scope: Scope::Publishers(some), message } => message.len() + 34 * some.len(),
+            Request::Reconcile { message, .. } => message.len(),
+            Request::Entries { ids } => 34 * ids.len(),
+            _ => 0,
+        };
+        self.sent += u64::try_from(size).unwrap_or(u64::MAX);
+        Step::Ask(request)
+    }
+
+    fn next_ids(&mut self, catalog: &dyn Catalog) -> Option<Bounded<EntryId, MAX_ENTRY_IDS>> {
+        let mut ids = Vec::new();
+        if !self.parents.is_empty() && self.parent_rounds < PARENT_ROUNDS {
+            self.parent_rounds += 1;
+            while ids.len() < MAX_ENTRY_IDS {
+                let Some(id) = self.parents.pop_first() else { break };
+                self.parents_asked.insert(id);
+                if !catalog.has_entry(&id) {
+                    ids.push(id);
+                }
+            }
+        }
+        while ids.len() < MAX_ENTRY_IDS {
+            let Some(id) = self.lacking.pop_front() else { break };
+            if !catalog.has_entry(&id) && !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        (!ids.is_empty()).then(|| Bounded::first_of(ids))
+    }
+
+    /// Everything at hand, each feed in order; entries that found no parents before come along again.
+    fn give_to_store(&mut self) -> Step {
+        let mut entries = std::mem::take(&mut self.ready);
+        entries.extend(std::mem::take(&mut self.orphans).into_values());
+        entries.sort_by_key(|entry| (entry.entry().seq, entry.id()));
+        entries.dedup_by_key(|entry| entry.id());
+        self.storing = entries.iter().map(|entry| (entry.id(), entry.clone())).collect();
+        self.waiting = Waiting::Store;
+        Step::Store(entries)
+    }
+
+    /// An answer.
+    pub(super) fn response(
+        &mut self,
+        response: Response,
+        follows: &Follows,
+        catalog: &dyn Catalog,
+    ) -> Result<(), Misfit> {
+        match (std::mem::replace(&mut self.waiting, Waiting::Nothing), response) {
+            (Waiting::Round, Response::Reconcile { message }) => self.round(&message, catalog),
+            (Waiting::Entries(asked), Response::Entries { entries }) => {
+                let bytes: usize = entries.iter().map(|entry| entry.0.len()).sum();
+                self.received += u64::try_from(bytes).unwrap_or(u64::MAX);
+                let mut left = asked;
+                for bytes in &entries {
+                    let entry = SignedEntry::decode(&bytes.0).map_err(|_| Misfit)?;
+                    if !left.remove(&entry.id()) || !self.is_in_scope(&entry, follows) {
+                        return Err(Misfit);
+                    }
+                    self.ready.push(entry);
+                }
+                // Left out for want of room: once more. Left out though there was room: it has them not.
+                let full = bytes + MAX_ENCODED > MAX_ENTRIES_BYTES;
+                if full {
+                    left.into_iter().for_each(|id| self.lacking.push_front(id));
+                } else if !left.is_empty() {
+                    self.cut_short = true;
+                }
+                Ok(())
+            }
+            _ => Err(Misfit),
+        }
+    }
+
+    fn is_in_scope(&self, entry: &SignedEntry, follows: &Follows) -> bool {
+        let publisher = &entry.entry().publisher;
+        follows.covers(publisher)
+            || match &self.current {
+                Some((Scope::Publishers(some), _)) => some.contains(publisher),
+                Some((Scope::All, _)) => true,
+                None => false,
+            }
+    }
+
+    fn round(&mut self, message: &[u8], catalog: &dyn Catalog) -> Result<(), Misfit> {
+        self.received += u64::try_from(message.len()).unwrap_or(u64::MAX);
+        let Some((_, set)) = &self.current else { return Err(Misfit) };
+        let (next, lacking) = set::proceed(set, message).map_err(|_| Misfit)?;
+        self.message = next;
+        for id in lacking {
+            if self.lacking.len() >= LACKING {
+                self.cut_short = true;
+                self.message = None;
+                break;
+            }
+            if !catalog.has_entry(&id) {
+                self.lacking.push_back(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// What became of a batch.
+    pub(super) fn stored(&mut self, verdicts: &[(EntryId, Verdict)]) {
+        if !matches!(self.waiting, Waiting::Store) {
+            return;
+        }
+        self.waiting = Waiting::Nothing;
+        let mut storing = std::mem::take(&mut self.storing);
+        for (id, verdict) in verdicts {
+            let entry = storing.remove(id);
+            match verdict {
+                Verdict::New | Verdict::Fork => self.new += 1,
+                Verdict::Known | Verdict::Rejected => {}
+                Verdict::Orphan { missing } => {
+                    let Some(entry) = entry else { continue };
+                    if self.orphans.len() >= ORPHANS {
+                        self.cut_short = true;
+                        continue;
+                    }
+                    self.orphans.insert(*id, entry);
+                    for parent in missing {
+                        if !self.parents_asked.contains(parent) && !self.orphans.contains_key(parent) {
+                            self.parents.insert(*parent);
+                        }
+                    }
+                }
+            }
+        }
+        if !storing.is_empty() {
+            // The store failed in the middle.
+            self.cut_short = true;
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Catching up: learning the entries of followed publishers that a peer has and this node has not.
+//!
+//! Owns one exchange per peer at most, and when the next one is due. The initiator pulls: it reconciles over the
+//! scope of its own follows, one `Reconcile` a round, then asks for the entries it lacks, oldest first,
+//! and for parents that are still missing. Promises that every exchange ends, whatever the peer answers: rounds,
+//! ids and bytes are capped, and each answer must bring something that was asked for. Entries whose parents have
+//! not come wait in a bounded place and are given to the store again after the next batch.
+
+mod exchange;
+pub mod set;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use perennial_manifest::EntryId;
+
+use self::exchange::{Exchange, Step};
+use crate::{
+    catalog::Catalog,
+    effect::{Effect, Offence},
+    input::{Follows, RequestFailure, Verdict},
+    message::{Refusal, Response, Scope},
+    peer::PeerId,
+    requests::{Batch, Out, Purpose},
+    time::Time,
+};
+
+/// How often this node reconciles with each peer.
+pub const INTERVAL: Duration = Duration::from_secs(180);
+/// After an exchange that did not get to its end.
+pub const RETRY: Duration = Duration::from_secs(20);
+/// Exchanges at once.
+pub const EXCHANGES: usize = 4;
+/// Rounds of one exchange.
+pub const ROUNDS: u32 = 256;
+/// Bytes of one exchange, both ways.
+pub const BYTES: u64 = 256 << 20;
+/// Entries that one exchange may find lacking; the rest is for the next one.
+pub const LACKING: usize = 1 << 20;
+/// Entries without parents that wait.
+pub const ORPHANS: usize = 4096;
+/// Requests for parents in one exchange.
+pub const PARENT_ROUNDS: u32 = 64;
+/// Scopes that wait for one peer beside its regular exchange.
+pub const EXTRA_SCOPES: usize = 16;
+
+/// An exchange ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) peer: PeerId,
+    pub(crate) offence: Option<Offence>,
+}
+
+#[derive(Debug)]
+struct Peer {
+    /// Next regular exchange.
+    due: Time,
+    /// Asked for beside it.
+    extra: VecDeque<Scope>,
+    exchange: Option<Exchange>,
+}
+
+/// The sync machine.
+#[derive(Debug, Default)]
+pub(crate) struct Sync {
+    peers: BTreeMap<PeerId, Peer>,
+    sets: set::Sets,
+}
+
+impl Sync {
+    pub(crate) fn connected(&mut self, now: Time, peer: &PeerId) {
+        self.peers.entry(peer.clone()).or_insert(Peer { due: now, extra: VecDeque::new(), exchange: None });
+    }
+
+    pub(crate) fn disconnected(&mut self, peer: &PeerId) -> Option<Ended> {
+        let had = self.peers.remove(peer)?;
+        had.exchange.is_some().then(|| Ended { peer: peer.clone(), offence: None })
+    }
+
+    /// Everybody is asked again: what is followed has changed.
+    pub(crate) fn all_due(&mut self, now: Time) {
+        for peer in self.peers.values_mut() {
+            peer.due = now;
+        }
+    }
+
+    /// An exchange about this scope, soon. Says whether there will be one.
+    pub(crate) fn want(&mut self, peer: &PeerId, scope: Scope) -> bool {
+        let Some(found) = self.peers.get_mut(peer) else { return false };
+        if found.extra.contains(&scope) {
+            return true;
+        }
+        if found.extra.len() >= EXTRA_SCOPES {
+            return false;
+        }
+        found.extra.push_back(scope);
+        true
+    }
+
+    /// Starts what is due, as far as there is room.
+    pub(crate) fn start_due(
+        &mut self,
+        follows: &Follows,
+        catalog: &dyn Catalog,
+        out: &mut Out<'_>,
+    ) -> Vec<Ended> {
+        let mut ended = Vec::new();
+        let mut running = self.peers.values().filter(|peer| peer.exchange.is_some()).count();
+        let mut waiting: Vec<(Time, PeerId)> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.exchange.is_none() && (peer.due <= out.now || !peer.extra.is_empty()))
+            .map(|(id, peer)| (peer.due, id.clone()))
+            .collect();
+        waiting.sort_unstable();
+        for (_, id) in waiting {
+            if running >= EXCHANGES {
+                break;
+            }
+            let Some(peer) = self.peers.get_mut(&id) else { continue };
+            let mut scopes: VecDeque<Scope> = std::mem::take(&mut peer.extra);
+            if peer.due <= out.now {
+                peer.due = out.now + INTERVAL;
+                scopes.extend(follows.scopes().into_iter().filter(|scope| match scope {
+                    Scope::All => true,
+                    Scope::Publishers(some) => !some.is_empty(),
+                }));
+            }
+            if scopes.is_empty() {
+                continue;
+            }
+            running += 1;
+            peer.exchange = Some(Exchange::new(scopes));
+            ended.extend(self.drive(&id, catalog, out));
+        }
+        ended
+    }
+
+    /// An answer to a request of this machine.
+    pub(crate) fn response(
+        &mut self,
+        from: &PeerId,
+        result: Result<Response, RequestFailure>,
+        follows: &Follows,
+        catalog: &dyn Catalog,
+        out: &mut Out<'_>,
+    ) -> Option<Ended> {
+        let exchange = self.peers.get_mut(from)?.exchange.as_mut()?;
+        let fine = match result {
+            Ok(Response::Refused { reason: Refusal::Busy })
+            | Err(RequestFailure::Timeout | RequestFailure::Disconnected | RequestFailure::Unsupported) => {
+                Err(None)
+            }
+            Err(RequestFailure::Malformed) => Err(Some(Offence::BadResponse)),
+            Ok(response) => {
+                exchange.response(response, follows, catalog).map_err(|_| Some(Offence::BadResponse))
+            }
+        };
+        match fine {
+            Ok(()) => self.drive(from, catalog, out),
+            Err(offence) => self.end(from, false, offence, out),
+        }
+    }
+
+    /// The store is done with a batch of an exchange.
+    pub(crate) fn stored(
+        &mut self,
+        from: &PeerId,
+        verdicts: &[(EntryId, Verdict)],
+        catalog: &dyn Catalog,
+        out: &mut Out<'_>,
+    ) -> Option<Ended> {
+        self.peers.get_mut(from)?.exchange.as_mut()?.stored(verdicts);
+        self.drive(from, catalog, out)
+    }
+
+    /// One round as the responder. Keeps nothing but the sealed set.
+    pub(crate) fn answer(&mut self, scope: &Scope, message: &[u8], catalog: &dyn Catalog) -> Response {
+        let sorted = match scope {
+            Scope::All => true,
+            Scope::Publishers(some) => some.windows(2).all(|pair| pair[0] < pair[1]),
+        };
+        if !sorted {
+            return Response::Refused { reason: Refusal::Malformed };
+        }
+        match set::answer(&self.sets.of(scope, catalog), message) {
+            Ok(message) => Response::Reconcile { message },
+            Err(set::BadMessage) => Response::Refused { reason: Refusal::Malformed },
+        }
+    }
+
+    pub(crate) fn next(&self) -> Time {
+        let running = self.peers.values().filter(|peer| peer.exchange.is_some()).count();
+        if running >= EXCHANGES {
+            return Time::NEVER;
+        }
+        self.peers
+            .values()
+            .filter(|peer| peer.exchange.is_none())
+            .map(|peer| if peer.extra.is_empty() { peer.due } else { Time::ZERO })
+            .min()
+            .unwrap_or(Time::NEVER)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        let of_peer = |peer: &Peer| peer.extra.len() + peer.exchange.as_ref().map_or(0, Exchange::len);
+        self.sets.len() + self.peers.values().map(of_peer).sum::<usize>()
+    }
+
+    /// Goes on with an exchange until it waits for something, or ends.
+    fn drive(&mut self, peer: &PeerId, catalog: &dyn Catalog, out: &mut Out<'_>) -> Option<Ended> {
+        let exchange = self.peers.get_mut(peer)?.exchange.as_mut()?;
+        match exchange.step(&mut self.sets, catalog) {
+            Step::Wait => None,
+            Step::Ask(request) => {
+                if out.send(peer, Purpose::Sync, request) {
+                    return None;
+                }
+                self.end(peer, false, None, out)
+            }
+            Step::Store(entries) => {
+                out.store(peer, entries, Batch::Sync);
+                None
+            }
+            Step::Done { complete } => self.end(peer, complete, None, out),
+        }
+    }
+
+    fn end(
+        &mut self,
+        peer: &PeerId,
+        complete: bool,
+        offence: Option<Offence>,
+        out: &mut Out<'_>,
+    ) -> Option<Ended> {
+        let found = self.peers.get_mut(peer)?;
+        let exchange = found.exchange.take()?;
+        if !complete {
+            found.due = found.due.min(out.now + if offence.is_some() { INTERVAL } else { RETRY });
+        }
+        let (new, sent, received) = exchange.totals();
+        out.effects.push(Effect::Synced { peer: peer.clone(), new, sent, received, complete });
+        Some(Ended { peer: peer.clone(), offence })
+    }
+}

@@ -1,0 +1,218 @@
+//! Sealed sets of `(issued_at, entry id)` and the two sides of a negentropy round over them.
+//!
+//! Owns the cache of sealed sets, one per (scope, catalog generation), a few at a time. Promises that a hostile
+//! message costs at most one pass over the set, and an error.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use negentropy::{Id, Negentropy, NegentropyStorageVector};
+use perennial_manifest::EntryId;
+
+use crate::{
+    catalog::Catalog,
+    message::{MAX_RECONCILE_REQUEST, MAX_RECONCILE_RESPONSE, Scope},
+};
+
+/// Sealed sets kept.
+pub const SETS: usize = 8;
+/// What negentropy may write past its frame limit before it stops: one split range.
+const SLACK: usize = 4096;
+
+/// A sealed set.
+pub(crate) type Set = Arc<NegentropyStorageVector>;
+
+/// A message that is no negentropy, or not ours to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BadMessage;
+
+/// The cache.
+#[derive(Debug, Default)]
+pub(crate) struct Sets {
+    cached: Vec<(Scope, u64, Set)>,
+}
+
+impl Sets {
+    /// The sealed set of a scope as the catalog is now.
+    pub(crate) fn of(&mut self, scope: &Scope, catalog: &dyn Catalog) -> Set {
+        let generation = catalog.generation();
+        if let Some((_, _, set)) = self.cached.iter().find(|(s, g, _)| s == scope && *g == generation) {
+            return Arc::clone(set);
+        }
+        let mut vector = NegentropyStorageVector::new();
+        for (issued_at, id) in catalog.times(scope) {
+            // `u64::MAX` is negentropy's infinity: no range would ever include it.
+            let time = issued_at.min(u64::MAX - 1);
+            // Inserting fails only after sealing.
+            let _ = vector.insert(time, Id::from_byte_array(*id.as_bytes()));
+        }
+        let _ = vector.seal();
+        let set = Arc::new(vector);
+        self.cached.retain(|(s, _, _)| s != scope);
+        if self.cached.len() >= SETS {
+            self.cached.remove(0);
+        }
+        self.cached.push((scope.clone(), generation, Arc::clone(&set)));
+        set
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.cached.len()
+    }
+}
+
+fn machine(set: &Set, limit: usize) -> Result<Negentropy<'_, NegentropyStorageVector>, BadMessage> {
+    let limit = u64::try_from(limit - SLACK).map_err(|_| BadMessage)?;
+    Negentropy::borrowed(set.as_ref(), limit).map_err(|_| BadMessage)
+}
+
+/// The initiator's first message.
+pub(crate) fn begin(set: &Set) -> Result<Vec<u8>, BadMessage> {
+    machine(set, MAX_RECONCILE_REQUEST)?.initiate().map_err(|_| BadMessage)
+}
+
+/// The responder's answer.
+pub(crate) fn answer(set: &Set, message: &[u8]) -> Result<Vec<u8>, BadMessage> {
+    machine(set, MAX_RECONCILE_RESPONSE)?.reconcile(message).map_err(|_| BadMessage)
+}
+
+/// The initiator's next message (none: all is known), and what the other side has more, oldest first.
+pub(crate) fn proceed(set: &Set, message: &[u8]) -> Result<(Option<Vec<u8>>, Vec<EntryId>), BadMessage> {
+    let mut negentropy = machine(set, MAX_RECONCILE_REQUEST)?;
+    negentropy.set_initiator();
+    let (mut have, mut need) = (Vec::new(), Vec::new());
+    let next = negentropy.reconcile_with_ids(message, &mut have, &mut need).map_err(|_| BadMessage)?;
+    // negentropy gives them in a random order. The message had them in the order of time, and so do we: entries
+    // come before their successors, and the same inputs have the same effects.
+    let needed: BTreeSet<[u8; 32]> = need.iter().map(|id| id.to_bytes()).collect();
+    let mut ordered = Vec::with_capacity(needed.len());
+    let mut seen = BTreeSet::new();
+    for id in listed(message).unwrap_or_default() {
+        if needed.contains(&id) && seen.insert(id) {
+            ordered.push(EntryId::from_bytes(id));
+        }
+    }
+    Ok((next, ordered))
+}
+
+/// Every id that a message lists, in its order.
+fn listed(message: &[u8]) -> Option<Vec<[u8; 32]>> {
+    let mut rest = message.get(1..)?;
+    let mut ids = Vec::new();
+    while !rest.is_empty() {
+        let _time = varint(&mut rest);
+        let prefix = usize::try_from(varint(&mut rest)).ok()?;
+        rest = rest.get(prefix..)?;
+        match varint(&mut rest) {
+            0 => {}
+            1 => rest = rest.get(16..)?,
+            _ => {
+                let count = usize::try_from(varint(&mut rest)).ok()?;
+                for _ in 0..count {
+                    ids.push(rest.get(..32)?.try_into().ok()?);
+                    rest = &rest[32..];
+                }
+            }
+        }
+    }
+    Some(ids)
+}
+
+fn varint(rest: &mut &[u8]) -> u64 {
+    let mut value = 0;
+    while let Some((byte, tail)) = rest.split_first() {
+        *rest = tail;
+        value = (value << 7) | u64::from(byte & 0x7f);
+        if byte & 0x80 == 0 {
+            break;
+        }
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::Arc};
+
+    use negentropy::{Id, NegentropyStorageVector};
+    use perennial_manifest::EntryId;
+    use proptest::prelude::*;
+
+    use super::{answer, begin, listed, proceed};
+
+    fn seal(items: &BTreeMap<EntryId, u64>) -> super::Set {
+        let mut vector = NegentropyStorageVector::new();
+        for (id, time) in items {
+            vector.insert(*time, Id::from_byte_array(*id.as_bytes())).unwrap();
+        }
+        vector.seal().unwrap();
+        Arc::new(vector)
+    }
+
+    fn id(n: u64) -> EntryId {
+        EntryId::from_bytes(*blake3::hash(&n.to_le_bytes()).as_bytes())
+    }
+
+    /// What `here` lacks of `there`, and the bytes of both ways.
+    fn difference(here: &BTreeMap<EntryId, u64>, there: &BTreeMap<EntryId, u64>) -> (Vec<EntryId>, usize) {
+        let (here, there) = (seal(here), seal(there));
+        let mut message = begin(&here).unwrap();
+        let (mut all, mut bytes) = (Vec::new(), 0);
+        loop {
+            let answer = answer(&there, &message).unwrap();
+            bytes += message.len() + answer.len();
+            let (next, lacking) = proceed(&here, &answer).unwrap();
+            all.extend(lacking);
+            match next {
+                Some(next) => message = next,
+                None => return (all, bytes),
+            }
+        }
+    }
+
+    #[test]
+    fn cost_follows_the_difference_and_order_follows_time() {
+        let there: BTreeMap<EntryId, u64> = (0..20_000).map(|n| (id(n), n)).collect();
+        let here: BTreeMap<EntryId, u64> =
+            there.iter().filter(|(_, t)| **t < 19_500).map(|(i, t)| (*i, *t)).collect();
+        let (lacking, bytes) = difference(&here, &there);
+        assert_eq!(lacking, (19_500..20_000).map(id).collect::<Vec<_>>(), "oldest first");
+        assert!(bytes < 40_000, "{bytes} bytes for 500 of 20000");
+        let (lacking, bytes) = difference(&there, &there);
+        assert!(lacking.is_empty() && bytes < 1000, "{bytes} bytes for nothing");
+        let (lacking, _) = difference(&BTreeMap::new(), &there);
+        assert_eq!(lacking, (0..20_000).map(id).collect::<Vec<_>>());
+    }
+
+    proptest! {
+        #[test]
+        fn any_two_sets(here in prop::collection::btree_map(0_u64..400, 0_u64..5, 0..200),
+                        there in prop::collection::btree_map(0_u64..400, 0_u64..5, 0..200)) {
+            // One entry has one time, wherever it is.
+            let set = |items: &BTreeMap<u64, u64>| items.keys().map(|n| (id(*n), n % 5)).collect::<BTreeMap<_, _>>();
+            let (here, there) = (set(&here), set(&there));
+            let mut lacking = difference(&here, &there).0;
+            lacking.sort_unstable();
+            let expected: Vec<EntryId> = there.keys().filter(|id| !here.contains_key(id)).copied().collect();
+            prop_assert_eq!(lacking, expected);
+        }
+
+        #[test]
+        fn hostile_messages_cost_an_error(mut bytes in prop::collection::vec(any::<u8>(), 0..600), valid: bool) {
+            let set = seal(&(0..100).map(|n| (id(n), n)).collect());
+            if valid && !bytes.is_empty() { bytes[0] = 0x61; }
+            let _ = answer(&set, &bytes);
+            let _ = proceed(&set, &bytes);
+            let _ = listed(&bytes);
+        }
+
+        #[test]
+        fn bent_messages_cost_an_error(at in 0_usize..2000, to: u8) {
+            let set = seal(&(0..1000).map(|n| (id(n), n)).collect());
+            let mut message = begin(&set).unwrap();
+            let at = at % message.len();
+            message[at] = to;
+            let _ = answer(&set, &message);
+            let _ = proceed(&set, &message);
+        }
+    }
+}
