@@ -96,7 +96,12 @@ impl<'a> Batch<'a> {
         }
         let (blob, sha256) = hashing::names_of(&bytes);
         self.lease.add(blob);
-        let new = !self.blobs.has(&blob)?;
+        // read, not only looked up: a damaged record is replaced by the good bytes at hand
+        let new = match self.blobs.small(&blob) {
+            Ok(found) => found.is_none() && !self.blobs.has(&blob)?,
+            Err(StoreError::Corrupt { .. }) => true,
+            Err(error) => return Err(error),
+        };
         if new {
             self.blobs.packs().append(&Record::blob(blob, sha256, bytes))?;
         } else {
@@ -146,7 +151,10 @@ impl<'a> Batch<'a> {
         let hashing::Pass { blob, sha256, outboard: pairs } = pass;
         self.lease.add(blob);
         let large = self.blobs.large();
-        if self.blobs.has(&blob)? {
+        // a copy was asked for: bytes that are only referenced where they lie do not stand in for it
+        if self.blobs.has(&blob)? && (copy.is_none() || !large.is_reference(&blob)) {
+            // another batch may have renamed it without having fsynced the directory yet
+            self.dirs.insert(large.dir_of(&blob));
             self.blobs.touch(&blob)?;
             return Ok(Added { blob, sha256, size, new: false });
         }

@@ -31,7 +31,7 @@ pub(crate) struct Blobs {
     leases: Leases,
     tmp: PathBuf,
     partial: PathBuf,
-    fetching: Mutex<HashMap<BlobId, Weak<Partial>>>,
+    fetching: Mutex<HashMap<(BlobId, u64), Weak<Partial>>>,
 }
 
 impl Blobs {
@@ -163,26 +163,29 @@ impl Blobs {
     pub(crate) fn partial(&self, blob: BlobId, size: u64) -> Result<Arc<Partial>, StoreError> {
         let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
         fetching.retain(|_, partial| partial.strong_count() > 0);
-        if let Some(partial) = fetching.get(&blob).and_then(Weak::upgrade)
-            && partial.size() == size
-        {
+        // by size too: a peer that claims another one starts a fetch of its own and spoils none
+        if let Some(partial) = fetching.get(&(blob, size)).and_then(Weak::upgrade) {
             return Ok(partial);
         }
         let partial = Arc::new(Partial::open(&self.partial, blob, size)?);
-        fetching.insert(blob, Arc::downgrade(&partial));
+        fetching.insert((blob, size), Arc::downgrade(&partial));
         Ok(partial)
     }
 
     /// Verified bytes of a fetch under way, without opening it.
     pub(crate) fn fetching(&self, blob: &BlobId) -> Option<Arc<Partial>> {
-        self.fetching.lock().unwrap_or_else(PoisonError::into_inner).get(blob).and_then(Weak::upgrade)
+        let fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+        fetching.iter().filter(|(key, _)| key.0 == *blob).find_map(|(_, partial)| partial.upgrade())
     }
 
     /// Makes a fetched blob one of the store's.
     pub(crate) fn complete(&self, partial: &Partial) -> Result<(), StoreError> {
         let blob = partial.blob();
+        if !partial.is_complete() {
+            return Err(StoreError::Broken { blob, source: io::ErrorKind::UnexpectedEof.into() });
+        }
         let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
-        if fetching.remove(&blob).is_none() && self.has(&blob)? {
+        if fetching.remove(&(blob, partial.size())).is_none() && self.has(&blob)? {
             return Ok(());
         }
         partial.publish(&self.large)?;

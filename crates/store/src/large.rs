@@ -105,12 +105,22 @@ impl LargeBlobs {
         let to = self.path(blob, "obao");
         fs::rename(outboard, &to).at(&to)?;
         let to = self.path(blob, extension);
+        // a directory in its place would refuse the rename
+        if fs::symlink_metadata(&to).is_ok_and(|meta| meta.is_dir()) {
+            let aside = to.with_extension("not-a-blob");
+            fs::rename(&to, &aside).at(&to)?;
+        }
         fs::set_permissions(bytes, fs::Permissions::from_mode(0o444)).at(bytes)?;
         fs::rename(bytes, &to).at(&to)
     }
 
     pub(crate) fn dir_of(&self, blob: &BlobId) -> PathBuf {
         self.dir.join(&blob.to_hex()[..2])
+    }
+
+    /// Whether its bytes lie outside the store.
+    pub(crate) fn is_reference(&self, blob: &BlobId) -> bool {
+        fs::symlink_metadata(self.path(blob, "blob")).is_err()
     }
 
     /// Whether its files are here, and what they say. Cheap; the bytes are checked when they are read.
@@ -178,7 +188,8 @@ impl LargeBlobs {
         for extension in ["blob", "ref", "obao"] {
             durable::remove_file(&self.path(blob, extension))?;
         }
-        durable::sync_dir(&self.dir_of(blob))
+        let dir = self.dir_of(blob);
+        if dir.is_dir() { durable::sync_dir(&dir) } else { Ok(()) }
     }
 
     /// Sets damaged bytes aside, so that they are not served and can be fetched again.
@@ -190,7 +201,8 @@ impl LargeBlobs {
         }
         durable::remove_file(&self.path(blob, "ref"))?;
         durable::remove_file(&self.path(blob, "obao"))?;
-        durable::sync_dir(&self.dir_of(blob))
+        let dir = self.dir_of(blob);
+        if dir.is_dir() { durable::sync_dir(&dir) } else { Ok(()) }
     }
 
     /// Removes bytes that were set aside, once good ones are here again or nobody wants them.

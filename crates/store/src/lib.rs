@@ -6,18 +6,35 @@
 
 mod batch;
 mod blobs;
+#[cfg(test)]
+mod bytes_tests;
+mod catalog;
 mod durable;
 mod error;
+mod gc;
 mod hashing;
+mod index;
+mod keys;
 mod large;
 mod layout;
 mod lease;
+mod meta;
 mod pack;
 mod partial;
+mod rebuild;
+mod state;
+mod store;
+mod verify;
 
 pub use batch::{Added, Batch, Placement};
+pub use catalog::{Put, ReleaseFilter, ReleaseRow};
 pub use error::StoreError;
+pub use gc::{DEFAULT_GRACE, GcOptions, GcReport};
+pub use keys::ReleaseState;
 pub use large::SMALL;
 pub use layout::{FORMAT, OpenError};
 pub use lease::Lease;
 pub use partial::{MAX_BLOB, Partial};
+pub use state::{Follows, Pin};
+pub use store::{BlobState, IndexKind, OpenOptions, Stats, Store};
+pub use verify::VerifyReport;

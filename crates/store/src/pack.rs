@@ -7,6 +7,8 @@
 mod active;
 mod record;
 mod sealed;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -199,8 +201,11 @@ impl Packs {
             }
             for row in rows.iter().filter(|row| !is_dead(row)) {
                 // what is damaged is not carried over as if it were good; it stays out and is fetched again
-                if let Ok(record) = pack.read(row) {
-                    self.append(&record)?;
+                match pack.read(row) {
+                    Ok(record) => self.append(&record)?,
+                    Err(StoreError::Corrupt { .. }) => {}
+                    // a disk that does not answer is no proof of damage: nothing is removed
+                    Err(error) => return Err(error),
                 }
             }
             self.sync()?;

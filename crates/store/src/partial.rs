@@ -81,16 +81,16 @@ pub(crate) fn chunks(ranges: &[Range<u64>]) -> ChunkRanges {
     all
 }
 
-pub(crate) fn paths(dir: &Path, blob: &BlobId) -> (PathBuf, PathBuf) {
+pub(crate) fn paths(dir: &Path, blob: &BlobId, size: u64) -> (PathBuf, PathBuf) {
     let hex = blob.to_hex();
-    (dir.join(format!("{hex}.data")), dir.join(format!("{hex}.obao")))
+    (dir.join(format!("{hex}-{size}.data")), dir.join(format!("{hex}-{size}.obao")))
 }
 
 impl Partial {
     /// Opens or starts the fetch of a blob that is said to have `size` bytes. A wrong size never completes: the last
     /// group proves it, and a fetch that holds nothing verified yet is started anew with another size.
     pub(crate) fn open(dir: &Path, blob: BlobId, size: u64) -> Result<Self, StoreError> {
-        let (data, outboard) = paths(dir, &blob);
+        let (data, outboard) = paths(dir, &blob, size);
         if size > MAX_BLOB {
             let reason =
                 format!("{blob} is said to have {size} bytes; blobs of more than {MAX_BLOB} are not fetched");
@@ -239,9 +239,14 @@ impl Partial {
 
     /// Gives the fetch up and frees its room.
     pub(crate) fn discard(dir: &Path, blob: &BlobId) -> Result<(), StoreError> {
-        let (data, outboard) = paths(dir, blob);
-        durable::remove_file(&data)?;
-        durable::remove_file(&outboard)
+        let hex = blob.to_hex();
+        for file in fs::read_dir(dir).at(dir)? {
+            let path = file.at(dir)?.path();
+            if path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&hex)) {
+                durable::remove_file(&path)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -278,6 +283,7 @@ pub(crate) fn list(dir: &Path) -> Result<Vec<(BlobId, u64)>, StoreError> {
     for file in fs::read_dir(dir).at(dir)? {
         let path = file.at(dir)?.path();
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let stem = stem.split('-').next().unwrap_or_default();
         if path.extension().is_some_and(|ext| ext == "data")
             && let Ok(blob) = format!("blake3:{stem}").parse()
         {

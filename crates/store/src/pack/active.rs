@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use perennial_manifest::{BlobId, Sha256Digest};
 
 use super::pack_path;
-use super::record::{self, HEADER, Kind, Record, Row};
+use super::record::{self, HEADER, Kind, MAX_CONTENT, Record, Row};
 use crate::durable;
 use crate::error::{AtPath, StoreError};
 
@@ -24,6 +24,8 @@ pub(super) struct Active {
     len: u64,
     buffer: Vec<u8>,
     dirty: bool,
+    /// Set by the first fsync that failed: what was appended is in doubt, and nothing more is acknowledged.
+    failed: bool,
     rows: HashMap<(Kind, [u8; 32]), Row>,
     by_sha256: HashMap<[u8; 32], [u8; 32]>,
 }
@@ -38,7 +40,7 @@ impl Active {
 
     fn new(number: u64, path: PathBuf, file: File) -> Self {
         let (rows, by_sha256) = (HashMap::new(), HashMap::new());
-        Self { number, path, file, len: 0, buffer: Vec::new(), dirty: false, rows, by_sha256 }
+        Self { number, path, file, len: 0, buffer: Vec::new(), dirty: false, failed: false, rows, by_sha256 }
     }
 
     /// Reads a pack that was being written when its process ended, and cuts off what is not whole at its end.
@@ -47,26 +49,10 @@ impl Active {
         let file = OpenOptions::new().read(true).write(true).open(&path).at(&path)?;
         let end = file.metadata().at(&path)?.len();
         let mut active = Self::new(number, path, file);
-        let mut offset = 0;
-        let mut damaged = false;
-        while offset + HEADER as u64 <= end {
-            let mut header = [0; HEADER];
-            active.file.read_exact_at(&mut header, offset).at(&active.path)?;
-            let Some(row) = record::parse_header(&header, offset) else { break };
-            if row.offset + u64::from(row.len) > end {
-                break;
-            }
-            // a flipped bit in the middle loses that record only: the next header is found by its length
-            match record::read(&active.file, &row).at(&active.path)? {
-                Some(_) => active.insert(row),
-                None => damaged = true,
-            }
-            offset = row.offset + u64::from(row.len);
-        }
+        let mut rows = Vec::new();
+        let offset = record::walk(&active.file, end, |row| rows.push(row)).at(&active.path)?;
+        rows.into_iter().for_each(|row| active.insert(row));
         if offset < end {
-            if damaged {
-                tracing::warn!(pack = %active.path.display(), "records in the middle of a pack are damaged");
-            }
             tracing::info!(pack = %active.path.display(), cut = end - offset, "cut the torn end of a pack");
             keep_tail(&active.path, &active.file, offset, end)?;
             active.file.set_len(offset).at(&active.path)?;
@@ -84,41 +70,57 @@ impl Active {
     }
 
     pub(super) fn append(&mut self, record: &Record) -> Result<(), StoreError> {
+        self.usable()?;
+        let too_long = || StoreError::Format {
+            path: self.path.clone(),
+            reason: "a record longer than a pack takes".into(),
+        };
+        let len = u32::try_from(record.content.len())
+            .ok()
+            .filter(|len| *len <= MAX_CONTENT)
+            .ok_or_else(too_long)?;
         let bytes = record.encode();
-        let len = u32::try_from(record.content.len()).unwrap_or(u32::MAX);
+        // before it is taken in, so that a record that was refused is not here
+        if self.buffer.len() >= BUFFER {
+            self.write_out()?;
+        }
         let offset = self.len + HEADER as u64;
         self.buffer.extend_from_slice(&bytes);
         self.len += bytes.len() as u64;
         self.dirty = true;
         self.insert(Row { kind: record.kind, key: record.key, check: record.check, offset, len });
-        if self.buffer.len() >= BUFFER { self.write_out() } else { Ok(()) }
+        Ok(())
     }
 
     fn write_out(&mut self) -> Result<(), StoreError> {
         let start = self.len - self.buffer.len() as u64;
-        if let Err(error) = self.file.write_all_at(&self.buffer, start).at(&self.path) {
-            self.forget_from(start);
-            return Err(error);
-        }
+        // on a full disk the buffer stays as it is: it holds other batches' records too, and each of them must hear of it
+        // from its own sync, or be written by it once there is room
+        self.file.write_all_at(&self.buffer, start).at(&self.path)?;
         self.buffer.clear();
         Ok(())
     }
 
-    /// After a write that failed: what was not written was never here.
-    fn forget_from(&mut self, start: u64) {
-        self.rows.retain(|_, row| row.offset < start);
-        self.by_sha256.retain(|_, key| self.rows.contains_key(&(Kind::Blob, *key)));
-        self.buffer.clear();
-        self.len = start;
-        let _ = self.file.set_len(start);
+    fn usable(&self) -> Result<(), StoreError> {
+        let reason = || "an earlier fsync failed; open the store again".to_owned();
+        if self.failed {
+            Err(StoreError::Format { path: self.path.clone(), reason: reason() })
+        } else {
+            Ok(())
+        }
     }
 
     pub(super) fn sync(&mut self) -> Result<(), StoreError> {
+        self.usable()?;
         if !self.dirty {
             return Ok(());
         }
         self.write_out()?;
-        self.file.sync_all().at(&self.path)?;
+        if let Err(error) = self.file.sync_all().at(&self.path) {
+            // the kernel may have dropped the pages: a second fsync that succeeds would prove nothing
+            self.failed = true;
+            return Err(error);
+        }
         self.dirty = false;
         Ok(())
     }

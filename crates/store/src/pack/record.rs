@@ -115,3 +115,59 @@ pub(crate) fn read(file: &File, row: &Row) -> io::Result<Option<Record>> {
     let record = Record { kind: row.kind, key: row.key, check: row.check, content };
     Ok(record.is_whole().then_some(record))
 }
+
+/// Where the next whole record begins, at or after `from`; `None` where there is none before `end`.
+///
+/// A header carries no checksum, so a damaged length leads astray. Content that has the hash its header names is proof.
+pub(crate) fn resync(file: &File, from: u64, end: u64) -> io::Result<Option<u64>> {
+    let mut window = vec![0; 1 << 20];
+    let mut start = from;
+    while start + HEADER as u64 <= end {
+        let take = usize::try_from((end - start).min(window.len() as u64)).unwrap_or(window.len());
+        file.read_exact_at(&mut window[..take], start)?;
+        let last = take - HEADER;
+        for at in 0..=last {
+            // kind and three zero bytes: rules out nearly every place before anything is hashed
+            if Kind::of(window[at + 4]).is_none() || window[at + 5..at + 8] != [0; 3] {
+                continue;
+            }
+            let Ok(header) = window[at..at + HEADER].try_into() else { continue };
+            let Some(row) = parse_header(header, start + at as u64) else { continue };
+            if row.offset + u64::from(row.len) <= end && read(file, &row)?.is_some() {
+                return Ok(Some(start + at as u64));
+            }
+        }
+        start += last as u64 + 1;
+    }
+    Ok(None)
+}
+
+/// Walks the whole records from the start of a pack; ends where no whole record follows, and says where that is.
+pub(crate) fn walk(file: &File, end: u64, mut visit: impl FnMut(Row)) -> io::Result<u64> {
+    let mut offset = 0;
+    while offset + HEADER as u64 <= end {
+        let mut header = [0; HEADER];
+        file.read_exact_at(&mut header, offset)?;
+        let row = parse_header(&header, offset).filter(|row| row.offset + u64::from(row.len) <= end);
+        if let Some(row) = row
+            && read(file, &row)?.is_some()
+        {
+            visit(row);
+            offset = row.offset + u64::from(row.len);
+            continue;
+        }
+        // damage, or the torn end: it is the end only if nothing whole comes after it
+        match resync(file, offset + 1, end)? {
+            Some(next) => {
+                tracing::warn!(
+                    at = offset,
+                    lost = next - offset,
+                    "records in the middle of a pack are damaged"
+                );
+                offset = next;
+            }
+            None => break,
+        }
+    }
+    Ok(offset)
+}

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use perennial_manifest::{BlobId, Sha256Digest};
 
-use super::record::{self, HEADER, Kind, Record, Row};
+use super::record::{self, Kind, Record, Row};
 use super::{index_path, pack_path};
 use crate::durable;
 use crate::error::{AtPath, StoreError};
@@ -195,15 +195,7 @@ fn hash_tables(index: &File, end: u64) -> io::Result<[u8; 32]> {
 /// All whole records of a pack, read through.
 fn scan(pack: &File) -> io::Result<Vec<Row>> {
     let end = pack.metadata()?.len();
-    let (mut offset, mut rows) = (0, Vec::new());
-    while offset + HEADER as u64 <= end {
-        let mut header = [0; HEADER];
-        pack.read_exact_at(&mut header, offset)?;
-        let Some(row) = record::parse_header(&header, offset) else { break };
-        if record::read(pack, &row)?.is_some() {
-            rows.push(row);
-        }
-        offset = row.offset + u64::from(row.len);
-    }
+    let mut rows = Vec::new();
+    record::walk(pack, end, |row| rows.push(row))?;
     Ok(rows)
 }

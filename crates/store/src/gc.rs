@@ -1,0 +1,136 @@
+//! Garbage collection: what nothing needs goes, once nobody touched it for a while.
+//!
+//! Owns the mark: pins, releases of followed publishers, leases. Promises that an error while marking deletes nothing, that
+//! what an add or fetch under way needs stays (leases, and the grace period for what an ended process left), and that a
+//! collection that is killed leaves nothing half-deleted: it marks again next time. Entries are never collected.
+
+use std::collections::HashSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use perennial_manifest::{ArtifactList, BlobId, ReleaseId};
+
+use crate::catalog::ReleaseFilter;
+use crate::error::StoreError;
+use crate::pack::Kind;
+use crate::partial::{self, Partial};
+use crate::state::Pin;
+use crate::store::Store;
+
+/// How long what is not needed is spared, unless the caller says otherwise.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(24 * 3600);
+
+/// How to collect.
+#[derive(Debug, Clone, Copy)]
+pub struct GcOptions {
+    /// Large blobs and fetches touched within this time stay.
+    pub grace: Duration,
+    /// Only say what would go.
+    pub dry_run: bool,
+}
+
+/// What a collection did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GcReport {
+    /// Blobs that stay.
+    pub kept: u64,
+    /// Blobs that went.
+    pub removed: u64,
+    /// Unfinished fetches that went.
+    pub partial_removed: u64,
+    /// Bytes freed on disk.
+    pub freed_bytes: u64,
+}
+
+impl Store {
+    /// Collects what nothing needs.
+    pub fn gc(&self, options: GcOptions) -> Result<GcReport, StoreError> {
+        let marked = self.mark()?;
+        let inner = self.inner();
+        let before = SystemTime::now().checked_sub(options.grace).unwrap_or(UNIX_EPOCH);
+        let before = before.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let denied = inner.state.denied();
+        let goes = |blob: &BlobId| {
+            denied.contains_key(blob) || (!marked.contains(blob) && !inner.blobs.leases().covers(blob))
+        };
+        let mut report = GcReport::default();
+        let mut large = Vec::new();
+        inner.blobs.each_large(&mut |blob, info| {
+            if goes(&blob) && (info.touched < before || options.grace.is_zero() || denied.contains_key(&blob))
+            {
+                large.push((blob, info.disk_bytes));
+            } else {
+                report.kept += 1;
+            }
+            Ok(())
+        })?;
+        let mut small = HashSet::new();
+        inner.blobs.packs().each(Kind::Blob, &mut |key, len| {
+            let blob = BlobId::from_bytes(key);
+            if goes(&blob) && small.insert(blob) {
+                report.freed_bytes += u64::from(len);
+            } else {
+                report.kept += 1;
+            }
+            Ok(())
+        })?;
+        report.removed = (large.len() + small.len()) as u64;
+        report.freed_bytes += large.iter().map(|(_, bytes)| bytes).sum::<u64>();
+        if options.dry_run {
+            return Ok(report);
+        }
+        for (blob, _) in &large {
+            // asked again: an add may have found it here since
+            if goes(blob) {
+                inner.blobs.large().remove(blob)?;
+            }
+        }
+        if !small.is_empty() {
+            inner.blobs.packs().compact(&|blob| small.contains(blob) && goes(blob))?;
+        }
+        for (blob, touched) in partial::list(inner.blobs.partial_dir())? {
+            if touched < before && !marked.contains(&blob) && inner.blobs.fetching(&blob).is_none() {
+                Partial::discard(inner.blobs.partial_dir(), &blob)?;
+                report.partial_removed += 1;
+            }
+        }
+        Ok(report)
+    }
+
+    /// All blobs that something needs. Any doubt is an error: what cannot be read may name what must stay.
+    fn mark(&self) -> Result<HashSet<BlobId>, StoreError> {
+        let mut marked = HashSet::new();
+        for pin in self.pins() {
+            match pin {
+                Pin::Blob(blob) => {
+                    marked.insert(blob);
+                }
+                Pin::Release(release) => self.mark_release(&release, &mut marked)?,
+            }
+        }
+        let follows = self.follows();
+        for row in self.releases(&ReleaseFilter::default())? {
+            if follows.keeps(&row.publisher) {
+                self.mark_release(&row.release, &mut marked)?;
+            }
+        }
+        Ok(marked)
+    }
+
+    fn mark_release(&self, release: &ReleaseId, marked: &mut HashSet<BlobId>) -> Result<(), StoreError> {
+        let Some(signed) = self.entry(&release.entry())? else { return Ok(()) };
+        let Some((_, body)) = signed.release() else { return Ok(()) };
+        marked.insert(body.artifacts.blob);
+        marked.extend(&body.license_texts);
+        // a list that is not here names nothing that is; one that is here and does not read is an error
+        if let Some(list) = self.read_list(&body.artifacts)? {
+            marked.extend(list.iter().map(|artifact| artifact.blake3));
+        }
+        Ok(())
+    }
+
+    /// The blobs of an artifact list, for leases.
+    #[must_use]
+    pub fn blobs_of(list: &ArtifactList) -> Vec<BlobId> {
+        list.iter().map(|artifact| artifact.blake3).collect()
+    }
+}

@@ -1,0 +1,139 @@
+//! The keys and values of the index (FORMAT.md, "Index"): one letter for the table, then fields in order.
+
+use perennial_manifest::{ArtifactListRef, EntryId, FeedState, PublisherId, ReleaseId, Selector};
+use serde::{Deserialize, Serialize};
+
+/// How much of a release is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReleaseState {
+    /// Only the statement.
+    Known,
+    /// Some of its bytes.
+    Partial,
+    /// All of its bytes, verified when they came.
+    Held,
+}
+
+/// `P publisher` → its place in the other tables, and its feed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PublisherValue {
+    pub(crate) ordinal: u32,
+    pub(crate) feed: FeedState,
+}
+
+/// `R purl 0 ordinal seq id` → the release; 8 bytes of the id keep the two sides of a fork apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReleaseValue {
+    pub(crate) release: ReleaseId,
+    pub(crate) publisher: PublisherId,
+    pub(crate) artifacts: ArtifactListRef,
+    pub(crate) seq: u64,
+    pub(crate) issued_at: u64,
+    pub(crate) state: ReleaseState,
+    pub(crate) held_bytes: u64,
+}
+
+pub(crate) fn publisher(id: &PublisherId) -> Vec<u8> {
+    [b"P", &id.as_bytes()[..]].concat()
+}
+
+/// `F ordinal seq entry` → issued_at.
+pub(crate) fn feed(ordinal: u32, seq: u64, id: &EntryId) -> Vec<u8> {
+    [&feed_at(ordinal, seq)[..], id.as_bytes()].concat()
+}
+
+pub(crate) fn feed_at(ordinal: u32, seq: u64) -> Vec<u8> {
+    [&feed_of(ordinal)[..], &seq.to_be_bytes()].concat()
+}
+
+pub(crate) fn feed_of(ordinal: u32) -> Vec<u8> {
+    [b"F", &ordinal.to_be_bytes()[..]].concat()
+}
+
+/// Seq, entry id and issued_at of a row of a feed.
+pub(crate) fn read_feed(key: &[u8], value: &[u8]) -> Option<(u64, EntryId, u64)> {
+    let seq = u64::from_be_bytes(key.get(5..13)?.try_into().ok()?);
+    let id = EntryId::from_bytes(key.get(13..45)?.try_into().ok()?);
+    Some((seq, id, u64::from_be_bytes(value.try_into().ok()?)))
+}
+
+pub(crate) fn release(purl: &str, place: &[u8]) -> Vec<u8> {
+    [b"R", purl.as_bytes(), &[0], place].concat()
+}
+
+/// The purl of a release key.
+pub(crate) fn purl_of(key: &[u8]) -> Option<&str> {
+    let end = key.len().checked_sub(PLACE + 1)?;
+    std::str::from_utf8(key.get(1..end)?).ok()
+}
+
+/// Where the releases of a selector stand together, if they do.
+pub(crate) fn release_prefix(selector: Option<&Selector>) -> Vec<u8> {
+    match selector {
+        Some(Selector::Purl(purl)) => [b"R", purl.as_str().as_bytes()].concat(),
+        _ => b"R".to_vec(),
+    }
+}
+
+/// Bytes of a place: ordinal, seq, the beginning of the id.
+const PLACE: usize = 4 + 8 + 8;
+
+/// Where an entry stands among all: its publisher's ordinal, its seq, and 8 bytes of its id.
+pub(crate) fn place(ordinal: u32, seq: u64, id: &EntryId) -> Vec<u8> {
+    [&ordinal.to_be_bytes()[..], &seq.to_be_bytes(), &id.as_bytes()[..8]].concat()
+}
+
+/// `T term 0 place` → the purl.
+pub(crate) fn term(term: &str, place: &[u8]) -> Vec<u8> {
+    [b"T", term.as_bytes(), &[0], place].concat()
+}
+
+pub(crate) fn term_prefix(term: &str) -> Vec<u8> {
+    [b"T", term.as_bytes()].concat()
+}
+
+/// The place at the end of a term key.
+pub(crate) fn place_of_term(key: &[u8]) -> Option<&[u8]> {
+    key.get(key.len().checked_sub(PLACE)?..)
+}
+
+/// `W release` → the key of a release of a followed publisher that is not held.
+pub(crate) fn wanted(release: &ReleaseId) -> Vec<u8> {
+    [b"W", &release.as_bytes()[..]].concat()
+}
+
+/// `L sha256` → the BLAKE3 of a large blob.
+pub(crate) fn large_sha256(sha256: &[u8; 32]) -> Vec<u8> {
+    [b"L", &sha256[..]].concat()
+}
+
+/// How many entries of the packs a rebuild could not take in.
+pub(crate) const SKIPPED: &[u8] = b"M-skipped";
+/// How many entries the index has.
+pub(crate) const ENTRIES: &[u8] = b"M-entries";
+/// The version of this schema.
+pub(crate) const SCHEMA: &[u8] = b"M-schema";
+/// What [`SCHEMA`] holds.
+pub(crate) const SCHEMA_VERSION: &[u8] = b"1";
+
+/// The words that a release is searched by: those of its namespace and name.
+pub(crate) fn terms(purl: &perennial_manifest::Purl) -> Vec<String> {
+    let text = format!("{} {}", purl.namespace().unwrap_or_default(), purl.name());
+    let mut terms = words(&text);
+    terms.truncate(16);
+    terms
+}
+
+/// Lower-case runs of letters and digits, each once, none longer than 64 bytes.
+pub(crate) fn words(text: &str) -> Vec<String> {
+    let lower = text.to_lowercase();
+    let mut words: Vec<String> = lower
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|w| !w.is_empty() && w.len() <= 64)
+        .map(str::to_owned)
+        .collect();
+    words.sort();
+    words.dedup();
+    words
+}

@@ -1,0 +1,91 @@
+//! The narrow door to the index: ordered keys, small values, atomic batches. The catalog knows nothing else of it.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{PoisonError, RwLock};
+
+use crate::error::StoreError;
+
+/// Longest value; sled writes longer ones (over 128 KiB) to files that it never fsyncs.
+pub(crate) const MAX_VALUE: usize = 4 << 10;
+
+/// A change to the index.
+pub(crate) enum Change {
+    /// Sets a key.
+    Put(Vec<u8>, Vec<u8>),
+    /// Removes a key.
+    Remove(Vec<u8>),
+}
+
+/// Hears of one key and its value; `false` ends the walk.
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> bool;
+
+/// An ordered map that lasts. It holds nothing that cannot be made again from the files.
+pub(crate) trait MetaIndex: Send + Sync + std::fmt::Debug {
+    /// The value of a key.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Applies changes: all of them, or none after a crash. They last once this returned.
+    fn apply(&self, changes: &[Change]) -> Result<(), StoreError>;
+    /// Walks the keys that begin with `prefix`, ascending, from `from` on.
+    fn walk(&self, prefix: &[u8], from: &[u8], visit: Visit<'_>) -> Result<(), StoreError>;
+    /// Bytes on disk.
+    fn disk_bytes(&self) -> u64;
+}
+
+/// The index in memory: for tests, and as the model that the other one is held against.
+#[derive(Debug, Default)]
+pub(crate) struct Memory(RwLock<BTreeMap<Vec<u8>, Vec<u8>>>);
+
+impl MetaIndex for Memory {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.0.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned())
+    }
+
+    fn apply(&self, changes: &[Change]) -> Result<(), StoreError> {
+        let mut map = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for change in changes {
+            match change {
+                Change::Put(key, value) => map.insert(key.clone(), value.clone()),
+                Change::Remove(key) => map.remove(key),
+            };
+        }
+        Ok(())
+    }
+
+    fn walk(&self, prefix: &[u8], from: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
+        let map = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let start = prefix.max(from).to_vec();
+        for (key, value) in map.range((Bound::Included(start), Bound::Unbounded)) {
+            if !key.starts_with(prefix) || !visit(key, value) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        0
+    }
+}
+
+/// Stands in while there is no index: every use is an error, which makes the next change try to open one.
+#[derive(Debug)]
+pub(crate) struct Unavailable;
+
+impl MetaIndex for Unavailable {
+    fn get(&self, _: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Err(StoreError::Index("it could not be opened".into()))
+    }
+
+    fn apply(&self, _: &[Change]) -> Result<(), StoreError> {
+        Err(StoreError::Index("it could not be opened".into()))
+    }
+
+    fn walk(&self, _: &[u8], _: &[u8], _: Visit<'_>) -> Result<(), StoreError> {
+        Err(StoreError::Index("it could not be opened".into()))
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        0
+    }
+}

@@ -1,0 +1,172 @@
+//! What only the user knows: pins, follows, the deny list, and the highest entry seen of feeds that matter.
+//!
+//! Owns `state/`: one JSON file each, replaced as a whole and fsynced. Never only in the index, because it cannot be made
+//! again from the blobs. A file that does not read back stops the start: guessing at pins would let a collection delete.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use perennial_manifest::{BlobId, EntryId, PublisherId, ReleaseId};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::durable;
+use crate::error::StoreError;
+
+/// Why a blob may not be collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pin {
+    /// All artifacts of a release.
+    Release(ReleaseId),
+    /// One blob.
+    Blob(BlobId),
+}
+
+/// Whose releases this node fetches and keeps.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Follows {
+    /// Everybody's: a full archive node.
+    #[serde(default)]
+    pub all: bool,
+    /// These publishers', under the names that the user gave them.
+    #[serde(default)]
+    pub publishers: BTreeMap<PublisherId, Option<String>>,
+}
+
+impl Follows {
+    /// Whether a publisher is named; only those are trusted for names. `all` keeps bytes, it trusts nobody.
+    #[must_use]
+    pub fn names(&self, publisher: &PublisherId) -> bool {
+        self.publishers.contains_key(publisher)
+    }
+
+    /// Whether this publisher's releases are fetched and kept.
+    #[must_use]
+    pub fn keeps(&self, publisher: &PublisherId) -> bool {
+        self.all || self.names(publisher)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Decisions {
+    pins: BTreeSet<Pin>,
+    follows: Follows,
+    denied: BTreeMap<BlobId, String>,
+    seen: BTreeMap<PublisherId, (u64, EntryId)>,
+}
+
+/// The decisions of a node's user, in memory and on disk.
+#[derive(Debug)]
+pub(crate) struct State {
+    dir: PathBuf,
+    decisions: Mutex<Decisions>,
+}
+
+fn read<T: DeserializeOwned + Default>(dir: &Path, name: &str) -> Result<T, StoreError> {
+    let path = dir.join(name);
+    match fs::read(&path) {
+        Ok(text) => serde_json::from_slice(&text).map_err(|e| StoreError::Format {
+            path,
+            reason: format!(
+                "{e}; it holds decisions that nothing else knows: mend it by hand, or remove it to lose them"
+            ),
+        }),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(T::default()),
+        Err(e) => Err(StoreError::io(&path, e)),
+    }
+}
+
+impl State {
+    pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
+        let decisions = Decisions {
+            pins: read(dir, "pins.json")?,
+            follows: read(dir, "follows.json")?,
+            denied: read(dir, "denied.json")?,
+            seen: read(dir, "seen.json")?,
+        };
+        Ok(Self { dir: dir.to_owned(), decisions: Mutex::new(decisions) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Decisions> {
+        self.decisions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
+        let path = self.dir.join(name);
+        let text = serde_json::to_vec_pretty(value)
+            .map_err(|e| StoreError::Format { path: path.clone(), reason: e.to_string() })?;
+        durable::write_file(&path, &text)
+    }
+
+    pub(crate) fn pins(&self) -> BTreeSet<Pin> {
+        self.lock().pins.clone()
+    }
+
+    /// Changes the pins; in memory only once they are on disk. Returns whether anything changed.
+    pub(crate) fn set_pin(&self, pin: Pin, pinned: bool) -> Result<bool, StoreError> {
+        let mut decisions = self.lock();
+        let mut pins = decisions.pins.clone();
+        let changed = if pinned { pins.insert(pin) } else { pins.remove(&pin) };
+        if changed {
+            self.write("pins.json", &pins)?;
+            decisions.pins = pins;
+        }
+        Ok(changed)
+    }
+
+    pub(crate) fn follows(&self) -> Follows {
+        self.lock().follows.clone()
+    }
+
+    pub(crate) fn set_follows(&self, follows: Follows) -> Result<(), StoreError> {
+        let mut decisions = self.lock();
+        self.write("follows.json", &follows)?;
+        decisions.follows = follows;
+        Ok(())
+    }
+
+    pub(crate) fn denied(&self) -> BTreeMap<BlobId, String> {
+        self.lock().denied.clone()
+    }
+
+    pub(crate) fn is_denied(&self, blob: &BlobId) -> bool {
+        self.lock().denied.contains_key(blob)
+    }
+
+    /// Denies a blob with a reason, or allows it again.
+    pub(crate) fn set_denied(&self, blob: BlobId, reason: Option<String>) -> Result<(), StoreError> {
+        let mut decisions = self.lock();
+        let mut denied = decisions.denied.clone();
+        match reason {
+            Some(reason) => denied.insert(blob, reason),
+            None => denied.remove(&blob),
+        };
+        self.write("denied.json", &denied)?;
+        decisions.denied = denied;
+        Ok(())
+    }
+
+    pub(crate) fn seen(&self, publisher: &PublisherId) -> Option<(u64, EntryId)> {
+        self.lock().seen.get(publisher).copied()
+    }
+
+    /// Remembers the highest entries seen; lower ones change nothing. One write for all of them.
+    pub(crate) fn see(&self, entries: &[(PublisherId, u64, EntryId)]) -> Result<(), StoreError> {
+        let mut decisions = self.lock();
+        let mut seen = decisions.seen.clone();
+        for (publisher, seq, id) in entries {
+            let slot = seen.entry(*publisher).or_insert((*seq, *id));
+            if slot.0 < *seq {
+                *slot = (*seq, *id);
+            }
+        }
+        if seen != decisions.seen {
+            self.write("seen.json", &seen)?;
+            decisions.seen = seen;
+        }
+        Ok(())
+    }
+}

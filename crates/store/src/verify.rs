@@ -1,0 +1,67 @@
+//! Reading everything again: does every stored blob still match its name?
+
+use perennial_manifest::{ArtifactListRef, BlobId};
+
+use crate::catalog::ReleaseFilter;
+use crate::error::StoreError;
+use crate::keys::ReleaseState;
+use crate::store::Store;
+
+/// What a verification found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VerifyReport {
+    /// Blobs read.
+    pub checked: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Blobs that no longer match; they were set aside, and are fetched again where a followed release names them.
+    pub corrupt: Vec<BlobId>,
+    /// Blobs that a held release names and that are not here.
+    pub missing: Vec<BlobId>,
+}
+
+impl Store {
+    /// Reads every blob and compares it with its name. `progress` hears bytes done and bytes in all.
+    pub fn verify(&self, progress: &dyn Fn(u64, u64)) -> Result<VerifyReport, StoreError> {
+        let mut blobs = Vec::new();
+        self.inner().blobs.each(&mut |blob, size| {
+            blobs.push((blob, size));
+            Ok(())
+        })?;
+        let all: u64 = blobs.iter().map(|(_, size)| size).sum();
+        let mut report = VerifyReport::default();
+        for (blob, size) in blobs {
+            match self.inner().blobs.check(&blob) {
+                Ok(_) => report.checked += 1,
+                Err(StoreError::Corrupt { blob }) => report.corrupt.push(blob),
+                // collected while we looked
+                Err(StoreError::NotHeld(_)) => {}
+                Err(error) => return Err(error),
+            }
+            report.bytes += size;
+            progress(report.bytes, all);
+        }
+        for row in
+            self.releases(&ReleaseFilter { state: Some(ReleaseState::Held), ..ReleaseFilter::default() })?
+        {
+            self.find_missing(&row.artifacts, &mut report.missing)?;
+            // what was found wrong makes a held release partial, and wanted again where it is followed
+            self.refresh_state(&row.release)?;
+        }
+        report.missing.retain(|blob| !report.corrupt.contains(blob));
+        Ok(report)
+    }
+
+    fn find_missing(&self, claim: &ArtifactListRef, missing: &mut Vec<BlobId>) -> Result<(), StoreError> {
+        let Some(list) = self.read_list(claim)? else {
+            missing.push(claim.blob);
+            return Ok(());
+        };
+        for artifact in &list {
+            if self.inner().blobs.size(&artifact.blake3)?.is_none() {
+                missing.push(artifact.blake3);
+            }
+        }
+        Ok(())
+    }
+}
