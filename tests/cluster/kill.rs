@@ -112,7 +112,7 @@ fn killed_at_random_moments_of_add() {
         add(&data, source, "x", version);
     }
     // Nothing is left behind by the others.
-    perennial(&data, &["gc", "--grace", "0"]).ok();
+    perennial(&data, &["gc", "--grace", "0s"]).ok();
     for part in ["tmp", "partial"] {
         let left = fs::read_dir(data.join(part)).map(Iterator::count).unwrap_or_default();
         assert_eq!(left, 0, "left in {part}/");
@@ -193,14 +193,14 @@ fn killed_at_random_moments_of_gc() {
     };
     litter(ROUNDS);
     let start = Instant::now();
-    let first = perennial(&data, &["gc", "--grace", "0"]).ok().json();
+    let first = perennial(&data, &["gc", "--grace", "0s"]).ok().json();
     assert!(first["blobs"].as_u64() > Some(0), "there was something to collect: {first}");
     let once = start.elapsed();
     for round in 0..ROUNDS {
         if round % 4 == 0 {
             litter(round);
         }
-        killed(&data, &["gc", "--grace", "0"], moment(&mut rng, once));
+        killed(&data, &["gc", "--grace", "0s"], moment(&mut rng, once));
         if round % CHECK == CHECK - 1 {
             let held: BTreeSet<_> = perennial(&data, &["ls"])
                 .ok()
@@ -213,8 +213,8 @@ fn killed_at_random_moments_of_gc() {
         }
     }
     perennial(&data, &["verify"]).ok();
-    let last = perennial(&data, &["gc", "--grace", "0"]).ok().json();
-    let again = perennial(&data, &["gc", "--grace", "0"]).ok().json();
+    let last = perennial(&data, &["gc", "--grace", "0s"]).ok().json();
+    let again = perennial(&data, &["gc", "--grace", "0s"]).ok().json();
     assert_eq!(again["blobs"], 0, "an interrupted gc is finished by the next: {last}, {again}");
     for (number, (release, source)) in kept.iter().enumerate() {
         let out = dir.path().join(format!("out-{number}"));

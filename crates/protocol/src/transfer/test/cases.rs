@@ -207,3 +207,52 @@ fn a_hundred_thousand_small_blobs_cost_little() {
     assert_eq!((done, machine.wanted()), (100_000, 0));
     assert!(rounds <= 150, "{rounds} assignments");
 }
+
+/// Ends every assignment like this, without a byte, and ticks on for `seconds`. How many there were.
+fn attempts(machine: &mut Transfer, seconds: u64, end: impl Fn(&[BlobRange]) -> End) -> usize {
+    let mut count = 0;
+    for second in 0..seconds {
+        let mut effects = machine.handle(at(second * 1000), Command::Tick);
+        while let Some((id, _, items)) = fetches(&effects).into_iter().next() {
+            effects.retain(|effect| !matches!(effect, Effect::Fetch { assignment, .. } if *assignment == id));
+            if machine.peer_of(id).is_some() {
+                count += 1;
+                let ended = Command::Ended(id, Report::default(), end(&items));
+                effects.extend(machine.handle(at(second * 1000), ended));
+            }
+        }
+    }
+    count
+}
+
+#[test]
+fn one_blob_is_tried_so_often_with_a_peer_that_always_closes() {
+    let mut machine = Transfer::new(0);
+    machine.handle(at(0), want(1, 1000, None));
+    machine.handle(at(0), holder(1, Has::Held));
+    let count = attempts(&mut machine, 3000, |_| End::Closed);
+    assert_eq!(count, usize::from(limits::TRIES));
+}
+
+#[test]
+fn a_peer_that_fails_at_everything_is_benched() {
+    let mut machine = Transfer::new(0);
+    for number in 0..100 {
+        machine.handle(at(0), want(number, 3 << 20, None));
+    }
+    machine.handle(at(0), holder(1, Has::Held));
+    let count = attempts(&mut machine, limits::BENCH.as_secs() / 2, |_| End::Closed);
+    let most = usize::try_from(limits::BENCH_AFTER).expect("small") + limits::SLOTS_PER_PEER;
+    assert!(count <= most, "{count} attempts");
+}
+
+#[test]
+fn after_some_lies_a_peer_is_not_asked_for_anything() {
+    let mut machine = Transfer::new(0);
+    for number in 0..100 {
+        machine.handle(at(0), want(number, 3 << 20, None));
+    }
+    machine.handle(at(0), holder(1, Has::Held));
+    let count = attempts(&mut machine, 5000, |items| End::Lied(items[0].blob));
+    assert_eq!(count, usize::try_from(limits::LIES).expect("small"));
+}
