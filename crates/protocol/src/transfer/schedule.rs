@@ -59,7 +59,7 @@ impl Transfer {
 
     fn fill(&mut self, now: Time, peer: &PeerId, effects: &mut Vec<Effect>) {
         let Some(source) = self.sources.get(peer) else { return };
-        if source.idle_at == Some(self.generation) {
+        if source.idle_at == Some(self.generation) || !source.has_something() {
             return;
         }
         let sharing =

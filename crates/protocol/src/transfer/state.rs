@@ -180,7 +180,7 @@ impl Transfer {
         let source = self.sources.entry(peer).or_default();
         source.connected = true;
         source.idle_at = None;
-        let worse = offer == Offer::Nothing;
+        let worse = offer == Offer::Nothing && source.has_something();
         match subject {
             Subject::Blob(blob) => {
                 source.blobs.insert(blob, offer);
