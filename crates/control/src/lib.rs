@@ -22,6 +22,6 @@ pub use reply::{Claim, Done, ErrorCode, Failure, Item, MAX_CLAIMS, Progress, Rep
 pub use request::{Add, Follow, Gc, Get, Ls, Request, Target, Verify};
 pub use row::{
     AddDone, ArtifactRow, CorruptRow, FollowRow, GcDone, GetDone, HolderRow, KeyRow, Kind, PeerRow, PinRow,
-    ReleaseRow, ShowDone, State, StatusRow, VerifyDone,
+    RebuildDone, ReleaseRow, ShowDone, State, StatusRow, VerifyDone,
 };
 pub use server::{BindError, Handler, Listener, MAX_CONNECTIONS, Sink, socket_path};

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::row::{
-    AddDone, CorruptRow, FollowRow, GcDone, GetDone, KeyRow, Kind, PeerRow, PinRow, ReleaseRow, ShowDone,
-    StatusRow, VerifyDone,
+    AddDone, CorruptRow, FollowRow, GcDone, GetDone, KeyRow, Kind, PeerRow, PinRow, RebuildDone, ReleaseRow,
+    ShowDone, StatusRow, VerifyDone,
 };
 
 /// Claims a failure lists, at most.
@@ -113,6 +113,8 @@ pub enum Done {
     Verify(VerifyDone),
     /// Of `gc`.
     Gc(GcDone),
+    /// Of `rebuild-index`.
+    Rebuild(RebuildDone),
 }
 
 /// What kind of failure it is; the command line maps each to an exit code.

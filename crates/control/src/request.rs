@@ -67,6 +67,8 @@ pub enum Request {
     Verify(Verify),
     /// Free what nothing needs. Answer: `Done::Gc`.
     Gc(Gc),
+    /// Make the index again from the files. Answer: `Done::Rebuild`.
+    RebuildIndex,
     /// Call these peers, now and whenever they are lost, until the node stops. Answer: `Done::Ok`, at once
     /// or when one of them is connected or the wait is over, whichever comes first; never an error for a peer
     /// that does not answer.

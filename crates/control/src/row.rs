@@ -288,3 +288,14 @@ pub struct GcDone {
     /// Of these, spared only because they were touched lately.
     pub in_grace: u64,
 }
+
+/// The result of `rebuild-index`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RebuildDone {
+    /// Signed statements in the new index.
+    pub entries: u64,
+    /// Releases in it.
+    pub releases: u64,
+    /// How long it took.
+    pub elapsed_ms: u64,
+}
