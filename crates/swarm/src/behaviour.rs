@@ -1,0 +1,129 @@
+//! Which libp2p protocols a node speaks, and with what settings. Settings only: nothing is decided here.
+
+use std::time::Duration;
+
+use libp2p::gossipsub::{self, MessageAuthenticity, ValidationMode, WhitelistSubscriptionFilter};
+use libp2p::kad::{self, store::MemoryStore};
+use libp2p::request_response::{self, ProtocolSupport};
+use libp2p::swarm::NetworkBehaviour;
+use libp2p::swarm::behaviour::toggle::Toggle;
+use libp2p::{StreamProtocol, connection_limits, identify, identity, mdns, memory_connection_limits, ping};
+use perennial_protocol::message::{REQUEST_PROTOCOL, TOPIC};
+
+use crate::codec::Codec;
+use crate::config::{Config, StartError};
+
+/// Longest gossip message: an entry with its envelope, and what gossipsub puts around it.
+const MAX_GOSSIP: usize = 10 << 10;
+/// How long a request may take. Reconciling a million entries answers within a second.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Most requests of one connection at a time.
+const MAX_REQUESTS: usize = 64;
+/// How long a provider record lives, and how often ours are announced again.
+const PROVIDER_TTL: Duration = Duration::from_secs(24 * 3600);
+const PROVIDER_INTERVAL: Duration = Duration::from_secs(6 * 3600);
+/// Keys that others may have us remember providers of, and providers of each.
+const MAX_PROVIDED_KEYS: usize = 16 << 10;
+const MAX_PROVIDERS: usize = 20;
+
+pub(crate) type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, WhitelistSubscriptionFilter>;
+
+#[derive(NetworkBehaviour)]
+pub(crate) struct Behaviour {
+    // limits first: they refuse a connection before the others spend anything on it
+    limits: connection_limits::Behaviour,
+    memory: memory_connection_limits::Behaviour,
+    pub(crate) gossip: Gossip,
+    pub(crate) requests: request_response::Behaviour<Codec>,
+    pub(crate) streams: libp2p_stream::Behaviour,
+    pub(crate) kad: kad::Behaviour<MemoryStore>,
+    identify: identify::Behaviour,
+    ping: ping::Behaviour,
+    mdns: Toggle<mdns::tokio::Behaviour>,
+}
+
+impl Behaviour {
+    pub(crate) fn new(key: &identity::Keypair, config: &Config) -> Result<Self, StartError> {
+        let setup = |e: &dyn std::fmt::Display| StartError::Setup(e.to_string());
+        let peer = key.public().to_peer_id();
+        let limits = connection_limits::ConnectionLimits::default()
+            .with_max_pending_incoming(Some(32))
+            .with_max_pending_outgoing(Some(32))
+            .with_max_established_incoming(Some(config.max_inbound))
+            .with_max_established_outgoing(Some(config.max_outbound))
+            .with_max_established_per_peer(Some(2));
+        let mdns = if config.mdns {
+            Some(mdns::tokio::Behaviour::new(mdns::Config::default(), peer).map_err(|e| setup(&e))?)
+        } else {
+            None
+        };
+        let requests = request_response::Config::default()
+            .with_request_timeout(REQUEST_TIMEOUT)
+            .with_max_concurrent_streams(MAX_REQUESTS);
+        let identify = identify::Config::new("/perennial/1".to_owned(), key.public())
+            .with_agent_version(concat!("perennial/", env!("CARGO_PKG_VERSION")).to_owned());
+        Ok(Self {
+            limits: connection_limits::Behaviour::new(limits),
+            memory: memory_connection_limits::Behaviour::with_max_bytes(config.max_memory),
+            gossip: gossip().map_err(|e| setup(&e))?,
+            requests: request_response::Behaviour::with_codec(
+                Codec,
+                [(REQUEST_PROTOCOL, ProtocolSupport::Full)],
+                requests,
+            ),
+            streams: libp2p_stream::Behaviour::new(),
+            kad: kademlia(peer),
+            identify: identify::Behaviour::new(identify),
+            ping: ping::Behaviour::new(ping::Config::default()),
+            mdns: mdns.into(),
+        })
+    }
+}
+
+/// Entries sign themselves, so messages carry no author; the id is the hash of the bytes, so that one entry is one message
+/// whoever sends it; and nothing is passed on before the node said so.
+fn gossip() -> Result<Gossip, String> {
+    let config = gossipsub::ConfigBuilder::default()
+        .validate_messages()
+        .validation_mode(ValidationMode::Anonymous)
+        .message_id_fn(|message| {
+            gossipsub::MessageId::from(perennial_manifest::BlobId::of(&message.data).as_bytes().to_vec())
+        })
+        .max_transmit_size(MAX_GOSSIP)
+        .build()
+        .map_err(|e| e.to_string())?;
+    let topic = gossipsub::IdentTopic::new(TOPIC);
+    let filter = WhitelistSubscriptionFilter(std::iter::once(topic.hash()).collect());
+    let mut gossip = Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, filter)?;
+    // deliveries in the mesh (P3, P3b) are not scored: on a quiet topic they punish the honest. Loopback is no crowd (P6).
+    let mut peers = gossipsub::PeerScoreParams::default();
+    peers.ip_colocation_factor_whitelist.insert(std::net::Ipv4Addr::LOCALHOST.into());
+    peers.ip_colocation_factor_whitelist.insert(std::net::Ipv6Addr::LOCALHOST.into());
+    let scored = gossipsub::TopicScoreParams {
+        mesh_message_deliveries_weight: 0.0,
+        mesh_failure_penalty_weight: 0.0,
+        ..gossipsub::TopicScoreParams::default()
+    };
+    peers.topics.insert(topic.hash(), scored);
+    gossip.with_peer_score(peers, gossipsub::PeerScoreThresholds::default())?;
+    gossip.subscribe(&topic).map_err(|e| e.to_string())?;
+    Ok(gossip)
+}
+
+/// Provider records only: values are refused (`FilterBoth`, and nobody takes them out), and what others may store is bounded.
+fn kademlia(peer: libp2p::PeerId) -> kad::Behaviour<MemoryStore> {
+    let mut config = kad::Config::new(StreamProtocol::new("/perennial/kad/1"));
+    config
+        .set_record_filtering(kad::StoreInserts::FilterBoth)
+        .set_provider_record_ttl(Some(PROVIDER_TTL))
+        .set_provider_publication_interval(Some(PROVIDER_INTERVAL));
+    let bounds = kad::store::MemoryStoreConfig {
+        max_records: 0,
+        max_provided_keys: MAX_PROVIDED_KEYS,
+        max_providers_per_key: MAX_PROVIDERS,
+        ..kad::store::MemoryStoreConfig::default()
+    };
+    let mut kad = kad::Behaviour::with_config(peer, MemoryStore::with_config(peer, bounds), config);
+    kad.set_mode(Some(kad::Mode::Server));
+    kad
+}
