@@ -1,2 +1,62 @@
-//! The perennial command.
-fn main() {}
+//! The `perennial` command: asks a node, prints what it answers.
+//!
+//! Owns the terminal and the exit code, and nothing else: what is asked goes through `perennial-control`, to
+//! the node that runs on the data directory or to one embedded for the length of the command. Results go to
+//! standard output, everything else to standard error. Text that others signed is escaped before it is printed.
+
+mod args;
+mod commands;
+mod failure;
+mod link;
+mod progress;
+mod quantity;
+mod screen;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::Cli;
+use crate::failure::CommandError;
+use crate::screen::Screen;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // --help and --version come this way too; a closed pipe is no reason to fail
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 });
+        }
+    };
+    let screen = Screen::new(cli.global.json, cli.global.quiet);
+    log_to_stderr(cli.global.verbose);
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| CommandError::Io { what: "cannot start".into(), source })
+        .and_then(|runtime| {
+            let result = runtime.block_on(commands::run(cli, &screen));
+            // blocking work that was cancelled is not waited for: it is safe to leave at any point
+            runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+            result
+        });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => ExitCode::from(error.report(&screen)),
+    }
+}
+
+/// Logs of an embedded node: errors, or more with each `-v`.
+fn log_to_stderr(verbose: u8) {
+    let filter = match verbose {
+        0 => "off",
+        1 => "warn,perennial_node=info,perennial_swarm=info,perennial_store=info",
+        2 => "info,perennial_node=debug,perennial_swarm=debug,perennial_store=debug",
+        _ => "debug",
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .init();
+}

@@ -1,0 +1,129 @@
+//! How far a request is: a bar on a terminal, a plain line now and then elsewhere, nothing when nobody asked.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use perennial_control::{Progress, Stage};
+
+use crate::quantity::{bytes, count};
+use crate::screen::Screen;
+
+/// What takes less needs no bar.
+const BAR_AFTER: Duration = Duration::from_millis(250);
+/// How often a bar is drawn, a second.
+const BAR_HZ: u8 = 20;
+/// How often a plain line is printed while a stage lasts.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Shows the progress of one request on standard error.
+#[derive(Debug)]
+pub(crate) struct Painter {
+    screen: Screen,
+    started: Instant,
+    stage: Option<Stage>,
+    bar: Option<ProgressBar>,
+    line_at: Instant,
+}
+
+impl Painter {
+    pub(crate) fn new(screen: Screen) -> Painter {
+        let now = Instant::now();
+        Painter { screen, started: now, stage: None, bar: None, line_at: now }
+    }
+
+    /// Shows how far it is.
+    pub(crate) fn paint(&mut self, progress: &Progress) {
+        if self.screen.quiet || self.screen.json {
+            return;
+        }
+        if self.stage != Some(progress.stage) {
+            self.clear();
+            self.stage = Some(progress.stage);
+            self.line_at = Instant::now() + BAR_AFTER;
+        }
+        if self.screen.live { self.paint_bar(progress) } else { self.paint_line(progress) }
+    }
+
+    /// Takes the bar away, so that something else may be printed.
+    pub(crate) fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn paint_bar(&mut self, progress: &Progress) {
+        if self.bar.is_none() && self.started.elapsed() < BAR_AFTER {
+            return;
+        }
+        let bar = self.bar.get_or_insert_with(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(BAR_HZ));
+            bar.set_prefix(verb(progress.stage));
+            bar
+        });
+        if bar.length() != progress.total_bytes {
+            let template = if progress.total_bytes.is_some() {
+                "{prefix} [{bar:30}] {binary_bytes}/{binary_total_bytes}  {binary_bytes_per_sec}  {msg}"
+            } else {
+                "{prefix} {spinner} {binary_bytes}  {msg}"
+            };
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style.progress_chars("=> "));
+            }
+            match progress.total_bytes {
+                Some(total) => bar.set_length(total),
+                None => bar.unset_length(),
+            }
+        }
+        bar.set_message(details(progress));
+        bar.set_position(progress.bytes);
+    }
+
+    fn paint_line(&mut self, progress: &Progress) {
+        let now = Instant::now();
+        if now < self.line_at {
+            return;
+        }
+        self.line_at = now + LINE_EVERY;
+        let of = progress.total_bytes.map(|total| format!(" of {}", bytes(total))).unwrap_or_default();
+        let details = details(progress);
+        let comma = if details.is_empty() { "" } else { ", " };
+        self.screen.status(format_args!(
+            "{}: {}{of}{comma}{details}",
+            verb(progress.stage),
+            bytes(progress.bytes)
+        ));
+    }
+}
+
+impl Drop for Painter {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// Files and peers, where there is something to say about them.
+fn details(progress: &Progress) -> String {
+    let mut parts = Vec::new();
+    match progress.total_items {
+        Some(total) => parts.push(format!("{} of {}", progress.items, count(total, "file"))),
+        None if progress.items > 0 => parts.push(count(progress.items, "file")),
+        None => {}
+    }
+    if progress.peers > 0 {
+        parts.push(count(progress.peers.into(), "peer"));
+    }
+    parts.join(", ")
+}
+
+/// What the node is doing.
+fn verb(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Connecting => "connecting",
+        Stage::Finding => "finding",
+        Stage::Storing => "storing",
+        Stage::Fetching => "fetching",
+        Stage::Writing => "writing",
+        Stage::Verifying => "verifying",
+        Stage::Collecting => "collecting",
+    }
+}

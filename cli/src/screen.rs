@@ -1,0 +1,169 @@
+//! Standard output and standard error: who gets what, and nothing foreign unescaped.
+//!
+//! Results go to standard output, status and errors to standard error. [`safe`] is for every text that somebody
+//! else may have written: names, paths, notes, error messages that quote them.
+
+use std::borrow::Cow;
+use std::fmt::{Arguments, Write as _};
+use std::io::{self, IsTerminal, Write};
+
+use perennial_control::{Kind, ReleaseRow, State};
+use serde::Serialize;
+
+use crate::quantity::{bytes, count};
+
+/// Where a command prints.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Screen {
+    /// One JSON object a line instead of text.
+    pub(crate) json: bool,
+    /// Results and errors only.
+    pub(crate) quiet: bool,
+    /// Whether standard error is a terminal.
+    pub(crate) live: bool,
+}
+
+impl Screen {
+    pub(crate) fn new(json: bool, quiet: bool) -> Screen {
+        Screen { json, quiet, live: io::stderr().is_terminal() }
+    }
+
+    /// A line of the result.
+    pub(crate) fn line(&self, text: Arguments<'_>) -> io::Result<()> {
+        writeln!(io::stdout().lock(), "{text}")
+    }
+
+    /// A JSON line of the result.
+    pub(crate) fn json_line(&self, row: &impl Serialize) -> io::Result<()> {
+        writeln!(io::stdout().lock(), "{}", json(row)?)
+    }
+
+    /// A line of the result, as JSON or as text.
+    pub(crate) fn row<T: Serialize>(&self, row: &T, text: impl FnOnce(&T) -> String) -> io::Result<()> {
+        if self.json { self.json_line(row) } else { self.line(format_args!("{}", text(row))) }
+    }
+
+    /// What happens meanwhile; not a result.
+    pub(crate) fn status(&self, text: Arguments<'_>) {
+        if !self.quiet && !self.json {
+            let _ = writeln!(io::stderr().lock(), "{text}");
+        }
+    }
+
+    /// What went wrong.
+    pub(crate) fn error(&self, text: Arguments<'_>) {
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
+    /// What went wrong, for scripts.
+    pub(crate) fn error_json(&self, row: &impl Serialize) {
+        if let Ok(text) = json(row) {
+            self.error(format_args!("{text}"));
+        }
+    }
+}
+
+/// Compact JSON in which no character acts on a terminal.
+fn json(row: &impl Serialize) -> io::Result<String> {
+    let text = serde_json::to_string(row).map_err(io::Error::other)?;
+    if !text.chars().any(acts) {
+        return Ok(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        // serde_json leaves these as they are, and only inside strings
+        if acts(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    Ok(out)
+}
+
+/// Whether a character does something to a terminal or to the order of what stands beside it.
+fn acts(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(c, '\u{61c}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// `text` with every character that acts on a terminal written as an escape.
+pub(crate) fn safe(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(acts) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if acts(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
+    }
+    Cow::Owned(out)
+}
+
+/// The beginning of an id, enough for people.
+pub(crate) fn short(id: &str) -> Cow<'_, str> {
+    let end = id.char_indices().nth(12).map_or(id.len(), |(at, _)| at);
+    safe(&id[..end])
+}
+
+/// What a publisher says it is.
+pub(crate) fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Upstream => "upstream",
+        Kind::Archivist => "archivist",
+    }
+}
+
+/// How much of something is here.
+pub(crate) fn state(state: State) -> &'static str {
+    match state {
+        State::Held => "held",
+        State::Partial => "partial",
+        State::Known => "known",
+    }
+}
+
+/// A release in a list.
+pub(crate) fn release_line(row: &ReleaseRow) -> String {
+    let part = match row.state {
+        State::Partial => format!(" ({} here)", bytes(row.held_bytes)),
+        State::Held | State::Known => String::new(),
+    };
+    format!(
+        "{:<7}  {}  {}  {}, {}{part}  by {} {}",
+        state(row.state),
+        short(&row.release),
+        safe(&row.purl),
+        count(row.artifacts, "file"),
+        bytes(row.bytes),
+        kind(row.kind),
+        safe(&row.publisher),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_cannot_act_on_the_terminal() {
+        assert_eq!(safe("kubekey v3.1.0 中文 é"), "kubekey v3.1.0 中文 é");
+        assert_eq!(safe("a\u{1b}[31mb\r\n\u{9b}2J\u{202e}x"), "a\\u{1b}[31mb\\u{d}\\u{a}\\u{9b}2J\\u{202e}x");
+    }
+
+    #[test]
+    fn json_is_escaped_and_still_says_the_same() {
+        let foreign = "a\u{1b}\u{9b}\u{7f}\u{202e}\u{e0041}é".to_owned();
+        let text = json(&foreign).unwrap();
+        assert!(!text.chars().any(acts), "{text}");
+        assert_eq!(serde_json::from_str::<String>(&text).unwrap(), foreign);
+    }
+
+    #[test]
+    fn a_short_id_is_cut_between_characters() {
+        assert_eq!(short("0123456789abcdef"), "0123456789ab");
+        assert_eq!(short("ééééééééééééé"), "éééééééééééé");
+    }
+}
