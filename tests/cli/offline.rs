@@ -1,0 +1,172 @@
+//! One user with a release, on one data directory: every command has a node of its own for as long as it runs.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::program::Place;
+
+/// The fields that scripts rely on, as the program gives them.
+#[track_caller]
+fn has_fields(row: &Value, fields: &[&str]) {
+    let there: BTreeSet<&str> = row.as_object().expect("an object").keys().map(String::as_str).collect();
+    for field in fields {
+        assert!(there.contains(field), "{field} is missing in {row}");
+    }
+}
+
+fn text<'a>(row: &'a Value, field: &str) -> &'a str {
+    row[field].as_str().unwrap_or_else(|| panic!("{field} is no text in {row}"))
+}
+
+fn release(place: &Place) -> Value {
+    place.file("kubekey/kk", &vec![7; 200_000]);
+    place.file("kubekey/docs/guide.md", b"# the guide\n");
+    place.file("kubekey/empty", b"");
+    place.row(&["add", "kubekey", "--name", "kubekey", "--version", "v3.1.0", "--license", "Apache-2.0"])
+}
+
+fn same(left: &Path, right: &Path) -> bool {
+    ["kk", "docs/guide.md", "empty"]
+        .iter()
+        .all(|name| fs::read(left.join(name)).ok() == fs::read(right.join(name)).ok())
+}
+
+#[test]
+fn a_release_is_added_listed_and_got_back() {
+    let place = Place::new();
+    let added = release(&place);
+    has_fields(&added, &["release", "purl", "publisher", "artifacts", "bytes", "new_bytes"]);
+    assert_eq!((&added["artifacts"], &added["bytes"]), (&3.into(), &200_012.into()));
+    assert_eq!(added["new_bytes"], 200_012);
+    assert_eq!(added["purl"], "pkg:generic/kubekey@v3.1.0");
+
+    let row = place.row(&["ls"]);
+    has_fields(&row, &["release", "purl", "publisher", "kind", "artifacts", "bytes", "held_bytes", "state"]);
+    assert_eq!((&row["state"], &row["kind"]), (&"held".into(), &"archivist".into()), "{row}");
+    assert_eq!((&row["release"], &row["held_bytes"]), (&added["release"], &row["bytes"]), "{row}");
+    assert_eq!(place.row(&["search", "kubekey"])["release"], added["release"]);
+    assert!(place.rows(&["ls", "--state", "known"]).is_empty());
+    assert_eq!(place.row(&["key"])["publisher"], added["publisher"]);
+
+    let got = place.row(&["get", text(&added, "release"), "-o", "out"]);
+    has_fields(&got, &["release", "artifacts", "bytes", "fetched_bytes", "from", "elapsed_ms"]);
+    assert_eq!((&got["fetched_bytes"], &got["from"]), (&0.into(), &serde_json::json!({})), "{got}");
+    assert!(same(&place.path("kubekey"), &place.path("out")));
+    let by_name = ["get", "kubekey@v3.1.0", "--publisher", text(&added, "publisher"), "-o", "named"];
+    assert_eq!(place.row(&by_name)["release"], added["release"]);
+    assert!(same(&place.path("kubekey"), &place.path("named")));
+}
+
+#[test]
+fn what_is_there_with_other_content_is_not_overwritten_without_force() {
+    let place = Place::new();
+    let added = release(&place);
+    let get = ["get", text(&added, "release"), "-o", "out"];
+    place.row(&get);
+    place.row(&get);
+    place.file("out/kk", b"mine");
+    let said = place.run(&get);
+    assert!(said.code != Some(0) && said.stderr.contains("--force"), "{said:?}");
+    assert_eq!(fs::read(place.path("out/kk")).unwrap(), b"mine");
+    place.row(&[&get[..], &["--force"]].concat());
+    assert!(same(&place.path("kubekey"), &place.path("out")));
+}
+
+#[test]
+fn lists_and_care_have_the_documented_shapes() {
+    let place = Place::new();
+    let added = release(&place);
+    let id = text(&added, "release");
+    let status = place.row(&["status"]);
+    has_fields(
+        &status,
+        &["peer_id", "addresses", "peers", "releases", "held", "blobs", "stored_bytes", "logical_bytes"],
+    );
+    assert_eq!((&status["releases"], &status["held"], &status["peers"]), (&1.into(), &1.into(), &0.into()));
+    assert_eq!(status["logical_bytes"], 200_012);
+
+    let pin = place.row(&["pins"]);
+    assert_eq!((text(&pin, "target"), text(&pin, "what")), (id, "release"), "adding pins: {pin}");
+    let shown = place.row(&["show", id]);
+    assert_eq!(shown["files"].as_array().map(Vec::len), Some(3), "{shown}");
+    assert_eq!((&shown["license"], &shown["state"]), (&"Apache-2.0".into(), &"held".into()));
+
+    assert!(place.rows(&["follows"]).is_empty());
+    place.row(&["follow", text(&added, "publisher"), "--as", "me"]);
+    let follow = place.row(&["follows"]);
+    assert_eq!((&follow["publisher"], &follow["name"]), (&added["publisher"], &"me".into()));
+    assert_eq!(
+        place.row(&["get", "kubekey@v3.1.0"])["release"],
+        added["release"],
+        "a followed name resolves"
+    );
+    place.row(&["unfollow", "me"]);
+    assert!(place.rows(&["follows"]).is_empty());
+
+    let before = (place.rows(&["ls"]), place.rows(&["pins"]));
+    let rebuilt = place.row(&["rebuild-index"]);
+    assert_eq!(rebuilt["releases"], 1, "{rebuilt}");
+    assert_eq!((place.rows(&["ls"]), place.rows(&["pins"])), before);
+
+    let verified = place.row(&["verify"]);
+    assert_eq!(verified["corrupt"], 0, "{verified}");
+    assert_eq!(place.row(&["gc", "--grace", "0s"])["blobs"], 0, "it is pinned");
+    place.row(&["unpin", id]);
+    assert!(place.row(&["gc", "--grace", "0s", "--dry-run"])["blobs"].as_u64() > Some(0));
+    assert_eq!(place.row(&["ls"])["state"], "held", "a dry run removes nothing");
+    assert!(place.row(&["gc", "--grace", "0s"])["blobs"].as_u64() > Some(0));
+    assert_eq!(place.row(&["ls"])["state"], "known", "the statement stays");
+    assert!(place.rows(&["peers"]).is_empty());
+}
+
+#[test]
+fn people_get_text_and_quiet_is_quiet() {
+    let place = Place::new();
+    let added = release(&place);
+    let said = place.run(&["ls"]);
+    assert!(said.stdout.contains("held") && said.stdout.contains("pkg:generic/kubekey@v3.1.0"), "{said:?}");
+    assert!(said.stdout.contains("archivist"), "{said:?}");
+    let said = place.run(&["show", text(&added, "release")]);
+    assert!(said.stdout.contains("docs/guide.md") && said.stdout.contains("archivist"), "{said:?}");
+    let said = place.run(&["add", "kubekey", "--name", "kubekey", "--version", "v2", "--kind", "upstream"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.stdout.contains("added pkg:generic/kubekey@v2"), "{said:?}");
+    assert!(said.stderr.contains("no node runs"), "nobody can fetch it yet, and it says so: {said:?}");
+    let said = place.run(&["--quiet", "get", text(&added, "release"), "-o", "out"]);
+    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{said:?}");
+    assert!(
+        place.rows(&["ls"]).iter().all(|row| row["kind"] == "upstream"),
+        "the profile is the publisher's"
+    );
+}
+
+#[test]
+fn the_default_data_directory_is_below_the_home_directory() {
+    let place = Place::new();
+    let output = place.command(&["--json", "status"]).env_remove("PERENNIAL_DATA").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(place.path("home/.local/share/perennial/LOCK").exists());
+}
+
+#[test]
+fn a_drill_survives_and_leaves_nothing() {
+    let place = Place::new();
+    release(&place);
+    fs::create_dir(place.path("temporary")).unwrap();
+    let done = place.row(&["drill", "kubekey", "--dir", "temporary", "--timeout", "2m"]);
+    assert_eq!((&done["survived"], &done["reason"]), (&true.into(), &Value::Null), "{done}");
+    assert_eq!((&done["artifacts"], &done["bytes"]), (&3.into(), &200_012.into()), "{done}");
+    assert_eq!(done["copies"], serde_json::json!(["B", "C", "D"]), "{done}");
+    assert_eq!(done["steps"].as_array().map(Vec::len), Some(6), "{done}");
+    assert!(!done["from"].as_object().unwrap().is_empty(), "{done}");
+    assert_eq!(fs::read_dir(place.path("temporary")).unwrap().count(), 0);
+    let said = place.run(&["drill", "kubekey/kk", "--dir", "temporary"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(
+        said.stdout.trim_end().ends_with("the release SURVIVED the loss of the node it was added on"),
+        "{said:?}"
+    );
+}

@@ -1,0 +1,116 @@
+//! Runs the program with nothing of the user's environment.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+/// The program of this build. Cargo does not build another package's programs for a test, so the first call
+/// does, with the profile and target directory of the test itself.
+fn program() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        // <target>/<profile>/deps/<this test>
+        let test = std::env::current_exe().unwrap();
+        let profile = test.ancestors().nth(2).unwrap();
+        let program = profile.join("perennial");
+        let Some(cargo) = std::env::var_os("CARGO") else {
+            assert!(program.is_file(), "run `cargo build -p perennial` with this test's profile first");
+            return program;
+        };
+        let mut build = Command::new(cargo);
+        build.args(["build", "--quiet", "-p", "perennial", "--bins", "--target-dir"]);
+        build.arg(profile.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR"));
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        assert!(build.status().unwrap().success(), "the program does not build");
+        program
+    })
+}
+
+/// A place with a home, a data directory and files of its own.
+pub(crate) struct Place {
+    dir: tempfile::TempDir,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Place {
+    pub(crate) fn new() -> Place {
+        Place { dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a file, and the directories above it.
+    pub(crate) fn file(&self, name: &str, content: &[u8]) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    /// The command, on the data directory `data` of this place, in this place.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("PERENNIAL_") || text.starts_with("XDG_") || text == "COLUMNS" {
+                command.env_remove(name);
+            }
+        }
+        command.env("HOME", self.path("home")).env("PERENNIAL_DATA", self.path("data")).env("NO_COLOR", "1");
+        command.current_dir(self.dir.path()).args(args);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the command to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Said {
+        said(self.command(args).output().unwrap())
+    }
+
+    /// Runs a command that succeeds, with `--json`; its rows.
+    #[track_caller]
+    pub(crate) fn rows(&self, args: &[&str]) -> Vec<Value> {
+        let said = self.run(&[&["--json"], args].concat());
+        assert_eq!(said.code, Some(0), "{args:?}: {said:?}");
+        assert_eq!(said.stderr, "", "under --json there is nothing but the result");
+        let row = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        said.stdout.lines().map(row).collect()
+    }
+
+    /// The same, for one row.
+    #[track_caller]
+    pub(crate) fn row(&self, args: &[&str]) -> Value {
+        let mut rows = self.rows(args);
+        assert_eq!(rows.len(), 1, "{rows:?}");
+        rows.remove(0)
+    }
+
+    /// Runs a command that ends with this exit code.
+    #[track_caller]
+    pub(crate) fn fails(&self, code: i32, args: &[&str]) -> Said {
+        let said = self.run(args);
+        assert_eq!(said.code, Some(code), "{args:?}: {said:?}");
+        assert!(!said.stderr.contains("panicked"), "{said:?}");
+        said
+    }
+}
+
+pub(crate) fn said(output: Output) -> Said {
+    Said {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
