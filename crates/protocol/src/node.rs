@@ -103,6 +103,10 @@ impl Node {
         self.input(input, catalog, &mut out);
         self.go_on(catalog, &mut out);
         self.requests = requests;
+        if self.wake <= now {
+            // That wish was fulfilled; the same moment may be wished for again.
+            self.wake = Time::NEVER;
+        }
         let wake = self.next().max(now);
         if wake != self.wake {
             self.wake = wake;

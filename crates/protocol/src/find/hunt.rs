@@ -9,7 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use perennial_manifest::{BlobId, ReleaseId};
 
 use super::{ASK_AGAIN, ASKED_AT_ONCE, DIAL_WAIT, DIALS, PEERS, REACH, ROUND_WAIT, ROUNDS};
-use crate::{effect::FetchFailure, message::MAX_HAVE_BLOBS, peer::PeerId, placement, time::Time};
+use crate::{
+    effect::FetchFailure,
+    input::FetchId,
+    message::MAX_HAVE_BLOBS,
+    peer::PeerId,
+    placement,
+    time::Time,
+    transfer::{Command, SetId},
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -23,6 +31,7 @@ enum Stage {
 pub(crate) enum Turn {
     Nothing,
     Reach,
+    TryAgain,
     GiveUp(FetchFailure),
 }
 
@@ -41,7 +50,8 @@ pub(crate) struct Hunt {
     /// Who answered, when; and who held everything.
     answered: BTreeMap<PeerId, Time>,
     holders: BTreeSet<PeerId>,
-    anybody: bool,
+    /// Somebody said to hold some of it.
+    pub(crate) anybody: bool,
     dialled: usize,
 }
 
@@ -74,7 +84,6 @@ impl Hunt {
     ) {
         self.blobs.extend(blobs);
         self.stage = Stage::Asking;
-        self.stuck = false;
         for peer in connected {
             self.queue(peer);
         }
@@ -122,21 +131,29 @@ impl Hunt {
         Some(blobs)
     }
 
-    pub(crate) fn holds(&mut self, peer: &PeerId) {
+    pub(crate) fn holds_all(&mut self, peer: &PeerId) {
         self.holders.insert(peer.clone());
-        self.holds_some();
     }
 
-    pub(crate) fn holds_some(&mut self) {
-        self.anybody = true;
-        self.stuck = false;
+    /// The transfer machine says once that it is stuck. To hear it again, if it is so again, everything is wanted
+    /// again; that also forgives failed attempts.
+    pub(crate) fn try_again(&mut self, fetch: FetchId) -> Vec<Command> {
+        if !std::mem::take(&mut self.stuck) {
+            return Vec::new();
+        }
+        let want = |(blob, size): (&BlobId, &u64)| Command::Want {
+            set: SetId(fetch.0),
+            blob: *blob,
+            size: *size,
+            missing: None,
+            priority: 0,
+        };
+        self.blobs.iter().map(want).collect()
     }
 
+    /// Bytes came: the rounds count from here.
     pub(crate) fn progress(&mut self) {
         self.round = 0;
-        self.dialled = 0;
-        self.stuck = false;
-        self.stage = Stage::Asking;
     }
 
     /// Peers that may hold it: whom to dial of them. Those connected are asked.
@@ -198,10 +215,11 @@ impl Hunt {
             Stage::Resting(until) if now >= until => {
                 self.stage = Stage::Asking;
                 self.answered.clear();
+                self.holders.clear();
                 for peer in connected {
                     self.queue(peer);
                 }
-                Turn::Nothing
+                Turn::TryAgain
             }
             Stage::Reaching(_) | Stage::Resting(_) => Turn::Nothing,
         }

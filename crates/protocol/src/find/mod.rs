@@ -148,26 +148,27 @@ impl Find {
                 let set = Subject::Set(SetId(fetch.0));
                 let mut tell =
                     |subject, has| found.commands.push(Command::Holder { peer: from.clone(), subject, has });
+                // Also of a release that is held as a whole: what a peer holds of a blob overrides, in the transfer
+                // machine, that it had not held it before.
+                let mut some = false;
+                for (blob, size) in blobs.iter().zip(sizes.iter()) {
+                    if size.is_some() && size.as_ref() == hunt.blobs.get(blob) {
+                        tell(Subject::Blob(*blob), Has::Held);
+                        some = true;
+                    }
+                }
                 if holding == Holding::Held {
                     tell(set, Has::Held);
-                    hunt.holds(from);
+                    hunt.holds_all(from);
                     if let Some(release) = hunt.release {
                         self.seen.note(release, from);
                     }
-                } else {
-                    let mut some = false;
-                    for (blob, size) in blobs.iter().zip(sizes.iter()) {
-                        if size.is_some() && size.as_ref() == hunt.blobs.get(blob) {
-                            tell(Subject::Blob(*blob), Has::Held);
-                            some = true;
-                        }
-                    }
-                    if holding == Holding::Partial {
-                        tell(set, Has::Unknown);
-                    }
-                    if some {
-                        hunt.holds_some();
-                    }
+                } else if holding == Holding::Partial {
+                    tell(set, Has::Unknown);
+                }
+                if some || holding == Holding::Held {
+                    hunt.anybody = true;
+                    found.commands.extend(hunt.try_again(fetch));
                 }
             }
             (Some(_), Some(Response::Refused { .. }) | None) | (None, _) => {}
@@ -201,6 +202,7 @@ impl Find {
             let Some(hunt) = self.hunts.get_mut(&fetch) else { continue };
             match hunt.tick(out.now, connected) {
                 hunt::Turn::Nothing => {}
+                hunt::Turn::TryAgain => found.commands.extend(hunt.try_again(fetch)),
                 hunt::Turn::Reach => {
                     let known = hunt.release.map(|release| self.seen.holders(&release).to_vec());
                     for peer in hunt.reached(out.now, &known.unwrap_or_default(), false, connected, &self.me)

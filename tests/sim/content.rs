@@ -1,0 +1,47 @@
+//! What releases consist of, for everybody in the simulation. Blobs have names and sizes; their bytes are not
+//! simulated, only the time that they take.
+
+use std::collections::BTreeMap;
+
+use perennial_manifest::{ArtifactListRef, BlobId, Body, Release};
+
+/// All blobs there are.
+#[derive(Default)]
+pub(crate) struct Content {
+    pub(crate) sizes: BTreeMap<BlobId, u64>,
+    pub(crate) lists: BTreeMap<BlobId, Vec<(BlobId, u64)>>,
+}
+
+impl Content {
+    /// A release of some artifacts.
+    pub(crate) fn release(&mut self, name: &str, version: u64, sizes: &[u64]) -> (Body, Vec<BlobId>) {
+        let blob = |what: &str| BlobId::of(format!("{name} {version} {what}").as_bytes());
+        let artifacts: Vec<(BlobId, u64)> =
+            sizes.iter().enumerate().map(|(n, size)| (blob(&format!("artifact {n}")), *size)).collect();
+        let list = blob("list");
+        let size = 200 * artifacts.len() as u64;
+        let mut blobs = vec![list];
+        self.sizes.insert(list, size);
+        for (blob, size) in &artifacts {
+            self.sizes.insert(*blob, *size);
+            blobs.push(*blob);
+        }
+        let release = Release {
+            purl: format!("pkg:generic/{name}@{version}").parse().expect("a sound purl"),
+            license: "MIT".to_owned(),
+            license_texts: Vec::new(),
+            artifacts: ArtifactListRef {
+                blob: list,
+                count: u32::try_from(artifacts.len()).expect("few"),
+                bytes: sizes.iter().sum(),
+                size,
+            },
+            source: None,
+            acquired: None,
+            tags: BTreeMap::new(),
+            notes: None,
+        };
+        self.lists.insert(list, artifacts);
+        (Body::Release(Box::new(release)), blobs)
+    }
+}
