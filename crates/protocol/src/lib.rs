@@ -7,6 +7,8 @@
 mod answer;
 pub mod catalog;
 pub mod conduct;
+#[cfg(test)]
+mod double;
 pub mod effect;
 pub mod fetch;
 pub mod find;

@@ -276,3 +276,6 @@ fn decode<T: Serialize + serde::de::DeserializeOwned>(bytes: &[u8], limit: usize
     }
     Ok(value)
 }
+
+#[cfg(test)]
+mod tests;

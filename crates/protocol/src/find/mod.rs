@@ -246,3 +246,6 @@ impl Find {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

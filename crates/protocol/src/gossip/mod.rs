@@ -159,3 +159,6 @@ impl Gossip {
         self.order.len() + self.peers.len() + self.garbage.len() + self.followed.len() + self.stranger.len()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -155,3 +155,6 @@ impl Keep {
         self.active.len() + self.resting.len()
     }
 }
+
+#[cfg(test)]
+mod tests;

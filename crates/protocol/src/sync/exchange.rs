@@ -7,7 +7,7 @@ use perennial_manifest::{EntryId, MAX_ENCODED, SignedEntry};
 
 use super::{
     BYTES, LACKING, ORPHANS, PARENT_ROUNDS, ROUNDS,
-    set::{self, Set, Sets},
+    set::{self, Lacking, Set, Sets},
 };
 use crate::{
     catalog::Catalog,
@@ -48,6 +48,8 @@ pub(super) struct Exchange {
     /// The next round's message.
     message: Option<Vec<u8>>,
     waiting: Waiting,
+    /// Found in the rounds so far; sorted when they are over.
+    found: Vec<Lacking>,
     lacking: VecDeque<EntryId>,
     /// Parents to ask for, and those asked for already: once each.
     parents: BTreeSet<EntryId>,
@@ -71,6 +73,7 @@ impl Exchange {
             current: None,
             message: None,
             waiting: Waiting::Nothing,
+            found: Vec::new(),
             lacking: VecDeque::new(),
             parents: BTreeSet::new(),
             parents_asked: BTreeSet::new(),
@@ -91,7 +94,11 @@ impl Exchange {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.lacking.len() + self.orphans.len() + self.parents_asked.len() + self.storing.len()
+        self.found.len()
+            + self.lacking.len()
+            + self.orphans.len()
+            + self.parents_asked.len()
+            + self.storing.len()
     }
 
     /// What comes next, if it waits for nothing.
@@ -105,11 +112,15 @@ impl Exchange {
         if self.sent + self.received > BYTES {
             return Step::Done { complete: false };
         }
-        if let Some(ids) = self.next_ids(catalog) {
-            self.waiting = Waiting::Entries(ids.iter().copied().collect());
-            return self.ask(Request::Entries { ids });
-        }
         if self.message.is_none() {
+            if !self.found.is_empty() {
+                self.found.sort_by_key(|(end, _)| *end);
+                self.lacking = std::mem::take(&mut self.found).into_iter().map(|(_, id)| id).collect();
+            }
+            if let Some(ids) = self.next_ids(catalog) {
+                self.waiting = Waiting::Entries(ids.iter().copied().collect());
+                return self.ask(Request::Entries { ids });
+            }
             let Some(scope) = self.scopes.pop_front() else {
                 return Step::Done { complete: !self.cut_short && self.orphans.is_empty() };
             };
@@ -220,14 +231,14 @@ impl Exchange {
         let Some((_, set)) = &self.current else { return Err(Misfit) };
         let (next, lacking) = set::proceed(set, message).map_err(|_| Misfit)?;
         self.message = next;
-        for id in lacking {
-            if self.lacking.len() >= LACKING {
+        for (end, id) in lacking {
+            if self.found.len() >= LACKING {
                 self.cut_short = true;
                 self.message = None;
                 break;
             }
             if !catalog.has_entry(&id) {
-                self.lacking.push_back(id);
+                self.found.push((end, id));
             }
         }
         Ok(())

@@ -245,3 +245,6 @@ impl Sync {
         Some(Ended { peer: peer.clone(), offence })
     }
 }
+
+#[cfg(test)]
+mod tests;

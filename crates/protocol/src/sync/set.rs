@@ -75,31 +75,38 @@ pub(crate) fn answer(set: &Set, message: &[u8]) -> Result<Vec<u8>, BadMessage> {
     machine(set, MAX_RECONCILE_RESPONSE)?.reconcile(message).map_err(|_| BadMessage)
 }
 
-/// The initiator's next message (none: all is known), and what the other side has more, oldest first.
-pub(crate) fn proceed(set: &Set, message: &[u8]) -> Result<(Option<Vec<u8>>, Vec<EntryId>), BadMessage> {
+/// An id that the other side has more, and the end of the range of time in which it was listed.
+pub(crate) type Lacking = (u64, EntryId);
+
+/// The initiator's next message (none: all is known), and what the other side has more. Sorted by the first half,
+/// stably and over all rounds, these are oldest first: entries come before their successors.
+pub(crate) fn proceed(set: &Set, message: &[u8]) -> Result<(Option<Vec<u8>>, Vec<Lacking>), BadMessage> {
     let mut negentropy = machine(set, MAX_RECONCILE_REQUEST)?;
     negentropy.set_initiator();
     let (mut have, mut need) = (Vec::new(), Vec::new());
     let next = negentropy.reconcile_with_ids(message, &mut have, &mut need).map_err(|_| BadMessage)?;
-    // negentropy gives them in a random order. The message had them in the order of time, and so do we: entries
-    // come before their successors, and the same inputs have the same effects.
-    let needed: BTreeSet<[u8; 32]> = need.iter().map(|id| id.to_bytes()).collect();
+    // negentropy gives them in a random order. The message had them in an order, and so do we: the same inputs
+    // have the same effects.
+    let mut needed: BTreeSet<[u8; 32]> = need.iter().map(|id| id.to_bytes()).collect();
     let mut ordered = Vec::with_capacity(needed.len());
-    let mut seen = BTreeSet::new();
-    for id in listed(message).unwrap_or_default() {
-        if needed.contains(&id) && seen.insert(id) {
-            ordered.push(EntryId::from_bytes(id));
+    for (end, id) in listed(message).unwrap_or_default() {
+        if needed.remove(&id) {
+            ordered.push((end, EntryId::from_bytes(id)));
         }
     }
     Ok((next, ordered))
 }
 
-/// Every id that a message lists, in its order.
-fn listed(message: &[u8]) -> Option<Vec<[u8; 32]>> {
+/// Every id that a message lists, in its order, each with the end of its range.
+fn listed(message: &[u8]) -> Option<Vec<(u64, [u8; 32])>> {
     let mut rest = message.get(1..)?;
     let mut ids = Vec::new();
+    let mut end = 0_u64;
     while !rest.is_empty() {
-        let _time = varint(&mut rest);
+        end = match varint(&mut rest) {
+            0 => u64::MAX,
+            step => end.saturating_add(step - 1),
+        };
         let prefix = usize::try_from(varint(&mut rest)).ok()?;
         rest = rest.get(prefix..)?;
         match varint(&mut rest) {
@@ -108,7 +115,7 @@ fn listed(message: &[u8]) -> Option<Vec<[u8; 32]>> {
             _ => {
                 let count = usize::try_from(varint(&mut rest)).ok()?;
                 for _ in 0..count {
-                    ids.push(rest.get(..32)?.try_into().ok()?);
+                    ids.push((end, rest.get(..32)?.try_into().ok()?));
                     rest = &rest[32..];
                 }
             }
@@ -164,7 +171,10 @@ mod tests {
             all.extend(lacking);
             match next {
                 Some(next) => message = next,
-                None => return (all, bytes),
+                None => {
+                    all.sort_by_key(|(end, _)| *end);
+                    return (all.into_iter().map(|(_, id)| id).collect(), bytes);
+                }
             }
         }
     }
@@ -175,12 +185,12 @@ mod tests {
         let here: BTreeMap<EntryId, u64> =
             there.iter().filter(|(_, t)| **t < 19_500).map(|(i, t)| (*i, *t)).collect();
         let (lacking, bytes) = difference(&here, &there);
-        assert_eq!(lacking, (19_500..20_000).map(id).collect::<Vec<_>>(), "oldest first");
+        assert!(lacking == (19_500..20_000).map(id).collect::<Vec<_>>(), "all, and oldest first");
         assert!(bytes < 40_000, "{bytes} bytes for 500 of 20000");
         let (lacking, bytes) = difference(&there, &there);
         assert!(lacking.is_empty() && bytes < 1000, "{bytes} bytes for nothing");
         let (lacking, _) = difference(&BTreeMap::new(), &there);
-        assert_eq!(lacking, (0..20_000).map(id).collect::<Vec<_>>());
+        assert!(lacking == (0..20_000).map(id).collect::<Vec<_>>());
     }
 
     proptest! {

@@ -1,0 +1,56 @@
+//! A catalog for unit tests: what a test puts in, and nothing clever.
+
+use perennial_manifest::{
+    ArtifactListRef, BlobId, EntryId, PublisherId, ReleaseId, Selector, Sha256Digest, SignedEntry,
+};
+
+use crate::{
+    catalog::{Catalog, Wanted},
+    input::Follows,
+    message::{BlobClaim, Holding, Scope},
+};
+
+#[derive(Debug, Default)]
+pub(crate) struct Double {
+    pub(crate) entries: Vec<SignedEntry>,
+    pub(crate) wanted: Vec<(ReleaseId, PublisherId)>,
+}
+
+impl Catalog for Double {
+    fn generation(&self) -> u64 {
+        self.entries.len().try_into().unwrap()
+    }
+    fn has_entry(&self, id: &EntryId) -> bool {
+        self.entries.iter().any(|entry| entry.id() == *id)
+    }
+    fn entry(&self, id: &EntryId) -> Option<SignedEntry> {
+        self.entries.iter().find(|entry| entry.id() == *id).cloned()
+    }
+    fn times(&self, _: &Scope) -> Vec<(u64, EntryId)> {
+        self.entries.iter().map(|entry| (entry.entry().issued_at, entry.id())).collect()
+    }
+    fn strangers(&self, _: &Follows) -> u64 {
+        0
+    }
+    fn find(&self, _: &Selector, _: Option<&PublisherId>, limit: usize) -> Vec<SignedEntry> {
+        self.entries.iter().take(limit).cloned().collect()
+    }
+    fn holding(&self, _: &ReleaseId) -> Holding {
+        Holding::None
+    }
+    fn blob_size(&self, _: &BlobId) -> Option<u64> {
+        None
+    }
+    fn sha256(&self, _: &Sha256Digest) -> Option<BlobClaim> {
+        None
+    }
+    fn wanted(&self, follows: &Follows, after: Option<&ReleaseId>, limit: usize) -> Vec<Wanted> {
+        let later = self.wanted.iter().filter(|(id, _)| after.is_none_or(|after| id > after));
+        let followed = later.filter(|(_, publisher)| follows.covers(publisher));
+        let artifacts = ArtifactListRef { blob: BlobId::of(b""), count: 1, bytes: 1, size: 1 };
+        followed
+            .take(limit)
+            .map(|(release, publisher)| Wanted { release: *release, publisher: *publisher, artifacts })
+            .collect()
+    }
+}

@@ -1,0 +1,239 @@
+//! Hunts and look-ups through the router, against peers that hold, do not, or lie.
+
+use perennial_manifest::{BlobId, EntryId, ReleaseId, Selector, Sha256Digest};
+
+use crate::{
+    double::Double,
+    effect::{Effect, FetchFailure},
+    input::{End, FetchId, Input, LookupId, Prefix, Report, WantedBlob},
+    message::{BlobClaim, Bounded, Holding, Request, Response},
+    node::{Config, Node},
+    peer::PeerId,
+    time::Time,
+};
+
+/// A node, and what it did; time passes as the node wishes.
+struct Scene {
+    node: Node,
+    catalog: Double,
+    now: Time,
+    wake: Time,
+    effects: Vec<Effect>,
+}
+
+fn peer(name: &str) -> PeerId {
+    name.parse().unwrap()
+}
+
+fn release() -> ReleaseId {
+    ReleaseId::from(EntryId::from_bytes([5; 32]))
+}
+
+impl Scene {
+    fn new(peers: &[&str]) -> Self {
+        let node = Node::new(Config { me: peer("me"), seed: 1, upload: None });
+        let mut scene = Self {
+            node,
+            catalog: Double::default(),
+            now: Time::ZERO,
+            wake: Time::NEVER,
+            effects: Vec::new(),
+        };
+        for name in peers {
+            scene.input(Input::Connected { peer: peer(name), prefix: Prefix::default() });
+        }
+        scene
+    }
+
+    fn input(&mut self, input: Input) {
+        for effect in self.node.handle(self.now, input, &self.catalog) {
+            match effect {
+                Effect::WakeAt(at) => self.wake = at,
+                other => self.effects.push(other),
+            }
+        }
+    }
+
+    /// Lets time pass, answering requests and transfers, until nothing happens before `until`.
+    fn run(&mut self, until: u64, mut answer: impl FnMut(&Effect) -> Option<Input>) {
+        let until = Time::from_millis(until);
+        let mut next = 0;
+        loop {
+            while next < self.effects.len() {
+                let input = answer(&self.effects[next]);
+                next += 1;
+                if let Some(input) = input {
+                    self.input(input);
+                }
+            }
+            if self.wake > until {
+                break;
+            }
+            self.now = self.now.max(self.wake);
+            self.wake = Time::NEVER;
+            self.input(Input::Tick);
+        }
+    }
+
+    fn want(&mut self, size: u64) {
+        let blob = WantedBlob { blob: BlobId::of(b"blob"), size, missing: vec![(0, size)] };
+        let fetch = FetchId(1);
+        self.input(Input::Fetch { fetch, release: Some(release()), blobs: vec![blob], last: true });
+    }
+
+    fn failure(&self) -> Option<FetchFailure> {
+        self.effects.iter().find_map(|effect| match effect {
+            Effect::FetchFailed { failure, .. } => Some(*failure),
+            _ => None,
+        })
+    }
+
+    fn count(&self, which: impl Fn(&Effect) -> bool) -> usize {
+        self.effects.iter().filter(|effect| which(effect)).count()
+    }
+}
+
+fn have(effect: &Effect, holding: impl Fn(&PeerId) -> Holding) -> Option<Input> {
+    let Effect::Send { peer, id, request: Request::Have { releases, blobs } } = effect else { return None };
+    let holding = holding(peer);
+    let size = (holding == Holding::Held).then_some(1000);
+    let response = Response::Have {
+        releases: Bounded::first_of(releases.iter().map(|_| holding)),
+        blobs: Bounded::first_of(blobs.iter().map(|_| size)),
+    };
+    Some(Input::Response { from: peer.clone(), id: *id, result: Ok(response) })
+}
+
+fn providers(effect: &Effect, peers: &[&str]) -> Option<Input> {
+    let Effect::FindProviders { release } = effect else { return None };
+    let peers = peers.iter().map(|name| peer(name)).collect();
+    Some(Input::Providers { release: *release, peers, done: true })
+}
+
+fn serve(effect: &Effect, honest: impl Fn(&PeerId) -> bool) -> Option<Input> {
+    let Effect::Fetch { assignment, peer, items } = effect else { return None };
+    let report = if honest(peer) {
+        Report { verified: items.clone(), not_held: Vec::new() }
+    } else {
+        Report { verified: Vec::new(), not_held: items.iter().map(|item| item.blob).collect() }
+    };
+    Some(Input::Transferred { assignment: *assignment, report, end: End::Finished })
+}
+
+#[test]
+fn nobody_reachable_ends_after_bounded_tries() {
+    let mut scene = Scene::new(&["a", "b"]);
+    scene.want(1000);
+    scene.run(120_000, |effect| have(effect, |_| Holding::Known).or_else(|| providers(effect, &["far"])));
+    assert_eq!(scene.failure(), Some(FetchFailure::NoHolder));
+    let dials = scene.count(|effect| matches!(effect, Effect::Dial { .. }));
+    assert!((1..=super::ROUNDS as usize).contains(&dials), "{dials}");
+    let asked = scene.count(|effect| matches!(effect, Effect::Send { .. }));
+    assert!(asked <= 40, "{asked} have-queries");
+    assert_eq!(scene.node.load().fetches, 0, "nothing is left of it");
+}
+
+#[test]
+fn without_any_peer_it_ends_too() {
+    let mut scene = Scene::new(&[]);
+    scene.want(1000);
+    scene.run(120_000, |effect| providers(effect, &[]));
+    assert_eq!(scene.failure(), Some(FetchFailure::NoHolder));
+    assert!(
+        scene.count(|effect| matches!(effect, Effect::FindProviders { .. })) >= 1,
+        "the DHT was asked, last"
+    );
+}
+
+#[test]
+fn the_dht_is_not_asked_while_a_connected_peer_holds_it() {
+    let mut scene = Scene::new(&["a", "b"]);
+    scene.want(1000);
+    let holding = |peer: &PeerId| if peer.as_str() == "b" { Holding::Held } else { Holding::None };
+    scene.run(60_000, |effect| have(effect, holding).or_else(|| serve(effect, |_| true)));
+    let done = scene.effects.iter().find_map(|effect| match effect {
+        Effect::FetchDone { from, .. } => Some(from.clone()),
+        _ => None,
+    });
+    assert_eq!(done, Some(vec![(peer("b"), 1000)]));
+    assert_eq!(scene.count(|effect| matches!(effect, Effect::FindProviders { .. })), 0);
+}
+
+/// A peer that advertises everything and has nothing; the honest one comes late, by the DHT.
+#[test]
+fn one_honest_holder_is_enough() {
+    let mut scene = Scene::new(&["liar1", "liar2", "liar3"]);
+    scene.want(1000);
+    scene.run(300_000, |effect| {
+        have(effect, |_| Holding::Held)
+            .or_else(|| providers(effect, &["far", "honest"]))
+            .or_else(|| serve(effect, |peer| peer.as_str() == "honest"))
+            .or_else(|| match effect {
+                Effect::Dial { peer } if peer.as_str() == "honest" => {
+                    Some(Input::Connected { peer: peer.clone(), prefix: Prefix::default() })
+                }
+                _ => None,
+            })
+    });
+    assert_eq!(scene.count(|effect| matches!(effect, Effect::FetchDone { .. })), 1);
+    assert!(scene.count(|effect| matches!(effect, Effect::Penalise { .. })) >= 1);
+}
+
+/// Whoever held it only later is asked for what it did not hold before.
+#[test]
+fn a_peer_that_comes_to_hold_it_is_asked_again() {
+    let mut scene = Scene::new(&["a"]);
+    scene.want(1000);
+    let mut asked = 0;
+    let mut held = false;
+    scene.run(120_000, |effect| {
+        if matches!(effect, Effect::Send { .. }) {
+            asked += 1;
+            held = asked > 1;
+        }
+        have(effect, |_| if held { Holding::Held } else { Holding::Partial })
+            .or_else(|| providers(effect, &[]))
+            .or_else(|| serve(effect, |_| held))
+    });
+    assert_eq!(scene.count(|effect| matches!(effect, Effect::FetchDone { .. })), 1);
+}
+
+#[test]
+fn a_look_up_of_a_digest_collects_claims_and_ends() {
+    let mut scene = Scene::new(&["a", "b", "silent"]);
+    let digest = Sha256Digest::from_bytes([1; 32]);
+    let lookup = LookupId(7);
+    scene.input(Input::Lookup { lookup, selector: Selector::Sha256(digest), publisher: None });
+    let claim = BlobClaim { blob: BlobId::of(b"x"), size: 3 };
+    scene.run(60_000, |effect| match effect {
+        Effect::Send { peer, id, request: Request::ResolveSha256 { .. } } if peer.as_str() != "silent" => {
+            let blob = (peer.as_str() == "a").then_some(claim);
+            Some(Input::Response { from: peer.clone(), id: *id, result: Ok(Response::Sha256 { blob }) })
+        }
+        _ => None,
+    });
+    let done = scene.effects.iter().find_map(|effect| match effect {
+        Effect::LookupDone { lookup, answered, claims, .. } => Some((*lookup, *answered, claims.clone())),
+        _ => None,
+    });
+    assert_eq!(done, Some((lookup, 2, vec![(peer("a"), claim)])));
+    assert_eq!(scene.node.load().lookups, 0);
+}
+
+#[test]
+fn a_release_id_that_no_connected_peer_knows_is_asked_of_the_dht_once() {
+    let mut scene = Scene::new(&["a"]);
+    let selector = Selector::Release(release());
+    scene.input(Input::Lookup { lookup: LookupId(1), selector, publisher: None });
+    let found = |effect: &Effect| match effect {
+        Effect::Send { peer, id, request: Request::Find { .. } } => {
+            let response = Response::Found { entries: Bounded::empty() };
+            Some(Input::Response { from: peer.clone(), id: *id, result: Ok(response) })
+        }
+        Effect::Dial { peer } => Some(Input::Connected { peer: peer.clone(), prefix: Prefix::default() }),
+        _ => None,
+    };
+    scene.run(60_000, |effect| found(effect).or_else(|| providers(effect, &["far"])));
+    assert_eq!(scene.count(|effect| matches!(effect, Effect::FindProviders { .. })), 1);
+    assert_eq!(scene.count(|effect| matches!(effect, Effect::LookupDone { answered: 2, .. })), 1);
+}

@@ -1,0 +1,83 @@
+use perennial_manifest::{Body, Entry, Keypair, Profile, PublisherKind, SignedEntry};
+
+use super::{Acceptance, Gossip, PEER_BURST, RECENT, STRANGER_BURST};
+use crate::{double::Double, input::Follows, time::Time};
+
+fn entry(key: &Keypair, name: &str) -> SignedEntry {
+    let body = Body::Profile(Profile {
+        name: name.to_owned(),
+        publisher_kind: PublisherKind::Archivist,
+        contact: None,
+        claims: Vec::new(),
+    });
+    Entry { publisher: key.id(), seq: 0, prevs: Vec::new(), issued_at: 7, body }.sign(key).unwrap()
+}
+
+fn follow(key: &Keypair) -> Follows {
+    Follows::Publishers([key.id()].into())
+}
+
+#[test]
+fn a_new_entry_is_accepted_once_and_a_known_one_ignored() {
+    let (mut gossip, mut catalog) = (Gossip::default(), Double::default());
+    let key = Keypair::from_seed([1; 32]);
+    let (follows, peer) = (follow(&key), "p".parse().unwrap());
+    let one = entry(&key, "one");
+    let mut check =
+        |bytes: &[u8], catalog: &Double| gossip.check(Time::ZERO, &peer, bytes, &follows, catalog);
+    let first = check(&one.encode(), &catalog);
+    assert_eq!((first.acceptance, first.entry.map(|e| e.id())), (Acceptance::Accept, Some(one.id())));
+    assert_eq!(check(&one.encode(), &catalog).acceptance, Acceptance::Ignore);
+    let two = entry(&key, "two");
+    catalog.entries.push(two.clone());
+    assert_eq!(check(&two.encode(), &catalog).acceptance, Acceptance::Ignore);
+}
+
+#[test]
+fn what_is_no_signed_entry_is_rejected() {
+    let (mut gossip, catalog) = (Gossip::default(), Double::default());
+    let key = Keypair::from_seed([1; 32]);
+    let (follows, peer) = (follow(&key), "p".parse().unwrap());
+    let mut forged = entry(&key, "one").encode();
+    let last = forged.len() - 1;
+    forged[last] ^= 1;
+    for bytes in [forged, Vec::new(), b"garbage".to_vec(), vec![0; 9000], vec![0xff; 100_000]] {
+        let checked = gossip.check(Time::ZERO, &peer, &bytes, &follows, &catalog);
+        assert_eq!(checked.acceptance, Acceptance::Reject);
+        assert!(checked.entry.is_none());
+    }
+}
+
+#[test]
+fn strangers_have_a_share_and_do_not_take_the_followed_ones() {
+    let (mut gossip, catalog) = (Gossip::default(), Double::default());
+    let (known, stranger) = (Keypair::from_seed([1; 32]), Keypair::from_seed([2; 32]));
+    let (follows, peer) = (follow(&known), "p".parse().unwrap());
+    let accepted = (0..200)
+        .filter(|n| {
+            let bytes = entry(&stranger, &format!("{n}")).encode();
+            gossip.check(Time::ZERO, &peer, &bytes, &follows, &catalog).acceptance == Acceptance::Accept
+        })
+        .count();
+    assert_eq!(accepted, usize::try_from(STRANGER_BURST).unwrap());
+    let honest = gossip.check(Time::ZERO, &peer, &entry(&known, "one").encode(), &follows, &catalog);
+    assert_eq!(honest.acceptance, Acceptance::Accept);
+}
+
+#[test]
+fn a_flood_from_one_peer_costs_bounded_memory_and_leaves_others_alone() {
+    let (mut gossip, catalog) = (Gossip::default(), Double::default());
+    let key = Keypair::from_seed([1; 32]);
+    let (follows, flooder) = (follow(&key), "flooder".parse().unwrap());
+    for n in 0..40_000_u32 {
+        gossip.check(Time::ZERO, &flooder, &n.to_le_bytes(), &follows, &catalog);
+    }
+    assert!(gossip.len() <= RECENT + 4, "{}", gossip.len());
+    let bytes = entry(&key, "one").encode();
+    let late = gossip.check(Time::ZERO, &flooder, &bytes, &follows, &catalog);
+    assert_eq!(late.acceptance, Acceptance::Ignore, "beyond its {PEER_BURST}");
+    let honest = gossip.check(Time::ZERO, &"other".parse().unwrap(), &bytes, &follows, &catalog);
+    assert_eq!(honest.acceptance, Acceptance::Accept, "ignored from one is not seen from all");
+    gossip.sweep(Time::from_millis(3_600_000));
+    assert!(gossip.len() <= RECENT, "the rates are forgotten when they limit nothing");
+}

@@ -1,0 +1,78 @@
+use std::{collections::BTreeSet, time::Duration};
+
+use perennial_manifest::{EntryId, Keypair, ReleaseId};
+use proptest::prelude::*;
+
+use super::{CONCURRENT, Keep, REST};
+use crate::{
+    double::Double,
+    input::{Follows, KeepOutcome},
+    time::Time,
+};
+
+fn releases(count: u64) -> Double {
+    let publisher = Keypair::from_seed([1; 32]).id();
+    let mut wanted: Vec<_> = (0..count)
+        .map(|n| {
+            (ReleaseId::from(EntryId::from_bytes(*blake3::hash(&n.to_le_bytes()).as_bytes())), publisher)
+        })
+        .collect();
+    wanted.sort_unstable();
+    Double { wanted, ..Double::default() }
+}
+
+#[test]
+fn a_failed_release_rests_and_comes_again() {
+    let catalog = releases(1);
+    let mut keep = Keep::new("me".parse().unwrap());
+    let release = keep.plan(Time::ZERO, &Follows::All, &catalog)[0].release;
+    keep.ended(Time::ZERO, &release, KeepOutcome::Failed);
+    assert!(keep.plan(Time::ZERO, &Follows::All, &catalog).is_empty());
+    let rested = Time::ZERO + REST;
+    assert_eq!(keep.next(), rested);
+    assert_eq!(keep.plan(rested, &Follows::All, &catalog).len(), 1);
+    keep.ended(rested, &release, KeepOutcome::Failed);
+    assert!(keep.plan(rested + REST, &Follows::All, &catalog).is_empty(), "it rests longer");
+    keep.peer_came(rested + REST);
+    let soon = rested + REST + Duration::from_secs(3);
+    assert_eq!(keep.plan(soon, &Follows::All, &catalog).len(), 1, "a new peer may hold it");
+}
+
+#[test]
+fn nothing_is_kept_that_is_not_followed() {
+    let mut keep = Keep::new("me".parse().unwrap());
+    assert!(keep.plan(Time::ZERO, &Follows::default(), &releases(9)).is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    /// Whatever order they end in, never too many at once, and every release is held in the end.
+    #[test]
+    fn everything_is_held_in_the_end(count in 0_u64..400, outcomes in prop::collection::vec(any::<u8>(), 1..64)) {
+        let mut catalog = releases(count);
+        let mut keep = Keep::new("me".parse().unwrap());
+        let mut active = BTreeSet::new();
+        let mut now = Time::ZERO;
+        for step in 0..100_000_usize {
+            for wanted in keep.plan(now, &Follows::All, &catalog) {
+                prop_assert!(active.insert(wanted.release), "not twice at once");
+            }
+            prop_assert!(active.len() <= CONCURRENT && active.len() == keep.active());
+            let outcome = outcomes[step % outcomes.len()];
+            let Some(release) = active.iter().nth(usize::from(outcome) % active.len().max(1)).copied() else {
+                if catalog.wanted.is_empty() { break; }
+                prop_assert!(keep.next() > now && keep.next() < Time::NEVER, "it wakes by itself");
+                now = keep.next();
+                continue;
+            };
+            active.remove(&release);
+            if outcome % 4 == 0 && step < 400 {
+                keep.ended(now, &release, KeepOutcome::Failed);
+            } else {
+                catalog.wanted.retain(|(id, _)| *id != release);
+                keep.ended(now, &release, KeepOutcome::Held);
+            }
+        }
+        prop_assert!(catalog.wanted.is_empty());
+    }
+}

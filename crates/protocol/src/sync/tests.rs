@@ -1,0 +1,187 @@
+//! The sync machine against a peer that answers whatever it likes.
+
+use perennial_manifest::{Body, Entry, EntryId, Keypair, Profile, PublisherKind, SignedEntry};
+use proptest::prelude::*;
+
+use super::{PARENT_ROUNDS, ROUNDS};
+use crate::{
+    double::Double,
+    effect::{Effect, Offence},
+    input::{Follows, Input, Prefix, Verdict},
+    message::{Bounded, EntryBytes, Refusal, Request, Response},
+    node::{Config, Node},
+    time::Time,
+};
+
+fn feed(key: &Keypair, count: u64) -> Vec<SignedEntry> {
+    let mut entries: Vec<SignedEntry> = Vec::new();
+    for seq in 0..count {
+        let body = Body::Profile(Profile {
+            name: format!("{seq}"),
+            publisher_kind: PublisherKind::Archivist,
+            contact: None,
+            claims: Vec::new(),
+        });
+        let prevs: Vec<EntryId> = entries.last().map(SignedEntry::id).into_iter().collect();
+        let entry = Entry { publisher: key.id(), seq, prevs, issued_at: seq / 7, body };
+        entries.push(entry.sign(key).unwrap());
+    }
+    entries
+}
+
+/// A node that follows `key`, connected to one peer; runs until it asks nothing more. `answer` is the peer.
+/// Returns the catalog, the requests and the offences.
+fn run(
+    key: &Keypair,
+    here: Vec<SignedEntry>,
+    mut answer: impl FnMut(&Request) -> Response,
+) -> (Double, usize, Vec<Offence>) {
+    let mut catalog = Double { entries: here, ..Double::default() };
+    let mut node = Node::new(Config { me: "me".parse().unwrap(), seed: 1, upload: None });
+    let mut inputs = std::collections::VecDeque::from([
+        Input::Follows(Follows::Publishers([key.id()].into())),
+        Input::Connected { peer: "peer".parse().unwrap(), prefix: Prefix::default() },
+    ]);
+    let (mut requests, mut offences) = (0, Vec::new());
+    while let Some(input) = inputs.pop_front() {
+        for effect in node.handle(Time::ZERO, input, &catalog) {
+            match effect {
+                Effect::Send { peer, id, request } => {
+                    requests += 1;
+                    assert!(Request::decode(&request.encode().unwrap()).is_ok());
+                    inputs.push_back(Input::Response { from: peer, id, result: Ok(answer(&request)) });
+                }
+                Effect::Store { batch, entries, .. } => {
+                    let mut verdicts = Vec::new();
+                    for entry in entries {
+                        let known = |id: &EntryId| catalog.entries.iter().any(|entry| entry.id() == *id);
+                        let missing: Vec<EntryId> =
+                            entry.entry().prevs.iter().filter(|prev| !known(prev)).copied().collect();
+                        let verdict =
+                            if missing.is_empty() { Verdict::New } else { Verdict::Orphan { missing } };
+                        verdicts.push((entry.id(), verdict.clone()));
+                        if verdict == Verdict::New {
+                            catalog.entries.push(entry);
+                        }
+                    }
+                    inputs.push_back(Input::Stored { batch, verdicts });
+                }
+                Effect::Penalise { offence, .. } => offences.push(offence),
+                _ => {}
+            }
+        }
+        let load = node.load();
+        assert!(load.requests <= 2 && load.sync < 10_000, "{load:?}");
+    }
+    (catalog, requests, offences)
+}
+
+/// A peer that answers by the rules, from these entries.
+fn honest(there: Vec<SignedEntry>) -> impl FnMut(&Request) -> Response {
+    let catalog = Double { entries: there, ..Double::default() };
+    let mut sync = super::Sync::default();
+    move |request| crate::answer::answer(request, &mut sync, &catalog)
+}
+
+#[test]
+fn what_is_lacking_comes_in_order() {
+    let key = Keypair::from_seed([1; 32]);
+    let there = feed(&key, 1500);
+    let (catalog, requests, offences) = run(&key, there[..200].to_vec(), honest(there.clone()));
+    assert_eq!(catalog.entries.len(), 1500);
+    assert!(requests <= 8, "{requests} requests for 1300 entries");
+    assert_eq!(offences, []);
+}
+
+#[test]
+fn parents_that_the_reconciliation_did_not_bring_are_asked_for() {
+    let key = Keypair::from_seed([1; 32]);
+    let there = feed(&key, 20);
+    let mut all = honest(there.clone());
+    let mut ends = honest(there[15..].to_vec());
+    // The peer reconciles over the newest five only, but has them all.
+    let (catalog, _, offences) = run(&key, Vec::new(), |request| match request {
+        Request::Reconcile { .. } => ends(request),
+        _ => all(request),
+    });
+    assert_eq!(catalog.entries.len(), 20);
+    assert_eq!(offences, []);
+}
+
+#[test]
+fn a_peer_that_never_ends_is_left() {
+    let key = Keypair::from_seed([1; 32]);
+    // Another fingerprint in every answer: never equal.
+    let mut n = 0_u8;
+    let (_, requests, _) = run(&key, feed(&key, 100), |request| match request {
+        Request::Reconcile { .. } => {
+            n = n.wrapping_add(1);
+            Response::Reconcile { message: [&[0x61, 0, 0, 1][..], &[n; 16]].concat() }
+        }
+        _ => Response::Refused { reason: Refusal::Busy },
+    });
+    assert!(requests <= ROUNDS as usize + 1, "{requests}");
+    // Ids that nobody has, and no entries for them.
+    let mut n = 0_u8;
+    let (_, requests, _) = run(&key, Vec::new(), |request| match request {
+        Request::Reconcile { .. } => {
+            n = n.wrapping_add(1);
+            Response::Reconcile { message: [&[0x61, 0, 0, 2, 1][..], &[n; 32]].concat() }
+        }
+        _ => Response::Entries { entries: Bounded::empty() },
+    });
+    assert!(requests <= 2 * ROUNDS as usize + 1, "{requests}");
+    // Entries with parents without end.
+    let long = feed(&key, 400);
+    let mut entries = honest(long.clone());
+    let mut newest = honest(vec![long[399].clone()]);
+    let (catalog, requests, _) = run(&key, Vec::new(), |request| match request {
+        Request::Reconcile { .. } => newest(request),
+        _ => entries(request),
+    });
+    assert!(requests <= PARENT_ROUNDS as usize + 4, "{requests}");
+    assert!(catalog.entries.is_empty());
+}
+
+#[test]
+fn answers_that_do_not_fit_are_offences() {
+    let key = Keypair::from_seed([1; 32]);
+    let stranger = feed(&Keypair::from_seed([2; 32]), 3);
+    let (there, mut fine) = (feed(&key, 3), honest(feed(&key, 3)));
+    let mut with = |entries: Vec<EntryBytes>| {
+        let answer = Response::Entries { entries: Bounded::first_of(entries) };
+        let (catalog, _, offences) = run(&key, Vec::new(), |request| match request {
+            Request::Reconcile { .. } => fine(request),
+            _ => answer.clone(),
+        });
+        assert!(catalog.entries.is_empty());
+        offences
+    };
+    assert_eq!(with(vec![EntryBytes(stranger[0].encode())]), [Offence::BadResponse], "not asked for");
+    assert_eq!(with(vec![EntryBytes(vec![1, 2, 3])]), [Offence::BadResponse], "no entry");
+    let twice = vec![EntryBytes(there[1].encode()), EntryBytes(there[1].encode())];
+    assert_eq!(with(twice), [Offence::BadResponse], "twice");
+    // A peer that reconciles a stranger's entries into our scope.
+    let (catalog, _, offences) = run(&key, Vec::new(), honest(stranger));
+    assert_eq!((catalog.entries.len(), &offences[..]), (0, &[Offence::BadResponse][..]));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_answers_end(messages in prop::collection::vec((any::<u8>(), prop::collection::vec(any::<u8>(), 0..200)), 1..20)) {
+        let key = Keypair::from_seed([1; 32]);
+        let mut n = 0;
+        let (_, requests, _) = run(&key, feed(&key, 40), |_| {
+            n += 1;
+            let (kind, bytes) = &messages[n % messages.len()];
+            match kind % 4 {
+                0 => Response::Refused { reason: Refusal::Malformed },
+                1 => Response::Entries { entries: Bounded::first_of([EntryBytes(bytes.clone())]) },
+                2 => Response::Entries { entries: Bounded::empty() },
+                _ => Response::Reconcile { message: [&[0x61][..], bytes].concat() },
+            }
+        });
+        prop_assert!(requests <= 2 * ROUNDS as usize + 2);
+    }
+}
