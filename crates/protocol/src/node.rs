@@ -100,6 +100,10 @@ impl Node {
         let mut effects = Vec::new();
         let mut requests = std::mem::take(&mut self.requests);
         let mut out = Out { now, effects: &mut effects, requests: &mut requests };
+        if matches!(input, Input::Tick) {
+            // Perhaps a little early: then the same moment is wished for again.
+            self.wake = Time::NEVER;
+        }
         self.input(input, catalog, &mut out);
         self.go_on(catalog, &mut out);
         self.requests = requests;
