@@ -134,6 +134,12 @@ impl Store {
         self.0.read(|catalog| catalog.count())
     }
 
+    /// Whether others use this store too: its lock goes with the last of them.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// The data directory.
     #[must_use]
     pub fn dir(&self) -> &Path {
@@ -186,6 +192,12 @@ impl Store {
     pub fn partial(&self, blob: BlobId, size: u64) -> Result<Arc<Partial>, StoreError> {
         self.refuse_denied(&blob)?;
         self.0.blobs.partial(blob, size)
+    }
+
+    /// Whether a fetch of this blob was begun and left something to go on from.
+    #[must_use]
+    pub fn has_partial(&self, blob: &BlobId, size: u64) -> bool {
+        partial::paths(self.0.blobs.partial_dir(), blob, size).0.exists()
     }
 
     /// Makes a fetched blob one of the store's; it lasts once this returned.

@@ -1,9 +1,9 @@
 //! The loop that owns the libp2p swarm: commands in, events out.
 //!
-//! One task. Events go out before the next thing is taken in, so that a slow user slows the network down rather than
-//! filling memory.
+//! One task. The network is polled only while no event waits to go out, so that a slow user slows the network down rather
+//! than filling memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -102,20 +102,34 @@ struct Driver {
 
 impl Driver {
     async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
+        // commands are taken while events wait for their reader: whoever reads the one and writes the other never locks up
+        let mut waiting: VecDeque<Event> = VecDeque::new();
+        let outbox = self.outbox.clone();
         loop {
-            let events = tokio::select! {
-                biased;
-                event = self.swarm.select_next_some() => self.on_swarm(event),
-                command = inbox.recv() => match command {
-                    None | Some(Command::Shutdown) => return,
-                    Some(command) => self.on_command(command).into_iter().collect(),
-                },
-            };
-            for event in events {
-                // nobody listens any more: the node is going down
-                if self.outbox.send(event).await.is_err() {
-                    return;
+            let command = if waiting.is_empty() {
+                tokio::select! {
+                    event = self.swarm.select_next_some() => {
+                        waiting.extend(self.on_swarm(event));
+                        continue;
+                    }
+                    command = inbox.recv() => command,
                 }
+            } else {
+                tokio::select! {
+                    permit = outbox.reserve() => {
+                        // nobody listens any more: the node is going down
+                        let Ok(permit) = permit else { return };
+                        if let Some(event) = waiting.pop_front() {
+                            permit.send(event);
+                        }
+                        continue;
+                    }
+                    command = inbox.recv() => command,
+                }
+            };
+            match command {
+                None | Some(Command::Shutdown) => return,
+                Some(command) => waiting.extend(self.on_command(command)),
             }
         }
     }

@@ -1,0 +1,200 @@
+//! `add`: files become blobs, a signed release, a pin.
+//!
+//! Owns how a tree becomes a list of artifacts. Links are not followed and special files are refused, by name. The bytes are
+//! durable before the release is signed; the pin is set before the bytes' lease ends.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use perennial_control::{Add, AddDone, ErrorCode, Failure, Kind, Progress, Sink, Stage};
+use perennial_manifest::{
+    Acquired, Artifact, ArtifactList, ArtifactPath, Body, PublisherKind, Purl, Release, Role, SignedEntry,
+    body,
+};
+use perennial_store::{Pin, Placement, Store};
+
+use crate::failure::{failed, usage};
+use crate::media::guess;
+use crate::signing::{SignError, Signer};
+
+/// Adds files as a release: blocking. Gives the entries that were signed, for announcing.
+pub(crate) fn add(
+    store: &Store,
+    signer: &Signer,
+    request: &Add,
+    sink: &Sink,
+) -> Result<(AddDone, Vec<SignedEntry>), Failure> {
+    let purl = Purl::parse(&request.purl).map_err(usage)?;
+    if purl.version().is_none() {
+        return Err(Failure::new(ErrorCode::Usage, format!("{purl} has no version"))
+            .hint("give --version, or pkg:…@VERSION"));
+    }
+    let license = request.license.clone().unwrap_or_else(|| "NOASSERTION".to_owned());
+    body::check_licence(&license).map_err(usage)?;
+    let files = collect(&request.paths)?;
+    let total: u64 = files.iter().map(|file| file.size).sum();
+    let mut batch = store.batch();
+    let mut artifacts = Vec::with_capacity(files.len());
+    let mut new_bytes = 0;
+    let placement = if request.in_place { Placement::InPlace } else { Placement::Copy };
+    let done = std::cell::Cell::new(0);
+    for (at, file) in files.iter().enumerate() {
+        if sink.is_closed() {
+            return Err(Failure::new(ErrorCode::Failed, "cancelled"));
+        }
+        let progress = |bytes: u64| {
+            done.set(done.get() + bytes);
+            let mut progress = Progress::of(Stage::Storing);
+            (progress.bytes, progress.total_bytes) = (done.get(), Some(total));
+            (progress.items, progress.total_items) = (at as u64, Some(files.len() as u64));
+            sink.progress(progress);
+        };
+        let added = batch.add_file(&file.path, placement, &progress).map_err(failed)?;
+        new_bytes += if added.new { added.size } else { 0 };
+        let (role, media_type) = guess(file.name.as_str(), file.licence);
+        artifacts.push(Artifact {
+            path: file.name.clone(),
+            size: added.size,
+            blake3: added.blob,
+            sha256: added.sha256,
+            media_type: media_type.to_owned(),
+            role,
+            platform: None,
+            exec: file.exec,
+            origins: Vec::new(),
+        });
+    }
+    let licence_of = |artifact: &Artifact| artifact.role == Role::Licence;
+    let licenses = artifacts
+        .iter()
+        .filter(|artifact| licence_of(artifact))
+        .map(|artifact| artifact.blake3)
+        .take(64)
+        .collect();
+    let list = ArtifactList::new(artifacts).map_err(usage)?;
+    let (encoded, claim) = list.encode().map_err(usage)?;
+    batch.add_bytes(encoded).map_err(failed)?;
+    let lease = batch.commit().map_err(failed)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let release = Release {
+        purl: purl.clone(),
+        license,
+        license_texts: licenses,
+        artifacts: claim,
+        source: None,
+        acquired: Some(Acquired {
+            at: now,
+            from: "file".into(),
+            tool: concat!("perennial/", env!("CARGO_PKG_VERSION")).into(),
+        }),
+        tags: std::collections::BTreeMap::new(),
+        notes: request.notes.clone(),
+    };
+    let kind = request.kind.map(|kind| match kind {
+        Kind::Upstream => PublisherKind::Upstream,
+        Kind::Archivist => PublisherKind::Archivist,
+    });
+    let signed = signer.sign(store, kind, Body::Release(Box::new(release))).map_err(sign_failure)?;
+    let id = signed.iter().rev().find_map(|entry| entry.release().map(|(id, _)| id));
+    let id = id.ok_or_else(|| Failure::new(ErrorCode::Failed, "nothing was signed"))?;
+    store.set_pin(Pin::Release(id), true).map_err(failed)?;
+    store.refresh_state(&id).map_err(failed)?;
+    drop(lease);
+    let done = AddDone {
+        release: id.to_string(),
+        purl: purl.to_string(),
+        publisher: signer.publisher().to_string(),
+        artifacts: list.len() as u64,
+        bytes: list.total_bytes(),
+        new_bytes,
+    };
+    Ok((done, signed))
+}
+
+/// What the user is told when the feed cannot be written to.
+pub(crate) fn sign_failure(error: SignError) -> Failure {
+    let failure = Failure::new(ErrorCode::Failed, error.to_string());
+    match error {
+        SignError::Refused(perennial_manifest::SignRefusal::Behind { .. }) => failure.hint(
+            "connect to a peer that has the newer entries (--peer) and try again; if another machine uses this key, stop one of them",
+        ),
+        SignError::Refused(perennial_manifest::SignRefusal::Forked(_)) => {
+            failure.hint("`perennial key --merge` joins the branches, once only one machine signs with this key")
+        }
+        _ => failure,
+    }
+}
+
+/// A file to add.
+struct File {
+    path: PathBuf,
+    name: ArtifactPath,
+    size: u64,
+    exec: bool,
+    licence: bool,
+}
+
+/// All files under some paths: a directory's below its own name's place, a file by its name.
+fn collect(paths: &[PathBuf]) -> Result<Vec<File>, Failure> {
+    let mut found = Vec::new();
+    for path in paths {
+        let meta = fs::symlink_metadata(path).map_err(|e| failed(format!("{}: {e}", path.display())))?;
+        if meta.is_dir() {
+            walk(path, "", &mut found)?;
+        } else {
+            // a link that the user names is meant; links inside a tree are not
+            let name = path.file_name().and_then(|name| name.to_str());
+            let name = name.ok_or_else(|| usage(format!("{}: its name is not UTF-8", path.display())))?;
+            let path = if meta.is_symlink() {
+                fs::canonicalize(path).map_err(|e| failed(format!("{}: {e}", path.display())))?
+            } else {
+                path.clone()
+            };
+            push(&path, name, &mut found)?;
+        }
+    }
+    if found.is_empty() {
+        return Err(usage("there is no file to add"));
+    }
+    Ok(found)
+}
+
+fn walk(dir: &Path, prefix: &str, found: &mut Vec<File>) -> Result<(), Failure> {
+    let at = |e: std::io::Error| failed(format!("{}: {e}", dir.display()));
+    let mut entries = fs::read_dir(dir).map_err(at)?.collect::<Result<Vec<_>, _>>().map_err(at)?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        let name = entry.file_name();
+        let name =
+            name.to_str().ok_or_else(|| usage(format!("{}: its name is not UTF-8", path.display())))?;
+        let full = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
+        if entry.file_type().map_err(at)?.is_dir() {
+            walk(&path, &full, found)?
+        } else {
+            push(&path, &full, found)?
+        }
+    }
+    Ok(())
+}
+
+fn push(path: &Path, name: &str, found: &mut Vec<File>) -> Result<(), Failure> {
+    use std::os::unix::fs::PermissionsExt;
+    let meta = fs::symlink_metadata(path).map_err(|e| failed(format!("{}: {e}", path.display())))?;
+    if !meta.is_file() {
+        let what = if meta.is_symlink() { "a symbolic link" } else { "not a regular file" };
+        return Err(usage(format!("{} is {what}; a release holds regular files only", path.display())));
+    }
+    let name = ArtifactPath::parse(name).map_err(usage)?;
+    let upper = name.file_name().to_ascii_uppercase();
+    let licence = ["LICENSE", "LICENCE", "COPYING", "UNLICENSE"].iter().any(|word| upper.starts_with(word));
+    found.push(File {
+        path: path.to_owned(),
+        name,
+        size: meta.len(),
+        exec: meta.permissions().mode() & 0o111 != 0,
+        licence,
+    });
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! What the protocol may ask about this node, answered by the store.
+//!
+//! A read that fails is answered as "not here", and logged: the protocol then asks others.
+
+use perennial_manifest::{BlobId, EntryId, PublisherId, ReleaseId, Selector, Sha256Digest, SignedEntry};
+use perennial_protocol::catalog::{Catalog, Wanted};
+use perennial_protocol::input::Follows;
+use perennial_protocol::message::{BlobClaim, Holding, Scope};
+use perennial_store::{ReleaseFilter, ReleaseState, Store, StoreError};
+
+/// A store as the protocol sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct CatalogView(pub(crate) Store);
+
+fn or_nothing<T: Default>(outcome: Result<T, StoreError>) -> T {
+    outcome.unwrap_or_else(|error| {
+        tracing::warn!(%error, "a look-up in the store failed");
+        T::default()
+    })
+}
+
+impl Catalog for CatalogView {
+    fn generation(&self) -> u64 {
+        self.0.generation()
+    }
+
+    fn has_entry(&self, id: &EntryId) -> bool {
+        or_nothing(self.0.has_entry(id))
+    }
+
+    fn entry(&self, id: &EntryId) -> Option<SignedEntry> {
+        or_nothing(self.0.entry(id))
+    }
+
+    fn times(&self, scope: &Scope) -> Vec<(u64, EntryId)> {
+        or_nothing(match scope {
+            Scope::All => self.0.times(None),
+            Scope::Publishers(some) => self.0.times(Some(some)),
+        })
+    }
+
+    fn strangers(&self, follows: &Follows) -> u64 {
+        let publishers = or_nothing(self.0.publishers());
+        publishers.iter().filter(|(id, _)| !follows.covers(id)).map(|(_, feed)| feed.entries).sum()
+    }
+
+    fn find(&self, selector: &Selector, publisher: Option<&PublisherId>, limit: usize) -> Vec<SignedEntry> {
+        let filter = ReleaseFilter {
+            selector: Some(selector.clone()),
+            publisher: publisher.copied(),
+            limit,
+            ..ReleaseFilter::default()
+        };
+        let mut rows = or_nothing(self.0.releases(&filter));
+        rows.sort_by_key(|row| std::cmp::Reverse(row.issued_at));
+        rows.iter().filter_map(|row| self.entry(&row.release.entry())).collect()
+    }
+
+    fn holding(&self, release: &ReleaseId) -> Holding {
+        match or_nothing(self.0.release(release)).map(|row| row.state) {
+            Some(ReleaseState::Held) => Holding::Held,
+            Some(ReleaseState::Partial) => Holding::Partial,
+            Some(ReleaseState::Known) => Holding::Known,
+            None => Holding::None,
+        }
+    }
+
+    fn blob_size(&self, blob: &BlobId) -> Option<u64> {
+        or_nothing(self.0.blob_size(blob))
+    }
+
+    fn sha256(&self, digest: &Sha256Digest) -> Option<BlobClaim> {
+        let blob = or_nothing(self.0.blob_of_sha256(digest))?;
+        Some(BlobClaim { blob, size: self.blob_size(&blob)? })
+    }
+
+    fn wanted(&self, follows: &Follows, after: Option<&ReleaseId>, limit: usize) -> Vec<Wanted> {
+        let rows = or_nothing(self.0.wanted(after, limit));
+        let wanted = rows.into_iter().filter(|row| follows.covers(&row.publisher));
+        wanted
+            .map(|row| Wanted { release: row.release, publisher: row.publisher, artifacts: row.artifacts })
+            .collect()
+    }
+}

@@ -1,0 +1,313 @@
+//! Requests that only look: ls, show, search, follows, pins, status, peers, key.
+
+use std::collections::BTreeMap;
+
+use perennial_control::{
+    ArtifactRow, Done, Failure, FollowRow, HolderRow, Item, KeyRow, Ls, PeerRow, PinRow, ReleaseRow,
+    ShowDone, Sink, State, StatusRow,
+};
+use perennial_manifest::{PublisherId, Selector};
+use perennial_store::{BlobState, Pin, ReleaseFilter, ReleaseState, Store, StoreError};
+
+use super::{Services, rows};
+use crate::blocking::blocking;
+use crate::failure::{failed, usage};
+
+/// Rows of one publisher are many: what the publisher says it is, is looked up once.
+fn release_rows(store: &Store, found: &[perennial_store::ReleaseRow]) -> Result<Vec<ReleaseRow>, StoreError> {
+    let mut kinds = BTreeMap::new();
+    found
+        .iter()
+        .map(|row| {
+            let kind = match kinds.get(&row.publisher) {
+                Some(kind) => *kind,
+                None => {
+                    let kind = rows::kind(crate::signing::kind_of(store, &row.publisher)?);
+                    *kinds.entry(row.publisher).or_insert(kind)
+                }
+            };
+            Ok(ReleaseRow {
+                release: row.release.to_string(),
+                purl: row.purl.to_string(),
+                publisher: row.publisher.to_string(),
+                kind,
+                artifacts: u64::from(row.artifacts.count),
+                bytes: row.artifacts.bytes,
+                held_bytes: row.held_bytes,
+                state: rows::state(row.state),
+            })
+        })
+        .collect()
+}
+
+impl Services {
+    async fn send_rows(found: Vec<ReleaseRow>, more: bool, sink: &Sink) -> Result<Done, Failure> {
+        let rows = found.len() as u64;
+        for row in found {
+            if !sink.item(Item::Release(row)).await {
+                break;
+            }
+        }
+        Ok(Done::Listed { rows, more })
+    }
+
+    pub(super) async fn ls(&self, request: Ls, sink: &Sink) -> Result<Done, Failure> {
+        let selector: Option<Selector> =
+            request.selector.as_deref().map(str::parse).transpose().map_err(usage)?;
+        let publisher: Option<PublisherId> =
+            request.publisher.as_deref().map(str::parse).transpose().map_err(usage)?;
+        let state = request.state.map(|state| match state {
+            State::Held => ReleaseState::Held,
+            State::Partial => ReleaseState::Partial,
+            State::Known => ReleaseState::Known,
+        });
+        let limit = request.limit.map_or(0, |limit| limit as usize);
+        let store = self.store.clone();
+        let found = blocking(move || {
+            // one more than asked tells whether there are more
+            let filter =
+                ReleaseFilter { publisher, selector, state, limit: if limit == 0 { 0 } else { limit + 1 } };
+            let found = store.releases(&filter)?;
+            let more = limit != 0 && found.len() > limit;
+            let shown = if more { &found[..limit] } else { &found[..] };
+            Ok((release_rows(&store, shown)?, more))
+        });
+        let (found, more) = found.await.map_err(failed)?;
+        Self::send_rows(found, more, sink).await
+    }
+
+    pub(super) async fn search(&self, text: String, limit: u32, sink: &Sink) -> Result<Done, Failure> {
+        let (store, limit) = (self.store.clone(), limit.clamp(1, 10_000) as usize);
+        let found = blocking(move || {
+            let found = store.search(&text, limit + 1)?;
+            let more = found.len() > limit;
+            Ok((release_rows(&store, &found[..found.len().min(limit)])?, more))
+        });
+        let (found, more) = found.await.map_err(failed)?;
+        Self::send_rows(found, more, sink).await
+    }
+
+    pub(super) async fn show(
+        &self,
+        selector: &str,
+        publisher: Option<&str>,
+        sink: &Sink,
+    ) -> Result<Done, Failure> {
+        let selector: Selector = selector.parse().map_err(usage)?;
+        let agreeing = self.resolve(&selector, publisher, true, sink).await?;
+        let (store, release) = (self.store.clone(), agreeing[0].release);
+        let own = self.signer.publisher();
+        let mut done = blocking(move || show(&store, &agreeing, &own)).await.map_err(failed)?;
+        done.holders = self.holders(release).await;
+        Ok(Done::Show(Box::new(done)))
+    }
+
+    /// Connected peers that say they hold a release: none where nobody is connected.
+    async fn holders(&self, _release: perennial_manifest::ReleaseId) -> Vec<HolderRow> {
+        Vec::new()
+    }
+
+    pub(super) async fn follows(&self, sink: &Sink) -> Result<Done, Failure> {
+        let store = self.store.clone();
+        let found = blocking(move || {
+            let follows = store.follows();
+            let mut found = Vec::new();
+            if follows.all {
+                let stats = store.stats()?;
+                let all = "all".to_owned();
+                found.push(FollowRow {
+                    publisher: all,
+                    name: None,
+                    kind: None,
+                    releases: stats.releases,
+                    held: stats.held,
+                    forked: false,
+                });
+            }
+            for (publisher, name) in follows.publishers {
+                let rows = store
+                    .releases(&ReleaseFilter { publisher: Some(publisher), ..ReleaseFilter::default() })?;
+                let held = rows.iter().filter(|row| row.state == ReleaseState::Held).count() as u64;
+                let known = crate::signing::kind_of(&store, &publisher)?;
+                found.push(FollowRow {
+                    publisher: publisher.to_string(),
+                    name,
+                    kind: known.map(|known| rows::kind(Some(known))),
+                    releases: rows.len() as u64,
+                    held,
+                    forked: store.feed(&publisher)?.is_forked(),
+                });
+            }
+            Ok(found)
+        });
+        let found = found.await.map_err(failed)?;
+        let rows = found.len() as u64;
+        for row in found {
+            if !sink.item(Item::Follow(row)).await {
+                break;
+            }
+        }
+        Ok(Done::Listed { rows, more: false })
+    }
+
+    pub(super) async fn pins(&self, sink: &Sink) -> Result<Done, Failure> {
+        let store = self.store.clone();
+        let found = blocking(move || {
+            store.pins().into_iter().map(|pin| pin_row(&store, pin)).collect::<Result<Vec<_>, _>>()
+        });
+        let found = found.await.map_err(failed)?;
+        let rows = found.len() as u64;
+        for row in found {
+            if !sink.item(Item::Pin(row)).await {
+                break;
+            }
+        }
+        Ok(Done::Listed { rows, more: false })
+    }
+
+    pub(super) async fn status(&self) -> Result<Done, Failure> {
+        let overview = self.core.overview.borrow().clone();
+        let (store, publisher) = (self.store.clone(), self.signer.publisher());
+        let (peer_id, mut notices) = (self.peer_id.clone(), Vec::new());
+        if let Some(reason) = self.store.rebuilt() {
+            notices.push(format!("the index was made again: {reason}"));
+        }
+        let row = blocking(move || {
+            let stats = store.stats()?;
+            for (id, feed) in store.publishers()? {
+                if feed.is_forked() {
+                    notices
+                        .push(format!("{id} signed two histories; its tags are frozen until it merges them"));
+                }
+            }
+            Ok(StatusRow {
+                peer_id,
+                addresses: overview.addresses,
+                peers: overview.peers.len() as u64,
+                releases: stats.releases,
+                held: stats.held,
+                blobs: stats.blobs,
+                stored_bytes: stats.stored_bytes,
+                logical_bytes: stats.logical_bytes,
+                publisher: Some(publisher.to_string()),
+                entries: stats.entries,
+                quarantined: 0,
+                sync_sent_bytes: overview.sync_sent,
+                sync_received_bytes: overview.sync_received,
+                sent_bytes: overview.peers.values().map(|peer| peer.sent).sum(),
+                received_bytes: overview.peers.values().map(|peer| peer.received).sum(),
+                notices,
+            })
+        });
+        row.await.map(Done::Status).map_err(failed)
+    }
+
+    pub(super) async fn peers(&self, sink: &Sink) -> Result<Done, Failure> {
+        let peers = self.core.overview.borrow().peers.clone();
+        let rows = peers.len() as u64;
+        for (peer, info) in peers {
+            let row = PeerRow {
+                peer_id: peer.to_string(),
+                address: Some(info.address).filter(|address| !address.is_empty()),
+                received_bytes: info.received,
+                sent_bytes: info.sent,
+                faults: info.faults,
+            };
+            if !sink.item(Item::Peer(row)).await {
+                break;
+            }
+        }
+        Ok(Done::Listed { rows, more: false })
+    }
+
+    pub(super) async fn key(&self) -> Result<Done, Failure> {
+        let (store, signer, file) =
+            (self.store.clone(), self.signer.clone(), self.key_file.display().to_string());
+        let row = blocking(move || {
+            let feed = store.feed(&signer.publisher())?;
+            let publisher = signer.publisher().to_string();
+            let kind = rows::kind(signer.kind(&store)?);
+            Ok(KeyRow { publisher, kind, entries: feed.entries, forked: feed.is_forked(), file })
+        });
+        row.await.map(Done::Key).map_err(failed)
+    }
+}
+
+/// A pin as lists show it.
+pub(super) fn pin_row(store: &Store, pin: Pin) -> Result<PinRow, StoreError> {
+    Ok(match pin {
+        Pin::Release(id) => {
+            let row = store.release(&id)?;
+            PinRow {
+                target: id.to_string(),
+                what: "release".into(),
+                purl: row.as_ref().map(|row| row.purl.to_string()),
+                state: row.as_ref().map_or(State::Known, |row| rows::state(row.state)),
+                bytes: row.map(|row| row.artifacts.bytes),
+            }
+        }
+        Pin::Blob(blob) => {
+            let (state, bytes) = match store.blob_state(&blob)? {
+                BlobState::Held { size } => (State::Held, Some(size)),
+                BlobState::Partial { .. } => (State::Partial, None),
+                BlobState::Missing | BlobState::Denied => (State::Known, None),
+            };
+            PinRow { target: blob.to_string(), what: "blob".into(), purl: None, state, bytes }
+        }
+    })
+}
+
+fn show(
+    store: &Store,
+    agreeing: &[perennial_manifest::Candidate],
+    own: &PublisherId,
+) -> Result<ShowDone, StoreError> {
+    let release = agreeing[0].release;
+    let unknown = || StoreError::Index(format!("release {release} is not in the catalog"));
+    let row = store.release(&release)?.ok_or_else(unknown)?;
+    let entry = store.entry(&release.entry())?.ok_or_else(unknown)?;
+    let (_, body) = entry.release().ok_or_else(unknown)?;
+    let follows = store.follows();
+    let same_name =
+        ReleaseFilter { selector: Some(Selector::Purl(row.purl.clone())), ..ReleaseFilter::default() };
+    let others = store.releases(&same_name)?;
+    let others = others.iter().filter(|other| other.publisher != row.publisher);
+    let (agree, disagree): (Vec<_>, Vec<_>) =
+        others.partition(|other| other.artifacts.blob == row.artifacts.blob);
+    let names =
+        |rows: Vec<&perennial_store::ReleaseRow>| rows.iter().map(|row| row.publisher.to_string()).collect();
+    let files = store.read_list(&row.artifacts)?.map(|list| {
+        let artifact_row = |artifact: &perennial_manifest::Artifact| {
+            Ok(ArtifactRow {
+                path: artifact.path.to_string(),
+                size: artifact.size,
+                blake3: artifact.blake3.to_string(),
+                sha256: artifact.sha256.to_string(),
+                role: artifact.role.to_string(),
+                media_type: artifact.media_type.clone(),
+                platform: artifact
+                    .platform
+                    .as_ref()
+                    .map(|platform| format!("{}/{}", platform.os, platform.arch)),
+                exec: artifact.exec,
+                held: store.blob_size(&artifact.blake3)? == Some(artifact.size),
+            })
+        };
+        list.iter().map(artifact_row).collect::<Result<Vec<_>, StoreError>>()
+    });
+    Ok(ShowDone {
+        publisher_name: follows.publishers.get(&row.publisher).cloned().flatten(),
+        followed: follows.names(&row.publisher) || row.publisher == *own,
+        forked: store.feed(&row.publisher)?.is_forked(),
+        license: body.license.clone(),
+        issued_at: row.issued_at,
+        list: row.artifacts.blob.to_string(),
+        source: body.source.as_ref().map(|source| source.vcs.clone()),
+        notes: body.notes.clone(),
+        agreeing: names(agree),
+        disagreeing: names(disagree),
+        holders: Vec::new(),
+        files: files.transpose()?,
+        row: rows::release(store, &row)?,
+    })
+}

@@ -1,0 +1,54 @@
+//! What a file is, by its name: a role and a media type. A guess for people and tools; nothing trusts it.
+
+use perennial_manifest::Role;
+
+/// Role and media type (RFC 6838, IANA's registry) of a file by its path.
+pub(crate) fn guess(path: &str, licence: bool) -> (Role, &'static str) {
+    let lower = path.to_lowercase();
+    let name = lower.rsplit('/').next().unwrap_or(&lower);
+    let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+    let media = if ends(&[".tar.gz", ".tgz", ".crate", ".gz"]) {
+        "application/gzip"
+    } else if ends(&[".zip", ".whl", ".jar"]) {
+        "application/zip"
+    } else if ends(&[".tar.zst", ".zst"]) {
+        "application/zstd"
+    } else if ends(&[".tar.xz", ".xz"]) {
+        "application/x-xz"
+    } else if ends(&[".tar"]) {
+        "application/x-tar"
+    } else if ends(&[".json"]) {
+        "application/json"
+    } else if ends(&[".yaml", ".yml"]) {
+        "application/yaml"
+    } else if ends(&[".html", ".htm"]) {
+        "text/html"
+    } else if ends(&[".md"]) {
+        "text/markdown"
+    } else if licence || ends(&[".txt", ".asc", ".sha256", ".sha512"]) || name.ends_with("sums") {
+        "text/plain"
+    } else {
+        "application/octet-stream"
+    };
+    let role = if licence {
+        Role::Licence
+    } else if ends(&[".asc", ".sig", ".minisig", ".sigstore", ".sigstore.json", ".pem"]) {
+        Role::Signature
+    } else if ends(&[".sha256", ".sha512", ".sha256sum"])
+        || name.ends_with("sums")
+        || name.ends_with("sums.txt")
+    {
+        Role::Checksums
+    } else if ends(&[".spdx.json", ".cdx.json", ".spdx", ".sbom"]) {
+        Role::Sbom
+    } else if ends(&[".crate", ".deb", ".rpm", ".whl", ".gem", ".jar", ".apk"]) {
+        Role::Package
+    } else if ends(&[".md", ".txt", ".html", ".pdf", ".rst", ".adoc"]) || name.starts_with("readme") {
+        Role::Doc
+    } else if ends(&["-src.tar.gz", ".src.tar.gz", "-source.tar.gz", "-sources.jar"]) {
+        Role::Source
+    } else {
+        Role::Binary
+    };
+    (role, media)
+}
