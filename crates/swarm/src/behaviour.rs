@@ -3,15 +3,20 @@
 use std::time::Duration;
 
 use libp2p::gossipsub::{self, MessageAuthenticity, ValidationMode, WhitelistSubscriptionFilter};
-use libp2p::kad::{self, store::MemoryStore};
+use libp2p::kad;
 use libp2p::request_response::{self, ProtocolSupport};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
-use libp2p::{StreamProtocol, connection_limits, identify, identity, mdns, memory_connection_limits, ping};
+use libp2p::{
+    StreamProtocol, allow_block_list, connection_limits, identify, identity, mdns, memory_connection_limits,
+    ping,
+};
 use perennial_protocol::message::{REQUEST_PROTOCOL, TOPIC};
 
 use crate::codec::Codec;
 use crate::config::{Config, StartError};
+use crate::providers::Providers;
+use crate::streams;
 
 /// Longest gossip message: an entry with its envelope, and what gossipsub puts around it.
 const MAX_GOSSIP: usize = 10 << 10;
@@ -22,9 +27,6 @@ const MAX_REQUESTS: usize = 64;
 /// How long a provider record lives, and how often ours are announced again.
 const PROVIDER_TTL: Duration = Duration::from_secs(24 * 3600);
 const PROVIDER_INTERVAL: Duration = Duration::from_secs(6 * 3600);
-/// Keys that others may have us remember providers of, and providers of each.
-const MAX_PROVIDED_KEYS: usize = 16 << 10;
-const MAX_PROVIDERS: usize = 20;
 
 pub(crate) type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, WhitelistSubscriptionFilter>;
 
@@ -33,10 +35,11 @@ pub(crate) struct Behaviour {
     // limits first: they refuse a connection before the others spend anything on it
     limits: connection_limits::Behaviour,
     memory: memory_connection_limits::Behaviour,
+    pub(crate) banned: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
     pub(crate) gossip: Gossip,
     pub(crate) requests: request_response::Behaviour<Codec>,
-    pub(crate) streams: libp2p_stream::Behaviour,
-    pub(crate) kad: kad::Behaviour<MemoryStore>,
+    pub(crate) streams: streams::Behaviour,
+    pub(crate) kad: kad::Behaviour<Providers>,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     mdns: Toggle<mdns::tokio::Behaviour>,
@@ -65,13 +68,14 @@ impl Behaviour {
         Ok(Self {
             limits: connection_limits::Behaviour::new(limits),
             memory: memory_connection_limits::Behaviour::with_max_bytes(config.max_memory),
+            banned: allow_block_list::Behaviour::default(),
             gossip: gossip().map_err(|e| setup(&e))?,
             requests: request_response::Behaviour::with_codec(
                 Codec,
                 [(REQUEST_PROTOCOL, ProtocolSupport::Full)],
                 requests,
             ),
-            streams: libp2p_stream::Behaviour::new(),
+            streams: streams::Behaviour::new(config.max_blob_streams),
             kad: kademlia(peer),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping::Config::default()),
@@ -99,9 +103,19 @@ fn gossip() -> Result<Gossip, String> {
     let mut peers = gossipsub::PeerScoreParams::default();
     peers.ip_colocation_factor_whitelist.insert(std::net::Ipv4Addr::LOCALHOST.into());
     peers.ip_colocation_factor_whitelist.insert(std::net::Ipv6Addr::LOCALHOST.into());
+    // What a peer earns by being there and by being first is little beside what one malformed message costs: no reserve
+    // of good standing to be spent on garbage. Six of them within a minute or so, and a peer is not heard any more.
     let scored = gossipsub::TopicScoreParams {
+        topic_weight: 1.0,
+        time_in_mesh_quantum: Duration::from_secs(1),
+        time_in_mesh_weight: 0.01,
+        time_in_mesh_cap: 300.0,
+        first_message_deliveries_weight: 0.1,
+        first_message_deliveries_cap: 50.0,
         mesh_message_deliveries_weight: 0.0,
         mesh_failure_penalty_weight: 0.0,
+        invalid_message_deliveries_weight: -4.0,
+        invalid_message_deliveries_decay: 0.98,
         ..gossipsub::TopicScoreParams::default()
     };
     peers.topics.insert(topic.hash(), scored);
@@ -111,19 +125,13 @@ fn gossip() -> Result<Gossip, String> {
 }
 
 /// Provider records only: values are refused (`FilterBoth`, and nobody takes them out), and what others may store is bounded.
-fn kademlia(peer: libp2p::PeerId) -> kad::Behaviour<MemoryStore> {
+fn kademlia(peer: libp2p::PeerId) -> kad::Behaviour<Providers> {
     let mut config = kad::Config::new(StreamProtocol::new("/perennial/kad/1"));
     config
         .set_record_filtering(kad::StoreInserts::FilterBoth)
         .set_provider_record_ttl(Some(PROVIDER_TTL))
         .set_provider_publication_interval(Some(PROVIDER_INTERVAL));
-    let bounds = kad::store::MemoryStoreConfig {
-        max_records: 0,
-        max_provided_keys: MAX_PROVIDED_KEYS,
-        max_providers_per_key: MAX_PROVIDERS,
-        ..kad::store::MemoryStoreConfig::default()
-    };
-    let mut kad = kad::Behaviour::with_config(peer, MemoryStore::with_config(peer, bounds), config);
+    let mut kad = kad::Behaviour::with_config(peer, Providers::new(peer), config);
     kad.set_mode(Some(kad::Mode::Server));
     kad
 }

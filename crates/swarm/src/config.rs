@@ -7,6 +7,8 @@ pub struct Config {
     pub identity: [u8; 32],
     /// Multiaddrs to listen on.
     pub listen: Vec<String>,
+    /// Multiaddrs that others can reach this node at, when they differ from those it listens on.
+    pub external: Vec<String>,
     /// Whether to look for nodes on the local network.
     pub mdns: bool,
     /// Most connections that others may hold open to us.
@@ -36,6 +38,7 @@ impl Config {
         Self {
             identity,
             listen: Vec::new(),
+            external: Vec::new(),
             mdns: false,
             max_inbound: 128,
             max_outbound: 64,

@@ -2,11 +2,12 @@
 
 use perennial_protocol::effect::Acceptance;
 use perennial_protocol::input::{MessageId, RequestId, Token};
-use perennial_protocol::message::{BLOB_PROTOCOL, Request, Response};
+use perennial_protocol::message::{Request, Response};
 use perennial_protocol::peer::PeerId;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::stream::BlobStream;
+use crate::streams::Opened;
 
 /// What the driver is told to do.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub(crate) enum Command {
     Provide([u8; 32]),
     StopProviding([u8; 32]),
     FindProviders([u8; 32]),
+    OpenStream { peer: PeerId, opened: Opened },
     Shutdown,
 }
 
@@ -45,7 +47,6 @@ pub struct OpenError {
 pub struct Handle {
     pub(crate) peer: PeerId,
     pub(crate) commands: mpsc::Sender<Command>,
-    pub(crate) streams: libp2p_stream::Control,
 }
 
 impl std::fmt::Debug for Handle {
@@ -137,10 +138,14 @@ impl Handle {
     /// Opens a stream to a connected peer to fetch blobs.
     pub async fn open_blob_stream(&self, peer: &PeerId) -> Result<BlobStream, OpenError> {
         let fail = |reason: String| OpenError { peer: peer.clone(), reason };
-        let id = peer.as_str().parse().map_err(|_| fail("not a libp2p peer id".into()))?;
-        let protocol = libp2p::StreamProtocol::new(BLOB_PROTOCOL);
-        let opened = self.streams.clone().open_stream(id, protocol).await;
-        opened.map(|stream| BlobStream::new(stream, None)).map_err(|e| fail(e.to_string()))
+        let (opened, outcome) = oneshot::channel();
+        let command = Command::OpenStream { peer: peer.clone(), opened };
+        self.send(command).await.map_err(|e| fail(e.to_string()))?;
+        match outcome.await {
+            Ok(Ok(stream)) => Ok(BlobStream::new(stream, None)),
+            Ok(Err(reason)) => Err(fail(reason)),
+            Err(_) => Err(fail("the connection ended".to_owned())),
+        }
     }
 
     /// Closes all connections and ends the swarm.

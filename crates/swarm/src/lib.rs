@@ -3,13 +3,17 @@
 //! The only crate that names libp2p. Decides nothing: whom to connect to, what to believe and what to pass on are
 //! `perennial_protocol`'s. Pushes back or sheds when its user falls behind; queues nothing without a bound.
 
+mod arrivals;
 mod behaviour;
 mod codec;
 mod config;
 mod driver;
 mod event;
 mod handle;
+mod muxer;
+mod providers;
 mod stream;
+mod streams;
 mod transport;
 
 pub use config::{Config, StartError};

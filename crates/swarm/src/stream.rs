@@ -7,16 +7,18 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
 
+use crate::streams::Place;
+
 /// Bytes both ways, encrypted and flow-controlled; ends with either side or its connection.
 pub struct BlobStream {
     inner: Compat<libp2p::Stream>,
-    /// Counts inbound streams; none for those that we opened.
-    _permit: Option<tokio::sync::OwnedSemaphorePermit>,
+    /// Of an inbound stream; none for those that we opened.
+    _place: Option<Place>,
 }
 
 impl BlobStream {
-    pub(crate) fn new(stream: libp2p::Stream, permit: Option<tokio::sync::OwnedSemaphorePermit>) -> Self {
-        Self { inner: stream.compat(), _permit: permit }
+    pub(crate) fn new(stream: libp2p::Stream, place: Option<Place>) -> Self {
+        Self { inner: stream.compat(), _place: place }
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use libp2p::{Swarm, SwarmBuilder, identity, noise, tcp, tls, yamux};
+use libp2p::{Swarm, SwarmBuilder, identity, noise, tcp, tls};
 
 use crate::behaviour::Behaviour;
 use crate::config::{Config, StartError};
+use crate::muxer;
 
 /// A connection without streams is closed after this long. Gossip keeps those that are of use open.
 const IDLE: Duration = Duration::from_secs(120);
@@ -20,7 +21,7 @@ pub(crate) fn build(key: identity::Keypair, config: &Config) -> Result<Swarm<Beh
         .with_tcp(
             tcp::Config::default().nodelay(true),
             (tls::Config::new, noise::Config::new),
-            yamux::Config::default,
+            muxer::Config::default,
         )
         .map_err(|e| setup(&e))?
         .with_quic()

@@ -1,0 +1,199 @@
+//! What comes from the network, put into the words of the rest of Perennial: libp2p's events in, [`Event`]s out.
+//!
+//! Bounds what peers may leave here: questions without an answer, addresses. Everything else that they send was bounded
+//! by the protocol that carried it.
+
+use libp2p::core::{ConnectedPoint, Endpoint};
+use libp2p::gossipsub;
+use libp2p::kad::{self, store::RecordStore};
+use libp2p::multiaddr::Protocol;
+use libp2p::request_response::{self, OutboundFailure};
+use libp2p::swarm::{ConnectionId, NetworkBehaviour, SwarmEvent};
+use libp2p::{Multiaddr, identify, mdns};
+use perennial_protocol::input::{MessageId, Prefix, RequestFailure, Token};
+use perennial_protocol::message::{Request, Response};
+use perennial_protocol::peer::PeerId;
+
+use crate::behaviour::BehaviourEvent;
+use crate::driver::Driver;
+use crate::event::Event;
+use crate::stream::BlobStream;
+use crate::streams::Inbound;
+
+/// Questions of peers that may wait for an answer; further ones fail at once.
+const MAX_UNANSWERED: usize = 1024;
+/// Addresses that are remembered of a provider.
+const MAX_ADDRESSES: usize = 4;
+/// Addresses that are remembered of a peer that introduced itself.
+const MAX_LISTEN_ADDRESSES: usize = 16;
+
+/// A peer id as the rest of Perennial writes it.
+pub(crate) fn name(peer: &libp2p::PeerId) -> PeerId {
+    // base58 of at most 42 bytes: always printable ASCII and short
+    peer.to_string().parse().unwrap_or_else(|_| unreachable!("a libp2p peer id is printable"))
+}
+
+impl Driver {
+    /// What the user is told of something that libp2p reports.
+    pub(crate) fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) -> Vec<Event> {
+        match event {
+            SwarmEvent::NewListenAddr { address, .. } => {
+                let me = *self.swarm.local_peer_id();
+                vec![Event::Listening(address.with(Protocol::P2p(me)).to_string())]
+            }
+            SwarmEvent::ConnectionEstablished { peer_id, num_established, endpoint, .. }
+                if num_established.get() == 1 =>
+            {
+                let address = endpoint.get_remote_address();
+                if let ConnectedPoint::Dialer { .. } = endpoint {
+                    self.swarm.behaviour_mut().kad.add_address(&peer_id, address.clone());
+                }
+                vec![Event::Connected {
+                    peer: name(&peer_id),
+                    prefix: prefix(address),
+                    address: address.to_string(),
+                }]
+            }
+            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
+                vec![Event::Disconnected { peer: name(&peer_id) }]
+            }
+            SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
+                tracing::debug!(?peer_id, %error, "could not connect");
+                Vec::new()
+            }
+            SwarmEvent::Behaviour(event) => self.on_behaviour(event),
+            _ => Vec::new(),
+        }
+    }
+
+    fn on_behaviour(&mut self, event: BehaviourEvent) -> Vec<Event> {
+        match event {
+            BehaviourEvent::Gossip(gossipsub::Event::Message { propagation_source, message_id, message }) => {
+                let from = name(&propagation_source);
+                vec![Event::Gossip { from, message: MessageId(message_id.0), bytes: message.data }]
+            }
+            BehaviourEvent::Streams(Inbound { from, stream, place }) => {
+                vec![Event::BlobStream { from: name(&from), stream: BlobStream::new(stream, Some(place)) }]
+            }
+            BehaviourEvent::Requests(event) => self.on_request(event).into_iter().collect(),
+            BehaviourEvent::Kad(event) => self.on_kad(event),
+            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                for address in info.listen_addrs.into_iter().take(MAX_LISTEN_ADDRESSES) {
+                    self.swarm.behaviour_mut().kad.add_address(&peer_id, address);
+                }
+                Vec::new()
+            }
+            BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => {
+                for (peer, address) in found {
+                    self.swarm.behaviour_mut().kad.add_address(&peer, address);
+                    // connected already, or on its way: fine
+                    let _ = self.swarm.dial(peer);
+                }
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn on_request(&mut self, event: request_response::Event<Request, Response>) -> Option<Event> {
+        match event {
+            request_response::Event::Message { peer, message, .. } => match message {
+                request_response::Message::Request { request_id, request, channel } => {
+                    if self.answers.len() >= MAX_UNANSWERED {
+                        return None;
+                    }
+                    self.next += 1;
+                    let token = Token(self.next);
+                    self.answers.insert(token, (request_id, channel));
+                    Some(Event::Request { from: name(&peer), token, request })
+                }
+                request_response::Message::Response { request_id, response } => {
+                    let id = self.asked.remove(&request_id)?;
+                    Some(Event::Response { from: name(&peer), id, result: Ok(response) })
+                }
+            },
+            request_response::Event::OutboundFailure { peer, request_id, error, .. } => {
+                let id = self.asked.remove(&request_id)?;
+                let failure = match error {
+                    OutboundFailure::Timeout => RequestFailure::Timeout,
+                    OutboundFailure::UnsupportedProtocols => RequestFailure::Unsupported,
+                    OutboundFailure::Io(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+                        RequestFailure::Malformed
+                    }
+                    _ => RequestFailure::Disconnected,
+                };
+                Some(Event::Response { from: name(&peer), id, result: Err(failure) })
+            }
+            request_response::Event::InboundFailure { request_id, .. } => {
+                self.answers.retain(|_, (id, _)| *id != request_id);
+                None
+            }
+            request_response::Event::ResponseSent { .. } => None,
+        }
+    }
+
+    fn on_kad(&mut self, event: kad::Event) -> Vec<Event> {
+        match event {
+            kad::Event::InboundRequest {
+                request: kad::InboundRequest::AddProvider { record: Some(record) },
+            } => {
+                // the store bounds how many keys and providers it takes
+                let store = self.swarm.behaviour_mut().kad.store_mut();
+                if let Err(error) = RecordStore::add_provider(store, record) {
+                    tracing::debug!(%error, "a provider record too many");
+                }
+                Vec::new()
+            }
+            kad::Event::OutboundQueryProgressed {
+                id,
+                result: kad::QueryResult::GetProviders(result),
+                step,
+                ..
+            } => {
+                let Some(key) = self.searches.get(&id).copied() else { return Vec::new() };
+                let peers = match result {
+                    Ok(kad::GetProvidersOk::FoundProviders { providers, .. }) => {
+                        providers.iter().map(|peer| self.remember(peer)).collect()
+                    }
+                    _ => Vec::new(),
+                };
+                if step.last {
+                    self.searches.remove(&id);
+                }
+                vec![Event::Providers { key, peers, done: step.last }]
+            }
+            kad::Event::OutboundQueryProgressed {
+                id,
+                result: kad::QueryResult::StartProviding(_),
+                step,
+                ..
+            } if step.last => {
+                self.announcing.remove(&id);
+                self.announce();
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Keeps where a provider is said to be: Kademlia forgets it with the search, and the user calls it later.
+    fn remember(&mut self, peer: &libp2p::PeerId) -> PeerId {
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        let connection = ConnectionId::new_unchecked(0); // not a connection: Kademlia does not look at it
+        let found = kad.handle_pending_outbound_connection(connection, Some(*peer), &[], Endpoint::Dialer);
+        for address in found.unwrap_or_default().into_iter().take(MAX_ADDRESSES) {
+            self.swarm.add_peer_address(*peer, address);
+        }
+        name(peer)
+    }
+}
+
+/// The network an address lies in: an IPv4 /24 or an IPv6 /48; 0 for this machine and for names.
+fn prefix(address: &Multiaddr) -> Prefix {
+    let found = address.iter().find_map(|part| match part {
+        Protocol::Ip4(ip) if !ip.is_loopback() => Some(u64::from(u32::from(ip) >> 8) | 1 << 32),
+        Protocol::Ip6(ip) if !ip.is_loopback() => u64::try_from(u128::from(ip) >> 80).ok(),
+        _ => None,
+    });
+    Prefix(found.unwrap_or(0))
+}

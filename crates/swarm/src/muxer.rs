@@ -1,0 +1,136 @@
+//! Many streams over one connection: yamux as all of libp2p speaks it, with larger frames.
+//!
+//! libp2p's own yamux splits what is written at 16 KiB and has no setting for it; on large transfers half of the time
+//! then goes into frames. The bytes on the wire are `/yamux/1.0.0`: any libp2p node is a peer. Decides nothing.
+
+use std::collections::VecDeque;
+use std::future::{Ready, ready};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use futures::{AsyncRead, AsyncWrite};
+use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
+use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo};
+use yamux::{Connection, ConnectionError, Mode};
+
+/// Largest frame that we send. The receiver bounds what is on the way by its window, whatever the size of frames.
+const FRAME: usize = 256 << 10;
+/// Streams of one connection at a time.
+const MAX_STREAMS: usize = 256;
+/// Bytes that all streams of one connection may have on the way to us: 600 MB/s at 100 ms, and no less than yamux's
+/// smallest window for each stream.
+const MAX_WINDOW: usize = MAX_STREAMS * (256 << 10);
+/// Inbound streams that wait to be taken in; further ones are reset. A peer opens no more before we answered.
+const MAX_WAITING: usize = 256;
+
+/// The upgrade of a secured connection to one of many streams.
+#[derive(Debug, Clone)]
+pub(crate) struct Config(yamux::Config);
+
+impl Default for Config {
+    fn default() -> Self {
+        let mut config = yamux::Config::default();
+        config.set_max_num_streams(MAX_STREAMS);
+        config.set_max_connection_receive_window(Some(MAX_WINDOW));
+        config.set_split_send_size(FRAME);
+        Self(config)
+    }
+}
+
+impl UpgradeInfo for Config {
+    type Info = &'static str;
+    type InfoIter = std::iter::Once<&'static str>;
+
+    fn protocol_info(&self) -> Self::InfoIter {
+        std::iter::once("/yamux/1.0.0")
+    }
+}
+
+impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> InboundConnectionUpgrade<C> for Config {
+    type Output = Muxer<C>;
+    type Error = io::Error;
+    type Future = Ready<Result<Muxer<C>, io::Error>>;
+
+    fn upgrade_inbound(self, connection: C, _: Self::Info) -> Self::Future {
+        ready(Ok(Muxer::new(Connection::new(connection, self.0, Mode::Server))))
+    }
+}
+
+impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> OutboundConnectionUpgrade<C> for Config {
+    type Output = Muxer<C>;
+    type Error = io::Error;
+    type Future = Ready<Result<Muxer<C>, io::Error>>;
+
+    fn upgrade_outbound(self, connection: C, _: Self::Info) -> Self::Future {
+        ready(Ok(Muxer::new(Connection::new(connection, self.0, Mode::Client))))
+    }
+}
+
+/// A connection of many streams.
+#[derive(Debug)]
+pub(crate) struct Muxer<C> {
+    connection: Connection<C>,
+    /// yamux makes progress only while it is asked for inbound streams, libp2p asks for progress and for inbound
+    /// streams apart: those that come between the two wait here.
+    waiting: VecDeque<yamux::Stream>,
+    taker: Option<Waker>,
+}
+
+impl<C: AsyncRead + AsyncWrite + Unpin> Muxer<C> {
+    fn new(connection: Connection<C>) -> Self {
+        Self { connection, waiting: VecDeque::new(), taker: None }
+    }
+
+    fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<Result<yamux::Stream, ConnectionError>> {
+        self.connection.poll_next_inbound(cx).map(|next| next.unwrap_or(Err(ConnectionError::Closed)))
+    }
+}
+
+impl<C: AsyncRead + AsyncWrite + Unpin> StreamMuxer for Muxer<C> {
+    type Substream = yamux::Stream;
+    type Error = ConnectionError;
+
+    fn poll_inbound(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Self::Substream, ConnectionError>> {
+        if let Some(stream) = self.waiting.pop_front() {
+            return Poll::Ready(Ok(stream));
+        }
+        let polled = self.poll_connection(cx);
+        if polled.is_pending() {
+            self.taker = Some(cx.waker().clone());
+        }
+        polled
+    }
+
+    fn poll_outbound(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Self::Substream, ConnectionError>> {
+        self.connection.poll_new_outbound(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
+        self.connection.poll_close(cx)
+    }
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<StreamMuxerEvent, ConnectionError>> {
+        let stream = std::task::ready!(self.poll_connection(cx))?;
+        if self.waiting.len() < MAX_WAITING {
+            self.waiting.push_back(stream);
+            if let Some(taker) = self.taker.take() {
+                taker.wake();
+            }
+        } else {
+            tracing::debug!(%stream, "a stream too many, reset");
+        }
+        // There may be more to do: once more, after everybody else had a turn.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

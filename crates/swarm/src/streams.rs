@@ -1,0 +1,214 @@
+//! The blob protocol as a libp2p behaviour: raw streams, opened on demand and handed out as they come in.
+//!
+//! Promises that an inbound stream within the limits is never lost, however many come in one moment (which
+//! `libp2p-stream` does not: its accept queue is one place for all peers), and that one beyond them is reset at once
+//! rather than queued. Knows nothing of what is said on a stream.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use libp2p::core::transport::PortUse;
+use libp2p::core::upgrade::ReadyUpgrade;
+use libp2p::core::{Endpoint, Multiaddr};
+use libp2p::swarm::behaviour::{ConnectionClosed, ConnectionEstablished};
+use libp2p::swarm::handler::{
+    ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound,
+};
+use libp2p::swarm::{
+    ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm, NetworkBehaviour,
+    NotifyHandler, SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+};
+use libp2p::{PeerId, Stream, StreamProtocol};
+use perennial_protocol::message::BLOB_PROTOCOL;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+/// Inbound streams of one connection at a time: nobody takes all places.
+const MAX_PER_CONNECTION: usize = 16;
+/// Streams being opened on one connection; further ones fail at once.
+const MAX_OPENING: usize = 64;
+
+/// Where an opened stream goes, or why there is none.
+pub(crate) type Opened = oneshot::Sender<Result<Stream, String>>;
+
+/// A place among the inbound streams, of its connection and of all: given back when the stream is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    _of_connection: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
+}
+
+/// An inbound stream.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    pub(crate) from: PeerId,
+    pub(crate) stream: Stream,
+    pub(crate) place: Place,
+}
+
+/// The behaviour.
+pub(crate) struct Behaviour {
+    places: Arc<Semaphore>,
+    connections: HashMap<PeerId, Vec<ConnectionId>>,
+    /// Bounded by commands under way and, inbound, by `places`.
+    out: VecDeque<ToSwarm<Inbound, Opened>>,
+}
+
+impl Behaviour {
+    pub(crate) fn new(limit: usize) -> Self {
+        let places = Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
+        Self { places, connections: HashMap::new(), out: VecDeque::new() }
+    }
+
+    /// Opens a stream to a connected peer.
+    pub(crate) fn open(&mut self, peer: PeerId, opened: Opened) {
+        match self.connections.get(&peer).and_then(|all| all.first()) {
+            Some(&connection) => {
+                let handler = NotifyHandler::One(connection);
+                self.out.push_back(ToSwarm::NotifyHandler { peer_id: peer, handler, event: opened });
+            }
+            // whoever asked may be gone by now
+            None => drop(opened.send(Err("not connected".to_owned()))),
+        }
+    }
+}
+
+impl NetworkBehaviour for Behaviour {
+    type ConnectionHandler = Handler;
+    type ToSwarm = Inbound;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        _: ConnectionId,
+        _: PeerId,
+        _: &Multiaddr,
+        _: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        Ok(Handler::new(self.places.clone()))
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        _: PeerId,
+        _: &Multiaddr,
+        _: Endpoint,
+        _: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        Ok(Handler::new(self.places.clone()))
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::ConnectionEstablished(ConnectionEstablished { peer_id, connection_id, .. }) => {
+                self.connections.entry(peer_id).or_default().push(connection_id);
+            }
+            FromSwarm::ConnectionClosed(ConnectionClosed { peer_id, connection_id, .. }) => {
+                if let Some(all) = self.connections.get_mut(&peer_id) {
+                    all.retain(|one| *one != connection_id);
+                    if all.is_empty() {
+                        self.connections.remove(&peer_id);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(&mut self, from: PeerId, _: ConnectionId, event: THandlerOutEvent<Self>) {
+        let (stream, place) = event;
+        self.out.push_back(ToSwarm::GenerateEvent(Inbound { from, stream, place }));
+    }
+
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        // `open` and handler events happen within the task that polls: it looks here again by itself
+        self.out.pop_front().map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+/// The blob protocol on one connection.
+pub(crate) struct Handler {
+    places: Arc<Semaphore>,
+    places_here: Arc<Semaphore>,
+    inbound: VecDeque<(Stream, Place)>,
+    to_open: VecDeque<Opened>,
+    opening: usize,
+}
+
+impl Handler {
+    fn new(places: Arc<Semaphore>) -> Self {
+        let places_here = Arc::new(Semaphore::new(MAX_PER_CONNECTION));
+        Self { places, places_here, inbound: VecDeque::new(), to_open: VecDeque::new(), opening: 0 }
+    }
+
+    fn place(&self) -> Option<Place> {
+        let of_connection = self.places_here.clone().try_acquire_owned().ok()?;
+        let of_all = self.places.clone().try_acquire_owned().ok()?;
+        Some(Place { _of_connection: of_connection, _of_all: of_all })
+    }
+}
+
+fn protocol<T>(info: T) -> SubstreamProtocol<ReadyUpgrade<StreamProtocol>, T> {
+    SubstreamProtocol::new(ReadyUpgrade::new(StreamProtocol::new(BLOB_PROTOCOL)), info)
+}
+
+impl ConnectionHandler for Handler {
+    type FromBehaviour = Opened;
+    type ToBehaviour = (Stream, Place);
+    type InboundProtocol = ReadyUpgrade<StreamProtocol>;
+    type OutboundProtocol = ReadyUpgrade<StreamProtocol>;
+    type InboundOpenInfo = ();
+    type OutboundOpenInfo = Opened;
+
+    fn listen_protocol(&self) -> SubstreamProtocol<Self::InboundProtocol> {
+        protocol(())
+    }
+
+    fn on_behaviour_event(&mut self, opened: Opened) {
+        if self.opening + self.to_open.len() < MAX_OPENING {
+            self.to_open.push_back(opened);
+        } else {
+            drop(opened.send(Err("too many streams are being opened".to_owned())));
+        }
+    }
+
+    fn poll(
+        &mut self,
+        _: &mut Context<'_>,
+    ) -> Poll<ConnectionHandlerEvent<Self::OutboundProtocol, Opened, Self::ToBehaviour>> {
+        if let Some(inbound) = self.inbound.pop_front() {
+            return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(inbound));
+        }
+        if let Some(opened) = self.to_open.pop_front() {
+            self.opening += 1;
+            return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest {
+                protocol: protocol(opened),
+            });
+        }
+        // events come from the connection's own task, which polls again after each
+        Poll::Pending
+    }
+
+    fn on_connection_event(
+        &mut self,
+        event: ConnectionEvent<'_, Self::InboundProtocol, Self::OutboundProtocol, (), Opened>,
+    ) {
+        match event {
+            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol: stream, .. }) => {
+                match self.place() {
+                    Some(place) => self.inbound.push_back((stream, place)),
+                    None => tracing::debug!("a blob stream too many, reset"),
+                }
+            }
+            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol: stream, info }) => {
+                self.opening = self.opening.saturating_sub(1);
+                drop(info.send(Ok(stream)));
+            }
+            ConnectionEvent::DialUpgradeError(DialUpgradeError { info, error }) => {
+                self.opening = self.opening.saturating_sub(1);
+                drop(info.send(Err(error.to_string())));
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Who provides a key is found through a third peer, and can then be called by its id alone.
+
+use std::time::Duration;
+
+use perennial_swarm::Event;
+
+use super::{PATIENCE, Peer, config};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_is_found_through_a_third_peer_and_called() {
+    let (mut a, mut b, mut c) =
+        (Peer::start(&config()).await, Peer::start(&config()).await, Peer::start(&config()).await);
+    a.connect(&mut b).await;
+    c.connect(&mut b).await;
+    let key = [7; 32];
+    a.handle.provide(key).await.expect("runs");
+    // what `a` told `b` takes a moment to be there: asked until it is
+    let found = async {
+        loop {
+            c.handle.find_providers(key).await.expect("runs");
+            let mut found = Vec::new();
+            let mut done = false;
+            while !done {
+                let (peers, last) = c
+                    .until("providers", |event| match event {
+                        Event::Providers { key: of, peers, done } if of == key => Some((peers, done)),
+                        _ => None,
+                    })
+                    .await;
+                found.extend(peers);
+                done = last;
+            }
+            if found.contains(&a.id()) {
+                return;
+            }
+            a.handle.provide(key).await.expect("runs");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, found).await.expect("the provider is found");
+    c.handle.dial_peer(a.id()).await.expect("runs");
+    a.sees(&c.id()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_among_nobody_ends() {
+    let mut alone = Peer::start(&config()).await;
+    alone.handle.find_providers([9; 32]).await.expect("runs");
+    let peers = alone
+        .until("end of the search", |event| match event {
+            Event::Providers { peers, done: true, .. } => Some(peers),
+            _ => None,
+        })
+        .await;
+    assert!(peers.is_empty());
+}

@@ -1,0 +1,85 @@
+//! Gossip: heard once accepted, by whoever is behind the one that accepted; otherwise not passed on.
+
+use std::time::Duration;
+
+use perennial_protocol::effect::Acceptance;
+use perennial_swarm::Event;
+
+use super::{PATIENCE, Peer, config};
+
+/// `from` says something until `to` hears it: the mesh between them takes a moment to be there.
+pub(crate) async fn arrives(from: &mut Peer, to: &mut Peer, bytes: &[u8]) {
+    let mut round = 0u32;
+    let heard = async {
+        loop {
+            // a message with the same bytes is the same message: each try says something else
+            round += 1;
+            from.handle.publish([bytes, &round.to_le_bytes()].concat()).await.expect("runs");
+            let next = tokio::time::timeout(Duration::from_millis(200), hear(to)).await;
+            if next.is_ok_and(|(_, heard)| heard.starts_with(bytes)) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, heard).await.expect("gossip arrives");
+}
+
+async fn hear(peer: &mut Peer) -> (Event, Vec<u8>) {
+    loop {
+        let event = peer.events.recv().await.expect("runs");
+        if let Event::Gossip { bytes, .. } = &event {
+            let bytes = bytes.clone();
+            return (event, bytes);
+        }
+    }
+}
+
+async fn hear_and_say(peer: &mut Peer, acceptance: Acceptance) -> Vec<u8> {
+    let (event, bytes) = tokio::time::timeout(PATIENCE, hear(peer)).await.expect("gossip");
+    let Event::Gossip { from, message, .. } = event else { unreachable!("only gossip is heard") };
+    peer.handle.report_gossip(message, from, acceptance).await.expect("runs");
+    bytes
+}
+
+/// A line a–b–c: what `a` says reaches `c` only through `b`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_was_accepted_is_passed_on() {
+    let mut peers = Vec::new();
+    for _ in 0..3 {
+        peers.push(Peer::start(&config()).await);
+    }
+    let [mut a, mut b, mut c]: [Peer; 3] = peers.try_into().ok().expect("three");
+    a.connect(&mut b).await;
+    c.connect(&mut b).await;
+    arrives(&mut a, &mut b, b"are you there").await;
+    arrives(&mut c, &mut b, b"and you").await;
+
+    // rejected and ignored things first: a message that is accepted overtakes nothing
+    for (bytes, acceptance) in [
+        (&b"rejected"[..], Acceptance::Reject),
+        (b"ignored", Acceptance::Ignore),
+        (b"accepted", Acceptance::Accept),
+    ] {
+        a.handle.publish(bytes.to_vec()).await.expect("runs");
+        while hear_and_say(&mut b, acceptance).await != bytes {}
+    }
+    let (_, heard) = tokio::time::timeout(PATIENCE, hear(&mut c)).await.expect("what was accepted arrives");
+    assert_eq!(heard, b"accepted", "the first thing that c hears is what b accepted");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_bytes_are_one_message_and_too_many_bytes_are_none() {
+    let (mut a, mut b) = (Peer::start(&config()).await, Peer::start(&config()).await);
+    a.connect(&mut b).await;
+    arrives(&mut a, &mut b, b"ready").await;
+    a.handle.publish(b"twice".to_vec()).await.expect("runs");
+    a.handle.publish(b"twice".to_vec()).await.expect("runs");
+    a.handle.publish(vec![0; 64 << 10]).await.expect("runs");
+    a.handle.publish(b"end".to_vec()).await.expect("runs");
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|last: &Vec<u8>| last != b"end") {
+        heard.push(hear_and_say(&mut b, Acceptance::Accept).await);
+    }
+    heard.retain(|bytes| !bytes.starts_with(b"ready"));
+    assert_eq!(heard, [b"twice".to_vec(), b"end".to_vec()]);
+}

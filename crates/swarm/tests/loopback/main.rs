@@ -1,0 +1,156 @@
+//! Whole swarms over loopback TCP, as a node uses them: what a peer does arrives as events, limits hold, an end is an
+//! end. Every wait polls a condition with a deadline.
+
+mod finding;
+mod gossip;
+mod requests;
+mod streams;
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use perennial_protocol::peer::PeerId;
+use perennial_swarm::{Config, Event, Handle};
+use tokio::sync::mpsc;
+
+/// How long anything may take before a test gives up on it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A swarm with its events.
+struct Peer {
+    handle: Handle,
+    events: mpsc::Receiver<Event>,
+    address: String,
+}
+
+/// A configuration with a key of its own, listening on loopback.
+fn config() -> Config {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let mut config = Config::new([NEXT.fetch_add(1, Ordering::Relaxed); 32]);
+    config.listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
+    config
+}
+
+impl Peer {
+    async fn start(config: &Config) -> Self {
+        let (handle, events) = perennial_swarm::start(config).expect("starts");
+        let mut peer = Self { handle, events, address: String::new() };
+        peer.address = peer
+            .until("an address", |event| match event {
+                Event::Listening(address) => Some(address),
+                _ => None,
+            })
+            .await;
+        peer
+    }
+
+    fn id(&self) -> PeerId {
+        self.handle.peer_id().clone()
+    }
+
+    /// Takes events until one fits; the others are gone.
+    async fn until<T>(&mut self, what: &str, mut fits: impl FnMut(Event) -> Option<T>) -> T {
+        let waiting = async {
+            loop {
+                let event =
+                    self.events.recv().await.unwrap_or_else(|| panic!("the swarm ended before {what}"));
+                if let Some(found) = fits(event) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("no {what} in {PATIENCE:?}"))
+    }
+
+    async fn connect(&mut self, other: &mut Peer) {
+        self.handle.dial(&other.address).await.expect("dials");
+        self.sees(&other.id()).await;
+        other.sees(&self.id()).await;
+    }
+
+    async fn sees(&mut self, other: &PeerId) {
+        self.until("connection", |event| match event {
+            Event::Connected { peer, .. } if peer == *other => Some(()),
+            _ => None,
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_and_its_end_are_events() {
+    let (mut a, mut b) = (Peer::start(&config()).await, Peer::start(&config()).await);
+    assert!(a.address.ends_with(&format!("/p2p/{}", a.id())), "{}", a.address);
+    a.connect(&mut b).await;
+    let before = Instant::now();
+    b.handle.shutdown().await;
+    assert!(before.elapsed() < Duration::from_secs(5));
+    let gone = b.id();
+    a.until("end", |event| matches!(event, Event::Disconnected { peer } if peer == gone).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_addresses_of_the_machine_are_told_apart() {
+    let mut any = config();
+    any.listen = vec!["/ip4/0.0.0.0/tcp/0".to_owned()];
+    let peer = Peer::start(&any).await;
+    assert!(
+        peer.address.starts_with("/ip4/") && !peer.address.starts_with("/ip4/0.0.0.0"),
+        "{}",
+        peer.address
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_comes_at_once_though_nobody_takes_events() {
+    let (mut a, b) = (Peer::start(&config()).await, Peer::start(&config()).await);
+    a.handle.dial(&b.address).await.expect("dials");
+    a.sees(&b.id()).await;
+    // more requests than any queue of `b` holds, and `b` takes nothing
+    for n in 0..600 {
+        requests::ask(&a, &b.id(), n).await;
+    }
+    let ended = tokio::time::timeout(Duration::from_secs(5), b.handle.shutdown()).await;
+    assert!(ended.is_ok(), "shutdown waits for a user that is gone");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_end_with_the_swarm() {
+    let mut a = Peer::start(&config()).await;
+    a.handle.shutdown().await;
+    let drained = async { while a.events.recv().await.is_some() {} };
+    tokio::time::timeout(Duration::from_secs(5), drained)
+        .await
+        .expect("the events end though a handle is alive");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn disconnected_is_not_banned_and_banned_stays_out() {
+    let (mut a, mut b) = (Peer::start(&config()).await, Peer::start(&config()).await);
+    a.connect(&mut b).await;
+    let gone = |peer: PeerId| {
+        move |e: Event| matches!(e, Event::Disconnected { peer: p } if p == peer).then_some(())
+    };
+    a.handle.disconnect(b.id()).await.expect("runs");
+    a.until("end", gone(b.id())).await;
+    b.until("end", gone(a.id())).await;
+    a.connect(&mut b).await;
+    gossip::arrives(&mut b, &mut a, b"after a disconnect").await;
+
+    a.handle.ban(b.id(), true).await.expect("runs");
+    a.until("end", gone(b.id())).await;
+    b.until("end", gone(a.id())).await;
+    b.handle.dial(&a.address).await.expect("dials");
+    let mut seen = false;
+    // `b` may see a connection that `a` closes at once; `a` never sees one
+    let _ = tokio::time::timeout(Duration::from_secs(2), async {
+        while let Some(event) = a.events.recv().await {
+            seen |= matches!(event, Event::Connected { .. });
+        }
+    })
+    .await;
+    assert!(!seen, "a banned peer is in again");
+    a.handle.ban(b.id(), false).await.expect("runs");
+    b.handle.dial(&a.address).await.expect("dials");
+    a.sees(&b.id()).await;
+}
