@@ -80,8 +80,11 @@ impl Known for FeedView<'_> {
         if let Some((publisher, seq)) = self.pending.get(id) {
             return (*publisher == self.publisher).then_some(*seq);
         }
+        // in a pack is not enough: a rebuild, or a put whose index write failed, has entries that are not admitted yet
         let signed = self.catalog.entry(id).ok()??;
-        (signed.entry().publisher == self.publisher).then_some(signed.entry().seq)
+        let (publisher, seq) = (signed.entry().publisher, signed.entry().seq);
+        let indexed = self.catalog.index.get(&keys::feed(self.value.ordinal, seq, id)).ok()?.is_some();
+        (publisher == self.publisher && indexed).then_some(seq)
     }
 
     fn at_seq(&self, seq: u64) -> Option<EntryId> {
@@ -107,6 +110,11 @@ impl Catalog<'_> {
     pub(crate) fn entry(&self, id: &EntryId) -> Result<Option<SignedEntry>, StoreError> {
         let Some(encoded) = self.blobs.entry(id.as_bytes())? else { return Ok(None) };
         SignedEntry::decode(&encoded).map(Some).map_err(|e| StoreError::Index(format!("entry {id}: {e}")))
+    }
+
+    /// Whether an entry's bytes are in a pack already: those of a put whose index write failed.
+    fn has_bytes(&self, id: &EntryId) -> Result<bool, StoreError> {
+        Ok(self.blobs.packs().len_of(crate::pack::Kind::Entry, id.as_bytes())?.is_some())
     }
 
     pub(crate) fn publisher(&self, id: &PublisherId) -> Result<Option<PublisherValue>, StoreError> {
@@ -170,7 +178,7 @@ impl Catalog<'_> {
             let admit = feed.admit(signed, &view);
             if matches!(admit, Admit::New | Admit::Fork(_)) {
                 value.feed = feed;
-                if append {
+                if append && !self.has_bytes(&signed.id())? {
                     self.blobs.append_entry(*signed.id().as_bytes(), signed.encode())?;
                 }
                 pending.insert(signed.id(), (entry.publisher, entry.seq));
