@@ -59,7 +59,7 @@ pub(crate) fn wait_until<T>(limit: Duration, what: &str, mut done: impl FnMut() 
             return found;
         }
         assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
-        thread::sleep(Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(100));
     }
 }
 
