@@ -113,6 +113,7 @@ pub(crate) fn add(
 }
 
 /// What the user is told when the feed cannot be written to.
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(crate) fn sign_failure(error: SignError) -> Failure {
     let failure = Failure::new(ErrorCode::Failed, error.to_string());
     match error {
@@ -171,9 +172,9 @@ fn walk(dir: &Path, prefix: &str, found: &mut Vec<File>) -> Result<(), Failure> 
             name.to_str().ok_or_else(|| usage(format!("{}: its name is not UTF-8", path.display())))?;
         let full = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
         if entry.file_type().map_err(at)?.is_dir() {
-            walk(&path, &full, found)?
+            walk(&path, &full, found)?;
         } else {
-            push(&path, &full, found)?
+            push(&path, &full, found)?;
         }
     }
     Ok(())

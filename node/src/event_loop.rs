@@ -59,7 +59,6 @@ const REDIAL: Duration = Duration::from_secs(15);
 const STREAM_TOKENS: u64 = 1 << 63;
 
 impl EventLoop {
-    #[expect(clippy::too_many_arguments, reason = "called once, by the node's start")]
     pub(crate) fn new(
         store: Store,
         swarm: Handle,
@@ -180,10 +179,10 @@ impl EventLoop {
                 self.input(Input::Disconnected { peer }).await;
             }
             Event::Gossip { from, message, bytes } => {
-                self.input(Input::Gossip { from, message, bytes }).await
+                self.input(Input::Gossip { from, message, bytes }).await;
             }
             Event::Request { from, token, request } => {
-                self.input(Input::Request { from, token, request }).await
+                self.input(Input::Request { from, token, request }).await;
             }
             Event::Response { from, id, result } => self.input(Input::Response { from, id, result }).await,
             Event::BlobStream { from, stream } => {
@@ -237,7 +236,7 @@ impl EventLoop {
             Message::Kept { release, outcome } => self.input(Input::Kept { release, outcome }).await,
             Message::Stored { batch, verdicts } => self.input(Input::Stored { batch, verdicts }).await,
             Message::Received { assignment, report } => {
-                self.input(Input::Received { assignment, report }).await
+                self.input(Input::Received { assignment, report }).await;
             }
             Message::Transferred { assignment, peer, report, end } => {
                 self.assignments.remove(&assignment);

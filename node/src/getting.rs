@@ -222,7 +222,7 @@ fn claim(store: &Store, candidate: &Candidate) -> Result<Claim, StoreError> {
         release: candidate.release.to_string(),
         purl: candidate.purl.to_string(),
         publisher: candidate.publisher.to_string(),
-        kind: rows::kind(crate::signing::kind_of(store, &candidate.publisher)?),
+        kind: rows::kind(store.publisher_kind(&candidate.publisher)?),
         name,
         list: candidate.artifacts.to_string(),
         artifacts: row.as_ref().map_or(0, |row| u64::from(row.artifacts.count)),
@@ -232,6 +232,7 @@ fn claim(store: &Store, candidate: &Candidate) -> Result<Claim, StoreError> {
     })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn fetch_failure(error: FetchError) -> Failure {
     let code = match &error {
         FetchError::Peers(FetchFailure::NoHolder | FetchFailure::Stalled) | FetchError::Unknown(_) => {

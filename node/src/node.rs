@@ -171,7 +171,7 @@ fn first_follows(store: &Store, config: &Config) -> Result<perennial_store::Foll
         }
     }
     if follows != store.follows() {
-        store.set_follows(follows.clone()).map_err(OpenError::from)?;
+        store.set_follows(&follows).map_err(OpenError::from)?;
     }
     Ok(follows)
 }

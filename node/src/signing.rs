@@ -85,25 +85,6 @@ impl Signer {
 
     /// What our feed's newest profile says we are.
     pub(crate) fn kind(&self, store: &Store) -> Result<Option<PublisherKind>, StoreError> {
-        kind_of(store, &self.publisher())
+        store.publisher_kind(&self.publisher())
     }
 }
-
-/// What a publisher says it is: its newest profile, where one is near an end of its feed or at its beginning.
-pub(crate) fn kind_of(store: &Store, publisher: &PublisherId) -> Result<Option<PublisherKind>, StoreError> {
-    let mut times = store.times(Some(std::slice::from_ref(publisher)))?;
-    times.sort_unstable();
-    // profiles are few: one at the start of most feeds, and one when the publisher changes its mind
-    let ends = times.iter().rev().take(PROFILE_DEPTH).chain(times.iter().take(PROFILE_DEPTH));
-    for (_, id) in ends {
-        if let Some(entry) = store.entry(id)?
-            && let Body::Profile(profile) = &entry.entry().body
-        {
-            return Ok(Some(profile.publisher_kind));
-        }
-    }
-    Ok(None)
-}
-
-/// How many entries from either end are looked at for a profile.
-const PROFILE_DEPTH: usize = 4;

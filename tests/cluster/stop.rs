@@ -43,7 +43,7 @@ fn sigterm_during_transfers_ends_in_time_and_the_fetch_resumes() {
 
     let a = Daemon::start(&at("a"), &[]);
     let held = count(a.data(), "held");
-    assert!(held >= 1 + usize::from(acknowledged), "{held} held, the last add said {acknowledged}");
+    assert!(held > usize::from(acknowledged), "{held} held, the last add said {acknowledged}");
     let b = Daemon::start(&at("b"), &["--peer", a.address()]);
     wait_until(Duration::from_secs(90), "the fetch resumes", || {
         let rows = perennial(b.data(), &["ls"]).ok().rows();

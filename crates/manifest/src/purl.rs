@@ -193,7 +193,7 @@ mod tests {
             if let Some(ns) = ns && raw.with_namespace(ns).is_err() { return Ok(()) }
             if raw.with_version(version).is_err() { return Ok(()) }
             if let Ok(purl) = Purl::parse(&raw.to_string()) {
-                prop_assert_eq!(Purl::parse(purl.as_str()).unwrap(), purl.clone());
+                prop_assert_eq!(&Purl::parse(purl.as_str()).unwrap(), &purl);
                 prop_assert_eq!(Purl::try_from(purl.to_string()).unwrap(), purl);
             }
         }

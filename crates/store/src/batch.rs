@@ -92,7 +92,7 @@ impl<'a> Batch<'a> {
             let copy = tempfile::NamedTempFile::new_in(self.blobs.tmp()).at(self.blobs.tmp())?;
             let mut writer = copy.as_file();
             let pass = hashing::pass(&bytes[..], size, Some(&mut writer), &|_| {}).at(copy.path())?;
-            return self.publish(pass, size, Some(copy), outboard, None);
+            return self.publish(pass, size, Some(copy), &outboard, None);
         }
         let (blob, sha256) = hashing::names_of(&bytes);
         self.lease.add(blob);
@@ -123,7 +123,7 @@ impl<'a> Batch<'a> {
         let mut writer = copy.as_file();
         let pass = hashing::pass(file, size, Some(&mut writer), progress)
             .map_err(|e| changed_or(path, copy.path(), e))?;
-        self.publish(pass, size, Some(copy), outboard, None)
+        self.publish(pass, size, Some(copy), &outboard, None)
     }
 
     fn refer_large(
@@ -136,7 +136,7 @@ impl<'a> Batch<'a> {
     ) -> Result<Added, StoreError> {
         let outboard = tempfile::NamedTempFile::new_in(self.blobs.tmp()).at(self.blobs.tmp())?;
         let pass = hashing::pass(file, size, None, progress).map_err(|e| changed_or(path, path, e))?;
-        self.publish(pass, size, None, outboard, Some(reference))
+        self.publish(pass, size, None, &outboard, Some(reference))
     }
 
     /// Fsyncs the files of a large blob and puts them in their place.
@@ -145,7 +145,7 @@ impl<'a> Batch<'a> {
         pass: hashing::Pass,
         size: u64,
         copy: Option<tempfile::NamedTempFile>,
-        outboard: tempfile::NamedTempFile,
+        outboard: &tempfile::NamedTempFile,
         reference: Option<&Reference>,
     ) -> Result<Added, StoreError> {
         let hashing::Pass { blob, sha256, outboard: pairs } = pass;

@@ -3,10 +3,11 @@
 //! Owns the tables of the index and the rules by which entries enter it. The entries themselves lie in packs; every row
 //! here can be made again from them (`rebuild`). Promises that an entry is in the index only if its bytes are durable.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use perennial_manifest::{
-    Admit, ArtifactList, BlobId, EntryId, FeedState, Known, PublisherId, Purl, ReleaseId, Selector,
+    Admit, ArtifactList, BlobId, Body, EntryId, FeedState, Known, PublisherId, Purl, ReleaseId, Selector,
     SignedEntry, canonical,
 };
 
@@ -158,8 +159,9 @@ impl Catalog<'_> {
         let (mut puts, mut changes, mut new) = (Vec::new(), Vec::new(), 0);
         for signed in entries {
             let entry = signed.entry();
-            if !publishers.contains_key(&entry.publisher) {
-                let value = match self.publisher(&entry.publisher)? {
+            let value = match publishers.entry(entry.publisher) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(slot) => slot.insert(match self.publisher(&entry.publisher)? {
                     Some(value) => value,
                     None => {
                         let ordinal = match next_ordinal {
@@ -167,17 +169,18 @@ impl Catalog<'_> {
                             None => u32::try_from(self.publishers()?.len()).unwrap_or(u32::MAX),
                         };
                         next_ordinal = Some(ordinal + 1);
-                        PublisherValue { ordinal, feed: FeedState::default() }
+                        PublisherValue { ordinal, feed: FeedState::default(), kind: None }
                     }
-                };
-                publishers.insert(entry.publisher, value);
-            }
-            let Some(value) = publishers.get_mut(&entry.publisher) else { continue };
+                }),
+            };
             let mut feed = value.feed.clone();
             let view = FeedView { catalog: self, value, pending: &pending, publisher: entry.publisher };
             let admit = feed.admit(signed, &view);
             if matches!(admit, Admit::New | Admit::Fork(_)) {
                 value.feed = feed;
+                if let Body::Profile(profile) = &entry.body {
+                    value.kind = Some(profile.publisher_kind);
+                }
                 if append && !self.has_bytes(&signed.id())? {
                     self.blobs.append_entry(*signed.id().as_bytes(), signed.encode())?;
                 }

@@ -11,6 +11,7 @@ use perennial_manifest::{ArtifactList, BlobId, ReleaseId};
 
 use crate::catalog::ReleaseFilter;
 use crate::error::StoreError;
+use crate::keys::ReleaseState;
 use crate::pack::Kind;
 use crate::partial::{self, Partial};
 use crate::state::Pin;
@@ -91,6 +92,13 @@ impl Store {
             if touched < before && !marked.contains(&blob) && inner.blobs.fetching(&blob).is_none() {
                 Partial::discard(inner.blobs.partial_dir(), &blob)?;
                 report.partial_removed += 1;
+            }
+        }
+        if report.removed > 0 {
+            for row in self.releases(&ReleaseFilter::default())? {
+                if row.state != ReleaseState::Known {
+                    self.refresh_state(&row.release)?;
+                }
             }
         }
         Ok(report)

@@ -1,6 +1,8 @@
 //! The keys and values of the index (FORMAT.md, "Index"): one letter for the table, then fields in order.
 
-use perennial_manifest::{ArtifactListRef, EntryId, FeedState, PublisherId, ReleaseId, Selector};
+use perennial_manifest::{
+    ArtifactListRef, EntryId, FeedState, PublisherId, PublisherKind, ReleaseId, Selector,
+};
 use serde::{Deserialize, Serialize};
 
 /// How much of a release is here.
@@ -20,6 +22,8 @@ pub enum ReleaseState {
 pub(crate) struct PublisherValue {
     pub(crate) ordinal: u32,
     pub(crate) feed: FeedState,
+    /// What its newest profile says it is.
+    pub(crate) kind: Option<PublisherKind>,
 }
 
 /// `R purl 0 ordinal seq id` → the release; 8 bytes of the id keep the two sides of a fork apart.
@@ -115,7 +119,7 @@ pub(crate) const ENTRIES: &[u8] = b"M-entries";
 /// The version of this schema.
 pub(crate) const SCHEMA: &[u8] = b"M-schema";
 /// What [`SCHEMA`] holds.
-pub(crate) const SCHEMA_VERSION: &[u8] = b"1";
+pub(crate) const SCHEMA_VERSION: &[u8] = b"2";
 
 /// The words that a release is searched by: those of its namespace and name.
 pub(crate) fn terms(purl: &perennial_manifest::Purl) -> Vec<String> {

@@ -10,8 +10,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use perennial_manifest::{
-    Admit, ArtifactList, ArtifactListRef, BlobId, EntryId, FeedState, PublisherId, ReleaseId, Sha256Digest,
-    SignedEntry,
+    Admit, ArtifactList, ArtifactListRef, BlobId, EntryId, FeedState, PublisherId, PublisherKind, ReleaseId,
+    Sha256Digest, SignedEntry,
 };
 
 use crate::batch::Batch;
@@ -37,7 +37,7 @@ pub enum IndexKind {
 }
 
 /// How to open a store.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct OpenOptions {
     /// Where the index is kept.
     pub index: IndexKind,
@@ -291,6 +291,11 @@ impl Store {
         self.0.read(|catalog| Ok(catalog.publisher(publisher)?.map(|value| value.feed).unwrap_or_default()))
     }
 
+    /// What a publisher says it is, in its newest profile.
+    pub fn publisher_kind(&self, publisher: &PublisherId) -> Result<Option<PublisherKind>, StoreError> {
+        self.0.read(|catalog| Ok(catalog.publisher(publisher)?.and_then(|value| value.kind)))
+    }
+
     /// All publishers with entries here, and their feeds.
     pub fn publishers(&self) -> Result<BTreeMap<PublisherId, FeedState>, StoreError> {
         self.0.read(|catalog| {
@@ -375,7 +380,7 @@ impl Store {
     }
 
     /// Replaces the follows; the releases that are wanted then follow from them. It lasts once this returned.
-    pub fn set_follows(&self, follows: Follows) -> Result<(), StoreError> {
+    pub fn set_follows(&self, follows: &Follows) -> Result<(), StoreError> {
         let before = self.0.state.follows();
         self.0.state.set_follows(follows.clone())?;
         let rows = self.releases(&ReleaseFilter::default())?;

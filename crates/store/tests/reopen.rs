@@ -41,7 +41,7 @@ fn filled(dir: &Path) -> Vec<perennial_store::ReleaseRow> {
     store.set_pin(Pin::Release(ReleaseId::from(first.id())), true).unwrap();
     let mut follows = store.follows();
     follows.publishers.insert(key().id(), Some("savers".into()));
-    store.set_follows(follows).unwrap();
+    store.set_follows(&follows).unwrap();
     let rows = store.releases(&ReleaseFilter::default()).unwrap();
     assert_eq!(rows.len(), 2);
     rows

@@ -12,12 +12,18 @@ impl EventLoop {
     /// A swarm that has ended takes nothing: the loop ends with it, at its next event.
     pub(super) async fn effect(&mut self, effect: Effect) {
         match effect {
-            Effect::Publish { bytes } => drop(self.swarm.publish(bytes).await),
-            Effect::ReportGossip { message, from, acceptance } => {
-                drop(self.swarm.report_gossip(message, from, acceptance).await);
+            Effect::Publish { bytes } => {
+                let _ = self.swarm.publish(bytes).await;
             }
-            Effect::Send { peer, id, request } => drop(self.swarm.request(peer, id, request).await),
-            Effect::Respond { token, response } => drop(self.swarm.respond(token, response).await),
+            Effect::ReportGossip { message, from, acceptance } => {
+                let _ = self.swarm.report_gossip(message, from, acceptance).await;
+            }
+            Effect::Send { peer, id, request } => {
+                let _ = self.swarm.request(peer, id, request).await;
+            }
+            Effect::Respond { token, response } => {
+                let _ = self.swarm.respond(token, response).await;
+            }
             Effect::Serve { token, start } => {
                 if let Some(decision) = self.serving.remove(&token) {
                     let _ = decision.send(Some((token, start)));
@@ -76,10 +82,18 @@ impl EventLoop {
             Effect::Keep { release, .. } => {
                 tokio::spawn(crate::keep::keep(self.store.clone(), self.core.clone(), release));
             }
-            Effect::FindProviders { release } => drop(self.swarm.find_providers(*release.as_bytes()).await),
-            Effect::Provide { release } => drop(self.swarm.provide(*release.as_bytes()).await),
-            Effect::StopProviding { release } => drop(self.swarm.stop_providing(*release.as_bytes()).await),
-            Effect::Dial { peer } => drop(self.swarm.dial_peer(peer).await),
+            Effect::FindProviders { release } => {
+                let _ = self.swarm.find_providers(*release.as_bytes()).await;
+            }
+            Effect::Provide { release } => {
+                let _ = self.swarm.provide(*release.as_bytes()).await;
+            }
+            Effect::StopProviding { release } => {
+                let _ = self.swarm.stop_providing(*release.as_bytes()).await;
+            }
+            Effect::Dial { peer } => {
+                let _ = self.swarm.dial_peer(peer).await;
+            }
             Effect::Penalise { peer, offence } => {
                 tracing::warn!(%peer, ?offence, "a peer misbehaved");
                 self.count(&peer, |info| info.faults += 1);
@@ -87,7 +101,7 @@ impl EventLoop {
             Effect::Ban { peer, until } => {
                 tracing::warn!(%peer, "a peer is banned for a while");
                 self.banned.insert(peer.clone(), until);
-                drop(self.swarm.ban(peer, true).await);
+                let _ = self.swarm.ban(peer, true).await;
             }
             Effect::Synced { peer, new, sent, received, complete } => {
                 tracing::info!(%peer, new, sent, received, complete, "reconciled");

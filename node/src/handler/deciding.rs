@@ -1,5 +1,6 @@
 //! Requests that change what is kept: follow, pin, verify, gc, rebuild-index.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use perennial_control::{
@@ -8,7 +9,7 @@ use perennial_control::{
 };
 use perennial_manifest::Selector;
 use perennial_protocol::input::Follows as ProtocolFollows;
-use perennial_store::{Follows, GcOptions, Pin, Store, StoreError};
+use perennial_store::{Follows, GcOptions, Pin, ReleaseFilter, ReleaseState, Store, StoreError};
 
 use super::{Services, listing};
 use crate::blocking::blocking;
@@ -32,7 +33,7 @@ impl Services {
         let changed = blocking(move || {
             let mut follows = store.follows();
             change(&mut follows)?;
-            store.set_follows(follows.clone())?;
+            store.set_follows(&follows)?;
             Ok(follows)
         });
         let follows = changed.await.map_err(failed)?;
@@ -47,7 +48,7 @@ impl Services {
                     follows.all = true;
                     Ok(())
                 })
-                .await?
+                .await?;
             }
             Target::Publisher(publisher) => {
                 let publisher = publisher.parse().map_err(usage)?;
@@ -79,7 +80,7 @@ impl Services {
                     follows.all = false;
                     Ok(())
                 })
-                .await?
+                .await?;
             }
             Target::Publisher(text) => {
                 let by_name = follows
@@ -89,7 +90,7 @@ impl Services {
                     .map(|(id, _)| *id);
                 let publisher = match by_name {
                     Some(publisher) => publisher,
-                    None => text.parse().map_err(usage)?,
+                    None => text.parse().map_err(|_| not_followed(&text))?,
                 };
                 if !follows.names(&publisher) {
                     return Err(not_followed(&text));
@@ -166,7 +167,21 @@ impl Services {
     pub(super) async fn gc(&self, request: Gc) -> Result<Done, Failure> {
         let grace = request.grace_seconds.map_or(self.grace, Duration::from_secs);
         let (store, dry_run) = (self.store.clone(), request.dry_run);
-        let report = blocking(move || store.gc(GcOptions { grace, dry_run })).await.map_err(failed)?;
+        let collected = blocking(move || {
+            let held = || {
+                store.releases(&ReleaseFilter { state: Some(ReleaseState::Held), ..ReleaseFilter::default() })
+            };
+            let before = held()?;
+            let report = store.gc(GcOptions { grace, dry_run })?;
+            let after: BTreeSet<_> = held()?.into_iter().map(|row| row.release).collect();
+            let dropped: Vec<_> =
+                before.into_iter().map(|row| row.release).filter(|id| !after.contains(id)).collect();
+            Ok((report, dropped))
+        });
+        let (report, dropped) = collected.await.map_err(failed)?;
+        for release in dropped {
+            self.core.send(Message::Dropped(release)).await;
+        }
         Ok(Done::Gc(GcDone {
             dry_run,
             blobs: report.removed,

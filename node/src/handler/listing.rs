@@ -22,7 +22,7 @@ fn release_rows(store: &Store, found: &[perennial_store::ReleaseRow]) -> Result<
             let kind = match kinds.get(&row.publisher) {
                 Some(kind) => *kind,
                 None => {
-                    let kind = rows::kind(crate::signing::kind_of(store, &row.publisher)?);
+                    let kind = rows::kind(store.publisher_kind(&row.publisher)?);
                     *kinds.entry(row.publisher).or_insert(kind)
                 }
             };
@@ -128,7 +128,7 @@ impl Services {
                 let rows = store
                     .releases(&ReleaseFilter { publisher: Some(publisher), ..ReleaseFilter::default() })?;
                 let held = rows.iter().filter(|row| row.state == ReleaseState::Held).count() as u64;
-                let known = crate::signing::kind_of(&store, &publisher)?;
+                let known = store.publisher_kind(&publisher)?;
                 found.push(FollowRow {
                     publisher: publisher.to_string(),
                     name,

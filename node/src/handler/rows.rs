@@ -25,7 +25,7 @@ pub(crate) fn release(store: &Store, row: &perennial_store::ReleaseRow) -> Resul
         release: row.release.to_string(),
         purl: row.purl.to_string(),
         publisher: row.publisher.to_string(),
-        kind: kind(crate::signing::kind_of(store, &row.publisher)?),
+        kind: kind(store.publisher_kind(&row.publisher)?),
         artifacts: u64::from(row.artifacts.count),
         bytes: row.artifacts.bytes,
         held_bytes: row.held_bytes,

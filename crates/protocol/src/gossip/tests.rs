@@ -1,3 +1,5 @@
+//! What gossip accepts, ignores, rejects and remembers.
+
 use perennial_manifest::{Body, Entry, Keypair, Profile, PublisherKind, SignedEntry};
 
 use super::{Acceptance, Gossip, PEER_BURST, RECENT, STRANGER_BURST};

@@ -1,3 +1,5 @@
+//! Tests of this module.
+
 use std::{collections::BTreeSet, time::Duration};
 
 use perennial_manifest::{EntryId, Keypair, ReleaseId};

@@ -1,3 +1,5 @@
+//! Tests of this module.
+
 use perennial_manifest::{BlobId, EntryId, Keypair, ReleaseId, Sha256Digest};
 use proptest::prelude::*;
 
