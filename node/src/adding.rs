@@ -1,7 +1,7 @@
 //! `add`: files become blobs, a signed release, a pin.
 //!
 //! Owns how a tree becomes a list of artifacts. Links are not followed and special files are refused, by name. The bytes are
-//! durable before the release is signed; the pin is set before the bytes' lease ends.
+//! durable before the release is signed; the signer pins it before it is in the catalog.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use perennial_manifest::{
     Acquired, Artifact, ArtifactList, ArtifactPath, Body, PublisherKind, Purl, Release, Role, SignedEntry,
     body,
 };
-use perennial_store::{Pin, Placement, Store};
+use perennial_store::{Placement, SMALL, Store};
 
 use crate::failure::{failed, usage};
 use crate::media::guess;
@@ -37,6 +37,7 @@ pub(crate) fn add(
     let mut batch = store.batch();
     let mut artifacts = Vec::with_capacity(files.len());
     let mut new_bytes = 0;
+    let mut large = Vec::new();
     let placement = if request.in_place { Placement::InPlace } else { Placement::Copy };
     let done = std::cell::Cell::new(0);
     for (at, file) in files.iter().enumerate() {
@@ -52,6 +53,9 @@ pub(crate) fn add(
         };
         let added = batch.add_file(&file.path, placement, &progress).map_err(failed)?;
         new_bytes += if added.new { added.size } else { 0 };
+        if added.size > SMALL {
+            large.push((added.sha256, added.blob));
+        }
         let (role, media_type) = guess(file.name.as_str(), file.licence);
         artifacts.push(Artifact {
             path: file.name.clone(),
@@ -76,6 +80,7 @@ pub(crate) fn add(
     let (encoded, claim) = list.encode().map_err(usage)?;
     batch.add_bytes(encoded).map_err(failed)?;
     let lease = batch.commit().map_err(failed)?;
+    store.note_sha256(&large).map_err(failed)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let release = Release {
         purl: purl.clone(),
@@ -98,8 +103,6 @@ pub(crate) fn add(
     let signed = signer.sign(store, kind, Body::Release(Box::new(release))).map_err(sign_failure)?;
     let id = signed.iter().rev().find_map(|entry| entry.release().map(|(id, _)| id));
     let id = id.ok_or_else(|| Failure::new(ErrorCode::Failed, "nothing was signed"))?;
-    store.set_pin(Pin::Release(id), true).map_err(failed)?;
-    store.refresh_state(&id).map_err(failed)?;
     drop(lease);
     let done = AddDone {
         release: id.to_string(),

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use perennial_manifest::{
     Admit, Body, Entry, Keypair, NextEntry, Profile, PublisherId, PublisherKind, SignRefusal, SignedEntry,
 };
-use perennial_store::{Store, StoreError};
+use perennial_store::{Pin, Store, StoreError};
 
 /// Why nothing was signed.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +74,10 @@ impl Signer {
         let NextEntry { seq, prevs } = if merge { feed.next_merge(seen)? } else { feed.next(seen)? };
         let issued_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let signed = Entry { publisher, seq, prevs, issued_at, body }.sign(&self.key)?;
+        if let Some((release, _)) = signed.release() {
+            // before the entry: a crash in between leaves a pin of nothing, never a release that may be collected
+            store.set_pin(Pin::Release(release), true)?;
+        }
         let puts = store.put_entries(std::slice::from_ref(&signed))?;
         match puts.first().map(|put| &put.admit) {
             Some(Admit::New) => {}

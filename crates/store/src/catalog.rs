@@ -185,7 +185,7 @@ impl Catalog<'_> {
                     self.blobs.append_entry(*signed.id().as_bytes(), signed.encode())?;
                 }
                 pending.insert(signed.id(), (entry.publisher, entry.seq));
-                self.index_entry(signed, value.ordinal, keeps(&entry.publisher), &mut changes);
+                self.index_entry(signed, value.ordinal, keeps(&entry.publisher), &mut changes)?;
                 new += 1;
             }
             puts.push(Put { id: signed.id(), admit });
@@ -204,23 +204,31 @@ impl Catalog<'_> {
         Ok(puts)
     }
 
-    fn index_entry(&self, signed: &SignedEntry, ordinal: u32, wanted: bool, changes: &mut Vec<Change>) {
+    fn index_entry(
+        &self,
+        signed: &SignedEntry,
+        ordinal: u32,
+        kept: bool,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), StoreError> {
         let entry = signed.entry();
         let key = keys::feed(ordinal, entry.seq, &signed.id());
         changes.push(Change::Put(key, entry.issued_at.to_be_bytes().to_vec()));
-        let Some((release, body)) = signed.release() else { return };
+        let Some((release, body)) = signed.release() else { return Ok(()) };
+        // an add has its bytes here before it is signed: listed as held from its first moment, or not at all
+        let (state, held_bytes) = self.count_held(&body.artifacts)?;
         let row = ReleaseValue {
             release,
             publisher: entry.publisher,
             artifacts: body.artifacts,
             seq: entry.seq,
             issued_at: entry.issued_at,
-            state: ReleaseState::Known,
-            held_bytes: 0,
+            state,
+            held_bytes,
         };
         let place = keys::place(ordinal, entry.seq, &signed.id());
         let key = keys::release(body.purl.as_str(), &place);
-        if wanted {
+        if kept && state != ReleaseState::Held {
             changes.push(Change::Put(keys::wanted(&release), key.clone()));
         }
         for term in keys::terms(&body.purl) {
@@ -230,6 +238,7 @@ impl Catalog<'_> {
         if let Ok(value) = encode(&row) {
             changes.push(Change::Put(key, value));
         }
+        Ok(())
     }
 
     /// The row of a release, and its key.
@@ -356,7 +365,7 @@ impl Catalog<'_> {
     /// Counts again how much of a release is here, and notes it. Returns the state and the bytes.
     pub(crate) fn refresh(&self, id: &ReleaseId, kept: bool) -> Result<Option<ReleaseState>, StoreError> {
         let Some((key, row)) = self.release(id)? else { return Ok(None) };
-        let (state, held_bytes) = self.count_held(&row)?;
+        let (state, held_bytes) = self.count_held(&row.artifacts)?;
         let Some(value) = self.index.get(&key)? else { return Ok(None) };
         let mut value: ReleaseValue = decode(&value)?;
         let mut changes = Vec::new();
@@ -364,6 +373,11 @@ impl Catalog<'_> {
         if value.state != state || value.held_bytes != held_bytes {
             (value.state, value.held_bytes) = (state, held_bytes);
             changes.push(Change::Put(key.clone(), encode(&value)?));
+            if state == ReleaseState::Held
+                && let Some(list) = self.read_list(&row.artifacts)?
+            {
+                self.claims(&list, &mut changes);
+            }
         }
         match (wants, kept && state != ReleaseState::Held) {
             (true, false) => changes.push(Change::Remove(keys::wanted(id))),
@@ -376,8 +390,11 @@ impl Catalog<'_> {
         Ok(Some(state))
     }
 
-    fn count_held(&self, row: &ReleaseRow) -> Result<(ReleaseState, u64), StoreError> {
-        let Some(list) = self.read_list(&row.artifacts).ok().flatten() else {
+    fn count_held(
+        &self,
+        claim: &perennial_manifest::ArtifactListRef,
+    ) -> Result<(ReleaseState, u64), StoreError> {
+        let Some(list) = self.read_list(claim).ok().flatten() else {
             return Ok((ReleaseState::Known, 0));
         };
         let (mut held, mut bytes) = (0, 0);
@@ -439,6 +456,44 @@ impl Catalog<'_> {
     pub(crate) fn large_of(&self, sha256: &[u8; 32]) -> Result<Option<BlobId>, StoreError> {
         let value = self.index.get(&keys::large_sha256(sha256))?;
         Ok(value.and_then(|value| value.try_into().ok()).map(BlobId::from_bytes))
+    }
+
+    /// A blob that a signed list says has this SHA-256, and that is here.
+    pub(crate) fn claimed(&self, sha256: &[u8; 32]) -> Result<Option<BlobId>, StoreError> {
+        let prefix = keys::claimed_sha256(sha256, &[]);
+        let mut claimed = Vec::new();
+        self.index.walk(&prefix, &prefix, &mut |key, _| {
+            claimed.extend(key.get(33..65).and_then(|bytes| bytes.try_into().ok()).map(BlobId::from_bytes));
+            true
+        })?;
+        for blob in claimed {
+            if self.blobs.has(&blob)? {
+                return Ok(Some(blob));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Notes what the list of a held release says of its large blobs. Small ones were hashed when they were stored.
+    fn claims(&self, list: &ArtifactList, changes: &mut Vec<Change>) {
+        for artifact in list.iter().filter(|artifact| artifact.size > crate::large::SMALL) {
+            let key = keys::claimed_sha256(artifact.sha256.as_bytes(), artifact.blake3.as_bytes());
+            changes.push(Change::Put(key, Vec::new()));
+        }
+    }
+
+    /// Lists releases as known only: before their bytes are deleted, so that a collection that is killed leaves none
+    /// listed that is not whole.
+    pub(crate) fn set_known(&self, rows: &[ReleaseRow]) -> Result<(), StoreError> {
+        let mut changes = Vec::new();
+        for row in rows {
+            let Some((key, _)) = self.release(&row.release)? else { continue };
+            let Some(value) = self.index.get(&key)? else { continue };
+            let mut value: ReleaseValue = decode(&value)?;
+            (value.state, value.held_bytes) = (ReleaseState::Known, 0);
+            changes.push(Change::Put(key, encode(&value)?));
+        }
+        if changes.is_empty() { Ok(()) } else { self.index.apply(&changes) }
     }
 
     pub(crate) fn note_large(&self, pairs: &[([u8; 32], BlobId)]) -> Result<(), StoreError> {

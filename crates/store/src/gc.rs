@@ -79,6 +79,16 @@ impl Store {
         if options.dry_run {
             return Ok(report);
         }
+        // the index first: whatever is killed in between is listed as less than it is, never as more
+        let mut losing = Vec::new();
+        for row in self.releases(&ReleaseFilter::default())? {
+            if row.state != ReleaseState::Known && !marked.contains(&row.artifacts.blob) {
+                losing.push(row);
+            }
+        }
+        if report.removed > 0 {
+            inner.write(|catalog| catalog.set_known(&losing))?;
+        }
         for (blob, _) in &large {
             // asked again: an add may have found it here since
             if goes(blob) {
@@ -95,10 +105,8 @@ impl Store {
             }
         }
         if report.removed > 0 {
-            for row in self.releases(&ReleaseFilter::default())? {
-                if row.state != ReleaseState::Known {
-                    self.refresh_state(&row.release)?;
-                }
+            for row in &losing {
+                self.refresh_state(&row.release)?;
             }
         }
         Ok(report)

@@ -216,12 +216,15 @@ impl Store {
         self.0.blobs.leases().take(blobs)
     }
 
-    /// The blob with this SHA-256, by this node's own hashing.
+    /// The blob with this SHA-256: by this node's own hashing, else by what a signed list says. Hash it before it is believed.
     pub fn blob_of_sha256(&self, sha256: &Sha256Digest) -> Result<Option<BlobId>, StoreError> {
         if let Some(blob) = self.0.blobs.blob_of(sha256)? {
             return Ok(Some(blob));
         }
-        self.0.read(|catalog| catalog.large_of(sha256.as_bytes()))
+        self.0.read(|catalog| match catalog.large_of(sha256.as_bytes())? {
+            Some(blob) if self.0.blobs.has(&blob)? => Ok(Some(blob)),
+            _ => catalog.claimed(sha256.as_bytes()),
+        })
     }
 
     /// Notes the SHA-256 of large blobs that this node computed.
