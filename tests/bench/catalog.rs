@@ -1,0 +1,92 @@
+//! A node that knows 100,000 entries and does nothing: memory, start, and how fast it answers.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::Failure;
+use crate::machine::{Machine, json, median};
+
+use perennial_manifest::{ArtifactListRef, BlobId, Body, Entry, Keypair, Purl, Release};
+use perennial_store::{OpenOptions, Store};
+
+const ENTRIES: u64 = 100_000;
+const PUBLISHERS: u64 = 100;
+const RUNS: usize = 5;
+
+/// Prints resident memory, start time, and the time of `ls` of one publisher and of `search`.
+pub(crate) fn idle_with_many_entries(machine: &Machine) -> Result<(), Failure> {
+    let data = machine.fresh("catalog")?;
+    let publisher = fill(&data)?;
+    // the first start takes what the filling left to recover; the figure is of the ones after it
+    drop(machine.node(&data, &[])?);
+    let (mut starts, mut lists, mut searches) = (Vec::new(), Vec::new(), Vec::new());
+    let mut resident = (0, 0);
+    for _ in 0..RUNS {
+        let node = machine.node(&data, &[])?;
+        starts.push(node.started_in);
+        lists.push(timed(machine.perennial(&data).arg("ls").arg("--publisher").arg(&publisher))?);
+        searches.push(timed(machine.perennial(&data).args(["search", "tool-4242"]))?);
+        resident = node.memory()?;
+    }
+    let ms =
+        |times: &[Duration]| 1000.0 * median(&times.iter().map(Duration::as_secs_f64).collect::<Vec<_>>());
+    println!(
+        "| {ENTRIES} entries known: memory now / highest | {} / {} MiB | | | < 150 MiB |",
+        resident.0, resident.1
+    );
+    println!("| {ENTRIES} entries known: start | {:.0} ms | | | < 3 s |", ms(&starts));
+    println!(
+        "| {ENTRIES} entries known: `ls --publisher`, whole command | {:.0} ms | | | < 100 ms |",
+        ms(&lists)
+    );
+    println!("| {ENTRIES} entries known: `search`, whole command | {:.0} ms | | | < 100 ms |", ms(&searches));
+    Ok(())
+}
+
+fn timed(command: &mut Command) -> Result<Duration, Failure> {
+    let start = Instant::now();
+    if json(command)?.is_null() {
+        return Err("nothing was listed".into());
+    }
+    Ok(start.elapsed())
+}
+
+/// Puts the entries into a store of its own, and names one of the publishers.
+fn fill(data: &std::path::Path) -> Result<String, Failure> {
+    let store = Store::open(data, OpenOptions::default())?;
+    let mut entries = Vec::new();
+    for publisher in 0..PUBLISHERS {
+        let mut seed = [7; 32];
+        seed[..8].copy_from_slice(&publisher.to_le_bytes());
+        let key = Keypair::from_seed(seed);
+        let mut prevs = Vec::new();
+        for seq in 0..ENTRIES / PUBLISHERS {
+            let n = publisher * (ENTRIES / PUBLISHERS) + seq;
+            let body = Body::Release(Box::new(Release {
+                purl: Purl::parse(&format!("pkg:generic/tool-{n}@v1.{seq}.0"))?,
+                license: "Apache-2.0".into(),
+                license_texts: Vec::new(),
+                artifacts: ArtifactListRef {
+                    blob: BlobId::of(&n.to_le_bytes()),
+                    count: 3,
+                    bytes: 3000,
+                    size: 300,
+                },
+                source: None,
+                acquired: None,
+                tags: std::collections::BTreeMap::new(),
+                notes: None,
+            }));
+            let signed =
+                Entry { publisher: key.id(), seq, prevs, issued_at: 1_700_000_000 + n, body }.sign(&key)?;
+            prevs = vec![signed.id()];
+            entries.push(signed);
+        }
+    }
+    for batch in entries.chunks(2000) {
+        store.put_entries(batch)?;
+    }
+    let mut seed = [7; 32];
+    seed[..8].copy_from_slice(&1u64.to_le_bytes());
+    Ok(Keypair::from_seed(seed).id().to_string())
+}

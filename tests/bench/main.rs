@@ -1,0 +1,40 @@
+//! The speed and memory figures the project promises, as ratios against what the machine can do in the same run.
+//!
+//! Run by hand: `cargo bench -p perennial-tests`, or one figure with `-- add-large`. It owns a scratch folder under
+//! `PERENNIAL_BENCH_DIR` (default: the system's temporary folder, which needs 20 GiB free) and drives the real binaries.
+//! Ours and the yardstick run in turn, at least three times, and the median of the ratios is printed; nothing here
+//! asserts, because a timed test fails for other people's reasons.
+
+mod add;
+mod catalog;
+mod get;
+mod machine;
+
+use machine::Machine;
+
+type Failure = Box<dyn std::error::Error>;
+
+/// A figure: its name on the command line, and what measures and prints it.
+type Figure = (&'static str, fn(&Machine) -> Result<(), Failure>);
+
+const FIGURES: [Figure; 5] = [
+    ("add-large", add::one_large_file),
+    ("add-small", add::many_small_files),
+    ("get", get::against_a_bare_stream),
+    ("memory", get::memory_of_both_ends),
+    ("catalog", catalog::idle_with_many_entries),
+];
+
+fn main() -> Result<(), Failure> {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let machine = Machine::new()?;
+    println!("{}", machine.describe());
+    println!("| figure | ours | yardstick | ratio (median, all) | asked |");
+    println!("| --- | --- | --- | --- | --- |");
+    for (name, measure) in FIGURES {
+        if wanted.is_empty() || wanted.iter().any(|w| w == name) {
+            measure(&machine)?;
+        }
+    }
+    Ok(())
+}
