@@ -18,7 +18,7 @@ Examples:
   perennial ls kubekey --state held
   perennial ls --publisher kubesphere-savers --json")]
 pub(crate) struct LsArgs {
-    /// Only what this names: NAME[@VERSION], pkg:…, a release id
+    /// Only what this names: NAME, NAME@VERSION, pkg:…, a release id
     #[arg(value_parser = super::selector)]
     selector: Option<String>,
     /// Only of this publisher: its did:key:…, or what you called it
