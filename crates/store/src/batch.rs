@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use perennial_manifest::{BlobId, Sha256Digest};
 
@@ -95,6 +96,7 @@ impl<'a> Batch<'a> {
             return self.publish(pass, size, Some(copy), &outboard, None);
         }
         let (blob, sha256) = hashing::names_of(&bytes);
+        let _gate = self.blobs.gate().read().unwrap_or_else(PoisonError::into_inner);
         self.lease.add(blob);
         // read, not only looked up: a damaged record is replaced by the good bytes at hand
         let new = match self.blobs.small(&blob) {
@@ -149,6 +151,7 @@ impl<'a> Batch<'a> {
         reference: Option<&Reference>,
     ) -> Result<Added, StoreError> {
         let hashing::Pass { blob, sha256, outboard: pairs } = pass;
+        let _gate = self.blobs.gate().read().unwrap_or_else(PoisonError::into_inner);
         self.lease.add(blob);
         let large = self.blobs.large();
         // a copy was asked for: bytes that are only referenced where they lie do not stand in for it

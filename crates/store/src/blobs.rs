@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use bao_tree::io::EncodeError;
 use bao_tree::io::outboard::PreOrderMemOutboard;
@@ -29,6 +29,7 @@ pub(crate) struct Blobs {
     large: LargeBlobs,
     packs: Packs,
     leases: Leases,
+    gate: RwLock<()>,
     tmp: PathBuf,
     partial: PathBuf,
     fetching: Mutex<HashMap<(BlobId, u64), Weak<Partial>>>,
@@ -40,6 +41,7 @@ impl Blobs {
             large: LargeBlobs::new(layout.blobs()),
             packs: Packs::open(&layout.packs())?,
             leases: Leases::default(),
+            gate: RwLock::new(()),
             tmp: layout.tmp(),
             partial: layout.partial(),
             fetching: Mutex::default(),
@@ -64,6 +66,12 @@ impl Blobs {
 
     pub(crate) fn partial_dir(&self) -> &Path {
         &self.partial
+    }
+
+    /// Taken shared by whoever finds bytes here and means to rely on them, and alone by the collection: so that nothing is
+    /// found here that is just going.
+    pub(crate) fn gate(&self) -> &RwLock<()> {
+        &self.gate
     }
 
     pub(crate) fn batch(&self) -> Batch<'_> {

@@ -362,13 +362,35 @@ impl Catalog<'_> {
             .map_err(|e| StoreError::Format { path: claim.blob.to_string().into(), reason: e.to_string() })
     }
 
-    /// Counts again how much of a release is here, and notes it. Returns the state and the bytes.
+    /// Counts again how much of a release is here, and notes it.
     pub(crate) fn refresh(&self, id: &ReleaseId, kept: bool) -> Result<Option<ReleaseState>, StoreError> {
+        let mut changes = Vec::new();
+        let state = self.refreshed(id, kept, &mut changes)?;
+        if !changes.is_empty() {
+            self.index.apply(&changes)?;
+        }
+        Ok(state)
+    }
+
+    /// The same for many releases, behind one flush.
+    pub(crate) fn refresh_all(&self, releases: &[(ReleaseId, bool)]) -> Result<(), StoreError> {
+        let mut changes = Vec::new();
+        for (id, kept) in releases {
+            self.refreshed(id, *kept, &mut changes)?;
+        }
+        if changes.is_empty() { Ok(()) } else { self.index.apply(&changes) }
+    }
+
+    fn refreshed(
+        &self,
+        id: &ReleaseId,
+        kept: bool,
+        changes: &mut Vec<Change>,
+    ) -> Result<Option<ReleaseState>, StoreError> {
         let Some((key, row)) = self.release(id)? else { return Ok(None) };
         let (state, held_bytes) = self.count_held(&row.artifacts)?;
         let Some(value) = self.index.get(&key)? else { return Ok(None) };
         let mut value: ReleaseValue = decode(&value)?;
-        let mut changes = Vec::new();
         let wants = self.index.get(&keys::wanted(id))?.is_some();
         if value.state != state || value.held_bytes != held_bytes {
             (value.state, value.held_bytes) = (state, held_bytes);
@@ -376,16 +398,13 @@ impl Catalog<'_> {
             if state == ReleaseState::Held
                 && let Some(list) = self.read_list(&row.artifacts)?
             {
-                self.claims(&list, &mut changes);
+                self.claims(&list, changes);
             }
         }
         match (wants, kept && state != ReleaseState::Held) {
             (true, false) => changes.push(Change::Remove(keys::wanted(id))),
             (false, true) => changes.push(Change::Put(keys::wanted(id), key)),
             _ => {}
-        }
-        if !changes.is_empty() {
-            self.index.apply(&changes)?;
         }
         Ok(Some(state))
     }

@@ -1,10 +1,12 @@
 //! Garbage collection: what nothing needs goes, once nobody touched it for a while.
 //!
 //! Owns the mark: pins, releases of followed publishers, leases. Promises that an error while marking deletes nothing, that
-//! what an add or fetch under way needs stays (leases, and the grace period for what an ended process left), and that a
+//! what an add or fetch under way needs stays (leases; and for large blobs the grace period, so that what an
+//! ended process left can be gone on with), and that a
 //! collection that is killed leaves nothing half-deleted: it marks again next time. Entries are never collected.
 
 use std::collections::HashSet;
+use std::sync::PoisonError;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use perennial_manifest::{ArtifactList, BlobId, ReleaseId};
@@ -45,8 +47,10 @@ pub struct GcReport {
 impl Store {
     /// Collects what nothing needs.
     pub fn gc(&self, options: GcOptions) -> Result<GcReport, StoreError> {
-        let marked = self.mark()?;
         let inner = self.inner();
+        // from the mark to the last delete: nobody finds bytes here meanwhile that are about to go
+        let _gate = inner.blobs.gate().write().unwrap_or_else(PoisonError::into_inner);
+        let marked = self.mark()?;
         let before = SystemTime::now().checked_sub(options.grace).unwrap_or(UNIX_EPOCH);
         let before = before.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let denied = inner.state.denied();
@@ -137,7 +141,10 @@ impl Store {
         let Some((_, body)) = signed.release() else { return Ok(()) };
         marked.insert(body.artifacts.blob);
         marked.extend(&body.license_texts);
-        // a list that is not here names nothing that is; one that is here and does not read is an error
+        // a list that never came names nothing that is here; one that is here, or was and is damaged, does
+        if self.inner().blobs.large().path(&body.artifacts.blob, "damaged").exists() {
+            return Err(StoreError::Corrupt { blob: body.artifacts.blob });
+        }
         if let Some(list) = self.read_list(&body.artifacts)? {
             marked.extend(list.iter().map(|artifact| artifact.blake3));
         }

@@ -148,7 +148,7 @@ fn remove_half_snapshots(dir: &Path) -> Result<(), StoreError> {
 
 fn open_guarded(dir: &Path) -> Result<sled::Db, StoreError> {
     let (sender, opened) = mpsc::sync_channel(1);
-    let dir = dir.to_owned();
+    let (dir, index) = (dir.to_owned(), dir.to_owned());
     let opener = move || {
         let open = || {
             let db = sled::Config::new()
@@ -165,15 +165,18 @@ fn open_guarded(dir: &Path) -> Result<sled::Db, StoreError> {
         };
         let outcome = match std::panic::catch_unwind(open) {
             Ok(Ok(db)) => Ok(db),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("sled panicked while it opened".to_owned()),
+            Ok(Err(sled::Error::Io(error))) if error.kind() == std::io::ErrorKind::StorageFull => {
+                Err(StoreError::DiskFull { path: index })
+            }
+            Ok(Err(error)) => Err(StoreError::Index(error.to_string())),
+            Err(_) => Err(StoreError::Index("sled panicked while it opened".to_owned())),
         };
         let _ = sender.send(outcome);
     };
     let spawned = std::thread::Builder::new().name("open-index".into()).spawn(opener);
     spawned.map_err(|e| StoreError::Index(e.to_string()))?;
     match opened.recv_timeout(OPEN_DEADLINE) {
-        Ok(outcome) => outcome.map_err(StoreError::Index),
+        Ok(outcome) => outcome,
         Err(_) => Err(StoreError::Index("it did not open in time".into())),
     }
 }

@@ -89,3 +89,25 @@ impl MetaIndex for Unavailable {
         0
     }
 }
+
+/// What is known, without an index on disk: every change is an error, which makes the next one try to open one.
+#[derive(Debug)]
+pub(crate) struct ReadOnly(pub(crate) Memory);
+
+impl MetaIndex for ReadOnly {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.get(key)
+    }
+
+    fn apply(&self, _: &[Change]) -> Result<(), StoreError> {
+        Err(StoreError::Index("it could not be opened".into()))
+    }
+
+    fn walk(&self, prefix: &[u8], from: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
+        self.0.walk(prefix, from, visit)
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        0
+    }
+}

@@ -16,7 +16,7 @@ use crate::error::{AtPath, StoreError};
 use crate::index::SledIndex;
 use crate::keys;
 use crate::layout::Layout;
-use crate::meta::{Change, Memory, MetaIndex};
+use crate::meta::{Change, Memory, MetaIndex, ReadOnly};
 use crate::pack::Kind;
 use crate::state::State;
 use crate::store::IndexKind;
@@ -56,10 +56,17 @@ pub(crate) fn reopen_index(
     }
     let generation = layout.state().join("generation");
     let existed = layout.index().exists() || generation.exists();
-    let doubt = if afresh { Err("asked for".to_owned()) } else { believe(layout, &generation, &ids) };
+    let doubt = if afresh {
+        Err(StoreError::Index("asked for".to_owned()))
+    } else {
+        believe(layout, &generation, &ids)
+    };
     match doubt {
         Ok(index) => Ok(Opened { index, rebuilt: None }),
-        Err(reason) => {
+        // a disk that is full or fails says nothing about the index
+        Err(error @ (StoreError::DiskFull { .. } | StoreError::Io { .. })) => Err(error),
+        Err(error) => {
+            let reason = error.to_string();
             if existed {
                 tracing::warn!(%reason, "making the index again");
             }
@@ -88,27 +95,36 @@ fn believe(
     layout: &Layout,
     generation: &std::path::Path,
     ids: &[EntryId],
-) -> Result<Arc<dyn MetaIndex>, String> {
-    let index = SledIndex::open(&layout.index(), generation).map_err(|e| e.to_string())?;
-    let schema = index.get(keys::SCHEMA).map_err(|e| e.to_string())?;
-    if schema.as_deref() != Some(keys::SCHEMA_VERSION) {
-        return Err("it has another schema, or none".into());
+) -> Result<Arc<dyn MetaIndex>, StoreError> {
+    let index = SledIndex::open(&layout.index(), generation)?;
+    if index.get(keys::SCHEMA)?.as_deref() != Some(keys::SCHEMA_VERSION) {
+        return Err(StoreError::Index("it has another schema, or none".into()));
     }
-    let noted = index.get(keys::ENTRIES).map_err(|e| e.to_string())?;
-    let noted = noted.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
+    let number = |key| {
+        Ok::<_, StoreError>(
+            index.get(key)?.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes),
+        )
+    };
+    let (noted, skipped) = (number(keys::ENTRIES)?, number(keys::SKIPPED)?);
     let mut rows = 0u64;
-    index
-        .walk(b"F", b"F", &mut |_, _| {
-            rows += 1;
-            true
-        })
-        .map_err(|e| e.to_string())?;
-    let skipped = index.get(keys::SKIPPED).map_err(|e| e.to_string())?;
-    let skipped = skipped.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
+    index.walk(b"F", b"F", &mut |_, _| {
+        rows += 1;
+        true
+    })?;
     if rows != noted || rows + skipped != ids.len() as u64 {
-        return Err(format!("it has {rows} entries, notes {noted}, and the packs have {}", ids.len()));
+        let packs = ids.len();
+        return Err(StoreError::Index(format!(
+            "it has {rows} entries, notes {noted}, and the packs have {packs}"
+        )));
     }
     Ok(Arc::new(index))
+}
+
+/// An index in memory, made from the files, that takes no changes: while there is none on disk.
+pub(crate) fn read_only(blobs: &Blobs, state: &State) -> Result<Arc<dyn MetaIndex>, StoreError> {
+    let memory = Memory::default();
+    fill(&memory, blobs, state, &entry_ids(blobs)?)?;
+    Ok(Arc::new(ReadOnly(memory)))
 }
 
 fn move_aside(layout: &Layout) -> Result<(), StoreError> {
@@ -159,9 +175,9 @@ fn fill(index: &dyn MetaIndex, blobs: &Blobs, state: &State, ids: &[EntryId]) ->
         Ok(())
     })?;
     catalog.note_large(&pairs)?;
-    for row in catalog.releases(&ReleaseFilter::default())? {
-        catalog.refresh(&row.release, follows.keeps(&row.publisher))?;
-    }
+    let rows = catalog.releases(&ReleaseFilter::default())?;
+    let rows: Vec<_> = rows.iter().map(|row| (row.release, follows.keeps(&row.publisher))).collect();
+    catalog.refresh_all(&rows)?;
     // last: an index without it was never finished
     index.apply(&[
         Change::Put(keys::SKIPPED.to_vec(), left_out.to_be_bytes().to_vec()),

@@ -213,6 +213,7 @@ impl Store {
     /// Keeps blobs from being collected until the lease is dropped.
     #[must_use]
     pub fn lease(&self, blobs: Vec<BlobId>) -> Lease {
+        let _gate = self.0.blobs.gate().read().unwrap_or_else(PoisonError::into_inner);
         self.0.blobs.leases().take(blobs)
     }
 
@@ -388,12 +389,8 @@ impl Store {
         self.0.state.set_follows(follows.clone())?;
         let rows = self.releases(&ReleaseFilter::default())?;
         let changed = rows.iter().filter(|row| before.keeps(&row.publisher) != follows.keeps(&row.publisher));
-        self.0.write(|catalog| {
-            for row in changed.clone() {
-                catalog.refresh(&row.release, follows.keeps(&row.publisher))?;
-            }
-            Ok(())
-        })?;
+        let changed: Vec<_> = changed.map(|row| (row.release, follows.keeps(&row.publisher))).collect();
+        self.0.write(|catalog| catalog.refresh_all(&changed))?;
         let newest = follows.publishers.keys().filter_map(|id| Some((*id, self.feed(id).ok()?.highest()?)));
         let newest: Vec<_> = newest.map(|(id, (seq, entry))| (id, seq, entry)).collect();
         self.0.state.see(&newest)
@@ -474,7 +471,15 @@ impl Inner {
         // sled locks its files: the old handle goes before the new one comes. Its drop may panic on a full disk.
         let old = std::mem::replace(&mut *slot, Arc::new(crate::meta::Unavailable));
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(old)));
-        let opened = rebuild::reopen_index(&self.layout, &self.blobs, &self.state, self.kind, afresh)?;
+        let opened = rebuild::reopen_index(&self.layout, &self.blobs, &self.state, self.kind, afresh);
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                // what is known is still listed, from the packs; the next change tries again
+                *slot = rebuild::read_only(&self.blobs, &self.state)?;
+                return Err(error);
+            }
+        };
         *slot = opened.index;
         let why = opened.rebuilt.unwrap_or_else(|| reason.to_owned());
         *self.rebuilt.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
