@@ -2,10 +2,12 @@
 //!
 //! Names go through trust (`perennial_manifest::resolve`); digests need none. Nothing of a stranger is fetched by name.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use perennial_control::{Claim, ErrorCode, Failure, Get, GetDone, Progress, Sink, Stage};
-use perennial_manifest::{BlobId, Candidate, PublisherId, Resolution, Selector, Sha256Digest, resolve};
+use perennial_manifest::{
+    Admit, BlobId, Candidate, PublisherId, Resolution, Selector, Sha256Digest, SignedEntry, resolve,
+};
 use perennial_protocol::effect::FetchFailure;
 use perennial_store::{ReleaseFilter, ReleaseRow, Store, StoreError};
 
@@ -14,6 +16,10 @@ use crate::exporting::{export, export_blob};
 use crate::failure::{failed, usage};
 use crate::handler::{Services, rows};
 use crate::keep::{FetchError, fetch_release, wanted};
+
+/// How long an entry that was found waits for the entries before it, and how often it is looked.
+const FEED_WAIT: Duration = Duration::from_secs(10);
+const FEED_POLL: Duration = Duration::from_millis(50);
 
 impl Services {
     pub(crate) async fn get(&self, request: Get, sink: &Sink) -> Result<GetDone, Failure> {
@@ -83,11 +89,7 @@ impl Services {
             sink.progress(Progress::of(Stage::Finding));
             let answer = self.core.lookup(selector.clone(), only).await;
             answered = answer.answered;
-            // entries whose feeds did not come whole are not in the catalog; a release id speaks for itself all the same
-            if !answer.entries.is_empty() {
-                let store = self.store.clone();
-                blocking(move || store.put_entries(&answer.entries)).await.map_err(failed)?;
-            }
+            self.take_in(answer.entries).await?;
         }
         let (code, message, candidates) = match self.resolve_here(selector, only).await? {
             Resolution::Found(agreeing) => return Ok(agreeing),
@@ -120,6 +122,27 @@ impl Services {
         let claims =
             blocking(move || candidates.iter().map(|candidate| claim(&store, candidate)).collect()).await;
         Err(Failure::new(code, message).claims(claims.map_err(failed)?))
+    }
+
+    /// Puts entries that a look-up found into the catalog. Their feeds are on their way with the same look-up: an entry waits
+    /// for those before it, up to a deadline.
+    async fn take_in(&self, entries: Vec<SignedEntry>) -> Result<(), Failure> {
+        let give_up = Instant::now() + FEED_WAIT;
+        let mut entries = entries;
+        while !entries.is_empty() {
+            let (store, put) = (self.store.clone(), entries.clone());
+            let puts = blocking(move || store.put_entries(&put)).await.map_err(failed)?;
+            let orphans = puts.iter().filter(|put| matches!(put.admit, Admit::Orphan(_)));
+            let orphans: std::collections::BTreeSet<_> = orphans.map(|put| put.id).collect();
+            entries.retain(|entry| orphans.contains(&entry.id()));
+            if Instant::now() >= give_up {
+                break;
+            }
+            if !entries.is_empty() {
+                tokio::time::sleep(FEED_POLL).await;
+            }
+        }
+        Ok(())
     }
 
     async fn resolve_here(

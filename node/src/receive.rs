@@ -255,7 +255,7 @@ mod tests {
         let ranges = [0..32768, 65536..90000];
         let mut arrived = Arrived::new(&ranges);
         let blob = BlobId::of(b"x");
-        let mut told = |arrived: &mut Arrived<'_>| arrived.take(blob).map(|range| range.ranges.into_vec());
+        let told = |arrived: &mut Arrived<'_>| arrived.take(blob).map(|range| range.ranges.into_vec());
         arrived.add(16384);
         assert_eq!(told(&mut arrived), Some(vec![(0, 16384)]));
         assert_eq!(told(&mut arrived), None);
