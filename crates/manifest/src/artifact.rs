@@ -3,7 +3,6 @@
 //! Owns the list's encoding, order and bounds (FORMAT.md, "Artifact list"). Promises that a decoded list is canonical, has
 //! no two paths that could be one file, and sums to what the release entry says. Knows nothing of how bytes are kept.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -341,24 +340,17 @@ impl<'a> IntoIterator for &'a ArtifactList {
 
 /// Refuses two paths that some file system would make one, and a path that is both a file and a directory.
 fn refuse_twins(artifacts: &[Artifact]) -> Result<(), ListError> {
+    // With NUL, which no path holds, in the place of `/`, a file stands right before what would be inside it: one look at
+    // each neighbour is enough. Keys are folded, so `docs` with `Docs/a` is found too.
     let mut keys: Vec<(String, &ArtifactPath)> =
-        artifacts.iter().map(|a| (a.path.twin_key(), &a.path)).collect();
+        artifacts.iter().map(|a| (a.path.twin_key().replace('/', "\0"), &a.path)).collect();
     keys.sort();
     for pair in keys.windows(2) {
-        if pair[0].0 == pair[1].0 {
-            return Err(ListError::Twins(pair[0].1.clone(), pair[1].1.clone()));
-        }
-    }
-    let files: HashSet<&str> = keys.iter().map(|(key, _)| key.as_str()).collect();
-    // directories are compared by their folded form, so `Docs/a` with `docs` is found too
-    for (key, path) in &keys {
-        let mut rest = key.as_str();
-        while let Some(at) = rest.rfind('/') {
-            rest = &rest[..at];
-            if files.contains(rest) {
-                let file = keys.iter().find(|(k, _)| k == rest).map_or(*path, |(_, p)| *p);
-                return Err(ListError::FileAndDirectory(file.clone()));
-            }
+        let ((first, path), (second, other)) = (&pair[0], &pair[1]);
+        match second.strip_prefix(first.as_str()) {
+            Some("") => return Err(ListError::Twins((*path).clone(), (*other).clone())),
+            Some(rest) if rest.starts_with('\0') => return Err(ListError::FileAndDirectory((*path).clone())),
+            _ => {}
         }
     }
     Ok(())
@@ -398,8 +390,12 @@ mod tests {
             let result = ArtifactList::new(vec![artifact(one, 1), artifact(two, 1)]);
             assert!(matches!(result, Err(ListError::Twins(..))), "{one} {two}: {result:?}");
         }
-        for (file, inside) in [("a", "a/b"), ("Docs", "docs/x/y")] {
-            let result = ArtifactList::new(vec![artifact(file, 1), artifact(inside, 1)]);
+        for (file, inside) in [("a", "a/b"), ("Docs", "docs/x/y"), ("a/b", "A/B/c")] {
+            // `a-` and `a.` sort between `a` and `a/`
+            let others = ["a-", "a.b", "zz"].map(|other| artifact(other, 1));
+            let mut artifacts = vec![artifact(file, 1), artifact(inside, 1)];
+            artifacts.extend(others);
+            let result = ArtifactList::new(artifacts);
             assert!(matches!(result, Err(ListError::FileAndDirectory(_))), "{result:?}");
         }
     }

@@ -41,9 +41,6 @@ pub enum BodyError {
     /// A release's package URL has no version.
     #[error("{0} has no version; a release is one version of one thing")]
     NoVersion(Purl),
-    /// A field that the signer marked as critical is not known here.
-    #[error("body: the critical field {0:?} is not known to this version")]
-    Critical(String),
 }
 
 /// What an entry says.
@@ -255,20 +252,14 @@ impl Body {
     }
 
     pub(crate) fn from_fields(kind: &str, fields: &Ipld) -> Result<Self, BodyError> {
-        if let Ipld::Map(map) = fields
-            && let Some(field) = map.keys().find(|field| field.starts_with('!'))
-        {
-            return Err(BodyError::Critical(field.chars().take(64).collect()));
-        }
-        let bytes = canonical::to_vec(fields)?;
         let body = match kind {
-            "profile" => Self::Profile(read(&bytes)?),
-            "release" => Self::Release(Box::new(read(&bytes)?)),
-            "observation" => Self::Observation(read(&bytes)?),
-            "status" => Self::Status(read(&bytes)?),
-            "rotate" => Self::Rotate(read(&bytes)?),
-            "merge" => Self::Merge(read(&bytes)?),
-            _ => Self::Unknown { kind: kind.to_owned(), fields: bytes },
+            "profile" => Self::Profile(read(fields)?),
+            "release" => Self::Release(Box::new(read(fields)?)),
+            "observation" => Self::Observation(read(fields)?),
+            "status" => Self::Status(read(fields)?),
+            "rotate" => Self::Rotate(read(fields)?),
+            "merge" => Self::Merge(read(fields)?),
+            _ => Self::Unknown { kind: kind.to_owned(), fields: canonical::to_vec(fields)? },
         };
         Ok(body)
     }
@@ -343,8 +334,35 @@ pub fn check_licence(licence: &str) -> Result<(), BodyError> {
     spdx::Expression::parse(licence).map(drop).map_err(error)
 }
 
-fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CanonicalError> {
-    serde_ipld_dagcbor::from_slice(bytes).map_err(|e| CanonicalError::Decode(e.to_string()))
+/// Reads the fields that this version knows, and refuses a second spelling of what they say.
+fn read<T: Serialize + DeserializeOwned>(fields: &Ipld) -> Result<T, CanonicalError> {
+    let value: T = serde_ipld_dagcbor::from_slice(&canonical::to_vec(fields)?)
+        .map_err(|e| CanonicalError::Decode(e.to_string()))?;
+    let written: Ipld = canonical::from_slice(&canonical::to_vec(&value)?)?;
+    if is_spelling_of(fields, &written) { Ok(value) } else { Err(CanonicalError::NotCanonical) }
+}
+
+/// Whether `given` is `written`, and possibly fields that this version does not know. A field with nothing in it is left
+/// out, so null and empty lists or maps in place of one are a second spelling.
+fn is_spelling_of(given: &Ipld, written: &Ipld) -> bool {
+    let empty = |value: &Ipld| match value {
+        Ipld::Null => true,
+        Ipld::List(list) => list.is_empty(),
+        Ipld::Map(map) => map.is_empty(),
+        _ => false,
+    };
+    match (given, written) {
+        (Ipld::Map(given), Ipld::Map(written)) => {
+            written
+                .iter()
+                .all(|(key, value)| given.get(key).is_some_and(|given| is_spelling_of(given, value)))
+                && given.iter().all(|(key, value)| written.contains_key(key) || !empty(value))
+        }
+        (Ipld::List(given), Ipld::List(written)) => {
+            given.len() == written.len() && given.iter().zip(written).all(|(g, w)| is_spelling_of(g, w))
+        }
+        _ => given == written,
+    }
 }
 
 fn text(field: &'static str, value: &str) -> Result<(), BodyError> {
@@ -363,4 +381,29 @@ fn texts(field: &'static str, values: &[String]) -> Result<(), BodyError> {
         return Err(BodyError::Field(field));
     }
     values.iter().try_for_each(|value| text(field, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(fields: &[(&str, Ipld)]) -> Ipld {
+        Ipld::Map(fields.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect())
+    }
+
+    #[test]
+    fn a_statement_has_one_spelling() {
+        let name = ("name", Ipld::String("savers".into()));
+        let kind = ("publisher_kind", Ipld::String("archivist".into()));
+        let with =
+            |field: (&str, Ipld)| Body::from_fields("profile", &map(&[name.clone(), kind.clone(), field]));
+        assert!(with(("name", name.1.clone())).is_ok());
+        assert!(with(("mood", Ipld::String("calm".into()))).is_ok(), "unknown fields are for later versions");
+        for (field, nothing) in
+            [("contact", Ipld::Null), ("claims", Ipld::List(Vec::new())), ("mood", Ipld::Null)]
+        {
+            let result = with((field, nothing));
+            assert_eq!(result, Err(BodyError::Encoding(CanonicalError::NotCanonical)), "{field}");
+        }
+    }
 }

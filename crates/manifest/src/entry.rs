@@ -147,9 +147,7 @@ impl Entry {
         }
         // the whole value first: it shows fields that `Payload` does not know, and that the bytes are its one encoding
         let whole: Ipld = canonical::from_slice(payload)?;
-        if let Ipld::Map(map) = &whole
-            && let Some(field) = map.keys().find(|field| field.starts_with('!'))
-        {
+        if let Some(field) = critical_field(&whole) {
             return Err(EntryError::Critical(field.chars().take(64).collect()));
         }
         let read: Payload =
@@ -263,4 +261,15 @@ impl std::fmt::Debug for SignedEntry {
 /// What a signature covers: context, length (u64, little endian), payload.
 fn signed_bytes(payload: &[u8]) -> Vec<u8> {
     [CONTEXT, &(payload.len() as u64).to_le_bytes(), payload].concat()
+}
+
+/// A field whose name begins with `!`, at any depth: whoever does not know it may not go on. None is known so far.
+fn critical_field(value: &Ipld) -> Option<&str> {
+    match value {
+        Ipld::Map(map) => map.iter().find_map(|(field, value)| {
+            if field.starts_with('!') { Some(field.as_str()) } else { critical_field(value) }
+        }),
+        Ipld::List(list) => list.iter().find_map(critical_field),
+        _ => None,
+    }
 }

@@ -13,10 +13,11 @@ pub const MAX_PATH: usize = 1024;
 /// Longest component, in bytes: what ext4, XFS, APFS and NTFS all take.
 pub const MAX_COMPONENT: usize = 255;
 
-/// Device names of Windows, with or without an extension.
-const RESERVED: [&str; 22] = [
-    "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9",
-    "lpt1", "lpt2", "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
+/// Device names of Windows, with or without an extension; it reads superscript digits as digits.
+const RESERVED: [&str; 30] = [
+    "con", "conin$", "conout$", "prn", "aux", "nul", "com¹", "com²", "com³", "lpt¹", "lpt²", "lpt³", "com1",
+    "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9", "lpt1", "lpt2", "lpt3", "lpt4", "lpt5",
+    "lpt6", "lpt7", "lpt8", "lpt9",
 ];
 
 /// A path that no release may hold, and the rule it breaks.
@@ -192,6 +193,8 @@ mod tests {
             "con.txt",
             "aux/b",
             "Lpt1.tar.gz",
+            "COM¹.txt",
+            "conout$",
             "nul ",
             "e\u{301}",
             "a\\b",
