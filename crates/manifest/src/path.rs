@@ -112,6 +112,9 @@ impl ArtifactPath {
     /// Two paths with one key are one file somewhere: it folds case and compatibility forms.
     #[must_use]
     pub fn twin_key(&self) -> String {
+        if self.0.is_ascii() {
+            return self.0.to_ascii_lowercase();
+        }
         self.0
             .nfkc()
             .flat_map(char::to_lowercase)

@@ -149,4 +149,45 @@ mod tests {
         twice.iter_mut().for_each(|c| c.forked = true);
         assert!(matches!(ask("kubekey@v1", &[1], None, twice), Resolution::Conflict(c) if c.len() == 2));
     }
+
+    #[test]
+    fn a_prefix_that_fits_two_releases_must_say_more() {
+        let mut known = vec![candidate(1, "v1", 9, 0), candidate(1, "v2", 8, 1)];
+        known[0].release = EntryId::from_bytes([0xab; 32]).into();
+        let mut other = [0xab; 32];
+        other[31] = 0;
+        known[1].release = EntryId::from_bytes(other).into();
+        assert!(
+            matches!(ask("abababab", &[], None, known.clone()), Resolution::Ambiguous(a) if a.len() == 2)
+        );
+        let whole = known[1].release.to_string();
+        assert!(matches!(ask(&whole, &[], None, known.clone()), Resolution::Found(f) if f == known[1..]));
+        assert_eq!(ask("cdcdcdcd", &[1], None, known), Resolution::NotFound);
+    }
+
+    #[test]
+    fn strangers_neither_add_to_a_name_nor_spoil_it() {
+        let known = vec![candidate(1, "v1", 9, 0), candidate(2, "v1", 8, 7), candidate(3, "v2", 7, 0)];
+        let found = ask("kubekey", &[1], None, known.clone());
+        assert_eq!(
+            found,
+            Resolution::Found(known[..1].to_vec()),
+            "neither their bytes nor their versions count"
+        );
+        // an older release can still be had by its id, whoever signed it
+        assert_eq!(
+            ask(&known[1].release.to_string(), &[1], None, known.clone()),
+            Resolution::Found(known[1..2].to_vec())
+        );
+        assert!(matches!(ask("kubekey", &[], Some(4), known), Resolution::Strangers(s) if s.len() == 3));
+    }
+
+    #[test]
+    fn what_is_found_does_not_depend_on_the_order_of_what_is_known() {
+        let mut known = vec![candidate(1, "v1", 9, 0), candidate(1, "v1", 8, 1), candidate(2, "v1", 8, 0)];
+        let found = ask("kubekey@v1", &[1, 2], None, known.clone());
+        known.reverse();
+        assert_eq!(ask("kubekey@v1", &[1, 2], None, known), found);
+        assert!(matches!(found, Resolution::Found(f) if f.len() == 2));
+    }
 }

@@ -139,3 +139,75 @@ impl fmt::Display for Selector {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::EntryId;
+
+    fn read(text: &str) -> Selector {
+        text.parse().unwrap()
+    }
+
+    fn name(namespace: Option<&str>, name: &str, version: Option<&str>) -> Selector {
+        let owned = |part: Option<&str>| part.map(str::to_owned);
+        Selector::Name { namespace: owned(namespace), name: name.into(), version: owned(version) }
+    }
+
+    #[test]
+    fn one_argument_names_one_thing() {
+        let hex = "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85";
+        let id: EntryId = hex.parse().unwrap();
+        assert_eq!(read(hex), Selector::Release(id.into()));
+        assert_eq!(read(&hex[..8]), Selector::ReleasePrefix(hex[..8].into()));
+        assert_eq!(read(&hex[..7]), name(None, &hex[..7], None), "too short for an id");
+        assert!(matches!(read(&format!("blake3:{hex}")), Selector::Blob(_)));
+        assert!(matches!(read(&format!("sha256:{hex}")), Selector::Sha256(_)));
+        assert!(matches!(read("pkg:generic/kubekey@v3.1.0"), Selector::Purl(_)));
+        assert_eq!(read("kubekey@v3.1.0"), name(None, "kubekey", Some("v3.1.0")));
+        assert_eq!(read("kubesphere/ks-console"), name(Some("kubesphere"), "ks-console", None));
+        assert_eq!(read("@angular/core@16.0.0"), name(Some("@angular"), "core", Some("16.0.0")));
+        assert_eq!(read("deadbeef@v1"), name(None, "deadbeef", Some("v1")), "a version makes it a name");
+    }
+
+    #[test]
+    fn what_names_nothing_is_refused_with_a_hint() {
+        let long = "a".repeat(1025);
+        for text in [
+            "",
+            "a\nb",
+            "kubekey@",
+            "/kubekey",
+            "kubesphere/",
+            "blake3:6437",
+            "sha256:",
+            "pkg:generic",
+            &long,
+        ] {
+            let error = text.parse::<Selector>().expect_err(text).to_string();
+            assert!(error.contains("give NAME@VERSION") && error.len() < 900, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_name_matches_every_type_and_a_purl_only_itself() {
+        let image = Purl::parse("pkg:docker/kubesphere/ks-console@v3.4.1?repository_url=quay.io").unwrap();
+        for (text, matches) in [
+            ("ks-console", true),
+            ("ks-console@v3.4.1", true),
+            ("kubesphere/ks-console@v3.4.1", true),
+            ("ks-console@v3.4", false),
+            ("other/ks-console", false),
+            ("console", false),
+            ("pkg:docker/kubesphere/ks-console", true),
+            ("pkg:docker/kubesphere/ks-console@v3.4.1?repository_url=quay.io", true),
+            ("pkg:docker/kubesphere/ks-console@v3.4.1", false),
+            ("pkg:generic/kubesphere/ks-console", false),
+        ] {
+            assert_eq!(read(text).matches(&image), matches, "{text}");
+        }
+        let id = EntryId::from_bytes([0xab; 32]).into();
+        assert!(read("abababab").is_release(&id) && !read("abababac").is_release(&id));
+        assert!(!read("abababab").matches(&image));
+    }
+}
