@@ -188,4 +188,18 @@ mod tests {
         assert_eq!(PublisherId::from_bytes([0; 32]), Err(PublisherError::Key), "small order");
         assert!(!format!("{:?}", Keypair::from_seed([9; 32])).contains("0909"));
     }
+
+    #[test]
+    fn a_key_has_one_encoding() {
+        // y at and above the field's prime p: p + n is n written a second way
+        let second_ways = (0xed..=0xff).flat_map(|low| [0x7f, 0xff].map(|top| (low, top)));
+        let mut usable = 0;
+        for (low, top) in second_ways {
+            let mut bytes = [0xff; 32];
+            (bytes[0], bytes[31]) = (low, top);
+            usable += usize::from(VerifyingKey::from_bytes(&bytes).is_ok_and(|key| !key.is_weak()));
+            assert_eq!(PublisherId::from_bytes(bytes), Err(PublisherError::Key), "{low:x} {top:x}");
+        }
+        assert!(usable > 0, "only their encoding is wrong");
+    }
 }

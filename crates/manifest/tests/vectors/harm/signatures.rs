@@ -42,11 +42,11 @@ pub(super) fn signatures(all: &mut Vec<Refused>) {
         .expect("only strictness refuses it");
     refuse(all, "R of small order, which loose verification takes", &envelope(&good, &[loose.to_vec()]), &by);
 
-    // keys: the neutral element, and p + 1, which is the same point written above the field's prime
+    // keys: the neutral element, and a point whose y of 3 is written as p + 3, the field's prime added
     let mut neutral = [0; 32];
     neutral[0] = 1;
     let mut above = [0xff; 32];
-    (above[0], above[31]) = (0xee, 0x7f);
+    (above[0], above[31]) = (0xf0, 0x7f);
     for (name, publisher) in [
         ("a key of small order", neutral),
         ("a key that is not canonical", above),
