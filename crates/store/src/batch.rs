@@ -48,11 +48,13 @@ pub struct Batch<'a> {
     blobs: &'a Blobs,
     lease: Lease,
     dirs: BTreeSet<PathBuf>,
+    /// Blobs whose damaged bytes are kept aside until the good ones last.
+    healed: Vec<BlobId>,
 }
 
 impl<'a> Batch<'a> {
     pub(crate) fn new(blobs: &'a Blobs, lease: Lease) -> Self {
-        Self { blobs, lease, dirs: BTreeSet::new() }
+        Self { blobs, lease, dirs: BTreeSet::new(), healed: Vec::new() }
     }
 
     /// Adds a regular file; a link is refused. `progress` hears of the bytes as they are read.
@@ -106,6 +108,7 @@ impl<'a> Batch<'a> {
         };
         if new {
             self.blobs.packs().append(&Record::blob(blob, sha256, bytes))?;
+            self.healed.extend(self.blobs.large().is_damaged(&blob).then_some(blob));
         } else {
             self.blobs.touch(&blob)?;
         }
@@ -179,7 +182,7 @@ impl<'a> Batch<'a> {
         bytes.as_file().sync_all().at(bytes.path())?;
         large.publish(&blob, bytes.path(), extension, outboard.path())?;
         self.dirs.insert(large.dir_of(&blob));
-        large.remove_damaged(&blob)?;
+        self.healed.push(blob);
         Ok(Added { blob, sha256, size, new: true })
     }
 
@@ -188,6 +191,9 @@ impl<'a> Batch<'a> {
         self.blobs.packs().sync()?;
         for dir in &self.dirs {
             durable::sync_dir(dir)?;
+        }
+        for blob in &self.healed {
+            self.blobs.large().remove_damaged(blob)?;
         }
         Ok(self.lease)
     }

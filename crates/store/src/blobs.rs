@@ -3,7 +3,7 @@
 //! Owns `blobs/`, `packs/` and `partial/`. Promises that whatever it gives out verified against its name on the way
 //! (damage is set aside and reported, never handed on). Knows nothing of releases: what is wanted is the catalog's.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -37,9 +37,11 @@ pub(crate) struct Blobs {
 
 impl Blobs {
     pub(crate) fn open(layout: &Layout) -> Result<Self, StoreError> {
+        let large = LargeBlobs::new(layout.blobs());
+        let packs = Packs::open(&layout.packs(), &mut |blob, bytes| large.keep_damaged(&blob, bytes))?;
         Ok(Self {
-            large: LargeBlobs::new(layout.blobs()),
-            packs: Packs::open(&layout.packs())?,
+            large,
+            packs,
             leases: Leases::default(),
             gate: RwLock::new(()),
             tmp: layout.tmp(),
@@ -100,9 +102,17 @@ impl Blobs {
         self.packs.blob_of(sha256)
     }
 
-    /// A whole small blob, verified.
+    /// A whole small blob, verified. One that is damaged is set aside on the way.
     pub(crate) fn small(&self, blob: &BlobId) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.packs.read(Kind::Blob, blob.as_bytes())?.map(|record| record.content))
+        match self.packs.read(Kind::Blob, blob.as_bytes()) {
+            Ok(record) => Ok(record.map(|record| record.content)),
+            Err(error) => {
+                if matches!(error, StoreError::Corrupt { .. }) {
+                    self.set_aside(blob)?;
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Copies a blob out; what was written is only to be used if this returns, because the name is checked at the end.
@@ -164,7 +174,28 @@ impl Blobs {
 
     fn set_aside(&self, blob: &BlobId) -> Result<(), StoreError> {
         tracing::error!(%blob, "stored bytes do not match their name; set aside");
+        self.packs.forget_damaged(blob, &mut |blob, bytes| self.large.keep_damaged(&blob, bytes))?;
         self.large.quarantine(blob)
+    }
+
+    /// Whether bytes that were to be this blob are here, and are not it.
+    pub(crate) fn is_quarantined(&self, blob: &BlobId) -> Result<bool, StoreError> {
+        Ok(self.large.has_damage(blob) && !self.has(blob)?)
+    }
+
+    /// Blobs that are not here and have files here all the same: damaged ones, and what a killed process left. With the
+    /// length of what is kept aside.
+    pub(crate) fn leftovers(&self) -> Result<BTreeMap<BlobId, u64>, StoreError> {
+        let mut found = BTreeMap::new();
+        for extension in ["damaged", "obao"] {
+            self.large.each(extension, &mut |blob| {
+                if !self.has(&blob)? {
+                    found.insert(blob, self.large.damaged_bytes(&blob));
+                }
+                Ok(())
+            })?;
+        }
+        Ok(found)
     }
 
     /// The fetch of a large blob, shared by all who fetch it.
@@ -192,6 +223,8 @@ impl Blobs {
         if !partial.is_complete() {
             return Err(StoreError::Broken { blob, source: io::ErrorKind::UnexpectedEof.into() });
         }
+        // between its two renames it looks like something left over
+        let _gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
         let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
         if fetching.remove(&(blob, partial.size())).is_none() && self.has(&blob)? {
             return Ok(());
@@ -231,7 +264,7 @@ impl Blobs {
         &self,
         visit: &mut dyn FnMut(BlobId, LargeInfo) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        self.large.each(&mut |blob| match self.large.info(&blob)? {
+        self.large.each("obao", &mut |blob| match self.large.info(&blob)? {
             Some(info) => visit(blob, info),
             None => Ok(()),
         })

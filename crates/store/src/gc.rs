@@ -102,6 +102,13 @@ impl Store {
         if !small.is_empty() {
             inner.blobs.packs().compact(&|blob| small.contains(blob) && goes(blob))?;
         }
+        for (blob, bytes) in inner.blobs.leftovers()? {
+            if goes(&blob) {
+                inner.blobs.large().remove(&blob)?;
+                inner.blobs.large().remove_damaged(&blob)?;
+                report.freed_bytes += bytes;
+            }
+        }
         for (blob, touched) in partial::list(inner.blobs.partial_dir())? {
             if touched < before && !marked.contains(&blob) && inner.blobs.fetching(&blob).is_none() {
                 Partial::discard(inner.blobs.partial_dir(), &blob)?;
@@ -142,7 +149,7 @@ impl Store {
         marked.insert(body.artifacts.blob);
         marked.extend(&body.license_texts);
         // a list that never came names nothing that is here; one that is here, or was and is damaged, does
-        if self.inner().blobs.large().path(&body.artifacts.blob, "damaged").exists() {
+        if self.inner().blobs.is_quarantined(&body.artifacts.blob)? {
             return Err(StoreError::Corrupt { blob: body.artifacts.blob });
         }
         if let Some(list) = self.read_list(&body.artifacts)? {

@@ -205,14 +205,36 @@ impl LargeBlobs {
         if dir.is_dir() { durable::sync_dir(&dir) } else { Ok(()) }
     }
 
+    /// Keeps the bytes of a damaged record of a pack aside, where those of large blobs are kept.
+    pub(crate) fn keep_damaged(&self, blob: &BlobId, bytes: &[u8]) -> Result<(), StoreError> {
+        durable::make_dir(&self.dir_of(blob))?;
+        durable::write_file(&self.path(blob, "damaged"), bytes)
+    }
+
+    /// Whether damaged bytes of it are kept aside.
+    pub(crate) fn is_damaged(&self, blob: &BlobId) -> bool {
+        fs::symlink_metadata(self.path(blob, "damaged")).is_ok()
+    }
+
+    /// Whether there are bytes under its name that are not it: set aside, or of the wrong length or make.
+    pub(crate) fn has_damage(&self, blob: &BlobId) -> bool {
+        self.is_damaged(blob) || fs::symlink_metadata(self.path(blob, "blob")).is_ok()
+    }
+
+    /// How long what is kept aside is.
+    pub(crate) fn damaged_bytes(&self, blob: &BlobId) -> u64 {
+        fs::symlink_metadata(self.path(blob, "damaged")).map_or(0, |meta| meta.len())
+    }
+
     /// Removes bytes that were set aside, once good ones are here again or nobody wants them.
     pub(crate) fn remove_damaged(&self, blob: &BlobId) -> Result<(), StoreError> {
         durable::remove_file(&self.path(blob, "damaged"))
     }
 
-    /// Walks all blobs by their trees; bytes are not read.
+    /// Walks all blobs that have a file with this extension: `obao` for those that are here. Bytes are not read.
     pub(crate) fn each(
         &self,
+        extension: &str,
         visit: &mut dyn FnMut(BlobId) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         for dir in fs::read_dir(&self.dir).at(&self.dir)? {
@@ -222,7 +244,7 @@ impl LargeBlobs {
             }
             for file in fs::read_dir(&dir).at(&dir)? {
                 let path = file.at(&dir)?.path();
-                if path.extension().is_none_or(|ext| ext != "obao") {
+                if path.extension().is_none_or(|ext| ext != extension) {
                     continue;
                 }
                 let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();

@@ -5,6 +5,7 @@
 //! and no memory that grows with sealed packs. Callers decide when appended records count: after [`Packs::sync`].
 
 mod active;
+mod damage;
 mod record;
 mod sealed;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use perennial_manifest::{BlobId, Sha256Digest};
 use crate::durable;
 use crate::error::{AtPath, StoreError};
 use active::Active;
+pub(crate) use damage::Keep;
 pub(crate) use record::{Kind, Record};
 use sealed::Sealed;
 
@@ -44,7 +46,8 @@ fn index_path(dir: &Path, number: u64) -> PathBuf {
 }
 
 impl Packs {
-    pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
+    /// `keep` gets the damaged blobs that are found on the way.
+    pub(crate) fn open(dir: &Path, keep: Keep<'_>) -> Result<Self, StoreError> {
         let mut numbers = Vec::new();
         for file in fs::read_dir(dir).at(dir)? {
             let path = file.at(dir)?.path();
@@ -61,14 +64,14 @@ impl Packs {
         let last = numbers.pop();
         let mut sealed = BTreeMap::new();
         for number in numbers {
-            sealed.insert(number, Arc::new(Sealed::open(dir, number)?));
+            sealed.insert(number, Arc::new(Sealed::open(dir, number, keep)?));
         }
         let active = match last {
             Some(number) if index_path(dir, number).exists() => {
-                sealed.insert(number, Arc::new(Sealed::open(dir, number)?));
+                sealed.insert(number, Arc::new(Sealed::open(dir, number, keep)?));
                 Active::create(dir, number + 1)?
             }
-            Some(number) => Active::recover(dir, number)?,
+            Some(number) => Active::recover(dir, number, keep)?,
             None => Active::create(dir, 1)?,
         };
         Ok(Self { dir: dir.to_owned(), active: Mutex::new(active), sealed: RwLock::new(sealed) })
@@ -101,7 +104,7 @@ impl Packs {
     fn seal(&self, active: &mut Active) -> Result<(), StoreError> {
         let number = active.number();
         Sealed::write_index(&self.dir, number, active.rows())?;
-        let sealed = Arc::new(Sealed::open(&self.dir, number)?);
+        let sealed = Arc::new(Sealed::open(&self.dir, number, &mut |_, _| Ok(()))?);
         // under one lock with the switch, so that no look-up falls between the two
         let mut all = self.sealed.write().unwrap_or_else(PoisonError::into_inner);
         *active = Active::create(&self.dir, number + 1)?;

@@ -56,6 +56,8 @@ pub struct Stats {
     pub blobs: u64,
     /// Bytes on this disk.
     pub stored_bytes: u64,
+    /// Blobs that were found damaged and set aside, and did not come again yet.
+    pub quarantined: u64,
     /// Bytes of all held releases, as if nothing were shared.
     pub logical_bytes: u64,
 }
@@ -179,13 +181,35 @@ impl Store {
     /// Copies a blob out. What was written is only to be used if this returns `Ok`. Gives the SHA-256 of the bytes.
     pub fn copy_out(&self, blob: &BlobId, out: &mut dyn Write) -> Result<Sha256Digest, StoreError> {
         self.refuse_denied(blob)?;
-        self.0.blobs.copy_out(blob, out)
+        self.noting_damage(self.0.blobs.copy_out(blob, out))
     }
 
     /// Writes the bao encoding of byte ranges (16 KiB groups), each group verified before it is written.
     pub fn encode(&self, blob: &BlobId, ranges: &[Range<u64>], out: impl Write) -> Result<(), StoreError> {
         self.refuse_denied(blob)?;
-        self.0.blobs.encode(blob, ranges, out)
+        self.noting_damage(self.0.blobs.encode(blob, ranges, out))
+    }
+
+    /// A blob that turned out damaged makes the releases that name it less than held, and wanted where they are followed.
+    fn noting_damage<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(StoreError::Corrupt { blob }) = &outcome
+            && let Err(error) = self.unhold(blob)
+        {
+            tracing::error!(%blob, %error, "releases that name a damaged blob are still listed as held");
+        }
+        outcome
+    }
+
+    fn unhold(&self, blob: &BlobId) -> Result<(), StoreError> {
+        for row in self.releases(&ReleaseFilter::default())? {
+            let names = |list: ArtifactList| list.iter().any(|artifact| artifact.blake3 == *blob);
+            if row.state != ReleaseState::Known
+                && (row.artifacts.blob == *blob || self.read_list(&row.artifacts)?.is_some_and(names))
+            {
+                self.refresh_state(&row.release)?;
+            }
+        }
+        Ok(())
     }
 
     /// The fetch of a blob of more than [`crate::SMALL`] bytes, shared by all who fetch it.
@@ -426,6 +450,10 @@ impl Store {
             stats.stored_bytes += info.disk_bytes;
             Ok(())
         })?;
+        for (blob, bytes) in self.0.blobs.leftovers()? {
+            stats.quarantined += u64::from(self.0.blobs.is_quarantined(&blob)?);
+            stats.stored_bytes += bytes;
+        }
         stats.stored_bytes += self.0.blobs.packs().disk_bytes() + self.0.index().disk_bytes();
         Ok(stats)
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use perennial_manifest::{BlobId, Sha256Digest};
 
+use super::damage::{Found, Keep, keep_raw};
 use super::pack_path;
 use super::record::{self, HEADER, Kind, MAX_CONTENT, Record, Row};
 use crate::durable;
@@ -44,14 +45,14 @@ impl Active {
     }
 
     /// Reads a pack that was being written when its process ended, and cuts off what is not whole at its end.
-    pub(super) fn recover(dir: &Path, number: u64) -> Result<Self, StoreError> {
+    pub(super) fn recover(dir: &Path, number: u64, keep: Keep<'_>) -> Result<Self, StoreError> {
         let path = pack_path(dir, number);
         let file = OpenOptions::new().read(true).write(true).open(&path).at(&path)?;
         let end = file.metadata().at(&path)?.len();
         let mut active = Self::new(number, path, file);
-        let mut rows = Vec::new();
-        let offset = record::walk(&active.file, end, |row| rows.push(row)).at(&active.path)?;
-        rows.into_iter().for_each(|row| active.insert(row));
+        let mut found = Found::default();
+        let offset = record::walk(&active.file, end, |row, whole| found.take(row, whole)).at(&active.path)?;
+        found.settle(&active.file, &active.path, keep)?.into_iter().for_each(|row| active.insert(row));
         if offset < end {
             tracing::info!(pack = %active.path.display(), cut = end - offset, "cut the torn end of a pack");
             keep_tail(&active.path, &active.file, offset, end)?;
@@ -142,6 +143,19 @@ impl Active {
         let from = usize::try_from(row.offset - start).map_err(|_| corrupt())?;
         let content = self.buffer.get(from..from + row.len as usize).ok_or_else(corrupt)?.to_vec();
         Ok(Record { kind: row.kind, key: row.key, check: row.check, content })
+    }
+
+    /// Takes a blob out of the look-ups if its record is damaged.
+    pub(super) fn forget_damaged(&mut self, blob: &BlobId, keep: Keep<'_>) -> Result<(), StoreError> {
+        let key = (Kind::Blob, *blob.as_bytes());
+        if let Some(row) = self.rows.get(&key)
+            && matches!(self.read(row), Err(StoreError::Corrupt { .. }))
+        {
+            keep_raw(&self.file, &self.path, row, keep)?;
+            self.by_sha256.remove(&row.check);
+            self.rows.remove(&key);
+        }
+        Ok(())
     }
 
     pub(super) fn rows(&self) -> Vec<Row> {

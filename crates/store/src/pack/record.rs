@@ -57,6 +57,13 @@ pub(crate) struct Row {
     pub(crate) len: u32,
 }
 
+impl Row {
+    /// Where the next record begins.
+    fn end(&self) -> u64 {
+        self.offset + u64::from(self.len)
+    }
+}
+
 impl Record {
     /// A small blob.
     pub(crate) fn blob(id: BlobId, sha256: Sha256Digest, content: Vec<u8>) -> Self {
@@ -103,17 +110,20 @@ pub(crate) fn parse_header(header: &[u8; HEADER], offset: u64) -> Option<Row> {
 
 /// Reads a record's content and checks it; `Ok(None)` where it is not what was written.
 pub(crate) fn read(file: &File, row: &Row) -> io::Result<Option<Record>> {
+    Ok(read_raw(file, row)?.filter(Record::is_whole))
+}
+
+/// Reads a record's content as it is; `Ok(None)` where the file ends before it.
+pub(crate) fn read_raw(file: &File, row: &Row) -> io::Result<Option<Record>> {
     if row.len > MAX_CONTENT {
         return Ok(None);
     }
     let mut content = vec![0; row.len as usize];
     match file.read_exact_at(&mut content, row.offset) {
-        Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(e) => return Err(e),
+        Ok(()) => Ok(Some(Record { kind: row.kind, key: row.key, check: row.check, content })),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(e) => Err(e),
     }
-    let record = Record { kind: row.kind, key: row.key, check: row.check, content };
-    Ok(record.is_whole().then_some(record))
 }
 
 /// Where the next whole record begins, at or after `from`; `None` where there is none before `end`.
@@ -133,7 +143,7 @@ pub(crate) fn resync(file: &File, from: u64, end: u64) -> io::Result<Option<u64>
             }
             let Ok(header) = window[at..at + HEADER].try_into() else { continue };
             let Some(row) = parse_header(header, start + at as u64) else { continue };
-            if row.offset + u64::from(row.len) <= end && read(file, &row)?.is_some() {
+            if row.end() <= end && read(file, &row)?.is_some() {
                 return Ok(Some(start + at as u64));
             }
         }
@@ -142,32 +152,40 @@ pub(crate) fn resync(file: &File, from: u64, end: u64) -> io::Result<Option<u64>
     Ok(None)
 }
 
-/// Walks the whole records from the start of a pack; ends where no whole record follows, and says where that is.
-pub(crate) fn walk(file: &File, end: u64, mut visit: impl FnMut(Row)) -> io::Result<u64> {
+/// Walks the records from the start of a pack, and says of each whether it is whole; ends where no whole record follows,
+/// and says where that is. A damaged record is told of only if the headers lead past it to a whole one.
+pub(crate) fn walk(file: &File, end: u64, mut visit: impl FnMut(Row, bool)) -> io::Result<u64> {
     let mut offset = 0;
     while offset + HEADER as u64 <= end {
-        let mut header = [0; HEADER];
-        file.read_exact_at(&mut header, offset)?;
-        let row = parse_header(&header, offset).filter(|row| row.offset + u64::from(row.len) <= end);
-        if let Some(row) = row
+        if let Some(row) = header_at(file, offset, end)?
             && read(file, &row)?.is_some()
         {
-            visit(row);
-            offset = row.offset + u64::from(row.len);
+            visit(row, true);
+            offset = row.end();
             continue;
         }
         // damage, or the torn end: it is the end only if nothing whole comes after it
-        match resync(file, offset + 1, end)? {
-            Some(next) => {
-                tracing::warn!(
-                    at = offset,
-                    lost = next - offset,
-                    "records in the middle of a pack are damaged"
-                );
-                offset = next;
-            }
-            None => break,
+        let Some(next) = resync(file, offset + 1, end)? else { break };
+        tracing::warn!(at = offset, lost = next - offset, "records in the middle of a pack are damaged");
+        let (mut at, mut named) = (offset, Vec::new());
+        while let Some(row) = header_at(file, at, next)? {
+            at = row.end();
+            named.push(row);
         }
+        if at == next {
+            named.into_iter().for_each(|row| visit(row, false));
+        }
+        offset = next;
     }
     Ok(offset)
+}
+
+/// The row whose header stands at `offset`, if it is a plausible one that ends by `end`.
+fn header_at(file: &File, offset: u64, end: u64) -> io::Result<Option<Row>> {
+    if offset + HEADER as u64 > end {
+        return Ok(None);
+    }
+    let mut header = [0; HEADER];
+    file.read_exact_at(&mut header, offset)?;
+    Ok(parse_header(&header, offset).filter(|row| row.end() <= end))
 }

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use perennial_manifest::{BlobId, Sha256Digest};
 
+use super::damage::{Found, Keep};
 use super::record::{self, Kind, Record, Row};
 use super::{index_path, pack_path};
 use crate::durable;
@@ -35,14 +36,18 @@ pub(super) struct Sealed {
 
 impl Sealed {
     /// Opens a pack and its index; an index that is missing or does not fit is made again.
-    pub(super) fn open(dir: &Path, number: u64) -> Result<Self, StoreError> {
+    /// `keep` gets the damaged blobs that are found then.
+    pub(super) fn open(dir: &Path, number: u64, keep: Keep<'_>) -> Result<Self, StoreError> {
         if let Some(sealed) = Self::try_open(dir, number)? {
             return Ok(sealed);
         }
         tracing::warn!(pack = number, "making the index of a pack again");
         let path = pack_path(dir, number);
-        let rows = scan(&File::open(&path).at(&path)?).at(&path)?;
-        Self::write_index(dir, number, rows)?;
+        let pack = File::open(&path).at(&path)?;
+        let end = pack.metadata().at(&path)?.len();
+        let mut found = Found::default();
+        record::walk(&pack, end, |row, whole| found.take(row, whole)).at(&path)?;
+        Self::write_index(dir, number, found.settle(&pack, &path, keep)?)?;
         Self::try_open(dir, number)?.ok_or_else(|| StoreError::Format {
             path: index_path(dir, number),
             reason: "it does not read back".into(),
@@ -149,6 +154,15 @@ impl Sealed {
         record.ok_or_else(|| StoreError::Corrupt { blob: BlobId::from_bytes(row.key) })
     }
 
+    /// Whether a record is what was written.
+    pub(super) fn is_whole(&self, row: &Row) -> Result<bool, StoreError> {
+        Ok(record::read(&self.pack, row).at(Path::new("packs"))?.is_some())
+    }
+
+    pub(super) const fn file(&self) -> &File {
+        &self.pack
+    }
+
     /// All rows, in the order of their place in the pack.
     pub(super) fn rows(&self) -> Result<Vec<Row>, StoreError> {
         let len = usize::try_from(self.rows).unwrap_or(0) * ROW;
@@ -190,12 +204,4 @@ fn hash_tables(index: &File, end: u64) -> io::Result<[u8; 32]> {
         offset += take as u64;
     }
     Ok(*hasher.finalize().as_bytes())
-}
-
-/// All whole records of a pack, read through.
-fn scan(pack: &File) -> io::Result<Vec<Row>> {
-    let end = pack.metadata()?.len();
-    let mut rows = Vec::new();
-    record::walk(pack, end, |row| rows.push(row))?;
-    Ok(rows)
 }

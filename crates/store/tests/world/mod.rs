@@ -1,0 +1,119 @@
+//! A publisher and its releases, made of a seed: what the tests of the store and its benchmark fill stores with.
+
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use std::path::Path;
+
+use perennial_manifest::{
+    Artifact, ArtifactList, ArtifactListRef, ArtifactPath, Body, Entry, Keypair, Purl, Release, ReleaseId,
+    Role, SignedEntry,
+};
+use perennial_store::{Added, Lease, OpenOptions, Store};
+
+/// Bytes that differ by seed.
+pub(crate) fn bytes(len: usize, seed: u64) -> Vec<u8> {
+    let mut out = vec![0; len];
+    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut out);
+    out
+}
+
+pub(crate) fn key(seed: u8) -> Keypair {
+    Keypair::from_seed([seed; 32])
+}
+
+/// A statement, with nothing behind it.
+pub(crate) fn statement(
+    key: &Keypair,
+    seq: u64,
+    prev: Option<&SignedEntry>,
+    name: &str,
+    artifacts: ArtifactListRef,
+) -> SignedEntry {
+    let body = Body::Release(Box::new(Release {
+        purl: Purl::generic(name, "v1").unwrap(),
+        license: "MIT".into(),
+        license_texts: Vec::new(),
+        artifacts,
+        source: None,
+        acquired: None,
+        tags: std::collections::BTreeMap::new(),
+        notes: None,
+    }));
+    let prevs = prev.map(SignedEntry::id).into_iter().collect();
+    Entry { publisher: key.id(), seq, prevs, issued_at: 1_750_000_000 + seq, body }.sign(key).unwrap()
+}
+
+pub(crate) fn list_of(added: &[Added]) -> ArtifactList {
+    let artifact = |(at, added): (usize, &Added)| Artifact {
+        path: ArtifactPath::parse(&format!("file-{at:06}")).unwrap(),
+        size: added.size,
+        blake3: added.blob,
+        sha256: added.sha256,
+        media_type: "application/octet-stream".into(),
+        role: Role::Binary,
+        platform: None,
+        exec: false,
+        origins: Vec::new(),
+    };
+    ArtifactList::new(added.iter().enumerate().map(artifact).collect()).unwrap()
+}
+
+/// Adds bytes, their list, and the statement that names it, as a node's `add` does.
+pub(crate) fn release(
+    store: &Store,
+    key: &Keypair,
+    name: &str,
+    contents: &[Vec<u8>],
+) -> (SignedEntry, Vec<Added>) {
+    let (signed, added, _lease) = leased_release(store, key, name, contents);
+    (signed, added)
+}
+
+pub(crate) fn leased_release(
+    store: &Store,
+    key: &Keypair,
+    name: &str,
+    contents: &[Vec<u8>],
+) -> (SignedEntry, Vec<Added>, Lease) {
+    let mut batch = store.batch();
+    let added: Vec<Added> = contents.iter().map(|bytes| batch.add_bytes(bytes.clone()).unwrap()).collect();
+    let (encoded, claim) = list_of(&added).encode().unwrap();
+    batch.add_bytes(encoded).unwrap();
+    let lease = batch.commit().unwrap();
+    let next = store.feed(&key.id()).unwrap().next(None).unwrap();
+    let prev = next.prevs.first().map(|id| store.entry(id).unwrap().unwrap());
+    let signed = statement(key, next.seq, prev.as_ref(), name, claim);
+    store.put_entries(std::slice::from_ref(&signed)).unwrap();
+    (signed, added, lease)
+}
+
+pub(crate) fn id(signed: &SignedEntry) -> ReleaseId {
+    ReleaseId::from(signed.id())
+}
+
+pub(crate) fn open(dir: &Path) -> Store {
+    Store::open(dir, OpenOptions::default()).unwrap()
+}
+
+pub(crate) fn follow(store: &Store, key: &Keypair) {
+    let mut follows = store.follows();
+    follows.publishers.insert(key.id(), None);
+    store.set_follows(&follows).unwrap();
+}
+
+/// Flips a bit in the first place where these bytes lie in a file.
+pub(crate) fn flip(path: &Path, content: &[u8]) {
+    use std::os::unix::fs::{FileExt, PermissionsExt};
+    let all = std::fs::read(path).unwrap();
+    let wanted = &content[..content.len().min(64)];
+    let at = all.windows(wanted.len()).position(|window| window == wanted).unwrap() + content.len() / 2;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all_at(&[all[at] ^ 1], at as u64).unwrap();
+}
+
+/// The file of a large blob.
+pub(crate) fn file_of(dir: &Path, added: &Added) -> std::path::PathBuf {
+    let hex = added.blob.to_hex();
+    dir.join("blobs").join(&hex[..2]).join(format!("{hex}.blob"))
+}
