@@ -18,6 +18,8 @@ pub const MAX_PAYLOAD: usize = 8 << 10;
 pub const MAX_ENCODED: usize = MAX_PAYLOAD + 512;
 /// Most entries that one entry may come after.
 pub const MAX_PREVS: usize = 4;
+/// Most maps and lists inside each other, the payload's own counted: the same for every reader, whatever its codec takes.
+pub const MAX_DEPTH: usize = 32;
 /// Highest sequence number: DAG-CBOR integers are signed in many readers.
 pub const MAX_SEQ: u64 = i64::MAX as u64;
 /// What every signature begins with, so that no signature means anything else.
@@ -44,6 +46,9 @@ pub enum EntryError {
     /// A field that the signer marked as critical is not known here.
     #[error("entry: the critical field {0:?} is not known to this version")]
     Critical(String),
+    /// More than [`MAX_DEPTH`] maps and lists inside each other.
+    #[error("entry: more than {MAX_DEPTH} maps and lists inside each other")]
+    TooDeep,
     /// Genesis with predecessors, or anything else without; or too many, or one twice.
     #[error("entry: seq {seq} with {prevs} predecessors")]
     Prevs {
@@ -147,9 +152,7 @@ impl Entry {
         }
         // the whole value first: it shows fields that `Payload` does not know, and that the bytes are its one encoding
         let whole: Ipld = canonical::from_slice(payload)?;
-        if let Some(field) = critical_field(&whole) {
-            return Err(EntryError::Critical(field.chars().take(64).collect()));
-        }
+        check_open_fields(&whole, 1)?;
         let read: Payload =
             serde_ipld_dagcbor::from_slice(payload).map_err(|e| CanonicalError::Decode(e.to_string()))?;
         let prevs_fit = match read.prevs.len() {
@@ -263,13 +266,17 @@ fn signed_bytes(payload: &[u8]) -> Vec<u8> {
     [CONTEXT, &(payload.len() as u64).to_le_bytes(), payload].concat()
 }
 
-/// A field whose name begins with `!`, at any depth: whoever does not know it may not go on. None is known so far.
-fn critical_field(value: &Ipld) -> Option<&str> {
+/// Refuses what no reader may skip: a field whose name begins with `!` (none is known so far), and nesting without end.
+fn check_open_fields(value: &Ipld, depth: usize) -> Result<(), EntryError> {
     match value {
-        Ipld::Map(map) => map.iter().find_map(|(field, value)| {
-            if field.starts_with('!') { Some(field.as_str()) } else { critical_field(value) }
+        Ipld::Map(_) | Ipld::List(_) if depth > MAX_DEPTH => Err(EntryError::TooDeep),
+        Ipld::Map(map) => map.iter().try_for_each(|(field, value)| {
+            if field.starts_with('!') {
+                return Err(EntryError::Critical(field.chars().take(64).collect()));
+            }
+            check_open_fields(value, depth + 1)
         }),
-        Ipld::List(list) => list.iter().find_map(critical_field),
-        _ => None,
+        Ipld::List(list) => list.iter().try_for_each(|value| check_open_fields(value, depth + 1)),
+        _ => Ok(()),
     }
 }

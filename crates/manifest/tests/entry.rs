@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use perennial_manifest::entry::MAX_DEPTH;
 use perennial_manifest::{
     Body, BodyError, Entry, EntryError, EntryId, Keypair, MAX_ENCODED, MAX_PAYLOAD, Merge, Profile,
     PublisherKind, Rotate, SignedEntry,
@@ -66,6 +67,17 @@ fn the_longest_payload_is_taken_and_not_a_byte_more() {
     let found = MAX_PAYLOAD + 1;
     let longer = entry(unknown(MAX_PAYLOAD - frame + 1)).sign(&key(1));
     assert_eq!(longer.unwrap_err(), EntryError::TooLong { found, limit: MAX_PAYLOAD });
+}
+
+#[test]
+fn nesting_ends_where_the_format_says() {
+    // the payload's map, the body's, and lists inside it
+    let nested = |lists: usize| Body::Unknown {
+        kind: "x".into(),
+        fields: [&[0xa1, 0x61, b'x'][..], &vec![0x81; lists - 1], &[0x80]].concat(),
+    };
+    assert!(entry(nested(MAX_DEPTH - 2)).sign(&key(1)).is_ok());
+    assert_eq!(entry(nested(MAX_DEPTH - 1)).sign(&key(1)).unwrap_err(), EntryError::TooDeep);
 }
 
 proptest! {

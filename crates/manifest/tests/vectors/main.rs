@@ -218,6 +218,52 @@ fn names_mean_what_they_meant() {
     }
 }
 
+/// FORMAT.md draws one of the vectors; what stands behind `#` is for people.
+#[test]
+fn the_worked_example_is_the_vector() {
+    let page = std::fs::read_to_string(file("../../FORMAT.md")).unwrap();
+    let drawn = page.split("```hex").nth(1).unwrap().split("```").next().unwrap();
+    let hex: String = drawn.lines().flat_map(|line| line.split('#').next()).collect();
+    let hex: String = hex.split_whitespace().collect();
+    let vectors: Vec<EntryVector> = committed("entries.json");
+    let vector = vectors.iter().find(|vector| vector.name == "profile, only what it must have").unwrap();
+    assert_eq!(hex, vector.hex);
+    let signed = SignedEntry::decode(&hex::decode(hex).unwrap()).unwrap();
+    let covered = forge::signed_bytes(signed.payload());
+    let (context, rest) = covered.split_at("perennial/entry/1".len());
+    for said in [&vector.name, &vector.id, &hex::encode(context), &hex::encode(&rest[..8])] {
+        assert!(page.contains(said.as_str()), "FORMAT.md does not say {said}");
+    }
+}
+
+/// FORMAT.md names every field that the vectors have.
+#[test]
+fn every_field_is_drawn() {
+    fn fields(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(map) => map.iter().for_each(|(field, value)| {
+                found.push(field.clone());
+                fields(value, found);
+            }),
+            Value::Array(list) => list.iter().for_each(|value| fields(value, found)),
+            _ => {}
+        }
+    }
+    let page = std::fs::read_to_string(file("../../FORMAT.md")).unwrap();
+    let mut found = Vec::new();
+    for vector in committed::<Vec<EntryVector>>("entries.json") {
+        assert!(page.contains(&format!("**`{}`**", vector.kind)) || vector.kind.starts_with("x-"));
+        fields(&vector.body, &mut found);
+    }
+    for vector in committed::<Vec<ListVector>>("lists.json") {
+        fields(&serde_json::to_value(vector.artifacts).unwrap(), &mut found);
+    }
+    found.retain(|field| field != "cbor" && !field.contains('/'));
+    for field in found {
+        assert!(page.contains(&format!("`{field}`")), "FORMAT.md does not draw `{field}`");
+    }
+}
+
 /// Writes the bytes of every meaning into the files, where PERENNIAL_BLESS asks for it.
 #[test]
 #[ignore = "a maintainer's tool: it writes the vectors"]

@@ -159,6 +159,13 @@ pub(super) fn fields(all: &mut Vec<Refused>) {
         ]),
         decode,
     );
+    let deep = (0..31).fold(Ipld::Null, |inside, _| Ipld::List(vec![inside]));
+    refuse_body(
+        "33 maps and lists inside each other",
+        "x-new",
+        map([("x", deep)]),
+        "more than 32 maps and lists",
+    );
     let critical = with(&genesis(), "!seal", Ipld::Integer(1));
     refuse(
         all,
