@@ -3,14 +3,20 @@
 //! Owns which statements exist. Every kind is checked from the first version of the format; kinds and fields that are
 //! unknown here are kept and relayed with the entry, unless they are marked critical (FORMAT.md, "Bodies").
 
-use std::collections::BTreeMap;
+mod observation;
+mod release;
+mod status;
 
 use ipld_core::ipld::Ipld;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::canonical::{self, CanonicalError};
-use crate::{ArtifactListRef, BlobId, EntryId, ListError, PublisherId, PublisherKind, Purl, Sha256Digest};
+use crate::{ListError, PublisherId, PublisherKind, Purl};
+
+pub use observation::{Observation, Verdict};
+pub use release::{Acquired, Release, Source, check_licence};
+pub use status::{Status, StatusKind, Target};
 
 /// Longest text of a field that people read, in bytes.
 const MAX_TEXT: usize = 2048;
@@ -82,132 +88,6 @@ pub struct Profile {
     pub claims: Vec<String>,
 }
 
-/// One version of one thing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Release {
-    /// What it is a release of; with a version.
-    pub purl: Purl,
-    /// SPDX licence expression, or `NOASSERTION`.
-    pub license: String,
-    /// The licence's texts, where they were archived.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub license_texts: Vec<BlobId>,
-    /// The list of its artifacts.
-    pub artifacts: ArtifactListRef,
-    /// Where upstream keeps the source.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<Source>,
-    /// How this copy was come by.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub acquired: Option<Acquired>,
-    /// Mutable names set by it, e.g. `quay.io/kubesphere/ks-console:v3.4.1` to a digest.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub tags: BTreeMap<String, String>,
-    /// Remarks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub notes: Option<String>,
-}
-
-/// An upstream's version control.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Source {
-    /// Repository URL.
-    pub vcs: String,
-    /// Commit or tag.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<String>,
-}
-
-/// How a copy was come by.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Acquired {
-    /// When, in Unix seconds, by the publisher's clock.
-    pub at: u64,
-    /// From where: a URL, an OCI reference, or `file`.
-    pub from: String,
-    /// By which program and version.
-    pub tool: String,
-}
-
-/// What an observer found at an upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// The bytes that are archived.
-    Same,
-    /// Other bytes.
-    Changed,
-    /// Nothing.
-    Gone,
-}
-
-/// What was seen at an upstream: the witness statement.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Observation {
-    /// URL or OCI reference.
-    pub url: String,
-    /// Unix seconds, by the observer's clock.
-    pub fetched_at: u64,
-    /// HTTP status, where there was an answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    /// `ETag` as sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub etag: Option<String>,
-    /// `Last-Modified` as sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_modified: Option<String>,
-    /// Length in bytes, where bytes came.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub size: Option<u64>,
-    /// BLAKE3 of what came.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blake3: Option<BlobId>,
-    /// SHA-256 of what came.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<Sha256Digest>,
-    /// Compared with what is archived.
-    pub verdict: Verdict,
-}
-
-/// What a remark is about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Target {
-    /// A release.
-    Release(EntryId),
-    /// A blob.
-    Blob(BlobId),
-    /// A blob by the name others give it.
-    Sha256(Sha256Digest),
-}
-
-/// What kind of remark.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "the names of DESIGN, section 4, say what they are")]
-pub enum StatusKind {
-    Yanked,
-    Advisory,
-    Legal,
-    Superseded,
-    LicenceChange,
-}
-
-/// A remark on a release or digest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
-    /// What it is about.
-    pub target: Target,
-    /// Its kind.
-    pub status: StatusKind,
-    /// What it says.
-    pub text: String,
-    /// OSV or GHSA ids, URLs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub references: Vec<String>,
-}
-
 /// The feed goes on under another key; the entry is signed by both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rotate {
@@ -273,65 +153,13 @@ impl Body {
                 texts("claims", &p.claims)
             }
             Self::Release(r) => r.check(),
-            Self::Observation(o) => {
-                text("url", &o.url)?;
-                optional("etag", o.etag.as_deref())?;
-                optional("last_modified", o.last_modified.as_deref())
-            }
-            Self::Status(s) => {
-                text("text", &s.text)?;
-                texts("references", &s.references)
-            }
+            Self::Observation(o) => o.check(),
+            Self::Status(s) => s.check(),
             Self::Rotate(_) => Ok(()),
             Self::Merge(m) => optional("reason", m.reason.as_deref()),
             Self::Unknown { kind, .. } => text("kind", kind),
         }
     }
-}
-
-impl Release {
-    fn check(&self) -> Result<(), BodyError> {
-        if self.purl.version().is_none_or(str::is_empty) {
-            return Err(BodyError::NoVersion(self.purl.clone()));
-        }
-        check_licence(&self.license)?;
-        self.artifacts.check()?;
-        if self.license_texts.len() > MAX_ITEMS {
-            return Err(BodyError::Field("license_texts"));
-        }
-        if let Some(source) = &self.source {
-            text("source.vcs", &source.vcs)?;
-            optional("source.commit", source.commit.as_deref())?;
-        }
-        if let Some(acquired) = &self.acquired {
-            text("acquired.from", &acquired.from)?;
-            text("acquired.tool", &acquired.tool)?;
-        }
-        if self.tags.len() > MAX_ITEMS {
-            return Err(BodyError::Field("tags"));
-        }
-        for (tag, digest) in &self.tags {
-            text("tags", tag)?;
-            text("tags", digest)?;
-        }
-        if let Some(notes) = &self.notes
-            && (notes.len() > MAX_TEXT || notes.chars().any(|c| c.is_control() && c != '\n'))
-        {
-            return Err(BodyError::Field("notes"));
-        }
-        Ok(())
-    }
-}
-
-/// Checks an SPDX licence expression; `NOASSERTION` says that the licence is not known.
-pub fn check_licence(licence: &str) -> Result<(), BodyError> {
-    text("license", licence)?;
-    if licence == "NOASSERTION" {
-        return Ok(());
-    }
-    let error =
-        |e: spdx::ParseError| BodyError::Licence { text: licence.to_owned(), reason: e.reason.to_string() };
-    spdx::Expression::parse(licence).map(drop).map_err(error)
 }
 
 /// Reads the fields that this version knows, and refuses a second spelling of what they say.

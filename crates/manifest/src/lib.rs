@@ -12,13 +12,15 @@ pub mod canonical;
 pub mod digest;
 pub mod entry;
 pub mod feed;
+pub mod list;
 pub mod path;
 pub mod publisher;
 pub mod purl;
 pub mod resolve;
+pub mod role;
 pub mod selector;
 
-pub use artifact::{Artifact, ArtifactList, ArtifactListRef, ListError, Platform, Role};
+pub use artifact::{Artifact, Platform};
 pub use body::{
     Acquired, Body, BodyError, Merge, Observation, Profile, Release, Rotate, Source, Status, StatusKind,
     Target, Verdict,
@@ -26,8 +28,10 @@ pub use body::{
 pub use digest::{BlobId, DigestError, EntryId, ReleaseId, Sha256Digest};
 pub use entry::{Entry, EntryError, MAX_ENCODED, MAX_PAYLOAD, SignedEntry};
 pub use feed::{Admit, FeedError, FeedState, ForkProof, Known, NextEntry, SignRefusal};
+pub use list::{ArtifactList, ArtifactListRef, ListError};
 pub use path::{ArtifactPath, PathError};
 pub use publisher::{Keypair, PublisherError, PublisherId, PublisherKind};
 pub use purl::{Purl, PurlError};
 pub use resolve::{Candidate, Resolution, resolve};
+pub use role::Role;
 pub use selector::{Selector, SelectorError};

@@ -1,0 +1,100 @@
+//! One version of one thing: the statement that the archive is about.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{BodyError, MAX_ITEMS, MAX_TEXT, optional, text};
+use crate::{ArtifactListRef, BlobId, Purl};
+
+/// One version of one thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// What it is a release of; with a version.
+    pub purl: Purl,
+    /// SPDX licence expression, or `NOASSERTION`.
+    pub license: String,
+    /// The licence's texts, where they were archived.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub license_texts: Vec<BlobId>,
+    /// The list of its artifacts.
+    pub artifacts: ArtifactListRef,
+    /// Where upstream keeps the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// How this copy was come by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acquired: Option<Acquired>,
+    /// Mutable names set by it, e.g. `quay.io/kubesphere/ks-console:v3.4.1` to a digest.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// Remarks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
+}
+
+/// An upstream's version control.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Repository URL.
+    pub vcs: String,
+    /// Commit or tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+}
+
+/// How a copy was come by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acquired {
+    /// When, in Unix seconds, by the publisher's clock.
+    pub at: u64,
+    /// From where: a URL, an OCI reference, or `file`.
+    pub from: String,
+    /// By which program and version.
+    pub tool: String,
+}
+
+impl Release {
+    pub(super) fn check(&self) -> Result<(), BodyError> {
+        if self.purl.version().is_none_or(str::is_empty) {
+            return Err(BodyError::NoVersion(self.purl.clone()));
+        }
+        check_licence(&self.license)?;
+        self.artifacts.check()?;
+        if self.license_texts.len() > MAX_ITEMS {
+            return Err(BodyError::Field("license_texts"));
+        }
+        if let Some(source) = &self.source {
+            text("source.vcs", &source.vcs)?;
+            optional("source.commit", source.commit.as_deref())?;
+        }
+        if let Some(acquired) = &self.acquired {
+            text("acquired.from", &acquired.from)?;
+            text("acquired.tool", &acquired.tool)?;
+        }
+        if self.tags.len() > MAX_ITEMS {
+            return Err(BodyError::Field("tags"));
+        }
+        for (tag, digest) in &self.tags {
+            text("tags", tag)?;
+            text("tags", digest)?;
+        }
+        if let Some(notes) = &self.notes
+            && (notes.len() > MAX_TEXT || notes.chars().any(|c| c.is_control() && c != '\n'))
+        {
+            return Err(BodyError::Field("notes"));
+        }
+        Ok(())
+    }
+}
+
+/// Checks an SPDX licence expression; `NOASSERTION` says that the licence is not known.
+pub fn check_licence(licence: &str) -> Result<(), BodyError> {
+    text("license", licence)?;
+    if licence == "NOASSERTION" {
+        return Ok(());
+    }
+    let error =
+        |e: spdx::ParseError| BodyError::Licence { text: licence.to_owned(), reason: e.reason.to_string() };
+    spdx::Expression::parse(licence).map(drop).map_err(error)
+}

@@ -1,0 +1,85 @@
+//! What an artifact is for: one word of a fixed list.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What an artifact is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the names of DESIGN, section 4, say what they are")]
+pub enum Role {
+    Source,
+    Binary,
+    ImageIndex,
+    ImageManifest,
+    ImageConfig,
+    ImageLayer,
+    Chart,
+    Package,
+    Index,
+    Signature,
+    Sbom,
+    Checksums,
+    Licence,
+    Doc,
+}
+
+impl Role {
+    /// The word used in data and on screen.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Binary => "binary",
+            Self::ImageIndex => "image-index",
+            Self::ImageManifest => "image-manifest",
+            Self::ImageConfig => "image-config",
+            Self::ImageLayer => "image-layer",
+            Self::Chart => "chart",
+            Self::Package => "package",
+            Self::Index => "index",
+            Self::Signature => "signature",
+            Self::Sbom => "sbom",
+            Self::Checksums => "checksums",
+            Self::Licence => "licence",
+            Self::Doc => "doc",
+        }
+    }
+
+    /// All roles.
+    pub const ALL: [Self; 14] = [
+        Self::Source,
+        Self::Binary,
+        Self::ImageIndex,
+        Self::ImageManifest,
+        Self::ImageConfig,
+        Self::ImageLayer,
+        Self::Chart,
+        Self::Package,
+        Self::Index,
+        Self::Signature,
+        Self::Sbom,
+        Self::Checksums,
+        Self::Licence,
+        Self::Doc,
+    ];
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or_else(|| {
+            let known: Vec<_> = Self::ALL.iter().map(|role| role.as_str()).collect();
+            format!("{text:?} is no role; roles are {}", known.join(", "))
+        })
+    }
+}
