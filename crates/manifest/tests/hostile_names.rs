@@ -142,7 +142,7 @@ proptest! {
     }
 
     #[test]
-    fn a_purl_has_one_text(text in prop_oneof!["pkg:[a-z]{1,6}/[ -~]{0,30}", "pkg:[a-zA-Z.+-]{1,6}/\\PC{0,20}", "pkg:generic/[%@?#/=&+.a0-]{1,20}"]) {
+    fn a_purl_has_one_text(text in prop_oneof!["pkg:[a-z]{1,6}/[ -~]{0,30}", "pkg:[a-zA-Z.+-]{1,6}/\\PC{0,20}", "pkg:(docker|generic)/[%@?#/=&+.:a0F2-]{1,16}"]) {
         if let Ok(purl) = Purl::parse(&text) {
             prop_assert_eq!(&Purl::parse(purl.as_str()).unwrap(), &purl);
             prop_assert!(Purl::try_from(purl.to_string()).is_ok_and(|again| again == purl));
