@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use bao_tree::io::EncodeError;
 use bao_tree::io::outboard::PreOrderMemOutboard;
 use bao_tree::io::sync::encode_ranges_validated;
-use perennial_manifest::{BlobId, Sha256Digest};
+use perennial_manifest::{BlobId, EntryId, Sha256Digest};
 
 use crate::batch::Batch;
 use crate::durable;
@@ -247,7 +247,10 @@ impl Blobs {
     }
 
     pub(crate) fn entry(&self, id: &[u8; 32]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.packs.read(Kind::Entry, id)?.map(|record| record.content))
+        match self.packs.read(Kind::Entry, id) {
+            Err(StoreError::Corrupt { .. }) => Err(StoreError::DamagedEntry(EntryId::from_bytes(*id))),
+            other => Ok(other?.map(|record| record.content)),
+        }
     }
 
     /// Walks all blobs that are here: name and length.

@@ -1,20 +1,22 @@
 //! All entries a node knows, and how much of their releases is here.
 //!
-//! Owns the tables of the index and the rules by which entries enter it. The entries themselves lie in packs; every row
-//! here can be made again from them (`rebuild`). Promises that an entry is in the index only if its bytes are durable.
+//! Owns the tables of the index and the rules by which entries enter it; what it lists is in `releases`, what is known by
+//! SHA-256 in `sha256`. The entries themselves lie in packs; every row here can be made again from them (`rebuild`).
+//! Promises that an entry is in the index only if its bytes are durable.
+
+mod releases;
+mod sha256;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
-use perennial_manifest::{
-    Admit, ArtifactList, BlobId, Body, EntryId, FeedState, Known, PublisherId, Purl, ReleaseId, Selector,
-    SignedEntry, canonical,
-};
+use perennial_manifest::{Admit, Body, EntryId, FeedState, Known, PublisherId, SignedEntry, canonical};
 
 use crate::blobs::Blobs;
 use crate::error::StoreError;
-use crate::keys::{self, PublisherValue, ReleaseState, ReleaseValue};
+use crate::keys::{self, PublisherValue};
 use crate::meta::{Change, MetaIndex};
+pub use releases::{ReleaseFilter, ReleaseRow};
 
 /// What became of an entry that was put.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,38 +27,23 @@ pub struct Put {
     pub admit: Admit,
 }
 
-/// A release as lists show it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReleaseRow {
-    /// Its id.
-    pub release: ReleaseId,
-    /// What it is called.
-    pub purl: Purl,
-    /// Who signed it.
-    pub publisher: PublisherId,
-    /// Its artifact list.
-    pub artifacts: perennial_manifest::ArtifactListRef,
-    /// Its place in the feed.
-    pub seq: u64,
-    /// Unix seconds by the publisher's clock.
-    pub issued_at: u64,
-    /// How much is here.
-    pub state: ReleaseState,
-    /// Bytes of its artifacts that are here.
-    pub held_bytes: u64,
+/// Where the entries come from that are put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// From a publisher or a peer: their bytes are written first.
+    Outside,
+    /// From our own packs, for a rebuild.
+    Packs,
+    /// The same, and predecessors that are not there are lost: they were when these were admitted.
+    PacksWithGaps,
 }
 
-/// Which releases to list.
-#[derive(Debug, Clone, Default)]
-pub struct ReleaseFilter {
-    /// Only this publisher's.
-    pub publisher: Option<PublisherId>,
-    /// Only those that it names.
-    pub selector: Option<Selector>,
-    /// Only those in this state.
-    pub state: Option<ReleaseState>,
-    /// At most so many; 0 for all.
-    pub limit: usize,
+/// What was in the packs of an entry that is put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    Damaged,
+    Good,
 }
 
 /// The catalog, over the index of the moment.
@@ -71,6 +58,10 @@ struct FeedView<'a> {
     value: &'a PublisherValue,
     pending: &'a HashMap<EntryId, (PublisherId, u64)>,
     publisher: PublisherId,
+    /// The entry that is put.
+    own: (EntryId, u64),
+    /// Whether predecessors of it that are not here are taken for lost.
+    gaps: bool,
 }
 
 impl Known for FeedView<'_> {
@@ -81,11 +72,12 @@ impl Known for FeedView<'_> {
         if let Some((publisher, seq)) = self.pending.get(id) {
             return (*publisher == self.publisher).then_some(*seq);
         }
-        // in a pack is not enough: a rebuild, or a put whose index write failed, has entries that are not admitted yet
-        let signed = self.catalog.entry(id).ok()??;
-        let (publisher, seq) = (signed.entry().publisher, signed.entry().seq);
-        let indexed = self.catalog.index.get(&keys::feed(self.value.ordinal, seq, id)).ok()?.is_some();
-        (publisher == self.publisher && indexed).then_some(seq)
+        let (own, seq) = self.own;
+        if *id == own {
+            let key = keys::feed(self.value.ordinal, seq, id);
+            return self.catalog.index.get(&key).ok()?.map(|_| seq);
+        }
+        self.seq_in_index(id).or_else(|| if self.gaps { seq.checked_sub(1) } else { None })
     }
 
     fn at_seq(&self, seq: u64) -> Option<EntryId> {
@@ -99,7 +91,7 @@ impl Known for FeedView<'_> {
             let mut found = None;
             let prefix = keys::feed_at(self.value.ordinal, seq);
             let walked = self.catalog.index.walk(&prefix, &prefix, &mut |key, value| {
-                found = keys::read_feed(key, value).map(|(_, id, _)| id);
+                found = keys::read_feed(key, value).map(|row| row.id);
                 false
             });
             walked.ok().and(found)
@@ -107,15 +99,62 @@ impl Known for FeedView<'_> {
     }
 }
 
+impl FeedView<'_> {
+    /// In a pack is not enough: a rebuild, or a put whose index write failed, has entries that are not admitted yet.
+    fn seq_in_index(&self, id: &EntryId) -> Option<u64> {
+        let Catalog { index, .. } = self.catalog;
+        match self.catalog.entry(id) {
+            Ok(signed) => {
+                let signed = signed?;
+                let (publisher, seq) = (signed.entry().publisher, signed.entry().seq);
+                let indexed = index.get(&keys::feed(self.value.ordinal, seq, id)).ok()?.is_some();
+                (publisher == self.publisher && indexed).then_some(seq)
+            }
+            // damaged here, and part of the feed all the same
+            Err(_) => {
+                let mut found = None;
+                let prefix = keys::feed_of(self.value.ordinal);
+                let walked = index.walk(&prefix, &prefix, &mut |key, value| {
+                    found = keys::read_feed(key, value).filter(|row| row.id == *id).map(|row| row.seq);
+                    found.is_none()
+                });
+                walked.ok().and(found)
+            }
+        }
+    }
+}
+
 impl Catalog<'_> {
     pub(crate) fn entry(&self, id: &EntryId) -> Result<Option<SignedEntry>, StoreError> {
         let Some(encoded) = self.blobs.entry(id.as_bytes())? else { return Ok(None) };
-        SignedEntry::decode(&encoded).map(Some).map_err(|e| StoreError::Index(format!("entry {id}: {e}")))
+        let signed = SignedEntry::decode(&encoded)
+            .map_err(|e| StoreError::Format { path: format!("entry {id}").into(), reason: e.to_string() })?;
+        // the hash of a record says that its content is whole, not that it is the one that is asked for
+        if signed.id() == *id { Ok(Some(signed)) } else { Err(StoreError::DamagedEntry(*id)) }
     }
 
-    /// Whether an entry's bytes are in a pack already: those of a put whose index write failed.
-    fn has_bytes(&self, id: &EntryId) -> Result<bool, StoreError> {
-        Ok(self.blobs.packs().len_of(crate::pack::Kind::Entry, id.as_bytes())?.is_some())
+    /// Writes an entry's bytes, unless good ones are in a pack already. Says what was there before.
+    fn append(&self, signed: &SignedEntry) -> Result<Before, StoreError> {
+        let before = match self.blobs.entry(signed.id().as_bytes()) {
+            Ok(Some(_)) => return Ok(Before::Good),
+            Ok(None) => Before::Nothing,
+            Err(StoreError::DamagedEntry(_)) => Before::Damaged,
+            Err(error) => return Err(error),
+        };
+        self.blobs.append_entry(*signed.id().as_bytes(), signed.encode())?;
+        Ok(before)
+    }
+
+    /// Whether an admitted entry names this one as its predecessor: this one closes a gap then, and is no end.
+    fn has_successor(&self, signed: &SignedEntry, ordinal: u32) -> Result<bool, StoreError> {
+        let prefix = keys::feed_at(ordinal, signed.entry().seq + 1);
+        let mut next = Vec::new();
+        self.index.walk(&prefix, &prefix, &mut |key, value| {
+            next.extend(keys::read_feed(key, value).map(|row| row.id));
+            true
+        })?;
+        let names = |id: &EntryId| matches!(self.entry(id), Ok(Some(next)) if next.entry().prevs.contains(&signed.id()));
+        Ok(next.iter().any(names))
     }
 
     pub(crate) fn publisher(&self, id: &PublisherId) -> Result<Option<PublisherValue>, StoreError> {
@@ -141,22 +180,32 @@ impl Catalog<'_> {
     }
 
     pub(crate) fn count(&self) -> Result<u64, StoreError> {
-        let value = self.index.get(keys::ENTRIES)?;
+        self.number(keys::ENTRIES)
+    }
+
+    /// How many entries of the packs are not in the index, because they do not read back or do not fit.
+    pub(crate) fn skipped(&self) -> Result<u64, StoreError> {
+        self.number(keys::SKIPPED)
+    }
+
+    fn number(&self, key: &[u8]) -> Result<u64, StoreError> {
+        let value = self.index.get(key)?;
         Ok(value.and_then(|value| value.try_into().ok()).map_or(0, u64::from_be_bytes))
     }
 
-    /// Takes entries in, in order. `append` writes an admitted one's bytes and `sync` makes them last; a rebuild, whose
-    /// entries are in packs already, passes `false`. `keeps` says whose releases are wanted.
+    /// Takes entries in, in order. `keeps` says whose releases are wanted.
     pub(crate) fn put(
         &self,
         entries: &[SignedEntry],
-        append: bool,
+        source: Source,
         keeps: &dyn Fn(&PublisherId) -> bool,
     ) -> Result<Vec<Put>, StoreError> {
         let mut publishers: BTreeMap<PublisherId, PublisherValue> = BTreeMap::new();
         let mut next_ordinal = None;
         let mut pending = HashMap::new();
         let (mut puts, mut changes, mut new) = (Vec::new(), Vec::new(), 0);
+        // entries that a rebuild had to leave out, and that came again
+        let (mut appended, mut found_again) = (false, 0);
         for signed in entries {
             let entry = signed.entry();
             let value = match publishers.entry(entry.publisher) {
@@ -174,32 +223,49 @@ impl Catalog<'_> {
                 }),
             };
             let mut feed = value.feed.clone();
-            let view = FeedView { catalog: self, value, pending: &pending, publisher: entry.publisher };
+            let (own, gaps) = ((signed.id(), entry.seq), source == Source::PacksWithGaps);
+            let view =
+                FeedView { catalog: self, value, pending: &pending, publisher: entry.publisher, own, gaps };
             let admit = feed.admit(signed, &view);
             if matches!(admit, Admit::New | Admit::Fork(_)) {
+                if feed.highest().is_some_and(|(seq, _)| seq > entry.seq)
+                    && self.has_successor(signed, value.ordinal)?
+                {
+                    feed.heads.retain(|(head, _)| *head != signed.id());
+                }
                 value.feed = feed;
                 if let Body::Profile(profile) = &entry.body {
                     value.kind = Some(profile.publisher_kind);
                 }
-                if append && !self.has_bytes(&signed.id())? {
-                    self.blobs.append_entry(*signed.id().as_bytes(), signed.encode())?;
+                if source == Source::Outside {
+                    let before = self.append(signed)?;
+                    appended |= before != Before::Good;
+                    found_again += u64::from(before != Before::Nothing);
                 }
                 pending.insert(signed.id(), (entry.publisher, entry.seq));
                 self.index_entry(signed, value.ordinal, keeps(&entry.publisher), &mut changes)?;
                 new += 1;
+            } else if source == Source::Outside && admit == Admit::Known {
+                // a damaged record is replaced by the good bytes at hand
+                appended |= self.append(signed)? != Before::Good;
             }
             puts.push(Put { id: signed.id(), admit });
         }
+        // not only what was appended here: what another put left in the buffer when the disk was full
+        if source == Source::Outside && (new > 0 || appended) {
+            self.blobs.packs().sync()?;
+        }
         if new == 0 {
             return Ok(puts);
-        }
-        if append {
-            self.blobs.packs().sync()?;
         }
         for (id, value) in &publishers {
             changes.push(Change::Put(keys::publisher(id), encode(value)?));
         }
         changes.push(Change::Put(keys::ENTRIES.to_vec(), (self.count()? + new).to_be_bytes().to_vec()));
+        if found_again > 0 {
+            let skipped = self.skipped()?.saturating_sub(found_again);
+            changes.push(Change::Put(keys::SKIPPED.to_vec(), skipped.to_be_bytes().to_vec()));
+        }
         self.index.apply(&changes)?;
         Ok(puts)
     }
@@ -212,239 +278,10 @@ impl Catalog<'_> {
         changes: &mut Vec<Change>,
     ) -> Result<(), StoreError> {
         let entry = signed.entry();
+        let purl = signed.release().map_or("", |(_, release)| release.purl.as_str());
         let key = keys::feed(ordinal, entry.seq, &signed.id());
-        changes.push(Change::Put(key, entry.issued_at.to_be_bytes().to_vec()));
-        let Some((release, body)) = signed.release() else { return Ok(()) };
-        // an add has its bytes here before it is signed: listed as held from its first moment, or not at all
-        let (state, held_bytes) = self.count_held(&body.artifacts)?;
-        let row = ReleaseValue {
-            release,
-            publisher: entry.publisher,
-            artifacts: body.artifacts,
-            seq: entry.seq,
-            issued_at: entry.issued_at,
-            state,
-            held_bytes,
-        };
-        let place = keys::place(ordinal, entry.seq, &signed.id());
-        let key = keys::release(body.purl.as_str(), &place);
-        if kept && state != ReleaseState::Held {
-            changes.push(Change::Put(keys::wanted(&release), key.clone()));
-        }
-        for term in keys::terms(&body.purl) {
-            changes.push(Change::Put(keys::term(&term, &place), body.purl.as_str().as_bytes().to_vec()));
-        }
-        // a row that cannot be encoded is a row that a rebuild would lack too: the entry stays, unlisted
-        if let Ok(value) = encode(&row) {
-            changes.push(Change::Put(key, value));
-        }
-        Ok(())
-    }
-
-    /// The row of a release, and its key.
-    pub(crate) fn release(&self, id: &ReleaseId) -> Result<Option<(Vec<u8>, ReleaseRow)>, StoreError> {
-        let Some(signed) = self.entry(&id.entry())? else { return Ok(None) };
-        let Some((_, body)) = signed.release() else { return Ok(None) };
-        let Some(publisher) = self.publisher(&signed.entry().publisher)? else { return Ok(None) };
-        let place = keys::place(publisher.ordinal, signed.entry().seq, &signed.id());
-        let key = keys::release(body.purl.as_str(), &place);
-        let Some(value) = self.index.get(&key)? else { return Ok(None) };
-        let value: ReleaseValue = decode(&value)?;
-        Ok(row(&key, &value).map(|row| (key, row)))
-    }
-
-    pub(crate) fn releases(&self, filter: &ReleaseFilter) -> Result<Vec<ReleaseRow>, StoreError> {
-        if let Some(Selector::Release(id)) = &filter.selector {
-            return Ok(self.release(id)?.map(|(_, row)| row).into_iter().collect());
-        }
-        if let (Some(publisher), None) = (&filter.publisher, &filter.selector) {
-            return self.releases_of(publisher, filter);
-        }
-        let mut found = Vec::new();
-        let prefix = keys::release_prefix(filter.selector.as_ref());
-        self.index.walk(&prefix, &prefix, &mut |key, value| {
-            let Some(purl) = keys::purl_of(key) else { return true };
-            let fits = |purl: &Purl, release: &ReleaseId| {
-                filter.selector.as_ref().is_none_or(|s| s.matches(purl) || s.is_release(release))
-            };
-            // parsing a purl costs more than the walk: a name is looked for in the text first
-            if let Some(Selector::Name { name, .. }) = &filter.selector
-                && !purl.contains(name.as_str())
-                && name.chars().all(|c| c.is_ascii_alphanumeric())
-            {
-                return true;
-            }
-            let Ok(value) = decode::<ReleaseValue>(value) else { return true };
-            let wanted = filter.publisher.is_none_or(|publisher| publisher == value.publisher)
-                && filter.state.is_none_or(|state| state == value.state);
-            if wanted
-                && let Some(row) = row(key, &value)
-                && fits(&row.purl, &row.release)
-            {
-                found.push(row);
-            }
-            filter.limit == 0 || found.len() < filter.limit
-        })?;
-        Ok(found)
-    }
-
-    /// A publisher's releases by its feed, newest first.
-    fn releases_of(
-        &self,
-        publisher: &PublisherId,
-        filter: &ReleaseFilter,
-    ) -> Result<Vec<ReleaseRow>, StoreError> {
-        let mut ids = Vec::new();
-        let Some(value) = self.publisher(publisher)? else { return Ok(Vec::new()) };
-        let prefix = keys::feed_of(value.ordinal);
-        self.index.walk(&prefix, &prefix, &mut |key, value| {
-            ids.extend(keys::read_feed(key, value).map(|(_, id, _)| id));
-            true
-        })?;
-        let mut found = Vec::new();
-        for id in ids.into_iter().rev() {
-            let row = self.release(&id.into())?.map(|(_, row)| row);
-            found.extend(row.filter(|row| filter.state.is_none_or(|state| state == row.state)));
-            if filter.limit != 0 && found.len() >= filter.limit {
-                break;
-            }
-        }
-        Ok(found)
-    }
-
-    /// Releases whose namespace and name have all the words of `text`, the last of them as a beginning.
-    pub(crate) fn search(&self, text: &str, limit: usize) -> Result<Vec<ReleaseRow>, StoreError> {
-        let words = keys::words(text);
-        let Some(longest) = words.iter().max_by_key(|word| word.len()) else { return Ok(Vec::new()) };
-        let mut places = Vec::new();
-        let prefix = keys::term_prefix(longest);
-        self.index.walk(&prefix, &prefix, &mut |key, purl| {
-            let text = String::from_utf8_lossy(purl).to_lowercase();
-            if words.iter().all(|word| text.contains(word.as_str())) {
-                places.extend(keys::place_of_term(key).map(|place| (purl.to_vec(), place.to_vec())));
-            }
-            places.len() < limit.max(1) * 4
-        })?;
-        places.sort();
-        places.dedup();
-        let mut found = Vec::new();
-        for (purl, place) in places.into_iter().take(limit) {
-            let key = keys::release(&String::from_utf8_lossy(&purl), &place);
-            if let Some(value) = self.index.get(&key)? {
-                found.extend(row(&key, &decode(&value)?));
-            }
-        }
-        Ok(found)
-    }
-
-    /// The artifact list of a release, if it is here.
-    pub(crate) fn artifact_list(&self, id: &ReleaseId) -> Result<Option<ArtifactList>, StoreError> {
-        let Some(signed) = self.entry(&id.entry())? else { return Ok(None) };
-        let Some((_, body)) = signed.release() else { return Ok(None) };
-        self.read_list(&body.artifacts)
-    }
-
-    pub(crate) fn read_list(
-        &self,
-        claim: &perennial_manifest::ArtifactListRef,
-    ) -> Result<Option<ArtifactList>, StoreError> {
-        let Some(size) = self.blobs.size(&claim.blob)? else { return Ok(None) };
-        if size != claim.size {
-            return Err(StoreError::Index(format!(
-                "artifact list {} has {size} bytes, not {}",
-                claim.blob, claim.size
-            )));
-        }
-        let mut encoded = Vec::new();
-        self.blobs.copy_out(&claim.blob, &mut encoded)?;
-        let list = ArtifactList::decode(&encoded, claim);
-        list.map(Some)
-            .map_err(|e| StoreError::Format { path: claim.blob.to_string().into(), reason: e.to_string() })
-    }
-
-    /// Counts again how much of a release is here, and notes it.
-    pub(crate) fn refresh(&self, id: &ReleaseId, kept: bool) -> Result<Option<ReleaseState>, StoreError> {
-        let mut changes = Vec::new();
-        let state = self.refreshed(id, kept, &mut changes)?;
-        if !changes.is_empty() {
-            self.index.apply(&changes)?;
-        }
-        Ok(state)
-    }
-
-    /// The same for many releases, behind one flush.
-    pub(crate) fn refresh_all(&self, releases: &[(ReleaseId, bool)]) -> Result<(), StoreError> {
-        let mut changes = Vec::new();
-        for (id, kept) in releases {
-            self.refreshed(id, *kept, &mut changes)?;
-        }
-        if changes.is_empty() { Ok(()) } else { self.index.apply(&changes) }
-    }
-
-    fn refreshed(
-        &self,
-        id: &ReleaseId,
-        kept: bool,
-        changes: &mut Vec<Change>,
-    ) -> Result<Option<ReleaseState>, StoreError> {
-        let Some((key, row)) = self.release(id)? else { return Ok(None) };
-        let (state, held_bytes) = self.count_held(&row.artifacts)?;
-        let Some(value) = self.index.get(&key)? else { return Ok(None) };
-        let mut value: ReleaseValue = decode(&value)?;
-        let wants = self.index.get(&keys::wanted(id))?.is_some();
-        if value.state != state || value.held_bytes != held_bytes {
-            (value.state, value.held_bytes) = (state, held_bytes);
-            changes.push(Change::Put(key.clone(), encode(&value)?));
-            if state == ReleaseState::Held
-                && let Some(list) = self.read_list(&row.artifacts)?
-            {
-                self.claims(&list, changes);
-            }
-        }
-        match (wants, kept && state != ReleaseState::Held) {
-            (true, false) => changes.push(Change::Remove(keys::wanted(id))),
-            (false, true) => changes.push(Change::Put(keys::wanted(id), key)),
-            _ => {}
-        }
-        Ok(Some(state))
-    }
-
-    fn count_held(
-        &self,
-        claim: &perennial_manifest::ArtifactListRef,
-    ) -> Result<(ReleaseState, u64), StoreError> {
-        let Some(list) = self.read_list(claim).ok().flatten() else {
-            return Ok((ReleaseState::Known, 0));
-        };
-        let (mut held, mut bytes) = (0, 0);
-        for artifact in &list {
-            if self.blobs.size(&artifact.blake3)? == Some(artifact.size) {
-                held += 1;
-                bytes += artifact.size;
-            }
-        }
-        let state = if held == list.len() { ReleaseState::Held } else { ReleaseState::Partial };
-        Ok((state, bytes))
-    }
-
-    /// Releases of kept publishers that are not held, by ascending id, after `after`.
-    pub(crate) fn wanted(
-        &self,
-        after: Option<&ReleaseId>,
-        limit: usize,
-    ) -> Result<Vec<ReleaseRow>, StoreError> {
-        let from = after.map_or(b"W".to_vec(), |id| [&keys::wanted(id)[..], &[0]].concat());
-        let mut places = Vec::new();
-        self.index.walk(b"W", &from, &mut |key, value| {
-            places.push((key[1..].to_vec(), value.to_vec()));
-            places.len() < limit
-        })?;
-        let mut found = Vec::new();
-        for (id, _) in places {
-            let Ok(bytes) = <[u8; 32]>::try_from(&id[..]) else { continue };
-            found.extend(self.release(&EntryId::from_bytes(bytes).into())?.map(|(_, row)| row));
-        }
-        Ok(found)
+        changes.push(Change::Put(key, keys::feed_value(entry.issued_at, purl)));
+        self.index_release(signed, ordinal, kept, changes)
     }
 
     /// `(issued_at, id)` of all entries of some publishers, or of all.
@@ -464,77 +301,12 @@ impl Catalog<'_> {
         let mut found = Vec::new();
         for prefix in prefixes {
             self.index.walk(&prefix, &prefix, &mut |key, value| {
-                found.extend(keys::read_feed(key, value).map(|(_, id, issued_at)| (issued_at, id)));
+                found.extend(keys::read_feed(key, value).map(|row| (row.issued_at, row.id)));
                 true
             })?;
         }
         Ok(found)
     }
-
-    /// A large blob by the SHA-256 that was computed when it was added.
-    pub(crate) fn large_of(&self, sha256: &[u8; 32]) -> Result<Option<BlobId>, StoreError> {
-        let value = self.index.get(&keys::large_sha256(sha256))?;
-        Ok(value.and_then(|value| value.try_into().ok()).map(BlobId::from_bytes))
-    }
-
-    /// A blob that a signed list says has this SHA-256, and that is here.
-    pub(crate) fn claimed(&self, sha256: &[u8; 32]) -> Result<Option<BlobId>, StoreError> {
-        let prefix = keys::claimed_sha256(sha256, &[]);
-        let mut claimed = Vec::new();
-        self.index.walk(&prefix, &prefix, &mut |key, _| {
-            claimed.extend(key.get(33..65).and_then(|bytes| bytes.try_into().ok()).map(BlobId::from_bytes));
-            true
-        })?;
-        for blob in claimed {
-            if self.blobs.has(&blob)? {
-                return Ok(Some(blob));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Notes what the list of a held release says of its large blobs. Small ones were hashed when they were stored.
-    fn claims(&self, list: &ArtifactList, changes: &mut Vec<Change>) {
-        for artifact in list.iter().filter(|artifact| artifact.size > crate::large::SMALL) {
-            let key = keys::claimed_sha256(artifact.sha256.as_bytes(), artifact.blake3.as_bytes());
-            changes.push(Change::Put(key, Vec::new()));
-        }
-    }
-
-    /// Lists releases as known only: before their bytes are deleted, so that a collection that is killed leaves none
-    /// listed that is not whole.
-    pub(crate) fn set_known(&self, rows: &[ReleaseRow]) -> Result<(), StoreError> {
-        let mut changes = Vec::new();
-        for row in rows {
-            let Some((key, _)) = self.release(&row.release)? else { continue };
-            let Some(value) = self.index.get(&key)? else { continue };
-            let mut value: ReleaseValue = decode(&value)?;
-            (value.state, value.held_bytes) = (ReleaseState::Known, 0);
-            changes.push(Change::Put(key, encode(&value)?));
-        }
-        if changes.is_empty() { Ok(()) } else { self.index.apply(&changes) }
-    }
-
-    pub(crate) fn note_large(&self, pairs: &[([u8; 32], BlobId)]) -> Result<(), StoreError> {
-        let changes: Vec<Change> = pairs
-            .iter()
-            .map(|(sha256, blob)| Change::Put(keys::large_sha256(sha256), blob.as_bytes().to_vec()))
-            .collect();
-        if changes.is_empty() { Ok(()) } else { self.index.apply(&changes) }
-    }
-}
-
-fn row(key: &[u8], value: &ReleaseValue) -> Option<ReleaseRow> {
-    Some(ReleaseRow {
-        release: value.release,
-        purl: Purl::parse(keys::purl_of(key)?).ok()?,
-        publisher: value.publisher,
-        artifacts: value.artifacts,
-        seq: value.seq,
-        issued_at: value.issued_at,
-        state: value.state,
-        held_bytes: value.held_bytes,
-    })
 }
 
 fn encode(value: &impl serde::Serialize) -> Result<Vec<u8>, StoreError> {

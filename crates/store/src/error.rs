@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use perennial_manifest::BlobId;
+use perennial_manifest::{BlobId, EntryId};
 
 /// An operation on the store failed; what it had not acknowledged did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,9 @@ pub enum StoreError {
         /// Which blob.
         blob: BlobId,
     },
+    /// A stored entry no longer reads back.
+    #[error("entry {0} is damaged on this disk; it is mended when it comes again")]
+    DamagedEntry(EntryId),
     /// The bytes are not here.
     #[error("{0} is not held here")]
     NotHeld(BlobId),

@@ -1,13 +1,12 @@
 //! The keys and values of the index (FORMAT.md, "Index"): one letter for the table, then fields in order.
 
 use perennial_manifest::{
-    ArtifactListRef, EntryId, FeedState, PublisherId, PublisherKind, ReleaseId, Selector,
+    ArtifactListRef, BlobId, EntryId, FeedState, PublisherId, PublisherKind, ReleaseId, Selector,
 };
 use serde::{Deserialize, Serialize};
 
 /// How much of a release is here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ReleaseState {
     /// Only the statement.
     Known,
@@ -26,25 +25,76 @@ pub(crate) struct PublisherValue {
     pub(crate) kind: Option<PublisherKind>,
 }
 
-/// `R purl 0 ordinal seq id` → the release; 8 bytes of the id keep the two sides of a fork apart.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// `R purl 0 ordinal seq id` → the release; 8 bytes of the id keep the two sides of a fork apart. Fields of fixed length,
+/// because listing reads very many of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ReleaseValue {
-    pub(crate) release: ReleaseId,
-    pub(crate) publisher: PublisherId,
-    pub(crate) artifacts: ArtifactListRef,
-    pub(crate) seq: u64,
-    pub(crate) issued_at: u64,
     pub(crate) state: ReleaseState,
     pub(crate) held_bytes: u64,
+    pub(crate) seq: u64,
+    pub(crate) issued_at: u64,
+    pub(crate) release: ReleaseId,
+    /// The bytes of its id: to check that they are a key costs more than all else in a list.
+    pub(crate) publisher: [u8; 32],
+    pub(crate) artifacts: ArtifactListRef,
+}
+
+impl ReleaseValue {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let state = match self.state {
+            ReleaseState::Known => 0,
+            ReleaseState::Partial => 1,
+            ReleaseState::Held => 2,
+        };
+        let mut bytes = vec![state];
+        let artifacts = &self.artifacts;
+        for number in [self.held_bytes, self.seq, self.issued_at, artifacts.bytes, artifacts.size] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
+        bytes.extend_from_slice(&artifacts.count.to_be_bytes());
+        for id in [self.release.as_bytes(), &self.publisher, artifacts.blob.as_bytes()] {
+            bytes.extend_from_slice(id);
+        }
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let state = match bytes.first()? {
+            0 => ReleaseState::Known,
+            1 => ReleaseState::Partial,
+            2 => ReleaseState::Held,
+            _ => return None,
+        };
+        let number = |at: usize| Some(u64::from_be_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+        let id = |at: usize| <[u8; 32]>::try_from(bytes.get(at..at + 32)?).ok();
+        Some(Self {
+            state,
+            held_bytes: number(1)?,
+            seq: number(9)?,
+            issued_at: number(17)?,
+            release: EntryId::from_bytes(id(45)?).into(),
+            publisher: id(77)?,
+            artifacts: ArtifactListRef {
+                bytes: number(25)?,
+                size: number(33)?,
+                count: u32::from_be_bytes(bytes.get(41..45)?.try_into().ok()?),
+                blob: BlobId::from_bytes(id(109)?),
+            },
+        })
+    }
 }
 
 pub(crate) fn publisher(id: &PublisherId) -> Vec<u8> {
     [b"P", &id.as_bytes()[..]].concat()
 }
 
-/// `F ordinal seq entry` → issued_at.
+/// `F ordinal seq entry` → issued_at, and the purl of a release: the way from a feed to its releases.
 pub(crate) fn feed(ordinal: u32, seq: u64, id: &EntryId) -> Vec<u8> {
     [&feed_at(ordinal, seq)[..], id.as_bytes()].concat()
+}
+
+pub(crate) fn feed_value(issued_at: u64, purl: &str) -> Vec<u8> {
+    [&issued_at.to_be_bytes()[..], purl.as_bytes()].concat()
 }
 
 pub(crate) fn feed_at(ordinal: u32, seq: u64) -> Vec<u8> {
@@ -55,11 +105,23 @@ pub(crate) fn feed_of(ordinal: u32) -> Vec<u8> {
     [b"F", &ordinal.to_be_bytes()[..]].concat()
 }
 
-/// Seq, entry id and issued_at of a row of a feed.
-pub(crate) fn read_feed(key: &[u8], value: &[u8]) -> Option<(u64, EntryId, u64)> {
-    let seq = u64::from_be_bytes(key.get(5..13)?.try_into().ok()?);
-    let id = EntryId::from_bytes(key.get(13..45)?.try_into().ok()?);
-    Some((seq, id, u64::from_be_bytes(value.try_into().ok()?)))
+/// A row of a feed.
+pub(crate) struct FeedRow<'a> {
+    pub(crate) seq: u64,
+    pub(crate) id: EntryId,
+    pub(crate) issued_at: u64,
+    /// Empty where the entry states no release.
+    pub(crate) purl: &'a str,
+}
+
+pub(crate) fn read_feed<'a>(key: &[u8], value: &'a [u8]) -> Option<FeedRow<'a>> {
+    let (issued_at, purl) = value.split_at_checked(8)?;
+    Some(FeedRow {
+        seq: u64::from_be_bytes(key.get(5..13)?.try_into().ok()?),
+        id: EntryId::from_bytes(key.get(13..45)?.try_into().ok()?),
+        issued_at: u64::from_be_bytes(issued_at.try_into().ok()?),
+        purl: std::str::from_utf8(purl).ok()?,
+    })
 }
 
 pub(crate) fn release(purl: &str, place: &[u8]) -> Vec<u8> {
@@ -124,7 +186,9 @@ pub(crate) const ENTRIES: &[u8] = b"M-entries";
 /// The version of this schema.
 pub(crate) const SCHEMA: &[u8] = b"M-schema";
 /// What [`SCHEMA`] holds.
-pub(crate) const SCHEMA_VERSION: &[u8] = b"2";
+pub(crate) const SCHEMA_VERSION: &[u8] = b"3";
+/// BLAKE3 of the follows that the `W` table was made for.
+pub(crate) const FOLLOWS: &[u8] = b"M-follows";
 
 /// The words that a release is searched by: those of its namespace and name.
 pub(crate) fn terms(purl: &perennial_manifest::Purl) -> Vec<String> {

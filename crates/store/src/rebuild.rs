@@ -4,13 +4,14 @@
 //! ours, and it has exactly the entries that the packs have. Anything else moves it aside (one is kept) and rebuilds. A
 //! rebuild that is killed leaves an index with fewer entries than the packs: the next start sees that and rebuilds again.
 
+use std::collections::HashSet;
 use std::fs;
 use std::sync::Arc;
 
-use perennial_manifest::{EntryId, PublisherId, SignedEntry};
+use perennial_manifest::{Admit, EntryId};
 
 use crate::blobs::Blobs;
-use crate::catalog::{Catalog, ReleaseFilter};
+use crate::catalog::{Catalog, Source};
 use crate::durable;
 use crate::error::{AtPath, StoreError};
 use crate::index::SledIndex;
@@ -18,11 +19,11 @@ use crate::keys;
 use crate::layout::Layout;
 use crate::meta::{Change, Memory, MetaIndex, ReadOnly};
 use crate::pack::Kind;
-use crate::state::State;
+use crate::state::{Follows, State};
 use crate::store::IndexKind;
 
 /// Entries put at a time while rebuilding.
-const PORTION: usize = 1024;
+const PORTION: usize = 4096;
 
 /// An index that is open, and why it was made again, if it was.
 pub(crate) struct Opened {
@@ -59,7 +60,7 @@ pub(crate) fn reopen_index(
     let doubt = if afresh {
         Err(StoreError::Index("asked for".to_owned()))
     } else {
-        believe(layout, &generation, &ids)
+        believe(layout, &generation, blobs, &state.follows(), &ids)
     };
     match doubt {
         Ok(index) => Ok(Opened { index, rebuilt: None }),
@@ -79,33 +80,32 @@ pub(crate) fn reopen_index(
     }
 }
 
-/// Ids of all entries in packs, each once.
+/// Ids of all entries in packs, each once, in the order in which they lie: nearly that in which they were admitted.
 fn entry_ids(blobs: &Blobs) -> Result<Vec<EntryId>, StoreError> {
-    let mut ids = Vec::new();
+    let (mut ids, mut seen) = (Vec::new(), HashSet::new());
     blobs.packs().each(Kind::Entry, &mut |key, _| {
-        ids.push(EntryId::from_bytes(key));
+        let id = EntryId::from_bytes(key);
+        if seen.insert(id) {
+            ids.push(id);
+        }
         Ok(())
     })?;
-    ids.sort_unstable();
-    ids.dedup();
     Ok(ids)
 }
 
 fn believe(
     layout: &Layout,
     generation: &std::path::Path,
+    blobs: &Blobs,
+    follows: &Follows,
     ids: &[EntryId],
 ) -> Result<Arc<dyn MetaIndex>, StoreError> {
     let index = SledIndex::open(&layout.index(), generation)?;
     if index.get(keys::SCHEMA)?.as_deref() != Some(keys::SCHEMA_VERSION) {
         return Err(StoreError::Index("it has another schema, or none".into()));
     }
-    let number = |key| {
-        Ok::<_, StoreError>(
-            index.get(key)?.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes),
-        )
-    };
-    let (noted, skipped) = (number(keys::ENTRIES)?, number(keys::SKIPPED)?);
+    let catalog = Catalog { index: &index, blobs };
+    let (noted, skipped) = (catalog.count()?, catalog.skipped()?);
     let mut rows = 0u64;
     index.walk(b"F", b"F", &mut |_, _| {
         rows += 1;
@@ -116,6 +116,10 @@ fn believe(
         return Err(StoreError::Index(format!(
             "it has {rows} entries, notes {noted}, and the packs have {packs}"
         )));
+    }
+    if !catalog.follows_are(follows)? {
+        // killed between the follows and what they want
+        catalog.follow(None, follows)?;
     }
     Ok(Arc::new(index))
 }
@@ -139,58 +143,71 @@ fn move_aside(layout: &Layout) -> Result<(), StoreError> {
     durable::sync_dir(layout.root())
 }
 
-/// Puts all entries of the packs into an empty index, in the order of their feeds, and counts what is held.
+/// Puts all entries of the packs into an empty index, and counts what is held.
 fn fill(index: &dyn MetaIndex, blobs: &Blobs, state: &State, ids: &[EntryId]) -> Result<(), StoreError> {
     let follows = state.follows();
-    let keeps = |publisher: &PublisherId| follows.keeps(publisher);
     let catalog = Catalog { index, blobs };
-    let mut order: Vec<(u64, EntryId)> = Vec::with_capacity(ids.len());
-    for id in ids {
-        match catalog.entry(id) {
-            Ok(Some(signed)) => order.push((signed.entry().seq, *id)),
-            // damaged on disk: reconciliation brings it again
-            outcome => tracing::warn!(%id, ?outcome, "an entry does not read back"),
-        }
-    }
-    order.sort_unstable();
-    let mut portion: Vec<SignedEntry> = Vec::with_capacity(PORTION);
-    let mut left_out = ids.len() as u64 - order.len() as u64;
-    for (_, id) in order {
-        portion.extend(catalog.entry(&id)?);
-        if portion.len() == PORTION {
-            left_out += put(&catalog, &portion, &keeps)?;
-            portion.clear();
-        }
-    }
-    left_out += put(&catalog, &portion, &keeps)?;
-    if left_out > 0 {
-        tracing::warn!(
-            left_out,
-            "entries whose predecessors are lost stay out of the index until they come again"
-        );
-    }
     let mut pairs = Vec::new();
     blobs.each_large(&mut |blob, info| {
         pairs.extend(info.sha256.map(|sha256| (*sha256.as_bytes(), blob)));
         Ok(())
     })?;
     catalog.note_large(&pairs)?;
-    let rows = catalog.releases(&ReleaseFilter::default())?;
-    let rows: Vec<_> = rows.iter().map(|row| (row.release, follows.keeps(&row.publisher))).collect();
-    catalog.refresh_all(&rows)?;
+    let mut filling = Filling { catalog: &catalog, follows: &follows, late: Vec::new(), left_out: 0 };
+    filling.put(ids, Source::Packs)?;
+    // packs that were written again stand behind younger ones: what came too early comes once more, in order
+    for source in [Source::Packs, Source::PacksWithGaps] {
+        let mut late = std::mem::take(&mut filling.late);
+        late.sort_unstable();
+        let late: Vec<EntryId> = late.into_iter().map(|(_, id)| id).collect();
+        filling.put(&late, source)?;
+    }
+    let left_out = filling.left_out + filling.late.len() as u64;
+    if left_out > 0 {
+        tracing::warn!(left_out, "entries that do not read back stay out of the index until they come again");
+    }
     // last: an index without it was never finished
     index.apply(&[
         Change::Put(keys::SKIPPED.to_vec(), left_out.to_be_bytes().to_vec()),
+        Change::Put(keys::FOLLOWS.to_vec(), follows.digest().to_vec()),
         Change::Put(keys::SCHEMA.to_vec(), keys::SCHEMA_VERSION.to_vec()),
     ])
 }
 
-fn put(
-    catalog: &Catalog<'_>,
-    portion: &[SignedEntry],
-    keeps: &dyn Fn(&PublisherId) -> bool,
-) -> Result<u64, StoreError> {
-    use perennial_manifest::Admit;
-    let puts = catalog.put(portion, false, keeps)?;
-    Ok(puts.iter().filter(|put| matches!(put.admit, Admit::Orphan(_) | Admit::Reject(_))).count() as u64)
+/// A rebuild under way.
+struct Filling<'a> {
+    catalog: &'a Catalog<'a>,
+    follows: &'a Follows,
+    /// Entries that came before their predecessors, with their sequence numbers.
+    late: Vec<(u64, EntryId)>,
+    /// Entries that do not read back or do not fit.
+    left_out: u64,
+}
+
+impl Filling<'_> {
+    fn put(&mut self, ids: &[EntryId], source: Source) -> Result<(), StoreError> {
+        for portion in ids.chunks(PORTION) {
+            let mut entries = Vec::with_capacity(portion.len());
+            for id in portion {
+                match self.catalog.entry(id) {
+                    Ok(signed) => entries.extend(signed),
+                    Err(error @ (StoreError::DamagedEntry(_) | StoreError::Format { .. })) => {
+                        tracing::warn!(%error, "left out of the index");
+                        self.left_out += 1;
+                    }
+                    // a disk that does not answer is no proof that the entry is lost
+                    Err(error) => return Err(error),
+                }
+            }
+            let puts = self.catalog.put(&entries, source, &|publisher| self.follows.keeps(publisher))?;
+            for (signed, put) in entries.iter().zip(puts) {
+                match put.admit {
+                    Admit::Orphan(_) => self.late.push((signed.entry().seq, put.id)),
+                    Admit::Reject(_) => self.left_out += 1,
+                    Admit::New | Admit::Known | Admit::Fork(_) => {}
+                }
+            }
+        }
+        Ok(())
+    }
 }

@@ -43,6 +43,11 @@ impl Follows {
         self.publishers.contains_key(publisher)
     }
 
+    /// Tells one set of follows from another.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        *blake3::hash(&serde_json::to_vec(self).unwrap_or_default()).as_bytes()
+    }
+
     /// Whether this publisher's releases are fetched and kept.
     #[must_use]
     pub fn keeps(&self, publisher: &PublisherId) -> bool {

@@ -16,7 +16,7 @@ use perennial_manifest::{
 
 use crate::batch::Batch;
 use crate::blobs::Blobs;
-use crate::catalog::{Catalog, Put, ReleaseFilter, ReleaseRow};
+use crate::catalog::{Catalog, Put, ReleaseFilter, ReleaseRow, Source};
 use crate::error::StoreError;
 use crate::keys::ReleaseState;
 use crate::layout::{Layout, OpenError};
@@ -267,9 +267,12 @@ impl Store {
     /// Takes entries in, in order; all that were admitted last once this returned. The highest seen of feeds that are
     /// followed is remembered outside the index, orphans included.
     pub fn put_entries(&self, entries: &[SignedEntry]) -> Result<Vec<Put>, StoreError> {
-        let follows = self.0.state.follows();
-        let keeps = |publisher: &PublisherId| follows.keeps(publisher);
-        let puts = self.0.write(|catalog| catalog.put(entries, true, &keeps))?;
+        let (puts, follows) = self.0.write(|catalog| {
+            // asked for under the lock, so that a follow that comes meanwhile finds these, or they find it
+            let follows = self.0.state.follows();
+            let puts = catalog.put(entries, Source::Outside, &|publisher| follows.keeps(publisher))?;
+            Ok((puts, follows))
+        })?;
         let seen: Vec<_> = entries
             .iter()
             .zip(&puts)
@@ -356,7 +359,7 @@ impl Store {
 
     /// One release.
     pub fn release(&self, id: &ReleaseId) -> Result<Option<ReleaseRow>, StoreError> {
-        self.0.read(|catalog| Ok(catalog.release(id)?.map(|(_, row)| row)))
+        self.0.read(|catalog| catalog.release(id))
     }
 
     /// Releases by words of their names.
@@ -376,11 +379,7 @@ impl Store {
 
     /// Counts again how much of a release is here; to be called when blobs of it came or went.
     pub fn refresh_state(&self, id: &ReleaseId) -> Result<Option<ReleaseState>, StoreError> {
-        let follows = self.0.state.follows();
-        self.0.write(|catalog| {
-            let kept = catalog.release(id)?.is_some_and(|(_, row)| follows.keeps(&row.publisher));
-            catalog.refresh(id, kept)
-        })
+        self.0.write(|catalog| catalog.refresh(id, &self.0.state.follows()))
     }
 
     /// Releases of followed publishers that are not held, by ascending id, after `after`.
@@ -411,10 +410,7 @@ impl Store {
     pub fn set_follows(&self, follows: &Follows) -> Result<(), StoreError> {
         let before = self.0.state.follows();
         self.0.state.set_follows(follows.clone())?;
-        let rows = self.releases(&ReleaseFilter::default())?;
-        let changed = rows.iter().filter(|row| before.keeps(&row.publisher) != follows.keeps(&row.publisher));
-        let changed: Vec<_> = changed.map(|row| (row.release, follows.keeps(&row.publisher))).collect();
-        self.0.write(|catalog| catalog.refresh_all(&changed))?;
+        self.0.write(|catalog| catalog.follow(Some(&before), follows))?;
         let newest = follows.publishers.keys().filter_map(|id| Some((*id, self.feed(id).ok()?.highest()?)));
         let newest: Vec<_> = newest.map(|(id, (seq, entry))| (id, seq, entry)).collect();
         self.0.state.see(&newest)
@@ -434,13 +430,7 @@ impl Store {
     /// What is here, in numbers.
     pub fn stats(&self) -> Result<Stats, StoreError> {
         let mut stats = Stats { entries: self.entry_count()?, ..Stats::default() };
-        for row in self.releases(&ReleaseFilter::default())? {
-            stats.releases += 1;
-            if row.state == ReleaseState::Held {
-                stats.held += 1;
-                stats.logical_bytes += row.artifacts.bytes;
-            }
-        }
+        self.0.read(|catalog| catalog.count_releases(&mut stats))?;
         self.0.blobs.packs().each(crate::pack::Kind::Blob, &mut |_, _| {
             stats.blobs += 1;
             Ok(())

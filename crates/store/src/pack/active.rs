@@ -158,8 +158,11 @@ impl Active {
         Ok(())
     }
 
+    /// All rows, in the order of their place in the pack.
     pub(super) fn rows(&self) -> Vec<Row> {
-        self.rows.values().copied().collect()
+        let mut rows: Vec<Row> = self.rows.values().copied().collect();
+        rows.sort_unstable_by_key(|row| row.offset);
+        rows
     }
 
     pub(super) const fn number(&self) -> u64 {

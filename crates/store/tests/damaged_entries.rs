@@ -1,0 +1,76 @@
+//! A statement whose record is damaged: lists go on without reading it, the rest of its feed stays, and it is mended when
+//! it comes again.
+
+mod world;
+
+use perennial_manifest::{Admit, SignedEntry};
+use perennial_store::{ReleaseFilter, Store, StoreError};
+use world::{bytes, flip, id, key, open, release};
+
+fn listed(store: &Store) -> usize {
+    let filter = ReleaseFilter { publisher: Some(key(1).id()), ..ReleaseFilter::default() };
+    store.releases(&filter).unwrap().len()
+}
+
+/// Three releases, the statement of the second of them damaged.
+fn hurt(dir: &std::path::Path) -> Vec<SignedEntry> {
+    let store = open(dir);
+    let names = ["kubekey", "ks-console", "ks-apiserver"];
+    let feed: Vec<_> = (1u64..)
+        .zip(names)
+        .map(|(seed, name)| release(&store, &key(1), name, &[bytes(500, seed)]).0)
+        .collect();
+    flip(&dir.join("packs/0000000001.pack"), feed[1].payload());
+    feed
+}
+
+#[test]
+fn lists_read_no_entries() {
+    let dir = tempfile::tempdir().unwrap();
+    let feed = hurt(dir.path());
+    for round in 0..2 {
+        let store = open(dir.path());
+        assert_eq!(store.rebuilt(), None, "round {round}: one damaged entry is no doubt about the index");
+        assert_eq!(listed(&store), 3);
+        assert_eq!(store.search("ks console", 10).unwrap().len(), 1);
+        assert!(matches!(store.entry(&feed[1].id()), Err(StoreError::DamagedEntry(_))));
+    }
+}
+
+#[test]
+fn a_damaged_entry_is_mended_when_it_comes_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let feed = hurt(dir.path());
+    let store = open(dir.path());
+    assert_eq!(store.put_entries(&feed[1..2]).unwrap()[0].admit, Admit::Known);
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(store.rebuilt(), None);
+    assert_eq!(store.entry(&feed[1].id()).unwrap().as_ref(), Some(&feed[1]));
+    let mended = store.feed(&key(1).id()).unwrap();
+    assert!(mended.forks.is_empty() && !mended.is_forked());
+}
+
+#[test]
+fn a_rebuild_keeps_what_stands_on_a_lost_entry_and_the_gap_closes() {
+    let dir = tempfile::tempdir().unwrap();
+    let feed = hurt(dir.path());
+    let store = open(dir.path());
+    store.rebuild_index().unwrap();
+    assert_eq!(listed(&store), 2, "the third release is listed though the second is lost");
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(store.rebuilt(), None, "it is not made again at every start");
+    // reconciliation compares these: the lost one is asked for
+    let times = store.times(None).unwrap();
+    assert!(times.iter().all(|(_, id)| *id != feed[1].id()));
+    assert_eq!(store.put_entries(&feed[1..2]).unwrap()[0].admit, Admit::New);
+    assert_eq!(listed(&store), 3);
+    let state = store.feed(&key(1).id()).unwrap();
+    assert!(state.forks.is_empty() && !state.is_forked(), "a closed gap is no fork");
+    assert_eq!(state.highest(), Some((2, feed[2].id())));
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!((store.rebuilt(), listed(&store)), (None, 3));
+    assert!(store.release(&id(&feed[1])).unwrap().is_some());
+}

@@ -1,0 +1,51 @@
+//! Follows and what they want, over kills and in any order with the entries.
+
+mod world;
+
+use perennial_manifest::ArtifactListRef;
+use perennial_store::Store;
+use world::{follow, key, open, statement};
+
+fn known(store: &Store, seed: u8, name: &str) {
+    let blob = perennial_manifest::BlobId::of(name.as_bytes());
+    let artifacts = ArtifactListRef { blob, count: 1, bytes: 10, size: 100 };
+    store.put_entries(&[statement(&key(seed), 0, None, name, artifacts)]).unwrap();
+}
+
+fn wanted(store: &Store) -> usize {
+    store.wanted(None, 100).unwrap().len()
+}
+
+#[test]
+fn what_is_wanted_follows_the_follows() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    (1..=3).for_each(|seed| known(&store, seed, &format!("tool-{seed}")));
+    assert_eq!(wanted(&store), 0);
+    follow(&store, &key(1));
+    assert_eq!(wanted(&store), 1);
+    let mut follows = store.follows();
+    follows.all = true;
+    store.set_follows(&follows).unwrap();
+    assert_eq!(wanted(&store), 3);
+    known(&store, 4, "tool-4");
+    assert_eq!(wanted(&store), 4);
+    follows.all = false;
+    store.set_follows(&follows).unwrap();
+    assert_eq!(wanted(&store), 1);
+    follows.publishers.clear();
+    store.set_follows(&follows).unwrap();
+    assert_eq!(wanted(&store), 0);
+}
+
+#[test]
+fn a_follow_that_was_killed_before_the_index_is_made_whole_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    known(&store, 1, "kubekey");
+    drop(store);
+    let text = format!(r#"{{"all":false,"publishers":{{"{}":null}}}}"#, key(1).id());
+    std::fs::write(dir.path().join("state/follows.json"), text).unwrap();
+    let store = open(dir.path());
+    assert_eq!((store.rebuilt(), wanted(&store)), (None, 1));
+}
