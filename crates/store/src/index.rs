@@ -2,10 +2,11 @@
 //!
 //! The only place that names sled. It opens it on a thread of its own under `catch_unwind` with a deadline, after removing
 //! the half-written snapshots that would brick it; makes `flush` durable with an fsync of its own; keeps values small and
-//! batches short; and stops at the first error. The generation number is kept in the index and in a file
+//! batches short; takes a panic for an error, and stops at the first one. The generation number is kept in the index and in a file
 //! outside it: an index that lost its tail has the lower one, and is not believed.
 
 use std::fs::{self, File};
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -62,16 +63,20 @@ impl SledIndex {
         Ok(value.and_then(|value| value.try_into().ok()).map_or(0, u64::from_be_bytes))
     }
 
-    /// Notes the first failure: from then on nothing is written through this handle.
-    fn check<T>(&self, outcome: sled::Result<T>) -> Result<T, StoreError> {
-        outcome.map_err(|error| {
-            self.failed.store(true, Ordering::SeqCst);
-            StoreError::Index(error.to_string())
-        })
+    /// Asks sled, which panics on some damaged pages where it meets them. Notes the first failure: from then on nothing is
+    /// written through this handle.
+    fn guarded<T>(&self, ask: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
+        let reason = match std::panic::catch_unwind(AssertUnwindSafe(ask)) {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "sled panicked".to_owned(),
+        };
+        self.failed.store(true, Ordering::SeqCst);
+        Err(StoreError::Index(reason))
     }
 
     fn sync(&self) -> Result<(), StoreError> {
-        self.check(self.db.flush())?;
+        self.guarded(|| self.db.flush())?;
         let db = self.dir.join("db");
         let synced = File::open(&db)
             .and_then(|file| file.sync_all())
@@ -86,7 +91,7 @@ impl SledIndex {
 
 impl MetaIndex for SledIndex {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.check(self.db.get(key))?.map(|value| value.to_vec()))
+        Ok(self.guarded(|| self.db.get(key))?.map(|value| value.to_vec()))
     }
 
     fn apply(&self, changes: &[Change]) -> Result<(), StoreError> {
@@ -100,18 +105,16 @@ impl MetaIndex for SledIndex {
             for change in group {
                 match change {
                     Change::Put(key, value) if value.len() > MAX_VALUE => {
-                        let key = String::from_utf8_lossy(&key[..1]).into_owned();
-                        return Err(StoreError::Index(format!(
-                            "a value of {} bytes under {key}",
-                            value.len()
-                        )));
+                        let table = String::from_utf8_lossy(&key[..1]);
+                        let reason = format!("a value of {} bytes under {table} is too long", value.len());
+                        return Err(StoreError::Format { path: self.dir.clone(), reason });
                     }
                     Change::Put(key, value) => batch.insert(&key[..], &value[..]),
                     Change::Remove(key) => batch.remove(&key[..]),
                 }
             }
             batch.insert(GENERATION_KEY, &generation.to_be_bytes());
-            self.check(self.db.apply_batch(batch))?;
+            self.guarded(|| self.db.apply_batch(batch))?;
         }
         self.sync()?;
         durable::write_file(&self.generation_file, format!("{generation}\n").as_bytes())
@@ -119,8 +122,8 @@ impl MetaIndex for SledIndex {
 
     fn walk(&self, prefix: &[u8], from: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
         let start = prefix.max(from);
-        for row in self.db.range(start..) {
-            let (key, value) = self.check(row)?;
+        let mut rows = self.guarded(|| Ok(self.db.range(start..)))?;
+        while let Some((key, value)) = self.guarded(|| rows.next().transpose())? {
             if !key.starts_with(prefix) || !visit(&key, &value) {
                 break;
             }
@@ -129,7 +132,7 @@ impl MetaIndex for SledIndex {
     }
 
     fn disk_bytes(&self) -> u64 {
-        self.db.size_on_disk().unwrap_or(0)
+        self.guarded(|| self.db.size_on_disk()).unwrap_or(0)
     }
 }
 
@@ -178,5 +181,42 @@ fn open_guarded(dir: &Path) -> Result<sled::Db, StoreError> {
     match opened.recv_timeout(OPEN_DEADLINE) {
         Ok(outcome) => outcome,
         Err(_) => Err(StoreError::Index("it did not open in time".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More than the cache takes, so that pages are read from the file again.
+    const ROWS: u32 = 40_000;
+
+    #[test]
+    fn pages_that_are_damaged_while_it_is_open_are_an_error_and_no_panic() {
+        let dir = tempfile::tempdir().unwrap();
+        let (at, generation) = (dir.path().join("index"), dir.path().join("generation"));
+        let index = SledIndex::open(&at, &generation).unwrap();
+        let row = |n: u32| {
+            let noise = blake3::Hasher::new().update(&n.to_be_bytes()).finalize_xof();
+            let mut value = vec![0; 1500];
+            { noise }.fill(&mut value);
+            Change::Put([b"R", &n.to_be_bytes()[..]].concat(), value)
+        };
+        index.apply(&(0..ROWS).map(row).collect::<Vec<_>>()).unwrap();
+        let db = File::options().write(true).open(at.join("db")).unwrap();
+        db.set_len(db.metadata().unwrap().len() / 3).unwrap();
+        let walked = index.walk(b"R", b"R", &mut |_, _| true);
+        assert!(matches!(walked, Err(StoreError::Index(_))), "{walked:?}");
+        assert!(matches!(index.apply(&[row(1)]), Err(StoreError::Index(_))), "nothing is written after it");
+    }
+
+    #[test]
+    fn a_panic_is_an_error_and_the_last_thing_that_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = SledIndex::open(&dir.path().join("index"), &dir.path().join("generation")).unwrap();
+        let put = || index.apply(&[Change::Put(b"Rkey".to_vec(), b"value".to_vec())]);
+        put().unwrap();
+        assert!(matches!(index.guarded::<()>(|| panic!("as on a damaged page")), Err(StoreError::Index(_))));
+        assert!(put().is_err());
     }
 }

@@ -211,3 +211,39 @@ impl Filling<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use perennial_manifest::{Body, Entry, Keypair, Profile, PublisherKind};
+
+    use super::*;
+    use crate::meta::Unavailable;
+    use crate::store::{OpenOptions, Store};
+
+    fn fail(store: &Store) {
+        *store.inner().index.write().unwrap() = Arc::new(Unavailable);
+    }
+
+    #[test]
+    fn an_index_that_fails_while_it_is_used_is_opened_again_by_reads_and_by_writes() {
+        for index in [IndexKind::Sled, IndexKind::Memory] {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Store::open(dir.path(), OpenOptions { index }).unwrap();
+            let key = Keypair::from_seed([1; 32]);
+            let entry = |seq: u64, prevs: Vec<EntryId>| {
+                let (name, contact, claims) = ("KubeSphere savers".to_owned(), None, Vec::new());
+                let publisher_kind = PublisherKind::Archivist;
+                let body = Body::Profile(Profile { name, publisher_kind, contact, claims });
+                Entry { publisher: key.id(), seq, prevs, issued_at: 1, body }.sign(&key).unwrap()
+            };
+            let first = entry(0, Vec::new());
+            store.put_entries(std::slice::from_ref(&first)).unwrap();
+            fail(&store);
+            assert_eq!(store.entry_count().unwrap(), 1);
+            assert!(store.rebuilt().is_some());
+            fail(&store);
+            store.put_entries(&[entry(1, vec![first.id()])]).unwrap();
+            assert_eq!(store.times(None).unwrap().len(), 2);
+        }
+    }
+}

@@ -133,7 +133,7 @@ impl Store {
     pub fn rebuild_index(&self) -> Result<u64, StoreError> {
         let _writing = self.0.lock();
         self.0.renew("asked for", true)?;
-        self.0.read(|catalog| catalog.count())
+        self.0.ask(|catalog| catalog.count())
     }
 
     /// Whether others use this store too: its lock goes with the last of them.
@@ -429,8 +429,7 @@ impl Store {
 
     /// What is here, in numbers.
     pub fn stats(&self) -> Result<Stats, StoreError> {
-        let mut stats = Stats { entries: self.entry_count()?, ..Stats::default() };
-        self.0.read(|catalog| catalog.count_releases(&mut stats))?;
+        let mut stats = self.0.read(|catalog| catalog.counts())?;
         self.0.blobs.packs().each(crate::pack::Kind::Blob, &mut |_, _| {
             stats.blobs += 1;
             Ok(())
@@ -458,10 +457,19 @@ impl Inner {
         self.index.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Asks the index. One that fails is in doubt: it is opened again, or made again, before the question is put once more.
     pub(crate) fn read<T>(
         &self,
-        work: impl FnOnce(&Catalog<'_>) -> Result<T, StoreError>,
+        work: impl Fn(&Catalog<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        match self.ask(&work) {
+            Err(StoreError::Index(_)) => self.write(work),
+            other => other,
+        }
+    }
+
+    /// Asks the index as it is.
+    fn ask<T>(&self, work: impl Fn(&Catalog<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let index = self.index();
         work(&Catalog { index: &*index, blobs: &self.blobs })
     }
@@ -472,15 +480,14 @@ impl Inner {
         work: impl Fn(&Catalog<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let _writing = self.lock();
-        let outcome = self.read(&work);
-        match outcome {
-            Err(StoreError::Index(reason)) => {
-                tracing::error!(%reason, "the index failed; opening it again");
-                self.renew(&reason, false)?;
-                self.read(&work)
-            }
-            other => other,
+        let mut outcome = self.ask(&work);
+        for afresh in [false, true] {
+            let Err(StoreError::Index(reason)) = &outcome else { break };
+            tracing::error!(%reason, afresh, "the index failed; opening it again");
+            self.renew(reason, afresh)?;
+            outcome = self.ask(&work);
         }
+        outcome
     }
 
     /// Lets go of the index and opens it again; from nothing if `afresh`. The caller holds the writing lock.

@@ -196,8 +196,9 @@ impl Catalog<'_> {
         Ok(found)
     }
 
-    /// Counts releases: all of them, those held, and the bytes of those.
-    pub(crate) fn count_releases(&self, stats: &mut Stats) -> Result<(), StoreError> {
+    /// Counts entries and releases: all of them, those held, and the bytes of those.
+    pub(crate) fn counts(&self) -> Result<Stats, StoreError> {
+        let mut stats = Stats { entries: self.count()?, ..Stats::default() };
         self.index.walk(b"R", b"R", &mut |_, value| {
             stats.releases += 1;
             if let Some(value) = ReleaseValue::decode(value).filter(|value| value.state == ReleaseState::Held)
@@ -206,7 +207,8 @@ impl Catalog<'_> {
                 stats.logical_bytes += value.artifacts.bytes;
             }
             true
-        })
+        })?;
+        Ok(stats)
     }
 
     /// Releases whose namespace and name have all the words of `text`, the last of them as a beginning.
