@@ -14,7 +14,7 @@ pub struct VerifyReport {
     pub checked: u64,
     /// Bytes read.
     pub bytes: u64,
-    /// Blobs that no longer match; they were set aside, and are fetched again where a followed release names them.
+    /// Blobs that do not match, found now or before; they were set aside, and are fetched again where a followed release names them.
     pub corrupt: Vec<BlobId>,
     /// Blobs that a held release names and that are not here.
     pub missing: Vec<BlobId>,
@@ -40,6 +40,12 @@ impl Store {
             }
             report.bytes += size;
             progress(report.bytes, all);
+        }
+        // found before, by a reader, and still not whole: said until it is
+        for blob in self.inner().blobs.leftovers()?.into_keys() {
+            if !report.corrupt.contains(&blob) && self.inner().blobs.is_quarantined(&blob)? {
+                report.corrupt.push(blob);
+            }
         }
         for row in
             self.releases(&ReleaseFilter { state: Some(ReleaseState::Held), ..ReleaseFilter::default() })?
