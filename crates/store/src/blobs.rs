@@ -118,13 +118,18 @@ impl Blobs {
     /// Copies a blob out; what was written is only to be used if this returns, because the name is checked at the end.
     /// Returns the SHA-256 of the bytes on the way.
     pub(crate) fn copy_out(&self, blob: &BlobId, out: &mut dyn Write) -> Result<Sha256Digest, StoreError> {
+        let mut out = Receiver { out, failed: false };
         let target = Path::new("output");
         if let Some(bytes) = self.small(blob)? {
             out.write_all(&bytes).at(target)?;
             return Ok(crate::hashing::names_of(&bytes).1);
         }
         let large = self.large.open(blob)?.ok_or(StoreError::NotHeld(*blob))?;
-        let pass = crate::hashing::plain(Read::take(&large.data, large.size), out).at(target)?;
+        let pass = crate::hashing::plain(Read::take(&large.data, large.size), &mut out);
+        let pass = pass.map_err(|source| match out.failed {
+            true => StoreError::io(target, source),
+            false => StoreError::io(&self.large.path(blob, "blob"), source),
+        })?;
         if pass.0 != *blob {
             self.set_aside(blob)?;
             return Err(StoreError::Corrupt { blob: *blob });
@@ -140,24 +145,37 @@ impl Blobs {
         out: impl Write,
     ) -> Result<(), StoreError> {
         let chunks = partial::chunks(ranges);
+        let mut out = Receiver { out, failed: false };
         let outcome = if let Some(bytes) = self.small(blob)? {
-            encode_ranges_validated(&bytes[..], PreOrderMemOutboard::create(&bytes, GROUP), &chunks, out)
+            encode_ranges_validated(&bytes[..], PreOrderMemOutboard::create(&bytes, GROUP), &chunks, &mut out)
         } else {
             let large = self.large.open(blob)?.ok_or(StoreError::NotHeld(*blob))?;
-            encode_ranges_validated(&large.data, &large.tree, &chunks, out)
+            encode_ranges_validated(&large.data, &large.tree, &chunks, &mut out)
         };
-        match outcome {
-            Ok(()) => Ok(()),
-            Err(
-                EncodeError::ParentHashMismatch(_)
-                | EncodeError::LeafHashMismatch(_)
-                | EncodeError::SizeMismatch,
-            ) => {
-                self.set_aside(blob)?;
-                Err(StoreError::Corrupt { blob: *blob })
+        outcome.map_err(|error| self.blame(blob, error, out.failed))
+    }
+
+    /// What an encoding that ended early says: that the bytes here are damaged, that our disk failed, or the receiver.
+    pub(crate) fn blame(&self, blob: &BlobId, error: EncodeError, receiver: bool) -> StoreError {
+        let source = match error {
+            EncodeError::ParentHashMismatch(_)
+            | EncodeError::LeafHashMismatch(_)
+            | EncodeError::SizeMismatch => None,
+            EncodeError::ParentWrite(_) | EncodeError::LeafWrite(_) => {
+                Some(io::Error::from(io::ErrorKind::BrokenPipe))
             }
-            Err(EncodeError::Io(source)) => Err(StoreError::Broken { blob: *blob, source }),
-            Err(_) => Err(StoreError::Broken { blob: *blob, source: io::ErrorKind::BrokenPipe.into() }),
+            EncodeError::Io(source) => Some(source),
+        };
+        match source {
+            Some(source) if receiver => StoreError::Broken { blob: *blob, source },
+            Some(source) if source.kind() != io::ErrorKind::UnexpectedEof => {
+                StoreError::io(&self.large.path(blob, "blob"), source)
+            }
+            // an end that comes too early is damage too: the length was right when it was opened
+            _ => match self.set_aside(blob) {
+                Ok(()) => StoreError::Corrupt { blob: *blob },
+                Err(error) => error,
+            },
         }
     }
 
@@ -174,8 +192,18 @@ impl Blobs {
 
     fn set_aside(&self, blob: &BlobId) -> Result<(), StoreError> {
         tracing::error!(%blob, "stored bytes do not match their name; set aside");
-        self.packs.forget_damaged(blob, &mut |blob, bytes| self.large.keep_damaged(&blob, bytes))?;
+        self.packs.forget_damaged(blob, &mut self.keep())?;
         self.large.quarantine(blob)
+    }
+
+    /// Keeps the damaged bytes of a small blob where those of large ones are kept.
+    fn keep(&self) -> impl FnMut(BlobId, &[u8]) -> Result<(), StoreError> {
+        |blob, bytes| self.large.keep_damaged(&blob, bytes)
+    }
+
+    /// Drops small blobs; the caller holds the gate.
+    pub(crate) fn compact(&self, dead: &dyn Fn(&BlobId) -> bool) -> Result<(), StoreError> {
+        self.packs.compact(dead, &mut self.keep()).map(drop)
     }
 
     /// Whether bytes that were to be this blob are here, and are not it.
@@ -271,5 +299,24 @@ impl Blobs {
             Some(info) => visit(blob, info),
             None => Ok(()),
         })
+    }
+}
+
+/// Tells who is to blame for an error of a copy: whoever takes the bytes, or our own disk.
+struct Receiver<W> {
+    out: W,
+    failed: bool,
+}
+
+impl<W: Write> Write for Receiver<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes);
+        // taking nothing is an error too, to whoever writes it all
+        self.failed |= matches!(written, Err(_) | Ok(0)) && !bytes.is_empty();
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush().inspect_err(|_| self.failed = true)
     }
 }

@@ -15,6 +15,7 @@ use perennial_manifest::BlobId;
 
 use crate::batch::Placement;
 use crate::blobs::Blobs;
+use crate::error::StoreError;
 use crate::large::SMALL;
 use crate::layout::Layout;
 
@@ -44,7 +45,7 @@ fn add(at: &Bench, bytes: &[u8]) -> BlobId {
     added.blob
 }
 
-fn encoded(at: &Bench, blob: &BlobId, len: u64) -> Result<Vec<u8>, crate::error::StoreError> {
+fn encoded(at: &Bench, blob: &BlobId, len: u64) -> Result<Vec<u8>, StoreError> {
     let mut out = Vec::new();
     at.blobs.encode(blob, &[0..len], &mut out).map(|()| out)
 }
@@ -190,4 +191,29 @@ fn hostile_encodings_write_nothing_that_counts() {
 fn removing_what_is_not_here_is_no_error() {
     let at = store();
     at.blobs.large().remove(&BlobId::of(b"never here")).unwrap();
+}
+
+#[test]
+fn an_error_of_our_disk_or_of_the_receiver_is_no_damage() {
+    let at = store();
+    let blob = add(&at, &bytes(300_000, 8));
+    let io = |errno: i32| bao_tree::io::EncodeError::Io(io::Error::from_raw_os_error(errno));
+    let eio = rustix::io::Errno::IO.raw_os_error();
+    assert!(matches!(at.blobs.blame(&blob, io(eio), false), StoreError::Io { .. }));
+    assert!(matches!(at.blobs.blame(&blob, io(eio), true), StoreError::Broken { .. }));
+    for room in [0, 1000, 100_000] {
+        let mut out = vec![0; room];
+        let outcome = at.blobs.encode(&blob, &[0..300_000], &mut out[..]);
+        assert!(matches!(outcome, Err(StoreError::Broken { .. })), "{room} {outcome:?}");
+    }
+    assert!(encoded(&at, &blob, 300_000).is_ok(), "and it is still held");
+}
+
+#[test]
+fn a_blob_that_ends_early_while_it_is_read_is_damaged() {
+    let at = store();
+    let blob = add(&at, &bytes(300_000, 9));
+    let early = bao_tree::io::EncodeError::Io(io::ErrorKind::UnexpectedEof.into());
+    assert!(matches!(at.blobs.blame(&blob, early, false), StoreError::Corrupt { .. }));
+    assert!(!at.blobs.has(&blob).unwrap());
 }

@@ -100,7 +100,7 @@ impl Store {
             }
         }
         if !small.is_empty() {
-            inner.blobs.packs().compact(&|blob| small.contains(blob) && goes(blob))?;
+            inner.blobs.compact(&|blob| small.contains(blob) && goes(blob))?;
         }
         for (blob, bytes) in inner.blobs.leftovers()? {
             if goes(&blob) {
@@ -116,9 +116,7 @@ impl Store {
             }
         }
         if report.removed > 0 {
-            for row in &losing {
-                self.refresh_state(&row.release)?;
-            }
+            self.refresh_rows(&losing)?;
         }
         Ok(report)
     }

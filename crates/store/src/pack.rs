@@ -127,13 +127,15 @@ impl Packs {
 
     /// Reads a record and checks it. `Ok(None)`: not here. A damaged record is [`StoreError::Corrupt`].
     pub(crate) fn read(&self, kind: Kind, key: &[u8; 32]) -> Result<Option<Record>, StoreError> {
+        let mut damaged = None;
         {
             let active = self.active();
-            if let Some(row) = active.find(kind, key) {
-                return active.read(&row).map(Some);
+            match active.find(kind, key).map(|row| active.read(&row)) {
+                Some(Ok(record)) => return Ok(Some(record)),
+                Some(Err(error)) => damaged = Some(error),
+                None => {}
             }
         }
-        let mut damaged = None;
         for pack in self.sealed() {
             if let Some(row) = pack.find(kind, key)? {
                 match pack.read(&row) {
@@ -184,8 +186,9 @@ impl Packs {
         self.sealed().iter().map(|pack| pack.len()).sum::<u64>() + self.active().len()
     }
 
-    /// Drops the blobs that `dead` names, by writing what else there is again. Entries are never dropped. Returns bytes freed.
-    pub(crate) fn compact(&self, dead: &dyn Fn(&BlobId) -> bool) -> Result<u64, StoreError> {
+    /// Drops the blobs that `dead` names, by writing what else there is again. Entries are never dropped, damaged ones are
+    /// carried over as they are; damaged blobs go to `keep`. Returns bytes freed.
+    pub(crate) fn compact(&self, dead: &dyn Fn(&BlobId) -> bool, keep: Keep<'_>) -> Result<u64, StoreError> {
         let before = self.disk_bytes();
         {
             let mut active = self.active();
@@ -203,12 +206,12 @@ impl Packs {
                 continue;
             }
             for row in rows.iter().filter(|row| !is_dead(row)) {
-                // what is damaged is not carried over as if it were good; it stays out and is fetched again
-                match pack.read(row) {
-                    Ok(record) => self.append(&record)?,
-                    Err(StoreError::Corrupt { .. }) => {}
-                    // a disk that does not answer is no proof of damage: nothing is removed
-                    Err(error) => return Err(error),
+                // a disk that does not answer is an error here, and no proof of damage: nothing is removed
+                let raw = pack.read_raw(row)?;
+                if row.kind == Kind::Blob && !raw.is_whole() {
+                    keep(BlobId::from_bytes(row.key), &raw.content)?;
+                } else if raw.is_whole() || self.active().find(row.kind, &row.key).is_none() {
+                    self.append(&raw)?;
                 }
             }
             self.sync()?;

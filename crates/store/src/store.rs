@@ -201,15 +201,16 @@ impl Store {
     }
 
     fn unhold(&self, blob: &BlobId) -> Result<(), StoreError> {
+        let mut naming = Vec::new();
         for row in self.releases(&ReleaseFilter::default())? {
             let names = |list: ArtifactList| list.iter().any(|artifact| artifact.blake3 == *blob);
             if row.state != ReleaseState::Known
                 && (row.artifacts.blob == *blob || self.read_list(&row.artifacts)?.is_some_and(names))
             {
-                self.refresh_state(&row.release)?;
+                naming.push(row);
             }
         }
-        Ok(())
+        self.refresh_rows(&naming)
     }
 
     /// The fetch of a blob of more than [`crate::SMALL`] bytes, shared by all who fetch it.
@@ -380,6 +381,11 @@ impl Store {
     /// Counts again how much of a release is here; to be called when blobs of it came or went.
     pub fn refresh_state(&self, id: &ReleaseId) -> Result<Option<ReleaseState>, StoreError> {
         self.0.write(|catalog| catalog.refresh(id, &self.0.state.follows()))
+    }
+
+    /// The same for many, also those whose statement is damaged.
+    pub(crate) fn refresh_rows(&self, rows: &[ReleaseRow]) -> Result<(), StoreError> {
+        self.0.write(|catalog| catalog.refresh_rows(rows, &self.0.state.follows()))
     }
 
     /// Releases of followed publishers that are not held, by ascending id, after `after`.

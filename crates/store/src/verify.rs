@@ -47,13 +47,13 @@ impl Store {
                 report.corrupt.push(blob);
             }
         }
-        for row in
-            self.releases(&ReleaseFilter { state: Some(ReleaseState::Held), ..ReleaseFilter::default() })?
-        {
+        let held =
+            self.releases(&ReleaseFilter { state: Some(ReleaseState::Held), ..ReleaseFilter::default() })?;
+        for row in &held {
             self.find_missing(&row.artifacts, &mut report.missing)?;
-            // what was found wrong makes a held release partial, and wanted again where it is followed
-            self.refresh_state(&row.release)?;
         }
+        // what was found wrong makes a held release partial, and wanted again where it is followed
+        self.refresh_rows(&held)?;
         report.missing.retain(|blob| !report.corrupt.contains(blob));
         Ok(report)
     }

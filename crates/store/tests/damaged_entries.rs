@@ -4,7 +4,7 @@
 mod world;
 
 use perennial_manifest::{Admit, SignedEntry};
-use perennial_store::{ReleaseFilter, Store, StoreError};
+use perennial_store::{GcOptions, ReleaseFilter, Store, StoreError};
 use world::{bytes, flip, id, key, open, release};
 
 fn listed(store: &Store) -> usize {
@@ -34,6 +34,24 @@ fn lists_read_no_entries() {
         assert_eq!(listed(&store), 3);
         assert_eq!(store.search("ks console", 10).unwrap().len(), 1);
         assert!(matches!(store.entry(&feed[1].id()), Err(StoreError::DamagedEntry(_))));
+    }
+}
+
+#[test]
+fn a_collection_that_writes_packs_again_drops_no_entry() {
+    let dir = tempfile::tempdir().unwrap();
+    let feed = hurt(dir.path());
+    flip(&dir.path().join("packs/0000000001.pack"), feed[2].payload());
+    let store = open(dir.path());
+    let report = store.gc(GcOptions { grace: std::time::Duration::ZERO, dry_run: false }).unwrap();
+    assert!(report.removed > 0 && !dir.path().join("packs/0000000001.pack").exists(), "it was written again");
+    drop(store);
+    for _ in 0..2 {
+        let store = open(dir.path());
+        assert_eq!((store.rebuilt(), listed(&store)), (None, 3));
+        for lost in &feed[1..] {
+            assert!(matches!(store.entry(&lost.id()), Err(StoreError::DamagedEntry(_))));
+        }
     }
 }
 

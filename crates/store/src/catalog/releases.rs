@@ -119,6 +119,14 @@ impl Catalog<'_> {
         Ok(self.value(&key)?.map(|value| (key, value)))
     }
 
+    /// The same from a row, which asks no entry: it may be damaged.
+    fn place_of_row(&self, row: &ReleaseRow) -> Result<Option<(Vec<u8>, ReleaseValue)>, StoreError> {
+        let Some(publisher) = self.publisher(&row.publisher)? else { return Ok(None) };
+        let place = keys::place(publisher.ordinal, row.seq, &row.release.entry());
+        let key = keys::release(row.purl.as_str(), &place);
+        Ok(self.value(&key)?.map(|value| (key, value)))
+    }
+
     fn value(&self, key: &[u8]) -> Result<Option<ReleaseValue>, StoreError> {
         let Some(bytes) = self.index.get(key)? else { return Ok(None) };
         let value = ReleaseValue::decode(&bytes);
@@ -317,7 +325,26 @@ impl Catalog<'_> {
         id: &ReleaseId,
         follows: &Follows,
     ) -> Result<Option<ReleaseState>, StoreError> {
-        let Some((key, mut value)) = self.place_of(id)? else { return Ok(None) };
+        let Some((key, value)) = self.place_of(id)? else { return Ok(None) };
+        self.refresh_at(key, value, follows).map(Some)
+    }
+
+    /// Counts again for many, also those whose statement is damaged.
+    pub(crate) fn refresh_rows(&self, rows: &[ReleaseRow], follows: &Follows) -> Result<(), StoreError> {
+        for row in rows {
+            if let Some((key, value)) = self.place_of_row(row)? {
+                self.refresh_at(key, value, follows)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn refresh_at(
+        &self,
+        key: Vec<u8>,
+        mut value: ReleaseValue,
+        follows: &Follows,
+    ) -> Result<ReleaseState, StoreError> {
         let kept = PublisherId::from_bytes(value.publisher).is_ok_and(|publisher| follows.keeps(&publisher));
         let mut changes = Vec::new();
         let (state, held_bytes) = self.count_held(&value.artifacts, &mut changes)?;
@@ -325,6 +352,7 @@ impl Catalog<'_> {
             (value.state, value.held_bytes) = (state, held_bytes);
             changes.push(Change::Put(key.clone(), value.encode()));
         }
+        let id = &value.release;
         let wants = self.index.get(&keys::wanted(id))?.is_some();
         match (wants, kept && state != ReleaseState::Held) {
             (true, false) => changes.push(Change::Remove(keys::wanted(id))),
@@ -334,7 +362,7 @@ impl Catalog<'_> {
         if !changes.is_empty() {
             self.index.apply(&changes)?;
         }
-        Ok(Some(state))
+        Ok(state)
     }
 
     /// How much of a release is here. What its list says of large blobs that are here is noted on the way.
@@ -363,7 +391,7 @@ impl Catalog<'_> {
     pub(crate) fn set_known(&self, rows: &[ReleaseRow]) -> Result<(), StoreError> {
         let mut changes = Vec::new();
         for row in rows {
-            let Some((key, mut value)) = self.place_of(&row.release)? else { continue };
+            let Some((key, mut value)) = self.place_of_row(row)? else { continue };
             (value.state, value.held_bytes) = (ReleaseState::Known, 0);
             changes.push(Change::Put(key, value.encode()));
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use perennial_manifest::{BlobId, Sha256Digest};
 
-use super::damage::{Found, Keep, keep_raw};
+use super::damage::{Found, Keep};
 use super::pack_path;
 use super::record::{self, HEADER, Kind, MAX_CONTENT, Record, Row};
 use crate::durable;
@@ -151,7 +151,7 @@ impl Active {
         if let Some(row) = self.rows.get(&key)
             && matches!(self.read(row), Err(StoreError::Corrupt { .. }))
         {
-            keep_raw(&self.file, &self.path, row, keep)?;
+            keep(*blob, &record::read_raw(&self.file, row).at(&self.path)?.content)?;
             self.by_sha256.remove(&row.check);
             self.rows.remove(&key);
         }

@@ -11,9 +11,9 @@ use std::sync::{Arc, PoisonError};
 
 use perennial_manifest::BlobId;
 
+use super::Packs;
 use super::record::{self, Kind, Row};
 use super::sealed::Sealed;
-use super::{Packs, pack_path};
 use crate::error::{AtPath, StoreError};
 
 /// Gets a damaged blob and its bytes as they are, before it leaves the look-ups.
@@ -44,16 +44,13 @@ impl Found {
             }
             match row.kind {
                 Kind::Entry => drop(whole.insert((row.kind, row.key), row)),
-                Kind::Blob => keep_raw(pack, path, &row, keep)?,
+                Kind::Blob => {
+                    keep(BlobId::from_bytes(row.key), &record::read_raw(pack, &row).at(path)?.content)?
+                }
             }
         }
         Ok(whole.into_values().collect())
     }
-}
-
-pub(super) fn keep_raw(pack: &File, path: &Path, row: &Row, keep: Keep<'_>) -> Result<(), StoreError> {
-    let raw = record::read_raw(pack, row).at(path)?;
-    keep(BlobId::from_bytes(row.key), raw.as_ref().map_or(&[], |record| &record.content))
 }
 
 impl Packs {
@@ -65,15 +62,16 @@ impl Packs {
         let mut all = self.sealed.write().unwrap_or_else(PoisonError::into_inner);
         for (number, pack) in &mut *all {
             let Some(row) = pack.find(Kind::Blob, blob.as_bytes())? else { continue };
-            if pack.is_whole(&row)? {
+            if pack.read_raw(&row)?.is_whole() {
                 continue;
             }
             let mut good = Vec::new();
             for row in pack.rows()? {
-                if row.kind == Kind::Entry || pack.is_whole(&row)? {
+                let raw = pack.read_raw(&row)?;
+                if row.kind == Kind::Entry || raw.is_whole() {
                     good.push(row);
                 } else {
-                    keep_raw(pack.file(), &pack_path(&self.dir, *number), &row, keep)?;
+                    keep(BlobId::from_bytes(row.key), &raw.content)?;
                 }
             }
             Sealed::write_index(&self.dir, *number, good)?;

@@ -110,20 +110,17 @@ pub(crate) fn parse_header(header: &[u8; HEADER], offset: u64) -> Option<Row> {
 
 /// Reads a record's content and checks it; `Ok(None)` where it is not what was written.
 pub(crate) fn read(file: &File, row: &Row) -> io::Result<Option<Record>> {
-    Ok(read_raw(file, row)?.filter(Record::is_whole))
+    Ok(Some(read_raw(file, row)?).filter(Record::is_whole))
 }
 
-/// Reads a record's content as it is; `Ok(None)` where the file ends before it.
-pub(crate) fn read_raw(file: &File, row: &Row) -> io::Result<Option<Record>> {
-    if row.len > MAX_CONTENT {
-        return Ok(None);
-    }
-    let mut content = vec![0; row.len as usize];
+/// Reads a record as it is, whole or not; without content where the file ends before it.
+pub(crate) fn read_raw(file: &File, row: &Row) -> io::Result<Record> {
+    let mut content = vec![0; row.len.min(MAX_CONTENT) as usize];
     match file.read_exact_at(&mut content, row.offset) {
-        Ok(()) => Ok(Some(Record { kind: row.kind, key: row.key, check: row.check, content })),
-        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-        Err(e) => Err(e),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => content.clear(),
+        other => other?,
     }
+    Ok(Record { kind: row.kind, key: row.key, check: row.check, content })
 }
 
 /// Where the next whole record begins, at or after `from`; `None` where there is none before `end`.
@@ -153,7 +150,7 @@ pub(crate) fn resync(file: &File, from: u64, end: u64) -> io::Result<Option<u64>
 }
 
 /// Walks the records from the start of a pack, and says of each whether it is whole; ends where no whole record follows,
-/// and says where that is. A damaged record is told of only if the headers lead past it to a whole one.
+/// and says where that is. A damaged record is told of only if the headers lead past it to a whole one, or to the end.
 pub(crate) fn walk(file: &File, end: u64, mut visit: impl FnMut(Row, bool)) -> io::Result<u64> {
     let mut offset = 0;
     while offset + HEADER as u64 <= end {
@@ -164,18 +161,22 @@ pub(crate) fn walk(file: &File, end: u64, mut visit: impl FnMut(Row, bool)) -> i
             offset = row.end();
             continue;
         }
-        // damage, or the torn end: it is the end only if nothing whole comes after it
-        let Some(next) = resync(file, offset + 1, end)? else { break };
-        tracing::warn!(at = offset, lost = next - offset, "records in the middle of a pack are damaged");
+        // damage, or the torn end: it is the end only if nothing whole comes after it, and no header leads to the last byte
+        let next = resync(file, offset + 1, end)?;
         let (mut at, mut named) = (offset, Vec::new());
-        while let Some(row) = header_at(file, at, next)? {
+        while let Some(row) = header_at(file, at, next.unwrap_or(end))? {
             at = row.end();
             named.push(row);
         }
-        if at == next {
+        let complete = at == next.unwrap_or(end);
+        if next.is_none() && !complete {
+            break;
+        }
+        tracing::warn!(at = offset, "records of a pack are damaged");
+        if complete {
             named.into_iter().for_each(|row| visit(row, false));
         }
-        offset = next;
+        offset = next.unwrap_or(end);
     }
     Ok(offset)
 }

@@ -150,17 +150,17 @@ impl Sealed {
     }
 
     pub(super) fn read(&self, row: &Row) -> Result<Record, StoreError> {
-        let record = record::read(&self.pack, row).at(Path::new("packs"))?;
-        record.ok_or_else(|| StoreError::Corrupt { blob: BlobId::from_bytes(row.key) })
+        let record = self.read_raw(row)?;
+        if record.is_whole() {
+            Ok(record)
+        } else {
+            Err(StoreError::Corrupt { blob: BlobId::from_bytes(row.key) })
+        }
     }
 
-    /// Whether a record is what was written.
-    pub(super) fn is_whole(&self, row: &Row) -> Result<bool, StoreError> {
-        Ok(record::read(&self.pack, row).at(Path::new("packs"))?.is_some())
-    }
-
-    pub(super) const fn file(&self) -> &File {
-        &self.pack
+    /// A record as it is, whole or not; empty where the pack ends before it.
+    pub(super) fn read_raw(&self, row: &Row) -> Result<Record, StoreError> {
+        record::read_raw(&self.pack, row).at(Path::new("packs"))
     }
 
     /// All rows, in the order of their place in the pack.

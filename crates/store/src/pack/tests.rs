@@ -161,7 +161,7 @@ proptest! {
                 }
                 Op::Drop(below) => {
                     let dead = |blob: &BlobId| u16::from(blob.as_bytes()[0]) < below * 6;
-                    packs.compact(&dead).unwrap();
+                    packs.compact(&dead, &mut |_, _| Ok(())).unwrap();
                     model.retain(|blob, _| !dead(blob));
                 }
                 Op::Reopen => {
