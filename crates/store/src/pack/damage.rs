@@ -45,7 +45,7 @@ impl Found {
             match row.kind {
                 Kind::Entry => drop(whole.insert((row.kind, row.key), row)),
                 Kind::Blob => {
-                    keep(BlobId::from_bytes(row.key), &record::read_raw(pack, &row).at(path)?.content)?
+                    keep(BlobId::from_bytes(row.key), &record::read_raw(pack, &row).at(path)?.content)?;
                 }
             }
         }
