@@ -17,10 +17,10 @@ use yamux::{Connection, ConnectionError, Mode};
 /// Largest frame that we send. The receiver bounds what is on the way by its window, whatever the size of frames.
 const FRAME: usize = 256 << 10;
 /// Streams of one connection at a time.
-const MAX_STREAMS: usize = 256;
-/// Bytes that all streams of one connection may have on the way to us: 600 MB/s at 100 ms, and no less than yamux's
-/// smallest window for each stream.
-const MAX_WINDOW: usize = MAX_STREAMS * (256 << 10);
+const MAX_STREAMS: usize = 128;
+/// Bytes that all streams of one connection may have on the way to us: the window that yamux promises each of them, and
+/// what they may grow by together as the round trip asks for it, 320 MB/s at 100 ms.
+const MAX_WINDOW: usize = MAX_STREAMS * (256 << 10) + (32 << 20);
 /// Inbound streams that wait to be taken in; further ones are reset. A peer opens no more before we answered.
 const MAX_WAITING: usize = 256;
 

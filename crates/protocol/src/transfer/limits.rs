@@ -7,8 +7,8 @@ use crate::message;
 /// A verification group: what is asked for starts at a multiple of it.
 pub const GROUP: u64 = message::GROUP;
 
-/// Assignments in flight per peer: the second hides the round trip of the first.
-pub const SLOTS_PER_PEER: usize = 2;
+/// Assignments in flight per peer: while one waits for the disk or its hash, others keep the line busy.
+pub const SLOTS_PER_PEER: usize = 4;
 
 /// Assignments in flight in all.
 pub const SLOTS: usize = 64;
