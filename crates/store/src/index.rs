@@ -17,7 +17,7 @@ use crate::error::{AtPath, StoreError};
 use crate::meta::{Change, MAX_VALUE, MetaIndex, Visit};
 
 /// Pages kept in memory. It is a wish: sled's memory follows how randomly keys arrive.
-const CACHE_BYTES: u64 = 32 << 20;
+const CACHE_BYTES: u64 = 16 << 20;
 /// Longest batch that is applied at once; longer ones raise sled's memory and its flush time.
 const BATCH: usize = 256;
 /// How long sled may take to open before it is given up.
