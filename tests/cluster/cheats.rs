@@ -1,0 +1,189 @@
+//! Peers that cheat with bytes: what they send never becomes a file, an honest peer makes up for them, and without one
+//! the fetch ends by itself, says so, and goes on later from what had verified.
+//!
+//! How long a peer may stall or crawl is the protocol's to decide and is tested there in virtual time
+//! (`protocol/src/transfer/test`); here real bytes go over real streams.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::Ordering::SeqCst,
+    time::{Duration, Instant},
+};
+
+use perennial_manifest::SignedEntry;
+
+use super::{
+    content::{MIB, add, assert_same, count, field, text, write_tree},
+    daemon::{Daemon, perennial},
+    liar::{Goods, Liar, Manner, genesis},
+};
+
+/// After so long a command that nobody helps has given up.
+const GIVES_UP: Duration = Duration::from_secs(150);
+
+/// A release, one data directory that has it for the liar and one for an honest node.
+struct Scene {
+    dir: tempfile::TempDir,
+    source: PathBuf,
+    release: String,
+    /// The large blob.
+    blob: String,
+    entry: SignedEntry,
+}
+
+impl Scene {
+    fn new(size: usize) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let source = write_tree(&dir.path().join("src"), 24, &[size, 700, 60_000]);
+        let data = dir.path().join("liar");
+        let added = add(&data, &source, "thing", "1");
+        let shown = perennial(&data, &["show", field(&added, "release")]).ok().json();
+        let files = shown["files"].as_array().expect("files");
+        let blob = files.iter().find(|file| file["size"] == size).expect("the large one");
+        let blob = field(blob, "blake3").to_owned();
+        // the liar vouches for the same bytes with a feed that begins there, so that one entry is all it has to give
+        let goods = Goods::of(&data, Vec::new());
+        let added = field(&added, "release").parse().expect("an id");
+        let row = goods.store.release(&added).expect("reads").expect("its release");
+        let entry = genesis([24; 32], row.purl.as_str(), row.artifacts);
+        let release = entry.release().expect("a release").0;
+        goods.store.put_entries(std::slice::from_ref(&entry)).expect("stored");
+        goods.store.refresh_state(&release).expect("held");
+        drop(goods);
+        let copied = Command::new("cp").arg("-a").arg(&data).arg(dir.path().join("honest")).status();
+        assert!(copied.expect("cp runs").success());
+        Self { dir, source, release: release.to_string(), blob, entry }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn liar(&self, manner: Manner) -> Liar {
+        Liar::start(Goods::of(&self.at("liar"), vec![self.entry.clone()]), manner)
+    }
+
+    fn assert_nothing_wrong(&self, data: &Path) {
+        let verified = perennial(data, &["verify"]).ok();
+        assert_eq!(verified.rows().last().expect("a row")["corrupt"], 0, "{verified:?}");
+    }
+}
+
+/// Fetches from the liar and an honest node: everything arrives, and the offence is held against the liar, if it is one.
+fn an_honest_peer_makes_up_for(manner: Manner, offence: Option<&str>) {
+    // more than two assignments of a peer that nobody measured yet, so that both are asked
+    let scene = Scene::new(48 * MIB);
+    let (liar, honest) = (scene.liar(manner), Daemon::start(&scene.at("honest"), &[]));
+    let d = Daemon::start(&scene.at("d"), &["--peer", &liar.address, "--peer", honest.address()]);
+    let out = scene.at("out");
+    perennial(d.data(), &["get", &scene.release, "-o", text(&out)]).ok();
+    assert!(liar.asked() > 0, "nobody asked the liar");
+    assert_same(&scene.source, &out);
+    assert_eq!(count(d.data(), "held"), 1);
+    scene.assert_nothing_wrong(d.data());
+    let peer = liar.address.rsplit('/').next().expect("ends in the peer id");
+    let told = |offence| d.log().contains(&format!("peer={peer} offence={offence}"));
+    assert!(offence.is_none_or(told), "not held against {peer}:\n{}", d.log());
+}
+
+/// Fetches from the liar alone, which ends in a clear failure and leaves nothing wrong; then from an honest node.
+/// Gives the bytes that were still to be fetched then.
+fn alone_it_fails_and_goes_on_later(size: usize, manner: Manner) -> u64 {
+    let scene = Scene::new(size);
+    let liar = scene.liar(manner);
+    let (data, out) = (scene.at("d"), scene.at("out"));
+    let get = ["get", &scene.release, "-o", text(&out)];
+    let start = Instant::now();
+    let said = perennial(&data, &[&["--peer", &liar.address][..], &get].concat()).failed(3);
+    assert!(said.stderr.contains("none of them gave all bytes"), "{said:?}");
+    assert!(start.elapsed() < GIVES_UP, "{:?}", start.elapsed());
+    println!("{manner:?}: given up after {:?}", start.elapsed());
+    assert!(liar.asked() > 0, "nobody asked the liar");
+    assert!(!out.exists(), "nothing is written");
+    assert_eq!(count(&data, "held"), 0);
+    scene.assert_nothing_wrong(&data);
+    perennial(&data, &["get", &scene.blob, "-o", text(&out)]).failed(3);
+    assert!(!out.exists(), "a part is not given out");
+    drop(liar);
+
+    let honest = Daemon::start(&scene.at("honest"), &[]);
+    let got = perennial(&data, &[&["--peer", honest.address()][..], &get].concat()).ok().json();
+    assert_same(&scene.source, &out);
+    scene.assert_nothing_wrong(&data);
+    got["fetched_bytes"].as_u64().expect("a number")
+}
+
+#[test]
+fn wrong_bytes_are_found_and_an_honest_peer_makes_up_for_them() {
+    for percent in [0, 50, 100] {
+        an_honest_peer_makes_up_for(Manner::Wrong(percent), Some("BadBytes"));
+    }
+}
+
+#[test]
+fn a_peer_that_stalls_at_99_percent_holds_nothing_up() {
+    an_honest_peer_makes_up_for(Manner::Stalls, None);
+}
+
+#[test]
+fn a_peer_that_trickles_holds_nothing_up() {
+    an_honest_peer_makes_up_for(Manner::Trickles, None);
+}
+
+#[test]
+fn a_peer_that_closes_early_holds_nothing_up() {
+    an_honest_peer_makes_up_for(Manner::Closes, Some("Stalled"));
+}
+
+#[test]
+fn a_peer_that_claims_another_length_is_left() {
+    an_honest_peer_makes_up_for(Manner::Claims(1 << 63), Some("BadBytes"));
+}
+
+/// What follows the bytes that were asked for is not read, let alone kept.
+#[test]
+fn bytes_without_end_are_cut_at_the_signed_length() {
+    let scene = Scene::new(4 * MIB);
+    let liar = scene.liar(Manner::Endless);
+    let d = Daemon::start(&scene.at("d"), &["--peer", &liar.address]);
+    let out = scene.at("out");
+    perennial(d.data(), &["get", &scene.release, "-o", text(&out)]).ok();
+    assert_same(&scene.source, &out);
+    scene.assert_nothing_wrong(d.data());
+    let sent = liar.tally.sent.load(SeqCst);
+    assert!(sent < 4 * 4 * MIB as u64, "{sent} bytes were taken of a blob of {} MiB", 4);
+}
+
+#[test]
+fn wrong_bytes_alone_fail_and_what_verified_before_them_is_kept() {
+    let size = 12 * MIB;
+    let left = alone_it_fails_and_goes_on_later(size, Manner::Wrong(0));
+    assert!(left >= size as u64, "{left}: something of the first wrong group on was kept");
+    let left = alone_it_fails_and_goes_on_later(size, Manner::Wrong(50));
+    assert!(left < size as u64 * 6 / 10 && left > size as u64 * 4 / 10, "{left}");
+    let left = alone_it_fails_and_goes_on_later(size, Manner::Wrong(100));
+    assert!(left < 200_000, "{left}");
+}
+
+#[test]
+fn a_stall_at_99_percent_alone_ends_and_goes_on_later() {
+    let left = alone_it_fails_and_goes_on_later(12 * MIB, Manner::Stalls);
+    assert!(left < 400_000, "{left}");
+}
+
+#[test]
+fn closing_early_alone_ends_and_goes_on_later() {
+    let left = alone_it_fails_and_goes_on_later(12 * MIB, Manner::Closes);
+    assert!(left < 7 * MIB as u64, "{left}");
+}
+
+#[test]
+fn a_trickle_alone_ends_and_goes_on_later() {
+    alone_it_fails_and_goes_on_later(2 * MIB, Manner::Trickles);
+}
+
+#[test]
+fn a_length_of_2_to_the_63_alone_ends_and_takes_no_room() {
+    alone_it_fails_and_goes_on_later(2 * MIB, Manner::Claims(1 << 63));
+}

@@ -1,0 +1,267 @@
+//! A peer that speaks the protocol and means harm: it says it holds everything, hands out what it was given to sign
+//! with, and serves large blobs as its [`Manner`] says. Small blobs (lists) it serves as its store has them.
+//!
+//! Lives in the test's process on `perennial_swarm`; ends with its owner. Bytes go out as fast as the other end takes them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use perennial_manifest::{ArtifactListRef, BlobId, Body, Entry, Keypair, Release, Selector, SignedEntry};
+use perennial_protocol::message::{
+    BLOB_NOT_HELD, BLOB_OK, BlobRange, BlobRequest, Bounded, EntryBytes, Holding, Refusal, Request, Response,
+};
+use perennial_store::{OpenOptions, SMALL, Store};
+use perennial_swarm::{BlobStream, Config, Event, Handle};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    runtime::Runtime,
+};
+
+/// What it does to whoever asks it for a large blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Nothing bad.
+    Honest,
+    /// One wrong bit, in the group that lies so far into the answer: 0 the first, 50 in the middle, 100 the last.
+    Wrong(usize),
+    /// 99 % of what was asked, then nothing more on an open stream.
+    Stalls,
+    /// A byte ten times a second.
+    Trickles,
+    /// What was asked, and then bytes without end.
+    Endless,
+    /// Half of it, then the end.
+    Closes,
+    /// Says that the blob is so long, and sends what it has.
+    Claims(u64),
+}
+
+/// What it has to give.
+pub(crate) struct Goods {
+    pub(crate) entries: Vec<SignedEntry>,
+    pub(crate) store: Store,
+}
+
+impl Goods {
+    /// What a data directory holds, which nobody else uses meanwhile.
+    pub(crate) fn of(data: &std::path::Path, entries: Vec<SignedEntry>) -> Self {
+        let store = Store::open(data, OpenOptions::default()).expect("a data directory");
+        Self { entries, store }
+    }
+}
+
+/// A release that is the first entry of its publisher's feed.
+pub(crate) fn genesis(seed: [u8; 32], purl: &str, artifacts: ArtifactListRef) -> SignedEntry {
+    let key = Keypair::from_seed(seed);
+    let release = Release {
+        purl: purl.parse().expect("a package URL"),
+        license: "NOASSERTION".to_owned(),
+        license_texts: Vec::new(),
+        artifacts,
+        source: None,
+        acquired: None,
+        tags: BTreeMap::new(),
+        notes: None,
+    };
+    let body = Body::Release(Box::new(release));
+    let entry = Entry { publisher: key.id(), seq: 0, prevs: Vec::new(), issued_at: 1, body };
+    entry.sign(&key).expect("a sound entry")
+}
+
+/// How often it was asked for bytes of large blobs, and how many it sent.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) asked: AtomicU64,
+    pub(crate) sent: AtomicU64,
+}
+
+/// The peer.
+pub(crate) struct Liar {
+    runtime: Option<Runtime>,
+    handle: Handle,
+    pub(crate) address: String,
+    pub(crate) tally: Arc<Tally>,
+}
+
+impl Liar {
+    pub(crate) fn start(goods: Goods, manner: Manner) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let mut config = Config::new(rand::random());
+        config.listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
+        let tally = Arc::new(Tally::default());
+        let (handle, mut events) =
+            runtime.block_on(async { perennial_swarm::start(&config) }).expect("a swarm");
+        let address = runtime.block_on(async {
+            loop {
+                match events.recv().await.expect("it runs") {
+                    Event::Listening(address) => return address,
+                    _ => continue,
+                }
+            }
+        });
+        let (goods, swarm, counted) = (Arc::new(goods), handle.clone(), tally.clone());
+        runtime.spawn(async move {
+            while let Some(event) = events.recv().await {
+                match event {
+                    Event::Request { token, request, .. } => {
+                        let response = answer(&goods, manner, &request);
+                        let _ = swarm.respond(token, response).await;
+                    }
+                    Event::BlobStream { stream, .. } => {
+                        tokio::spawn(serve(goods.clone(), manner, counted.clone(), stream));
+                    }
+                    _ => {}
+                }
+            }
+        });
+        Self { runtime: Some(runtime), handle, address, tally }
+    }
+
+    /// Gossips what it has signed; those who are not connected do not hear it.
+    pub(crate) fn gossip(&self, entry: &SignedEntry) {
+        if let Some(runtime) = &self.runtime {
+            runtime.block_on(self.handle.publish(entry.encode())).expect("it runs");
+        }
+    }
+
+    pub(crate) fn asked(&self) -> u64 {
+        self.tally.asked.load(SeqCst)
+    }
+}
+
+impl Drop for Liar {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn answer(goods: &Goods, manner: Manner, request: &Request) -> Response {
+    let encoded = |fits: &dyn Fn(&SignedEntry) -> bool| {
+        goods.entries.iter().filter(|entry| fits(entry)).map(|entry| EntryBytes(entry.encode())).collect()
+    };
+    match request {
+        Request::Reconcile { .. } => Response::Refused { reason: Refusal::Busy },
+        Request::Entries { ids } => {
+            let found: Vec<_> = encoded(&|entry| ids.iter().any(|id| *id == entry.id()));
+            Response::Entries { entries: Bounded::first_of(found) }
+        }
+        Request::Find { selector, .. } => {
+            let wanted: Result<Selector, _> = selector.parse();
+            let found: Vec<_> = encoded(&|entry| match &wanted {
+                Ok(Selector::Release(id)) => id.entry() == entry.id(),
+                _ => entry.release().is_some(),
+            });
+            Response::Found { entries: Bounded::first_of(found) }
+        }
+        Request::Have { releases, blobs } => Response::Have {
+            releases: Bounded::first_of(releases.iter().map(|_| Holding::Held)),
+            blobs: Bounded::first_of(blobs.iter().map(|blob| claimed(goods, manner, blob))),
+        },
+        Request::ResolveSha256 { .. } => Response::Sha256 { blob: None },
+    }
+}
+
+/// What it says the length of a blob is.
+fn claimed(goods: &Goods, manner: Manner, blob: &BlobId) -> Option<u64> {
+    let size = goods.store.blob_size(blob).expect("a sound store")?;
+    Some(match manner {
+        Manner::Claims(size) => size,
+        _ => size,
+    })
+}
+
+async fn serve(goods: Arc<Goods>, manner: Manner, tally: Arc<Tally>, mut stream: BlobStream) {
+    let Some(request) = read_request(&mut stream).await else { return };
+    for item in request.items.iter() {
+        let Some(size) = goods.store.blob_size(&item.blob).expect("a sound store") else {
+            let _ = stream.write_all(&[BLOB_NOT_HELD]).await;
+            continue;
+        };
+        let (store, wanted) = (goods.store.clone(), item.clone());
+        let honest = tokio::task::spawn_blocking(move || encoded(&store, &wanted)).await.expect("encodes");
+        let small = size <= SMALL;
+        let head = |size: u64| [&[BLOB_OK][..], &size.to_le_bytes()].concat();
+        if small {
+            let _ = stream.write_all(&[head(size), honest].concat()).await;
+            continue;
+        }
+        tally.asked.fetch_add(1, SeqCst);
+        let size = if let Manner::Claims(size) = manner { size } else { size };
+        if stream.write_all(&head(size)).await.is_err()
+            || misbehave(manner, &honest, &tally, &mut stream).await
+        {
+            return;
+        }
+    }
+    let _ = stream.shutdown().await;
+}
+
+async fn read_request(stream: &mut BlobStream) -> Option<BlobRequest> {
+    let length = stream.read_u32_le().await.ok()?;
+    let mut body = vec![0; length as usize];
+    stream.read_exact(&mut body).await.ok()?;
+    BlobRequest::decode(&body).ok()
+}
+
+fn encoded(store: &Store, item: &BlobRange) -> Vec<u8> {
+    let ranges: Vec<_> = item.ranges.iter().map(|(start, end)| *start..*end).collect();
+    let mut bytes = Vec::new();
+    // a range beyond the blob's true end cannot be encoded: who claims that gives nothing
+    let _ = store.encode(&item.blob, &ranges, &mut bytes);
+    bytes
+}
+
+/// Sends the answer its way; whether that was the end of the stream.
+async fn misbehave(manner: Manner, honest: &[u8], tally: &Tally, stream: &mut BlobStream) -> bool {
+    let sent = |bytes: usize| tally.sent.fetch_add(bytes as u64, SeqCst);
+    let part = match manner {
+        Manner::Stalls => &honest[..honest.len() / 100 * 99],
+        Manner::Closes => &honest[..honest.len() / 2],
+        Manner::Trickles => &[],
+        _ => honest,
+    };
+    let mut bytes = part.to_vec();
+    if let Manner::Wrong(percent) = manner {
+        // the parents before the first group are less than 4 KiB, a group is 16 KiB
+        let at = (honest.len() / 100 * percent).clamp(4096, honest.len() - 1);
+        bytes[at] ^= 4;
+    }
+    if stream.write_all(&bytes).await.is_err() {
+        return true;
+    }
+    sent(bytes.len());
+    match manner {
+        Manner::Stalls => {
+            let _ = stream.flush().await;
+            std::future::pending().await
+        }
+        Manner::Trickles => {
+            for byte in honest {
+                if stream.write_all(&[*byte]).await.is_err() || stream.flush().await.is_err() {
+                    return true;
+                }
+                sent(1);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            true
+        }
+        Manner::Endless => {
+            let junk = vec![7; 64 << 10];
+            while stream.write_all(&junk).await.is_ok() {
+                sent(junk.len());
+            }
+            true
+        }
+        Manner::Closes => true,
+        Manner::Honest | Manner::Wrong(_) | Manner::Claims(_) => false,
+    }
+}
