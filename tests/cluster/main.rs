@@ -3,7 +3,8 @@
 //! `survive` is the main job (lose a node, get the release back); `absent` a node that was away; `names`
 //! who may be believed; `lock` who may use a data directory; `stop` SIGTERM and restarts; `corrupt` bytes
 //! that rot on disk; `full` disks without room and without leave to write; `kill` kill -9 at random moments;
-//! `cheats` peers that send wrong bytes, none or too many; `lists` signed releases whose lists mean harm.
+//! `cheats` peers that send wrong bytes, none or too many; `lists` signed releases whose lists mean harm;
+//! `two_machines` one key used twice, and backups.
 
 mod absent;
 mod cheats;
@@ -18,3 +19,4 @@ mod lock;
 mod names;
 mod stop;
 mod survive;
+mod two_machines;

@@ -25,8 +25,10 @@ pub(crate) struct KeyArgs {
 }
 
 pub(crate) async fn run(args: KeyArgs, link: &Link<'_>, screen: &Screen) -> Result<(), CommandError> {
-    let request = if args.merge { Request::Merge } else { Request::Key };
-    let Done::Key(row) = link.ask(request).await? else { return Err(CommandError::Answer) };
+    if args.merge && !matches!(link.ask(Request::Merge).await?, Done::Ok) {
+        return Err(CommandError::Answer);
+    }
+    let Done::Key(row) = link.ask(Request::Key).await? else { return Err(CommandError::Answer) };
     screen.row(&row, |row| {
         let forked = if row.forked {
             "\nFORKED     somebody signed two histories with this key: find out who, then `perennial key --merge`"
