@@ -88,6 +88,9 @@ fn acts(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
         || matches!(c, '\u{61c}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+        // nothing to see: two names that look like one
+        || matches!(c, '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}')
+        || matches!(c, '\u{3164}' | '\u{ffa0}')
 }
 
 /// `text` with every character that acts on a terminal written as an escape.
@@ -151,6 +154,20 @@ mod tests {
     fn foreign_text_cannot_act_on_the_terminal() {
         assert_eq!(safe("kubekey v3.1.0 中文 é"), "kubekey v3.1.0 中文 é");
         assert_eq!(safe("a\u{1b}[31mb\r\n\u{9b}2J\u{202e}x"), "a\\u{1b}[31mb\\u{d}\\u{a}\\u{9b}2J\\u{202e}x");
+    }
+
+    #[test]
+    fn what_turns_text_round_or_is_not_seen_is_written_out() {
+        let turning = ('\u{202a}'..='\u{202e}')
+            .chain('\u{2066}'..='\u{2069}')
+            .chain(['\u{200e}', '\u{200f}', '\u{61c}']);
+        let unseen =
+            ['\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{feff}', '\u{ad}', '\u{34f}', '\u{180e}'];
+        for c in turning.chain(unseen) {
+            let text = format!("a{c}b");
+            assert_eq!(safe(&text), format!("a\\u{{{:x}}}b", u32::from(c)));
+            assert!(!json(&text).unwrap().contains(c), "{c:?}");
+        }
     }
 
     #[test]

@@ -1,0 +1,92 @@
+//! What strangers signed, on a terminal: no character of it acts on the screen or hides, in no command.
+
+use std::collections::BTreeMap;
+
+use perennial_manifest::{
+    Artifact, ArtifactList, BlobId, Body, Entry, Keypair, Platform, Release, Role, Sha256Digest, Source,
+};
+use perennial_store::{OpenOptions, Store};
+
+use crate::program::Place;
+
+/// Turns the text round, hides, and looks like nothing.
+const EVIL: &str = "x\u{202e}gpj\u{2066}\u{200b}\u{feff}\u{ad}y";
+
+/// Puts a release into the store whose every free text is evil; its id and publisher.
+fn evil_release(place: &Place) -> (String, String) {
+    let store = Store::open(&place.path("data"), OpenOptions::default()).unwrap();
+    let bytes = b"#!/bin/sh\n".to_vec();
+    let artifact = Artifact {
+        path: "run.sh".parse().unwrap(),
+        size: bytes.len() as u64,
+        blake3: BlobId::of(&bytes),
+        sha256: Sha256Digest::from_bytes([7; 32]),
+        media_type: format!("text/{EVIL}"),
+        role: Role::Binary,
+        platform: Some(Platform { os: EVIL.to_owned(), arch: EVIL.to_owned(), variant: None }),
+        exec: true,
+        origins: vec![EVIL.to_owned()],
+    };
+    let (list, artifacts) = ArtifactList::new(vec![artifact]).unwrap().encode().unwrap();
+    drop(store.add_small(vec![bytes, list]).unwrap());
+    let key = Keypair::from_seed([5; 32]);
+    let release = Release {
+        purl: "pkg:generic/tool@1?vcs_url=%E2%80%AE".parse().unwrap(),
+        license: "MIT".to_owned(),
+        license_texts: Vec::new(),
+        artifacts,
+        source: Some(Source { vcs: EVIL.to_owned(), commit: Some(EVIL.to_owned()) }),
+        acquired: None,
+        tags: BTreeMap::from([(EVIL.to_owned(), EVIL.to_owned())]),
+        notes: Some(format!("{EVIL}\npublisher  did:key:you-trust")),
+    };
+    let body = Body::Release(Box::new(release));
+    let entry = Entry { publisher: key.id(), seq: 0, prevs: Vec::new(), issued_at: 1, body };
+    let entry = entry.sign(&key).unwrap();
+    let id = entry.release().unwrap().0;
+    store.put_entries(&[entry]).unwrap();
+    store.refresh_state(&id).unwrap();
+    (id.to_string(), key.id().to_string())
+}
+
+fn acts(c: char) -> bool {
+    c.is_control() && c != '\n'
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c, '\u{feff}' | '\u{ad}')
+}
+
+#[test]
+fn no_command_prints_what_acts_on_a_terminal() {
+    let place = Place::new();
+    assert_eq!(place.run(&["key"]).code, Some(0));
+    let (id, publisher) = evil_release(&place);
+    // a name of the user's own may come from a web page, too
+    let petname = format!("anna{EVIL}");
+    let commands: [&[&str]; 12] = [
+        &["follow", &publisher, "--as", &petname],
+        &["follows"],
+        &["ls"],
+        &["search", "tool"],
+        &["show", &id],
+        &["get", &id, "-o", EVIL],
+        // its SHA-256 is a lie, which is told with the path
+        &["get", "tool@1", "--publisher", &publisher, "-o", "out", "--force"],
+        &["pin", &id],
+        &["pins"],
+        &["unpin", &id],
+        &["status"],
+        &["verify"],
+    ];
+    let mut escaped = 0;
+    for format in [&[][..], &["--json"]] {
+        for command in &commands {
+            let said = place.run(&[format, command].concat());
+            for text in [&said.stdout, &said.stderr] {
+                assert!(!text.chars().any(acts), "{command:?}: {text:?}");
+                assert!(!text.lines().any(|line| line.starts_with("publisher  did:key:you")), "{text}");
+                escaped += usize::from(text.contains("\\u{202e}") || text.contains("\\u202e"));
+            }
+        }
+    }
+    assert!(escaped >= 4, "only {escaped} outputs showed any of it");
+}
