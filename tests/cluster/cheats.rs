@@ -23,17 +23,17 @@ use super::{
 const GIVES_UP: Duration = Duration::from_secs(150);
 
 /// A release, one data directory that has it for the liar and one for an honest node.
-struct Scene {
+pub(crate) struct Scene {
     dir: tempfile::TempDir,
     source: PathBuf,
-    release: String,
+    pub(crate) release: String,
     /// The large blob.
     blob: String,
     entry: SignedEntry,
 }
 
 impl Scene {
-    fn new(size: usize) -> Self {
+    pub(crate) fn new(size: usize) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let source = write_tree(&dir.path().join("src"), 24, &[size, 700, 60_000]);
         let data = dir.path().join("liar");
@@ -60,7 +60,7 @@ impl Scene {
         self.dir.path().join(name)
     }
 
-    fn liar(&self, manner: Manner) -> Liar {
+    pub(crate) fn liar(&self, manner: Manner) -> Liar {
         Liar::start(Goods::of(&self.at("liar"), vec![self.entry.clone()]), manner)
     }
 

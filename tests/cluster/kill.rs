@@ -1,4 +1,4 @@
-//! kill -9 at random moments of adding, starting and collecting, 200 rounds each. What was acknowledged is
+//! kill -9 at random moments of adding, starting, rebuilding and collecting, 200 rounds each. What was acknowledged is
 //! there, what is listed is whole, and it always starts again.
 //!
 //! The seed is printed; `PERENNIAL_SEED=n` repeats a run's moments, as far as the machine repeats itself.
@@ -163,6 +163,36 @@ fn killed_at_random_moments_of_a_start() {
         daemon.kill();
     }
     perennial(&data, &["verify"]).ok();
+}
+
+#[test]
+fn killed_at_random_moments_of_rebuilding_the_index() {
+    let mut rng = rng("rebuild-index");
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("a");
+    let daemon = Daemon::start(&data, &[]);
+    for number in 0..60 {
+        let source = write_tree(&dir.path().join(format!("src-{number}")), number, &[70_000, 500]);
+        add(&data, &source, "x", &format!("1.{number}"));
+    }
+    daemon.terminate(Duration::from_secs(10));
+    let state = || (whole(&data), perennial(&data, &["pins"]).ok().stdout);
+    let before = state();
+    let start = Instant::now();
+    perennial(&data, &["rebuild-index"]).ok();
+    let once = start.elapsed();
+    for round in 0..ROUNDS {
+        killed(&data, &["rebuild-index"], moment(&mut rng, once));
+        // Every fourth time it is killed again in the start that mends it.
+        if round % 4 == 3 {
+            killed(&data, &["status"], moment(&mut rng, once));
+        }
+        if round % CHECK == CHECK - 1 {
+            assert_eq!(state(), before, "round {round}: half an index was opened as a whole one");
+        }
+    }
+    perennial(&data, &["verify"]).ok();
+    assert_eq!(perennial(&data, &["rebuild-index"]).ok().json()["releases"], 60);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use perennial_manifest::{ArtifactListRef, BlobId, Body, Entry, Keypair, Release,
 use perennial_protocol::message::{
     BLOB_NOT_HELD, BLOB_OK, BlobRange, BlobRequest, Bounded, EntryBytes, Holding, Refusal, Request, Response,
 };
+use perennial_protocol::peer::PeerId;
 use perennial_store::{OpenOptions, SMALL, Store};
 use perennial_swarm::{BlobStream, Config, Event, Handle};
 use tokio::{
@@ -129,6 +130,36 @@ impl Liar {
         if let Some(runtime) = &self.runtime {
             runtime.block_on(self.handle.publish(entry.encode())).expect("it runs");
         }
+    }
+
+    /// As a peer of another name, asks `address` so many times for a blob, and reads only the first byte of each answer.
+    /// Gives how many came; the streams stay open as long as the liar lives.
+    pub(crate) fn hang(&self, address: &str, blob: BlobId, size: u64, streams: usize) -> usize {
+        let Some(runtime) = &self.runtime else { return 0 };
+        let to: PeerId =
+            address.rsplit('/').next().and_then(|id| id.parse().ok()).expect("ends in the peer id");
+        let item = BlobRange { blob, ranges: Bounded::first_of([(0, size)]) };
+        let frame = BlobRequest { items: Bounded::first_of([item]) }.encode_frame().expect("a sound request");
+        runtime.block_on(async {
+            let (swarm, mut events) = perennial_swarm::start(&Config::new(rand::random())).expect("a swarm");
+            swarm.dial(address).await.expect("dials");
+            while !matches!(events.recv().await.expect("it runs"), Event::Connected { .. }) {}
+            let mut open = Vec::new();
+            for _ in 0..streams {
+                let mut stream = swarm.open_blob_stream(&to).await.expect("opens");
+                stream.write_all(&frame).await.expect("asks");
+                let first = tokio::time::timeout(Duration::from_secs(5), stream.read_u8()).await;
+                if matches!(first, Ok(Ok(BLOB_OK))) {
+                    open.push(stream);
+                }
+            }
+            let came = open.len();
+            tokio::spawn(async move {
+                while events.recv().await.is_some() {}
+                drop((open, swarm));
+            });
+            came
+        })
     }
 
     pub(crate) fn asked(&self) -> u64 {

@@ -3,8 +3,10 @@
 use std::{fs, time::Duration};
 
 use super::{
+    cheats::Scene,
     content::{MIB, add, assert_same, count, field, publisher, text, write_tree},
     daemon::{Daemon, command, perennial, wait_until},
+    liar::Manner,
 };
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -55,6 +57,33 @@ fn sigterm_during_transfers_ends_in_time_and_the_fetch_resumes() {
     let out = at("out");
     perennial(b.data(), &["get", field(&added, "release"), "-o", text(&out)]).ok();
     assert_same(&source, &out);
+}
+
+/// Fifty streams that a node serves and nobody reads, and one of its own that its peer lets hang.
+#[test]
+fn sigterm_ends_in_time_though_fifty_transfers_hang() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| dir.path().join(name);
+    let source = write_tree(&at("src"), 18, &[24 * MIB]);
+    let added = add(&at("a"), &source, "large", "1");
+    let scene = Scene::new(12 * MIB);
+    let liar = scene.liar(Manner::Stalls);
+    let a = Daemon::start(&at("a"), &["--serve-streams", "64", "--peer", &liar.address]);
+    let get = ["get", &scene.release];
+    let mut getting = command(a.data(), &get).spawn().expect("starts");
+    wait_until(Duration::from_secs(60), "its own fetch hangs", || (liar.asked() > 0).then_some(()));
+
+    let shown = perennial(a.data(), &["show", field(&added, "release")]).ok().json();
+    let blob = field(&shown["files"][0], "blake3").parse().expect("a digest");
+    let hanging: usize = (0..13).map(|_| liar.hang(a.address(), blob, 24 * MIB as u64, 4)).sum();
+    assert!(hanging >= 50, "only {hanging} streams are served");
+    let (took, code) = a.terminate(LIMIT);
+    assert_eq!(code, Some(0), "a clean end, after {took:?}");
+    assert!(!getting.wait().expect("ends").success(), "it was told that its node is gone");
+    let start = std::time::Instant::now();
+    let a = Daemon::start(&at("a"), &[]);
+    assert!(start.elapsed() < LIMIT, "{:?}", start.elapsed());
+    assert_eq!(count(a.data(), "held"), 1);
 }
 
 #[test]

@@ -1,0 +1,80 @@
+//! A digest on the deny list: its bytes are neither given out, nor fetched, nor taken in again, and go at the next gc.
+
+use std::{fs, path::Path, time::Duration};
+
+use perennial_manifest::BlobId;
+use perennial_store::{OpenOptions, Store};
+
+use super::{
+    content::{add, assert_same, count, field, files, text, write_tree},
+    daemon::{Daemon, perennial, wait_until},
+};
+
+const REASON: &str = "a court order";
+
+/// Denies a blob on a data directory that nobody uses meanwhile.
+fn deny(data: &Path, blob: BlobId) {
+    let store = Store::open(data, OpenOptions::default()).expect("a data directory");
+    store.set_denied(blob, Some(REASON.to_owned())).expect("written");
+}
+
+/// Whether some file below the data directory has these bytes in it.
+fn kept(data: &Path, content: &[u8]) -> bool {
+    files(data).values().any(|bytes| bytes.windows(content.len()).any(|window| window == content))
+}
+
+/// A release of a denied file and another one, in `a`; denied in `a`, and in `d` which has nothing yet.
+fn denied_everywhere(size: usize) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| dir.path().join(name);
+    let source = write_tree(&at("src"), 41, &[size, 500]);
+    let content = fs::read(source.join("file-0.bin")).expect("the source");
+    let blob = BlobId::of(&content);
+    let added = add(&at("a"), &source, "thing", "1");
+    let (release, who) = (field(&added, "release"), field(&added, "publisher"));
+    perennial(&at("c"), &["status"]).ok();
+    perennial(&at("d"), &["status"]).ok();
+    deny(&at("d"), blob);
+    let out = at("out");
+
+    // Not fetched, by a command or by a follow; what else there is of it is not in the way.
+    let a = Daemon::start(&at("a"), &[]);
+    let said = perennial(&at("d"), &["--peer", a.address(), "get", release, "-o", text(&out)]);
+    assert!(said.code != Some(0) && said.stderr.contains("deny list"), "{said:?}");
+    assert!(!out.exists() || files(&out).is_empty(), "written out");
+    assert!(!kept(&at("d"), &content), "fetched all the same");
+    let d = Daemon::start(&at("d"), &["--peer", a.address(), "--follow", who]);
+    wait_until(Duration::from_secs(60), "the release is known", || {
+        (perennial(d.data(), &["ls"]).ok().rows().len() == 1).then_some(())
+    });
+    // What follows it in the same feed comes: the denied one was looked at before.
+    let next = write_tree(&at("next"), 42, &[90_000]);
+    add(a.data(), &next, "thing", "2");
+    wait_until(Duration::from_secs(60), "the next release", || (count(d.data(), "held") == 1).then_some(()));
+    d.terminate(Duration::from_secs(10));
+    assert!(!kept(&at("d"), &content), "fetched for a follow");
+    a.terminate(Duration::from_secs(10));
+
+    // Not given out where it is, to a peer or to the user; gone after gc.
+    deny(&at("a"), blob);
+    let a = Daemon::start(&at("a"), &[]);
+    perennial(&at("c"), &["--peer", a.address(), "get", &blob.to_string(), "-o", text(&out)]).failed(3);
+    let said = perennial(a.data(), &["get", release, "-o", text(&out)]);
+    assert!(said.code != Some(0) && said.stderr.contains("deny list"), "{said:?}");
+    assert!(!out.exists() || !files(&out).values().any(|bytes| *bytes == content), "written out");
+    perennial(a.data(), &["get", "thing@2", "-o", text(&at("other"))]).ok();
+    assert_same(&next, &at("other"));
+    perennial(a.data(), &["gc"]).ok();
+    a.terminate(Duration::from_secs(10));
+    assert!(!kept(&at("a"), &content), "still there after gc");
+}
+
+#[test]
+fn a_denied_large_blob() {
+    denied_everywhere(300_000);
+}
+
+#[test]
+fn a_denied_small_blob() {
+    denied_everywhere(9_000);
+}
