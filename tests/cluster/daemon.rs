@@ -133,6 +133,13 @@ impl Daemon {
         self.child.id()
     }
 
+    /// The most memory it ever had, in KiB.
+    pub(crate) fn highest_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("Linux");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     pub(crate) fn data(&self) -> &Path {
         &self.data
     }

@@ -125,10 +125,10 @@ impl Liar {
         Self { runtime: Some(runtime), handle, address, tally }
     }
 
-    /// Gossips what it has signed; those who are not connected do not hear it.
-    pub(crate) fn gossip(&self, entry: &SignedEntry) {
+    /// Gossips these bytes; those who are not connected do not hear it.
+    pub(crate) fn gossip(&self, bytes: Vec<u8>) {
         if let Some(runtime) = &self.runtime {
-            runtime.block_on(self.handle.publish(entry.encode())).expect("it runs");
+            runtime.block_on(self.handle.publish(bytes)).expect("it runs");
         }
     }
 

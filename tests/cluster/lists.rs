@@ -151,15 +151,9 @@ fn get_refuses(cases: &[Case]) {
     assert_eq!(count(d.data(), "held"), 0);
     // none of it is kept from working by what it was shown
     perennial(d.data(), &["verify"]).ok();
-    let peak = highest_memory(d.pid());
+    let peak = d.highest_memory();
     assert!(peak < 200 << 10, "{peak} KiB of memory for lists of a few bytes");
     assert!(!d.log().contains("panicked"), "{}", d.log());
-}
-
-fn highest_memory(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
 #[test]
@@ -186,7 +180,7 @@ fn a_follower_keeps_nothing_of_them() {
     let (liar, entries) = liar_with(&dir.path().join("liar"), &cases);
     let d = Daemon::start(&dir.path().join("d"), &["--peer", &liar.address, "--follow", "all"]);
     wait_until(Duration::from_secs(60), "all of them are known", || {
-        entries.iter().for_each(|entry| liar.gossip(entry));
+        entries.iter().for_each(|entry| liar.gossip(entry.encode()));
         (perennial(d.data(), &["ls"]).ok().rows().len() == entries.len()).then_some(())
     });
     // each list came and was looked at

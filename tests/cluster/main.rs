@@ -4,7 +4,8 @@
 //! who may be believed; `lock` who may use a data directory; `stop` SIGTERM and restarts; `corrupt` bytes
 //! that rot on disk; `full` disks without room and without leave to write; `kill` kill -9 at random moments;
 //! `cheats` peers that send wrong bytes, none or too many; `lists` signed releases whose lists mean harm;
-//! `two_machines` one key used twice, and backups; `deny` digests that are refused.
+//! `two_machines` one key used twice, and backups; `deny` digests that are refused;
+//! `flood` gossip without end.
 
 mod absent;
 mod cheats;
@@ -12,6 +13,7 @@ mod content;
 mod corrupt;
 mod daemon;
 mod deny;
+mod flood;
 mod full;
 mod kill;
 mod liar;
