@@ -159,7 +159,10 @@ pub(crate) async fn keep(store: Store, core: Core, release: ReleaseId) {
             tracing::info!(purl = %fetched.row.purl, %release, "held");
             KeepOutcome::Held
         }
-        Err(FetchError::Store(StoreError::Denied(_) | StoreError::Format { .. })) => KeepOutcome::Refused,
+        Err(FetchError::Store(error @ (StoreError::Denied(_) | StoreError::Format { .. }))) => {
+            tracing::warn!(%release, %error, "not kept: refused");
+            KeepOutcome::Refused
+        }
         Err(error) => {
             tracing::info!(%release, %error, "not kept for now");
             KeepOutcome::Failed

@@ -164,8 +164,7 @@ impl Body {
 
 /// Reads the fields that this version knows, and refuses a second spelling of what they say.
 fn read<T: Serialize + DeserializeOwned>(fields: &Ipld) -> Result<T, CanonicalError> {
-    let value: T = serde_ipld_dagcbor::from_slice(&canonical::to_vec(fields)?)
-        .map_err(|e| CanonicalError::Decode(e.to_string()))?;
+    let value: T = serde_ipld_dagcbor::from_slice(&canonical::to_vec(fields)?)?;
     let written: Ipld = canonical::from_slice(&canonical::to_vec(&value)?)?;
     if is_spelling_of(fields, &written) { Ok(value) } else { Err(CanonicalError::NotCanonical) }
 }

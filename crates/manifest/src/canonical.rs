@@ -20,6 +20,16 @@ pub enum CanonicalError {
     Encode(String),
 }
 
+impl<E: std::fmt::Debug> From<serde_ipld_dagcbor::DecodeError<E>> for CanonicalError {
+    fn from(error: serde_ipld_dagcbor::DecodeError<E>) -> Self {
+        Self::Decode(match error {
+            // what a type said about its own bytes is for people; the codec would show it as a string in quotes
+            serde_ipld_dagcbor::DecodeError::Msg(said) => said,
+            other => other.to_string(),
+        })
+    }
+}
+
 /// The one encoding of a value.
 pub fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, CanonicalError> {
     serde_ipld_dagcbor::to_vec(value).map_err(|e| CanonicalError::Encode(e.to_string()))
@@ -27,7 +37,7 @@ pub fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, CanonicalError> {
 
 /// Reads a value whose fields are all known: bytes with fields that `T` lacks are refused, as they encode otherwise.
 pub fn from_slice<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, CanonicalError> {
-    let value = serde_ipld_dagcbor::from_slice(bytes).map_err(|e| CanonicalError::Decode(e.to_string()))?;
+    let value = serde_ipld_dagcbor::from_slice(bytes)?;
     if to_vec(&value)? == bytes { Ok(value) } else { Err(CanonicalError::NotCanonical) }
 }
 
@@ -35,6 +45,12 @@ pub fn from_slice<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, Ca
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
+
+    #[test]
+    fn what_a_type_refuses_is_told_in_its_words() {
+        let error = from_slice::<std::num::NonZeroU8>(&[0]).unwrap_err().to_string();
+        assert!(error.contains("nonzero u8") && !error.contains("Msg("), "{error}");
+    }
 
     #[test]
     fn every_other_encoding_is_refused() {

@@ -153,8 +153,7 @@ impl Entry {
         // the whole value first: it shows fields that `Payload` does not know, and that the bytes are its one encoding
         let whole: Ipld = canonical::from_slice(payload)?;
         check_open_fields(&whole, 1)?;
-        let read: Payload =
-            serde_ipld_dagcbor::from_slice(payload).map_err(|e| CanonicalError::Decode(e.to_string()))?;
+        let read: Payload = serde_ipld_dagcbor::from_slice(payload).map_err(CanonicalError::from)?;
         let prevs_fit = match read.prevs.len() {
             0 => read.seq == 0,
             1..=MAX_PREVS => read.seq > 0 && read.seq <= MAX_SEQ,

@@ -98,7 +98,8 @@ pub enum SignRefusal {
     Forked(usize),
     /// A higher entry of this key was seen than is here: a restored backup or a second machine.
     #[error(
-        "entry {seen} of this key was seen, but only those up to {have:?} are here: a restored backup, or a second machine with the same key"
+        "entry {seen} of this key was seen, but {} here: a restored backup, or a second machine with the same key",
+        .have.map_or_else(|| "none is".to_owned(), |have| format!("only those up to {have} are"))
     )]
     Behind {
         /// Highest sequence number seen anywhere.
