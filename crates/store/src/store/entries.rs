@@ -1,0 +1,146 @@
+//! Signed entries and what they say, as the store's users ask for it: feeds, releases, lists.
+//!
+//! Promises that what was taken in lasts, and that the highest entry ever seen of a followed publisher is remembered
+//! outside the index. What is believed of a feed is decided in `perennial-manifest`.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use perennial_manifest::{
+    Admit, ArtifactList, ArtifactListRef, EntryId, FeedState, PublisherId, PublisherKind, ReleaseId,
+    SignedEntry,
+};
+
+use crate::catalog::{Put, ReleaseFilter, ReleaseRow, Source};
+use crate::error::StoreError;
+use crate::keys::ReleaseState;
+use crate::pack::Kind;
+use crate::store::Store;
+
+impl Store {
+    /// Takes entries in, in order; all that were admitted last once this returned. The highest seen of feeds that are
+    /// followed is remembered outside the index, orphans included.
+    pub fn put_entries(&self, entries: &[SignedEntry]) -> Result<Vec<Put>, StoreError> {
+        let (puts, follows) = self.0.write(|catalog| {
+            // asked for under the lock, so that a follow that comes meanwhile finds these, or they find it
+            let follows = self.0.state.follows();
+            let puts = catalog.put(entries, Source::Outside, &|publisher| follows.keeps(publisher))?;
+            Ok((puts, follows))
+        })?;
+        let seen: Vec<_> = entries
+            .iter()
+            .zip(&puts)
+            .filter(|(signed, put)| {
+                let publisher = &signed.entry().publisher;
+                let counts = matches!(put.admit, Admit::New | Admit::Fork(_) | Admit::Orphan(_));
+                counts && (follows.names(publisher) || self.0.state.seen(publisher).is_some())
+            })
+            .map(|(signed, put)| (signed.entry().publisher, signed.entry().seq, put.id))
+            .collect();
+        self.0.state.see(&seen)?;
+        self.0.generation.fetch_add(1, Ordering::SeqCst);
+        Ok(puts)
+    }
+
+    /// Starts to remember the highest entry of a publisher: called for this node's own key.
+    pub fn watch(&self, publisher: &PublisherId) -> Result<(), StoreError> {
+        match self.feed(publisher)?.highest() {
+            Some((seq, id)) => self.0.state.see(&[(*publisher, seq, id)]),
+            None => Ok(()),
+        }
+    }
+
+    /// The highest entry ever seen of a publisher that is followed or watched, stored or not.
+    #[must_use]
+    pub fn seen(&self, publisher: &PublisherId) -> Option<(u64, EntryId)> {
+        self.0.state.seen(publisher)
+    }
+
+    /// Remembers that an entry of a publisher exists, stored or not.
+    pub fn see(&self, publisher: &PublisherId, seq: u64, id: EntryId) -> Result<(), StoreError> {
+        self.0.state.see(&[(*publisher, seq, id)])
+    }
+
+    /// A stored entry.
+    pub fn entry(&self, id: &EntryId) -> Result<Option<SignedEntry>, StoreError> {
+        self.0.read(|catalog| catalog.entry(id))
+    }
+
+    /// Whether an entry is stored.
+    pub fn has_entry(&self, id: &EntryId) -> Result<bool, StoreError> {
+        Ok(self.0.blobs.packs().len_of(Kind::Entry, id.as_bytes())?.is_some())
+    }
+
+    /// What is known of a feed; empty where nothing is.
+    pub fn feed(&self, publisher: &PublisherId) -> Result<FeedState, StoreError> {
+        self.0.read(|catalog| Ok(catalog.publisher(publisher)?.map(|value| value.feed).unwrap_or_default()))
+    }
+
+    /// What a publisher says it is, in its newest profile.
+    pub fn publisher_kind(&self, publisher: &PublisherId) -> Result<Option<PublisherKind>, StoreError> {
+        self.0.read(|catalog| Ok(catalog.publisher(publisher)?.and_then(|value| value.kind)))
+    }
+
+    /// All publishers with entries here, and their feeds.
+    pub fn publishers(&self) -> Result<BTreeMap<PublisherId, FeedState>, StoreError> {
+        self.0.read(|catalog| {
+            Ok(catalog.publishers()?.into_iter().map(|(id, value)| (id, value.feed)).collect())
+        })
+    }
+
+    /// `(issued_at, id)` of all entries of some publishers, or of all: what reconciliation compares.
+    pub fn times(&self, publishers: Option<&[PublisherId]>) -> Result<Vec<(u64, EntryId)>, StoreError> {
+        self.0.read(|catalog| catalog.times(publishers))
+    }
+
+    /// How many entries are stored.
+    pub fn entry_count(&self) -> Result<u64, StoreError> {
+        self.0.read(|catalog| catalog.count())
+    }
+
+    /// Grows with every put since the store was opened.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.0.generation.load(Ordering::SeqCst)
+    }
+
+    /// Releases that a filter lets through.
+    pub fn releases(&self, filter: &ReleaseFilter) -> Result<Vec<ReleaseRow>, StoreError> {
+        self.0.read(|catalog| catalog.releases(filter))
+    }
+
+    /// One release.
+    pub fn release(&self, id: &ReleaseId) -> Result<Option<ReleaseRow>, StoreError> {
+        self.0.read(|catalog| catalog.release(id))
+    }
+
+    /// Releases by words of their names.
+    pub fn search(&self, text: &str, limit: usize) -> Result<Vec<ReleaseRow>, StoreError> {
+        self.0.read(|catalog| catalog.search(text, limit))
+    }
+
+    /// The artifact list of a release, if it is here.
+    pub fn artifact_list(&self, id: &ReleaseId) -> Result<Option<ArtifactList>, StoreError> {
+        self.0.read(|catalog| catalog.artifact_list(id))
+    }
+
+    /// An artifact list by what a release says of it, if it is here.
+    pub fn read_list(&self, claim: &ArtifactListRef) -> Result<Option<ArtifactList>, StoreError> {
+        self.0.read(|catalog| catalog.read_list(claim))
+    }
+
+    /// Counts again how much of a release is here; to be called when blobs of it came or went.
+    pub fn refresh_state(&self, id: &ReleaseId) -> Result<Option<ReleaseState>, StoreError> {
+        self.0.write(|catalog| catalog.refresh(id, &self.0.state.follows()))
+    }
+
+    /// The same for many, also those whose statement is damaged.
+    pub(crate) fn refresh_rows(&self, rows: &[ReleaseRow]) -> Result<(), StoreError> {
+        self.0.write(|catalog| catalog.refresh_rows(rows, &self.0.state.follows()))
+    }
+
+    /// Releases of followed publishers that are not held, by ascending id, after `after`.
+    pub fn wanted(&self, after: Option<&ReleaseId>, limit: usize) -> Result<Vec<ReleaseRow>, StoreError> {
+        self.0.read(|catalog| catalog.wanted(after, limit))
+    }
+}
