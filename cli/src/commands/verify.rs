@@ -8,7 +8,7 @@ use crate::link::Link;
 use crate::quantity::{bytes, count, rate, seconds};
 use crate::screen::{Screen, safe};
 
-/// Read stored blobs again and report what no longer matches its name
+/// Read stored blobs and statements again and report what no longer matches its name
 ///
 /// What fails is set aside, never leaves this node, and is fetched again by the next `perennial get` or follow.
 /// The exit code is 4 when anything failed.
@@ -45,7 +45,7 @@ pub(crate) async fn run(args: VerifyArgs, link: &Link<'_>, screen: &Screen) -> R
         )
     })?;
     if done.corrupt > 0 {
-        return Err(CommandError::Corrupt(count(done.corrupt, "blob")));
+        return Err(CommandError::Corrupt(count(done.corrupt, "stored object")));
     }
     Ok(())
 }

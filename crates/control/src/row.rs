@@ -252,10 +252,10 @@ pub struct KeyRow {
     pub file: String,
 }
 
-/// A stored blob that is not what its name says.
+/// A stored blob, or signed statement, that is not what its name says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CorruptRow {
-    /// Its name.
+    /// Its name; of a statement `entry:` and its id.
     pub blob: String,
     /// What is wrong with it.
     pub reason: String,
@@ -268,7 +268,7 @@ pub struct VerifyDone {
     pub checked: u64,
     /// Bytes read.
     pub bytes: u64,
-    /// Blobs that failed; each was sent as a row, and set aside.
+    /// Blobs and statements that failed; each was sent as a row, and set aside.
     pub corrupt: u64,
     /// How long it took.
     pub elapsed_ms: u64,

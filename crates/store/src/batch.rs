@@ -3,7 +3,7 @@
 //! Owns the order of an add: bytes, fsync, rename, fsync of the directories. Promises that nothing counts as added before
 //! [`Batch::commit`] returned, that the same bytes cost once, and that what a batch touched is not collected while it lives.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
@@ -50,11 +50,17 @@ pub struct Batch<'a> {
     dirs: BTreeSet<PathBuf>,
     /// Blobs whose damaged bytes are kept aside until the good ones last.
     healed: Vec<BlobId>,
+    /// What the user refuses, as it was when the add began; the next collection takes what was denied since.
+    denied: BTreeMap<BlobId, String>,
 }
 
 impl<'a> Batch<'a> {
-    pub(crate) fn new(blobs: &'a Blobs, lease: Lease) -> Self {
-        Self { blobs, lease, dirs: BTreeSet::new(), healed: Vec::new() }
+    pub(crate) fn new(blobs: &'a Blobs, lease: Lease, denied: BTreeMap<BlobId, String>) -> Self {
+        Self { blobs, lease, dirs: BTreeSet::new(), healed: Vec::new(), denied }
+    }
+
+    fn refuse_denied(&self, blob: BlobId) -> Result<(), StoreError> {
+        if self.denied.contains_key(&blob) { Err(StoreError::Denied(blob)) } else { Ok(()) }
     }
 
     /// Adds a regular file; a link is refused. `progress` hears of the bytes as they are read.
@@ -98,6 +104,7 @@ impl<'a> Batch<'a> {
             return self.publish(pass, size, Some(copy), &outboard, None);
         }
         let (blob, sha256) = hashing::names_of(&bytes);
+        self.refuse_denied(blob)?;
         let _gate = self.blobs.gate().read().unwrap_or_else(PoisonError::into_inner);
         self.lease.add(blob);
         // read, not only looked up: a damaged record is replaced by the good bytes at hand
@@ -154,6 +161,7 @@ impl<'a> Batch<'a> {
         reference: Option<&Reference>,
     ) -> Result<Added, StoreError> {
         let hashing::Pass { blob, sha256, outboard: pairs } = pass;
+        self.refuse_denied(blob)?;
         let _gate = self.blobs.gate().read().unwrap_or_else(PoisonError::into_inner);
         self.lease.add(blob);
         let large = self.blobs.large();

@@ -19,7 +19,7 @@ use crate::durable;
 use crate::error::{AtPath, StoreError};
 use crate::large::{GROUP, LargeBlobs, LargeInfo, SMALL};
 use crate::layout::Layout;
-use crate::lease::{Lease, Leases};
+use crate::lease::Leases;
 use crate::pack::{Kind, Packs, Record};
 use crate::partial::{self, Partial};
 
@@ -76,8 +76,8 @@ impl Blobs {
         &self.gate
     }
 
-    pub(crate) fn batch(&self) -> Batch<'_> {
-        Batch::new(self, self.leases.take(Vec::new()))
+    pub(crate) fn batch(&self, denied: BTreeMap<BlobId, String>) -> Batch<'_> {
+        Batch::new(self, self.leases.take(Vec::new()), denied)
     }
 
     /// The length of a blob that is here, by its files; its bytes are checked when they are read.
@@ -259,15 +259,6 @@ impl Blobs {
         }
         partial.publish(&self.large)?;
         durable::sync_dir(&self.large.dir_of(&blob))
-    }
-
-    /// Takes in small blobs that were fetched and verified, behind one fsync.
-    pub(crate) fn add_small(&self, blobs: Vec<Vec<u8>>) -> Result<Lease, StoreError> {
-        let mut batch = self.batch();
-        for bytes in blobs {
-            batch.add_bytes(bytes)?;
-        }
-        batch.commit()
     }
 
     pub(crate) fn append_entry(&self, id: [u8; 32], encoded: Vec<u8>) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@
     reason = "small literals, one range is meant"
 )]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -39,7 +40,7 @@ fn bytes(len: usize, seed: u8) -> Vec<u8> {
 }
 
 fn add(at: &Bench, bytes: &[u8]) -> BlobId {
-    let mut batch = at.blobs.batch();
+    let mut batch = at.blobs.batch(BTreeMap::new());
     let added = batch.add_bytes(bytes.to_vec()).unwrap();
     batch.commit().unwrap();
     added.blob
@@ -124,7 +125,7 @@ fn a_copy_is_made_of_what_was_only_referenced() {
     let at = store();
     let file = at.dir.path().join("mirror.iso");
     fs::write(&file, bytes(300_000, 4)).unwrap();
-    let mut batch = at.blobs.batch();
+    let mut batch = at.blobs.batch(BTreeMap::new());
     let blob = batch.add_file(&file, Placement::InPlace, &|_| {}).unwrap().blob;
     batch.add_file(&file, Placement::Copy, &|_| {}).unwrap();
     batch.commit().unwrap();

@@ -2,8 +2,11 @@
 //!
 //! Owns the parts and the locks between them; a file below `store/` for each thing users ask of it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use perennial_manifest::EntryId;
 
 use crate::blobs::Blobs;
 use crate::error::StoreError;
@@ -53,6 +56,8 @@ pub(crate) struct Inner {
     kind: IndexKind,
     rebuilt: Mutex<Option<String>>,
     generation: std::sync::atomic::AtomicU64,
+    /// Entries that did not read back: they count as not here until they come again.
+    damaged_entries: Mutex<BTreeSet<EntryId>>,
 }
 
 impl Store {
@@ -73,6 +78,7 @@ impl Store {
             kind,
             rebuilt: Mutex::new(opened.rebuilt),
             generation: std::sync::atomic::AtomicU64::new(0),
+            damaged_entries: Mutex::default(),
         })))
     }
 

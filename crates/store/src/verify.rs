@@ -1,10 +1,13 @@
 //! Reading everything again: does every stored blob still match its name?
 
-use perennial_manifest::{ArtifactListRef, BlobId};
+use std::collections::BTreeSet;
+
+use perennial_manifest::{ArtifactListRef, BlobId, EntryId};
 
 use crate::catalog::ReleaseFilter;
 use crate::error::StoreError;
 use crate::keys::ReleaseState;
+use crate::pack::Kind;
 use crate::store::Store;
 
 /// What a verification found.
@@ -18,10 +21,12 @@ pub struct VerifyReport {
     pub corrupt: Vec<BlobId>,
     /// Blobs that a held release names and that are not here.
     pub missing: Vec<BlobId>,
+    /// Signed entries whose record is damaged. They count as not here from now on, so that peers send them again.
+    pub damaged_entries: Vec<EntryId>,
 }
 
 impl Store {
-    /// Reads every blob and compares it with its name. `progress` hears bytes done and bytes in all.
+    /// Reads every blob and every signed entry, and compares it with its name. `progress` hears bytes done and bytes in all.
     pub fn verify(&self, progress: &dyn Fn(u64, u64)) -> Result<VerifyReport, StoreError> {
         let mut blobs = Vec::new();
         self.inner().blobs.each(&mut |blob, size| {
@@ -54,8 +59,27 @@ impl Store {
         }
         // what was found wrong makes a held release partial, and wanted again where it is followed
         self.refresh_rows(&held)?;
-        report.missing.retain(|blob| !report.corrupt.contains(blob));
+        // what the user refuses is gone on purpose
+        report.missing.retain(|blob| !report.corrupt.contains(blob) && !self.inner().state.is_denied(blob));
+        report.damaged_entries = self.find_damaged_entries()?;
         Ok(report)
+    }
+
+    fn find_damaged_entries(&self) -> Result<Vec<EntryId>, StoreError> {
+        let mut ids = BTreeSet::new();
+        self.inner().blobs.packs().each(Kind::Entry, &mut |key, _| {
+            ids.insert(EntryId::from_bytes(key));
+            Ok(())
+        })?;
+        let mut damaged = Vec::new();
+        for id in ids {
+            match self.entry(&id) {
+                Ok(_) => {}
+                Err(StoreError::DamagedEntry(id)) => damaged.push(id),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(damaged)
     }
 
     fn find_missing(&self, claim: &ArtifactListRef, missing: &mut Vec<BlobId>) -> Result<(), StoreError> {

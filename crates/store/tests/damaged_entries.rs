@@ -92,3 +92,18 @@ fn a_rebuild_keeps_what_stands_on_a_lost_entry_and_the_gap_closes() {
     assert_eq!((store.rebuilt(), listed(&store)), (None, 3));
     assert!(store.release(&id(&feed[1])).unwrap().is_some());
 }
+
+#[test]
+fn verify_names_a_damaged_entry_and_it_is_asked_for_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let feed = hurt(dir.path());
+    let lost = feed[1].id();
+    let store = open(dir.path());
+    let known = |store: &Store| store.times(None).unwrap().iter().filter(|(_, id)| *id == lost).count();
+    assert_eq!(known(&store), 1, "nobody looked yet");
+    assert_eq!(store.verify(&|_, _| {}).unwrap().damaged_entries, [lost]);
+    assert!(known(&store) == 0 && !store.has_entry(&lost).unwrap(), "reconciliation would not ask for it");
+    store.put_entries(&feed[1..2]).unwrap();
+    assert!(known(&store) == 1 && store.has_entry(&lost).unwrap());
+    assert!(store.verify(&|_, _| {}).unwrap().damaged_entries.is_empty());
+}

@@ -150,6 +150,12 @@ impl Services {
                 let reason = "a release that was held names it, and it is not here".to_owned();
                 sink.item_blocking(Item::Corrupt(CorruptRow { blob: blob.to_string(), reason }));
             }
+            for entry in &report.damaged_entries {
+                let reason =
+                    "a signed statement that no longer reads back; a peer that has it sends it again"
+                        .to_owned();
+                sink.item_blocking(Item::Corrupt(CorruptRow { blob: format!("entry:{entry}"), reason }));
+            }
             Ok::<_, StoreError>(report)
         });
         let report = verified.await.map_err(failed)?.map_err(failed)?;
@@ -159,7 +165,7 @@ impl Services {
         Ok(Done::Verify(VerifyDone {
             checked: report.checked,
             bytes: report.bytes,
-            corrupt: (report.corrupt.len() + report.missing.len()) as u64,
+            corrupt: (report.corrupt.len() + report.missing.len() + report.damaged_entries.len()) as u64,
             elapsed_ms: millis(started),
         }))
     }

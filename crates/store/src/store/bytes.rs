@@ -37,15 +37,19 @@ pub enum BlobState {
 }
 
 impl Store {
-    /// Starts adding blobs.
+    /// Starts adding blobs. One that is denied is refused.
     #[must_use]
     pub fn batch(&self) -> Batch<'_> {
-        self.0.blobs.batch()
+        self.0.blobs.batch(self.0.state.denied())
     }
 
     /// Takes in small blobs that were fetched; each is stored under the name its bytes have.
     pub fn add_small(&self, blobs: Vec<Vec<u8>>) -> Result<Lease, StoreError> {
-        self.0.blobs.add_small(blobs)
+        let mut batch = self.batch();
+        for bytes in blobs {
+            batch.add_bytes(bytes)?;
+        }
+        batch.commit()
     }
 
     /// How much of a blob is here.

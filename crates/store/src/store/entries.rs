@@ -3,8 +3,9 @@
 //! Promises that what was taken in lasts, and that the highest entry ever seen of a followed publisher is remembered
 //! outside the index. What is believed of a feed is decided in `perennial-manifest`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
+use std::sync::{MutexGuard, PoisonError};
 
 use perennial_manifest::{
     Admit, ArtifactList, ArtifactListRef, EntryId, FeedState, PublisherId, PublisherKind, ReleaseId,
@@ -38,6 +39,9 @@ impl Store {
             .map(|(signed, put)| (signed.entry().publisher, signed.entry().seq, put.id))
             .collect();
         self.0.state.see(&seen)?;
+        for put in puts.iter().filter(|put| !matches!(put.admit, Admit::Reject(_))) {
+            self.damaged_entries().remove(&put.id);
+        }
         self.0.generation.fetch_add(1, Ordering::SeqCst);
         Ok(puts)
     }
@@ -63,12 +67,21 @@ impl Store {
 
     /// A stored entry.
     pub fn entry(&self, id: &EntryId) -> Result<Option<SignedEntry>, StoreError> {
-        self.0.read(|catalog| catalog.entry(id))
+        let outcome = self.0.read(|catalog| catalog.entry(id));
+        if let Err(StoreError::DamagedEntry(id)) = &outcome {
+            self.damaged_entries().insert(*id);
+        }
+        outcome
     }
 
-    /// Whether an entry is stored.
+    fn damaged_entries(&self) -> MutexGuard<'_, BTreeSet<EntryId>> {
+        self.0.damaged_entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an entry is stored; one that was found damaged is not.
     pub fn has_entry(&self, id: &EntryId) -> Result<bool, StoreError> {
-        Ok(self.0.blobs.packs().len_of(Kind::Entry, id.as_bytes())?.is_some())
+        Ok(self.0.blobs.packs().len_of(Kind::Entry, id.as_bytes())?.is_some()
+            && !self.damaged_entries().contains(id))
     }
 
     /// What is known of a feed; empty where nothing is.
@@ -88,9 +101,13 @@ impl Store {
         })
     }
 
-    /// `(issued_at, id)` of all entries of some publishers, or of all: what reconciliation compares.
+    /// `(issued_at, id)` of all entries of some publishers, or of all, but those that were found damaged: what reconciliation
+    /// compares.
     pub fn times(&self, publishers: Option<&[PublisherId]>) -> Result<Vec<(u64, EntryId)>, StoreError> {
-        self.0.read(|catalog| catalog.times(publishers))
+        let mut times = self.0.read(|catalog| catalog.times(publishers))?;
+        let damaged = self.damaged_entries();
+        times.retain(|(_, id)| !damaged.contains(id));
+        Ok(times)
     }
 
     /// How many entries are stored.

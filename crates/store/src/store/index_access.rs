@@ -32,7 +32,10 @@ impl Inner {
     }
 
     /// Asks the index as it is.
-    pub(super) fn ask<T>(&self, work: impl Fn(&Catalog<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(super) fn ask<T>(
+        &self,
+        work: impl Fn(&Catalog<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let index = self.index();
         work(&Catalog { index: &*index, blobs: &self.blobs })
     }
