@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use perennial_manifest::{BlobId, EntryId, PublisherId, ReleaseId, Selector, SignedEntry};
-use perennial_protocol::effect::{FetchFailure, Progress};
+use perennial_protocol::effect::{FetchFailure, Holder, Progress};
 use perennial_protocol::input::{Follows, KeepOutcome, Token, Verdict, WantedBlob};
 use perennial_protocol::message::BlobClaim;
 use perennial_protocol::peer::PeerId;
@@ -59,6 +59,11 @@ pub(crate) enum Message {
         selector: Selector,
         publisher: Option<PublisherId>,
         answer: oneshot::Sender<LookupAnswer>,
+    },
+    Census {
+        release: ReleaseId,
+        blobs: Vec<(BlobId, u64)>,
+        answer: oneshot::Sender<Vec<Holder>>,
     },
     Fetch {
         release: Option<ReleaseId>,
@@ -131,6 +136,13 @@ impl Core {
     pub(crate) async fn lookup(&self, selector: Selector, publisher: Option<PublisherId>) -> LookupAnswer {
         let (answer, answered) = oneshot::channel();
         self.send(Message::Lookup { selector, publisher, answer }).await;
+        answered.await.unwrap_or_default()
+    }
+
+    /// Asks peers which of them hold a release.
+    pub(crate) async fn census(&self, release: ReleaseId, blobs: Vec<(BlobId, u64)>) -> Vec<Holder> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Census { release, blobs, answer }).await;
         answered.await.unwrap_or_default()
     }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use perennial_manifest::{BlobId, ReleaseId};
 use perennial_protocol::catalog::Catalog;
-use perennial_protocol::effect::Progress;
-use perennial_protocol::input::{FetchId, Input, LookupId, Token};
+use perennial_protocol::effect::{Holder, Progress};
+use perennial_protocol::input::{CensusId, FetchId, Input, LookupId, Token};
 use perennial_protocol::node::Node as Protocol;
 use perennial_protocol::peer::PeerId;
 use perennial_protocol::time::Time;
@@ -44,6 +44,7 @@ pub(crate) struct EventLoop {
     wake: Option<Instant>,
     next_id: u64,
     lookups: HashMap<LookupId, oneshot::Sender<LookupAnswer>>,
+    censuses: HashMap<CensusId, oneshot::Sender<Vec<Holder>>>,
     fetches: HashMap<FetchId, Waiting>,
     /// Sizes of blobs that fetches named, and how many named them.
     sizes: HashMap<BlobId, (u64, usize)>,
@@ -80,6 +81,7 @@ impl EventLoop {
             wake: None,
             next_id: 0,
             lookups: HashMap::new(),
+            censuses: HashMap::new(),
             fetches: HashMap::new(),
             sizes: HashMap::new(),
             assignments: HashMap::new(),
@@ -208,6 +210,11 @@ impl EventLoop {
                 let lookup = LookupId(self.id());
                 self.lookups.insert(lookup, answer);
                 self.input(Input::Lookup { lookup, selector, publisher }).await;
+            }
+            Message::Census { release, blobs, answer } => {
+                let census = CensusId(self.id());
+                self.censuses.insert(census, answer);
+                self.input(Input::Census { census, release, blobs }).await;
             }
             Message::Fetch { release, news, progress, id } => {
                 let fetch = self.id();

@@ -1,12 +1,13 @@
 //! What a user asks over the control socket, answered.
 //!
-//! Owns the services that answers are made of. One file a group of requests: `getting`, `handler/listing`, `handler/deciding`,
-//! `handler/rows`. Work that must not be half-done when the client goes away runs in a task of its own.
+//! Owns the services that answers are made of. One file a group of requests: `getting`, `handler/listing`, `handler/showing`,
+//! `handler/deciding`, `handler/rows`. Work that must not be half-done when the client goes away runs in a task of its own.
 
 pub(crate) mod rows;
 
 mod deciding;
 mod listing;
+mod showing;
 
 pub(crate) use deciding::for_protocol;
 

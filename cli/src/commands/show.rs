@@ -77,10 +77,12 @@ fn text(done: &ShowDone) -> String {
         field("DISAGREES", &format!("{} signed other bytes under this name", safe(publisher)));
     }
     if done.holders.is_empty() {
-        field("holders", "no connected peer says it holds this");
+        field("holders", "nobody that was reached says it holds this");
     }
     for holder in &done.holders {
-        field("holder", &format!("{} says {}", safe(&holder.peer), state(holder.state)));
+        let who = if holder.this_node { "this node, " } else { "" };
+        let held = holder.held_bytes.map(|held| format!(", {}", bytes(held))).unwrap_or_default();
+        field("holder", &format!("{}: {who}{}{held}", safe(&holder.peer), state(holder.state)));
     }
     match &done.files {
         None => field("files", "the list of files is not here, and no peer gave it"),

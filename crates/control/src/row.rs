@@ -112,13 +112,17 @@ pub struct ArtifactRow {
     pub held: bool,
 }
 
-/// Who says it holds a release.
+/// Who says it holds a release, or some of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HolderRow {
     /// The peer.
     pub peer: String,
-    /// How much, by its own words.
+    /// Whether that is this node; of others it is by their own words.
+    pub this_node: bool,
+    /// How much.
     pub state: State,
+    /// Bytes of its files; none where they cannot be told, as when the list of files is not here.
+    pub held_bytes: Option<u64>,
 }
 
 /// Everything about one release.
@@ -147,7 +151,7 @@ pub struct ShowDone {
     pub agreeing: Vec<String>,
     /// Publishers that signed other bytes under this name.
     pub disagreeing: Vec<String>,
-    /// Connected peers that say they hold it.
+    /// This node and the peers that say they hold it, as far as they were reached within a moment.
     pub holders: Vec<HolderRow>,
     /// Its files; none when the list is not here and no peer gave it.
     pub files: Option<Vec<ArtifactRow>>,

@@ -4,8 +4,8 @@
 use perennial_manifest::{BlobId, PublisherId, ReleaseId, SignedEntry};
 
 use crate::{
-    input::{AssignmentId, FetchId, LookupId, MessageId, RequestId, Token},
-    message::{BlobClaim, BlobRange, Request, Response},
+    input::{AssignmentId, CensusId, FetchId, LookupId, MessageId, RequestId, Token},
+    message::{BlobClaim, BlobRange, Holding, Request, Response},
     peer::PeerId,
     time::Time,
 };
@@ -60,6 +60,17 @@ pub struct Progress {
     pub total: u64,
     /// Peers that hold some of it.
     pub holders: usize,
+}
+
+/// A peer that says it holds a release, or some of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Who.
+    pub peer: PeerId,
+    /// How much, by its own words: `Partial` or `Held`.
+    pub holding: Holding,
+    /// Which of the blobs that were asked about it says it holds, with their true sizes.
+    pub blobs: Vec<BlobId>,
 }
 
 /// Do this.
@@ -127,6 +138,13 @@ pub enum Effect {
         entries: Vec<SignedEntry>,
         /// For a blob or SHA-256: what peers claim, and who. Prove a SHA-256 by hashing the bytes.
         claims: Vec<(PeerId, BlobClaim)>,
+    },
+    /// A census ended.
+    CensusDone {
+        /// Which.
+        census: CensusId,
+        /// Who answered that it holds some.
+        holders: Vec<Holder>,
     },
     /// Fetch these ranges from this peer on one blob stream; say `Received` and `Transferred`.
     Fetch {

@@ -27,6 +27,10 @@ pub struct FetchId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LookupId(pub u64);
 
+/// Names a census. Given by the caller in [`Input::Census`], never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CensusId(pub u64);
+
 /// Names a gossip message towards the network layer (its opaque id).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(pub Vec<u8>);
@@ -207,6 +211,16 @@ pub enum Input {
         selector: Selector,
         /// Only this publisher's.
         publisher: Option<PublisherId>,
+    },
+    /// Ask who holds a release. Ends with one `CensusDone`.
+    Census {
+        /// Its name.
+        census: CensusId,
+        /// Which release.
+        release: ReleaseId,
+        /// Its blobs with their sizes, as far as they are known; of more than
+        /// [`MAX_HAVE_BLOBS`](crate::message::MAX_HAVE_BLOBS), the first are asked about.
+        blobs: Vec<(BlobId, u64)>,
     },
     /// Start a fetch, or give one more blobs (same id). Ends with one `FetchDone` or `FetchFailed`.
     Fetch {

@@ -12,7 +12,7 @@ use crate::{
     conduct::Conduct,
     effect::Effect,
     fetch::Fetches,
-    find::lookup::Lookups,
+    find::{census::Censuses, lookup::Lookups},
     gossip::Gossip,
     input::{Follows, Input, KeepOutcome, Prefix, RequestFailure},
     keep::Keep,
@@ -49,6 +49,7 @@ pub struct Load {
     pub sync: usize,
     pub fetches: usize,
     pub lookups: usize,
+    pub censuses: usize,
     pub keep: usize,
     pub keeping: usize,
     pub limits: usize,
@@ -66,6 +67,7 @@ pub struct Node {
     sync: Sync,
     fetches: Fetches,
     lookups: Lookups,
+    censuses: Censuses,
     keep: Keep,
     limits: Limits,
     conduct: Conduct,
@@ -86,6 +88,7 @@ impl Node {
             sync: Sync::default(),
             fetches: Fetches::new(me.clone(), seed),
             lookups: Lookups::default(),
+            censuses: Censuses::new(me.clone()),
             keep: Keep::new(me.clone()),
             limits: Limits::new(upload),
             conduct: Conduct::default(),
@@ -131,6 +134,7 @@ impl Node {
             sync: self.sync.len(),
             fetches: self.fetches.len(),
             lookups: self.lookups.len(),
+            censuses: self.censuses.len(),
             keep: self.keep.len(),
             keeping: self.keep.active(),
             limits: self.limits.len(),
@@ -166,6 +170,9 @@ impl Node {
             Input::Lookup { lookup, selector, publisher } => {
                 self.lookups.start(lookup, selector, publisher, &self.connected_peers(), out);
             }
+            Input::Census { census, release, blobs } => {
+                self.censuses.start(census, release, blobs, &self.connected_peers(), out);
+            }
             Input::Fetch { fetch, release, blobs, last } => {
                 self.fetches.start(fetch, release, blobs, last, &self.connected_peers(), out);
             }
@@ -177,6 +184,7 @@ impl Node {
             Input::Providers { release, peers, done } => {
                 self.fetches.find.providers(&release, &peers, done, &self.connected_peers(), out);
                 self.lookups.providers(&release, &peers, done, out);
+                self.censuses.providers(&release, &peers, done, out);
             }
             Input::Kept { release, outcome } => {
                 self.keep.ended(out.now, &release, outcome);
@@ -202,6 +210,7 @@ impl Node {
         self.exchanges_ended(ended, out);
         self.fetches.tick(&self.connected_peers(), out);
         self.lookups.settle(out);
+        self.censuses.settle(out);
         for wanted in self.keep.plan(out.now, &self.follows, catalog) {
             out.effects.push(Effect::Keep { release: wanted.release, publisher: wanted.publisher });
         }
@@ -216,8 +225,14 @@ impl Node {
     }
 
     fn next(&self) -> Time {
-        let machines =
-            [self.sync.next(), self.fetches.next(), self.lookups.next(), self.keep.next(), self.sweep];
+        let machines = [
+            self.sync.next(),
+            self.fetches.next(),
+            self.lookups.next(),
+            self.censuses.next(),
+            self.keep.next(),
+            self.sweep,
+        ];
         machines.into_iter().min().unwrap_or(Time::NEVER).min(self.requests.next_timeout())
     }
 

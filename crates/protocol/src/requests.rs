@@ -8,7 +8,7 @@ use perennial_manifest::{PublisherId, SignedEntry};
 
 use crate::{
     effect::Effect,
-    input::{FetchId, LookupId, RequestId},
+    input::{CensusId, FetchId, LookupId, RequestId},
     message::Request,
     peer::PeerId,
     time::Time,
@@ -29,6 +29,7 @@ pub(crate) enum Purpose {
     Sync,
     Have(FetchId),
     Lookup(LookupId),
+    Census(CensusId),
 }
 
 /// Whose entries the store is putting away.

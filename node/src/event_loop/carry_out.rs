@@ -46,6 +46,11 @@ impl EventLoop {
                     let _ = answer.send(LookupAnswer { answered, entries, claims });
                 }
             }
+            Effect::CensusDone { census, holders } => {
+                if let Some(answer) = self.censuses.remove(&census) {
+                    let _ = answer.send(holders);
+                }
+            }
             Effect::Fetch { assignment, peer, items } => {
                 let cancel = tokio_util::sync::CancellationToken::new();
                 self.assignments.insert(assignment, cancel.clone());

@@ -1,10 +1,9 @@
-//! Requests that only look: ls, show, search, follows, pins, status, peers, key.
+//! Requests that only look: ls, search, follows, pins, status, peers, key.
 
 use std::collections::BTreeMap;
 
 use perennial_control::{
-    ArtifactRow, Done, Failure, FollowRow, HolderRow, Item, KeyRow, Ls, PeerRow, PinRow, ReleaseRow,
-    ShowDone, Sink, State, StatusRow,
+    Done, Failure, FollowRow, Item, KeyRow, Ls, PeerRow, PinRow, ReleaseRow, Sink, State, StatusRow,
 };
 use perennial_manifest::{PublisherId, Selector};
 use perennial_store::{BlobState, Pin, ReleaseFilter, ReleaseState, Store, StoreError};
@@ -85,26 +84,6 @@ impl Services {
         });
         let (found, more) = found.await.map_err(failed)?;
         Self::send_rows(found, more, sink).await
-    }
-
-    pub(super) async fn show(
-        &self,
-        selector: &str,
-        publisher: Option<&str>,
-        sink: &Sink,
-    ) -> Result<Done, Failure> {
-        let selector: Selector = selector.parse().map_err(usage)?;
-        let agreeing = self.resolve(&selector, publisher, true, sink).await?;
-        let (store, release) = (self.store.clone(), agreeing[0].release);
-        let own = self.signer.publisher();
-        let mut done = blocking(move || show(&store, &agreeing, &own)).await.map_err(failed)?;
-        done.holders = self.holders(release).await;
-        Ok(Done::Show(Box::new(done)))
-    }
-
-    /// Connected peers that say they hold a release: none where nobody is connected.
-    async fn holders(&self, _release: perennial_manifest::ReleaseId) -> Vec<HolderRow> {
-        Vec::new()
     }
 
     pub(super) async fn follows(&self, sink: &Sink) -> Result<Done, Failure> {
@@ -254,60 +233,5 @@ pub(super) fn pin_row(store: &Store, pin: Pin) -> Result<PinRow, StoreError> {
             };
             PinRow { target: blob.to_string(), what: "blob".into(), purl: None, state, bytes }
         }
-    })
-}
-
-fn show(
-    store: &Store,
-    agreeing: &[perennial_manifest::Candidate],
-    own: &PublisherId,
-) -> Result<ShowDone, StoreError> {
-    let release = agreeing[0].release;
-    let unknown = || StoreError::Index(format!("release {release} is not in the catalog"));
-    let row = store.release(&release)?.ok_or_else(unknown)?;
-    let entry = store.entry(&release.entry())?.ok_or_else(unknown)?;
-    let (_, body) = entry.release().ok_or_else(unknown)?;
-    let follows = store.follows();
-    let same_name =
-        ReleaseFilter { selector: Some(Selector::Purl(row.purl.clone())), ..ReleaseFilter::default() };
-    let others = store.releases(&same_name)?;
-    let others = others.iter().filter(|other| other.publisher != row.publisher);
-    let (agree, disagree): (Vec<_>, Vec<_>) =
-        others.partition(|other| other.artifacts.blob == row.artifacts.blob);
-    let names =
-        |rows: Vec<&perennial_store::ReleaseRow>| rows.iter().map(|row| row.publisher.to_string()).collect();
-    let files = store.read_list(&row.artifacts)?.map(|list| {
-        let artifact_row = |artifact: &perennial_manifest::Artifact| {
-            Ok(ArtifactRow {
-                path: artifact.path.to_string(),
-                size: artifact.size,
-                blake3: artifact.blake3.to_string(),
-                sha256: artifact.sha256.to_string(),
-                role: artifact.role.to_string(),
-                media_type: artifact.media_type.clone(),
-                platform: artifact
-                    .platform
-                    .as_ref()
-                    .map(|platform| format!("{}/{}", platform.os, platform.arch)),
-                exec: artifact.exec,
-                held: store.blob_size(&artifact.blake3)? == Some(artifact.size),
-            })
-        };
-        list.iter().map(artifact_row).collect::<Result<Vec<_>, StoreError>>()
-    });
-    Ok(ShowDone {
-        publisher_name: follows.publishers.get(&row.publisher).cloned().flatten(),
-        followed: follows.names(&row.publisher) || row.publisher == *own,
-        forked: store.feed(&row.publisher)?.is_forked(),
-        license: body.license.clone(),
-        issued_at: row.issued_at,
-        list: row.artifacts.blob.to_string(),
-        source: body.source.as_ref().map(|source| source.vcs.clone()),
-        notes: body.notes.clone(),
-        agreeing: names(agree),
-        disagreeing: names(disagree),
-        holders: Vec::new(),
-        files: files.transpose()?,
-        row: rows::release(store, &row)?,
     })
 }

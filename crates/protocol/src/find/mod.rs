@@ -4,6 +4,7 @@
 //! bounded tries with growing waits, each peer asked once a round, and never to conclude that something is gone:
 //! a hunt that ends without holders says that nobody *reachable* has it.
 
+pub mod census;
 pub(crate) mod hunt;
 pub mod lookup;
 pub mod seen;

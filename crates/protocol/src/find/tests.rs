@@ -4,8 +4,8 @@ use perennial_manifest::{BlobId, EntryId, ReleaseId, Selector, Sha256Digest};
 
 use crate::{
     double::Double,
-    effect::{Effect, FetchFailure},
-    input::{End, FetchId, Input, LookupId, Prefix, Report, WantedBlob},
+    effect::{Effect, FetchFailure, Holder},
+    input::{CensusId, End, FetchId, Input, LookupId, Prefix, Report, WantedBlob},
     message::{BlobClaim, Bounded, Holding, Request, Response},
     node::{Config, Node},
     peer::PeerId,
@@ -236,4 +236,49 @@ fn a_release_id_that_no_connected_peer_knows_is_asked_of_the_dht_once() {
     scene.run(60_000, |effect| found(effect).or_else(|| providers(effect, &["far"])));
     assert_eq!(scene.count(|effect| matches!(effect, Effect::FindProviders { .. })), 1);
     assert_eq!(scene.count(|effect| matches!(effect, Effect::LookupDone { answered: 2, .. })), 1);
+}
+
+#[test]
+fn a_census_counts_those_who_say_they_hold_it_and_ends_without_the_silent() {
+    let mut scene = Scene::new(&["a", "b", "c", "silent"]);
+    let (blob, other) = (BlobId::of(b"blob"), BlobId::of(b"other"));
+    let census = CensusId(3);
+    scene.input(Input::Census { census, release: release(), blobs: vec![(blob, 1000), (other, 7)] });
+    let holding = |peer: &PeerId| match peer.as_str() {
+        "a" | "far" => Holding::Held,
+        "b" => Holding::Partial,
+        _ => Holding::Known,
+    };
+    scene.run(60_000, |effect| match effect {
+        Effect::Send { peer, .. } if peer.as_str() == "silent" => None,
+        Effect::Dial { peer } => Some(Input::Connected { peer: peer.clone(), prefix: Prefix::default() }),
+        // whoever holds it says 1000 bytes of each blob: true of the first
+        _ => have(effect, holding).or_else(|| providers(effect, &["a", "far", "me"])),
+    });
+    let done = scene.effects.iter().find_map(|effect| match effect {
+        Effect::CensusDone { census, holders } => Some((*census, holders.clone())),
+        _ => None,
+    });
+    let holder =
+        |name, holding, blobs: &[BlobId]| Holder { peer: peer(name), holding, blobs: blobs.to_vec() };
+    let expected = vec![
+        holder("a", Holding::Held, &[blob]),
+        holder("b", Holding::Partial, &[]),
+        holder("far", Holding::Held, &[blob]),
+    ];
+    assert_eq!(done, Some((census, expected)));
+    assert!(scene.now >= Time::ZERO + super::census::LONGEST, "the silent one was waited for");
+    assert_eq!(scene.count(|effect| matches!(effect, Effect::Dial { .. })), 1, "only whom it did not know");
+    assert_eq!(scene.node.load().censuses, 0);
+}
+
+#[test]
+fn a_census_that_everybody_answered_does_not_wait() {
+    let mut scene = Scene::new(&["a"]);
+    scene.input(Input::Census { census: CensusId(1), release: release(), blobs: Vec::new() });
+    scene.run(1, |effect| have(effect, |_| Holding::None).or_else(|| providers(effect, &[])));
+    assert_eq!(
+        scene.count(|effect| matches!(effect, Effect::CensusDone { holders, .. } if holders.is_empty())),
+        1
+    );
 }

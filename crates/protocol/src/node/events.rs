@@ -24,6 +24,7 @@ impl Node {
         self.sync.connected(out.now, &peer);
         self.fetches.find.connected(&peer, out);
         self.lookups.connected(&peer, out);
+        self.censuses.connected(&peer, out);
         self.keep.peer_came(out.now);
         self.peers.insert(peer, prefix);
     }
@@ -35,6 +36,7 @@ impl Node {
         self.exchanges_ended(ended, out);
         self.fetches.disconnected(peer, out);
         self.lookups.disconnected(peer, out);
+        self.censuses.disconnected(peer, out);
     }
 
     pub(super) fn gossip(
@@ -97,6 +99,11 @@ impl Node {
             Purpose::Have(fetch) => {
                 let found = self.fetches.find.response(*fetch, peer, result.ok(), out);
                 self.fetches.found(found, out);
+            }
+            Purpose::Census(census) => {
+                if let Some(offence) = self.censuses.response(*census, peer, result.ok(), out) {
+                    self.blame(peer, offence, out);
+                }
             }
             Purpose::Lookup(lookup) => {
                 if let Some(offence) =

@@ -1,0 +1,139 @@
+//! `show`: everything about one release, and who holds it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use perennial_control::{ArtifactRow, Done, Failure, HolderRow, ShowDone, Sink, State};
+use perennial_manifest::{BlobId, PublisherId, ReleaseId, Selector};
+use perennial_protocol::effect::Holder;
+use perennial_protocol::message::{Holding, MAX_HAVE_BLOBS};
+use perennial_store::{ReleaseFilter, Store, StoreError};
+
+use super::{Services, rows};
+use crate::blocking::blocking;
+use crate::failure::{failed, usage};
+
+impl Services {
+    pub(super) async fn show(
+        &self,
+        selector: &str,
+        publisher: Option<&str>,
+        sink: &Sink,
+    ) -> Result<Done, Failure> {
+        let selector: Selector = selector.parse().map_err(usage)?;
+        let agreeing = self.resolve(&selector, publisher, true, sink).await?;
+        let (store, release) = (self.store.clone(), agreeing[0].release);
+        let own = self.signer.publisher();
+        let shown = blocking(move || {
+            let files = Files::of(&store, &release)?;
+            Ok((show(&store, &agreeing, &own)?, files))
+        });
+        let (mut done, files) = shown.await.map_err(failed)?;
+        if matches!(done.row.state, State::Held | State::Partial) {
+            done.holders.push(HolderRow {
+                peer: self.peer_id.clone(),
+                this_node: true,
+                state: done.row.state,
+                held_bytes: Some(done.row.held_bytes),
+            });
+        }
+        let others = self.core.census(release, files.sizes.clone().into_iter().collect()).await;
+        let whole = done.row.bytes;
+        done.holders.extend(others.iter().map(|holder| files.row(whole, holder)));
+        Ok(Done::Show(Box::new(done)))
+    }
+}
+
+/// The blobs of a release's files: how long each is, and how many files it is.
+#[derive(Default)]
+struct Files {
+    sizes: BTreeMap<BlobId, u64>,
+    times: BTreeMap<BlobId, u64>,
+}
+
+impl Files {
+    /// None of a release whose list is not here.
+    fn of(store: &Store, release: &ReleaseId) -> Result<Files, StoreError> {
+        let mut files = Files::default();
+        for artifact in store.artifact_list(release)?.iter().flatten() {
+            files.sizes.insert(artifact.blake3, artifact.size);
+            *files.times.entry(artifact.blake3).or_default() += 1;
+        }
+        Ok(files)
+    }
+
+    fn row(&self, all: u64, holder: &Holder) -> HolderRow {
+        let whole = holder.holding == Holding::Held;
+        // of many blobs only the first were asked about: what is held of the others is not known
+        let told = !self.sizes.is_empty() && self.sizes.len() <= MAX_HAVE_BLOBS;
+        let held: BTreeSet<BlobId> = holder.blobs.iter().copied().collect();
+        let bytes = |blob: &BlobId| match (self.sizes.get(blob), self.times.get(blob)) {
+            (Some(size), Some(times)) => size.saturating_mul(*times),
+            _ => 0,
+        };
+        HolderRow {
+            peer: holder.peer.to_string(),
+            this_node: false,
+            state: if whole { State::Held } else { State::Partial },
+            held_bytes: if whole {
+                Some(all)
+            } else {
+                told.then(|| held.iter().map(bytes).fold(0, u64::saturating_add))
+            },
+        }
+    }
+}
+
+fn show(
+    store: &Store,
+    agreeing: &[perennial_manifest::Candidate],
+    own: &PublisherId,
+) -> Result<ShowDone, StoreError> {
+    let release = agreeing[0].release;
+    let unknown = || StoreError::Index(format!("release {release} is not in the catalog"));
+    let row = store.release(&release)?.ok_or_else(unknown)?;
+    let entry = store.entry(&release.entry())?.ok_or_else(unknown)?;
+    let (_, body) = entry.release().ok_or_else(unknown)?;
+    let follows = store.follows();
+    let same_name =
+        ReleaseFilter { selector: Some(Selector::Purl(row.purl.clone())), ..ReleaseFilter::default() };
+    let others = store.releases(&same_name)?;
+    let others = others.iter().filter(|other| other.publisher != row.publisher);
+    let (agree, disagree): (Vec<_>, Vec<_>) =
+        others.partition(|other| other.artifacts.blob == row.artifacts.blob);
+    let names =
+        |rows: Vec<&perennial_store::ReleaseRow>| rows.iter().map(|row| row.publisher.to_string()).collect();
+    let files = store.read_list(&row.artifacts)?.map(|list| {
+        let artifact_row = |artifact: &perennial_manifest::Artifact| {
+            Ok(ArtifactRow {
+                path: artifact.path.to_string(),
+                size: artifact.size,
+                blake3: artifact.blake3.to_string(),
+                sha256: artifact.sha256.to_string(),
+                role: artifact.role.to_string(),
+                media_type: artifact.media_type.clone(),
+                platform: artifact
+                    .platform
+                    .as_ref()
+                    .map(|platform| format!("{}/{}", platform.os, platform.arch)),
+                exec: artifact.exec,
+                held: store.blob_size(&artifact.blake3)? == Some(artifact.size),
+            })
+        };
+        list.iter().map(artifact_row).collect::<Result<Vec<_>, StoreError>>()
+    });
+    Ok(ShowDone {
+        publisher_name: follows.publishers.get(&row.publisher).cloned().flatten(),
+        followed: follows.names(&row.publisher) || row.publisher == *own,
+        forked: store.feed(&row.publisher)?.is_forked(),
+        license: body.license.clone(),
+        issued_at: row.issued_at,
+        list: row.artifacts.blob.to_string(),
+        source: body.source.as_ref().map(|source| source.vcs.clone()),
+        notes: body.notes.clone(),
+        agreeing: names(agree),
+        disagreeing: names(disagree),
+        holders: Vec::new(),
+        files: files.transpose()?,
+        row: rows::release(store, &row)?,
+    })
+}

@@ -1,0 +1,35 @@
+//! `show` says who holds a release.
+
+use perennial_control::{HolderRow, State};
+
+use crate::machine::Machine;
+
+fn row(machine: &Machine, this_node: bool, bytes: u64) -> HolderRow {
+    HolderRow { peer: machine.node.peer_id(), this_node, state: State::Held, held_bytes: Some(bytes) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_who_holds_it_is_shown_oneself_first() {
+    let a = Machine::start(&[], &[]).await;
+    // the same bytes twice: counted as files, stored once
+    let added = a.add(&[("one", &[1; 1000]), ("two", &[1; 1000]), ("three", b"3")]).await;
+    let b = Machine::start(&[&a], &[&added.publisher]).await;
+    // knows both, holds nothing
+    let c = Machine::start(&[&a, &b], &[]).await;
+    b.until(&added.release, State::Held).await;
+
+    let shown = b.show(&added.release).await.expect("known");
+    assert_eq!(shown.holders, [row(&b, true, 2001), row(&a, false, 2001)]);
+    let shown = c.until(&added.release, State::Known).await;
+    let mut holders = shown.holders;
+    holders.sort_by_key(|holder| holder.peer != a.node.peer_id());
+    assert_eq!(holders, [row(&a, false, 2001), row(&b, false, 2001)]);
+
+    // whoever is gone holds nothing any more
+    let (gone, me) = (a, row(&b, true, 2001));
+    gone.node.shutdown().await;
+    let give_up = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while b.show(&added.release).await.expect("known").holders != [me.clone()] {
+        assert!(std::time::Instant::now() < give_up, "still shown");
+    }
+}

@@ -1,0 +1,96 @@
+//! One node with a directory of its own.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use perennial_control::{
+    Add, AddDone, CallError, Client, Done, ErrorCode, Event, Failure, Item, Request, ShowDone, State,
+};
+use perennial_node::{Config, Node};
+use tempfile::TempDir;
+
+/// How long anything may take to come true.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Machine {
+    pub(crate) dir: TempDir,
+    pub(crate) node: Node,
+}
+
+impl Machine {
+    /// Starts a node that calls `peers` and follows the publishers in `follow`.
+    pub(crate) async fn start(peers: &[&Machine], follow: &[&str]) -> Machine {
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = Config {
+            listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
+            peers: peers.iter().flat_map(|peer| peer.node.addresses()).collect(),
+            follow: follow.iter().map(|&publisher| publisher.to_owned()).collect(),
+            ..Config::embedded(dir.path().join("data"))
+        };
+        let node = Node::start(config).await.expect("a node");
+        Machine { dir, node }
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// Asks; gives the result and the rows before it.
+    pub(crate) async fn ask(&self, request: Request) -> Result<(Done, Vec<Item>), Failure> {
+        let client = Client::connect(&self.data()).await.expect("a socket");
+        let mut rows = Vec::new();
+        let done = client.call(&request, |event| {
+            if let Event::Item(row) = event {
+                rows.push(row);
+            }
+        });
+        match done.await {
+            Ok(done) => Ok((done, rows)),
+            Err(CallError::Failed(failure)) => Err(failure),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    /// Adds files as `pkg:generic/thing@1`.
+    pub(crate) async fn add(&self, files: &[(&str, &[u8])]) -> AddDone {
+        let source = self.dir.path().join("source");
+        std::fs::create_dir_all(&source).expect("ours");
+        for (name, bytes) in files {
+            std::fs::write(source.join(name), bytes).expect("ours");
+        }
+        let add = Add {
+            paths: vec![source],
+            purl: "pkg:generic/thing@1".into(),
+            license: Some("MIT".into()),
+            license_files: Vec::new(),
+            in_place: false,
+            kind: None,
+            notes: None,
+        };
+        match self.ask(Request::Add(add)).await.expect("added").0 {
+            Done::Add(done) => done,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn show(&self, release: &str) -> Result<ShowDone, Failure> {
+        let show = Request::Show { selector: release.to_owned(), publisher: None };
+        match self.ask(show).await?.0 {
+            Done::Show(done) => Ok(*done),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Waits until a release is in that state here.
+    pub(crate) async fn until(&self, release: &str, state: State) -> ShowDone {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            match self.show(release).await {
+                Ok(shown) if shown.row.state == state => return shown,
+                Err(failure) if failure.code != ErrorCode::NotFound => panic!("{failure:?}"),
+                other => assert!(Instant::now() < give_up, "never {state:?}: {other:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
