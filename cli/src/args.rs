@@ -138,7 +138,7 @@ mod tests {
             "perennial get",
             "perennial gc --grace soon",
             "perennial follow",
-            "perennial verify --sample many",
+            "perennial verify --sample 5",
             "perennial drill",
             "perennial ls --state lost",
             "perennial completions",

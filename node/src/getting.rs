@@ -52,7 +52,12 @@ impl Services {
                 (self.store.clone(), fetched.list.clone(), sink.clone(), request.force);
             let exported =
                 tokio::task::spawn_blocking(move || export(&store, &list, &output, force, &sink)).await;
-            exported.map_err(failed)??;
+            if let Err(failure) = exported.map_err(failed)? {
+                // what turned out damaged while it was written is not held any more
+                let store = self.store.clone();
+                blocking(move || store.refresh_state(&release)).await.map_err(failed)?;
+                return Err(failure);
+            }
         }
         Ok(GetDone {
             release: Some(release.to_string()),

@@ -66,7 +66,7 @@ impl Handler for Services {
             Request::Peers => self.peers(&sink).await,
             Request::Key => self.key().await,
             Request::Merge => self.merge().await,
-            Request::Verify(_) => self.verify(sink).await,
+            Request::Verify => self.verify(sink).await,
             Request::Gc(gc) => self.gc(gc).await,
             Request::RebuildIndex => self.rebuild_index().await,
             Request::Connect { peers, wait_ms } => self.connect(peers, wait_ms).await,

@@ -76,7 +76,15 @@ pub(crate) async fn fetch_release(
     blobs.push(claim.blob);
     let lease = store.lease(blobs);
     let (reader, artifacts) = (store.clone(), list.clone());
-    let missing = blocking(move || missing(&reader, &artifacts)).await?;
+    let missing = blocking(move || {
+        let missing = missing(&reader, &artifacts)?;
+        if !missing.is_empty() {
+            // perhaps held until it was damaged: said to be partial from here on, however the fetch ends
+            reader.refresh_state(&release)?;
+        }
+        Ok(missing)
+    });
+    let missing = missing.await?;
     let from = if missing.is_empty() && ticket.is_none() {
         Vec::new()
     } else {

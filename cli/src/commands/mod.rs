@@ -56,7 +56,7 @@ pub(crate) async fn run(cli: Cli, screen: &Screen) -> Result<(), CommandError> {
         Command::Status(_) => status::run(&link, screen).await,
         Command::Peers(_) => peers::run(&link, screen).await,
         Command::Key(args) => key::run(args, &link, screen).await,
-        Command::Verify(args) => verify::run(args, &link, screen).await,
+        Command::Verify(_) => verify::run(&link, screen).await,
         Command::Gc(args) => gc::run(args, &link, screen).await,
         Command::RebuildIndex(_) => rebuild_index::run(&link, screen).await,
         Command::Drill(_) | Command::Completions(_) | Command::Man(_) => Ok(()),

@@ -1,14 +1,14 @@
 //! `perennial verify`: read stored blobs again.
 
 use clap::Args;
-use perennial_control::{Done, Item, Request, Verify};
+use perennial_control::{Done, Item, Request};
 
 use crate::failure::CommandError;
 use crate::link::Link;
 use crate::quantity::{bytes, count, rate, seconds};
 use crate::screen::{Screen, safe};
 
-/// Read stored blobs and statements again and report what no longer matches its name
+/// Read every stored blob and statement again and report what no longer matches its name
 ///
 /// What fails is set aside, never leaves this node, and is fetched again by the next `perennial get` or follow.
 /// The exit code is 4 when anything failed.
@@ -16,23 +16,19 @@ use crate::screen::{Screen, safe};
 #[command(after_help = "\
 Examples:
   perennial verify
-  perennial verify --sample 1000
   perennial verify --json --quiet")]
-pub(crate) struct VerifyArgs {
-    /// Only so many blobs, chosen at random
-    #[arg(long, value_name = "N")]
-    sample: Option<u64>,
-}
+pub(crate) struct VerifyArgs {}
 
-pub(crate) async fn run(args: VerifyArgs, link: &Link<'_>, screen: &Screen) -> Result<(), CommandError> {
-    let request = Request::Verify(Verify { sample: args.sample });
+pub(crate) async fn run(link: &Link<'_>, screen: &Screen) -> Result<(), CommandError> {
     let print = |item| match item {
         Item::Corrupt(row) => {
             screen.row(&row, |row| format!("CORRUPT  {}  {}", safe(&row.blob), safe(&row.reason)))
         }
         _ => Ok(()),
     };
-    let Done::Verify(done) = link.ask_rows(request, print).await? else { return Err(CommandError::Answer) };
+    let Done::Verify(done) = link.ask_rows(Request::Verify, print).await? else {
+        return Err(CommandError::Answer);
+    };
     screen.row(&done, |done| {
         let took = std::time::Duration::from_millis(done.elapsed_ms);
         format!(

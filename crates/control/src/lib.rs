@@ -19,7 +19,7 @@ mod server;
 pub use client::{CallError, Client, ConnectError, Event};
 pub use frame::{FrameError, MAX_REPLY, MAX_REQUEST};
 pub use reply::{Claim, Done, ErrorCode, Failure, Item, MAX_CLAIMS, Progress, Reply, Stage};
-pub use request::{Add, Follow, Gc, Get, Ls, Request, Target, Verify};
+pub use request::{Add, Follow, Gc, Get, Ls, Request, Target};
 pub use row::{
     AddDone, ArtifactRow, CorruptRow, FollowRow, GcDone, GetDone, HolderRow, KeyRow, Kind, PeerRow, PinRow,
     RebuildDone, ReleaseRow, ShowDone, State, StatusRow, VerifyDone,

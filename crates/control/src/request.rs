@@ -63,8 +63,8 @@ pub enum Request {
     Key,
     /// Sign a merge of the branches of this node's own forked feed. Answer: `Done::Key`.
     Merge,
-    /// Read stored blobs again. A `Item::Corrupt` for each that fails, then `Done::Verify`.
-    Verify(Verify),
+    /// Read every stored blob again. A `Item::Corrupt` for each that fails, then `Done::Verify`.
+    Verify,
     /// Free what nothing needs. Answer: `Done::Gc`.
     Gc(Gc),
     /// Make the index again from the files. Answer: `Done::Rebuild`.
@@ -145,13 +145,6 @@ pub struct Follow {
     pub target: Target,
     /// What to call it here.
     pub name: Option<String>,
-}
-
-/// Which blobs to read again.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verify {
-    /// So many blobs, chosen at random; none: all.
-    pub sample: Option<u64>,
 }
 
 /// How to collect.

@@ -170,7 +170,7 @@ impl Services {
                 logical_bytes: stats.logical_bytes,
                 publisher: Some(publisher.to_string()),
                 entries: stats.entries,
-                quarantined: 0,
+                quarantined: stats.quarantined,
                 sync_sent_bytes: overview.sync_sent,
                 sync_received_bytes: overview.sync_received,
                 sent_bytes: overview.peers.values().map(|peer| peer.sent).sum(),
