@@ -5,7 +5,7 @@
 //! the user says so.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -119,7 +119,7 @@ fn write_blob(
     match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_file() => {
             if is_blob(path, blob).map_err(at)? {
-                return Ok(());
+                return sha256.map_or(Ok(()), |sha256| check_sha256(store, blob, sha256));
             }
             if !force {
                 let message = format!("{} is there already, with other content", path.display());
@@ -133,22 +133,37 @@ fn write_blob(
     }
     let dir = path.parent().unwrap_or(Path::new("."));
     let mut tmp = tempfile::Builder::new().prefix(".perennial-").tempfile_in(dir).map_err(at)?;
-    let computed = store.copy_out(blob, tmp.as_file_mut()).map_err(|error| match error {
-        perennial_store::StoreError::Corrupt { .. } => {
-            Failure::new(ErrorCode::Verification, error.to_string())
-                .hint("get it again: the damaged copy was set aside")
-        }
-        other => failed(other),
-    })?;
-    if let Some(sha256) = sha256.filter(|sha256| **sha256 != computed) {
-        let message =
-            format!("{}: the publisher says {sha256}, the bytes of {blob} have {computed}", path.display());
-        return Err(Failure::new(ErrorCode::Verification, message));
+    let computed = copy_out(store, blob, tmp.as_file_mut())?;
+    if let Some(sha256) = sha256 {
+        agree(blob, sha256, &computed)?;
     }
     tmp.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(at)?;
     tmp.as_file().sync_all().map_err(at)?;
     tmp.persist(path).map_err(|e| at(e.error))?;
     Ok(())
+}
+
+/// Reads a blob to see whether it has the SHA-256 that somebody says it has.
+pub(crate) fn check_sha256(store: &Store, blob: &BlobId, claimed: &Sha256Digest) -> Result<(), Failure> {
+    agree(blob, claimed, &copy_out(store, blob, &mut std::io::sink())?)
+}
+
+fn agree(blob: &BlobId, claimed: &Sha256Digest, computed: &Sha256Digest) -> Result<(), Failure> {
+    if claimed == computed {
+        return Ok(());
+    }
+    let message = format!("{blob} is said to have {claimed}, and has {computed}");
+    Err(Failure::new(ErrorCode::Verification, message))
+}
+
+fn copy_out(store: &Store, blob: &BlobId, out: &mut dyn Write) -> Result<Sha256Digest, Failure> {
+    store.copy_out(blob, out).map_err(|error| match error {
+        perennial_store::StoreError::Corrupt { .. } => {
+            Failure::new(ErrorCode::Verification, error.to_string())
+                .hint("get it again: the damaged copy was set aside")
+        }
+        other => failed(other),
+    })
 }
 
 /// Whether a file's bytes are those of a blob.

@@ -12,7 +12,7 @@ use perennial_protocol::effect::FetchFailure;
 use perennial_store::{ReleaseFilter, ReleaseRow, Store, StoreError};
 
 use crate::blocking::blocking;
-use crate::exporting::{export, export_blob};
+use crate::exporting::{check_sha256, export, export_blob};
 use crate::failure::{failed, usage};
 use crate::handler::{Services, rows};
 use crate::keep::{FetchError, fetch_release, wanted};
@@ -216,6 +216,10 @@ impl Services {
             })
             .await;
             output = Some(written.map_err(failed)??.display().to_string());
+        } else if let Some(sha256) = sha256 {
+            let store = self.store.clone();
+            let checked = tokio::task::spawn_blocking(move || check_sha256(&store, &blob, &sha256));
+            checked.await.map_err(failed)??;
         }
         Ok(GetDone {
             release: None,

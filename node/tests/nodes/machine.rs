@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use perennial_control::{
-    Add, AddDone, CallError, Client, Done, ErrorCode, Event, Failure, Item, Request, ShowDone, State,
+    Add, AddDone, CallError, Client, Done, ErrorCode, Event, Failure, Get, Item, Request, ShowDone, State,
 };
 use perennial_node::{Config, Node};
 use tempfile::TempDir;
@@ -20,7 +20,11 @@ pub(crate) struct Machine {
 impl Machine {
     /// Starts a node that calls `peers` and follows the publishers in `follow`.
     pub(crate) async fn start(peers: &[&Machine], follow: &[&str]) -> Machine {
-        let dir = tempfile::tempdir().expect("a directory");
+        Machine::on(tempfile::tempdir().expect("a directory"), peers, follow).await
+    }
+
+    /// The same on a directory that another node was on.
+    pub(crate) async fn on(dir: TempDir, peers: &[&Machine], follow: &[&str]) -> Machine {
         let config = Config {
             listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
             peers: peers.iter().flat_map(|peer| peer.node.addresses()).collect(),
@@ -29,6 +33,12 @@ impl Machine {
         };
         let node = Node::start(config).await.expect("a node");
         Machine { dir, node }
+    }
+
+    /// Stops it; its directory stays.
+    pub(crate) async fn stop(self) -> TempDir {
+        self.node.shutdown().await;
+        self.dir
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -92,5 +102,10 @@ impl Machine {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    pub(crate) async fn get(&self, what: &str, output: Option<PathBuf>) -> Result<Done, Failure> {
+        let get = Get { selector: what.to_owned(), publisher: None, output, force: false };
+        Ok(self.ask(Request::Get(get)).await?.0)
     }
 }

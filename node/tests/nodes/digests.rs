@@ -1,0 +1,37 @@
+//! `get sha256:…` gives out nothing that has another SHA-256, written out or not.
+
+use perennial_control::{Done, ErrorCode, State};
+use perennial_manifest::{BlobId, Sha256Digest};
+use perennial_store::{OpenOptions, Store};
+
+use crate::machine::Machine;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_claim_is_found_out_by_hashing() {
+    let a = Machine::start(&[], &[]).await;
+    let large = vec![7; 100_000];
+    let added = a.add(&[("large", &large)]).await;
+    let shown = a.until(&added.release, State::Held).await;
+    let right = &shown.files.expect("the list")[0].sha256;
+    let wrong = Sha256Digest::from_bytes([9; 32]);
+    // what it would come to claim if it had hashed wrongly
+    let dir = a.stop().await;
+    let store = Store::open(&dir.path().join("data"), OpenOptions::default()).expect("nobody else has it");
+    store.note_sha256(&[(wrong, BlobId::of(&large))]).expect("noted");
+    drop(store);
+    let a = Machine::on(dir, &[], &[]).await;
+    let b = Machine::start(&[&a], &[]).await;
+
+    let out = b.dir.path().join("out");
+    for (asked, output) in [(&b, None), (&a, None), (&b, Some(out.clone()))] {
+        let refused = asked.get(&wrong.to_string(), output).await.expect_err("wrong bytes");
+        assert_eq!(refused.code, ErrorCode::Verification, "{refused:?}");
+    }
+    assert_eq!(std::fs::read_dir(&out).expect("made").count(), 0, "nothing of it was left there");
+    // a file that is there already makes it no truer
+    std::fs::write(out.join(wrong.to_hex()), &large).expect("ours");
+    let refused = b.get(&wrong.to_string(), Some(out)).await.expect_err("wrong bytes");
+    assert_eq!(refused.code, ErrorCode::Verification, "{refused:?}");
+    let got = b.get(right, None).await.expect("true");
+    assert!(matches!(got, Done::Get(done) if done.bytes == 100_000));
+}
