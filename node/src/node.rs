@@ -51,6 +51,7 @@ impl Node {
 
         let mut network = perennial_swarm::Config::new(identity);
         (network.listen, network.mdns) = (config.listen.clone(), config.mdns);
+        network.external = config.external.clone();
         (network.max_inbound, network.max_blob_streams) = (config.max_peers, config.serve_streams as usize);
         let (swarm, events) = perennial_swarm::start(&network)?;
         let me = swarm.peer_id().clone();

@@ -1,0 +1,137 @@
+//! What a TOML file and the command line may say.
+//!
+//! Owns the one struct they share, so that every field is also a flag, and how the two are merged: flags win.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{ByteCount, Config, ConfigError, HttpFace};
+
+/// What a TOML file or the command line may say; whatever is missing keeps its default.
+#[derive(Clone, Debug, Default, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Settings {
+    /// Data directory
+    #[arg(long, value_name = "DIR", env = "PERENNIAL_DATA")]
+    pub data: Option<PathBuf>,
+    /// Listen here (repeatable) [default: /ip4/0.0.0.0/tcp/4407 and the same port over QUIC]
+    #[arg(long, value_name = "MULTIADDR")]
+    pub listen: Vec<String>,
+    /// Tell others to reach this node here (repeatable)
+    #[arg(long, value_name = "MULTIADDR")]
+    pub external: Vec<String>,
+    /// Call this peer, and again whenever it is lost (repeatable)
+    #[arg(long, value_name = "MULTIADDR")]
+    pub peer: Vec<String>,
+    /// Fetch and keep what this publisher releases; `all` makes a full archive node (repeatable)
+    #[arg(long, value_name = "DID|all")]
+    pub follow: Vec<String>,
+    /// Do not look for peers on the local network
+    #[arg(long)]
+    pub no_mdns: bool,
+    /// Address of the HTTP face, or `off` (this version has no faces yet)
+    #[arg(long, value_name = "ADDR|off")]
+    pub http: Option<HttpFace>,
+    /// What to log, as in `info,perennial_node=debug`
+    #[arg(long, value_name = "FILTER")]
+    pub log: Option<String>,
+    /// Send at most so many bytes of blobs a second, as in `10MiB`
+    #[arg(long, value_name = "BYTES")]
+    pub upload: Option<ByteCount>,
+    /// Keep connections to at most so many peers [default: 128]
+    #[arg(long, value_name = "N")]
+    pub max_peers: Option<u32>,
+    /// Serve at most so many blob streams at once [default: 32]
+    #[arg(long, value_name = "N")]
+    pub serve_streams: Option<u32>,
+    /// Seconds that the other end of a transfer may stay silent [default: 15]
+    #[arg(long, value_name = "SECONDS")]
+    pub stall_seconds: Option<u32>,
+    /// Seconds that gc spares what nothing refers to any more [default: 86400]
+    #[arg(long, value_name = "SECONDS")]
+    pub grace_seconds: Option<u32>,
+}
+
+impl Settings {
+    /// Reads a TOML file. A field that it does not know is an error, not a surprise later.
+    pub fn read(path: &Path) -> Result<Settings, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        toml::from_str(&text)
+            .map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })
+    }
+
+    /// These settings, with what they leave open taken from `file`. A list that is given replaces the file's.
+    pub fn over(self, file: Settings) -> Settings {
+        let list = |flags: Vec<String>, file: Vec<String>| if flags.is_empty() { file } else { flags };
+        Settings {
+            data: self.data.or(file.data),
+            listen: list(self.listen, file.listen),
+            external: list(self.external, file.external),
+            peer: list(self.peer, file.peer),
+            follow: list(self.follow, file.follow),
+            no_mdns: self.no_mdns || file.no_mdns,
+            http: self.http.or(file.http),
+            log: self.log.or(file.log),
+            upload: self.upload.or(file.upload),
+            max_peers: self.max_peers.or(file.max_peers),
+            serve_streams: self.serve_streams.or(file.serve_streams),
+            stall_seconds: self.stall_seconds.or(file.stall_seconds),
+            grace_seconds: self.grace_seconds.or(file.grace_seconds),
+        }
+    }
+
+    /// The node these settings describe; `data` is where it lives when they do not say.
+    pub fn into_config(self, data: Option<PathBuf>) -> Result<Config, ConfigError> {
+        let mut config = Config::new(self.data.or(data).ok_or(ConfigError::NoData)?);
+        if !self.listen.is_empty() {
+            config.listen = self.listen;
+        }
+        config.external = self.external;
+        config.peers = self.peer;
+        config.follow = self.follow;
+        config.mdns = !self.no_mdns;
+        config.http = self.http.and_then(HttpFace::address);
+        config.upload = self.upload;
+        config.max_peers = self.max_peers.unwrap_or(config.max_peers);
+        config.serve_streams = self.serve_streams.unwrap_or(config.serve_streams).max(1);
+        let seconds = |given: Option<u32>, default| given.map_or(default, |s| Duration::from_secs(s.into()));
+        config.stall = seconds(self.stall_seconds, config.stall);
+        config.grace = seconds(self.grace_seconds, config.grace);
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let file: Settings = toml::from_str(
+            "data = '/f'\npeer = ['/ip4/127.0.0.1/tcp/1']\nlisten = ['/ip4/127.0.0.1/tcp/2']\nupload = '2MiB'\nhttp = 'off'",
+        )
+        .unwrap();
+        let flags = Settings {
+            peer: vec!["/ip4/127.0.0.1/tcp/9".to_owned()],
+            upload: Some("5".parse().unwrap()),
+            ..Settings::default()
+        };
+        let config = flags.over(file).into_config(None).unwrap();
+        assert_eq!(config.data, Path::new("/f"));
+        assert_eq!(config.peers, ["/ip4/127.0.0.1/tcp/9"]);
+        assert_eq!(config.listen, ["/ip4/127.0.0.1/tcp/2"]);
+        assert_eq!((config.upload, config.http), (Some("5".parse().unwrap()), None));
+    }
+
+    #[test]
+    fn a_field_that_nobody_knows_is_refused() {
+        assert!(toml::from_str::<Settings>("lissten = ['x']").is_err());
+        assert!(toml::from_str::<Settings>("upload = 0").is_err());
+        assert!(toml::from_str::<Settings>("upload = 'many'").is_err());
+        assert!("99999999999GiB".parse::<ByteCount>().is_err());
+        assert!(toml::from_str::<Settings>("http = 'localhost'").is_err());
+    }
+}
