@@ -57,8 +57,8 @@ pub(crate) fn reopen_index(
     }
     let generation = layout.state().join("generation");
     let existed = layout.index().exists() || generation.exists();
-    let doubt = if afresh {
-        Err(StoreError::Index("asked for".to_owned()))
+    let doubt = if afresh || !existed {
+        Err(StoreError::Index(if existed { "asked for" } else { "there is none yet" }.to_owned()))
     } else {
         believe(layout, &generation, blobs, &state.follows(), &ids)
     };

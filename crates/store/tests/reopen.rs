@@ -147,3 +147,12 @@ fn one_at_a_time_and_a_lock_that_was_left_is_free() {
     fs::write(dir.path().join("LOCK"), "999999\n").unwrap();
     drop(open(dir.path()));
 }
+
+#[test]
+fn a_fresh_directory_has_no_index_that_was_doubted() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(open(dir.path()).rebuilt(), None);
+    assert!(dir.path().join("index").exists() && !dir.path().join("index.bad").exists());
+    assert_eq!(open(dir.path()).rebuilt(), None);
+    assert!(!dir.path().join("index.bad").exists());
+}
