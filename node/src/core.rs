@@ -3,6 +3,7 @@
 //! Owns the messages and the handle. The loop owns the state; nobody else touches it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use perennial_manifest::{BlobId, EntryId, PublisherId, ReleaseId, Selector, SignedEntry};
 use perennial_protocol::effect::{FetchFailure, Holder, Progress};
@@ -12,6 +13,8 @@ use perennial_protocol::peer::PeerId;
 use perennial_protocol::time::Time;
 use perennial_protocol::transfer::{AssignmentId, End, Report};
 use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::mending::Damage;
 
 /// Messages that may wait for the loop; then their senders do.
 pub(crate) const QUEUE: usize = 1024;
@@ -119,6 +122,8 @@ pub(crate) enum Message {
 pub(crate) struct Core {
     pub(crate) messages: mpsc::Sender<Message>,
     pub(crate) overview: watch::Receiver<Overview>,
+    /// Where readers say what they found damaged.
+    pub(crate) damage: Arc<Damage>,
 }
 
 impl Core {

@@ -14,10 +14,12 @@ use perennial_manifest::{Artifact, ArtifactList, BlobId, Sha256Digest};
 use perennial_store::Store;
 
 use crate::failure::failed;
+use crate::mending::Damage;
 
 /// Writes all artifacts of a list below `target`.
 pub(crate) fn export(
     store: &Store,
+    damage: &Damage,
     list: &ArtifactList,
     target: &Path,
     force: bool,
@@ -34,6 +36,7 @@ pub(crate) fn export(
         let path = dir.join(artifact.path.file_name());
         write_blob(
             store,
+            damage,
             &artifact.blake3,
             Some(&artifact.sha256),
             &path,
@@ -58,6 +61,7 @@ pub(crate) fn export(
 /// Writes one blob as a file in `target`, under its hex name. Gives where.
 pub(crate) fn export_blob(
     store: &Store,
+    damage: &Damage,
     blob: &BlobId,
     sha256: Option<&Sha256Digest>,
     target: &Path,
@@ -66,7 +70,7 @@ pub(crate) fn export_blob(
     make_target(target)?;
     let name = sha256.map_or_else(|| blob.to_hex(), Sha256Digest::to_hex);
     let path = target.join(name);
-    write_blob(store, blob, sha256, &path, 0o644, force)?;
+    write_blob(store, damage, blob, sha256, &path, 0o644, force)?;
     File::open(target)
         .and_then(|dir| dir.sync_all())
         .map_err(|e| failed(format!("{}: {e}", target.display())))?;
@@ -102,6 +106,7 @@ fn parent(target: &Path, artifact: &Artifact) -> Result<PathBuf, Failure> {
 
 fn write_blob(
     store: &Store,
+    damage: &Damage,
     blob: &BlobId,
     sha256: Option<&Sha256Digest>,
     path: &Path,
@@ -119,7 +124,7 @@ fn write_blob(
     match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_file() => {
             if is_blob(path, blob).map_err(at)? {
-                return sha256.map_or(Ok(()), |sha256| check_sha256(store, blob, sha256));
+                return sha256.map_or(Ok(()), |sha256| check_sha256(store, damage, blob, sha256));
             }
             if !force {
                 let message = format!("{} is there already, with other content", path.display());
@@ -133,7 +138,7 @@ fn write_blob(
     }
     let dir = path.parent().unwrap_or(Path::new("."));
     let mut tmp = tempfile::Builder::new().prefix(".perennial-").tempfile_in(dir).map_err(at)?;
-    let computed = copy_out(store, blob, tmp.as_file_mut())?;
+    let computed = copy_out(store, damage, blob, tmp.as_file_mut())?;
     if let Some(sha256) = sha256 {
         agree(blob, sha256, &computed)?;
     }
@@ -144,8 +149,13 @@ fn write_blob(
 }
 
 /// Reads a blob to see whether it has the SHA-256 that somebody says it has.
-pub(crate) fn check_sha256(store: &Store, blob: &BlobId, claimed: &Sha256Digest) -> Result<(), Failure> {
-    agree(blob, claimed, &copy_out(store, blob, &mut std::io::sink())?)
+pub(crate) fn check_sha256(
+    store: &Store,
+    damage: &Damage,
+    blob: &BlobId,
+    claimed: &Sha256Digest,
+) -> Result<(), Failure> {
+    agree(blob, claimed, &copy_out(store, damage, blob, &mut std::io::sink())?)
 }
 
 fn agree(blob: &BlobId, claimed: &Sha256Digest, computed: &Sha256Digest) -> Result<(), Failure> {
@@ -156,9 +166,15 @@ fn agree(blob: &BlobId, claimed: &Sha256Digest, computed: &Sha256Digest) -> Resu
     Err(Failure::new(ErrorCode::Verification, message))
 }
 
-fn copy_out(store: &Store, blob: &BlobId, out: &mut dyn Write) -> Result<Sha256Digest, Failure> {
+fn copy_out(
+    store: &Store,
+    damage: &Damage,
+    blob: &BlobId,
+    out: &mut dyn Write,
+) -> Result<Sha256Digest, Failure> {
     store.copy_out(blob, out).map_err(|error| match error {
         perennial_store::StoreError::Corrupt { .. } => {
+            damage.found(*blob);
             Failure::new(ErrorCode::Verification, error.to_string())
                 .hint("get it again: the damaged copy was set aside")
         }

@@ -48,16 +48,12 @@ impl Services {
             fetch_release(&self.store, &self.core, release, |watched| forward(watched, sink.clone())).await;
         let fetched = fetched.map_err(fetch_failure)?;
         if let Some(output) = request.output.clone() {
-            let (store, list, sink, force) =
-                (self.store.clone(), fetched.list.clone(), sink.clone(), request.force);
+            let (store, damage, list) = (self.store.clone(), self.core.damage.clone(), fetched.list.clone());
+            let (sink, force) = (sink.clone(), request.force);
             let exported =
-                tokio::task::spawn_blocking(move || export(&store, &list, &output, force, &sink)).await;
-            if let Err(failure) = exported.map_err(failed)? {
-                // what turned out damaged while it was written is not held any more
-                let store = self.store.clone();
-                blocking(move || store.refresh_state(&release)).await.map_err(failed)?;
-                return Err(failure);
-            }
+                tokio::task::spawn_blocking(move || export(&store, &damage, &list, &output, force, &sink))
+                    .await;
+            exported.map_err(failed)??;
         }
         Ok(GetDone {
             release: Some(release.to_string()),
@@ -210,15 +206,15 @@ impl Services {
         let bytes = blocking(move || store.blob_size(&blob)).await.map_err(failed)?.unwrap_or(0);
         let mut output = None;
         if let Some(target) = request.output.clone() {
-            let (store, force) = (self.store.clone(), request.force);
+            let (store, damage, force) = (self.store.clone(), self.core.damage.clone(), request.force);
             let written = tokio::task::spawn_blocking(move || {
-                export_blob(&store, &blob, sha256.as_ref(), &target, force)
+                export_blob(&store, &damage, &blob, sha256.as_ref(), &target, force)
             })
             .await;
             output = Some(written.map_err(failed)??.display().to_string());
         } else if let Some(sha256) = sha256 {
-            let store = self.store.clone();
-            let checked = tokio::task::spawn_blocking(move || check_sha256(&store, &blob, &sha256));
+            let (store, damage) = (self.store.clone(), self.core.damage.clone());
+            let checked = tokio::task::spawn_blocking(move || check_sha256(&store, &damage, &blob, &sha256));
             checked.await.map_err(failed)??;
         }
         Ok(GetDone {

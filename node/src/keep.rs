@@ -115,7 +115,12 @@ async fn start(core: &Core, release: ReleaseId) -> Result<Ticket, FetchError> {
 
 async fn read_list(store: &Store, row: &ReleaseRow) -> Result<Option<ArtifactList>, StoreError> {
     let (store, claim) = (store.clone(), row.artifacts);
-    blocking(move || store.read_list(&claim)).await
+    blocking(move || match store.read_list(&claim) {
+        // set aside just now: one that is not here
+        Err(StoreError::Corrupt { .. }) => Ok(None),
+        other => other,
+    })
+    .await
 }
 
 /// The blobs of a list that are not here, each once, with what is missing of them.

@@ -18,6 +18,7 @@ mod handler;
 mod keep;
 pub mod keys;
 mod media;
+mod mending;
 mod node;
 mod receive;
 mod serve;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use perennial_control::{BindError, Listener};
 use perennial_protocol::node::{Config as ProtocolConfig, Node as Protocol};
-use perennial_store::{OpenError, OpenOptions, ReleaseFilter, ReleaseState, Store};
+use perennial_store::{OpenError, OpenOptions, Store};
 use perennial_swarm::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -63,7 +63,7 @@ impl Node {
 
         let (messages, inbox) = mpsc::channel(QUEUE);
         let (shown, overview) = watch::channel(Overview::default());
-        let core = Core { messages, overview: overview.clone() };
+        let core = Core { messages, overview: overview.clone(), damage: Arc::default() };
         let services = Arc::new(Services {
             store: store.clone(),
             core: core.clone(),
@@ -88,7 +88,8 @@ impl Node {
         );
         let mut tasks = vec![tokio::spawn(event_loop.run(events, inbox, stop.clone()))];
         core.send(Message::Follows(for_protocol(&follows, signer.publisher()))).await;
-        tasks.push(tokio::spawn(announce_held(store, core.clone())));
+        tasks.push(tokio::spawn(announce_held(store.clone(), core.clone())));
+        tasks.push(tokio::spawn(crate::mending::run(store, core, stop.clone())));
 
         let listener = Listener::bind(&config.data)?;
         let (handler, stopped) = (services.clone(), stop.clone());
@@ -179,13 +180,10 @@ fn first_follows(store: &Store, config: &Config) -> Result<perennial_store::Foll
 
 /// Tells the protocol what is held, so that it is announced.
 async fn announce_held(store: Store, core: Core) {
-    let held = crate::blocking::blocking(move || {
-        store.releases(&ReleaseFilter { state: Some(ReleaseState::Held), ..ReleaseFilter::default() })
-    });
-    match held.await {
-        Ok(rows) => {
-            for row in rows {
-                core.send(Message::Held(row.release)).await;
+    match crate::blocking::blocking(move || crate::mending::held(&store)).await {
+        Ok(held) => {
+            for release in held {
+                core.send(Message::Held(release)).await;
             }
         }
         Err(error) => tracing::warn!(%error, "what is held could not be listed"),

@@ -7,7 +7,7 @@ use std::io::{BufWriter, Write};
 use perennial_protocol::message::{BLOB_NOT_HELD, BLOB_OK, BLOB_REFUSED, BlobRequest, MAX_BLOB_REQUEST};
 use perennial_protocol::peer::PeerId;
 use perennial_protocol::time::Time;
-use perennial_store::Store;
+use perennial_store::{Store, StoreError};
 use perennial_swarm::BlobStream;
 use tokio::io::AsyncReadExt;
 use tokio::sync::oneshot;
@@ -41,7 +41,7 @@ pub(crate) async fn serve(
         tokio::time::sleep_until(started + std::time::Duration::from_millis(Time::as_millis(start))).await;
     }
     let blocking = Blocking::new(stream, runtime, limits.stall, CancellationToken::new());
-    let peer = from.clone();
+    let (peer, damage) = (from.clone(), core.damage.clone());
     let outcome = tokio::task::spawn_blocking(move || {
         let mut out = BufWriter::with_capacity(BUFFER, blocking);
         let served = match decision {
@@ -49,6 +49,9 @@ pub(crate) async fn serve(
             None => refuse(&request, &mut out),
         };
         if let Err(error) = &served {
+            if let Some(StoreError::Corrupt { blob }) = error.downcast_ref() {
+                damage.found(*blob);
+            }
             tracing::info!(%peer, %error, "a blob stream was cut");
             // without flushing what is buffered: dropped as it is
             return out.into_parts().0.written;

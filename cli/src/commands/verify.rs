@@ -10,7 +10,7 @@ use crate::screen::{Screen, safe};
 
 /// Read every stored blob and statement again and report what no longer matches its name
 ///
-/// What fails is set aside, never leaves this node, and is fetched again by the next `perennial get` or follow.
+/// What fails is set aside, never leaves this node, and is fetched again from peers where it is pinned or followed.
 /// The exit code is 4 when anything failed.
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -1,6 +1,5 @@
 //! Requests that change what is kept: follow, pin, verify, gc, rebuild-index.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use perennial_control::{
@@ -9,12 +8,13 @@ use perennial_control::{
 };
 use perennial_manifest::Selector;
 use perennial_protocol::input::Follows as ProtocolFollows;
-use perennial_store::{Follows, GcOptions, Pin, ReleaseFilter, ReleaseState, Store, StoreError};
+use perennial_store::{Follows, GcOptions, Pin, Store, StoreError};
 
 use super::{Services, listing};
 use crate::blocking::blocking;
 use crate::core::Message;
 use crate::failure::{failed, usage};
+use crate::mending::{held, lost};
 
 /// What the protocol is told of the user's follows; our own feed is always of interest.
 pub(crate) fn for_protocol(follows: &Follows, own: perennial_manifest::PublisherId) -> ProtocolFollows {
@@ -137,6 +137,7 @@ impl Services {
     pub(super) async fn verify(&self, sink: Sink) -> Result<Done, Failure> {
         let (store, started) = (self.store.clone(), Instant::now());
         let verified = tokio::task::spawn_blocking(move || {
+            let before = held(&store)?;
             let report = store.verify(&|bytes, total| {
                 let mut progress = Progress::of(Stage::Verifying);
                 (progress.bytes, progress.total_bytes) = (bytes, Some(total));
@@ -156,12 +157,10 @@ impl Services {
                         .to_owned();
                 sink.item_blocking(Item::Corrupt(CorruptRow { blob: format!("entry:{entry}"), reason }));
             }
-            Ok::<_, StoreError>(report)
+            Ok::<_, StoreError>((report, &before - &held(&store)?))
         });
-        let report = verified.await.map_err(failed)?.map_err(failed)?;
-        // what was found wrong is fetched again where a followed release names it
-        let follows = for_protocol(&self.store.follows(), self.signer.publisher());
-        self.core.send(Message::Follows(follows)).await;
+        let (report, gone) = verified.await.map_err(failed)?.map_err(failed)?;
+        lost(&self.core, gone).await;
         Ok(Done::Verify(VerifyDone {
             checked: report.checked,
             bytes: report.bytes,
@@ -174,15 +173,9 @@ impl Services {
         let grace = request.grace_seconds.map_or(self.grace, Duration::from_secs);
         let (store, dry_run) = (self.store.clone(), request.dry_run);
         let collected = blocking(move || {
-            let held = || {
-                store.releases(&ReleaseFilter { state: Some(ReleaseState::Held), ..ReleaseFilter::default() })
-            };
-            let before = held()?;
+            let before = held(&store)?;
             let report = store.gc(GcOptions { grace, dry_run })?;
-            let after: BTreeSet<_> = held()?.into_iter().map(|row| row.release).collect();
-            let dropped: Vec<_> =
-                before.into_iter().map(|row| row.release).filter(|id| !after.contains(id)).collect();
-            Ok((report, dropped))
+            Ok((report, &before - &held(&store)?))
         });
         let (report, dropped) = collected.await.map_err(failed)?;
         for release in dropped {
