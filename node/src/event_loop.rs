@@ -3,6 +3,9 @@
 //! Nothing here waits for disk or for a peer: stores, streams and transfers run in tasks of their own, and their outcomes come
 //! back as messages. Every queue into the loop has a bound, so whoever is too fast waits.
 
+mod bans;
+mod carry_out;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -20,6 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::bans::Bans;
 use crate::catalog_view::CatalogView;
 use crate::core::{Core, FetchNews, LookupAnswer, Message, Overview, PeerInfo};
 use crate::transfer::Limits;
@@ -50,7 +54,7 @@ pub(crate) struct EventLoop {
     sizes: HashMap<BlobId, (u64, usize)>,
     assignments: HashMap<AssignmentId, CancellationToken>,
     serving: HashMap<Token, oneshot::Sender<Option<(Token, Time)>>>,
-    banned: HashMap<PeerId, Time>,
+    banned: Bans,
     overview: watch::Sender<Overview>,
 }
 
@@ -86,7 +90,7 @@ impl EventLoop {
             sizes: HashMap::new(),
             assignments: HashMap::new(),
             serving: HashMap::new(),
-            banned: HashMap::new(),
+            banned: Bans::default(),
             overview,
         }
     }
@@ -115,7 +119,12 @@ impl EventLoop {
                     self.wake = None;
                     self.input(Input::Tick).await;
                 }
-                _ = redial.tick() => self.redial().await,
+                _ = redial.tick() => {
+                    for peer in self.banned.over(self.now()) {
+                        let _ = self.swarm.ban(peer, false).await;
+                    }
+                    self.redial().await;
+                }
             }
         }
     }
@@ -161,12 +170,10 @@ impl EventLoop {
                 self.overview.send_modify(|overview| overview.addresses.push(address));
             }
             Event::Connected { peer, prefix, address } => {
-                if self.banned.get(&peer).is_some_and(|until| *until > self.now()) {
+                if self.banned.contains(&peer) {
+                    // it came in before the swarm heard of the ban
                     let _ = self.swarm.disconnect(peer).await;
                     return;
-                }
-                if self.banned.remove(&peer).is_some() {
-                    let _ = self.swarm.ban(peer.clone(), false).await;
                 }
                 let info = PeerInfo { address, ..PeerInfo::default() };
                 self.overview.send_modify(|overview| {
@@ -292,5 +299,3 @@ impl EventLoop {
         Some(waiting)
     }
 }
-
-mod carry_out;

@@ -105,7 +105,9 @@ impl EventLoop {
             }
             Effect::Ban { peer, until } => {
                 tracing::warn!(%peer, "a peer is banned for a while");
-                self.banned.insert(peer.clone(), until);
+                if let Some(first) = self.banned.add(peer.clone(), until) {
+                    let _ = self.swarm.ban(first, false).await;
+                }
                 let _ = self.swarm.ban(peer, true).await;
             }
             Effect::Synced { peer, new, sent, received, complete } => {
