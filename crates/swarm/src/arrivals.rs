@@ -24,7 +24,7 @@ use crate::streams::Inbound;
 const MAX_UNANSWERED: usize = 1024;
 /// Addresses that are remembered of a provider.
 const MAX_ADDRESSES: usize = 4;
-/// Addresses that are remembered of a peer that introduced itself.
+/// Addresses that are remembered of a peer that introduced itself, however often it does.
 const MAX_LISTEN_ADDRESSES: usize = 16;
 
 /// A peer id as the rest of Perennial writes it.
@@ -79,13 +79,13 @@ impl Driver {
             BehaviourEvent::Kad(event) => self.on_kad(event),
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 for address in info.listen_addrs.into_iter().take(MAX_LISTEN_ADDRESSES) {
-                    self.swarm.behaviour_mut().kad.add_address(&peer_id, address);
+                    self.learn(&peer_id, address);
                 }
                 Vec::new()
             }
             BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => {
                 for (peer, address) in found {
-                    self.swarm.behaviour_mut().kad.add_address(&peer, address);
+                    self.learn(&peer, address);
                     // connected already, or on its way: fine
                     let _ = self.swarm.dial(peer);
                 }
@@ -173,6 +173,18 @@ impl Driver {
                 Vec::new()
             }
             _ => Vec::new(),
+        }
+    }
+
+    /// Notes where a peer says it is. Kademlia itself has no bound on the addresses of one peer.
+    fn learn(&mut self, peer: &libp2p::PeerId, address: Multiaddr) {
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        let known = kad.kbucket(*peer).and_then(|bucket| {
+            let mut entries = bucket.iter();
+            entries.find(|entry| entry.node.key.preimage() == peer).map(|entry| entry.node.value.len())
+        });
+        if known.unwrap_or(0) < MAX_LISTEN_ADDRESSES {
+            kad.add_address(peer, address);
         }
     }
 
