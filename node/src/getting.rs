@@ -198,7 +198,10 @@ impl Services {
             let size = answer.claims.first().map(|(_, claim)| claim.size).ok_or_else(none)?;
             let mut ticket = self.core.fetch(None).await.ok_or_else(|| failed("the node is going down"))?;
             forward(ticket.progress.clone(), sink.clone());
-            ticket.add(vec![wanted(&self.store, blob, size).map_err(failed)?], true).await;
+            let store = self.store.clone();
+            // reads again what came before it was cut
+            let missing = blocking(move || wanted(&store, blob, size)).await.map_err(failed)?;
+            ticket.add(vec![missing], true).await;
             let got = ticket.done().await.map_err(|failure| fetch_failure(FetchError::Peers(failure)))?;
             from.extend(got.into_iter().map(|(peer, bytes)| (peer.to_string(), bytes)));
         }

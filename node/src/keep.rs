@@ -65,7 +65,9 @@ pub(crate) async fn fetch_release(
         None => {
             let mut open = start(core, release).await?;
             progress(open.progress.clone());
-            open.add(vec![wanted(store, claim.blob, claim.size)?], false).await;
+            let reader = store.clone();
+            let missing = blocking(move || wanted(&reader, claim.blob, claim.size)).await?;
+            open.add(vec![missing], false).await;
             open.blob(claim.blob).await.map_err(FetchError::Peers)?;
             ticket = Some(open);
             read_list(store, &row).await?.ok_or(FetchError::Peers(FetchFailure::Local))?

@@ -117,7 +117,8 @@ impl Services {
             match &selector {
                 Selector::Blob(blob) => Pin::Blob(*blob),
                 Selector::Sha256(digest) => {
-                    let blob = self.store.blob_of_sha256(digest).map_err(failed)?;
+                    let (store, digest) = (self.store.clone(), *digest);
+                    let blob = blocking(move || store.blob_of_sha256(&digest)).await.map_err(failed)?;
                     Pin::Blob(blob.ok_or_else(|| {
                         Failure::new(ErrorCode::NotFound, format!("{digest} is not held here"))
                     })?)
