@@ -2,20 +2,20 @@
 //!
 //! Names go through trust (`perennial_manifest::resolve`); digests need none. Nothing of a stranger is fetched by name.
 
+mod digest;
+
 use std::time::{Duration, Instant};
 
 use perennial_control::{Claim, ErrorCode, Failure, Get, GetDone, Progress, Sink, Stage};
-use perennial_manifest::{
-    Admit, BlobId, Candidate, PublisherId, Resolution, Selector, Sha256Digest, SignedEntry, resolve,
-};
+use perennial_manifest::{Admit, Candidate, PublisherId, Resolution, Selector, SignedEntry, resolve};
 use perennial_protocol::effect::FetchFailure;
 use perennial_store::{ReleaseFilter, ReleaseRow, Store, StoreError};
 
 use crate::blocking::blocking;
-use crate::exporting::{check_sha256, export, export_blob};
+use crate::exporting::export;
 use crate::failure::{failed, usage};
 use crate::handler::{Services, rows};
-use crate::keep::{FetchError, fetch_release, wanted};
+use crate::keep::{FetchError, fetch_release};
 
 /// How long an entry that was found waits for the entries before it, and how often it is looked.
 const FEED_WAIT: Duration = Duration::from_secs(10);
@@ -162,76 +162,6 @@ impl Services {
             Ok(resolve(&selector, trusted, only.as_ref(), candidates))
         });
         resolved.await.map_err(failed)
-    }
-
-    async fn blob_of(&self, digest: Sha256Digest, sink: &Sink) -> Result<BlobId, Failure> {
-        let store = self.store.clone();
-        if let Some(blob) = blocking(move || store.blob_of_sha256(&digest)).await.map_err(failed)? {
-            return Ok(blob);
-        }
-        sink.progress(Progress::of(Stage::Finding));
-        self.connected().await;
-        let answer = self.core.lookup(Selector::Sha256(digest), None).await;
-        // a claim: the bytes are hashed before they are given out
-        let claim = answer.claims.first().map(|(_, claim)| claim.blob);
-        claim.ok_or_else(|| {
-            Failure::new(ErrorCode::NotFound, format!("nobody who can be reached holds {digest}"))
-        })
-    }
-
-    async fn get_blob(
-        &self,
-        request: &Get,
-        blob: BlobId,
-        sha256: Option<Sha256Digest>,
-        started: Instant,
-        sink: &Sink,
-    ) -> Result<GetDone, Failure> {
-        let _lease = self.store.lease(vec![blob]);
-        let store = self.store.clone();
-        let mut from = std::collections::BTreeMap::new();
-        if blocking(move || store.blob_size(&blob)).await.map_err(failed)?.is_none() {
-            self.connected().await;
-            let answer = self.core.lookup(Selector::Blob(blob), None).await;
-            let none =
-                || Failure::new(ErrorCode::NotFound, format!("nobody who can be reached holds {blob}"));
-            let size = answer.claims.first().map(|(_, claim)| claim.size).ok_or_else(none)?;
-            let mut ticket = self.core.fetch(None).await.ok_or_else(|| failed("the node is going down"))?;
-            forward(ticket.progress.clone(), sink.clone());
-            let store = self.store.clone();
-            // reads again what came before it was cut
-            let missing = blocking(move || wanted(&store, blob, size)).await.map_err(failed)?;
-            ticket.add(vec![missing], true).await;
-            let got = ticket.done().await.map_err(|failure| fetch_failure(FetchError::Peers(failure)))?;
-            from.extend(got.into_iter().map(|(peer, bytes)| (peer.to_string(), bytes)));
-        }
-        let store = self.store.clone();
-        let bytes = blocking(move || store.blob_size(&blob)).await.map_err(failed)?.unwrap_or(0);
-        let mut output = None;
-        if let Some(target) = request.output.clone() {
-            let (store, damage, force) = (self.store.clone(), self.core.damage.clone(), request.force);
-            let written = tokio::task::spawn_blocking(move || {
-                export_blob(&store, &damage, &blob, sha256.as_ref(), &target, force)
-            })
-            .await;
-            output = Some(written.map_err(failed)??.display().to_string());
-        } else if let Some(sha256) = sha256 {
-            let (store, damage) = (self.store.clone(), self.core.damage.clone());
-            let checked = tokio::task::spawn_blocking(move || check_sha256(&store, &damage, &blob, &sha256));
-            checked.await.map_err(failed)??;
-        }
-        Ok(GetDone {
-            release: None,
-            blob: Some(blob.to_string()),
-            purl: None,
-            artifacts: 1,
-            bytes,
-            fetched_bytes: from.values().sum(),
-            from,
-            elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            publishers: Vec::new(),
-            output,
-        })
     }
 }
 

@@ -89,7 +89,7 @@ async fn look(store: &Store, core: &Core) {
         match blocking(move || naming(&store, &blobs)).await {
             Ok(releases) => lost(core, releases).await,
             Err(error) => {
-                tracing::warn!(%error, "what is damaged could not be looked up; `verify` does it again")
+                tracing::warn!(%error, "what is damaged could not be looked up; `verify` does it again");
             }
         }
     }

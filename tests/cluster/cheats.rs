@@ -138,7 +138,7 @@ fn a_peer_that_closes_early_holds_nothing_up() {
 
 #[test]
 fn a_peer_that_claims_another_length_is_left() {
-    an_honest_peer_makes_up_for(Manner::Claims(1 << 63), Some("BadBytes"));
+    an_honest_peer_makes_up_for(Manner::Claims(1 << 63), Some("FalseClaim"));
 }
 
 /// What follows the bytes that were asked for is not read, let alone kept.
@@ -186,4 +186,25 @@ fn a_trickle_alone_ends_and_goes_on_later() {
 #[test]
 fn a_length_of_2_to_the_63_alone_ends_and_takes_no_room() {
     alone_it_fails_and_goes_on_later(2 * MIB, Manner::Claims(1 << 63));
+}
+
+/// A digest that is asked for by itself has no signed length: whatever peers say of it costs nothing, and the true one
+/// is found among them.
+#[test]
+fn a_lie_about_the_length_of_a_digest_costs_nothing() {
+    let scene = Scene::new(2 * MIB);
+    let liar = scene.liar(Manner::Claims(1 << 63));
+    let (data, out) = (scene.at("d"), scene.at("out"));
+    let get = ["get", &scene.blob, "-o", text(&out)];
+    let said = perennial(&data, &[&["--peer", &liar.address][..], &get].concat());
+    assert!(matches!(said.code, Some(1 | 3 | 4)) && !said.stderr.contains("panicked"), "{said:?}");
+    assert!(!out.exists());
+    scene.assert_nothing_wrong(&data);
+    let honest = Daemon::start(&scene.at("honest"), &[]);
+    let both = ["--peer", &liar.address, "--peer", honest.address()];
+    for round in 0..6 {
+        let data = scene.at(&format!("d-{round}"));
+        perennial(&data, &[&both[..], &get].concat()).ok();
+        assert!(out.exists());
+    }
 }

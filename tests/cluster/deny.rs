@@ -37,12 +37,14 @@ fn denied_everywhere(size: usize) {
     deny(&at("d"), blob);
     let out = at("out");
 
-    // Not fetched, by a command or by a follow; what else there is of it is not in the way.
+    // Not fetched, by name or by digest, by a command or by a follow; what else there is of it is not in the way.
     let a = Daemon::start(&at("a"), &[]);
-    let said = perennial(&at("d"), &["--peer", a.address(), "get", release, "-o", text(&out)]);
-    assert!(said.code != Some(0) && said.stderr.contains("deny list"), "{said:?}");
-    assert!(!out.exists() || files(&out).is_empty(), "written out");
-    assert!(!kept(&at("d"), &content), "fetched all the same");
+    for what in [release.to_owned(), blob.to_string()] {
+        let said = perennial(&at("d"), &["--peer", a.address(), "get", &what, "-o", text(&out)]);
+        assert!(said.code != Some(0) && said.stderr.contains("deny list"), "{said:?}");
+        assert!(!out.exists() || files(&out).is_empty(), "written out");
+        assert!(!kept(&at("d"), &content), "fetched all the same, as {what}");
+    }
     let d = Daemon::start(&at("d"), &["--peer", a.address(), "--follow", who]);
     wait_until(Duration::from_secs(60), "the release is known", || {
         (perennial(d.data(), &["ls"]).ok().rows().len() == 1).then_some(())
@@ -65,6 +67,7 @@ fn denied_everywhere(size: usize) {
     perennial(a.data(), &["get", "thing@2", "-o", text(&at("other"))]).ok();
     assert_same(&next, &at("other"));
     perennial(a.data(), &["gc"]).ok();
+    perennial(a.data(), &["verify"]).ok();
     a.terminate(Duration::from_secs(10));
     assert!(!kept(&at("a"), &content), "still there after gc");
 }

@@ -187,9 +187,10 @@ impl Fetches {
                 },
                 transfer::Effect::Penalise { peer, offence } => {
                     let offence = match offence {
-                        transfer::Offence::Lied(_) | transfer::Offence::WrongSize(_) => Offence::BadBytes,
+                        transfer::Offence::Lied(_) => Offence::BadBytes,
                         transfer::Offence::Stalled | transfer::Offence::Closed => Offence::Stalled,
-                        transfer::Offence::NotHeld => Offence::FalseClaim,
+                        // a size that nobody signed may be another peer's lie: an honest one is not to be banned for it
+                        transfer::Offence::NotHeld | transfer::Offence::WrongSize(_) => Offence::FalseClaim,
                     };
                     self.offences.push((peer, offence));
                 }
