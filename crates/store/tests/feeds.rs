@@ -1,0 +1,73 @@
+//! What a store knows of a feed outlives a restart and a rebuilt index: an old entry that is said again changes nothing, and
+//! of a fork both branches and the proof are kept.
+
+mod world;
+
+use std::path::Path;
+
+use perennial_manifest::{ArtifactListRef, FeedState, SignedEntry};
+use perennial_store::Store;
+use world::{bytes, id, key, open, release, statement};
+
+/// Looks at a store as it is, after a restart, and after its index was made again.
+fn over_restart_and_rebuild(dir: &Path, look: &dyn Fn(&Store)) {
+    look(&open(dir));
+    let store = open(dir);
+    store.rebuild_index().unwrap();
+    look(&store);
+    drop(store);
+    look(&open(dir));
+}
+
+fn feed(store: &Store) -> FeedState {
+    store.feed(&key(1).id()).unwrap()
+}
+
+#[test]
+fn an_old_head_said_again_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let said: Vec<SignedEntry> =
+        (0..3).map(|seed| release(&store, &key(1), "kubekey", &[bytes(5_000, seed)]).0).collect();
+    let newest = &said[2];
+    store.see(&key(1).id(), 2, newest.id()).unwrap();
+    let before = feed(&store);
+    assert_eq!(before.heads, [(newest.id(), 2)]);
+    drop(store);
+    over_restart_and_rebuild(dir.path(), &|store| {
+        for old in said.iter().rev() {
+            store.put_entries(std::slice::from_ref(old)).unwrap();
+            store.see(&key(1).id(), old.entry().seq, old.id()).unwrap();
+            assert_eq!(feed(store), before);
+            assert_eq!(store.seen(&key(1).id()), Some((2, newest.id())));
+        }
+        assert_eq!(store.entry_count().unwrap(), 3);
+    });
+}
+
+#[test]
+fn of_a_fork_both_releases_and_the_proof_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let (root, _) = release(&store, &key(1), "kubekey", &[bytes(5_000, 1)]);
+    let contents = bytes(200_000, 2);
+    let (one, added) = release(&store, &key(1), "one", std::slice::from_ref(&contents));
+    let (_, claim): (_, ArtifactListRef) = world::list_of(&added).encode().unwrap();
+    let other = statement(&key(1), 1, Some(&root), "other", claim);
+    store.put_entries(std::slice::from_ref(&other)).unwrap();
+    let before = feed(&store);
+    assert_eq!(before.forks.len(), 1);
+    drop(store);
+    over_restart_and_rebuild(dir.path(), &|store| {
+        let [fork] = feed(store).forks[..] else { panic!("the proof is gone") };
+        assert_eq!(fork.seq, 1);
+        for signed in [&one, &other] {
+            assert!([fork.one, fork.other].contains(&signed.id()));
+            assert_eq!(store.entry(&signed.id()).unwrap().as_ref(), Some(signed));
+            let list = store.artifact_list(&id(signed)).unwrap().unwrap();
+            let mut out = Vec::new();
+            store.copy_out(&list.iter().next().unwrap().blake3, &mut out).unwrap();
+            assert!(out == contents);
+        }
+    });
+}
