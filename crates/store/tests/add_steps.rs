@@ -26,7 +26,7 @@ fn copy(from: &Path, to: &Path) {
 fn after_each_step_of_an_add_the_state_is_before_or_after() {
     let dir = tempfile::tempdir().unwrap();
     let steps = tempfile::tempdir().unwrap();
-    let names = ["nothing", "small bytes", "large bytes", "list", "commit", "entry", "pin"];
+    let names = ["nothing", "small bytes", "large bytes", "outboard only", "list", "commit", "entry", "pin"];
     let contents = [bytes(5_000, 1), bytes(200_000, 2)];
     let store = open(dir.path());
     follow(&store, &key(1));
@@ -38,6 +38,10 @@ fn after_each_step_of_an_add_the_state_is_before_or_after() {
         added.push(batch.add_bytes(content.clone()).unwrap());
         snap(name);
     }
+    // within the step: the outboard is in place, the bytes not yet
+    snap("outboard only");
+    let between = steps.path().join("outboard only");
+    fs::rename(world::file_of(&between, &added[1]), between.join("tmp/left")).unwrap();
     let (encoded, claim) = list_of(&added).encode().unwrap();
     batch.add_bytes(encoded).unwrap();
     snap("list");
@@ -58,13 +62,13 @@ fn after_each_step_of_an_add_the_state_is_before_or_after() {
             let mut out = Vec::new();
             match store.copy_out(&added.blob, &mut out) {
                 Ok(_) => assert!(out == *content),
-                Err(_) => assert!(at < 4, "acknowledged and gone"),
+                Err(_) => assert!(at < 5, "acknowledged and gone"),
             }
         }
         let rows = store.releases(&ReleaseFilter::default()).unwrap();
-        assert_eq!(rows.len(), usize::from(at >= 5));
+        assert_eq!(rows.len(), usize::from(at >= 6));
         assert!(rows.iter().all(|row| row.state == ReleaseState::Held));
-        assert_eq!(store.pins().len(), usize::from(at >= 6));
+        assert_eq!(store.pins().len(), usize::from(at >= 7));
         // whatever was left can be added again, and is then held
         let mut batch = store.batch();
         for content in &contents {
