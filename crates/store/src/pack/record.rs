@@ -6,6 +6,8 @@ use std::os::unix::fs::FileExt;
 
 use perennial_manifest::{BlobId, Sha256Digest};
 
+use crate::hashing::names_of;
+
 /// Bytes before the content: length (u32 LE), kind (u8), three zero bytes, key (32), check (32).
 pub(crate) const HEADER: usize = 72;
 /// Longest content of a record. Small blobs end at 64 KiB, entries before 9 KiB.
@@ -154,11 +156,15 @@ pub(crate) fn resync(file: &File, from: u64, end: u64) -> io::Result<Option<u64>
 pub(crate) fn walk(file: &File, end: u64, mut visit: impl FnMut(Row, bool)) -> io::Result<u64> {
     let mut offset = 0;
     while offset + HEADER as u64 <= end {
-        if let Some(row) = header_at(file, offset, end)?
-            && read(file, &row)?.is_some()
+        if let Some(mut row) = header_at(file, offset, end)?
+            && let Some(record) = read(file, &row)?
         {
-            visit(row, true);
             offset = row.end();
+            if row.kind == Kind::Blob {
+                // the name of the content says nothing of the SHA-256 beside it, which others are found by
+                row.check = *names_of(&record.content).1.as_bytes();
+            }
+            visit(row, true);
             continue;
         }
         // damage, or the torn end: it is the end only if nothing whole comes after it, and no header leads to the last byte
