@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
@@ -174,20 +173,19 @@ impl<'a> Batch<'a> {
         }
         let end = pairs.len() as u64;
         let file = outboard.as_file();
-        file.write_all_at(&pairs, 0)
-            .and_then(|()| file.write_all_at(&trailer(size, Some(sha256)), end))
-            .at(outboard.path())?;
-        file.sync_all().at(outboard.path())?;
+        durable::write_at(file, &pairs, 0, outboard.path())?;
+        durable::write_at(file, &trailer(size, Some(sha256)), end, outboard.path())?;
+        durable::sync_file(file, outboard.path())?;
         let (bytes, extension) = match (copy, reference) {
             (Some(copy), _) => (copy, "blob"),
             (None, reference) => {
                 let tmp = tempfile::NamedTempFile::new_in(self.blobs.tmp()).at(self.blobs.tmp())?;
                 let text = serde_json::to_vec(&reference).unwrap_or_default();
-                tmp.as_file().write_all_at(&text, 0).at(tmp.path())?;
+                durable::write_at(tmp.as_file(), &text, 0, tmp.path())?;
                 (tmp, "ref")
             }
         };
-        bytes.as_file().sync_all().at(bytes.path())?;
+        durable::sync_file(bytes.as_file(), bytes.path())?;
         large.publish(&blob, bytes.path(), extension, outboard.path())?;
         self.dirs.insert(large.dir_of(&blob));
         self.healed.push(blob);

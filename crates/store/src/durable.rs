@@ -1,17 +1,48 @@
 //! Making files that a power cut cannot halve: temporary name, fsync, rename, fsync of the directory.
 //!
-//! Owns that order, in one place. A failed fsync ends the operation: the kernel may have dropped the pages, so a second
-//! fsync that succeeds proves nothing (Rebello et al., ATC 2020).
+//! Owns that order, in one place, and the calls that it is made of: each is a step at which tests let the disk fail
+//! (`faults`). A failed fsync ends the operation: the kernel may have dropped the pages, so a second fsync that succeeds
+//! proves nothing (Rebello et al., ATC 2020).
 
 use std::fs::{self, File};
+#[cfg(not(test))]
+use std::io;
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::error::{AtPath, StoreError};
+#[cfg(test)]
+use crate::faults::step;
+
+#[cfg(not(test))]
+fn step() -> io::Result<()> {
+    Ok(())
+}
+
+/// Writes bytes at a place of a file.
+pub(crate) fn write_at(file: &File, bytes: &[u8], offset: u64, path: &Path) -> Result<(), StoreError> {
+    step().and_then(|()| file.write_all_at(bytes, offset)).at(path)
+}
+
+/// Fsyncs a file. If it fails, what was written since the last one that did not is in doubt, and no other call mends that.
+pub(crate) fn sync_file(file: &File, path: &Path) -> Result<(), StoreError> {
+    step().and_then(|()| file.sync_all()).at(path)
+}
+
+/// Gives a file its name.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
+    step().and_then(|()| fs::rename(from, to)).at(to)
+}
+
+/// Cuts a file off.
+pub(crate) fn truncate(file: &File, len: u64, path: &Path) -> Result<(), StoreError> {
+    step().and_then(|()| file.set_len(len)).at(path)
+}
 
 /// Fsyncs a directory, so that the names in it last.
 pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
-    File::open(dir).and_then(|dir| dir.sync_all()).at(dir)
+    step().and_then(|()| File::open(dir)).and_then(|dir| dir.sync_all()).at(dir)
 }
 
 /// Makes a directory and its missing parents, and fsyncs the one that names it.
@@ -19,7 +50,7 @@ pub(crate) fn make_dir(dir: &Path) -> Result<(), StoreError> {
     if dir.is_dir() {
         return Ok(());
     }
-    fs::create_dir_all(dir).at(dir)?;
+    step().and_then(|()| fs::create_dir_all(dir)).at(dir)?;
     dir.parent().map_or(Ok(()), sync_dir)
 }
 
@@ -27,15 +58,15 @@ pub(crate) fn make_dir(dir: &Path) -> Result<(), StoreError> {
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let mut tmp = tempfile::Builder::new().prefix(".tmp-").tempfile_in(dir).at(path)?;
-    tmp.write_all(bytes).at(path)?;
-    tmp.as_file().sync_all().at(path)?;
-    tmp.persist(path).map_err(|e| StoreError::io(path, e.error))?;
+    step().and_then(|()| tmp.write_all(bytes)).at(path)?;
+    sync_file(tmp.as_file(), path)?;
+    step().and_then(|()| tmp.persist(path).map_err(|e| e.error)).at(path)?;
     sync_dir(dir)
 }
 
 /// Removes a file that may be gone already.
 pub(crate) fn remove_file(path: &Path) -> Result<(), StoreError> {
-    match fs::remove_file(path) {
+    match step().and_then(|()| fs::remove_file(path)) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         other => other.at(path),
     }

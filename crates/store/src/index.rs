@@ -79,8 +79,8 @@ impl SledIndex {
         self.guarded(|| self.db.flush())?;
         let db = self.dir.join("db");
         let synced = File::open(&db)
-            .and_then(|file| file.sync_all())
             .at(&db)
+            .and_then(|file| durable::sync_file(&file, &db))
             .and_then(|()| durable::sync_dir(&self.dir));
         if synced.is_err() {
             self.failed.store(true, Ordering::SeqCst);

@@ -103,15 +103,15 @@ impl LargeBlobs {
     ) -> Result<(), StoreError> {
         durable::make_dir(&self.dir_of(blob))?;
         let to = self.path(blob, "obao");
-        fs::rename(outboard, &to).at(&to)?;
+        durable::rename(outboard, &to)?;
         let to = self.path(blob, extension);
         // a directory in its place would refuse the rename
         if fs::symlink_metadata(&to).is_ok_and(|meta| meta.is_dir()) {
             let aside = to.with_extension("not-a-blob");
-            fs::rename(&to, &aside).at(&to)?;
+            durable::rename(&to, &aside)?;
         }
         fs::set_permissions(bytes, fs::Permissions::from_mode(0o444)).at(bytes)?;
-        fs::rename(bytes, &to).at(&to)
+        durable::rename(bytes, &to)
     }
 
     pub(crate) fn dir_of(&self, blob: &BlobId) -> PathBuf {
@@ -195,9 +195,8 @@ impl LargeBlobs {
     /// Sets damaged bytes aside, so that they are not served and can be fetched again.
     pub(crate) fn quarantine(&self, blob: &BlobId) -> Result<(), StoreError> {
         let from = self.path(blob, "blob");
-        match fs::rename(&from, self.path(blob, "damaged")) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            other => other.at(&from)?,
+        if fs::symlink_metadata(&from).is_ok() {
+            durable::rename(&from, &self.path(blob, "damaged"))?;
         }
         durable::remove_file(&self.path(blob, "ref"))?;
         durable::remove_file(&self.path(blob, "obao"))?;

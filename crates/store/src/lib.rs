@@ -4,6 +4,9 @@
 //! name is never handed out; after a crash every acknowledged blob, entry, pin and follow is there and nothing
 //! half-written is listed; the index may be deleted at any time.
 
+#[cfg(test)]
+extern crate self as perennial_store;
+
 mod batch;
 mod blobs;
 #[cfg(test)]
@@ -11,6 +14,10 @@ mod bytes_tests;
 mod catalog;
 mod durable;
 mod error;
+#[cfg(test)]
+mod fault_tests;
+#[cfg(test)]
+mod faults;
 mod gc;
 mod hashing;
 mod index;

@@ -230,9 +230,9 @@ impl Partial {
     /// Makes a complete blob one of the store's; the directory is fsynced by the caller.
     pub(crate) fn publish(&self, large: &LargeBlobs) -> Result<(), StoreError> {
         let end = self.tree()?.tree.outboard_size();
-        self.outboard_file.write_all_at(&trailer(self.size, None), end).at(&self.outboard)?;
-        self.outboard_file.sync_all().at(&self.outboard)?;
-        self.data_file.sync_all().at(&self.data)?;
+        durable::write_at(&self.outboard_file, &trailer(self.size, None), end, &self.outboard)?;
+        durable::sync_file(&self.outboard_file, &self.outboard)?;
+        durable::sync_file(&self.data_file, &self.data)?;
         large.publish(&self.blob, &self.data, "blob", &self.outboard)?;
         large.remove_damaged(&self.blob)
     }

@@ -139,7 +139,7 @@ fn move_aside(layout: &Layout) -> Result<(), StoreError> {
     if aside.exists() {
         fs::remove_dir_all(&aside).at(&aside)?;
     }
-    fs::rename(&index, &aside).at(&index)?;
+    durable::rename(&index, &aside)?;
     durable::sync_dir(layout.root())
 }
 

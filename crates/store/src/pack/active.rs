@@ -23,6 +23,8 @@ pub(super) struct Active {
     file: File,
     /// Bytes in the file and in the buffer.
     len: u64,
+    /// Bytes that an fsync made last.
+    synced: u64,
     buffer: Vec<u8>,
     dirty: bool,
     /// Set by the first fsync that failed: what was appended is in doubt, and nothing more is acknowledged.
@@ -35,13 +37,15 @@ impl Active {
     pub(super) fn create(dir: &Path, number: u64) -> Result<Self, StoreError> {
         let path = pack_path(dir, number);
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).at(&path)?;
-        durable::sync_dir(dir)?;
+        // one that is left would be in the way of the next try
+        durable::sync_dir(dir).inspect_err(|_| drop(std::fs::remove_file(&path)))?;
         Ok(Self::new(number, path, file))
     }
 
     fn new(number: u64, path: PathBuf, file: File) -> Self {
         let (rows, by_sha256) = (HashMap::new(), HashMap::new());
-        Self { number, path, file, len: 0, buffer: Vec::new(), dirty: false, failed: false, rows, by_sha256 }
+        let (buffer, dirty, failed) = (Vec::new(), false, false);
+        Self { number, path, file, len: 0, synced: 0, buffer, dirty, failed, rows, by_sha256 }
     }
 
     /// Reads a pack that was being written when its process ended, and cuts off what is not whole at its end.
@@ -56,10 +60,11 @@ impl Active {
         if offset < end {
             tracing::info!(pack = %active.path.display(), cut = end - offset, "cut the torn end of a pack");
             keep_tail(&active.path, &active.file, offset, end)?;
-            active.file.set_len(offset).at(&active.path)?;
-            active.file.sync_all().at(&active.path)?;
+            durable::truncate(&active.file, offset, &active.path)?;
         }
-        active.len = offset;
+        // what a killed process wrote is whole here, and may not have reached the disk: others are told that they have it
+        durable::sync_file(&active.file, &active.path)?;
+        (active.len, active.synced) = (offset, offset);
         Ok(active)
     }
 
@@ -97,7 +102,7 @@ impl Active {
         let start = self.len - self.buffer.len() as u64;
         // on a full disk the buffer stays as it is: it holds other batches' records too, and each of them must hear of it
         // from its own sync, or be written by it once there is room
-        self.file.write_all_at(&self.buffer, start).at(&self.path)?;
+        durable::write_at(&self.file, &self.buffer, start, &self.path)?;
         self.buffer.clear();
         Ok(())
     }
@@ -117,13 +122,27 @@ impl Active {
             return Ok(());
         }
         self.write_out()?;
-        if let Err(error) = self.file.sync_all().at(&self.path) {
+        if let Err(error) = durable::sync_file(&self.file, &self.path) {
             // the kernel may have dropped the pages: a second fsync that succeeds would prove nothing
             self.failed = true;
+            self.discard();
             return Err(error);
         }
-        self.dirty = false;
+        (self.synced, self.dirty) = (self.len, false);
         Ok(())
+    }
+
+    /// Takes back what no fsync made last: it reads well for as long as the kernel caches it, and whoever finds it here
+    /// would take it for stored.
+    fn discard(&mut self) {
+        let synced = self.synced;
+        self.rows.retain(|_, row| row.offset < synced);
+        let rows = &self.rows;
+        self.by_sha256.retain(|_, key| rows.contains_key(&(Kind::Blob, *key)));
+        self.len = synced;
+        if let Err(error) = durable::truncate(&self.file, synced, &self.path) {
+            tracing::error!(%error, "what was not synced is still in a pack");
+        }
     }
 
     pub(super) fn find(&self, kind: Kind, key: &[u8; 32]) -> Option<Row> {

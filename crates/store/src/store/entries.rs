@@ -33,7 +33,8 @@ impl Store {
             .zip(&puts)
             .filter(|(signed, put)| {
                 let publisher = &signed.entry().publisher;
-                let counts = matches!(put.admit, Admit::New | Admit::Fork(_) | Admit::Orphan(_));
+                // known ones too: it may be known only because the note of it failed last time
+                let counts = !matches!(put.admit, Admit::Reject(_));
                 counts && (follows.names(publisher) || self.0.state.seen(publisher).is_some())
             })
             .map(|(signed, put)| (signed.entry().publisher, signed.entry().seq, put.id))

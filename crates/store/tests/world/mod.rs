@@ -8,7 +8,7 @@ use perennial_manifest::{
     Artifact, ArtifactList, ArtifactListRef, ArtifactPath, Body, Entry, Keypair, Purl, Release, ReleaseId,
     Role, SignedEntry,
 };
-use perennial_store::{Added, Lease, OpenOptions, Store};
+use perennial_store::{Added, Lease, OpenOptions, Store, StoreError};
 
 /// Bytes that differ by seed.
 pub(crate) fn bytes(len: usize, seed: u64) -> Vec<u8> {
@@ -75,16 +75,26 @@ pub(crate) fn leased_release(
     name: &str,
     contents: &[Vec<u8>],
 ) -> (SignedEntry, Vec<Added>, Lease) {
+    try_release(store, key, name, contents).unwrap()
+}
+
+pub(crate) fn try_release(
+    store: &Store,
+    key: &Keypair,
+    name: &str,
+    contents: &[Vec<u8>],
+) -> Result<(SignedEntry, Vec<Added>, Lease), StoreError> {
     let mut batch = store.batch();
-    let added: Vec<Added> = contents.iter().map(|bytes| batch.add_bytes(bytes.clone()).unwrap()).collect();
+    let added: Result<Vec<Added>, _> = contents.iter().map(|bytes| batch.add_bytes(bytes.clone())).collect();
+    let added = added?;
     let (encoded, claim) = list_of(&added).encode().unwrap();
-    batch.add_bytes(encoded).unwrap();
-    let lease = batch.commit().unwrap();
-    let next = store.feed(&key.id()).unwrap().next(None).unwrap();
-    let prev = next.prevs.first().map(|id| store.entry(id).unwrap().unwrap());
+    batch.add_bytes(encoded)?;
+    let lease = batch.commit()?;
+    let next = store.feed(&key.id())?.next(None).unwrap();
+    let prev = next.prevs.first().map(|id| store.entry(id)).transpose()?.flatten();
     let signed = statement(key, next.seq, prev.as_ref(), name, claim);
-    store.put_entries(std::slice::from_ref(&signed)).unwrap();
-    (signed, added, lease)
+    store.put_entries(std::slice::from_ref(&signed))?;
+    Ok((signed, added, lease))
 }
 
 pub(crate) fn id(signed: &SignedEntry) -> ReleaseId {
