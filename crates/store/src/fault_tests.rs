@@ -57,7 +57,7 @@ fn assert_whole(store: &Store, kept: &Kept, what: &str) {
     assert_eq!(store.entry(&kept.signed.id()).unwrap().as_ref(), Some(&kept.signed), "{what}");
     assert_eq!(row(store, "kept").unwrap().state, ReleaseState::Held, "{what}");
     let report = store.verify(&|_, _| {}).unwrap();
-    assert!(report.corrupt.is_empty() && report.damaged.is_empty(), "{what} {report:?}");
+    assert!(report.corrupt.is_empty() && report.damaged_entries.is_empty(), "{what} {report:?}");
     assert!(report.missing.is_empty(), "{what} {report:?}");
     assert_eq!(fs::read_dir(store.dir().join("tmp")).unwrap().count(), 0, "{what}");
 }
