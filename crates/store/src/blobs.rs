@@ -1,27 +1,25 @@
 //! All bytes of a node: small blobs and entries in packs, large blobs as files, fetches under way.
 //!
-//! Owns `blobs/`, `packs/` and `partial/`. Promises that whatever it gives out verified against its name on the way
-//! (damage is set aside and reported, never handed on). Knows nothing of releases: what is wanted is the catalog's.
+//! Owns `blobs/`, `packs/` and `partial/`: what is here and how it comes; `reading` is how it leaves. Knows nothing of
+//! releases: what is wanted is the catalog's.
+
+mod reading;
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, Read, Write};
-use std::ops::Range;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
-use bao_tree::io::EncodeError;
-use bao_tree::io::outboard::PreOrderMemOutboard;
-use bao_tree::io::sync::encode_ranges_validated;
-use perennial_manifest::{BlobId, EntryId, Sha256Digest};
+use perennial_manifest::{BlobId, EntryId};
 
 use crate::batch::Batch;
 use crate::durable;
-use crate::error::{AtPath, StoreError};
-use crate::large::{GROUP, LargeBlobs, LargeInfo, SMALL};
+use crate::error::StoreError;
+use crate::large::{LargeBlobs, LargeInfo};
 use crate::layout::Layout;
 use crate::lease::Leases;
 use crate::pack::{Kind, Packs, Record};
-use crate::partial::{self, Partial};
+use crate::partial::Partial;
 
 /// The bytes of a store.
 #[derive(Debug)]
@@ -97,133 +95,9 @@ impl Blobs {
         if self.large.info(blob)?.is_some() { self.large.touch(blob) } else { Ok(()) }
     }
 
-    /// A blob by the SHA-256 that this node computed when it was added.
-    pub(crate) fn blob_of(&self, sha256: &Sha256Digest) -> Result<Option<BlobId>, StoreError> {
-        self.packs.blob_of(sha256)
-    }
-
-    /// A whole small blob, verified. One that is damaged is set aside on the way.
-    pub(crate) fn small(&self, blob: &BlobId) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.packs.read(Kind::Blob, blob.as_bytes()) {
-            Ok(record) => Ok(record.map(|record| record.content)),
-            Err(error) => {
-                if matches!(error, StoreError::Corrupt { .. }) {
-                    self.set_aside(blob)?;
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// Copies a blob out; what was written is only to be used if this returns, because the name is checked at the end.
-    /// Returns the SHA-256 of the bytes on the way.
-    pub(crate) fn copy_out(&self, blob: &BlobId, out: &mut dyn Write) -> Result<Sha256Digest, StoreError> {
-        let mut out = Receiver { out, failed: false };
-        let target = Path::new("output");
-        if let Some(bytes) = self.small(blob)? {
-            out.write_all(&bytes).at(target)?;
-            return Ok(crate::hashing::names_of(&bytes).1);
-        }
-        let large = self.large.open(blob)?.ok_or(StoreError::NotHeld(*blob))?;
-        let pass = crate::hashing::plain(Read::take(&large.data, large.size), &mut out);
-        let pass = pass.map_err(|source| match out.failed {
-            true => StoreError::io(target, source),
-            false => StoreError::io(&self.large.path(blob, "blob"), source),
-        })?;
-        if pass.0 != *blob {
-            self.set_aside(blob)?;
-            return Err(StoreError::Corrupt { blob: *blob });
-        }
-        Ok(pass.1)
-    }
-
-    /// Writes the bao encoding of byte ranges of a blob; every group is verified before it is written.
-    pub(crate) fn encode(
-        &self,
-        blob: &BlobId,
-        ranges: &[Range<u64>],
-        out: impl Write,
-    ) -> Result<(), StoreError> {
-        let chunks = partial::chunks(ranges);
-        let mut out = Receiver { out, failed: false };
-        let outcome = if let Some(bytes) = self.small(blob)? {
-            encode_ranges_validated(&bytes[..], PreOrderMemOutboard::create(&bytes, GROUP), &chunks, &mut out)
-        } else {
-            let large = self.large.open(blob)?.ok_or(StoreError::NotHeld(*blob))?;
-            encode_ranges_validated(&large.data, &large.tree, &chunks, &mut out)
-        };
-        outcome.map_err(|error| self.blame(blob, error, out.failed))
-    }
-
-    /// What an encoding that ended early says: that the bytes here are damaged, that our disk failed, or the receiver.
-    pub(crate) fn blame(&self, blob: &BlobId, error: EncodeError, receiver: bool) -> StoreError {
-        let source = match error {
-            EncodeError::ParentHashMismatch(_)
-            | EncodeError::LeafHashMismatch(_)
-            | EncodeError::SizeMismatch => None,
-            EncodeError::ParentWrite(_) | EncodeError::LeafWrite(_) => {
-                Some(io::Error::from(io::ErrorKind::BrokenPipe))
-            }
-            EncodeError::Io(source) => Some(source),
-        };
-        match source {
-            Some(source) if receiver => StoreError::Broken { blob: *blob, source },
-            Some(source) if source.kind() != io::ErrorKind::UnexpectedEof => {
-                StoreError::io(&self.large.path(blob, "blob"), source)
-            }
-            // an end that comes too early is damage too: the length was right when it was opened
-            _ => match self.set_aside(blob) {
-                Ok(()) => StoreError::Corrupt { blob: *blob },
-                Err(error) => error,
-            },
-        }
-    }
-
-    /// Reads a whole blob and compares it with its name.
-    pub(crate) fn check(&self, blob: &BlobId) -> Result<u64, StoreError> {
-        let size = self.size(blob)?.ok_or(StoreError::NotHeld(*blob))?;
-        if size > SMALL || self.small(blob)?.is_none() {
-            // by the encoding, so that a damaged tree is found as well as damaged bytes
-            #[expect(clippy::single_range_in_vec_init, reason = "one range is meant")]
-            self.encode(blob, &[0..size], io::sink())?;
-        }
-        Ok(size)
-    }
-
-    fn set_aside(&self, blob: &BlobId) -> Result<(), StoreError> {
-        tracing::error!(%blob, "stored bytes do not match their name; set aside");
-        self.packs.forget_damaged(blob, &mut self.keep())?;
-        self.large.quarantine(blob)
-    }
-
-    /// Keeps the damaged bytes of a small blob where those of large ones are kept.
-    fn keep(&self) -> impl FnMut(BlobId, &[u8]) -> Result<(), StoreError> {
-        |blob, bytes| self.large.keep_damaged(&blob, bytes)
-    }
-
     /// Drops small blobs; the caller holds the gate.
     pub(crate) fn compact(&self, dead: &dyn Fn(&BlobId) -> bool) -> Result<(), StoreError> {
         self.packs.compact(dead, &mut self.keep()).map(drop)
-    }
-
-    /// Whether bytes that were to be this blob are here, and are not it.
-    pub(crate) fn is_quarantined(&self, blob: &BlobId) -> Result<bool, StoreError> {
-        Ok(self.large.has_damage(blob) && !self.has(blob)?)
-    }
-
-    /// Blobs that are not here and have files here all the same: damaged ones, and what a killed process left. With the
-    /// length of what is kept aside.
-    pub(crate) fn leftovers(&self) -> Result<BTreeMap<BlobId, u64>, StoreError> {
-        let mut found = BTreeMap::new();
-        for extension in ["damaged", "obao"] {
-            self.large.each(extension, &mut |blob| {
-                if !self.has(&blob)? {
-                    found.insert(blob, self.large.damaged_bytes(&blob));
-                }
-                Ok(())
-            })?;
-        }
-        Ok(found)
     }
 
     /// The fetch of a large blob, shared by all who fetch it.
@@ -290,24 +164,5 @@ impl Blobs {
             Some(info) => visit(blob, info),
             None => Ok(()),
         })
-    }
-}
-
-/// Tells who is to blame for an error of a copy: whoever takes the bytes, or our own disk.
-struct Receiver<W> {
-    out: W,
-    failed: bool,
-}
-
-impl<W: Write> Write for Receiver<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(bytes);
-        // taking nothing is an error too, to whoever writes it all
-        self.failed |= matches!(written, Err(_) | Ok(0)) && !bytes.is_empty();
-        written
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush().inspect_err(|_| self.failed = true)
     }
 }

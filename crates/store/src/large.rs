@@ -105,11 +105,7 @@ impl LargeBlobs {
         let to = self.path(blob, "obao");
         durable::rename(outboard, &to)?;
         let to = self.path(blob, extension);
-        // a directory in its place would refuse the rename
-        if fs::symlink_metadata(&to).is_ok_and(|meta| meta.is_dir()) {
-            let aside = to.with_extension("not-a-blob");
-            durable::rename(&to, &aside)?;
-        }
+        move_directory(&to)?;
         fs::set_permissions(bytes, fs::Permissions::from_mode(0o444)).at(bytes)?;
         durable::rename(bytes, &to)
     }
@@ -120,7 +116,7 @@ impl LargeBlobs {
 
     /// Whether its bytes lie outside the store.
     pub(crate) fn is_reference(&self, blob: &BlobId) -> bool {
-        fs::symlink_metadata(self.path(blob, "blob")).is_err()
+        !self.is_occupied(blob)
     }
 
     /// Whether its files are here, and what they say. Cheap; the bytes are checked when they are read.
@@ -185,6 +181,7 @@ impl LargeBlobs {
 
     /// Removes a blob: its bytes first, so that what is left is never taken for a blob.
     pub(crate) fn remove(&self, blob: &BlobId) -> Result<(), StoreError> {
+        move_directory(&self.path(blob, "blob"))?;
         for extension in ["blob", "ref", "obao"] {
             durable::remove_file(&self.path(blob, extension))?;
         }
@@ -195,6 +192,7 @@ impl LargeBlobs {
     /// Sets damaged bytes aside, so that they are not served and can be fetched again.
     pub(crate) fn quarantine(&self, blob: &BlobId) -> Result<(), StoreError> {
         let from = self.path(blob, "blob");
+        move_directory(&from)?;
         if fs::symlink_metadata(&from).is_ok() {
             durable::rename(&from, &self.path(blob, "damaged"))?;
         }
@@ -215,9 +213,14 @@ impl LargeBlobs {
         fs::symlink_metadata(self.path(blob, "damaged")).is_ok()
     }
 
-    /// Whether there are bytes under its name that are not it: set aside, or of the wrong length or make.
+    /// Whether there is something in the place of its bytes.
+    pub(crate) fn is_occupied(&self, blob: &BlobId) -> bool {
+        fs::symlink_metadata(self.path(blob, "blob")).is_ok()
+    }
+
+    /// Whether there are bytes under its name, here or set aside; if it is not here, they are not it.
     pub(crate) fn has_damage(&self, blob: &BlobId) -> bool {
-        self.is_damaged(blob) || fs::symlink_metadata(self.path(blob, "blob")).is_ok()
+        self.is_damaged(blob) || self.is_occupied(blob)
     }
 
     /// How long what is kept aside is.
@@ -254,6 +257,14 @@ impl LargeBlobs {
         }
         Ok(())
     }
+}
+
+/// A directory in the place of a blob would refuse every rename and removal; what is in it is somebody's.
+fn move_directory(path: &Path) -> Result<(), StoreError> {
+    if fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir()) {
+        durable::rename(path, &path.with_extension("not-a-blob"))?;
+    }
+    Ok(())
 }
 
 /// Opens a regular file and follows no link; `None` where there is no such file.

@@ -135,7 +135,7 @@ impl Store {
 
     /// The blob with this SHA-256: by this node's own hashing, else by what a signed list says. Hash it before it is believed.
     pub fn blob_of_sha256(&self, sha256: &Sha256Digest) -> Result<Option<BlobId>, StoreError> {
-        if let Some(blob) = self.0.blobs.blob_of(sha256)? {
+        if let Some(blob) = self.0.blobs.packs().blob_of(sha256)? {
             return Ok(Some(blob));
         }
         self.0.read(|catalog| match catalog.large_of(sha256.as_bytes())? {

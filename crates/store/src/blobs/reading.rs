@@ -1,0 +1,176 @@
+//! Reading blobs so that none leaves unverified, and what becomes of those that turn out damaged.
+//!
+//! Promises that what is handed out verified on the way, and that an error of our disk or of the receiver is not taken for
+//! damage. Damaged bytes are set aside, where the next add or fetch replaces them.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::ops::Range;
+use std::path::Path;
+
+use bao_tree::io::EncodeError;
+use bao_tree::io::outboard::PreOrderMemOutboard;
+use bao_tree::io::sync::encode_ranges_validated;
+use perennial_manifest::{BlobId, Sha256Digest};
+
+use super::Blobs;
+use crate::error::{AtPath, StoreError};
+use crate::hashing;
+use crate::large::{GROUP, SMALL};
+use crate::pack::Kind;
+use crate::partial;
+
+impl Blobs {
+    /// A whole small blob, verified. One that is damaged is set aside on the way.
+    pub(crate) fn small(&self, blob: &BlobId) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.packs.read(Kind::Blob, blob.as_bytes()) {
+            Ok(record) => Ok(record.map(|record| record.content)),
+            Err(error) => {
+                if matches!(error, StoreError::Corrupt { .. }) {
+                    self.set_aside(blob)?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Copies a blob out; what was written is only to be used if this returns, because the name is checked at the end.
+    /// Returns the SHA-256 of the bytes on the way.
+    pub(crate) fn copy_out(&self, blob: &BlobId, out: &mut dyn Write) -> Result<Sha256Digest, StoreError> {
+        let mut out = Receiver { out, failed: false };
+        let target = Path::new("output");
+        if let Some(bytes) = self.small(blob)? {
+            out.write_all(&bytes).at(target)?;
+            return Ok(hashing::names_of(&bytes).1);
+        }
+        let Some(large) = self.large.open(blob)? else { return Err(self.absent(blob)) };
+        let pass = hashing::plain(Read::take(&large.data, large.size), &mut out);
+        let pass = pass.map_err(|source| match out.failed {
+            true => StoreError::io(target, source),
+            false => StoreError::io(&self.large.path(blob, "blob"), source),
+        })?;
+        if pass.0 != *blob {
+            return Err(self.damaged(blob));
+        }
+        Ok(pass.1)
+    }
+
+    /// Writes the bao encoding of byte ranges of a blob; every group is verified before it is written.
+    pub(crate) fn encode(
+        &self,
+        blob: &BlobId,
+        ranges: &[Range<u64>],
+        out: impl Write,
+    ) -> Result<(), StoreError> {
+        let chunks = partial::chunks(ranges);
+        let mut out = Receiver { out, failed: false };
+        let outcome = if let Some(bytes) = self.small(blob)? {
+            encode_ranges_validated(&bytes[..], PreOrderMemOutboard::create(&bytes, GROUP), &chunks, &mut out)
+        } else {
+            let Some(large) = self.large.open(blob)? else { return Err(self.absent(blob)) };
+            encode_ranges_validated(&large.data, &large.tree, &chunks, &mut out)
+        };
+        outcome.map_err(|error| self.blame(blob, error, out.failed))
+    }
+
+    /// Why a blob cannot be opened: it is not here, or what is in its place is not it: cut, longer, a link, a directory.
+    fn absent(&self, blob: &BlobId) -> StoreError {
+        // alone, and looked at once more: not taken for damage is what an add or a fetch is just putting there
+        let alone = self.gate.try_write();
+        match self.large.open(blob) {
+            Ok(None) if alone.is_ok() && self.large.is_occupied(blob) => self.damaged(blob),
+            Ok(_) => StoreError::NotHeld(*blob),
+            Err(error) => error,
+        }
+    }
+
+    /// What an encoding that ended early says: that the bytes here are damaged, that our disk failed, or the receiver.
+    pub(crate) fn blame(&self, blob: &BlobId, error: EncodeError, receiver: bool) -> StoreError {
+        let source = match error {
+            EncodeError::ParentHashMismatch(_)
+            | EncodeError::LeafHashMismatch(_)
+            | EncodeError::SizeMismatch => None,
+            EncodeError::ParentWrite(_) | EncodeError::LeafWrite(_) => {
+                Some(io::Error::from(io::ErrorKind::BrokenPipe))
+            }
+            EncodeError::Io(source) => Some(source),
+        };
+        match source {
+            Some(source) if receiver => StoreError::Broken { blob: *blob, source },
+            Some(source) if source.kind() != io::ErrorKind::UnexpectedEof => {
+                StoreError::io(&self.large.path(blob, "blob"), source)
+            }
+            // an end that comes too early is damage too: the length was right when it was opened
+            _ => self.damaged(blob),
+        }
+    }
+
+    /// Sets a blob aside that turned out damaged.
+    fn damaged(&self, blob: &BlobId) -> StoreError {
+        match self.set_aside(blob) {
+            Ok(()) => StoreError::Corrupt { blob: *blob },
+            Err(error) => error,
+        }
+    }
+
+    /// Reads a whole blob and compares it with its name.
+    pub(crate) fn check(&self, blob: &BlobId) -> Result<u64, StoreError> {
+        let size = self.size(blob)?.ok_or(StoreError::NotHeld(*blob))?;
+        if size > SMALL || self.small(blob)?.is_none() {
+            // by the encoding, so that a damaged tree is found as well as damaged bytes
+            #[expect(clippy::single_range_in_vec_init, reason = "one range is meant")]
+            self.encode(blob, &[0..size], io::sink())?;
+        }
+        Ok(size)
+    }
+
+    fn set_aside(&self, blob: &BlobId) -> Result<(), StoreError> {
+        tracing::error!(%blob, "stored bytes do not match their name; set aside");
+        self.packs.forget_damaged(blob, &mut self.keep())?;
+        self.large.quarantine(blob)
+    }
+
+    /// Keeps the damaged bytes of a small blob where those of large ones are kept.
+    pub(super) fn keep(&self) -> impl FnMut(BlobId, &[u8]) -> Result<(), StoreError> {
+        |blob, bytes| self.large.keep_damaged(&blob, bytes)
+    }
+
+    /// Whether bytes that were to be this blob are here, and are not it.
+    pub(crate) fn is_quarantined(&self, blob: &BlobId) -> Result<bool, StoreError> {
+        Ok(self.large.has_damage(blob) && !self.has(blob)?)
+    }
+
+    /// Blobs that are not here and have files here all the same: damaged ones, and what a killed process left. With the
+    /// length of what is kept aside.
+    pub(crate) fn leftovers(&self) -> Result<BTreeMap<BlobId, u64>, StoreError> {
+        let mut found = BTreeMap::new();
+        for extension in ["damaged", "obao"] {
+            self.large.each(extension, &mut |blob| {
+                if !self.has(&blob)? {
+                    found.insert(blob, self.large.damaged_bytes(&blob));
+                }
+                Ok(())
+            })?;
+        }
+        Ok(found)
+    }
+}
+
+/// Tells who is to blame for an error of a copy: whoever takes the bytes, or our own disk.
+struct Receiver<W> {
+    out: W,
+    failed: bool,
+}
+
+impl<W: Write> Write for Receiver<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes);
+        // taking nothing is an error too, to whoever writes it all
+        self.failed |= matches!(written, Err(_) | Ok(0)) && !bytes.is_empty();
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush().inspect_err(|_| self.failed = true)
+    }
+}
