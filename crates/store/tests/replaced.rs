@@ -1,5 +1,5 @@
-//! A large blob's file that is no longer what was stored, in length or in kind: nothing of it is given out, a verification
-//! finds it, no link is followed, and the blob is whole again when it is added again.
+//! A large blob that is cut, emptied, longer, a link or a directory: found like any other damage, no link is followed, and it
+//! is whole again when it comes again.
 
 #![expect(clippy::single_range_in_vec_init, reason = "one range is meant")]
 
@@ -8,83 +8,108 @@ mod world;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::time::Duration;
 
-use world::{bytes, file_of, open};
+use perennial_store::{BlobState, GcOptions, ReleaseState, Store, StoreError};
+use world::{bytes, file_of, follow, id, key, open, release};
 
 const LEN: usize = 200_000;
+const HARMS: [&str; 5] = ["cut", "empty", "longer", "link", "directory"];
 
-/// Hurts a blob's file, and tells whether a verification names it corrupt, whatever else it is; then adds it again.
-fn hurt_and_back(name: &str, hurt: &dyn Fn(&Path, &Path)) {
-    println!("{name}");
-    let dir = tempfile::tempdir().unwrap();
-    let elsewhere = tempfile::tempdir().unwrap();
-    let good = bytes(LEN, 1);
-    for reader_first in [true, false] {
-        let data = dir.path().join(reader_first.to_string());
-        let mut store = open(&data);
-        let (_, added) = world::release(&store, &world::key(1), "kubekey", std::slice::from_ref(&good));
-        let (blob, path) = (added[0].blob, file_of(&data, &added[0]));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        let outside = elsewhere.path().join("outside");
-        fs::copy(&path, &outside).unwrap();
-        hurt(&path, &outside);
-        let kept = fs::read(&outside).unwrap();
-
-        if reader_first {
-            let mut out = Vec::new();
-            assert!(store.copy_out(&blob, &mut out).is_err());
-            assert!(out.len() < LEN, "all of it went out");
-            let mut out = Vec::new();
-            assert!(store.encode(&blob, &[0..LEN as u64], &mut out).is_err());
-            assert!(out.len() < LEN, "all of it was served");
+fn harm(how: &str, path: &Path, outside: &Path) {
+    let good = fs::read(path).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+    match how {
+        "cut" => fs::write(path, &good[..LEN - 1]).unwrap(),
+        "empty" => fs::write(path, []).unwrap(),
+        "longer" => fs::write(path, [&good[..], &[0]].concat()).unwrap(),
+        "link" => {
+            // to the very bytes, so that only following it would be wrong
+            fs::rename(path, outside).unwrap();
+            symlink(outside, path).unwrap();
         }
-        let report = store.verify(&|_, _| {}).unwrap();
-        assert!(report.corrupt.contains(&blob) || report.missing.contains(&blob), "{report:?}");
-        drop(store);
-        store = open(&data);
-        assert!(store.copy_out(&blob, &mut Vec::new()).is_err(), "after a restart");
-
-        let mut batch = store.batch();
-        assert!(batch.add_bytes(good.clone()).unwrap().new);
-        drop(batch.commit().unwrap());
-        let mut out = Vec::new();
-        store.copy_out(&blob, &mut out).unwrap();
-        assert!(out == good);
-        assert_eq!(store.verify(&|_, _| {}).unwrap().corrupt, []);
-        assert!(fs::read(&outside).unwrap() == kept, "what the link led to was touched");
+        _ => {
+            fs::remove_file(path).unwrap();
+            fs::create_dir(path).unwrap();
+            fs::write(path.join("somebodys"), "file").unwrap();
+        }
     }
 }
 
-fn set_len(path: &Path, len: impl Fn(u64) -> u64) {
-    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
-    file.set_len(len(file.metadata().unwrap().len())).unwrap();
+fn read(store: &Store, blob: &perennial_manifest::BlobId) -> Result<Vec<u8>, StoreError> {
+    let mut out = Vec::new();
+    store.copy_out(blob, &mut out).map(|_| out)
 }
 
 #[test]
-fn a_blob_of_another_length_is_not_given_out() {
-    hurt_and_back("empty", &|path, _| set_len(path, |_| 0));
-    hurt_and_back("cut in half", &|path, _| set_len(path, |len| len / 2));
-    hurt_and_back("one byte short", &|path, _| set_len(path, |len| len - 1));
-    hurt_and_back("one byte long", &|path, _| set_len(path, |len| len + 1));
-    hurt_and_back("much longer", &|path, _| set_len(path, |len| len + 1_000_000));
+fn what_stands_in_the_place_of_a_blob_is_not_it() {
+    for (how, found) in HARMS.iter().flat_map(|how| ["reading", "serving", "verifying"].map(|f| (*how, f))) {
+        let what = format!("{how} {found}");
+        let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let outside = outside.path().join("elsewhere");
+        let store = open(dir.path());
+        follow(&store, &key(1));
+        let good = bytes(LEN, 1);
+        let (signed, added) = release(&store, &key(1), "kubekey", std::slice::from_ref(&good));
+        let blob = added[0].blob;
+        harm(how, &file_of(dir.path(), &added[0]), &outside);
+        match found {
+            "reading" => assert!(matches!(read(&store, &blob), Err(StoreError::Corrupt { .. })), "{what}"),
+            "serving" => {
+                let mut out = Vec::new();
+                assert!(store.encode(&blob, &[0..LEN as u64], &mut out).is_err(), "{what}");
+                assert!(out.is_empty(), "{what}");
+            }
+            _ => assert_eq!(store.verify(&|_, _| {}).unwrap().corrupt, [blob], "{what}"),
+        }
+        let gone = |store: &Store| {
+            assert_eq!(store.blob_state(&blob).unwrap(), BlobState::Missing, "{what}");
+            assert_eq!(store.release(&id(&signed)).unwrap().unwrap().state, ReleaseState::Partial, "{what}");
+            assert_eq!(store.wanted(None, 10).unwrap().len(), 1, "{what}");
+            assert!(read(store, &blob).is_err(), "{what}");
+            // what is in a directory is no damaged blob: it is moved out of the way, and the blob is missing
+            let kept = u64::from(how != "directory");
+            assert_eq!(store.stats().unwrap().quarantined, kept, "{what}");
+        };
+        assert!(read(&store, &blob).is_err());
+        gone(&store);
+        drop(store);
+        gone(&open(dir.path()));
+        let store = open(dir.path());
+        store.rebuild_index().unwrap();
+        gone(&store);
+        let mut batch = store.batch();
+        assert!(batch.add_bytes(good.clone()).unwrap().new, "{what}");
+        drop(batch.commit().unwrap());
+        store.refresh_state(&id(&signed)).unwrap();
+        drop(store);
+        let store = open(dir.path());
+        assert!(read(&store, &blob).unwrap() == good, "{what}");
+        assert_eq!(store.release(&id(&signed)).unwrap().unwrap().state, ReleaseState::Held, "{what}");
+        assert_eq!(store.stats().unwrap().quarantined, 0, "{what}");
+        assert_eq!(store.verify(&|_, _| {}).unwrap().corrupt, [], "{what}");
+        match how {
+            "link" => assert!(fs::read(&outside).unwrap() == good, "nothing is done to what it leads to"),
+            "directory" => {
+                let aside = file_of(dir.path(), &added[0]).with_extension("not-a-blob");
+                assert_eq!(fs::read(aside.join("somebodys")).unwrap(), b"file");
+            }
+            _ => {}
+        }
+    }
 }
 
 #[test]
-fn a_blob_that_became_a_link_is_not_followed() {
-    hurt_and_back("a link to the right bytes", &|path, outside| {
-        fs::remove_file(path).unwrap();
-        symlink(outside, path).unwrap();
-    });
-    hurt_and_back("a link to nothing", &|path, _| {
-        fs::remove_file(path).unwrap();
-        symlink("nowhere", path).unwrap();
-    });
-}
-
-#[test]
-fn a_blob_that_became_a_directory_is_not_given_out() {
-    hurt_and_back("a directory", &|path, _| {
-        fs::remove_file(path).unwrap();
-        fs::create_dir(path).unwrap();
-    });
+fn a_collection_is_not_stopped_by_it() {
+    for how in HARMS {
+        let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let outside = outside.path().join("elsewhere");
+        let store = open(dir.path());
+        let added = release(&store, &key(1), "kubekey", &[bytes(LEN, 1)]).1[0];
+        harm(how, &file_of(dir.path(), &added), &outside);
+        store.gc(GcOptions { grace: Duration::ZERO, dry_run: false }).unwrap();
+        assert!(fs::symlink_metadata(file_of(dir.path(), &added)).is_err(), "{how}");
+        assert_eq!(store.stats().unwrap().quarantined, 0, "{how}");
+        assert_eq!(how == "link", outside.exists(), "nothing is done to what it leads to");
+    }
 }
