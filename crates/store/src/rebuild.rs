@@ -67,7 +67,10 @@ pub(crate) fn reopen_index(
         // a disk that is full or fails says nothing about the index
         Err(error @ (StoreError::DiskFull { .. } | StoreError::Io { .. })) => Err(error),
         Err(error) => {
-            let reason = error.to_string();
+            let reason = match error {
+                StoreError::Index(reason) => reason,
+                other => other.to_string(),
+            };
             if existed {
                 tracing::warn!(%reason, "making the index again");
             }
@@ -136,8 +139,10 @@ fn move_aside(layout: &Layout) -> Result<(), StoreError> {
     if !index.exists() {
         return Ok(());
     }
-    if aside.exists() {
-        fs::remove_dir_all(&aside).at(&aside)?;
+    match fs::symlink_metadata(&aside) {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(&aside).at(&aside)?,
+        // what stood there was no directory
+        _ => durable::remove_file(&aside)?,
     }
     durable::rename(&index, &aside)?;
     durable::sync_dir(layout.root())

@@ -1,47 +1,27 @@
 //! A store that is closed, hurt and opened again: what was acknowledged is there.
 
+mod world;
+
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use perennial_manifest::{
-    ArtifactListRef, BlobId, Body, Entry, Keypair, Purl, Release, ReleaseId, SignedEntry,
-};
-use perennial_store::{IndexKind, OpenOptions, Pin, ReleaseFilter, Store};
+use perennial_manifest::{ArtifactListRef, BlobId, SignedEntry};
+use perennial_store::{IndexKind, OpenOptions, Pin, ReleaseFilter, ReleaseState, Store};
+use world::{bytes, follow, id, key, list_of, open, statement};
 
-fn key() -> Keypair {
-    Keypair::from_seed([5; 32])
-}
-
-fn release(seq: u64, prevs: &[SignedEntry], name: &str) -> SignedEntry {
-    let body = Body::Release(Box::new(Release {
-        purl: Purl::generic(name, "v1").unwrap(),
-        license: "MIT".into(),
-        license_texts: Vec::new(),
-        artifacts: ArtifactListRef { blob: BlobId::of(name.as_bytes()), count: 1, bytes: 10, size: 100 },
-        source: None,
-        acquired: None,
-        tags: std::collections::BTreeMap::new(),
-        notes: None,
-    }));
-    let mut prevs: Vec<_> = prevs.iter().map(SignedEntry::id).collect();
-    prevs.sort_unstable();
-    Entry { publisher: key().id(), seq, prevs, issued_at: 1_750_000_000 + seq, body }.sign(&key()).unwrap()
-}
-
-fn open(dir: &Path) -> Store {
-    Store::open(dir, OpenOptions::default()).unwrap()
+fn release(seq: u64, prev: Option<&SignedEntry>, name: &str) -> SignedEntry {
+    let artifacts = ArtifactListRef { blob: BlobId::of(name.as_bytes()), count: 1, bytes: 10, size: 100 };
+    statement(&key(5), seq, prev, name, artifacts)
 }
 
 /// A store with two releases, a pin and a follow; what `ls` shows of it.
 fn filled(dir: &Path) -> Vec<perennial_store::ReleaseRow> {
     let store = open(dir);
-    let first = release(0, &[], "kubekey");
-    let second = release(1, std::slice::from_ref(&first), "ks-console");
+    let first = release(0, None, "kubekey");
+    let second = release(1, Some(&first), "ks-console");
     store.put_entries(&[first.clone(), second]).unwrap();
-    store.set_pin(Pin::Release(ReleaseId::from(first.id())), true).unwrap();
-    let mut follows = store.follows();
-    follows.publishers.insert(key().id(), Some("savers".into()));
-    store.set_follows(&follows).unwrap();
+    store.set_pin(Pin::Release(id(&first)), true).unwrap();
+    follow(&store, &key(5));
     let rows = store.releases(&ReleaseFilter::default()).unwrap();
     assert_eq!(rows.len(), 2);
     rows
@@ -51,9 +31,9 @@ fn assert_same(dir: &Path, rows: &[perennial_store::ReleaseRow]) -> Option<Strin
     let store = open(dir);
     assert_eq!(store.releases(&ReleaseFilter::default()).unwrap(), rows);
     assert_eq!(store.pins().len(), 1);
-    assert!(store.follows().names(&key().id()));
+    assert!(store.follows().names(&key(5).id()));
     assert_eq!(store.wanted(None, 10).unwrap().len(), 2);
-    assert_eq!(store.feed(&key().id()).unwrap().entries, 2);
+    assert_eq!(store.feed(&key(5).id()).unwrap().entries, 2);
     assert_eq!(store.search("kubek", 10).unwrap().len(), 1);
     store.rebuilt()
 }
@@ -70,58 +50,116 @@ fn the_index_may_be_deleted() {
     assert_eq!(in_memory.releases(&ReleaseFilter::default()).unwrap(), rows);
 }
 
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let found = fs::read_dir(dir).unwrap().map(|file| file.unwrap().path());
+    found.filter(|path| path.is_file()).collect()
+}
+
 #[test]
 fn every_file_of_the_index_may_be_deleted_cut_or_flipped() {
     let dir = tempfile::tempdir().unwrap();
     let rows = filled(dir.path());
     let index = dir.path().join("index");
-    let files = |dir: &Path| -> Vec<std::path::PathBuf> {
-        let found = fs::read_dir(dir).unwrap().map(|file| file.unwrap().path());
-        found.filter(|path| path.is_file()).collect()
-    };
     let names: Vec<_> = files(&index).into_iter().map(|path| path.file_name().unwrap().to_owned()).collect();
-    assert!(!names.is_empty());
-    for name in names {
-        for harm in ["delete", "cut", "empty", "flip"] {
-            let path = index.join(&name);
+    assert!(names.len() > 1, "{names:?}");
+    let mut noticed = 0;
+    for path in names.iter().map(|name| index.join(name)) {
+        let len = fs::read(&path).unwrap().len();
+        let cuts = [0, 1, len / 4, len / 2, len - 1].map(Harm::Cut);
+        let flips = (0..len).step_by((len / 40).max(1)).map(Harm::Flip);
+        for harm in cuts.into_iter().chain(flips).chain([Harm::Delete]) {
+            // an index that was made again may be shorter, and have other files
             let Ok(mut bytes) = fs::read(&path) else { continue };
             match harm {
-                "delete" => fs::remove_file(&path).unwrap(),
-                "cut" => fs::write(&path, &bytes[..bytes.len() / 2]).unwrap(),
-                "empty" => fs::write(&path, []).unwrap(),
-                _ => {
-                    let middle = bytes.len() / 2;
-                    if let Some(byte) = bytes.get_mut(middle) {
-                        *byte ^= 0x10;
-                    }
-                    fs::write(&path, bytes).unwrap();
-                }
+                Harm::Delete => fs::remove_file(&path).unwrap(),
+                Harm::Cut(len) => bytes.truncate(len),
+                Harm::Flip(at) => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 0x10),
             }
-            let rebuilt = assert_same(dir.path(), &rows);
-            println!("{name:?} {harm}: rebuilt {rebuilt:?}");
+            if !matches!(harm, Harm::Delete) {
+                fs::write(&path, bytes).unwrap();
+            }
+            println!("{} {harm:?}", path.display());
+            noticed += u32::from(assert_same(dir.path(), &rows).is_some());
         }
     }
+    assert!(noticed > 40, "{noticed}");
+}
+
+#[derive(Debug)]
+enum Harm {
+    Delete,
+    Cut(usize),
+    Flip(usize),
+}
+
+#[test]
+fn whatever_stands_where_the_index_should_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = filled(dir.path());
+    let at = |name: &str| dir.path().join(name);
+    for harm in 0..7 {
+        match harm {
+            // what sled leaves when it is killed while it starts, and an empty snapshot
+            0 => fs::write(at("index/snap.0000000000000400.generating"), []).unwrap(),
+            1 => fs::write(at("index/snap.0000000000000400"), []).unwrap(),
+            2 => fs::remove_dir_all(at("index")).unwrap(),
+            3 => {
+                fs::remove_dir_all(at("index")).unwrap();
+                fs::write(at("index"), "no directory").unwrap();
+            }
+            4 => fs::write(at("state/generation"), "no number").unwrap(),
+            5 => fs::write(at("state/generation"), []).unwrap(),
+            _ => fs::remove_file(at("state/generation")).unwrap(),
+        }
+        println!("{harm}: {:?}", assert_same(dir.path(), &rows));
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    for path in files(from) {
+        fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
+}
+
+fn restore(dir: &Path, from: &Path) {
+    fs::remove_dir_all(dir.join("index")).unwrap();
+    fs::create_dir(dir.join("index")).unwrap();
+    copy(from, &dir.join("index"));
 }
 
 #[test]
 fn an_older_copy_of_the_index_is_not_believed() {
     let dir = tempfile::tempdir().unwrap();
-    let copy = tempfile::tempdir().unwrap();
+    let older = tempfile::tempdir().unwrap();
     drop(open(dir.path()));
-    for file in fs::read_dir(dir.path().join("index")).unwrap() {
-        let path = file.unwrap().path();
-        if path.is_file() {
-            fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
-        }
-    }
+    copy(&dir.path().join("index"), older.path());
     let rows = filled(dir.path());
-    fs::remove_dir_all(dir.path().join("index")).unwrap();
-    fs::create_dir(dir.path().join("index")).unwrap();
-    for file in fs::read_dir(copy.path()).unwrap() {
-        let path = file.unwrap().path();
-        fs::copy(&path, dir.path().join("index").join(path.file_name().unwrap())).unwrap();
-    }
+    restore(dir.path(), older.path());
     assert!(assert_same(dir.path(), &rows).is_some());
+}
+
+#[test]
+fn an_older_copy_with_the_same_entries_is_not_believed_either() {
+    let (dir, older) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = open(dir.path());
+    let blob = bytes(5_000, 1);
+    let added = store.batch().add_bytes(blob.clone()).unwrap();
+    let (encoded, claim) = list_of(&[added]).encode().unwrap();
+    let signed = statement(&key(5), 0, None, "kubekey", claim);
+    let state = |store: &Store| store.release(&id(&signed)).unwrap().unwrap().state;
+    store.put_entries(std::slice::from_ref(&signed)).unwrap();
+    assert_eq!(state(&store), ReleaseState::Known);
+    drop(store);
+    copy(&dir.path().join("index"), older.path());
+    let store = open(dir.path());
+    // as a fetch does; the entries stay what they are
+    drop(store.add_small(vec![blob, encoded]).unwrap());
+    assert_eq!(store.refresh_state(&id(&signed)).unwrap(), Some(ReleaseState::Held));
+    drop(store);
+    restore(dir.path(), older.path());
+    let store = open(dir.path());
+    assert!(store.rebuilt().is_some_and(|why| why.contains("generation")), "{:?}", store.rebuilt());
+    assert_eq!(state(&store), ReleaseState::Held);
 }
 
 #[test]
