@@ -2,9 +2,6 @@
 //!
 //! `From` stands for a kill after each step, `Once` for a disk that refuses one call and then works again.
 
-#[path = "../tests/world/mod.rs"]
-mod world;
-
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -13,8 +10,8 @@ use perennial_manifest::{BlobId, SignedEntry};
 
 use crate::faults::{Plan, during};
 use crate::store::OpenOptions;
+use crate::world::{bytes, follow, id, key, open, release, try_release};
 use crate::{Added, BlobState, GcOptions, Pin, ReleaseFilter, ReleaseRow, ReleaseState, Store, StoreError};
-use world::{bytes, follow, id, key, open, release, try_release};
 
 const PLANS: [fn(u32) -> Plan; 2] = [Plan::Once, Plan::From];
 

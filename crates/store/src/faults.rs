@@ -1,6 +1,6 @@
-//! Lets the disk fail at a step of a write, for tests: every call of `durable` is one.
+//! Lets the disk fail at a step of a write, or others come in between, for tests: every call of `durable` is a step.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::io;
 
 /// When the steps of this thread fail.
@@ -12,26 +12,45 @@ pub(crate) enum Plan {
     From(u32),
 }
 
+/// Hears how many steps passed, and says whether the next one fails.
+type Armed = Box<dyn FnMut(u32) -> bool>;
+
 thread_local! {
-    static ARMED: Cell<Option<(Plan, u32)>> = const { Cell::new(None) };
+    static ARMED: RefCell<Option<(Armed, u32)>> = const { RefCell::new(None) };
 }
 
 /// Counts a step, and fails it if that is planned.
 pub(crate) fn step() -> io::Result<()> {
-    let Some((plan, passed)) = ARMED.get() else { return Ok(()) };
-    ARMED.set(Some((plan, passed + 1)));
-    let fails = match plan {
-        Plan::Once(n) => passed == n,
-        Plan::From(n) => passed >= n,
-    };
+    let fails = ARMED.with_borrow_mut(|armed| {
+        let Some((fails, passed)) = armed else { return false };
+        *passed += 1;
+        fails(*passed - 1)
+    });
     if fails { Err(io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error())) } else { Ok(()) }
+}
+
+fn armed<T>(fails: Armed, work: impl FnOnce() -> T) -> (T, u32) {
+    ARMED.set(Some((fails, 0)));
+    let out = work();
+    (out, ARMED.take().map_or(0, |(_, steps)| steps))
 }
 
 /// Does some work while a plan holds. Says whether a step failed.
 pub(crate) fn during<T>(plan: Plan, work: impl FnOnce() -> T) -> (T, bool) {
-    ARMED.set(Some((plan, 0)));
-    let out = work();
-    let steps = ARMED.take().map_or(0, |(_, steps)| steps);
     let (Plan::Once(n) | Plan::From(n)) = plan;
+    let fails = move |passed| if let Plan::Once(n) = plan { passed == n } else { passed >= n };
+    let (out, steps) = armed(Box::new(fails), work);
+    (out, steps > n)
+}
+
+/// Does some work, and something else when so many steps of it passed. Says whether it had as many.
+pub(crate) fn at_step<T>(n: u32, mut other: impl FnMut() + 'static, work: impl FnOnce() -> T) -> (T, bool) {
+    let between = move |passed| {
+        if passed == n {
+            other();
+        }
+        false
+    };
+    let (out, steps) = armed(Box::new(between), work);
     (out, steps > n)
 }

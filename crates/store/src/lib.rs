@@ -28,10 +28,15 @@ mod lease;
 mod meta;
 mod pack;
 mod partial;
+#[cfg(test)]
+mod race_tests;
 mod rebuild;
 mod state;
 mod store;
 mod verify;
+#[cfg(test)]
+#[path = "../tests/world/mod.rs"]
+mod world;
 
 pub use batch::{Added, Batch, Placement};
 pub use catalog::{Put, ReleaseFilter, ReleaseRow};

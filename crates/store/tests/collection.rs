@@ -1,0 +1,92 @@
+//! What a collection spares: what an add or a fetch under way relies on, whenever it comes; and everything, in doubt.
+
+mod world;
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use perennial_manifest::BlobId;
+use perennial_store::{BlobState, GcOptions, Store, StoreError};
+use world::{bytes, flip, follow, key, open, release};
+
+const NOW: GcOptions = GcOptions { grace: Duration::ZERO, dry_run: false };
+const SIZES: [usize; 2] = [5_000, 100_000];
+
+fn is_whole(store: &Store, blob: &BlobId) -> bool {
+    store.copy_out(blob, &mut std::io::sink()).is_ok()
+}
+
+/// Adds bytes that nothing needs.
+fn unneeded(store: &Store, bytes: Vec<u8>) -> BlobId {
+    let mut batch = store.batch();
+    let added = batch.add_bytes(bytes).unwrap();
+    drop(batch.commit().unwrap());
+    added.blob
+}
+
+fn collect(store: &Store) {
+    store.gc(NOW).unwrap();
+}
+
+#[test]
+fn an_add_that_finds_its_bytes_here_keeps_them() {
+    for len in SIZES {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let blob = unneeded(&store, bytes(len, 1));
+        let mut batch = store.batch();
+        assert!(!batch.add_bytes(bytes(len, 1)).unwrap().new);
+        collect(&store);
+        let lease = batch.commit().unwrap();
+        collect(&store);
+        assert!(is_whole(&store, &blob), "{len}");
+        drop(lease);
+        collect(&store);
+        assert_eq!(store.blob_state(&blob).unwrap(), BlobState::Missing, "{len}");
+    }
+}
+
+fn age(dir: &Path) {
+    let old = std::fs::FileTimes::new().set_modified(SystemTime::now() - Duration::from_secs(3600));
+    for file in std::fs::read_dir(dir).unwrap() {
+        std::fs::File::open(file.unwrap().path()).unwrap().set_times(old).unwrap();
+    }
+}
+
+#[test]
+fn a_fetch_under_way_stays_and_one_that_was_given_up_goes() {
+    let (dir, from) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (store, from) = (open(dir.path()), open(from.path()));
+    let blob = unneeded(&from, bytes(100_000, 1));
+    let mut encoded = Vec::new();
+    from.encode(&blob, std::slice::from_ref(&(0..32_768)), &mut encoded).unwrap();
+    let partial = store.partial(blob, 100_000).unwrap();
+    partial.decode(std::slice::from_ref(&(0..32_768)), &encoded[..], &mut |_| {}).unwrap();
+    age(&dir.path().join("partial"));
+    assert_eq!(store.gc(NOW).unwrap().partial_removed, 0, "somebody writes to it");
+    drop(partial);
+    let hour = GcOptions { grace: Duration::from_secs(2 * 3600), ..NOW };
+    assert_eq!(store.gc(hour).unwrap().partial_removed, 0, "it may be gone on with");
+    assert_eq!(store.partial(blob, 100_000).unwrap().have_bytes(), 32_768);
+    age(&dir.path().join("partial"));
+    assert_eq!(store.gc(NOW).unwrap().partial_removed, 1);
+    assert_eq!(std::fs::read_dir(dir.path().join("partial")).unwrap().count(), 0);
+}
+
+#[test]
+fn an_error_while_marking_deletes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    follow(&store, &key(1));
+    let contents = SIZES.map(|len| bytes(len, 1));
+    let (signed, added) = release(&store, &key(1), "kubekey", &contents);
+    let junk = SIZES.map(|len| unneeded(&store, bytes(len, 2)));
+    flip(&dir.path().join("packs/0000000001.pack"), signed.payload());
+    let error = store.gc(NOW).unwrap_err();
+    assert!(matches!(error, StoreError::DamagedEntry(entry) if entry == signed.id()), "{error}");
+    assert!(junk.iter().all(|blob| is_whole(&store, blob)), "not even what nobody needs");
+    store.put_entries(std::slice::from_ref(&signed)).unwrap();
+    collect(&store);
+    assert!(added.iter().all(|added| is_whole(&store, &added.blob)), "mended: it goes on");
+    assert!(junk.iter().all(|blob| store.blob_state(blob).unwrap() == BlobState::Missing));
+}
