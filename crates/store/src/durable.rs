@@ -54,10 +54,13 @@ pub(crate) fn make_dir(dir: &Path) -> Result<(), StoreError> {
     dir.parent().map_or(Ok(()), sync_dir)
 }
 
+/// How the names of temporary files begin that lie beside the files that they are to replace.
+pub(crate) const TMP: &str = ".tmp-";
+
 /// Replaces a small file as a whole. The temporary file lies beside it, and is removed on failure.
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let dir = path.parent().unwrap_or(Path::new("."));
-    let mut tmp = tempfile::Builder::new().prefix(".tmp-").tempfile_in(dir).at(path)?;
+    let mut tmp = tempfile::Builder::new().prefix(TMP).tempfile_in(dir).at(path)?;
     step().and_then(|()| tmp.write_all(bytes)).at(path)?;
     sync_file(tmp.as_file(), path)?;
     step().and_then(|()| tmp.persist(path).map_err(|e| e.error)).at(path)?;

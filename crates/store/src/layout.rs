@@ -84,15 +84,20 @@ impl Layout {
         {
             durable::make_dir(&part)?;
         }
-        layout.empty_tmp()?;
+        layout.remove_unfinished()?;
         Ok(layout)
     }
 
-    /// What a killed process left half-written: nothing refers to it.
-    fn empty_tmp(&self) -> Result<(), StoreError> {
+    /// Removes what a killed process left half-written: nothing refers to it.
+    fn remove_unfinished(&self) -> Result<(), StoreError> {
         let tmp = self.tmp();
-        for file in fs::read_dir(&tmp).at(&tmp)? {
-            durable::remove_file(&file.at(&tmp)?.path())?;
+        for dir in [&tmp, &self.state(), &self.root] {
+            for file in fs::read_dir(dir).at(dir)? {
+                let file = file.at(dir)?;
+                if *dir == tmp || file.file_name().as_encoded_bytes().starts_with(durable::TMP.as_bytes()) {
+                    durable::remove_file(&file.path())?;
+                }
+            }
         }
         Ok(())
     }

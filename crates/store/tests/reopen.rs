@@ -163,6 +163,17 @@ fn an_older_copy_with_the_same_entries_is_not_believed_either() {
 }
 
 #[test]
+fn what_a_killed_process_was_writing_is_cleared_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = filled(dir.path());
+    let left = ["tmp/anything", "state/.tmp-a1b2c3", "packs/.tmp-a1b2c3", ".tmp-a1b2c3"]
+        .map(|at| dir.path().join(at));
+    left.iter().for_each(|path| fs::write(path, "half").unwrap());
+    assert_eq!(assert_same(dir.path(), &rows), None);
+    assert!(left.iter().all(|path| !path.exists()));
+}
+
+#[test]
 fn a_newer_layout_is_refused_and_untouched() {
     let dir = tempfile::tempdir().unwrap();
     drop(filled(dir.path()));
