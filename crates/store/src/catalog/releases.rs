@@ -75,6 +75,9 @@ impl Rows {
     }
 }
 
+/// Rows of a word that are counted at most, to find the one with fewest.
+const COUNTED: usize = 1024;
+
 impl Catalog<'_> {
     /// Indexes the release that an entry states, if it states one.
     pub(super) fn index_release(
@@ -222,9 +225,9 @@ impl Catalog<'_> {
     /// Releases whose namespace and name have all the words of `text`, the last of them as a beginning.
     pub(crate) fn search(&self, text: &str, limit: usize) -> Result<Vec<ReleaseRow>, StoreError> {
         let words = keys::words(text);
-        let Some(longest) = words.iter().max_by_key(|word| word.len()) else { return Ok(Vec::new()) };
+        let Some(rarest) = self.rarest(&words)? else { return Ok(Vec::new()) };
         let mut places = Vec::new();
-        let prefix = keys::term_prefix(longest);
+        let prefix = keys::term_prefix(rarest);
         self.index.walk(&prefix, &prefix, &mut |key, purl| {
             let Ok(text) = std::str::from_utf8(purl) else { return true };
             // most are in lower case already, and there may be very many
@@ -240,6 +243,24 @@ impl Catalog<'_> {
         places.dedup();
         places.truncate(limit);
         self.rows(&places)
+    }
+
+    /// The word that fewest releases have: one that begins nearly every name costs a walk over all of them.
+    fn rarest<'a>(&self, words: &'a [String]) -> Result<Option<&'a String>, StoreError> {
+        let mut best: Option<(usize, &String)> = None;
+        for word in words {
+            let (prefix, mut rows) = (keys::term_prefix(word), 0);
+            self.index.walk(&prefix, &prefix, &mut |_, _| {
+                rows += 1;
+                rows < COUNTED
+            })?;
+            if best
+                .is_none_or(|(fewest, other)| rows < fewest || (rows == fewest && word.len() > other.len()))
+            {
+                best = Some((rows, word));
+            }
+        }
+        Ok(best.map(|(_, word)| word))
     }
 
     fn rows(&self, keys: &[Vec<u8>]) -> Result<Vec<ReleaseRow>, StoreError> {
