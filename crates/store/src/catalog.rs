@@ -5,6 +5,7 @@
 //! Promises that an entry is in the index only if its bytes are durable.
 
 mod releases;
+mod search;
 mod sha256;
 
 use std::collections::btree_map::Entry;
