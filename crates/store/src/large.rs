@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::durable;
 use crate::error::{AtPath, StoreError};
+use crate::pairs::ReadAhead;
 
 /// Verified ranges are made of groups of 16 chunks of 1 KiB.
 pub(crate) const GROUP: BlockSize = BlockSize::from_chunk_log(4);
@@ -55,7 +56,7 @@ pub(crate) struct LargeBlobs {
 #[derive(Debug)]
 pub(crate) struct LargeBlob {
     pub(crate) data: File,
-    pub(crate) tree: PreOrderOutboard<File>,
+    pub(crate) tree: PreOrderOutboard<ReadAhead>,
     pub(crate) size: u64,
 }
 
@@ -157,7 +158,7 @@ impl LargeBlobs {
         let tree = PreOrderOutboard {
             root: (*blob.as_bytes()).into(),
             tree: BaoTree::new(size, GROUP),
-            data: outboard,
+            data: ReadAhead::new(outboard),
         };
         Ok(Some(LargeBlob { data, tree, size }))
     }

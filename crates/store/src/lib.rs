@@ -27,6 +27,7 @@ mod layout;
 mod lease;
 mod meta;
 mod pack;
+mod pairs;
 mod partial;
 #[cfg(test)]
 mod race_tests;
@@ -37,6 +38,7 @@ mod verify;
 #[cfg(test)]
 #[path = "../tests/world/mod.rs"]
 mod world;
+mod write_back;
 
 pub use batch::{Added, Batch, Placement};
 pub use catalog::{Put, ReleaseFilter, ReleaseRow};

@@ -4,15 +4,18 @@
 //! blob's name, and that a fetch goes on where it was cut. What is here is found again by verifying the file, not
 //! by trusting a bitmap that a crash may have left ahead of the bytes: that reads the part file once, at 3 GB a second.
 
+mod arrival;
+mod groups;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bao_tree::io::outboard::PreOrderOutboard;
-use bao_tree::io::sync::{DecodeResponseIter, OutboardMut, valid_ranges};
+use bao_tree::io::sync::{DecodeResponseIter, valid_ranges};
 use bao_tree::io::{BaoContentItem, DecodeError};
 use bao_tree::{BaoTree, ChunkNum, ChunkRanges};
 use perennial_manifest::BlobId;
@@ -21,6 +24,11 @@ use rustix::fs::OFlags;
 use crate::durable;
 use crate::error::{AtPath, StoreError};
 use crate::large::{GROUP, GROUP_BYTES, LargeBlobs, trailer};
+use crate::pairs::ReadAhead;
+use crate::write_back::WriteBack;
+
+use arrival::Arrival;
+use groups::Groups;
 
 /// Largest blob that is fetched: bounds what a claimed size costs in memory (one bit a group: 8 MiB) and in tree.
 pub const MAX_BLOB: u64 = 1 << 40;
@@ -32,44 +40,10 @@ pub struct Partial {
     size: u64,
     data: PathBuf,
     outboard: PathBuf,
-    data_file: File,
+    data_file: Arc<File>,
+    write_back: WriteBack,
     outboard_file: File,
     groups: Mutex<Groups>,
-}
-
-/// Which groups are here and verified, one bit each.
-#[derive(Debug)]
-struct Groups {
-    bits: Vec<u64>,
-    here: u64,
-    all: u64,
-}
-
-impl Groups {
-    fn new(size: u64) -> Self {
-        let all = size.div_ceil(GROUP_BYTES).max(1);
-        let words = usize::try_from(all.div_ceil(64)).unwrap_or(usize::MAX);
-        Self { bits: vec![0; words], here: 0, all }
-    }
-
-    fn place(group: u64) -> (usize, u64) {
-        (usize::try_from(group / 64).unwrap_or(usize::MAX), 1 << (group % 64))
-    }
-
-    fn set(&mut self, group: u64) {
-        let (word, bit) = Self::place(group);
-        if let Some(word) = self.bits.get_mut(word)
-            && *word & bit == 0
-        {
-            *word |= bit;
-            self.here += 1;
-        }
-    }
-
-    fn has(&self, group: u64) -> bool {
-        let (word, bit) = Self::place(group);
-        self.bits.get(word).is_some_and(|word| word & bit != 0)
-    }
 }
 
 /// The chunk ranges of some byte ranges, as bao-tree counts them.
@@ -107,7 +81,7 @@ impl Partial {
                 .open(path)
                 .at(path)
         };
-        let (data_file, outboard_file) = (open(&data)?, open(&outboard)?);
+        let (data_file, outboard_file) = (Arc::new(open(&data)?), open(&outboard)?);
         let tree = BaoTree::new(size, GROUP);
         let known = data_file.metadata().at(&data)?.len();
         if known != size {
@@ -120,6 +94,7 @@ impl Partial {
         let partial = Self {
             blob,
             size,
+            write_back: WriteBack::new(Arc::clone(&data_file), &data),
             data,
             outboard,
             data_file,
@@ -132,19 +107,15 @@ impl Partial {
         Ok(partial)
     }
 
-    fn tree(&self) -> Result<PreOrderOutboard<File>, StoreError> {
-        let data = self.outboard_file.try_clone().at(&self.outboard)?;
-        Ok(PreOrderOutboard {
-            root: (*self.blob.as_bytes()).into(),
-            tree: BaoTree::new(self.size, GROUP),
-            data,
-        })
+    /// The tree over some reader or writer of the outboard file.
+    fn tree<T>(&self, data: T) -> PreOrderOutboard<T> {
+        PreOrderOutboard { root: (*self.blob.as_bytes()).into(), tree: BaoTree::new(self.size, GROUP), data }
     }
 
     fn find_verified(&self) -> Result<(), StoreError> {
-        let tree = self.tree()?;
+        let tree = self.tree(ReadAhead::new(self.outboard_file.try_clone().at(&self.outboard)?));
         let mut groups = self.groups();
-        for range in valid_ranges(&tree, &self.data_file, &ChunkRanges::all()) {
+        for range in valid_ranges(&tree, &*self.data_file, &ChunkRanges::all()) {
             let range = range.at(&self.data)?;
             let first = range.start.to_bytes().div_ceil(GROUP_BYTES);
             let end = range.end.to_bytes();
@@ -206,33 +177,29 @@ impl Partial {
         input: impl Read,
         arrived: &mut dyn FnMut(u64),
     ) -> Result<(), StoreError> {
-        let mut tree = self.tree()?;
-        let ranges = chunks(ranges);
-        for item in DecodeResponseIter::new(tree.root, tree.tree, input, &ranges) {
-            match item.map_err(|e| decode_error(self.blob, e))? {
-                BaoContentItem::Parent(parent) => tree.save(parent.node, &parent.pair).at(&self.outboard)?,
-                BaoContentItem::Leaf(leaf) => {
-                    self.data_file.write_all_at(&leaf.data, leaf.offset).at(&self.data)?;
-                    let end = leaf.offset + leaf.data.len() as u64;
-                    // a leaf is one group, unless ranges were cut finer than groups
-                    if leaf.offset.is_multiple_of(GROUP_BYTES)
-                        && (end == self.size || leaf.data.len() as u64 == GROUP_BYTES)
-                    {
-                        self.groups().set(leaf.offset / GROUP_BYTES);
-                    }
-                    arrived(leaf.data.len() as u64);
-                }
+        let mut arrival = Arrival::new(self);
+        let chunks = chunks(ranges);
+        let (root, tree) = ((*self.blob.as_bytes()).into(), BaoTree::new(self.size, GROUP));
+        let mut items = DecodeResponseIter::new(root, tree, input, &chunks);
+        let decoded = items.try_for_each(|item| match item.map_err(|e| decode_error(self.blob, e))? {
+            BaoContentItem::Parent(parent) => arrival.pair(parent.node, &parent.pair),
+            BaoContentItem::Leaf(leaf) => {
+                arrival.leaf(leaf.offset, &leaf.data)?;
+                arrived(leaf.data.len() as u64);
+                Ok(())
             }
-        }
-        Ok(())
+        });
+        // what verified before a stream broke off stays
+        arrival.count()?;
+        decoded
     }
 
     /// Makes a complete blob one of the store's; the directory is fsynced by the caller.
     pub(crate) fn publish(&self, large: &LargeBlobs) -> Result<(), StoreError> {
-        let end = self.tree()?.tree.outboard_size();
+        let end = BaoTree::new(self.size, GROUP).outboard_size();
         durable::write_at(&self.outboard_file, &trailer(self.size, None), end, &self.outboard)?;
         durable::sync_file(&self.outboard_file, &self.outboard)?;
-        durable::sync_file(&self.data_file, &self.data)?;
+        self.write_back.finish()?;
         large.publish(&self.blob, &self.data, "blob", &self.outboard)?;
         large.remove_damaged(&self.blob)
     }
