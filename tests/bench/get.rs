@@ -13,8 +13,9 @@ pub(crate) fn against_a_bare_stream(machine: &Machine) -> Result<(), Failure> {
     let (data, release, seeder) = seeded(machine, 1 << 30)?;
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for run in 0..=RUNS {
-        let streamed = bare_stream()?;
         let here = machine.fresh("getter")?;
+        machine.settle()?;
+        let streamed = bare_stream()?;
         let getter = machine.node(&here, &["--peer", &seeder.address])?;
         let got = json(machine.perennial(&here).arg("get").arg(&release))?;
         drop(getter);

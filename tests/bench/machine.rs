@@ -54,6 +54,11 @@ impl Machine {
         Ok(path)
     }
 
+    /// Waits until what earlier runs wrote and removed is on disk, so that the next one does not pay for it.
+    pub(crate) fn settle(&self) -> Result<(), Failure> {
+        if Command::new("sync").status()?.success() { Ok(()) } else { Err("sync failed".into()) }
+    }
+
     /// A file of incompressible bytes, in the page cache.
     pub(crate) fn random_file(&self, name: &str, bytes: u64) -> Result<PathBuf, Failure> {
         let path = self.fresh(name)?;

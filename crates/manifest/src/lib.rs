@@ -10,6 +10,7 @@ pub mod artifact;
 pub mod body;
 pub mod canonical;
 pub mod digest;
+pub mod draft;
 pub mod entry;
 pub mod feed;
 pub mod list;
@@ -26,6 +27,7 @@ pub use body::{
     Target, Verdict,
 };
 pub use digest::{BlobId, DigestError, EntryId, ReleaseId, Sha256Digest};
+pub use draft::Draft;
 pub use entry::{Entry, EntryError, MAX_ENCODED, MAX_PAYLOAD, SignedEntry};
 pub use feed::{Admit, FeedError, FeedState, ForkProof, Known, NextEntry, SignRefusal};
 pub use list::{ArtifactList, ArtifactListRef, ListError};

@@ -121,6 +121,29 @@ impl<'a> Batch<'a> {
         Ok(Added { blob, sha256, size, new })
     }
 
+    /// Takes over a file that lies in [`crate::Store::incoming`]: it becomes the blob and is not copied. It stays where it is
+    /// if this fails.
+    pub fn take_file(&mut self, path: &Path, progress: &dyn Fn(u64)) -> Result<Added, StoreError> {
+        let mut file = open(path)?.ok_or_else(|| StoreError::NotAFile(path.to_owned()))?;
+        let size = file.metadata().at(path)?.len();
+        let added = if size <= SMALL {
+            let mut bytes = Vec::new();
+            Read::by_ref(&mut file).take(SMALL + 1).read_to_end(&mut bytes).at(path)?;
+            progress(size);
+            self.add_bytes(bytes)?
+        } else {
+            let outboard = tempfile::NamedTempFile::new_in(self.blobs.tmp()).at(self.blobs.tmp())?;
+            let pass = hashing::pass(&file, size, None, progress).map_err(|e| changed_or(path, path, e))?;
+            let name = tempfile::TempPath::try_from_path(path).at(path)?;
+            let mut taken = tempfile::NamedTempFile::from_parts(file, name);
+            taken.disable_cleanup(true);
+            self.publish(pass, size, Some(taken), &outboard, None)?
+        };
+        // where the same bytes were here already
+        durable::remove_file(path)?;
+        Ok(added)
+    }
+
     fn copy_large(
         &mut self,
         path: &Path,

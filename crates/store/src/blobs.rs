@@ -3,6 +3,7 @@
 //! Owns `blobs/`, `packs/` and `partial/`: what is here and how it comes; `reading` is how it leaves. Knows nothing of
 //! releases: what is wanted is the catalog's.
 
+mod plain;
 mod reading;
 
 use std::collections::{BTreeMap, HashMap};

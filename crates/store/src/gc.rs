@@ -6,18 +6,36 @@
 //! collection that is killed leaves nothing half-deleted: it marks again next time. Entries are never collected.
 
 use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
 use std::sync::PoisonError;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use perennial_manifest::{ArtifactList, BlobId, ReleaseId};
 
 use crate::catalog::ReleaseFilter;
-use crate::error::StoreError;
+use crate::durable;
+use crate::error::{AtPath, StoreError};
 use crate::keys::ReleaseState;
 use crate::pack::Kind;
 use crate::partial::{self, Partial};
 use crate::state::Pin;
 use crate::store::Store;
+
+/// Removes downloads and uploads that were last written to before a time. Gives how many.
+fn clear_incoming(dir: &Path, before: u64) -> Result<u64, StoreError> {
+    let mut removed = 0;
+    for file in fs::read_dir(dir).at(dir)? {
+        let path = file.at(dir)?.path();
+        // one that is gone by now became a blob
+        let Ok(modified) = fs::metadata(&path).and_then(|meta| meta.modified()) else { continue };
+        if modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() < before {
+            durable::remove_file(&path)?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
 
 /// How long what is not needed is spared, unless the caller says otherwise.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(24 * 3600);
@@ -115,6 +133,7 @@ impl Store {
                 report.partial_removed += 1;
             }
         }
+        report.partial_removed += clear_incoming(&inner.layout.incoming(), before)?;
         if report.removed > 0 {
             self.refresh_rows(&losing)?;
         }

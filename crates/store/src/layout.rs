@@ -79,9 +79,15 @@ impl Layout {
             durable::write_file(&format, format!("{FORMAT}\n").as_bytes())?;
         }
         let layout = Self { root: root.to_owned(), _lock: lock };
-        for part in
-            [layout.blobs(), layout.packs(), layout.partial(), layout.state(), layout.tmp(), layout.keys()]
-        {
+        for part in [
+            layout.blobs(),
+            layout.packs(),
+            layout.partial(),
+            layout.state(),
+            layout.tmp(),
+            layout.keys(),
+            layout.incoming(),
+        ] {
             durable::make_dir(&part)?;
         }
         layout.remove_unfinished()?;
@@ -116,6 +122,10 @@ impl Layout {
 
     pub(crate) fn partial(&self) -> PathBuf {
         self.root.join("partial")
+    }
+
+    pub(crate) fn incoming(&self) -> PathBuf {
+        self.root.join("incoming")
     }
 
     pub(crate) fn state(&self) -> PathBuf {

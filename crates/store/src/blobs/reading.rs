@@ -14,9 +14,10 @@ use bao_tree::io::sync::encode_ranges_validated;
 use perennial_manifest::{BlobId, Sha256Digest};
 
 use super::Blobs;
+use super::plain::Plain;
 use crate::error::{AtPath, StoreError};
 use crate::hashing;
-use crate::large::{GROUP, SMALL};
+use crate::large::{GROUP, GROUP_BYTES, SMALL};
 use crate::pack::Kind;
 use crate::partial;
 
@@ -71,6 +72,20 @@ impl Blobs {
             encode_ranges_validated(&large.data, &large.tree, &chunks, &mut out)
         };
         outcome.map_err(|error| self.blame(blob, error, out.failed))
+    }
+
+    /// Writes the bytes of a range of a blob; every group of 16 KiB is verified before any of it is written. What lies
+    /// beyond the end is left out.
+    pub(crate) fn read(&self, blob: &BlobId, range: Range<u64>, out: impl Write) -> Result<(), StoreError> {
+        let Some(size) = self.size(blob)? else { return Err(self.absent(blob)) };
+        let end = range.end.min(size);
+        if range.start >= end {
+            return Ok(());
+        }
+        let groups = range.start / GROUP_BYTES * GROUP_BYTES..end.next_multiple_of(GROUP_BYTES).min(size);
+        let groups = std::slice::from_ref(&groups);
+        let chunks = partial::chunks(groups);
+        self.encode(blob, groups, Plain::new(size, &chunks, range.start..end, out))
     }
 
     /// Why a blob cannot be opened: it is not here, or what is in its place is not it: cut, longer, a link, a directory.

@@ -43,6 +43,13 @@ impl Store {
         self.0.blobs.batch(self.0.state.denied())
     }
 
+    /// Where files are put together that are to become blobs ([`Batch::take_file`]): downloads and uploads under way. What lies
+    /// there outlives a restart; a collection removes what was not written to for its grace period.
+    #[must_use]
+    pub fn incoming(&self) -> std::path::PathBuf {
+        self.0.layout.incoming()
+    }
+
     /// Takes in small blobs that were fetched; each is stored under the name its bytes have.
     pub fn add_small(&self, blobs: Vec<Vec<u8>>) -> Result<Lease, StoreError> {
         let mut batch = self.batch();
@@ -79,6 +86,13 @@ impl Store {
     pub fn encode(&self, blob: &BlobId, ranges: &[Range<u64>], out: impl Write) -> Result<(), StoreError> {
         self.refuse_denied(blob)?;
         self.noting_damage(self.0.blobs.encode(blob, ranges, out))
+    }
+
+    /// Writes the bytes of a range, each group of 16 KiB verified before any of it is written. What lies beyond the end of
+    /// the blob is left out.
+    pub fn read(&self, blob: &BlobId, range: Range<u64>, out: impl Write) -> Result<(), StoreError> {
+        self.refuse_denied(blob)?;
+        self.noting_damage(self.0.blobs.read(blob, range, out))
     }
 
     /// A blob that turned out damaged makes the releases that name it less than held, and wanted where they are followed.

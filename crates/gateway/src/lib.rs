@@ -1,0 +1,36 @@
+//! The faces: what ordinary tools read from the archive over HTTP. One module a face.
+//!
+//! Owns the HTTP server and what each path means. Promises that no byte leaves that did not verify, that nothing here ever
+//! calls an upstream, that anonymous requests change nothing and cost bounded work, and that archived pages never run in the
+//! node's origin. Keeps nothing of its own: everything comes from the store, or through the node around it ([`Backend`]).
+
+mod backend;
+mod problem;
+
+pub use backend::{Backend, FetchError, Fetched};
+
+use std::sync::Arc;
+
+use axum::Router;
+
+/// How the faces behave.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Who gives this may push and delete (`Authorization: Bearer`, or the password of basic authentication); none: nobody.
+    pub token: Option<String>,
+    /// Bytes an hour that anonymous requests may make the node fetch from its peers; none: any number.
+    pub fetch_budget: Option<u64>,
+}
+
+/// What every face works with.
+#[derive(Clone)]
+pub(crate) struct Faces {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) options: Arc<Options>,
+}
+
+/// All faces under one roof.
+pub fn router(backend: Arc<dyn Backend>, options: Options) -> Router {
+    let faces = Faces { backend, options: Arc::new(options) };
+    Router::new().with_state(faces)
+}

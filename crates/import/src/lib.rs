@@ -1,0 +1,13 @@
+//! From an upstream to verified blobs in the store and an unsigned release: one file per upstream.
+//!
+//! Owns what is asked of an upstream and what is believed of its answers. Promises that bytes are stored as they came and
+//! compared with every digest that the upstream names, that memory does not grow with what is fetched, that an import goes on
+//! where it was cut, and that no address inside the user's network is called unless that is allowed. Signs nothing.
+
+mod client;
+mod error;
+mod outcome;
+
+pub use client::Options;
+pub use error::ImportError;
+pub use outcome::{Completeness, Failed, Imported, Progress, Watch};
