@@ -7,9 +7,9 @@ mod digest;
 use std::time::{Duration, Instant};
 
 use perennial_control::{Claim, ErrorCode, Failure, Get, GetDone, Progress, Sink, Stage};
-use perennial_manifest::{Admit, Candidate, PublisherId, Resolution, Selector, SignedEntry, resolve};
+use perennial_manifest::{Admit, Candidate, PublisherId, Resolution, Selector, SignedEntry};
 use perennial_protocol::effect::FetchFailure;
-use perennial_store::{ReleaseFilter, ReleaseRow, Store, StoreError};
+use perennial_store::{Store, StoreError};
 
 use crate::blocking::blocking;
 use crate::exporting::export;
@@ -152,28 +152,8 @@ impl Services {
         only: Option<PublisherId>,
     ) -> Result<Resolution, Failure> {
         let (store, selector, own) = (self.store.clone(), selector.clone(), self.signer.publisher());
-        let resolved = blocking(move || {
-            let rows = store
-                .releases(&ReleaseFilter { selector: Some(selector.clone()), ..ReleaseFilter::default() })?;
-            let candidates =
-                rows.iter().map(|row| candidate(&store, row)).collect::<Result<Vec<_>, StoreError>>()?;
-            let follows = store.follows();
-            let trusted = |publisher: &PublisherId| *publisher == own || follows.names(publisher);
-            Ok(resolve(&selector, trusted, only.as_ref(), candidates))
-        });
-        resolved.await.map_err(failed)
+        blocking(move || store.resolve(&selector, &own, only.as_ref())).await.map_err(failed)
     }
-}
-
-fn candidate(store: &Store, row: &ReleaseRow) -> Result<Candidate, StoreError> {
-    Ok(Candidate {
-        release: row.release,
-        publisher: row.publisher,
-        purl: row.purl.clone(),
-        artifacts: row.artifacts.blob,
-        seq: row.seq,
-        forked: store.feed(&row.publisher)?.is_forked(),
-    })
 }
 
 fn claim(store: &Store, candidate: &Candidate) -> Result<Claim, StoreError> {

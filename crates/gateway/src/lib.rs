@@ -5,13 +5,18 @@
 //! node's origin. Keeps nothing of its own: everything comes from the store, or through the node around it ([`Backend`]).
 
 mod backend;
+mod content;
+mod fetching;
 mod problem;
+mod range;
 
 pub use backend::{Backend, FetchError, Fetched};
 
 use std::sync::Arc;
 
 use axum::Router;
+
+use fetching::Fetching;
 
 /// How the faces behave.
 #[derive(Debug, Clone, Default)]
@@ -27,10 +32,12 @@ pub struct Options {
 pub(crate) struct Faces {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) options: Arc<Options>,
+    pub(crate) fetching: Arc<Fetching>,
 }
 
 /// All faces under one roof.
 pub fn router(backend: Arc<dyn Backend>, options: Options) -> Router {
-    let faces = Faces { backend, options: Arc::new(options) };
+    let fetching = Fetching::new(options.fetch_budget);
+    let faces = Faces { backend, options: Arc::new(options), fetching };
     Router::new().with_state(faces)
 }

@@ -6,6 +6,8 @@
 mod plain;
 mod reading;
 
+pub(crate) use plain::Plain;
+
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};

@@ -19,6 +19,7 @@ mod bytes;
 mod decisions;
 mod entries;
 mod index_access;
+mod naming;
 mod stats;
 
 pub use bytes::BlobState;

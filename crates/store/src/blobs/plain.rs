@@ -9,7 +9,7 @@ use bao_tree::{BaoTree, ChunkRanges};
 use crate::large::GROUP;
 
 /// Takes the encoding of the groups that a range touches, and passes on the bytes of the range alone.
-pub(super) struct Plain<'a, W> {
+pub(crate) struct Plain<'a, W> {
     items: PreOrderPartialChunkIterRef<'a>,
     range: Range<u64>,
     /// Bytes of the present item that did not come yet, and where they go; none for a pair of hashes.
@@ -20,7 +20,7 @@ pub(super) struct Plain<'a, W> {
 
 impl<'a, W: Write> Plain<'a, W> {
     /// `chunks` are those of whole groups, and what is encoded.
-    pub(super) fn new(size: u64, chunks: &'a ChunkRanges, range: Range<u64>, out: W) -> Self {
+    pub(crate) fn new(size: u64, chunks: &'a ChunkRanges, range: Range<u64>, out: W) -> Self {
         let items = BaoTree::new(size, GROUP).ranges_pre_order_chunks_iter_ref(chunks, 0);
         Self { items, range, left: 0, at: None, out }
     }

@@ -95,6 +95,22 @@ impl Store {
         self.noting_damage(self.0.blobs.read(blob, range, out))
     }
 
+    /// As [`Store::read`], of a blob that is held or on its way here. Says whether that range is here yet.
+    pub fn read_arrived(
+        &self,
+        blob: &BlobId,
+        range: Range<u64>,
+        mut out: impl Write,
+    ) -> Result<bool, StoreError> {
+        self.refuse_denied(blob)?;
+        // asked for first: once it is complete it is no fetch any more
+        let fetching = self.0.blobs.fetching(blob);
+        if self.0.blobs.has(blob)? {
+            return self.read(blob, range, out).map(|()| true);
+        }
+        fetching.map_or(Ok(false), |partial| partial.read(&range, &mut out))
+    }
+
     /// A blob that turned out damaged makes the releases that name it less than held, and wanted where they are followed.
     fn noting_damage<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(StoreError::Corrupt { blob }) = &outcome

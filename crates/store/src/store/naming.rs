@@ -1,0 +1,42 @@
+//! What a name means here: by this node's own publisher and those that the user follows by name.
+
+use perennial_manifest::{Candidate, PublisherId, Resolution, Selector, resolve};
+
+use crate::catalog::{ReleaseFilter, ReleaseRow};
+use crate::error::StoreError;
+use crate::store::Store;
+
+impl Store {
+    /// Whether names resolve through a publisher: `own`, or one that is followed by name.
+    #[must_use]
+    pub fn trusts(&self, own: &PublisherId, publisher: &PublisherId) -> bool {
+        publisher == own || self.follows().names(publisher)
+    }
+
+    /// What a name means, by what is known here. `only`: through this publisher alone, trusted or not.
+    pub fn resolve(
+        &self,
+        selector: &Selector,
+        own: &PublisherId,
+        only: Option<&PublisherId>,
+    ) -> Result<Resolution, StoreError> {
+        let filter = ReleaseFilter { selector: Some(selector.clone()), ..ReleaseFilter::default() };
+        let rows = self.releases(&filter)?;
+        let candidates =
+            rows.iter().map(|row| self.candidate(row)).collect::<Result<Vec<_>, StoreError>>()?;
+        let follows = self.follows();
+        let trusted = |publisher: &PublisherId| publisher == own || follows.names(publisher);
+        Ok(resolve(selector, trusted, only, candidates))
+    }
+
+    fn candidate(&self, row: &ReleaseRow) -> Result<Candidate, StoreError> {
+        Ok(Candidate {
+            release: row.release,
+            publisher: row.publisher,
+            purl: row.purl.clone(),
+            artifacts: row.artifacts.blob,
+            seq: row.seq,
+            forked: self.feed(&row.publisher)?.is_forked(),
+        })
+    }
+}
