@@ -5,18 +5,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use perennial_control::{Add, AddDone, ErrorCode, Failure, Kind, Progress, Sink, Stage};
-use perennial_manifest::{
-    Acquired, Artifact, ArtifactList, ArtifactPath, Body, PublisherKind, Purl, Release, Role, SignedEntry,
-    body,
-};
+use perennial_manifest::{Artifact, ArtifactPath, Draft, PublisherKind, Purl, SignedEntry};
 use perennial_store::{Placement, SMALL, Store};
 
 use crate::failure::{failed, usage};
 use crate::media::guess;
-use crate::signing::{SignError, Signer};
+use crate::releasing::{Terms, release};
+use crate::signing::Signer;
 
 /// Adds files as a release: blocking. Gives the entries that were signed, for announcing.
 pub(crate) fn add(
@@ -26,13 +23,11 @@ pub(crate) fn add(
     sink: &Sink,
 ) -> Result<(AddDone, Vec<SignedEntry>), Failure> {
     let purl = Purl::parse(&request.purl).map_err(usage)?;
-    if purl.version().is_none() {
-        return Err(Failure::new(ErrorCode::Usage, format!("{purl} has no version"))
-            .hint("give --version, or pkg:…@VERSION"));
+    let mut files = collect(&request.paths)?;
+    if !request.license_files.is_empty() {
+        let texts = collect(&request.license_files)?;
+        files.extend(texts.into_iter().map(|file| File { licence: true, ..file }));
     }
-    let license = request.license.clone().unwrap_or_else(|| "NOASSERTION".to_owned());
-    body::check_licence(&license).map_err(usage)?;
-    let files = collect(&request.paths)?;
     let total: u64 = files.iter().map(|file| file.size).sum();
     let mut batch = store.batch();
     let mut artifacts = Vec::with_capacity(files.len());
@@ -69,64 +64,28 @@ pub(crate) fn add(
             origins: Vec::new(),
         });
     }
-    let licence_of = |artifact: &Artifact| artifact.role == Role::Licence;
-    let licenses = artifacts
-        .iter()
-        .filter(|artifact| licence_of(artifact))
-        .map(|artifact| artifact.blake3)
-        .take(64)
-        .collect();
-    let list = ArtifactList::new(artifacts).map_err(usage)?;
-    let (encoded, claim) = list.encode().map_err(usage)?;
-    batch.add_bytes(encoded).map_err(failed)?;
     let lease = batch.commit().map_err(failed)?;
     store.note_sha256(&large).map_err(failed)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let release = Release {
-        purl: purl.clone(),
-        license,
-        license_texts: licenses,
-        artifacts: claim,
-        source: None,
-        acquired: Some(Acquired {
-            at: now,
-            from: "file".into(),
-            tool: concat!("perennial/", env!("CARGO_PKG_VERSION")).into(),
-        }),
+    let draft = Draft {
+        purl,
+        license: request.license.clone(),
+        artifacts,
+        from: "file".into(),
         tags: std::collections::BTreeMap::new(),
+        observations: Vec::new(),
         notes: request.notes.clone(),
     };
-    let kind = request.kind.map(|kind| match kind {
-        Kind::Upstream => PublisherKind::Upstream,
-        Kind::Archivist => PublisherKind::Archivist,
-    });
-    let signed = signer.sign(store, kind, Body::Release(Box::new(release))).map_err(sign_failure)?;
-    let id = signed.iter().rev().find_map(|entry| entry.release().map(|(id, _)| id));
-    let id = id.ok_or_else(|| Failure::new(ErrorCode::Failed, "nothing was signed"))?;
+    let kind = request.kind.map(publisher_kind);
+    let released = release(store, signer, draft, Terms { kind, new_bytes });
     drop(lease);
-    let done = AddDone {
-        release: id.to_string(),
-        purl: purl.to_string(),
-        publisher: signer.publisher().to_string(),
-        artifacts: list.len() as u64,
-        bytes: list.total_bytes(),
-        new_bytes,
-    };
-    Ok((done, signed))
+    released
 }
 
-/// What the user is told when the feed cannot be written to.
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
-pub(crate) fn sign_failure(error: SignError) -> Failure {
-    let failure = Failure::new(ErrorCode::Failed, error.to_string());
-    match error {
-        SignError::Refused(perennial_manifest::SignRefusal::Behind { .. }) => failure.hint(
-            "connect to a peer that has the newer entries (--peer) and try again; if another machine uses this key, stop one of them",
-        ),
-        SignError::Refused(perennial_manifest::SignRefusal::Forked(_)) => {
-            failure.hint("`perennial key --merge` joins the branches, once only one machine signs with this key")
-        }
-        _ => failure,
+/// What a publisher says it is, in the words of the format.
+pub(crate) fn publisher_kind(kind: Kind) -> PublisherKind {
+    match kind {
+        Kind::Upstream => PublisherKind::Upstream,
+        Kind::Archivist => PublisherKind::Archivist,
     }
 }
 

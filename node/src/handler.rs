@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 use crate::adding;
 use crate::core::{Core, Message};
 use crate::failure::failed;
+use crate::releasing::{announce, sign_failure};
 use crate::signing::Signer;
 
 /// What answers are made of. Shared by all conversations.
@@ -95,13 +96,7 @@ impl Services {
             let added =
                 tokio::task::spawn_blocking(move || adding::add(&store, &signer, &request, &sink)).await;
             let (done, signed) = added.map_err(failed)??;
-            for entry in signed {
-                let release = entry.release().map(|(id, _)| id);
-                core.send(Message::Publish(Box::new(entry))).await;
-                if let Some(release) = release {
-                    core.send(Message::Held(release)).await;
-                }
-            }
+            announce(&core, signed).await;
             Ok(done)
         });
         task.await.map_err(failed)?.map(Done::Add)
@@ -117,11 +112,9 @@ impl Services {
                     "this key's feed is not forked: there is nothing to merge",
                 ));
             }
-            signer.sign(&store, None, Body::Merge(Merge { reason: None })).map_err(adding::sign_failure)
+            signer.sign(&store, None, Body::Merge(Merge { reason: None })).map_err(sign_failure)
         });
-        for entry in task.await.map_err(failed)?? {
-            core.send(Message::Publish(Box::new(entry))).await;
-        }
+        announce(&core, task.await.map_err(failed)??).await;
         Ok(Done::Ok)
     }
 

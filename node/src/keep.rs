@@ -55,24 +55,8 @@ pub(crate) async fn fetch_release(
     release: ReleaseId,
     progress: impl Fn(watch::Receiver<Option<Progress>>),
 ) -> Result<Fetched, FetchError> {
-    let reader = store.clone();
-    let row = blocking(move || reader.release(&release)).await?.ok_or(FetchError::Unknown(release))?;
+    let Listed { row, list, lease, ticket } = fetch_list(store, core, release, &progress).await?;
     let claim = row.artifacts;
-    let lease = store.lease(vec![claim.blob]);
-    let mut ticket = None;
-    let list = match read_list(store, &row).await? {
-        Some(list) => list,
-        None => {
-            let mut open = start(core, release).await?;
-            progress(open.progress.clone());
-            let reader = store.clone();
-            let missing = blocking(move || wanted(&reader, claim.blob, claim.size)).await?;
-            open.add(vec![missing], false).await;
-            open.blob(claim.blob).await.map_err(FetchError::Peers)?;
-            ticket = Some(open);
-            read_list(store, &row).await?.ok_or(FetchError::Peers(FetchFailure::Local))?
-        }
-    };
     drop(lease);
     let mut blobs = Store::blobs_of(&list);
     blobs.push(claim.blob);
@@ -109,6 +93,56 @@ pub(crate) async fn fetch_release(
         *by_peer.entry(peer).or_insert(0) += bytes;
     }
     Ok(Fetched { row, list, from: by_peer, _lease: lease })
+}
+
+/// A release whose artifact list is here.
+pub(crate) struct Listed {
+    pub(crate) row: ReleaseRow,
+    pub(crate) list: ArtifactList,
+    lease: Lease,
+    /// Open where the list was fetched: more of the release can be asked for.
+    ticket: Option<Ticket>,
+}
+
+/// Makes the artifact list of a release be here.
+pub(crate) async fn fetch_list(
+    store: &Store,
+    core: &Core,
+    release: ReleaseId,
+    progress: &impl Fn(watch::Receiver<Option<Progress>>),
+) -> Result<Listed, FetchError> {
+    let reader = store.clone();
+    let row = blocking(move || reader.release(&release)).await?.ok_or(FetchError::Unknown(release))?;
+    let claim = row.artifacts;
+    let lease = store.lease(vec![claim.blob]);
+    if let Some(list) = read_list(store, &row).await? {
+        return Ok(Listed { row, list, lease, ticket: None });
+    }
+    let mut open = start(core, release).await?;
+    progress(open.progress.clone());
+    let reader = store.clone();
+    let missing = blocking(move || wanted(&reader, claim.blob, claim.size)).await?;
+    open.add(vec![missing], false).await;
+    open.blob(claim.blob).await.map_err(FetchError::Peers)?;
+    let list = read_list(store, &row).await?.ok_or(FetchError::Peers(FetchFailure::Local))?;
+    Ok(Listed { row, list, lease, ticket: Some(open) })
+}
+
+/// Makes one blob of a release held.
+pub(crate) async fn fetch_blob(
+    store: &Store,
+    core: &Core,
+    release: ReleaseId,
+    blob: perennial_manifest::BlobId,
+    size: u64,
+) -> Result<(), FetchError> {
+    let _lease = store.lease(vec![blob]);
+    let reader = store.clone();
+    let missing = blocking(move || wanted(&reader, blob, size)).await?;
+    let mut open = start(core, release).await?;
+    open.add(vec![missing], true).await;
+    open.done().await.map_err(FetchError::Peers)?;
+    Ok(())
 }
 
 async fn start(core: &Core, release: ReleaseId) -> Result<Ticket, FetchError> {

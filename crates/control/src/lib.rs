@@ -11,6 +11,7 @@
 
 mod client;
 mod frame;
+mod import_row;
 mod reply;
 mod request;
 mod row;
@@ -18,8 +19,9 @@ mod server;
 
 pub use client::{CallError, Client, ConnectError, Event};
 pub use frame::{FrameError, MAX_REPLY, MAX_REQUEST};
+pub use import_row::{CompletenessRow, FailedRow, ImportDone};
 pub use reply::{Claim, Done, ErrorCode, Failure, Item, MAX_CLAIMS, Progress, Reply, Stage};
-pub use request::{Add, Follow, Gc, Get, Ls, Request, Target};
+pub use request::{Add, Follow, Gc, Get, Import, Ls, Request, Source, Target};
 pub use row::{
     AddDone, ArtifactRow, CorruptRow, FollowRow, GcDone, GetDone, HolderRow, KeyRow, Kind, PeerRow, PinRow,
     RebuildDone, ReleaseRow, ShowDone, State, StatusRow, VerifyDone,

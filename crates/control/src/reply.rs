@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::import_row::{CompletenessRow, FailedRow, ImportDone};
 use crate::row::{
     AddDone, CorruptRow, FollowRow, GcDone, GetDone, KeyRow, Kind, PeerRow, PinRow, RebuildDone, ReleaseRow,
     ShowDone, StatusRow, VerifyDone,
@@ -34,6 +35,8 @@ pub enum Stage {
     Finding,
     /// Reading files into the store.
     Storing,
+    /// Bytes arrive from an upstream.
+    Importing,
     /// Bytes arrive from peers.
     Fetching,
     /// Writing files out.
@@ -74,6 +77,12 @@ impl Progress {
 pub enum Item {
     /// Of `ls` and `search`.
     Release(ReleaseRow),
+    /// Of an import: a release that was signed.
+    Imported(AddDone),
+    /// Of an import: what could not be had.
+    NotImported(FailedRow),
+    /// Of an import: how much came of what a release refers to.
+    Completeness(CompletenessRow),
     /// Of `follows`.
     Follow(FollowRow),
     /// Of `pins`.
@@ -99,6 +108,8 @@ pub enum Done {
     },
     /// Of `add`.
     Add(AddDone),
+    /// Of an import.
+    Import(ImportDone),
     /// Of `get`.
     Get(GetDone),
     /// Of `show`.

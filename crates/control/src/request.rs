@@ -12,6 +12,9 @@ use crate::row::{Kind, State};
 pub enum Request {
     /// Store files, sign a release of them, announce it. Answer: `Done::Add`.
     Add(Add),
+    /// Fetch from where something is published or saved, sign a release of each thing that came, announce it. A
+    /// `Item::Imported` each, an `Item::NotImported` for what could not be had, then `Done::Import`.
+    Import(Import),
     /// Bring a release or a blob here, and write it out when asked to. Answer: `Done::Get`.
     Get(Get),
     /// Releases held or known. A `Item::Release` each, then `Done::Listed`.
@@ -100,6 +103,65 @@ pub struct Add {
     pub kind: Option<Kind>,
     /// Free text for people.
     pub notes: Option<String>,
+}
+
+/// What to import, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Import {
+    /// From where.
+    pub source: Source,
+    /// SPDX expression; none means `NOASSERTION`.
+    pub license: Option<String>,
+    /// What this publisher is; none leaves what its profile says.
+    pub kind: Option<Kind>,
+    /// Free text for people.
+    pub notes: Option<String>,
+    /// Call addresses inside private networks, too.
+    pub allow_private: bool,
+    /// Speak plain HTTP to registries.
+    pub plain_http: bool,
+}
+
+/// Where something is published or saved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// Files by their URLs, as one release.
+    Urls {
+        /// `https://…`.
+        urls: Vec<String>,
+        /// The release's package URL, with a version.
+        purl: String,
+        /// Take a web page although an archive was asked for.
+        html: bool,
+    },
+    /// Images of registries, a release each.
+    Images {
+        /// `docker://…`.
+        references: Vec<String>,
+        /// Every tag of each repository.
+        all_tags: bool,
+        /// `os/architecture[/variant]`; empty: all.
+        platforms: Vec<String>,
+    },
+    /// Images in an OCI layout, or in an archive of one or of `docker save`.
+    Layout {
+        /// `oci:DIR`, `oci-archive:FILE`, `docker-archive:FILE`, each with `:TAG` where there are several. Absolute.
+        layout: String,
+        /// The reference it is to be known by where the layout does not say.
+        name: Option<String>,
+    },
+    /// A chart of a Helm repository.
+    Chart {
+        /// `https://…`.
+        repository: String,
+        /// Its name.
+        name: String,
+        /// Its version; none: the newest.
+        version: Option<String>,
+        /// Import the images that it names, too.
+        with_images: bool,
+    },
 }
 
 /// What to fetch and where to write it.
