@@ -1,8 +1,16 @@
-//! The HTTP client that all importers use: what it may call, and how long it waits.
+//! The HTTP client that all importers use: what it may call, whom it trusts, and how long it waits.
+//!
+//! `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` are honoured, as `reqwest` does by default; `guard` says what that
+//! means for private addresses. Certificates are those of the system; where it has none, as in an image without files, those
+//! that Mozilla trusts, as they were when this was built.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::{ClientConfig, RootCertStore};
+
 use crate::ImportError;
+use crate::guard::Guard;
 
 /// How long nothing may come before a request is given up.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -17,12 +25,49 @@ pub struct Options {
     pub plain_http: bool,
 }
 
-/// A client that calls only what the options allow.
-pub(crate) fn client(_options: &Options) -> Result<reqwest::Client, ImportError> {
+/// A client that calls only what the options allow. An address that stands in a URL is [`Guard::check`]'s to judge before the
+/// URL is asked for; names and redirects are judged by the client itself.
+pub(crate) fn client(options: &Options) -> Result<reqwest::Client, ImportError> {
+    build(&Guard::new(options))
+}
+
+/// A client behind a guard.
+pub(crate) fn build(guard: &Guard) -> Result<reqwest::Client, ImportError> {
+    let failed = |e: &dyn std::fmt::Display| ImportError::Usage(format!("HTTPS cannot be set up: {e}"));
+    // named here, not installed for the process: another part of it may have a default of its own
+    let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|e| failed(&e))?
+        .with_root_certificates(roots())
+        .with_no_client_auth();
     reqwest::Client::builder()
         .user_agent(concat!("perennial/", env!("CARGO_PKG_VERSION")))
+        .tls_backend_preconfigured(tls)
+        .dns_resolver(guard.clone())
+        .redirect(guard.clone().policy())
+        .referer(false)
         .connect_timeout(CONNECT)
         .read_timeout(SILENCE)
         .build()
-        .map_err(|e| ImportError::Usage(e.to_string()))
+        .map_err(|e| failed(&e))
+}
+
+fn roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    roots
+}
+
+/// An error with what is behind it, which `reqwest` does not say by itself.
+pub(crate) fn why(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }

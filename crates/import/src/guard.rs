@@ -1,0 +1,204 @@
+//! Which addresses may be called: the public internet only, unless the user says otherwise.
+//!
+//! A name is judged by the addresses it resolves to, at the moment of the call: an upstream cannot mean another host the second
+//! time it is asked (DNS rebinding). An address in a URL never reaches the resolver, so [`Guard::check`] comes before each
+//! request; redirects are checked here by themselves. Where a proxy is set, names are resolved by the proxy, which the user
+//! chose and which may lie in the private network; addresses in URLs are checked all the same.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use reqwest::Url;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::redirect::Policy;
+
+use crate::{ImportError, Options};
+
+/// Most redirects that are followed.
+const REDIRECTS: usize = 10;
+
+/// What is not the public internet (IANA's special-purpose registry), as address and prefix length.
+const SPECIAL_V4: [([u8; 4], u32); 15] = [
+    ([0, 0, 0, 0], 8),
+    ([10, 0, 0, 0], 8),
+    ([100, 64, 0, 0], 10),
+    ([127, 0, 0, 0], 8),
+    ([169, 254, 0, 0], 16),
+    ([172, 16, 0, 0], 12),
+    ([192, 0, 0, 0], 24),
+    ([192, 0, 2, 0], 24),
+    ([192, 88, 99, 0], 24),
+    ([192, 168, 0, 0], 16),
+    ([198, 18, 0, 0], 15),
+    ([198, 51, 100, 0], 24),
+    ([203, 0, 113, 0], 24),
+    ([224, 0, 0, 0], 4),
+    ([240, 0, 0, 0], 4),
+];
+
+/// What inside 2000::/3, the only block handed out, is special: protocols (Teredo among them), documentation, 6to4.
+const SPECIAL_V6: [([u16; 2], u32); 4] =
+    [([0x2001, 0], 23), ([0x2001, 0x0db8], 32), ([0x2002, 0], 16), ([0x3fff, 0], 20)];
+
+/// Whether an address is one of the public internet.
+pub(crate) fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let bits = address.to_bits();
+    !SPECIAL_V4.iter().any(|(block, prefix)| {
+        let shift = 32 - prefix;
+        bits >> shift == Ipv4Addr::from(*block).to_bits() >> shift
+    })
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    // networks without IPv4 reach it through 64:ff9b::/96, so what counts is the address inside
+    if let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = address.segments() {
+        return is_public_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
+    }
+    let [first, second, ..] = address.segments();
+    let bits = u32::from(first) << 16 | u32::from(second);
+    // v4-mapped, v4-compatible, unique-local, link-local, multicast and loopback are all outside of it
+    first >> 13 == 1
+        && !SPECIAL_V6.iter().any(|([first, second], prefix)| {
+            let shift = 32 - prefix;
+            bits >> shift == (u32::from(*first) << 16 | u32::from(*second)) >> shift
+        })
+}
+
+/// Why something is not called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// An address, or a name with its address.
+    Private(String),
+    /// A redirect, and what is wrong with it.
+    Redirect(String),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Private(address) => ImportError::Private(address.clone()).fmt(f),
+            Self::Redirect(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Judges what is about to be called.
+#[derive(Debug, Clone)]
+pub(crate) struct Guard {
+    may_call: fn(IpAddr) -> bool,
+    /// Hosts of the proxies that the user set.
+    proxies: Arc<BTreeSet<String>>,
+}
+
+impl Guard {
+    pub(crate) fn new(options: &Options) -> Self {
+        Self::with(if options.allow_private { |_| true } else { is_public })
+    }
+
+    pub(crate) fn with(may_call: fn(IpAddr) -> bool) -> Self {
+        let set = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+        let host = |name: &str| {
+            let value = std::env::var(name).ok()?;
+            let full = if value.contains("://") { value } else { format!("http://{value}") };
+            Some(Url::parse(&full).ok()?.host_str()?.to_owned())
+        };
+        Self { may_call, proxies: Arc::new(set.into_iter().filter_map(host).collect()) }
+    }
+
+    /// Refuses a URL with an address in it that is not to be called; to be asked before every request.
+    pub(crate) fn check(&self, url: &Url) -> Result<(), ImportError> {
+        self.judge(url).map_err(|refused| refused.into_error(url))
+    }
+
+    fn judge(&self, url: &Url) -> Result<(), Refused> {
+        // an IPv6 address stands in brackets
+        let host = url.host_str().unwrap_or_default();
+        match host.trim_start_matches('[').trim_end_matches(']').parse() {
+            Ok(address) if !(self.may_call)(address) => Err(Refused::Private(address.to_string())),
+            _ => Ok(()),
+        }
+    }
+
+    fn judge_redirect(&self, before: &[Url], next: &Url) -> Result<(), Refused> {
+        let refuse = |why: String| Err(Refused::Redirect(why));
+        if before.len() > REDIRECTS {
+            return refuse(format!("more than {REDIRECTS} redirects"));
+        }
+        match (before.last().map(Url::scheme), next.scheme()) {
+            (Some("https"), "http") => {
+                return refuse(format!(
+                    "redirected from https to {next}, which anyone on the way can change"
+                ));
+            }
+            (_, "http" | "https") => {}
+            (_, other) => return refuse(format!("redirected to an address of the kind {other:?}")),
+        }
+        self.judge(next)
+    }
+
+    /// Follows redirects that may be followed. Credentials are not sent along to another host; `reqwest` sees to that.
+    pub(crate) fn policy(self) -> Policy {
+        Policy::custom(move |attempt| match self.judge_redirect(attempt.previous(), attempt.url()) {
+            Ok(()) => attempt.follow(),
+            Err(refused) => attempt.error(refused),
+        })
+    }
+
+    /// What may be called of what a name resolves to.
+    fn choose(&self, name: &str, addresses: Vec<IpAddr>) -> Result<Vec<IpAddr>, Refused> {
+        let first = addresses.first().copied();
+        let is_proxy = self.proxies.contains(name);
+        let chosen: Vec<_> =
+            addresses.into_iter().filter(|address| is_proxy || (self.may_call)(*address)).collect();
+        match first {
+            Some(first) if chosen.is_empty() => Err(Refused::Private(format!("{name} ({first})"))),
+            _ => Ok(chosen),
+        }
+    }
+}
+
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let guard = self.clone();
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let chosen = guard.choose(name.as_str(), found.map(|address| address.ip()).collect())?;
+            Ok(Box::new(chosen.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
+        })
+    }
+}
+
+impl Refused {
+    fn into_error(self, url: &Url) -> ImportError {
+        match self {
+            Self::Private(address) => ImportError::Private(address),
+            Self::Redirect(reason) => ImportError::Upstream { what: url.to_string(), reason },
+        }
+    }
+}
+
+/// What the guard said, where an error comes from it; asking again is of no use then.
+pub(crate) fn refusal(url: &Url, error: &reqwest::Error) -> Option<ImportError> {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if let Some(refused) = cause.downcast_ref::<Refused>() {
+            return Some(refused.clone().into_error(url));
+        }
+        source = cause.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;
