@@ -8,9 +8,16 @@
 
 mod client;
 mod error;
+<<<<<<< HEAD
 mod guard;
+=======
+mod image;
+>>>>>>> 70dd5ea (import: images from registries, byte for byte)
 mod outcome;
+mod registry;
 
 pub use client::Options;
 pub use error::ImportError;
+pub use image::{Reference, image_purl};
 pub use outcome::{Completeness, Failed, Imported, Progress, Watch};
+pub use registry::{Images, images};

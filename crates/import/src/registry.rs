@@ -1,0 +1,182 @@
+//! Images from a registry: `perennial add docker://…`.
+//!
+//! Speaks the OCI distribution API with `reqwest` directly: `oci-client` makes its HTTP client itself, so that no address
+//! could be refused, reads manifests without a bound and goes on with no blob that was cut. Promises that one image that
+//! cannot be had costs no other, and that a rerun fetches only what is missing. What an image is, is [`crate::image`]'s.
+
+mod auth;
+mod credentials;
+mod pages;
+mod pull;
+mod repository;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use perennial_manifest::{Draft, Observation, Verdict};
+use perennial_store::Store;
+
+use crate::image::{
+    About, Keeper, Meter, Platforms, Reference, cancelled, cosign_subject, draft, gather, has_version,
+    is_ours, parse_reference, with_tag,
+};
+use crate::{Failed, ImportError, Imported, Options, Watch};
+use repository::Repository;
+
+/// Which images.
+#[derive(Debug, Clone, Default)]
+pub struct Images {
+    /// `docker://registry/repository:tag` or `…@sha256:…`.
+    pub references: Vec<String>,
+    /// Every tag of each repository.
+    pub all_tags: bool,
+    /// `os/arch` or `os/arch/variant`; none means all. An index is kept whole, and refers to what was left out.
+    pub platforms: Vec<String>,
+    /// SPDX licence expression of the releases.
+    pub license: Option<String>,
+    /// Remarks on the releases.
+    pub notes: Option<String>,
+    /// Where credentials are, instead of the files of podman and docker.
+    pub auth_file: Option<PathBuf>,
+}
+
+/// Brings images in; what of them cannot be had is in [`Imported::failed`].
+pub async fn images(
+    store: &Store,
+    options: &Options,
+    what: &Images,
+    watch: &dyn Watch,
+) -> Result<Imported, ImportError> {
+    let platforms = Platforms::parse(&what.platforms)?;
+    let session = Session {
+        client: crate::client::client(options)?,
+        options,
+        what,
+        platforms,
+        keeper: Keeper::new(store, Meter::new(watch)),
+    };
+    let mut imported = Imported::default();
+    tokio::select! {
+        outcome = session.all(&mut imported) => outcome?,
+        () = cancelled(watch) => {
+            return Err(ImportError::Upstream { what: "the import".into(), reason: "cancelled".into() });
+        }
+    }
+    (imported.leases, imported.new_bytes) = session.keeper.finish();
+    Ok(imported)
+}
+
+/// One import of some images.
+struct Session<'a> {
+    client: reqwest::Client,
+    options: &'a Options,
+    what: &'a Images,
+    platforms: Platforms,
+    keeper: Keeper<'a>,
+}
+
+impl Session<'_> {
+    async fn all(&self, imported: &mut Imported) -> Result<(), ImportError> {
+        let mut repositories = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        for text in &self.what.references {
+            let references = match self.expand(text, &mut repositories).await {
+                Ok(references) => references,
+                Err(error) if is_ours(&error) => return Err(error),
+                Err(error) => {
+                    imported.failed.push(Failed { what: text.clone(), reason: error.to_string() });
+                    continue;
+                }
+            };
+            for reference in references {
+                if !seen.insert(reference.to_string()) {
+                    continue;
+                }
+                match self.one(&reference, &mut repositories).await {
+                    Ok((draft, left_out)) => {
+                        imported.drafts.push(draft);
+                        imported.failed.extend(left_out);
+                    }
+                    Err(error) if is_ours(&error) => return Err(error),
+                    Err(error) => {
+                        let what = format!("docker://{reference}");
+                        imported.failed.push(Failed { what, reason: error.to_string() });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The images that a name means.
+    async fn expand(
+        &self,
+        text: &str,
+        repositories: &mut BTreeMap<String, Repository>,
+    ) -> Result<Vec<Reference>, ImportError> {
+        let reference = parse_reference(text)?;
+        if !self.what.all_tags {
+            return Ok(vec![reference]);
+        }
+        if has_version(text) {
+            return Err(ImportError::Usage("names one tag or digest, but all tags were asked for".into()));
+        }
+        let tags = self.repository(&reference, repositories)?.tags().await?;
+        // what is said about images comes with them
+        tags.iter().filter(|tag| cosign_subject(tag).is_none()).map(|tag| with_tag(&reference, tag)).collect()
+    }
+
+    fn repository<'r>(
+        &self,
+        reference: &Reference,
+        repositories: &'r mut BTreeMap<String, Repository>,
+    ) -> Result<&'r Repository, ImportError> {
+        let name = format!("{}/{}", reference.registry(), reference.repository());
+        match repositories.entry(name) {
+            std::collections::btree_map::Entry::Occupied(known) => Ok(known.into_mut()),
+            std::collections::btree_map::Entry::Vacant(place) => {
+                let auth_file = self.what.auth_file.clone();
+                let made = Repository::new(self.client.clone(), self.options, reference, auth_file)?;
+                Ok(place.insert(made))
+            }
+        }
+    }
+
+    async fn one(
+        &self,
+        reference: &Reference,
+        repositories: &mut BTreeMap<String, Repository>,
+    ) -> Result<(Draft, Vec<Failed>), ImportError> {
+        let repository = self.repository(reference, repositories)?;
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let found = repository.resolve(reference).await?;
+        let url = format!("docker://{reference}");
+        let pull = pull::Pull { repository, url: url.clone() };
+        let image = gather(&self.keeper, &pull, &found.digest, reference.tag(), &self.platforms).await?;
+        let root = image.root_kept();
+        let observation = Observation {
+            url: url.clone(),
+            fetched_at: at,
+            status: Some(found.status),
+            etag: None,
+            last_modified: None,
+            size: root.map(|root| root.size),
+            blake3: root.map(|root| root.blob),
+            sha256: root.map(|root| root.sha256),
+            verdict: Verdict::Same,
+        };
+        let left_out = image
+            .left_out
+            .iter()
+            .map(|failed| Failed { what: format!("{url}, {}", failed.what), reason: failed.reason.clone() })
+            .collect();
+        let about = About {
+            from: url,
+            license: self.what.license.clone(),
+            notes: self.what.notes.clone(),
+            observations: vec![observation],
+        };
+        Ok((draft(&self.keeper, reference, image, about).await?, left_out))
+    }
+}

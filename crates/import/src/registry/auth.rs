@@ -1,0 +1,160 @@
+//! Getting in: anonymous, by password, by a token that the registry's own server gives out.
+//!
+//! Promises that credentials go to the registry itself and to the token server it names, over TLS unless plain HTTP was
+//! asked for, and to nobody they would redirect to; and that a token goes to the registry alone.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
+use reqwest::{Client, RequestBuilder, Url};
+use serde::Deserialize;
+
+use super::credentials::{Credential, Credentials};
+use super::repository::{accepted, read, why};
+use crate::ImportError;
+use crate::image::Reference;
+
+/// Longest answer of a token server.
+const MAX_TOKEN: u64 = 1 << 20;
+
+/// What lets us in to one repository.
+pub(super) struct Auth {
+    registry: String,
+    repository: String,
+    plain_http: bool,
+    credentials: Credentials,
+    shown: Mutex<Option<Shown>>,
+}
+
+/// What the registry wants to see.
+#[derive(Clone)]
+enum Shown {
+    Token(String),
+    Password(String, String),
+}
+
+/// What a token server gives.
+#[derive(Deserialize)]
+struct Given {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+impl Auth {
+    pub(super) fn new(reference: &Reference, plain_http: bool, file: Option<PathBuf>) -> Self {
+        Self {
+            registry: reference.registry().to_owned(),
+            repository: reference.repository().to_owned(),
+            plain_http,
+            credentials: Credentials::new(reference, file),
+            shown: Mutex::new(None),
+        }
+    }
+
+    /// Shows what the registry asked for, once it did.
+    pub(super) fn show(&self, request: RequestBuilder) -> RequestBuilder {
+        match self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+            Some(Shown::Token(token)) => request.bearer_auth(token),
+            Some(Shown::Password(user, password)) => request.basic_auth(user, Some(password)),
+            None => request,
+        }
+    }
+
+    fn keep(&self, shown: Shown) {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
+    }
+
+    /// Does what a registry asks for that answered 401.
+    pub(super) async fn answer(&self, client: &Client, asked: &HeaderMap) -> Result<(), ImportError> {
+        let refuse = |reason: String| ImportError::Upstream { what: self.registry.clone(), reason };
+        let mut basic = false;
+        for value in asked.get_all(WWW_AUTHENTICATE) {
+            let Some(challenges) =
+                value.to_str().ok().and_then(|text| http_auth::parse_challenges(text).ok())
+            else {
+                continue;
+            };
+            for challenge in challenges {
+                if challenge.scheme.eq_ignore_ascii_case("bearer") {
+                    let param = |name: &str| {
+                        let mut params = challenge.params.iter();
+                        params.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, v)| v.to_unescaped())
+                    };
+                    let Some(realm) = param("realm") else { continue };
+                    let token = self.token(client, &realm, param("service"), param("scope")).await?;
+                    self.keep(Shown::Token(token));
+                    return Ok(());
+                }
+                basic |= challenge.scheme.eq_ignore_ascii_case("basic");
+            }
+        }
+        if !basic {
+            return Err(refuse(
+                "it wants to know who asks, in a way that is not known (Basic and Bearer are)".into(),
+            ));
+        }
+        match self.credentials.get().await {
+            Some(Credential::Password(user, password)) => {
+                self.keep(Shown::Password(user, password));
+                Ok(())
+            }
+            Some(Credential::Token(_)) => {
+                Err(refuse("it asks for a password, but the credentials are a token".into()))
+            }
+            None => Err(refuse(self.credentials.missing())),
+        }
+    }
+
+    async fn token(
+        &self,
+        client: &Client,
+        realm: &str,
+        service: Option<String>,
+        scope: Option<String>,
+    ) -> Result<String, ImportError> {
+        let refuse = |reason: String| ImportError::Upstream { what: self.registry.clone(), reason };
+        let mut url = Url::parse(realm)
+            .map_err(|e| refuse(format!("its token server {realm:?} is no address: {e}")))?;
+        if url.scheme() != "https" && !(self.plain_http && url.scheme() == "http") {
+            return Err(refuse(format!(
+                "its token server {realm:?} is not behind TLS; --plain-http lets credentials go there in the open"
+            )));
+        }
+        let scope = scope.unwrap_or_else(|| format!("repository:{}:pull", self.repository));
+        let credential = self.credentials.get().await;
+        let request = if let Some(Credential::Token(token)) = &credential {
+            let mut form = Url::parse("form:").map_err(|e| refuse(e.to_string()))?;
+            form.query_pairs_mut()
+                .append_pair("grant_type", "refresh_token")
+                .append_pair("client_id", "perennial")
+                .append_pair("service", service.as_deref().unwrap_or_default())
+                .append_pair("scope", &scope)
+                .append_pair("refresh_token", token);
+            let form = form.query().unwrap_or_default().to_owned();
+            // a body that cannot be sent twice is not sent on to where the server redirects
+            let once = futures::stream::once(async move { Ok::<_, std::io::Error>(form) });
+            client
+                .post(url)
+                .header(reqwest::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(reqwest::Body::wrap_stream(once))
+        } else {
+            url.query_pairs_mut().extend_pairs(service.map(|service| ("service", service)));
+            url.query_pairs_mut().append_pair("scope", &scope);
+            let request = client.get(url);
+            match &credential {
+                Some(Credential::Password(user, password)) => request.basic_auth(user, Some(password)),
+                _ => request,
+            }
+        };
+        let answer = request.send().await.map_err(|e| refuse(why(&e)))?;
+        let answer = accepted(answer).await.map_err(|e| {
+            let hint = if credential.is_some() { "" } else { &format!("; {}", self.credentials.missing()) };
+            refuse(format!("no token: {e}{hint}"))
+        })?;
+        let given = read(answer, MAX_TOKEN).await?;
+        let given: Given = serde_json::from_slice(&given)
+            .map_err(|e| refuse(format!("its token server gives no token: {e}")))?;
+        given.token.or(given.access_token).ok_or_else(|| refuse("its token server gives no token".into()))
+    }
+}

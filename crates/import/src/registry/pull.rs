@@ -1,0 +1,124 @@
+//! One image of a repository, as the walk sees it; a blob goes on by range where it was cut.
+
+use bytes::Bytes;
+use oci_spec::image::Digest;
+use reqwest::header::CONTENT_RANGE;
+use reqwest::{Method, Response, StatusCode};
+use tokio::sync::mpsc;
+
+use super::repository::{Repository, accepted, backoff, why};
+use crate::ImportError;
+use crate::image::{Attached, Incoming, Meter, Origin, Wanted, blocking};
+
+/// How often nothing more may come of a blob before it is given up.
+const TRIES: u32 = 5;
+/// Pieces of a body between the line and the disk.
+const AHEAD: usize = 16;
+
+/// An image under a name.
+pub(super) struct Pull<'a> {
+    pub(super) repository: &'a Repository,
+    /// `docker://…`
+    pub(super) url: String,
+}
+
+impl Origin for Pull<'_> {
+    fn origins(&self) -> Vec<String> {
+        vec![self.url.clone()]
+    }
+
+    async fn manifest(&self, digest: &Digest) -> Result<Vec<u8>, ImportError> {
+        self.repository.manifest(digest).await
+    }
+
+    fn lacks(&self, _: &Digest) -> bool {
+        false
+    }
+
+    async fn attached(&self, digest: &Digest) -> Result<Vec<Attached>, ImportError> {
+        self.repository.attached(digest).await
+    }
+
+    async fn blob(
+        &self,
+        wanted: &Wanted,
+        mut into: Incoming,
+        meter: &Meter<'_>,
+    ) -> Result<Incoming, ImportError> {
+        let url = self.repository.url(&format!("blobs/{}", wanted.digest))?;
+        let mut furthest = into.len();
+        let mut idle = 0;
+        let mut last = "it has no bytes after those that came".to_owned();
+        while !into.is_complete() {
+            let from = into.len();
+            let asked = (from > 0).then_some(from);
+            let answer = self.repository.send(Method::GET, &url, "*/*", asked).await?;
+            if answer.status() == StatusCode::RANGE_NOT_SATISFIABLE && from > 0 {
+                into.restart()?;
+                furthest = 0;
+            } else {
+                let answer = accepted(answer).await?;
+                if from > 0 && !goes_on(&answer, from) {
+                    into.restart()?;
+                }
+                let (arrived, cut) = pour(answer, into, meter).await?;
+                into = arrived;
+                if into.is_complete() {
+                    break;
+                }
+                if into.len() > furthest {
+                    (furthest, idle) = (into.len(), 0);
+                    continue;
+                }
+                last = cut;
+            }
+            idle += 1;
+            if idle >= TRIES {
+                let reason = format!("{TRIES} times in a row nothing more came: {last}");
+                return Err(ImportError::Upstream { what: url.to_string(), reason });
+            }
+            tokio::time::sleep(backoff(idle)).await;
+        }
+        Ok(into)
+    }
+}
+
+/// Whether an answer is the rest that was asked for.
+fn goes_on(answer: &Response, from: u64) -> bool {
+    let range = answer.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
+    let starts = range.and_then(|range| range.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok());
+    answer.status() == StatusCode::PARTIAL_CONTENT && starts == Some(from)
+}
+
+/// Writes a body to the file, off the threads that wait for the network. Gives why it ended.
+async fn pour(
+    mut answer: Response,
+    mut into: Incoming,
+    meter: &Meter<'_>,
+) -> Result<(Incoming, String), ImportError> {
+    let (send, mut receive) = mpsc::channel::<Bytes>(AHEAD);
+    let writer = tokio::spawn(blocking(move || {
+        while let Some(chunk) = receive.blocking_recv() {
+            into.write(&chunk)?;
+        }
+        Ok(into)
+    }));
+    let cut = loop {
+        match answer.chunk().await {
+            Ok(Some(chunk)) => {
+                let len = chunk.len() as u64;
+                if send.send(chunk).await.is_err() {
+                    break "the disk took no more".to_owned();
+                }
+                meter.bytes(len);
+            }
+            Ok(None) => break "it ended early".to_owned(),
+            Err(error) => break why(&error),
+        }
+    };
+    drop(send);
+    let arrived = writer
+        .await
+        .map_err(|error| ImportError::Upstream { what: "the import".into(), reason: error.to_string() })??;
+    Ok((arrived, cut))
+}

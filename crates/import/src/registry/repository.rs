@@ -1,0 +1,248 @@
+//! A repository of a registry: requests to it, repeated where that helps, with what it asks for to let us in.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use oci_spec::image::Digest;
+use reqwest::header::{ACCEPT, HeaderMap, RANGE, RETRY_AFTER};
+use reqwest::{Client, Method, Response, StatusCode, Url};
+
+use super::auth::Auth;
+use crate::image::{MAX_MANIFEST, Manifest, Reference, sha256_of};
+use crate::{ImportError, Options};
+
+/// Requests of one thing before it is given up.
+const TRIES: u32 = 5;
+/// Longest wait before a request is repeated, whatever the registry asks for.
+const LONGEST: Duration = Duration::from_secs(60);
+const FIRST: Duration = Duration::from_millis(500);
+/// Longest answer to a request that failed that is read for its text.
+const MAX_ERROR: u64 = 16 << 10;
+
+/// One repository.
+pub(super) struct Repository {
+    client: Client,
+    base: Url,
+    auth: Auth,
+    /// Whether the registry said that it has no referrers API.
+    no_referrers: AtomicBool,
+}
+
+/// What a tag or digest means now.
+pub(super) struct Found {
+    pub(super) digest: Digest,
+    pub(super) status: u16,
+}
+
+impl Repository {
+    pub(super) fn new(
+        client: Client,
+        options: &Options,
+        reference: &Reference,
+        auth_file: Option<PathBuf>,
+    ) -> Result<Self, ImportError> {
+        let host = match reference.registry() {
+            // its website and its registry are two hosts
+            "docker.io" => "registry-1.docker.io",
+            registry => registry,
+        };
+        let scheme = if options.plain_http { "http" } else { "https" };
+        let base = format!("{scheme}://{host}/v2/{}/", reference.repository());
+        let base = Url::parse(&base).map_err(|e| ImportError::Usage(format!("{reference}: {e}")))?;
+        let auth = Auth::new(reference, options.plain_http, auth_file);
+        Ok(Self { client, base, auth, no_referrers: AtomicBool::new(false) })
+    }
+
+    pub(super) fn url(&self, path: &str) -> Result<Url, ImportError> {
+        self.base.join(path).map_err(|e| ImportError::Usage(format!("{path}: {e}")))
+    }
+
+    /// Whether a URL is the registry's own.
+    pub(super) fn is_ours(&self, url: &Url) -> bool {
+        url.origin() == self.base.origin()
+    }
+
+    pub(super) fn has_referrers(&self) -> bool {
+        !self.no_referrers.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_no_referrers(&self) {
+        self.no_referrers.store(true, Ordering::Relaxed);
+    }
+
+    /// The digest behind a reference. Asks for headers first: what is held needs no more, and it is not counted as a pull.
+    pub(super) async fn resolve(&self, reference: &Reference) -> Result<Found, ImportError> {
+        let name = reference.digest().or(reference.tag()).unwrap_or("latest");
+        let what = format!("docker://{reference}");
+        if let Some(digest) = reference.digest() {
+            let reason = |e: oci_spec::OciSpecError| ImportError::Usage(format!("{what}: {e}"));
+            return Ok(Found { digest: Digest::try_from(digest).map_err(reason)?, status: 200 });
+        }
+        self.tag(name).await?.ok_or_else(|| ImportError::Gone {
+            what,
+            reason: format!("{} has no such tag", self.base.host_str().unwrap_or_default()),
+        })
+    }
+
+    /// The digest behind a tag, if there is such a tag.
+    pub(super) async fn tag(&self, tag: &str) -> Result<Option<Found>, ImportError> {
+        let url = self.url(&format!("manifests/{tag}"))?;
+        let head = self.send(Method::HEAD, &url, Manifest::ACCEPT, None).await?;
+        let digest = head.headers().get("docker-content-digest").and_then(|value| value.to_str().ok());
+        let status = head.status();
+        if status.is_success()
+            && let Some(Ok(digest)) = digest.map(Digest::try_from)
+        {
+            return Ok(Some(Found { digest, status: status.as_u16() }));
+        }
+        if is_gone(status) {
+            return Ok(None);
+        }
+        let got = self.send(Method::GET, &url, Manifest::ACCEPT, None).await?;
+        if is_gone(got.status()) {
+            return Ok(None);
+        }
+        let got = accepted(got).await?;
+        let status = got.status().as_u16();
+        let bytes = read(got, MAX_MANIFEST).await?;
+        Ok(Some(Found { digest: sha256_of(&bytes)?, status }))
+    }
+
+    /// A manifest by digest.
+    pub(super) async fn manifest(&self, digest: &Digest) -> Result<Vec<u8>, ImportError> {
+        let url = self.url(&format!("manifests/{digest}"))?;
+        let got = accepted(self.send(Method::GET, &url, Manifest::ACCEPT, None).await?).await?;
+        read(got, MAX_MANIFEST).await
+    }
+
+    /// Asks, and asks again where the registry is busy or the line broke. Gives whatever else it answers.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        url: &Url,
+        accept: &str,
+        from: Option<u64>,
+    ) -> Result<Response, ImportError> {
+        let mut asked = 0;
+        let mut tried = 0;
+        loop {
+            let mut request = self.client.request(method.clone(), url.clone()).header(ACCEPT, accept);
+            if let Some(from) = from {
+                request = request.header(RANGE, format!("bytes={from}-"));
+            }
+            // a page's address comes from the registry: what lets us in is for itself alone
+            if self.is_ours(url) {
+                request = self.auth.show(request);
+            }
+            tried += 1;
+            let wait = match request.send().await {
+                Err(error) if tried >= TRIES || error.is_builder() || error.is_redirect() => {
+                    return Err(ImportError::Upstream { what: url.to_string(), reason: why(&error) });
+                }
+                Err(_) => backoff(tried),
+                // only the registry itself is told who we are, not where it sends us
+                Ok(answer)
+                    if answer.status() == StatusCode::UNAUTHORIZED
+                        && asked < 2
+                        && self.is_ours(answer.url()) =>
+                {
+                    asked += 1;
+                    self.auth.answer(&self.client, answer.headers()).await?;
+                    tried -= 1;
+                    continue;
+                }
+                Ok(answer) if tried < TRIES && is_busy(answer.status()) => {
+                    asked_for(answer.headers()).unwrap_or_else(|| backoff(tried))
+                }
+                Ok(answer) => return Ok(answer),
+            };
+            tokio::time::sleep(wait.min(LONGEST)).await;
+        }
+    }
+}
+
+/// How long to wait after so many tries.
+pub(super) fn backoff(tried: u32) -> Duration {
+    FIRST.saturating_mul(1 << tried.saturating_sub(1).min(5))
+}
+
+fn is_busy(status: StatusCode) -> bool {
+    status == StatusCode::TOO_MANY_REQUESTS
+        || status == StatusCode::REQUEST_TIMEOUT
+        || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
+}
+
+pub(super) fn is_gone(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
+}
+
+/// `Retry-After`, in seconds or as a date.
+fn asked_for(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+/// An error with what is behind it, which `reqwest` does not say by itself.
+pub(super) fn why(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// Makes an answer that is no success an error, with what the registry says.
+pub(super) async fn accepted(answer: Response) -> Result<Response, ImportError> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(answer);
+    }
+    let what = answer.url().to_string();
+    let said = read(answer, MAX_ERROR).await.unwrap_or_default();
+    let said = said_in(&said).map(|said| format!(": {said}")).unwrap_or_default();
+    let reason = format!("the registry answers {status}{said}");
+    Err(if is_gone(status) {
+        ImportError::Gone { what, reason }
+    } else {
+        ImportError::Upstream { what, reason }
+    })
+}
+
+/// The text of a registry's error (`{"errors": [{"code": …, "message": …}]}`).
+fn said_in(body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Errors {
+        errors: Vec<One>,
+    }
+    #[derive(serde::Deserialize)]
+    struct One {
+        message: String,
+    }
+    let errors: Errors = serde_json::from_slice(body).ok()?;
+    let message = errors.errors.into_iter().next()?.message;
+    Some(message.chars().filter(|c| !c.is_control()).take(200).collect())
+}
+
+/// A short body, whole.
+pub(super) async fn read(mut answer: Response, most: u64) -> Result<Vec<u8>, ImportError> {
+    let what = answer.url().to_string();
+    let mut bytes = Vec::new();
+    loop {
+        match answer.chunk().await {
+            Ok(None) => return Ok(bytes),
+            Ok(Some(chunk)) if (bytes.len() + chunk.len()) as u64 <= most => bytes.extend_from_slice(&chunk),
+            Ok(Some(_)) => {
+                let reason = format!("the answer is longer than {most} bytes");
+                return Err(ImportError::Upstream { what, reason });
+            }
+            Err(error) => return Err(ImportError::Upstream { what, reason: why(&error) }),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Images from a registry: what comes, what does not, and what is told to whom.
+
+mod made;
+mod pulls;
+mod refusals;
+mod upstream;
+
+use perennial_import::{Images, ImportError, Imported, Options, Progress, Watch, images};
+use perennial_manifest::{Artifact, ArtifactList, Draft};
+use perennial_store::{OpenOptions, Store};
+
+/// A store of its own.
+struct Node {
+    store: Store,
+    dir: tempfile::TempDir,
+}
+
+impl Node {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), OpenOptions::default()).unwrap();
+        Self { store, dir }
+    }
+
+    async fn add(&self, what: &Images) -> Result<Imported, ImportError> {
+        // whoever runs an import chose what TLS is done with
+        let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+        let options = Options { allow_private: true, plain_http: true };
+        sent(images(&self.store, &options, what, &Nobody)).await
+    }
+
+    async fn one(&self, reference: &str) -> Imported {
+        self.add(&named(&[reference])).await.unwrap()
+    }
+
+    fn bytes(&self, artifact: &Artifact) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let sha256 = self.store.copy_out(&artifact.blake3, &mut bytes).unwrap();
+        assert_eq!((sha256, bytes.len() as u64), (artifact.sha256, artifact.size));
+        bytes
+    }
+
+    /// Files that are arriving.
+    fn arriving(&self) -> Vec<std::path::PathBuf> {
+        let entries = std::fs::read_dir(self.store.incoming()).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    }
+}
+
+/// A node runs an import on whichever thread is free.
+fn sent<T: Send>(import: T) -> T {
+    import
+}
+
+struct Nobody;
+
+impl Watch for Nobody {
+    fn progress(&self, progress: &Progress) {
+        assert!(progress.total_bytes.is_none_or(|total| progress.bytes <= total));
+    }
+
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+}
+
+fn named(references: &[&str]) -> Images {
+    let references = references.iter().map(|text| (*text).to_owned()).collect();
+    Images { references, ..Images::default() }
+}
+
+/// The one draft, which must be one that can be signed.
+fn only(imported: &Imported) -> &Draft {
+    assert_eq!(imported.failed, []);
+    assert_eq!(imported.drafts.len(), 1);
+    let draft = &imported.drafts[0];
+    ArtifactList::new(draft.artifacts.clone()).unwrap();
+    draft
+}
+
+fn at<'a>(draft: &'a Draft, path: &str) -> &'a Artifact {
+    let found = draft.artifacts.iter().find(|artifact| artifact.path.as_str() == path);
+    found.unwrap_or_else(|| panic!("{path} is not among the artifacts"))
+}
+
+/// The artifact that a digest names.
+fn blob<'a>(draft: &'a Draft, digest: &str) -> &'a Artifact {
+    at(draft, &format!("blobs/{}", digest.replace(':', "/")))
+}

@@ -1,0 +1,202 @@
+//! What a registry that fails, lies or spies gets.
+
+use serde_json::json;
+
+use crate::made::{digest_of, noise, sha256};
+use crate::upstream::{Upstream, World};
+use crate::{Images, Node, blob, named, only};
+
+/// A registry with the image `app:1`, of one layer.
+async fn upstream() -> (Upstream, String) {
+    let mut world = World { page: 100, ..World::default() };
+    let layer = noise(1, 300_000);
+    let image = world.made.image("{}", std::slice::from_ref(&layer));
+    world.tags.insert("team/app:1".into(), digest_of(&image));
+    (Upstream::start(world).await, sha256(&layer))
+}
+
+fn app(upstream: &Upstream) -> String {
+    format!("docker://{}/team/app:1", upstream.host)
+}
+
+#[tokio::test]
+async fn a_blob_that_was_cut_goes_on_where_it_was() {
+    let (upstream, layer) = upstream().await;
+    upstream.world().cut.insert(layer.clone(), 100_000);
+    let node = Node::new();
+    let imported = node.one(&app(&upstream)).await;
+    assert_eq!(node.bytes(blob(only(&imported), &layer)), noise(1, 300_000));
+    let of_it = |path: &String| path.ends_with(&layer);
+    let ranges: Vec<_> = upstream.asked().into_iter().filter(|a| of_it(&a.path)).map(|a| a.range).collect();
+    assert_eq!(ranges, [None, Some("bytes=100000-".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_registry_without_ranges_is_begun_again() {
+    let (upstream, layer) = upstream().await;
+    upstream.world().cut.insert(layer.clone(), 100_000);
+    upstream.world().no_ranges = true;
+    let node = Node::new();
+    let imported = node.one(&app(&upstream)).await;
+    assert_eq!(node.bytes(blob(only(&imported), &layer)), noise(1, 300_000));
+}
+
+#[tokio::test]
+async fn a_later_run_goes_on_with_what_is_good_and_throws_away_what_is_not() {
+    for good in [true, false] {
+        let (upstream, layer) = upstream().await;
+        let node = Node::new();
+        let mut left = noise(1, 300_000);
+        left.truncate(200_000);
+        if !good {
+            left[5] ^= 1;
+        }
+        let file = node.store.incoming().join(format!("oci-{}", layer.replace(':', "-")));
+        std::fs::write(file, left).unwrap();
+        let imported = node.one(&app(&upstream)).await;
+        assert_eq!(node.bytes(blob(only(&imported), &layer)), noise(1, 300_000));
+        let asked = upstream.asked();
+        let ranges: Vec<_> =
+            asked.into_iter().filter(|a| a.path.ends_with(&layer)).map(|a| a.range).collect();
+        let on = Some("bytes=200000-".to_owned());
+        assert_eq!(ranges, if good { vec![on] } else { vec![on, None] });
+        assert!(node.arriving().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn wrong_bytes_leave_no_draft_and_no_blob() {
+    let (upstream, layer) = upstream().await;
+    let manifest = upstream.world().tags["team/app:1"].clone();
+    for wrong in [layer, manifest] {
+        upstream.world().wrong = [wrong.clone()].into();
+        let node = Node::new();
+        let imported = node.one(&app(&upstream)).await;
+        assert!(imported.drafts.is_empty());
+        assert!(imported.failed[0].reason.contains("has the digest"), "{:?}", imported.failed);
+        assert_eq!(node.store.blob_of_sha256(&wrong.parse().unwrap()).unwrap(), None);
+        let left: u64 = node.arriving().iter().map(|path| path.metadata().unwrap().len()).sum();
+        assert_eq!(left, 0, "wrong bytes are not kept to go on with");
+    }
+}
+
+#[tokio::test]
+async fn a_blob_longer_than_it_is_said_to_be_is_not_written() {
+    let (upstream, layer) = upstream().await;
+    upstream.world().made.0.get_mut(&layer).unwrap().1.extend_from_slice(&noise(2, 10_000_000));
+    let node = Node::new();
+    let imported = node.one(&app(&upstream)).await;
+    assert!(imported.failed[0].reason.contains("more than the 300000 bytes"), "{:?}", imported.failed);
+}
+
+#[tokio::test]
+async fn one_image_that_fails_costs_no_other() {
+    let (upstream, _) = upstream().await;
+    let node = Node::new();
+    let gone = format!("docker://{}/team/gone:1", upstream.host);
+    let imported = node.add(&named(&[&gone, "docker://UPPER/case", &app(&upstream)])).await.unwrap();
+    assert_eq!(imported.drafts.len(), 1);
+    let failed: Vec<_> = imported.failed.iter().map(|failed| failed.what.as_str()).collect();
+    assert_eq!(failed, [gone.as_str(), "docker://UPPER/case"]);
+    assert!(imported.failed[0].reason.contains("no such tag"), "{:?}", imported.failed);
+}
+
+#[tokio::test]
+async fn a_busy_registry_is_asked_again_but_not_for_ever() {
+    let (upstream, _) = upstream().await;
+    upstream.world().busy = 3;
+    let node = Node::new();
+    only(&node.one(&app(&upstream)).await);
+    upstream.world().busy = 1_000;
+    let imported = node.one(&app(&upstream)).await;
+    assert!(imported.failed[0].reason.contains("429"), "{:?}", imported.failed);
+    assert!(upstream.world().busy > 900);
+}
+
+#[tokio::test]
+async fn a_statement_that_cannot_be_had_costs_the_statement_only() {
+    let (upstream, _) = upstream().await;
+    {
+        let mut world = upstream.world();
+        let root = world.tags["team/app:1"].clone();
+        let lost = json!({ "mediaType": crate::made::MANIFEST, "digest": sha256(b"lost"), "size": 4 });
+        world.referrers = Some([(root, vec![lost])].into());
+    }
+    let imported = Node::new().one(&app(&upstream)).await;
+    assert_eq!((imported.drafts.len(), imported.failed.len()), (1, 1));
+    assert!(imported.failed[0].what.contains(&sha256(b"lost")), "{:?}", imported.failed);
+}
+
+#[tokio::test]
+async fn schema_1_is_refused_in_words() {
+    let (upstream, _) = upstream().await;
+    {
+        let mut world = upstream.world();
+        let old = world.made.put(
+            "application/vnd.docker.distribution.manifest.v1+json",
+            br#"{"schemaVersion":1,"fsLayers":[]}"#.to_vec(),
+        );
+        world.tags.insert("team/app:1".into(), digest_of(&old));
+    }
+    let imported = Node::new().one(&app(&upstream)).await;
+    assert!(imported.failed[0].reason.contains("schema 1"), "{:?}", imported.failed);
+}
+
+/// The credentials `user`, `secret` for a registry.
+fn with_password(node: &Node, upstream: &Upstream) -> Images {
+    let file = node.dir.path().join("auth.json");
+    let auths = json!({ "auths": { upstream.host.clone(): { "auth": "dXNlcjpzZWNyZXQ=" } } });
+    std::fs::write(&file, auths.to_string()).unwrap();
+    Images { auth_file: Some(file), ..named(&[&app(upstream)]) }
+}
+
+#[tokio::test]
+async fn passwords_and_tokens_stay_with_whom_they_are_for() {
+    for by_token in [true, false] {
+        let (upstream, _) = upstream().await;
+        let elsewhere = {
+            let mut world = upstream.world();
+            World { made: world_made(&mut world), ..World::default() }
+        };
+        let elsewhere = Upstream::start(elsewhere).await;
+        {
+            let mut world = upstream.world();
+            world.redirect = Some(format!("http://{}", elsewhere.host));
+            let user = Some(("user".to_owned(), "secret".to_owned()));
+            if by_token { world.token = user } else { world.password = user }
+        }
+        let node = Node::new();
+        only(&node.add(&with_password(&node, &upstream)).await.unwrap());
+        let asked = elsewhere.asked();
+        assert_eq!(asked.len(), 2, "config and layer come from there");
+        assert!(asked.iter().all(|asked| asked.authorization.is_none()), "{asked:?}");
+        for asked in upstream.asked() {
+            let password = asked.authorization.as_deref().is_some_and(|shown| shown.starts_with("Basic"));
+            assert!(!by_token || password == asked.path.starts_with("/token"), "{asked:?}");
+        }
+        // a host that the registry sends to, and that asks who we are, is told nothing
+        let user = Some(("user".to_owned(), "secret".to_owned()));
+        elsewhere.world().token = user;
+        let node = Node::new();
+        let imported = node.add(&with_password(&node, &upstream)).await.unwrap();
+        assert!(imported.drafts.is_empty());
+        assert!(
+            elsewhere.asked().iter().all(|asked| asked.authorization.is_none() && asked.path != "/token")
+        );
+    }
+}
+
+fn world_made(world: &mut World) -> crate::made::Made {
+    world.made.clone()
+}
+
+#[tokio::test]
+async fn without_credentials_one_is_told_what_to_do() {
+    let (upstream, _) = upstream().await;
+    upstream.world().password = Some(("user".to_owned(), "secret".to_owned()));
+    let node = Node::new();
+    let file = node.dir.path().join("none.json");
+    std::fs::write(&file, "{}").unwrap();
+    let imported = node.add(&Images { auth_file: Some(file), ..named(&[&app(&upstream)]) }).await.unwrap();
+    assert!(imported.failed[0].reason.contains("podman login"), "{:?}", imported.failed);
+}

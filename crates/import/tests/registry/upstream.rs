@@ -1,0 +1,211 @@
+//! A registry on the loopback interface that can be told to fail.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::response::Response;
+use futures::{StreamExt, stream};
+use serde_json::json;
+
+use crate::made::{INDEX, Made};
+
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) made: Made,
+    /// `repository:tag` to digest.
+    pub(crate) tags: BTreeMap<String, String>,
+    /// Digest to the descriptors of what refers to it.
+    pub(crate) referrers: Option<BTreeMap<String, Vec<serde_json::Value>>>,
+    /// So many requests are answered with 429 first.
+    pub(crate) busy: usize,
+    /// Blobs that break off after so many bytes, once.
+    pub(crate) cut: BTreeMap<String, usize>,
+    /// Blobs that break off every time, after one more byte of them than was asked from.
+    pub(crate) always_cut: BTreeSet<String>,
+    /// Things of which wrong bytes are sent.
+    pub(crate) wrong: BTreeSet<String>,
+    /// Whether ranges are ignored.
+    pub(crate) no_ranges: bool,
+    /// User and password for the token server at `/token`.
+    pub(crate) token: Option<(String, String)>,
+    /// User and password for the registry.
+    pub(crate) password: Option<(String, String)>,
+    /// Where the token server is said to be.
+    pub(crate) realm: Option<String>,
+    /// Blobs are to be had at another host.
+    pub(crate) redirect: Option<String>,
+    /// Tags to a page.
+    pub(crate) page: usize,
+    /// What was asked: method, path, range and authorization.
+    pub(crate) log: Vec<Asked>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) range: Option<String>,
+    pub(crate) authorization: Option<String>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Upstream {
+    world: Arc<Mutex<World>>,
+    /// `127.0.0.1:port`
+    pub(crate) host: String,
+}
+
+impl Upstream {
+    pub(crate) async fn start(world: World) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let upstream = Self { world: Arc::new(Mutex::new(world)), host };
+        let app = axum::Router::new().fallback(answer).with_state(upstream.clone());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        upstream
+    }
+
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap()
+    }
+
+    /// What was asked since the last time, and forgets it.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        std::mem::take(&mut self.world().log)
+    }
+}
+
+fn plain(status: StatusCode, text: &str) -> Response {
+    let body = json!({ "errors": [{ "code": "TEST", "message": text }] }).to_string();
+    Response::builder().status(status).body(Body::from(body)).unwrap()
+}
+
+fn basic(user: &str, password: &str) -> String {
+    // written out for the one pair that the tests use
+    assert_eq!((user, password), ("user", "secret"));
+    "Basic dXNlcjpzZWNyZXQ=".to_owned()
+}
+
+async fn answer(State(upstream): State<Upstream>, request: Request) -> Response {
+    let mut world = upstream.world();
+    let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (range, authorization) = (text(header::RANGE), text(header::AUTHORIZATION));
+    let path = request.uri().path().to_owned();
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let asked = Asked {
+        method: request.method().clone(),
+        path: if query.is_empty() { path.clone() } else { format!("{path}?{query}") },
+        range: range.clone(),
+        authorization: authorization.clone(),
+    };
+    world.log.push(asked);
+    if world.busy > 0 {
+        world.busy -= 1;
+        let mut busy = plain(StatusCode::TOO_MANY_REQUESTS, "busy");
+        busy.headers_mut().insert(header::RETRY_AFTER, "0".parse().unwrap());
+        return busy;
+    }
+    if path == "/token" {
+        let (user, password) = world.token.clone().unwrap();
+        if authorization != Some(basic(&user, &password)) {
+            return plain(StatusCode::UNAUTHORIZED, "wrong password");
+        }
+        return Response::new(Body::from(r#"{"token":"letmein"}"#));
+    }
+    let mut refused = plain(StatusCode::UNAUTHORIZED, "who are you?");
+    if world.token.is_some() && authorization.as_deref() != Some("Bearer letmein") {
+        let realm = world.realm.clone().unwrap_or_else(|| format!("http://{}/token", upstream.host));
+        let asks = format!(r#"Bearer realm="{realm}",service="test""#);
+        refused.headers_mut().insert(header::WWW_AUTHENTICATE, asks.parse().unwrap());
+        return refused;
+    }
+    if let Some((user, password)) = &world.password
+        && authorization != Some(basic(user, password))
+    {
+        refused.headers_mut().insert(header::WWW_AUTHENTICATE, r#"Basic realm="test""#.parse().unwrap());
+        return refused;
+    }
+    let Some(path) = path.strip_prefix("/v2/") else { return plain(StatusCode::NOT_FOUND, "no such path") };
+    if let Some(repository) = path.strip_suffix("/tags/list") {
+        return tags(&world, repository, &query);
+    }
+    let mut parts = path.rsplitn(3, '/');
+    let (name, kind, repository) =
+        (parts.next().unwrap(), parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    match kind {
+        "manifests" => {
+            let tagged = world.tags.get(&format!("{repository}:{name}")).cloned();
+            content(&mut world, &tagged.unwrap_or_else(|| name.to_owned()), None)
+        }
+        "blobs" => match &world.redirect {
+            Some(to) => Response::builder()
+                .status(StatusCode::TEMPORARY_REDIRECT)
+                .header(header::LOCATION, format!("{to}/v2/{path}"))
+                .body(Body::empty())
+                .unwrap(),
+            None => content(&mut world, name, range),
+        },
+        "referrers" => match &world.referrers {
+            Some(referrers) => {
+                let of = referrers.get(name).cloned().unwrap_or_default();
+                let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": of });
+                Response::new(Body::from(index.to_string()))
+            }
+            None => plain(StatusCode::NOT_FOUND, "no such path"),
+        },
+        _ => plain(StatusCode::NOT_FOUND, "no such path"),
+    }
+}
+
+fn tags(world: &World, repository: &str, query: &str) -> Response {
+    let prefix = format!("{repository}:");
+    let all = world.tags.keys().filter_map(|name| name.strip_prefix(&prefix));
+    let last = query.split('&').find_map(|part| part.strip_prefix("last=")).unwrap_or_default();
+    let page: Vec<_> = all.filter(|tag| *tag > last).take(world.page.max(1)).collect();
+    let mut answer = Response::builder();
+    if let Some(last) = page.last() {
+        let next = format!("</v2/{repository}/tags/list?n=2&last={last}>; rel=\"next\"");
+        answer = answer.header(header::LINK, next);
+    }
+    answer.body(Body::from(json!({ "name": repository, "tags": page }).to_string())).unwrap()
+}
+
+fn content(world: &mut World, digest: &str, range: Option<String>) -> Response {
+    let Some((media_type, mut bytes)) = world.made.0.get(digest).cloned() else {
+        return plain(StatusCode::NOT_FOUND, "no such content");
+    };
+    if world.wrong.contains(digest) {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+    }
+    let size = bytes.len();
+    let from = range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
+    let from = from.filter(|_| !world.no_ranges);
+    let mut answer = Response::builder().header(header::CONTENT_TYPE, media_type);
+    if let Some(from) = from {
+        if from >= size {
+            return plain(StatusCode::RANGE_NOT_SATISFIABLE, "beyond the end");
+        }
+        let range = format!("bytes {from}-{}/{size}", size - 1);
+        answer = answer.status(StatusCode::PARTIAL_CONTENT).header(header::CONTENT_RANGE, range);
+        bytes.drain(..from);
+    }
+    answer = answer.header("docker-content-digest", digest).header(header::CONTENT_LENGTH, bytes.len());
+    let cut = if world.always_cut.contains(digest) { Some(1) } else { world.cut.remove(digest) };
+    let body = match cut {
+        Some(after) => {
+            bytes.truncate(after);
+            let broken = async {
+                // the server writes what it has when there is no more for the moment
+                tokio::task::yield_now().await;
+                Err(std::io::Error::other("the line broke"))
+            };
+            Body::from_stream(stream::iter([Ok(bytes)]).chain(stream::once(broken)))
+        }
+        None => Body::from(bytes),
+    };
+    answer.body(body).unwrap()
+}
