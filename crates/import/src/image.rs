@@ -21,9 +21,12 @@ pub(crate) use draft::{About, draft};
 pub(crate) use gather::{gather, is_ours};
 pub(crate) use incoming::Incoming;
 pub(crate) use keeper::{Keeper, blocking};
-pub(crate) use manifest::{INDEX, MAX_MANIFEST, Manifest, cosign_subject, cosign_tags, fallback_tag};
+pub(crate) use manifest::{
+    INDEX, MANIFEST, MAX_MANIFEST, Manifest, cosign_subject, cosign_tags, fallback_tag,
+};
 pub(crate) use meter::{Meter, cancelled};
 pub(crate) use origin::{Attached, Origin, Wanted};
 pub(crate) use platform::Platforms;
 pub use reference::{Reference, image_purl};
 pub(crate) use reference::{has_version, parse_reference, with_tag};
+pub(crate) use tree::path_of;

@@ -8,16 +8,15 @@
 
 mod client;
 mod error;
-<<<<<<< HEAD
 mod guard;
-=======
 mod image;
->>>>>>> 70dd5ea (import: images from registries, byte for byte)
+mod layout;
 mod outcome;
 mod registry;
 
 pub use client::Options;
 pub use error::ImportError;
 pub use image::{Reference, image_purl};
+pub use layout::{Archive, layout};
 pub use outcome::{Completeness, Failed, Imported, Progress, Watch};
 pub use registry::{Images, images};

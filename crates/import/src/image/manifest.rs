@@ -29,7 +29,6 @@ pub(crate) struct Manifest {
     /// Layers, or the blobs of an artifact manifest.
     pub(crate) layers: Vec<Descriptor>,
     /// What it is a statement about.
-    #[cfg_attr(not(test), expect(dead_code, reason = "registries list it by the subject"))]
     pub(crate) subject: Option<Digest>,
 }
 

@@ -1,0 +1,147 @@
+//! What is in a tar, by name, without unpacking it.
+//!
+//! Nothing is written anywhere and a link leads to another entry or nowhere, so no name escapes. What is read to find the
+//! entries is bounded, and with it the memory that they cost, whatever their headers claim.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use tar::EntryType;
+
+use crate::ImportError;
+
+/// Most bytes of headers and long names: some 100,000 entries.
+const MAX_HEADERS: u64 = 64 << 20;
+const MAX_NAME: usize = 4096;
+/// Links to links.
+const MAX_HOPS: usize = 8;
+
+/// The entries of a tar.
+#[derive(Debug)]
+pub(super) struct Entries {
+    file: Arc<File>,
+    found: BTreeMap<String, Entry>,
+}
+
+#[derive(Debug)]
+enum Entry {
+    File { at: u64, size: u64 },
+    Link(String),
+}
+
+impl Entries {
+    pub(super) fn open(path: &Path) -> Result<Self, ImportError> {
+        let at = |source| ImportError::File { path: path.to_owned(), source };
+        let refuse = |reason: String| ImportError::Upstream { what: path.display().to_string(), reason };
+        // opening a pipe would wait for whoever writes to it
+        if !std::fs::metadata(path).map_err(at)?.is_file() {
+            return Err(refuse("is not a file".into()));
+        }
+        let file = File::open(path).map_err(at)?;
+        let len = file.metadata().map_err(at)?.len();
+        let mut magic = [0; 2];
+        if file.read_at(&mut magic, 0).map_err(at)? == 2 && magic == [0x1f, 0x8b] {
+            return Err(refuse("is compressed; `gunzip` it first".into()));
+        }
+        let mut found = BTreeMap::new();
+        let mut tar = tar::Archive::new(Bounded { file: file.try_clone().map_err(at)?, left: MAX_HEADERS });
+        let no_tar = |e: io::Error| refuse(format!("is no whole tar: {e}"));
+        for entry in tar.entries_with_seek().map_err(no_tar)? {
+            let entry = entry.map_err(no_tar)?;
+            let Some(name) = normal("", &entry.path_bytes()) else { continue };
+            let kind = entry.header().entry_type();
+            let link = |base: &str| {
+                let target = entry.link_name_bytes()?;
+                if target.starts_with(b"/") { None } else { normal(base, &target) }
+            };
+            let value = match kind {
+                EntryType::Regular | EntryType::Continuous => {
+                    let (at, size) = (entry.raw_file_position(), entry.size());
+                    if at.checked_add(size).is_none_or(|end| end > len) {
+                        return Err(refuse(format!("is cut short: {name:?} should have {size} bytes")));
+                    }
+                    Some(Entry::File { at, size })
+                }
+                EntryType::Symlink => link(name.rsplit_once('/').map_or("", |(dir, _)| dir)).map(Entry::Link),
+                EntryType::Link => link("").map(Entry::Link),
+                _ => None,
+            };
+            found.extend(value.map(|value| (name, value)));
+        }
+        Ok(Self { file: Arc::new(file), found })
+    }
+
+    /// The bytes of an entry, and how many they are.
+    pub(super) fn get(&self, name: &str) -> Option<(Window, u64)> {
+        let mut name = name;
+        for _ in 0..MAX_HOPS {
+            match self.found.get(name)? {
+                Entry::Link(target) => name = target,
+                Entry::File { at, size } => {
+                    return Some((Window { file: self.file.clone(), at: *at, left: *size }, *size));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// A path inside the archive; `None` if it leads out, or is no text.
+fn normal(base: &str, name: &[u8]) -> Option<String> {
+    let name = std::str::from_utf8(name).ok().filter(|name| name.len() <= MAX_NAME)?;
+    let mut parts: Vec<&str> = base.split('/').filter(|part| !part.is_empty()).collect();
+    for part in name.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join("/"))
+}
+
+/// A part of a file, read from where it is.
+#[derive(Debug)]
+pub(super) struct Window {
+    file: Arc<File>,
+    at: u64,
+    left: u64,
+}
+
+impl Read for Window {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let read = self.file.read_at(&mut buffer[..most], self.at)?;
+        self.at += read as u64;
+        self.left -= read as u64;
+        Ok(read)
+    }
+}
+
+/// A file of which only so much may be read; skipping is free.
+struct Bounded {
+    file: File,
+    left: u64,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Err(io::Error::other("its headers are longer than 64 MiB"));
+        }
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let read = self.file.read(&mut buffer[..most])?;
+        self.left -= read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for Bounded {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
