@@ -82,7 +82,7 @@ impl Faces {
                 set(header::CONTENT_RANGE, format!("bytes {first}-{last}/{}", content.size));
             }
             StatusCode::RANGE_NOT_SATISFIABLE => {
-                set(header::CONTENT_RANGE, format!("bytes */{}", content.size))
+                set(header::CONTENT_RANGE, format!("bytes */{}", content.size));
             }
             _ => {}
         }
@@ -135,17 +135,21 @@ impl Faces {
         Ok(Body::from_stream(stream::once(async { Ok(bytes) }).chain(rest)))
     }
 
-    /// Has the content brought here.
-    fn fetch(&self, content: &Content, owner: bool, source: &mut Source) -> Result<(), Problem> {
-        let Some(release) = content.release else { return Err(Problem::no_holder(&content.digest)) };
-        let waiting = self.fetching.begin(content.blob, content.size, owner, Instant::now());
-        let waiting = waiting.map_err(|wait| {
+    /// Counts what a request is about to have fetched, or says that it may not.
+    pub(crate) fn budget(&self, blob: BlobId, size: u64, owner: bool) -> Result<Waiting, Problem> {
+        self.fetching.begin(blob, size, owner, Instant::now()).map_err(|wait| {
             let minutes = wait.as_secs().div_ceil(60);
             Problem::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 format!("the bytes an hour that this node fetches for anonymous requests are spent: try again in {minutes} minutes, or ask with its token"),
             )
-        })?;
+        })
+    }
+
+    /// Has the content brought here.
+    fn fetch(&self, content: &Content, owner: bool, source: &mut Source) -> Result<(), Problem> {
+        let Some(release) = content.release else { return Err(Problem::no_holder(&content.digest)) };
+        let waiting = self.budget(content.blob, content.size, owner)?;
         let fetched = Fetched { release, blob: content.blob, size: content.size };
         source.fetch = Some((self.backend.fetch(fetched), waiting));
         Ok(())

@@ -7,6 +7,7 @@
 mod backend;
 mod content;
 mod fetching;
+mod oci;
 mod problem;
 mod range;
 
@@ -39,5 +40,5 @@ pub(crate) struct Faces {
 pub fn router(backend: Arc<dyn Backend>, options: Options) -> Router {
     let fetching = Fetching::new(options.fetch_budget);
     let faces = Faces { backend, options: Arc::new(options), fetching };
-    Router::new().with_state(faces)
+    Router::new().merge(oci::routes(faces))
 }

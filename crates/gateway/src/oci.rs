@@ -1,0 +1,177 @@
+//! The registry face: the OCI distribution API 1.1, for docker, podman, containerd, skopeo, Helm and their like.
+//!
+//! Owns what the paths below `/v2/` mean. Reading asks for nothing and changes nothing; pushing and deleting ask for the
+//! node's token, and what a push changes is a release that the node signs. Tags are what signed releases say
+//! ([`policy`]); bytes come from the store or the swarm, never from another registry.
+
+mod auth;
+mod catalogue;
+mod closure;
+mod digest;
+mod holdings;
+mod known;
+mod listing;
+mod manifest;
+mod name;
+mod policy;
+mod publish;
+mod pull;
+mod push;
+mod pushed;
+mod referrers;
+mod refusal;
+mod upload;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Query, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+
+use crate::Faces;
+use known::Known;
+use name::Named;
+use pull::Asked;
+use pushed::Pushed;
+use refusal::Refusal;
+use upload::Uploads;
+
+const API_VERSION: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("docker-distribution-api-version"), HeaderValue::from_static("registry/2.0"));
+
+/// The registry: the faces' common ground, and what it remembers between requests.
+#[derive(Clone)]
+pub(crate) struct Registry {
+    faces: Faces,
+    known: Arc<Mutex<Known>>,
+    pushed: Arc<Pushed>,
+    uploads: Arc<Uploads>,
+}
+
+/// The paths of this face.
+pub(crate) fn routes(faces: Faces) -> Router {
+    let uploads = Uploads::new(faces.backend.store().incoming());
+    let registry =
+        Registry { faces, known: Arc::default(), pushed: Arc::default(), uploads: Arc::new(uploads) };
+    Router::new()
+        .route("/v2", any(answer))
+        .route("/v2/", any(answer))
+        .route("/v2/{*rest}", any(answer))
+        .route("/containerd/hosts.toml", get(hosts))
+        .with_state(registry)
+}
+
+type Parameters = HashMap<String, String>;
+
+async fn answer(State(registry): State<Registry>, request: Request) -> Response {
+    let mut response = registry.route(request).await.unwrap_or_else(IntoResponse::into_response);
+    let (name, value) = API_VERSION;
+    response.headers_mut().insert(name, value);
+    response
+}
+
+/// What a path below `/v2/<name>/` is about.
+enum About<'a> {
+    Manifest(&'a str),
+    Blob(&'a str),
+    Uploads,
+    Upload(&'a str),
+    Tags,
+    Referrers(&'a str),
+}
+
+/// Takes a path apart, from its end: names hold slashes.
+fn about(path: &str) -> Option<(&str, About<'_>)> {
+    if let Some(name) = path.strip_suffix("/tags/list") {
+        return Some((name, About::Tags));
+    }
+    if let Some(name) = path.strip_suffix("/blobs/uploads/").or_else(|| path.strip_suffix("/blobs/uploads")) {
+        return Some((name, About::Uploads));
+    }
+    let (above, last) = path.rsplit_once('/')?;
+    if let Some(name) = above.strip_suffix("/blobs/uploads") {
+        return Some((name, About::Upload(last)));
+    }
+    let (name, kind) = above.rsplit_once('/')?;
+    match kind {
+        "manifests" => Some((name, About::Manifest(last))),
+        "blobs" => Some((name, About::Blob(last))),
+        "referrers" => Some((name, About::Referrers(last))),
+        _ => None,
+    }
+}
+
+impl Registry {
+    async fn route(&self, request: Request) -> Result<Response, Refusal> {
+        let query = Query::<Parameters>::try_from_uri(request.uri()).map(|query| query.0).map_err(|_| {
+            Refusal::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", "the query does not read as one")
+        })?;
+        let (parts, body) = request.into_parts();
+        let token = self.faces.options.token.as_deref();
+        let owner = auth::is_owner(token, &parts.headers);
+        let reads = matches!(parts.method, Method::GET | Method::HEAD);
+        let whole = parts.uri.path();
+        let path = whole.strip_prefix("/v2").unwrap_or_default().trim_start_matches('/');
+        match path {
+            "" if reads => return Ok(self.ping()),
+            "_catalog" if reads => return self.catalog(&query).await,
+            _ => {}
+        }
+        let (name, about) = about(path).ok_or_else(|| {
+            Refusal::new(StatusCode::NOT_FOUND, "UNSUPPORTED", "no such path in the distribution API")
+        })?;
+        let ns = query.get("ns").map(String::as_str);
+        let asked = Asked { method: &parts.method, headers: &parts.headers, owner, name, ns };
+        let name = Named::parse(name, ns).ok_or_else(Refusal::name)?;
+        // some clients escape the colon of a digest
+        let plain = |text: &str| text.replace("%3A", ":").replace("%3a", ":");
+        match about {
+            About::Manifest(reference) if reads => self.manifest(&asked, &name, &plain(reference)).await,
+            About::Blob(digest) if reads => self.blob(&asked, &name, &plain(digest)).await,
+            About::Tags if reads => self.tags(&name, whole, &query).await,
+            About::Referrers(digest) if reads => {
+                let kind = query.get("artifactType").map(String::as_str);
+                self.referrers(&name, &plain(digest), kind).await
+            }
+            About::Tags | About::Referrers(_) => Err(unsupported("this can only be read")),
+            _ if !owner => Ok(auth::refuse(token)),
+            About::Manifest(reference) => self.change_manifest(&asked, name, &plain(reference), body).await,
+            About::Uploads => self.begin_upload(&asked, name, &query, body).await,
+            About::Upload(id) => self.go_on(&asked, name, id, &query, body).await,
+            About::Blob(_) => {
+                Err(unsupported("an archive destroys nothing: delete a tag, and it means nothing"))
+            }
+        }
+    }
+
+    fn ping(&self) -> Response {
+        let kind = [(header::CONTENT_TYPE, "application/json")];
+        let response = (StatusCode::OK, kind, Body::from("{}")).into_response();
+        if self.faces.options.token.is_some() { auth::challenged(response) } else { response }
+    }
+}
+
+fn unsupported(message: &str) -> Refusal {
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message)
+}
+
+/// containerd's `_default/hosts.toml`, pointing here: every registry is asked for at this node.
+async fn hosts(request: Request) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
+    let host = host.or_else(|| request.uri().authority().map(|authority| authority.as_str()));
+    // of what a host may hold nothing can end the string in the file
+    let plain = |host: &&str| {
+        !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".:-[]_".contains(&b))
+    };
+    let Some(host) = host.filter(plain) else {
+        let message = "the Host header tells no host to write into hosts.toml";
+        return (StatusCode::BAD_REQUEST, message).into_response();
+    };
+    let scheme = request.uri().scheme_str().unwrap_or("http");
+    let text = format!("[host.\"{scheme}://{host}\"]\n  capabilities = [\"pull\", \"resolve\"]\n");
+    ([(header::CONTENT_TYPE, "application/toml")], text).into_response()
+}

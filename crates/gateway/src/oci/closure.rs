@@ -1,0 +1,210 @@
+//! All that an image consists of, as the files of an OCI image layout.
+//!
+//! Promises that everything in it is held here: what is signed of it can be given out.
+
+use std::collections::BTreeMap;
+
+use axum::http::StatusCode;
+use perennial_manifest::{Artifact, ArtifactPath, BlobId, Platform, Role, Sha256Digest};
+use perennial_store::{Added, Lease};
+use serde::Serialize;
+
+use super::Registry;
+use super::digest::Digest;
+use super::holdings::Found;
+use super::manifest::{Descriptor, Manifest, OCI_INDEX};
+use super::publish::invalid;
+use super::refusal::Refusal;
+use crate::content::run;
+
+/// Deepest nesting of indexes.
+const DEPTH: usize = 4;
+/// Most manifests and blobs of one image.
+const MOST: usize = 10_000;
+const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// What an image consists of, by digest.
+#[derive(Debug, Default)]
+pub(crate) struct Closure {
+    files: BTreeMap<Digest, Artifact>,
+    layout: Vec<Artifact>,
+}
+
+/// The `index.json` of a layout.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Index {
+    schema_version: u32,
+    media_type: &'static str,
+    manifests: [Descriptor; 1],
+}
+
+impl Closure {
+    pub(crate) fn digests(&self) -> impl Iterator<Item = &Digest> {
+        self.files.keys()
+    }
+
+    pub(crate) fn blobs(&self) -> Vec<BlobId> {
+        self.files.values().map(|artifact| artifact.blake3).collect()
+    }
+
+    /// All files.
+    pub(crate) fn artifacts(&self) -> Result<Vec<Artifact>, Refusal> {
+        Ok(self.files.values().chain(&self.layout).cloned().collect())
+    }
+
+    /// Takes a manifest in.
+    pub(crate) fn add_manifest(
+        &mut self,
+        found: &Found,
+        sha256: Sha256Digest,
+        manifest: &Manifest,
+        platform: Option<Platform>,
+    ) -> Result<(), Refusal> {
+        let role = if manifest.is_index() { Role::ImageIndex } else { Role::ImageManifest };
+        self.insert(found, sha256, role, platform)
+    }
+
+    fn insert(
+        &mut self,
+        found: &Found,
+        sha256: Sha256Digest,
+        role: Role,
+        platform: Option<Platform>,
+    ) -> Result<(), Refusal> {
+        if self.files.len() >= MOST {
+            return Err(invalid(format!("it names more than {MOST} manifests and blobs")));
+        }
+        let artifact = Artifact { platform, ..file(&found.digest.path(), found, sha256, role)? };
+        self.files.insert(found.digest, artifact);
+        Ok(())
+    }
+}
+
+fn file(path: &str, found: &Found, sha256: Sha256Digest, role: Role) -> Result<Artifact, Refusal> {
+    let kind = &found.media_type;
+    let plain = kind.len() <= 255 && kind.contains('/') && !kind.chars().any(char::is_control);
+    Ok(Artifact {
+        path: ArtifactPath::parse(path).map_err(|error| Refusal::internal(&error))?,
+        size: found.size,
+        blake3: found.blob,
+        sha256,
+        media_type: if plain { kind.clone() } else { "application/octet-stream".into() },
+        role,
+        platform: None,
+        exec: false,
+        origins: Vec::new(),
+    })
+}
+
+/// What a blob of an image is for, by its type.
+fn role_of(descriptor: &Descriptor, is_config: bool) -> Role {
+    let kind = descriptor.media_type.as_str();
+    if kind.starts_with("application/vnd.cncf.helm.chart.content") {
+        Role::Chart
+    } else if kind.contains("simplesigning") || kind.contains("sigstore") || kind.contains("signature") {
+        Role::Signature
+    } else if kind.contains("spdx") || kind.contains("cyclonedx") {
+        Role::Sbom
+    } else if is_config {
+        Role::ImageConfig
+    } else {
+        Role::ImageLayer
+    }
+}
+
+impl Registry {
+    /// Takes in all that a manifest names, down to the blobs of the images of an index; refuses where anything is not held.
+    pub(crate) async fn close_over(&self, closure: &mut Closure, root: &Manifest) -> Result<(), Refusal> {
+        let mut todo = vec![(root.clone(), 0)];
+        while let Some((manifest, depth)) = todo.pop() {
+            for part in manifest.parts().filter(|part| !part.is_foreign()) {
+                let is_config = manifest.config.as_ref().is_some_and(|config| config.digest == part.digest);
+                let Some((found, sha256)) = self.named(closure, part).await? else { continue };
+                closure.insert(&found, sha256, role_of(part, is_config), None)?;
+            }
+            if depth >= DEPTH && !manifest.children().is_empty() {
+                return Err(invalid(format!("indexes are nested more than {DEPTH} deep")));
+            }
+            for child in manifest.children() {
+                let Some((found, sha256)) = self.named(closure, child).await? else { continue };
+                let bytes = self.whole(true, &found).await?;
+                let inner =
+                    Manifest::parse(&bytes).map_err(|why| invalid(format!("{}: {why}", found.digest)))?;
+                let found = Found { media_type: inner.media_type(Some(&child.media_type)), ..found };
+                closure.add_manifest(&found, sha256, &inner, child.platform())?;
+                todo.push((inner, depth + 1));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a descriptor names, unless it is taken in already.
+    async fn named(
+        &self,
+        closure: &Closure,
+        descriptor: &Descriptor,
+    ) -> Result<Option<(Found, Sha256Digest)>, Refusal> {
+        let digest = descriptor.digest().ok_or_else(Refusal::digest)?;
+        if closure.files.contains_key(&digest) {
+            return Ok(None);
+        }
+        let missing = |why: &str| {
+            let message = format!("{digest} {why}");
+            Refusal::new(StatusCode::NOT_FOUND, "MANIFEST_BLOB_UNKNOWN", message)
+        };
+        let found = self.held(&digest).await?.ok_or_else(|| missing("is not held here: push it first"))?;
+        if descriptor.size != found.size {
+            return Err(invalid(format!("{digest} has {} bytes, not {}", found.size, descriptor.size)));
+        }
+        let (store, blob) = (self.faces.backend.store().clone(), found.blob);
+        let sha256 = match digest.sha256() {
+            Some(sha256) => sha256,
+            None => run(move || store.copy_out(&blob, &mut std::io::sink()))
+                .await
+                .map_err(|error| Refusal::store(&error))?,
+        };
+        let kind = [&descriptor.media_type, &found.media_type].into_iter().find(|kind| !kind.is_empty());
+        let media_type = kind.cloned().unwrap_or_default();
+        Ok(Some((Found { media_type, ..found }, sha256)))
+    }
+
+    /// What a digest names, if all of it is here.
+    pub(crate) async fn held(&self, digest: &Digest) -> Result<Option<Found>, Refusal> {
+        let found = match self.pushed.find(digest) {
+            Some(found) => Some(found),
+            None => {
+                let digest = *digest;
+                self.ask(move |known, world| known.find(&digest, &[], world)).await?
+            }
+        };
+        match found {
+            Some(found) if self.is_held(&found).await? => Ok(Some(found)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Adds the two files that make it a layout.
+    pub(crate) async fn add_layout(
+        &self,
+        closure: &mut Closure,
+        root: &Found,
+        tag: Option<&str>,
+    ) -> Result<Lease, Refusal> {
+        let mut descriptor = Descriptor::new(root.media_type.clone(), &root.digest, root.size);
+        if let Some(tag) = tag {
+            descriptor.annotations.insert(REF_NAME.into(), tag.into());
+        }
+        let index = Index { schema_version: 2, media_type: OCI_INDEX, manifests: [descriptor] };
+        let index = serde_json::to_vec(&index).map_err(|error| Refusal::internal(&error))?;
+        let (added, lease) = self.add(vec![LAYOUT.to_vec(), index]).await?;
+        let kinds = [("oci-layout", "application/vnd.oci.layout.header.v1+json"), ("index.json", OCI_INDEX)];
+        for ((path, kind), added) in kinds.into_iter().zip(added) {
+            let Added { blob, sha256, size, .. } = added;
+            let found = Found { digest: sha256.into(), blob, size, media_type: kind.into(), release: None };
+            closure.layout.push(file(path, &found, sha256, Role::Index)?);
+        }
+        Ok(lease)
+    }
+}

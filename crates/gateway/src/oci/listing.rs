@@ -1,0 +1,114 @@
+//! Lists of tags and of repositories, in pages.
+
+use std::collections::HashMap;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::Registry;
+use super::known::{Which, is_ours};
+use super::name::Named;
+use super::policy::{Meaning, meaning};
+use super::pull::only;
+use super::refusal::Refusal;
+
+/// Most names in one page.
+const PAGE: usize = 10_000;
+
+/// Which page is wanted.
+struct Page {
+    most: usize,
+    after: Option<String>,
+}
+
+impl Page {
+    fn of(query: &HashMap<String, String>) -> Result<Self, Refusal> {
+        let most = match query.get("n") {
+            None => PAGE,
+            // a number that is too large to read is still only a large one
+            Some(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
+                text.parse().unwrap_or(PAGE).min(PAGE)
+            }
+            Some(_) => {
+                let message = "n is no number: write the most names wanted in one page";
+                return Err(Refusal::new(StatusCode::BAD_REQUEST, "PAGINATION_NUMBER_INVALID", message));
+            }
+        };
+        Ok(Self { most, after: query.get("last").filter(|last| !last.is_empty()).cloned() })
+    }
+
+    /// The page of sorted names, and the last of them if there are more.
+    fn cut(&self, mut names: Vec<String>) -> (Vec<String>, Option<String>) {
+        if let Some(after) = &self.after {
+            names.retain(|name| name > after);
+        }
+        let more = names.len() > self.most;
+        names.truncate(self.most);
+        let last = names.last().filter(|_| more).cloned();
+        (names, last)
+    }
+
+    fn answer(&self, path: &str, ns: Option<&str>, last: Option<&str>, body: &Value) -> Response {
+        let mut response = (StatusCode::OK, body.to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(last) = last {
+            let ns = ns.map(|ns| format!("&ns={ns}")).unwrap_or_default();
+            let link = format!("<{path}?n={}&last={last}{ns}>; rel=\"next\"", self.most);
+            let _ = HeaderValue::try_from(link).map(|link| headers.insert(header::LINK, link));
+        }
+        response
+    }
+}
+
+impl Registry {
+    /// `GET /v2/<name>/tags/list`: tags that trusted publishers signed, held or not.
+    pub(crate) async fn tags(
+        &self,
+        name: &Named,
+        path: &str,
+        query: &HashMap<String, String>,
+    ) -> Result<Response, Refusal> {
+        let page = Page::of(query)?;
+        let asked = name.clone();
+        let question = self.ask(move |known, world| {
+            let which = known.which(&asked, world);
+            let Which::One(repository) = &which else { return Ok((which, Vec::new())) };
+            let image = known.catalogue.get(repository);
+            let tags = image.into_iter().flat_map(|image| {
+                let counts = |tag: &&String| {
+                    let meaning = meaning(&known.catalogue, image, tag, world.trusted);
+                    // what is in conflict is listed: asking for it says why it is
+                    matches!(meaning, Meaning::Found(..) | Meaning::Conflict(_))
+                };
+                image.tags.keys().filter(counts).cloned().collect::<Vec<_>>()
+            });
+            let tags = tags.collect();
+            Ok((which, tags))
+        });
+        let (which, tags) = question.await?;
+        let repository = only(which, name)?;
+        if tags.is_empty() {
+            let message = format!("nobody whom this node follows signed a tag of {repository}");
+            return Err(Refusal::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", message));
+        }
+        let (tags, last) = page.cut(tags);
+        let asked = path.trim_start_matches("/v2/").trim_end_matches("/tags/list");
+        let body = json!({"name": asked, "tags": tags});
+        Ok(page.answer(path, query.get("ns").map(String::as_str), last.as_deref(), &body))
+    }
+
+    /// `GET /v2/_catalog`: repositories that trusted publishers speak of, by the names to pull them by.
+    pub(crate) async fn catalog(&self, query: &HashMap<String, String>) -> Result<Response, Refusal> {
+        let page = Page::of(query)?;
+        let names = self.ask(|known, world| {
+            let ours = known.catalogue.iter().filter(|(_, image)| is_ours(image, world.trusted));
+            let mut names: Vec<String> = ours.map(|(repository, _)| repository.prefixed()).collect();
+            names.sort();
+            Ok(names)
+        });
+        let (names, last) = page.cut(names.await?);
+        Ok(page.answer("/v2/_catalog", None, last.as_deref(), &json!({"repositories": names})))
+    }
+}

@@ -1,0 +1,231 @@
+//! Pushing manifests: a tag becomes a signed release of the whole image, as an OCI image layout; deleting takes it back.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::http::{HeaderName, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use perennial_manifest::{Draft, ReleaseId};
+use perennial_store::{Added, Lease};
+
+use super::closure::Closure;
+use super::digest::Digest;
+use super::holdings::Found;
+use super::manifest::{MAX_MANIFEST, Manifest};
+use super::name::{Named, Repository, is_tag};
+use super::pull::{Asked, CONTENT_DIGEST, only};
+use super::push::with;
+use super::refusal::Refusal;
+use super::{Registry, unsupported};
+use crate::content::run;
+
+const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+
+/// What a manifest is pushed or deleted by.
+#[derive(Debug, Clone)]
+enum Reference {
+    Tag(String),
+    Digest(Digest),
+}
+
+impl Reference {
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        match text.contains(':') {
+            true => Digest::parse(text).map(Self::Digest).ok_or_else(Refusal::digest),
+            false if is_tag(text) => Ok(Self::Tag(text.to_owned())),
+            false => Err(invalid("no tag: letters, digits, `_`, `.` and `-`, at most 128")),
+        }
+    }
+}
+
+/// A manifest that breaks a rule.
+pub(crate) fn invalid(why: impl Into<String>) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, "MANIFEST_INVALID", why)
+}
+
+impl Registry {
+    /// `PUT` and `DELETE /v2/<name>/manifests/<reference>`.
+    pub(crate) async fn change_manifest(
+        &self,
+        asked: &Asked<'_>,
+        name: Named,
+        reference: &str,
+        body: Body,
+    ) -> Result<Response, Refusal> {
+        let reference = Reference::parse(reference)?;
+        match *asked.method {
+            Method::PUT => self.put_manifest(asked, name, reference, body).await,
+            Method::DELETE => self.untag(name, reference).await,
+            _ => Err(unsupported("a manifest knows GET, HEAD, PUT and DELETE")),
+        }
+    }
+
+    async fn put_manifest(
+        &self,
+        asked: &Asked<'_>,
+        name: Named,
+        reference: Reference,
+        body: Body,
+    ) -> Result<Response, Refusal> {
+        let limit = usize::try_from(MAX_MANIFEST).unwrap_or(usize::MAX);
+        let bytes = axum::body::to_bytes(body, limit).await.map_err(|_| {
+            let message = format!("a manifest has at most {MAX_MANIFEST} bytes, or this one broke off");
+            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", message)
+        })?;
+        let manifest = Manifest::parse(&bytes).map_err(invalid)?;
+        let told = asked.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let told = told.map(|told| told.split(';').next().unwrap_or_default().trim());
+        if let (Some(told), Some(own)) = (told, manifest.own_media_type())
+            && told != own
+        {
+            return Err(invalid(format!("it says that it is {own}, and the Content-Type {told}")));
+        }
+        let media_type = manifest.media_type(told);
+        let digest = match &reference {
+            Reference::Digest(digest) if digest.is_of(&bytes) => *digest,
+            Reference::Digest(digest) => {
+                let message = format!("the {} bytes that came are not those of {digest}", bytes.len());
+                return Err(Refusal::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message));
+            }
+            Reference::Tag(_) => Digest::sha256_of(&bytes),
+        };
+        let repository = name.target().ok_or_else(Refusal::name)?;
+        // checked before anything is stored
+        let mut closure = Closure::default();
+        self.close_over(&mut closure, &manifest).await?;
+        let (added, lease) = self.add(vec![bytes.to_vec()]).await?;
+        let added = *added.first().ok_or_else(|| Refusal::internal(&"a manifest was not stored"))?;
+        let found = Found {
+            digest,
+            blob: added.blob,
+            size: added.size,
+            media_type: media_type.clone(),
+            release: None,
+        };
+        closure.add_manifest(&found, added.sha256, &manifest, None)?;
+        match &reference {
+            Reference::Digest(_) if manifest.subject.is_none() => {
+                self.pushed.keep(digest, added, media_type, lease, Instant::now());
+            }
+            _ => self.publish(&repository, &reference, &found, closure).await?,
+        }
+        let mut headers = vec![
+            (header::LOCATION, asked.location(&format!("/manifests/{digest}"))),
+            (CONTENT_DIGEST, digest.to_string()),
+        ];
+        headers.extend(manifest.subject.map(|subject| (SUBJECT, subject.digest)));
+        Ok(with(StatusCode::CREATED, headers))
+    }
+
+    /// Signs a release of an image, unless the last that this node signed says the same.
+    async fn publish(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        root: &Found,
+        mut closure: Closure,
+    ) -> Result<(), Refusal> {
+        if self.says_so(repository, reference, root.digest).await? {
+            self.pushed.release(closure.digests());
+            return Ok(());
+        }
+        let (version, tag) = match reference {
+            Reference::Tag(tag) => (tag.clone(), Some(tag.as_str())),
+            Reference::Digest(digest) => (digest.to_string(), None),
+        };
+        let store = self.faces.backend.store();
+        let _kept = store.lease(closure.blobs());
+        let _layout = self.add_layout(&mut closure, root, tag).await?;
+        let tags = tag.map(|tag| (format!("{repository}:{tag}"), root.digest.to_string()));
+        let draft = Draft {
+            purl: repository.purl(&version).map_err(invalid)?,
+            license: None,
+            artifacts: closure.artifacts()?,
+            from: "pushed to this node's registry".into(),
+            tags: tags.into_iter().collect::<BTreeMap<_, _>>(),
+            observations: Vec::new(),
+            notes: None,
+        };
+        self.faces.backend.sign(draft).await.map_err(|error| Refusal::internal(&error))?;
+        self.pushed.release(closure.digests());
+        Ok(())
+    }
+
+    /// Whether the newest that this node signed of a name says that it means this digest.
+    async fn says_so(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        digest: Digest,
+    ) -> Result<bool, Refusal> {
+        let (repository, reference) = (repository.clone(), reference.clone());
+        let own = self.faces.backend.publisher();
+        let asked = self.ask(move |known, _| {
+            let Some(image) = known.catalogue.get(&repository) else { return Ok(false) };
+            let valid = |release: &ReleaseId| !known.catalogue.is_yanked(&own, release);
+            Ok(match reference {
+                Reference::Tag(tag) => {
+                    let said = image.tags.get(&tag).into_iter().flatten();
+                    let ours = said.filter(|said| said.publisher == own && valid(&said.release));
+                    ours.max_by_key(|said| said.seq).is_some_and(|said| said.digest == digest)
+                }
+                Reference::Digest(_) => image.releases.iter().any(|release| {
+                    release.publisher == own && valid(&release.release) && release.roots.contains(&digest)
+                }),
+            })
+        });
+        asked.await
+    }
+
+    /// Takes back what this node signed of a tag or digest. The bytes stay, and answer by digest.
+    async fn untag(&self, name: Named, reference: Reference) -> Result<Response, Refusal> {
+        let own = self.faces.backend.publisher();
+        let (asked, wanted) = (name.clone(), reference.clone());
+        let question = self.ask(move |known, world| {
+            let which = known.which(&asked, world);
+            let meant = known.catalogue.meant(&asked);
+            let mut ours: Vec<ReleaseId> = Vec::new();
+            for image in meant.iter().filter_map(|repository| known.catalogue.get(repository)) {
+                match &wanted {
+                    Reference::Tag(tag) => {
+                        let said = image.tags.get(tag).into_iter().flatten();
+                        ours.extend(said.filter(|said| said.publisher == own).map(|said| said.release));
+                    }
+                    Reference::Digest(digest) => {
+                        let of = |r: &&super::catalogue::ImageRelease| {
+                            r.publisher == own && r.roots.contains(digest)
+                        };
+                        ours.extend(image.releases.iter().filter(of).map(|release| release.release));
+                    }
+                }
+            }
+            ours.retain(|release| !known.catalogue.is_yanked(&own, release));
+            ours.dedup();
+            Ok((which, ours))
+        });
+        let (which, ours) = question.await?;
+        only(which, &name)?;
+        if ours.is_empty() {
+            let message = "this node signed no such thing, or took it back already; what others signed is theirs to take back";
+            return Err(Refusal::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
+        }
+        for release in ours {
+            let yanked = self.faces.backend.yank(release, "deleted from this node's registry".into()).await;
+            yanked.map_err(|error| Refusal::internal(&error))?;
+        }
+        Ok(StatusCode::ACCEPTED.into_response())
+    }
+
+    /// Stores bytes; they are kept for as long as the lease.
+    pub(crate) async fn add(&self, contents: Vec<Vec<u8>>) -> Result<(Vec<Added>, Lease), Refusal> {
+        let store = self.faces.backend.store().clone();
+        let work = run(move || {
+            let mut batch = store.batch();
+            let added =
+                contents.into_iter().map(|bytes| batch.add_bytes(bytes)).collect::<Result<Vec<_>, _>>()?;
+            Ok((added, batch.commit()?))
+        });
+        work.await.map_err(|error| Refusal::store(&error))
+    }
+}

@@ -1,0 +1,292 @@
+//! Pulling: manifests by tag or digest, blobs by digest.
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::Response;
+use futures::future::join_all;
+use perennial_manifest::{ArtifactListRef, ReleaseId};
+use perennial_store::StoreError;
+use serde_json::json;
+
+use super::Registry;
+use super::digest::Digest;
+use super::holdings::Found;
+use super::known::Which;
+use super::manifest::{MAX_MANIFEST, Manifest, Taken, default_of, taken};
+use super::name::{Named, is_tag};
+use super::policy::{Meaning, meaning};
+use super::refusal::Refusal;
+use crate::backend::{FetchError, Fetched};
+use crate::content::{Content, run};
+use crate::problem::Problem;
+
+/// How long a list or manifest may take to come from the swarm.
+const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// What is known of a digest, or what might tell.
+type Look = Result<Found, (Vec<(ReleaseId, ArtifactListRef)>, bool)>;
+
+/// What a client asks with.
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) headers: &'a HeaderMap,
+    /// Whether it gave the token.
+    pub(crate) owner: bool,
+    /// The repository, as the path has it.
+    pub(crate) name: &'a str,
+    /// The registry, where it is told apart.
+    pub(crate) ns: Option<&'a str>,
+}
+
+impl Asked<'_> {
+    /// A path below the repository, spelled as this client spells it.
+    pub(crate) fn location(&self, tail: &str) -> String {
+        let ns = self.ns.map(|ns| format!("?ns={ns}")).unwrap_or_default();
+        format!("/v2/{}{tail}{ns}", self.name)
+    }
+}
+
+impl Registry {
+    /// `GET /v2/<name>/manifests/<reference>`.
+    pub(crate) async fn manifest(
+        &self,
+        asked: &Asked<'_>,
+        name: &Named,
+        reference: &str,
+    ) -> Result<Response, Refusal> {
+        let (mut digest, releases, by_tag) = match reference.contains(':') {
+            true => (Digest::parse(reference).ok_or_else(Refusal::digest)?, Vec::new(), false),
+            false => {
+                let (digest, releases) = self.meaning(name, reference).await?;
+                (digest, releases, true)
+            }
+        };
+        let mut one_of_list = false;
+        loop {
+            let found = self.find(asked.owner, name, &digest, &releases).await;
+            let found = found.map_err(|problem| Refusal::manifest(&problem))?;
+            let bytes = self.whole(asked.owner, &found).await?;
+            let unknown = |why: String| {
+                Refusal::manifest(&Problem::unknown(&format!("manifest {digest}: it is {why}")))
+            };
+            let manifest = Manifest::parse(&bytes).map_err(unknown)?;
+            let media_type = manifest.media_type(Some(&found.media_type));
+            match taken(asked.headers, &media_type, by_tag && !one_of_list) {
+                Taken::Yes => {
+                    let content = content(&found, media_type);
+                    let answer = self.faces.answer(asked.method, asked.headers, &content, asked.owner);
+                    return answer.await.map_err(|problem| Refusal::manifest(&problem));
+                }
+                Taken::No(why) => return Err(unknown(why.to_owned())),
+                Taken::OneOfList => {
+                    let why =
+                        "a list without an image for linux on amd64, and the Accept header takes no list";
+                    digest = default_of(&manifest).ok_or_else(|| unknown(why.to_owned()))?;
+                    one_of_list = true;
+                }
+            }
+        }
+    }
+
+    /// `GET /v2/<name>/blobs/<digest>`.
+    pub(crate) async fn blob(
+        &self,
+        asked: &Asked<'_>,
+        name: &Named,
+        digest: &str,
+    ) -> Result<Response, Refusal> {
+        let digest = Digest::parse(digest).ok_or_else(Refusal::digest)?;
+        let found = self.find(asked.owner, name, &digest, &[]).await;
+        let found = found.map_err(|problem| Refusal::blob(&problem))?;
+        if asked.owner && *asked.method == Method::HEAD && !self.is_held(&found).await? {
+            // whoever pushes is to send what is not held, so that what gets signed is
+            return Err(Refusal::blob(&Problem::no_holder(&digest.to_string())));
+        }
+        // as registries do, whatever the list says: nothing that a browser would run
+        let content = content(&found, "application/octet-stream".into());
+        let answer = self.faces.answer(asked.method, asked.headers, &content, asked.owner);
+        answer.await.map_err(|problem| Refusal::blob(&problem))
+    }
+
+    /// The digest that a tag means, and the releases that say so.
+    async fn meaning(&self, name: &Named, tag: &str) -> Result<(Digest, Vec<ReleaseId>), Refusal> {
+        if !is_tag(tag) {
+            let message = "no tag: letters, digits, `_`, `.` and `-`, at most 128";
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, "MANIFEST_INVALID", message));
+        }
+        let (asked, wanted) = (name.clone(), tag.to_owned());
+        let which = self.ask(move |known, world| {
+            let which = known.which(&asked, world);
+            let meaning = match &which {
+                Which::One(repository) => known.catalogue.get(repository).map_or(Meaning::Unknown, |image| {
+                    meaning(&known.catalogue, image, &wanted, world.trusted)
+                }),
+                _ => Meaning::Unknown,
+            };
+            Ok((which, meaning))
+        });
+        let (which, meaning) = which.await?;
+        let repository = only(which, name)?;
+        let full = format!("{repository}:{tag}");
+        let missing = |message| Err(Refusal::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
+        match meaning {
+            Meaning::Found(digest, releases) => Ok((digest, releases)),
+            Meaning::Unknown => missing(Problem::unknown(&full).message),
+            Meaning::Yanked => {
+                missing(format!("{full} was taken back by who signed it; its digest still answers"))
+            }
+            Meaning::Strangers(who) => {
+                let who: Vec<String> = who.iter().take(5).map(ToString::to_string).collect();
+                missing(format!(
+                    "{full} was signed only by publishers that this node does not follow: {}; `perennial follow {}` makes it resolve",
+                    who.join(", "),
+                    who[0],
+                ))
+            }
+            Meaning::Conflict(said) => {
+                let said: Vec<String> = said
+                    .iter()
+                    .take(10)
+                    .map(|(publisher, digest)| format!("{publisher} says {digest}"))
+                    .collect();
+                let message = format!(
+                    "{full} means different things to the publishers that this node follows: {}; ask by digest, or unfollow one",
+                    said.join(", ")
+                );
+                // not a 404: it is there, and another mirror must not silently decide what we could not
+                Err(Refusal::new(StatusCode::CONFLICT, "DENIED", message).with(json!(said)))
+            }
+        }
+    }
+
+    /// What a digest names, if need be by lists that are fetched first.
+    pub(crate) async fn find(
+        &self,
+        owner: bool,
+        name: &Named,
+        digest: &Digest,
+        first: &[ReleaseId],
+    ) -> Result<Found, Problem> {
+        if let Some(found) = self.pushed.find(digest) {
+            return Ok(found);
+        }
+        let failed = |_| Problem::internal(&"the catalogue could not be read");
+        let absent = match self.look(name, digest, first).await.map_err(failed)? {
+            Ok(found) => return Ok(found),
+            Err((absent, _)) => absent,
+        };
+        let brought = absent.iter().map(|(release, list)| self.bring_list(owner, *release, list));
+        let brought: Vec<Result<(), Problem>> = join_all(brought).await;
+        let known = match self.look(name, digest, first).await.map_err(failed)? {
+            Ok(found) => return Ok(found),
+            Err((_, is_root)) => is_root || !first.is_empty(),
+        };
+        if known {
+            let first = brought.into_iter().find_map(Result::err);
+            return Err(first.unwrap_or_else(|| Problem::no_holder(&digest.to_string())));
+        }
+        Err(Problem::unknown(&format!("{digest} in {name}")))
+    }
+
+    /// What is known of a digest; if nothing, lists that may tell, and whether a release is one of it.
+    async fn look(&self, name: &Named, digest: &Digest, first: &[ReleaseId]) -> Result<Look, Refusal> {
+        let (name, digest, first) = (name.clone(), *digest, first.to_vec());
+        let look = self.ask(move |known, world| {
+            Ok(match known.find(&digest, &first, world)? {
+                Some(found) => Ok(found),
+                None => {
+                    Err((known.absent_lists(&name, &digest, &first, world)?, known.is_root(&name, &digest)))
+                }
+            })
+        });
+        look.await
+    }
+
+    async fn bring_list(
+        &self,
+        owner: bool,
+        release: ReleaseId,
+        list: &ArtifactListRef,
+    ) -> Result<(), Problem> {
+        let _waiting = self.faces.budget(list.blob, list.size, owner)?;
+        let fetch = self.faces.backend.fetch_list(release);
+        brought(tokio::time::timeout(PATIENCE, fetch).await, &format!("the list of release {release}"))
+    }
+
+    /// All bytes of a manifest, checked against its digest; fetched first if they are not here.
+    pub(crate) async fn whole(&self, owner: bool, found: &Found) -> Result<Vec<u8>, Refusal> {
+        let (what, blob) = (found.digest.to_string(), found.blob);
+        if found.size > MAX_MANIFEST {
+            let why = format!("manifest {what}: it is longer than {MAX_MANIFEST} bytes");
+            return Err(Refusal::manifest(&Problem::unknown(&why)));
+        }
+        let mut fetched = false;
+        loop {
+            let store = self.faces.backend.store().clone();
+            let read = run(move || {
+                let mut bytes = Vec::new();
+                store.copy_out(&blob, &mut bytes).map(|_| bytes)
+            });
+            match read.await {
+                Ok(bytes) if found.digest.is_of(&bytes) => return Ok(bytes),
+                Ok(_) => {
+                    let why = format!("manifest {what}: a release lists other bytes under this digest");
+                    return Err(Refusal::manifest(&Problem::unknown(&why)));
+                }
+                Err(error) if fetched => return Err(Refusal::store(&error)),
+                Err(StoreError::Corrupt { blob }) => self.faces.backend.damaged(blob),
+                Err(StoreError::NotHeld(_)) => {}
+                Err(error) => return Err(Refusal::store(&error)),
+            }
+            self.bring(owner, found).await.map_err(|problem| Refusal::manifest(&problem))?;
+            fetched = true;
+        }
+    }
+
+    async fn bring(&self, owner: bool, found: &Found) -> Result<(), Problem> {
+        let what = found.digest.to_string();
+        let Some(release) = found.release else { return Err(Problem::no_holder(&what)) };
+        let _waiting = self.faces.budget(found.blob, found.size, owner)?;
+        let fetch = self.faces.backend.fetch(Fetched { release, blob: found.blob, size: found.size });
+        brought(tokio::time::timeout(PATIENCE, fetch).await, &what)
+    }
+
+    /// Whether all bytes of some content are here.
+    pub(crate) async fn is_held(&self, found: &Found) -> Result<bool, Refusal> {
+        let (store, blob) = (self.faces.backend.store().clone(), found.blob);
+        let held = run(move || store.blob_size(&blob)).await;
+        held.map(|size| size.is_some()).map_err(|error| Refusal::store(&error))
+    }
+}
+
+fn brought(
+    outcome: Result<Result<(), FetchError>, tokio::time::error::Elapsed>,
+    what: &str,
+) -> Result<(), Problem> {
+    match outcome {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(FetchError::Failed(error))) => Err(Problem::internal(&error)),
+        Ok(Err(FetchError::NoHolder)) | Err(_) => Err(Problem::no_holder(what)),
+    }
+}
+
+fn content(found: &Found, media_type: String) -> Content {
+    let digest = found.digest.to_string();
+    let headers = HeaderValue::try_from(&digest).map(|value| (CONTENT_DIGEST, value)).into_iter().collect();
+    Content { blob: found.blob, size: found.size, media_type, digest, release: found.release, headers }
+}
+
+/// The one repository that a name means, or why there is none.
+pub(crate) fn only(which: Which, name: &Named) -> Result<super::name::Repository, Refusal> {
+    let message = match which {
+        Which::One(repository) => return Ok(repository),
+        Which::Unknown => Problem::unknown(&format!("repository {name}")).message,
+        Which::Several(several) => {
+            let names: Vec<String> = several.iter().take(20).map(super::name::Repository::prefixed).collect();
+            format!("{name} is known of more than one registry: write {}", names.join(" or "))
+        }
+    };
+    Err(Refusal::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", message))
+}

@@ -1,0 +1,149 @@
+//! Pushing blobs: whole or in chunks, or by naming one that is here.
+
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::digest::Digest;
+use super::name::Named;
+use super::pull::{Asked, CONTENT_DIGEST};
+use super::refusal::Refusal;
+use super::upload::{self, Open, append, finish};
+use super::{Parameters, Registry, unsupported};
+
+const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
+
+impl Registry {
+    /// `POST /v2/<name>/blobs/uploads/`: begins an upload, takes a whole blob, or mounts one.
+    pub(crate) async fn begin_upload(
+        &self,
+        asked: &Asked<'_>,
+        name: Named,
+        query: &Parameters,
+        body: Body,
+    ) -> Result<Response, Refusal> {
+        if *asked.method != Method::POST {
+            return Err(unsupported("uploads are begun by POST"));
+        }
+        let digest = |key| match query.get(key) {
+            Some(text) => Digest::parse(text).map(Some).ok_or_else(Refusal::digest),
+            None => Ok(None),
+        };
+        if let Some(mounted) = digest("mount")?
+            && self.held(&mounted).await?.is_some()
+        {
+            return Ok(created(asked, &mounted));
+        }
+        let whole = digest("digest")?;
+        let id = self.uploads.begin(name.clone(), Instant::now())?;
+        let part = self.uploads.open(&name, &id, Instant::now())?;
+        match whole {
+            None => Ok(accepted(asked, &id, part.received(), StatusCode::ACCEPTED)),
+            Some(digest) => self.take(asked, &id, part, digest, body).await,
+        }
+    }
+
+    /// Everything on an upload that was begun: where it is, a chunk, its end, giving it up.
+    pub(crate) async fn go_on(
+        &self,
+        asked: &Asked<'_>,
+        name: Named,
+        id: &str,
+        query: &Parameters,
+        body: Body,
+    ) -> Result<Response, Refusal> {
+        let part = self.uploads.open(&name, id, Instant::now())?;
+        match *asked.method {
+            Method::GET | Method::HEAD => Ok(accepted(asked, id, part.received(), StatusCode::NO_CONTENT)),
+            Method::PATCH => {
+                in_order(asked, id, &part)?;
+                let part = append(part, body).await?;
+                Ok(accepted(asked, id, part.received(), StatusCode::ACCEPTED))
+            }
+            Method::PUT => {
+                let digest = query.get("digest").and_then(|text| Digest::parse(text));
+                let digest = digest.ok_or_else(Refusal::digest)?;
+                in_order(asked, id, &part)?;
+                self.take(asked, id, part, digest, body).await
+            }
+            Method::DELETE => {
+                self.uploads.end(id, &part);
+                Ok(StatusCode::NO_CONTENT.into_response())
+            }
+            _ => Err(unsupported("an upload knows GET, PATCH, PUT and DELETE")),
+        }
+    }
+
+    /// Takes the last bytes, and makes the upload a blob if they have that digest.
+    async fn take(
+        &self,
+        asked: &Asked<'_>,
+        id: &str,
+        part: Open,
+        digest: Digest,
+        body: Body,
+    ) -> Result<Response, Refusal> {
+        let part = append(part, body).await?;
+        let (taken, part) = finish(part, self.faces.backend.store().clone(), digest).await;
+        if let Some(part) = &part {
+            self.uploads.end(id, part);
+        }
+        let (added, lease) = taken?;
+        let media_type = "application/octet-stream".to_owned();
+        self.pushed.keep(digest, added, media_type, lease, Instant::now());
+        Ok(created(asked, &digest))
+    }
+}
+
+/// Refuses a chunk that does not begin where the last ended, or whose length is not what it says.
+fn in_order(asked: &Asked<'_>, id: &str, part: &Open) -> Result<(), Refusal> {
+    let length =
+        asked.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if length.is_some_and(|length: u64| length > perennial_store::MAX_BLOB) {
+        return Err(upload::too_large());
+    }
+    let Some(range) = asked.headers.get(header::CONTENT_RANGE) else { return Ok(()) };
+    let bounds = range.to_str().ok().and_then(|text| text.split_once('-'));
+    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok())?;
+    let bounds = bounds.and_then(|(first, last)| Some((number(first)?, number(last)?)));
+    let have = part.received();
+    let fits = |(first, last): (u64, u64)| {
+        let said = last.checked_sub(first).and_then(|span| span.checked_add(1));
+        first == have && said.is_some_and(|said| length.is_none_or(|length| length == said))
+    };
+    if bounds.is_some_and(fits) {
+        return Ok(());
+    }
+    let message = format!("{have} bytes have come: the next chunk begins there, and has the length it says");
+    let refusal = Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID", message);
+    Err(refusal.and(placed(asked, id, have)))
+}
+
+/// Where an upload is, and how much of it has come.
+fn placed(asked: &Asked<'_>, id: &str, received: u64) -> Vec<(HeaderName, String)> {
+    vec![
+        (header::LOCATION, asked.location(&format!("/blobs/uploads/{id}"))),
+        (header::RANGE, format!("0-{}", received.saturating_sub(1))),
+        (UPLOAD_ID, id.to_owned()),
+    ]
+}
+
+fn accepted(asked: &Asked<'_>, id: &str, received: u64, status: StatusCode) -> Response {
+    with(status, placed(asked, id, received))
+}
+
+fn created(asked: &Asked<'_>, digest: &Digest) -> Response {
+    let location = asked.location(&format!("/blobs/{digest}"));
+    with(StatusCode::CREATED, vec![(header::LOCATION, location), (CONTENT_DIGEST, digest.to_string())])
+}
+
+/// An answer of headers alone.
+pub(crate) fn with(status: StatusCode, headers: Vec<(HeaderName, String)>) -> Response {
+    let mut response = status.into_response();
+    for (name, value) in headers {
+        let _ = HeaderValue::try_from(value).map(|value| response.headers_mut().insert(name, value));
+    }
+    response
+}

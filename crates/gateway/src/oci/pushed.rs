@@ -1,0 +1,66 @@
+//! What was pushed and is not part of a release yet: blobs and manifests of an image whose tag is still to come.
+//!
+//! Keeps them from being collected. In memory: a client that is cut off pushes again what then is missed.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use perennial_store::{Added, Lease};
+
+use super::digest::Digest;
+use super::holdings::Found;
+
+/// How long something waits for its release.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+/// Most that waits at once.
+const MOST: usize = 65_536;
+
+/// All that waits.
+#[derive(Debug, Default)]
+pub(crate) struct Pushed(Mutex<HashMap<Digest, Waiting>>);
+
+#[derive(Debug)]
+struct Waiting {
+    added: Added,
+    media_type: String,
+    since: Instant,
+    _lease: Lease,
+}
+
+impl Pushed {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Digest, Waiting>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps something until a release names it. Where there are too many, the oldest go.
+    pub(crate) fn keep(&self, digest: Digest, added: Added, media_type: String, lease: Lease, now: Instant) {
+        let mut waiting = self.waiting();
+        waiting.retain(|_, held| now.duration_since(held.since) < PATIENCE);
+        if waiting.len() >= MOST
+            && let Some(oldest) = waiting.iter().min_by_key(|(_, held)| held.since).map(|(digest, _)| *digest)
+        {
+            waiting.remove(&oldest);
+        }
+        waiting.insert(digest, Waiting { added, media_type, since: now, _lease: lease });
+    }
+
+    /// What a digest names among them.
+    pub(crate) fn find(&self, digest: &Digest) -> Option<Found> {
+        self.waiting().get(digest).map(|held| Found {
+            digest: *digest,
+            blob: held.added.blob,
+            size: held.added.size,
+            media_type: held.media_type.clone(),
+            release: None,
+        })
+    }
+
+    /// Lets go of what a release names now.
+    pub(crate) fn release<'a>(&self, digests: impl Iterator<Item = &'a Digest>) {
+        let mut waiting = self.waiting();
+        for digest in digests {
+            waiting.remove(digest);
+        }
+    }
+}

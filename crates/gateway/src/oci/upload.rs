@@ -1,0 +1,251 @@
+//! Uploads under way: a file each, written in order, with its SHA-256 counted along.
+//!
+//! Promises that bytes become a blob only once their digest was checked, and that what was left behind is removed after a
+//! day (what an earlier run of the node left, the store's collection removes).
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use axum::body::{Body, Bytes};
+use axum::http::StatusCode;
+use futures::stream::StreamExt;
+use perennial_store::{Added, Lease, MAX_BLOB, Store};
+use sha2::{Digest as _, Sha256};
+
+use super::digest::Digest;
+use super::name::Named;
+use super::pushed::PATIENCE;
+use super::refusal::Refusal;
+
+/// Most uploads at once.
+const MOST: usize = 256;
+/// Pieces of a body that wait to be written.
+const QUEUE: usize = 16;
+
+/// All uploads under way.
+#[derive(Debug)]
+pub(crate) struct Uploads {
+    dir: PathBuf,
+    sessions: Mutex<HashMap<String, Session>>,
+}
+
+#[derive(Debug)]
+struct Session {
+    name: Named,
+    touched: Instant,
+    part: Arc<tokio::sync::Mutex<Part>>,
+}
+
+/// What of a blob has come.
+#[derive(Debug)]
+pub(crate) struct Part {
+    path: PathBuf,
+    received: u64,
+    sha256: Sha256,
+}
+
+/// One upload, while a request works with it.
+pub(crate) type Open = tokio::sync::OwnedMutexGuard<Part>;
+
+impl Uploads {
+    pub(crate) fn new(dir: PathBuf) -> Self {
+        Self { dir, sessions: Mutex::default() }
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, HashMap<String, Session>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins an upload to a repository; what was left a day ago goes.
+    pub(crate) fn begin(&self, name: Named, now: Instant) -> Result<String, Refusal> {
+        let mut sessions = self.sessions();
+        sessions.retain(|_, session| {
+            let keep = now.duration_since(session.touched) < PATIENCE;
+            if !keep && let Ok(part) = session.part.try_lock() {
+                remove(&part.path);
+            }
+            keep
+        });
+        if sessions.len() >= MOST {
+            let message = format!("{MOST} uploads are under way: finish or cancel one");
+            return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", message));
+        }
+        let id = format!("{:032x}", rand::random::<u128>());
+        let path = self.dir.join(format!("oci-upload-{id}"));
+        OpenOptions::new().write(true).create_new(true).open(&path).map_err(|e| Refusal::io(&e))?;
+        let part = Arc::new(tokio::sync::Mutex::new(Part { path, received: 0, sha256: Sha256::new() }));
+        sessions.insert(id.clone(), Session { name, touched: now, part });
+        Ok(id)
+    }
+
+    /// Opens an upload; one request at a time has it.
+    pub(crate) fn open(&self, name: &Named, id: &str, now: Instant) -> Result<Open, Refusal> {
+        let mut sessions = self.sessions();
+        let session = sessions.get_mut(id).filter(|session| session.name == *name).ok_or_else(unknown)?;
+        session.touched = now;
+        Arc::clone(&session.part).try_lock_owned().map_err(|_| {
+            let message = "another request is writing to this upload: wait for its end";
+            Refusal::new(StatusCode::CONFLICT, "BLOB_UPLOAD_INVALID", message)
+        })
+    }
+
+    /// Ends an upload, and removes what came of it if it did not become a blob.
+    pub(crate) fn end(&self, id: &str, part: &Open) {
+        self.sessions().remove(id);
+        remove(&part.path);
+    }
+}
+
+fn remove(path: &std::path::Path) {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(path = %path.display(), %error, "what is left of an upload stays until the next collection");
+        }
+        _ => {}
+    }
+}
+
+fn unknown() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", "no such upload: begin again")
+}
+
+impl Part {
+    /// Bytes that have come.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
+    }
+
+    fn write(&mut self, file: &mut File, bytes: &Bytes) -> Result<(), Refusal> {
+        let received = self.received.saturating_add(bytes.len() as u64);
+        if received > MAX_BLOB {
+            return Err(too_large());
+        }
+        if let Err(error) = file.write_all(bytes) {
+            // what was half written does not count
+            let _ = file.set_len(self.received);
+            return Err(Refusal::io(&error));
+        }
+        self.sha256.update(bytes);
+        self.received = received;
+        Ok(())
+    }
+
+    /// Checks the bytes against their digest, and makes them a blob of the store.
+    fn finish(&mut self, store: &Store, digest: &Digest) -> Result<(Added, Lease), Refusal> {
+        let matches = match digest {
+            Digest::Sha256(expected) => self.sha256.clone().finalize()[..] == expected[..],
+            Digest::Sha512(_) => {
+                let file = File::open(&self.path).map_err(|e| Refusal::io(&e))?;
+                digest.is_of_reader(file).map_err(|e| Refusal::io(&e))?
+            }
+        };
+        if !matches {
+            let message = format!("the {} bytes that came are not those of {digest}", self.received);
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message));
+        }
+        let mut batch = store.batch();
+        let added = batch.take_file(&self.path, &|_| {}).map_err(|e| Refusal::store(&e))?;
+        if digest.sha256().is_some_and(|sha256| sha256 != added.sha256) {
+            return Err(Refusal::internal(&"the upload changed on disk while it was taken in"));
+        }
+        let lease = batch.commit().map_err(|e| Refusal::store(&e))?;
+        Ok((added, lease))
+    }
+}
+
+/// The refusal of a blob that no release could hold.
+pub(crate) fn too_large() -> Refusal {
+    let message = format!("a blob has at most {MAX_BLOB} bytes");
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", message)
+}
+
+/// Appends a body to an upload. What came of a body that broke off stays, and counts.
+pub(crate) async fn append(mut part: Open, body: Body) -> Result<Open, Refusal> {
+    let (send, mut receive) = tokio::sync::mpsc::channel::<Bytes>(QUEUE);
+    let writer = tokio::task::spawn_blocking(move || {
+        let file = OpenOptions::new().append(true).open(&part.path);
+        let mut file = file.map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => unknown(),
+            _ => Refusal::io(&error),
+        })?;
+        while let Some(bytes) = receive.blocking_recv() {
+            part.write(&mut file, &bytes)?;
+        }
+        Ok(part)
+    });
+    let (mut pieces, mut broken) = (body.into_data_stream(), None);
+    while let Some(piece) = pieces.next().await {
+        match piece {
+            Ok(bytes) => {
+                if send.send(bytes).await.is_err() {
+                    // the writer failed, and says why
+                    break;
+                }
+            }
+            Err(error) => {
+                broken = Some(error);
+                break;
+            }
+        }
+    }
+    drop(send);
+    let part = writer.await.map_err(|error| Refusal::internal(&error))??;
+    match broken {
+        None => Ok(part),
+        Some(error) => {
+            let message = format!("the body broke off after {} bytes in all: {error}", part.received);
+            Err(Refusal::new(StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID", message))
+        }
+    }
+}
+
+/// Makes an upload a blob.
+pub(crate) async fn finish(
+    mut part: Open,
+    store: Store,
+    digest: Digest,
+) -> (Result<(Added, Lease), Refusal>, Option<Open>) {
+    let work = tokio::task::spawn_blocking(move || (part.finish(&store, &digest), Some(part)));
+    work.await.unwrap_or_else(|error| (Err(Refusal::internal(&error)), None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uploads_left_behind_go_after_a_day_and_others_stay() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let uploads = Uploads::new(dir.path().to_owned());
+        let files = || std::fs::read_dir(dir.path()).expect("it reads").count();
+        let (name, start) = (Named::Bare("x".into()), Instant::now());
+        let old = uploads.begin(name.clone(), start).expect("it begins");
+        let used = uploads.begin(name.clone(), start).expect("it begins");
+        drop(uploads.open(&name, &used, start + PATIENCE / 2).expect("it is there"));
+        let new = uploads.begin(name.clone(), start + PATIENCE).expect("it begins");
+        assert_eq!(files(), 2);
+        assert!(uploads.open(&name, &old, start + PATIENCE).is_err());
+        for id in [&used, &new] {
+            let open = uploads.open(&name, id, start + PATIENCE).expect("it is there");
+            assert!(uploads.open(&name, id, start + PATIENCE).is_err(), "one at a time");
+            uploads.end(id, &open);
+        }
+        assert_eq!(files(), 0);
+        assert!(uploads.open(&Named::Bare("y".into()), &new, start).is_err());
+    }
+
+    #[test]
+    fn there_are_only_so_many_at_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let uploads = Uploads::new(dir.path().to_owned());
+        let now = Instant::now();
+        for _ in 0..MOST {
+            uploads.begin(Named::Bare("x".into()), now).expect("it begins");
+        }
+        assert!(uploads.begin(Named::Bare("x".into()), now).is_err());
+    }
+}
