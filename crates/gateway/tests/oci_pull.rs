@@ -375,7 +375,7 @@ async fn referrers_are_listed_by_what_they_are_about_and_filtered_by_type() {
 async fn hostile_names_are_refused() {
     let world = World::new();
     held(&world);
-    let huge = "a/".repeat(2000);
+    let huge = format!("{}a", "a/".repeat(128));
     for name in ["..", "a/../b", "%2e%2e/a", "a%2fb", "A", "a//b", "-", "a%00", "%ff", &huge] {
         world.get(&format!("/v2/{name}/manifests/v1")).await.refused(400, "NAME_INVALID");
         world.get(&format!("/v2/{name}/tags/list")).await.refused(400, "NAME_INVALID");

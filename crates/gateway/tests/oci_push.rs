@@ -177,6 +177,17 @@ async fn a_body_that_breaks_off_can_be_gone_on_with() {
     let done = world.own("PUT", &format!("{at}?digest={digest}"), &[], &blob[60_000..]).await;
     assert_eq!(done.status, 201, "{:?}", done.body);
     assert!(world.get(&format!("/v2/a/blobs/{digest}")).await.bytes() == blob);
+    // nobody knows where to go on with one that was to be whole
+    let mut whole = request(
+        Method::POST,
+        &format!("/v2/a/blobs/uploads/?digest={}", sha256(b"x")),
+        &[("authorization", &format!("Bearer {TOKEN}"))],
+        Vec::new(),
+    );
+    *whole.body_mut() =
+        Body::from_stream(futures::stream::iter([Err::<Bytes, _>(std::io::Error::other("gone"))]));
+    world.send(whole).await.refused(400, "BLOB_UPLOAD_INVALID");
+    assert_eq!(incoming(&world), 0);
 }
 
 #[tokio::test]

@@ -54,20 +54,39 @@ struct Read {
 }
 
 /// All images known.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Catalogue {
     read: HashMap<PublisherId, Read>,
     images: BTreeMap<Repository, Image>,
     /// Which registries have a repository of a path.
     registries: BTreeMap<String, BTreeSet<String>>,
     yanked: HashSet<(PublisherId, ReleaseId)>,
-    strangers: usize,
+    /// Room that is left for statements of strangers.
+    room: usize,
     /// Releases that came with the last refreshes and were not asked for yet.
     fresh: Vec<ImageRelease>,
     generation: Option<u64>,
 }
 
+impl Default for Catalogue {
+    fn default() -> Self {
+        Self::with_room(STRANGERS)
+    }
+}
+
 impl Catalogue {
+    fn with_room(room: usize) -> Self {
+        Self {
+            read: HashMap::new(),
+            images: BTreeMap::new(),
+            registries: BTreeMap::new(),
+            yanked: HashSet::new(),
+            room,
+            fresh: Vec::new(),
+            generation: None,
+        }
+    }
+
     /// Takes in what the store got since.
     pub(crate) fn refresh(
         &mut self,
@@ -111,10 +130,8 @@ impl Catalogue {
             Body::Release(release) if release.purl.ty() == "docker" => {
                 if !trusted {
                     let cost = release.tags.len() + 1;
-                    if self.strangers + cost > STRANGERS {
-                        return false;
-                    }
-                    self.strangers += cost;
+                    let Some(room) = self.room.checked_sub(cost) else { return false };
+                    self.room = room;
                 }
                 self.take_release(signed);
             }
@@ -201,5 +218,54 @@ impl Catalogue {
     /// Whether a publisher signed two histories.
     pub(crate) fn is_forked(&self, publisher: &PublisherId) -> bool {
         self.read.get(publisher).is_some_and(|read| read.state.is_forked())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use perennial_manifest::{BlobId, Entry, Keypair, Purl, Release};
+    use perennial_store::OpenOptions;
+
+    fn release(store: &Store, key: &Keypair, tag: &str) {
+        let next = store.feed(&key.id()).expect("a feed").next(None).expect("a place");
+        let list = ArtifactListRef { blob: BlobId::of(b""), count: 1, bytes: 1, size: 1 };
+        let digest = format!("sha256:{}", "0".repeat(64));
+        let body = Body::Release(Box::new(Release {
+            purl: Purl::parse(&format!("pkg:docker/a/b@{tag}?repository_url=quay.io"))
+                .expect("a package URL"),
+            license: "MIT".into(),
+            license_texts: Vec::new(),
+            artifacts: list,
+            source: None,
+            acquired: None,
+            tags: BTreeMap::from([(format!("quay.io/a/b:{tag}"), digest)]),
+            notes: None,
+        }));
+        let entry = Entry { publisher: key.id(), seq: next.seq, prevs: next.prevs, issued_at: 1, body };
+        store.put_entries(&[entry.sign(key).expect("a signature")]).expect("it is taken");
+    }
+
+    #[test]
+    fn strangers_get_a_share_and_all_of_them_is_read_once_they_are_followed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::open(dir.path(), OpenOptions::default()).expect("a store");
+        let key = Keypair::from_seed([1; 32]);
+        for tag in ["v1", "v2", "v3"] {
+            release(&store, &key, tag);
+        }
+        let repository = Repository { registry: "quay.io".into(), path: "a/b".into() };
+        let mut catalogue = Catalogue::with_room(4);
+        let mut tags = |trusted: bool| {
+            catalogue.refresh(&store, &|_| trusted).expect("it reads");
+            let image = catalogue.get(&repository).expect("an image");
+            let said: Vec<usize> = image.tags.values().map(Vec::len).collect();
+            (said, image.releases.len(), catalogue.take_fresh().len())
+        };
+        assert_eq!(tags(false), (vec![1, 1], 2, 2));
+        assert_eq!(tags(false), (vec![1, 1], 2, 0), "no more room, and nothing twice");
+        assert_eq!(tags(true), (vec![1, 1, 1], 3, 1));
+        release(&store, &key, "v4");
+        assert_eq!(tags(true), (vec![1, 1, 1, 1], 4, 1));
     }
 }

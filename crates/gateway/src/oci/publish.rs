@@ -201,6 +201,7 @@ impl Registry {
                 }
             }
             ours.retain(|release| !known.catalogue.is_yanked(&own, release));
+            ours.sort_unstable();
             ours.dedup();
             Ok((which, ours))
         });

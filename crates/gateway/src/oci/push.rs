@@ -41,7 +41,10 @@ impl Registry {
         let part = self.uploads.open(&name, &id, Instant::now())?;
         match whole {
             None => Ok(accepted(asked, &id, part.received(), StatusCode::ACCEPTED)),
-            Some(digest) => self.take(asked, &id, part, digest, body).await,
+            Some(digest) => {
+                let _ending = self.uploads.ending(&id);
+                self.take(asked, &id, part, digest, body).await
+            }
         }
     }
 
@@ -69,7 +72,7 @@ impl Registry {
                 self.take(asked, id, part, digest, body).await
             }
             Method::DELETE => {
-                self.uploads.end(id, &part);
+                self.uploads.end(id);
                 Ok(StatusCode::NO_CONTENT.into_response())
             }
             _ => Err(unsupported("an upload knows GET, PATCH, PUT and DELETE")),
@@ -86,10 +89,8 @@ impl Registry {
         body: Body,
     ) -> Result<Response, Refusal> {
         let part = append(part, body).await?;
-        let (taken, part) = finish(part, self.faces.backend.store().clone(), digest).await;
-        if let Some(part) = &part {
-            self.uploads.end(id, part);
-        }
+        let taken = finish(part, self.faces.backend.store().clone(), digest).await;
+        self.uploads.end(id);
         let (added, lease) = taken?;
         let media_type = "application/octet-stream".to_owned();
         self.pushed.keep(digest, added, media_type, lease, Instant::now());

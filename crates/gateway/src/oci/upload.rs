@@ -22,7 +22,7 @@ use super::pushed::PATIENCE;
 use super::refusal::Refusal;
 
 /// Most uploads at once.
-const MOST: usize = 256;
+const MOST: usize = 1024;
 /// Pieces of a body that wait to be written.
 const QUEUE: usize = 16;
 
@@ -64,18 +64,20 @@ impl Uploads {
     pub(crate) fn begin(&self, name: Named, now: Instant) -> Result<String, Refusal> {
         let mut sessions = self.sessions();
         sessions.retain(|_, session| {
-            let keep = now.duration_since(session.touched) < PATIENCE;
-            if !keep && let Ok(part) = session.part.try_lock() {
+            let left = now.duration_since(session.touched) >= PATIENCE;
+            // one that a request still writes to was not left
+            let part = left.then(|| session.part.try_lock().ok()).flatten();
+            if let Some(part) = &part {
                 remove(&part.path);
             }
-            keep
+            part.is_none()
         });
         if sessions.len() >= MOST {
             let message = format!("{MOST} uploads are under way: finish or cancel one");
             return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", message));
         }
         let id = format!("{:032x}", rand::random::<u128>());
-        let path = self.dir.join(format!("oci-upload-{id}"));
+        let path = self.path(&id);
         OpenOptions::new().write(true).create_new(true).open(&path).map_err(|e| Refusal::io(&e))?;
         let part = Arc::new(tokio::sync::Mutex::new(Part { path, received: 0, sha256: Sha256::new() }));
         sessions.insert(id.clone(), Session { name, touched: now, part });
@@ -94,9 +96,31 @@ impl Uploads {
     }
 
     /// Ends an upload, and removes what came of it if it did not become a blob.
-    pub(crate) fn end(&self, id: &str, part: &Open) {
-        self.sessions().remove(id);
-        remove(&part.path);
+    pub(crate) fn end(&self, id: &str) {
+        if self.sessions().remove(id).is_some() {
+            remove(&self.path(id));
+        }
+    }
+
+    /// Ends an upload once this is dropped: for one that nobody could go on with.
+    pub(crate) fn ending<'a>(&'a self, id: &'a str) -> Ending<'a> {
+        Ending { uploads: self, id }
+    }
+
+    fn path(&self, id: &str) -> PathBuf {
+        self.dir.join(format!("oci-upload-{id}"))
+    }
+}
+
+/// See [`Uploads::ending`].
+pub(crate) struct Ending<'a> {
+    uploads: &'a Uploads,
+    id: &'a str,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.uploads.end(self.id);
     }
 }
 
@@ -204,13 +228,9 @@ pub(crate) async fn append(mut part: Open, body: Body) -> Result<Open, Refusal> 
 }
 
 /// Makes an upload a blob.
-pub(crate) async fn finish(
-    mut part: Open,
-    store: Store,
-    digest: Digest,
-) -> (Result<(Added, Lease), Refusal>, Option<Open>) {
-    let work = tokio::task::spawn_blocking(move || (part.finish(&store, &digest), Some(part)));
-    work.await.unwrap_or_else(|error| (Err(Refusal::internal(&error)), None))
+pub(crate) async fn finish(mut part: Open, store: Store, digest: Digest) -> Result<(Added, Lease), Refusal> {
+    let work = tokio::task::spawn_blocking(move || part.finish(&store, &digest));
+    work.await.unwrap_or_else(|error| Err(Refusal::internal(&error)))
 }
 
 #[cfg(test)]
@@ -232,10 +252,25 @@ mod tests {
         for id in [&used, &new] {
             let open = uploads.open(&name, id, start + PATIENCE).expect("it is there");
             assert!(uploads.open(&name, id, start + PATIENCE).is_err(), "one at a time");
-            uploads.end(id, &open);
+            drop(open);
+            uploads.end(id);
         }
         assert_eq!(files(), 0);
         assert!(uploads.open(&Named::Bare("y".into()), &new, start).is_err());
+    }
+
+    #[test]
+    fn one_that_is_written_to_is_not_left_behind() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let uploads = Uploads::new(dir.path().to_owned());
+        let (name, start) = (Named::Bare("x".into()), Instant::now());
+        let id = uploads.begin(name.clone(), start).expect("it begins");
+        let open = uploads.open(&name, &id, start).expect("it is there");
+        uploads.begin(name.clone(), start + PATIENCE).expect("it begins");
+        drop(open);
+        assert!(uploads.open(&name, &id, start).is_ok());
+        drop(uploads.ending(&id));
+        assert!(uploads.open(&name, &id, start).is_err());
     }
 
     #[test]
