@@ -26,7 +26,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -149,8 +148,7 @@ impl Registry {
     }
 
     fn ping(&self) -> Response {
-        let kind = [(header::CONTENT_TYPE, "application/json")];
-        let response = (StatusCode::OK, kind, Body::from("{}")).into_response();
+        let response = ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], "{}").into_response();
         if self.faces.options.token.is_some() { auth::challenged(response) } else { response }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::Registry;
@@ -11,7 +11,7 @@ use super::known::{Which, is_ours};
 use super::name::Named;
 use super::policy::{Meaning, meaning};
 use super::pull::only;
-use super::refusal::Refusal;
+use super::refusal::{self, Refusal};
 
 /// Most names in one page.
 const PAGE: usize = 10_000;
@@ -50,13 +50,11 @@ impl Page {
     }
 
     fn answer(&self, path: &str, ns: Option<&str>, last: Option<&str>, body: &Value) -> Response {
-        let mut response = (StatusCode::OK, body.to_string()).into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let mut response = refusal::json(StatusCode::OK, body);
         if let Some(last) = last {
             let ns = ns.map(|ns| format!("&ns={ns}")).unwrap_or_default();
             let link = format!("<{path}?n={}&last={last}{ns}>; rel=\"next\"", self.most);
-            let _ = HeaderValue::try_from(link).map(|link| headers.insert(header::LINK, link));
+            let _ = HeaderValue::try_from(link).map(|link| response.headers_mut().insert(header::LINK, link));
         }
         response
     }

@@ -99,16 +99,19 @@ fn full() -> Refusal {
     Refusal::new(StatusCode::INSUFFICIENT_STORAGE, "DENIED", message)
 }
 
+/// An answer in JSON, byte for byte as the reference registry writes it.
+pub(crate) fn json(status: StatusCode, body: &Value) -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/json; charset=utf-8")];
+    (status, kind, format!("{body}\n")).into_response()
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut error = json!({"code": self.code, "message": self.message});
         if !self.detail.is_null() {
             error["detail"] = self.detail;
         }
-        let body = json!({"errors": [error]}).to_string();
-        let mut response = (self.status, body).into_response();
-        let kind = HeaderValue::from_static("application/json");
-        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        let mut response = json(self.status, &json!({"errors": [error]}));
         for (name, value) in self.headers {
             let _ = HeaderValue::try_from(value).map(|value| response.headers_mut().insert(name, value));
         }
