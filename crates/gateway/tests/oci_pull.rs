@@ -133,7 +133,8 @@ async fn tags_mean_what_most_of_the_followed_publishers_sign() {
         (a.release(&world.store, &two, CONSOLE, "v1"), b.release(&world.store, &three, CONSOLE, "v1"));
     let message = world.get(&path).await.refused(404, "MANIFEST_UNKNOWN");
     assert!(message.contains(&two.id().to_string()) && message.contains("perennial follow"), "{message}");
-    world.get(&format!("/v2/{CONSOLE}/tags/list")).await.refused(404, "NAME_UNKNOWN");
+    let message = world.get(&format!("/v2/{CONSOLE}/tags/list")).await.refused(404, "NAME_UNKNOWN");
+    assert!(message.contains(&three.id().to_string()) && message.contains("perennial follow"), "{message}");
     let by_digest = world.get(&format!("/v2/{CONSOLE}/manifests/{}", b.digest())).await;
     assert_eq!(by_digest.bytes(), b.manifest, "no trust is needed by digest");
     // one is followed: what it says counts
@@ -176,6 +177,7 @@ async fn a_tag_that_was_taken_back_is_gone_and_its_digest_is_not() {
     world.store.put_entries(&[yank]).unwrap();
     let message = world.get(&format!("/v2/{CONSOLE}/manifests/v1")).await.refused(404, "MANIFEST_UNKNOWN");
     assert!(message.contains("taken back"), "{message}");
+    assert_eq!(world.get(&format!("/v2/{CONSOLE}/tags/list")).await.json()["tags"], json!([]));
     assert_eq!(world.get(&format!("/v2/{CONSOLE}/manifests/{}", image.digest())).await.status, 200);
 }
 
@@ -296,6 +298,36 @@ async fn a_list_that_lies_about_a_manifest_gives_nothing_out() {
     world.store.put_entries(&[signed]).unwrap();
     let message = world.get(&format!("/v2/{CONSOLE}/manifests/v1")).await.refused(404, "MANIFEST_UNKNOWN");
     assert!(message.contains("other bytes"), "{message}");
+}
+
+#[tokio::test]
+async fn lies_about_a_layer_lose_to_followed_publishers_and_to_what_is_here() {
+    let world = World::new();
+    let (publisher, stranger) = (followed(&world, 2), key(9));
+    let (image, junk) = (Image::new(bytes(300_000, 1)), bytes(300_000, 2));
+    let listed = image.release(&world.swarm, &publisher, CONSOLE, "v1");
+    let lie = |key: &Keypair, seq: &str| {
+        let mut lie = artifact(&world.swarm, &junk, "x/y", Role::ImageLayer);
+        let layer = image.artifacts(&world.swarm).pop().unwrap();
+        (lie.sha256, lie.path) = (layer.sha256, layer.path);
+        let signed = release(&world.swarm, key, draft(CONSOLE, seq, vec![lie], BTreeMap::new()));
+        world.swarm.put_entries(std::slice::from_ref(&signed)).unwrap();
+        signed
+    };
+    let know = |signed: perennial_manifest::SignedEntry| {
+        let list = signed.release().unwrap().1.artifacts.blob;
+        world.store.put_entries(&[signed]).unwrap();
+        oci::copy(&world.swarm, &world.store, &list).unwrap();
+    };
+    know(listed);
+    know(lie(&stranger, "v9"));
+    let path = format!("/v2/{CONSOLE}/blobs/{}", sha256(&image.layer));
+    assert!(world.get(&path).await.bytes() == image.layer, "a stranger's word is the last");
+    // now it is here, and its digest was counted here: no list can say otherwise
+    let digest = sha256(&image.layer).parse().unwrap();
+    world.store.note_sha256(&[(digest, BlobId::of(&image.layer))]).unwrap();
+    know(lie(&publisher, "v2"));
+    assert!(world.get(&path).await.bytes() == image.layer);
 }
 
 #[tokio::test]

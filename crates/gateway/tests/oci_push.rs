@@ -128,6 +128,8 @@ async fn blobs_come_whole_or_in_chunks_in_order() {
     let done = world.own("PUT", &end, &[("content-range", "90000-99999")], &blob[90_000..]).await;
     assert_eq!((done.status.as_u16(), done.header("docker-content-digest")), (201, digest.as_str()));
     assert!(world.get(&format!("/v2/a/b/blobs/{digest}")).await.bytes() == blob);
+    let named = world.store.blob_of_sha256(&digest.parse().unwrap()).unwrap();
+    assert_eq!(named, Some(BlobId::of(&blob)), "what was counted here is known as such");
     world.own("GET", &at, &[], "").await.refused(404, "BLOB_UPLOAD_UNKNOWN");
     assert_eq!(incoming(&world), 0);
 }
@@ -406,6 +408,17 @@ async fn deleting_takes_back_what_was_signed_and_destroys_nothing() {
     // a tag that was deleted can be pushed again
     assert_eq!(push(&world, "a", "v1", &one).await.status, 201);
     assert_eq!(world.get("/v2/a/manifests/v1").await.bytes(), one.manifest);
+    // a release with two tags is not taken back for one of them
+    let tags = ["both", "latest"].map(|tag| (format!("localhost/two:{tag}"), one.digest()));
+    let signed = oci::release(
+        &world.store,
+        &key(1),
+        oci::draft("localhost/two", "both", one.artifacts(&world.store), tags.into()),
+    );
+    world.store.put_entries(&[signed]).unwrap();
+    let message = world.own("DELETE", "/v2/two/manifests/both", &[], "").await.refused(409, "DENIED");
+    assert!(message.contains("latest"), "{message}");
+    assert_eq!(world.get("/v2/two/manifests/latest").await.bytes(), one.manifest);
     // what others signed is theirs
     world.follow(&key(2));
     one.release(&world.store, &key(2), "quay.io/x/y", "v1");

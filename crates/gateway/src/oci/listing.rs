@@ -1,6 +1,6 @@
 //! Lists of tags and of repositories, in pages.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Registry;
 use super::known::{Which, is_ours};
 use super::name::Named;
-use super::policy::{Meaning, meaning};
+use super::policy::{Meaning, meaning, strangers};
 use super::pull::only;
 use super::refusal::{self, Refusal};
 
@@ -72,25 +72,27 @@ impl Registry {
         let asked = name.clone();
         let question = self.ask(move |known, world| {
             let which = known.which(&asked, world);
-            let Which::One(repository) = &which else { return Ok((which, Vec::new())) };
-            let image = known.catalogue.get(repository);
-            let tags = image.into_iter().flat_map(|image| {
-                let counts = |tag: &&String| {
-                    let meaning = meaning(&known.catalogue, image, tag, world.trusted);
-                    // what is in conflict is listed: asking for it says why it is
-                    matches!(meaning, Meaning::Found(..) | Meaning::Conflict(_))
-                };
-                image.tags.keys().filter(counts).cloned().collect::<Vec<_>>()
-            });
-            let tags = tags.collect();
-            Ok((which, tags))
+            let Which::One(repository) = &which else { return Ok((which, Ok(Vec::new()))) };
+            let Some(image) = known.catalogue.get(repository) else { return Ok((which, Ok(Vec::new()))) };
+            if !is_ours(image, world.trusted) {
+                let who: BTreeSet<_> = image.releases.iter().map(|release| release.publisher).collect();
+                let tagged = image.tags.values().flatten().map(|statement| statement.publisher);
+                return Ok((which, Err(who.into_iter().chain(tagged).collect::<BTreeSet<_>>())));
+            }
+            let counts = |tag: &&String| {
+                let meaning = meaning(&known.catalogue, image, tag, world.trusted);
+                // what is in conflict is listed: asking for it says why it is
+                matches!(meaning, Meaning::Found(..) | Meaning::Conflict(_))
+            };
+            let tags: Vec<String> = image.tags.keys().filter(counts).cloned().collect();
+            Ok((which, Ok(tags)))
         });
         let (which, tags) = question.await?;
         let repository = only(which, name)?;
-        if tags.is_empty() {
-            let message = format!("nobody whom this node follows signed a tag of {repository}");
-            return Err(Refusal::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", message));
-        }
+        let tags = tags.map_err(|who| {
+            let message = strangers(&repository.to_string(), &who);
+            Refusal::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", message)
+        })?;
         let (tags, last) = page.cut(tags);
         let asked = path.trim_start_matches("/v2/").trim_end_matches("/tags/list");
         let body = json!({"name": asked, "tags": tags});

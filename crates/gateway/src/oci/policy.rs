@@ -5,10 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use axum::http::StatusCode;
 use perennial_manifest::{PublisherId, ReleaseId};
+use serde_json::json;
 
 use super::catalogue::{Catalogue, Image, Statement};
 use super::digest::Digest;
+use super::refusal::Refusal;
+use crate::problem::Problem;
+
+/// Most publishers that an error names.
+const TOLD: usize = 10;
 
 /// What a tag means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +30,41 @@ pub(crate) enum Meaning {
     Yanked,
     /// Nobody signed it.
     Unknown,
+}
+
+impl Meaning {
+    /// The digest and who says so, or why there is none. `full`: the tag with its repository.
+    pub(crate) fn found(self, full: &str) -> Result<(Digest, Vec<ReleaseId>), Refusal> {
+        let missing = |message| Err(Refusal::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
+        match self {
+            Self::Found(digest, releases) => Ok((digest, releases)),
+            Self::Unknown => missing(Problem::unknown(full).message),
+            Self::Yanked => {
+                missing(format!("{full} was taken back by who signed it; its digest still answers"))
+            }
+            Self::Strangers(who) => missing(strangers(full, &who)),
+            Self::Conflict(said) => {
+                let said = said.iter().take(TOLD).map(|(who, digest)| format!("{who} says {digest}"));
+                let said: Vec<String> = said.collect();
+                let message = format!(
+                    "{full} means different things to the publishers that this node follows: {}; ask by digest, or unfollow one",
+                    said.join(", ")
+                );
+                // not a 404: it is there, and another mirror must not silently decide what we could not
+                Err(Refusal::new(StatusCode::CONFLICT, "DENIED", message).with(json!(said)))
+            }
+        }
+    }
+}
+
+/// Says that only publishers signed something whom this node does not follow, and what to do about it.
+pub(crate) fn strangers(what: &str, who: &BTreeSet<PublisherId>) -> String {
+    let who: Vec<String> = who.iter().take(TOLD).map(ToString::to_string).collect();
+    let first = who.first().map_or("PUBLISHER", String::as_str);
+    format!(
+        "{what} was signed only by publishers that this node does not follow: {}; `perennial follow {first}` makes it resolve",
+        who.join(", "),
+    )
 }
 
 /// Decides what a tag of an image means.

@@ -185,7 +185,7 @@ impl Registry {
         let question = self.ask(move |known, world| {
             let which = known.which(&asked, world);
             let meant = known.catalogue.meant(&asked);
-            let mut ours: Vec<ReleaseId> = Vec::new();
+            let (mut ours, mut others): (Vec<ReleaseId>, Vec<String>) = Default::default();
             for image in meant.iter().filter_map(|repository| known.catalogue.get(repository)) {
                 match &wanted {
                     Reference::Tag(tag) => {
@@ -203,10 +203,25 @@ impl Registry {
             ours.retain(|release| !known.catalogue.is_yanked(&own, release));
             ours.sort_unstable();
             ours.dedup();
-            Ok((which, ours))
+            if let Reference::Tag(tag) = &wanted {
+                for image in meant.iter().filter_map(|repository| known.catalogue.get(repository)) {
+                    let with = image.tags.iter().filter(|(other, said)| {
+                        *other != tag && said.iter().any(|said| ours.contains(&said.release))
+                    });
+                    others.extend(with.map(|(other, _)| other.clone()).take(10));
+                }
+            }
+            Ok((which, ours, others))
         });
-        let (which, ours) = question.await?;
+        let (which, ours, others) = question.await?;
         only(which, &name)?;
+        if !others.is_empty() {
+            let message = format!(
+                "one release says this tag and {}: deleting one would take back all; delete its digest if that is meant",
+                others.join(", ")
+            );
+            return Err(Refusal::new(StatusCode::CONFLICT, "DENIED", message));
+        }
         if ours.is_empty() {
             let message = "this node signed no such thing, or took it back already; what others signed is theirs to take back";
             return Err(Refusal::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));

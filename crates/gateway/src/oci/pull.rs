@@ -7,7 +7,6 @@ use axum::response::Response;
 use futures::future::join_all;
 use perennial_manifest::{ArtifactListRef, ReleaseId};
 use perennial_store::StoreError;
-use serde_json::json;
 
 use super::Registry;
 use super::digest::Digest;
@@ -129,36 +128,7 @@ impl Registry {
         });
         let (which, meaning) = which.await?;
         let repository = only(which, name)?;
-        let full = format!("{repository}:{tag}");
-        let missing = |message| Err(Refusal::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
-        match meaning {
-            Meaning::Found(digest, releases) => Ok((digest, releases)),
-            Meaning::Unknown => missing(Problem::unknown(&full).message),
-            Meaning::Yanked => {
-                missing(format!("{full} was taken back by who signed it; its digest still answers"))
-            }
-            Meaning::Strangers(who) => {
-                let who: Vec<String> = who.iter().take(5).map(ToString::to_string).collect();
-                missing(format!(
-                    "{full} was signed only by publishers that this node does not follow: {}; `perennial follow {}` makes it resolve",
-                    who.join(", "),
-                    who[0],
-                ))
-            }
-            Meaning::Conflict(said) => {
-                let said: Vec<String> = said
-                    .iter()
-                    .take(10)
-                    .map(|(publisher, digest)| format!("{publisher} says {digest}"))
-                    .collect();
-                let message = format!(
-                    "{full} means different things to the publishers that this node follows: {}; ask by digest, or unfollow one",
-                    said.join(", ")
-                );
-                // not a 404: it is there, and another mirror must not silently decide what we could not
-                Err(Refusal::new(StatusCode::CONFLICT, "DENIED", message).with(json!(said)))
-            }
-        }
+        meaning.found(&format!("{repository}:{tag}"))
     }
 
     /// What a digest names, if need be by lists that are fetched first.

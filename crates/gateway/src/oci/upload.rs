@@ -13,7 +13,7 @@ use std::time::Instant;
 use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use futures::stream::StreamExt;
-use perennial_store::{Added, Lease, MAX_BLOB, Store};
+use perennial_store::{Added, Lease, MAX_BLOB, SMALL, Store};
 use sha2::{Digest as _, Sha256};
 
 use super::digest::Digest;
@@ -177,6 +177,9 @@ impl Part {
             return Err(Refusal::internal(&"the upload changed on disk while it was taken in"));
         }
         let lease = batch.commit().map_err(|e| Refusal::store(&e))?;
+        if added.size > SMALL {
+            store.note_sha256(&[(added.sha256, added.blob)]).map_err(|e| Refusal::store(&e))?;
+        }
         Ok((added, lease))
     }
 }
