@@ -51,6 +51,9 @@ pub(crate) enum CommandError {
     /// Stored blobs are not what their names say.
     #[error("{0} failed verification")]
     Corrupt(String),
+    /// Some of what was to be added could not be had.
+    #[error("{} could not be added", count(*.0, "thing"))]
+    Incomplete(u64),
     /// A file or directory.
     #[error("{what}: {source}")]
     Io { what: String, source: io::Error },
@@ -113,6 +116,7 @@ impl CommandError {
             | CommandError::Io { .. }
             | CommandError::Output(_)
             | CommandError::Drill(_)
+            | CommandError::Incomplete(_)
             | CommandError::Interrupted => FAILED,
         }
     }
@@ -148,6 +152,9 @@ impl CommandError {
             }
             CommandError::Corrupt(_) => {
                 "they were set aside and never leave this node; `perennial get` fetches them again".into()
+            }
+            CommandError::Incomplete(_) => {
+                "the same command again goes on with what is missing; what came is kept and announced".into()
             }
             _ => return None,
         })

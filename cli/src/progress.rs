@@ -121,6 +121,7 @@ fn verb(stage: Stage) -> &'static str {
         Stage::Connecting => "connecting",
         Stage::Finding => "finding",
         Stage::Storing => "storing",
+        Stage::Importing => "importing",
         Stage::Fetching => "fetching",
         Stage::Writing => "writing",
         Stage::Verifying => "verifying",

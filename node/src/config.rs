@@ -10,10 +10,9 @@ mod settings;
 
 pub use byte_count::ByteCount;
 pub use error::ConfigError;
-pub use http_face::HttpFace;
+pub use http_face::{Http, HttpFace};
 pub use settings::Settings;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,8 +44,8 @@ pub struct Config {
     pub follow: Vec<String>,
     /// Whether peers on the local network are looked for by mDNS.
     pub mdns: bool,
-    /// Where the HTTP face listens, once there is one.
-    pub http: Option<SocketAddr>,
+    /// How the faces are served over HTTP; none: they are not.
+    pub http: Option<Http>,
     /// Bytes a second that leave in blobs, at most; none: as fast as it goes.
     pub upload: Option<ByteCount>,
     /// Peers to keep connections to, at most.

@@ -3,14 +3,20 @@
 //! Promises that all who want one blob at a time share one fetch. Decides nothing about HTTP.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::{BoxFuture, FutureExt, Shared, WeakShared};
-use perennial_gateway::{Backend, FetchError, Fetched};
+use perennial_gateway::{Backend, FetchError, Fetched, Options, Tls};
 use perennial_manifest::{BlobId, Draft, PublisherId, ReleaseId};
 use perennial_protocol::effect::FetchFailure;
 use perennial_store::Store;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
+use crate::config::Http;
 use crate::core::Core;
 use crate::keep::{self, fetch_blob, fetch_list};
 use crate::releasing::{Terms, announce, release, yank};
@@ -20,17 +26,66 @@ type Fetch = BoxFuture<'static, Result<(), FetchError>>;
 
 /// What the faces get of a node.
 pub(crate) struct Faces {
-    pub(crate) store: Store,
-    pub(crate) core: Core,
-    pub(crate) signer: Arc<Signer>,
+    store: Store,
+    core: Core,
+    signer: Arc<Signer>,
     /// Fetches that somebody waits for.
-    pub(crate) under_way: Mutex<HashMap<Fetched, WeakShared<Fetch>>>,
+    under_way: Mutex<HashMap<Fetched, WeakShared<Fetch>>>,
+}
+
+/// Faces that are being served.
+pub(crate) struct Served {
+    pub(crate) address: SocketAddr,
+    pub(crate) task: JoinHandle<()>,
+}
+
+/// Why the faces cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address is taken, or not ours.
+    #[error("--http {address}: {source}")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The certificate or its key is no good.
+    #[error(transparent)]
+    Tls(#[from] perennial_gateway::TlsError),
+    /// The token cannot be read.
+    #[error("{}: {reason}", path.display())]
+    Token {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
 }
 
 impl Faces {
+    pub(crate) fn new(store: Store, core: Core, signer: Arc<Signer>) -> Self {
+        Self { store, core, signer, under_way: Mutex::default() }
+    }
+
+    /// Serves the faces until `stop`.
+    pub(crate) async fn serve(self, how: &Http, stop: CancellationToken) -> Result<Served, ServeError> {
+        let bind = |source| ServeError::Bind { address: how.address, source };
+        let tls = how.tls.as_ref().map(|(chain, key)| Tls::load(chain, key)).transpose()?;
+        let token = how.token_file.as_deref().map(read_token).transpose()?;
+        let listener = TcpListener::bind(how.address).await.map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        let options = Options { token, fetch_budget: Some(how.fetch_budget) };
+        let router = perennial_gateway::router(Arc::new(self), options);
+        let task = tokio::spawn(async move {
+            perennial_gateway::serve(listener, tls, router, stop.cancelled()).await;
+        });
+        Ok(Served { address, task })
+    }
+
     fn shared(&self, wanted: Fetched) -> Shared<Fetch> {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        under_way.retain(|_, fetch| fetch.strong_count().is_some_and(|count| count > 0));
+        under_way.retain(|_, fetch| fetch.upgrade().is_some());
         if let Some(fetch) = under_way.get(&wanted).and_then(WeakShared::upgrade) {
             return fetch;
         }
@@ -91,7 +146,19 @@ impl Backend for Faces {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+/// A token is a line of a file that only its owner may read: an argument would be seen by everybody on the machine.
+fn read_token(path: &Path) -> Result<String, ServeError> {
+    let at = |reason: String| ServeError::Token { path: path.to_owned(), reason };
+    let text = std::fs::read_to_string(path).map_err(|e| at(e.to_string()))?;
+    let token = text.trim();
+    if token.len() < 16 {
+        return Err(
+            at("a token has at least 16 characters; make one with `openssl rand -hex 32`".to_owned()),
+        );
+    }
+    Ok(token.to_owned())
+}
+
 fn refused(error: keep::FetchError) -> FetchError {
     match error {
         keep::FetchError::Peers(FetchFailure::NoHolder | FetchFailure::Stalled) => FetchError::NoHolder,

@@ -14,7 +14,7 @@ pub(crate) use deciding::for_protocol;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use perennial_control::{Add, Done, ErrorCode, Failure, Handler, Request, Sink};
+use perennial_control::{Add, Done, ErrorCode, Failure, Handler, Import, Request, Sink};
 use perennial_manifest::{Body, Merge};
 use perennial_store::Store;
 use tokio::sync::Notify;
@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 use crate::adding;
 use crate::core::{Core, Message};
 use crate::failure::failed;
+use crate::importing::Importing;
 use crate::releasing::{announce, sign_failure};
 use crate::signing::Signer;
 
@@ -49,6 +50,7 @@ impl Handler for Services {
     async fn handle(&self, request: Request, sink: Sink) -> Result<Done, Failure> {
         match request {
             Request::Add(add) => self.add(add, sink).await,
+            Request::Import(import) => self.import(import, sink).await,
             Request::Get(get) => self.get(get, &sink).await.map(Done::Get),
             Request::Ls(ls) => self.ls(ls, &sink).await,
             Request::Show { selector, publisher } => self.show(&selector, publisher.as_deref(), &sink).await,
@@ -82,16 +84,7 @@ impl Handler for Services {
 impl Services {
     async fn add(&self, request: Add, sink: Sink) -> Result<Done, Failure> {
         let (store, signer, core) = (self.store.clone(), self.signer.clone(), self.core.clone());
-        // a key that was used elsewhere shows once a peer was asked: wait for the reconciliation that is on its way
-        if self.expects_peers.load(std::sync::atomic::Ordering::SeqCst) {
-            self.connected().await;
-            let mut overview = self.core.overview.clone();
-            let _ = tokio::time::timeout(
-                SYNC_WAIT,
-                overview.wait_for(|overview| overview.synced > 0 || overview.peers.is_empty()),
-            )
-            .await;
-        }
+        self.synced().await;
         let task = tokio::spawn(async move {
             let added =
                 tokio::task::spawn_blocking(move || adding::add(&store, &signer, &request, &sink)).await;
@@ -100,6 +93,14 @@ impl Services {
             Ok(done)
         });
         task.await.map_err(failed)?.map(Done::Add)
+    }
+
+    async fn import(&self, request: Import, sink: Sink) -> Result<Done, Failure> {
+        self.synced().await;
+        let (store, core, signer) = (self.store.clone(), self.core.clone(), self.signer.clone());
+        // a task of its own, as `add`: what came is signed and announced though the client went away
+        let task = tokio::spawn(async move { Importing { store, core, signer }.import(request, sink).await });
+        task.await.map_err(failed)?
     }
 
     async fn merge(&self) -> Result<Done, Failure> {
@@ -127,6 +128,20 @@ impl Services {
         let wait = Duration::from_millis(u64::from(wait_ms));
         let _ = tokio::time::timeout(wait, overview.wait_for(|overview| !overview.peers.is_empty())).await;
         Ok(Done::Ok)
+    }
+
+    /// Waits for a reconciliation where peers are expected.
+    async fn synced(&self) {
+        // a key that was used elsewhere shows once a peer was asked: wait for the reconciliation that is on its way
+        if self.expects_peers.load(std::sync::atomic::Ordering::SeqCst) {
+            self.connected().await;
+            let mut overview = self.core.overview.clone();
+            let _ = tokio::time::timeout(
+                SYNC_WAIT,
+                overview.wait_for(|overview| overview.synced > 0 || overview.peers.is_empty()),
+            )
+            .await;
+        }
     }
 
     /// Waits for a first peer where peers are expected, for a while.

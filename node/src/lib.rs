@@ -16,6 +16,7 @@ mod faces;
 mod failure;
 mod getting;
 mod handler;
+mod importing;
 mod keep;
 pub mod keys;
 mod media;

@@ -66,6 +66,9 @@ async fn run(config: Config) -> ExitCode {
     for address in node.addresses() {
         let _ = writeln!(out, "listening {address}");
     }
+    if let Some(address) = node.http_address() {
+        let _ = writeln!(out, "http {address}");
+    }
     let _ = writeln!(out, "ready").and_then(|()| out.flush());
     drop(out);
     tokio::select! {

@@ -1,5 +1,6 @@
 //! A running node as its owner sees it: start, where it is, stop.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, ConfigError};
 use crate::core::{Core, Message, Overview, QUEUE};
 use crate::event_loop::EventLoop;
+use crate::faces::{Faces, ServeError};
 use crate::handler::{Services, for_protocol};
 use crate::keys::{KeyError, Keys};
 use crate::signing::Signer;
@@ -33,6 +35,7 @@ pub struct Node {
     overview: watch::Receiver<Overview>,
     services: Arc<Services>,
     swarm: Handle,
+    http: Option<SocketAddr>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -94,8 +97,12 @@ impl Node {
         let listener = Listener::bind(&config.data)?;
         let (handler, stopped) = (services.clone(), stop.clone());
         tasks.push(tokio::spawn(async move { listener.serve(handler, stopped.cancelled()).await }));
-        if config.http.is_some() {
-            tracing::warn!("--http was given, but this version serves no HTTP yet");
+        let mut http = None;
+        if let Some(face) = &config.http {
+            let faces = Faces::new(services.store.clone(), services.core.clone(), services.signer.clone());
+            let served = faces.serve(face, stop.clone()).await?;
+            http = Some(served.address);
+            tasks.push(served.task);
         }
         if !config.listen.is_empty() {
             let mut listening = overview.clone();
@@ -111,6 +118,7 @@ impl Node {
             overview,
             services,
             swarm,
+            http,
             stop,
             tasks,
         })
@@ -126,6 +134,12 @@ impl Node {
     #[must_use]
     pub fn addresses(&self) -> Vec<String> {
         self.overview.borrow().addresses.clone()
+    }
+
+    /// Where the faces are served, if they are.
+    #[must_use]
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http
     }
 
     /// The node's name on the network.
@@ -217,6 +231,9 @@ pub enum StartError {
     /// The network cannot be had.
     #[error(transparent)]
     Network(#[from] perennial_swarm::StartError),
+    /// The faces cannot be served.
+    #[error(transparent)]
+    Http(#[from] ServeError),
     /// The control socket cannot be had.
     #[error(transparent)]
     Control(#[from] BindError),

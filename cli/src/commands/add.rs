@@ -1,9 +1,12 @@
-//! `perennial add`: store files, sign a release of them, announce it.
+//! `perennial add`: store files, or what an upstream publishes, sign a release of it, announce it.
+
+mod import;
+mod source;
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use perennial_control::{Add, Done, Kind, Request};
+use perennial_control::{Add, AddDone, Done, Kind, Request};
 use perennial_manifest::Purl;
 
 use crate::failure::CommandError;
@@ -11,21 +14,31 @@ use crate::link::{Link, absolute};
 use crate::quantity::{bytes, count};
 use crate::screen::{Screen, safe};
 
-/// Store files, sign a release of them, announce it
+use source::From;
+
+/// Store files or what an upstream publishes, sign a release of it, announce it
 ///
-/// A directory adds what is below it, each file named by its path in the directory; a file adds itself. What is
-/// already stored is stored once. The release is signed with the publisher key of this data directory and pinned.
-#[derive(Debug, Args)]
+/// A directory adds what is below it, each file named by its path in the directory; a file adds itself. Images of
+/// registries, and layouts and archives of images, are kept byte for byte, every platform, with the signatures that
+/// lie beside them, a release each. What is already stored is stored once. A release is signed with the publisher key of this data directory and pinned.
+#[derive(Debug, Default, Args)]
 #[command(after_help = "\
 Examples:
   perennial add ./kubekey-v3.1.0 --name kubekey --version v3.1.0 --license Apache-2.0
   perennial add kk.tar.gz SHA256SUMS --purl pkg:github/kubesphere/kubekey@v3.1.0
   perennial add /srv/mirror/kubekey --name kubekey --version v3.1.0 --in-place
-  perennial add ./our-release --name ours --version 2.0 --kind upstream --notes 'the last free one'")]
+  perennial add docker://quay.io/kubesphere/ks-console:v3.4.1
+  perennial add docker://quay.io/kubesphere/ks-console --all-tags --platform linux/amd64
+  perennial add --from images.txt
+  perennial add oci-archive:saved.tar --ref quay.io/kubesphere/ks-console:v3.4.1")]
 pub(crate) struct AddArgs {
-    /// Files and directories
-    #[arg(required = true, value_name = "PATH")]
-    paths: Vec<PathBuf>,
+    /// Files and directories; docker://IMAGE; oci:DIR, oci-archive:FILE or docker-archive:FILE, with :TAG where there
+    /// are several
+    #[arg(required_unless_present = "from", value_name = "SOURCE")]
+    sources: Vec<PathBuf>,
+    /// Images listed in a file, a reference a line (repeatable)
+    #[arg(long, value_name = "FILE")]
+    from: Vec<PathBuf>,
     /// Name of what is released; with --version makes pkg:generic/NAME@VERSION
     #[arg(long, requires = "version", conflicts_with = "purl")]
     name: Option<String>,
@@ -50,6 +63,24 @@ pub(crate) struct AddArgs {
     /// Free text for people
     #[arg(long, value_name = "TEXT")]
     notes: Option<String>,
+    /// Images: every tag of each repository
+    #[arg(long)]
+    all_tags: bool,
+    /// Images: only this platform, as in linux/arm64 (repeatable) [default: all]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Vec<String>,
+    /// Layouts and archives: the reference that the image is to be known by, where they do not say
+    #[arg(long = "ref", value_name = "IMAGE")]
+    reference: Option<String>,
+    /// Call addresses inside private networks, too
+    #[arg(long)]
+    allow_private: bool,
+    /// Images: credentials, as podman and docker keep them [default: where those keep them]
+    #[arg(long, value_name = "FILE")]
+    auth_file: Option<PathBuf>,
+    /// Speak plain HTTP to registries
+    #[arg(long)]
+    plain_http: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -60,9 +91,30 @@ enum KindArg {
     Archivist,
 }
 
+impl KindArg {
+    fn kind(self) -> Kind {
+        match self {
+            KindArg::Upstream => Kind::Upstream,
+            KindArg::Archivist => Kind::Archivist,
+        }
+    }
+}
+
 pub(crate) async fn run(args: AddArgs, link: &Link<'_>, screen: &Screen) -> Result<(), CommandError> {
+    match source::from(&args)? {
+        From::Files(paths) => files(args, &paths, link, screen).await,
+        From::Elsewhere(source) => import::run(args, source, link, screen).await,
+    }
+}
+
+async fn files(
+    args: AddArgs,
+    paths: &[PathBuf],
+    link: &Link<'_>,
+    screen: &Screen,
+) -> Result<(), CommandError> {
     let purl = name_of(&args)?;
-    let paths = existing(&args.paths)?;
+    let paths = existing(paths)?;
     let license_files = existing(&args.license_file)?;
     if args.license.is_none() {
         screen.status(format_args!("note: no --license given; the release says NOASSERTION"));
@@ -73,25 +125,25 @@ pub(crate) async fn run(args: AddArgs, link: &Link<'_>, screen: &Screen) -> Resu
         license: args.license,
         license_files,
         in_place: args.in_place,
-        kind: args.kind.map(|kind| match kind {
-            KindArg::Upstream => Kind::Upstream,
-            KindArg::Archivist => Kind::Archivist,
-        }),
+        kind: args.kind.map(KindArg::kind),
         notes: args.notes,
     });
     let Done::Add(done) = link.ask(request).await? else { return Err(CommandError::Answer) };
-    screen.row(&done, |done| {
-        format!(
-            "added {}\n  release    {}\n  publisher  {}\n  {}, {}, {} of it new",
-            safe(&done.purl),
-            safe(&done.release),
-            safe(&done.publisher),
-            count(done.artifacts, "file"),
-            bytes(done.bytes),
-            bytes(done.new_bytes),
-        )
-    })?;
+    screen.row(&done, added)?;
     Ok(())
+}
+
+/// What is said of a release that was signed.
+fn added(done: &AddDone) -> String {
+    format!(
+        "added {}\n  release    {}\n  publisher  {}\n  {}, {}, {} of it new",
+        safe(&done.purl),
+        safe(&done.release),
+        safe(&done.publisher),
+        count(done.artifacts, "file"),
+        bytes(done.bytes),
+        bytes(done.new_bytes),
+    )
 }
 
 /// The release's package URL, or what to type to give one.
@@ -102,7 +154,7 @@ fn name_of(args: &AddArgs) -> Result<Purl, CommandError> {
         _ => {
             return Err(CommandError::usage(
                 "a release needs a name: give --name NAME and --version VERSION, or --purl PURL",
-                format!("perennial add {}", suggestion(&args.paths)),
+                format!("perennial add {}", suggestion(&args.sources)),
             ));
         }
     };

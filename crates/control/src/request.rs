@@ -126,15 +126,6 @@ pub struct Import {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
-    /// Files by their URLs, as one release.
-    Urls {
-        /// `https://…`.
-        urls: Vec<String>,
-        /// The release's package URL, with a version.
-        purl: String,
-        /// Take a web page although an archive was asked for.
-        html: bool,
-    },
     /// Images of registries, a release each.
     Images {
         /// `docker://…`.
@@ -143,6 +134,8 @@ pub enum Source {
         all_tags: bool,
         /// `os/architecture[/variant]`; empty: all.
         platforms: Vec<String>,
+        /// Where credentials are, instead of the files of podman and docker. Absolute.
+        auth_file: Option<PathBuf>,
     },
     /// Images in an OCI layout, or in an archive of one or of `docker save`.
     Layout {
@@ -150,17 +143,6 @@ pub enum Source {
         layout: String,
         /// The reference it is to be known by where the layout does not say.
         name: Option<String>,
-    },
-    /// A chart of a Helm repository.
-    Chart {
-        /// `https://…`.
-        repository: String,
-        /// Its name.
-        name: String,
-        /// Its version; none: the newest.
-        version: Option<String>,
-        /// Import the images that it names, too.
-        with_images: bool,
     },
 }
 

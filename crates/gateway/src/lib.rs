@@ -10,8 +10,10 @@ mod fetching;
 mod oci;
 mod problem;
 mod range;
+mod server;
 
 pub use backend::{Backend, FetchError, Fetched};
+pub use server::{Tls, TlsError, serve};
 
 use std::sync::Arc;
 

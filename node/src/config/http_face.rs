@@ -1,9 +1,26 @@
-//! Where the HTTP face of a node listens.
+//! How the faces of a node are served over HTTP.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::Deserialize;
+
+/// Bytes an hour that anonymous requests may make a node fetch from its peers.
+pub(super) const DEFAULT_FETCH_BUDGET: u64 = 20 << 30;
+
+/// How the faces are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Where.
+    pub address: SocketAddr,
+    /// Certificate chain and key, both as PEM; none: plain HTTP.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// The file whose content lets its bearer push and delete; none: nobody may.
+    pub token_file: Option<PathBuf>,
+    /// Bytes an hour that anonymous requests may make the node fetch from its peers.
+    pub fetch_budget: u64,
+}
 
 /// Where the HTTP face listens, or that it does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{ByteCount, Config, ConfigError, HttpFace};
+use super::http_face::DEFAULT_FETCH_BUDGET;
+use super::{ByteCount, Config, ConfigError, Http, HttpFace};
 
 /// What a TOML file or the command line may say; whatever is missing keeps its default.
 #[derive(Clone, Debug, Default, Deserialize, clap::Args)]
@@ -31,9 +32,21 @@ pub struct Settings {
     /// Do not look for peers on the local network
     #[arg(long)]
     pub no_mdns: bool,
-    /// Address of the HTTP face, or `off` (this version has no faces yet)
+    /// Serve the faces (OCI registry) here, as in 127.0.0.1:4480, or `off` [default: off]
     #[arg(long, value_name = "ADDR|off")]
     pub http: Option<HttpFace>,
+    /// Certificate chain for HTTPS, as PEM; with --tls-key
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key for HTTPS, as PEM; with --tls-cert
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Whoever gives the content of this file as token or password may push and delete
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Fetch at most so many bytes an hour from peers for anonymous HTTP requests [default: 20GiB]
+    #[arg(long, value_name = "BYTES")]
+    pub fetch_budget: Option<ByteCount>,
     /// What to log, as in `info,perennial_node=debug`
     #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,
@@ -74,6 +87,10 @@ impl Settings {
             follow: list(self.follow, file.follow),
             no_mdns: self.no_mdns || file.no_mdns,
             http: self.http.or(file.http),
+            tls_cert: self.tls_cert.or(file.tls_cert),
+            tls_key: self.tls_key.or(file.tls_key),
+            token_file: self.token_file.or(file.token_file),
+            fetch_budget: self.fetch_budget.or(file.fetch_budget),
             log: self.log.or(file.log),
             upload: self.upload.or(file.upload),
             max_peers: self.max_peers.or(file.max_peers),
@@ -93,7 +110,12 @@ impl Settings {
         config.peers = self.peer;
         config.follow = self.follow;
         config.mdns = !self.no_mdns;
-        config.http = self.http.and_then(HttpFace::address);
+        config.http = self.http.and_then(HttpFace::address).map(|address| Http {
+            address,
+            tls: self.tls_cert.zip(self.tls_key),
+            token_file: self.token_file,
+            fetch_budget: self.fetch_budget.map_or(DEFAULT_FETCH_BUDGET, ByteCount::get),
+        });
         config.upload = self.upload;
         config.max_peers = self.max_peers.unwrap_or(config.max_peers);
         config.serve_streams = self.serve_streams.unwrap_or(config.serve_streams).max(1);

@@ -1,0 +1,125 @@
+//! What a user adds from: files, or one of the upstreams that a node can import from. Decided by how it is written.
+
+use std::path::{Path, PathBuf};
+
+use perennial_control::Source;
+
+use super::AddArgs;
+use crate::failure::CommandError;
+use crate::link::absolute;
+
+/// Where the bytes are.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum From {
+    /// Files and directories of this machine.
+    Files(Vec<PathBuf>),
+    /// Somewhere that says itself what it has.
+    Elsewhere(Source),
+}
+
+/// Reads what was typed. Sources of several kinds make no release.
+pub(super) fn from(args: &AddArgs) -> Result<From, CommandError> {
+    let mut given: Vec<PathBuf> = args.sources.clone();
+    for list in &args.from {
+        let text = std::fs::read_to_string(list)
+            .map_err(|source| CommandError::Io { what: list.display().to_string(), source })?;
+        let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+        given.extend(lines.filter(|line| !line.is_empty()).map(|line| {
+            let scheme = line.contains("://");
+            PathBuf::from(if scheme { line.to_owned() } else { format!("docker://{line}") })
+        }));
+    }
+    let text: Vec<&str> = given.iter().map(|path| path.to_str().unwrap_or_default()).collect();
+    let all =
+        |prefixes: &[&str]| text.iter().all(|text| prefixes.iter().any(|prefix| text.starts_with(prefix)));
+    let any =
+        |prefixes: &[&str]| text.iter().any(|text| prefixes.iter().any(|prefix| text.starts_with(prefix)));
+    if all(&["docker://"]) {
+        return Ok(From::Elsewhere(Source::Images {
+            references: text.into_iter().map(str::to_owned).collect(),
+            all_tags: args.all_tags,
+            platforms: args.platform.clone(),
+            auth_file: args.auth_file.as_deref().map(absolute).transpose()?,
+        }));
+    }
+    if let ([layout], true) = (&text[..], all(&LAYOUTS)) {
+        return Ok(From::Elsewhere(Source::Layout {
+            layout: absolute_layout(layout)?,
+            name: args.reference.clone(),
+        }));
+    }
+    if any(&["containers-storage:"]) {
+        return Err(CommandError::usage(
+            "the images of podman are not read in place",
+            "podman save --format oci-archive -o image.tar IMAGE, then perennial add oci-archive:image.tar",
+        ));
+    }
+    if any(&["docker://"]) || any(&LAYOUTS) {
+        return Err(CommandError::usage(
+            "what is added together must be of one kind: files, images, or one layout or archive",
+            "add each kind by a command of its own",
+        ));
+    }
+    Ok(From::Files(given))
+}
+
+/// How images that lie on this machine are written.
+const LAYOUTS: [&str; 3] = ["oci:", "oci-archive:", "docker-archive:"];
+
+/// The path in `oci:DIR[:TAG]` and the like as the node needs it, which runs in a directory of its own.
+fn absolute_layout(text: &str) -> Result<String, CommandError> {
+    let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
+    // a tag has no slash; a path that has a colon and no tag is written with one at its end
+    let (path, tag) = match rest.rsplit_once(':') {
+        Some((path, tag)) if !path.is_empty() && !Path::new(rest).exists() => (path, Some(tag)),
+        _ => (rest, None),
+    };
+    let path = absolute(Path::new(path))?;
+    let Some(path) = path.to_str() else {
+        return Err(CommandError::usage(
+            format!("{}: its name is not UTF-8", path.display()),
+            "give it another name",
+        ));
+    };
+    Ok(match tag {
+        Some(tag) => format!("{kind}:{path}:{tag}"),
+        None => format!("{kind}:{path}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(sources: &[&str]) -> Result<From, CommandError> {
+        from(&AddArgs { sources: sources.iter().map(PathBuf::from).collect(), ..AddArgs::default() })
+    }
+
+    #[test]
+    fn how_it_is_written_says_where_it_is() {
+        assert_eq!(read(&["a", "b"]).ok(), Some(From::Files(vec!["a".into(), "b".into()])));
+        let image = Source::Images {
+            references: vec!["docker://q/x:1".into()],
+            all_tags: false,
+            platforms: Vec::new(),
+            auth_file: None,
+        };
+        assert_eq!(read(&["docker://q/x:1"]).ok(), Some(From::Elsewhere(image)));
+        let Ok(From::Elsewhere(Source::Layout { layout, .. })) = read(&["oci:/l:v1"]) else {
+            panic!("a layout")
+        };
+        assert_eq!(layout, "oci:/l:v1");
+    }
+
+    #[test]
+    fn kinds_are_not_mixed() {
+        for mixed in [
+            &["a", "https://x/y"][..],
+            &["docker://x", "oci:/l"],
+            &["helm+https://c/"],
+            &["oci:/a", "oci:/b"],
+        ] {
+            assert!(read(mixed).is_err(), "{mixed:?}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `add` from elsewhere: an upstream's bytes become signed releases.
+//!
+//! Owns which importer a source goes to, and that what came of a cut or failing import is signed all the same. What an
+//! upstream is asked and believed is decided in `perennial-import`.
+
+use std::sync::Arc;
+
+use perennial_control::{
+    CompletenessRow, Done, ErrorCode, FailedRow, Failure, Import, ImportDone, Item, Sink, Source, Stage,
+};
+use perennial_import::{Archive, Completeness, Failed, Images, ImportError, Imported, Options, Watch};
+use perennial_store::Store;
+
+use crate::adding::publisher_kind;
+use crate::core::Core;
+use crate::failure::failed;
+use crate::releasing::{Terms, announce, release};
+use crate::signing::Signer;
+
+/// What an import works with.
+#[derive(Clone)]
+pub(crate) struct Importing {
+    pub(crate) store: Store,
+    pub(crate) core: Core,
+    pub(crate) signer: Arc<Signer>,
+}
+
+impl Importing {
+    /// Imports, signs and announces. Rows go to the user as they are signed.
+    pub(crate) async fn import(&self, request: Import, sink: Sink) -> Result<Done, Failure> {
+        let options = Options { allow_private: request.allow_private, plain_http: request.plain_http };
+        let mut done = ImportDone::default();
+        match request.source.clone() {
+            Source::Images { references, all_tags, platforms, auth_file } => {
+                let images = |references| Images {
+                    references,
+                    all_tags,
+                    platforms: platforms.clone(),
+                    auth_file: auth_file.clone(),
+                    license: request.license.clone(),
+                    notes: request.notes.clone(),
+                };
+                // one after the other: what came is signed before the next is asked for
+                for reference in references {
+                    let what = images(vec![reference.clone()]);
+                    let came = perennial_import::images(&self.store, &options, &what, &Told(&sink)).await;
+                    self.take(came, &reference, &request, &sink, &mut done).await?;
+                }
+            }
+            Source::Layout { layout, name } => {
+                let (license, notes) = (request.license.clone(), request.notes.clone());
+                let what = Archive { source: layout, name, license, notes };
+                let came = perennial_import::layout(&self.store, &what, &Told(&sink)).await;
+                self.sign(came.map_err(refused)?, &request, &sink, &mut done).await?;
+            }
+        }
+        Ok(Done::Import(done))
+    }
+
+    /// One of many that failed is a row; a store that failed is the end.
+    async fn take(
+        &self,
+        came: Result<Imported, ImportError>,
+        what: &str,
+        request: &Import,
+        sink: &Sink,
+        done: &mut ImportDone,
+    ) -> Result<(), Failure> {
+        let came = match came {
+            Ok(came) => came,
+            Err(error @ (ImportError::Store(_) | ImportError::Usage(_))) => return Err(refused(error)),
+            Err(error) => {
+                let failed = vec![Failed { what: what.to_owned(), reason: error.to_string() }];
+                Imported { failed, ..Imported::default() }
+            }
+        };
+        self.sign(came, request, sink, done).await
+    }
+
+    async fn sign(
+        &self,
+        came: Imported,
+        request: &Import,
+        sink: &Sink,
+        done: &mut ImportDone,
+    ) -> Result<(), Failure> {
+        let mut new_bytes = came.new_bytes;
+        for draft in came.drafts {
+            let (store, signer) = (self.store.clone(), self.signer.clone());
+            let terms =
+                Terms { kind: request.kind.map(publisher_kind), new_bytes: std::mem::take(&mut new_bytes) };
+            let signed = tokio::task::spawn_blocking(move || release(&store, &signer, draft, terms)).await;
+            let (row, signed) = signed.map_err(failed)??;
+            announce(&self.core, signed).await;
+            done.releases += 1;
+            done.bytes += row.bytes;
+            done.new_bytes += row.new_bytes;
+            sink.item(Item::Imported(row)).await;
+        }
+        for Failed { what, reason } in came.failed {
+            done.failed += 1;
+            sink.item(Item::NotImported(FailedRow { what, reason })).await;
+        }
+        for Completeness { of, held, missing } in came.completeness {
+            let missing =
+                missing.into_iter().map(|Failed { what, reason }| FailedRow { what, reason }).collect();
+            sink.item(Item::Completeness(CompletenessRow { of, held, missing })).await;
+        }
+        Ok(())
+    }
+}
+
+/// Passes progress on to the user, and his going away back.
+struct Told<'a>(&'a Sink);
+
+impl Watch for Told<'_> {
+    fn progress(&self, progress: &perennial_import::Progress) {
+        let mut told = perennial_control::Progress::of(Stage::Importing);
+        (told.bytes, told.total_bytes) = (progress.bytes, progress.total_bytes);
+        (told.items, told.total_items) = (progress.items, progress.total_items);
+        self.0.progress(told);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.0.is_closed()
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn refused(error: ImportError) -> Failure {
+    let code = match &error {
+        ImportError::Usage(_) | ImportError::Private(_) => ErrorCode::Usage,
+        ImportError::Gone { .. } => ErrorCode::NotFound,
+        ImportError::Upstream { .. } => ErrorCode::Unreachable,
+        ImportError::Mismatch { .. } => ErrorCode::Verification,
+        _ => ErrorCode::Failed,
+    };
+    Failure::new(code, error.to_string())
+}
