@@ -21,7 +21,7 @@ use crate::content::{Content, run};
 use crate::problem::Problem;
 
 /// How long a list or manifest may take to come from the swarm.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// What is known of a digest, or what might tell.
