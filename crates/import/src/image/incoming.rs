@@ -70,7 +70,7 @@ impl Incoming {
     }
 
     pub(crate) fn is_complete(&self) -> bool {
-        self.len == self.wanted.size
+        self.len >= self.wanted.size
     }
 
     /// Throws away what is here.
@@ -85,9 +85,16 @@ impl Incoming {
         Ok(())
     }
 
+    /// Leaves nothing to go on with.
+    fn discard(&mut self) -> Result<(), ImportError> {
+        self.restart()?;
+        std::fs::remove_file(&self.path)
+            .map_err(|source| ImportError::File { path: self.path.clone(), source })
+    }
+
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), ImportError> {
         if self.len.saturating_add(bytes.len() as u64) > self.wanted.size {
-            self.restart()?;
+            self.discard()?;
             let reason = format!("more than the {} bytes came that it is said to have", self.wanted.size);
             return Err(ImportError::Mismatch { what: self.wanted.digest.to_string(), reason });
         }
@@ -104,7 +111,7 @@ impl Incoming {
             return Err(ImportError::Mismatch { what: self.wanted.digest.to_string(), reason });
         }
         if let Err(error) = self.check.clone().finish() {
-            self.restart()?;
+            self.discard()?;
             return Err(error);
         }
         Ok((self.path, self.file))

@@ -54,10 +54,7 @@ impl Entries {
             let entry = entry.map_err(no_tar)?;
             let Some(name) = normal("", &entry.path_bytes()) else { continue };
             let kind = entry.header().entry_type();
-            let link = |base: &str| {
-                let target = entry.link_name_bytes()?;
-                if target.starts_with(b"/") { None } else { normal(base, &target) }
-            };
+            let link = |base: &str| normal(base, &entry.link_name_bytes()?);
             let value = match kind {
                 EntryType::Regular | EntryType::Continuous => {
                     let (at, size) = (entry.raw_file_position(), entry.size());
@@ -90,9 +87,10 @@ impl Entries {
     }
 }
 
-/// A path inside the archive; `None` if it leads out, or is no text.
+/// A path inside the archive, of which `/` is the root; `None` if it leads out, or is no text.
 fn normal(base: &str, name: &[u8]) -> Option<String> {
     let name = std::str::from_utf8(name).ok().filter(|name| name.len() <= MAX_NAME)?;
+    let base = if name.starts_with('/') { "" } else { base };
     let mut parts: Vec<&str> = base.split('/').filter(|part| !part.is_empty()).collect();
     for part in name.split('/') {
         match part {

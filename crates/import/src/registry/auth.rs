@@ -147,14 +147,36 @@ impl Auth {
                 _ => request,
             }
         };
-        let answer = request.send().await.map_err(|e| refuse(why(&e)))?;
+        let answer = request.send().await.map_err(|e| refuse(why(e)))?;
         let answer = accepted(answer).await.map_err(|e| {
             let hint = if credential.is_some() { "" } else { &format!("; {}", self.credentials.missing()) };
             refuse(format!("no token: {e}{hint}"))
         })?;
-        let given = read(answer, MAX_TOKEN).await?;
+        let given = read(answer, MAX_TOKEN).await;
+        let given =
+            given.map_err(|_| refuse("what its token server sends is too long, or ends early".into()))?;
         let given: Given = serde_json::from_slice(&given)
             .map_err(|e| refuse(format!("its token server gives no token: {e}")))?;
         given.token.or(given.access_token).ok_or_else(|| refuse("its token server gives no token".into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::parse_reference;
+
+    #[tokio::test]
+    async fn without_tls_no_token_server_is_called() {
+        let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+        let reference = parse_reference("quay.io/a/b:1").unwrap();
+        let auth = Auth::new(&reference, false, Some("/nowhere".into()));
+        let client = crate::client::client(&crate::Options::default()).unwrap();
+        for realm in ["http://127.0.0.1:1/token", "file:///etc/passwd", "nonsense"] {
+            let asks = format!(r#"Bearer realm="{realm}",service="x""#);
+            let asked = HeaderMap::from_iter([(WWW_AUTHENTICATE, asks.parse().unwrap())]);
+            let refused = auth.answer(&client, &asked).await.unwrap_err().to_string();
+            assert!(refused.contains("not behind TLS") || refused.contains("no address"), "{refused}");
+        }
     }
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use oci_spec::image::Digest;
 use reqwest::header::{HeaderMap, LINK};
-use reqwest::{Method, StatusCode, Url};
+use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 
-use super::repository::{Repository, accepted, is_gone, read};
+use super::repository::{Repository, refusal};
 use crate::ImportError;
-use crate::image::{Attached, INDEX, MAX_MANIFEST, Manifest, cosign_tags, fallback_tag};
+use crate::image::{Attached, INDEX, Manifest, cosign_tags, fallback_tag};
 
 const MAX_PAGES: usize = 1_000;
 const MAX_TAGS: usize = 100_000;
@@ -27,13 +27,11 @@ impl Repository {
         let mut tags = BTreeSet::new();
         let mut pages = 0;
         while let Some(url) = next {
-            let answer = self.send(Method::GET, &url, "application/json", None).await?;
-            let answer = accepted(answer).await?;
-            next = self.next_page(&url, answer.headers());
-            let page = read(answer, MAX_MANIFEST).await?;
+            let got = self.get(&url, "application/json").await?;
+            next = self.next_page(&url, &got.headers);
             let refuse = |reason: String| ImportError::Upstream { what: url.to_string(), reason };
             let page: Tags =
-                serde_json::from_slice(&page).map_err(|e| refuse(format!("is no list of tags: {e}")))?;
+                serde_json::from_slice(&got.bytes).map_err(|e| refuse(format!("is no list of tags: {e}")))?;
             let known = tags.len();
             tags.extend(page.tags.unwrap_or_default());
             pages += 1;
@@ -76,16 +74,17 @@ impl Repository {
         let mut found = Vec::new();
         let mut pages = 0;
         while let Some(url) = next {
-            let answer = self.send(Method::GET, &url, INDEX, None).await?;
-            let status = answer.status();
-            if pages == 0 && (status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS) {
+            let got = self.ask(&url, INDEX).await?;
+            // that there is no such thing is said in many ways; that it is busy is another matter
+            if pages == 0 && got.status.is_client_error() && got.status != StatusCode::TOO_MANY_REQUESTS {
                 return Ok(None);
             }
-            let answer = accepted(answer).await?;
-            next = self.next_page(&url, answer.headers());
-            let page = read(answer, MAX_MANIFEST).await?;
+            if !got.status.is_success() {
+                return Err(refusal(&url, got.status, &got.headers, &got.bytes));
+            }
+            next = self.next_page(&url, &got.headers);
             // some registries answer every path with a page for people
-            let Ok(page) = Manifest::parse(url.as_str(), &page) else {
+            let Ok(page) = Manifest::parse(url.as_str(), &got.bytes) else {
                 if pages == 0 {
                     return Ok(None);
                 }
@@ -108,12 +107,11 @@ impl Repository {
 
     async fn referrers_tag(&self, digest: &Digest) -> Result<Vec<Attached>, ImportError> {
         let url = self.url(&format!("manifests/{}", fallback_tag(digest)))?;
-        let answer = self.send(Method::GET, &url, INDEX, None).await?;
-        if is_gone(answer.status()) {
-            return Ok(Vec::new());
-        }
-        let index = read(accepted(answer).await?, MAX_MANIFEST).await?;
-        let index = Manifest::parse(url.as_str(), &index)?;
+        let got = match self.get(&url, INDEX).await {
+            Err(ImportError::Gone { .. }) => return Ok(Vec::new()),
+            got => got?,
+        };
+        let index = Manifest::parse(url.as_str(), &got.bytes)?;
         Ok(index
             .manifests
             .iter()

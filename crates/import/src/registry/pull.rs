@@ -113,7 +113,7 @@ async fn pour(
                 meter.bytes(len);
             }
             Ok(None) => break "it ended early".to_owned(),
-            Err(error) => break why(&error),
+            Err(error) => break why(error),
         }
     };
     drop(send);

@@ -14,7 +14,7 @@ use crate::{ImportError, Options};
 
 /// Requests of one thing before it is given up.
 const TRIES: u32 = 5;
-/// Longest wait before a request is repeated, whatever the registry asks for.
+/// Longest wait before a request is repeated; a registry that asks for more is asked no more.
 const LONGEST: Duration = Duration::from_secs(60);
 const FIRST: Duration = Duration::from_millis(500);
 /// Longest answer to a request that failed that is read for its text.
@@ -33,6 +33,19 @@ pub(super) struct Repository {
 pub(super) struct Found {
     pub(super) digest: Digest,
     pub(super) status: u16,
+}
+
+/// An answer.
+pub(super) struct Got {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Why a body was not read to its end.
+pub(super) enum Short {
+    TooLong,
+    Broken(String),
 }
 
 impl Repository {
@@ -99,21 +112,48 @@ impl Repository {
         if is_gone(status) {
             return Ok(None);
         }
-        let got = self.send(Method::GET, &url, Manifest::ACCEPT, None).await?;
-        if is_gone(got.status()) {
-            return Ok(None);
+        match self.get(&url, Manifest::ACCEPT).await {
+            Ok(got) => Ok(Some(Found { digest: sha256_of(&got.bytes)?, status: got.status.as_u16() })),
+            Err(ImportError::Gone { .. }) => Ok(None),
+            Err(error) => Err(error),
         }
-        let got = accepted(got).await?;
-        let status = got.status().as_u16();
-        let bytes = read(got, MAX_MANIFEST).await?;
-        Ok(Some(Found { digest: sha256_of(&bytes)?, status }))
     }
 
     /// A manifest by digest.
     pub(super) async fn manifest(&self, digest: &Digest) -> Result<Vec<u8>, ImportError> {
         let url = self.url(&format!("manifests/{digest}"))?;
-        let got = accepted(self.send(Method::GET, &url, Manifest::ACCEPT, None).await?).await?;
-        read(got, MAX_MANIFEST).await
+        Ok(self.get(&url, Manifest::ACCEPT).await?.bytes)
+    }
+
+    /// A short answer that is a success, whole.
+    pub(super) async fn get(&self, url: &Url, accept: &str) -> Result<Got, ImportError> {
+        let got = self.ask(url, accept).await?;
+        if got.status.is_success() {
+            Ok(got)
+        } else {
+            Err(refusal(url, got.status, &got.headers, &got.bytes))
+        }
+    }
+
+    /// A short answer of any kind, whole: asked for again where the line broke.
+    pub(super) async fn ask(&self, url: &Url, accept: &str) -> Result<Got, ImportError> {
+        let mut tried = 0;
+        loop {
+            let answer = self.send(Method::GET, url, accept, None).await?;
+            let (status, headers) = (answer.status(), answer.headers().clone());
+            tried += 1;
+            match read(answer, MAX_MANIFEST).await {
+                Ok(bytes) => return Ok(Got { status, headers, bytes }),
+                Err(Short::TooLong) => {
+                    let reason = format!("the answer is longer than {MAX_MANIFEST} bytes");
+                    return Err(ImportError::Upstream { what: url.to_string(), reason });
+                }
+                Err(Short::Broken(reason)) if tried >= TRIES => {
+                    return Err(ImportError::Upstream { what: url.to_string(), reason });
+                }
+                Err(Short::Broken(_)) => tokio::time::sleep(backoff(tried)).await,
+            }
+        }
     }
 
     /// Asks, and asks again where the registry is busy or the line broke. Gives whatever else it answers.
@@ -138,7 +178,7 @@ impl Repository {
             tried += 1;
             let wait = match request.send().await {
                 Err(error) if tried >= TRIES || error.is_builder() || error.is_redirect() => {
-                    return Err(ImportError::Upstream { what: url.to_string(), reason: why(&error) });
+                    return Err(ImportError::Upstream { what: url.to_string(), reason: why(error) });
                 }
                 Err(_) => backoff(tried),
                 // only the registry itself is told who we are, not where it sends us
@@ -153,11 +193,16 @@ impl Repository {
                     continue;
                 }
                 Ok(answer) if tried < TRIES && is_busy(answer.status()) => {
-                    asked_for(answer.headers()).unwrap_or_else(|| backoff(tried))
+                    let wait = asked_for(answer.headers()).unwrap_or_else(|| backoff(tried));
+                    // to ask sooner would be no use, and to wait so long neither: a rerun goes on from here
+                    if wait > LONGEST {
+                        return Ok(answer);
+                    }
+                    wait
                 }
                 Ok(answer) => return Ok(answer),
             };
-            tokio::time::sleep(wait.min(LONGEST)).await;
+            tokio::time::sleep(wait).await;
         }
     }
 }
@@ -188,9 +233,10 @@ fn asked_for(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// An error with what is behind it, which `reqwest` does not say by itself.
-pub(super) fn why(error: &reqwest::Error) -> String {
+pub(super) fn why(error: reqwest::Error) -> String {
+    let error = error.without_url();
     let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
+    let mut source = std::error::Error::source(&error);
     while let Some(cause) = source {
         text = format!("{text}: {cause}");
         source = cause.source();
@@ -200,19 +246,23 @@ pub(super) fn why(error: &reqwest::Error) -> String {
 
 /// Makes an answer that is no success an error, with what the registry says.
 pub(super) async fn accepted(answer: Response) -> Result<Response, ImportError> {
-    let status = answer.status();
+    let (status, mut url, headers) = (answer.status(), answer.url().clone(), answer.headers().clone());
     if status.is_success() {
         return Ok(answer);
     }
-    let what = answer.url().to_string();
-    let said = read(answer, MAX_ERROR).await.unwrap_or_default();
-    let said = said_in(&said).map(|said| format!(": {said}")).unwrap_or_default();
-    let reason = format!("the registry answers {status}{said}");
-    Err(if is_gone(status) {
-        ImportError::Gone { what, reason }
-    } else {
-        ImportError::Upstream { what, reason }
-    })
+    let body = read(answer, MAX_ERROR).await.unwrap_or_default();
+    // where blobs lie elsewhere, it is a key to them
+    url.set_query(None);
+    Err(refusal(&url, status, &headers, &body))
+}
+
+/// What a registry that refuses says.
+pub(super) fn refusal(url: &Url, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ImportError {
+    let said = said_in(body).map(|said| format!(": {said}")).unwrap_or_default();
+    let later = asked_for(headers).map(|wait| format!("; it wants {} seconds of rest", wait.as_secs()));
+    let reason = format!("the registry answers {status}{said}{}", later.unwrap_or_default());
+    let what = url.to_string();
+    if is_gone(status) { ImportError::Gone { what, reason } } else { ImportError::Upstream { what, reason } }
 }
 
 /// The text of a registry's error (`{"errors": [{"code": …, "message": …}]}`).
@@ -231,18 +281,14 @@ fn said_in(body: &[u8]) -> Option<String> {
 }
 
 /// A short body, whole.
-pub(super) async fn read(mut answer: Response, most: u64) -> Result<Vec<u8>, ImportError> {
-    let what = answer.url().to_string();
+pub(super) async fn read(mut answer: Response, most: u64) -> Result<Vec<u8>, Short> {
     let mut bytes = Vec::new();
     loop {
         match answer.chunk().await {
             Ok(None) => return Ok(bytes),
             Ok(Some(chunk)) if (bytes.len() + chunk.len()) as u64 <= most => bytes.extend_from_slice(&chunk),
-            Ok(Some(_)) => {
-                let reason = format!("the answer is longer than {most} bytes");
-                return Err(ImportError::Upstream { what, reason });
-            }
-            Err(error) => return Err(ImportError::Upstream { what, reason: why(&error) }),
+            Ok(Some(_)) => return Err(Short::TooLong),
+            Err(error) => return Err(Short::Broken(why(error))),
         }
     }
 }
