@@ -7,15 +7,21 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod client;
+mod collected;
+mod download;
 mod error;
 mod guard;
+mod html;
+mod http;
 mod image;
 mod layout;
+mod meter;
 mod outcome;
 mod registry;
 
 pub use client::Options;
 pub use error::ImportError;
+pub use http::{Urls, urls};
 pub use image::{Reference, image_purl};
 pub use layout::{Archive, layout};
 pub use outcome::{Completeness, Failed, Imported, Progress, Watch};

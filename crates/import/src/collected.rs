@@ -1,0 +1,107 @@
+//! The files of a release that is being put together, with what was seen on the way.
+
+use std::collections::HashMap;
+
+use perennial_manifest::{Artifact, Draft, Observation, Purl, Verdict};
+use perennial_store::{Added, Lease};
+use reqwest::Url;
+
+use crate::download::{Answer, Taken, shown};
+use crate::{Failed, ImportError, Imported};
+
+/// Most origins noted for one file.
+const ORIGINS: usize = perennial_manifest::artifact::MAX_ORIGINS;
+
+/// Artifacts, and what keeps their blobs.
+#[derive(Debug, Default)]
+pub(crate) struct Collected {
+    artifacts: Vec<Artifact>,
+    /// Where an artifact with a name stands; names that are one somewhere are one here.
+    places: HashMap<String, usize>,
+    observations: Vec<Observation>,
+    leases: Vec<Lease>,
+    new_bytes: u64,
+}
+
+impl Collected {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.artifacts.is_empty()
+    }
+
+    /// Counts blobs that were taken, and keeps them.
+    pub(crate) fn keep(&mut self, taken: Taken) -> Vec<Added> {
+        self.new_bytes = self.new_bytes.saturating_add(taken.new_bytes());
+        self.leases.push(taken.lease);
+        taken.added
+    }
+
+    /// The artifact that has this name already.
+    pub(crate) fn named(&self, key: &str) -> Option<&Artifact> {
+        self.places.get(key).map(|at| &self.artifacts[*at])
+    }
+
+    /// Adds a file. One that is there already, with the same bytes, gets another origin.
+    pub(crate) fn add(&mut self, artifact: Artifact) -> Result<(), ImportError> {
+        let key = artifact.path.twin_key();
+        let Some(at) = self.places.get(&key) else {
+            self.places.insert(key, self.artifacts.len());
+            self.artifacts.push(artifact);
+            return Ok(());
+        };
+        let there = &mut self.artifacts[*at];
+        if there.blake3 != artifact.blake3 {
+            return Err(ImportError::Mismatch {
+                what: artifact.origins.first().cloned().unwrap_or_default(),
+                reason: format!("another file of this release is called {}; add it by itself", there.path),
+            });
+        }
+        for origin in artifact.origins {
+            if !there.origins.contains(&origin) && there.origins.len() < ORIGINS {
+                there.origins.push(origin);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes what was seen at a URL.
+    pub(crate) fn observe(&mut self, url: &Url, answer: &Answer, added: &Added) {
+        self.observations.push(Observation {
+            url: shown(url),
+            fetched_at: answer.at,
+            status: Some(answer.status),
+            etag: answer.etag.clone(),
+            last_modified: answer.last_modified.clone(),
+            size: Some(added.size),
+            blake3: Some(added.blob),
+            sha256: Some(added.sha256),
+            verdict: Verdict::Same,
+        });
+    }
+
+    /// An unsigned release of it all.
+    pub(crate) fn into_imported(
+        self,
+        purl: Purl,
+        license: Option<String>,
+        from: String,
+        notes: Option<String>,
+        failed: Vec<Failed>,
+    ) -> Imported {
+        let draft = Draft {
+            purl,
+            license,
+            artifacts: self.artifacts,
+            from,
+            tags: std::collections::BTreeMap::new(),
+            observations: self.observations,
+            notes,
+        };
+        Imported {
+            drafts: vec![draft],
+            failed,
+            new_bytes: self.new_bytes,
+            completeness: Vec::new(),
+            leases: self.leases,
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! From a URL to a file: streamed, resumed by range, and tried again.
+//!
+//! Owns the conversation with a web server. Promises that memory does not grow with the file, that bytes of two states of the
+//! upstream's file are never put together, that a length beyond the bound is not written, and that every wait has an end.
+//! Believes nothing else: whether the bytes are the right ones is for checksums and signatures to say.
+
+mod answer;
+mod part;
+mod taking;
+mod wait;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, IF_RANGE, RANGE};
+use reqwest::{Response, StatusCode, Url};
+
+pub(crate) use answer::Answer;
+pub(crate) use part::{Part, at};
+pub(crate) use taking::{Taken, take};
+
+use crate::client::why;
+use crate::guard::{Guard, refusal};
+use crate::meter::{FileMeter, Meter};
+use crate::{ImportError, Options, html};
+
+/// Bytes collected before they are written.
+const PIECE: usize = 1 << 20;
+/// So much since the last failure makes it the first one again.
+const PROGRESS: u64 = 1 << 20;
+/// How often to look whether another import is done with the same file.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// What is wanted of a URL.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Want<'a> {
+    pub(crate) url: &'a Url,
+    /// Most bytes taken.
+    pub(crate) most: u64,
+    /// Whether a page is what is wanted.
+    pub(crate) html: bool,
+    /// Whether it may well be missing: then a server that refuses it has none, and it is tried less often.
+    pub(crate) optional: bool,
+}
+
+/// A whole file, and what was said with it.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    pub(crate) part: Part,
+    pub(crate) answer: Answer,
+}
+
+/// Downloads into a directory.
+pub(crate) struct Downloader<'a> {
+    client: reqwest::Client,
+    guard: Guard,
+    dir: PathBuf,
+    meter: &'a Meter<'a>,
+}
+
+/// Why a try ended.
+enum Trouble {
+    /// Another one is of no use.
+    Final(ImportError),
+    /// Go on from here, at the earliest after so long.
+    Again(Part, ImportError, Option<Duration>),
+}
+
+impl From<ImportError> for Trouble {
+    fn from(error: ImportError) -> Self {
+        Self::Final(error)
+    }
+}
+
+impl<'a> Downloader<'a> {
+    pub(crate) fn new(options: &Options, dir: PathBuf, meter: &'a Meter<'a>) -> Result<Self, ImportError> {
+        Ok(Self { client: crate::client::client(options)?, guard: Guard::new(options), dir, meter })
+    }
+
+    /// Fetches a URL, going on with what an earlier import left of it.
+    pub(crate) async fn fetch(&self, want: Want<'_>) -> Result<Fetched, ImportError> {
+        self.meter.unless_cancelled(self.keep_trying(want)).await
+    }
+
+    async fn keep_trying(&self, want: Want<'_>) -> Result<Fetched, ImportError> {
+        self.guard.check(want.url)?;
+        let tries = if want.optional { 3 } else { 7 };
+        let mut part = self.open(want.url).await?;
+        let mut meter = self.meter.file();
+        let mut tried = 0;
+        loop {
+            let before = part.len();
+            match self.attempt(part, want, &mut meter).await {
+                Ok(fetched) => {
+                    meter.done();
+                    return Ok(fetched);
+                }
+                Err(Trouble::Final(error)) => return Err(error),
+                Err(Trouble::Again(left, error, wish)) => {
+                    tried = if left.len() >= before.saturating_add(PROGRESS) { 1 } else { tried + 1 };
+                    part = left;
+                    let Some(wait) = wait::before_next(tried, tries, wish) else { return Err(error) };
+                    tracing::debug!(url = %want.url, %error, ?wait, "asking again");
+                    tokio::time::sleep(wait).await;
+                }
+            }
+        }
+    }
+
+    async fn open(&self, url: &Url) -> Result<Part, ImportError> {
+        loop {
+            let (dir, url) = (self.dir.clone(), url.clone());
+            if let Some(part) = blocking(move || Part::open(&dir, &url)).await? {
+                return Ok(part);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn attempt(
+        &self,
+        mut part: Part,
+        want: Want<'_>,
+        meter: &mut FileMeter<'_>,
+    ) -> Result<Fetched, Trouble> {
+        let what = shown(want.url);
+        let upstream = |reason: String| ImportError::Upstream { what: what.clone(), reason };
+        // bytes as they are: what a server packs for the way is not the file
+        let mut request = self.client.get(want.url.clone());
+        request = request.header(ACCEPT, "*/*").header(ACCEPT_ENCODING, "identity");
+        let from = part.resume()?;
+        if let Some((from, validator)) = &from {
+            request = request.header(RANGE, format!("bytes={from}-")).header(IF_RANGE, validator);
+        }
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => {
+                return Err(match refusal(want.url, &error) {
+                    Some(refused) => refused.into(),
+                    None if error.is_builder() || error.is_redirect() => upstream(why(&error)).into(),
+                    None => Trouble::Again(part, upstream(why(&error)), None),
+                });
+            }
+        };
+        let status = response.status();
+        let said = upstream(format!("the server answers {status}"));
+        match (status, &from) {
+            (StatusCode::PARTIAL_CONTENT, Some((from, validator))) => {
+                let answer = Answer::of(&response);
+                let is_same = answer.validator().is_none_or(|now| now == *validator);
+                let goes_on = answer::range_of(&response).is_some_and(|(first, _)| first == *from);
+                if !is_same || !goes_on {
+                    part.begin(None, None)?;
+                    let error = upstream("another part of the file came than was asked for".into());
+                    return Err(Trouble::Again(part, error, Some(Duration::ZERO)));
+                }
+            }
+            (StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION, _) => {
+                part.begin(Answer::of(&response).validator(), response.content_length())?;
+            }
+            (StatusCode::RANGE_NOT_SATISFIABLE, Some(_)) => {
+                part.begin(None, None)?;
+                return Err(Trouble::Again(part, said, Some(Duration::ZERO)));
+            }
+            (StatusCode::NOT_FOUND | StatusCode::GONE, _) => {
+                return Err(ImportError::Gone { what, reason: format!("the server answers {status}") }.into());
+            }
+            (status, _) if is_busy(status) => {
+                let wish = answer::retry_after(&response);
+                return Err(Trouble::Again(part, said, wish));
+            }
+            (status, _) if want.optional && status.is_client_error() => {
+                return Err(ImportError::Gone { what, reason: format!("the server answers {status}") }.into());
+            }
+            _ => return Err(said.into()),
+        }
+        receive(part, want, response, meter).await
+    }
+}
+
+/// Takes the body in, from where the file ends.
+async fn receive(
+    mut part: Part,
+    want: Want<'_>,
+    mut response: Response,
+    meter: &mut FileMeter<'_>,
+) -> Result<Fetched, Trouble> {
+    let what = shown(want.url);
+    let answer = Answer::of(&response);
+    let total = response.content_length().map(|rest| part.len().saturating_add(rest));
+    if total.is_some_and(|total| total > want.most) {
+        return Err(discard(part, too_long(&what, want.most)).await);
+    }
+    if answer.is_html() && !want.html {
+        return Err(discard(part, html::refusal(&what)).await);
+    }
+    meter.begin(part.len(), response.content_length());
+    let mut piece = Vec::with_capacity(PIECE);
+    loop {
+        let chunk = match response.chunk().await {
+            Ok(chunk) => chunk,
+            Err(error) => {
+                let part = blocking(move || {
+                    part.write(&piece)?;
+                    part.settle()?;
+                    Ok(part)
+                });
+                let reason = format!("the transfer broke off: {}", why(&error));
+                return Err(Trouble::Again(part.await?, ImportError::Upstream { what, reason }, None));
+            }
+        };
+        let is_end = chunk.is_none();
+        if let Some(chunk) = chunk {
+            meter.bytes(chunk.len() as u64);
+            piece.extend_from_slice(&chunk);
+        }
+        if part.len() + piece.len() as u64 > want.most {
+            return Err(discard(part, too_long(&what, want.most)).await);
+        }
+        // pages that the server calls something else
+        if part.len() == 0 && !want.html && (is_end || piece.len() >= html::ENOUGH) && html::is_html(&piece) {
+            return Err(discard(part, html::refusal(&what)).await);
+        }
+        if is_end || piece.len() >= PIECE {
+            (part, piece) = blocking(move || {
+                part.write(&piece)?;
+                piece.clear();
+                Ok((part, piece))
+            })
+            .await?;
+        }
+        if is_end {
+            break;
+        }
+    }
+    if total.is_some_and(|total| total != part.len()) {
+        let reason = "the transfer ended early".into();
+        return Err(Trouble::Again(part, ImportError::Upstream { what, reason }, None));
+    }
+    Ok(Fetched { part, answer })
+}
+
+fn is_busy(status: StatusCode) -> bool {
+    matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
+        || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
+}
+
+fn too_long(what: &str, most: u64) -> ImportError {
+    ImportError::Mismatch {
+        what: what.to_owned(),
+        reason: format!("it is longer than the {most} bytes that are taken"),
+    }
+}
+
+/// Removes what came, which is of no use to a later try.
+async fn discard(part: Part, error: ImportError) -> Trouble {
+    Trouble::Final(blocking(|| part.remove()).await.err().unwrap_or(error))
+}
+
+/// A URL for people and statements: without credentials, which are nobody else's business, and without fragment.
+pub(crate) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // both fail only where a URL cannot have any
+    let _ = (url.set_username(""), url.set_password(None));
+    url.set_fragment(None);
+    url.into()
+}
+
+/// Does what waits for a disk where it holds nobody up.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ImportError> + Send + 'static,
+) -> Result<T, ImportError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|e| Err(ImportError::Usage(format!("the import was stopped: {e}"))))
+}

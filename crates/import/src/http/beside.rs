@@ -1,0 +1,151 @@
+//! What lies beside a file upstream: its checksums and signatures.
+//!
+//! Nobody said that they are there, so none is missed; what answers and is not plausible as what it is named after is taken for
+//! a server's way of saying no.
+
+use std::collections::HashSet;
+
+use perennial_manifest::Role;
+use reqwest::Url;
+
+use super::sums::{Sum, Sums};
+use crate::ImportError;
+use crate::download::{Downloader, Fetched, Part, Want, at, blocking};
+
+/// Longest checksum file or signature.
+const MOST: u64 = 4 << 20;
+/// Endings of files beside a file.
+const ENDINGS: [(&str, Kind); 6] = [
+    (".sha256", Kind::Sums),
+    (".sha512", Kind::Sums),
+    (".asc", Kind::Armoured),
+    (".sig", Kind::Signature),
+    (".minisig", Kind::Minisign),
+    (".sigstore.json", Kind::Bundle),
+];
+/// Checksums of all files of a folder.
+const OF_FOLDER: [&str; 2] = ["SHA256SUMS", "checksums.txt"];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Sums,
+    Armoured,
+    Signature,
+    Minisign,
+    Bundle,
+}
+
+impl Kind {
+    fn is_plausible(self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Sums => Sums::parse(&String::from_utf8_lossy(bytes)) != Sums::default(),
+            Self::Armoured => bytes.windows(10).any(|window| window == b"-----BEGIN"),
+            Self::Signature => !bytes.is_empty(),
+            Self::Minisign => bytes.starts_with(b"untrusted comment:"),
+            Self::Bundle => serde_json::from_slice::<serde_json::Map<_, _>>(bytes).is_ok(),
+        }
+    }
+}
+
+/// A file that was found beside another.
+#[derive(Debug)]
+pub(super) struct Beside {
+    pub(super) url: Url,
+    /// Its name, or what its name has in addition to that of the file it belongs to.
+    pub(super) name: &'static str,
+    pub(super) role: Role,
+    pub(super) sums: Sums,
+    /// Until it is taken into the release.
+    pub(super) fetched: Option<Fetched>,
+}
+
+impl Beside {
+    /// What it says of a file with several names.
+    pub(super) fn of_any(&self, names: &HashSet<String>) -> Vec<Sum> {
+        names.iter().flat_map(|name| self.sums.of(name)).collect()
+    }
+}
+
+/// What was found, and what is perhaps there but could not be had.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) files: Vec<Beside>,
+    pub(super) failed: Vec<(Url, ImportError)>,
+}
+
+/// Files named after a file; those have none of their own.
+pub(super) async fn of_file(downloader: &Downloader<'_>, url: &Url) -> Result<Found, ImportError> {
+    let path = url.path();
+    if path.ends_with('/') || ENDINGS.iter().any(|(ending, _)| path.ends_with(ending)) {
+        return Ok(Found::default());
+    }
+    let wanted = ENDINGS.map(|(ending, kind)| (with_path(url, &format!("{path}{ending}")), ending, kind));
+    look(downloader, wanted.into()).await
+}
+
+/// Checksums of the folder of a URL.
+pub(super) async fn of_folder(downloader: &Downloader<'_>, folder: &Url) -> Result<Found, ImportError> {
+    let path = folder.path();
+    let wanted = OF_FOLDER.map(|name| (with_path(folder, &format!("{path}{name}")), name, Kind::Sums));
+    look(downloader, wanted.into()).await
+}
+
+/// The folder that a URL's file lies in.
+pub(super) fn folder(url: &Url) -> Url {
+    let path = url.path();
+    with_path(url, &path[..path.rfind('/').map_or(0, |at| at + 1)])
+}
+
+fn with_path(url: &Url, path: &str) -> Url {
+    let mut url = url.clone();
+    url.set_path(path);
+    url.set_query(None);
+    url.set_fragment(None);
+    url
+}
+
+async fn look(
+    downloader: &Downloader<'_>,
+    wanted: Vec<(Url, &'static str, Kind)>,
+) -> Result<Found, ImportError> {
+    let tries = wanted
+        .into_iter()
+        .map(|(url, name, kind)| async move { (try_one(downloader, &url, name, kind).await, url) });
+    let mut found = Found::default();
+    for (outcome, url) in futures::future::join_all(tries).await {
+        match outcome {
+            Ok(file) => found.files.extend(file),
+            // not there, or a page or something endless in its place
+            Err(ImportError::Gone { .. } | ImportError::Mismatch { .. }) => {}
+            Err(error @ (ImportError::File { .. } | ImportError::Store(_))) => return Err(error),
+            Err(error) => found.failed.push((url, error)),
+        }
+    }
+    Ok(found)
+}
+
+async fn try_one(
+    downloader: &Downloader<'_>,
+    url: &Url,
+    name: &'static str,
+    kind: Kind,
+) -> Result<Option<Beside>, ImportError> {
+    let want = Want { url, most: MOST, html: false, optional: true };
+    let Fetched { part, answer } = downloader.fetch(want).await?;
+    let (part, bytes) = blocking(move || read(part)).await?;
+    if !kind.is_plausible(&bytes) {
+        blocking(|| part.remove()).await?;
+        return Ok(None);
+    }
+    let (role, sums) = match kind {
+        Kind::Sums => (Role::Checksums, Sums::parse(&String::from_utf8_lossy(&bytes))),
+        _ => (Role::Signature, Sums::default()),
+    };
+    Ok(Some(Beside { url: url.clone(), name, role, sums, fetched: Some(Fetched { part, answer }) }))
+}
+
+/// All of a short file.
+pub(crate) fn read(part: Part) -> Result<(Part, Vec<u8>), ImportError> {
+    let bytes = std::fs::read(part.path()).map_err(at(part.path()))?;
+    Ok((part, bytes))
+}

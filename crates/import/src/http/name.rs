@@ -1,0 +1,109 @@
+//! What a downloaded file is called: the name the server gives it, else the last part of its URL.
+//!
+//! Names are taken as they are or refused, never mended: a mended name is another name.
+
+use percent_encoding::percent_decode_str;
+use perennial_manifest::ArtifactPath;
+use reqwest::Url;
+
+use crate::ImportError;
+use crate::download::{Answer, shown};
+
+/// The name of what came from a URL.
+pub(super) fn name_of(url: &Url, answer: &Answer, is_page: bool) -> Result<ArtifactPath, ImportError> {
+    let refuse = |reason: String| ImportError::Upstream { what: shown(url), reason };
+    let given = answer.disposition.as_deref().and_then(filename);
+    let name = match given.or_else(|| last_part(url)).or_else(|| last_part(&answer.url)) {
+        Some(name) => name,
+        None if is_page => "index.html".to_owned(),
+        None => return Err(refuse("neither the URL nor the server gives the file a name".into())),
+    };
+    if name.contains('/') {
+        return Err(refuse(format!("the file is to be called {name:?}, which is a path")));
+    }
+    ArtifactPath::parse(&name).map_err(|e| refuse(e.to_string()))
+}
+
+/// The last part of a URL's path, decoded. One that is not UTF-8 stays encoded.
+pub(super) fn last_part(url: &Url) -> Option<String> {
+    let part = url.path_segments()?.next_back().filter(|part| !part.is_empty())?;
+    Some(percent_decode_str(part).decode_utf8().map_or_else(|_| part.to_owned(), Into::into))
+}
+
+/// The file name in a `Content-Disposition` (RFC 6266), the internationalised one before the plain one.
+fn filename(header: &str) -> Option<String> {
+    let parameters = parameters(header);
+    let value = |wanted: &str| parameters.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
+    if let Some(extended) = value("filename*") {
+        let (charset, rest) = extended.split_once('\'')?;
+        let (_language, encoded) = rest.split_once('\'')?;
+        if charset.eq_ignore_ascii_case("utf-8") {
+            return percent_decode_str(encoded).decode_utf8().ok().map(Into::into);
+        }
+    }
+    value("filename").filter(|name| !name.is_empty()).cloned()
+}
+
+/// `; name=value` and `; name="quoted \" value"`, names in lower case.
+fn parameters(header: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut rest = header.find(';').map_or("", |at| &header[at + 1..]);
+    while let Some((name, after)) = rest.split_once('=') {
+        let after = after.trim_start();
+        let (value, end) = if let Some(quoted) = after.strip_prefix('"') {
+            let (mut value, mut escaped, mut end) = (String::new(), false, after.len());
+            for (at, c) in quoted.char_indices() {
+                match c {
+                    _ if escaped => (value.push(c), escaped = false).1,
+                    '\\' => escaped = true,
+                    '"' => {
+                        end = at + 2;
+                        break;
+                    }
+                    _ => value.push(c),
+                }
+            }
+            (value, end)
+        } else {
+            let end = after.find(';').unwrap_or(after.len());
+            (after[..end].trim().to_owned(), end)
+        };
+        found.push((name.trim().to_ascii_lowercase(), value));
+        rest = after[end..].trim_start().trim_start_matches(';');
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_headers_are_read_as_rfc_6266_says() {
+        let cases = [
+            ("attachment; filename=a.tgz", Some("a.tgz")),
+            ("attachment;filename=\"a b.tgz\"; size=3", Some("a b.tgz")),
+            ("inline; x=1; FileName=\"q\\\"uo\\\\te.tgz\"", Some("q\"uo\\te.tgz")),
+            ("attachment; filename=\"plain\"; filename*=UTF-8''na%C3%AFve%20x", Some("naïve x")),
+            ("attachment; filename=plain; filename*=iso-8859-1'en'%A3", Some("plain")),
+            ("attachment; filename=\"../../etc/passwd\"", Some("../../etc/passwd")),
+            ("attachment; filename=\"open", Some("open")),
+            ("attachment; filename=", None),
+            ("attachment; filename*=utf-8''%ff", None),
+            ("attachment", None),
+            (";=;=\"\\", None),
+        ];
+        for (header, name) in cases {
+            assert_eq!(filename(header).as_deref(), name, "{header}");
+        }
+    }
+
+    #[test]
+    fn names_in_urls_are_decoded() {
+        let last = |url: &str| last_part(&Url::parse(url).unwrap());
+        assert_eq!(last("https://a.test/x/y%20z.tgz?q=/w").as_deref(), Some("y z.tgz"));
+        assert_eq!(last("https://a.test/x/..%2fy").as_deref(), Some("../y"));
+        assert_eq!(last("https://a.test/%ff").as_deref(), Some("%ff"));
+        assert_eq!(last("https://a.test/x/"), None);
+    }
+}

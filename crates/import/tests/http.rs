@@ -1,0 +1,377 @@
+//! Files from the web, from a server that behaves and from servers that do not.
+
+#![allow(clippy::unwrap_used)]
+
+mod web;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use perennial_import::{ImportError, Imported, Options, Urls, urls};
+use perennial_manifest::{Purl, Role, Verdict};
+use sha2::{Digest, Sha256, Sha512};
+
+use web::{Here, Reply, Seen, Web, artifact, bytes, private};
+
+const ETAG: &str = "\"one\"";
+
+fn what(urls: impl IntoIterator<Item = String>) -> Urls {
+    Urls {
+        urls: urls.into_iter().collect(),
+        purl: Purl::generic("tool", "v1").unwrap(),
+        license: None,
+        html: false,
+        notes: None,
+        guess: |name| {
+            if name.ends_with(".md") {
+                (Role::Doc, "text/markdown")
+            } else {
+                (Role::Binary, "application/octet-stream")
+            }
+        },
+    }
+}
+
+async fn import(here: &Here, urls_: impl IntoIterator<Item = String>) -> Result<Imported, ImportError> {
+    urls(&here.store, &private(), &what(urls_), &Seen::default()).await
+}
+
+#[tokio::test]
+async fn a_file_comes_as_it_is_with_what_was_seen() {
+    let body = bytes(300_000);
+    let sent = body.clone();
+    let web = Web::start(move |asked| match asked.path.as_str() {
+        "/old/tool.bin?x=1" => Reply::status(302).header("location", "/new/tool-1.bin"),
+        "/new/tool-1.bin" => Reply::ok(sent.clone())
+            .header("etag", "W/\"weak\"")
+            .header("last-modified", "Mon, 01 Jan 2024 00:00:00 GMT")
+            .header("content-type", "Application/X-Tool; q=1")
+            .header("content-encoding", "gzip"),
+        "/readme.md" => Reply::ok("# Read me"),
+        _ => Reply::status(404),
+    })
+    .await;
+    let here = Here::new();
+    let with_secret = web.url("/old/tool.bin?x=1#part").replace("http://", "http://me:secret@");
+    let seen = Seen::default();
+    let wanted = what([with_secret.clone(), with_secret, web.url("/readme.md")]);
+    let got = urls(&here.store, &private(), &wanted, &seen).await.unwrap();
+    assert!(got.failed.is_empty(), "{:?}", got.failed);
+    let draft = &got.drafts[0];
+    let tool = artifact(draft, "tool.bin");
+    assert!(here.holds(tool, &body));
+    assert_eq!((tool.role, tool.media_type.as_str()), (Role::Binary, "application/x-tool"));
+    assert_eq!(tool.origins, [web.url("/old/tool.bin?x=1"), web.url("/new/tool-1.bin")]);
+    assert_eq!(draft.from, tool.origins[0]);
+    let readme = artifact(draft, "readme.md");
+    assert_eq!((readme.role, readme.origins.len()), (Role::Doc, 1));
+    assert_eq!((draft.artifacts.len(), draft.observations.len()), (2, 2));
+    let observed = &draft.observations[0];
+    assert_eq!((observed.url.as_str(), observed.status), (tool.origins[0].as_str(), Some(200)));
+    assert_eq!(observed.etag.as_deref(), Some("W/\"weak\""));
+    assert_eq!(observed.last_modified.as_deref(), Some("Mon, 01 Jan 2024 00:00:00 GMT"));
+    assert_eq!((observed.size, observed.verdict), (Some(tool.size), Verdict::Same));
+    assert_eq!((observed.blake3, observed.sha256), (Some(tool.blake3), Some(tool.sha256)));
+    assert!(observed.fetched_at > 1_700_000_000);
+    assert_eq!(got.new_bytes, tool.size + readme.size);
+    assert!(here.incoming().is_empty(), "{:?}", here.incoming());
+    assert!(seen.last.lock().unwrap().bytes >= tool.size);
+    // asked for by name without the secret being passed on to anyone but the host that it is for
+    assert!(web.asked("/old/tool.bin?x=1")[0].header("authorization").is_some());
+}
+
+#[tokio::test]
+async fn a_cut_transfer_goes_on_where_it_was_cut() {
+    let body = bytes(3_000_000);
+    let sent = body.clone();
+    let web = Web::start(move |asked| match (asked.path.as_str(), asked.from()) {
+        ("/f.bin", None) => Reply::ok(sent.clone()).header("etag", ETAG).cut(2_000_000),
+        ("/f.bin", Some(from)) if asked.header("if-range") == Some(ETAG) => {
+            Reply::rest(&sent, from).header("etag", ETAG)
+        }
+        _ => Reply::status(404),
+    })
+    .await;
+    let here = Here::new();
+    let got = import(&here, [web.url("/f.bin")]).await.unwrap();
+    assert!(here.holds(artifact(&got.drafts[0], "f.bin"), &body));
+    let asked = web.asked("/f.bin");
+    assert_eq!(asked.len(), 2);
+    assert!(asked[1].from().unwrap() > 1_000_000, "{:?}", asked[1].from());
+}
+
+#[tokio::test]
+async fn a_file_that_changed_in_between_starts_anew() {
+    let (old, new) = (bytes(2_000_000), bytes(2_000_001));
+    let sent = new.clone();
+    let web = Web::start(move |asked| match (asked.path.as_str(), asked.before, asked.from()) {
+        ("/f.bin", 0, None) => Reply::ok(old.clone()).header("etag", ETAG).cut(1_500_000),
+        // a server that ignores If-Range, and says that it is another file
+        ("/f.bin", 1, Some(from)) => Reply::rest(&sent, from).header("etag", "\"two\""),
+        ("/f.bin", 2, None) => Reply::ok(sent.clone()).header("etag", "\"two\"").cut(1_500_000),
+        // a server that heeds it
+        ("/f.bin", 3, Some(_)) => Reply::ok(sent.clone()).header("etag", "\"three\""),
+        _ => Reply::status(404),
+    })
+    .await;
+    let here = Here::new();
+    let got = import(&here, [web.url("/f.bin")]).await.unwrap();
+    assert!(here.holds(artifact(&got.drafts[0], "f.bin"), &new));
+    assert_eq!(web.asked("/f.bin")[3].header("if-range"), Some("\"two\""));
+    assert_eq!(got.drafts[0].observations[0].etag.as_deref(), Some("\"three\""));
+}
+
+#[tokio::test]
+async fn without_a_strong_validator_nothing_is_put_together() {
+    let body = bytes(2_000_000);
+    let sent = body.clone();
+    let web = Web::start(move |asked| match (asked.path.as_str(), asked.before) {
+        ("/f.bin", 0) => Reply::ok(sent.clone()).header("etag", "W/\"weak\"").cut(1_500_000),
+        ("/f.bin", _) => Reply::ok(sent.clone()),
+        _ => Reply::status(404),
+    })
+    .await;
+    let here = Here::new();
+    let got = import(&here, [web.url("/f.bin")]).await.unwrap();
+    assert!(here.holds(artifact(&got.drafts[0], "f.bin"), &body));
+    assert!(web.asked("/f.bin").iter().all(|asked| asked.from().is_none()));
+}
+
+#[tokio::test]
+async fn an_import_that_was_cancelled_goes_on() {
+    let body = bytes(3_000_000);
+    let sent = body.clone();
+    let is_back = Arc::new(AtomicBool::new(false));
+    let back = Arc::clone(&is_back);
+    let web = Web::start(move |asked| match (asked.path.as_str(), asked.from()) {
+        ("/f.bin", None) => Reply::ok(sent.clone()).header("etag", ETAG).cut(2_000_000),
+        ("/f.bin", Some(from)) if back.load(Ordering::Relaxed) => {
+            Reply::rest(&sent, from).header("etag", ETAG)
+        }
+        ("/f.bin", _) => Reply::status(503).header("retry-after", "60"),
+        _ => Reply::status(404),
+    })
+    .await;
+    let here = Here::new();
+    let seen = Seen { cancel_after: Some(1_900_000), ..Seen::default() };
+    let wanted = what([web.url("/f.bin")]);
+    let error = urls(&here.store, &private(), &wanted, &seen).await.unwrap_err();
+    assert!(error.to_string().contains("cancelled"), "{error}");
+    is_back.store(true, Ordering::Relaxed);
+    let got = import(&here, [web.url("/f.bin")]).await.unwrap();
+    assert!(here.holds(artifact(&got.drafts[0], "f.bin"), &body));
+    assert!(web.asked("/f.bin").iter().skip(1).all(|asked| asked.from() > Some(1_000_000)));
+}
+
+#[tokio::test]
+async fn a_busy_server_is_asked_again_when_it_says() {
+    let web = Web::start(|asked| match (asked.path.as_str(), asked.before) {
+        ("/f.bin", 0) => Reply::status(429).header("retry-after", "2"),
+        ("/f.bin", 1) => Reply::status(503),
+        ("/f.bin", _) => Reply::ok(bytes(10)),
+        ("/for-ever.bin", _) => Reply::status(429).header("retry-after", "86400"),
+        ("/no.bin", _) => Reply::status(403),
+        _ => Reply::status(404),
+    })
+    .await;
+    let here = Here::new();
+    let begun = std::time::Instant::now();
+    let got = import(&here, [web.url("/f.bin"), web.url("/for-ever.bin"), web.url("/no.bin")]).await.unwrap();
+    assert!(begun.elapsed() >= std::time::Duration::from_secs(2));
+    assert!(here.holds(artifact(&got.drafts[0], "f.bin"), &bytes(10)));
+    let failed: Vec<_> = got.failed.iter().map(|failed| (&failed.what, &failed.reason)).collect();
+    assert_eq!(failed.len(), 2, "{failed:?}");
+    assert!(failed[0].1.contains("429") && failed[1].1.contains("403"), "{failed:?}");
+    assert_eq!((web.asked("/for-ever.bin").len(), web.asked("/no.bin").len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_page_in_place_of_a_file_is_refused_unless_it_is_wanted() {
+    let page = "<!DOCTYPE html><title>Sorry</title>";
+    let web = Web::start(move |asked| match asked.path.as_str() {
+        "/typed.tgz" => Reply::ok(bytes(10)).header("content-type", "text/html; charset=utf-8"),
+        "/sniffed.tgz" => Reply::ok(page).header("content-type", "application/octet-stream"),
+        "/page.html" => Reply::ok(page).header("content-type", "text/html"),
+        // what every path that is not there answers, files beside others too
+        _ => Reply::ok(page),
+    })
+    .await;
+    let here = Here::new();
+    for path in ["/typed.tgz", "/sniffed.tgz"] {
+        let error = import(&here, [web.url(path)]).await.unwrap_err();
+        assert!(matches!(error, ImportError::Mismatch { .. }), "{error:?}");
+        assert!(error.to_string().contains("--html"), "{error}");
+    }
+    assert!(here.incoming().is_empty());
+    let got = import(&here, [web.url("/page.html"), web.url("/sniffed.tgz")]).await.unwrap();
+    assert_eq!((got.drafts[0].artifacts.len(), got.failed.len()), (1, 1));
+    let wanted = Urls { html: true, ..what([web.url("/sniffed.tgz")]) };
+    let got = urls(&here.store, &private(), &wanted, &Seen::default()).await.unwrap();
+    assert!(here.holds(artifact(&got.drafts[0], "sniffed.tgz"), page.as_bytes()));
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn checksums_and_signatures_beside_a_file_come_along() {
+    let (a, b) = (bytes(100_000), bytes(5));
+    let sums = format!("{}  a.tgz\n{} *sub/b.tgz\n", sha256(&a), sha256(&b));
+    let sha512: String = Sha512::digest(&a).iter().map(|byte| format!("{byte:02x}")).collect();
+    let web = Web::files([
+        ("/d/a.tgz?raw=1", a.clone()),
+        ("/d/b.tgz", b.clone()),
+        ("/d/SHA256SUMS", sums.clone().into()),
+        ("/d/checksums.txt", "says nothing of them".into()),
+        ("/d/a.tgz.sha256", sha256(&a).into()),
+        ("/d/a.tgz.sha512", format!("{sha512}  a.tgz").into()),
+        ("/d/a.tgz.asc", "-----BEGIN PGP SIGNATURE-----".into()),
+        ("/d/b.tgz.asc", "not found".into()),
+        ("/d/a.tgz.sig", vec![1, 2, 3]),
+        ("/d/a.tgz.minisig", "untrusted comment: x\n".into()),
+        ("/d/a.tgz.sigstore.json", "{\"mediaType\":\"x\"}".into()),
+        ("/d/b.tgz.sigstore.json", "[]".into()),
+        ("/e/c.tgz", bytes(6)),
+        ("/e/SHA256SUMS", format!("{}  c.tgz\n", sha256(&bytes(6))).into()),
+    ])
+    .await;
+    let here = Here::new();
+    let got =
+        import(&here, [web.url("/d/a.tgz?raw=1"), web.url("/d/b.tgz"), web.url("/e/c.tgz")]).await.unwrap();
+    let draft = &got.drafts[0];
+    let mut found: Vec<_> = draft.artifacts.iter().map(|a| (a.path.as_str(), a.role)).collect();
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [
+            ("SHA256SUMS", Role::Checksums),
+            ("a.tgz", Role::Binary),
+            ("a.tgz.asc", Role::Signature),
+            ("a.tgz.minisig", Role::Signature),
+            ("a.tgz.sha256", Role::Checksums),
+            ("a.tgz.sha512", Role::Checksums),
+            ("a.tgz.sig", Role::Signature),
+            ("a.tgz.sigstore.json", Role::Signature),
+            ("b.tgz", Role::Binary),
+            ("c.tgz", Role::Binary),
+            ("c.tgz.SHA256SUMS", Role::Checksums),
+        ]
+    );
+    assert!(here.holds(artifact(draft, "SHA256SUMS"), sums.as_bytes()));
+    assert_eq!(artifact(draft, "a.tgz.sig").origins, [web.url("/d/a.tgz.sig")]);
+    assert_eq!(draft.observations.len(), 3);
+    assert_eq!(web.asked("/d/SHA256SUMS").len(), 1);
+    assert!(here.incoming().is_empty(), "{:?}", here.incoming());
+}
+
+#[tokio::test]
+async fn a_checksum_that_says_otherwise_ends_the_import() {
+    let a = bytes(100_000);
+    let sha512: String = Sha512::digest(b"other").iter().map(|byte| format!("{byte:02x}")).collect();
+    let cases = [
+        ("/a.tgz.sha256", sha256(b"other")),
+        ("/a.tgz.sha512", format!("{sha512}  a.tgz")),
+        ("/SHA256SUMS", format!("{}  a.tgz", sha256(b"other"))),
+        ("/checksums.txt", format!("SHA256 (a.tgz) = {}", sha256(b"other"))),
+    ];
+    for (path, text) in cases {
+        let web = Web::files([("/a.tgz", a.clone()), (path, text.into()), ("/z.tgz", bytes(3))]).await;
+        let here = Here::new();
+        let error = import(&here, [web.url("/z.tgz"), web.url("/a.tgz")]).await.unwrap_err();
+        assert!(matches!(error, ImportError::Mismatch { .. }), "{path}: {error:?}");
+        assert!(error.to_string().contains(&web.url(path)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn hostile_names_are_refused() {
+    let names = ["../../etc/passwd", "/etc/passwd", "a\\b", "con", "a:b", "..", "x/y"];
+    for name in names {
+        let header = format!("attachment; filename=\"{}\"", name.replace('\\', "\\\\"));
+        let web = Web::start(move |asked| match asked.path.as_str() {
+            "/f.tgz" => Reply::ok(bytes(10)).header("content-disposition", &header),
+            _ => Reply::status(404),
+        })
+        .await;
+        let here = Here::new();
+        let error = import(&here, [web.url("/f.tgz")]).await.unwrap_err();
+        assert!(matches!(error, ImportError::Upstream { .. }), "{name}: {error:?}");
+        assert!(here.incoming().is_empty());
+    }
+    let web = Web::start(|_| Reply::ok(bytes(10))).await;
+    for path in ["/x/..%2f..%2fpasswd", "/x/%2e%2e%5cy", "/x/a%00b", "/"] {
+        import(&Here::new(), [web.url(path)]).await.unwrap_err();
+    }
+    let web = Web::start(|asked| match asked.path.as_str() {
+        "/f" => {
+            Reply::ok(bytes(10)).header("content-disposition", "attachment; filename*=UTF-8''t%C3%A9.tgz")
+        }
+        _ => Reply::status(404),
+    })
+    .await;
+    let got = import(&Here::new(), [web.url("/f")]).await.unwrap();
+    artifact(&got.drafts[0], "té.tgz");
+}
+
+#[tokio::test]
+async fn two_files_of_one_name_are_one_only_with_the_same_bytes() {
+    let web = Web::files([("/a/f.tgz", bytes(10)), ("/b/f.tgz", bytes(10)), ("/c/F.tgz", bytes(11))]).await;
+    let got =
+        import(&Here::new(), ["/a/f.tgz", "/b/f.tgz", "/c/F.tgz"].map(|path| web.url(path))).await.unwrap();
+    let draft = &got.drafts[0];
+    assert_eq!(draft.artifacts.len(), 1);
+    assert_eq!(draft.artifacts[0].origins, [web.url("/a/f.tgz"), web.url("/b/f.tgz")]);
+    assert_eq!(got.failed.len(), 1);
+    assert_eq!(got.failed[0].what, web.url("/c/F.tgz"));
+}
+
+#[tokio::test]
+async fn a_signature_without_end_is_not_taken() {
+    let web = Web::start(|asked| match asked.path.as_str() {
+        "/f.tgz" => Reply::ok(bytes(10)),
+        "/f.tgz.sig" => Reply::ok("").endless(),
+        "/f.tgz.sha256" => Reply::ok(vec![b'a'; 5 << 20]),
+        _ => Reply::status(404),
+    })
+    .await;
+    let here = Here::new();
+    let got = import(&here, [web.url("/f.tgz")]).await.unwrap();
+    assert_eq!(got.drafts[0].artifacts.len(), 1);
+    assert!(here.incoming().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_not_there_or_not_to_be_called_is_an_error_that_says_so() {
+    let web = Web::files([]).await;
+    let here = Here::new();
+    let error = import(&here, [web.url("/f.tgz")]).await.unwrap_err();
+    assert!(matches!(error, ImportError::Gone { .. }), "{error:?}");
+    let wanted = what([web.url("/f.tgz")]);
+    let error = urls(&here.store, &Options::default(), &wanted, &Seen::default()).await.unwrap_err();
+    assert!(matches!(error, ImportError::Private(_)), "{error:?}");
+    assert_eq!(web.asked("/f.tgz").len(), 1);
+    for wrong in ["ftp://a.test/x", "file:///etc/passwd", "nonsense"] {
+        let error = import(&here, [wrong.to_owned()]).await.unwrap_err();
+        assert!(matches!(error, ImportError::Usage(_)), "{error:?}");
+    }
+    assert!(import(&here, []).await.is_err());
+}
+
+#[tokio::test]
+async fn two_imports_of_one_url_at_once_do_not_harm_each_other() {
+    let body = bytes(5_000_000);
+    let sent = body.clone();
+    let web = Web::start(move |asked| match asked.path.as_str() {
+        "/f.bin" => Reply::ok(sent.clone()).header("etag", ETAG),
+        _ => Reply::status(404),
+    })
+    .await;
+    let here = Here::new();
+    let (a, b) = tokio::join!(import(&here, [web.url("/f.bin")]), import(&here, [web.url("/f.bin")]));
+    for got in [a.unwrap(), b.unwrap()] {
+        assert!(here.holds(artifact(&got.drafts[0], "f.bin"), &body));
+    }
+    assert!(here.incoming().is_empty(), "{:?}", here.incoming());
+}

@@ -1,0 +1,218 @@
+//! An upstream for tests: a web server on the loopback address whose answers are scripted, and a store to import into.
+
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Response, StatusCode};
+use futures::StreamExt;
+use perennial_import::{Options, Progress, Watch};
+use perennial_manifest::{Artifact, Draft};
+use perennial_store::{OpenOptions, Store};
+
+/// What was asked: a path and the headers.
+pub(crate) struct Asked {
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    /// How often this path was asked for before.
+    pub(crate) before: usize,
+}
+
+impl Asked {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Where the bytes asked for begin.
+    pub(crate) fn from(&self) -> Option<usize> {
+        self.header("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
+    }
+}
+
+/// What is answered.
+pub(crate) struct Reply {
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+    /// Whether the connection breaks after the body, which is shorter than was said.
+    cut: Option<usize>,
+    endless: bool,
+}
+
+impl Reply {
+    pub(crate) fn ok(body: impl Into<Vec<u8>>) -> Self {
+        Self { status: 200, headers: Vec::new(), body: body.into(), cut: None, endless: false }
+    }
+
+    pub(crate) fn status(status: u16) -> Self {
+        Self { status, ..Self::ok("") }
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    /// Breaks off after so many bytes.
+    pub(crate) fn cut(self, after: usize) -> Self {
+        Self { cut: Some(after), ..self }
+    }
+
+    /// Goes on for ever.
+    pub(crate) fn endless(self) -> Self {
+        Self { endless: true, ..self }
+    }
+
+    /// The rest of some bytes, as a 206.
+    pub(crate) fn rest(body: &[u8], from: usize) -> Self {
+        let range = format!("bytes {from}-{}/{}", body.len() - 1, body.len());
+        Self { status: 206, ..Self::ok(&body[from..]) }.header("content-range", &range)
+    }
+
+    fn into_response(self) -> Response<Body> {
+        let mut response = Response::builder().status(StatusCode::from_u16(self.status).unwrap());
+        for (name, value) in &self.headers {
+            response = response.header(*name, value);
+        }
+        let body = if self.endless {
+            let piece = Bytes::from(vec![7; 64 << 10]);
+            Body::from_stream(futures::stream::repeat_with(move || Ok::<_, std::io::Error>(piece.clone())))
+        } else if let Some(cut) = self.cut {
+            response = response.header("content-length", self.body.len());
+            let start = Bytes::copy_from_slice(&self.body[..cut]);
+            let broken = futures::stream::once(async {
+                // what was sent before must be on its way when the line breaks
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                Err(std::io::Error::other("cut"))
+            });
+            Body::from_stream(futures::stream::iter([Ok(start)]).chain(broken))
+        } else {
+            Body::from(self.body)
+        };
+        response.body(body).unwrap()
+    }
+}
+
+type Script = dyn Fn(&Asked) -> Reply + Send + Sync;
+
+#[derive(Clone)]
+struct Shared {
+    script: Arc<Script>,
+    log: Arc<Mutex<Vec<Arc<Asked>>>>,
+}
+
+/// A web server that lives as long as the test.
+pub(crate) struct Web {
+    pub(crate) addr: SocketAddr,
+    log: Arc<Mutex<Vec<Arc<Asked>>>>,
+}
+
+impl Web {
+    pub(crate) async fn start(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let shared = Shared { script: Arc::new(script), log: Arc::default() };
+        let log = Arc::clone(&shared.log);
+        let app = axum::Router::new().fallback(answer).with_state(shared);
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self { addr, log }
+    }
+
+    /// Files by path, and 404 for the rest.
+    pub(crate) async fn files(files: impl IntoIterator<Item = (&'static str, Vec<u8>)>) -> Self {
+        let files: HashMap<_, _> = files.into_iter().collect();
+        Self::start(move |asked| match files.get(asked.path.as_str()) {
+            Some(bytes) => Reply::ok(bytes.clone()),
+            None => Reply::status(404),
+        })
+        .await
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addr)
+    }
+
+    /// What was asked of a path.
+    pub(crate) fn asked(&self, path: &str) -> Vec<Arc<Asked>> {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.iter().filter(|asked| asked.path == path).cloned().collect()
+    }
+}
+
+async fn answer(State(shared): State<Shared>, request: Request) -> Response<Body> {
+    let path = request.uri().path_and_query().unwrap().to_string();
+    let asked = {
+        let mut log = shared.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = log.iter().filter(|asked| asked.path == path).count();
+        let asked = Arc::new(Asked { path, headers: request.headers().clone(), before });
+        log.push(Arc::clone(&asked));
+        asked
+    };
+    (shared.script)(&asked).into_response()
+}
+
+/// A store in a directory of its own.
+pub(crate) struct Here {
+    pub(crate) store: Store,
+    _dir: tempfile::TempDir,
+}
+
+impl Here {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), OpenOptions::default()).unwrap();
+        Self { store, _dir: dir }
+    }
+
+    /// Names of what is left of downloads.
+    pub(crate) fn incoming(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.store.incoming()).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    /// Whether the store has exactly these bytes under an artifact's names.
+    pub(crate) fn holds(&self, artifact: &Artifact, bytes: &[u8]) -> bool {
+        artifact.blake3.as_bytes() == blake3::hash(bytes).as_bytes()
+            && artifact.size == bytes.len() as u64
+            && self.store.blob_of_sha256(&artifact.sha256).unwrap() == Some(artifact.blake3)
+    }
+}
+
+pub(crate) fn artifact<'a>(draft: &'a Draft, path: &str) -> &'a Artifact {
+    draft.artifacts.iter().find(|artifact| artifact.path.as_str() == path).unwrap_or_else(|| {
+        let paths: Vec<_> = draft.artifacts.iter().map(|artifact| &artifact.path).collect();
+        panic!("{path} is not among {paths:?}")
+    })
+}
+
+pub(crate) fn private() -> Options {
+    Options { allow_private: true, ..Options::default() }
+}
+
+/// Bytes that no page begins with and no checksum file holds.
+pub(crate) fn bytes(len: usize) -> Vec<u8> {
+    let mut out = vec![0; len];
+    blake3::Hasher::new().update(&len.to_le_bytes()).finalize_xof().fill(&mut out);
+    out
+}
+
+/// Remembers the last progress; cancels after so many bytes.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) last: Mutex<Progress>,
+    pub(crate) cancel_after: Option<u64>,
+}
+
+impl Watch for Seen {
+    fn progress(&self, progress: &Progress) {
+        *self.last.lock().unwrap() = progress.clone();
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancel_after.is_some_and(|most| self.last.lock().unwrap().bytes >= most)
+    }
+}
