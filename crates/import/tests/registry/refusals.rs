@@ -192,6 +192,24 @@ fn world_made(world: &mut World) -> crate::made::Made {
 }
 
 #[tokio::test]
+async fn a_refresh_token_is_exchanged_and_not_sent_on_by_a_redirect() {
+    let (upstream, _) = upstream().await;
+    upstream.world().identity = Some("refreshing".into());
+    let node = Node::new();
+    let file = node.dir.path().join("auth.json");
+    let auths = json!({ "auths": { upstream.host.clone(): { "identitytoken": "refreshing" } } });
+    std::fs::write(&file, auths.to_string()).unwrap();
+    let what = Images { auth_file: Some(file), ..named(&[&app(&upstream)]) };
+    only(&node.add(&what).await.unwrap());
+    assert_eq!(upstream.asked().iter().filter(|asked| asked.path == "/token").count(), 1);
+    let elsewhere = Upstream::start(World { identity: Some("refreshing".into()), ..World::default() }).await;
+    upstream.world().token_moved = Some(format!("http://{}", elsewhere.host));
+    let imported = node.add(&what).await.unwrap();
+    assert!(imported.drafts.is_empty());
+    assert!(elsewhere.asked().iter().all(|asked| asked.body.is_empty()), "what lets us in went elsewhere");
+}
+
+#[tokio::test]
 async fn without_credentials_one_is_told_what_to_do() {
     let (upstream, _) = upstream().await;
     upstream.world().password = Some(("user".to_owned(), "secret".to_owned()));

@@ -33,13 +33,17 @@ pub(crate) struct World {
     pub(crate) token: Option<(String, String)>,
     /// User and password for the registry.
     pub(crate) password: Option<(String, String)>,
+    /// Refresh token for the token server.
+    pub(crate) identity: Option<String>,
+    /// Where the token server moved.
+    pub(crate) token_moved: Option<String>,
     /// Where the token server is said to be.
     pub(crate) realm: Option<String>,
     /// Blobs are to be had at another host.
     pub(crate) redirect: Option<String>,
     /// Tags to a page.
     pub(crate) page: usize,
-    /// What was asked: method, path, range and authorization.
+    /// What was asked: method, path, range, authorization and body.
     pub(crate) log: Vec<Asked>,
 }
 
@@ -49,6 +53,7 @@ pub(crate) struct Asked {
     pub(crate) path: String,
     pub(crate) range: Option<String>,
     pub(crate) authorization: Option<String>,
+    pub(crate) body: String,
 }
 
 #[derive(Clone)]
@@ -90,16 +95,20 @@ fn basic(user: &str, password: &str) -> String {
 }
 
 async fn answer(State(upstream): State<Upstream>, request: Request) -> Response {
+    let (request, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 16).await.unwrap();
+    let body = String::from_utf8(body.to_vec()).unwrap();
     let mut world = upstream.world();
-    let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let text = |name| request.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (range, authorization) = (text(header::RANGE), text(header::AUTHORIZATION));
-    let path = request.uri().path().to_owned();
-    let query = request.uri().query().unwrap_or_default().to_owned();
+    let path = request.uri.path().to_owned();
+    let query = request.uri.query().unwrap_or_default().to_owned();
     let asked = Asked {
-        method: request.method().clone(),
+        method: request.method.clone(),
         path: if query.is_empty() { path.clone() } else { format!("{path}?{query}") },
         range: range.clone(),
         authorization: authorization.clone(),
+        body: body.clone(),
     };
     world.log.push(asked);
     if world.busy > 0 {
@@ -109,6 +118,20 @@ async fn answer(State(upstream): State<Upstream>, request: Request) -> Response 
         return busy;
     }
     if path == "/token" {
+        if let Some(to) = &world.token_moved {
+            let moved = Response::builder().status(StatusCode::TEMPORARY_REDIRECT);
+            return moved.header(header::LOCATION, format!("{to}/token")).body(Body::empty()).unwrap();
+        }
+        if let Some(identity) = &world.identity {
+            let fits = body.contains("grant_type=refresh_token")
+                && body.contains(&format!("refresh_token={identity}"))
+                && body.contains("scope=repository%3Ateam%2Fapp%3Apull");
+            return if fits {
+                Response::new(Body::from(r#"{"access_token":"letmein"}"#))
+            } else {
+                plain(StatusCode::UNAUTHORIZED, "wrong refresh token")
+            };
+        }
         let (user, password) = world.token.clone().unwrap();
         if authorization != Some(basic(&user, &password)) {
             return plain(StatusCode::UNAUTHORIZED, "wrong password");
@@ -116,7 +139,8 @@ async fn answer(State(upstream): State<Upstream>, request: Request) -> Response 
         return Response::new(Body::from(r#"{"token":"letmein"}"#));
     }
     let mut refused = plain(StatusCode::UNAUTHORIZED, "who are you?");
-    if world.token.is_some() && authorization.as_deref() != Some("Bearer letmein") {
+    let by_token = world.token.is_some() || world.identity.is_some();
+    if by_token && authorization.as_deref() != Some("Bearer letmein") {
         let realm = world.realm.clone().unwrap_or_else(|| format!("http://{}/token", upstream.host));
         let asks = format!(r#"Bearer realm="{realm}",service="test""#);
         refused.headers_mut().insert(header::WWW_AUTHENTICATE, asks.parse().unwrap());
