@@ -8,12 +8,14 @@ use std::sync::Arc;
 use perennial_control::{
     CompletenessRow, Done, ErrorCode, FailedRow, Failure, Import, ImportDone, Item, Sink, Source, Stage,
 };
-use perennial_import::{Archive, Completeness, Failed, Images, ImportError, Imported, Options, Watch};
+use perennial_import::{Archive, Completeness, Failed, Images, ImportError, Imported, Options, Urls, Watch};
+use perennial_manifest::Purl;
 use perennial_store::Store;
 
 use crate::adding::publisher_kind;
 use crate::core::Core;
-use crate::failure::failed;
+use crate::failure::{failed, usage};
+use crate::media::guess;
 use crate::releasing::{Terms, announce, release};
 use crate::signing::Signer;
 
@@ -46,6 +48,14 @@ impl Importing {
                     let came = perennial_import::images(&self.store, &options, &what, &Told(&sink)).await;
                     self.take(came, &reference, &request, &sink, &mut done).await?;
                 }
+            }
+            Source::Urls { urls, purl, html } => {
+                let purl = Purl::parse(&purl).map_err(usage)?;
+                let (license, notes) = (request.license.clone(), request.notes.clone());
+                let guess = |name: &str| guess(name, false);
+                let what = Urls { urls, purl, license, html, notes, guess };
+                let came = perennial_import::urls(&self.store, &options, &what, &Told(&sink)).await;
+                self.sign(came.map_err(refused)?, &request, &sink, &mut done).await?;
             }
             Source::Layout { layout, name } => {
                 let (license, notes) = (request.license.clone(), request.notes.clone());

@@ -6,7 +6,7 @@ mod source;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use perennial_control::{Add, AddDone, Done, Kind, Request};
+use perennial_control::{Add, AddDone, Done, Kind, Request, Source};
 use perennial_manifest::Purl;
 
 use crate::failure::CommandError;
@@ -18,21 +18,22 @@ use source::From;
 
 /// Store files or what an upstream publishes, sign a release of it, announce it
 ///
-/// A directory adds what is below it, each file named by its path in the directory; a file adds itself. Images of
+/// A directory adds what is below it, each file named by its path in the directory; a file adds itself. URLs, images of
 /// registries, and layouts and archives of images, are kept byte for byte, every platform, with the signatures that
-/// lie beside them, a release each. What is already stored is stored once. A release is signed with the publisher key of this data directory and pinned.
+/// lie beside them; each image is a release. What is already stored is stored once. A release is signed with the publisher key of this data directory and pinned.
 #[derive(Debug, Default, Args)]
 #[command(after_help = "\
 Examples:
   perennial add ./kubekey-v3.1.0 --name kubekey --version v3.1.0 --license Apache-2.0
   perennial add kk.tar.gz SHA256SUMS --purl pkg:github/kubesphere/kubekey@v3.1.0
   perennial add /srv/mirror/kubekey --name kubekey --version v3.1.0 --in-place
+  perennial add https://example.org/kk-v3.1.0.tar.gz --name kubekey --version v3.1.0
   perennial add docker://quay.io/kubesphere/ks-console:v3.4.1
   perennial add docker://quay.io/kubesphere/ks-console --all-tags --platform linux/amd64
   perennial add --from images.txt
   perennial add oci-archive:saved.tar --ref quay.io/kubesphere/ks-console:v3.4.1")]
 pub(crate) struct AddArgs {
-    /// Files and directories; docker://IMAGE; oci:DIR, oci-archive:FILE or docker-archive:FILE, with :TAG where there
+    /// Files and directories; URLs; docker://IMAGE; oci:DIR, oci-archive:FILE or docker-archive:FILE, with :TAG where there
     /// are several
     #[arg(required_unless_present = "from", value_name = "SOURCE")]
     sources: Vec<PathBuf>,
@@ -72,6 +73,9 @@ pub(crate) struct AddArgs {
     /// Layouts and archives: the reference that the image is to be known by, where they do not say
     #[arg(long = "ref", value_name = "IMAGE")]
     reference: Option<String>,
+    /// URLs: take a web page although an archive was asked for
+    #[arg(long)]
+    html: bool,
     /// Call addresses inside private networks, too
     #[arg(long)]
     allow_private: bool,
@@ -103,6 +107,11 @@ impl KindArg {
 pub(crate) async fn run(args: AddArgs, link: &Link<'_>, screen: &Screen) -> Result<(), CommandError> {
     match source::from(&args)? {
         From::Files(paths) => files(args, &paths, link, screen).await,
+        From::Urls(urls) => {
+            let purl = name_of(&args)?.to_string();
+            let source = Source::Urls { urls, purl, html: args.html };
+            import::run(args, source, link, screen).await
+        }
         From::Elsewhere(source) => import::run(args, source, link, screen).await,
     }
 }

@@ -126,6 +126,15 @@ pub struct Import {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
+    /// Files by their URLs, as one release.
+    Urls {
+        /// `https://…`.
+        urls: Vec<String>,
+        /// The release's package URL, with a version.
+        purl: String,
+        /// Take a web page although an archive was asked for.
+        html: bool,
+    },
     /// Images of registries, a release each.
     Images {
         /// `docker://…`.

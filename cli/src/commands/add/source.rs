@@ -13,6 +13,8 @@ use crate::link::absolute;
 pub(super) enum From {
     /// Files and directories of this machine.
     Files(Vec<PathBuf>),
+    /// URLs, as one release.
+    Urls(Vec<String>),
     /// Somewhere that says itself what it has.
     Elsewhere(Source),
 }
@@ -42,6 +44,9 @@ pub(super) fn from(args: &AddArgs) -> Result<From, CommandError> {
             auth_file: args.auth_file.as_deref().map(absolute).transpose()?,
         }));
     }
+    if all(&["https://", "http://"]) {
+        return Ok(From::Urls(text.into_iter().map(str::to_owned).collect()));
+    }
     if let ([layout], true) = (&text[..], all(&LAYOUTS)) {
         return Ok(From::Elsewhere(Source::Layout {
             layout: absolute_layout(layout)?,
@@ -54,9 +59,9 @@ pub(super) fn from(args: &AddArgs) -> Result<From, CommandError> {
             "podman save --format oci-archive -o image.tar IMAGE, then perennial add oci-archive:image.tar",
         ));
     }
-    if any(&["docker://"]) || any(&LAYOUTS) {
+    if any(&["docker://", "https://", "http://"]) || any(&LAYOUTS) {
         return Err(CommandError::usage(
-            "what is added together must be of one kind: files, images, or one layout or archive",
+            "what is added together must be of one kind: files, URLs, images, or one layout or archive",
             "add each kind by a command of its own",
         ));
     }
@@ -98,6 +103,7 @@ mod tests {
     #[test]
     fn how_it_is_written_says_where_it_is() {
         assert_eq!(read(&["a", "b"]).ok(), Some(From::Files(vec!["a".into(), "b".into()])));
+        assert_eq!(read(&["https://x/y"]).ok(), Some(From::Urls(vec!["https://x/y".into()])));
         let image = Source::Images {
             references: vec!["docker://q/x:1".into()],
             all_tags: false,
