@@ -11,6 +11,7 @@ mod collected;
 mod download;
 mod error;
 mod guard;
+mod helm;
 mod html;
 mod http;
 mod image;
@@ -21,6 +22,7 @@ mod registry;
 
 pub use client::Options;
 pub use error::ImportError;
+pub use helm::{Chart, ChartImported, chart, images_of};
 pub use http::{Urls, urls};
 pub use image::{Reference, image_purl};
 pub use layout::{Archive, layout};

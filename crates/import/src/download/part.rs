@@ -85,6 +85,11 @@ impl Part {
         self.len
     }
 
+    /// All of it; for what is bounded. Blocking.
+    pub(crate) fn read(&self) -> Result<Vec<u8>, ImportError> {
+        std::fs::read(&self.path).map_err(at(&self.path))
+    }
+
     /// From where to go on, and what the upstream's file must still be called for that.
     pub(super) fn resume(&mut self) -> Result<Option<(u64, String)>, ImportError> {
         let Some(validator) = self.state.validator.clone() else { return Ok(None) };

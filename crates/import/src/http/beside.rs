@@ -10,7 +10,7 @@ use reqwest::Url;
 
 use super::sums::{Sum, Sums};
 use crate::ImportError;
-use crate::download::{Downloader, Fetched, Part, Want, at, blocking};
+use crate::download::{Downloader, Fetched, Want, blocking};
 
 /// Longest checksum file or signature.
 const MOST: u64 = 4 << 20;
@@ -132,7 +132,11 @@ async fn try_one(
 ) -> Result<Option<Beside>, ImportError> {
     let want = Want { url, most: MOST, html: false, optional: true };
     let Fetched { part, answer } = downloader.fetch(want).await?;
-    let (part, bytes) = blocking(move || read(part)).await?;
+    let (part, bytes) = blocking(move || {
+        let bytes = part.read()?;
+        Ok((part, bytes))
+    })
+    .await?;
     if !kind.is_plausible(&bytes) {
         blocking(|| part.remove()).await?;
         return Ok(None);
@@ -142,10 +146,4 @@ async fn try_one(
         _ => (Role::Signature, Sums::default()),
     };
     Ok(Some(Beside { url: url.clone(), name, role, sums, fetched: Some(Fetched { part, answer }) }))
-}
-
-/// All of a short file.
-pub(crate) fn read(part: Part) -> Result<(Part, Vec<u8>), ImportError> {
-    let bytes = std::fs::read(part.path()).map_err(at(part.path()))?;
-    Ok((part, bytes))
 }

@@ -1,0 +1,220 @@
+//! From a chart repository to a release: the chart, its provenance, and the index that listed it, as it was that day.
+
+mod archive;
+mod images;
+mod index;
+mod reference;
+mod yaml;
+
+use packageurl::PackageUrl;
+use perennial_manifest::{Artifact, ArtifactPath, Purl, Role};
+use perennial_store::Store;
+use reqwest::Url;
+
+pub use self::images::images_of;
+use self::index::{Picked, pick};
+use crate::collected::Collected;
+use crate::download::{Downloader, Fetched, Want, at, blocking, shown, take};
+use crate::http::{self, Sum};
+use crate::meter::Meter;
+use crate::{Failed, ImportError, Imported, Options, Watch};
+
+const MAX_INDEX: u64 = 64 << 20;
+const MAX_CHART: u64 = 256 << 20;
+const MAX_PROVENANCE: u64 = 1 << 20;
+
+const CHART: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
+const PROVENANCE: &str = "application/vnd.cncf.helm.chart.provenance.v1.prov";
+
+/// Which chart.
+#[derive(Debug, Clone)]
+pub struct Chart {
+    /// URL of the repository, with or without `helm+`.
+    pub repo: String,
+    /// Name in the repository's index.
+    pub name: String,
+    /// Version as the index has it; without, the newest that is no pre-release.
+    pub version: Option<String>,
+    /// Also say which images it names.
+    pub with_images: bool,
+}
+
+/// A chart that was brought in.
+#[derive(Debug)]
+pub struct ChartImported {
+    /// The release of it.
+    pub imported: Imported,
+    /// The images that it names, where they were asked for ([`images_of`]).
+    pub images: Vec<String>,
+}
+
+/// Brings a chart from a repository.
+pub async fn chart(
+    store: &Store,
+    options: &Options,
+    what: &Chart,
+    watch: &dyn Watch,
+) -> Result<ChartImported, ImportError> {
+    let repo = repository(&what.repo)?;
+    let meter = Meter::new(watch);
+    let downloader = Downloader::new(options, store.incoming(), &meter)?;
+    let want = |url, most| Want { url, most, html: false, optional: false };
+
+    let index_url = repo.join("index.yaml").map_err(|e| ImportError::Usage(format!("{repo}: {e}")))?;
+    let index = downloader.fetch(want(&index_url, MAX_INDEX)).await?;
+    let (index, picked) = listed(index, repo.clone(), what).await?;
+    let purl = purl(&repo, &what.name, &picked.version)?;
+
+    let chart = downloader.fetch(want(&picked.url, MAX_CHART)).await?;
+    let said = picked.digest.iter().cloned().collect();
+    let part = http::compare(chart.part, &picked.url, &index_url, said).await?;
+    let chart = Fetched { part, answer: chart.answer };
+    let (chart, names) = if what.with_images { named(chart).await? } else { (chart, Ok(Vec::new())) };
+
+    let mut failed = Vec::new();
+    let images = names.unwrap_or_else(|error| {
+        failed.push(Failed { what: format!("images of {purl}"), reason: error.to_string() });
+        Vec::new()
+    });
+    let prov_url = provenance_url(&picked.url);
+    let prov = Want { optional: true, ..want(&prov_url, MAX_PROVENANCE) };
+    let (provenance, chart) = match downloader.fetch(prov).await {
+        Ok(fetched) => signed(fetched, chart).await?,
+        Err(ImportError::Gone { .. } | ImportError::Mismatch { .. }) => (None, chart),
+        Err(error) if watch.is_cancelled() => return Err(error),
+        Err(error) => {
+            failed.push(Failed { what: shown(&prov_url), reason: error.to_string() });
+            (None, chart)
+        }
+    };
+
+    let index_path = ArtifactPath::parse("index.yaml").map_err(|e| ImportError::Usage(e.to_string()))?;
+    let mut files = vec![
+        Piece {
+            url: picked.url,
+            path: picked.path.clone(),
+            role: Role::Chart,
+            media_type: CHART,
+            fetched: chart,
+        },
+        Piece {
+            url: index_url,
+            path: index_path,
+            role: Role::Index,
+            media_type: "application/yaml",
+            fetched: index,
+        },
+    ];
+    if let Some(fetched) = provenance {
+        let path = ArtifactPath::parse(&format!("{}.prov", picked.path));
+        let path = path.map_err(|e| ImportError::Usage(e.to_string()))?;
+        files.push(Piece { url: prov_url, path, role: Role::Signature, media_type: PROVENANCE, fetched });
+    }
+    let out = keep(store, files).await?;
+    let from = format!("helm+{}", shown(&repo));
+    Ok(ChartImported { imported: out.into_imported(purl, None, from, None, failed), images })
+}
+
+/// The URL of a repository, as a folder.
+fn repository(text: &str) -> Result<Url, ImportError> {
+    let mut repo = http::parse(text.strip_prefix("helm+").unwrap_or(text))?;
+    repo.set_query(None);
+    repo.set_fragment(None);
+    if !repo.path().ends_with('/') {
+        repo.set_path(&format!("{}/", repo.path()));
+    }
+    Ok(repo)
+}
+
+fn purl(repo: &Url, name: &str, version: &str) -> Result<Purl, ImportError> {
+    let usage = |e: &dyn std::fmt::Display| ImportError::Usage(format!("{name}@{version}: {e}"));
+    let mut purl = PackageUrl::new("helm", name).map_err(|e| usage(&e))?;
+    purl.with_version(version).map_err(|e| usage(&e))?;
+    purl.add_qualifier("repository_url", shown(repo)).map_err(|e| usage(&e))?;
+    Purl::parse(&purl.to_string()).map_err(|e| usage(&e))
+}
+
+/// Reads the index for the chart that is meant.
+async fn listed(index: Fetched, repo: Url, what: &Chart) -> Result<(Fetched, Picked), ImportError> {
+    let (name, version) = (what.name.clone(), what.version.clone());
+    blocking(move || {
+        let bytes = index.part.read()?;
+        let picked = pick(&bytes, &repo, &name, version.as_deref())?;
+        Ok((index, picked))
+    })
+    .await
+}
+
+/// The images that a chart names; that they cannot be read costs nobody the chart.
+async fn named(chart: Fetched) -> Result<(Fetched, Result<Vec<String>, ImportError>), ImportError> {
+    blocking(move || {
+        let path = chart.part.path();
+        let file = std::fs::File::open(path).map_err(at(path))?;
+        let names = images_of(std::io::BufReader::new(file));
+        Ok((chart, names))
+    })
+    .await
+}
+
+fn provenance_url(chart: &Url) -> Url {
+    let mut url = chart.clone();
+    url.set_path(&format!("{}.prov", chart.path()));
+    url
+}
+
+/// The provenance file of a chart, if what came is one: it holds the digest of the chart.
+async fn signed(fetched: Fetched, chart: Fetched) -> Result<(Option<Fetched>, Fetched), ImportError> {
+    blocking(move || {
+        let said = fetched.part.read()?;
+        let said = String::from_utf8_lossy(&said);
+        if !said.contains("-----BEGIN PGP SIGNED MESSAGE-----") {
+            fetched.part.remove()?;
+            return Ok((None, chart));
+        }
+        let digest = Sum::sha256_of(chart.part.path())?;
+        if said.contains(&digest.to_string()) {
+            return Ok((Some(fetched), chart));
+        }
+        let reason = format!("what came is {digest}, which {} does not name", shown(&fetched.answer.url));
+        let what = shown(&chart.answer.url);
+        chart.part.remove()?;
+        Err(ImportError::Mismatch { what, reason })
+    })
+    .await
+}
+
+/// A file that came, and what it is.
+struct Piece {
+    url: Url,
+    path: ArtifactPath,
+    role: Role,
+    media_type: &'static str,
+    fetched: Fetched,
+}
+
+/// Takes files into the store and notes what was seen.
+async fn keep(store: &Store, pieces: Vec<Piece>) -> Result<Collected, ImportError> {
+    let mut out = Collected::default();
+    let mut parts = Vec::new();
+    let mut about = Vec::new();
+    for Piece { url, path, role, media_type, fetched } in pieces {
+        parts.push(fetched.part);
+        about.push((url, path, role, media_type, fetched.answer));
+    }
+    let added = out.keep(take(store, parts).await?);
+    for ((url, path, role, media_type, answer), added) in about.into_iter().zip(added) {
+        out.observe(&url, &answer, &added);
+        out.add(Artifact {
+            path,
+            size: added.size,
+            blake3: added.blob,
+            sha256: added.sha256,
+            media_type: media_type.to_owned(),
+            role,
+            platform: None,
+            exec: false,
+            origins: answer.origins(&url),
+        })?;
+    }
+    Ok(out)
+}

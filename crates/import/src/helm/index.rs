@@ -1,0 +1,147 @@
+//! The index of a chart repository, and which of its charts is meant.
+
+use std::collections::BTreeMap;
+
+use perennial_manifest::ArtifactPath;
+use reqwest::Url;
+use semver::Version;
+use serde::Deserialize;
+
+use super::yaml;
+use crate::ImportError;
+use crate::http::Sum;
+
+/// Most nodes of an index: large repositories have some hundred thousand versions with twenty fields each.
+const MAX_NODES: usize = 10_000_000;
+
+#[derive(Deserialize)]
+struct Index {
+    entries: Option<BTreeMap<String, Option<Vec<Listed>>>>,
+}
+
+/// A chart as it is listed. Everything may be missing: what others list is not for us to refuse.
+#[derive(Debug, Clone, Deserialize)]
+struct Listed {
+    version: Option<String>,
+    urls: Option<Vec<String>>,
+    digest: Option<String>,
+}
+
+/// The chart that is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Picked {
+    pub(super) version: String,
+    /// What `helm package` calls it.
+    pub(super) path: ArtifactPath,
+    pub(super) url: Url,
+    pub(super) digest: Option<Sum>,
+}
+
+/// Finds a chart by name and version, or the newest that is no pre-release.
+pub(super) fn pick(
+    index: &[u8],
+    repo: &Url,
+    name: &str,
+    version: Option<&str>,
+) -> Result<Picked, ImportError> {
+    let wrong = |reason: String| ImportError::Mismatch { what: format!("{repo}index.yaml"), reason };
+    let index: Index = yaml::parse(index, MAX_NODES).map_err(wrong)?;
+    let all = index.entries.unwrap_or_default().remove(name).flatten().unwrap_or_default();
+    let gone = |reason: String| ImportError::Gone { what: format!("{name} in {repo}"), reason };
+    if all.is_empty() {
+        return Err(gone("the index lists no such chart".into()));
+    }
+    let listed = match version {
+        Some(wanted) => {
+            exactly(&all, wanted).ok_or_else(|| gone(format!("no version {wanted} is listed")))?
+        }
+        None => newest(&all).ok_or_else(|| gone("only pre-releases are listed; give NAME@VERSION".into()))?,
+    };
+    let version = listed.version.clone().unwrap_or_default();
+    let file = format!("{name}-{version}.tgz");
+    let path = ArtifactPath::parse(&file).ok().filter(|_| !file.contains('/'));
+    let path = path.ok_or_else(|| wrong(format!("{file:?} is no name of a file")))?;
+    let url = listed.urls.iter().flatten().next();
+    let url = url.ok_or_else(|| wrong(format!("{name} {version} has no URL")))?;
+    if url.starts_with("oci://") {
+        return Err(ImportError::Usage(format!(
+            "{name} {version} is in a registry: add it from there, docker://{}:{version}",
+            url.trim_start_matches("oci://").trim_end_matches(&format!(":{version}")),
+        )));
+    }
+    let url = repo.join(url).map_err(|e| wrong(format!("{url:?}: {e}")))?;
+    let digest = match listed.digest.as_deref().map(|digest| digest.trim_start_matches("sha256:")) {
+        None | Some("") => None,
+        Some(digest) => Some(
+            Sum::parse(digest)
+                .ok_or_else(|| wrong(format!("{digest:?} is no digest of {name} {version}")))?,
+        ),
+    };
+    if digest.is_none() && (repo.scheme(), url.scheme()) == ("https", "http") {
+        return Err(wrong(format!(
+            "{name} {version} has no digest and comes by http, so anyone may have changed it"
+        )));
+    }
+    Ok(Picked { version, path, url, digest })
+}
+
+/// The version as it is written, else the one that is it but for a `v`.
+fn exactly<'a>(all: &'a [Listed], wanted: &str) -> Option<&'a Listed> {
+    let plain = |text: &str| text.strip_prefix('v').unwrap_or(text).to_owned();
+    let is = |listed: &&Listed| listed.version.as_deref() == Some(wanted);
+    let is_nearly = |listed: &&Listed| listed.version.as_deref().map(plain) == Some(plain(wanted));
+    all.iter().find(is).or_else(|| all.iter().find(is_nearly))
+}
+
+fn newest(all: &[Listed]) -> Option<&Listed> {
+    let version = |listed: &Listed| {
+        let text = listed.version.as_deref()?;
+        Version::parse(text.strip_prefix('v').unwrap_or(text)).ok().filter(|version| version.pre.is_empty())
+    };
+    let known = all.iter().filter_map(|listed| Some((version(listed)?, listed)));
+    known.max_by(|(a, _), (b, _)| a.cmp(b)).map(|(_, listed)| listed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picked(versions: &[&str], wanted: Option<&str>) -> Result<String, ImportError> {
+        let entries: String =
+            versions.iter().map(|version| format!("  - version: {version}\n    urls: [a.tgz]\n")).collect();
+        let index = format!("entries:\n  a:\n{entries}  b: ~\n");
+        let repo = Url::parse("https://a.test/charts/").unwrap();
+        pick(index.as_bytes(), &repo, "a", wanted).map(|picked| picked.version)
+    }
+
+    #[test]
+    fn the_newest_is_found_by_the_rules_of_versions() {
+        assert_eq!(picked(&["1.9.0", "v1.10.0", "1.2", "2.0.0-rc.1"], None).unwrap(), "v1.10.0");
+        assert_eq!(picked(&["1.9.0", "2.0.0-rc.1"], Some("2.0.0-rc.1")).unwrap(), "2.0.0-rc.1");
+        assert_eq!(picked(&["v1.9.0", "1.9"], Some("1.9.0")).unwrap(), "v1.9.0");
+        assert_eq!(picked(&["1.10"], Some("1.10")).unwrap(), "1.10");
+        for (versions, wanted) in
+            [(&["1.0.0-a"][..], None), (&["1.0.0"], Some("2")), (&["../x"], Some("../x"))]
+        {
+            picked(versions, wanted).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn where_a_chart_is_and_what_vouches_for_it() {
+        let repo = Url::parse("https://a.test/charts/").unwrap();
+        let find = |fields: &str| {
+            let index = format!("entries: {{a: [{{version: 1.0.0, {fields}}}]}}");
+            pick(index.as_bytes(), &repo, "a", None)
+        };
+        assert_eq!(find("urls: [x/a.tgz]").unwrap().url.as_str(), "https://a.test/charts/x/a.tgz");
+        let digest = "ab".repeat(32);
+        let there = find(&format!("urls: ['http://b.test/a.tgz'], digest: 'sha256:{digest}'")).unwrap();
+        assert_eq!((there.url.as_str(), there.digest), ("http://b.test/a.tgz", Sum::parse(&digest)));
+        for wrong in ["urls: ['http://b.test/a.tgz']", "urls: []", "x: 1", "urls: [a.tgz], digest: abc"] {
+            assert!(matches!(find(wrong), Err(ImportError::Mismatch { .. })), "{wrong}");
+        }
+        let registry = find("urls: ['oci://b.test/charts/a:1.0.0']").unwrap_err().to_string();
+        assert!(registry.contains("docker://b.test/charts/a:1.0.0"), "{registry}");
+    }
+}
