@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::{BoxFuture, FutureExt, Shared, WeakShared};
-use perennial_gateway::{Backend, FetchError, Fetched, Options, Tls};
+use perennial_gateway::{Backend, FetchError, Fetched, Limits, Options, Tls};
 use perennial_manifest::{BlobId, Draft, PublisherId, ReleaseId};
 use perennial_protocol::effect::FetchFailure;
 use perennial_store::Store;
@@ -75,10 +75,10 @@ impl Faces {
         let token = how.token_file.as_deref().map(read_token).transpose()?;
         let listener = TcpListener::bind(how.address).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        let options = Options { token, fetch_budget: Some(how.fetch_budget) };
+        let options = Options { token, fetch_budget: Some(how.fetch_budget), hosts: Vec::new() };
         let router = perennial_gateway::router(Arc::new(self), options);
         let task = tokio::spawn(async move {
-            perennial_gateway::serve(listener, tls, router, stop.cancelled()).await;
+            perennial_gateway::serve(listener, tls, router, Limits::default(), stop.cancelled()).await;
         });
         Ok(Served { address, task })
     }

@@ -3,12 +3,15 @@
 //! Owns which importer a source goes to, and that what came of a cut or failing import is signed all the same. What an
 //! upstream is asked and believed is decided in `perennial-import`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use perennial_control::{
     CompletenessRow, Done, ErrorCode, FailedRow, Failure, Import, ImportDone, Item, Sink, Source, Stage,
 };
-use perennial_import::{Archive, Completeness, Failed, Images, ImportError, Imported, Options, Urls, Watch};
+use perennial_import::{
+    Archive, Chart, Completeness, Failed, Images, ImportError, Imported, Options, Urls, Watch,
+};
 use perennial_manifest::Purl;
 use perennial_store::Store;
 
@@ -63,8 +66,62 @@ impl Importing {
                 let came = perennial_import::layout(&self.store, &what, &Told(&sink)).await;
                 self.sign(came.map_err(refused)?, &request, &sink, &mut done).await?;
             }
+            Source::Chart { repository, name, version, with_images } => {
+                let what = Chart { repo: repository, name, version, with_images };
+                let came = perennial_import::chart(&self.store, &options, &what, &Told(&sink)).await;
+                let came = came.map_err(refused)?;
+                let of = came.imported.drafts.first().map(|draft| draft.purl.to_string()).unwrap_or_default();
+                self.sign(came.imported, &request, &sink, &mut done).await?;
+                if with_images {
+                    self.images_of(of, came.images, &options, &request, &sink, &mut done).await?;
+                }
+            }
         }
         Ok(Done::Import(done))
+    }
+
+    /// Imports the images that a chart names, as far as they can be had, and says how complete it is.
+    async fn images_of(
+        &self,
+        of: String,
+        images: Vec<String>,
+        options: &Options,
+        request: &Import,
+        sink: &Sink,
+        done: &mut ImportDone,
+    ) -> Result<(), Failure> {
+        let mut row = CompletenessRow { of, held: Vec::new(), missing: Vec::new() };
+        for image in BTreeSet::from_iter(images) {
+            let what = Images {
+                references: vec![format!("docker://{image}")],
+                all_tags: false,
+                platforms: Vec::new(),
+                license: request.license.clone(),
+                notes: None,
+                auth_file: None,
+            };
+            let came = perennial_import::images(&self.store, options, &what, &Told(sink)).await;
+            match came {
+                Ok(came) if came.failed.is_empty() => {
+                    self.sign(came, request, sink, done).await?;
+                    row.held.push(image);
+                }
+                Ok(came) => {
+                    let reason = came
+                        .failed
+                        .iter()
+                        .map(|failed| failed.reason.as_str())
+                        .collect::<Vec<_>>()
+                        .join("; ");
+                    row.missing.push(FailedRow { what: image, reason });
+                    self.sign(Imported { failed: Vec::new(), ..came }, request, sink, done).await?;
+                }
+                Err(error @ ImportError::Store(_)) => return Err(refused(error)),
+                Err(error) => row.missing.push(FailedRow { what: image, reason: error.to_string() }),
+            }
+        }
+        sink.item(Item::Completeness(row)).await;
+        Ok(())
     }
 
     /// One of many that failed is a row; a store that failed is the end.

@@ -19,7 +19,7 @@ use source::From;
 /// Store files or what an upstream publishes, sign a release of it, announce it
 ///
 /// A directory adds what is below it, each file named by its path in the directory; a file adds itself. URLs, images of
-/// registries, and layouts and archives of images, are kept byte for byte, every platform, with the signatures that
+/// registries, layouts and archives of images, and charts of Helm repositories are kept byte for byte, every platform, with the signatures that
 /// lie beside them; each image is a release. What is already stored is stored once. A release is signed with the publisher key of this data directory and pinned.
 #[derive(Debug, Default, Args)]
 #[command(after_help = "\
@@ -31,10 +31,11 @@ Examples:
   perennial add docker://quay.io/kubesphere/ks-console:v3.4.1
   perennial add docker://quay.io/kubesphere/ks-console --all-tags --platform linux/amd64
   perennial add --from images.txt
-  perennial add oci-archive:saved.tar --ref quay.io/kubesphere/ks-console:v3.4.1")]
+  perennial add oci-archive:saved.tar --ref quay.io/kubesphere/ks-console:v3.4.1
+  perennial add helm+https://charts.example.org/ ks-core@1.1.0 --with-images")]
 pub(crate) struct AddArgs {
     /// Files and directories; URLs; docker://IMAGE; oci:DIR, oci-archive:FILE or docker-archive:FILE, with :TAG where there
-    /// are several
+    /// are several; helm+https://REPOSITORY NAME[@VERSION]
     #[arg(required_unless_present = "from", value_name = "SOURCE")]
     sources: Vec<PathBuf>,
     /// Images listed in a file, a reference a line (repeatable)
@@ -73,6 +74,9 @@ pub(crate) struct AddArgs {
     /// Layouts and archives: the reference that the image is to be known by, where they do not say
     #[arg(long = "ref", value_name = "IMAGE")]
     reference: Option<String>,
+    /// Charts: add the images that the chart names, too, and say how many of them are held
+    #[arg(long)]
+    with_images: bool,
     /// URLs: take a web page although an archive was asked for
     #[arg(long)]
     html: bool,

@@ -153,6 +153,17 @@ pub enum Source {
         /// The reference it is to be known by where the layout does not say.
         name: Option<String>,
     },
+    /// A chart of a Helm repository.
+    Chart {
+        /// `https://…`.
+        repository: String,
+        /// Its name.
+        name: String,
+        /// Its version; none: the newest.
+        version: Option<String>,
+        /// Import the images that it names, too.
+        with_images: bool,
+    },
 }
 
 /// What to fetch and where to write it.

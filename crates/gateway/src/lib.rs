@@ -4,6 +4,7 @@
 //! calls an upstream, that anonymous requests change nothing and cost bounded work, and that archived pages never run in the
 //! node's origin. Keeps nothing of its own: everything comes from the store, or through the node around it ([`Backend`]).
 
+mod access;
 mod backend;
 mod content;
 mod fetching;
@@ -13,11 +14,11 @@ mod range;
 mod server;
 
 pub use backend::{Backend, FetchError, Fetched};
-pub use server::{Tls, TlsError, serve};
+pub use server::{Limits, Tls, TlsError, serve};
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Router, middleware};
 
 use fetching::Fetching;
 
@@ -28,6 +29,8 @@ pub struct Options {
     pub token: Option<String>,
     /// Bytes an hour that anonymous requests may make the node fetch from its peers; none: any number.
     pub fetch_budget: Option<u64>,
+    /// Names that this node is asked by, besides its addresses and `localhost`.
+    pub hosts: Vec<String>,
 }
 
 /// What every face works with.
@@ -42,5 +45,5 @@ pub(crate) struct Faces {
 pub fn router(backend: Arc<dyn Backend>, options: Options) -> Router {
     let fetching = Fetching::new(options.fetch_budget);
     let faces = Faces { backend, options: Arc::new(options), fetching };
-    Router::new().merge(oci::routes(faces))
+    Router::new().merge(oci::routes(faces)).layer(middleware::from_fn(access::with_security_headers))
 }

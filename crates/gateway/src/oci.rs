@@ -111,7 +111,7 @@ impl Registry {
         })?;
         let (parts, body) = request.into_parts();
         let token = self.faces.options.token.as_deref();
-        let owner = auth::is_owner(token, &parts.headers);
+        let owner = crate::access::is_owner(&self.faces.options, &parts.headers);
         let reads = matches!(parts.method, Method::GET | Method::HEAD);
         let whole = parts.uri.path();
         let path = whole.strip_prefix("/v2").unwrap_or_default().trim_start_matches('/');

@@ -1,129 +1,156 @@
-//! The HTTP server that the faces are served by: HTTP/1.1 and HTTP/2, with or without TLS.
+//! Connections: taken up to a number, each within its limits, and ended.
 //!
-//! Owns connections: how many, how long their headers may take and be, and their end. Promises that a slow or silent client
-//! costs one connection for a bounded time and nothing else. Knows no path.
+//! Owns listening, TLS and HTTP/1.1 and 2 for a router of any faces. Promises that a client that is slow, silent or greedy costs
+//! one place of a bounded number, and that its place goes to the next who comes while it asks for nothing. How much a
+//! request may carry is for the faces to say.
 
-use std::future::Future;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod connection;
+mod life;
+mod tls;
+
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-/// Connections at a time; further ones wait to be accepted.
-const CONNECTIONS: usize = 256;
-/// How long a client may take to say what it wants, and to agree on TLS.
-const HEADERS: Duration = Duration::from_secs(20);
-/// Bytes that the headers of a request may have.
-const HEADER_BYTES: u32 = 64 << 10;
-/// How long answers under way get to end when the server stops.
-const LAST_ANSWERS: Duration = Duration::from_secs(3);
-/// How long accepting rests after it failed, as when there is no file descriptor left.
-const REST: Duration = Duration::from_millis(100);
+use connection::Connection;
+use life::Life;
+pub use tls::{Tls, TlsError};
 
-/// A certificate and its key, for HTTPS.
-#[derive(Clone)]
-pub struct Tls(TlsAcceptor);
+/// How long a connection is left alone before its place may be given away.
+const SETTLE: Duration = Duration::from_secs(1);
+/// How often it is looked for a place while there is none; also how long accepting rests when the system refuses.
+const LOOK: Duration = Duration::from_millis(200);
 
-impl std::fmt::Debug for Tls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Tls")
-    }
+/// What connections may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How many there may be; more wait in the system's queue until one ends, or until one that asks for nothing is ended.
+    pub connections: usize,
+    /// Longest head of a request in bytes (at least 8192); a longer one is answered with 431.
+    pub head_bytes: usize,
+    /// How long the head of a request may take, counted from the answer before it: so also how long a connection may idle.
+    pub head_time: Duration,
+    /// How long a connection may stand still, with no byte moving either way, while it is being answered.
+    pub stalled: Duration,
+    /// How long those who are being answered have left after the stop.
+    pub grace: Duration,
 }
 
-/// A certificate or key that cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("{}: {reason}", path.display())]
-pub struct TlsError {
-    path: PathBuf,
-    reason: String,
-}
-
-impl Tls {
-    /// Reads a certificate chain and a private key, both as PEM.
-    pub fn load(certificates: &Path, key: &Path) -> Result<Self, TlsError> {
-        let at = |path: &Path, reason: &dyn ToString| TlsError {
-            path: path.to_owned(),
-            reason: reason.to_string(),
-        };
-        let chain = CertificateDer::pem_file_iter(certificates)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|e| at(certificates, &e))?;
-        if chain.is_empty() {
-            return Err(at(certificates, &"there is no certificate in it"));
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 256,
+            head_bytes: 32 << 10,
+            head_time: Duration::from_secs(60),
+            // longer than bytes from the swarm may take
+            stalled: Duration::from_secs(120),
+            grace: Duration::from_secs(5),
         }
-        let private = PrivateKeyDer::from_pem_file(key).map_err(|e| at(key, &e))?;
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .and_then(|config| config.with_no_client_auth().with_single_cert(chain, private));
-        let mut config = config.map_err(|e| at(key, &e))?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
 }
 
-/// Serves until `stop`, and lets answers under way end, for a while.
-pub async fn serve(listener: TcpListener, tls: Option<Tls>, router: Router, stop: impl Future<Output = ()>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let graceful = GracefulShutdown::new();
-    let mut stop = std::pin::pin!(stop);
-    loop {
-        let accepted = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (listener.accept().await, place)
-        };
-        let (stream, place) = tokio::select! {
-            () = &mut stop => break,
-            (accepted, place) = accepted => match accepted {
-                Ok((stream, _)) => (stream, place),
-                Err(error) => {
-                    tracing::warn!(%error, "no connection could be accepted");
-                    tokio::time::sleep(REST).await;
-                    continue;
-                }
-            },
-        };
-        let _ = stream.set_nodelay(true);
-        let (tls, router, watcher) = (tls.clone(), router.clone(), graceful.watcher());
-        tokio::spawn(async move {
-            let _place = place;
-            let ended = match tls {
-                None => converse(stream, router, watcher).await,
-                Some(Tls(acceptor)) => match tokio::time::timeout(HEADERS, acceptor.accept(stream)).await {
-                    Ok(Ok(stream)) => converse(stream, router, watcher).await,
-                    Ok(Err(error)) => Err(error.into()),
-                    Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
-                },
-            };
-            if let Err(error) = ended {
-                tracing::debug!(%error, "a connection broke");
-            }
-        });
-    }
-    let _ = tokio::time::timeout(LAST_ANSWERS, graceful.shutdown()).await;
-}
-
-async fn converse(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+/// Serves until `stop`, then lets those who are being answered finish for [`Limits::grace`]. Dropping it ends all connections.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Tls>,
     router: Router,
-    watcher: Watcher,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(HEADER_BYTES as usize);
-    builder.http2().timer(TokioTimer::new()).max_header_list_size(HEADER_BYTES);
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    watcher.watch(connection.into_owned()).await
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) {
+    let places = Arc::new(Semaphore::new(limits.connections.max(1)));
+    let lives = Lives::default();
+    let (tasks, stopping, cut) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+    let _cut_when_dropped = cut.clone().drop_guard();
+    let accepting = async {
+        loop {
+            let place = place(&places, &lives).await;
+            let stream = accept(&listener).await;
+            let life = lives.begin();
+            let connection = Connection {
+                life,
+                limits,
+                tls: tls.clone(),
+                router: router.clone(),
+                stopping: stopping.clone(),
+            };
+            let cut = cut.clone();
+            tasks.spawn(async move {
+                let _place = place;
+                cut.run_until_cancelled(connection.run(stream)).await;
+            });
+        }
+    };
+    tokio::select! {
+        () = accepting => {}
+        () = stop => {}
+    }
+    drop(listener);
+    stopping.cancel();
+    tasks.close();
+    if tokio::time::timeout(limits.grace, tasks.wait()).await.is_err() {
+        tracing::warn!(connections = tasks.len(), "cutting connections that did not finish in time");
+        cut.cancel();
+        tasks.wait().await;
+    }
+}
+
+/// A place for one more connection, if need be that of the one which asked for nothing for the longest time.
+async fn place(places: &Arc<Semaphore>, lives: &Lives) -> OwnedSemaphorePermit {
+    loop {
+        let free = Arc::clone(places).acquire_owned();
+        // the semaphore is never closed
+        if let Ok(Ok(place)) = tokio::time::timeout(Duration::ZERO, free).await {
+            return place;
+        }
+        lives.end_idlest();
+        let freed = Arc::clone(places).acquire_owned();
+        if let Ok(Ok(place)) = tokio::time::timeout(LOOK, freed).await {
+            return place;
+        }
+    }
+}
+
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // answers are written in pieces; waiting to fill packets helps nobody
+                let _ = stream.set_nodelay(true);
+                return stream;
+            }
+            Err(error) => {
+                // out of file descriptors, most likely: connections that end free some
+                tracing::warn!(%error, "cannot accept a connection; trying again");
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+    }
+}
+
+/// The connections there are.
+#[derive(Debug, Default)]
+struct Lives(Mutex<Vec<std::sync::Weak<Life>>>);
+
+impl Lives {
+    fn begin(&self) -> Arc<Life> {
+        let life = Arc::new(Life::new());
+        let mut lives = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lives.retain(|life| life.strong_count() > 0);
+        lives.push(Arc::downgrade(&life));
+        life
+    }
+
+    fn end_idlest(&self) {
+        let lives = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = lives.iter().filter_map(|life| life.upgrade().and_then(|life| Some((life.idle()?, life))));
+        let idlest = idle.filter(|(idle, _)| *idle >= SETTLE).max_by_key(|(idle, _)| *idle);
+        if let Some((_, life)) = idlest {
+            life.end();
+        }
+    }
 }

@@ -236,7 +236,7 @@ async fn a_blob_alone_asked_for_by_digest_is_found_by_its_release() {
 async fn fifty_who_want_one_blob_cost_one_fetch() {
     let image = Image::new(bytes(300_000, 7));
     // the budget lets one through: fifty that counted each would be refused
-    let world = World::with(Options { token: None, fetch_budget: Some(301_000) });
+    let world = World::with(Options { fetch_budget: Some(301_000), ..Options::default() });
     let signed = image.release(&world.swarm, &followed(&world, 2), CONSOLE, "v1");
     let list = signed.release().unwrap().1.artifacts.blob;
     world.store.put_entries(&[signed]).unwrap();

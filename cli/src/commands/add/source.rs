@@ -53,13 +53,31 @@ pub(super) fn from(args: &AddArgs) -> Result<From, CommandError> {
             name: args.reference.clone(),
         }));
     }
+    if let Some(repository) = text.first().and_then(|first| first.strip_prefix("helm+")) {
+        let [_, chart] = &text[..] else {
+            return Err(CommandError::usage(
+                "a Helm repository needs the name of one chart",
+                "perennial add helm+https://charts.example.org/ NAME[@VERSION]",
+            ));
+        };
+        let (name, version) = match chart.split_once('@') {
+            Some((name, version)) => (name, Some(version.to_owned())),
+            None => (*chart, None),
+        };
+        return Ok(From::Elsewhere(Source::Chart {
+            repository: repository.to_owned(),
+            name: name.to_owned(),
+            version,
+            with_images: args.with_images,
+        }));
+    }
     if any(&["containers-storage:"]) {
         return Err(CommandError::usage(
             "the images of podman are not read in place",
             "podman save --format oci-archive -o image.tar IMAGE, then perennial add oci-archive:image.tar",
         ));
     }
-    if any(&["docker://", "https://", "http://"]) || any(&LAYOUTS) {
+    if any(&["docker://", "https://", "http://", "helm+"]) || any(&LAYOUTS) {
         return Err(CommandError::usage(
             "what is added together must be of one kind: files, URLs, images, or one layout or archive",
             "add each kind by a command of its own",
@@ -115,6 +133,12 @@ mod tests {
             panic!("a layout")
         };
         assert_eq!(layout, "oci:/l:v1");
+        let Ok(From::Elsewhere(Source::Chart { repository, name, version, .. })) =
+            read(&["helm+https://c/", "n@1"])
+        else {
+            panic!("a chart")
+        };
+        assert_eq!((repository.as_str(), name.as_str(), version.as_deref()), ("https://c/", "n", Some("1")));
     }
 
     #[test]
@@ -122,6 +146,7 @@ mod tests {
         for mixed in [
             &["a", "https://x/y"][..],
             &["docker://x", "oci:/l"],
+            &["helm+https://c/"],
             &["helm+https://c/"],
             &["oci:/a", "oci:/b"],
         ] {
