@@ -35,7 +35,7 @@ Examples:
   perennial add helm+https://charts.example.org/ ks-core@1.1.0 --with-images")]
 pub(crate) struct AddArgs {
     /// Files and directories; URLs; docker://IMAGE; oci:DIR, oci-archive:FILE or docker-archive:FILE, with :TAG where there
-    /// are several; helm+https://REPOSITORY NAME[@VERSION]
+    /// are several; helm+https://REPOSITORY NAME@VERSION
     #[arg(required_unless_present = "from", value_name = "SOURCE")]
     sources: Vec<PathBuf>,
     /// Images listed in a file, a reference a line (repeatable)
