@@ -55,6 +55,7 @@ impl Faces {
         content: &Content,
         owner: bool,
     ) -> Result<Response, Problem> {
+        let state = self.refuse_denied(content.blob).await?;
         let etag = format!("\"{}\"", content.digest);
         let (status, range) = match wanted(method, request, &etag, content.size) {
             Wanted::All => (StatusCode::OK, 0..content.size),
@@ -65,7 +66,7 @@ impl Faces {
         };
         let bytes = matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT);
         let body = match bytes && *method != Method::HEAD {
-            true => self.body(content, range.clone(), owner).await?,
+            true => self.body(content, state, range.clone(), owner).await?,
             false => Body::empty(),
         };
         let mut response = (status, body).into_response();
@@ -94,25 +95,25 @@ impl Faces {
         Ok(response)
     }
 
-    async fn body(&self, content: &Content, range: Range<u64>, owner: bool) -> Result<Body, Problem> {
+    async fn body(
+        &self,
+        content: &Content,
+        state: BlobState,
+        range: Range<u64>,
+        owner: bool,
+    ) -> Result<Body, Problem> {
         let first = range.start..range.end.min(range.start.saturating_add(PIECE));
         if first.is_empty() {
             return Ok(Body::empty());
         }
         let mut source = Source { backend: Arc::clone(&self.backend), blob: content.blob, fetch: None };
-        let (store, blob) = (self.backend.store().clone(), content.blob);
-        match run(move || store.blob_state(&blob)).await.map_err(|e| Problem::internal(&e))? {
-            BlobState::Held { .. } => {}
-            BlobState::Partial { .. } | BlobState::Missing => self.fetch(content, owner, &mut source)?,
-            BlobState::Denied => {
-                let message = format!("{blob} is on this node's deny list");
-                return Err(Problem::new(StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS, message));
-            }
+        if !matches!(state, BlobState::Held { .. }) {
+            source.fetch = Some(self.fetch(content, owner)?);
         }
         let bytes = match source.piece(first.clone(), FIRST_BYTES).await {
             Err(Cut::Damaged) if source.fetch.is_none() => {
                 // it was set aside: others may have it whole
-                self.fetch(content, owner, &mut source)?;
+                source.fetch = Some(self.fetch(content, owner)?);
                 source.piece(first.clone(), FIRST_BYTES).await
             }
             other => other,
@@ -135,8 +136,16 @@ impl Faces {
         Ok(Body::from_stream(stream::once(async { Ok(bytes) }).chain(rest)))
     }
 
-    /// Counts what a request is about to have fetched, or says that it may not.
-    pub(crate) fn budget(&self, blob: BlobId, size: u64, owner: bool) -> Result<Waiting, Problem> {
+    /// Has the content brought here.
+    pub(crate) fn fetch(&self, content: &Content, owner: bool) -> Result<Fetch, Problem> {
+        let Some(release) = content.release else { return Err(Problem::no_holder(&content.digest)) };
+        let fetched = Fetched { release, blob: content.blob, size: content.size };
+        let waiting = self.within_budget(content.blob, content.size, owner)?;
+        Ok(Fetch { outcome: self.backend.fetch(fetched), _waiting: waiting })
+    }
+
+    /// Counts what is about to be fetched for a request.
+    pub(crate) fn within_budget(&self, blob: BlobId, size: u64, owner: bool) -> Result<Waiting, Problem> {
         self.fetching.begin(blob, size, owner, Instant::now()).map_err(|wait| {
             let minutes = wait.as_secs().div_ceil(60);
             Problem::new(
@@ -146,14 +155,23 @@ impl Faces {
         })
     }
 
-    /// Has the content brought here.
-    fn fetch(&self, content: &Content, owner: bool, source: &mut Source) -> Result<(), Problem> {
-        let Some(release) = content.release else { return Err(Problem::no_holder(&content.digest)) };
-        let waiting = self.budget(content.blob, content.size, owner)?;
-        let fetched = Fetched { release, blob: content.blob, size: content.size };
-        source.fetch = Some((self.backend.fetch(fetched), waiting));
-        Ok(())
+    /// Refuses what the user refuses, however it is asked for.
+    async fn refuse_denied(&self, blob: BlobId) -> Result<BlobState, Problem> {
+        let store = self.backend.store().clone();
+        match run(move || store.blob_state(&blob)).await.map_err(|e| Problem::internal(&e))? {
+            BlobState::Denied => {
+                let message = format!("{blob} is on this node's deny list");
+                Err(Problem::new(StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS, message))
+            }
+            state => Ok(state),
+        }
     }
+}
+
+/// Content on its way here.
+pub(crate) struct Fetch {
+    pub(crate) outcome: BoxFuture<'static, Result<(), FetchError>>,
+    _waiting: Waiting,
 }
 
 /// Where the bytes of an answer come from.
@@ -161,7 +179,7 @@ struct Source {
     backend: Arc<dyn Backend>,
     blob: BlobId,
     /// Runs while the bytes are on their way here.
-    fetch: Option<(BoxFuture<'static, Result<(), FetchError>>, Waiting)>,
+    fetch: Option<Fetch>,
 }
 
 /// Why bytes do not come.
@@ -185,9 +203,9 @@ impl Source {
             if let Some(bytes) = read(&self.backend, self.blob, range.clone()).await? {
                 return Ok(bytes);
             }
-            let Some((fetch, _)) = &mut self.fetch else { return Err(Cut::NoHolder) };
+            let Some(fetch) = &mut self.fetch else { return Err(Cut::NoHolder) };
             tokio::select! {
-                outcome = fetch => {
+                outcome = &mut fetch.outcome => {
                     self.fetch = None;
                     match outcome {
                         Ok(()) => {}

@@ -7,7 +7,12 @@
 mod access;
 mod backend;
 mod content;
+mod document;
+mod feed;
 mod fetching;
+mod files;
+mod helm;
+mod lists;
 mod oci;
 mod problem;
 mod range;
@@ -39,11 +44,17 @@ pub(crate) struct Faces {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) options: Arc<Options>,
     pub(crate) fetching: Arc<Fetching>,
+    pub(crate) lists: Arc<lists::Lists>,
 }
 
 /// All faces under one roof.
 pub fn router(backend: Arc<dyn Backend>, options: Options) -> Router {
     let fetching = Fetching::new(options.fetch_budget);
-    let faces = Faces { backend, options: Arc::new(options), fetching };
-    Router::new().merge(oci::routes(faces)).layer(middleware::from_fn(access::with_security_headers))
+    let faces = Faces { backend, options: Arc::new(options), fetching, lists: Arc::default() };
+    Router::new()
+        .merge(files::routes(&faces))
+        .merge(helm::routes(&faces))
+        .merge(feed::routes(&faces))
+        .merge(oci::routes(faces))
+        .layer(middleware::from_fn(access::with_security_headers))
 }

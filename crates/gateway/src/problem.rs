@@ -15,6 +15,11 @@ impl Problem {
         Self { status, message: message.into() }
     }
 
+    /// The request makes no sense.
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
     /// Nobody signed such a thing, as far as this node knows.
     pub(crate) fn unknown(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("unknown: this node knows no {what}"))

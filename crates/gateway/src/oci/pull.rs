@@ -180,7 +180,7 @@ impl Registry {
         release: ReleaseId,
         list: &ArtifactListRef,
     ) -> Result<(), Problem> {
-        let _waiting = self.faces.budget(list.blob, list.size, owner)?;
+        let _waiting = self.faces.within_budget(list.blob, list.size, owner)?;
         let fetch = self.faces.backend.fetch_list(release);
         brought(tokio::time::timeout(PATIENCE, fetch).await, &format!("the list of release {release}"))
     }
@@ -218,7 +218,7 @@ impl Registry {
     async fn bring(&self, owner: bool, found: &Found) -> Result<(), Problem> {
         let what = found.digest.to_string();
         let Some(release) = found.release else { return Err(Problem::no_holder(&what)) };
-        let _waiting = self.faces.budget(found.blob, found.size, owner)?;
+        let _waiting = self.faces.within_budget(found.blob, found.size, owner)?;
         let fetch = self.faces.backend.fetch(Fetched { release, blob: found.blob, size: found.size });
         brought(tokio::time::timeout(PATIENCE, fetch).await, &what)
     }

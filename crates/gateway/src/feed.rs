@@ -1,0 +1,123 @@
+//! What is new, and what is known: an Atom feed for people, JSON in pages for scripts.
+//!
+//! Promises that a document is made again only when entries came or follows changed.
+
+mod atom;
+mod pages;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, Method, Uri};
+use axum::response::Response;
+use axum::routing::get;
+use chrono::{DateTime, FixedOffset};
+use perennial_manifest::PublisherKind;
+use perennial_store::{Follows, ReleaseRow, ReleaseState, Store, StoreError};
+use serde::Serialize;
+
+use crate::Faces;
+use crate::access::check_host;
+use crate::content::run;
+use crate::document::Document;
+use crate::problem::Problem;
+
+/// What the paths here work with.
+#[derive(Clone)]
+struct Feed {
+    faces: Faces,
+    atom: Arc<Mutex<Option<Made>>>,
+    pages: Arc<pages::Pages>,
+}
+
+/// The feed as it was made last, and of what.
+struct Made {
+    generation: u64,
+    follows: Follows,
+    document: Document,
+}
+
+/// The routes of what is new and known.
+pub(crate) fn routes(faces: &Faces) -> Router {
+    let feed = Feed { faces: faces.clone(), atom: Arc::default(), pages: Arc::default() };
+    Router::new().route("/feed.atom", get(new_releases)).route("/releases.json", get(known)).with_state(feed)
+}
+
+async fn new_releases(
+    State(feed): State<Feed>,
+    method: Method,
+    request: HeaderMap,
+) -> Result<Response, Problem> {
+    let (store, own) = (feed.faces.backend.store().clone(), feed.faces.backend.publisher());
+    let document = run(move || {
+        // held while it is made: many who ask cost one making
+        let mut made = feed.atom.lock().unwrap_or_else(PoisonError::into_inner);
+        let (generation, follows) = (store.generation(), store.follows());
+        if let Some(made) =
+            made.as_ref().filter(|made| made.generation == generation && made.follows == follows)
+        {
+            return Ok(made.document.clone());
+        }
+        let document = atom::feed(&store, &own, &follows)?;
+        *made = Some(Made { generation, follows, document: document.clone() });
+        Ok(document)
+    });
+    Ok(document.await.map_err(|e| Problem::internal(&e))?.answer(&method, &request))
+}
+
+async fn known(
+    State(feed): State<Feed>,
+    uri: Uri,
+    Query(query): Query<HashMap<String, String>>,
+    method: Method,
+    request: HeaderMap,
+) -> Result<Response, Problem> {
+    check_host(&feed.faces.options, &request, uri.authority())?;
+    let asked = pages::Asked::read(&query)?;
+    let store = feed.faces.backend.store().clone();
+    let page = run(move || feed.pages.page(&store, &asked));
+    Ok(page.await.map_err(|e| Problem::internal(&e))??.answer(&method, &request))
+}
+
+/// A release in the words of `perennial ls --json`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Row {
+    release: String,
+    purl: String,
+    publisher: String,
+    kind: String,
+    artifacts: u64,
+    bytes: u64,
+    held_bytes: u64,
+    state: &'static str,
+}
+
+impl Row {
+    pub(crate) fn new(store: &Store, row: &ReleaseRow) -> Result<Self, StoreError> {
+        // a publisher that never said what it is counts as an archivist: nobody becomes upstream by silence
+        let kind = store.publisher_kind(&row.publisher)?.unwrap_or(PublisherKind::Archivist);
+        Ok(Self {
+            release: row.release.to_string(),
+            purl: row.purl.to_string(),
+            publisher: row.publisher.to_string(),
+            kind: kind.to_string(),
+            artifacts: u64::from(row.artifacts.count),
+            bytes: row.artifacts.bytes,
+            held_bytes: row.held_bytes,
+            state: match row.state {
+                ReleaseState::Held => "held",
+                ReleaseState::Partial => "partial",
+                ReleaseState::Known => "known",
+            },
+        })
+    }
+}
+
+/// What a publisher's clock said. It may say anything; what is no date is the first one.
+pub(crate) fn date(seconds: u64) -> DateTime<FixedOffset> {
+    // after the year 9999 the formats have none
+    let seconds = i64::try_from(seconds).ok().filter(|seconds| *seconds < 253_402_300_800);
+    seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0)).unwrap_or_default().fixed_offset()
+}

@@ -1,0 +1,96 @@
+//! All releases known here, page by page, in the order of `perennial ls`.
+//!
+//! Promises that a page costs what is on it: the order is kept from one entry that comes to the next.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::http::header;
+use perennial_manifest::ReleaseId;
+use perennial_store::{ReleaseFilter, Store, StoreError};
+use serde::Serialize;
+
+use super::Row;
+use crate::document::Document;
+use crate::problem::Problem;
+
+/// Releases on a page, unless fewer are asked for; also the most.
+const PAGE: usize = 1_000;
+
+/// What is asked for.
+pub(super) struct Asked {
+    after: Option<ReleaseId>,
+    limit: usize,
+}
+
+impl Asked {
+    pub(super) fn read(query: &HashMap<String, String>) -> Result<Self, Problem> {
+        let after = query.get("after").map(|id| {
+            id.parse().map_err(|e| {
+                Problem::bad_request(format!("?after=: {e}; give the `next` of the page before"))
+            })
+        });
+        let limit = query.get("limit").map(|limit| match limit.parse() {
+            Ok(limit @ 1..) => Ok(usize::min(limit, PAGE)),
+            _ => Err(Problem::bad_request(format!("?limit=: {limit:?} is no number from 1 to {PAGE}"))),
+        });
+        Ok(Self { after: after.transpose()?, limit: limit.transpose()?.unwrap_or(PAGE) })
+    }
+}
+
+/// The ids of all releases in order, as of a generation of the store.
+#[derive(Default)]
+pub(super) struct Pages(Mutex<Option<(u64, Arc<[ReleaseId]>)>>);
+
+#[derive(Serialize)]
+struct Page {
+    releases: Vec<Row>,
+    /// What to ask for after it; none on the last page.
+    next: Option<String>,
+}
+
+impl Pages {
+    fn order(&self, store: &Store) -> Result<Arc<[ReleaseId]>, StoreError> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let generation = store.generation();
+        if let Some((_, order)) = known.as_ref().filter(|(made, _)| *made == generation) {
+            return Ok(Arc::clone(order));
+        }
+        let rows = store.releases(&ReleaseFilter::default())?;
+        let order: Arc<[ReleaseId]> = rows.iter().map(|row| row.release).collect();
+        *known = Some((generation, Arc::clone(&order)));
+        Ok(order)
+    }
+
+    pub(super) fn page(&self, store: &Store, asked: &Asked) -> Result<Result<Document, Problem>, StoreError> {
+        let order = self.order(store)?;
+        let from = match asked.after {
+            None => 0,
+            Some(after) => match order.iter().position(|id| *id == after) {
+                Some(at) => at + 1,
+                None => {
+                    let message =
+                        format!("?after=: no release {after} is known here; begin again without it");
+                    return Ok(Err(Problem::bad_request(message)));
+                }
+            },
+        };
+        let ids = order.get(from..).unwrap_or_default();
+        let mut releases = Vec::new();
+        for id in ids.iter().take(asked.limit) {
+            let row = store.release(id)?;
+            releases.extend(row.map(|row| Row::new(store, &row)).transpose()?);
+        }
+        let more = ids.len() > asked.limit;
+        let next = ids.get(asked.limit.saturating_sub(1)).filter(|_| more).map(ToString::to_string);
+        let link =
+            next.as_ref().map(|id| format!("<releases.json?after={id}&limit={}>; rel=\"next\"", asked.limit));
+        let text =
+            serde_json::to_vec(&Page { releases, next }).map_err(|e| StoreError::Index(e.to_string()))?;
+        let document = Document::new("application/json", text);
+        Ok(Ok(match link {
+            Some(link) => document.with(header::LINK, link),
+            None => document,
+        }))
+    }
+}

@@ -1,0 +1,122 @@
+//! Files of releases by name, and bytes by digest: `/r/…` and `/b/…`.
+//!
+//! Promises that a name means what this node's user decided by whom to follow, that a digest means those bytes alone, and that
+//! what is given out is a download: no browser shows an archived page as one of this node.
+
+mod digest;
+mod disposition;
+mod hashed;
+mod naming;
+mod release;
+mod target;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, Method, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use perennial_manifest::PublisherId;
+
+use crate::access::{check_host, is_owner};
+use crate::problem::Problem;
+use crate::{Faces, document::Document};
+pub(crate) use disposition::attachment;
+use naming::row_of;
+pub(crate) use target::SEGMENT;
+
+/// What the paths here work with.
+#[derive(Clone)]
+struct Files {
+    faces: Faces,
+    hashed: Arc<hashed::Hashed>,
+    misses: Arc<naming::Misses>,
+}
+
+/// The routes of files, and what this node says of itself.
+pub(crate) fn routes(faces: &Faces) -> Router {
+    let files = Files { faces: faces.clone(), hashed: Arc::default(), misses: Arc::default() };
+    Router::new()
+        .route("/", get(about))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/r/{*rest}", get(of_release))
+        .route("/b/{digest}", get(of_digest))
+        .with_state(files)
+}
+
+const ABOUT: &str = "\
+This is a node of Perennial, an archive of software releases that many keep together.
+
+/r/NAME/VERSION/             the files of a release, as JSON
+/r/NAME/VERSION/PATH         one of them
+/r/NAME/VERSION/SHA256SUMS   for `sha256sum -c`
+/r/NAME/VERSION/release.cbor the signed statement
+/r/RELEASE-ID/...            the same, by the release's id
+/b/blake3:HEX                bytes by digest
+/b/sha256:HEX
+/helm/all/index.yaml         a Helm repository: helm repo add NAME http://THIS-NODE/helm/all
+/v2/                         an OCI registry: docker pull THIS-NODE/REGISTRY/REPOSITORY:TAG
+/feed.atom                   new releases
+/releases.json               all releases known here; ?after=ID&limit=N
+/healthz                     answers ok
+
+NAME is a plain name or a percent-encoded package URL without its version. Names resolve through the publishers that this
+node follows; ?publisher=DID asks for one publisher's.
+";
+
+async fn about(
+    State(files): State<Files>,
+    uri: Uri,
+    method: Method,
+    request: HeaderMap,
+) -> Result<Response, Problem> {
+    check_host(&files.faces.options, &request, uri.authority())?;
+    Ok(Document::new("text/plain; charset=utf-8", ABOUT).answer(&method, &request))
+}
+
+async fn of_release(
+    State(files): State<Files>,
+    uri: Uri,
+    Query(query): Query<HashMap<String, String>>,
+    method: Method,
+    request: HeaderMap,
+) -> Response {
+    let answered = async {
+        let only: Option<PublisherId> = query
+            .get("publisher")
+            .map(|did| did.parse().map_err(|e| Problem::bad_request(format!("?publisher=: {e}"))))
+            .transpose()?;
+        // as it was sent: a `/` that was encoded belongs to a name
+        let target = target::Target::read(uri.path().strip_prefix("/r/").unwrap_or_default())?;
+        files.release(target, only, &method, &request).await
+    };
+    answered.await.unwrap_or_else(Problem::into_response)
+}
+
+async fn of_digest(
+    State(files): State<Files>,
+    axum::extract::Path(digest): axum::extract::Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+    method: Method,
+    request: HeaderMap,
+) -> Result<Response, Problem> {
+    let release = query.get("release");
+    let release = release
+        .map(|id| id.parse().map_err(|e| Problem::bad_request(format!("?release=: {e}"))))
+        .transpose()?;
+    files.digest(&digest, release, &method, &request).await
+}
+
+impl Files {
+    fn is_owner(&self, request: &HeaderMap) -> bool {
+        is_owner(&self.faces.options, request)
+    }
+}
+
+/// What is named by digest never changes; what is named otherwise is to be asked for again.
+fn cache_control(immutable: bool) -> (header::HeaderName, header::HeaderValue) {
+    let value = if immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
+    (header::CACHE_CONTROL, header::HeaderValue::from_static(value))
+}

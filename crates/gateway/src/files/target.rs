@@ -1,0 +1,147 @@
+//! What a path below `/r/` asks for.
+//!
+//! Owns its grammar: segments are taken apart as they were sent and decoded after, so that a name may hold a `/`. Nothing is
+//! mended: a path that is none of a release's names nothing.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use perennial_manifest::{ArtifactPath, Purl, Selector};
+
+use crate::problem::Problem;
+
+/// All but the unreserved characters of a URL.
+pub(crate) const SEGMENT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'+');
+
+/// A release, and which file of it; none for the list of them.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) selector: Selector,
+    pub(super) path: Option<ArtifactPath>,
+}
+
+impl Target {
+    /// Reads what comes after `/r/`.
+    pub(super) fn read(rest: &str) -> Result<Self, Problem> {
+        let segments = rest.split('/').map(decode).collect::<Result<Vec<String>, Problem>>()?;
+        let (selector, path) = match segments.split_first() {
+            Some((id, path)) if id.len() == 64 && id.parse::<perennial_manifest::ReleaseId>().is_ok() => {
+                let id = id.parse().map_err(|e| Problem::bad_request(format!("{e}")))?;
+                (Selector::Release(id), path)
+            }
+            Some((name, [version, path @ ..])) if !version.is_empty() => (named(name, version)?, path),
+            Some((name, _)) => {
+                return Err(Problem::bad_request(format!(
+                    "{name:?} has no version: ask for /r/NAME/VERSION/, or for a release by its whole id"
+                )));
+            }
+            None => return Err(Problem::bad_request("no release is named")),
+        };
+        let path = path.join("/");
+        let path = match path.as_str() {
+            "" => None,
+            path => Some(
+                ArtifactPath::parse(path)
+                    .map_err(|e| Problem::bad_request(format!("no release has such a file: {e}")))?,
+            ),
+        };
+        Ok(Self { selector, path })
+    }
+}
+
+fn decode(segment: &str) -> Result<String, Problem> {
+    let text = percent_decode_str(segment).decode_utf8();
+    Ok(text.map_err(|_| Problem::bad_request(format!("{segment:?} is no UTF-8")))?.into_owned())
+}
+
+fn named(name: &str, version: &str) -> Result<Selector, Problem> {
+    if name.starts_with("pkg:") {
+        // the version goes between the name and the qualifiers
+        let (before, after) = name.split_at(name.find(['?', '#']).unwrap_or(name.len()));
+        let text = format!("{before}@{}{after}", utf8_percent_encode(version, SEGMENT));
+        let purl = Purl::parse(&text).map_err(|e| {
+            Problem::bad_request(format!("{e}; a package URL in a path is percent-encoded, with its version after it: /r/pkg%3Atype%2Fname/VERSION/"))
+        })?;
+        if purl.version() != Some(version) {
+            return Err(Problem::bad_request(format!("{version:?} is no version of {name}")));
+        }
+        return Ok(Selector::Purl(purl));
+    }
+    let (namespace, name) = match name.rsplit_once('/') {
+        Some((namespace, name)) => (Some(namespace), name),
+        None => (None, name),
+    };
+    let parts = [Some(name), namespace, Some(version)];
+    if parts.into_iter().flatten().any(|part| part.is_empty() || part.chars().any(char::is_control)) {
+        return Err(Problem::bad_request("a part of the name is empty or holds control characters"));
+    }
+    Ok(Selector::Name {
+        namespace: namespace.map(str::to_owned),
+        name: name.to_owned(),
+        version: Some(version.to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(rest: &str) -> (String, Option<String>) {
+        let target = Target::read(rest).unwrap_or_else(|problem| panic!("{rest}: {}", problem.message));
+        (target.selector.to_string(), target.path.map(String::from))
+    }
+
+    #[test]
+    fn names_and_paths_are_told_apart() {
+        let image = "pkg:docker/kubesphere/ks-console@v3.4.1?repository_url=quay.io";
+        let id = "ab".repeat(32);
+        for (rest, selector, path) in [
+            ("kubekey/v3.1.0", "kubekey@v3.1.0", None),
+            ("kubekey/v3.1.0/", "kubekey@v3.1.0", None),
+            ("kubekey/v3.1.0/a/b.tgz", "kubekey@v3.1.0", Some("a/b.tgz")),
+            ("kubekey/v1/a%20b%23.tgz", "kubekey@v1", Some("a b#.tgz")),
+            ("kubesphere%2Fks-console/v3.4.1/x", "kubesphere/ks-console@v3.4.1", Some("x")),
+            ("deadbeef/v1", "deadbeef@v1", None),
+            (
+                "pkg%3Adocker%2Fkubesphere%2Fks-console%3Frepository_url%3Dquay.io/v3.4.1/index.json",
+                image,
+                Some("index.json"),
+            ),
+            ("pkg:generic%2Fkubekey/v1%2B2/x", "pkg:generic/kubekey@v1%2B2", Some("x")),
+            (&format!("{id}/x"), &id, Some("x")),
+            (&id, &id, None),
+        ] {
+            assert_eq!(read(rest), (selector.to_owned(), path.map(str::to_owned)), "{rest}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_or_no_path_is_refused() {
+        for rest in [
+            "",
+            "/",
+            "kubekey",
+            "kubekey/",
+            "kubekey//x",
+            "/v1/x",
+            "k/v1//x",
+            "k/v1/x//y",
+            "k/v1/x/",
+            "k/v1/..",
+            "k/v1/../x",
+            "k/v1/%2e%2e/x",
+            "k/v1/%2e%2e%2fx",
+            "k/v1/%2Fetc%2Fpasswd",
+            "k/v1/a%00b",
+            "k%00/v1/x",
+            "k/v%001/x",
+            "k/v1/a%5Cb",
+            "k/v1/%ff",
+            "k/v1/.",
+            "pkg:generic/kubekey/v1",
+            "pkg:/v1",
+            "k/v1/c:x",
+        ] {
+            assert!(Target::read(rest).is_err(), "{rest}: {:?}", Target::read(rest));
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! A Helm repository: `/helm/<publisher or all>/index.yaml` and the charts it lists.
+//!
+//! Promises that every chart listed is held, has the digest that the index says, and that its `Chart.yaml` was read from those
+//! bytes; and that where publishers disagree on a chart, `all` lists neither. The index is JSON, which is YAML: nothing in a
+//! chart's texts can mean another thing there. URLs are relative to it, so it is right under any name and behind any proxy.
+
+mod chart;
+mod index;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::Response;
+use axum::routing::get;
+use perennial_manifest::PublisherId;
+
+use crate::Faces;
+use crate::access::is_owner;
+use crate::content::{Content, run};
+use crate::document::Document;
+use crate::files::attachment;
+use crate::problem::Problem;
+use index::Charts;
+
+/// What the paths here work with.
+#[derive(Clone)]
+struct Helm {
+    faces: Faces,
+    read: Arc<chart::ChartsRead>,
+}
+
+/// The routes of the repository.
+pub(crate) fn routes(faces: &Faces) -> Router {
+    let helm = Helm { faces: faces.clone(), read: Arc::default() };
+    Router::new()
+        .route("/helm/{publisher}/index.yaml", get(index))
+        .route("/helm/{publisher}/charts/{file}", get(file))
+        .with_state(helm)
+}
+
+impl Helm {
+    /// The charts of a publisher, or of all whom this node trusts.
+    async fn charts(&self, publisher: &str) -> Result<Charts, Problem> {
+        let only: Option<PublisherId> = match publisher {
+            "all" => None,
+            did => Some(did.parse().map_err(|e| {
+                Problem::bad_request(format!("{e}; ask for /helm/all/index.yaml or /helm/DID/index.yaml"))
+            })?),
+        };
+        let helm = self.clone();
+        let (store, own) = (helm.faces.backend.store().clone(), helm.faces.backend.publisher());
+        run(move || Charts::gather(&store, &helm.faces.lists, &helm.read, &own, only))
+            .await
+            .map_err(|e| Problem::internal(&e))
+    }
+}
+
+async fn index(
+    State(helm): State<Helm>,
+    Path(publisher): Path<String>,
+    method: Method,
+    request: HeaderMap,
+) -> Result<Response, Problem> {
+    let text = helm.charts(&publisher).await?.index().map_err(|e| Problem::internal(&e))?;
+    Ok(Document::new("application/yaml", text)
+        .with(header::CACHE_CONTROL, "no-cache")
+        .answer(&method, &request))
+}
+
+async fn file(
+    State(helm): State<Helm>,
+    Path((publisher, file)): Path<(String, String)>,
+    method: Method,
+    request: HeaderMap,
+) -> Result<Response, Problem> {
+    let charts = helm.charts(&publisher).await?;
+    let Some((release, artifact)) = charts.file(&file) else {
+        let message = format!("unknown: {file:?} is none of the charts of {publisher} that this node holds");
+        return Err(Problem::new(StatusCode::NOT_FOUND, message));
+    };
+    let content = Content {
+        blob: artifact.blake3,
+        size: artifact.size,
+        media_type: "application/gzip".into(),
+        digest: artifact.blake3.to_string(),
+        release: Some(release),
+        headers: vec![attachment(&file)],
+    };
+    let content = match file.ends_with(".prov") {
+        true => Content { media_type: "text/plain; charset=utf-8".into(), ..content },
+        false => content,
+    };
+    helm.faces.answer(&method, &request, &content, is_owner(&helm.faces.options, &request)).await
+}

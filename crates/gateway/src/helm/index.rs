@@ -1,0 +1,205 @@
+//! Which charts a repository lists, and the index that Helm reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use chrono::SecondsFormat;
+use percent_encoding::utf8_percent_encode;
+use perennial_manifest::{Artifact, ArtifactList, PublisherId, Purl, ReleaseId, Resolution, Role, Selector};
+use perennial_store::{BlobState, ReleaseFilter, ReleaseRow, Store, StoreError};
+use serde::Serialize;
+
+use super::chart::{ChartsRead, Metadata};
+use crate::feed::date;
+use crate::files::SEGMENT;
+use crate::lists::Lists;
+
+/// Most charts of an index.
+const MOST: usize = 5_000;
+
+/// A chart that is held.
+struct Chart {
+    metadata: Arc<Metadata>,
+    release: ReleaseId,
+    publisher: PublisherId,
+    issued_at: u64,
+    artifact: Artifact,
+    /// Its signature, if the release has one.
+    provenance: Option<Artifact>,
+}
+
+/// The charts of a repository by the names of their files.
+#[derive(Default)]
+pub(super) struct Charts {
+    charts: BTreeMap<String, Chart>,
+    /// What is not listed, and why.
+    left_out: BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Index<'a> {
+    api_version: &'static str,
+    generated: String,
+    entries: BTreeMap<&'a str, Vec<Entry<'a>>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<&'static str, String>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    #[serde(flatten)]
+    metadata: &'a Metadata,
+    urls: [String; 1],
+    created: String,
+    digest: String,
+}
+
+impl Charts {
+    /// Gathers what a publisher's releases, or those of all who are trusted, have of charts.
+    pub(super) fn gather(
+        store: &Store,
+        lists: &Lists,
+        read: &ChartsRead,
+        own: &PublisherId,
+        only: Option<PublisherId>,
+    ) -> Result<Self, StoreError> {
+        let publishers: BTreeSet<PublisherId> = match only {
+            Some(only) => BTreeSet::from([only]),
+            None => store.follows().publishers.into_keys().chain([*own]).collect(),
+        };
+        let mut purls: BTreeSet<Purl> = BTreeSet::new();
+        for publisher in publishers {
+            let filter = ReleaseFilter { publisher: Some(publisher), ..ReleaseFilter::default() };
+            let rows = store.releases(&filter)?;
+            purls.extend(rows.into_iter().map(|row| row.purl).filter(|purl| purl.ty() == "helm"));
+        }
+        let mut charts = Self::default();
+        for purl in purls {
+            match store.resolve(&Selector::Purl(purl.clone()), own, only.as_ref())? {
+                Resolution::Found(found) => {
+                    let row = found.first().map(|found| store.release(&found.release)).transpose()?;
+                    if let Some(row) = row.flatten() {
+                        charts.add_release(store, lists, read, &row)?;
+                    }
+                }
+                Resolution::Conflict(found) => {
+                    let publishers: Vec<String> =
+                        found.iter().map(|found| found.publisher.to_string()).collect();
+                    charts.left_out.insert(purl.to_string(), disagree(&publishers));
+                }
+                // by a whole purl, of publishers that are trusted: there are no others
+                _ => {}
+            }
+        }
+        Ok(charts)
+    }
+
+    fn add_release(
+        &mut self,
+        store: &Store,
+        lists: &Lists,
+        read: &ChartsRead,
+        row: &ReleaseRow,
+    ) -> Result<(), StoreError> {
+        let list = match lists.read(store, row) {
+            Ok(Some(list)) => list,
+            Ok(None) | Err(StoreError::Corrupt { .. } | StoreError::Format { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for artifact in list.iter().filter(|artifact| artifact.role == Role::Chart) {
+            if self.charts.len() >= MOST {
+                self.left_out.insert(row.purl.to_string(), format!("an index has at most {MOST} charts"));
+                return Ok(());
+            }
+            let held = matches!(store.blob_state(&artifact.blake3)?, BlobState::Held { .. });
+            let metadata = match held.then(|| read.metadata(store, artifact)) {
+                Some(Ok(metadata)) => metadata,
+                // set aside, and fetched again by whoever reads it next
+                None | Some(Err(StoreError::Corrupt { .. })) => None,
+                Some(Err(error)) => return Err(error),
+            };
+            let Some(metadata) = metadata else { continue };
+            let Some(file) = metadata.file() else { continue };
+            let chart = Chart {
+                metadata,
+                release: row.release,
+                publisher: row.publisher,
+                issued_at: row.issued_at,
+                artifact: artifact.clone(),
+                provenance: provenance(&list, artifact),
+            };
+            self.add(file, chart);
+        }
+        Ok(())
+    }
+
+    /// Two archives that call themselves the same are one too many.
+    fn add(&mut self, file: String, chart: Chart) {
+        if self.left_out.contains_key(&file) {
+            return;
+        }
+        match self.charts.get(&file) {
+            Some(there) if there.artifact.blake3 != chart.artifact.blake3 => {
+                let publishers = [there.publisher.to_string(), chart.publisher.to_string()];
+                self.charts.remove(&file);
+                self.left_out.insert(file, disagree(&publishers));
+            }
+            Some(_) => {}
+            None => {
+                self.charts.insert(file, chart);
+            }
+        }
+    }
+
+    /// A chart's archive or signature by the name of its file, and the release that has it.
+    pub(super) fn file(&self, file: &str) -> Option<(ReleaseId, &Artifact)> {
+        match file.strip_suffix(".prov") {
+            Some(of) => self.charts.get(of).and_then(|c| Some((c.release, c.provenance.as_ref()?))),
+            None => self.charts.get(file).map(|chart| (chart.release, &chart.artifact)),
+        }
+    }
+
+    /// The index. What it says depends on the charts alone, so that equal indexes are equal bytes.
+    pub(super) fn index(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut entries: BTreeMap<&str, Vec<Entry<'_>>> = BTreeMap::new();
+        for (file, chart) in &self.charts {
+            entries.entry(&chart.metadata.name.0).or_default().push(Entry {
+                metadata: &chart.metadata,
+                urls: [format!("charts/{}", utf8_percent_encode(file, SEGMENT))],
+                created: rfc3339(chart.issued_at),
+                digest: chart.artifact.sha256.to_hex(),
+            });
+        }
+        let newest = self.charts.values().map(|chart| chart.issued_at).max().unwrap_or(0);
+        let mut annotations = BTreeMap::new();
+        if !self.left_out.is_empty() {
+            let mut text = String::new();
+            for (what, why) in &self.left_out {
+                // a String takes any text
+                let _ = writeln!(text, "{what}: {why}");
+            }
+            annotations.insert("perennial/left-out", text);
+        }
+        serde_json::to_vec_pretty(&Index {
+            api_version: "v1",
+            generated: rfc3339(newest),
+            entries,
+            annotations,
+        })
+    }
+}
+
+fn disagree(publishers: &[String]) -> String {
+    format!("publishers disagree on its bytes: {}", publishers.join(", "))
+}
+
+fn provenance(list: &ArtifactList, chart: &Artifact) -> Option<Artifact> {
+    let path = format!("{}.prov", chart.path);
+    list.iter().find(|artifact| artifact.path.as_str() == path).cloned()
+}
+
+fn rfc3339(seconds: u64) -> String {
+    date(seconds).to_rfc3339_opts(SecondsFormat::Secs, true)
+}
