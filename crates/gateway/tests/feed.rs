@@ -34,6 +34,7 @@ async fn the_feed_has_the_newest_releases_of_those_who_are_trusted() {
     world.follow(&key(2));
     let followed = world.ask("GET", "/feed.atom", &[("if-none-match", etag)]).await;
     assert!(followed.text().contains("pkg:generic/theirs@v1"));
+    assert_eq!(followed.text().matches("<entry>").count(), 100, "the newest of all, not of each");
     assert!(followed.text().contains(&format!("urn:perennial:release:{}", stranger.id())));
     let newer = world.release(&key(2), "pkg:generic/theirs@v2", &[file("a", "2")]);
     assert!(world.get("/feed.atom").await.text().contains(&newer.id().to_string()));

@@ -140,21 +140,31 @@ async fn all_are_those_who_are_trusted_and_agree() {
     assert_eq!(index(&world, &one.id().to_string()).await.entries.len(), 1, "and still asked by name");
     world.follow(&one);
     assert_eq!(index(&world, "all").await.entries.len(), 1);
-    // by the same name in another namespace: to Helm it is the same chart
-    for purl in ["pkg:helm/ks-core@1.1.3", "pkg:helm/x/ks-core@1.1.3"] {
-        release(&world, &two, purl, &other);
+    // other bytes, said to be the same: by the name, and in another namespace, which Helm does not know
+    for (purl, trusted) in [("pkg:helm/x/ks-core@1.1.3", key(3)), ("pkg:helm/ks-core@1.1.3", key(4))] {
+        let world = World::new();
+        release(&world, &one, "pkg:helm/ks-core@1.1.3", KS);
+        world.follow(&one);
+        release(&world, &trusted, purl, &other);
+        assert_eq!(index(&world, "all").await.entries.len(), 1);
+        world.follow(&trusted);
+        let both = index(&world, "all").await;
+        assert!(both.entries.is_empty(), "{both:?}");
+        let left_out = &both.annotations["perennial/left-out"];
+        assert!([&one, &trusted].iter().all(|key| left_out.contains(&key.id().to_string())), "{left_out}");
+        assert_eq!(world.get("/helm/all/charts/ks-core-1.1.3.tgz").await.status, StatusCode::NOT_FOUND);
+        let digest = &index(&world, &one.id().to_string()).await.entries["ks-core"][0].digest;
+        assert_eq!(*digest, sha256(&first).to_hex());
     }
-    assert_eq!(index(&world, "all").await.entries.len(), 1);
+    // the same chart with something else beside it is the same chart
+    let extra = [packed("ks-core-1.1.3.tgz", first.clone()), file("README", "x")];
+    world.release(&two, "pkg:helm/ks-core@1.1.3", &extra);
     world.follow(&two);
-    let both = index(&world, "all").await;
-    let left_out = &both.annotations["perennial/left-out"];
-    assert!([&one, &two].iter().all(|key| left_out.contains(&key.id().to_string())), "{left_out}");
-    let theirs = both.entries.get("ks-core").map_or(&[][..], |entries| &entries[..]);
-    assert!(theirs.iter().all(|entry| entry.digest != sha256(&first).to_hex()));
-    assert_eq!(
-        index(&world, &one.id().to_string()).await.entries["ks-core"][0].digest,
-        sha256(&first).to_hex()
-    );
+    assert_eq!(index(&world, "all").await.entries["ks-core"][0].digest, sha256(&first).to_hex());
+    // what is not here disagrees too
+    let far = packed("ks-core-1.1.3.tgz", chart(&other)).that_lies(Lies::Nowhere);
+    world.release(&two, "pkg:helm/ks-core@1.1.3", &[far]);
+    assert!(index(&world, "all").await.entries.is_empty());
 }
 
 #[tokio::test]

@@ -80,14 +80,17 @@ impl Charts {
             match store.resolve(&Selector::Purl(purl.clone()), own, only.as_ref())? {
                 Resolution::Found(found) => {
                     let row = found.first().map(|found| store.release(&found.release)).transpose()?;
-                    if let Some(row) = row.flatten() {
-                        charts.add_release(store, lists, read, &row)?;
+                    for (file, chart) in
+                        row.flatten().map_or(Ok(Vec::new()), |row| held(store, lists, read, &row))?
+                    {
+                        charts.add(&purl, file, chart);
                     }
                 }
                 Resolution::Conflict(found) => {
-                    let publishers: Vec<String> =
-                        found.iter().map(|found| found.publisher.to_string()).collect();
-                    charts.left_out.insert(purl.to_string(), disagree(&publishers));
+                    let rows = found.iter().map(|found| store.release(&found.release));
+                    let rows: Vec<ReleaseRow> =
+                        rows.filter_map(Result::transpose).collect::<Result<_, StoreError>>()?;
+                    charts.add_disputed(store, lists, read, &purl, &rows)?;
                 }
                 // by a whole purl, of publishers that are trusted: there are no others
                 _ => {}
@@ -96,48 +99,46 @@ impl Charts {
         Ok(charts)
     }
 
-    fn add_release(
+    /// Releases of one name that differ: what they have of charts counts if all have the same, held here or not.
+    fn add_disputed(
         &mut self,
         store: &Store,
         lists: &Lists,
         read: &ChartsRead,
-        row: &ReleaseRow,
+        purl: &Purl,
+        rows: &[ReleaseRow],
     ) -> Result<(), StoreError> {
-        let list = match lists.read(store, row) {
-            Ok(Some(list)) => list,
-            Ok(None) | Err(StoreError::Corrupt { .. } | StoreError::Format { .. }) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        for artifact in list.iter().filter(|artifact| artifact.role == Role::Chart) {
-            if self.charts.len() >= MOST {
-                self.left_out.insert(row.purl.to_string(), format!("an index has at most {MOST} charts"));
-                return Ok(());
+        let mut said = BTreeSet::new();
+        for row in rows {
+            let list = list_of(store, lists, row)?;
+            said.insert(list.map(|list| charts_in(&list).map(|chart| chart.blake3).collect::<Vec<_>>()));
+        }
+        let agreed = said.len() == 1 && !said.contains(&None);
+        let publishers: Vec<String> = rows.iter().map(|row| row.publisher.to_string()).collect();
+        for row in rows {
+            for (file, chart) in held(store, lists, read, row)? {
+                match agreed {
+                    true => self.add(purl, file, chart),
+                    false => {
+                        self.charts.remove(&file);
+                        self.left_out.insert(file, disagree(&publishers));
+                    }
+                }
             }
-            let held = matches!(store.blob_state(&artifact.blake3)?, BlobState::Held { .. });
-            let metadata = match held.then(|| read.metadata(store, artifact)) {
-                Some(Ok(metadata)) => metadata,
-                // set aside, and fetched again by whoever reads it next
-                None | Some(Err(StoreError::Corrupt { .. })) => None,
-                Some(Err(error)) => return Err(error),
-            };
-            let Some(metadata) = metadata else { continue };
-            let Some(file) = metadata.file() else { continue };
-            let chart = Chart {
-                metadata,
-                release: row.release,
-                publisher: row.publisher,
-                issued_at: row.issued_at,
-                artifact: artifact.clone(),
-                provenance: provenance(&list, artifact),
-            };
-            self.add(file, chart);
+        }
+        if !agreed {
+            self.left_out.insert(purl.to_string(), disagree(&publishers));
         }
         Ok(())
     }
 
     /// Two archives that call themselves the same are one too many.
-    fn add(&mut self, file: String, chart: Chart) {
+    fn add(&mut self, purl: &Purl, file: String, chart: Chart) {
         if self.left_out.contains_key(&file) {
+            return;
+        }
+        if self.charts.len() >= MOST {
+            self.left_out.insert(purl.to_string(), format!("an index has at most {MOST} charts"));
             return;
         }
         match self.charts.get(&file) {
@@ -189,6 +190,48 @@ impl Charts {
             annotations,
         })
     }
+}
+
+/// The list of a release, if it is here and whole.
+fn list_of(store: &Store, lists: &Lists, row: &ReleaseRow) -> Result<Option<Arc<ArtifactList>>, StoreError> {
+    match lists.read(store, row) {
+        Err(StoreError::Corrupt { .. } | StoreError::Format { .. }) => Ok(None),
+        other => other,
+    }
+}
+
+fn charts_in(list: &ArtifactList) -> impl Iterator<Item = &Artifact> {
+    list.iter().filter(|artifact| artifact.role == Role::Chart)
+}
+
+/// The charts of a release that are held, by the names of their files.
+fn held(
+    store: &Store,
+    lists: &Lists,
+    read: &ChartsRead,
+    row: &ReleaseRow,
+) -> Result<Vec<(String, Chart)>, StoreError> {
+    let mut found = Vec::new();
+    let Some(list) = list_of(store, lists, row)? else { return Ok(found) };
+    for artifact in charts_in(&list) {
+        if !matches!(store.blob_state(&artifact.blake3)?, BlobState::Held { .. }) {
+            continue;
+        }
+        let metadata = match read.metadata(store, artifact) {
+            // set aside, and fetched again by whoever reads it next
+            Err(StoreError::Corrupt { .. }) => None,
+            other => other?,
+        };
+        let Some(metadata) = metadata else { continue };
+        let Some(file) = metadata.file() else { continue };
+        let provenance = provenance(&list, artifact);
+        let (release, publisher, issued_at) = (row.release, row.publisher, row.issued_at);
+        found.push((
+            file,
+            Chart { metadata, release, publisher, issued_at, artifact: artifact.clone(), provenance },
+        ));
+    }
+    Ok(found)
 }
 
 fn disagree(publishers: &[String]) -> String {
