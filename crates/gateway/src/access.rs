@@ -47,7 +47,6 @@ fn secret(authorization: &str) -> Option<String> {
 
 /// Refuses a request for a name that is not this node's, as a page of another origin makes whose name was pointed here (DNS
 /// rebinding). Addresses, `localhost` and the names that are configured are this node's.
-#[cfg_attr(not(test), expect(dead_code, reason = "the faces of files and charts ask it"))]
 pub(crate) fn check_host(
     options: &Options,
     request: &HeaderMap,

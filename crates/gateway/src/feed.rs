@@ -9,14 +9,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::{Query, State as Shared};
 use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
 use axum::routing::get;
 use chrono::{DateTime, FixedOffset};
+use perennial_control::{Kind, State};
 use perennial_manifest::PublisherKind;
 use perennial_store::{Follows, ReleaseRow, ReleaseState, Store, StoreError};
-use serde::Serialize;
 
 use crate::Faces;
 use crate::access::check_host;
@@ -46,7 +46,7 @@ pub(crate) fn routes(faces: &Faces) -> Router {
 }
 
 async fn new_releases(
-    State(feed): State<Feed>,
+    Shared(feed): Shared<Feed>,
     method: Method,
     request: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -68,7 +68,7 @@ async fn new_releases(
 }
 
 async fn known(
-    State(feed): State<Feed>,
+    Shared(feed): Shared<Feed>,
     uri: Uri,
     Query(query): Query<HashMap<String, String>>,
     method: Method,
@@ -82,37 +82,25 @@ async fn known(
 }
 
 /// A release in the words of `perennial ls --json`.
-#[derive(Debug, Serialize)]
-pub(crate) struct Row {
-    release: String,
-    purl: String,
-    publisher: String,
-    kind: String,
-    artifacts: u64,
-    bytes: u64,
-    held_bytes: u64,
-    state: &'static str,
-}
-
-impl Row {
-    pub(crate) fn new(store: &Store, row: &ReleaseRow) -> Result<Self, StoreError> {
+pub(crate) fn row(store: &Store, row: &ReleaseRow) -> Result<perennial_control::ReleaseRow, StoreError> {
+    Ok(perennial_control::ReleaseRow {
+        release: row.release.to_string(),
+        purl: row.purl.to_string(),
+        publisher: row.publisher.to_string(),
         // a publisher that never said what it is counts as an archivist: nobody becomes upstream by silence
-        let kind = store.publisher_kind(&row.publisher)?.unwrap_or(PublisherKind::Archivist);
-        Ok(Self {
-            release: row.release.to_string(),
-            purl: row.purl.to_string(),
-            publisher: row.publisher.to_string(),
-            kind: kind.to_string(),
-            artifacts: u64::from(row.artifacts.count),
-            bytes: row.artifacts.bytes,
-            held_bytes: row.held_bytes,
-            state: match row.state {
-                ReleaseState::Held => "held",
-                ReleaseState::Partial => "partial",
-                ReleaseState::Known => "known",
-            },
-        })
-    }
+        kind: match store.publisher_kind(&row.publisher)? {
+            Some(PublisherKind::Upstream) => Kind::Upstream,
+            Some(PublisherKind::Archivist) | None => Kind::Archivist,
+        },
+        artifacts: u64::from(row.artifacts.count),
+        bytes: row.artifacts.bytes,
+        held_bytes: row.held_bytes,
+        state: match row.state {
+            ReleaseState::Held => State::Held,
+            ReleaseState::Partial => State::Partial,
+            ReleaseState::Known => State::Known,
+        },
+    })
 }
 
 /// What a publisher's clock said. It may say anything; what is no date is the first one.

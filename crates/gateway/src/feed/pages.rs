@@ -10,7 +10,7 @@ use perennial_manifest::ReleaseId;
 use perennial_store::{ReleaseFilter, Store, StoreError};
 use serde::Serialize;
 
-use super::Row;
+use super::row;
 use crate::document::Document;
 use crate::problem::Problem;
 
@@ -44,7 +44,7 @@ pub(super) struct Pages(Mutex<Option<(u64, Arc<[ReleaseId]>)>>);
 
 #[derive(Serialize)]
 struct Page {
-    releases: Vec<Row>,
+    releases: Vec<perennial_control::ReleaseRow>,
     /// What to ask for after it; none on the last page.
     next: Option<String>,
 }
@@ -78,8 +78,8 @@ impl Pages {
         let ids = order.get(from..).unwrap_or_default();
         let mut releases = Vec::new();
         for id in ids.iter().take(asked.limit) {
-            let row = store.release(id)?;
-            releases.extend(row.map(|row| Row::new(store, &row)).transpose()?);
+            let known = store.release(id)?;
+            releases.extend(known.map(|known| row(store, &known)).transpose()?);
         }
         let more = ids.len() > asked.limit;
         let next = ids.get(asked.limit.saturating_sub(1)).filter(|_| more).map(ToString::to_string);

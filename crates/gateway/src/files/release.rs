@@ -1,18 +1,20 @@
 //! One release: the list of its files, one of them, its checksums, its signed statement.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
+use perennial_control::ArtifactRow;
 use perennial_manifest::{Artifact, ArtifactList, PublisherId, Selector};
-use perennial_store::ReleaseRow;
+use perennial_store::{ReleaseRow, Store, StoreError};
 use serde::Serialize;
 
 use super::target::Target;
 use super::{Files, attachment, cache_control, row_of};
 use crate::content::{Content, run};
 use crate::document::Document;
-use crate::feed::Row;
+use crate::feed;
 use crate::problem::Problem;
 
 /// The file that is made of a release's list, unless the release has one of that name.
@@ -30,44 +32,46 @@ impl Files {
         method: &Method,
         request: &HeaderMap,
     ) -> Result<Response, Problem> {
-        let immutable = matches!(target.selector, Selector::Release(_));
-        let (name, value) = cache_control(immutable);
+        let cache = cache_control(matches!(target.selector, Selector::Release(_)));
         let row = row_of(&self.faces, target.selector, only).await?;
         let owner = self.is_owner(request);
-        let is_statement = target.path.as_ref().is_some_and(|path| path.as_str() == STATEMENT);
-        let list = match self.faces.list(&row, owner).await {
-            Ok(list) => Some(list),
-            // the statement is here without its list
-            Err(_) if is_statement => None,
-            Err(problem) => return Err(problem),
-        };
+        let list = self.faces.list(&row, owner).await;
         let Some(path) = target.path else {
-            let listing = self.listing(&row, list.as_deref()).await?;
+            let listing = self.listing(&row, list?).await?;
             // how much is here changes
-            return Ok(listing.with(axum::http::header::CACHE_CONTROL, "no-cache").answer(method, request));
+            let (name, value) = cache_control(false);
+            return Ok(listing.with(name, value).answer(method, request));
         };
-        let listed = list.iter().flat_map(|list| list.iter()).find(|artifact| artifact.path == path);
-        let document = match (listed, path.as_str()) {
-            (Some(artifact), _) => {
-                let mut content = content(&row, artifact);
-                content.headers.push((name, value));
-                return self.faces.answer(method, request, &content, owner).await;
-            }
-            (None, SUMS) => Document::new("text/plain; charset=utf-8", sums(list.as_deref())),
-            (None, STATEMENT) => self.statement(&row).await?,
-            (None, path) => {
-                return Err(Problem::unknown(&format!("file {path:?} of {} ({})", row.purl, row.release)));
-            }
+        let document = match (list, path.as_str()) {
+            (Ok(list), name) => match list.iter().find(|artifact| artifact.path == path) {
+                Some(artifact) => {
+                    let mut content = content(&row, artifact);
+                    content.headers.push(cache);
+                    return self.faces.answer(method, request, &content, owner).await;
+                }
+                None if name == SUMS => Document::new("text/plain; charset=utf-8", sums(&list)),
+                None if name == STATEMENT => self.statement(&row).await?,
+                None => {
+                    let file = format!("file {name:?} of {} ({})", row.purl, row.release);
+                    return Err(Problem::unknown(&file));
+                }
+            },
+            // it is here without the list
+            (Err(_), STATEMENT) => self.statement(&row).await?,
+            (Err(problem), _) => return Err(problem),
         };
         let (disposition, file) = attachment(path.as_str());
-        Ok(document.with(disposition, file).with(name, value).answer(method, request))
+        Ok(document.with(disposition, file).with(cache.0, cache.1).answer(method, request))
     }
 
-    async fn listing(&self, row: &ReleaseRow, list: Option<&ArtifactList>) -> Result<Document, Problem> {
-        let (store, asked) = (self.faces.backend.store().clone(), row.clone());
-        let shown = run(move || Row::new(&store, &asked)).await.map_err(|e| Problem::internal(&e))?;
-        let files: Vec<File<'_>> = list.iter().flat_map(|list| list.iter()).map(File::new).collect();
-        let listing = Listing { row: shown, files };
+    async fn listing(&self, row: &ReleaseRow, list: Arc<ArtifactList>) -> Result<Document, Problem> {
+        let (store, row) = (self.faces.backend.store().clone(), row.clone());
+        let listing = run(move || {
+            let files = list.iter().map(|artifact| artifact_row(&store, artifact));
+            let files = files.collect::<Result<Vec<ArtifactRow>, StoreError>>()?;
+            Ok(Listing { row: feed::row(&store, &row)?, files })
+        });
+        let listing = listing.await.map_err(|e| Problem::internal(&e))?;
         let text = serde_json::to_vec_pretty(&listing).map_err(|e| Problem::internal(&e))?;
         Ok(Document::new("application/json", text))
     }
@@ -93,49 +97,33 @@ fn content(row: &ReleaseRow, artifact: &Artifact) -> Content {
 }
 
 /// What `sha256sum -c` reads. Paths hold neither backslashes nor line ends, so none needs an escape.
-fn sums(list: Option<&ArtifactList>) -> String {
+fn sums(list: &ArtifactList) -> String {
     let mut text = String::new();
-    for artifact in list.iter().flat_map(|list| list.iter()) {
+    for artifact in list {
         // a String takes any text
         let _ = writeln!(text, "{}  {}", artifact.sha256.to_hex(), artifact.path);
     }
     text
 }
 
-/// A release and its files, with the words of `perennial show --json`.
+/// A release and its files, in the words of `perennial show --json`.
 #[derive(Serialize)]
-struct Listing<'a> {
+struct Listing {
     #[serde(flatten)]
-    row: Row,
-    files: Vec<File<'a>>,
+    row: perennial_control::ReleaseRow,
+    files: Vec<ArtifactRow>,
 }
 
-#[derive(Serialize)]
-struct File<'a> {
-    path: &'a str,
-    size: u64,
-    blake3: String,
-    sha256: String,
-    role: &'static str,
-    media_type: &'a str,
-    platform: Option<String>,
-    exec: bool,
-}
-
-impl<'a> File<'a> {
-    fn new(artifact: &'a Artifact) -> Self {
-        Self {
-            path: artifact.path.as_str(),
-            size: artifact.size,
-            blake3: artifact.blake3.to_string(),
-            sha256: artifact.sha256.to_string(),
-            role: artifact.role.as_str(),
-            media_type: &artifact.media_type,
-            platform: artifact.platform.as_ref().map(|platform| {
-                let parts = [Some(&platform.os), Some(&platform.arch), platform.variant.as_ref()];
-                parts.into_iter().flatten().cloned().collect::<Vec<_>>().join("/")
-            }),
-            exec: artifact.exec,
-        }
-    }
+fn artifact_row(store: &Store, artifact: &Artifact) -> Result<ArtifactRow, StoreError> {
+    Ok(ArtifactRow {
+        path: artifact.path.to_string(),
+        size: artifact.size,
+        blake3: artifact.blake3.to_string(),
+        sha256: artifact.sha256.to_string(),
+        role: artifact.role.to_string(),
+        media_type: artifact.media_type.clone(),
+        platform: artifact.platform.as_ref().map(|platform| format!("{}/{}", platform.os, platform.arch)),
+        exec: artifact.exec,
+        held: store.blob_size(&artifact.blake3)? == Some(artifact.size),
+    })
 }
