@@ -1,7 +1,7 @@
 //! The HTTP client that all importers use: what it may call, whom it trusts, and how long it waits.
 //!
 //! `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` are honoured, as `reqwest` does by default; `guard` says what that
-//! means for private addresses. Certificates are those of the system; where it has none, as in an image without files, those
+//! means for private addresses. Certificates are those of the system, or of `SSL_CERT_FILE` and `SSL_CERT_DIR`; where it has none, as in an image without files, those
 //! that Mozilla trusts, as they were when this was built.
 
 use std::sync::Arc;
@@ -61,6 +61,23 @@ fn roots() -> RootCertStore {
     roots
 }
 
+/// Whether asking again would end the same way: the request itself is wrong, or nobody trusts the server's certificate.
+pub(crate) fn is_settled(error: &reqwest::Error) -> bool {
+    error.is_builder() || error.is_redirect() || is_distrust(error)
+}
+
+fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(tls) = error.downcast_ref() {
+        return matches!(tls, rustls::Error::InvalidCertificate(_));
+    }
+    // an I/O error hides from the chain what it was made of
+    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    match inner {
+        Some(inner) => is_distrust(inner),
+        None => error.source().is_some_and(is_distrust),
+    }
+}
+
 /// An error with what is behind it, which `reqwest` does not say by itself.
 pub(crate) fn why(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
@@ -70,4 +87,21 @@ pub(crate) fn why(error: &reqwest::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use rustls::{CertificateError, Error};
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_nobody_trusts_is_not_tried_again() {
+        let wrapped = |error: Error| io::Error::other(io::Error::new(io::ErrorKind::InvalidData, error));
+        assert!(is_distrust(&wrapped(Error::InvalidCertificate(CertificateError::UnknownIssuer))));
+        assert!(!is_distrust(&wrapped(Error::HandshakeNotComplete)));
+        assert!(!is_distrust(&io::Error::from(io::ErrorKind::ConnectionReset)));
+    }
 }

@@ -18,15 +18,16 @@ use reqwest::{Response, StatusCode, Url};
 pub(crate) use answer::Answer;
 pub(crate) use part::{Part, at};
 pub(crate) use taking::{Taken, take};
+use wait::Patience;
 
-use crate::client::why;
+use crate::client::{is_settled, why};
 use crate::guard::{Guard, refusal};
 use crate::meter::{FileMeter, Meter};
 use crate::{ImportError, Options, html};
 
 /// Bytes collected before they are written.
 const PIECE: usize = 1 << 20;
-/// So much since the last failure makes it the first one again.
+/// So much more than ever before makes a failure the first one again.
 const PROGRESS: u64 = 1 << 20;
 /// How often to look whether another import is done with the same file.
 const LOOK: Duration = Duration::from_millis(200);
@@ -84,12 +85,12 @@ impl<'a> Downloader<'a> {
 
     async fn keep_trying(&self, want: Want<'_>) -> Result<Fetched, ImportError> {
         self.guard.check(want.url)?;
-        let tries = if want.optional { 3 } else { 7 };
+        let patience = if want.optional { Patience::SHORT } else { Patience::LONG };
         let mut part = self.open(want.url).await?;
         let mut meter = self.meter.file();
         let mut tried = 0;
+        let mut farthest = part.len();
         loop {
-            let before = part.len();
             match self.attempt(part, want, &mut meter).await {
                 Ok(fetched) => {
                     meter.done();
@@ -97,9 +98,12 @@ impl<'a> Downloader<'a> {
                 }
                 Err(Trouble::Final(error)) => return Err(error),
                 Err(Trouble::Again(left, error, wish)) => {
-                    tried = if left.len() >= before.saturating_add(PROGRESS) { 1 } else { tried + 1 };
+                    tried += 1;
+                    if left.len() >= farthest.saturating_add(PROGRESS) {
+                        (tried, farthest) = (1, left.len());
+                    }
                     part = left;
-                    let Some(wait) = wait::before_next(tried, tries, wish) else { return Err(error) };
+                    let Some(wait) = patience.before_next(tried, wish) else { return Err(error) };
                     tracing::debug!(url = %want.url, %error, ?wait, "asking again");
                     tokio::time::sleep(wait).await;
                 }
@@ -137,7 +141,7 @@ impl<'a> Downloader<'a> {
             Err(error) => {
                 return Err(match refusal(want.url, &error) {
                     Some(refused) => refused.into(),
-                    None if error.is_builder() || error.is_redirect() => upstream(why(&error)).into(),
+                    None if is_settled(&error) => upstream(why(&error)).into(),
                     None => Trouble::Again(part, upstream(why(&error)), None),
                 });
             }

@@ -12,7 +12,7 @@ use perennial_import::{Chart, ChartImported, ImportError, chart, images_of};
 use perennial_manifest::{Role, Verdict};
 use sha2::{Digest, Sha256};
 
-use web::{Here, Reply, Seen, Web, artifact, private};
+use web::{Here, Reply, Seen, Web, artifact, hex, private};
 
 /// A chart archive with these files.
 fn tgz(files: &[(&str, &str)]) -> Vec<u8> {
@@ -34,7 +34,7 @@ fn plain(name: &str) -> Vec<u8> {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(Sha256::digest(bytes))
 }
 
 fn index(digest: &str) -> String {

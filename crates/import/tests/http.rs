@@ -7,34 +7,12 @@ mod web;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use perennial_import::{ImportError, Imported, Options, Urls, urls};
-use perennial_manifest::{Purl, Role, Verdict};
-use sha2::{Digest, Sha256, Sha512};
+use perennial_import::{ImportError, Options, Urls, urls};
+use perennial_manifest::{Role, Verdict};
 
-use web::{Here, Reply, Seen, Web, artifact, bytes, private};
+use web::{Here, Reply, Seen, Web, artifact, bytes, import, private, what};
 
 const ETAG: &str = "\"one\"";
-
-fn what(urls: impl IntoIterator<Item = String>) -> Urls {
-    Urls {
-        urls: urls.into_iter().collect(),
-        purl: Purl::generic("tool", "v1").unwrap(),
-        license: None,
-        html: false,
-        notes: None,
-        guess: |name| {
-            if name.ends_with(".md") {
-                (Role::Doc, "text/markdown")
-            } else {
-                (Role::Binary, "application/octet-stream")
-            }
-        },
-    }
-}
-
-async fn import(here: &Here, urls_: impl IntoIterator<Item = String>) -> Result<Imported, ImportError> {
-    urls(&here.store, &private(), &what(urls_), &Seen::default()).await
-}
 
 #[tokio::test]
 async fn a_file_comes_as_it_is_with_what_was_seen() {
@@ -208,138 +186,6 @@ async fn a_page_in_place_of_a_file_is_refused_unless_it_is_wanted() {
     let wanted = Urls { html: true, ..what([web.url("/sniffed.tgz")]) };
     let got = urls(&here.store, &private(), &wanted, &Seen::default()).await.unwrap();
     assert!(here.holds(artifact(&got.drafts[0], "sniffed.tgz"), page.as_bytes()));
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[tokio::test]
-async fn checksums_and_signatures_beside_a_file_come_along() {
-    let (a, b) = (bytes(100_000), bytes(5));
-    let sums = format!("{}  a.tgz\n{} *sub/b.tgz\n", sha256(&a), sha256(&b));
-    let sha512: String = Sha512::digest(&a).iter().map(|byte| format!("{byte:02x}")).collect();
-    let web = Web::files([
-        ("/d/a.tgz?raw=1", a.clone()),
-        ("/d/b.tgz", b.clone()),
-        ("/d/SHA256SUMS", sums.clone().into()),
-        ("/d/checksums.txt", "says nothing of them".into()),
-        ("/d/a.tgz.sha256", sha256(&a).into()),
-        ("/d/a.tgz.sha512", format!("{sha512}  a.tgz").into()),
-        ("/d/a.tgz.asc", "-----BEGIN PGP SIGNATURE-----".into()),
-        ("/d/b.tgz.asc", "not found".into()),
-        ("/d/a.tgz.sig", vec![1, 2, 3]),
-        ("/d/a.tgz.minisig", "untrusted comment: x\n".into()),
-        ("/d/a.tgz.sigstore.json", "{\"mediaType\":\"x\"}".into()),
-        ("/d/b.tgz.sigstore.json", "[]".into()),
-        ("/e/c.tgz", bytes(6)),
-        ("/e/SHA256SUMS", format!("{}  c.tgz\n", sha256(&bytes(6))).into()),
-    ])
-    .await;
-    let here = Here::new();
-    let got =
-        import(&here, [web.url("/d/a.tgz?raw=1"), web.url("/d/b.tgz"), web.url("/e/c.tgz")]).await.unwrap();
-    let draft = &got.drafts[0];
-    let mut found: Vec<_> = draft.artifacts.iter().map(|a| (a.path.as_str(), a.role)).collect();
-    found.sort_unstable();
-    assert_eq!(
-        found,
-        [
-            ("SHA256SUMS", Role::Checksums),
-            ("a.tgz", Role::Binary),
-            ("a.tgz.asc", Role::Signature),
-            ("a.tgz.minisig", Role::Signature),
-            ("a.tgz.sha256", Role::Checksums),
-            ("a.tgz.sha512", Role::Checksums),
-            ("a.tgz.sig", Role::Signature),
-            ("a.tgz.sigstore.json", Role::Signature),
-            ("b.tgz", Role::Binary),
-            ("c.tgz", Role::Binary),
-            ("c.tgz.SHA256SUMS", Role::Checksums),
-        ]
-    );
-    assert!(here.holds(artifact(draft, "SHA256SUMS"), sums.as_bytes()));
-    assert_eq!(artifact(draft, "a.tgz.sig").origins, [web.url("/d/a.tgz.sig")]);
-    assert_eq!(draft.observations.len(), 3);
-    assert_eq!(web.asked("/d/SHA256SUMS").len(), 1);
-    assert!(here.incoming().is_empty(), "{:?}", here.incoming());
-}
-
-#[tokio::test]
-async fn a_checksum_that_says_otherwise_ends_the_import() {
-    let a = bytes(100_000);
-    let sha512: String = Sha512::digest(b"other").iter().map(|byte| format!("{byte:02x}")).collect();
-    let cases = [
-        ("/a.tgz.sha256", sha256(b"other")),
-        ("/a.tgz.sha512", format!("{sha512}  a.tgz")),
-        ("/SHA256SUMS", format!("{}  a.tgz", sha256(b"other"))),
-        ("/checksums.txt", format!("SHA256 (a.tgz) = {}", sha256(b"other"))),
-    ];
-    for (path, text) in cases {
-        let web = Web::files([("/a.tgz", a.clone()), (path, text.into()), ("/z.tgz", bytes(3))]).await;
-        let here = Here::new();
-        let error = import(&here, [web.url("/z.tgz"), web.url("/a.tgz")]).await.unwrap_err();
-        assert!(matches!(error, ImportError::Mismatch { .. }), "{path}: {error:?}");
-        assert!(error.to_string().contains(&web.url(path)), "{error}");
-    }
-}
-
-#[tokio::test]
-async fn hostile_names_are_refused() {
-    let names = ["../../etc/passwd", "/etc/passwd", "a\\b", "con", "a:b", "..", "x/y"];
-    for name in names {
-        let header = format!("attachment; filename=\"{}\"", name.replace('\\', "\\\\"));
-        let web = Web::start(move |asked| match asked.path.as_str() {
-            "/f.tgz" => Reply::ok(bytes(10)).header("content-disposition", &header),
-            _ => Reply::status(404),
-        })
-        .await;
-        let here = Here::new();
-        let error = import(&here, [web.url("/f.tgz")]).await.unwrap_err();
-        assert!(matches!(error, ImportError::Upstream { .. }), "{name}: {error:?}");
-        assert!(here.incoming().is_empty());
-    }
-    let web = Web::start(|_| Reply::ok(bytes(10))).await;
-    for path in ["/x/..%2f..%2fpasswd", "/x/%2e%2e%5cy", "/x/a%00b", "/"] {
-        import(&Here::new(), [web.url(path)]).await.unwrap_err();
-    }
-    let web = Web::start(|asked| match asked.path.as_str() {
-        "/f" => {
-            Reply::ok(bytes(10)).header("content-disposition", "attachment; filename*=UTF-8''t%C3%A9.tgz")
-        }
-        _ => Reply::status(404),
-    })
-    .await;
-    let got = import(&Here::new(), [web.url("/f")]).await.unwrap();
-    artifact(&got.drafts[0], "té.tgz");
-}
-
-#[tokio::test]
-async fn two_files_of_one_name_are_one_only_with_the_same_bytes() {
-    let web = Web::files([("/a/f.tgz", bytes(10)), ("/b/f.tgz", bytes(10)), ("/c/F.tgz", bytes(11))]).await;
-    let got =
-        import(&Here::new(), ["/a/f.tgz", "/b/f.tgz", "/c/F.tgz"].map(|path| web.url(path))).await.unwrap();
-    let draft = &got.drafts[0];
-    assert_eq!(draft.artifacts.len(), 1);
-    assert_eq!(draft.artifacts[0].origins, [web.url("/a/f.tgz"), web.url("/b/f.tgz")]);
-    assert_eq!(got.failed.len(), 1);
-    assert_eq!(got.failed[0].what, web.url("/c/F.tgz"));
-}
-
-#[tokio::test]
-async fn a_signature_without_end_is_not_taken() {
-    let web = Web::start(|asked| match asked.path.as_str() {
-        "/f.tgz" => Reply::ok(bytes(10)),
-        "/f.tgz.sig" => Reply::ok("").endless(),
-        "/f.tgz.sha256" => Reply::ok(vec![b'a'; 5 << 20]),
-        _ => Reply::status(404),
-    })
-    .await;
-    let here = Here::new();
-    let got = import(&here, [web.url("/f.tgz")]).await.unwrap();
-    assert_eq!(got.drafts[0].artifacts.len(), 1);
-    assert!(here.incoming().is_empty());
 }
 
 #[tokio::test]

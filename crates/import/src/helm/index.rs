@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::yaml;
 use crate::ImportError;
+use crate::download::shown;
 use crate::http::Sum;
 
 /// Most nodes of an index: large repositories have some hundred thousand versions with twenty fields each.
@@ -44,10 +45,10 @@ pub(super) fn pick(
     name: &str,
     version: Option<&str>,
 ) -> Result<Picked, ImportError> {
-    let wrong = |reason: String| ImportError::Mismatch { what: format!("{repo}index.yaml"), reason };
+    let wrong = |reason: String| ImportError::Mismatch { what: format!("{}index.yaml", shown(repo)), reason };
     let index: Index = yaml::parse(index, MAX_NODES).map_err(wrong)?;
     let all = index.entries.unwrap_or_default().remove(name).flatten().unwrap_or_default();
-    let gone = |reason: String| ImportError::Gone { what: format!("{name} in {repo}"), reason };
+    let gone = |reason: String| ImportError::Gone { what: format!("{name} in {}", shown(repo)), reason };
     if all.is_empty() {
         return Err(gone("the index lists no such chart".into()));
     }

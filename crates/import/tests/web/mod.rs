@@ -10,8 +10,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Response, StatusCode};
 use futures::StreamExt;
-use perennial_import::{Options, Progress, Watch};
-use perennial_manifest::{Artifact, Draft};
+use perennial_import::{ImportError, Imported, Options, Progress, Urls, Watch, urls};
+use perennial_manifest::{Artifact, Draft, Purl, Role};
 use perennial_store::{OpenOptions, Store};
 
 /// What was asked: a path and the headers.
@@ -215,4 +215,35 @@ impl Watch for Seen {
     fn is_cancelled(&self) -> bool {
         self.cancel_after.is_some_and(|most| self.last.lock().unwrap().bytes >= most)
     }
+}
+
+/// An import of some URLs, as most tests want it.
+pub(crate) fn what(urls: impl IntoIterator<Item = String>) -> Urls {
+    Urls {
+        urls: urls.into_iter().collect(),
+        purl: Purl::generic("tool", "v1").unwrap(),
+        license: None,
+        html: false,
+        notes: None,
+        guess: |name| {
+            if name.ends_with(".md") {
+                (Role::Doc, "text/markdown")
+            } else {
+                (Role::Binary, "application/octet-stream")
+            }
+        },
+    }
+}
+
+/// Imports URLs.
+pub(crate) async fn import(
+    here: &Here,
+    urls_: impl IntoIterator<Item = String>,
+) -> Result<Imported, ImportError> {
+    urls(&here.store, &private(), &what(urls_), &Seen::default()).await
+}
+
+/// A digest as hex digits.
+pub(crate) fn hex(digest: impl AsRef<[u8]>) -> String {
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
