@@ -12,6 +12,7 @@ mod progress;
 mod quantity;
 mod screen;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -21,6 +22,10 @@ use crate::failure::CommandError;
 use crate::screen::Screen;
 
 fn main() -> ExitCode {
+    // the container image has one file for both programs, under two names
+    if std::env::args_os().next().is_some_and(|name| Path::new(&name).ends_with("perennial-node")) {
+        return perennial_node::daemon::main();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

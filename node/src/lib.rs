@@ -10,6 +10,7 @@ mod blocking;
 mod catalog_view;
 pub mod config;
 mod core;
+pub mod daemon;
 mod event_loop;
 mod exporting;
 mod faces;
