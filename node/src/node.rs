@@ -100,9 +100,16 @@ impl Node {
         let mut http = None;
         if let Some(face) = &config.http {
             let faces = Faces::new(services.store.clone(), services.core.clone(), services.signer.clone());
-            let served = faces.serve(face, stop.clone()).await?;
-            http = Some(served.address);
-            tasks.push(served.task);
+            match faces.serve(face, stop.clone()).await {
+                Ok(served) => {
+                    http = Some(served.address);
+                    tasks.push(served.task);
+                }
+                Err(ServeError::Bind { address, source }) if face.if_free => {
+                    tracing::warn!(%address, %source, "not served over HTTP: give --http ADDR for another address");
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         if !config.listen.is_empty() {
             let mut listening = overview.clone();

@@ -95,6 +95,9 @@ impl Daemon {
         let mut command = Command::new(program("perennial-node"));
         quiet_environment(&mut command, data.parent().expect("below a directory"));
         command.arg("--data").arg(data).args(["--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"]);
+        if !args.contains(&"--http") {
+            command.args(["--http", "off"]);
+        }
         command.args(args).stdout(Stdio::piped());
         let log = fs::OpenOptions::new().create(true).append(true).open(log_of(data)).expect("a log file");
         let mut child = command.stderr(log).spawn().expect("perennial-node starts");

@@ -1,11 +1,13 @@
 //! How the faces of a node are served over HTTP.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::Deserialize;
 
+/// Where the faces are served when nobody says where.
+pub(super) const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4480);
 /// Bytes an hour that anonymous requests may make a node fetch from its peers.
 pub(super) const DEFAULT_FETCH_BUDGET: u64 = 20 << 30;
 
@@ -14,6 +16,8 @@ pub(super) const DEFAULT_FETCH_BUDGET: u64 = 20 << 30;
 pub struct Http {
     /// Where.
     pub address: SocketAddr,
+    /// Whether the node runs without faces where the address is taken, as by another node with the same default.
+    pub if_free: bool,
     /// Certificate chain and key, both as PEM; none: plain HTTP.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// The file whose content lets its bearer push and delete; none: nobody may.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::http_face::DEFAULT_FETCH_BUDGET;
+use super::http_face::{DEFAULT_ADDRESS, DEFAULT_FETCH_BUDGET};
 use super::{ByteCount, Config, ConfigError, Http, HttpFace};
 
 /// What a TOML file or the command line may say; whatever is missing keeps its default.
@@ -32,7 +32,7 @@ pub struct Settings {
     /// Do not look for peers on the local network
     #[arg(long)]
     pub no_mdns: bool,
-    /// Serve the faces (OCI registry) here, as in 127.0.0.1:4480, or `off` [default: off]
+    /// Serve docker, containerd, Helm and curl here, or `off` [default: 127.0.0.1:4480, if it is free]
     #[arg(long, value_name = "ADDR|off")]
     pub http: Option<HttpFace>,
     /// Certificate chain for HTTPS, as PEM; with --tls-key
@@ -110,8 +110,9 @@ impl Settings {
         config.peers = self.peer;
         config.follow = self.follow;
         config.mdns = !self.no_mdns;
-        config.http = self.http.and_then(HttpFace::address).map(|address| Http {
+        config.http = self.http.unwrap_or(HttpFace::At(DEFAULT_ADDRESS)).address().map(|address| Http {
             address,
+            if_free: self.http.is_none(),
             tls: self.tls_cert.zip(self.tls_key),
             token_file: self.token_file,
             fetch_budget: self.fetch_budget.map_or(DEFAULT_FETCH_BUDGET, ByteCount::get),
@@ -146,6 +147,15 @@ mod tests {
         assert_eq!(config.peers, ["/ip4/127.0.0.1/tcp/9"]);
         assert_eq!(config.listen, ["/ip4/127.0.0.1/tcp/2"]);
         assert_eq!((config.upload, config.http), (Some("5".parse().unwrap()), None));
+    }
+
+    #[test]
+    fn the_faces_are_served_unless_they_are_off() {
+        let http = |http| Settings { http, ..Settings::default() }.into_config(Some("/f".into())).unwrap().http;
+        let default = http(None).unwrap();
+        assert_eq!((default.address, default.if_free), (DEFAULT_ADDRESS, true));
+        assert!(!http(Some("127.0.0.1:0".parse().unwrap())).unwrap().if_free);
+        assert_eq!(http(Some(HttpFace::Off)), None);
     }
 
     #[test]
