@@ -151,7 +151,8 @@ mod tests {
 
     #[test]
     fn the_faces_are_served_unless_they_are_off() {
-        let http = |http| Settings { http, ..Settings::default() }.into_config(Some("/f".into())).unwrap().http;
+        let http =
+            |http| Settings { http, ..Settings::default() }.into_config(Some("/f".into())).unwrap().http;
         let default = http(None).unwrap();
         assert_eq!((default.address, default.if_free), (DEFAULT_ADDRESS, true));
         assert!(!http(Some("127.0.0.1:0".parse().unwrap())).unwrap().if_free);
