@@ -90,18 +90,22 @@ impl Machine {
             .arg("--data")
             .arg(data)
             .args(["--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"])
+            .args(if args.contains(&"--http") { &[][..] } else { &["--http", "off"] })
             .args(args)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
-        let mut address = String::new();
+        let (mut address, mut http) = (String::new(), None);
         for line in BufReader::new(child.stdout.take().ok_or("no standard output")?).lines() {
             let line = line?;
             if let Some(listening) = line.strip_prefix("listening ") {
                 address = listening.to_owned();
             }
+            if let Some(served) = line.strip_prefix("http ") {
+                http = Some(served.to_owned());
+            }
             if line == "ready" {
-                return Ok(Daemon { child, address, started_in: started.elapsed() });
+                return Ok(Daemon { child, address, http, started_in: started.elapsed() });
             }
         }
         Err("the node ended before it was ready".into())
@@ -113,11 +117,17 @@ pub(crate) struct Daemon {
     child: Child,
     /// The address it printed.
     pub(crate) address: String,
+    /// Where it serves tools.
+    pub(crate) http: Option<String>,
     /// From spawn to `ready`.
     pub(crate) started_in: Duration,
 }
 
 impl Daemon {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Resident memory now and at its highest, MiB.
     pub(crate) fn memory(&self) -> Result<(u64, u64), Failure> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
@@ -153,6 +163,15 @@ pub(crate) fn time(work: impl FnOnce() -> Result<(), Failure>) -> Result<Duratio
     let start = Instant::now();
     work()?;
     Ok(start.elapsed())
+}
+
+/// Processor time that a process used so far, of itself and the kernel for it.
+pub(crate) fn cpu_of(pid: u32) -> Result<Duration, Failure> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // after the name, which may have anything in it: utime and stime are fields 14 and 15, in hundredths of a second
+    let fields = stat.rsplit_once(')').ok_or("no name in stat")?.1.split_whitespace().skip(11).take(2);
+    let ticks = fields.map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+    Ok(Duration::from_millis(ticks * 10))
 }
 
 /// The median of some numbers; 0 of none.

@@ -8,6 +8,7 @@
 mod add;
 mod catalog;
 mod get;
+mod image;
 mod machine;
 
 use machine::Machine;
@@ -17,11 +18,13 @@ type Failure = Box<dyn std::error::Error>;
 /// A figure: its name on the command line, and what measures and prints it.
 type Figure = (&'static str, fn(&Machine) -> Result<(), Failure>);
 
-const FIGURES: [Figure; 5] = [
+const FIGURES: [Figure; 7] = [
     ("add-large", add::one_large_file),
     ("add-small", add::many_small_files),
     ("get", get::against_a_bare_stream),
     ("memory", get::memory_of_both_ends),
+    ("image", image::against_the_reference),
+    ("pulls", image::fifty_at_once),
     ("catalog", catalog::idle_with_many_entries),
 ];
 
