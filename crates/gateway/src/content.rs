@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{self, StreamExt};
 use perennial_manifest::{BlobId, ReleaseId};
-use perennial_store::{BlobState, Store, StoreError};
+use perennial_store::{BlobState, OpenBlob, StoreError};
 
 use crate::Faces;
 use crate::backend::{Backend, FetchError, Fetched};
@@ -24,7 +24,7 @@ use crate::problem::Problem;
 use crate::range::{Wanted, wanted};
 
 /// Bytes that are read and sent at a time.
-const PIECE: u64 = 256 << 10;
+const PIECE: u64 = 512 << 10;
 /// How often it is looked whether bytes arrived.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long the first bytes may take that come from the swarm.
@@ -106,7 +106,8 @@ impl Faces {
         if first.is_empty() {
             return Ok(Body::empty());
         }
-        let mut source = Source { backend: Arc::clone(&self.backend), blob: content.blob, fetch: None };
+        let mut source =
+            Source { backend: Arc::clone(&self.backend), blob: content.blob, open: None, fetch: None };
         if !matches!(state, BlobState::Held { .. }) {
             source.fetch = Some(self.fetch(content, owner)?);
         }
@@ -178,6 +179,8 @@ pub(crate) struct Fetch {
 struct Source {
     backend: Arc<dyn Backend>,
     blob: BlobId,
+    /// The blob, once it is here.
+    open: Option<OpenBlob>,
     /// Runs while the bytes are on their way here.
     fetch: Option<Fetch>,
 }
@@ -200,7 +203,7 @@ impl Source {
     async fn piece(&mut self, range: Range<u64>, patience: Duration) -> Result<Bytes, Cut> {
         let deadline = tokio::time::Instant::now() + patience;
         loop {
-            if let Some(bytes) = read(&self.backend, self.blob, range.clone()).await? {
+            if let Some(bytes) = self.read(range.clone()).await? {
                 return Ok(bytes);
             }
             let Some(fetch) = &mut self.fetch else { return Err(Cut::NoHolder) };
@@ -218,22 +221,33 @@ impl Source {
             }
         }
     }
-}
 
-async fn read(backend: &Arc<dyn Backend>, blob: BlobId, range: Range<u64>) -> Result<Option<Bytes>, Cut> {
-    let store: Store = backend.store().clone();
-    let read = run(move || {
-        let mut bytes = Vec::with_capacity(usize::try_from(range.end - range.start).unwrap_or(0));
-        let here = store.read_arrived(&blob, range, &mut bytes)?;
-        Ok(here.then_some(Bytes::from(bytes)))
-    });
-    match read.await {
-        Ok(bytes) => Ok(bytes),
-        Err(StoreError::Corrupt { blob }) => {
-            backend.damaged(blob);
-            Err(Cut::Damaged)
+    /// A piece, if it is here.
+    async fn read(&mut self, range: Range<u64>) -> Result<Option<Bytes>, Cut> {
+        let (store, blob, open) = (self.backend.store().clone(), self.blob, self.open.take());
+        let read = run(move || {
+            let mut bytes = Vec::with_capacity(usize::try_from(range.end - range.start).unwrap_or(0));
+            let open = match open {
+                Some(open) => Some(open),
+                None => store.open_blob(&blob)?,
+            };
+            let here = match &open {
+                Some(open) => open.read(range, &mut bytes).map(|()| true)?,
+                None => store.read_arriving(&blob, range, &mut bytes)?,
+            };
+            Ok((open, here.then_some(Bytes::from(bytes))))
+        });
+        match read.await {
+            Ok((open, bytes)) => {
+                self.open = open;
+                Ok(bytes)
+            }
+            Err(StoreError::Corrupt { blob }) => {
+                self.backend.damaged(blob);
+                Err(Cut::Damaged)
+            }
+            Err(error) => Err(Cut::Failed(error.to_string())),
         }
-        Err(error) => Err(Cut::Failed(error.to_string())),
     }
 }
 

@@ -6,6 +6,8 @@
 mod plain;
 mod reading;
 
+pub(crate) use reading::OpenBytes;
+
 pub(crate) use plain::Plain;
 
 use std::collections::{BTreeMap, HashMap};

@@ -22,7 +22,7 @@ mod index_access;
 mod naming;
 mod stats;
 
-pub use bytes::BlobState;
+pub use bytes::{BlobState, OpenBlob};
 pub use stats::Stats;
 
 /// Where the index is kept.

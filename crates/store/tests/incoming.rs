@@ -55,7 +55,12 @@ fn ranges_are_the_bytes_of_the_file() {
             (5, 3),
         ] {
             let mut out = Vec::new();
-            store.read(&blob, from..to, &mut out).expect("it is held");
+            store
+                .open_blob(&blob)
+                .expect("it opens")
+                .expect("it is held")
+                .read(from..to, &mut out)
+                .expect("it verifies");
             let cut = |at: u64| usize::try_from(at.min(len)).expect("small");
             let expected = bytes.get(cut(from)..cut(to)).unwrap_or_default();
             assert_eq!(out, expected, "{from}..{to} of {len}");
@@ -76,7 +81,10 @@ fn a_flipped_bit_stops_a_read_before_its_group() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("ours");
     fs::write(&file, &bytes).expect("ours");
     let mut out = Vec::new();
-    assert!(matches!(store.read(&blob, 0..200_000, &mut out), Err(StoreError::Corrupt { .. })));
+    assert!(matches!(
+        store.open_blob(&blob).expect("it opens").expect("it is there").read(0..200_000, &mut out),
+        Err(StoreError::Corrupt { .. })
+    ));
     assert_eq!(out, bytes[..98_304], "the groups before it were good");
     assert!(u64::try_from(out.len()).expect("small") > SMALL);
 }

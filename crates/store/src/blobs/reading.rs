@@ -17,9 +17,26 @@ use super::Blobs;
 use super::plain::Plain;
 use crate::error::{AtPath, StoreError};
 use crate::hashing;
-use crate::large::{GROUP, GROUP_BYTES, SMALL};
+use crate::large::{GROUP, GROUP_BYTES, LargeBlob, SMALL};
 use crate::pack::Kind;
 use crate::partial;
+
+/// A blob that is open: what it was when it was opened, whatever becomes of its name.
+#[derive(Debug)]
+pub(crate) enum OpenBytes {
+    /// All of a small one, verified.
+    Small(Vec<u8>),
+    Large(LargeBlob),
+}
+
+impl OpenBytes {
+    fn size(&self) -> u64 {
+        match self {
+            Self::Small(bytes) => bytes.len() as u64,
+            Self::Large(large) => large.size,
+        }
+    }
+}
 
 impl Blobs {
     /// A whole small blob, verified. One that is damaged is set aside on the way.
@@ -74,18 +91,50 @@ impl Blobs {
         outcome.map_err(|error| self.blame(blob, error, out.failed))
     }
 
+    /// Opens a blob to read ranges of it; none: it is not held.
+    pub(crate) fn open_bytes(&self, blob: &BlobId) -> Result<Option<OpenBytes>, StoreError> {
+        if let Some(bytes) = self.small(blob)? {
+            return Ok(Some(OpenBytes::Small(bytes)));
+        }
+        match self.large.open(blob)? {
+            Some(large) => Ok(Some(OpenBytes::Large(large))),
+            None => match self.absent(blob) {
+                StoreError::NotHeld(_) => Ok(None),
+                error => Err(error),
+            },
+        }
+    }
+
     /// Writes the bytes of a range of a blob; every group of 16 KiB is verified before any of it is written. What lies
     /// beyond the end is left out.
-    pub(crate) fn read(&self, blob: &BlobId, range: Range<u64>, out: impl Write) -> Result<(), StoreError> {
-        let Some(size) = self.size(blob)? else { return Err(self.absent(blob)) };
-        let end = range.end.min(size);
-        if range.start >= end {
+    pub(crate) fn read(
+        &self,
+        blob: &BlobId,
+        open: &OpenBytes,
+        range: Range<u64>,
+        mut out: impl Write,
+    ) -> Result<(), StoreError> {
+        let size = open.size();
+        let range = range.start..range.end.min(size);
+        if range.is_empty() {
             return Ok(());
         }
-        let groups = range.start / GROUP_BYTES * GROUP_BYTES..end.next_multiple_of(GROUP_BYTES).min(size);
-        let groups = std::slice::from_ref(&groups);
-        let chunks = partial::chunks(groups);
-        self.encode(blob, groups, Plain::new(size, &chunks, range.start..end, out))
+        let large = match open {
+            OpenBytes::Large(large) => large,
+            // verified when it was opened
+            OpenBytes::Small(bytes) => {
+                let [start, end] =
+                    [range.start, range.end].map(|at| usize::try_from(at).unwrap_or(usize::MAX));
+                let bytes = bytes.get(start..end).unwrap_or_default();
+                return out.write_all(bytes).map_err(|source| StoreError::Broken { blob: *blob, source });
+            }
+        };
+        let groups =
+            range.start / GROUP_BYTES * GROUP_BYTES..range.end.next_multiple_of(GROUP_BYTES).min(size);
+        let chunks = partial::chunks(std::slice::from_ref(&groups));
+        let mut out = Receiver { out: Plain::new(size, &chunks, range, out), failed: false };
+        let outcome = encode_ranges_validated(&large.data, &large.tree, &chunks, &mut out);
+        outcome.map_err(|error| self.blame(blob, error, out.failed))
     }
 
     /// Why a blob cannot be opened: it is not here, or what is in its place is not it: cut, longer, a link, a directory.

@@ -10,6 +10,7 @@ use std::sync::{Arc, PoisonError};
 use perennial_manifest::{ArtifactList, BlobId, Sha256Digest};
 
 use crate::batch::Batch;
+use crate::blobs::OpenBytes;
 use crate::catalog::ReleaseFilter;
 use crate::error::StoreError;
 use crate::keys::ReleaseState;
@@ -34,6 +35,22 @@ pub enum BlobState {
     Missing,
     /// The user refuses it.
     Denied,
+}
+
+/// A held blob that is being read: its files stay open, so that a reader of many ranges opens them once.
+#[derive(Debug)]
+pub struct OpenBlob {
+    store: Store,
+    blob: BlobId,
+    bytes: OpenBytes,
+}
+
+impl OpenBlob {
+    /// Writes the bytes of a range, each group of 16 KiB verified before any of it is written. What lies beyond the end of
+    /// the blob is left out.
+    pub fn read(&self, range: Range<u64>, out: impl Write) -> Result<(), StoreError> {
+        self.store.noting_damage(self.store.0.blobs.read(&self.blob, &self.bytes, range, out))
+    }
 }
 
 impl Store {
@@ -88,27 +105,22 @@ impl Store {
         self.noting_damage(self.0.blobs.encode(blob, ranges, out))
     }
 
-    /// Writes the bytes of a range, each group of 16 KiB verified before any of it is written. What lies beyond the end of
-    /// the blob is left out.
-    pub fn read(&self, blob: &BlobId, range: Range<u64>, out: impl Write) -> Result<(), StoreError> {
+    /// Opens a blob to read it; none: it is not held.
+    pub fn open_blob(&self, blob: &BlobId) -> Result<Option<OpenBlob>, StoreError> {
         self.refuse_denied(blob)?;
-        self.noting_damage(self.0.blobs.read(blob, range, out))
+        let bytes = self.noting_damage(self.0.blobs.open_bytes(blob))?;
+        Ok(bytes.map(|bytes| OpenBlob { store: self.clone(), blob: *blob, bytes }))
     }
 
-    /// As [`Store::read`], of a blob that is held or on its way here. Says whether that range is here yet.
-    pub fn read_arrived(
+    /// As [`OpenBlob::read`], of a blob that is on its way here. Says whether that range is here yet.
+    pub fn read_arriving(
         &self,
         blob: &BlobId,
         range: Range<u64>,
-        mut out: impl Write,
+        out: impl Write,
     ) -> Result<bool, StoreError> {
         self.refuse_denied(blob)?;
-        // asked for first: once it is complete it is no fetch any more
-        let fetching = self.0.blobs.fetching(blob);
-        if self.0.blobs.has(blob)? {
-            return self.read(blob, range, out).map(|()| true);
-        }
-        fetching.map_or(Ok(false), |partial| partial.read(&range, &mut out))
+        self.0.blobs.fetching(blob).map_or(Ok(false), |partial| partial.read(&range, out))
     }
 
     /// A blob that turned out damaged makes the releases that name it less than held, and wanted where they are followed.
