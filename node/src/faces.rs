@@ -75,7 +75,7 @@ impl Faces {
         let token = how.token_file.as_deref().map(read_token).transpose()?;
         let listener = TcpListener::bind(how.address).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        let options = Options { token, fetch_budget: Some(how.fetch_budget), hosts: Vec::new() };
+        let options = Options { token, fetch_budget: Some(how.fetch_budget), hosts: how.names.clone() };
         let router = perennial_gateway::router(Arc::new(self), options);
         let task = tokio::spawn(async move {
             perennial_gateway::serve(listener, tls, router, Limits::default(), stop.cancelled()).await;

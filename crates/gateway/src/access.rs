@@ -1,11 +1,9 @@
-//! Who asks, by which name of this node, and what browsers may do with an answer.
+//! Who asks, and what browsers may do with an answer.
 //!
-//! Owns the token's check, the check of the Host header, and the headers of every answer. Decides nothing about content.
-
-use std::net::IpAddr;
+//! Owns the token's check and the headers of every answer. Decides nothing about content.
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, uri::Authority};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use base64::Engine;
@@ -13,7 +11,6 @@ use base64::engine::general_purpose::STANDARD;
 use subtle::ConstantTimeEq;
 
 use crate::Options;
-use crate::problem::Problem;
 
 /// On every answer: archived pages are data, never a page of this node.
 const SECURITY: [(HeaderName, HeaderValue); 4] = [
@@ -45,42 +42,6 @@ fn secret(authorization: &str) -> Option<String> {
     decoded.split_once(':').map(|(_, password)| password.to_owned())
 }
 
-/// Refuses a request for a name that is not this node's, as a page of another origin makes whose name was pointed here (DNS
-/// rebinding). Addresses, `localhost` and the names that are configured are this node's.
-pub(crate) fn check_host(
-    options: &Options,
-    request: &HeaderMap,
-    authority: Option<&Authority>,
-) -> Result<(), Problem> {
-    let named = request.get(header::HOST).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    // HTTP/2 names it in the request's target
-    let named = named.or_else(|| authority.map(ToString::to_string));
-    let host = named.as_deref().and_then(host_of);
-    let ours = host.as_deref().is_some_and(|host| {
-        host.parse::<IpAddr>().is_ok()
-            || host == "localhost"
-            || options.hosts.iter().any(|ours| ours.eq_ignore_ascii_case(host))
-    });
-    if ours {
-        return Ok(());
-    }
-    let named = named.unwrap_or_default();
-    Err(Problem::new(
-        StatusCode::MISDIRECTED_REQUEST,
-        format!("{named:?} is no name of this node: ask by its address or localhost, or configure the name"),
-    ))
-}
-
-/// The host of an authority in lower case, without port and brackets.
-fn host_of(named: &str) -> Option<String> {
-    let authority: Authority = named.parse().ok()?;
-    if authority.as_str().contains('@') {
-        return None;
-    }
-    let host = authority.host();
-    Some(host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase())
-}
-
 /// Puts the security headers on an answer; what a face set itself stays.
 pub(crate) async fn with_security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
@@ -95,7 +56,7 @@ mod tests {
     use super::*;
 
     fn options() -> Options {
-        Options { token: Some("s3:cret".into()), hosts: vec!["archive.example".into()], ..Options::default() }
+        Options { token: Some("s3:cret".into()), ..Options::default() }
     }
 
     fn owner(authorization: &str) -> bool {
@@ -118,37 +79,5 @@ mod tests {
         for token in [None, Some(String::new())] {
             assert!(!is_owner(&Options { token, ..Options::default() }, &headers), "without a token: nobody");
         }
-    }
-
-    #[test]
-    fn only_names_of_this_node_are_answered() {
-        let check = |host: &str| {
-            let headers = [(header::HOST, host.parse().expect("a value"))].into_iter().collect();
-            check_host(&options(), &headers, None).is_ok()
-        };
-        for ours in [
-            "127.0.0.1:4480",
-            "127.0.0.1",
-            "[::1]:4480",
-            "localhost:4480",
-            "LocalHost",
-            "archive.example",
-            "Archive.Example.:1",
-        ] {
-            assert!(check(ours), "{ours}");
-        }
-        for other in [
-            "evil.example:4480",
-            "localhost.evil.example",
-            "127.0.0.1.evil.example",
-            "",
-            "a@localhost",
-            "b c",
-        ] {
-            assert!(!check(other), "{other}");
-        }
-        let authority: Authority = "evil.example".parse().expect("an authority");
-        assert!(check_host(&options(), &HeaderMap::new(), Some(&authority)).is_err());
-        assert!(check_host(&options(), &HeaderMap::new(), None).is_err());
     }
 }

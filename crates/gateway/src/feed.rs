@@ -18,11 +18,10 @@ use perennial_control::{Kind, State};
 use perennial_manifest::PublisherKind;
 use perennial_store::{Follows, ReleaseRow, ReleaseState, Store, StoreError};
 
-use crate::Faces;
-use crate::access::check_host;
 use crate::content::run;
 use crate::document::Document;
 use crate::problem::Problem;
+use crate::{Faces, host};
 
 /// What the paths here work with.
 #[derive(Clone)]
@@ -74,7 +73,7 @@ async fn known(
     method: Method,
     request: HeaderMap,
 ) -> Result<Response, Problem> {
-    check_host(&feed.faces.options, &request, uri.authority())?;
+    host::check(&feed.faces.options.hosts, &request, uri.authority())?;
     let asked = pages::Asked::read(&query)?;
     let store = feed.faces.backend.store().clone();
     let page = run(move || feed.pages.page(&store, &asked));

@@ -20,9 +20,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use perennial_manifest::PublisherId;
 
-use crate::access::{check_host, is_owner};
+use crate::access::is_owner;
 use crate::problem::Problem;
-use crate::{Faces, document::Document};
+use crate::{Faces, document::Document, host};
 pub(crate) use disposition::attachment;
 use naming::row_of;
 pub(crate) use target::SEGMENT;
@@ -72,7 +72,7 @@ async fn about(
     method: Method,
     request: HeaderMap,
 ) -> Result<Response, Problem> {
-    check_host(&files.faces.options, &request, uri.authority())?;
+    host::check(&files.faces.options.hosts, &request, uri.authority())?;
     Ok(Document::new("text/plain; charset=utf-8", ABOUT).answer(&method, &request))
 }
 

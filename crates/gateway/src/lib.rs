@@ -12,6 +12,7 @@ mod feed;
 mod fetching;
 mod files;
 mod helm;
+mod host;
 mod lists;
 mod oci;
 mod problem;
@@ -19,6 +20,7 @@ mod range;
 mod server;
 
 pub use backend::{Backend, FetchError, Fetched};
+pub use host::HostName;
 pub use server::{Limits, Tls, TlsError, serve};
 
 use std::sync::Arc;
@@ -35,7 +37,7 @@ pub struct Options {
     /// Bytes an hour that anonymous requests may make the node fetch from its peers; none: any number.
     pub fetch_budget: Option<u64>,
     /// Names that this node is asked by, besides its addresses and `localhost`.
-    pub hosts: Vec<String>,
+    pub hosts: Vec<HostName>,
 }
 
 /// What every face works with.

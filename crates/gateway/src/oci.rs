@@ -9,6 +9,7 @@ mod catalogue;
 mod closure;
 mod digest;
 mod holdings;
+mod hosts;
 mod known;
 mod listing;
 mod manifest;
@@ -60,7 +61,7 @@ pub(crate) fn routes(faces: Faces) -> Router {
         .route("/v2", any(answer))
         .route("/v2/", any(answer))
         .route("/v2/{*rest}", any(answer))
-        .route("/containerd/hosts.toml", get(hosts))
+        .route("/containerd/hosts.toml", get(hosts::file))
         .with_state(registry)
 }
 
@@ -155,21 +156,4 @@ impl Registry {
 
 fn unsupported(message: &str) -> Refusal {
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message)
-}
-
-/// containerd's `_default/hosts.toml`, pointing here: every registry is asked for at this node.
-async fn hosts(request: Request) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
-    let host = host.or_else(|| request.uri().authority().map(|authority| authority.as_str()));
-    // of what a host may hold nothing can end the string in the file
-    let plain = |host: &&str| {
-        !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".:-[]_".contains(&b))
-    };
-    let Some(host) = host.filter(plain) else {
-        let message = "the Host header tells no host to write into hosts.toml";
-        return (StatusCode::BAD_REQUEST, message).into_response();
-    };
-    let scheme = request.uri().scheme_str().unwrap_or("http");
-    let text = format!("[host.\"{scheme}://{host}\"]\n  capabilities = [\"pull\", \"resolve\"]\n");
-    ([(header::CONTENT_TYPE, "application/toml")], text).into_response()
 }

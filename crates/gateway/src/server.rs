@@ -1,6 +1,7 @@
 //! Connections: taken up to a number, each within its limits, and ended.
 //!
-//! Owns listening, TLS and HTTP/1.1 and 2 for a router of any faces. Promises that a client that is slow, silent or greedy costs
+//! Owns listening, TLS and HTTP/1.1 and 2 for a router of any faces, and tells each request's extensions whether it came by
+//! `http` or `https`. Promises that a client that is slow, silent or greedy costs
 //! one place of a bounded number, and that its place goes to the next who comes while it asks for nothing. How much a
 //! request may carry is for the faces to say.
 

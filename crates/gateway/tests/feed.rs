@@ -76,7 +76,10 @@ async fn all_that_is_known_comes_page_by_page() {
 
 #[tokio::test]
 async fn what_is_about_this_node_is_told_under_its_own_names_only() {
-    let world = World::with(Options { hosts: vec!["archive.example".into()], ..Options::default() });
+    let world = World::with(Options {
+        hosts: vec!["archive.example".parse().expect("a name")],
+        ..Options::default()
+    });
     for path in ["/", "/releases.json"] {
         for host in ["127.0.0.1:4480", "localhost", "[::1]:4480", "archive.example"] {
             assert_eq!(world.ask("GET", path, &[("host", host)]).await.status, StatusCode::OK, "{host}");

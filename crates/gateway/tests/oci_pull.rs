@@ -86,6 +86,10 @@ async fn every_reading_endpoint_answers_as_the_specification_says() {
     let hosts = world.get("/containerd/hosts.toml").await;
     let text = String::from_utf8(hosts.bytes().to_vec()).unwrap();
     assert!(text.contains("[host.\"http://node.example:4480\"]") && text.contains("\"resolve\""), "{text}");
+    let mut encrypted = request(Method::GET, "/containerd/hosts.toml", &[], Vec::new());
+    encrypted.extensions_mut().insert(axum::http::uri::Scheme::HTTPS);
+    let text = String::from_utf8(world.send(encrypted).await.bytes().to_vec()).unwrap();
+    assert!(text.contains("[host.\"https://node.example:4480\"]"), "{text}");
 }
 
 #[tokio::test]

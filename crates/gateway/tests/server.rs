@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::Body;
+use axum::http::uri::Scheme;
 use axum::routing::get;
+use axum::{Extension, Router};
 use futures::StreamExt;
 use perennial_gateway::{Limits, Tls, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -52,13 +53,14 @@ impl Drop for Held {
     }
 }
 
-/// `/` answers at once, `/wait` when told to, `/big` with 64 MiB.
+/// `/` answers at once, `/scheme` with what came by, `/wait` when told to, `/big` with 64 MiB.
 async fn server(tls: Option<Tls>, limits: Limits) -> Server {
     let (go_on, told) = watch::channel(false);
     let held = Arc::new(AtomicUsize::new(0));
     let (waiting, big) = (Arc::clone(&held), Arc::clone(&held));
     let router = Router::new()
         .route("/", get(|| async { "here" }).post(|body: String| async move { body }))
+        .route("/scheme", get(|Extension(scheme): Extension<Scheme>| async move { scheme.to_string() }))
         .route(
             "/wait",
             get(async move || {
@@ -110,6 +112,11 @@ async fn ask(server: &Server, request: &str) -> String {
 }
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+/// What the target claims is not how it comes.
+const SCHEME: [&str; 2] = [
+    "GET https://x/scheme HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: https\r\nConnection: close\r\n\r\n",
+    "GET http://x/scheme HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+];
 
 #[tokio::test]
 async fn slow_and_silent_clients_are_cut() {
@@ -243,6 +250,12 @@ async fn the_end_comes_though_answers_hang() {
     assert_eq!(rest(&mut busy).await, "");
 }
 
+#[tokio::test]
+async fn what_is_not_encrypted_is_called_so() {
+    let server = server(None, limits()).await;
+    assert!(ask(&server, SCHEME[0]).await.ends_with("\r\n\r\nhttp"));
+}
+
 struct Files {
     _dir: tempfile::TempDir,
     cert: PathBuf,
@@ -274,11 +287,13 @@ async fn connections_are_encrypted_with_the_certificate_given() {
         .with_no_client_auth();
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
     let name = rustls::pki_types::ServerName::try_from("localhost").expect("a name");
-    let mut stream = connector.connect(name, connect(&server).await).await.expect("a handshake");
-    stream.write_all(GET.as_bytes()).await.expect("sent");
-    let mut all = String::new();
-    stream.read_to_string(&mut all).await.expect("an answer");
-    assert!(all.ends_with("here"), "{all}");
+    for (request, expected) in [(GET, "\r\n\r\nhere"), (SCHEME[1], "\r\n\r\nhttps")] {
+        let mut stream = connector.connect(name.clone(), connect(&server).await).await.expect("a handshake");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut all = String::new();
+        stream.read_to_string(&mut all).await.expect("an answer");
+        assert!(all.ends_with(expected), "{all}");
+    }
     // neither plain text nor silence is a handshake
     assert!(!ask(&server, GET).await.contains("HTTP/1.1"));
     assert_eq!(rest(&mut connect(&server).await).await, "");

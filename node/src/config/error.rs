@@ -24,6 +24,9 @@ pub enum ConfigError {
     /// Nothing names a data directory.
     #[error("no data directory: give --data, or set HOME")]
     NoData,
+    /// Something in `http-host` is no name.
+    #[error("--http-host: {0}")]
+    HttpHost(String),
     /// Something in `follow` is neither a publisher nor `all`.
     #[error("cannot follow `{text}`: {reason}")]
     Follow {

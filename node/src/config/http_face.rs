@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use perennial_gateway::HostName;
 use serde::Deserialize;
 
 /// Where the faces are served when nobody says where.
@@ -18,6 +19,8 @@ pub struct Http {
     pub address: SocketAddr,
     /// Whether the node runs without faces where the address is taken, as by another node with the same default.
     pub if_free: bool,
+    /// Names it is asked by, besides addresses and `localhost`.
+    pub names: Vec<HostName>,
     /// Certificate chain and key, both as PEM; none: plain HTTP.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// The file whose content lets its bearer push and delete; none: nobody may.

@@ -35,6 +35,9 @@ pub struct Settings {
     /// Serve docker, containerd, Helm and curl here, or `off` [default: 127.0.0.1:4480, if it is free]
     #[arg(long, value_name = "ADDR|off")]
     pub http: Option<HttpFace>,
+    /// A name that tools ask this node by; with https:// before it where a proxy in front encrypts (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub http_host: Vec<String>,
     /// Certificate chain for HTTPS, as PEM; with --tls-key
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
@@ -87,6 +90,7 @@ impl Settings {
             follow: list(self.follow, file.follow),
             no_mdns: self.no_mdns || file.no_mdns,
             http: self.http.or(file.http),
+            http_host: list(self.http_host, file.http_host),
             tls_cert: self.tls_cert.or(file.tls_cert),
             tls_key: self.tls_key.or(file.tls_key),
             token_file: self.token_file.or(file.token_file),
@@ -110,8 +114,11 @@ impl Settings {
         config.peers = self.peer;
         config.follow = self.follow;
         config.mdns = !self.no_mdns;
+        let names = self.http_host.iter().map(|name| name.parse().map_err(ConfigError::HttpHost));
+        let names = names.collect::<Result<_, _>>()?;
         config.http = self.http.unwrap_or(HttpFace::At(DEFAULT_ADDRESS)).address().map(|address| Http {
             address,
+            names,
             if_free: self.http.is_none(),
             tls: self.tls_cert.zip(self.tls_key),
             token_file: self.token_file,
@@ -157,6 +164,19 @@ mod tests {
         assert_eq!((default.address, default.if_free), (DEFAULT_ADDRESS, true));
         assert!(!http(Some("127.0.0.1:0".parse().unwrap())).unwrap().if_free);
         assert_eq!(http(Some(HttpFace::Off)), None);
+    }
+
+    #[test]
+    fn names_of_the_faces_are_read_and_those_that_are_none_are_refused() {
+        let file: Settings = toml::from_str("http-host = ['archive.example', 'https://b.example']").unwrap();
+        let config = Settings::default().over(file.clone()).into_config(Some("/f".into())).unwrap();
+        assert_eq!(
+            config.http.unwrap().names,
+            ["archive.example", "https://b.example"].map(|n| n.parse().unwrap())
+        );
+        let flags = Settings { http_host: vec!["archive.example:4480".into()], ..Settings::default() };
+        let refused = flags.over(file).into_config(Some("/f".into())).unwrap_err().to_string();
+        assert!(refused.contains("archive.example:4480") && refused.contains("without a port"), "{refused}");
     }
 
     #[test]

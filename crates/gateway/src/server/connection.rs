@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::uri::Scheme;
 use axum::response::Response;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -42,12 +43,12 @@ impl Connection {
     pub(super) async fn run(self, stream: TcpStream) {
         let stream = Noted { stream, life: Arc::clone(&self.life) };
         match &self.tls {
-            None => self.serve(stream).await,
+            None => self.serve(stream, Scheme::HTTP).await,
             Some(tls) => {
                 let handshake = tokio::time::timeout(self.limits.head_time, tls.accept(stream));
                 tokio::select! {
                     outcome = handshake => match outcome {
-                        Ok(Ok(stream)) => self.serve(stream).await,
+                        Ok(Ok(stream)) => self.serve(stream, Scheme::HTTPS).await,
                         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                         Err(_) => tracing::debug!("a TLS handshake took too long"),
                     },
@@ -58,7 +59,7 @@ impl Connection {
         }
     }
 
-    async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, scheme: Scheme) {
         let limits = self.limits;
         let head_bytes = limits.head_bytes.max(LEAST_HEAD);
         let mut builder = Builder::new(TokioExecutor::new());
@@ -75,8 +76,11 @@ impl Connection {
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(4 << 20);
         let (router, life) = (self.router.clone(), Arc::clone(&self.life));
-        let service =
-            hyper::service::service_fn(move |request| answer(router.clone(), life.request(), request));
+        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+            // what the client says of it is only a claim
+            request.extensions_mut().insert(scheme.clone());
+            answer(router.clone(), life.request(), request)
+        });
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let look = limits.head_time.min(limits.stalled) / 4;
         let mut finishing = false;

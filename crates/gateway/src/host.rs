@@ -1,0 +1,188 @@
+//! By which names this node is asked, and how it writes its own address where a client has to be told.
+//!
+//! Promises that the address in an answer is the one that the client used, encrypted where the connection is. Believes no header
+//! but `Host`: that a proxy in front of the node encrypts is for its owner to say.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use axum::http::uri::{Authority, Scheme};
+use axum::http::{HeaderMap, StatusCode, header, request::Parts};
+
+use crate::problem::Problem;
+
+/// A name that this node is asked by: `archive.example`, or `https://archive.example` where something in front of the node
+/// encrypts and the node does not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostName {
+    name: String,
+    encrypted_in_front: bool,
+}
+
+impl FromStr for HostName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (encrypted_in_front, name) = match text.strip_prefix("https://") {
+            Some(name) => (true, name),
+            None => (false, text),
+        };
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        let letters = |label: &str| {
+            !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        };
+        if name.len() > 253 || !name.split('.').all(letters) {
+            return Err(format!(
+                "`{text}` is no name: write archive.example, without a port, or https://archive.example where a proxy in \
+                 front of the node encrypts"
+            ));
+        }
+        Ok(Self { name, encrypted_in_front })
+    }
+}
+
+/// Refuses a request for a name that is not this node's, as a page of another origin makes whose name was pointed here (DNS
+/// rebinding). Addresses, `localhost` and the names that are configured are this node's.
+pub(crate) fn check(
+    names: &[HostName],
+    headers: &HeaderMap,
+    authority: Option<&Authority>,
+) -> Result<(), Problem> {
+    let asked = asked(headers, authority);
+    let ours = asked.as_ref().is_some_and(|asked| {
+        let host = asked.host.as_str();
+        asked.is_address() || host == "localhost" || names.iter().any(|ours| ours.name == host)
+    });
+    if ours {
+        return Ok(());
+    }
+    let named = named(headers, authority).unwrap_or_default();
+    Err(Problem::new(
+        StatusCode::MISDIRECTED_REQUEST,
+        format!(
+            "{named:?} is no name of this node: ask by its address or localhost, or start it with --http-host NAME"
+        ),
+    ))
+}
+
+/// Scheme, host and port that a request came by, as in `http://127.0.0.1:4480`; none where it names no host.
+pub(crate) fn origin(names: &[HostName], request: &Parts) -> Option<String> {
+    let asked = asked(&request.headers, request.uri.authority())?;
+    let encrypted = request.extensions.get::<Scheme>() == Some(&Scheme::HTTPS)
+        || names.iter().any(|ours| ours.encrypted_in_front && ours.name == asked.host);
+    let scheme = if encrypted { Scheme::HTTPS } else { Scheme::HTTP };
+    let host = if asked.host.contains(':') { format!("[{}]", asked.host) } else { asked.host };
+    let port = asked.port.map(|port| format!(":{port}")).unwrap_or_default();
+    Some(format!("{scheme}://{host}{port}"))
+}
+
+/// What a request calls this node.
+struct Asked {
+    /// In lower case, without brackets; nothing in it means anything in a header or a file.
+    host: String,
+    port: Option<u16>,
+}
+
+impl Asked {
+    fn is_address(&self) -> bool {
+        self.host.parse::<IpAddr>().is_ok()
+    }
+}
+
+fn named(headers: &HeaderMap, authority: Option<&Authority>) -> Option<String> {
+    let named = headers.get(header::HOST).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    // HTTP/2 names it in the request's target
+    named.or_else(|| authority.map(ToString::to_string))
+}
+
+fn asked(headers: &HeaderMap, authority: Option<&Authority>) -> Option<Asked> {
+    let authority: Authority = named(headers, authority)?.parse().ok()?;
+    let bare = authority.host().trim_start_matches('[').trim_end_matches(']');
+    let address = bare.parse::<IpAddr>().ok().map(|address| address.to_string());
+    let host = address.or_else(|| bare.parse::<HostName>().ok().map(|name| name.name))?;
+    let rest = authority.as_str().strip_prefix(authority.host())?;
+    let port = match rest.strip_prefix(':') {
+        None if rest.is_empty() => None,
+        None => return None,
+        Some(port) => Some(port.parse().ok()?),
+    };
+    Some(Asked { host, port })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Vec<HostName> {
+        ["archive.example", "https://Front.Example."].map(|name| name.parse().expect("a name")).to_vec()
+    }
+
+    fn request(host: &str, scheme: Option<Scheme>) -> Parts {
+        let mut request =
+            axum::http::Request::builder().header(header::HOST, host).body(()).expect("a request");
+        request.extensions_mut().extend(scheme.into_iter().fold(
+            axum::http::Extensions::new(),
+            |mut all, scheme| {
+                all.insert(scheme);
+                all
+            },
+        ));
+        request.into_parts().0
+    }
+
+    #[test]
+    fn only_names_of_this_node_are_answered() {
+        let check_host = |host: &str| check(&names(), &request(host, None).headers, None).is_ok();
+        for ours in [
+            "127.0.0.1:4480",
+            "127.0.0.1",
+            "[::1]:4480",
+            "localhost:4480",
+            "LocalHost",
+            "archive.example",
+            "Archive.Example.:1",
+            "front.example",
+        ] {
+            assert!(check_host(ours), "{ours}");
+        }
+        for other in [
+            "evil.example:4480",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "",
+            "a@localhost",
+            "b c",
+            "https://front.example",
+        ] {
+            assert!(!check_host(other), "{other}");
+        }
+        let authority: Authority = "evil.example".parse().expect("an authority");
+        assert!(check(&names(), &HeaderMap::new(), Some(&authority)).is_err());
+        assert!(check(&names(), &HeaderMap::new(), None).is_err());
+    }
+
+    #[test]
+    fn the_address_told_is_the_one_that_was_used() {
+        let (http, https) = (Some(Scheme::HTTP), Some(Scheme::HTTPS));
+        for (host, scheme, expected) in [
+            ("127.0.0.1:4480", None, "http://127.0.0.1:4480"),
+            ("archive.example", http.clone(), "http://archive.example"),
+            ("Archive.Example.:4480", https.clone(), "https://archive.example:4480"),
+            ("[::1]:4480", https, "https://[::1]:4480"),
+            ("front.example", http, "https://front.example"),
+            ("unconfigured.example:1", None, "http://unconfigured.example:1"),
+        ] {
+            assert_eq!(origin(&names(), &request(host, scheme)).as_deref(), Some(expected));
+        }
+        for none in ["", "a\"]x", "a@localhost", "a:b", "a:99999", "a\"", "(a)"] {
+            assert_eq!(origin(&names(), &request(none, None)), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_a_name_and_nothing_more() {
+        for no in ["", "https://", "http://a", "a:1", "a/b", "a b", "a..b", "*", &"a".repeat(254)] {
+            assert!(no.parse::<HostName>().is_err(), "{no}");
+        }
+    }
+}
