@@ -32,7 +32,8 @@ use fetching::Fetching;
 /// How the faces behave.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Who gives this may push and delete (`Authorization: Bearer`, or the password of basic authentication); none: nobody.
+    /// Who gives this may push and delete (`Authorization: Bearer`, or the password of basic authentication, or of `/token`);
+    /// none: nobody.
     pub token: Option<String>,
     /// Bytes an hour that anonymous requests may make the node fetch from its peers; none: any number.
     pub fetch_budget: Option<u64>,

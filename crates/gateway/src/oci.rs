@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 
@@ -61,6 +61,7 @@ pub(crate) fn routes(faces: Faces) -> Router {
         .route("/v2", any(answer))
         .route("/v2/", any(answer))
         .route("/v2/{*rest}", any(answer))
+        .route(auth::PATH, get(auth::exchange))
         .route("/containerd/hosts.toml", get(hosts::file))
         .with_state(registry)
 }
@@ -111,13 +112,13 @@ impl Registry {
             Refusal::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", "the query does not read as one")
         })?;
         let (parts, body) = request.into_parts();
-        let token = self.faces.options.token.as_deref();
-        let owner = crate::access::is_owner(&self.faces.options, &parts.headers);
+        let options = &self.faces.options;
+        let owner = crate::access::is_owner(options, &parts.headers);
         let reads = matches!(parts.method, Method::GET | Method::HEAD);
         let whole = parts.uri.path();
         let path = whole.strip_prefix("/v2").unwrap_or_default().trim_start_matches('/');
         match path {
-            "" if reads => return Ok(self.ping()),
+            "" if reads => return Ok(auth::ping(options, &parts)),
             "_catalog" if reads => return self.catalog(&query).await,
             _ => {}
         }
@@ -138,7 +139,7 @@ impl Registry {
                 self.referrers(&name, &plain(digest), kind).await
             }
             About::Tags | About::Referrers(_) => Err(unsupported("this can only be read")),
-            _ if !owner => Ok(auth::refuse(token)),
+            _ if !owner => Ok(auth::refuse(options, &parts)),
             About::Manifest(reference) => self.change_manifest(&asked, name, &plain(reference), body).await,
             About::Uploads => self.begin_upload(&asked, name, &query, body).await,
             About::Upload(id) => self.go_on(&asked, name, id, &query, body).await,
@@ -146,11 +147,6 @@ impl Registry {
                 Err(unsupported("an archive destroys nothing: delete a tag, and it means nothing"))
             }
         }
-    }
-
-    fn ping(&self) -> Response {
-        let response = ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], "{}").into_response();
-        if self.faces.options.token.is_some() { auth::challenged(response) } else { response }
     }
 }
 

@@ -37,10 +37,9 @@ async fn every_reading_endpoint_answers_as_the_specification_says() {
     let world = World::new();
     let image = held(&world);
     for path in ["/v2/", "/v2"] {
-        let ping = world.get(path).await;
-        assert_eq!(ping.status, 200);
+        let ping = world.ask(Method::GET, path, &[("authorization", "Bearer anonymous")]).await;
+        assert_eq!((ping.status.as_u16(), ping.bytes()), (200, &b"{}"[..]));
         assert_eq!(ping.header("docker-distribution-api-version"), "registry/2.0");
-        assert!(ping.header("www-authenticate").starts_with("Basic"), "who may push is told how");
     }
     let digest = image.digest();
     for reference in ["v3.4.1", &digest, &digest.replace(':', "%3A")] {

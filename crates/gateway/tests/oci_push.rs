@@ -70,7 +70,9 @@ async fn only_the_owner_changes_anything() {
         for headers in [&[][..], &[("authorization", "Bearer wrong")], &[("authorization", "Basic Og==")]] {
             let answer = world.ask(method.clone(), path, headers).await;
             answer.refused(401, "UNAUTHORIZED");
-            assert!(answer.header("www-authenticate").starts_with("Basic realm"));
+            assert!(
+                answer.header("www-authenticate").starts_with("Bearer realm=\"http://node.example:4480/")
+            );
         }
         let message = closed.own(method.as_str(), path, &[], "").await.refused(405, "UNSUPPORTED");
         assert!(message.contains("token"), "{message}");

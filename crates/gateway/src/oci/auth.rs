@@ -1,26 +1,85 @@
-//! What those hear who may not push and delete: only whoever gives the node's token may. Reading asks for nothing.
+//! Who may push and delete, in the way that registries' clients know: whoever gives the node's token. Reading asks for nothing.
+//!
+//! Owns the answer to `GET /v2/` and the address where a password is exchanged for a bearer token. docker makes both necessary:
+//! it sends a password only where `/v2/` answered 401, and after a `Basic` challenge there it pulls nothing without one. What the
+//! exchange gives is the password itself, so that nothing is remembered here and nothing expires; who has none gets a token
+//! that lets nobody push.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::{Query, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde_json::json;
 
-use super::refusal::Refusal;
+use super::Registry;
+use super::refusal::{self, Refusal};
+use crate::access::is_owner;
+use crate::{Options, host};
 
-/// What a client is asked for.
-const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"perennial\", charset=\"UTF-8\"");
+/// Where passwords are exchanged.
+pub(super) const PATH: &str = "/token";
+/// What those have who gave no password; shorter than any token.
+const ANONYMOUS: &str = "anonymous";
+/// Seconds after which clients ask again.
+const EXPIRES: u32 = 3600;
+/// For those who give a wrong password to the exchange itself.
+const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"perennial\", charset=\"UTF-8\"");
 
-/// Refuses whoever may not change anything.
-pub(crate) fn refuse(token: Option<&str>) -> Response {
-    if token.is_none() {
-        let message = "this node takes no pushes: its owner has to start it with a token";
+/// What `GET /v2/` says: where there is a token, clients learn here how to ask for theirs.
+pub(super) fn ping(options: &Options, request: &Parts) -> Response {
+    if options.token.is_some() && !is_owner(options, &request.headers) && !is_anonymous(&request.headers) {
+        return refuse(options, request);
+    }
+    ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], "{}").into_response()
+}
+
+/// Whether a client made the exchange without a password.
+fn is_anonymous(headers: &HeaderMap) -> bool {
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    given.and_then(|given| given.split_once(' ')).is_some_and(|(_, given)| given == ANONYMOUS)
+}
+
+/// Refuses whoever may not change anything, and says how to authenticate.
+pub(super) fn refuse(options: &Options, request: &Parts) -> Response {
+    let challenge = host::origin(&options.hosts, request)
+        .and_then(|origin| format!("Bearer realm=\"{origin}{PATH}\",service=\"perennial\"").parse().ok());
+    refused(options, challenge.unwrap_or(BASIC))
+}
+
+fn refused(options: &Options, challenge: HeaderValue) -> Response {
+    if options.token.is_none() {
+        let message = "this node takes no pushes: its owner has to start it with --token-file";
         return Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message).into_response();
     }
     let message = "give this node's token as the password, with any user name";
-    let refusal = Refusal::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message);
-    challenged(refusal.into_response())
+    let mut refused = Refusal::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message).into_response();
+    refused.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    refused
 }
 
-/// Says how to authenticate. On the answer to `GET /v2/` as well: clients that ask there look for it even on a 200.
-pub(crate) fn challenged(mut response: Response) -> Response {
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
+/// Exchanges a password for what `Authorization: Bearer` takes. Whoever only wants to pull gets what is good for that, whatever
+/// the password: clients send what they once stored.
+pub(super) async fn exchange(
+    State(registry): State<Registry>,
+    Query(query): Query<Vec<(String, String)>>,
+    request: Request,
+) -> Response {
+    let options = &registry.faces.options;
+    let token = match &options.token {
+        Some(token) if is_owner(options, request.headers()) => token,
+        _ if !request.headers().contains_key(header::AUTHORIZATION) || only_pulls(&query) => ANONYMOUS,
+        _ => return refused(options, BASIC),
+    };
+    let body = json!({"token": token, "access_token": token, "expires_in": EXPIRES});
+    let mut response = refusal::json(StatusCode::OK, &body);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// Whether something is asked for, and nothing but pulling: `scope=repository:team/app:pull`, several with spaces or repeated.
+fn only_pulls(query: &[(String, String)]) -> bool {
+    let scopes = query.iter().filter(|(key, _)| key == "scope").flat_map(|(_, value)| value.split(' '));
+    let mut actions =
+        scopes.filter(|scope| !scope.is_empty()).map(|scope| scope.rsplit(':').next()).peekable();
+    actions.peek().is_some() && actions.all(|actions| actions == Some("pull"))
 }
