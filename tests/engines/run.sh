@@ -1,0 +1,263 @@
+#!/usr/bin/env bash
+# Real engines against a node whose upstream is gone: images go from a registry into a first node, a second one follows, the
+# registry and the first node are ended and deleted, and then every block of the README's "Pulling with the tools you have"
+# is run as it stands there, on the second. Digests are compared with what was pushed to the registry.
+# Everything happens in a network namespace and a mount namespace of its own, so the README's paths and ports are free. Needs root.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+bin=${PERENNIAL_BIN_DIR:-$root/target/release}
+say() { echo "engines test: $*"; }
+fail() { say "FAILED, $*" >&2; exit 1; }
+
+if [ "$(id -u)" != 0 ]; then say "skipped, container engines cannot be started without root"; exit 0; fi
+if [ "${1:-}" != inside ]; then
+  for program in perennial perennial-node; do
+    [ -x "$bin/$program" ] || fail "$bin/$program is missing: build it, or set PERENNIAL_BIN_DIR"
+  done
+  need=(docker dockerd containerd ctr podman buildah skopeo docker-registry runc ip iptables curl wget openssl python3)
+  if ! command -v "${need[@]}" >/dev/null || [ "$(command -v "${need[@]}" | wc -l)" != "${#need[@]}" ]; then
+    packages="docker.io containerd podman buildah skopeo docker-registry runc iproute2 iptables curl wget openssl python3"
+    # shellcheck disable=SC2086 # a list of words
+    if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages; } >/dev/null 2>&1; then
+      say "skipped, the engines cannot be had here ($packages did not install)"
+      exit 0
+    fi
+  fi
+  if ! unshare --mount --net true 2>/dev/null; then say "skipped, no namespaces can be made here"; exit 0; fi
+  exec unshare --mount --net -- "$0" inside
+fi
+
+work=$(mktemp -d)
+declare -A running=()
+start() { # NAME COMMAND…: in the background, its output in files
+  local name=$1
+  shift
+  "$@" >"$work/$name.log" 2>"$work/$name.err" &
+  running[$name]=$!
+}
+end() { # NAME
+  kill "${running[$1]}" 2>/dev/null || true
+  wait "${running[$1]}" 2>/dev/null || true
+  unset "running[$1]"
+}
+cleanup() {
+  local status=$?
+  for name in "${!running[@]}"; do
+    end "$name"
+    if [ "$status" != 0 ]; then echo "--- the last of $name"; cut -c1-300 "$work/$name.err" | tail -n 6 || true; fi
+  done
+  cd /
+  # what engines mounted goes with the namespace; what they stored does not
+  umount -R /var/lib/containers 2>/dev/null || true
+  rm -rf --one-file-system "$work" 2>/dev/null || true
+  exit "$status"
+}
+trap cleanup EXIT
+# waits for a condition, never for a time: SECONDS, what for, then the command
+until_true() {
+  local deadline=$((SECONDS + $1)) what=$2
+  shift 2
+  until "$@" >/dev/null 2>&1; do
+    [ "$SECONDS" -lt "$deadline" ] || fail "waiting for $what"
+    sleep 0.2
+  done
+}
+# what the README says between <!-- NAME --> and <!-- end -->
+block() {
+  local text
+  text=$(sed -n "/^<!-- $1 -->\$/,/^<!-- end -->\$/p" "$root/README.md" | sed -n '/^```/,/^```/p' | grep -v '^```')
+  [ -n "$text" ] || fail "the README has no block $1"
+  printf '%s\n' "$text"
+}
+readme() { # runs a block as a user would
+  local text
+  text=$(block "$1")
+  (cd "$work/here" && set -euo pipefail && eval "$text") >"$work/block.log" 2>&1 || { cat "$work/block.log"; fail "the README's block $1"; }
+}
+equal() { [ "$2" = "$3" ] || fail "$1: got $2, wanted $3"; }
+contains() { case $2 in *"$3"*) ;; *) fail "$1: $2" ;; esac; }
+
+# A machine of our own: the configuration of engines and their state are ours, and two registries' names mean our upstream.
+ip link set lo up
+export HOME=$work/home STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot DOCKER_BUILDKIT=0 XDG_RUNTIME_DIR=$work/run-user
+mkdir -p "$work"/{here,home,run-user,upstream,context}
+export DOCKER_HOST=unix://$work/docker.sock CONTAINERD_ADDRESS=$work/containerd.sock
+export CONTAINERS_CONF=$work/containers.conf PATH=$bin:$PATH
+for dir in /etc/containers /etc/containerd /etc/docker /var/lib/containers /var/lib/cni /run/containers /run/libpod; do
+  mkdir -p "$dir" "$work/mnt$dir"
+  [ "$dir" != /etc/containers ] || cp -r /etc/containers/. "$work/mnt$dir"
+  mount --bind "$work/mnt$dir" "$dir"
+done
+printf '127.0.0.1 localhost\n127.0.0.2 quay.io registry-1.docker.io auth.docker.io index.docker.io\n' >"$work/hosts"
+mount --bind "$work/hosts" /etc/hosts
+printf '[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n' >"$CONTAINERS_CONF"
+console=quay.io/kubesphere/ks-console:v3.4.1
+hub=docker.io/kubesphere/kubectl:v1.22.0
+
+# The upstream, and what is on it.
+cat >"$work/registry.yml" <<YML
+version: 0.1
+storage: {filesystem: {rootdirectory: $work/upstream}}
+http: {addr: "127.0.0.2:80"}
+YML
+start registry docker-registry serve "$work/registry.yml"
+until_true 30 "the registry" curl -fs http://quay.io/v2/
+head -c 300000 /dev/urandom >"$work/context/console"
+head -c 2000 /dev/urandom >"$work/context/page"
+printf 'FROM scratch\nCOPY console /console\nCOPY page /page\nCMD ["/console"]\n' >"$work/context/Dockerfile"
+buildah bud --layers --quiet --tag "$console" "$work/context" >/dev/null
+buildah push --quiet --tls-verify=false --digestfile "$work/console.digest" "$console" "docker://$console"
+printf 'LABEL of=hub\n' >>"$work/context/Dockerfile"
+buildah bud --layers --quiet --tag "$hub" "$work/context" >/dev/null
+# with docker's own media types, as on Docker Hub
+buildah push --quiet --tls-verify=false --format v2s2 --digestfile "$work/hub.digest" "$hub" "docker://$hub"
+buildah rmi --all --force >/dev/null
+skopeo copy --quiet --src-tls-verify=false "docker://$console" "dir:$work/console"
+skopeo copy --quiet --src-tls-verify=false "docker://$hub" "dir:$work/hub"
+digest=$(cat "$work/console.digest")
+hub_digest=$(cat "$work/hub.digest")
+equal "what the upstream has" "sha256:$(sha256sum <"$work/console/manifest.json" | cut -d' ' -f1)" "$digest"
+config=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["config"]["digest"])' "$work/console/manifest.json")
+mapfile -t blobs < <(python3 -c 'import json,sys; m=json.load(open(sys.argv[1])); [print(d["digest"]) for d in [m["config"]]+m["layers"]]' "$work/console/manifest.json")
+equal "blobs of the image" "${#blobs[@]}" 3
+
+# Into one node, on to another.
+mkdir -p "$work/kubekey" && head -c 100000 /dev/urandom >"$work/kubekey/kk"
+openssl rand -hex 32 >"$work/token"
+start first perennial-node --data "$work/first" --no-mdns --listen /ip4/127.0.0.1/tcp/4501 --http off
+until_true 30 "the first node" grep -q ready "$work/first.log"
+perennial --data "$work/first" --quiet add "docker://$console" --plain-http --allow-private >/dev/null
+perennial --data "$work/first" --quiet add "docker://$hub" --plain-http --allow-private >/dev/null
+perennial --data "$work/first" --quiet add "$work/kubekey" --name kubekey --version v3.1.0 >/dev/null
+publisher=$(perennial --data "$work/first" --json key | python3 -c 'import json,sys; print(json.load(sys.stdin)["publisher"])')
+start second perennial-node --data "$work/second" --no-mdns --listen /ip4/127.0.0.1/tcp/4502 --http 127.0.0.1:4480 \
+  --token-file "$work/token" --follow "$publisher" --peer "$(sed -n 's/^listening //p' "$work/first.log" | head -1)"
+until_true 30 "the second node" grep -q ready "$work/second.log"
+held() { [ "$(perennial --data "$work/second" --json ls | grep -c '"held"')" = 3 ]; }
+until_true 60 "the second node to hold three releases" held
+end first
+end registry
+rm -rf "$work/first" "$work/upstream"
+say "the registry and the first node are gone, the second holds two images and a file"
+if curl -fs -m 5 http://quay.io/v2/ >/dev/null; then fail "the upstream still answers"; fi
+
+# containerd, by its own client and as Kubernetes asks it.
+mkdir -p "$work/containerd"
+block containerd-config >/etc/containerd/config.toml
+start containerd containerd --root "$work/containerd/root" --state "$work/containerd/state" --address "$CONTAINERD_ADDRESS"
+until_true 30 containerd ctr version
+readme containerd
+equal "containerd's digest" "$(ctr images ls "name==$console" | awk 'NR==2 {print $3}')" "$digest"
+for blob in "$digest" "${blobs[@]}"; do
+  equal "containerd's $blob" "sha256:$(ctr content get "$blob" | sha256sum | cut -d' ' -f1)" "$blob"
+done
+say "containerd $(containerd --version | cut -d' ' -f3): ctr pulled $console by $(head -1 /etc/containerd/certs.d/_default/hosts.toml)"
+# PullImageRequest{image: ImageSpec{image}} of the CRI, as crictl and the kubelet send it (there is no crictl in Debian 12)
+cri() { # METHOD IMAGE
+  python3 - "$2" >"$work/cri.bin" <<'PY'
+import struct, sys
+field = lambda b: b"\x0a" + bytes([len(b)]) + b
+message = field(field(sys.argv[1].encode()))
+sys.stdout.buffer.write(b"\0" + struct.pack(">I", len(message)) + message)
+PY
+  curl -sS -m 60 --unix-socket "$CONTAINERD_ADDRESS" --http2-prior-knowledge -H 'content-type: application/grpc' -H 'te: trailers' \
+    -D "$work/cri.head" --data-binary "@$work/cri.bin" --output "$work/cri.out" "http://x/runtime.v1.ImageService/$1"
+  cat "$work/cri.head" "$work/cri.out" | tr -c '[:print:]\n' ' '
+}
+answer=$(cri PullImage "$hub")
+contains "PullImage of the CRI" "$answer" "grpc-status: 0"
+hub_config=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["config"]["digest"])' "$work/hub/manifest.json")
+contains "the CRI's image" "$answer" "$hub_config"
+say "containerd: the CRI's PullImage (kubelet, crictl) pulled $hub"
+readme containerd-only
+equal "containerd's digest" "$(ctr images ls "name==$console" | awk 'NR==2 {print $3}')" "$digest"
+refused=$(ctr images pull --hosts-dir /etc/containerd/certs.d quay.io/kubesphere/ks-console:v9 2>&1 || true)
+contains "what is not there, from the node alone" "$refused" "not found"
+say "containerd: with a server line, what the node does not have is $(echo "$refused" | tail -1 | grep -o 'not found' | head -1)"
+end containerd
+
+# docker.
+block daemon.json >/etc/docker/daemon.json
+start dockerd dockerd --data-root "$work/docker" --exec-root "$work/docker-run" --host "$DOCKER_HOST" --pidfile "$work/docker.pid"
+until_true 60 "the docker engine" docker info
+readme docker
+docker_has() { # REFERENCE MANIFEST CONFIG
+  equal "docker's id of $1" "$(docker image inspect --format '{{.Id}}' "$1")" "$3"
+  contains "docker's digest of $1" "$(docker image inspect --format '{{.RepoDigests}}' "$1")" "@$2"
+}
+docker_has "$console" "$digest" "$config"
+docker rmi --force "$config" >/dev/null
+docker pull --quiet "127.0.0.1:4480/${console%:*}@$digest" >/dev/null
+docker_has "127.0.0.1:4480/${console%:*}@$digest" "$digest" "$config"
+docker pull --quiet "${hub#docker.io/}" >/dev/null
+docker_has "${hub#docker.io/}" "$hub_digest" "$hub_config"
+say "docker $(docker version --format '{{.Server.Version}}'): pulled by path prefix, by digest, and a Docker Hub name by registry-mirrors"
+
+# podman, buildah, skopeo: what cannot be had from the upstream any more comes from the mirror.
+block registries.conf >/etc/containers/registries.conf.d/perennial.conf
+readme podman
+equal "podman's digest" "$(podman image inspect --format '{{.Digest}}' "$console")" "$digest"
+equal "podman's id" "sha256:$(podman image inspect --format '{{.Id}}' "$console")" "$config"
+podman rmi --all --force >/dev/null
+podman pull --quiet "$hub" >/dev/null
+equal "podman's digest" "$(podman image inspect --format '{{.Digest}}' "$hub")" "$hub_digest"
+podman pull --quiet "127.0.0.1:4480/$console" >/dev/null
+equal "podman's digest" "$(podman image inspect --format '{{.Digest}}' "127.0.0.1:4480/$console")" "$digest"
+podman rmi --all --force >/dev/null
+buildah pull --quiet "$console" >/dev/null
+equal "buildah's digest" "$(buildah inspect --type image --format '{{.FromImageDigest}}' "$console")" "$digest"
+diff -r "$work/console" "$work/here/console" || fail "skopeo copied something else"
+contains "skopeo's tags" "$(tr -d ' \n' <"$work/block.log")" '"Tags":["v3.4.1"]'
+skopeo copy --quiet --preserve-digests "docker://127.0.0.1:4480/$hub" "dir:$work/out-hub"
+diff -r "$work/hub" "$work/out-hub" || fail "skopeo copied something else"
+say "podman $(podman --version | cut -d' ' -f3), buildah, skopeo: pulled by mirror and by path prefix, byte for byte"
+
+# curl and wget.
+readme files
+cmp "$work/kubekey/kk" "$work/here/kk"
+say "curl and wget: the file is the one that was added"
+
+# Pushing, with the token and without.
+pushed() { # REFERENCE CONFIG DIGEST: what the node gives out is what was pushed
+  rm -rf "$work/back" && skopeo copy --quiet "docker://$1" "dir:$work/back"
+  equal "the digest of $1" "sha256:$(sha256sum <"$work/back/manifest.json" | cut -d' ' -f1)" "$3"
+  equal "the config of $1" "$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["config"]["digest"])' "$work/back/manifest.json")" "$2"
+}
+docker tag "${hub#docker.io/}" 127.0.0.1:4480/team/refused:v1
+refused=$(docker push 127.0.0.1:4480/team/refused:v1 2>&1 && echo pushed || true)
+contains "docker push without the token" "$refused" "give this node's token"
+refused=$(docker login --username me --password 0123456789abcdef 127.0.0.1:4480 2>&1 && echo "logged in" || true)
+contains "docker login with a wrong token" "$refused" "give this node's token"
+# what docker stored once, skopeo finds as well
+mkdir -p "$HOME/.docker"
+printf '{"auths":{"127.0.0.1:4480":{"auth":"%s"}}}' "$(printf 'me:0123456789abcdef' | base64)" >"$HOME/.docker/config.json"
+refused=$(docker push 127.0.0.1:4480/team/refused:v1 2>&1 && echo pushed || true)
+contains "docker push with a wrong token" "$refused" "give this node's token"
+docker rmi --force "$config" >/dev/null
+docker pull --quiet "127.0.0.1:4480/$console" >/dev/null
+docker_has "127.0.0.1:4480/$console" "$digest" "$config"
+skopeo copy --quiet "docker://127.0.0.1:4480/$console" "dir:$work/out-stale"
+diff -r "$work/console" "$work/out-stale" || fail "skopeo copied something else"
+refused=$(podman login --username me --password 0123456789abcdef 127.0.0.1:4480 2>&1 && echo "logged in" || true)
+contains "podman login with a wrong token" "$refused" "invalid username/password"
+say "without the token nobody pushes or logs in; with a wrong one docker and skopeo still pull"
+rm "$HOME/.docker/config.json"
+
+podman pull --quiet "$console" >/dev/null
+cp "$work/token" "$work/here/token"
+docker tag "127.0.0.1:4480/$console" team/app:v1
+podman tag "$console" localhost/team/app:v1
+readme push-docker
+pushed 127.0.0.1:4480/team/app:v1 "$config" "$(docker image inspect --format '{{join .RepoDigests "\n"}}' team/app:v1 | sed -n 's/^127.0.0.1:4480.team.app@//p')"
+readme push-podman
+pushed 127.0.0.1:4480/team/app:v2 "$config" "$(skopeo inspect --format '{{.Digest}}' docker://127.0.0.1:4480/team/app:v2)"
+readme push-buildah
+pushed 127.0.0.1:4480/team/app:v3 "$config" "$(cat "$work/here/digest")"
+readme push-skopeo
+pushed 127.0.0.1:4480/team/app:v4 "$config" "$digest"
+equal "the tags" "$(curl -fs http://127.0.0.1:4480/v2/team/app/tags/list | tr -d ' \n')" '{"name":"team/app","tags":["v1","v2","v3","v4"]}'
+docker logout 127.0.0.1:4480 >/dev/null
+docker pull --quiet 127.0.0.1:4480/team/app:v4 >/dev/null
+say "docker, podman, buildah and skopeo pushed with the token; each tag is a signed release, and anybody pulls it"
+end dockerd
+say "passed"
