@@ -7,16 +7,16 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 bin=${PERENNIAL_BIN_DIR:-$root/target/release}
 say() { echo "engines test: $*"; }
-fail() { say "FAILED, $*" >&2; exit 1; }
+fail() { say "$*" >&2; exit 1; }
 
 if [ "$(id -u)" != 0 ]; then say "skipped, container engines cannot be started without root"; exit 0; fi
 if [ "${1:-}" != inside ]; then
   for program in perennial perennial-node; do
     [ -x "$bin/$program" ] || fail "$bin/$program is missing: build it, or set PERENNIAL_BIN_DIR"
   done
-  need=(docker dockerd containerd ctr podman buildah skopeo docker-registry runc ip iptables curl wget openssl python3)
-  if ! command -v "${need[@]}" >/dev/null || [ "$(command -v "${need[@]}" | wc -l)" != "${#need[@]}" ]; then
-    packages="docker.io containerd podman buildah skopeo docker-registry runc iproute2 iptables curl wget openssl python3"
+  programs=(docker dockerd containerd ctr podman buildah skopeo docker-registry runc ip iptables curl wget openssl python3)
+  if [ "$(command -v "${programs[@]}" | wc -l)" != "${#programs[@]}" ]; then
+    packages="docker.io containerd podman buildah skopeo docker-registry runc iproute2 iptables curl wget openssl python3-venv"
     # shellcheck disable=SC2086 # a list of words
     if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages; } >/dev/null 2>&1; then
       say "skipped, the engines cannot be had here ($packages did not install)"
@@ -24,10 +24,13 @@ if [ "${1:-}" != inside ]; then
     fi
   fi
   if ! unshare --mount --net true 2>/dev/null; then say "skipped, no namespaces can be made here"; exit 0; fi
-  exec unshare --mount --net -- "$0" inside
+  # what comes from elsewhere comes before the walls go up
+  work=$(mktemp -d)
+  { python3 -m venv "$work/venv" && "$work/venv/bin/pip" install --quiet helm-python-sdk==0.2.2; } >/dev/null 2>&1 || rm -rf "$work/venv"
+  exec unshare --mount --net -- "$0" inside "$work"
 fi
 
-work=$(mktemp -d)
+work=$2 venv=$2/venv
 declare -A running=()
 start() { # NAME COMMAND…: in the background, its output in files
   local name=$1
@@ -42,9 +45,10 @@ end() { # NAME
 }
 cleanup() {
   local status=$?
+  [ "$status" = 0 ] || say "FAILED with status $status"
   for name in "${!running[@]}"; do
     end "$name"
-    if [ "$status" != 0 ]; then echo "--- the last of $name"; cut -c1-300 "$work/$name.err" | tail -n 6 || true; fi
+    if [ "$status" != 0 ]; then echo "--- the last of $name" && tail -n 6 "$work/$name.err" | cut -c1-300 || true; fi
   done
   cd /
   # what engines mounted goes with the namespace; what they stored does not
@@ -72,7 +76,10 @@ block() {
 readme() { # runs a block as a user would
   local text
   text=$(block "$1")
-  (cd "$work/here" && set -euo pipefail && eval "$text") >"$work/block.log" 2>&1 || { cat "$work/block.log"; fail "the README's block $1"; }
+  if ! (cd "$work/here" && bash -euo pipefail -c "$text") >"$work/block.log" 2>&1; then
+    cat "$work/block.log"
+    fail "the README's block $1"
+  fi
 }
 equal() { [ "$2" = "$3" ] || fail "$1: got $2, wanted $3"; }
 contains() { case $2 in *"$3"*) ;; *) fail "$1: $2" ;; esac; }
@@ -88,7 +95,7 @@ for dir in /etc/containers /etc/containerd /etc/docker /var/lib/containers /var/
   [ "$dir" != /etc/containers ] || cp -r /etc/containers/. "$work/mnt$dir"
   mount --bind "$work/mnt$dir" "$dir"
 done
-printf '127.0.0.1 localhost\n127.0.0.2 quay.io registry-1.docker.io auth.docker.io index.docker.io\n' >"$work/hosts"
+printf '127.0.0.1 localhost\n127.0.0.2 quay.io registry-1.docker.io auth.docker.io index.docker.io charts.example\n127.0.0.1 archive.example\n' >"$work/hosts"
 mount --bind "$work/hosts" /etc/hosts
 printf '[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n' >"$CONTAINERS_CONF"
 console=quay.io/kubesphere/ks-console:v3.4.1
@@ -121,24 +128,52 @@ config=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["config
 mapfile -t blobs < <(python3 -c 'import json,sys; m=json.load(open(sys.argv[1])); [print(d["digest"]) for d in [m["config"]]+m["layers"]]' "$work/console/manifest.json")
 equal "blobs of the image" "${#blobs[@]}" 3
 
+# Charts, where Helm can be had (Debian has none): its library for Python, which is Helm itself, behind the words of its program.
+helm=
+if [ -x "$venv/bin/python" ]; then helm=yes; fi
+helm() { "$venv/bin/python" "$root/tests/engines/helm.py" "$@"; }
+export -f helm
+export venv root
+if [ -n "$helm" ]; then
+  mkdir -p "$work/charts"
+  for chart in ks-core:1.1.0 ks-gateway:0.2.0; do
+    mkdir -p "$work/chart/${chart%:*}"
+    printf 'apiVersion: v2\nname: %s\nversion: %s\n' "${chart%:*}" "${chart#*:}" >"$work/chart/${chart%:*}/Chart.yaml"
+    tar -C "$work/chart" -czf "$work/charts/${chart/:/-}.tgz" "${chart%:*}"
+  done
+  helm repo index "$work/charts" >/dev/null
+  helm push "$work/charts/ks-gateway-0.2.0.tgz" oci://quay.io/kubesphere/charts --plain-http >/dev/null
+  start charts python3 -m http.server --bind 127.0.0.2 --directory "$work/charts" 8080
+  until_true 30 "the chart repository" curl -fs http://charts.example:8080/index.yaml
+fi
+
 # Into one node, on to another.
 mkdir -p "$work/kubekey" && head -c 100000 /dev/urandom >"$work/kubekey/kk"
 openssl rand -hex 32 >"$work/token"
 start first perennial-node --data "$work/first" --no-mdns --listen /ip4/127.0.0.1/tcp/4501 --http off
 until_true 30 "the first node" grep -q ready "$work/first.log"
-perennial --data "$work/first" --quiet add "docker://$console" --plain-http --allow-private >/dev/null
-perennial --data "$work/first" --quiet add "docker://$hub" --plain-http --allow-private >/dev/null
-perennial --data "$work/first" --quiet add "$work/kubekey" --name kubekey --version v3.1.0 >/dev/null
+add() { perennial --data "$work/first" --quiet add "$@" >/dev/null; }
+add "docker://$console" --plain-http --allow-private
+add "docker://$hub" --plain-http --allow-private
+add "$work/kubekey" --name kubekey --version v3.1.0
+count=3
+if [ -n "$helm" ]; then
+  add helm+http://charts.example:8080/ ks-core@1.1.0 --allow-private
+  add docker://quay.io/kubesphere/charts/ks-gateway:0.2.0 --plain-http --allow-private
+  count=5
+fi
 publisher=$(perennial --data "$work/first" --json key | python3 -c 'import json,sys; print(json.load(sys.stdin)["publisher"])')
 start second perennial-node --data "$work/second" --no-mdns --listen /ip4/127.0.0.1/tcp/4502 --http 127.0.0.1:4480 \
   --token-file "$work/token" --follow "$publisher" --peer "$(sed -n 's/^listening //p' "$work/first.log" | head -1)"
 until_true 30 "the second node" grep -q ready "$work/second.log"
-held() { [ "$(perennial --data "$work/second" --json ls | grep -c '"held"')" = 3 ]; }
-until_true 60 "the second node to hold three releases" held
+held() { [ "$(perennial --data "$work/second" --json ls | grep -c '"held"')" = "$count" ]; }
+until_true 60 "the second node to hold all releases" held
 end first
 end registry
+[ -z "$helm" ] || end charts
+mv "$work/charts" "$work/charts.was" 2>/dev/null || true
 rm -rf "$work/first" "$work/upstream"
-say "the registry and the first node are gone, the second holds two images and a file"
+say "the registry and the first node are gone, the second holds $count releases"
 if curl -fs -m 5 http://quay.io/v2/ >/dev/null; then fail "the upstream still answers"; fi
 
 # containerd, by its own client and as Kubernetes asks it.
@@ -204,6 +239,13 @@ equal "podman's digest" "$(podman image inspect --format '{{.Digest}}' "$hub")" 
 podman pull --quiet "127.0.0.1:4480/$console" >/dev/null
 equal "podman's digest" "$(podman image inspect --format '{{.Digest}}' "127.0.0.1:4480/$console")" "$digest"
 podman rmi --all --force >/dev/null
+mv /etc/containers/registries.conf.d/perennial.conf "$work/mirror.conf"
+block registries-only >/etc/containers/registries.conf.d/perennial.conf
+skopeo copy --quiet "docker://$console" "dir:$work/out-only"
+diff -r "$work/console" "$work/out-only" || fail "skopeo copied something else"
+refused=$(skopeo copy "docker://${console%:*}:v9" "dir:$work/out-v9" 2>&1 && echo copied || true)
+contains "what is not there, from the node alone" "$refused" "manifest unknown"
+mv "$work/mirror.conf" /etc/containers/registries.conf.d/perennial.conf
 buildah pull --quiet "$console" >/dev/null
 equal "buildah's digest" "$(buildah inspect --type image --format '{{.FromImageDigest}}' "$console")" "$digest"
 diff -r "$work/console" "$work/here/console" || fail "skopeo copied something else"
@@ -212,10 +254,22 @@ skopeo copy --quiet --preserve-digests "docker://127.0.0.1:4480/$hub" "dir:$work
 diff -r "$work/hub" "$work/out-hub" || fail "skopeo copied something else"
 say "podman $(podman --version | cut -d' ' -f3), buildah, skopeo: pulled by mirror and by path prefix, byte for byte"
 
+# Helm.
+if [ -n "$helm" ]; then
+  readme helm
+  for chart in ks-core-1.1.0.tgz ks-gateway-0.2.0.tgz; do cmp "$work/charts.was/$chart" "$work/here/$chart"; done
+  say "Helm ($(helm version)): pulled a chart from the repository, and one by oci://"
+else
+  say "Helm: not tried, helm-python-sdk did not install"
+fi
+
 # curl and wget.
 readme files
 cmp "$work/kubekey/kk" "$work/here/kk"
-say "curl and wget: the file is the one that was added"
+truncate --size 40000 "$work/here/kk"
+(cd "$work/here" && wget --quiet --continue http://127.0.0.1:4480/r/kubekey/v3.1.0/kk)
+cmp "$work/kubekey/kk" "$work/here/kk"
+say "curl and wget: the file is the one that was added, and a download goes on where it was cut"
 
 # Pushing, with the token and without.
 pushed() { # REFERENCE CONFIG DIGEST: what the node gives out is what was pushed
@@ -243,21 +297,63 @@ contains "podman login with a wrong token" "$refused" "invalid username/password
 say "without the token nobody pushes or logs in; with a wrong one docker and skopeo still pull"
 rm "$HOME/.docker/config.json"
 
-podman pull --quiet "$console" >/dev/null
+# images with layers that the node has never seen, made by each engine
 cp "$work/token" "$work/here/token"
-docker tag "127.0.0.1:4480/$console" team/app:v1
-podman tag "$console" localhost/team/app:v1
+head -c 50000 /dev/urandom >"$work/context/page"
+docker build --quiet --tag team/app:v1 "$work/context" >/dev/null 2>&1
+head -c 50000 /dev/urandom >"$work/context/page"
+buildah bud --quiet --tag localhost/team/app:v1 "$work/context" >/dev/null
+built=sha256:$(podman image inspect --format '{{.Id}}' localhost/team/app:v1)
 readme push-docker
-pushed 127.0.0.1:4480/team/app:v1 "$config" "$(docker image inspect --format '{{join .RepoDigests "\n"}}' team/app:v1 | sed -n 's/^127.0.0.1:4480.team.app@//p')"
+docker_digest=$(docker image inspect --format '{{join .RepoDigests "\n"}}' team/app:v1 | sed -n 's/^127.0.0.1:4480.team.app@//p')
+pushed 127.0.0.1:4480/team/app:v1 "$(docker image inspect --format '{{.Id}}' team/app:v1)" "$docker_digest"
 readme push-podman
-pushed 127.0.0.1:4480/team/app:v2 "$config" "$(skopeo inspect --format '{{.Digest}}' docker://127.0.0.1:4480/team/app:v2)"
+pushed 127.0.0.1:4480/team/app:v2 "$built" "$(skopeo inspect --format '{{.Digest}}' docker://127.0.0.1:4480/team/app:v2)"
 readme push-buildah
-pushed 127.0.0.1:4480/team/app:v3 "$config" "$(cat "$work/here/digest")"
+pushed 127.0.0.1:4480/team/app:v3 "$built" "$(cat "$work/here/digest")"
 readme push-skopeo
 pushed 127.0.0.1:4480/team/app:v4 "$config" "$digest"
+if [ -n "$helm" ]; then
+  refused=$(helm registry login --username me --password 0123456789abcdef 127.0.0.1:4480 --plain-http 2>&1 && echo "logged in" || true)
+  contains "helm registry login with a wrong token" "$refused" "give this node's token"
+  readme push-helm
+  (mkdir "$work/back-helm" && cd "$work/back-helm" && helm pull oci://127.0.0.1:4480/charts/ks-core --version 1.1.0 --plain-http)
+  cmp "$work/charts.was/ks-core-1.1.0.tgz" "$work/back-helm/ks-core-1.1.0.tgz"
+fi
 equal "the tags" "$(curl -fs http://127.0.0.1:4480/v2/team/app/tags/list | tr -d ' \n')" '{"name":"team/app","tags":["v1","v2","v3","v4"]}'
 docker logout 127.0.0.1:4480 >/dev/null
-docker pull --quiet 127.0.0.1:4480/team/app:v4 >/dev/null
-say "docker, podman, buildah and skopeo pushed with the token; each tag is a signed release, and anybody pulls it"
+podman logout 127.0.0.1:4480 >/dev/null
+docker pull --quiet 127.0.0.1:4480/team/app:v3 >/dev/null
+equal "what docker pulls of buildah's" "$(docker image inspect --format '{{.Id}}' 127.0.0.1:4480/team/app:v3)" "$built"
+podman pull --quiet 127.0.0.1:4480/team/app:v1 >/dev/null
+equal "what podman pulls of docker's" "sha256:$(podman image inspect --format '{{.Id}}' 127.0.0.1:4480/team/app:v1)" "$(docker image inspect --format '{{.Id}}' team/app:v1)"
+say "docker, podman, buildah, skopeo${helm:+ and Helm} pushed with the token; each tag is a signed release, and anybody pulls it"
+
+# By name and with a certificate of our own.
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=archive.example -addext subjectAltName=DNS:archive.example \
+  -keyout "$work/archive.key" -out "$work/here/archive.crt" 2>/dev/null
+end second
+start second perennial-node --data "$work/second" --no-mdns --listen /ip4/127.0.0.1/tcp/4502 --http 127.0.0.1:4480 \
+  --token-file "$work/token" --tls-cert "$work/here/archive.crt" --tls-key "$work/archive.key" --http-host archive.example
+until_true 30 "the second node" grep -q ready "$work/second.log"
+readme https
+start containerd containerd --root "$work/containerd/root" --state "$work/containerd/state" --address "$CONTAINERD_ADDRESS"
+until_true 30 containerd ctr version
+ctr images rm "$console" >/dev/null
+ctr images pull --hosts-dir /etc/containerd/certs.d "$console" >/dev/null
+equal "containerd's digest" "$(ctr images ls "name==$console" | awk 'NR==2 {print $3}')" "$digest"
+end containerd
+docker login --username me --password-stdin archive.example:4480 <"$work/token" >/dev/null 2>&1
+docker tag team/app:v1 archive.example:4480/team/app:v5
+docker push --quiet archive.example:4480/team/app:v5 >/dev/null
+pushed archive.example:4480/team/app:v5 "$(docker image inspect --format '{{.Id}}' team/app:v1)" "$docker_digest"
+docker logout archive.example:4480 >/dev/null
+docker rmi --force "$config" >/dev/null
+docker pull --quiet "archive.example:4480/$console" >/dev/null
+docker_has "archive.example:4480/$console" "$digest" "$config"
+skopeo copy --quiet "docker://archive.example:4480/$console" "dir:$work/out-https"
+diff -r "$work/console" "$work/out-https" || fail "skopeo copied something else"
+curl -fsS --cacert "$work/here/archive.crt" https://archive.example:4480/releases.json >/dev/null
+say "HTTPS by name: containerd, docker and skopeo pulled, docker pushed"
 end dockerd
 say "passed"
