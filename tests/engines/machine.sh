@@ -8,6 +8,7 @@ declare -A running=()
 start() { # NAME COMMAND…: in the background, its output in files
   local name=$1
   shift
+  rm -f "$work/$name.log" # what one of this name said before
   "$@" >"$work/$name.log" 2>"$work/$name.err" &
   running[$name]=$!
 }

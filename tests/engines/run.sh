@@ -76,9 +76,12 @@ add "$work/kubekey" --name kubekey --version v3.1.0
 add helm+http://charts.example:8080/ ks-core@1.1.0 --allow-private
 add docker://quay.io/kubesphere/charts/ks-gateway:0.2.0 --plain-http --allow-private
 publisher=$(perennial --data "$work/first" --json key | jq -r .publisher)
-start second perennial-node --data "$work/second" --no-mdns --listen /ip4/127.0.0.1/tcp/4502 --http 127.0.0.1:4480 \
-  --token-file "$work/token" --follow "$publisher" --peer "$(sed -n 's/^listening //p' "$work/first.log" | head -1)"
-until_true 30 "the second node" grep -q ready "$work/second.log"
+peer=$(sed -n 's/^listening //p' "$work/first.log" | head -1)
+second() { # FLAGS…
+  start second perennial-node --data "$work/second" --no-mdns --listen /ip4/127.0.0.1/tcp/4502 --http 127.0.0.1:4480 --token-file "$work/token" "$@"
+  until_true 30 "the second node" grep -q ready "$work/second.log"
+}
+second --follow "$publisher" --peer "$peer"
 held() { [ "$(perennial --data "$work/second" --json ls | grep -c '"held"')" = 5 ]; }
 until_true 60 "the second node to hold five releases" held
 end first
@@ -240,9 +243,7 @@ say "docker, podman, buildah, skopeo and Helm pushed with the token; each tag is
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=archive.example -addext subjectAltName=DNS:archive.example \
   -keyout "$work/archive.key" -out "$work/here/archive.crt" 2>/dev/null
 end second
-start second perennial-node --data "$work/second" --no-mdns --listen /ip4/127.0.0.1/tcp/4502 --http 127.0.0.1:4480 \
-  --token-file "$work/token" --tls-cert "$work/here/archive.crt" --tls-key "$work/archive.key" --http-host archive.example
-until_true 30 "the second node" grep -q ready "$work/second.log"
+second --tls-cert "$work/here/archive.crt" --tls-key "$work/archive.key" --http-host archive.example
 readme https
 start containerd containerd --root "$work/containerd/root" --state "$work/containerd/state" --address "$CONTAINERD_ADDRESS"
 until_true 30 containerd ctr version
@@ -262,5 +263,18 @@ skopeo copy --quiet "docker://archive.example:4480/$console" "dir:$work/out-http
 diff -r "$work/console" "$work/out-https" || fail "skopeo copied something else"
 curl -fsS --cacert "$work/here/archive.crt" https://archive.example:4480/releases.json >/dev/null
 say "HTTPS by name: containerd, docker and skopeo pulled, docker pushed"
-end dockerd
+
+# The same name and certificate at a proxy in front of a node that does not encrypt.
+end second
+second --http-host https://archive.example
+start proxy python3 tests/engines/proxy.py 443 "$work/here/archive.crt" "$work/archive.key" 4480
+cp -r /etc/docker/certs.d/archive.example:4480 /etc/docker/certs.d/archive.example
+until_true 30 "the proxy" curl -fs --cacert "$work/here/archive.crt" https://archive.example/healthz
+equal "the address in hosts.toml" "$(curl -fs --cacert "$work/here/archive.crt" https://archive.example/containerd/hosts.toml | head -1)" '[host."https://archive.example"]'
+docker login --username me --password-stdin archive.example <"$work/token" >/dev/null 2>&1
+docker tag team/app:v1 archive.example/team/app:v6
+docker push --quiet archive.example/team/app:v6 >/dev/null
+docker logout archive.example >/dev/null
+pushed archive.example/team/app:v6 "$(docker image inspect --format '{{.Id}}' team/app:v1)" "$docker_digest"
+say "behind a proxy that encrypts: docker logged in and pushed, skopeo pulled"
 say "passed"
