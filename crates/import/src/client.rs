@@ -1,16 +1,18 @@
 //! The HTTP client that all importers use: what it may call, whom it trusts, and how long it waits.
 //!
+//! Promises that no request leaves whose address the guard refuses; there is no other way to send one.
 //! `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` are honoured, as `reqwest` does by default; `guard` says what that
-//! means for private addresses. Certificates are those of the system, or of `SSL_CERT_FILE` and `SSL_CERT_DIR`; where it has none, as in an image without files, those
-//! that Mozilla trusts, as they were when this was built.
+//! means for private addresses. Certificates are those of the system, or of `SSL_CERT_FILE` and `SSL_CERT_DIR`; where it has
+//! none, as in an image without files, those that Mozilla trusts, as they were when this was built.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::{Method, RequestBuilder, Response, Url};
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::ImportError;
-use crate::guard::Guard;
+use crate::guard::{Guard, refusal};
 
 /// How long nothing may come before a request is given up.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -25,14 +27,63 @@ pub struct Options {
     pub plain_http: bool,
 }
 
-/// A client that calls only what the options allow. An address that stands in a URL is [`Guard::check`]'s to judge before the
-/// URL is asked for; names and redirects are judged by the client itself.
-pub(crate) fn client(options: &Options) -> Result<reqwest::Client, ImportError> {
-    build(&Guard::new(options))
+/// Asks upstreams, and only those that may be called.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    guard: Guard,
 }
 
-/// A client behind a guard.
-pub(crate) fn build(guard: &Guard) -> Result<reqwest::Client, ImportError> {
+/// Why no answer came.
+#[derive(Debug)]
+pub(crate) enum Unanswered {
+    /// Asking again would end the same way.
+    Settled(ImportError),
+    /// The line broke, or nobody is there just now.
+    Again(ImportError),
+}
+
+impl From<Unanswered> for ImportError {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Settled(error) | Unanswered::Again(error) => error,
+        }
+    }
+}
+
+impl Client {
+    /// Calls only what the options allow.
+    pub(crate) fn new(options: &Options) -> Result<Self, ImportError> {
+        Self::behind(Guard::new(options))
+    }
+
+    /// Calls only what a guard allows.
+    pub(crate) fn behind(guard: Guard) -> Result<Self, ImportError> {
+        Ok(Self { http: build(&guard)?, guard })
+    }
+
+    /// A request to be filled in and sent.
+    pub(crate) fn request(&self, method: Method, url: &Url) -> RequestBuilder {
+        self.http.request(method, url.clone())
+    }
+
+    /// Sends a request. An address that stands in its URL never reaches the resolver, so it is judged here.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, Unanswered> {
+        let request = request.build().map_err(|e| Unanswered::Settled(ImportError::Usage(why(e))))?;
+        let url = request.url().clone();
+        self.guard.check(&url).map_err(Unanswered::Settled)?;
+        self.http.execute(request).await.map_err(|error| {
+            if let Some(refused) = refusal(&url, &error) {
+                return Unanswered::Settled(refused);
+            }
+            let settled = is_settled(&error);
+            let error = ImportError::Upstream { what: shown(&url), reason: why(error) };
+            if settled { Unanswered::Settled(error) } else { Unanswered::Again(error) }
+        })
+    }
+}
+
+fn build(guard: &Guard) -> Result<reqwest::Client, ImportError> {
     let failed = |e: &dyn std::fmt::Display| ImportError::Usage(format!("HTTPS cannot be set up: {e}"));
     // named here, not installed for the process: another part of it may have a default of its own
     let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -62,7 +113,7 @@ fn roots() -> RootCertStore {
 }
 
 /// Whether asking again would end the same way: the request itself is wrong, or nobody trusts the server's certificate.
-pub(crate) fn is_settled(error: &reqwest::Error) -> bool {
+fn is_settled(error: &reqwest::Error) -> bool {
     error.is_builder() || error.is_redirect() || is_distrust(error)
 }
 
@@ -78,15 +129,26 @@ fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
     }
 }
 
-/// An error with what is behind it, which `reqwest` does not say by itself.
-pub(crate) fn why(error: &reqwest::Error) -> String {
+/// An error with what is behind it, which `reqwest` does not say by itself, and without the URL, which may hold a key to
+/// what a redirect leads to.
+pub(crate) fn why(error: reqwest::Error) -> String {
+    let error = error.without_url();
     let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
+    let mut source = std::error::Error::source(&error);
     while let Some(cause) = source {
         text = format!("{text}: {cause}");
         source = cause.source();
     }
     text
+}
+
+/// A URL for people and statements: without credentials, which are nobody else's business, and without fragment.
+pub(crate) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // both fail only where a URL cannot have any
+    let _ = (url.set_username(""), url.set_password(None));
+    url.set_fragment(None);
+    url.into()
 }
 
 #[cfg(test)]

@@ -13,15 +13,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, IF_RANGE, RANGE};
-use reqwest::{Response, StatusCode, Url};
+use reqwest::{Method, Response, StatusCode, Url};
 
 pub(crate) use answer::Answer;
 pub(crate) use part::{Part, at};
 pub(crate) use taking::{Taken, take};
 use wait::Patience;
 
-use crate::client::{is_settled, why};
-use crate::guard::{Guard, refusal};
+use crate::client::{Client, Unanswered, shown, why};
 use crate::meter::{FileMeter, Meter};
 use crate::{ImportError, Options, html};
 
@@ -53,8 +52,7 @@ pub(crate) struct Fetched {
 
 /// Downloads into a directory.
 pub(crate) struct Downloader<'a> {
-    client: reqwest::Client,
-    guard: Guard,
+    client: Client,
     dir: PathBuf,
     meter: &'a Meter<'a>,
 }
@@ -75,7 +73,7 @@ impl From<ImportError> for Trouble {
 
 impl<'a> Downloader<'a> {
     pub(crate) fn new(options: &Options, dir: PathBuf, meter: &'a Meter<'a>) -> Result<Self, ImportError> {
-        Ok(Self { client: crate::client::client(options)?, guard: Guard::new(options), dir, meter })
+        Ok(Self { client: Client::new(options)?, dir, meter })
     }
 
     /// Fetches a URL, going on with what an earlier import left of it.
@@ -84,7 +82,6 @@ impl<'a> Downloader<'a> {
     }
 
     async fn keep_trying(&self, want: Want<'_>) -> Result<Fetched, ImportError> {
-        self.guard.check(want.url)?;
         let patience = if want.optional { Patience::SHORT } else { Patience::LONG };
         let mut part = self.open(want.url).await?;
         let mut meter = self.meter.file();
@@ -130,21 +127,16 @@ impl<'a> Downloader<'a> {
         let what = shown(want.url);
         let upstream = |reason: String| ImportError::Upstream { what: what.clone(), reason };
         // bytes as they are: what a server packs for the way is not the file
-        let mut request = self.client.get(want.url.clone());
+        let mut request = self.client.request(Method::GET, want.url);
         request = request.header(ACCEPT, "*/*").header(ACCEPT_ENCODING, "identity");
         let from = part.resume()?;
         if let Some((from, validator)) = &from {
             request = request.header(RANGE, format!("bytes={from}-")).header(IF_RANGE, validator);
         }
-        let response = match request.send().await {
+        let response = match self.client.send(request).await {
             Ok(response) => response,
-            Err(error) => {
-                return Err(match refusal(want.url, &error) {
-                    Some(refused) => refused.into(),
-                    None if is_settled(&error) => upstream(why(&error)).into(),
-                    None => Trouble::Again(part, upstream(why(&error)), None),
-                });
-            }
+            Err(Unanswered::Settled(error)) => return Err(error.into()),
+            Err(Unanswered::Again(error)) => return Err(Trouble::Again(part, error, None)),
         };
         let status = response.status();
         let said = upstream(format!("the server answers {status}"));
@@ -209,7 +201,7 @@ async fn receive(
                     part.settle()?;
                     Ok(part)
                 });
-                let reason = format!("the transfer broke off: {}", why(&error));
+                let reason = format!("the transfer broke off: {}", why(error));
                 return Err(Trouble::Again(part.await?, ImportError::Upstream { what, reason }, None));
             }
         };
@@ -259,15 +251,6 @@ fn too_long(what: &str, most: u64) -> ImportError {
 /// Removes what came, which is of no use to a later try.
 async fn discard(part: Part, error: ImportError) -> Trouble {
     Trouble::Final(blocking(|| part.remove()).await.err().unwrap_or(error))
-}
-
-/// A URL for people and statements: without credentials, which are nobody else's business, and without fragment.
-pub(crate) fn shown(url: &Url) -> String {
-    let mut url = url.clone();
-    // both fail only where a URL cannot have any
-    let _ = (url.set_username(""), url.set_password(None));
-    url.set_fragment(None);
-    url.into()
 }
 
 /// Does what waits for a disk where it holds nobody up.

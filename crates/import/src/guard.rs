@@ -1,8 +1,8 @@
 //! Which addresses may be called: the public internet only, unless the user says otherwise.
 //!
 //! A name is judged by the addresses it resolves to, at the moment of the call: an upstream cannot mean another host the second
-//! time it is asked (DNS rebinding). An address in a URL never reaches the resolver, so [`Guard::check`] comes before each
-//! request; redirects are checked here by themselves. Where a proxy is set, names are resolved by the proxy, which the user
+//! time it is asked (DNS rebinding). An address in a URL never reaches the resolver, so the client asks
+//! [`Guard::check`] before each request; redirects are checked here by themselves. Where a proxy is set, names are resolved by the proxy, which the user
 //! chose and which may lie in the private network; addresses in URLs are checked all the same.
 
 use std::collections::BTreeSet;
@@ -14,6 +14,7 @@ use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 
+use crate::client::shown;
 use crate::{ImportError, Options};
 
 /// Most redirects that are followed.
@@ -183,7 +184,7 @@ impl Refused {
     fn into_error(self, url: &Url) -> ImportError {
         match self {
             Self::Private(address) => ImportError::Private(address),
-            Self::Redirect(reason) => ImportError::Upstream { what: url.to_string(), reason },
+            Self::Redirect(reason) => ImportError::Upstream { what: shown(url), reason },
         }
     }
 }

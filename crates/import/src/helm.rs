@@ -13,8 +13,9 @@ use reqwest::Url;
 
 pub use self::images::images_of;
 use self::index::{Picked, pick};
+use crate::client::shown;
 use crate::collected::Collected;
-use crate::download::{Downloader, Fetched, Want, at, blocking, shown, take};
+use crate::download::{Downloader, Fetched, Want, at, blocking, take};
 use crate::http::{self, Sum};
 use crate::meter::Meter;
 use crate::{Failed, ImportError, Imported, Options, Watch};

@@ -16,8 +16,9 @@ use reqwest::Url;
 use self::beside::{Beside, Found};
 use self::name::{last_part, name_of};
 pub(crate) use self::sums::Sum;
+use crate::client::shown;
 use crate::collected::Collected;
-use crate::download::{Answer, Downloader, Fetched, Part, Want, blocking, shown, take};
+use crate::download::{Answer, Downloader, Fetched, Part, Want, blocking, take};
 use crate::meter::Meter;
 use crate::{Failed, ImportError, Imported, Options, Watch};
 

@@ -17,6 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use perennial_manifest::{Draft, Observation, Verdict};
 use perennial_store::Store;
 
+use crate::client::Client;
 use crate::image::{
     About, Keeper, Meter, Platforms, Reference, cancelled, cosign_subject, draft, gather, has_version,
     is_ours, parse_reference, with_tag,
@@ -50,7 +51,7 @@ pub async fn images(
 ) -> Result<Imported, ImportError> {
     let platforms = Platforms::parse(&what.platforms)?;
     let session = Session {
-        client: crate::client::client(options)?,
+        client: Client::new(options)?,
         options,
         what,
         platforms,
@@ -69,7 +70,7 @@ pub async fn images(
 
 /// One import of some images.
 struct Session<'a> {
-    client: reqwest::Client,
+    client: Client,
     options: &'a Options,
     what: &'a Images,
     platforms: Platforms,
@@ -180,3 +181,6 @@ impl Session<'_> {
         Ok((draft(&self.keeper, reference, image, about).await?, left_out))
     }
 }
+
+#[cfg(test)]
+mod tests;

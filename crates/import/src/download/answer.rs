@@ -7,7 +7,7 @@ use reqwest::header::{
 };
 use reqwest::{Response, Url};
 
-use super::shown;
+use crate::client::shown;
 
 /// Longest text in a signed statement.
 const MAX_TEXT: usize = 2048;

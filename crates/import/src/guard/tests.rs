@@ -1,7 +1,9 @@
 //! What may be called and what not, one by one and through the client.
 
+use reqwest::Method;
+
 use super::*;
-use crate::client;
+use crate::client::{Client, Unanswered};
 
 fn url(text: &str) -> Url {
     Url::parse(text).unwrap()
@@ -139,30 +141,36 @@ async fn redirecting(to: &str) -> (Url, tokio::task::JoinHandle<()>) {
     (url(&format!("http://127.0.0.1:{port}/")), serving)
 }
 
+/// What is said of a URL that is not to be called; it is not to be asked for again.
+async fn refused(client: &Client, url: &Url) -> ImportError {
+    match client.send(client.request(Method::GET, url)).await {
+        Err(Unanswered::Settled(error)) => error,
+        other => panic!("{url}: {other:?}"),
+    }
+}
+
 #[tokio::test]
 async fn the_client_follows_no_redirect_into_the_private_network() {
     // the test's own server stands for the public internet
     let guard = Guard::with(|address| address == IpAddr::from([127, 0, 0, 1]));
-    let client = client::build(&guard).unwrap();
+    let client = Client::behind(guard).unwrap();
     for to in ["http://127.0.0.2:PORT/", "http://10.0.0.1/", "http://[::1]:PORT/"] {
         let (from, serving) = redirecting(to).await;
-        let error = client.get(from.clone()).send().await.unwrap_err();
-        assert!(matches!(refusal(&from, &error), Some(ImportError::Private(_))), "{to}: {error:?}");
+        let refused = refused(&client, &from).await;
+        assert!(matches!(refused, ImportError::Private(_)), "{to}: {refused:?}");
         serving.abort();
     }
     let (from, serving) = redirecting("/again").await;
-    let error = client.get(from.clone()).send().await.unwrap_err();
-    let said = refusal(&from, &error).unwrap().to_string();
+    let said = refused(&client, &from).await.to_string();
     assert!(said.contains("more than 10 redirects"), "{said}");
     serving.abort();
 }
 
 #[tokio::test]
 async fn a_name_that_means_this_machine_is_not_called() {
-    let client = client::client(&Options::default()).unwrap();
+    let client = Client::new(&Options::default()).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let asked = url(&format!("http://localhost:{}/", listener.local_addr().unwrap().port()));
-    let error = client.get(asked.clone()).send().await.unwrap_err();
-    let said = refusal(&asked, &error).unwrap().to_string();
+    let said = refused(&client, &asked).await.to_string();
     assert!(said.contains("localhost (") && said.contains("--allow-private"), "{said}");
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::yaml;
 use crate::ImportError;
-use crate::download::shown;
+use crate::client::shown;
 use crate::http::Sum;
 
 /// Most nodes of an index: large repositories have some hundred thousand versions with twenty fields each.

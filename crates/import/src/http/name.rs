@@ -7,7 +7,8 @@ use perennial_manifest::ArtifactPath;
 use reqwest::Url;
 
 use crate::ImportError;
-use crate::download::{Answer, shown};
+use crate::client::shown;
+use crate::download::Answer;
 
 /// The name of what came from a URL.
 pub(super) fn name_of(url: &Url, answer: &Answer, is_page: bool) -> Result<ArtifactPath, ImportError> {

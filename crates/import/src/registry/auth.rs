@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
-use reqwest::{Client, RequestBuilder, Url};
+use reqwest::{Method, RequestBuilder, Url};
 use serde::Deserialize;
 
 use super::credentials::{Credential, Credentials};
-use super::repository::{accepted, read, why};
+use super::repository::{accepted, read};
 use crate::ImportError;
+use crate::client::Client;
 use crate::image::Reference;
 
 /// Longest answer of a token server.
@@ -135,19 +136,22 @@ impl Auth {
             // a body that cannot be sent twice is not sent on to where the server redirects
             let once = futures::stream::once(async move { Ok::<_, std::io::Error>(form) });
             client
-                .post(url)
+                .request(Method::POST, &url)
                 .header(reqwest::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(reqwest::Body::wrap_stream(once))
         } else {
             url.query_pairs_mut().extend_pairs(service.map(|service| ("service", service)));
             url.query_pairs_mut().append_pair("scope", &scope);
-            let request = client.get(url);
+            let request = client.request(Method::GET, &url);
             match &credential {
                 Some(Credential::Password(user, password)) => request.basic_auth(user, Some(password)),
                 _ => request,
             }
         };
-        let answer = request.send().await.map_err(|e| refuse(why(e)))?;
+        let answer = client.send(request).await.map_err(|unanswered| match unanswered.into() {
+            ImportError::Upstream { reason, .. } => refuse(format!("its token server: {reason}")),
+            refused => refused,
+        })?;
         let answer = accepted(answer).await.map_err(|e| {
             let hint = if credential.is_some() { "" } else { &format!("; {}", self.credentials.missing()) };
             refuse(format!("no token: {e}{hint}"))
@@ -168,10 +172,9 @@ mod tests {
 
     #[tokio::test]
     async fn without_tls_no_token_server_is_called() {
-        let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
         let reference = parse_reference("quay.io/a/b:1").unwrap();
         let auth = Auth::new(&reference, false, Some("/nowhere".into()));
-        let client = crate::client::client(&crate::Options::default()).unwrap();
+        let client = Client::new(&crate::Options::default()).unwrap();
         for realm in ["http://127.0.0.1:1/token", "file:///etc/passwd", "nonsense"] {
             let asks = format!(r#"Bearer realm="{realm}",service="x""#);
             let asked = HeaderMap::from_iter([(WWW_AUTHENTICATE, asks.parse().unwrap())]);

@@ -6,8 +6,9 @@ use reqwest::header::CONTENT_RANGE;
 use reqwest::{Method, Response, StatusCode};
 use tokio::sync::mpsc;
 
-use super::repository::{Repository, accepted, backoff, why};
+use super::repository::{Repository, accepted, backoff};
 use crate::ImportError;
+use crate::client::why;
 use crate::image::{Attached, Incoming, Meter, Origin, Wanted, blocking};
 
 /// How often nothing more may come of a blob before it is given up.

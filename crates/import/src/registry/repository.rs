@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use oci_spec::image::Digest;
 use reqwest::header::{ACCEPT, HeaderMap, RANGE, RETRY_AFTER};
-use reqwest::{Client, Method, Response, StatusCode, Url};
+use reqwest::{Method, Response, StatusCode, Url};
 
 use super::auth::Auth;
+use crate::client::{Client, Unanswered, why};
 use crate::image::{MAX_MANIFEST, Manifest, Reference, sha256_of};
 use crate::{ImportError, Options};
 
@@ -167,7 +168,7 @@ impl Repository {
         let mut asked = 0;
         let mut tried = 0;
         loop {
-            let mut request = self.client.request(method.clone(), url.clone()).header(ACCEPT, accept);
+            let mut request = self.client.request(method.clone(), url).header(ACCEPT, accept);
             if let Some(from) = from {
                 request = request.header(RANGE, format!("bytes={from}-"));
             }
@@ -176,11 +177,9 @@ impl Repository {
                 request = self.auth.show(request);
             }
             tried += 1;
-            let wait = match request.send().await {
-                Err(error) if tried >= TRIES || error.is_builder() || error.is_redirect() => {
-                    return Err(ImportError::Upstream { what: url.to_string(), reason: why(error) });
-                }
-                Err(_) => backoff(tried),
+            let wait = match self.client.send(request).await {
+                Err(Unanswered::Again(_)) if tried < TRIES => backoff(tried),
+                Err(unanswered) => return Err(unanswered.into()),
                 // only the registry itself is told who we are, not where it sends us
                 Ok(answer)
                     if answer.status() == StatusCode::UNAUTHORIZED
@@ -230,18 +229,6 @@ fn asked_for(headers: &HeaderMap) -> Option<Duration> {
     }
     let date = httpdate::parse_http_date(text).ok()?;
     Some(date.duration_since(SystemTime::now()).unwrap_or_default())
-}
-
-/// An error with what is behind it, which `reqwest` does not say by itself.
-pub(super) fn why(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// Makes an answer that is no success an error, with what the registry says.

@@ -152,6 +152,17 @@ fn with_password(node: &Node, upstream: &Upstream) -> Images {
 }
 
 #[tokio::test]
+async fn a_registry_inside_the_network_is_called_only_where_that_is_allowed() {
+    let (upstream, _) = upstream().await;
+    let node = Node::new();
+    let imported = node.add_as(&named(&[&app(&upstream)]), false).await.unwrap();
+    assert!(imported.drafts.is_empty());
+    assert!(imported.failed[0].reason.contains("--allow-private"), "{:?}", imported.failed);
+    assert!(upstream.asked().is_empty());
+    only(&node.one(&app(&upstream)).await);
+}
+
+#[tokio::test]
 async fn passwords_and_tokens_stay_with_whom_they_are_for() {
     for by_token in [true, false] {
         let (upstream, _) = upstream().await;
