@@ -7,7 +7,6 @@
 mod answer;
 mod part;
 mod taking;
-mod wait;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,10 +17,11 @@ use reqwest::{Method, Response, StatusCode, Url};
 pub(crate) use answer::Answer;
 pub(crate) use part::{Part, at};
 pub(crate) use taking::{Taken, take};
-use wait::Patience;
 
+use crate::blocking::blocking;
 use crate::client::{Client, Unanswered, shown, why};
 use crate::meter::{FileMeter, Meter};
+use crate::patience::{Patience, is_busy, wish};
 use crate::{ImportError, Options, html};
 
 /// Bytes collected before they are written.
@@ -162,7 +162,7 @@ impl<'a> Downloader<'a> {
                 return Err(ImportError::Gone { what, reason: format!("the server answers {status}") }.into());
             }
             (status, _) if is_busy(status) => {
-                let wish = answer::retry_after(&response);
+                let wish = wish(response.headers());
                 return Err(Trouble::Again(part, said, wish));
             }
             (status, _) if want.optional && status.is_client_error() => {
@@ -236,11 +236,6 @@ async fn receive(
     Ok(Fetched { part, answer })
 }
 
-fn is_busy(status: StatusCode) -> bool {
-    matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
-        || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
-}
-
 fn too_long(what: &str, most: u64) -> ImportError {
     ImportError::Mismatch {
         what: what.to_owned(),
@@ -251,12 +246,4 @@ fn too_long(what: &str, most: u64) -> ImportError {
 /// Removes what came, which is of no use to a later try.
 async fn discard(part: Part, error: ImportError) -> Trouble {
     Trouble::Final(blocking(|| part.remove()).await.err().unwrap_or(error))
-}
-
-/// Does what waits for a disk where it holds nobody up.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ImportError> + Send + 'static,
-) -> Result<T, ImportError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|e| Err(ImportError::Usage(format!("the import was stopped: {e}"))))
 }

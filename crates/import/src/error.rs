@@ -1,5 +1,7 @@
 //! Why something was not imported.
 
+use perennial_store::StoreError;
+
 /// An upstream, or what it sent, is no good. The text says what happened, to what, and what to do next.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -34,9 +36,12 @@ pub enum ImportError {
     /// The address is not to be called.
     #[error("{0} is an address inside a private network; --allow-private lets it be called")]
     Private(String),
+    /// Nobody waits for the outcome any more.
+    #[error("the import was cancelled; what came of it is kept, and the same command goes on from there")]
+    Cancelled,
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] perennial_store::StoreError),
+    Store(#[from] StoreError),
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     File {
@@ -45,4 +50,15 @@ pub enum ImportError {
         /// Why.
         source: std::io::Error,
     },
+}
+
+impl ImportError {
+    /// Whether to go on with something else makes no sense: the fault lies here, or nobody waits for the outcome.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            Self::Store(StoreError::Denied(_)) => false,
+            Self::Store(_) | Self::File { .. } | Self::Cancelled => true,
+            _ => false,
+        }
+    }
 }

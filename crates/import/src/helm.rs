@@ -13,19 +13,18 @@ use reqwest::Url;
 
 pub use self::images::images_of;
 use self::index::{Picked, pick};
+use crate::blocking::blocking;
 use crate::client::shown;
 use crate::collected::Collected;
-use crate::download::{Downloader, Fetched, Want, at, blocking, take};
+use crate::download::{Downloader, Fetched, Want, at, take};
 use crate::http::{self, Sum};
+use crate::image::{CHART, PROVENANCE};
 use crate::meter::Meter;
 use crate::{Failed, ImportError, Imported, Options, Watch};
 
 const MAX_INDEX: u64 = 64 << 20;
 const MAX_CHART: u64 = 256 << 20;
 const MAX_PROVENANCE: u64 = 1 << 20;
-
-const CHART: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
-const PROVENANCE: &str = "application/vnd.cncf.helm.chart.provenance.v1.prov";
 
 /// Which chart.
 #[derive(Debug, Clone)]
@@ -82,7 +81,7 @@ pub async fn chart(
     let (provenance, chart) = match downloader.fetch(prov).await {
         Ok(fetched) => signed(fetched, chart).await?,
         Err(ImportError::Gone { .. } | ImportError::Mismatch { .. }) => (None, chart),
-        Err(error) if watch.is_cancelled() => return Err(error),
+        Err(error) if error.is_final() => return Err(error),
         Err(error) => {
             failed.push(Failed { what: shown(&prov_url), reason: error.to_string() });
             (None, chart)

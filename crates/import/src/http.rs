@@ -16,9 +16,11 @@ use reqwest::Url;
 use self::beside::{Beside, Found};
 use self::name::{last_part, name_of};
 pub(crate) use self::sums::Sum;
+use crate::blocking::blocking;
 use crate::client::shown;
 use crate::collected::Collected;
-use crate::download::{Answer, Downloader, Fetched, Part, Want, blocking, take};
+use crate::download::{Answer, Downloader, Fetched, Part, Want, take};
+use crate::image::is_media_type;
 use crate::meter::Meter;
 use crate::{Failed, ImportError, Imported, Options, Watch};
 
@@ -69,8 +71,7 @@ pub async fn urls(
     for url in &wanted {
         let file = match job.fetch(url).await {
             Ok(file) => file,
-            Err(error @ (ImportError::Store(_) | ImportError::File { .. })) => return Err(error),
-            Err(error) if watch.is_cancelled() => return Err(error),
+            Err(error) if error.is_final() => return Err(error),
             Err(error) => {
                 job.failed(url, &error);
                 first.get_or_insert(error);
@@ -263,10 +264,6 @@ pub(crate) async fn compare(part: Part, url: &Url, from: &Url, said: Vec<Sum>) -
         }
     })
     .await
-}
-
-fn is_media_type(text: &str) -> bool {
-    text.len() <= 255 && text.split_once('/').is_some_and(|(ty, sub)| !ty.is_empty() && !sub.is_empty())
 }
 
 fn is_named_like_a_page(name: &str) -> bool {

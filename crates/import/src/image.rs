@@ -10,7 +10,6 @@ mod gather;
 mod incoming;
 mod keeper;
 mod manifest;
-mod meter;
 mod origin;
 mod platform;
 mod reference;
@@ -18,15 +17,14 @@ mod tree;
 
 pub(crate) use check::{Check, sha256_of};
 pub(crate) use draft::{About, draft};
-pub(crate) use gather::{gather, is_ours};
+pub(crate) use gather::gather;
 pub(crate) use incoming::Incoming;
-pub(crate) use keeper::{Keeper, blocking};
+pub(crate) use keeper::Keeper;
 pub(crate) use manifest::{
-    INDEX, MANIFEST, MAX_MANIFEST, Manifest, cosign_subject, cosign_tags, fallback_tag,
+    INDEX, MANIFEST, MAX_MANIFEST, Manifest, cosign_subject, cosign_tags, fallback_tag, is_media_type,
 };
-pub(crate) use meter::{Meter, cancelled};
 pub(crate) use origin::{Attached, Origin, Wanted};
 pub(crate) use platform::Platforms;
 pub use reference::{Reference, image_purl};
 pub(crate) use reference::{has_version, parse_reference, with_tag};
-pub(crate) use tree::path_of;
+pub(crate) use tree::{CHART, PROVENANCE, path_of};

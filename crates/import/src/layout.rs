@@ -15,10 +15,11 @@ use oci_spec::image::Digest;
 use perennial_manifest::Draft;
 use perennial_store::Store;
 
+use crate::blocking::blocking;
 use crate::image::{
-    About, Keeper, Meter, Platforms, Reference, blocking, cancelled, draft, gather, has_version, is_ours,
-    parse_reference, with_tag,
+    About, Keeper, Platforms, Reference, draft, gather, has_version, parse_reference, with_tag,
 };
+use crate::meter::Meter;
 use crate::{Failed, ImportError, Imported, Watch};
 use saved::{Root, Saved};
 use source::Source;
@@ -42,12 +43,7 @@ pub async fn layout(store: &Store, what: &Archive, watch: &dyn Watch) -> Result<
     let source: Source = what.source.parse()?;
     let keeper = Keeper::new(store, Meter::new(watch));
     let mut imported = Imported::default();
-    tokio::select! {
-        outcome = all(&keeper, source, what, &mut imported) => outcome?,
-        () = cancelled(watch) => {
-            return Err(ImportError::Upstream { what: "the import".into(), reason: "cancelled".into() });
-        }
-    }
+    keeper.meter.unless_cancelled(all(&keeper, source, what, &mut imported)).await?;
     (imported.leases, imported.new_bytes) = keeper.finish();
     Ok(imported)
 }
@@ -86,7 +82,7 @@ async fn all(
                 imported.drafts.push(draft);
                 imported.failed.extend(left_out);
             }
-            Err(error) if is_ours(&error) => return Err(error),
+            Err(error) if error.is_final() => return Err(error),
             Err(error) => {
                 let what = root.shown().unwrap_or_else(|| root.digest.to_string());
                 imported.failed.push(Failed { what, reason: error.to_string() });

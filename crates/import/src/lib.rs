@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod blocking;
 mod client;
 mod collected;
 mod download;
@@ -18,6 +19,7 @@ mod image;
 mod layout;
 mod meter;
 mod outcome;
+mod patience;
 mod registry;
 
 pub use client::Options;

@@ -26,7 +26,7 @@ impl<'a> Meter<'a> {
     }
 
     /// So much more is to come.
-    fn expect(&self, items: u64, bytes: u64) {
+    pub(crate) fn expect(&self, items: u64, bytes: u64) {
         self.change(|progress| {
             progress.total_items = Some(progress.total_items.unwrap_or(0).saturating_add(items));
             progress.total_bytes = Some(progress.total_bytes.unwrap_or(0).saturating_add(bytes));
@@ -34,8 +34,17 @@ impl<'a> Meter<'a> {
     }
 
     /// Bytes came, or were here.
-    fn bytes(&self, bytes: u64) {
-        self.change(|progress| progress.bytes = progress.bytes.saturating_add(bytes));
+    pub(crate) fn bytes(&self, bytes: u64) {
+        self.change(|progress| {
+            // what has to come twice counts once
+            let most = progress.total_bytes.unwrap_or(u64::MAX);
+            progress.bytes = progress.bytes.saturating_add(bytes).min(most);
+        });
+    }
+
+    /// A blob or file is done.
+    pub(crate) fn item(&self) {
+        self.change(|progress| progress.items += 1);
     }
 
     fn change(&self, change: impl FnOnce(&mut Progress)) {
@@ -56,9 +65,7 @@ impl<'a> Meter<'a> {
         };
         tokio::select! {
             biased;
-            () = cancelled => {
-                Err(ImportError::Upstream { what: "the import".into(), reason: "cancelled".into() })
-            }
+            () = cancelled => Err(ImportError::Cancelled),
             done = work => done,
         }
     }
@@ -77,19 +84,26 @@ impl FileMeter<'_> {
         if self.counted == 0 {
             self.bytes(here);
         }
-        let expected = self.counted.saturating_add(rest.unwrap_or(0));
-        self.meter.expect(0, expected.saturating_sub(self.expected));
-        self.expected = self.expected.max(expected);
+        self.expect(self.counted.saturating_add(rest.unwrap_or(0)));
+    }
+
+    fn expect(&mut self, in_all: u64) {
+        if in_all > self.expected {
+            self.meter.expect(0, in_all - self.expected);
+            self.expected = in_all;
+        }
     }
 
     /// Bytes came.
     pub(crate) fn bytes(&mut self, bytes: u64) {
         self.counted = self.counted.saturating_add(bytes);
+        // of some files nobody says how long they are
+        self.expect(self.counted);
         self.meter.bytes(bytes);
     }
 
     /// All of it is here.
     pub(crate) fn done(&self) {
-        self.meter.change(|progress| progress.items += 1);
+        self.meter.item();
     }
 }

@@ -19,9 +19,10 @@ use perennial_store::Store;
 
 use crate::client::Client;
 use crate::image::{
-    About, Keeper, Meter, Platforms, Reference, cancelled, cosign_subject, draft, gather, has_version,
-    is_ours, parse_reference, with_tag,
+    About, Keeper, Platforms, Reference, cosign_subject, draft, gather, has_version, parse_reference,
+    with_tag,
 };
+use crate::meter::Meter;
 use crate::{Failed, ImportError, Imported, Options, Watch};
 use repository::Repository;
 
@@ -58,12 +59,7 @@ pub async fn images(
         keeper: Keeper::new(store, Meter::new(watch)),
     };
     let mut imported = Imported::default();
-    tokio::select! {
-        outcome = session.all(&mut imported) => outcome?,
-        () = cancelled(watch) => {
-            return Err(ImportError::Upstream { what: "the import".into(), reason: "cancelled".into() });
-        }
-    }
+    session.keeper.meter.unless_cancelled(session.all(&mut imported)).await?;
     (imported.leases, imported.new_bytes) = session.keeper.finish();
     Ok(imported)
 }
@@ -84,7 +80,7 @@ impl Session<'_> {
         for text in &self.what.references {
             let references = match self.expand(text, &mut repositories).await {
                 Ok(references) => references,
-                Err(error) if is_ours(&error) => return Err(error),
+                Err(error) if error.is_final() => return Err(error),
                 Err(error) => {
                     imported.failed.push(Failed { what: text.clone(), reason: error.to_string() });
                     continue;
@@ -99,7 +95,7 @@ impl Session<'_> {
                         imported.drafts.push(draft);
                         imported.failed.extend(left_out);
                     }
-                    Err(error) if is_ours(&error) => return Err(error),
+                    Err(error) if error.is_final() => return Err(error),
                     Err(error) => {
                         let what = format!("docker://{reference}");
                         imported.failed.push(Failed { what, reason: error.to_string() });

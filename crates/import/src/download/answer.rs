@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::header::{
-    CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderName, LAST_MODIFIED, RETRY_AFTER,
+    CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderName, LAST_MODIFIED,
 };
 use reqwest::{Response, Url};
 
@@ -82,16 +82,6 @@ pub(super) fn range_of(response: &Response) -> Option<(u64, Option<u64>)> {
     let (range, total) = value.strip_prefix("bytes ")?.trim().split_once('/')?;
     let (first, _) = range.split_once('-')?;
     Some((first.trim().parse().ok()?, total.trim().parse().ok()))
-}
-
-/// How long the upstream asks to wait: seconds, or a date.
-pub(super) fn retry_after(response: &Response) -> Option<Duration> {
-    let value = text(response, RETRY_AFTER)?;
-    if let Ok(seconds) = value.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(value.trim()).ok()?;
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 /// A header that is plain text and not over long: nothing else goes into a signed statement.

@@ -2,8 +2,9 @@
 
 use perennial_store::{Added, Lease, SMALL, Store};
 
-use super::{Part, blocking};
+use super::Part;
 use crate::ImportError;
+use crate::blocking::blocking;
 
 /// Blobs, in the order of their files, and what keeps them.
 pub(crate) struct Taken {

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::archive::{self, Files};
 use super::{reference, yaml};
 use crate::ImportError;
+use crate::image::has_version;
 
 /// Annotations that list images (Artifact Hub's and Bitnami's).
 const ANNOTATIONS: [&str; 2] = ["artifacthub.io/images", "images"];
@@ -134,7 +135,7 @@ fn walk(value: &Value, is_image: bool, defaults: &Defaults, found: &mut BTreeSet
 fn with_tag(name: &str, beside: &Map<String, Value>) -> Option<String> {
     let tag = [text(beside.get("imageTag")), text(beside.get("tag"))].into_iter().find(|tag| !tag.is_empty());
     match tag {
-        Some(tag) if !reference::has_version(name) => reference::valid(&format!("{name}:{tag}")),
+        Some(tag) if !has_version(name) => reference::valid(&format!("{name}:{tag}")),
         _ => reference::valid(name),
     }
 }
@@ -157,7 +158,7 @@ fn put_together(map: &Map<String, Value>, is_image: bool, defaults: &Defaults) -
     }
     name.push_str(&repository);
     let tag = if tag.is_empty() && digest.is_empty() { &defaults.tag } else { &tag };
-    if !tag.is_empty() && !reference::has_version(&repository) {
+    if !tag.is_empty() && !has_version(&repository) {
         name = format!("{name}:{tag}");
     }
     if !digest.is_empty() {

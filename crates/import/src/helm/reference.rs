@@ -9,11 +9,6 @@ pub(super) fn valid(text: &str) -> Option<String> {
     fits.then(|| name.to_owned())
 }
 
-/// Whether a name says which tag or digest is meant.
-pub(super) fn has_version(name: &str) -> bool {
-    name.rsplit('/').next().is_some_and(|last| last.contains([':', '@']))
-}
-
 /// Whether the first part of a repository is a registry already.
 pub(super) fn has_registry(repository: &str) -> bool {
     let first = repository.split_once('/').map(|(first, _)| first);

@@ -10,7 +10,8 @@ use reqwest::Url;
 
 use super::sums::{Sum, Sums};
 use crate::ImportError;
-use crate::download::{Downloader, Fetched, Want, blocking};
+use crate::blocking::blocking;
+use crate::download::{Downloader, Fetched, Want};
 
 /// Longest checksum file or signature.
 const MOST: u64 = 4 << 20;
@@ -117,7 +118,7 @@ async fn look(
             Ok(file) => found.files.extend(file),
             // not there, or a page or something endless in its place
             Err(ImportError::Gone { .. } | ImportError::Mismatch { .. }) => {}
-            Err(error @ (ImportError::File { .. } | ImportError::Store(_))) => return Err(error),
+            Err(error) if error.is_final() => return Err(error),
             Err(error) => found.failed.push((url, error)),
         }
     }

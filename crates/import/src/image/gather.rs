@@ -90,7 +90,7 @@ pub(crate) async fn gather(
                         attached.insert(entry.digest.to_string(), entry);
                         next.extend(manifests);
                     }
-                    Err(error) if is_ours(&error) => return Err(error),
+                    Err(error) if error.is_final() => return Err(error),
                     Err(error) => {
                         let what = said.tag.unwrap_or_else(|| said.digest.to_string());
                         left_out.push(Failed { what, reason: error.to_string() });
@@ -102,15 +102,6 @@ pub(crate) async fn gather(
     }
     let attached = attached.into_values().collect();
     Ok(Gathered { pieces, root: entry, attached, left_out, origins: origin.origins() })
-}
-
-/// Whether the fault lies here, so that going on with something else makes no sense.
-pub(crate) fn is_ours(error: &ImportError) -> bool {
-    match error {
-        ImportError::Store(perennial_store::StoreError::Denied(_)) => false,
-        ImportError::Store(_) | ImportError::File { .. } => true,
-        _ => false,
-    }
 }
 
 async fn about(origin: &impl Origin, digest: Digest) -> Result<Vec<super::Attached>, Failed> {

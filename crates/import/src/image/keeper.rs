@@ -10,8 +10,10 @@ use oci_spec::image::{Digest, DigestAlgorithm};
 use perennial_manifest::{BlobId, Sha256Digest};
 use perennial_store::{Added, Lease, SMALL, Store, StoreError};
 
-use super::{Check, Incoming, MAX_MANIFEST, Meter, Origin, Wanted};
+use super::{Check, Incoming, MAX_MANIFEST, Origin, Wanted};
 use crate::ImportError;
+use crate::blocking::blocking;
+use crate::meter::Meter;
 
 /// How often to look whether another import is done with the same blob.
 const LOOK: Duration = Duration::from_millis(100);
@@ -171,14 +173,4 @@ impl<'a> Keeper<'a> {
 /// Large blobs are found by SHA-256 only if that is noted; small ones by their packs.
 fn note(store: &Store, added: &Added) -> Result<(), StoreError> {
     if added.size > SMALL { store.note_sha256(&[(added.sha256, added.blob)]) } else { Ok(()) }
-}
-
-/// Runs what waits for the disk where that holds nobody up.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ImportError> + Send + 'static,
-) -> Result<T, ImportError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(outcome) => outcome,
-        Err(error) => Err(ImportError::Upstream { what: "the import".into(), reason: error.to_string() }),
-    }
 }

@@ -110,7 +110,8 @@ impl Manifest {
 
 /// Whether a text may be the media type of an artifact.
 pub(crate) fn is_media_type(text: &str) -> bool {
-    text.len() <= 255 && text.contains('/') && !text.chars().any(char::is_control)
+    let parts = text.split_once('/').is_some_and(|(ty, subtype)| !ty.is_empty() && !subtype.is_empty());
+    parts && text.len() <= 255 && !text.chars().any(char::is_control)
 }
 
 /// The tags under which cosign keeps what it says of a manifest.

@@ -5,7 +5,8 @@ use std::future::Future;
 use oci_spec::image::Digest;
 
 use crate::ImportError;
-use crate::image::{Incoming, Meter};
+use crate::image::Incoming;
+use crate::meter::Meter;
 
 /// A blob or a manifest by what it has to be.
 #[derive(Debug, Clone, PartialEq, Eq)]

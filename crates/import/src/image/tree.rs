@@ -25,8 +25,8 @@ const MAX_BLOBS: usize = 20_000;
 /// An index of indexes of indexes.
 const MAX_DEPTH: usize = 3;
 
-const CHART: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
-const PROVENANCE: &str = "application/vnd.cncf.helm.chart.provenance.v1.prov";
+pub(crate) const CHART: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
+pub(crate) const PROVENANCE: &str = "application/vnd.cncf.helm.chart.provenance.v1.prov";
 const EMPTY: &str = "application/octet-stream";
 
 /// A file of the layout that is made.

@@ -11,10 +11,11 @@ use super::docker;
 use super::place::{Opened, Place};
 use super::source::Kind;
 use crate::ImportError;
+use crate::blocking::blocking;
 use crate::image::{
-    Attached, Incoming, MAX_MANIFEST, Manifest, Meter, Origin, Wanted, blocking, cosign_subject,
-    fallback_tag, path_of,
+    Attached, Incoming, MAX_MANIFEST, Manifest, Origin, Wanted, cosign_subject, fallback_tag, path_of,
 };
+use crate::meter::Meter;
 
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// Where containerd, and docker since 25, say the whole name.

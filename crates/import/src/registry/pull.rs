@@ -6,13 +6,14 @@ use reqwest::header::CONTENT_RANGE;
 use reqwest::{Method, Response, StatusCode};
 use tokio::sync::mpsc;
 
-use super::repository::{Repository, accepted, backoff};
+use super::repository::{Repository, accepted};
 use crate::ImportError;
+use crate::blocking::blocking;
 use crate::client::why;
-use crate::image::{Attached, Incoming, Meter, Origin, Wanted, blocking};
+use crate::image::{Attached, Incoming, Origin, Wanted};
+use crate::meter::Meter;
+use crate::patience::Patience;
 
-/// How often nothing more may come of a blob before it is given up.
-const TRIES: u32 = 5;
 /// Pieces of a body between the line and the disk.
 const AHEAD: usize = 16;
 
@@ -74,11 +75,11 @@ impl Origin for Pull<'_> {
                 last = cut;
             }
             idle += 1;
-            if idle >= TRIES {
-                let reason = format!("{TRIES} times in a row nothing more came: {last}");
+            let Some(wait) = Patience::MIDDLE.before_next(idle, None) else {
+                let reason = format!("{idle} times in a row nothing more came: {last}");
                 return Err(ImportError::Upstream { what: url.to_string(), reason });
-            }
-            tokio::time::sleep(backoff(idle)).await;
+            };
+            tokio::time::sleep(wait).await;
         }
         Ok(into)
     }
@@ -98,12 +99,12 @@ async fn pour(
     meter: &Meter<'_>,
 ) -> Result<(Incoming, String), ImportError> {
     let (send, mut receive) = mpsc::channel::<Bytes>(AHEAD);
-    let writer = tokio::spawn(blocking(move || {
+    let writer = blocking(move || {
         while let Some(chunk) = receive.blocking_recv() {
             into.write(&chunk)?;
         }
         Ok(into)
-    }));
+    });
     let cut = loop {
         match answer.chunk().await {
             Ok(Some(chunk)) => {
@@ -118,8 +119,5 @@ async fn pour(
         }
     };
     drop(send);
-    let arrived = writer
-        .await
-        .map_err(|error| ImportError::Upstream { what: "the import".into(), reason: error.to_string() })??;
-    Ok((arrived, cut))
+    Ok((writer.await?, cut))
 }

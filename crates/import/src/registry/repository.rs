@@ -2,22 +2,19 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
 
 use oci_spec::image::Digest;
-use reqwest::header::{ACCEPT, HeaderMap, RANGE, RETRY_AFTER};
+use reqwest::header::{ACCEPT, HeaderMap, RANGE};
 use reqwest::{Method, Response, StatusCode, Url};
 
 use super::auth::Auth;
 use crate::client::{Client, Unanswered, why};
 use crate::image::{MAX_MANIFEST, Manifest, Reference, sha256_of};
+use crate::patience::{Patience, is_busy, wish};
 use crate::{ImportError, Options};
 
-/// Requests of one thing before it is given up.
-const TRIES: u32 = 5;
-/// Longest wait before a request is repeated; a registry that asks for more is asked no more.
-const LONGEST: Duration = Duration::from_secs(60);
-const FIRST: Duration = Duration::from_millis(500);
+/// How often one thing is asked for.
+const PATIENCE: Patience = Patience::MIDDLE;
 /// Longest answer to a request that failed that is read for its text.
 const MAX_ERROR: u64 = 16 << 10;
 
@@ -149,10 +146,10 @@ impl Repository {
                     let reason = format!("the answer is longer than {MAX_MANIFEST} bytes");
                     return Err(ImportError::Upstream { what: url.to_string(), reason });
                 }
-                Err(Short::Broken(reason)) if tried >= TRIES => {
-                    return Err(ImportError::Upstream { what: url.to_string(), reason });
-                }
-                Err(Short::Broken(_)) => tokio::time::sleep(backoff(tried)).await,
+                Err(Short::Broken(reason)) => match PATIENCE.before_next(tried, None) {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => return Err(ImportError::Upstream { what: url.to_string(), reason }),
+                },
             }
         }
     }
@@ -178,8 +175,8 @@ impl Repository {
             }
             tried += 1;
             let wait = match self.client.send(request).await {
-                Err(Unanswered::Again(_)) if tried < TRIES => backoff(tried),
-                Err(unanswered) => return Err(unanswered.into()),
+                Err(Unanswered::Settled(error)) => return Err(error),
+                Err(Unanswered::Again(error)) => PATIENCE.before_next(tried, None).ok_or(error)?,
                 // only the registry itself is told who we are, not where it sends us
                 Ok(answer)
                     if answer.status() == StatusCode::UNAUTHORIZED
@@ -191,13 +188,12 @@ impl Repository {
                     tried -= 1;
                     continue;
                 }
-                Ok(answer) if tried < TRIES && is_busy(answer.status()) => {
-                    let wait = asked_for(answer.headers()).unwrap_or_else(|| backoff(tried));
-                    // to ask sooner would be no use, and to wait so long neither: a rerun goes on from here
-                    if wait > LONGEST {
-                        return Ok(answer);
+                Ok(answer) if is_busy(answer.status()) => {
+                    // to ask sooner than it wishes would be no use, and to wait too long neither: a rerun goes on from here
+                    match PATIENCE.before_next(tried, wish(answer.headers())) {
+                        Some(wait) => wait,
+                        None => return Ok(answer),
                     }
-                    wait
                 }
                 Ok(answer) => return Ok(answer),
             };
@@ -206,29 +202,8 @@ impl Repository {
     }
 }
 
-/// How long to wait after so many tries.
-pub(super) fn backoff(tried: u32) -> Duration {
-    FIRST.saturating_mul(1 << tried.saturating_sub(1).min(5))
-}
-
-fn is_busy(status: StatusCode) -> bool {
-    status == StatusCode::TOO_MANY_REQUESTS
-        || status == StatusCode::REQUEST_TIMEOUT
-        || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
-}
-
 pub(super) fn is_gone(status: StatusCode) -> bool {
     matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
-}
-
-/// `Retry-After`, in seconds or as a date.
-fn asked_for(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 /// Makes an answer that is no success an error, with what the registry says.
@@ -246,7 +221,7 @@ pub(super) async fn accepted(answer: Response) -> Result<Response, ImportError> 
 /// What a registry that refuses says.
 pub(super) fn refusal(url: &Url, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ImportError {
     let said = said_in(body).map(|said| format!(": {said}")).unwrap_or_default();
-    let later = asked_for(headers).map(|wait| format!("; it wants {} seconds of rest", wait.as_secs()));
+    let later = wish(headers).map(|wait| format!("; it wants {} seconds of rest", wait.as_secs()));
     let reason = format!("the registry answers {status}{said}{}", later.unwrap_or_default());
     let what = url.to_string();
     if is_gone(status) { ImportError::Gone { what, reason } } else { ImportError::Upstream { what, reason } }

@@ -1,0 +1,85 @@
+//! Whether an upstream is asked again, how long to wait before that, and when to stop asking.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+
+/// The first wait; each is twice as long as the one before.
+const FIRST: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// How hard to try.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    tries: u32,
+    /// The longest wait that an upstream may ask for.
+    wish: Duration,
+}
+
+impl Patience {
+    /// For a file that was asked for.
+    pub(crate) const LONG: Self = Self { tries: 7, wish: Duration::from_secs(120) };
+    /// For one of the many requests that an image takes.
+    pub(crate) const MIDDLE: Self = Self { tries: 5, wish: Duration::from_secs(60) };
+    /// For what may well be missing.
+    pub(crate) const SHORT: Self = Self { tries: 3, wish: Duration::from_secs(5) };
+
+    /// How long to wait after so many tries, of which the last failed; none to give up. The upstream's wish counts unless it
+    /// is out of all proportion.
+    pub(crate) fn before_next(self, tried: u32, wish: Option<Duration>) -> Option<Duration> {
+        if tried >= self.tries {
+            return None;
+        }
+        match wish {
+            Some(wish) => (wish <= self.wish).then_some(wish),
+            None => Some(FIRST.saturating_mul(1 << tried.saturating_sub(1).min(16)).min(LONGEST)),
+        }
+    }
+}
+
+/// Whether an answer means that another one may come later.
+pub(crate) fn is_busy(status: StatusCode) -> bool {
+    matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
+        || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
+}
+
+/// How long an upstream asks to wait (`Retry-After`): seconds, or a date.
+pub(crate) fn wish(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_and_end() {
+        let patience = Patience { tries: 9, ..Patience::LONG };
+        let waits: Vec<_> = (1..9).map_while(|tried| patience.before_next(tried, None)).collect();
+        assert_eq!(
+            waits.iter().map(Duration::as_millis).collect::<Vec<_>>(),
+            [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]
+        );
+        assert_eq!(patience.before_next(9, None), None);
+        assert_eq!(patience.before_next(9, Some(Duration::ZERO)), None);
+        assert_eq!(patience.before_next(1, Some(Duration::from_secs(7))), Some(Duration::from_secs(7)));
+        assert_eq!(patience.before_next(1, Some(Duration::from_secs(86_400))), None);
+        assert_eq!(Patience::SHORT.before_next(1, Some(Duration::from_secs(7))), None);
+    }
+
+    #[test]
+    fn an_upstream_says_how_long_to_wait_in_two_ways() {
+        let said = |text: &str| wish(&HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]));
+        assert_eq!(said(" 120 "), Some(Duration::from_secs(120)));
+        assert_eq!(said("Mon, 01 Jan 2024 00:00:00 GMT"), Some(Duration::ZERO));
+        let later = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(100));
+        assert!((98..=100).contains(&said(&later).unwrap().as_secs()));
+        assert!(said("soon").is_none() && said("-1").is_none() && wish(&HeaderMap::new()).is_none());
+    }
+}
