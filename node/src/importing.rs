@@ -45,11 +45,12 @@ impl Importing {
                     license: request.license.clone(),
                     notes: request.notes.clone(),
                 };
-                // one after the other: what came is signed before the next is asked for
+                // one after the other: what came is signed before the next is asked for; one that cannot be had is a row, so
+                // an error is a store's or that nobody waits any more
                 for reference in references {
-                    let what = images(vec![reference.clone()]);
+                    let what = images(vec![reference]);
                     let came = perennial_import::images(&self.store, &options, &what, &Told(&sink)).await;
-                    self.take(came, &reference, &request, &sink, &mut done).await?;
+                    self.sign(came.map_err(refused)?, &request, &sink, &mut done).await?;
                 }
             }
             Source::Urls { urls, purl, html } => {
@@ -100,48 +101,19 @@ impl Importing {
                 notes: None,
                 auth_file: None,
             };
-            let came = perennial_import::images(&self.store, options, &what, &Told(sink)).await;
-            match came {
-                Ok(came) if came.failed.is_empty() => {
-                    self.sign(came, request, sink, done).await?;
-                    row.held.push(image);
-                }
-                Ok(came) => {
-                    let reason = came
-                        .failed
-                        .iter()
-                        .map(|failed| failed.reason.as_str())
-                        .collect::<Vec<_>>()
-                        .join("; ");
-                    row.missing.push(FailedRow { what: image, reason });
-                    self.sign(Imported { failed: Vec::new(), ..came }, request, sink, done).await?;
-                }
-                Err(error @ ImportError::Store(_)) => return Err(refused(error)),
-                Err(error) => row.missing.push(FailedRow { what: image, reason: error.to_string() }),
+            let mut came =
+                perennial_import::images(&self.store, options, &what, &Told(sink)).await.map_err(refused)?;
+            let failed = std::mem::take(&mut came.failed);
+            self.sign(came, request, sink, done).await?;
+            if failed.is_empty() {
+                row.held.push(image);
+            } else {
+                let reasons: Vec<_> = failed.into_iter().map(|failed| failed.reason).collect();
+                row.missing.push(FailedRow { what: image, reason: reasons.join("; ") });
             }
         }
         sink.item(Item::Completeness(row)).await;
         Ok(())
-    }
-
-    /// One of many that failed is a row; a store that failed is the end.
-    async fn take(
-        &self,
-        came: Result<Imported, ImportError>,
-        what: &str,
-        request: &Import,
-        sink: &Sink,
-        done: &mut ImportDone,
-    ) -> Result<(), Failure> {
-        let came = match came {
-            Ok(came) => came,
-            Err(error @ (ImportError::Store(_) | ImportError::Usage(_))) => return Err(refused(error)),
-            Err(error) => {
-                let failed = vec![Failed { what: what.to_owned(), reason: error.to_string() }];
-                Imported { failed, ..Imported::default() }
-            }
-        };
-        self.sign(came, request, sink, done).await
     }
 
     async fn sign(

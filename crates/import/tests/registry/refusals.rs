@@ -1,5 +1,8 @@
 //! What a registry that fails, lies or spies gets.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use perennial_import::{ImportError, Options, Progress, Watch, images};
 use serde_json::json;
 
 use crate::made::{digest_of, noise, sha256};
@@ -112,6 +115,37 @@ async fn a_busy_registry_is_asked_again_but_not_for_ever() {
     let imported = node.one(&app(&upstream)).await;
     assert!(imported.failed[0].reason.contains("429"), "{:?}", imported.failed);
     assert!(upstream.world().busy > 900);
+}
+
+/// Goes away once something came.
+#[derive(Default)]
+struct Leaving(AtomicBool);
+
+impl Watch for Leaving {
+    fn progress(&self, progress: &Progress) {
+        self.0.fetch_or(progress.bytes > 0, Ordering::Relaxed);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_import_is_no_image_that_failed_and_a_later_one_goes_on() {
+    let (upstream, layer) = upstream().await;
+    // byte by byte it would take hours
+    upstream.world().always_cut.insert(layer.clone());
+    let node = Node::new();
+    let options = Options { allow_private: true, plain_http: true };
+    let what = named(&[&app(&upstream)]);
+    let error = images(&node.store, &options, &what, &Leaving::default()).await.unwrap_err();
+    assert!(matches!(error, ImportError::Cancelled), "{error:?}");
+    upstream.world().always_cut.clear();
+    upstream.asked();
+    only(&node.one(&app(&upstream)).await);
+    let asked = upstream.asked().into_iter().find(|asked| asked.path.ends_with(&layer)).unwrap();
+    assert!(asked.range.is_some(), "{asked:?}");
 }
 
 #[tokio::test]
