@@ -10,6 +10,7 @@ mod gather;
 mod incoming;
 mod keeper;
 mod manifest;
+mod named;
 mod origin;
 mod platform;
 mod reference;

@@ -2,6 +2,7 @@
 //!
 //! Each blob is a batch of its own, so that an import that is cut loses nothing that came whole.
 
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use oci_spec::image::{Digest, DigestAlgorithm};
 use perennial_manifest::{BlobId, Sha256Digest};
 use perennial_store::{Added, Lease, SMALL, Store, StoreError};
 
+use super::named::Named;
 use super::{Check, Incoming, MAX_MANIFEST, Origin, Wanted};
 use crate::ImportError;
 use crate::blocking::blocking;
@@ -29,6 +31,7 @@ pub(crate) struct Kept {
 /// The store, as an import of images sees it.
 pub(crate) struct Keeper<'a> {
     store: &'a Store,
+    named: Named,
     pub(crate) meter: Meter<'a>,
     leases: Mutex<Vec<Lease>>,
     new_bytes: AtomicU64,
@@ -36,7 +39,7 @@ pub(crate) struct Keeper<'a> {
 
 impl<'a> Keeper<'a> {
     pub(crate) fn new(store: &'a Store, meter: Meter<'a>) -> Self {
-        Self { store, meter, leases: Mutex::default(), new_bytes: AtomicU64::new(0) }
+        Self { store, named: Named::default(), meter, leases: Mutex::default(), new_bytes: AtomicU64::new(0) }
     }
 
     /// What keeps the blobs, and how many bytes of them are new.
@@ -73,10 +76,13 @@ impl<'a> Keeper<'a> {
         let resumed = incoming.len() > 0;
         self.meter.bytes(incoming.len());
         let arrived = origin.blob(wanted, incoming, &self.meter).await?;
-        match self.file(arrived).await {
+        match self.file(&wanted.digest, arrived).await {
             // what an earlier attempt left may be what is wrong
             Err(ImportError::Mismatch { .. }) if resumed => match self.open(wanted).await? {
-                Some(incoming) => self.file(origin.blob(wanted, incoming, &self.meter).await?).await,
+                Some(incoming) => {
+                    let arrived = origin.blob(wanted, incoming, &self.meter).await?;
+                    self.file(&wanted.digest, arrived).await
+                }
                 None => Err(ImportError::Upstream {
                     what: wanted.digest.to_string(),
                     reason: "another import fetches it; try again".into(),
@@ -105,14 +111,15 @@ impl<'a> Keeper<'a> {
         blocking(move || Incoming::open(&dir, &wanted)).await
     }
 
-    async fn file(&self, incoming: Incoming) -> Result<Kept, ImportError> {
-        let store = self.store.clone();
+    async fn file(&self, digest: &Digest, incoming: Incoming) -> Result<Kept, ImportError> {
+        let (store, named, digest) = (self.store.clone(), self.named.clone(), digest.clone());
         let (added, lease) = blocking(move || {
             let (path, _lock) = incoming.finish()?;
             let mut batch = store.batch();
             let added = batch.take_file(&path, &|_| {})?;
             let lease = batch.commit()?;
             note(&store, &added)?;
+            named.note(&digest, added.blob);
             Ok((added, lease))
         })
         .await?;
@@ -133,40 +140,67 @@ impl<'a> Keeper<'a> {
         digest: &Digest,
         size: Option<u64>,
     ) -> Result<Option<(Kept, Option<Vec<u8>>)>, ImportError> {
-        // blobs are looked up by SHA-256 only: what goes by SHA-512 is fetched again
-        if *digest.algorithm() != DigestAlgorithm::Sha256 {
-            return Ok(None);
-        }
-        let Ok(sha256) = digest.to_string().parse::<Sha256Digest>() else { return Ok(None) };
-        let store = self.store.clone();
+        let (store, named, digest) = (self.store.clone(), self.named.clone(), digest.clone());
         let found = blocking(move || {
-            let Some(blob) = store.blob_of_sha256(&sha256)? else { return Ok(None) };
-            let lease = store.lease(vec![blob]);
-            let Some(held) = store.blob_size(&blob)? else { return Ok(None) };
-            if size.is_some_and(|size| size != held) {
-                return Ok(None);
-            }
-            let mut bytes = Vec::new();
-            let read = if size.is_none() && held <= MAX_MANIFEST {
-                store.copy_out(&blob, &mut bytes)
-            } else {
-                store.copy_out(&blob, &mut std::io::sink())
-            };
-            match read {
-                Ok(found) if found == sha256 => {
-                    let bytes = (size.is_none() && held <= MAX_MANIFEST).then_some(bytes);
-                    Ok(Some((Kept { blob, sha256, size: held }, bytes, lease)))
+            for blob in named.by(&digest, &store)? {
+                let lease = store.lease(vec![blob]);
+                let Some(held) = store.blob_size(&blob)? else { continue };
+                if size.is_some_and(|size| size != held) {
+                    continue;
                 }
-                // a list that lied, or damage: fetched again, which heals it
-                Ok(_) | Err(StoreError::Corrupt { .. }) => Ok(None),
-                Err(error) => Err(error.into()),
+                let bytes = (size.is_none() && held <= MAX_MANIFEST).then(Vec::new);
+                // the store says the SHA-256 of what it reads, which is hashed once then
+                let is_sha256 = *digest.algorithm() == DigestAlgorithm::Sha256;
+                let check = (!is_sha256).then(|| Check::new(&digest)).transpose()?;
+                let mut through = Through { check, bytes };
+                match store.copy_out(&blob, &mut through) {
+                    Ok(sha256) if through.is(&digest, &sha256) => {
+                        return Ok(Some((Kept { blob, sha256, size: held }, through.bytes, lease)));
+                    }
+                    // a list that lied, or damage: fetched again, which heals it
+                    Ok(_) | Err(StoreError::Corrupt { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
             }
+            Ok(None)
         })
         .await?;
         Ok(found.map(|(kept, bytes, lease)| {
             self.leases.lock().unwrap_or_else(PoisonError::into_inner).push(lease);
             (kept, bytes)
         }))
+    }
+}
+
+/// Bytes that are read through, and those that are to be looked into.
+struct Through {
+    check: Option<Check>,
+    bytes: Option<Vec<u8>>,
+}
+
+impl Through {
+    /// Whether they are what a digest names.
+    fn is(&mut self, digest: &Digest, sha256: &Sha256Digest) -> bool {
+        match self.check.take() {
+            Some(check) => check.finish().is_ok(),
+            None => sha256.to_hex() == digest.digest(),
+        }
+    }
+}
+
+impl io::Write for Through {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(check) = &mut self.check {
+            check.update(bytes);
+        }
+        if let Some(kept) = &mut self.bytes {
+            kept.extend_from_slice(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

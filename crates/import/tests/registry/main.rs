@@ -6,7 +6,7 @@ mod refusals;
 mod upstream;
 
 use perennial_import::{Images, ImportError, Imported, Options, Progress, Watch, images};
-use perennial_manifest::{Artifact, ArtifactList, Draft};
+use perennial_manifest::{Artifact, ArtifactList, Body, Draft, Entry, Keypair, Release};
 use perennial_store::{OpenOptions, Store};
 
 /// A store of its own.
@@ -29,6 +29,26 @@ impl Node {
     async fn add_as(&self, what: &Images, allow_private: bool) -> Result<Imported, ImportError> {
         let options = Options { allow_private, plain_http: true };
         sent(images(&self.store, &options, what, &Nobody)).await
+    }
+
+    /// Signs a release as the first one of a key, as a node does with what came.
+    fn sign(&self, seed: [u8; 32], draft: &Draft) {
+        let (encoded, artifacts) = ArtifactList::new(draft.artifacts.clone()).unwrap().encode().unwrap();
+        self.store.add_small(vec![encoded]).unwrap();
+        let release = Release {
+            purl: draft.purl.clone(),
+            license: "NOASSERTION".into(),
+            license_texts: Vec::new(),
+            artifacts,
+            source: None,
+            acquired: None,
+            tags: draft.tags.clone(),
+            notes: None,
+        };
+        let key = Keypair::from_seed(seed);
+        let body = Body::Release(Box::new(release));
+        let entry = Entry { publisher: key.id(), seq: 0, prevs: Vec::new(), issued_at: 1_750_000_000, body };
+        self.store.put_entries(&[entry.sign(&key).unwrap()]).unwrap();
     }
 
     async fn one(&self, reference: &str) -> Imported {

@@ -1,7 +1,7 @@
 //! What comes of a registry that does its best.
 
 use perennial_import::Images;
-use perennial_manifest::{Role, Verdict};
+use perennial_manifest::{Artifact, Role, Verdict};
 use serde_json::{Value, json};
 
 use crate::made::{LAYER, MANIFEST, Made, digest_of, noise, sha256, sha512};
@@ -206,4 +206,39 @@ async fn charts_docker_manifests_sha512_and_digests_are_taken() {
     assert_eq!(blob(draft, &digest).media_type, "application/vnd.docker.distribution.manifest.v2+json");
     assert_eq!(imported.failed.len(), 1, "the foreign layer: {:?}", imported.failed);
     assert!(imported.failed[0].what.contains(&sha256(b"windows")));
+}
+
+#[tokio::test]
+async fn what_goes_by_sha512_comes_once() {
+    let mut made = Made::default();
+    let layer = noise(9, 90_000);
+    made.0.insert(sha512(&layer), (LAYER.into(), layer.clone()));
+    let layer = json!({ "mediaType": LAYER, "digest": sha512(&layer), "size": layer.len() });
+    let other = made.put(LAYER, noise(10, 90_000));
+    let mut tags = std::collections::BTreeMap::new();
+    for tag in ["1", "2"] {
+        let config = made.put(crate::made::CONFIG, format!(r#"{{"tag":{tag}}}"#).into_bytes());
+        let layers = [&layer, &other];
+        let image = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers });
+        tags.insert(format!("team/app:{tag}"), digest_of(&made.manifest(&image)));
+    }
+    let upstream = Upstream::start(World { made, tags, ..World::default() }).await;
+    let fetched = || upstream.asked().iter().filter(|asked| asked.path.contains("/blobs/sha512:")).count();
+    let names = ["1", "2"].map(|tag| format!("docker://{}/team/app:{tag}", upstream.host));
+    let node = Node::new();
+    // within an import
+    let imported = node.add(&named(&names.each_ref().map(String::as_str))).await.unwrap();
+    assert_eq!((imported.drafts.len(), fetched()), (2, 1));
+    // and by what was signed of an earlier one, unless it lies
+    let mut lie = imported.drafts[0].clone();
+    let other = blob(&lie, &digest_of(&other)).clone();
+    let wrong =
+        lie.artifacts.iter_mut().find(|artifact| artifact.path.as_str().contains("/sha512/")).unwrap();
+    *wrong = Artifact { path: wrong.path.clone(), ..other };
+    node.sign([1; 32], &lie);
+    assert_eq!(only(&node.one(&names[1]).await).artifacts, imported.drafts[1].artifacts);
+    assert_eq!(fetched(), 1);
+    node.sign([2; 32], &imported.drafts[1]);
+    assert_eq!(only(&node.one(&names[0]).await).artifacts, imported.drafts[0].artifacts);
+    assert_eq!(fetched(), 0);
 }
