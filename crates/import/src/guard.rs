@@ -3,7 +3,8 @@
 //! A name is judged by the addresses it resolves to, at the moment of the call: an upstream cannot mean another host the second
 //! time it is asked (DNS rebinding). An address in a URL never reaches the resolver, so the client asks
 //! [`Guard::check`] before each request; redirects are checked here by themselves. Where a proxy is set, names are resolved by the proxy, which the user
-//! chose and which may lie in the private network; addresses in URLs are checked all the same.
+//! chose and which may lie in the private network; addresses in URLs are checked all the same. A name that means no host is
+//! told from one that cannot be looked up just now, so that nobody waits for a misspelt one.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -81,13 +82,15 @@ pub(crate) enum Refused {
     Private(String),
     /// A redirect, and what is wrong with it.
     Redirect(String),
+    /// A name that means no host, and what the resolver says of it.
+    Unknown(String),
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Private(address) => ImportError::Private(address.clone()).fmt(f),
-            Self::Redirect(why) => f.write_str(why),
+            Self::Redirect(why) | Self::Unknown(why) => f.write_str(why),
         }
     }
 }
@@ -173,18 +176,40 @@ impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let guard = self.clone();
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            // RFC 6761, 6.4: nothing is ever called so, and nobody need be asked
+            if name.as_str().trim_end_matches('.').ends_with(".invalid") {
+                return Err(Refused::unknown(name.as_str(), "such names mean no host").into());
+            }
+            let found = match tokio::net::lookup_host((name.as_str(), 0)).await {
+                Err(error) if is_no_host(&error) => {
+                    return Err(Refused::unknown(name.as_str(), &error.to_string()).into());
+                }
+                found => found?,
+            };
             let chosen = guard.choose(name.as_str(), found.map(|address| address.ip()).collect())?;
             Ok(Box::new(chosen.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
         })
     }
 }
 
+/// Whether a resolver says that there is nothing to find. Its code is lost on the way, so that this goes by what the C library
+/// says of the other one, "temporary failure" (glibc, macOS) or "try again" (musl); an error of the system has a code.
+fn is_no_host(error: &std::io::Error) -> bool {
+    let said = error.to_string().to_ascii_lowercase();
+    error.raw_os_error().is_none() && !["temporary", "try again"].iter().any(|later| said.contains(later))
+}
+
 impl Refused {
+    fn unknown(name: &str, said: &str) -> Self {
+        Self::Unknown(format!("there is no host {name}: {said}"))
+    }
+
     fn into_error(self, url: &Url) -> ImportError {
         match self {
             Self::Private(address) => ImportError::Private(address),
-            Self::Redirect(reason) => ImportError::Upstream { what: shown(url), reason },
+            Self::Redirect(reason) | Self::Unknown(reason) => {
+                ImportError::Upstream { what: shown(url), reason }
+            }
         }
     }
 }

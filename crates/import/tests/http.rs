@@ -198,6 +198,8 @@ async fn what_is_not_there_or_not_to_be_called_is_an_error_that_says_so() {
     let error = urls(&here.store, &Options::default(), &wanted, &Seen::default()).await.unwrap_err();
     assert!(matches!(error, ImportError::Private(_)), "{error:?}");
     assert_eq!(web.asked("/f.tgz").len(), 1);
+    let error = import(&here, ["https://nobody.invalid/f.tgz".to_owned()]).await.unwrap_err();
+    assert!(error.to_string().contains("there is no host nobody.invalid"), "{error}");
     for wrong in ["ftp://a.test/x", "file:///etc/passwd", "nonsense"] {
         let error = import(&here, [wrong.to_owned()]).await.unwrap_err();
         assert!(matches!(error, ImportError::Usage(_)), "{error:?}");

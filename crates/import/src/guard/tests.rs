@@ -174,3 +174,21 @@ async fn a_name_that_means_this_machine_is_not_called() {
     let said = refused(&client, &asked).await.to_string();
     assert!(said.contains("localhost (") && said.contains("--allow-private"), "{said}");
 }
+
+#[tokio::test]
+async fn a_name_that_means_no_host_is_asked_for_once() {
+    let client = Client::new(&Options::default()).unwrap();
+    for name in ["nobody.invalid", "nobody.invalid."] {
+        let said = refused(&client, &url(&format!("https://{name}/"))).await.to_string();
+        assert!(said.contains("there is no host nobody.invalid"), "{said}");
+    }
+    let says = |text: &str| std::io::Error::other(format!("failed to lookup address information: {text}"));
+    for gone in ["Name or service not known", "Name does not resolve", "No address associated with hostname"]
+    {
+        assert!(is_no_host(&says(gone)), "{gone}");
+    }
+    for later in ["Temporary failure in name resolution", "Try again"] {
+        assert!(!is_no_host(&says(later)), "{later}");
+    }
+    assert!(!is_no_host(&std::io::Error::from_raw_os_error(24)));
+}
