@@ -4,7 +4,9 @@
 //! one URL that fails does not cost the others.
 
 mod beside;
+mod kind;
 mod name;
+mod notes;
 mod sums;
 
 use std::collections::{HashMap, HashSet};
@@ -15,6 +17,7 @@ use reqwest::Url;
 
 use self::beside::{Beside, Found};
 use self::name::{last_part, name_of};
+use self::notes::Notes;
 pub(crate) use self::sums::Sum;
 use crate::blocking::blocking;
 use crate::client::shown;
@@ -66,6 +69,7 @@ pub async fn urls(
         out: Collected::default(),
         folders: HashMap::new(),
         failed: Vec::new(),
+        notes: Notes::new(what.notes.as_deref()),
     };
     let mut first = None;
     for url in &wanted {
@@ -86,7 +90,7 @@ pub async fn urls(
         Some(error) if job.out.is_empty() => Err(error),
         _ => {
             let (purl, license) = (what.purl.clone(), what.license.clone());
-            Ok(job.out.into_imported(purl, license, from, what.notes.clone(), job.failed))
+            Ok(job.out.into_imported(purl, license, from, job.notes.into_text(), job.failed))
         }
     }
 }
@@ -140,9 +144,19 @@ struct Job<'a> {
     /// Checksums of the folders that files came from.
     folders: HashMap<Url, Vec<Beside>>,
     failed: Vec<Failed>,
+    notes: Notes,
 }
 
 impl Job<'_> {
+    /// Says what of files beside others did not come, and gives the rest.
+    fn told(&mut self, found: Found) -> Vec<Beside> {
+        found.failed.iter().for_each(|(url, error)| self.failed(url, error));
+        for (url, kind) in found.unlike {
+            self.notes.add(&format!("Left out, because it is no {}: {}", kind.as_str(), shown(&url)));
+        }
+        found.files
+    }
+
     fn failed(&mut self, url: &Url, error: &ImportError) {
         self.failed.push(Failed { what: shown(url), reason: error.to_string() });
     }
@@ -158,15 +172,15 @@ impl Job<'_> {
                 return Err(error);
             }
         };
-        let Found { files, failed } = beside::of_file(&self.downloader, url).await?;
-        failed.iter().for_each(|(url, error)| self.failed(url, error));
+        let found = beside::of_file(&self.downloader, url).await?;
+        let beside = self.told(found);
         let folder = beside::folder(url);
         if !self.folders.contains_key(&folder) {
-            let Found { files, failed } = beside::of_folder(&self.downloader, &folder).await?;
-            failed.iter().for_each(|(url, error)| self.failed(url, error));
+            let found = beside::of_folder(&self.downloader, &folder).await?;
+            let files = self.told(found);
             self.folders.insert(folder, files);
         }
-        Ok(File { url: url.clone(), name, fetched, beside: files })
+        Ok(File { url: url.clone(), name, fetched, beside })
     }
 
     /// Compares a file with the checksums beside it.

@@ -28,7 +28,9 @@ async fn checksums_and_signatures_beside_a_file_come_along() {
         ("/d/a.tgz.sha512", format!("{sha512}  a.tgz").into()),
         ("/d/a.tgz.asc", "-----BEGIN PGP SIGNATURE-----".into()),
         ("/d/b.tgz.asc", "not found".into()),
-        ("/d/a.tgz.sig", vec![1, 2, 3]),
+        ("/d/a.tgz.sig", vec![0x89, 1, 0x33, 4, 0]),
+        ("/d/b.tgz.sig", "404 page not found".into()),
+        ("/d/b.tgz.sha256", "no such file".into()),
         ("/d/a.tgz.minisig", "untrusted comment: x\n".into()),
         ("/d/a.tgz.sigstore.json", "{\"mediaType\":\"x\"}".into()),
         ("/d/b.tgz.sigstore.json", "[]".into()),
@@ -62,6 +64,19 @@ async fn checksums_and_signatures_beside_a_file_come_along() {
     assert_eq!(artifact(draft, "a.tgz.sig").origins, [web.url("/d/a.tgz.sig")]);
     assert_eq!(draft.observations.len(), 3);
     assert_eq!(web.asked("/d/SHA256SUMS").len(), 1);
+    // what answered under their names is not silently left out
+    let notes = draft.notes.as_deref().unwrap_or_default();
+    for (what, path) in [
+        ("signature", "/d/b.tgz.asc"),
+        ("signature", "/d/b.tgz.sig"),
+        ("file of checksums", "/d/b.tgz.sha256"),
+        ("bundle of Sigstore", "/d/b.tgz.sigstore.json"),
+        ("file of checksums", "/d/checksums.txt"),
+    ] {
+        let line = format!("Left out, because it is no {what}: {}", web.url(path));
+        assert!(notes.lines().any(|noted| noted == line), "{line} is not in {notes}");
+    }
+    assert_eq!((notes.lines().count(), got.failed.len()), (5, 0), "{notes}");
     assert!(here.incoming().is_empty(), "{:?}", here.incoming());
 }
 

@@ -1,13 +1,14 @@
 //! What lies beside a file upstream: its checksums and signatures.
 //!
-//! Nobody said that they are there, so none is missed; what answers and is not plausible as what it is named after is taken for
-//! a server's way of saying no.
+//! Nobody said that they are there, so none is missed; what answers and is not like what it is named after is taken for a
+//! server's way of saying no, and noted.
 
 use std::collections::HashSet;
 
 use perennial_manifest::Role;
 use reqwest::Url;
 
+use super::kind::Kind;
 use super::sums::{Sum, Sums};
 use crate::ImportError;
 use crate::blocking::blocking;
@@ -19,34 +20,13 @@ const MOST: u64 = 4 << 20;
 const ENDINGS: [(&str, Kind); 6] = [
     (".sha256", Kind::Sums),
     (".sha512", Kind::Sums),
-    (".asc", Kind::Armoured),
+    (".asc", Kind::Signature),
     (".sig", Kind::Signature),
     (".minisig", Kind::Minisign),
     (".sigstore.json", Kind::Bundle),
 ];
 /// Checksums of all files of a folder.
 const OF_FOLDER: [&str; 2] = ["SHA256SUMS", "checksums.txt"];
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Sums,
-    Armoured,
-    Signature,
-    Minisign,
-    Bundle,
-}
-
-impl Kind {
-    fn is_plausible(self, bytes: &[u8]) -> bool {
-        match self {
-            Self::Sums => Sums::parse(&String::from_utf8_lossy(bytes)) != Sums::default(),
-            Self::Armoured => bytes.windows(10).any(|window| window == b"-----BEGIN"),
-            Self::Signature => !bytes.is_empty(),
-            Self::Minisign => bytes.starts_with(b"untrusted comment:"),
-            Self::Bundle => serde_json::from_slice::<serde_json::Map<_, _>>(bytes).is_ok(),
-        }
-    }
-}
 
 /// A file that was found beside another.
 #[derive(Debug)]
@@ -72,6 +52,8 @@ impl Beside {
 pub(super) struct Found {
     pub(super) files: Vec<Beside>,
     pub(super) failed: Vec<(Url, ImportError)>,
+    /// What answered and was something else than its name says.
+    pub(super) unlike: Vec<(Url, Kind)>,
 }
 
 /// Files named after a file; those have none of their own.
@@ -111,11 +93,12 @@ async fn look(
 ) -> Result<Found, ImportError> {
     let tries = wanted
         .into_iter()
-        .map(|(url, name, kind)| async move { (try_one(downloader, &url, name, kind).await, url) });
+        .map(|(url, name, kind)| async move { (try_one(downloader, &url, name, kind).await, url, kind) });
     let mut found = Found::default();
-    for (outcome, url) in futures::future::join_all(tries).await {
+    for (outcome, url, kind) in futures::future::join_all(tries).await {
         match outcome {
-            Ok(file) => found.files.extend(file),
+            Ok(Some(file)) => found.files.push(file),
+            Ok(None) => found.unlike.push((url, kind)),
             // not there, or a page or something endless in its place
             Err(ImportError::Gone { .. } | ImportError::Mismatch { .. }) => {}
             Err(error) if error.is_final() => return Err(error),
@@ -125,6 +108,7 @@ async fn look(
     Ok(found)
 }
 
+/// A file beside another, unless it is something else than its name says.
 async fn try_one(
     downloader: &Downloader<'_>,
     url: &Url,
@@ -138,7 +122,7 @@ async fn try_one(
         Ok((part, bytes))
     })
     .await?;
-    if !kind.is_plausible(&bytes) {
+    if !kind.is_like(&bytes) {
         blocking(|| part.remove()).await?;
         return Ok(None);
     }

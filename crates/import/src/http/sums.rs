@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256, Sha512};
 
 use crate::ImportError;
@@ -19,14 +21,15 @@ pub(crate) enum Sum {
 }
 
 impl Sum {
-    /// Reads hex digits, telling the algorithm by their number.
-    pub(crate) fn parse(hex: &str) -> Option<Self> {
-        let bytes = hex::decode(hex).ok()?;
-        match bytes.len() {
+    /// Reads hex digits or Base64, telling the algorithm by their number.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let of = |bytes: Vec<u8>| match bytes.len() {
             32 => bytes.try_into().ok().map(Self::Sha256),
             64 => bytes.try_into().ok().map(Self::Sha512),
             _ => None,
-        }
+        };
+        // of no digest do the hex digits mean one in Base64, too
+        hex::decode(text).ok().and_then(of).or_else(|| of(BASE64_STANDARD.decode(text).ok()?))
     }
 
     /// The SHA-256 of a file. Blocking.
@@ -149,6 +152,8 @@ mod tests {
         let alone = Sums::parse(&a.to_uppercase());
         assert_eq!(alone.of_its_own("any"), [Sum::parse(&a).unwrap()]);
         assert!(alone.of("any").is_empty());
+        let base64 = BASE64_STANDARD.encode(hex::decode(&a).unwrap());
+        assert_eq!(Sums::parse(&format!("{base64}  x.tgz")).of("x.tgz"), [Sum::parse(&a).unwrap()]);
         assert_eq!(Sums::parse("Not Found"), Sums::default());
     }
 
