@@ -71,9 +71,9 @@ impl Importing {
                 let what = Chart { repo: repository, name, version, with_images };
                 let came = perennial_import::chart(&self.store, &options, &what, &Told(&sink)).await;
                 let came = came.map_err(refused)?;
-                let of = came.imported.drafts.first().map(|draft| draft.purl.to_string()).unwrap_or_default();
+                let of = came.imported.drafts.first().map(|draft| draft.purl.to_string());
                 self.sign(came.imported, &request, &sink, &mut done).await?;
-                if with_images {
+                if let (Some(of), true) = (of, with_images) {
                     self.images_of(of, came.images, &options, &request, &sink, &mut done).await?;
                 }
             }

@@ -1,8 +1,10 @@
-//! From a chart repository to a release: the chart, its provenance, and the index that listed it, as it was that day.
+//! From a chart repository to a release: the chart, its provenance, and the index that listed it, as it was that day. A chart
+//! that is only listed there comes from its registry, as an image does.
 
 mod archive;
 mod images;
 mod index;
+mod listed;
 mod reference;
 mod yaml;
 
@@ -12,7 +14,7 @@ use perennial_store::Store;
 use reqwest::Url;
 
 pub use self::images::images_of;
-use self::index::{Picked, pick};
+use self::index::{Picked, Place, pick};
 use crate::blocking::blocking;
 use crate::client::shown;
 use crate::collected::Collected;
@@ -62,12 +64,18 @@ pub async fn chart(
 
     let index_url = repo.join("index.yaml").map_err(|e| ImportError::Usage(format!("{repo}: {e}")))?;
     let index = downloader.fetch(want(&index_url, MAX_INDEX)).await?;
-    let (index, picked) = listed(index, repo.clone(), what).await?;
-    let purl = purl(&repo, &what.name, &picked.version)?;
+    let (index, Picked { version, path, place, digest }) = read(index, repo.clone(), what).await?;
+    let url = match place {
+        Place::Web(url) => url,
+        Place::Registry(reference) => {
+            blocking(|| index.part.remove()).await?;
+            return listed::chart(store, options, reference, digest, what.with_images, watch).await;
+        }
+    };
+    let purl = purl(&repo, &what.name, &version)?;
 
-    let chart = downloader.fetch(want(&picked.url, MAX_CHART)).await?;
-    let said = picked.digest.iter().cloned().collect();
-    let part = http::compare(chart.part, &picked.url, &index_url, said).await?;
+    let chart = downloader.fetch(want(&url, MAX_CHART)).await?;
+    let part = http::compare(chart.part, &url, &index_url, digest.into_iter().collect()).await?;
     let chart = Fetched { part, answer: chart.answer };
     let (chart, names) = if what.with_images { named(chart).await? } else { (chart, Ok(Vec::new())) };
 
@@ -76,7 +84,7 @@ pub async fn chart(
         failed.push(Failed { what: format!("images of {purl}"), reason: error.to_string() });
         Vec::new()
     });
-    let prov_url = provenance_url(&picked.url);
+    let prov_url = provenance_url(&url);
     let prov = Want { optional: true, ..want(&prov_url, MAX_PROVENANCE) };
     let (provenance, chart) = match downloader.fetch(prov).await {
         Ok(fetched) => signed(fetched, chart).await?,
@@ -90,13 +98,7 @@ pub async fn chart(
 
     let index_path = ArtifactPath::parse("index.yaml").map_err(|e| ImportError::Usage(e.to_string()))?;
     let mut files = vec![
-        Piece {
-            url: picked.url,
-            path: picked.path.clone(),
-            role: Role::Chart,
-            media_type: CHART,
-            fetched: chart,
-        },
+        Piece { url, path: path.clone(), role: Role::Chart, media_type: CHART, fetched: chart },
         Piece {
             url: index_url,
             path: index_path,
@@ -106,7 +108,7 @@ pub async fn chart(
         },
     ];
     if let Some(fetched) = provenance {
-        let path = ArtifactPath::parse(&format!("{}.prov", picked.path));
+        let path = ArtifactPath::parse(&format!("{path}.prov"));
         let path = path.map_err(|e| ImportError::Usage(e.to_string()))?;
         files.push(Piece { url: prov_url, path, role: Role::Signature, media_type: PROVENANCE, fetched });
     }
@@ -135,7 +137,7 @@ fn purl(repo: &Url, name: &str, version: &str) -> Result<Purl, ImportError> {
 }
 
 /// Reads the index for the chart that is meant.
-async fn listed(index: Fetched, repo: Url, what: &Chart) -> Result<(Fetched, Picked), ImportError> {
+async fn read(index: Fetched, repo: Url, what: &Chart) -> Result<(Fetched, Picked), ImportError> {
     let (name, version) = (what.name.clone(), what.version.clone());
     blocking(move || {
         let bytes = index.part.read()?;

@@ -11,6 +11,7 @@ use super::yaml;
 use crate::ImportError;
 use crate::client::shown;
 use crate::http::Sum;
+use crate::image::has_version;
 
 /// Most nodes of an index: large repositories have some hundred thousand versions with twenty fields each.
 const MAX_NODES: usize = 10_000_000;
@@ -34,8 +35,16 @@ pub(super) struct Picked {
     pub(super) version: String,
     /// What `helm package` calls it.
     pub(super) path: ArtifactPath,
-    pub(super) url: Url,
+    pub(super) place: Place,
     pub(super) digest: Option<Sum>,
+}
+
+/// Where a chart is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    Web(Url),
+    /// As `docker://…`.
+    Registry(String),
 }
 
 /// Finds a chart by name and version, or the newest that is no pre-release.
@@ -64,13 +73,12 @@ pub(super) fn pick(
     let path = path.ok_or_else(|| wrong(format!("{file:?} is no name of a file")))?;
     let url = listed.urls.iter().flatten().next();
     let url = url.ok_or_else(|| wrong(format!("{name} {version} has no URL")))?;
-    if url.starts_with("oci://") {
-        return Err(ImportError::Usage(format!(
-            "{name} {version} is in a registry: add it from there, docker://{}:{version}",
-            url.trim_start_matches("oci://").trim_end_matches(&format!(":{version}")),
-        )));
-    }
-    let url = repo.join(url).map_err(|e| wrong(format!("{url:?}: {e}")))?;
+    let place = match url.strip_prefix("oci://") {
+        Some(named) if has_version(named) => Place::Registry(format!("docker://{named}")),
+        // no tag has a plus, and Helm writes another sign for it
+        Some(named) => Place::Registry(format!("docker://{named}:{}", version.replace('+', "_"))),
+        None => Place::Web(repo.join(url).map_err(|e| wrong(format!("{url:?}: {e}")))?),
+    };
     let digest = match listed.digest.as_deref().map(|digest| digest.trim_start_matches("sha256:")) {
         None | Some("") => None,
         Some(digest) => Some(
@@ -78,12 +86,13 @@ pub(super) fn pick(
                 .ok_or_else(|| wrong(format!("{digest:?} is no digest of {name} {version}")))?,
         ),
     };
-    if digest.is_none() && (repo.scheme(), url.scheme()) == ("https", "http") {
+    let is_open = matches!(&place, Place::Web(url) if (repo.scheme(), url.scheme()) == ("https", "http"));
+    if digest.is_none() && is_open {
         return Err(wrong(format!(
             "{name} {version} has no digest and comes by http, so anyone may have changed it"
         )));
     }
-    Ok(Picked { version, path, url, digest })
+    Ok(Picked { version, path, place, digest })
 }
 
 /// The version as it is written, else the one that is it but for a `v`.
@@ -135,14 +144,21 @@ mod tests {
             let index = format!("entries: {{a: [{{version: 1.0.0, {fields}}}]}}");
             pick(index.as_bytes(), &repo, "a", None)
         };
-        assert_eq!(find("urls: [x/a.tgz]").unwrap().url.as_str(), "https://a.test/charts/x/a.tgz");
+        let web = |url: &str| Place::Web(Url::parse(url).unwrap());
+        assert_eq!(find("urls: [x/a.tgz]").unwrap().place, web("https://a.test/charts/x/a.tgz"));
         let digest = "ab".repeat(32);
         let there = find(&format!("urls: ['http://b.test/a.tgz'], digest: 'sha256:{digest}'")).unwrap();
-        assert_eq!((there.url.as_str(), there.digest), ("http://b.test/a.tgz", Sum::parse(&digest)));
+        assert_eq!((there.place, there.digest), (web("http://b.test/a.tgz"), Sum::parse(&digest)));
         for wrong in ["urls: ['http://b.test/a.tgz']", "urls: []", "x: 1", "urls: [a.tgz], digest: abc"] {
             assert!(matches!(find(wrong), Err(ImportError::Mismatch { .. })), "{wrong}");
         }
-        let registry = find("urls: ['oci://b.test/charts/a:1.0.0']").unwrap_err().to_string();
-        assert!(registry.contains("docker://b.test/charts/a:1.0.0"), "{registry}");
+        let registry = |reference: &str| Place::Registry(reference.to_owned());
+        for url in ["oci://b.test:5000/charts/a:1.0.0", "oci://b.test:5000/charts/a"] {
+            let there = find(&format!("urls: ['{url}']")).unwrap().place;
+            assert_eq!(there, registry("docker://b.test:5000/charts/a:1.0.0"));
+        }
+        let index = "entries: {a: [{version: 1.0.0+b.1, urls: ['oci://b.test/a']}]}";
+        let there = pick(index.as_bytes(), &repo, "a", None).unwrap().place;
+        assert_eq!(there, registry("docker://b.test/a:1.0.0_b.1"));
     }
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod listed;
+#[path = "../web/mod.rs"]
 mod web;
 
 use std::io::Write;

@@ -1,0 +1,64 @@
+//! A chart that a repository only lists, and that is in a registry: brought as from there, and held against the list.
+//!
+//! The index is no part of such a release: two archivists of one tag get one list, whichever way they came to it.
+
+use std::io::{BufReader, Seek};
+
+use perennial_manifest::{Artifact, Role};
+use perennial_store::Store;
+
+use super::{ChartImported, images_of};
+use crate::blocking::blocking;
+use crate::download::at;
+use crate::http::Sum;
+use crate::registry::{Images, images};
+use crate::{Failed, ImportError, Options, Watch};
+
+/// Brings a chart by its reference (`docker://…`).
+pub(super) async fn chart(
+    store: &Store,
+    options: &Options,
+    reference: String,
+    digest: Option<Sum>,
+    with_images: bool,
+    watch: &dyn Watch,
+) -> Result<ChartImported, ImportError> {
+    let what = Images { references: vec![reference.clone()], ..Images::default() };
+    let mut imported = images(store, options, &what, watch).await?;
+    let Some(draft) = imported.drafts.first() else {
+        return Ok(ChartImported { imported, images: Vec::new() });
+    };
+    let wrong = |reason: String| ImportError::Mismatch { what: reference.clone(), reason };
+    let chart = draft.artifacts.iter().find(|artifact| artifact.role == Role::Chart);
+    let chart = chart.ok_or_else(|| wrong("there is no chart in it".into()))?;
+    // an index names the archive, or what a registry calls the whole
+    let is_listed = |artifact: &Artifact| {
+        let sum = Sum::Sha256(*artifact.sha256.as_bytes());
+        matches!(artifact.role, Role::Chart | Role::ImageManifest) && digest.as_ref() == Some(&sum)
+    };
+    if let Some(listed) = &digest
+        && !draft.artifacts.iter().any(is_listed)
+    {
+        return Err(wrong(format!("what came is {}, and the index says {listed}", chart.sha256)));
+    }
+    let named = if with_images { named(store, chart).await } else { Ok(Vec::new()) };
+    let images = named.unwrap_or_else(|error| {
+        let what = format!("images of {}", draft.purl);
+        imported.failed.push(Failed { what, reason: error.to_string() });
+        Vec::new()
+    });
+    Ok(ChartImported { imported, images })
+}
+
+/// The images that a chart in the store names.
+async fn named(store: &Store, chart: &Artifact) -> Result<Vec<String>, ImportError> {
+    let (store, blob) = (store.clone(), chart.blake3);
+    blocking(move || {
+        let dir = store.incoming();
+        let mut file = tempfile::tempfile_in(&dir).map_err(at(&dir))?;
+        store.copy_out(&blob, &mut file)?;
+        file.rewind().map_err(at(&dir))?;
+        images_of(BufReader::new(file))
+    })
+    .await
+}
