@@ -226,16 +226,15 @@ impl Source {
     async fn read(&mut self, range: Range<u64>) -> Result<Option<Bytes>, Cut> {
         let (store, blob, open) = (self.backend.store().clone(), self.blob, self.open.take());
         let read = run(move || {
-            let mut bytes = Vec::with_capacity(usize::try_from(range.end - range.start).unwrap_or(0));
             let open = match open {
                 Some(open) => Some(open),
                 None => store.open_blob(&blob)?,
             };
-            let here = match &open {
-                Some(open) => open.read(range, &mut bytes).map(|()| true)?,
-                None => store.read_arriving(&blob, range, &mut bytes)?,
+            let bytes = match &open {
+                Some(open) => Some(open.read(range)?),
+                None => store.read_arriving(&blob, range)?,
             };
-            Ok((open, here.then_some(Bytes::from(bytes))))
+            Ok((open, bytes.map(Bytes::from)))
         });
         match read.await {
             Ok((open, bytes)) => {

@@ -3,12 +3,11 @@
 //! Owns `blobs/`, `packs/` and `partial/`: what is here and how it comes; `reading` is how it leaves. Knows nothing of
 //! releases: what is wanted is the catalog's.
 
-mod plain;
 mod reading;
+mod window;
 
 pub(crate) use reading::OpenBytes;
-
-pub(crate) use plain::Plain;
+pub(crate) use window::verified;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;

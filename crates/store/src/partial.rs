@@ -8,20 +8,20 @@ mod arrival;
 mod groups;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bao_tree::io::outboard::PreOrderOutboard;
-use bao_tree::io::sync::{DecodeResponseIter, encode_ranges_validated, valid_ranges};
+use bao_tree::io::sync::{DecodeResponseIter, valid_ranges};
 use bao_tree::io::{BaoContentItem, DecodeError, EncodeError};
 use bao_tree::{BaoTree, ChunkNum, ChunkRanges};
 use perennial_manifest::BlobId;
 use rustix::fs::OFlags;
 
-use crate::blobs::Plain;
+use crate::blobs::verified;
 use crate::durable;
 use crate::error::{AtPath, StoreError};
 use crate::large::{GROUP, GROUP_BYTES, LargeBlobs, trailer};
@@ -195,24 +195,18 @@ impl Partial {
         decoded
     }
 
-    /// Writes the bytes of a range that is here, verified again on their way. Says whether it is here.
-    pub(crate) fn read(&self, range: &Range<u64>, out: impl Write) -> Result<bool, StoreError> {
-        let groups = range.start / GROUP_BYTES..range.end.div_ceil(GROUP_BYTES);
+    /// The bytes of a range, verified again on their way; none: not all of it is here.
+    pub(crate) fn read(&self, range: Range<u64>) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut groups = range.start / GROUP_BYTES..range.end.div_ceil(GROUP_BYTES);
         {
             let here = self.groups();
-            if range.end > self.size || !groups.clone().all(|group| here.has(group)) {
-                return Ok(false);
+            if range.end > self.size || !groups.all(|group| here.has(group)) {
+                return Ok(None);
             }
         }
         let tree = self.tree(ReadAhead::new(self.outboard_file.try_clone().at(&self.outboard)?));
-        let bytes = groups.start * GROUP_BYTES..(groups.end * GROUP_BYTES).min(self.size);
-        let chunks = chunks(std::slice::from_ref(&bytes));
-        let mut out = Plain::new(self.size, &chunks, range.clone(), out);
-        match encode_ranges_validated(&*self.data_file, &tree, &chunks, &mut out) {
-            Ok(()) => Ok(true),
-            Err(EncodeError::ParentWrite(_) | EncodeError::LeafWrite(_)) => {
-                Err(StoreError::Broken { blob: self.blob, source: io::ErrorKind::BrokenPipe.into() })
-            }
+        match verified(&self.data_file, &tree, range) {
+            Ok(bytes) => Ok(Some(bytes)),
             Err(EncodeError::Io(source)) => Err(StoreError::io(&self.data, source)),
             Err(_) => Err(StoreError::WrongBytes(self.blob)),
         }

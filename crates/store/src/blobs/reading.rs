@@ -14,10 +14,10 @@ use bao_tree::io::sync::encode_ranges_validated;
 use perennial_manifest::{BlobId, Sha256Digest};
 
 use super::Blobs;
-use super::plain::Plain;
+use super::window::verified;
 use crate::error::{AtPath, StoreError};
 use crate::hashing;
-use crate::large::{GROUP, GROUP_BYTES, LargeBlob, SMALL};
+use crate::large::{GROUP, LargeBlob, SMALL};
 use crate::pack::Kind;
 use crate::partial;
 
@@ -27,15 +27,6 @@ pub(crate) enum OpenBytes {
     /// All of a small one, verified.
     Small(Vec<u8>),
     Large(LargeBlob),
-}
-
-impl OpenBytes {
-    fn size(&self) -> u64 {
-        match self {
-            Self::Small(bytes) => bytes.len() as u64,
-            Self::Large(large) => large.size,
-        }
-    }
 }
 
 impl Blobs {
@@ -105,36 +96,23 @@ impl Blobs {
         }
     }
 
-    /// Writes the bytes of a range of a blob; every group of 16 KiB is verified before any of it is written. What lies
-    /// beyond the end is left out.
+    /// The bytes of a range of a blob, as far as it goes; every group of 16 KiB they lie in is verified.
     pub(crate) fn read(
         &self,
         blob: &BlobId,
         open: &OpenBytes,
         range: Range<u64>,
-        mut out: impl Write,
-    ) -> Result<(), StoreError> {
-        let size = open.size();
-        let range = range.start..range.end.min(size);
-        if range.is_empty() {
-            return Ok(());
-        }
-        let large = match open {
-            OpenBytes::Large(large) => large,
+    ) -> Result<Vec<u8>, StoreError> {
+        match open {
             // verified when it was opened
             OpenBytes::Small(bytes) => {
-                let [start, end] =
-                    [range.start, range.end].map(|at| usize::try_from(at).unwrap_or(usize::MAX));
-                let bytes = bytes.get(start..end).unwrap_or_default();
-                return out.write_all(bytes).map_err(|source| StoreError::Broken { blob: *blob, source });
+                let at = |at: u64| usize::try_from(at).map_or(bytes.len(), |at| at.min(bytes.len()));
+                Ok(bytes.get(at(range.start)..at(range.end)).unwrap_or_default().to_vec())
             }
-        };
-        let groups =
-            range.start / GROUP_BYTES * GROUP_BYTES..range.end.next_multiple_of(GROUP_BYTES).min(size);
-        let chunks = partial::chunks(std::slice::from_ref(&groups));
-        let mut out = Receiver { out: Plain::new(size, &chunks, range, out), failed: false };
-        let outcome = encode_ranges_validated(&large.data, &large.tree, &chunks, &mut out);
-        outcome.map_err(|error| self.blame(blob, error, out.failed))
+            OpenBytes::Large(large) => {
+                verified(&large.data, &large.tree, range).map_err(|error| self.blame(blob, error, false))
+            }
+        }
     }
 
     /// Why a blob cannot be opened: it is not here, or what is in its place is not it: cut, longer, a link, a directory.

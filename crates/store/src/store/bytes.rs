@@ -46,10 +46,9 @@ pub struct OpenBlob {
 }
 
 impl OpenBlob {
-    /// Writes the bytes of a range, each group of 16 KiB verified before any of it is written. What lies beyond the end of
-    /// the blob is left out.
-    pub fn read(&self, range: Range<u64>, out: impl Write) -> Result<(), StoreError> {
-        self.store.noting_damage(self.store.0.blobs.read(&self.blob, &self.bytes, range, out))
+    /// The bytes of a range, as far as the blob goes, verified by groups of 16 KiB. Takes memory for the whole range.
+    pub fn read(&self, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
+        self.store.noting_damage(self.store.0.blobs.read(&self.blob, &self.bytes, range))
     }
 }
 
@@ -112,15 +111,10 @@ impl Store {
         Ok(bytes.map(|bytes| OpenBlob { store: self.clone(), blob: *blob, bytes }))
     }
 
-    /// As [`OpenBlob::read`], of a blob that is on its way here. Says whether that range is here yet.
-    pub fn read_arriving(
-        &self,
-        blob: &BlobId,
-        range: Range<u64>,
-        out: impl Write,
-    ) -> Result<bool, StoreError> {
+    /// As [`OpenBlob::read`], of a blob that is on its way here; none: not all of the range is here yet.
+    pub fn read_arriving(&self, blob: &BlobId, range: Range<u64>) -> Result<Option<Vec<u8>>, StoreError> {
         self.refuse_denied(blob)?;
-        self.0.blobs.fetching(blob).map_or(Ok(false), |partial| partial.read(&range, out))
+        self.0.blobs.fetching(blob).map_or(Ok(None), |partial| partial.read(range))
     }
 
     /// A blob that turned out damaged makes the releases that name it less than held, and wanted where they are followed.

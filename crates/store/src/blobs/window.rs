@@ -1,0 +1,54 @@
+//! The bytes of a range, for readers that know nothing of BLAKE3: verified all the same.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+
+use bao_tree::io::EncodeError;
+use bao_tree::io::outboard::PreOrderOutboard;
+use bao_tree::io::sync::{ReadAt, encode_ranges_validated};
+
+use crate::large::GROUP_BYTES;
+use crate::pairs::ReadAhead;
+use crate::partial;
+
+/// Groups of a file that were read into memory.
+struct Window<'a> {
+    start: u64,
+    bytes: &'a [u8],
+}
+
+impl ReadAt for Window<'_> {
+    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let skip = pos.checked_sub(self.start).and_then(|skip| usize::try_from(skip).ok());
+        let here = skip.and_then(|skip| self.bytes.get(skip..)).unwrap_or_default();
+        let len = here.len().min(buf.len());
+        buf[..len].copy_from_slice(&here[..len]);
+        Ok(len)
+    }
+}
+
+/// The bytes of a range, as far as the blob goes, once every group they lie in has verified. Takes memory for all of them.
+pub(crate) fn verified(
+    data: &File,
+    tree: &PreOrderOutboard<ReadAhead>,
+    range: Range<u64>,
+) -> Result<Vec<u8>, EncodeError> {
+    let size = tree.tree.size();
+    let range = range.start..range.end.min(size);
+    if range.is_empty() {
+        return Ok(Vec::new());
+    }
+    let start = range.start / GROUP_BYTES * GROUP_BYTES;
+    let end = range.end.next_multiple_of(GROUP_BYTES).min(size);
+    let length = |to: u64| usize::try_from(to - start).map_err(io::Error::other);
+    let mut bytes = vec![0; length(end)?];
+    // once, so that what is verified is what is given out, whatever becomes of the file
+    FileExt::read_exact_at(data, &mut bytes, start)?;
+    let groups = partial::chunks(&[start..end]);
+    encode_ranges_validated(&Window { start, bytes: &bytes }, tree, &groups, io::sink())?;
+    bytes.truncate(length(range.end)?);
+    bytes.drain(..length(range.start)?);
+    Ok(bytes)
+}
