@@ -2,12 +2,16 @@
 //!
 //! Owns the token's check and the headers of every answer. Decides nothing about content.
 
+use std::convert::Infallible;
+
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures::stream;
 use subtle::ConstantTimeEq;
 
 use crate::Options;
@@ -42,11 +46,15 @@ fn secret(authorization: &str) -> Option<String> {
     decoded.split_once(':').map(|(_, password)| password.to_owned())
 }
 
-/// Puts the security headers on an answer; what a face set itself stays.
+/// Puts the security headers on an answer; what a face set itself stays. Where HTTP forbids a length, the
+/// body gets none: axum would tell HEAD of 0, as that of the content (RFC 9110, section 8.6).
 pub(crate) async fn with_security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     for (name, value) in SECURITY {
         response.headers_mut().entry(name).or_insert(value);
+    }
+    if matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        *response.body_mut() = Body::from_stream(stream::empty::<Result<Bytes, Infallible>>());
     }
     response
 }

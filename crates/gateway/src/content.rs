@@ -76,7 +76,6 @@ impl Faces {
             let _ = HeaderValue::try_from(value).map(|value| headers.insert(name, value));
         };
         set(header::ETAG, etag);
-        set(header::ACCEPT_RANGES, "bytes".into());
         match status {
             StatusCode::PARTIAL_CONTENT => {
                 let (first, last) = (range.start, range.end.saturating_sub(1));
@@ -88,6 +87,7 @@ impl Faces {
             _ => {}
         }
         if bytes {
+            set(header::ACCEPT_RANGES, "bytes".into());
             set(header::CONTENT_TYPE, content.media_type.clone());
             set(header::CONTENT_LENGTH, (range.end - range.start).to_string());
         }

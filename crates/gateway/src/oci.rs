@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 
@@ -58,13 +58,16 @@ pub(crate) fn routes(faces: Faces) -> Router {
     let registry =
         Registry { faces, known: Arc::default(), pushed: Arc::default(), uploads: Arc::new(uploads) };
     Router::new()
-        .route("/v2", any(answer))
+        .route("/v2", any(base))
         .route("/v2/", any(answer))
         .route("/v2/{*rest}", any(answer))
         .route(auth::PATH, get(auth::exchange))
         .route("/containerd/hosts.toml", get(hosts::file))
         .with_state(registry)
 }
+
+/// The methods of what can only be read.
+const READS: &str = "GET, HEAD";
 
 type Parameters = HashMap<String, String>;
 
@@ -75,6 +78,13 @@ async fn answer(State(registry): State<Registry>, request: Request) -> Response 
     response
 }
 
+/// As the reference registry has it: the base of the API ends in a slash.
+async fn base() -> Response {
+    let (kind, place) = ((header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::LOCATION, "/v2/"));
+    let body = "<a href=\"/v2/\">Moved Permanently</a>.\n\n";
+    (StatusCode::MOVED_PERMANENTLY, [API_VERSION], [kind, place], body).into_response()
+}
+
 /// What a path below `/v2/<name>/` is about.
 enum About<'a> {
     Manifest(&'a str),
@@ -83,6 +93,33 @@ enum About<'a> {
     Upload(&'a str),
     Tags,
     Referrers(&'a str),
+}
+
+impl About<'_> {
+    /// The methods it knows.
+    fn methods(&self) -> &'static str {
+        match self {
+            // an archive destroys nothing: blobs are not deleted
+            Self::Blob(_) | Self::Tags | Self::Referrers(_) => READS,
+            Self::Manifest(_) => "GET, HEAD, PUT, DELETE",
+            Self::Uploads => "POST",
+            Self::Upload(_) => "GET, HEAD, PATCH, PUT, DELETE",
+        }
+    }
+}
+
+/// The answer to a method that is not among those known; OPTIONS asks which are.
+fn other(known: &str, method: &Method) -> Option<Result<Response, Refusal>> {
+    let allow = (header::ALLOW, known.to_owned());
+    if known.split(", ").any(|known| known == method.as_str()) {
+        None
+    } else if *method == Method::OPTIONS {
+        Some(Ok(push::with(StatusCode::OK, vec![allow])))
+    } else {
+        let message = format!("this knows {known}, and not {method}");
+        let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message);
+        Some(Err(refusal.and(vec![allow])))
+    }
 }
 
 /// Takes a path apart, from its end: names hold slashes.
@@ -99,6 +136,7 @@ fn about(path: &str) -> Option<(&str, About<'_>)> {
     }
     let (name, kind) = above.rsplit_once('/')?;
     match kind {
+        _ if last.is_empty() => None,
         "manifests" => Some((name, About::Manifest(last))),
         "blobs" => Some((name, About::Blob(last))),
         "referrers" => Some((name, About::Referrers(last))),
@@ -117,14 +155,19 @@ impl Registry {
         let reads = matches!(parts.method, Method::GET | Method::HEAD);
         let whole = parts.uri.path();
         let path = whole.strip_prefix("/v2").unwrap_or_default().trim_start_matches('/');
-        match path {
-            "" if reads => return Ok(auth::ping(options, &parts)),
-            "_catalog" if reads => return self.catalog(&query).await,
-            _ => {}
+        if matches!(path, "" | "_catalog") {
+            return match other(READS, &parts.method) {
+                Some(answer) => answer,
+                None if path.is_empty() => Ok(auth::ping(options, &parts)),
+                None => self.catalog(&query).await,
+            };
         }
         let (name, about) = about(path).ok_or_else(|| {
             Refusal::new(StatusCode::NOT_FOUND, "UNSUPPORTED", "no such path in the distribution API")
         })?;
+        if let Some(answer) = other(about.methods(), &parts.method) {
+            return answer;
+        }
         let ns = query.get("ns").map(String::as_str);
         let asked = Asked { method: &parts.method, headers: &parts.headers, owner, name, ns };
         let name = Named::parse(name, ns).ok_or_else(Refusal::name)?;
@@ -132,24 +175,16 @@ impl Registry {
         let plain = |text: &str| text.replace("%3A", ":").replace("%3a", ":");
         match about {
             About::Manifest(reference) if reads => self.manifest(&asked, &name, &plain(reference)).await,
-            About::Blob(digest) if reads => self.blob(&asked, &name, &plain(digest)).await,
-            About::Tags if reads => self.tags(&name, whole, &query).await,
-            About::Referrers(digest) if reads => {
+            About::Blob(digest) => self.blob(&asked, &name, &plain(digest)).await,
+            About::Tags => self.tags(&name, whole, &query).await,
+            About::Referrers(digest) => {
                 let kind = query.get("artifactType").map(String::as_str);
                 self.referrers(&name, &plain(digest), kind).await
             }
-            About::Tags | About::Referrers(_) => Err(unsupported("this can only be read")),
             _ if !owner => Ok(auth::refuse(options, &parts)),
             About::Manifest(reference) => self.change_manifest(&asked, name, &plain(reference), body).await,
             About::Uploads => self.begin_upload(&asked, name, &query, body).await,
             About::Upload(id) => self.go_on(&asked, name, id, &query, body).await,
-            About::Blob(_) => {
-                Err(unsupported("an archive destroys nothing: delete a tag, and it means nothing"))
-            }
         }
     }
-}
-
-fn unsupported(message: &str) -> Refusal {
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message)
 }

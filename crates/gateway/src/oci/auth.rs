@@ -49,7 +49,8 @@ pub(super) fn refuse(options: &Options, request: &Parts) -> Response {
 fn refused(options: &Options, challenge: HeaderValue) -> Response {
     if options.token.is_none() {
         let message = "this node takes no pushes: its owner has to start it with --token-file";
-        return Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message).into_response();
+        let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message);
+        return refusal.and(vec![(header::ALLOW, super::READS.to_owned())]).into_response();
     }
     let message = "give this node's token as the password, with any user name";
     let mut refused = Refusal::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message).into_response();

@@ -80,6 +80,11 @@ impl Known {
         }
     }
 
+    /// Whether anybody speaks of a repository of this name.
+    pub(crate) fn is_repository(&self, name: &Named) -> bool {
+        self.catalogue.meant(name).iter().any(|repository| self.catalogue.get(repository).is_some())
+    }
+
     /// What a digest names.
     pub(crate) fn find(
         &mut self,

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::Registry;
@@ -16,6 +17,9 @@ use super::refusal::{self, Refusal};
 /// Most names in one page.
 const PAGE: usize = 10_000;
 
+/// What is escaped in a query, as the reference registry does.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
 /// Which page is wanted.
 struct Page {
     most: usize,
@@ -23,19 +27,10 @@ struct Page {
 }
 
 impl Page {
-    fn of(query: &HashMap<String, String>) -> Result<Self, Refusal> {
-        let most = match query.get("n") {
-            None => PAGE,
-            // a number that is too large to read is still only a large one
-            Some(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
-                text.parse().unwrap_or(PAGE).min(PAGE)
-            }
-            Some(_) => {
-                let message = "n is no number: write the most names wanted in one page";
-                return Err(Refusal::new(StatusCode::BAD_REQUEST, "PAGINATION_NUMBER_INVALID", message));
-            }
-        };
-        Ok(Self { most, after: query.get("last").filter(|last| !last.is_empty()).cloned() })
+    /// What is no number, or too large to read as one, is as if it was not given.
+    fn of(query: &HashMap<String, String>) -> Self {
+        let most = query.get("n").and_then(|text| text.parse().ok()).unwrap_or(PAGE).min(PAGE);
+        Self { most, after: query.get("last").filter(|last| !last.is_empty()).cloned() }
     }
 
     /// The page of sorted names, and the last of them if there are more.
@@ -52,8 +47,9 @@ impl Page {
     fn answer(&self, path: &str, ns: Option<&str>, last: Option<&str>, body: &Value) -> Response {
         let mut response = refusal::json(StatusCode::OK, body);
         if let Some(last) = last {
-            let ns = ns.map(|ns| format!("&ns={ns}")).unwrap_or_default();
-            let link = format!("<{path}?n={}&last={last}{ns}>; rel=\"next\"", self.most);
+            let escaped = |text| utf8_percent_encode(text, ESCAPED);
+            let ns = ns.map(|ns| format!("&ns={}", escaped(ns))).unwrap_or_default();
+            let link = format!("<{path}?last={}&n={}{ns}>; rel=\"next\"", escaped(last), self.most);
             let _ = HeaderValue::try_from(link).map(|link| response.headers_mut().insert(header::LINK, link));
         }
         response
@@ -68,7 +64,7 @@ impl Registry {
         path: &str,
         query: &HashMap<String, String>,
     ) -> Result<Response, Refusal> {
-        let page = Page::of(query)?;
+        let page = Page::of(query);
         let asked = name.clone();
         let question = self.ask(move |known, world| {
             let which = known.which(&asked, world);
@@ -101,7 +97,7 @@ impl Registry {
 
     /// `GET /v2/_catalog`: repositories that trusted publishers speak of, by the names to pull them by.
     pub(crate) async fn catalog(&self, query: &HashMap<String, String>) -> Result<Response, Refusal> {
-        let page = Page::of(query)?;
+        let page = Page::of(query);
         let names = self.ask(|known, world| {
             let ours = known.catalogue.iter().filter(|(_, image)| is_ours(image, world.trusted));
             let mut names: Vec<String> = ours.map(|(repository, _)| repository.prefixed()).collect();

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use perennial_manifest::{Draft, ReleaseId};
 use perennial_store::{Added, Lease};
 
+use super::Registry;
 use super::closure::Closure;
 use super::digest::Digest;
 use super::holdings::Found;
@@ -17,7 +18,6 @@ use super::name::{Named, Repository, is_tag};
 use super::pull::{Asked, CONTENT_DIGEST, only};
 use super::push::with;
 use super::refusal::Refusal;
-use super::{Registry, unsupported};
 use crate::content::run;
 
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
@@ -56,8 +56,8 @@ impl Registry {
         let reference = Reference::parse(reference)?;
         match *asked.method {
             Method::PUT => self.put_manifest(asked, name, reference, body).await,
-            Method::DELETE => self.untag(name, reference).await,
-            _ => Err(unsupported("a manifest knows GET, HEAD, PUT and DELETE")),
+            // DELETE: others do not come here
+            _ => self.untag(name, reference).await,
         }
     }
 
@@ -90,7 +90,7 @@ impl Registry {
             }
             Reference::Tag(_) => Digest::sha256_of(&bytes),
         };
-        let repository = name.target().ok_or_else(Refusal::name)?;
+        let repository = name.clone().target().ok_or_else(Refusal::name)?;
         // checked before anything is stored
         let mut closure = Closure::default();
         self.close_over(&mut closure, &manifest).await?;
@@ -107,6 +107,7 @@ impl Registry {
         match &reference {
             Reference::Digest(_) if manifest.subject.is_none() => {
                 self.pushed.keep(digest, added, media_type, lease, Instant::now());
+                self.pushed.note(name, Instant::now());
             }
             _ => self.publish(&repository, &reference, &found, closure).await?,
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use futures::future::join_all;
 use perennial_manifest::{ArtifactListRef, ReleaseId};
@@ -23,6 +23,10 @@ use crate::problem::Problem;
 /// How long a list or manifest may take to come from the swarm.
 const PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// How long caches may keep a blob, which never changes.
+const FOR_A_YEAR: (HeaderName, HeaderValue) =
+    (header::CACHE_CONTROL, HeaderValue::from_static("max-age=31536000"));
 
 /// What is known of a digest, or what might tell.
 type Look = Result<Found, (Vec<(ReleaseId, ArtifactListRef)>, bool)>;
@@ -74,9 +78,17 @@ impl Registry {
             let media_type = manifest.media_type(Some(&found.media_type));
             match taken(asked.headers, &media_type, by_tag && !one_of_list) {
                 Taken::Yes => {
+                    // always whole, as the reference registry has it: nobody resumes a manifest
+                    let mut headers = asked.headers.clone();
+                    headers.remove(header::RANGE);
                     let content = content(&found, media_type);
-                    let answer = self.faces.answer(asked.method, asked.headers, &content, asked.owner);
-                    return answer.await.map_err(|problem| Refusal::manifest(&problem));
+                    let answer = self.faces.answer(asked.method, &headers, &content, asked.owner);
+                    let mut answer = answer.await.map_err(|problem| Refusal::manifest(&problem))?;
+                    answer.headers_mut().remove(header::ACCEPT_RANGES);
+                    if answer.status() == StatusCode::NOT_MODIFIED {
+                        answer.headers_mut().remove(CONTENT_DIGEST);
+                    }
+                    return Ok(answer);
                 }
                 Taken::No(why) => return Err(unknown(why.to_owned())),
                 Taken::OneOfList => {
@@ -104,7 +116,8 @@ impl Registry {
             return Err(Refusal::blob(&Problem::no_holder(&digest.to_string())));
         }
         // as registries do, whatever the list says: nothing that a browser would run
-        let content = content(&found, "application/octet-stream".into());
+        let mut content = content(&found, "application/octet-stream".into());
+        content.headers.push(FOR_A_YEAR);
         let answer = self.faces.answer(asked.method, asked.headers, &content, asked.owner);
         answer.await.map_err(|problem| Refusal::blob(&problem))
     }
@@ -113,7 +126,7 @@ impl Registry {
     async fn meaning(&self, name: &Named, tag: &str) -> Result<(Digest, Vec<ReleaseId>), Refusal> {
         if !is_tag(tag) {
             let message = "no tag: letters, digits, `_`, `.` and `-`, at most 128";
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, "MANIFEST_INVALID", message));
+            return Err(Refusal::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
         }
         let (asked, wanted) = (name.clone(), tag.to_owned());
         let which = self.ask(move |known, world| {
@@ -139,9 +152,6 @@ impl Registry {
         digest: &Digest,
         first: &[ReleaseId],
     ) -> Result<Found, Problem> {
-        if let Some(found) = self.pushed.find(digest) {
-            return Ok(found);
-        }
         let failed = |_| Problem::internal(&"the catalogue could not be read");
         let absent = match self.look(name, digest, first).await.map_err(failed)? {
             Ok(found) => return Ok(found),
@@ -162,8 +172,16 @@ impl Registry {
 
     /// What is known of a digest; if nothing, lists that may tell, and whether a release is one of it.
     async fn look(&self, name: &Named, digest: &Digest, first: &[ReleaseId]) -> Result<Look, Refusal> {
+        let (waiting, pushed_to) = (self.pushed.find(digest), self.pushed.is_repository(name));
         let (name, digest, first) = (name.clone(), *digest, first.to_vec());
         let look = self.ask(move |known, world| {
+            // a repository that nobody speaks of has nothing, whoever has the content
+            if !pushed_to && !known.is_repository(&name) {
+                return Ok(Err((Vec::new(), false)));
+            }
+            if let Some(found) = waiting {
+                return Ok(Ok(found));
+            }
             Ok(match known.find(&digest, &first, world)? {
                 Some(found) => Ok(found),
                 None => {

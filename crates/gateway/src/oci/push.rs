@@ -11,7 +11,7 @@ use super::name::Named;
 use super::pull::{Asked, CONTENT_DIGEST};
 use super::refusal::Refusal;
 use super::upload::{self, Open, append, finish};
-use super::{Parameters, Registry, unsupported};
+use super::{Parameters, Registry};
 
 const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
@@ -24,26 +24,22 @@ impl Registry {
         query: &Parameters,
         body: Body,
     ) -> Result<Response, Refusal> {
-        if *asked.method != Method::POST {
-            return Err(unsupported("uploads are begun by POST"));
-        }
-        let digest = |key| match query.get(key) {
-            Some(text) => Digest::parse(text).map(Some).ok_or_else(Refusal::digest),
-            None => Ok(None),
-        };
-        if let Some(mounted) = digest("mount")?
+        // what cannot be mounted, for whatever reason, can still be uploaded
+        if let Some(mounted) = query.get("mount").and_then(|text| Digest::parse(text))
             && self.held(&mounted).await?.is_some()
         {
+            self.pushed.note(name, Instant::now());
             return Ok(created(asked, &mounted));
         }
-        let whole = digest("digest")?;
+        let whole = query.get("digest").map(|text| Digest::parse(text).ok_or_else(Refusal::digest));
+        let whole = whole.transpose()?;
         let id = self.uploads.begin(name.clone(), Instant::now())?;
         let part = self.uploads.open(&name, &id, Instant::now())?;
         match whole {
             None => Ok(accepted(asked, &id, part.received(), StatusCode::ACCEPTED)),
             Some(digest) => {
                 let _ending = self.uploads.ending(&id);
-                self.take(asked, &id, part, digest, body).await
+                self.take(asked, name, &id, part, digest, body).await
             }
         }
     }
@@ -69,13 +65,13 @@ impl Registry {
                 let digest = query.get("digest").and_then(|text| Digest::parse(text));
                 let digest = digest.ok_or_else(Refusal::digest)?;
                 in_order(asked, id, &part)?;
-                self.take(asked, id, part, digest, body).await
+                self.take(asked, name, id, part, digest, body).await
             }
-            Method::DELETE => {
+            // DELETE: others do not come here
+            _ => {
                 self.uploads.end(id);
-                Ok(StatusCode::NO_CONTENT.into_response())
+                Ok(with(StatusCode::NO_CONTENT, vec![(UPLOAD_ID, id.to_owned())]))
             }
-            _ => Err(unsupported("an upload knows GET, PATCH, PUT and DELETE")),
         }
     }
 
@@ -83,6 +79,7 @@ impl Registry {
     async fn take(
         &self,
         asked: &Asked<'_>,
+        name: Named,
         id: &str,
         part: Open,
         digest: Digest,
@@ -94,6 +91,7 @@ impl Registry {
         let (added, lease) = taken?;
         let media_type = "application/octet-stream".to_owned();
         self.pushed.keep(digest, added, media_type, lease, Instant::now());
+        self.pushed.note(name, Instant::now());
         Ok(created(asked, &digest))
     }
 }

@@ -1,6 +1,6 @@
 //! What was pushed and is not part of a release yet: blobs and manifests of an image whose tag is still to come.
 //!
-//! Keeps them from being collected. In memory: a client that is cut off pushes again what then is missed.
+//! Keeps them from being collected, and knows the repositories that were pushed to. In memory: a client that is cut off pushes again what then is missed.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,6 +10,7 @@ use perennial_store::{Added, Lease};
 
 use super::digest::Digest;
 use super::holdings::Found;
+use super::name::{Named, Repository};
 
 /// How long something waits for its release.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(24 * 3600);
@@ -18,7 +19,10 @@ const MOST: usize = 65_536;
 
 /// All that waits.
 #[derive(Debug, Default)]
-pub(crate) struct Pushed(Mutex<HashMap<Digest, Waiting>>);
+pub(crate) struct Pushed {
+    waiting: Mutex<HashMap<Digest, Waiting>>,
+    repositories: Mutex<HashMap<Repository, Instant>>,
+}
 
 #[derive(Debug)]
 struct Waiting {
@@ -30,7 +34,25 @@ struct Waiting {
 
 impl Pushed {
     fn waiting(&self) -> MutexGuard<'_, HashMap<Digest, Waiting>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn repositories(&self) -> MutexGuard<'_, HashMap<Repository, Instant>> {
+        self.repositories.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers that something was pushed to a repository, which exists from then on.
+    pub(crate) fn note(&self, name: Named, now: Instant) {
+        let mut repositories = self.repositories();
+        repositories.retain(|_, since| now.duration_since(*since) < PATIENCE);
+        if repositories.len() < MOST {
+            repositories.extend(name.target().map(|repository| (repository, now)));
+        }
+    }
+
+    /// Whether something was pushed to a repository lately.
+    pub(crate) fn is_repository(&self, name: &Named) -> bool {
+        name.clone().target().is_some_and(|repository| self.repositories().contains_key(&repository))
     }
 
     /// Keeps something until a release names it. Where there are too many, the oldest go.
