@@ -80,6 +80,9 @@ pub(crate) struct Daemon {
     lines: Receiver<String>,
     /// The addresses it said it listens on.
     pub(crate) addresses: Vec<String>,
+    /// The `address:port` of its HTTP face, where it said one.
+    #[allow(dead_code, reason = "only the tests of the faces ask for it")]
+    pub(crate) http: Option<String>,
 }
 
 impl Daemon {
@@ -104,16 +107,20 @@ impl Daemon {
         let (sender, lines) = channel();
         let output = BufReader::new(child.stdout.take().expect("piped"));
         thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self { child, data: data.to_owned(), lines, addresses: Vec::new() }
+        Self { child, data: data.to_owned(), lines, addresses: Vec::new(), http: None }
     }
 
-    /// Reads `listening` lines until `ready`.
+    /// Reads what it says until `ready`.
     pub(crate) fn wait_ready(&mut self, limit: Duration) {
         let start = Instant::now();
         loop {
             match self.lines.recv_timeout(limit.saturating_sub(start.elapsed())) {
                 Ok(line) if line == "ready" => break,
-                Ok(line) => self.addresses.extend(line.strip_prefix("listening ").map(str::to_owned)),
+                Ok(line) => match line.split_once(' ') {
+                    Some(("listening", address)) => self.addresses.push(address.to_owned()),
+                    Some(("http", address)) => self.http = Some(address.to_owned()),
+                    _ => {}
+                },
                 Err(RecvTimeoutError::Timeout) => panic!("not ready within {limit:?}:\n{}", self.log()),
                 Err(RecvTimeoutError::Disconnected) => panic!("ended before it was ready:\n{}", self.log()),
             }

@@ -1,0 +1,118 @@
+//! Answers as the table writes them: what an expected difference is made of.
+
+use crate::table::Said;
+
+const JSON: &str = "application/json; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
+const BLOB: &str = "application/octet-stream";
+
+/// These fields, and no others.
+pub(crate) fn says<const N: usize>(fields: [(&'static str, &str); N]) -> Said {
+    fields.map(|(field, value)| (field, value.to_owned())).into()
+}
+
+/// Both together.
+pub(crate) fn and(mut said: Said, more: Said) -> Said {
+    said.extend(more);
+    said
+}
+
+/// As to HEAD.
+pub(crate) fn bare(mut said: Said) -> Said {
+    said.retain(|(field, _)| *field != "body");
+    said
+}
+
+/// An error as the specification writes it.
+pub(crate) fn refused(status: u16, code: &str) -> Said {
+    let (status, code) = (status.to_string(), format!("errors {code}"));
+    says([("status", &status), ("Content-Type", JSON), ("body", &code)])
+}
+
+/// An error in plain text.
+pub(crate) fn plain(status: u16, text: &str) -> Said {
+    says([("status", &status.to_string()), ("Content-Type", TEXT), ("body", text)])
+}
+
+/// The reference's answer where nothing matches the path.
+pub(crate) fn no_page() -> Said {
+    plain(404, "404 page not found\n")
+}
+
+/// The reference's answer to a method that it does not know.
+pub(crate) fn no_method(allow: &str) -> Said {
+    and(plain(405, "Method not allowed\n"), says([("Allow", allow)]))
+}
+
+/// What says of content which it is.
+pub(crate) fn named(name: &str) -> Said {
+    let (digest, etag) = (format!("<{name}>"), format!("\"<{name}>\""));
+    says([("Docker-Content-Digest", &digest), ("ETag", &etag)])
+}
+
+/// A whole manifest.
+pub(crate) fn manifest(kind: &str, name: &str, bytes: &[u8]) -> Said {
+    let (length, body) = (bytes.len().to_string(), format!("<{name}>"));
+    let whole = [("status", "200"), ("Content-Type", kind), ("Content-Length", &length), ("body", &body)];
+    and(says(whole), named(name))
+}
+
+/// A whole blob.
+pub(crate) fn blob(name: &str, bytes: &[u8]) -> Said {
+    let more = [("Accept-Ranges", "bytes"), ("Cache-Control", "max-age=31536000")];
+    and(manifest(BLOB, name, bytes), says(more))
+}
+
+/// Part of a blob, and the reference's refusal to give one: it tells the length of the blob, and sends a text that is shorter.
+pub(crate) fn cut_off(name: &str) -> Said {
+    let fields = [
+        ("status", "416"),
+        ("Content-Type", TEXT),
+        ("Cache-Control", "max-age=31536000"),
+        ("body", "cut off"),
+    ];
+    and(says(fields), named(name))
+}
+
+/// An upload that is begun or goes on.
+pub(crate) fn upload(status: u16, repository: &str, range: &str) -> Said {
+    let (status, location) = (status.to_string(), format!("{repository}/blobs/uploads/<id>"));
+    says([
+        ("status", &status),
+        ("Content-Length", "0"),
+        ("Location", &location),
+        ("Range", range),
+        ("Docker-Upload-UUID", "<id>"),
+    ])
+}
+
+/// Content that was taken in.
+pub(crate) fn created(location: &str, name: &str) -> Said {
+    let (location, digest) = (format!("{location}/<{name}>"), format!("<{name}>"));
+    says([
+        ("status", "201"),
+        ("Content-Length", "0"),
+        ("Location", &location),
+        ("Docker-Content-Digest", &digest),
+    ])
+}
+
+/// A list in JSON.
+pub(crate) fn list(body: &str) -> Said {
+    says([
+        ("status", "200"),
+        ("Content-Type", JSON),
+        ("Content-Length", &body.len().to_string()),
+        ("body", body),
+    ])
+}
+
+/// The node's answer to whoever may not push.
+pub(crate) fn challenged() -> Said {
+    and(refused(401, "UNAUTHORIZED"), challenge())
+}
+
+/// How to authenticate.
+pub(crate) fn challenge() -> Said {
+    says([("WWW-Authenticate", "Basic realm=\"perennial\", charset=\"UTF-8\"")])
+}
