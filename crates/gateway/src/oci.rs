@@ -4,6 +4,7 @@
 //! node's token, and what a push changes is a release that the node signs. Tags are what signed releases say
 //! ([`policy`]); bytes come from the store or the swarm, never from another registry.
 
+mod attached;
 mod auth;
 mod catalogue;
 mod closure;

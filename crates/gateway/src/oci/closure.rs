@@ -22,7 +22,7 @@ const DEPTH: usize = 4;
 /// Most manifests and blobs of one image.
 const MOST: usize = 10_000;
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
+pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// What an image consists of, by digest.
 #[derive(Debug, Default)]

@@ -115,7 +115,8 @@ impl Holdings {
         Ok(own.map(|(blob, size)| Found { digest: *digest, blob, size, media_type, release: None }))
     }
 
-    fn candidates(
+    /// The releases that list a digest, those that trusted publishers signed first.
+    pub(crate) fn candidates(
         &self,
         store: &Store,
         digest: &Digest,

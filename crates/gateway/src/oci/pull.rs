@@ -62,7 +62,7 @@ impl Registry {
         let (mut digest, releases, by_tag) = match reference.contains(':') {
             true => (Digest::parse(reference).ok_or_else(Refusal::digest)?, Vec::new(), false),
             false => {
-                let (digest, releases) = self.meaning(name, reference).await?;
+                let (digest, releases) = self.meaning(asked.owner, name, reference).await?;
                 (digest, releases, true)
             }
         };
@@ -123,7 +123,12 @@ impl Registry {
     }
 
     /// The digest that a tag means, and the releases that say so.
-    async fn meaning(&self, name: &Named, tag: &str) -> Result<(Digest, Vec<ReleaseId>), Refusal> {
+    async fn meaning(
+        &self,
+        owner: bool,
+        name: &Named,
+        tag: &str,
+    ) -> Result<(Digest, Vec<ReleaseId>), Refusal> {
         if !is_tag(tag) {
             let message = "no tag: letters, digits, `_`, `.` and `-`, at most 128";
             return Err(Refusal::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
@@ -141,6 +146,11 @@ impl Registry {
         });
         let (which, meaning) = which.await?;
         let repository = only(which, name)?;
+        if meaning == Meaning::Unknown
+            && let Some(found) = self.attached(owner, name, tag).await?
+        {
+            return Ok(found);
+        }
         meaning.found(&format!("{repository}:{tag}"))
     }
 
@@ -192,7 +202,8 @@ impl Registry {
         look.await
     }
 
-    async fn bring_list(
+    /// Has a list brought here.
+    pub(crate) async fn bring_list(
         &self,
         owner: bool,
         release: ReleaseId,
