@@ -2,15 +2,15 @@
 //!
 //! Owns no list: a list here is the one its digest names, so none is ever out of date.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use perennial_manifest::{ArtifactList, BlobId};
+use perennial_manifest::{ArtifactList, ArtifactListRef, BlobId, ReleaseId};
 use perennial_store::{ReleaseRow, Store, StoreError};
 
 use crate::Faces;
-use crate::backend::FetchError;
+use crate::backend::{Backend, FetchError};
 use crate::content::run;
 use crate::problem::Problem;
 
@@ -21,57 +21,95 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The lists that were read last.
 #[derive(Debug, Default)]
-pub(crate) struct Lists(Mutex<VecDeque<(BlobId, Arc<ArtifactList>)>>);
+pub(crate) struct Lists(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    lists: HashMap<BlobId, Arc<ArtifactList>>,
+    /// In the order they came.
+    order: VecDeque<BlobId>,
+    artifacts: usize,
+}
+
+impl Kept {
+    fn keep(&mut self, blob: BlobId, list: &Arc<ArtifactList>) {
+        if self.lists.insert(blob, Arc::clone(list)).is_some() {
+            return;
+        }
+        self.order.push_back(blob);
+        self.artifacts += list.len() + 1;
+        while self.artifacts > KEPT
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.artifacts -= self.lists.remove(&oldest).map_or(0, |list| list.len() + 1);
+        }
+    }
+}
 
 impl Lists {
-    /// The list of a release, if it is here. Reads the disk.
+    /// A list, if it is here. Reads the disk.
     pub(crate) fn read(
         &self,
         store: &Store,
-        row: &ReleaseRow,
+        claim: &ArtifactListRef,
     ) -> Result<Option<Arc<ArtifactList>>, StoreError> {
-        let blob = row.artifacts.blob;
-        {
-            let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((_, list)) = kept.iter().find(|(kept, _)| *kept == blob) {
-                return Ok(Some(Arc::clone(list)));
-            }
+        let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(list) = kept().lists.get(&claim.blob) {
+            return Ok(Some(Arc::clone(list)));
         }
-        let Some(list) = store.read_list(&row.artifacts)?.map(Arc::new) else { return Ok(None) };
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.push_back((blob, Arc::clone(&list)));
-        while kept.iter().map(|(_, list)| list.len() + 1).sum::<usize>() > KEPT {
-            kept.pop_front();
-        }
+        let Some(list) = store.read_list(claim)?.map(Arc::new) else { return Ok(None) };
+        kept().keep(claim.blob, &list);
         Ok(Some(list))
+    }
+
+    /// A list, if it is here and whole; the node is told of one that is damaged.
+    pub(crate) fn whole(
+        &self,
+        backend: &dyn Backend,
+        claim: &ArtifactListRef,
+    ) -> Result<Option<Arc<ArtifactList>>, StoreError> {
+        match self.read(backend.store(), claim) {
+            Err(StoreError::Corrupt { blob }) => {
+                backend.damaged(blob);
+                Ok(None)
+            }
+            other => other,
+        }
     }
 }
 
 impl Faces {
     /// The list of a release, brought here if need be.
     pub(crate) async fn list(&self, row: &ReleaseRow, owner: bool) -> Result<Arc<ArtifactList>, Problem> {
-        if let Some(list) = self.list_here(row).await? {
+        if let Some(list) = self.list_here(row.artifacts).await? {
             return Ok(list);
         }
-        let _waiting = self.within_budget(row.artifacts.blob, row.artifacts.size, owner)?;
-        let missing = || Problem::no_holder(&format!("the artifact list of {}", row.purl));
-        match tokio::time::timeout(PATIENCE, self.backend.fetch_list(row.release)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(FetchError::Failed(error))) => return Err(Problem::internal(&error)),
-            Ok(Err(FetchError::NoHolder)) | Err(_) => return Err(missing()),
-        }
-        self.list_here(row).await?.ok_or_else(missing)
+        self.bring_list(row.release, &row.artifacts, owner).await?;
+        self.list_here(row.artifacts).await?.ok_or_else(|| no_holder(row.release))
     }
 
-    async fn list_here(&self, row: &ReleaseRow) -> Result<Option<Arc<ArtifactList>>, Problem> {
-        let (lists, store, row) = (Arc::clone(&self.lists), self.backend.store().clone(), row.clone());
-        match run(move || lists.read(&store, &row)).await {
-            Ok(list) => Ok(list),
-            Err(StoreError::Corrupt { blob }) => {
-                self.backend.damaged(blob);
-                Ok(None)
-            }
-            Err(error) => Err(Problem::internal(&error)),
+    /// Has the list of a release brought here.
+    pub(crate) async fn bring_list(
+        &self,
+        release: ReleaseId,
+        claim: &ArtifactListRef,
+        owner: bool,
+    ) -> Result<(), Problem> {
+        let _waiting = self.within_budget(claim.blob, claim.size, owner)?;
+        match tokio::time::timeout(PATIENCE, self.backend.fetch_list(release)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(FetchError::Failed(error))) => Err(Problem::internal(&error)),
+            Ok(Err(FetchError::NoHolder)) | Err(_) => Err(no_holder(release)),
         }
     }
+
+    async fn list_here(&self, claim: ArtifactListRef) -> Result<Option<Arc<ArtifactList>>, Problem> {
+        let (lists, backend) = (Arc::clone(&self.lists), Arc::clone(&self.backend));
+        let read = run(move || lists.whole(&*backend, &claim)).await;
+        read.map_err(|error| Problem::internal(&error))
+    }
+}
+
+fn no_holder(release: ReleaseId) -> Problem {
+    Problem::no_holder(&format!("the artifact list of release {release}"))
 }

@@ -148,7 +148,7 @@ impl super::Files {
             let selector = release.map(Selector::Release);
             let filter = ReleaseFilter { selector, limit: LISTS, ..ReleaseFilter::default() };
             for row in store.releases(&filter)? {
-                let list = match lists.read(&store, &row) {
+                let list = match lists.read(&store, &row.artifacts) {
                     Ok(Some(list)) => list,
                     // a list that is not here or damaged names nothing; the others may
                     Ok(None) | Err(StoreError::Corrupt { .. } | StoreError::Format { .. }) => continue,

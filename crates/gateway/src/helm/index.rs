@@ -194,7 +194,7 @@ impl Charts {
 
 /// The list of a release, if it is here and whole.
 fn list_of(store: &Store, lists: &Lists, row: &ReleaseRow) -> Result<Option<Arc<ArtifactList>>, StoreError> {
-    match lists.read(store, row) {
+    match lists.read(store, &row.artifacts) {
         Err(StoreError::Corrupt { .. } | StoreError::Format { .. }) => Ok(None),
         other => other,
     }

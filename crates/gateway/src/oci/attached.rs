@@ -45,7 +45,7 @@ impl Registry {
             let absent =
                 self.ask(move |known, world| known.absent_lists(&asked, &subject, &[], world)).await?;
             // what does not come says nothing
-            join_all(absent.iter().map(|(release, list)| self.bring_list(owner, *release, list))).await;
+            join_all(absent.iter().map(|(release, list)| self.faces.bring_list(*release, list, owner))).await;
             brought = true;
         }
     }
@@ -79,7 +79,7 @@ impl Known {
         subject: &Digest,
         world: &World<'_>,
     ) -> Result<Vec<Found>, StoreError> {
-        self.holdings.retry(world.store, world.trusted)?;
+        self.holdings.retry(world)?;
         let meant = self.catalogue.meant(name);
         let releases = meant.iter().filter_map(|r| self.catalogue.get(r)).flat_map(|image| &image.releases);
         let ours: HashSet<ReleaseId> = releases
@@ -88,11 +88,11 @@ impl Known {
             .map(|image| image.release)
             .collect();
         let mut indexes = Vec::new();
-        for (release, claim) in self.holdings.candidates(world.store, subject, &[], world.trusted)? {
+        for (release, claim) in self.holdings.candidates(subject, &[], world)? {
             if !ours.contains(&release) {
                 continue;
             }
-            let Some(list) = world.store.read_list(&claim)? else { continue };
+            let Some(list) = world.list(&claim)? else { continue };
             let index = list.iter().find(|artifact| artifact.path.as_str() == "index.json");
             indexes.extend(index.map(|artifact| Found {
                 digest: artifact.sha256.into(),

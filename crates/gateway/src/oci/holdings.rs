@@ -6,10 +6,11 @@
 use std::collections::{BTreeSet, HashSet};
 
 use perennial_manifest::{Artifact, ArtifactListRef, BlobId, PublisherId, ReleaseId, Role};
-use perennial_store::{Store, StoreError};
+use perennial_store::StoreError;
 
 use super::catalogue::ImageRelease;
 use super::digest::Digest;
+use super::known::World;
 
 /// Most pairs of digest and release that are kept, of 20 bytes each.
 const PAIRS: usize = 2_000_000;
@@ -42,29 +43,19 @@ pub(crate) struct Holdings {
 
 impl Holdings {
     /// Takes releases in.
-    pub(crate) fn take(
-        &mut self,
-        store: &Store,
-        fresh: Vec<ImageRelease>,
-        trusted: &dyn Fn(&PublisherId) -> bool,
-    ) -> Result<(), StoreError> {
+    pub(crate) fn take(&mut self, fresh: Vec<ImageRelease>, world: &World<'_>) -> Result<(), StoreError> {
         for image in fresh {
             let Ok(at) = u32::try_from(self.releases.len()) else { return Ok(()) };
             self.releases.push((image.publisher, image.release, image.list));
-            self.index(store, at, trusted)?;
+            self.index(at, world)?;
         }
         Ok(())
     }
 
-    fn index(
-        &mut self,
-        store: &Store,
-        at: u32,
-        trusted: &dyn Fn(&PublisherId) -> bool,
-    ) -> Result<(), StoreError> {
+    fn index(&mut self, at: u32, world: &World<'_>) -> Result<(), StoreError> {
         let Some((publisher, _, claim)) = self.releases.get(at as usize) else { return Ok(()) };
-        let room = if trusted(publisher) { PAIRS } else { STRANGERS };
-        match store.read_list(claim)? {
+        let room = if (world.trusted)(publisher) { PAIRS } else { STRANGERS };
+        match world.list(claim)? {
             Some(list) if self.pairs.len() + list.len() <= room => {
                 self.missing.remove(&at);
                 self.pairs.extend(list.iter().filter_map(digest_of).map(|digest| (digest.key(), at)));
@@ -77,34 +68,29 @@ impl Holdings {
     }
 
     /// Looks again for lists that were not here.
-    pub(crate) fn retry(
-        &mut self,
-        store: &Store,
-        trusted: &dyn Fn(&PublisherId) -> bool,
-    ) -> Result<(), StoreError> {
+    pub(crate) fn retry(&mut self, world: &World<'_>) -> Result<(), StoreError> {
         let again: Vec<u32> = self.missing.iter().take(RETRIES).copied().collect();
-        again.into_iter().try_for_each(|at| self.index(store, at, trusted))
+        again.into_iter().try_for_each(|at| self.index(at, world))
     }
 
     /// What a digest names: by what these releases say, else by what trusted publishers say, else by anybody's word. Bytes
     /// that this node hashed itself are believed before any list.
     pub(crate) fn find(
         &self,
-        store: &Store,
         digest: &Digest,
         first: &[ReleaseId],
-        trusted: &dyn Fn(&PublisherId) -> bool,
+        world: &World<'_>,
     ) -> Result<Option<Found>, StoreError> {
         let own = match digest.sha256() {
-            Some(sha256) => store.blob_of_sha256(&sha256)?,
+            Some(sha256) => world.store.blob_of_sha256(&sha256)?,
             None => None,
         };
         let own = match own {
-            Some(blob) => store.blob_size(&blob)?.map(|size| (blob, size)),
+            Some(blob) => world.store.blob_size(&blob)?.map(|size| (blob, size)),
             None => None,
         };
-        for (release, claim) in self.candidates(store, digest, first, trusted)? {
-            let Some(list) = store.read_list(&claim)? else { continue };
+        for (release, claim) in self.candidates(digest, first, world)? {
+            let Some(list) = world.list(&claim)? else { continue };
             if let Some(artifact) = list.iter().find(|artifact| digest_of(artifact) == Some(*digest)) {
                 let (blob, size) = own.unwrap_or((artifact.blake3, artifact.size));
                 let media_type = artifact.media_type.clone();
@@ -118,19 +104,18 @@ impl Holdings {
     /// The releases that list a digest, those that trusted publishers signed first.
     pub(crate) fn candidates(
         &self,
-        store: &Store,
         digest: &Digest,
         first: &[ReleaseId],
-        trusted: &dyn Fn(&PublisherId) -> bool,
+        world: &World<'_>,
     ) -> Result<Vec<(ReleaseId, ArtifactListRef)>, StoreError> {
         let mut all = Vec::new();
         for release in first.iter().take(LOOKS) {
-            all.extend(store.release(release)?.map(|row| (*release, row.artifacts)));
+            all.extend(world.store.release(release)?.map(|row| (*release, row.artifacts)));
         }
         let key = digest.key();
         let newest = self.pairs.range((key, 0)..=(key, u32::MAX)).rev();
         let listed = newest.filter_map(|(_, at)| self.releases.get(*at as usize).copied());
-        let (ours, others): (Vec<_>, Vec<_>) = listed.partition(|(publisher, ..)| trusted(publisher));
+        let (ours, others): (Vec<_>, Vec<_>) = listed.partition(|(publisher, ..)| (world.trusted)(publisher));
         let ours = ours.into_iter().take(LOOKS);
         all.extend(ours.chain(others.into_iter().take(LOOKS)).map(|(_, release, claim)| (release, claim)));
         Ok(all)

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use perennial_manifest::{ArtifactListRef, PublisherId, ReleaseId};
+use perennial_manifest::{ArtifactList, ArtifactListRef, PublisherId, ReleaseId};
 use perennial_store::{Store, StoreError};
 
 use super::Registry;
@@ -12,7 +12,9 @@ use super::holdings::{Found, Holdings};
 use super::name::{Named, Repository};
 use super::referrers::Subjects;
 use super::refusal::Refusal;
+use crate::backend::Backend;
 use crate::content::run;
+use crate::lists::Lists;
 
 /// Catalogue and index; kept in step with the store by every question.
 #[derive(Debug, Default)]
@@ -25,7 +27,16 @@ pub(crate) struct Known {
 /// What a question is answered with: the store, and whom it trusts at that moment.
 pub(crate) struct World<'a> {
     pub(crate) store: &'a Store,
+    backend: &'a dyn Backend,
+    lists: &'a Lists,
     pub(crate) trusted: &'a dyn Fn(&PublisherId) -> bool,
+}
+
+impl World<'_> {
+    /// An artifact list, if it is here and whole.
+    pub(crate) fn list(&self, claim: &ArtifactListRef) -> Result<Option<Arc<ArtifactList>>, StoreError> {
+        self.lists.whole(self.backend, claim)
+    }
 }
 
 /// What a name means.
@@ -44,8 +55,8 @@ impl Registry {
         &self,
         question: impl FnOnce(&mut Known, &World<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let (backend, known): (_, Arc<Mutex<Known>>) =
-            (Arc::clone(&self.faces.backend), Arc::clone(&self.known));
+        let (backend, lists) = (Arc::clone(&self.faces.backend), Arc::clone(&self.faces.lists));
+        let known: Arc<Mutex<Known>> = Arc::clone(&self.known);
         let asked = run(move || {
             let (store, own) = (backend.store(), backend.publisher());
             // read once: the same answer for all of one question
@@ -54,8 +65,9 @@ impl Registry {
             let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
             let known = &mut *known;
             known.catalogue.refresh(store, &trusted)?;
-            known.holdings.take(store, known.catalogue.take_fresh(), &trusted)?;
-            question(known, &World { store, trusted: &trusted })
+            let world = World { store, backend: &*backend, lists: &lists, trusted: &trusted };
+            known.holdings.take(known.catalogue.take_fresh(), &world)?;
+            question(known, &world)
         });
         asked.await.map_err(|error| Refusal::store(&error))
     }
@@ -92,12 +104,12 @@ impl Known {
         first: &[ReleaseId],
         world: &World<'_>,
     ) -> Result<Option<Found>, StoreError> {
-        let found = self.holdings.find(world.store, digest, first, world.trusted)?;
+        let found = self.holdings.find(digest, first, world)?;
         if found.as_ref().is_some_and(|found| found.release.is_some()) {
             return Ok(found);
         }
-        self.holdings.retry(world.store, world.trusted)?;
-        self.holdings.find(world.store, digest, first, world.trusted)
+        self.holdings.retry(world)?;
+        self.holdings.find(digest, first, world)
     }
 
     /// Lists that are not here and may name a digest: of these releases, else of some of the repository's.

@@ -20,7 +20,7 @@ use crate::backend::{FetchError, Fetched};
 use crate::content::{Content, run};
 use crate::problem::Problem;
 
-/// How long a list or manifest may take to come from the swarm.
+/// How long a manifest may take to come from the swarm.
 const PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
@@ -167,7 +167,7 @@ impl Registry {
             Ok(found) => return Ok(found),
             Err((absent, _)) => absent,
         };
-        let brought = absent.iter().map(|(release, list)| self.bring_list(owner, *release, list));
+        let brought = absent.iter().map(|(release, list)| self.faces.bring_list(*release, list, owner));
         let brought: Vec<Result<(), Problem>> = join_all(brought).await;
         let known = match self.look(name, digest, first).await.map_err(failed)? {
             Ok(found) => return Ok(found),
@@ -200,18 +200,6 @@ impl Registry {
             })
         });
         look.await
-    }
-
-    /// Has a list brought here.
-    pub(crate) async fn bring_list(
-        &self,
-        owner: bool,
-        release: ReleaseId,
-        list: &ArtifactListRef,
-    ) -> Result<(), Problem> {
-        let _waiting = self.faces.within_budget(list.blob, list.size, owner)?;
-        let fetch = self.faces.backend.fetch_list(release);
-        brought(tokio::time::timeout(PATIENCE, fetch).await, &format!("the list of release {release}"))
     }
 
     /// All bytes of a manifest, checked against its digest; fetched first if they are not here.
@@ -249,7 +237,11 @@ impl Registry {
         let Some(release) = found.release else { return Err(Problem::no_holder(&what)) };
         let _waiting = self.faces.within_budget(found.blob, found.size, owner)?;
         let fetch = self.faces.backend.fetch(Fetched { release, blob: found.blob, size: found.size });
-        brought(tokio::time::timeout(PATIENCE, fetch).await, &what)
+        match tokio::time::timeout(PATIENCE, fetch).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(FetchError::Failed(error))) => Err(Problem::internal(&error)),
+            Ok(Err(FetchError::NoHolder)) | Err(_) => Err(Problem::no_holder(&what)),
+        }
     }
 
     /// Whether all bytes of some content are here.
@@ -257,17 +249,6 @@ impl Registry {
         let (store, blob) = (self.faces.backend.store().clone(), found.blob);
         let held = run(move || store.blob_size(&blob)).await;
         held.map(|size| size.is_some()).map_err(|error| Refusal::store(&error))
-    }
-}
-
-fn brought(
-    outcome: Result<Result<(), FetchError>, tokio::time::error::Elapsed>,
-    what: &str,
-) -> Result<(), Problem> {
-    match outcome {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(FetchError::Failed(error))) => Err(Problem::internal(&error)),
-        Ok(Err(FetchError::NoHolder)) | Err(_) => Err(Problem::no_holder(what)),
     }
 }
 

@@ -89,7 +89,7 @@ impl Known {
         let mut found: Vec<Descriptor> = Vec::new();
         let mut looks = 0;
         for image in ours.take(LOOKS) {
-            let Some(list) = world.store.read_list(&image.list)? else { continue };
+            let Some(list) = world.list(&image.list)? else { continue };
             for artifact in list.iter().filter(|artifact| is_manifest(artifact)) {
                 looks += usize::from(!self.subjects.knows(&artifact.blake3));
                 if looks > LOOKS || found.len() >= MOST {
