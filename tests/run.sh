@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# All tests: the workspace's own, then the faces with real clients and real engines, then the compose file on a real engine. What they need is installed by them.
+# All tests: the workspace's own, then against a real registry, with real clients and with real engines. What they need
+# they install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo test --release --workspace
+tests/differential/run.sh
 tests/faces/run.sh
 tests/engines/run.sh
 tests/compose/run.sh

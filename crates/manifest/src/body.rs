@@ -22,8 +22,6 @@ pub use status::{Status, StatusKind, Target};
 const MAX_TEXT: usize = 2048;
 /// Most elements of a list inside a body.
 const MAX_ITEMS: usize = 64;
-/// Most tags that a release may say the meaning of.
-pub const MAX_TAGS: usize = MAX_ITEMS;
 
 /// A body that may not be signed or believed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -4,13 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use perennial_manifest::{Artifact, ArtifactPath, Draft, MAX_TAGS, Observation, Platform, Role};
+use perennial_manifest::{Artifact, ArtifactPath, Draft, Observation, Platform, Role};
 use serde::Serialize;
 
 use super::gather::Gathered;
 use super::keeper::Kept;
 use super::tree::Entry;
-use super::{INDEX, Keeper, Reference, image_purl, with_tag};
+use super::{INDEX, Keeper, Reference, image_purl};
 use crate::ImportError;
 
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
@@ -92,17 +92,10 @@ pub(crate) async fn draft(
     for (path, piece) in image.pieces {
         artifacts.push(file(&path, piece.kept, piece.media_type, piece.role, piece.platform)?);
     }
-    let mut tags = BTreeMap::new();
-    if let (None, Some(_)) = (reference.digest(), reference.tag()) {
-        tags.insert(reference.to_string(), image.root.digest.to_string());
-    }
-    // cosign finds what it says of an image by a tag
-    let room = MAX_TAGS - tags.len();
-    let attached =
-        image.attached.iter().filter_map(|attached| Some((attached.tag.as_ref()?, &attached.digest)));
-    for (tag, digest) in attached.take(room) {
-        tags.insert(with_tag(reference, tag)?.to_string(), digest.to_string());
-    }
+    let tags = match (reference.digest(), reference.tag()) {
+        (None, Some(_)) => BTreeMap::from([(reference.to_string(), image.root.digest.to_string())]),
+        _ => BTreeMap::new(),
+    };
     let About { from, license, notes, observations } = about;
     Ok(Draft { purl, license, artifacts, from, tags, observations, notes })
 }

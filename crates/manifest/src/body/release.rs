@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BodyError, MAX_ITEMS, MAX_TAGS, MAX_TEXT, optional, text};
+use super::{BodyError, MAX_ITEMS, MAX_TEXT, optional, text};
 use crate::{ArtifactListRef, BlobId, Purl};
 
 /// One version of one thing.
@@ -72,7 +72,7 @@ impl Release {
             text("acquired.from", &acquired.from)?;
             text("acquired.tool", &acquired.tool)?;
         }
-        if self.tags.len() > MAX_TAGS {
+        if self.tags.len() > MAX_ITEMS {
             return Err(BodyError::Field("tags"));
         }
         for (tag, digest) in &self.tags {
