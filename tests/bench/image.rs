@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use crate::Failure;
-use crate::machine::{Daemon, Machine, cpu_of, print_row, time};
+use crate::machine::{Daemon, Machine, cpu_of, json, print_row, time};
 
 const RUNS: usize = 5;
 const TOKEN: &str = "benchmark-benchmark";
@@ -65,16 +65,22 @@ pub(crate) fn fifty_at_once(machine: &Machine) -> Result<(), Failure> {
     const SIZE: u64 = 64 << 20;
     let image = layout(machine, SIZE)?;
     let holder = Server::node(machine)?;
-    skopeo(&format!("oci:{}:v1", image.display()), &holder.docker("bench/big:v1"))?;
     let digest = manifest_digest(&image)?;
     let Process::Node(held_by) = &holder.process else { return Err("a node".into()) };
-    // it follows nobody: it knows the release by gossip and holds nothing of it
+    // it follows nobody: it hears of the release when it is announced, and holds nothing of it
     let here = machine.fresh("asked")?;
     let asked = machine.node(&here, &["--http", "127.0.0.1:0", "--peer", &held_by.address])?;
     let http = asked.http.clone().ok_or("no `http` line")?;
     let name = format!("{http}/bench/big@{digest}");
-    let known = || Command::new("curl").args(["-fs", "-o", "/dev/null", &url_of(&name)]).status();
     let deadline = Instant::now() + Duration::from_secs(60);
+    while json(machine.perennial(&here).arg("status"))?["peers"] == 0 {
+        if Instant::now() > deadline {
+            return Err("the two nodes did not meet".into());
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    skopeo(&format!("oci:{}:v1", image.display()), &holder.docker("bench/big:v1"))?;
+    let known = || Command::new("curl").args(["-fs", "-o", "/dev/null", &url_of(&name)]).status();
     while !known()?.success() {
         if Instant::now() > deadline {
             return Err(format!("{name} did not become known").into());

@@ -114,5 +114,5 @@ pub(crate) fn challenged() -> Said {
 
 /// How to authenticate.
 pub(crate) fn challenge() -> Said {
-    says([("WWW-Authenticate", "Basic realm=\"perennial\", charset=\"UTF-8\"")])
+    says([("WWW-Authenticate", "Bearer realm=\"http://<host>/token\",service=\"perennial\"")])
 }
