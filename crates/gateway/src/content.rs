@@ -4,6 +4,8 @@
 //! before its bytes leave. An answer begins once its first bytes are at hand, so that what cannot be had is a 404 and not a
 //! broken 200.
 
+mod sending;
+
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,9 +24,9 @@ use crate::backend::{Backend, FetchError, Fetched};
 use crate::fetching::Waiting;
 use crate::problem::Problem;
 use crate::range::{Wanted, wanted};
+use sending::OneOf;
+pub(crate) use sending::Sending;
 
-/// Bytes that are read and sent at a time.
-const PIECE: u64 = 512 << 10;
 /// How often it is looked whether bytes arrived.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long the first bytes may take that come from the swarm.
@@ -102,12 +104,17 @@ impl Faces {
         range: Range<u64>,
         owner: bool,
     ) -> Result<Body, Problem> {
-        let first = range.start..range.end.min(range.start.saturating_add(PIECE));
-        if first.is_empty() {
+        if range.is_empty() {
             return Ok(Body::empty());
         }
-        let mut source =
-            Source { backend: Arc::clone(&self.backend), blob: content.blob, open: None, fetch: None };
+        let mut source = Source {
+            backend: Arc::clone(&self.backend),
+            blob: content.blob,
+            open: None,
+            fetch: None,
+            one_of: self.sending.one_more(),
+        };
+        let first = source.next(&range, range.start);
         if !matches!(state, BlobState::Held { .. }) {
             source.fetch = Some(self.fetch(content, owner)?);
         }
@@ -124,7 +131,7 @@ impl Faces {
             Cut::Damaged | Cut::NoHolder | Cut::Late => Problem::no_holder(&content.digest),
         })?;
         let rest = stream::unfold((source, first.end), move |(mut source, at)| {
-            let next = at..range.end.min(at.saturating_add(PIECE));
+            let next = source.next(&range, at);
             async move {
                 if next.is_empty() {
                     return None;
@@ -183,6 +190,7 @@ struct Source {
     open: Option<OpenBlob>,
     /// Runs while the bytes are on their way here.
     fetch: Option<Fetch>,
+    one_of: OneOf,
 }
 
 /// Why bytes do not come.
@@ -199,6 +207,11 @@ enum Cut {
 }
 
 impl Source {
+    /// What is read next of a range of which the bytes before `at` were read.
+    fn next(&self, range: &Range<u64>, at: u64) -> Range<u64> {
+        at..range.end.min(at.saturating_add(self.one_of.piece()))
+    }
+
     /// A piece, as soon as it is here.
     async fn piece(&mut self, range: Range<u64>, patience: Duration) -> Result<Bytes, Cut> {
         let deadline = tokio::time::Instant::now() + patience;

@@ -48,12 +48,19 @@ pub(crate) struct Faces {
     pub(crate) options: Arc<Options>,
     pub(crate) fetching: Arc<Fetching>,
     pub(crate) lists: Arc<lists::Lists>,
+    pub(crate) sending: content::Sending,
 }
 
 /// All faces under one roof.
 pub fn router(backend: Arc<dyn Backend>, options: Options) -> Router {
     let fetching = Fetching::new(options.fetch_budget);
-    let faces = Faces { backend, options: Arc::new(options), fetching, lists: Arc::default() };
+    let faces = Faces {
+        backend,
+        options: Arc::new(options),
+        fetching,
+        lists: Arc::default(),
+        sending: content::Sending::default(),
+    };
     Router::new()
         .merge(files::routes(&faces))
         .merge(helm::routes(&faces))

@@ -2,8 +2,8 @@
 //!
 //! Owns listening, TLS and HTTP/1.1 and 2 for a router of any faces, and tells each request's extensions whether it came by
 //! `http` or `https`. Promises that a client that is slow, silent or greedy costs
-//! one place of a bounded number, and that its place goes to the next who comes while it asks for nothing. How much a
-//! request may carry is for the faces to say.
+//! one place of a bounded number, and that its place goes to the next who comes while it asks for nothing or does not take
+//! what it asked for. How much a request may carry is for the faces to say.
 
 mod connection;
 mod life;
@@ -24,13 +24,16 @@ pub use tls::{Tls, TlsError};
 
 /// How long a connection is left alone before its place may be given away.
 const SETTLE: Duration = Duration::from_secs(1);
+/// How long a client may leave an answer untaken before its place may be given away.
+const TAKING: Duration = Duration::from_secs(5);
 /// How often it is looked for a place while there is none; also how long accepting rests when the system refuses.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// What connections may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// How many there may be; more wait in the system's queue until one ends, or until one that asks for nothing is ended.
+    /// How many there may be; more wait in the system's queue until one ends, or until one is ended that asks for nothing or
+    /// does not take its answer.
     pub connections: usize,
     /// Longest head of a request in bytes (at least 8192); a longer one is answered with 431.
     pub head_bytes: usize,
@@ -100,7 +103,7 @@ pub async fn serve(
     }
 }
 
-/// A place for one more connection, if need be that of the one which asked for nothing for the longest time.
+/// A place for one more connection, if need be that of the one which needs its own the least.
 async fn place(places: &Arc<Semaphore>, lives: &Lives) -> OwnedSemaphorePermit {
     loop {
         let free = Arc::clone(places).acquire_owned();
@@ -108,7 +111,7 @@ async fn place(places: &Arc<Semaphore>, lives: &Lives) -> OwnedSemaphorePermit {
         if let Ok(Ok(place)) = tokio::time::timeout(Duration::ZERO, free).await {
             return place;
         }
-        lives.end_idlest();
+        lives.end_one();
         let freed = Arc::clone(places).acquire_owned();
         if let Ok(Ok(place)) = tokio::time::timeout(LOOK, freed).await {
             return place;
@@ -146,12 +149,21 @@ impl Lives {
         life
     }
 
-    fn end_idlest(&self) {
+    fn end_one(&self) {
         let lives = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = lives.iter().filter_map(|life| life.upgrade().and_then(|life| Some((life.idle()?, life))));
-        let idlest = idle.filter(|(idle, _)| *idle >= SETTLE).max_by_key(|(idle, _)| *idle);
-        if let Some((_, life)) = idlest {
+        let may =
+            lives.iter().filter_map(|life| life.upgrade().and_then(|life| Some((may_end(&life)?, life))));
+        if let Some((_, life)) = may.max_by_key(|(least, _)| *least) {
             life.end();
         }
+    }
+}
+
+/// Whether a connection's place may be given away, and how well: rather one that asks for nothing than one that is slow, and
+/// of those the one that has been so for the longest time.
+fn may_end(life: &Life) -> Option<(bool, Duration)> {
+    match life.idle() {
+        Some(idle) => (idle >= SETTLE).then_some((true, idle)),
+        None => life.not_taking().filter(|slow| *slow >= TAKING).map(|slow| (false, slow)),
     }
 }

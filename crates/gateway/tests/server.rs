@@ -214,6 +214,42 @@ async fn who_asks_for_nothing_loses_the_place_to_who_does() {
 }
 
 #[tokio::test]
+async fn who_takes_a_byte_now_and_then_loses_the_place_to_who_comes() {
+    let server = server(None, Limits { connections: 2, ..Limits::default() }).await;
+    let mut slow = Vec::new();
+    for _ in 0..2 {
+        let mut stream = connect(&server).await;
+        stream.write_all(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
+        slow.push(stream);
+    }
+    server.until_held(2).await;
+    let mut busy = connect(&server).await;
+    busy.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("the system takes it");
+    let taking = async {
+        let mut every = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            every.tick().await;
+            for stream in &mut slow {
+                // an error is the end that it is to have
+                let _ = stream.read_u8().await;
+            }
+        }
+    };
+    tokio::select! {
+        () = taking => {}
+        // the slow ones hold bodies of `/big`: one of them gives way to who waits, and then the other to who asks at once
+        () = async {
+            let answer = tokio::time::timeout(Duration::from_secs(40), ask(&server, GET)).await;
+            assert!(answer.expect("long before the slow ones are done").ends_with("here"));
+        } => {}
+    }
+    server.go_on.send(true).expect("it is waited for");
+    let mut status = [0; 12];
+    busy.read_exact(&mut status).await.expect("an answer");
+    assert_eq!(&status, b"HTTP/1.1 200", "who waits for the server keeps the place");
+}
+
+#[tokio::test]
 async fn who_does_not_take_the_answer_is_cut() {
     let server = server(None, Limits { stalled: Duration::from_millis(300), ..Limits::default() }).await;
     let mut stream = connect(&server).await;

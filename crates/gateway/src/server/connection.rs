@@ -27,7 +27,7 @@ use super::tls::Tls;
 /// The least that hyper takes for a head.
 const LEAST_HEAD: usize = 8 << 10;
 /// Most requests at once on one connection of HTTP/2.
-const STREAMS: u32 = 64;
+const STREAMS: u32 = 32;
 
 /// A connection that was taken.
 pub(super) struct Connection {
@@ -92,7 +92,8 @@ impl Connection {
                     }
                     return;
                 }
-                () = self.life.ended(), if self.life.idle().is_some() => return,
+                // asked for before it got something to do: it goes on
+                () = self.life.ended() => if super::may_end(&self.life).is_some() { return },
                 () = self.stopping.cancelled(), if !finishing => {
                     finishing = true;
                     connection.as_mut().graceful_shutdown();

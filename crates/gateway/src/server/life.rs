@@ -1,4 +1,5 @@
-//! What is known of one connection: how many requests it has in flight, since when none, and when a byte last moved.
+//! What is known of one connection: how many requests it has in flight, since when none, when a byte last moved, and for how
+//! long the client has not taken what is ready for it.
 //!
 //! Observes; who is ended for it is decided elsewhere.
 
@@ -13,7 +14,10 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
+
+/// What a client takes before it counts as taking what it is sent: one that takes a byte now and then takes nothing.
+const TAKEN: usize = 256 << 10;
 
 /// One connection.
 #[derive(Debug)]
@@ -22,7 +26,16 @@ pub(super) struct Life {
     /// Milliseconds after `begun`.
     moved: AtomicU64,
     requests: Mutex<Requests>,
-    end: CancellationToken,
+    full: Mutex<Full>,
+    end: Notify,
+}
+
+/// Whether bytes wait for the client to take those before them.
+#[derive(Debug, Default)]
+struct Full {
+    now: bool,
+    /// When that began, and what was taken since; none once it was enough.
+    since: Option<(Instant, usize)>,
 }
 
 #[derive(Debug)]
@@ -36,7 +49,7 @@ impl Life {
     pub(super) fn new() -> Self {
         let begun = Instant::now();
         let requests = Mutex::new(Requests { in_flight: 0, since: begun });
-        Self { begun, moved: AtomicU64::new(0), requests, end: CancellationToken::new() }
+        Self { begun, moved: AtomicU64::new(0), requests, full: Mutex::default(), end: Notify::new() }
     }
 
     fn requests(&self) -> MutexGuard<'_, Requests> {
@@ -54,6 +67,25 @@ impl Life {
         self.begun.elapsed().saturating_sub(Duration::from_millis(self.moved.load(Ordering::Relaxed)))
     }
 
+    /// For how long the client has been taking less than it could; none while nothing waits for it.
+    pub(super) fn not_taking(&self) -> Option<Duration> {
+        let full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        full.since.filter(|_| full.now).map(|(since, _)| since.elapsed())
+    }
+
+    /// Notes what came of writing: how much the client took, or that it takes nothing now.
+    fn note_taken(&self, taken: Option<usize>) {
+        let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        full.now = taken.is_none();
+        full.since = match (full.since, taken) {
+            (None, None) => Some((Instant::now(), 0)),
+            (since, None) => since,
+            (since, Some(taken)) => {
+                since.map(|(at, before)| (at, before.saturating_add(taken))).filter(|(_, all)| *all < TAKEN)
+            }
+        };
+    }
+
     fn note_moved(&self) {
         let millis = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.moved.store(millis, Ordering::Relaxed);
@@ -61,12 +93,12 @@ impl Life {
 
     /// Asks for its end.
     pub(super) fn end(&self) {
-        self.end.cancel();
+        self.end.notify_one();
     }
 
-    /// Resolves once its end is asked for.
+    /// Resolves when its end is asked for, each time that it is.
     pub(super) async fn ended(&self) {
-        self.end.cancelled().await;
+        self.end.notified().await;
     }
 
     /// Counts a request until what this returns is dropped.
@@ -140,8 +172,13 @@ impl<T: AsyncRead + Unpin> AsyncRead for Noted<T> {
 
 impl<T: AsyncWrite + Unpin> Noted<T> {
     fn noting(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if matches!(outcome, Poll::Ready(Ok(1..))) {
-            self.life.note_moved();
+        match outcome {
+            Poll::Ready(Ok(taken @ 1..)) => {
+                self.life.note_moved();
+                self.life.note_taken(Some(taken));
+            }
+            Poll::Pending => self.life.note_taken(None),
+            Poll::Ready(_) => {}
         }
         outcome
     }
