@@ -89,10 +89,13 @@ impl Asked {
     }
 }
 
+/// What a request's target says comes before its header (RFC 9112, section 3.2.2); HTTP/2 says it there alone. Of two headers
+/// neither counts: something in front of the node may have gone by the other.
 fn named(headers: &HeaderMap, authority: Option<&Authority>) -> Option<String> {
-    let named = headers.get(header::HOST).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    // HTTP/2 names it in the request's target
-    named.or_else(|| authority.map(ToString::to_string))
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let only = hosts.next().filter(|_| hosts.next().is_none());
+    let named = || only.and_then(|value| value.to_str().ok()).map(str::to_owned);
+    authority.map(ToString::to_string).or_else(named)
 }
 
 fn asked(headers: &HeaderMap, authority: Option<&Authority>) -> Option<Asked> {
@@ -158,6 +161,12 @@ mod tests {
         }
         let authority: Authority = "evil.example".parse().expect("an authority");
         assert!(check(&names(), &HeaderMap::new(), Some(&authority)).is_err());
+        let mut headers = request("localhost", None).headers;
+        assert!(check(&names(), &headers, Some(&authority)).is_err(), "the target of a request comes first");
+        for second in ["evil.example", "localhost"] {
+            headers.append(header::HOST, second.parse().expect("a value"));
+            assert!(check(&names(), &headers, None).is_err(), "two names are none");
+        }
         assert!(check(&names(), &HeaderMap::new(), None).is_err());
     }
 
