@@ -6,7 +6,7 @@ mod atom;
 mod pages;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Query, State as Shared};
@@ -16,10 +16,11 @@ use axum::routing::get;
 use chrono::{DateTime, FixedOffset};
 use perennial_control::{Kind, State};
 use perennial_manifest::PublisherKind;
-use perennial_store::{Follows, ReleaseRow, ReleaseState, Store, StoreError};
+use perennial_store::{ReleaseRow, ReleaseState, Store, StoreError};
 
 use crate::content::run;
 use crate::document::Document;
+use crate::made::Made;
 use crate::problem::Problem;
 use crate::{Faces, host};
 
@@ -27,20 +28,15 @@ use crate::{Faces, host};
 #[derive(Clone)]
 struct Feed {
     faces: Faces,
-    atom: Arc<Mutex<Option<Made>>>,
-    pages: Arc<pages::Pages>,
-}
-
-/// The feed as it was made last, and of what.
-struct Made {
-    generation: u64,
-    follows: Follows,
-    document: Document,
+    atom: Arc<Made<(), Document>>,
+    /// The ids of all releases in the order of the pages.
+    order: Arc<Made<(), pages::Order>>,
 }
 
 /// The routes of what is new and known.
 pub(crate) fn routes(faces: &Faces) -> Router {
-    let feed = Feed { faces: faces.clone(), atom: Arc::default(), pages: Arc::default() };
+    let (atom, order) = (Arc::new(Made::of_entries()), Arc::new(Made::of_entries()));
+    let feed = Feed { faces: faces.clone(), atom, order };
     Router::new().route("/feed.atom", get(new_releases)).route("/releases.json", get(known)).with_state(feed)
 }
 
@@ -49,20 +45,9 @@ async fn new_releases(
     method: Method,
     request: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (store, own) = (feed.faces.backend.store().clone(), feed.faces.backend.publisher());
-    let document = run(move || {
-        // held while it is made: many who ask cost one making
-        let mut made = feed.atom.lock().unwrap_or_else(PoisonError::into_inner);
-        let (generation, follows) = (store.generation(), store.follows());
-        if let Some(made) =
-            made.as_ref().filter(|made| made.generation == generation && made.follows == follows)
-        {
-            return Ok(made.document.clone());
-        }
-        let document = atom::feed(&store, &own, &follows)?;
-        *made = Some(Made { generation, follows, document: document.clone() });
-        Ok(document)
-    });
+    let own = feed.faces.backend.publisher();
+    let store = feed.faces.backend.store();
+    let document = feed.atom.get((), store, move |store, follows| atom::feed(store, &own, follows));
     Ok(document.await.map_err(|e| Problem::internal(&e))?.answer(&method, &request))
 }
 
@@ -75,8 +60,10 @@ async fn known(
 ) -> Result<Response, Problem> {
     host::check(&feed.faces.options.hosts, &request, uri.authority())?;
     let asked = pages::Asked::read(&query)?;
-    let store = feed.faces.backend.store().clone();
-    let page = run(move || feed.pages.page(&store, &asked));
+    let store = feed.faces.backend.store();
+    let order = feed.order.get((), store, |store, _| pages::order(store)).await;
+    let (store, order) = (store.clone(), order.map_err(|e| Problem::internal(&e))?);
+    let page = run(move || pages::page(&store, &order, &asked));
     Ok(page.await.map_err(|e| Problem::internal(&e))??.answer(&method, &request))
 }
 

@@ -15,12 +15,14 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
 use perennial_manifest::PublisherId;
+use perennial_store::{Follows, Store, StoreError};
 
 use crate::Faces;
 use crate::access::is_owner;
-use crate::content::{Content, run};
+use crate::content::Content;
 use crate::document::Document;
 use crate::files::attachment;
+use crate::made::Made;
 use crate::problem::Problem;
 use index::Charts;
 
@@ -29,11 +31,23 @@ use index::Charts;
 struct Helm {
     faces: Faces,
     read: Arc<chart::ChartsRead>,
+    /// Of all who are trusted.
+    all: Arc<Made<(), Repository>>,
+    /// Of one publisher: strangers' charts, which may be any number, keep nobody waiting who asks for all.
+    of_one: Arc<Made<PublisherId, Repository>>,
+}
+
+/// Charts, and the index of them.
+#[derive(Debug, Clone)]
+struct Repository {
+    charts: Arc<Charts>,
+    index: Document,
 }
 
 /// The routes of the repository.
 pub(crate) fn routes(faces: &Faces) -> Router {
-    let helm = Helm { faces: faces.clone(), read: Arc::default() };
+    let (all, of_one) = (Arc::new(Made::of_blobs()), Arc::new(Made::of_blobs()));
+    let helm = Helm { faces: faces.clone(), read: Arc::default(), all, of_one };
     Router::new()
         .route("/helm/{publisher}/index.yaml", get(index))
         .route("/helm/{publisher}/charts/{file}", get(file))
@@ -42,18 +56,26 @@ pub(crate) fn routes(faces: &Faces) -> Router {
 
 impl Helm {
     /// The charts of a publisher, or of all whom this node trusts.
-    async fn charts(&self, publisher: &str) -> Result<Charts, Problem> {
+    async fn repository(&self, publisher: &str) -> Result<Repository, Problem> {
         let only: Option<PublisherId> = match publisher {
             "all" => None,
             did => Some(did.parse().map_err(|e| {
                 Problem::bad_request(format!("{e}; ask for /helm/all/index.yaml or /helm/DID/index.yaml"))
             })?),
         };
-        let helm = self.clone();
-        let (store, own) = (helm.faces.backend.store().clone(), helm.faces.backend.publisher());
-        run(move || Charts::gather(&store, &helm.faces.lists, &helm.read, &own, only))
-            .await
-            .map_err(|e| Problem::internal(&e))
+        let (lists, read) = (Arc::clone(&self.faces.lists), Arc::clone(&self.read));
+        let (store, own) = (self.faces.backend.store(), self.faces.backend.publisher());
+        let make = move |store: &Store, _: &Follows| {
+            let charts = Charts::gather(store, &lists, &read, &own, only)?;
+            let text = charts.index().map_err(|e| StoreError::Index(e.to_string()))?;
+            let index = Document::new("application/yaml", text).with(header::CACHE_CONTROL, "no-cache");
+            Ok(Repository { charts: Arc::new(charts), index })
+        };
+        let repository = match only {
+            None => self.all.get((), store, make).await,
+            Some(only) => self.of_one.get(only, store, make).await,
+        };
+        repository.map_err(|e| Problem::internal(&e))
     }
 }
 
@@ -63,10 +85,7 @@ async fn index(
     method: Method,
     request: HeaderMap,
 ) -> Result<Response, Problem> {
-    let text = helm.charts(&publisher).await?.index().map_err(|e| Problem::internal(&e))?;
-    Ok(Document::new("application/yaml", text)
-        .with(header::CACHE_CONTROL, "no-cache")
-        .answer(&method, &request))
+    Ok(helm.repository(&publisher).await?.index.answer(&method, &request))
 }
 
 async fn file(
@@ -75,7 +94,7 @@ async fn file(
     method: Method,
     request: HeaderMap,
 ) -> Result<Response, Problem> {
-    let charts = helm.charts(&publisher).await?;
+    let charts = helm.repository(&publisher).await?.charts;
     let Some((release, artifact)) = charts.file(&file) else {
         let message = format!("unknown: {file:?} is none of the charts of {publisher} that this node holds");
         return Err(Problem::new(StatusCode::NOT_FOUND, message));

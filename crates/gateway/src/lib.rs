@@ -14,6 +14,7 @@ mod files;
 mod helm;
 mod host;
 mod lists;
+mod made;
 mod oci;
 mod problem;
 mod range;

@@ -3,7 +3,7 @@
 //! Promises that a page costs what is on it: the order is kept from one entry that comes to the next.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::http::header;
 use perennial_manifest::ReleaseId;
@@ -38,9 +38,8 @@ impl Asked {
     }
 }
 
-/// The ids of all releases in order, as of a generation of the store.
-#[derive(Default)]
-pub(super) struct Pages(Mutex<Option<(u64, Arc<[ReleaseId]>)>>);
+/// The ids of all releases in order.
+pub(super) type Order = Arc<[ReleaseId]>;
 
 #[derive(Serialize)]
 struct Page {
@@ -49,48 +48,39 @@ struct Page {
     next: Option<String>,
 }
 
-impl Pages {
-    fn order(&self, store: &Store) -> Result<Arc<[ReleaseId]>, StoreError> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let generation = store.generation();
-        if let Some((_, order)) = known.as_ref().filter(|(made, _)| *made == generation) {
-            return Ok(Arc::clone(order));
-        }
-        let rows = store.releases(&ReleaseFilter::default())?;
-        let order: Arc<[ReleaseId]> = rows.iter().map(|row| row.release).collect();
-        *known = Some((generation, Arc::clone(&order)));
-        Ok(order)
-    }
+pub(super) fn order(store: &Store) -> Result<Order, StoreError> {
+    Ok(store.releases(&ReleaseFilter::default())?.iter().map(|row| row.release).collect())
+}
 
-    pub(super) fn page(&self, store: &Store, asked: &Asked) -> Result<Result<Document, Problem>, StoreError> {
-        let order = self.order(store)?;
-        let from = match asked.after {
-            None => 0,
-            Some(after) => match order.iter().position(|id| *id == after) {
-                Some(at) => at + 1,
-                None => {
-                    let message =
-                        format!("?after=: no release {after} is known here; begin again without it");
-                    return Ok(Err(Problem::bad_request(message)));
-                }
-            },
-        };
-        let ids = order.get(from..).unwrap_or_default();
-        let mut releases = Vec::new();
-        for id in ids.iter().take(asked.limit) {
-            let known = store.release(id)?;
-            releases.extend(known.map(|known| row(store, &known)).transpose()?);
-        }
-        let more = ids.len() > asked.limit;
-        let next = ids.get(asked.limit.saturating_sub(1)).filter(|_| more).map(ToString::to_string);
-        let link =
-            next.as_ref().map(|id| format!("<releases.json?after={id}&limit={}>; rel=\"next\"", asked.limit));
-        let text =
-            serde_json::to_vec(&Page { releases, next }).map_err(|e| StoreError::Index(e.to_string()))?;
-        let document = Document::new("application/json", text);
-        Ok(Ok(match link {
-            Some(link) => document.with(header::LINK, link),
-            None => document,
-        }))
+pub(super) fn page(
+    store: &Store,
+    order: &[ReleaseId],
+    asked: &Asked,
+) -> Result<Result<Document, Problem>, StoreError> {
+    let from = match asked.after {
+        None => 0,
+        Some(after) => match order.iter().position(|id| *id == after) {
+            Some(at) => at + 1,
+            None => {
+                let message = format!("?after=: no release {after} is known here; begin again without it");
+                return Ok(Err(Problem::bad_request(message)));
+            }
+        },
+    };
+    let ids = order.get(from..).unwrap_or_default();
+    let mut releases = Vec::new();
+    for id in ids.iter().take(asked.limit) {
+        let known = store.release(id)?;
+        releases.extend(known.map(|known| row(store, &known)).transpose()?);
     }
+    let more = ids.len() > asked.limit;
+    let next = ids.get(asked.limit.saturating_sub(1)).filter(|_| more).map(ToString::to_string);
+    let link =
+        next.as_ref().map(|id| format!("<releases.json?after={id}&limit={}>; rel=\"next\"", asked.limit));
+    let text = serde_json::to_vec(&Page { releases, next }).map_err(|e| StoreError::Index(e.to_string()))?;
+    let document = Document::new("application/json", text);
+    Ok(Ok(match link {
+        Some(link) => document.with(header::LINK, link),
+        None => document,
+    }))
 }

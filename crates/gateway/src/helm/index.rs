@@ -19,6 +19,7 @@ use crate::lists::Lists;
 const MOST: usize = 5_000;
 
 /// A chart that is held.
+#[derive(Debug)]
 struct Chart {
     metadata: Arc<Metadata>,
     release: ReleaseId,
@@ -30,7 +31,7 @@ struct Chart {
 }
 
 /// The charts of a repository by the names of their files.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Charts {
     charts: BTreeMap<String, Chart>,
     /// What is not listed, and why.
