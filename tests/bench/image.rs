@@ -20,14 +20,13 @@ const TOKEN: &str = "benchmark-benchmark";
 /// A 1 GiB layer pushed, then pulled, by wall clock and by the server's processor time.
 pub(crate) fn against_the_reference(machine: &Machine) -> Result<(), Failure> {
     let image = layout(machine, 1 << 30)?;
-    let servers: [fn(&Machine) -> Result<Server, Failure>; 2] = [Server::node, Server::reference];
     let (mut pushed, mut pulled) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     let (mut push_cpu, mut pull_cpu) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     let mut memory = 0;
     for run in 0..=RUNS {
-        for (which, start) in servers.iter().enumerate() {
+        for (which, reference) in [false, true].into_iter().enumerate() {
             machine.settle()?;
-            let server = start(machine)?;
+            let server = if reference { Server::reference(machine)? } else { Server::node(machine)? };
             let before = cpu_of(server.pid)?;
             let push =
                 time(|| skopeo(&format!("oci:{}:v1", image.display()), &server.docker("bench/big:v1")))?;

@@ -46,7 +46,7 @@ pub(crate) fn verified(
     let mut bytes = vec![0; length(end)?];
     // once, so that what is verified is what is given out, whatever becomes of the file
     FileExt::read_exact_at(data, &mut bytes, start)?;
-    let groups = partial::chunks(&[start..end]);
+    let groups = partial::chunks(std::slice::from_ref(&(start..end)));
     encode_ranges_validated(&Window { start, bytes: &bytes }, tree, &groups, io::sink())?;
     bytes.truncate(length(range.end)?);
     bytes.drain(..length(range.start)?);
