@@ -6,6 +6,7 @@
 mod digest;
 mod disposition;
 mod hashed;
+mod looking;
 mod naming;
 mod release;
 mod target;
@@ -32,12 +33,12 @@ pub(crate) use target::SEGMENT;
 struct Files {
     faces: Faces,
     hashed: Arc<hashed::Hashed>,
-    misses: Arc<naming::Misses>,
+    looking: Arc<looking::Looking>,
 }
 
 /// The routes of files, and what this node says of itself.
 pub(crate) fn routes(faces: &Faces) -> Router {
-    let files = Files { faces: faces.clone(), hashed: Arc::default(), misses: Arc::default() };
+    let files = Files { faces: faces.clone(), hashed: Arc::default(), looking: Arc::default() };
     Router::new()
         .route("/", get(about))
         .route("/healthz", get(|| async { "ok\n" }))

@@ -3,11 +3,12 @@
 //! Owns no list: a list here is the one its digest names, so none is ever out of date.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use perennial_manifest::{ArtifactList, ArtifactListRef, BlobId, ReleaseId};
 use perennial_store::{ReleaseRow, Store, StoreError};
+use tokio::sync::Semaphore;
 
 use crate::Faces;
 use crate::backend::{Backend, FetchError};
@@ -16,12 +17,23 @@ use crate::problem::Problem;
 
 /// How many artifacts the lists that are kept may have together.
 const KEPT: usize = 50_000;
+/// How many lists are read for requests at once: each may take 100,000 artifacts of memory.
+const READING: usize = 2;
 /// How long a list may take to come.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The lists that were read last.
-#[derive(Debug, Default)]
-pub(crate) struct Lists(Mutex<Kept>);
+#[derive(Debug)]
+pub(crate) struct Lists {
+    kept: Mutex<Kept>,
+    reading: Arc<Semaphore>,
+}
+
+impl Default for Lists {
+    fn default() -> Self {
+        Self { kept: Mutex::default(), reading: Arc::new(Semaphore::new(READING)) }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -38,7 +50,9 @@ impl Kept {
         }
         self.order.push_back(blob);
         self.artifacts += list.len() + 1;
+        // the last one stays, however long: it is likely to be asked for again
         while self.artifacts > KEPT
+            && self.order.len() > 1
             && let Some(oldest) = self.order.pop_front()
         {
             self.artifacts -= self.lists.remove(&oldest).map_or(0, |list| list.len() + 1);
@@ -47,18 +61,25 @@ impl Kept {
 }
 
 impl Lists {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self, blob: &BlobId) -> Option<Arc<ArtifactList>> {
+        self.kept().lists.get(blob).map(Arc::clone)
+    }
+
     /// A list, if it is here. Reads the disk.
     pub(crate) fn read(
         &self,
         store: &Store,
         claim: &ArtifactListRef,
     ) -> Result<Option<Arc<ArtifactList>>, StoreError> {
-        let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(list) = kept().lists.get(&claim.blob) {
-            return Ok(Some(Arc::clone(list)));
+        if let Some(list) = self.known(&claim.blob) {
+            return Ok(Some(list));
         }
         let Some(list) = store.read_list(claim)?.map(Arc::new) else { return Ok(None) };
-        kept().keep(claim.blob, &list);
+        self.kept().keep(claim.blob, &list);
         Ok(Some(list))
     }
 
@@ -103,10 +124,21 @@ impl Faces {
         }
     }
 
-    async fn list_here(&self, claim: ArtifactListRef) -> Result<Option<Arc<ArtifactList>>, Problem> {
+    pub(crate) async fn list_here(
+        &self,
+        claim: ArtifactListRef,
+    ) -> Result<Option<Arc<ArtifactList>>, Problem> {
         let (lists, backend) = (Arc::clone(&self.lists), Arc::clone(&self.backend));
-        let read = run(move || lists.whole(&*backend, &claim)).await;
-        read.map_err(|error| Problem::internal(&error))
+        if let Some(list) = lists.known(&claim.blob) {
+            return Ok(Some(list));
+        }
+        let place = Arc::clone(&lists.reading).acquire_owned().await;
+        let read = move || {
+            // goes with the work, which goes on when the client leaves
+            let _place = place;
+            lists.whole(&*backend, &claim)
+        };
+        run(read).await.map_err(|error| Problem::internal(&error))
     }
 }
 

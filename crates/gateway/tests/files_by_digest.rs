@@ -2,6 +2,8 @@
 
 mod world;
 
+use std::time::Instant;
+
 use axum::http::StatusCode;
 use perennial_gateway::Options;
 use perennial_manifest::BlobId;
@@ -76,6 +78,32 @@ async fn what_others_hold_is_brought_here_whole_before_it_has_a_sha256() {
         assert_eq!(answer.status, StatusCode::NOT_FOUND);
         assert!(answer.text().starts_with("known but no reachable holder: sha256:"), "{}", answer.text());
     }
+}
+
+#[tokio::test]
+async fn many_who_ask_for_what_is_nowhere_cost_little_more_than_one() {
+    let world = World::new();
+    for release in 0..400 {
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+        let files: Vec<File> = names.iter().map(|path| file(path, format!("{path}{release}"))).collect();
+        world.release(&key(1), &format!("pkg:generic/a@v{release}"), &files);
+    }
+    let far = file("far", bytes(20_000, 1)).that_lies(Lies::InTheSwarm);
+    world.release(&key(1), "pkg:generic/far@v1", std::slice::from_ref(&far));
+    let unknown = |at: u32| format!("/b/{}", BlobId::of(&at.to_be_bytes()));
+    let begun = Instant::now();
+    assert_eq!(world.get(&unknown(0)).await.status, StatusCode::NOT_FOUND);
+    let one = begun.elapsed();
+    let begun = Instant::now();
+    let many = futures::future::join_all((0..500).map(|at| {
+        let (world, path) = (&world, unknown(at));
+        async move { world.get(&path).await.status }
+    }));
+    let path = format!("/b/{}", far.artifact().blake3);
+    let (many, found) = futures::join!(many, world.get(&path));
+    assert!(many.iter().all(|status| *status == StatusCode::NOT_FOUND));
+    assert!(found.body == far.bytes, "among all of them it is found");
+    assert!(begun.elapsed() < one * 50, "{:?} for 500, {one:?} for one", begun.elapsed());
 }
 
 #[tokio::test]

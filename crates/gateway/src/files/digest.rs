@@ -135,9 +135,7 @@ impl Files {
     }
 
     async fn is_true(&self, sha256: &Sha256Digest, blob: &BlobId) -> Result<bool, Problem> {
-        let (store, hashed) = (self.faces.backend.store().clone(), std::sync::Arc::clone(&self.hashed));
-        let (sha256, blob) = (*sha256, *blob);
-        match run(move || hashed.holds(&store, &sha256, &blob)).await {
+        match self.hashed.holds(self.faces.backend.store(), *sha256, *blob).await {
             Ok(holds) => Ok(holds),
             // said by the answer, which looks again
             Err(perennial_store::StoreError::Denied(_)) => Ok(true),

@@ -3,10 +3,12 @@
 //! A signed list only claims it. Promises that a pair counts as true once these bytes were hashed here, and forgets the oldest.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use perennial_manifest::{BlobId, Sha256Digest};
 use perennial_store::{Store, StoreError};
+
+use crate::content::run;
 
 /// How many pairs are remembered.
 const KEPT: usize = 4096;
@@ -15,8 +17,8 @@ const KEPT: usize = 4096;
 #[derive(Debug, Default)]
 pub(super) struct Hashed {
     pairs: Mutex<VecDeque<(Sha256Digest, BlobId, bool)>>,
-    /// Held while bytes are hashed: many who ask for one blob cost one hashing, and all of them one core.
-    hashing: Mutex<()>,
+    /// Held while bytes are hashed: many who ask for one blob cost one hashing, and all of them one core and one thread.
+    hashing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Hashed {
@@ -26,27 +28,33 @@ impl Hashed {
     }
 
     /// Whether a blob that is held has this SHA-256. Reads it unless it was read before.
-    pub(super) fn holds(
-        &self,
+    pub(super) async fn holds(
+        self: &Arc<Self>,
         store: &Store,
-        sha256: &Sha256Digest,
-        blob: &BlobId,
+        sha256: Sha256Digest,
+        blob: BlobId,
     ) -> Result<bool, StoreError> {
-        if let Some(holds) = self.known(sha256, blob) {
+        if let Some(holds) = self.known(&sha256, &blob) {
             return Ok(holds);
         }
-        let _hashing = self.hashing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(holds) = self.known(sha256, blob) {
+        let turn = Arc::clone(&self.hashing).lock_owned().await;
+        if let Some(holds) = self.known(&sha256, &blob) {
             return Ok(holds);
         }
-        let found = store.copy_out(blob, &mut std::io::sink())?;
-        store.note_sha256(&[(found, *blob)])?;
-        let holds = found == *sha256;
-        let mut pairs = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
-        if pairs.len() == KEPT {
-            pairs.pop_front();
-        }
-        pairs.push_back((*sha256, *blob, holds));
-        Ok(holds)
+        let (hashed, store) = (Arc::clone(self), store.clone());
+        let work = run(move || {
+            // goes with the work, which goes on when the client leaves
+            let _turn = turn;
+            let found = store.copy_out(&blob, &mut std::io::sink())?;
+            store.note_sha256(&[(found, blob)])?;
+            let holds = found == sha256;
+            let mut pairs = hashed.pairs.lock().unwrap_or_else(PoisonError::into_inner);
+            if pairs.len() == KEPT {
+                pairs.pop_front();
+            }
+            pairs.push_back((sha256, blob, holds));
+            Ok(holds)
+        });
+        work.await
     }
 }

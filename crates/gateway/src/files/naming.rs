@@ -2,16 +2,13 @@
 //!
 //! Owns how names that mean nothing, or too much, are answered.
 
-use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use perennial_manifest::{
     Artifact, BlobId, Candidate, PublisherId, ReleaseId, Resolution, Selector, Sha256Digest,
 };
-use perennial_store::{ReleaseFilter, ReleaseRow, StoreError};
+use perennial_store::ReleaseRow;
 
 use crate::Faces;
 use crate::content::run;
@@ -19,10 +16,6 @@ use crate::problem::Problem;
 
 /// How many releases an answer names at most.
 const NAMED: usize = 50;
-/// How many lists are looked through for a digest that is not here.
-const LISTS: usize = 5_000;
-/// How long a digest that no list has is not looked for again, and how many are remembered.
-const MISSED: (Duration, usize) = (Duration::from_secs(30), 1_000);
 
 /// The release that a selector means.
 pub(crate) async fn row_of(
@@ -111,63 +104,24 @@ impl std::fmt::Display for Digest {
     }
 }
 
-/// Digests that no list had, with the store's generation and the time; and the turn to look for one.
-#[derive(Debug, Default)]
-pub(super) struct Misses {
-    missed: Mutex<VecDeque<(Digest, u64, Instant)>>,
-    turn: tokio::sync::Mutex<()>,
-}
-
-impl Misses {
-    fn missed(&self) -> MutexGuard<'_, VecDeque<(Digest, u64, Instant)>> {
-        self.missed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl super::Files {
-    /// An artifact with this digest, of the release that is named, or of one among the first [`LISTS`]; none of `wrong`.
+    /// An artifact with this digest, of the release that is named, or of any whose list is here; none of `wrong`.
     pub(super) async fn listed(
         &self,
         digest: Digest,
         release: Option<ReleaseId>,
         wrong: &[BlobId],
     ) -> Result<Option<(ReleaseRow, Artifact)>, Problem> {
-        // one at a time: anybody may ask, and it reads many lists
-        let _turn = self.misses.turn.lock().await;
-        let generation = self.faces.backend.store().generation();
-        {
-            let mut missed = self.misses.missed();
-            missed.retain(|(_, made, at)| *made == generation && at.elapsed() < MISSED.0);
-            if release.is_none() && missed.iter().any(|(missed, ..)| *missed == digest) {
-                return Ok(None);
-            }
-        }
-        let wrong = wrong.to_vec();
-        let (store, lists) = (self.faces.backend.store().clone(), std::sync::Arc::clone(&self.faces.lists));
-        let found = run(move || {
-            let selector = release.map(Selector::Release);
-            let filter = ReleaseFilter { selector, limit: LISTS, ..ReleaseFilter::default() };
-            for row in store.releases(&filter)? {
-                let list = match lists.read(&store, &row.artifacts) {
-                    Ok(Some(list)) => list,
-                    // a list that is not here or damaged names nothing; the others may
-                    Ok(None) | Err(StoreError::Corrupt { .. } | StoreError::Format { .. }) => continue,
-                    Err(error) => return Err(error),
-                };
-                if let Some(artifact) = list.iter().find(|a| digest.names(a) && !wrong.contains(&a.blake3)) {
-                    return Ok(Some((row, artifact.clone())));
-                }
-            }
-            Ok(None)
-        });
-        let found = found.await.map_err(|e| Problem::internal(&e))?;
-        if found.is_none() && release.is_none() {
-            let mut missed = self.misses.missed();
-            if missed.len() == MISSED.1 {
-                missed.pop_front();
-            }
-            missed.push_back((digest, generation, Instant::now()));
-        }
-        Ok(found)
+        let store = self.faces.backend.store();
+        let Some(release) = release else {
+            let found = self.looking.find(store, digest, wrong.to_vec()).await;
+            return found.map_err(|e| Problem::internal(&e));
+        };
+        let reader = store.clone();
+        let row = run(move || reader.release(&release)).await.map_err(|e| Problem::internal(&e))?;
+        let Some(row) = row else { return Ok(None) };
+        let Some(list) = self.faces.list_here(row.artifacts).await? else { return Ok(None) };
+        let artifact = list.iter().find(|a| digest.names(a) && !wrong.contains(&a.blake3)).cloned();
+        Ok(artifact.map(|artifact| (row, artifact)))
     }
 }
