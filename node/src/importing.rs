@@ -3,6 +3,8 @@
 //! Owns which importer a source goes to, and that what came of a cut or failing import is signed all the same. What an
 //! upstream is asked and believed is decided in `perennial-import`.
 
+mod again;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -57,9 +59,18 @@ impl Importing {
                 let purl = Purl::parse(&purl).map_err(usage)?;
                 let (license, notes) = (request.license.clone(), request.notes.clone());
                 let guess = |name: &str| guess(name, false);
-                let what = Urls { urls, purl, license, html, notes, guess };
+                let what = Urls { urls, purl: purl.clone(), license, html, notes, guess };
                 let came = perennial_import::urls(&self.store, &options, &what, &Told(&sink)).await;
-                self.sign(came.map_err(refused)?, &request, &sink, &mut done).await?;
+                let (store, signer) = (self.store.clone(), self.signer.clone());
+                let compared =
+                    tokio::task::spawn_blocking(move || again::compared(&store, &signer, &purl, came)).await;
+                match compared.map_err(failed)? {
+                    Ok(came) => self.sign(came, &request, &sink, &mut done).await?,
+                    Err((failure, seen)) => {
+                        announce(&self.core, seen).await;
+                        return Err(failure);
+                    }
+                }
             }
             Source::Layout { layout, name } => {
                 let (license, notes) = (request.license.clone(), request.notes.clone());

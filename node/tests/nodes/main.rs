@@ -4,3 +4,4 @@ mod damage;
 mod digests;
 mod holders;
 mod machine;
+mod upstream;
