@@ -9,6 +9,7 @@ mod hashed;
 mod looking;
 mod naming;
 mod release;
+mod room;
 mod target;
 
 use std::collections::HashMap;
@@ -34,11 +35,13 @@ struct Files {
     faces: Faces,
     hashed: Arc<hashed::Hashed>,
     looking: Arc<looking::Looking>,
+    room: Arc<room::Room>,
 }
 
 /// The routes of files, and what this node says of itself.
 pub(crate) fn routes(faces: &Faces) -> Router {
-    let files = Files { faces: faces.clone(), hashed: Arc::default(), looking: Arc::default() };
+    let files =
+        Files { faces: faces.clone(), hashed: Arc::default(), looking: Arc::default(), room: Arc::default() };
     Router::new()
         .route("/", get(about))
         .route("/healthz", get(|| async { "ok\n" }))

@@ -2,10 +2,14 @@
 
 mod world;
 
-use axum::http::StatusCode;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use perennial_manifest::{Keypair, SignedEntry};
 use sha2::{Digest, Sha256};
-use world::{Lies, World, bytes, file, key};
+use tower::ServiceExt;
+use world::{File, Lies, World, bytes, file, key};
 
 const KUBEKEY: &str = "pkg:generic/kubekey@v3.1.0";
 const IMAGE: &str = "pkg:docker/kubesphere/ks-console@v3.4.1?repository_url=quay.io";
@@ -283,4 +287,26 @@ async fn what_is_not_here_comes_from_the_swarm_or_is_said_to_have_no_holder() {
     world.release_with_list(&key(1), "pkg:generic/no-list@v1", &[file("a", "2")], Lies::Nowhere);
     assert!(world.get("/r/no-list/v1/a").await.text().starts_with("known but no reachable holder"));
     assert_eq!(world.get("/r/no-list/v1/release.cbor").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn long_lists_that_nobody_takes_have_bounded_room() {
+    let world = World::new();
+    let name = |at: usize| &*Box::leak(format!("{at}").into_boxed_str());
+    let files: Vec<File> = (0..60_000).map(|at| file(name(at), "x")).collect();
+    world.release(&key(1), "pkg:generic/long@v1", &files);
+    world.release(&key(1), "pkg:generic/short@v1", &files[..10]);
+    let untaken = || {
+        let request = Request::builder().uri("/r/long/v1/").body(Body::empty()).expect("a request");
+        world.router.clone().oneshot(request)
+    };
+    let first = untaken().await.expect("an answer");
+    assert_eq!(first.status(), StatusCode::OK);
+    let mut second = std::pin::pin!(untaken());
+    let waited = tokio::time::timeout(Duration::from_millis(1500), &mut second).await;
+    assert!(waited.is_err(), "there is room for one of them");
+    assert_eq!(world.get("/r/short/v1/").await.status, StatusCode::OK, "short ones need none");
+    assert_eq!(world.get("/r/short/v1/SHA256SUMS").await.status, StatusCode::OK);
+    drop(first);
+    assert_eq!(second.await.expect("an answer").status(), StatusCode::OK);
 }

@@ -24,6 +24,11 @@ const STATEMENT: &str = "release.cbor";
 /// What a signed statement is (`manifest/FORMAT.md`, "Entry").
 const STATEMENT_TYPE: &str = "application/vnd.perennial.entry.v1+cbor";
 
+/// Bytes of a file in the JSON of its release, more or less.
+const ROW: usize = 600;
+/// Bytes of a line of `SHA256SUMS` besides the path.
+const SUM: usize = 67;
+
 impl Files {
     pub(super) async fn release(
         &self,
@@ -49,7 +54,7 @@ impl Files {
                     content.headers.push(cache);
                     return self.faces.answer(method, request, &content, owner).await;
                 }
-                None if name == SUMS => Document::new("text/plain; charset=utf-8", sums(&list)),
+                None if name == SUMS => self.sums(list).await?,
                 None if name == STATEMENT => self.statement(&row).await?,
                 None => {
                     let file = format!("file {name:?} of {} ({})", row.purl, row.release);
@@ -66,14 +71,23 @@ impl Files {
 
     async fn listing(&self, row: &ReleaseRow, list: Arc<ArtifactList>) -> Result<Document, Problem> {
         let (store, row) = (self.faces.backend.store().clone(), row.clone());
-        let listing = run(move || {
+        let place = self.room.wait(list.len().saturating_mul(ROW)).await?;
+        let text = run(move || {
             let files = list.iter().map(|artifact| artifact_row(&store, artifact));
             let files = files.collect::<Result<Vec<ArtifactRow>, StoreError>>()?;
-            Ok(Listing { row: feed::row(&store, &row)?, files })
+            let listing = Listing { row: feed::row(&store, &row)?, files };
+            let text = serde_json::to_vec_pretty(&listing).map_err(|e| StoreError::Index(e.to_string()))?;
+            Ok(place.filled(text))
         });
-        let listing = listing.await.map_err(|e| Problem::internal(&e))?;
-        let text = serde_json::to_vec_pretty(&listing).map_err(|e| Problem::internal(&e))?;
-        Ok(Document::new("application/json", text))
+        Ok(Document::new("application/json", text.await.map_err(|e| Problem::internal(&e))?))
+    }
+
+    async fn sums(&self, list: Arc<ArtifactList>) -> Result<Document, Problem> {
+        let lines = list.iter().map(|artifact| artifact.path.as_str().len() + SUM).sum();
+        let place = self.room.wait(lines).await?;
+        let text = run(move || Ok(place.filled(sums(&list).into_bytes())));
+        let text = text.await.map_err(|e| Problem::internal(&e))?;
+        Ok(Document::new("text/plain; charset=utf-8", text))
     }
 
     async fn statement(&self, row: &ReleaseRow) -> Result<Document, Problem> {
