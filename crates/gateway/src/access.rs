@@ -46,10 +46,24 @@ fn secret(authorization: &str) -> Option<String> {
     decoded.split_once(':').map(|(_, password)| password.to_owned())
 }
 
+/// What browsers show as a page. No face makes any: it was archived, and a publisher chose its type.
+const PAGES: [&str; 3] = ["text/html", "application/xhtml+xml", "image/svg+xml"];
+
+/// Whether an answer would be shown as a page.
+fn is_page(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    PAGES.iter().any(|page| kind.eq_ignore_ascii_case(page))
+}
+
 /// Puts the security headers on an answer; what a face set itself stays. Where HTTP forbids a length, the
 /// body gets none: axum would tell HEAD of 0, as that of the content (RFC 9110, section 8.6).
 pub(crate) async fn with_security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    if is_page(response.headers()) {
+        let download = HeaderValue::from_static("attachment");
+        response.headers_mut().entry(header::CONTENT_DISPOSITION).or_insert(download);
+    }
     for (name, value) in SECURITY {
         response.headers_mut().entry(name).or_insert(value);
     }

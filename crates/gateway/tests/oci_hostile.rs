@@ -4,7 +4,7 @@
 
 mod oci;
 
-use oci::{Image, World, bytes, sha256};
+use oci::{Image, OCI_MANIFEST, World, bytes, sha256};
 use perennial_manifest::BlobId;
 
 #[tokio::test]
@@ -36,4 +36,26 @@ async fn names_that_are_no_names_reach_nothing() {
     assert_eq!(std::fs::read_dir(world.store.incoming()).unwrap().count(), 0);
     assert!(world.own_entries().is_empty());
     assert!(world.store.blob_size(&BlobId::of(&image.layer)).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_manifest_that_calls_itself_a_page_is_a_download() {
+    let world = World::new();
+    let image = Image::new(bytes(5000, 1));
+    world.push_blob("a", &image.layer).await;
+    world.push_blob("a", &image.config).await;
+    for kind in ["text/html", "Text/HTML; charset=utf-8", "image/svg+xml", "application/xhtml+xml"] {
+        let page = String::from_utf8(image.manifest.clone()).unwrap().replace(OCI_MANIFEST, kind);
+        let pushed = world.own("PUT", "/v2/a/manifests/v1", &[("content-type", kind)], page.as_bytes()).await;
+        if pushed.status == 201 {
+            let got = world.get("/v2/a/manifests/v1").await;
+            assert_eq!(
+                (got.status.as_u16(), got.header("content-disposition")),
+                (200, "attachment"),
+                "{kind}"
+            );
+            assert_eq!(got.header("content-security-policy"), "default-src 'none'; sandbox");
+        }
+    }
+    assert!(!world.own_entries().is_empty(), "one at least was taken");
 }
