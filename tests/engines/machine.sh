@@ -31,15 +31,6 @@ cleanup() {
   exit "$status"
 }
 trap cleanup EXIT
-# waits for a condition, never for a time: SECONDS, what for, then the command
-until_true() {
-  local deadline=$((SECONDS + $1)) what=$2
-  shift 2
-  until "$@" >/dev/null 2>&1; do
-    [ "$SECONDS" -lt "$deadline" ] || fail "waiting for $what"
-    sleep 0.2
-  done
-}
 # what the README says between <!-- NAME --> and <!-- end -->
 block() {
   local text

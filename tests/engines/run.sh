@@ -9,8 +9,8 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$root"
 if [ "$(id -u)" != 0 ]; then echo "engines test: skipped, container engines cannot be started without root"; exit 0; fi
+source tests/faces/tools.sh
 if [ "${1:-}" != inside ]; then
-  source tests/faces/tools.sh
   # docker and podman want a firewall and a runtime that Debian only recommends
   need_debian docker.io:dockerd containerd:containerd podman:podman buildah:buildah skopeo:skopeo docker-registry:docker-registry \
     runc:runc iptables:iptables iproute2:ip curl:curl wget:wget openssl:openssl jq:jq

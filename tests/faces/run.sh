@@ -36,15 +36,6 @@ trap cleanup EXIT
 
 fail() { echo "faces test: FAILED, $*"; exit 1; }
 seen() { echo "faces test: $*"; }
-# waits for a condition, never for a time: SECONDS, what for, then the command
-until_true() {
-  local deadline=$((SECONDS + $1)) what=$2
-  shift 2
-  until "$@" >/dev/null 2>&1; do
-    [ "$SECONDS" -lt "$deadline" ] || fail "waiting for $what"
-    sleep 0.2
-  done
-}
 same() { [ "$2" = "$3" ] || fail "$1: expected $2, got $3"; } # what, expected, got
 sha() { sha256sum | cut -d' ' -f1; }
 free_port() { python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])'; }

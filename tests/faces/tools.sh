@@ -23,3 +23,13 @@ need_pypi() { # requirements; into a virtual environment below the target direct
   fi
   tools=$tools/bin
 }
+
+# waits for a condition, never for a time: SECONDS, what for, then the command. Whoever calls it has a `fail`
+until_true() {
+  local deadline=$((SECONDS + $1)) what=$2
+  shift 2
+  until "$@" >/dev/null 2>&1; do
+    [ "$SECONDS" -lt "$deadline" ] || fail "waiting for $what"
+    sleep 0.2
+  done
+}
