@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    add, completions, drill, follow, follows, gc, get, key, ls, man, peers, pin, pins, rebuild_index, search,
-    show, status, unfollow, unpin, verify,
+    add, completions, drill, follow, follows, gc, get, key, ls, man, peers, pin, pins,
+    rebuild_index, search, show, status, unfollow, unpin, verify,
 };
 
 const AFTER_HELP: &str = "\
@@ -107,7 +107,10 @@ mod tests {
         assert_eq!(root.get_subcommands().count(), 20);
         for command in root.get_subcommands() {
             let name = command.get_name();
-            assert!(command.get_about().is_some_and(|about| about.to_string().len() > 10), "{name}: about");
+            assert!(
+                command.get_about().is_some_and(|about| about.to_string().len() > 10),
+                "{name}: about"
+            );
             let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(after.contains("Examples:\n  perennial "), "{name}: examples");
             assert!(after.contains(name), "{name}: its own examples");
@@ -119,8 +122,9 @@ mod tests {
 
     #[test]
     fn global_options_stand_anywhere() {
-        let cli =
-            parse("perennial --data A --json ls --peer /ip4/1.2.3.4/tcp/1 --peer /ip4/1.2.3.5/tcp/1 -vv -q");
+        let cli = parse(
+            "perennial --data A --json ls --peer /ip4/1.2.3.4/tcp/1 --peer /ip4/1.2.3.5/tcp/1 -vv -q",
+        );
         let global = cli.unwrap().global;
         assert_eq!(global.data, Some("A".into()));
         assert_eq!(global.peers, ["/ip4/1.2.3.4/tcp/1", "/ip4/1.2.3.5/tcp/1"]);

@@ -220,7 +220,11 @@ mod tests {
             (ErrorCode::Unreachable, 5),
             (ErrorCode::InUse, 5),
         ] {
-            assert_eq!(CommandError::Refused(Failure::new(code, "x")).exit_code(), exit, "{code:?}");
+            assert_eq!(
+                CommandError::Refused(Failure::new(code, "x")).exit_code(),
+                exit,
+                "{code:?}"
+            );
         }
     }
 
@@ -232,7 +236,10 @@ mod tests {
         assert_eq!(CommandError::usage("x", "y").exit_code(), 2);
         assert_eq!(CommandError::Corrupt("1 blob".into()).exit_code(), 4);
         assert_eq!(CommandError::InUse { data: "/d".into(), pid: 1 }.exit_code(), 5);
-        assert_eq!(CommandError::Start(StartError::InUse { data: "/d".into(), pid: 1 }).exit_code(), 5);
+        assert_eq!(
+            CommandError::Start(StartError::InUse { data: "/d".into(), pid: 1 }).exit_code(),
+            5
+        );
         assert_eq!(CommandError::Lost.exit_code(), 5);
         assert_eq!(CommandError::Drill("lost".into()).exit_code(), 1);
     }

@@ -82,7 +82,9 @@ impl<'a> Link<'a> {
             node.shutdown().await;
         }
         match answer {
-            Err(CommandError::Refused(mut failure)) if alone && failure.code == ErrorCode::NotFound => {
+            Err(CommandError::Refused(mut failure))
+                if alone && failure.code == ErrorCode::NotFound =>
+            {
                 failure.hint = Some(
                     "no node runs on this data directory and no peer was named: try --peer MULTIADDR \
                      (or PERENNIAL_PEERS)"
@@ -156,16 +158,22 @@ pub(crate) fn data_directory(global: &Global) -> Result<PathBuf, CommandError> {
     let given = global.data.clone().filter(|path| !path.as_os_str().is_empty());
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
     let data = given
-        .or_else(|| perennial_node::config::default_data(variable("XDG_DATA_HOME"), variable("HOME")))
+        .or_else(|| {
+            perennial_node::config::default_data(variable("XDG_DATA_HOME"), variable("HOME"))
+        })
         .ok_or_else(|| {
-            CommandError::usage("there is no home directory to keep data in", "say where with --data DIR")
+            CommandError::usage(
+                "there is no home directory to keep data in",
+                "say where with --data DIR",
+            )
         })?;
     absolute(&data)
 }
 
 /// `path` as the node needs it, which runs in a directory of its own.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
-    std::path::absolute(path).map_err(|source| CommandError::Io { what: path.display().to_string(), source })
+    std::path::absolute(path)
+        .map_err(|source| CommandError::Io { what: path.display().to_string(), source })
 }
 
 /// Whether a request wants peers, and how long it wants to wait for the first one.

@@ -56,7 +56,8 @@ impl Painter {
             return;
         }
         let bar = self.bar.get_or_insert_with(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(BAR_HZ));
+            let bar =
+                ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(BAR_HZ));
             bar.set_prefix(verb(progress.stage));
             bar
         });
@@ -84,7 +85,8 @@ impl Painter {
             return;
         }
         self.line_at = now + LINE_EVERY;
-        let of = progress.total_bytes.map(|total| format!(" of {}", bytes(total))).unwrap_or_default();
+        let of =
+            progress.total_bytes.map(|total| format!(" of {}", bytes(total))).unwrap_or_default();
         let details = details(progress);
         let comma = if details.is_empty() { "" } else { ", " };
         self.screen.status(format_args!(

@@ -52,7 +52,8 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "d" => 24 * 60 * 60,
         _ => return Err("write a number and s, m, h or d, as in 90s, 15m, 36h, 14d".into()),
     };
-    let number: u64 = number.parse().map_err(|_| "write a number and s, m, h or d, as in 36h".to_owned())?;
+    let number: u64 =
+        number.parse().map_err(|_| "write a number and s, m, h or d, as in 36h".to_owned())?;
     number.checked_mul(unit).map(Duration::from_secs).ok_or_else(|| "that is too long".into())
 }
 
@@ -67,7 +68,9 @@ mod tests {
         {
             assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
-        for text in ["", "s", "1w", "-1", "1.5h", "h1", "99999999999999999999", "18446744073709551615d"] {
+        for text in
+            ["", "s", "1w", "-1", "1.5h", "h1", "99999999999999999999", "18446744073709551615d"]
+        {
             assert!(duration(text).is_err(), "{text}");
         }
     }
@@ -90,6 +93,9 @@ mod tests {
     fn rates_do_not_divide_by_nothing() {
         assert_eq!(rate(1024, Duration::from_secs(1)), "1.00 KiB/s");
         assert!(rate(u64::MAX, Duration::ZERO).ends_with("/s"));
-        assert_eq!((count(1, "file"), count(2000, "file")), ("1 file".into(), "2,000 files".into()));
+        assert_eq!(
+            (count(1, "file"), count(2000, "file")),
+            ("1 file".into(), "2,000 files".into())
+        );
     }
 }

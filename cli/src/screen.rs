@@ -39,7 +39,11 @@ impl Screen {
     }
 
     /// A line of the result, as JSON or as text.
-    pub(crate) fn row<T: Serialize>(&self, row: &T, text: impl FnOnce(&T) -> String) -> io::Result<()> {
+    pub(crate) fn row<T: Serialize>(
+        &self,
+        row: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> io::Result<()> {
         if self.json { self.json_line(row) } else { self.line(format_args!("{}", text(row))) }
     }
 
@@ -153,7 +157,10 @@ mod tests {
     #[test]
     fn foreign_text_cannot_act_on_the_terminal() {
         assert_eq!(safe("kubekey v3.1.0 中文 é"), "kubekey v3.1.0 中文 é");
-        assert_eq!(safe("a\u{1b}[31mb\r\n\u{9b}2J\u{202e}x"), "a\\u{1b}[31mb\\u{d}\\u{a}\\u{9b}2J\\u{202e}x");
+        assert_eq!(
+            safe("a\u{1b}[31mb\r\n\u{9b}2J\u{202e}x"),
+            "a\\u{1b}[31mb\\u{d}\\u{a}\\u{9b}2J\\u{202e}x"
+        );
     }
 
     #[test]
@@ -161,8 +168,10 @@ mod tests {
         let turning = ('\u{202a}'..='\u{202e}')
             .chain('\u{2066}'..='\u{2069}')
             .chain(['\u{200e}', '\u{200f}', '\u{61c}']);
-        let unseen =
-            ['\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{feff}', '\u{ad}', '\u{34f}', '\u{180e}'];
+        let unseen = [
+            '\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{feff}', '\u{ad}', '\u{34f}',
+            '\u{180e}',
+        ];
         for c in turning.chain(unseen) {
             let text = format!("a{c}b");
             assert_eq!(safe(&text), format!("a\\u{{{:x}}}b", u32::from(c)));

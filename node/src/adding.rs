@@ -102,13 +102,15 @@ struct File {
 fn collect(paths: &[PathBuf]) -> Result<Vec<File>, Failure> {
     let mut found = Vec::new();
     for path in paths {
-        let meta = fs::symlink_metadata(path).map_err(|e| failed(format!("{}: {e}", path.display())))?;
+        let meta =
+            fs::symlink_metadata(path).map_err(|e| failed(format!("{}: {e}", path.display())))?;
         if meta.is_dir() {
             walk(path, "", &mut found)?;
         } else {
             // a link that the user names is meant; links inside a tree are not
             let name = path.file_name().and_then(|name| name.to_str());
-            let name = name.ok_or_else(|| usage(format!("{}: its name is not UTF-8", path.display())))?;
+            let name =
+                name.ok_or_else(|| usage(format!("{}: its name is not UTF-8", path.display())))?;
             let path = if meta.is_symlink() {
                 fs::canonicalize(path).map_err(|e| failed(format!("{}: {e}", path.display())))?
             } else {
@@ -130,8 +132,9 @@ fn walk(dir: &Path, prefix: &str, found: &mut Vec<File>) -> Result<(), Failure> 
     for entry in entries {
         let path = entry.path();
         let name = entry.file_name();
-        let name =
-            name.to_str().ok_or_else(|| usage(format!("{}: its name is not UTF-8", path.display())))?;
+        let name = name
+            .to_str()
+            .ok_or_else(|| usage(format!("{}: its name is not UTF-8", path.display())))?;
         let full = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
         if entry.file_type().map_err(at)?.is_dir() {
             walk(&path, &full, found)?;
@@ -144,14 +147,19 @@ fn walk(dir: &Path, prefix: &str, found: &mut Vec<File>) -> Result<(), Failure> 
 
 fn push(path: &Path, name: &str, found: &mut Vec<File>) -> Result<(), Failure> {
     use std::os::unix::fs::PermissionsExt;
-    let meta = fs::symlink_metadata(path).map_err(|e| failed(format!("{}: {e}", path.display())))?;
+    let meta =
+        fs::symlink_metadata(path).map_err(|e| failed(format!("{}: {e}", path.display())))?;
     if !meta.is_file() {
         let what = if meta.is_symlink() { "a symbolic link" } else { "not a regular file" };
-        return Err(usage(format!("{} is {what}; a release holds regular files only", path.display())));
+        return Err(usage(format!(
+            "{} is {what}; a release holds regular files only",
+            path.display()
+        )));
     }
     let name = ArtifactPath::parse(name).map_err(usage)?;
     let upper = name.file_name().to_ascii_uppercase();
-    let licence = ["LICENSE", "LICENCE", "COPYING", "UNLICENSE"].iter().any(|word| upper.starts_with(word));
+    let licence =
+        ["LICENSE", "LICENCE", "COPYING", "UNLICENSE"].iter().any(|word| upper.starts_with(word));
     found.push(File {
         path: path.to_owned(),
         name,

@@ -2,7 +2,9 @@
 //!
 //! A read that fails is answered as "not here", and logged: the protocol then asks others.
 
-use perennial_manifest::{BlobId, EntryId, PublisherId, ReleaseId, Selector, Sha256Digest, SignedEntry};
+use perennial_manifest::{
+    BlobId, EntryId, PublisherId, ReleaseId, Selector, Sha256Digest, SignedEntry,
+};
 use perennial_protocol::catalog::{Catalog, Wanted};
 use perennial_protocol::input::Follows;
 use perennial_protocol::message::{BlobClaim, Holding, Scope};
@@ -44,7 +46,12 @@ impl Catalog for CatalogView {
         publishers.iter().filter(|(id, _)| !follows.covers(id)).map(|(_, feed)| feed.entries).sum()
     }
 
-    fn find(&self, selector: &Selector, publisher: Option<&PublisherId>, limit: usize) -> Vec<SignedEntry> {
+    fn find(
+        &self,
+        selector: &Selector,
+        publisher: Option<&PublisherId>,
+        limit: usize,
+    ) -> Vec<SignedEntry> {
         let filter = ReleaseFilter {
             selector: Some(selector.clone()),
             publisher: publisher.copied(),
@@ -78,7 +85,11 @@ impl Catalog for CatalogView {
         let rows = or_nothing(self.0.wanted(after, limit));
         let wanted = rows.into_iter().filter(|row| follows.covers(&row.publisher));
         wanted
-            .map(|row| Wanted { release: row.release, publisher: row.publisher, artifacts: row.artifacts })
+            .map(|row| Wanted {
+                release: row.release,
+                publisher: row.publisher,
+                artifacts: row.artifacts,
+            })
             .collect()
     }
 }

@@ -63,7 +63,11 @@ pub struct Config {
 impl Config {
     /// A node on `data` that listens where Perennial nodes listen.
     pub fn new(data: impl Into<PathBuf>) -> Self {
-        Config { listen: DEFAULT_LISTEN.map(str::to_owned).to_vec(), mdns: true, ..Config::embedded(data) }
+        Config {
+            listen: DEFAULT_LISTEN.map(str::to_owned).to_vec(),
+            mdns: true,
+            ..Config::embedded(data)
+        }
     }
 
     /// A node on `data` for the length of one command: it calls its `peers` and listens nowhere.

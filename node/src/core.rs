@@ -138,14 +138,22 @@ impl Core {
     }
 
     /// Asks peers what a name or digest may mean.
-    pub(crate) async fn lookup(&self, selector: Selector, publisher: Option<PublisherId>) -> LookupAnswer {
+    pub(crate) async fn lookup(
+        &self,
+        selector: Selector,
+        publisher: Option<PublisherId>,
+    ) -> LookupAnswer {
         let (answer, answered) = oneshot::channel();
         self.send(Message::Lookup { selector, publisher, answer }).await;
         answered.await.unwrap_or_default()
     }
 
     /// Asks peers which of them hold a release.
-    pub(crate) async fn census(&self, release: ReleaseId, blobs: Vec<(BlobId, u64)>) -> Vec<Holder> {
+    pub(crate) async fn census(
+        &self,
+        release: ReleaseId,
+        blobs: Vec<(BlobId, u64)>,
+    ) -> Vec<Holder> {
         let (answer, answered) = oneshot::channel();
         self.send(Message::Census { release, blobs, answer }).await;
         answered.await.unwrap_or_default()

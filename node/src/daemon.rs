@@ -58,15 +58,17 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(config: Config) -> ExitCode {
-    let signals =
-        signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+    let signals = signal(SignalKind::terminate())
+        .and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
     let (mut term, mut interrupt) = match signals {
         Ok(signals) => signals,
         Err(error) => return fail(&error, 1),
     };
     let node = match Node::start(config).await {
         Ok(node) => node,
-        Err(error) => return fail(&error, if matches!(error, StartError::InUse { .. }) { 5 } else { 1 }),
+        Err(error) => {
+            return fail(&error, if matches!(error, StartError::InUse { .. }) { 5 } else { 1 });
+        }
     };
     let mut out = std::io::stdout().lock();
     for address in node.addresses() {

@@ -146,10 +146,12 @@ impl EventLoop {
         let connected: Vec<String> =
             self.overview.borrow().peers.keys().map(|peer| peer.to_string()).collect();
         for address in &self.peers {
-            let there =
-                address.rsplit_once("/p2p/").is_some_and(|(_, id)| connected.iter().any(|peer| peer == id));
+            let there = address
+                .rsplit_once("/p2p/")
+                .is_some_and(|(_, id)| connected.iter().any(|peer| peer == id));
             // an address without a peer id is dialled while nobody is connected: the swarm closes what is double
-            let wanted = if address.contains("/p2p/") { !there } else { connected.len() < self.peers.len() };
+            let wanted =
+                if address.contains("/p2p/") { !there } else { connected.len() < self.peers.len() };
             if wanted && let Err(reason) = self.swarm.dial(address).await {
                 tracing::warn!(%address, %reason, "a peer could not be dialled");
             }
@@ -193,7 +195,9 @@ impl EventLoop {
             Event::Request { from, token, request } => {
                 self.input(Input::Request { from, token, request }).await;
             }
-            Event::Response { from, id, result } => self.input(Input::Response { from, id, result }).await,
+            Event::Response { from, id, result } => {
+                self.input(Input::Response { from, id, result }).await
+            }
             Event::BlobStream { from, stream } => {
                 tokio::spawn(crate::serve::serve(
                     self.store.clone(),
@@ -225,7 +229,8 @@ impl EventLoop {
             }
             Message::Fetch { release, news, progress, id } => {
                 let fetch = self.id();
-                self.fetches.insert(FetchId(fetch), Waiting { news, progress, release, blobs: Vec::new() });
+                self.fetches
+                    .insert(FetchId(fetch), Waiting { news, progress, release, blobs: Vec::new() });
                 let _ = id.send(fetch);
             }
             Message::FetchBlobs { fetch, blobs, last } => {
@@ -247,8 +252,12 @@ impl EventLoop {
             Message::Follows(follows) => self.input(Input::Follows(follows)).await,
             Message::Held(release) => self.input(Input::Held { release }).await,
             Message::Dropped(release) => self.input(Input::Dropped { release }).await,
-            Message::Kept { release, outcome } => self.input(Input::Kept { release, outcome }).await,
-            Message::Stored { batch, verdicts } => self.input(Input::Stored { batch, verdicts }).await,
+            Message::Kept { release, outcome } => {
+                self.input(Input::Kept { release, outcome }).await
+            }
+            Message::Stored { batch, verdicts } => {
+                self.input(Input::Stored { batch, verdicts }).await
+            }
             Message::Received { assignment, report } => {
                 self.input(Input::Received { assignment, report }).await;
             }

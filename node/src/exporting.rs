@@ -97,7 +97,9 @@ fn parent(target: &Path, artifact: &Artifact) -> Result<PathBuf, Failure> {
                     dir.display()
                 )));
             }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => fs::create_dir(&dir).map_err(at)?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                fs::create_dir(&dir).map_err(at)?
+            }
             Err(e) => return Err(at(e)),
         }
     }
@@ -132,7 +134,12 @@ fn write_blob(
                     .hint("--force replaces it; or give another directory with -o"));
             }
         }
-        Ok(_) => return Err(failed(format!("{} is in the way and is not a regular file", path.display()))),
+        Ok(_) => {
+            return Err(failed(format!(
+                "{} is in the way and is not a regular file",
+                path.display()
+            )));
+        }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
         Err(e) => return Err(at(e)),
     }

@@ -69,16 +69,22 @@ impl Faces {
     }
 
     /// Serves the faces until `stop`.
-    pub(crate) async fn serve(self, how: &Http, stop: CancellationToken) -> Result<Served, ServeError> {
+    pub(crate) async fn serve(
+        self,
+        how: &Http,
+        stop: CancellationToken,
+    ) -> Result<Served, ServeError> {
         let bind = |source| ServeError::Bind { address: how.address, source };
         let tls = how.tls.as_ref().map(|(chain, key)| Tls::load(chain, key)).transpose()?;
         let token = how.token_file.as_deref().map(read_token).transpose()?;
         let listener = TcpListener::bind(how.address).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        let options = Options { token, fetch_budget: Some(how.fetch_budget), hosts: how.names.clone() };
+        let options =
+            Options { token, fetch_budget: Some(how.fetch_budget), hosts: how.names.clone() };
         let router = perennial_gateway::router(Arc::new(self), options);
         let task = tokio::spawn(async move {
-            perennial_gateway::serve(listener, tls, router, Limits::default(), stop.cancelled()).await;
+            perennial_gateway::serve(listener, tls, router, Limits::default(), stop.cancelled())
+                .await;
         });
         Ok(Served { address, task })
     }
@@ -115,15 +121,19 @@ impl Backend for Faces {
 
     fn fetch_list(&self, release: ReleaseId) -> BoxFuture<'static, Result<(), FetchError>> {
         let (store, core) = (self.store.clone(), self.core.clone());
-        async move { fetch_list(&store, &core, release, &|_| {}).await.map(drop).map_err(refused) }.boxed()
+        async move { fetch_list(&store, &core, release, &|_| {}).await.map(drop).map_err(refused) }
+            .boxed()
     }
 
     fn sign(&self, draft: Draft) -> BoxFuture<'static, Result<ReleaseId, String>> {
         let (store, core, signer) = (self.store.clone(), self.core.clone(), self.signer.clone());
         // a task of its own: a client that goes away leaves nothing half-announced
         let task = tokio::spawn(async move {
-            let task = tokio::task::spawn_blocking(move || release(&store, &signer, draft, Terms::default()));
-            let (done, signed) = task.await.map_err(|e| e.to_string())?.map_err(|failure| failure.message)?;
+            let task = tokio::task::spawn_blocking(move || {
+                release(&store, &signer, draft, Terms::default())
+            });
+            let (done, signed) =
+                task.await.map_err(|e| e.to_string())?.map_err(|failure| failure.message)?;
             announce(&core, signed).await;
             done.release.parse().map_err(|_| format!("{} is no release id", done.release))
         });
@@ -134,7 +144,8 @@ impl Backend for Faces {
         let (store, core, signer) = (self.store.clone(), self.core.clone(), self.signer.clone());
         let task = tokio::spawn(async move {
             let task = tokio::task::spawn_blocking(move || yank(&store, &signer, release, reason));
-            let signed = task.await.map_err(|e| e.to_string())?.map_err(|failure| failure.message)?;
+            let signed =
+                task.await.map_err(|e| e.to_string())?.map_err(|failure| failure.message)?;
             announce(&core, signed).await;
             Ok(())
         });
@@ -152,16 +163,18 @@ fn read_token(path: &Path) -> Result<String, ServeError> {
     let text = std::fs::read_to_string(path).map_err(|e| at(e.to_string()))?;
     let token = text.trim();
     if token.len() < 16 {
-        return Err(
-            at("a token has at least 16 characters; make one with `openssl rand -hex 32`".to_owned()),
-        );
+        return Err(at(
+            "a token has at least 16 characters; make one with `openssl rand -hex 32`".to_owned()
+        ));
     }
     Ok(token.to_owned())
 }
 
 fn refused(error: keep::FetchError) -> FetchError {
     match error {
-        keep::FetchError::Peers(FetchFailure::NoHolder | FetchFailure::Stalled) => FetchError::NoHolder,
+        keep::FetchError::Peers(FetchFailure::NoHolder | FetchFailure::Stalled) => {
+            FetchError::NoHolder
+        }
         other => FetchError::Failed(other.to_string()),
     }
 }

@@ -44,15 +44,19 @@ impl Services {
     ) -> Result<GetDone, Failure> {
         let agreeing = self.resolve(selector, request.publisher.as_deref(), true, sink).await?;
         let release = agreeing[0].release;
-        let fetched =
-            fetch_release(&self.store, &self.core, release, |watched| forward(watched, sink.clone())).await;
+        let fetched = fetch_release(&self.store, &self.core, release, |watched| {
+            forward(watched, sink.clone())
+        })
+        .await;
         let fetched = fetched.map_err(fetch_failure)?;
         if let Some(output) = request.output.clone() {
-            let (store, damage, list) = (self.store.clone(), self.core.damage.clone(), fetched.list.clone());
+            let (store, damage, list) =
+                (self.store.clone(), self.core.damage.clone(), fetched.list.clone());
             let (sink, force) = (sink.clone(), request.force);
-            let exported =
-                tokio::task::spawn_blocking(move || export(&store, &damage, &list, &output, force, &sink))
-                    .await;
+            let exported = tokio::task::spawn_blocking(move || {
+                export(&store, &damage, &list, &output, force, &sink)
+            })
+            .await;
             exported.map_err(failed)??;
         }
         Ok(GetDone {
@@ -99,7 +103,9 @@ impl Services {
                     ErrorCode::NotFound,
                     format!("{selector} is not known here, and no peer could be asked"),
                 );
-                return Err(failure.hint("give a peer with --peer ADDRESS, or start a node that has some"));
+                return Err(
+                    failure.hint("give a peer with --peer ADDRESS, or start a node that has some")
+                );
             }
             Resolution::NotFound => {
                 let message = format!("{selector} is not known here nor to {answered} peers");
@@ -121,7 +127,8 @@ impl Services {
         };
         let store = self.store.clone();
         let claims =
-            blocking(move || candidates.iter().map(|candidate| claim(&store, candidate)).collect()).await;
+            blocking(move || candidates.iter().map(|candidate| claim(&store, candidate)).collect())
+                .await;
         Err(Failure::new(code, message).claims(claims.map_err(failed)?))
     }
 
@@ -151,7 +158,8 @@ impl Services {
         selector: &Selector,
         only: Option<PublisherId>,
     ) -> Result<Resolution, Failure> {
-        let (store, selector, own) = (self.store.clone(), selector.clone(), self.signer.publisher());
+        let (store, selector, own) =
+            (self.store.clone(), selector.clone(), self.signer.publisher());
         blocking(move || store.resolve(&selector, &own, only.as_ref())).await.map_err(failed)
     }
 }
@@ -176,10 +184,11 @@ fn claim(store: &Store, candidate: &Candidate) -> Result<Claim, StoreError> {
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn fetch_failure(error: FetchError) -> Failure {
     let code = match &error {
-        FetchError::Peers(FetchFailure::NoHolder | FetchFailure::Stalled) | FetchError::Unknown(_) => {
-            ErrorCode::NotFound
+        FetchError::Peers(FetchFailure::NoHolder | FetchFailure::Stalled)
+        | FetchError::Unknown(_) => ErrorCode::NotFound,
+        FetchError::Store(StoreError::Format { .. } | StoreError::WrongBytes(_)) => {
+            ErrorCode::Verification
         }
-        FetchError::Store(StoreError::Format { .. } | StoreError::WrongBytes(_)) => ErrorCode::Verification,
         _ => ErrorCode::Failed,
     };
     Failure::new(code, error.to_string())

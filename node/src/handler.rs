@@ -53,7 +53,9 @@ impl Handler for Services {
             Request::Import(import) => self.import(import, sink).await,
             Request::Get(get) => self.get(get, &sink).await.map(Done::Get),
             Request::Ls(ls) => self.ls(ls, &sink).await,
-            Request::Show { selector, publisher } => self.show(&selector, publisher.as_deref(), &sink).await,
+            Request::Show { selector, publisher } => {
+                self.show(&selector, publisher.as_deref(), &sink).await
+            }
             Request::Search { text, limit } => self.search(text, limit, &sink).await,
             Request::Follow(follow) => self.follow(follow).await,
             Request::Unfollow { target } => self.unfollow(target).await,
@@ -87,7 +89,8 @@ impl Services {
         self.synced().await;
         let task = tokio::spawn(async move {
             let added =
-                tokio::task::spawn_blocking(move || adding::add(&store, &signer, &request, &sink)).await;
+                tokio::task::spawn_blocking(move || adding::add(&store, &signer, &request, &sink))
+                    .await;
             let (done, signed) = added.map_err(failed)??;
             announce(&core, signed).await;
             Ok(done)
@@ -99,7 +102,10 @@ impl Services {
         self.synced().await;
         let (store, core, signer) = (self.store.clone(), self.core.clone(), self.signer.clone());
         // a task of its own, as `add`: what came is signed and announced though the client went away
-        let task = tokio::spawn(async move { Importing { store, core, signer }.import(request, sink).await });
+        let task =
+            tokio::spawn(
+                async move { Importing { store, core, signer }.import(request, sink).await },
+            );
         task.await.map_err(failed)?
     }
 
@@ -126,7 +132,9 @@ impl Services {
         }
         let mut overview = self.core.overview.clone();
         let wait = Duration::from_millis(u64::from(wait_ms));
-        let _ = tokio::time::timeout(wait, overview.wait_for(|overview| !overview.peers.is_empty())).await;
+        let _ =
+            tokio::time::timeout(wait, overview.wait_for(|overview| !overview.peers.is_empty()))
+                .await;
         Ok(Done::Ok)
     }
 

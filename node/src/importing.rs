@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use perennial_control::{
-    CompletenessRow, Done, ErrorCode, FailedRow, Failure, Import, ImportDone, Item, Sink, Source, Stage,
+    CompletenessRow, Done, ErrorCode, FailedRow, Failure, Import, ImportDone, Item, Sink, Source,
+    Stage,
 };
 use perennial_import::{
     Archive, Chart, Completeness, Failed, Images, ImportError, Imported, Options, Urls, Watch,
@@ -35,7 +36,8 @@ pub(crate) struct Importing {
 impl Importing {
     /// Imports, signs and announces. Rows go to the user as they are signed.
     pub(crate) async fn import(&self, request: Import, sink: Sink) -> Result<Done, Failure> {
-        let options = Options { allow_private: request.allow_private, plain_http: request.plain_http };
+        let options =
+            Options { allow_private: request.allow_private, plain_http: request.plain_http };
         let mut done = ImportDone::default();
         match request.source.clone() {
             Source::Images { references, all_tags, platforms, auth_file } => {
@@ -51,7 +53,8 @@ impl Importing {
                 // an error is a store's or that nobody waits any more
                 for reference in references {
                     let what = images(vec![reference]);
-                    let came = perennial_import::images(&self.store, &options, &what, &Told(&sink)).await;
+                    let came =
+                        perennial_import::images(&self.store, &options, &what, &Told(&sink)).await;
                     self.sign(came.map_err(refused)?, &request, &sink, &mut done).await?;
                 }
             }
@@ -62,8 +65,10 @@ impl Importing {
                 let what = Urls { urls, purl: purl.clone(), license, html, notes, guess };
                 let came = perennial_import::urls(&self.store, &options, &what, &Told(&sink)).await;
                 let (store, signer) = (self.store.clone(), self.signer.clone());
-                let compared =
-                    tokio::task::spawn_blocking(move || again::compared(&store, &signer, &purl, came)).await;
+                let compared = tokio::task::spawn_blocking(move || {
+                    again::compared(&store, &signer, &purl, came)
+                })
+                .await;
                 match compared.map_err(failed)? {
                     Ok(came) => self.sign(came, &request, &sink, &mut done).await?,
                     Err((failure, seen)) => {
@@ -80,7 +85,8 @@ impl Importing {
             }
             Source::Chart { repository, name, version, with_images } => {
                 let what = Chart { repo: repository, name, version, with_images };
-                let came = perennial_import::chart(&self.store, &options, &what, &Told(&sink)).await;
+                let came =
+                    perennial_import::chart(&self.store, &options, &what, &Told(&sink)).await;
                 let came = came.map_err(refused)?;
                 let of = came.imported.drafts.first().map(|draft| draft.purl.to_string());
                 self.sign(came.imported, &request, &sink, &mut done).await?;
@@ -112,8 +118,9 @@ impl Importing {
                 notes: None,
                 auth_file: None,
             };
-            let mut came =
-                perennial_import::images(&self.store, options, &what, &Told(sink)).await.map_err(refused)?;
+            let mut came = perennial_import::images(&self.store, options, &what, &Told(sink))
+                .await
+                .map_err(refused)?;
             let failed = std::mem::take(&mut came.failed);
             self.sign(came, request, sink, done).await?;
             if failed.is_empty() {
@@ -137,9 +144,12 @@ impl Importing {
         let mut new_bytes = came.new_bytes;
         for draft in came.drafts {
             let (store, signer) = (self.store.clone(), self.signer.clone());
-            let terms =
-                Terms { kind: request.kind.map(publisher_kind), new_bytes: std::mem::take(&mut new_bytes) };
-            let signed = tokio::task::spawn_blocking(move || release(&store, &signer, draft, terms)).await;
+            let terms = Terms {
+                kind: request.kind.map(publisher_kind),
+                new_bytes: std::mem::take(&mut new_bytes),
+            };
+            let signed =
+                tokio::task::spawn_blocking(move || release(&store, &signer, draft, terms)).await;
             let (row, signed) = signed.map_err(failed)??;
             announce(&self.core, signed).await;
             done.releases += 1;
@@ -152,8 +162,10 @@ impl Importing {
             sink.item(Item::NotImported(FailedRow { what, reason })).await;
         }
         for Completeness { of, held, missing } in came.completeness {
-            let missing =
-                missing.into_iter().map(|Failed { what, reason }| FailedRow { what, reason }).collect();
+            let missing = missing
+                .into_iter()
+                .map(|Failed { what, reason }| FailedRow { what, reason })
+                .collect();
             sink.item(Item::Completeness(CompletenessRow { of, held, missing })).await;
         }
         Ok(())

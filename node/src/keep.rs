@@ -112,7 +112,8 @@ pub(crate) async fn fetch_list(
     progress: &impl Fn(watch::Receiver<Option<Progress>>),
 ) -> Result<Listed, FetchError> {
     let reader = store.clone();
-    let row = blocking(move || reader.release(&release)).await?.ok_or(FetchError::Unknown(release))?;
+    let row =
+        blocking(move || reader.release(&release)).await?.ok_or(FetchError::Unknown(release))?;
     let claim = row.artifacts;
     let lease = store.lease(vec![claim.blob]);
     if let Some(list) = read_list(store, &row).await? {

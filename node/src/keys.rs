@@ -59,7 +59,8 @@ impl Keys {
 fn read(path: &Path) -> Result<Option<[u8; 32]>, KeyError> {
     let io = |source| KeyError::Io { path: path.to_owned(), source };
     let no_follow = rustix::fs::OFlags::NOFOLLOW.bits();
-    let file = match OpenOptions::new().read(true).custom_flags(no_follow.cast_signed()).open(path) {
+    let file = match OpenOptions::new().read(true).custom_flags(no_follow.cast_signed()).open(path)
+    {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io(error)),
@@ -85,9 +86,10 @@ fn create(folder: &Path, path: &Path, comment: &str) -> Result<[u8; 32], KeyErro
     let io = |source| KeyError::Io { path: path.to_owned(), source };
     let seed: [u8; 32] = rand::random();
     let pair = KeypairData::from(Ed25519Keypair::from_seed(&seed));
-    let text = PrivateKey::new(pair, comment)
-        .and_then(|key| key.to_openssh(LineEnding::LF))
-        .map_err(|error| KeyError::Malformed { path: path.to_owned(), reason: error.to_string() })?;
+    let text =
+        PrivateKey::new(pair, comment).and_then(|key| key.to_openssh(LineEnding::LF)).map_err(
+            |error| KeyError::Malformed { path: path.to_owned(), reason: error.to_string() },
+        )?;
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
     let mut file = tempfile::Builder::new()
         .prefix(".key-")
@@ -156,7 +158,8 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let keys = Keys::of(data.path());
         keys.publisher().unwrap();
-        std::fs::set_permissions(keys.publisher_path(), std::fs::Permissions::from_mode(0o644)).unwrap();
+        std::fs::set_permissions(keys.publisher_path(), std::fs::Permissions::from_mode(0o644))
+            .unwrap();
         assert!(matches!(keys.publisher(), Err(KeyError::Loose { mode: 0o644, .. })));
     }
 
@@ -169,7 +172,8 @@ mod tests {
         assert!(matches!(keys.publisher(), Err(KeyError::Io { .. })));
         std::fs::remove_file(keys.publisher_path()).unwrap();
         std::fs::write(keys.publisher_path(), "no key").unwrap();
-        std::fs::set_permissions(keys.publisher_path(), std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::set_permissions(keys.publisher_path(), std::fs::Permissions::from_mode(0o600))
+            .unwrap();
         assert!(matches!(keys.publisher(), Err(KeyError::Malformed { .. })));
         assert_eq!(std::fs::read(keys.publisher_path()).unwrap(), b"no key");
     }

@@ -43,7 +43,8 @@ pub(crate) fn guess(path: &str, licence: bool) -> (Role, &'static str) {
         Role::Sbom
     } else if ends(&[".crate", ".deb", ".rpm", ".whl", ".gem", ".jar", ".apk"]) {
         Role::Package
-    } else if ends(&[".md", ".txt", ".html", ".pdf", ".rst", ".adoc"]) || name.starts_with("readme") {
+    } else if ends(&[".md", ".txt", ".html", ".pdf", ".rst", ".adoc"]) || name.starts_with("readme")
+    {
         Role::Doc
     } else if ends(&["-src.tar.gz", ".src.tar.gz", "-source.tar.gz", "-sources.jar"]) {
         Role::Source

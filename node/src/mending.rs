@@ -97,7 +97,8 @@ async fn look(store: &Store, core: &Core) {
 
 /// The releases that name one of these blobs. The store lists them as less than held since it set the blob aside.
 fn naming(store: &Store, blobs: &BTreeSet<BlobId>) -> Result<BTreeSet<ReleaseId>, StoreError> {
-    let rows = |state| store.releases(&ReleaseFilter { state: Some(state), ..ReleaseFilter::default() });
+    let rows =
+        |state| store.releases(&ReleaseFilter { state: Some(state), ..ReleaseFilter::default() });
     let mut naming = BTreeSet::new();
     for row in rows(ReleaseState::Partial)? {
         let list = store.read_list(&row.artifacts).ok().flatten();
@@ -107,7 +108,9 @@ fn naming(store: &Store, blobs: &BTreeSet<BlobId>) -> Result<BTreeSet<ReleaseId>
     }
     // of those the list itself is gone
     let known = rows(ReleaseState::Known)?;
-    naming.extend(known.iter().filter(|row| blobs.contains(&row.artifacts.blob)).map(|row| row.release));
+    naming.extend(
+        known.iter().filter(|row| blobs.contains(&row.artifacts.blob)).map(|row| row.release),
+    );
     Ok(naming)
 }
 

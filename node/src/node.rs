@@ -45,7 +45,8 @@ impl Node {
     /// more than one thread.
     pub async fn start(config: Config) -> Result<Node, StartError> {
         let data = config.data.clone();
-        let store = tokio::task::spawn_blocking(move || Store::open(&data, OpenOptions::default())).await;
+        let store =
+            tokio::task::spawn_blocking(move || Store::open(&data, OpenOptions::default())).await;
         let store = store.map_err(|e| StartError::Task(e.to_string()))??;
         let keys = Keys::of(&config.data);
         let (identity, signer) = (keys.node()?, Arc::new(Signer::new(keys.publisher()?)));
@@ -55,14 +56,18 @@ impl Node {
         let mut network = perennial_swarm::Config::new(identity);
         (network.listen, network.mdns) = (config.listen.clone(), config.mdns);
         network.external = config.external.clone();
-        (network.max_inbound, network.max_blob_streams) = (config.max_peers, config.serve_streams as usize);
+        (network.max_inbound, network.max_blob_streams) =
+            (config.max_peers, config.serve_streams as usize);
         let (swarm, events) = perennial_swarm::start(&network)?;
         let me = swarm.peer_id().clone();
         let mut seed = [0; 8];
         seed.copy_from_slice(&identity[..8]);
         let upload = config.upload.map(crate::config::ByteCount::get);
-        let protocol =
-            Protocol::new(ProtocolConfig { me: me.clone(), seed: u64::from_le_bytes(seed), upload });
+        let protocol = Protocol::new(ProtocolConfig {
+            me: me.clone(),
+            seed: u64::from_le_bytes(seed),
+            upload,
+        });
 
         let (messages, inbox) = mpsc::channel(QUEUE);
         let (shown, overview) = watch::channel(Overview::default());
@@ -99,7 +104,8 @@ impl Node {
         tasks.push(tokio::spawn(async move { listener.serve(handler, stopped.cancelled()).await }));
         let mut http = None;
         if let Some(face) = &config.http {
-            let faces = Faces::new(services.store.clone(), services.core.clone(), services.signer.clone());
+            let faces =
+                Faces::new(services.store.clone(), services.core.clone(), services.signer.clone());
             match faces.serve(face, stop.clone()).await {
                 Ok(served) => {
                     http = Some(served.address);
@@ -187,9 +193,9 @@ fn first_follows(store: &Store, config: &Config) -> Result<perennial_store::Foll
         if wanted == "all" {
             follows.all = true;
         } else {
-            let publisher = wanted
-                .parse()
-                .map_err(|e: perennial_manifest::PublisherError| StartError::Follow(e.to_string()))?;
+            let publisher = wanted.parse().map_err(|e: perennial_manifest::PublisherError| {
+                StartError::Follow(e.to_string())
+            })?;
             follows.publishers.entry(publisher).or_default();
         }
     }

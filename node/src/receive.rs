@@ -6,7 +6,9 @@ use std::io::{self, BufReader, Read};
 use std::time::{Duration, Instant};
 
 use perennial_manifest::BlobId;
-use perennial_protocol::message::{BLOB_NOT_HELD, BLOB_OK, BLOB_REFUSED, BlobRange, BlobRequest, Bounded};
+use perennial_protocol::message::{
+    BLOB_NOT_HELD, BLOB_OK, BLOB_REFUSED, BlobRange, BlobRequest, Bounded,
+};
 use perennial_protocol::peer::PeerId;
 use perennial_protocol::transfer::{AssignmentId, End, Report};
 use perennial_store::{SMALL, Store, StoreError};
@@ -34,8 +36,10 @@ pub(crate) struct Job {
 /// Carries an assignment out and reports its end.
 pub(crate) async fn receive(store: Store, core: Core, swarm: Handle, job: Job) {
     let Job { assignment, peer, items, cancel, limits } = job;
-    let transferred = |report, end| Message::Transferred { assignment, peer: peer.clone(), report, end };
-    let request = BlobRequest { items: Bounded::first_of(items.iter().map(|(_, item)| item.clone())) };
+    let transferred =
+        |report, end| Message::Transferred { assignment, peer: peer.clone(), report, end };
+    let request =
+        BlobRequest { items: Bounded::first_of(items.iter().map(|(_, item)| item.clone())) };
     let opened = async {
         let mut stream = swarm.open_blob_stream(&peer).await.map_err(io::Error::other)?;
         let frame = request.encode_frame().map_err(io::Error::other)?;
@@ -72,8 +76,8 @@ pub(crate) async fn receive(store: Store, core: Core, swarm: Handle, job: Job) {
         (outcome.err(), receiver.report)
     })
     .await;
-    let (error, report) =
-        read.unwrap_or((Some(Cut::Local("the receiving thread panicked".into())), Report::default()));
+    let (error, report) = read
+        .unwrap_or((Some(Cut::Local("the receiving thread panicked".into())), Report::default()));
     let end = match error {
         None => End::Finished,
         Some(Cut::Peer(end)) => end,
@@ -255,7 +259,8 @@ mod tests {
         let ranges = [0..32768, 65536..90000];
         let mut arrived = Arrived::new(&ranges);
         let blob = BlobId::of(b"x");
-        let told = |arrived: &mut Arrived<'_>| arrived.take(blob).map(|range| range.ranges.into_vec());
+        let told =
+            |arrived: &mut Arrived<'_>| arrived.take(blob).map(|range| range.ranges.into_vec());
         arrived.add(16384);
         assert_eq!(told(&mut arrived), Some(vec![(0, 16384)]));
         assert_eq!(told(&mut arrived), None);

@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use perennial_control::{AddDone, ErrorCode, Failure};
 use perennial_manifest::{
-    Acquired, ArtifactList, Body, Draft, PublisherKind, Release, ReleaseId, Role, SignedEntry, Status,
-    StatusKind, Target, body,
+    Acquired, ArtifactList, Body, Draft, PublisherKind, Release, ReleaseId, Role, SignedEntry,
+    Status, StatusKind, Target, body,
 };
 use perennial_store::Store;
 
@@ -67,7 +67,9 @@ pub(crate) fn release(
     let id = signed.iter().rev().find_map(|entry| entry.release().map(|(id, _)| id));
     let id = id.ok_or_else(|| Failure::new(ErrorCode::Failed, "nothing was signed"))?;
     for observation in draft.observations {
-        signed.extend(signer.sign(store, None, Body::Observation(observation)).map_err(sign_failure)?);
+        signed.extend(
+            signer.sign(store, None, Body::Observation(observation)).map_err(sign_failure)?,
+        );
     }
     let done = AddDone {
         release: id.to_string(),

@@ -4,7 +4,9 @@
 
 use std::io::{BufWriter, Write};
 
-use perennial_protocol::message::{BLOB_NOT_HELD, BLOB_OK, BLOB_REFUSED, BlobRequest, MAX_BLOB_REQUEST};
+use perennial_protocol::message::{
+    BLOB_NOT_HELD, BLOB_OK, BLOB_REFUSED, BlobRequest, MAX_BLOB_REQUEST,
+};
 use perennial_protocol::peer::PeerId;
 use perennial_protocol::time::Time;
 use perennial_store::{Store, StoreError};
@@ -38,7 +40,10 @@ pub(crate) async fn serve(
     let Ok(decision) = decided.await else { return };
     let runtime = tokio::runtime::Handle::current();
     if let Some((_, start)) = decision {
-        tokio::time::sleep_until(started + std::time::Duration::from_millis(Time::as_millis(start))).await;
+        tokio::time::sleep_until(
+            started + std::time::Duration::from_millis(Time::as_millis(start)),
+        )
+        .await;
     }
     let blocking = Blocking::new(stream, runtime, limits.stall, CancellationToken::new());
     let (peer, damage) = (from.clone(), core.damage.clone());

@@ -7,7 +7,8 @@ use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use perennial_manifest::{
-    Admit, Body, Entry, Keypair, NextEntry, Profile, PublisherId, PublisherKind, SignRefusal, SignedEntry,
+    Admit, Body, Entry, Keypair, NextEntry, Profile, PublisherId, PublisherKind, SignRefusal,
+    SignedEntry,
 };
 use perennial_store::{Pin, Store, StoreError};
 
@@ -71,7 +72,8 @@ impl Signer {
         let publisher = self.publisher();
         let feed = store.feed(&publisher)?;
         let seen = store.seen(&publisher).map(|(seq, _)| seq);
-        let NextEntry { seq, prevs } = if merge { feed.next_merge(seen)? } else { feed.next(seen)? };
+        let NextEntry { seq, prevs } =
+            if merge { feed.next_merge(seen)? } else { feed.next(seen)? };
         let issued_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let signed = Entry { publisher, seq, prevs, issued_at, body }.sign(&self.key)?;
         if let Some((release, _)) = signed.release() {

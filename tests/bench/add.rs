@@ -32,7 +32,12 @@ pub(crate) fn one_large_file(machine: &Machine) -> Result<(), Failure> {
         let data = machine.fresh("data")?;
         let node = machine.node(&data, &[])?;
         let added = time(|| {
-            json(machine.perennial(&data).arg("add").arg(&file).args(["--name", "large", "--version", "1"]))?;
+            json(machine.perennial(&data).arg("add").arg(&file).args([
+                "--name",
+                "large",
+                "--version",
+                "1",
+            ]))?;
             Ok(())
         })?;
         drop(node);

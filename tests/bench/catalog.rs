@@ -28,8 +28,9 @@ pub(crate) fn idle_with_many_entries(machine: &Machine) -> Result<(), Failure> {
         searches.push(timed(machine.perennial(&data).args(["search", "tool-4242"]))?);
         resident = node.memory()?;
     }
-    let ms =
-        |times: &[Duration]| 1000.0 * median(&times.iter().map(Duration::as_secs_f64).collect::<Vec<_>>());
+    let ms = |times: &[Duration]| {
+        1000.0 * median(&times.iter().map(Duration::as_secs_f64).collect::<Vec<_>>())
+    };
     println!(
         "| {ENTRIES} entries known: memory now / highest | {} / {} MiB | | | < 150 MiB |",
         resident.0, resident.1
@@ -39,7 +40,10 @@ pub(crate) fn idle_with_many_entries(machine: &Machine) -> Result<(), Failure> {
         "| {ENTRIES} entries known: `ls --publisher`, whole command | {:.0} ms | | | < 100 ms |",
         ms(&lists)
     );
-    println!("| {ENTRIES} entries known: `search`, whole command | {:.0} ms | | | < 100 ms |", ms(&searches));
+    println!(
+        "| {ENTRIES} entries known: `search`, whole command | {:.0} ms | | | < 100 ms |",
+        ms(&searches)
+    );
     Ok(())
 }
 
@@ -78,7 +82,8 @@ fn fill(data: &std::path::Path) -> Result<String, Failure> {
                 notes: None,
             }));
             let signed =
-                Entry { publisher: key.id(), seq, prevs, issued_at: 1_700_000_000 + n, body }.sign(&key)?;
+                Entry { publisher: key.id(), seq, prevs, issued_at: 1_700_000_000 + n, body }
+                    .sign(&key)?;
             prevs = vec![signed.id()];
             entries.push(signed);
         }

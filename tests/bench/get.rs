@@ -58,7 +58,12 @@ fn seeded(
     {
         // added by a node of its own, so that the memory read later is of the transfer alone
         let adder = machine.node(&data, &[])?;
-        json(machine.perennial(&data).arg("add").arg(&file).args(["--name", "blob", "--version", "1"]))?;
+        json(machine.perennial(&data).arg("add").arg(&file).args([
+            "--name",
+            "blob",
+            "--version",
+            "1",
+        ]))?;
         drop(adder);
     }
     std::fs::remove_file(file)?;
@@ -75,8 +80,10 @@ fn bare_stream() -> Result<Duration, Failure> {
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let rate =
-        text.split_whitespace().zip(text.split_whitespace().skip(1)).find(|(_, unit)| *unit == "MiB/s");
+    let rate = text
+        .split_whitespace()
+        .zip(text.split_whitespace().skip(1))
+        .find(|(_, unit)| *unit == "MiB/s");
     let rate: f64 = rate.ok_or_else(|| format!("no rate in {text:?}"))?.0.parse()?;
     Ok(Duration::from_secs_f64(1024.0 / rate))
 }

@@ -26,14 +26,17 @@ pub(crate) fn against_the_reference(machine: &Machine) -> Result<(), Failure> {
     for run in 0..=RUNS {
         for (which, reference) in [false, true].into_iter().enumerate() {
             machine.settle()?;
-            let server = if reference { Server::reference(machine)? } else { Server::node(machine)? };
+            let server =
+                if reference { Server::reference(machine)? } else { Server::node(machine)? };
             let before = cpu_of(server.pid)?;
-            let push =
-                time(|| skopeo(&format!("oci:{}:v1", image.display()), &server.docker("bench/big:v1")))?;
+            let push = time(|| {
+                skopeo(&format!("oci:{}:v1", image.display()), &server.docker("bench/big:v1"))
+            })?;
             let between = cpu_of(server.pid)?;
             machine.settle()?;
             let out = machine.fresh("pulled")?;
-            let pull = time(|| skopeo(&server.docker("bench/big:v1"), &format!("dir:{}", out.display())))?;
+            let pull =
+                time(|| skopeo(&server.docker("bench/big:v1"), &format!("dir:{}", out.display())))?;
             let after = cpu_of(server.pid)?;
             if let Process::Node(node) = &server.process {
                 memory = memory.max(node.memory()?.1);
@@ -48,8 +51,9 @@ pub(crate) fn against_the_reference(machine: &Machine) -> Result<(), Failure> {
             }
         }
     }
-    let row =
-        |figure: &str, [ours, theirs]: &[Vec<Duration>; 2], asked| print_row(figure, ours, theirs, asked);
+    let row = |figure: &str, [ours, theirs]: &[Vec<Duration>; 2], asked| {
+        print_row(figure, ours, theirs, asked)
+    };
     row("push of a 1 GiB layer, against docker-registry", &pushed, "≥ 0.8");
     row("the same, processor time of the server", &push_cpu, "");
     row("pull of it", &pulled, "≥ 1");
@@ -90,9 +94,9 @@ pub(crate) fn fifty_at_once(machine: &Machine) -> Result<(), Failure> {
     let outs: Vec<PathBuf> =
         (0..CLIENTS).map(|n| machine.fresh(&format!("client-{n}"))).collect::<Result<_, _>>()?;
     let took = time(|| {
-        let clients = outs
-            .iter()
-            .map(|out| copy(&format!("docker://{name}"), &format!("dir:{}", out.display())).spawn());
+        let clients = outs.iter().map(|out| {
+            copy(&format!("docker://{name}"), &format!("dir:{}", out.display())).spawn()
+        });
         let clients: Vec<Child> = clients.collect::<Result<_, _>>()?;
         for mut client in clients {
             if !client.wait()?.success() {
@@ -108,7 +112,10 @@ pub(crate) fn fifty_at_once(machine: &Machine) -> Result<(), Failure> {
         took.as_secs_f64(),
         fetched as f64 / SIZE as f64
     );
-    println!("| highest memory of the node meanwhile | {} MiB | | | < 200 MiB |", asked.memory()?.1);
+    println!(
+        "| highest memory of the node meanwhile | {} MiB | | | < 200 MiB |",
+        asked.memory()?.1
+    );
     outs.into_iter().try_for_each(fs::remove_dir_all)?;
     Ok(())
 }
@@ -143,8 +150,11 @@ impl Server {
         let storage = format!("storage:\n  filesystem:\n    rootdirectory: {}\n", root.display());
         let log = "log:\n  level: error\n  accesslog:\n    disabled: true\n";
         fs::write(&config, format!("version: 0.1\n{log}{storage}http:\n  addr: {http}\n"))?;
-        let child =
-            Command::new("docker-registry").arg("serve").arg(&config).stderr(Stdio::null()).spawn()?;
+        let child = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&config)
+            .stderr(Stdio::null())
+            .spawn()?;
         let server = Self { pid: child.id(), process: Process::Reference(child), http };
         let deadline = Instant::now() + Duration::from_secs(30);
         while std::net::TcpStream::connect(&server.http).is_err() {
@@ -224,7 +234,8 @@ fn layout(machine: &Machine, size: u64) -> Result<PathBuf, Failure> {
 }
 
 fn digest_of(file: &Path) -> Result<impl AsRef<[u8]> + use<>, Failure> {
-    let (mut file, mut hasher, mut piece) = (fs::File::open(file)?, Sha256::new(), vec![0; 1 << 20]);
+    let (mut file, mut hasher, mut piece) =
+        (fs::File::open(file)?, Sha256::new(), vec![0; 1 << 20]);
     loop {
         match file.read(&mut piece)? {
             0 => return Ok(hasher.finalize()),

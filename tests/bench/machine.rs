@@ -27,7 +27,8 @@ impl Machine {
         if !built.success() {
             return Err("the release binaries did not build".into());
         }
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
         let scratch = match std::env::var_os("PERENNIAL_BENCH_DIR") {
             Some(dir) => tempfile::tempdir_in(dir)?,
             None => tempfile::tempdir()?,
@@ -133,7 +134,8 @@ impl Daemon {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let field = |name: &str| -> u64 {
             let line = status.lines().find(|line| line.starts_with(name)).unwrap_or_default();
-            line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024
+            line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0)
+                / 1024
         };
         Ok((field("VmRSS:"), field("VmHWM:")))
     }
@@ -150,9 +152,12 @@ impl Drop for Daemon {
 pub(crate) fn json(command: &mut Command) -> Result<serde_json::Value, Failure> {
     let output = command.output()?;
     if !output.status.success() {
-        return Err(
-            format!("{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr)).into()
-        );
+        return Err(format!(
+            "{command:?}: {}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        )
+        .into());
     }
     let text = String::from_utf8(output.stdout)?;
     Ok(serde_json::from_str(text.lines().next().unwrap_or("null"))?)
@@ -169,7 +174,8 @@ pub(crate) fn time(work: impl FnOnce() -> Result<(), Failure>) -> Result<Duratio
 pub(crate) fn cpu_of(pid: u32) -> Result<Duration, Failure> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // after the name, which may have anything in it: utime and stime are fields 14 and 15, in hundredths of a second
-    let fields = stat.rsplit_once(')').ok_or("no name in stat")?.1.split_whitespace().skip(11).take(2);
+    let fields =
+        stat.rsplit_once(')').ok_or("no name in stat")?.1.split_whitespace().skip(11).take(2);
     let ticks = fields.map(str::parse::<u64>).sum::<Result<u64, _>>()?;
     Ok(Duration::from_millis(ticks * 10))
 }
@@ -183,7 +189,8 @@ pub(crate) fn median(numbers: &[f64]) -> f64 {
 
 /// A table row: medians in seconds, and the ratios yardstick/ours (more than 1: we are faster).
 pub(crate) fn print_row(figure: &str, ours: &[Duration], yardstick: &[Duration], asked: &str) {
-    let seconds = |times: &[Duration]| median(&times.iter().map(Duration::as_secs_f64).collect::<Vec<_>>());
+    let seconds =
+        |times: &[Duration]| median(&times.iter().map(Duration::as_secs_f64).collect::<Vec<_>>());
     let ratios: Vec<f64> =
         ours.iter().zip(yardstick).map(|(a, b)| b.as_secs_f64() / a.as_secs_f64()).collect();
     let all: Vec<String> = ratios.iter().map(|r| format!("{r:.2}")).collect();

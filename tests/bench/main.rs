@@ -29,7 +29,8 @@ const FIGURES: [Figure; 7] = [
 ];
 
 fn main() -> Result<(), Failure> {
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let machine = Machine::new()?;
     println!("{}", machine.describe());
     println!("| figure | ours | yardstick | ratio (median, all) | asked |");

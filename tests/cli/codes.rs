@@ -25,7 +25,16 @@ fn usage_is_2_and_says_what_to_type() {
         &["follow", "somebody"],
         &["add", "kubekey-v3.1.0", "--purl", "pkg:generic/kubekey"],
         &["add", "kubekey-v3.1.0", "--name", "kubekey"],
-        &["add", "kubekey-v3.1.0", "--name", "kubekey", "--version", "1", "--license", "Nobody-1.0"],
+        &[
+            "add",
+            "kubekey-v3.1.0",
+            "--name",
+            "kubekey",
+            "--version",
+            "1",
+            "--license",
+            "Nobody-1.0",
+        ],
         &["gc", "--grace", "soon"],
     ] {
         let said = place.fails(2, args);
@@ -60,7 +69,10 @@ fn under_json_a_failure_is_an_object() {
     assert_eq!(said.stdout, "");
     let row: Value = serde_json::from_str(&said.stderr).unwrap();
     assert_eq!(row["exit"], 3, "{row}");
-    assert!(row["error"].is_string() && row["hint"].is_string() && row["claims"].is_array(), "{row}");
+    assert!(
+        row["error"].is_string() && row["hint"].is_string() && row["claims"].is_array(),
+        "{row}"
+    );
 }
 
 #[test]

@@ -68,7 +68,10 @@ fn the_reference_is_what_the_program_says() {
         std::fs::write(&file, &reference).unwrap();
     }
     let committed = std::fs::read_to_string(&file).unwrap();
-    assert!(committed == reference, "tests/cli/reference.txt is out of date; see this test's comment");
+    assert!(
+        committed == reference,
+        "tests/cli/reference.txt is out of date; see this test's comment"
+    );
 }
 
 #[test]
@@ -77,7 +80,8 @@ fn manual_pages_are_written_for_every_command() {
     let said = place.run(&["man", "--out", "man1"]);
     assert_eq!(said.code, Some(0), "{said:?}");
     for command in COMMANDS {
-        let page = std::fs::read_to_string(place.path(&format!("man1/perennial-{command}.1"))).unwrap();
+        let page =
+            std::fs::read_to_string(place.path(&format!("man1/perennial-{command}.1"))).unwrap();
         assert!(page.contains(".SH NAME") && page.contains("Examples:"), "{command}:\n{page}");
     }
     let main = std::fs::read_to_string(place.path("man1/perennial.1")).unwrap();

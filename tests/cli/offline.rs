@@ -11,7 +11,8 @@ use crate::program::Place;
 /// The fields that scripts rely on, as the program gives them.
 #[track_caller]
 fn has_fields(row: &Value, fields: &[&str]) {
-    let there: BTreeSet<&str> = row.as_object().expect("an object").keys().map(String::as_str).collect();
+    let there: BTreeSet<&str> =
+        row.as_object().expect("an object").keys().map(String::as_str).collect();
     for field in fields {
         assert!(there.contains(field), "{field} is missing in {row}");
     }
@@ -25,7 +26,16 @@ fn release(place: &Place) -> Value {
     place.file("kubekey/kk", &vec![7; 200_000]);
     place.file("kubekey/docs/guide.md", b"# the guide\n");
     place.file("kubekey/empty", b"");
-    place.row(&["add", "kubekey", "--name", "kubekey", "--version", "v3.1.0", "--license", "Apache-2.0"])
+    place.row(&[
+        "add",
+        "kubekey",
+        "--name",
+        "kubekey",
+        "--version",
+        "v3.1.0",
+        "--license",
+        "Apache-2.0",
+    ])
 }
 
 fn same(left: &Path, right: &Path) -> bool {
@@ -44,7 +54,10 @@ fn a_release_is_added_listed_and_got_back() {
     assert_eq!(added["purl"], "pkg:generic/kubekey@v3.1.0");
 
     let row = place.row(&["ls"]);
-    has_fields(&row, &["release", "purl", "publisher", "kind", "artifacts", "bytes", "held_bytes", "state"]);
+    has_fields(
+        &row,
+        &["release", "purl", "publisher", "kind", "artifacts", "bytes", "held_bytes", "state"],
+    );
     assert_eq!((&row["state"], &row["kind"]), (&"held".into(), &"archivist".into()), "{row}");
     assert_eq!((&row["release"], &row["held_bytes"]), (&added["release"], &row["bytes"]), "{row}");
     assert_eq!(place.row(&["search", "kubekey"])["release"], added["release"]);
@@ -55,7 +68,8 @@ fn a_release_is_added_listed_and_got_back() {
     has_fields(&got, &["release", "artifacts", "bytes", "fetched_bytes", "from", "elapsed_ms"]);
     assert_eq!((&got["fetched_bytes"], &got["from"]), (&0.into(), &serde_json::json!({})), "{got}");
     assert!(same(&place.path("kubekey"), &place.path("out")));
-    let by_name = ["get", "kubekey@v3.1.0", "--publisher", text(&added, "publisher"), "-o", "named"];
+    let by_name =
+        ["get", "kubekey@v3.1.0", "--publisher", text(&added, "publisher"), "-o", "named"];
     assert_eq!(place.row(&by_name)["release"], added["release"]);
     assert!(same(&place.path("kubekey"), &place.path("named")));
 }
@@ -83,9 +97,21 @@ fn lists_and_care_have_the_documented_shapes() {
     let status = place.row(&["status"]);
     has_fields(
         &status,
-        &["peer_id", "addresses", "peers", "releases", "held", "blobs", "stored_bytes", "logical_bytes"],
+        &[
+            "peer_id",
+            "addresses",
+            "peers",
+            "releases",
+            "held",
+            "blobs",
+            "stored_bytes",
+            "logical_bytes",
+        ],
     );
-    assert_eq!((&status["releases"], &status["held"], &status["peers"]), (&1.into(), &1.into(), &0.into()));
+    assert_eq!(
+        (&status["releases"], &status["held"], &status["peers"]),
+        (&1.into(), &1.into(), &0.into())
+    );
     assert_eq!(status["logical_bytes"], 200_012);
 
     let pin = place.row(&["pins"]);
@@ -127,14 +153,29 @@ fn people_get_text_and_quiet_is_quiet() {
     let place = Place::new();
     let added = release(&place);
     let said = place.run(&["ls"]);
-    assert!(said.stdout.contains("held") && said.stdout.contains("pkg:generic/kubekey@v3.1.0"), "{said:?}");
+    assert!(
+        said.stdout.contains("held") && said.stdout.contains("pkg:generic/kubekey@v3.1.0"),
+        "{said:?}"
+    );
     assert!(said.stdout.contains("archivist"), "{said:?}");
     let said = place.run(&["show", text(&added, "release")]);
     assert!(said.stdout.contains("docs/guide.md") && said.stdout.contains("archivist"), "{said:?}");
-    let said = place.run(&["add", "kubekey", "--name", "kubekey", "--version", "v2", "--kind", "upstream"]);
+    let said = place.run(&[
+        "add",
+        "kubekey",
+        "--name",
+        "kubekey",
+        "--version",
+        "v2",
+        "--kind",
+        "upstream",
+    ]);
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(said.stdout.contains("added pkg:generic/kubekey@v2"), "{said:?}");
-    assert!(said.stderr.contains("no node runs"), "nobody can fetch it yet, and it says so: {said:?}");
+    assert!(
+        said.stderr.contains("no node runs"),
+        "nobody can fetch it yet, and it says so: {said:?}"
+    );
     let said = place.run(&["--quiet", "get", text(&added, "release"), "-o", "out"]);
     assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{said:?}");
     assert!(
@@ -146,7 +187,8 @@ fn people_get_text_and_quiet_is_quiet() {
 #[test]
 fn the_default_data_directory_is_below_the_home_directory() {
     let place = Place::new();
-    let output = place.command(&["--json", "status"]).env_remove("PERENNIAL_DATA").output().unwrap();
+    let output =
+        place.command(&["--json", "status"]).env_remove("PERENNIAL_DATA").output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert!(place.path("home/.local/share/perennial/LOCK").exists());
 }
@@ -166,7 +208,9 @@ fn a_drill_survives_and_leaves_nothing() {
     let said = place.run(&["drill", "kubekey/kk", "--dir", "temporary"]);
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(
-        said.stdout.trim_end().ends_with("the release SURVIVED the loss of the node it was added on"),
+        said.stdout
+            .trim_end()
+            .ends_with("the release SURVIVED the loss of the node it was added on"),
         "{said:?}"
     );
 }

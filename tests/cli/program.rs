@@ -16,7 +16,10 @@ fn program() -> &'static Path {
         let profile = test.ancestors().nth(2).unwrap();
         let program = profile.join("perennial");
         let Some(cargo) = std::env::var_os("CARGO") else {
-            assert!(program.is_file(), "run `cargo build -p perennial` with this test's profile first");
+            assert!(
+                program.is_file(),
+                "run `cargo build -p perennial` with this test's profile first"
+            );
             return program;
         };
         let mut build = Command::new(cargo);
@@ -68,7 +71,10 @@ impl Place {
                 command.env_remove(name);
             }
         }
-        command.env("HOME", self.path("home")).env("PERENNIAL_DATA", self.path("data")).env("NO_COLOR", "1");
+        command
+            .env("HOME", self.path("home"))
+            .env("PERENNIAL_DATA", self.path("data"))
+            .env("NO_COLOR", "1");
         command.current_dir(self.dir.path()).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -85,7 +91,8 @@ impl Place {
         let said = self.run(&[&["--json"], args].concat());
         assert_eq!(said.code, Some(0), "{args:?}: {said:?}");
         assert_eq!(said.stderr, "", "under --json there is nothing but the result");
-        let row = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let row =
+            |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         said.stdout.lines().map(row).collect()
     }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use perennial_manifest::{
-    Artifact, ArtifactList, BlobId, Body, Entry, Keypair, Platform, Release, Role, Sha256Digest, Source,
+    Artifact, ArtifactList, BlobId, Body, Entry, Keypair, Platform, Release, Role, Sha256Digest,
+    Source,
 };
 use perennial_store::{OpenOptions, Store};
 
@@ -83,7 +84,10 @@ fn no_command_prints_what_acts_on_a_terminal() {
             let said = place.run(&[format, command].concat());
             for text in [&said.stdout, &said.stderr] {
                 assert!(!text.chars().any(acts), "{command:?}: {text:?}");
-                assert!(!text.lines().any(|line| line.starts_with("publisher  did:key:you")), "{text}");
+                assert!(
+                    !text.lines().any(|line| line.starts_with("publisher  did:key:you")),
+                    "{text}"
+                );
                 escaped += usize::from(text.contains("\\u{202e}") || text.contains("\\u202e"));
             }
         }

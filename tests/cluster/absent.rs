@@ -12,7 +12,8 @@ const RELEASES: usize = 500;
 
 fn sync_bytes(node: &Daemon) -> u64 {
     let status = perennial(node.data(), &["status"]).ok().json();
-    let part = |name: &str| status[name].as_u64().unwrap_or_else(|| panic!("no {name} in {status}"));
+    let part =
+        |name: &str| status[name].as_u64().unwrap_or_else(|| panic!("no {name} in {status}"));
     part("sync_sent_bytes") + part("sync_received_bytes")
 }
 
@@ -27,7 +28,9 @@ fn five_hundred_releases_arrive_within_thirty_seconds_of_a_start() {
 
     let follow = ["--peer", a.address(), "--follow", who.as_str()];
     let b = Daemon::start(&at("b"), &follow);
-    wait_until(Duration::from_secs(60), "the first release", || (count(b.data(), "held") == 1).then_some(()));
+    wait_until(Duration::from_secs(60), "the first release", || {
+        (count(b.data(), "held") == 1).then_some(())
+    });
     b.terminate(Duration::from_secs(10));
 
     for number in 0..RELEASES {
@@ -37,9 +40,11 @@ fn five_hundred_releases_arrive_within_thirty_seconds_of_a_start() {
 
     let start = Instant::now();
     let b = Daemon::start(&at("b"), &follow);
-    wait_until(Duration::from_secs(30).saturating_sub(start.elapsed()), "all releases held", || {
-        (count(b.data(), "held") == RELEASES + 1).then_some(())
-    });
+    wait_until(
+        Duration::from_secs(30).saturating_sub(start.elapsed()),
+        "all releases held",
+        || (count(b.data(), "held") == RELEASES + 1).then_some(()),
+    );
     let (took, full) = (start.elapsed(), sync_bytes(&b));
     b.terminate(Duration::from_secs(10));
 

@@ -51,7 +51,8 @@ impl Scene {
         goods.store.put_entries(std::slice::from_ref(&entry)).expect("stored");
         goods.store.refresh_state(&release).expect("held");
         drop(goods);
-        let copied = Command::new("cp").arg("-a").arg(&data).arg(dir.path().join("honest")).status();
+        let copied =
+            Command::new("cp").arg("-a").arg(&data).arg(dir.path().join("honest")).status();
         assert!(copied.expect("cp runs").success());
         Self { dir, source, release: release.to_string(), blob, entry }
     }

@@ -17,7 +17,8 @@ pub(crate) const MIB: usize = 1024 * 1024;
 pub(crate) fn write_tree(dir: &Path, seed: u64, sizes: &[usize]) -> PathBuf {
     let mut rng = StdRng::seed_from_u64(seed);
     for (number, size) in sizes.iter().enumerate() {
-        let folder = if number % 3 == 2 { dir.join(format!("part-{}", number % 5)) } else { dir.to_owned() };
+        let folder =
+            if number % 3 == 2 { dir.join(format!("part-{}", number % 5)) } else { dir.to_owned() };
         fs::create_dir_all(&folder).expect("a folder");
         let mut bytes = vec![0; *size];
         rng.fill_bytes(&mut bytes);
@@ -38,7 +39,9 @@ pub(crate) fn mixed(seed: u64) -> Vec<usize> {
 pub(crate) fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let (mut found, mut todo) = (BTreeMap::new(), vec![dir.to_owned()]);
     while let Some(next) = todo.pop() {
-        for entry in fs::read_dir(&next).unwrap_or_else(|error| panic!("{}: {error}", next.display())) {
+        for entry in
+            fs::read_dir(&next).unwrap_or_else(|error| panic!("{}: {error}", next.display()))
+        {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 todo.push(path);

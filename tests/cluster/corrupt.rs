@@ -48,7 +48,11 @@ fn assert_nothing_wrong(out: &Path, source: &Path) {
     }
     let original = files(source);
     for (name, bytes) in files(out) {
-        assert!(original.get(&name) == Some(&bytes), "{} left the node with wrong bytes", name.display());
+        assert!(
+            original.get(&name) == Some(&bytes),
+            "{} left the node with wrong bytes",
+            name.display()
+        );
     }
 }
 
@@ -67,14 +71,21 @@ fn rot_is_contained(size: usize, spoil: impl Fn(&Path, usize)) {
     let added = add(&at("a"), &source, "thing", "1");
     let release = field(&added, "release");
     let shown = perennial(&at("a"), &["show", release]).ok().json();
-    let blob =
-        shown["files"].as_array().expect("files").iter().find(|file| file["size"] == size).expect("it");
+    let blob = shown["files"]
+        .as_array()
+        .expect("files")
+        .iter()
+        .find(|file| file["size"] == size)
+        .expect("it");
     let blob = field(blob, "blake3").to_owned();
 
     // A good copy, for later.
     let a = Daemon::start(&at("a"), &[]);
-    let b = Daemon::start(&at("b"), &["--peer", a.address(), "--follow", field(&added, "publisher")]);
-    wait_until(Duration::from_secs(60), "the good copy", || (count(b.data(), "held") == 1).then_some(()));
+    let b =
+        Daemon::start(&at("b"), &["--peer", a.address(), "--follow", field(&added, "publisher")]);
+    wait_until(Duration::from_secs(60), "the good copy", || {
+        (count(b.data(), "held") == 1).then_some(())
+    });
     drop(b);
     a.terminate(Duration::from_secs(10));
 

@@ -35,7 +35,8 @@ pub(crate) fn program(name: &str) -> PathBuf {
         let profile = test.ancestors().nth(2).expect("<target>/<profile>/deps").to_owned();
         let target = profile.parent().expect("a target directory");
         let Some(cargo) = std::env::var_os("CARGO") else {
-            let built = ["perennial", "perennial-node"].iter().all(|name| profile.join(name).is_file());
+            let built =
+                ["perennial", "perennial-node"].iter().all(|name| profile.join(name).is_file());
             assert!(built, "run `cargo build --workspace --bins` with this test's profile first");
             return profile;
         };
@@ -102,11 +103,17 @@ impl Daemon {
             command.args(["--http", "off"]);
         }
         command.args(args).stdout(Stdio::piped());
-        let log = fs::OpenOptions::new().create(true).append(true).open(log_of(data)).expect("a log file");
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log_of(data))
+            .expect("a log file");
         let mut child = command.stderr(log).spawn().expect("perennial-node starts");
         let (sender, lines) = channel();
         let output = BufReader::new(child.stdout.take().expect("piped"));
-        thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        thread::spawn(move || {
+            output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
         Self { child, data: data.to_owned(), lines, addresses: Vec::new(), http: None }
     }
 
@@ -121,12 +128,20 @@ impl Daemon {
                     Some(("http", address)) => self.http = Some(address.to_owned()),
                     _ => {}
                 },
-                Err(RecvTimeoutError::Timeout) => panic!("not ready within {limit:?}:\n{}", self.log()),
-                Err(RecvTimeoutError::Disconnected) => panic!("ended before it was ready:\n{}", self.log()),
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("not ready within {limit:?}:\n{}", self.log())
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    panic!("ended before it was ready:\n{}", self.log())
+                }
             }
         }
         assert!(!self.addresses.is_empty(), "ready without a `listening` line");
-        assert!(self.addresses.iter().all(|address| address.contains("/p2p/")), "{:?}", self.addresses);
+        assert!(
+            self.addresses.iter().all(|address| address.contains("/p2p/")),
+            "{:?}",
+            self.addresses
+        );
     }
 
     /// An address to give to another as `--peer`.
@@ -178,8 +193,9 @@ impl Daemon {
     pub(crate) fn terminate(mut self, limit: Duration) -> (Duration, Option<i32>) {
         let start = Instant::now();
         self.signal(Signal::TERM);
-        let status =
-            wait_until(limit, "the daemon ends after SIGTERM", || self.child.try_wait().expect("waitable"));
+        let status = wait_until(limit, "the daemon ends after SIGTERM", || {
+            self.child.try_wait().expect("waitable")
+        });
         (start.elapsed(), status.code())
     }
 
@@ -237,7 +253,8 @@ impl Said {
     /// Its JSON lines.
     #[track_caller]
     pub(crate) fn rows(&self) -> Vec<Value> {
-        let row = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let row =
+            |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         self.stdout.lines().filter(|line| !line.is_empty()).map(row).collect()
     }
 }

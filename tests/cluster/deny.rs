@@ -52,7 +52,9 @@ fn denied_everywhere(size: usize) {
     // What follows it in the same feed comes: the denied one was looked at before.
     let next = write_tree(&at("next"), 42, &[90_000]);
     add(a.data(), &next, "thing", "2");
-    wait_until(Duration::from_secs(60), "the next release", || (count(d.data(), "held") == 1).then_some(()));
+    wait_until(Duration::from_secs(60), "the next release", || {
+        (count(d.data(), "held") == 1).then_some(())
+    });
     d.terminate(Duration::from_secs(10));
     assert!(!kept(&at("d"), &content), "fetched for a follow");
     a.terminate(Duration::from_secs(10));
@@ -60,7 +62,8 @@ fn denied_everywhere(size: usize) {
     // Not given out where it is, to a peer or to the user; gone after gc.
     deny(&at("a"), blob);
     let a = Daemon::start(&at("a"), &[]);
-    perennial(&at("c"), &["--peer", a.address(), "get", &blob.to_string(), "-o", text(&out)]).failed(3);
+    perennial(&at("c"), &["--peer", a.address(), "get", &blob.to_string(), "-o", text(&out)])
+        .failed(3);
     let said = perennial(a.data(), &["get", release, "-o", text(&out)]);
     assert!(said.code != Some(0) && said.stderr.contains("deny list"), "{said:?}");
     assert!(!out.exists() || !files(&out).values().any(|bytes| *bytes == content), "written out");

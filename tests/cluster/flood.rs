@@ -23,7 +23,8 @@ fn a_flood_of_rubbish_and_of_strangers_is_bounded_and_the_followed_publisher_is_
     let honest = Daemon::start(&at("honest"), &[]);
     let who = publisher(honest.data());
     let peers = [rubbish.address.as_str(), &strangers.address, honest.address()];
-    let args: Vec<_> = peers.iter().flat_map(|peer| ["--peer", peer]).chain(["--follow", &who]).collect();
+    let args: Vec<_> =
+        peers.iter().flat_map(|peer| ["--peer", peer]).chain(["--follow", &who]).collect();
     let d = Daemon::start(&at("d"), &args);
     let artifacts = ArtifactListRef { blob: BlobId::of(b"nothing"), count: 1, bytes: 1, size: 60 };
 
@@ -46,7 +47,9 @@ fn a_flood_of_rubbish_and_of_strangers_is_bounded_and_the_followed_publisher_is_
     let added = add(honest.data(), &source, "tool", "1");
     wait_until(Duration::from_secs(30), "the followed publisher's release", || {
         let rows = perennial(d.data(), &["ls", "--publisher", &who]).ok().rows();
-        rows.iter().any(|row| row["release"] == added["release"] && row["state"] == "held").then_some(())
+        rows.iter()
+            .any(|row| row["release"] == added["release"] && row["state"] == "held")
+            .then_some(())
     });
     let status = perennial(d.data(), &["status"]).ok().json();
     let entries = status["entries"].as_u64().expect("a number");

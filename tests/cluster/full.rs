@@ -22,7 +22,8 @@ impl Tmpfs {
     fn mount(dir: &Path, mib: usize) -> Option<Self> {
         fs::create_dir(dir).expect("a mount point");
         let size = format!("size={mib}m");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir).status();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir).status();
         if mounted.is_ok_and(|status| status.success()) {
             return Some(Self { dir: dir.to_owned() });
         }
@@ -44,7 +45,11 @@ impl Drop for Tmpfs {
 }
 
 fn leftovers(data: &Path) -> usize {
-    ["tmp", "partial"].iter().filter_map(|part| fs::read_dir(data.join(part)).ok()).map(Iterator::count).sum()
+    ["tmp", "partial"]
+        .iter()
+        .filter_map(|part| fs::read_dir(data.join(part)).ok())
+        .map(Iterator::count)
+        .sum()
 }
 
 #[test]
@@ -105,7 +110,8 @@ fn a_disk_that_fills_up_in_small_steps_loses_nothing_acknowledged() {
     let data = disk.dir.join("a");
     let mut acknowledged = 0;
     for number in 0..400_u64 {
-        let source = write_tree(&dir.path().join(format!("src-{number}")), number, &[150_000, 30_000]);
+        let source =
+            write_tree(&dir.path().join(format!("src-{number}")), number, &[150_000, 30_000]);
         let version = number.to_string();
         let args = ["add", text(&source), "--name", "x", "--version", &version, "--license", "MIT"];
         let said = perennial(&data, &args);
@@ -132,7 +138,10 @@ fn a_read_only_data_directory_is_refused_in_a_line() {
     let log = disk.dir.join("a.err");
     fs::write(&log, "").expect("writable");
     disk.remount("ro");
-    let said = perennial(&data, &["add", text(&source), "--name", "y", "--version", "1", "--license", "MIT"]);
+    let said = perennial(
+        &data,
+        &["add", text(&source), "--name", "y", "--version", "1", "--license", "MIT"],
+    );
     assert!(matches!(said.code, Some(1 | 5)), "{said:?}");
     assert!(!said.stderr.contains("panicked"), "{said:?}");
     let told = said.stderr.to_lowercase();

@@ -75,7 +75,8 @@ fn killed_at_random_moments_of_add() {
     };
     let start = Instant::now();
     let first = write_tree(&dir.path().join("src-first"), u64::MAX, &sizes(&mut rng));
-    let mut acknowledged = vec![(field(&add(&data, &first, "x", "first"), "release").to_owned(), first)];
+    let mut acknowledged =
+        vec![(field(&add(&data, &first, "x", "first"), "release").to_owned(), first)];
     let mut lost = Vec::new();
     // measured on a busy machine it may be long: the moments are to fall within an add, not behind it
     let once = start.elapsed().min(Duration::from_millis(600));
@@ -127,8 +128,9 @@ fn killed_at_random_moments_of_add() {
         .map(|file| field(&file, "blake3").to_owned())
         .collect::<BTreeSet<_>>()
         .len();
-    let stored =
-        files(&data.join("blobs")).into_keys().filter(|name| name.extension().is_some_and(|e| e == "blob"));
+    let stored = files(&data.join("blobs"))
+        .into_keys()
+        .filter(|name| name.extension().is_some_and(|e| e == "blob"));
     assert_eq!(stored.count(), large, "blobs on disk, and large artifacts of the releases listed");
     for (number, (release, source)) in acknowledged.iter().enumerate().step_by(17) {
         let out = dir.path().join(format!("out-{number}"));
@@ -144,7 +146,8 @@ fn killed_at_random_moments_of_a_start() {
     let data = dir.path().join("a");
     let daemon = Daemon::start(&data, &[]);
     for number in 0..20 {
-        let source = write_tree(&dir.path().join(format!("src-{number}")), number, &[80_000, 500, 500]);
+        let source =
+            write_tree(&dir.path().join(format!("src-{number}")), number, &[80_000, 500, 500]);
         add(&data, &source, "x", &format!("1.{number}"));
     }
     let before = (whole(&data), perennial(&data, &["pins"]).ok().stdout);
@@ -158,7 +161,11 @@ fn killed_at_random_moments_of_a_start() {
         assert_eq!(daemon.ended(), None, "round {round}: it did not start again: {}", daemon.log());
         if round % CHECK == CHECK - 1 {
             daemon.wait_ready(READY);
-            assert_eq!((whole(&data), perennial(&data, &["pins"]).ok().stdout), before, "round {round}");
+            assert_eq!(
+                (whole(&data), perennial(&data, &["pins"]).ok().stdout),
+                before,
+                "round {round}"
+            );
         }
         daemon.kill();
     }
@@ -203,8 +210,11 @@ fn killed_at_random_moments_of_gc() {
     let mut kept = Vec::new();
     let shared = 90_000;
     for number in 0..6 {
-        let source =
-            write_tree(&dir.path().join(format!("kept-{number}")), number, &[shared, 200_000, 700, 800]);
+        let source = write_tree(
+            &dir.path().join(format!("kept-{number}")),
+            number,
+            &[shared, 200_000, 700, 800],
+        );
         kept.push((
             field(&add(&data, &source, "kept", &format!("1.{number}")), "release").to_owned(),
             source,
@@ -240,7 +250,10 @@ fn killed_at_random_moments_of_gc() {
                 .filter(|row| row["state"] == "held")
                 .map(|row| field(row, "release").to_owned())
                 .collect();
-            assert!(kept.iter().all(|(release, _)| held.contains(release)), "round {round}: pinned and gone");
+            assert!(
+                kept.iter().all(|(release, _)| held.contains(release)),
+                "round {round}: pinned and gone"
+            );
         }
     }
     perennial(&data, &["verify"]).ok();

@@ -12,9 +12,12 @@ use std::{
     time::Duration,
 };
 
-use perennial_manifest::{ArtifactListRef, BlobId, Body, Entry, Keypair, Release, Selector, SignedEntry};
+use perennial_manifest::{
+    ArtifactListRef, BlobId, Body, Entry, Keypair, Release, Selector, SignedEntry,
+};
 use perennial_protocol::message::{
-    BLOB_NOT_HELD, BLOB_OK, BlobRange, BlobRequest, Bounded, EntryBytes, Holding, Refusal, Request, Response,
+    BLOB_NOT_HELD, BLOB_OK, BlobRange, BlobRequest, Bounded, EntryBytes, Holding, Refusal, Request,
+    Response,
 };
 use perennial_protocol::peer::PeerId;
 use perennial_store::{OpenOptions, SMALL, Store};
@@ -92,7 +95,8 @@ pub(crate) struct Liar {
 
 impl Liar {
     pub(crate) fn start(goods: Goods, manner: Manner) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let mut config = Config::new(rand::random());
         config.listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
@@ -139,9 +143,12 @@ impl Liar {
         let to: PeerId =
             address.rsplit('/').next().and_then(|id| id.parse().ok()).expect("ends in the peer id");
         let item = BlobRange { blob, ranges: Bounded::first_of([(0, size)]) };
-        let frame = BlobRequest { items: Bounded::first_of([item]) }.encode_frame().expect("a sound request");
+        let frame = BlobRequest { items: Bounded::first_of([item]) }
+            .encode_frame()
+            .expect("a sound request");
         runtime.block_on(async {
-            let (swarm, mut events) = perennial_swarm::start(&Config::new(rand::random())).expect("a swarm");
+            let (swarm, mut events) =
+                perennial_swarm::start(&Config::new(rand::random())).expect("a swarm");
             swarm.dial(address).await.expect("dials");
             while !matches!(events.recv().await.expect("it runs"), Event::Connected { .. }) {}
             let mut open = Vec::new();
@@ -177,7 +184,12 @@ impl Drop for Liar {
 
 fn answer(goods: &Goods, manner: Manner, request: &Request) -> Response {
     let encoded = |fits: &dyn Fn(&SignedEntry) -> bool| {
-        goods.entries.iter().filter(|entry| fits(entry)).map(|entry| EntryBytes(entry.encode())).collect()
+        goods
+            .entries
+            .iter()
+            .filter(|entry| fits(entry))
+            .map(|entry| EntryBytes(entry.encode()))
+            .collect()
     };
     match request {
         Request::Reconcile { .. } => Response::Refused { reason: Refusal::Busy },
@@ -218,7 +230,8 @@ async fn serve(goods: Arc<Goods>, manner: Manner, tally: Arc<Tally>, mut stream:
             continue;
         };
         let (store, wanted) = (goods.store.clone(), item.clone());
-        let honest = tokio::task::spawn_blocking(move || encoded(&store, &wanted)).await.expect("encodes");
+        let honest =
+            tokio::task::spawn_blocking(move || encoded(&store, &wanted)).await.expect("encodes");
         let small = size <= SMALL;
         let head = |size: u64| [&[BLOB_OK][..], &size.to_le_bytes()].concat();
         if small {

@@ -44,7 +44,8 @@ fn encoded(said: u64, artifacts: &[(&str, u64)]) -> Vec<u8> {
             ("media_type", string("text/plain")),
         ];
         bytes.extend(head(5, fields.len() as u64));
-        bytes.extend(fields.iter().flat_map(|(name, value)| [string(name), value.clone()].concat()));
+        bytes
+            .extend(fields.iter().flat_map(|(name, value)| [string(name), value.clone()].concat()));
     }
     bytes
 }
@@ -125,7 +126,9 @@ fn liar_with(data: &Path, cases: &[Case]) -> (Liar, Vec<SignedEntry>) {
     drop(goods.store.add_small(lists).expect("stored"));
     let entries: Vec<_> = (1u8..)
         .zip(cases)
-        .map(|(number, case)| genesis([number; 32], &format!("pkg:generic/evil@{number}"), case.claim))
+        .map(|(number, case)| {
+            genesis([number; 32], &format!("pkg:generic/evil@{number}"), case.claim)
+        })
         .collect();
     (Liar::start(Goods { entries: entries.clone(), ..goods }, Manner::Honest), entries)
 }
@@ -143,7 +146,8 @@ fn get_refuses(cases: &[Case]) {
         let said = perennial(d.data(), &["get", &release, "-o", text(&out)]).failed(4);
         let error: serde_json::Value = serde_json::from_str(said.stderr.trim()).expect("JSON");
         // however often it was escaped on its way
-        let (told, named) = (field(&error, "error").replace('\\', ""), case.named.replace('\\', ""));
+        let (told, named) =
+            (field(&error, "error").replace('\\', ""), case.named.replace('\\', ""));
         assert!(told.contains(&named), "{named} is to be named: {said:?}");
         assert!(!out.exists(), "{}: nothing is written", case.named);
     }

@@ -30,7 +30,11 @@ fn a_name_that_only_strangers_signed_is_listed_and_not_fetched() {
     assert!(whos.iter().all(|who| shown.contains(who)), "who signed it is told: {shown}");
     assert!(!out.exists(), "nothing is written");
     let status = perennial(&at("d"), &["status"]).ok().json();
-    assert_eq!((&status["held"], &status["blobs"]), (&0.into(), &0.into()), "nothing is fetched: {status}");
+    assert_eq!(
+        (&status["held"], &status["blobs"]),
+        (&0.into(), &0.into()),
+        "nothing is fetched: {status}"
+    );
 
     // Named by the user, one of them is enough.
     let decided = [&peers[..], &get[..], &["--publisher", &whos[1]]].concat();

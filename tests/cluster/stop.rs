@@ -31,10 +31,12 @@ fn sigterm_during_transfers_ends_in_time_and_the_fetch_resumes() {
     }
     // An add that is running is either acknowledged or not there.
     let more = write_tree(&at("more"), 2, &[30 * MIB]);
-    let mut adding =
-        command(a.data(), &["add", text(&more), "--name", "more", "--version", "1", "--license", "MIT"])
-            .spawn()
-            .expect("starts");
+    let mut adding = command(
+        a.data(),
+        &["add", text(&more), "--name", "more", "--version", "1", "--license", "MIT"],
+    )
+    .spawn()
+    .expect("starts");
     for node in followers {
         let (took, code) = node.terminate(LIMIT);
         assert_eq!(code, Some(0), "a clean end, after {took:?}");
@@ -49,9 +51,12 @@ fn sigterm_during_transfers_ends_in_time_and_the_fetch_resumes() {
     let b = Daemon::start(&at("b"), &["--peer", a.address()]);
     wait_until(Duration::from_secs(90), "the fetch resumes", || {
         let rows = perennial(b.data(), &["ls"]).ok().rows();
-        rows.iter().any(|row| row["release"] == added["release"] && row["state"] == "held").then_some(())
+        rows.iter()
+            .any(|row| row["release"] == added["release"] && row["state"] == "held")
+            .then_some(())
     });
-    let received = perennial(b.data(), &["status"]).ok().json()["received_bytes"].as_u64().expect("a number");
+    let received =
+        perennial(b.data(), &["status"]).ok().json()["received_bytes"].as_u64().expect("a number");
     let total = (135 * MIB) as u64;
     assert!(received < total, "{received} bytes after the restart: nothing was resumed");
     let out = at("out");

@@ -26,7 +26,9 @@ fn a_release_outlives_the_node_that_published_it() {
     let b = Daemon::start(&at("b"), &follow);
     let c = Daemon::start(&at("c"), &follow);
     for node in [&b, &c] {
-        wait_until(ARRIVES, "the followers hold it", || (count(node.data(), "held") == 1).then_some(()));
+        wait_until(ARRIVES, "the followers hold it", || {
+            (count(node.data(), "held") == 1).then_some(())
+        });
     }
 
     a.kill();
@@ -34,7 +36,8 @@ fn a_release_outlives_the_node_that_published_it() {
 
     let d = Daemon::start(&at("d"), &[]);
     let out = at("out");
-    let args = ["--peer", c.address(), "get", "kubekey@v3.1.0", "--publisher", &who, "-o", text(&out)];
+    let args =
+        ["--peer", c.address(), "get", "kubekey@v3.1.0", "--publisher", &who, "-o", text(&out)];
     let got = perennial(d.data(), &args).ok().json();
     assert_same(&source, &out);
     assert_eq!(got["release"], added["release"]);

@@ -55,8 +55,9 @@ fn a_fork_that_two_halves_saw_is_shown_by_both_and_mended_by_a_merge() {
     copy(&at("a"), &at("b"));
     // Each half has a machine that signs and a follower.
     let (a, b) = (Daemon::start(&at("a"), &[]), Daemon::start(&at("b"), &[]));
-    let follow =
-        |name: &str, peer: &Daemon| Daemon::start(&at(name), &["--peer", peer.address(), "--follow", &who]);
+    let follow = |name: &str, peer: &Daemon| {
+        Daemon::start(&at(name), &["--peer", peer.address(), "--follow", &who])
+    };
     let (c, d) = (follow("c", &a), follow("d", &b));
     let one = add(&at("a"), &source(dir.path(), 2), "tool", "2");
     let other = add(&at("b"), &source(dir.path(), 3), "tool", "2");
@@ -105,7 +106,10 @@ fn shows_the_fork(data: &Path, who: &str, releases: [&Value; 2]) {
     for command in ["get", "show"] {
         let said = perennial(data, &[command, "tool@2"]).failed(4);
         for release in releases {
-            assert!(said.stderr.contains(field(release, "release")), "{command} shows both: {said:?}");
+            assert!(
+                said.stderr.contains(field(release, "release")),
+                "{command} shows both: {said:?}"
+            );
         }
         assert!(said.stderr.contains("\"forked\":true"), "{command}: {said:?}");
     }

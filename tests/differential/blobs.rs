@@ -52,7 +52,11 @@ fn ranges(bench: &mut Bench<'_>, content: &Content) {
     let beyond = || and(says([("status", "416")]), cached());
     let nowhere = || says([("Content-Range", "bytes */100000")]);
     for range in ["bytes=100000-", "bytes=200000-300000"] {
-        bench.ask(get(&path).with("range", range)).differs(beyond(), cut_off("layer"), &spec::ANY_BODY);
+        bench.ask(get(&path).with("range", range)).differs(
+            beyond(),
+            cut_off("layer"),
+            &spec::ANY_BODY,
+        );
     }
     let empty = says([
         ("status", "206"),
@@ -67,10 +71,18 @@ fn ranges(bench: &mut Bench<'_>, content: &Content) {
         &spec::SUFFIX,
     );
     for range in ["bytes=5-4", "bytes=a-b", "bytes=-", "bytes"] {
-        bench.ask(get(&path).with("range", range)).differs(whole(), cut_off("layer"), &spec::RANGE_INVALID);
+        bench.ask(get(&path).with("range", range)).differs(
+            whole(),
+            cut_off("layer"),
+            &spec::RANGE_INVALID,
+        );
     }
     bench.ask(get(&path).with("range", "bytes="));
-    bench.ask(get(&path).with("range", "items=0-1")).differs(whole(), cut_off("layer"), &spec::RANGE_UNIT);
+    bench.ask(get(&path).with("range", "items=0-1")).differs(
+        whole(),
+        cut_off("layer"),
+        &spec::RANGE_UNIT,
+    );
     let parts = says([
         ("status", "206"),
         ("Content-Type", "multipart/byteranges; boundary=<boundary>"),
@@ -85,7 +97,11 @@ fn ranges(bench: &mut Bench<'_>, content: &Content) {
     );
     bench.ask(head(&path).with("range", "bytes=0-99")).differs(
         says([("status", "200"), ("Content-Length", "100000")]),
-        says([("status", "206"), ("Content-Length", "100"), ("Content-Range", "bytes 0-99/100000")]),
+        says([
+            ("status", "206"),
+            ("Content-Length", "100"),
+            ("Content-Range", "bytes 0-99/100000"),
+        ]),
         &spec::RANGE_OF_GET,
     );
     bench.ask(head(&path).with("range", "bytes=100000-")).differs(
@@ -116,7 +132,9 @@ fn conditions(bench: &mut Bench<'_>, content: &Content) {
     bench.ask(get(&path).with("if-range", &quoted).with("range", "bytes=0-9"));
     bench.ask(get(&path).with("if-range", "\"x\"").with("range", "bytes=0-9"));
     bench.ask(get(&path).with("if-range", format!("W/{quoted}")).with("range", "bytes=0-9"));
-    bench.ask(get(&path).with("if-range", "Tue, 01 Jan 2030 00:00:00 GMT").with("range", "bytes=0-9"));
+    bench.ask(
+        get(&path).with("if-range", "Tue, 01 Jan 2030 00:00:00 GMT").with("range", "bytes=0-9"),
+    );
 }
 
 fn unknown(bench: &mut Bench<'_>, content: &Content) {

@@ -23,7 +23,11 @@ pub(crate) struct Answer {
 impl Answer {
     /// A header's values as one, in the order they came; empty where there is none.
     pub(crate) fn header(&self, name: &str) -> String {
-        let values = self.headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let values = self
+            .headers
+            .get_all(name)
+            .iter()
+            .map(|value| String::from_utf8_lossy(value.as_bytes()));
         values.collect::<Vec<_>>().join(", ")
     }
 }

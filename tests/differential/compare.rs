@@ -144,7 +144,8 @@ impl<'a> Bench<'a> {
 
     /// A text with the names of what it speaks of by digest.
     fn named(&self, text: &str) -> String {
-        let replace = |text: String, (digest, name): (&String, &String)| text.replace(digest.as_str(), name);
+        let replace =
+            |text: String, (digest, name): (&String, &String)| text.replace(digest.as_str(), name);
         self.names.iter().fold(text.to_owned(), replace)
     }
 
@@ -168,7 +169,9 @@ fn upload_by_name(location: &str) -> String {
 
 /// The boundary of parts is made up for each answer.
 fn without_boundary(kind: String) -> String {
-    kind.split_once("boundary=").map(|(kind, _)| format!("{kind}boundary=<boundary>")).unwrap_or(kind)
+    kind.split_once("boundary=")
+        .map(|(kind, _)| format!("{kind}boundary=<boundary>"))
+        .unwrap_or(kind)
 }
 
 /// A list of tags in lexical order, and whether it came so: the reference's order is that of its disk.

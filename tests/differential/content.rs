@@ -19,8 +19,8 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 
 /// Bytes that look like compressed ones, and differ by seed.
 fn bytes(len: usize, seed: u8) -> Vec<u8> {
-    let blocks =
-        (0..len.div_ceil(32)).flat_map(|at| Sha256::digest([&[seed], &at.to_le_bytes()[..]].concat()));
+    let blocks = (0..len.div_ceil(32))
+        .flat_map(|at| Sha256::digest([&[seed], &at.to_le_bytes()[..]].concat()));
     blocks.take(len).collect()
 }
 
@@ -54,15 +54,18 @@ impl Content {
     pub(crate) fn new() -> Self {
         let (layer, chunked, absent) = (bytes(100_000, 1), bytes(50_000, 2), bytes(1000, 3));
         let config = |arch| json!({"os": "linux", "architecture": arch}).to_string().into_bytes();
-        let image = |schema: &str, config_kind: &str, layer_kind: &str, config: &[u8], layers: &[&[u8]]| {
-            let layers: Vec<Value> = layers.iter().map(|layer| descriptor(layer_kind, layer)).collect();
-            let config = descriptor(config_kind, config);
-            json!({"schemaVersion": 2, "mediaType": schema, "config": config, "layers": layers})
-        };
+        let image =
+            |schema: &str, config_kind: &str, layer_kind: &str, config: &[u8], layers: &[&[u8]]| {
+                let layers: Vec<Value> =
+                    layers.iter().map(|layer| descriptor(layer_kind, layer)).collect();
+                let config = descriptor(config_kind, config);
+                json!({"schemaVersion": 2, "mediaType": schema, "config": config, "layers": layers})
+            };
         let (amd64, arm64) = (config("amd64"), config("arm64"));
         let first = image(OCI_MANIFEST, OCI_CONFIG, OCI_LAYER, &amd64, &[&layer, &chunked]);
         let first = first.to_string().into_bytes();
-        let other = image(OCI_MANIFEST, OCI_CONFIG, OCI_LAYER, &arm64, &[]).to_string().into_bytes();
+        let other =
+            image(OCI_MANIFEST, OCI_CONFIG, OCI_LAYER, &arm64, &[]).to_string().into_bytes();
         let docker = image(DOCKER_MANIFEST, DOCKER_CONFIG, DOCKER_LAYER, &amd64, &[&layer]);
         let docker = docker.to_string().into_bytes();
         let index = |schema: &str, kind: &str, images: &[(&[u8], &str)]| {
@@ -74,7 +77,9 @@ impl Content {
                     descriptor
                 })
                 .collect();
-            json!({"schemaVersion": 2, "mediaType": schema, "manifests": manifests}).to_string().into_bytes()
+            json!({"schemaVersion": 2, "mediaType": schema, "manifests": manifests})
+                .to_string()
+                .into_bytes()
         };
         let mut signature = image(OCI_MANIFEST, OCI_CONFIG, OCI_LAYER, &amd64, &[&chunked]);
         signature["artifactType"] = SIGNATURE.into();

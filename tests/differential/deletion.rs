@@ -29,7 +29,11 @@ fn tags(bench: &mut Bench<'_>, content: &Content) {
         theirs(),
         &spec::CHALLENGE,
     );
-    bench.ask(delete(format!("{OTHER}/manifests/v1"))).differs(accepted, theirs(), &spec::TAG_DELETION);
+    bench.ask(delete(format!("{OTHER}/manifests/v1"))).differs(
+        accepted,
+        theirs(),
+        &spec::TAG_DELETION,
+    );
     bench.ask(get(format!("{OTHER}/manifests/v1")).with("accept", DOCKER_MANIFEST)).differs(
         refused(404, "MANIFEST_UNKNOWN"),
         manifest(DOCKER_MANIFEST, "docker image", &content.docker),
@@ -62,11 +66,13 @@ fn manifests(bench: &mut Bench<'_>, content: &Content) {
     in_any_order(bench.ask(get(format!("{APP}/tags/list"))));
     bench.ask(delete(&path));
     bench.ask(delete(format!("{APP}/manifests/{}", sha256(&content.absent))));
-    bench.ask(delete(format!("/v2/localhost/no/such/manifests/{}", sha256(&content.absent)))).differs(
-        says([("body", "errors NAME_UNKNOWN")]),
-        says([("body", "errors MANIFEST_UNKNOWN")]),
-        &spec::NAME_UNKNOWN,
-    );
+    bench
+        .ask(delete(format!("/v2/localhost/no/such/manifests/{}", sha256(&content.absent))))
+        .differs(
+            says([("body", "errors NAME_UNKNOWN")]),
+            says([("body", "errors MANIFEST_UNKNOWN")]),
+            &spec::NAME_UNKNOWN,
+        );
     bench.ask(delete(format!("{APP}/manifests/sha256:short")));
 }
 

@@ -40,8 +40,14 @@ fn base(bench: &mut Bench<'_>) {
 
 fn grammar(bench: &mut Bench<'_>) {
     let invalid = || refused(400, "NAME_INVALID");
-    for name in ["localhost/UPPER", "localhost/-dash", "localhost/a..b", "localhost/a%20b", "localhost/_a"] {
-        bench.ask(get(format!("/v2/{name}/manifests/v1"))).differs(invalid(), no_page(), &spec::NAME);
+    for name in
+        ["localhost/UPPER", "localhost/-dash", "localhost/a..b", "localhost/a%20b", "localhost/_a"]
+    {
+        bench.ask(get(format!("/v2/{name}/manifests/v1"))).differs(
+            invalid(),
+            no_page(),
+            &spec::NAME,
+        );
         bench.ask(get(format!("/v2/{name}/tags/list"))).differs(invalid(), no_page(), &spec::NAME);
     }
     let upload = ask(Method::POST, "/v2/localhost/UPPER/blobs/uploads/");
@@ -162,7 +168,12 @@ fn images(bench: &mut Bench<'_>, content: &Content) {
         says([("body", "errors DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN")]),
         &spec::MANIFEST_INVALID,
     );
-    bench.ask(put(APP, "bad", OCI_MANIFEST, &changed(&|value| value["mediaType"] = OCI_INDEX.into())));
+    bench.ask(put(
+        APP,
+        "bad",
+        OCI_MANIFEST,
+        &changed(&|value| value["mediaType"] = OCI_INDEX.into()),
+    ));
     let large = changed(&|value| value["annotations"] = json!({"a": "x".repeat(5 << 20)}));
     bench.ask(put(APP, "large", OCI_MANIFEST, &large)).differs(
         refused(413, "SIZE_INVALID"),

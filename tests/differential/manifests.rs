@@ -60,7 +60,11 @@ fn accepted(bench: &mut Bench<'_>, content: &Content) {
         bare(missing.clone()),
         &spec::MANIFEST_HEAD,
     );
-    bench.ask(plain(&sha256(&content.image))).differs(image.clone(), missing.clone(), &spec::MANIFEST);
+    bench.ask(plain(&sha256(&content.image))).differs(
+        image.clone(),
+        missing.clone(),
+        &spec::MANIFEST,
+    );
     bench.ask(plain("docker")).differs(docker.clone(), invalid.clone(), &spec::MANIFEST);
     bench.ask(plain("list")).differs(list.clone(), invalid.clone(), &spec::MANIFEST);
     bench.ask(plain(&sha256(&content.docker)));
@@ -102,9 +106,17 @@ fn conditions(bench: &mut Bench<'_>, content: &Content) {
         bench.ask(if_none_match(head)).differs(etag(), says([]), &spec::NOT_MODIFIED);
     }
     let if_none_match = |text: &str| get(&tag).with("if-none-match", text);
-    bench.ask(if_none_match(&digest)).differs(whole(), says([("status", "304")]), &spec::ENTITY_TAG);
+    bench.ask(if_none_match(&digest)).differs(
+        whole(),
+        says([("status", "304")]),
+        &spec::ENTITY_TAG,
+    );
     bench.ask(if_none_match(&format!("W/{quoted}"))).differs(unchanged(), whole(), &spec::WEAK);
-    bench.ask(if_none_match(&format!("\"x\", {quoted}"))).differs(unchanged(), whole(), &spec::LISTED_TAGS);
+    bench.ask(if_none_match(&format!("\"x\", {quoted}"))).differs(
+        unchanged(),
+        whole(),
+        &spec::LISTED_TAGS,
+    );
     bench.ask(if_none_match("*")).differs(unchanged(), whole(), &spec::STAR);
     bench.ask(if_none_match("\"x\""));
     bench.ask(get(&tag).with("if-match", &quoted));
@@ -132,7 +144,10 @@ fn unknown(bench: &mut Bench<'_>, content: &Content) {
     bench.ask(head(format!("{nowhere}/v1")));
     // a manifest of another repository, and blobs asked for as manifests
     bench
-        .ask(get(format!("{OTHER}/manifests/{}", sha256(&content.image))).with("accept", OCI_MANIFEST))
+        .ask(
+            get(format!("{OTHER}/manifests/{}", sha256(&content.image)))
+                .with("accept", OCI_MANIFEST),
+        )
         .differs(
             manifest(OCI_MANIFEST, "image", &content.image),
             refused(404, "MANIFEST_UNKNOWN"),

@@ -44,7 +44,8 @@ pub(crate) struct Reference {
 impl Reference {
     /// Starts it on an empty storage, with deletion enabled, and waits until it answers.
     pub(crate) fn start(dir: &Path, client: &Client) -> Self {
-        let (config, log, storage) = (dir.join("config.yml"), dir.join("registry.err"), dir.join("registry"));
+        let (config, log, storage) =
+            (dir.join("config.yml"), dir.join("registry.err"), dir.join("registry"));
         fs::create_dir(&storage).expect("a directory");
         let text = format!(
             "version: 0.1\nlog: {{level: info, accesslog: {{disabled: true}}}}\n\

@@ -34,13 +34,17 @@ fn blobs(bench: &mut Bench<'_>, content: &Content) {
     // whole, after a POST
     bench.ask(begin(APP));
     bench.ask(
-        upload(Method::PUT, format!("digest={layer}")).with("content-type", OCTETS).body(&content.layer),
+        upload(Method::PUT, format!("digest={layer}"))
+            .with("content-type", OCTETS)
+            .body(&content.layer),
     );
     bench.ask(head(format!("{APP}/blobs/{layer}")));
     // once more
     bench.ask(begin(APP));
     bench.ask(
-        upload(Method::PUT, format!("digest={layer}")).with("content-type", OCTETS).body(&content.layer),
+        upload(Method::PUT, format!("digest={layer}"))
+            .with("content-type", OCTETS)
+            .body(&content.layer),
     );
     // in chunks that say where they belong
     let chunk = |range: std::ops::Range<usize>| {

@@ -53,7 +53,8 @@ pub(crate) fn named(name: &str) -> Said {
 /// A whole manifest.
 pub(crate) fn manifest(kind: &str, name: &str, bytes: &[u8]) -> Said {
     let (length, body) = (bytes.len().to_string(), format!("<{name}>"));
-    let whole = [("status", "200"), ("Content-Type", kind), ("Content-Length", &length), ("body", &body)];
+    let whole =
+        [("status", "200"), ("Content-Type", kind), ("Content-Length", &length), ("body", &body)];
     and(says(whole), named(name))
 }
 

@@ -31,7 +31,12 @@ impl Row {
     }
 
     /// Expects that the answers differ in these fields, which the sentence allows or demands.
-    pub(crate) fn differs(&mut self, ours: Said, theirs: Said, why: &'static Sentence) -> &mut Self {
+    pub(crate) fn differs(
+        &mut self,
+        ours: Said,
+        theirs: Said,
+        why: &'static Sentence,
+    ) -> &mut Self {
         let mut ours: BTreeMap<_, _> = ours.into_iter().collect();
         let mut theirs: BTreeMap<_, _> = theirs.into_iter().collect();
         let both: BTreeSet<&str> = ours.keys().chain(theirs.keys()).copied().collect();
@@ -63,11 +68,13 @@ impl Row {
         let mut all: BTreeMap<String, (String, String)> = BTreeMap::new();
         for found in &self.found {
             let why = self.expected.iter().find(|expected| expected.is(found));
-            let why = why.map_or_else(|| "**unexpected**".into(), |expected| expected.why.to_string());
+            let why =
+                why.map_or_else(|| "**unexpected**".into(), |expected| expected.why.to_string());
             let (ours, theirs) = all.entry(why).or_default();
             for (said, value) in [(ours, &found.1), (theirs, &found.2)] {
                 let value = if value.is_empty() { "none" } else { value };
-                *said += &format!("{}{}: {value}", if said.is_empty() { "" } else { "; " }, found.0);
+                *said +=
+                    &format!("{}{}: {value}", if said.is_empty() { "" } else { "; " }, found.0);
             }
         }
         all
@@ -75,13 +82,18 @@ impl Row {
 
     /// What is wrong with it.
     fn wrong(&self) -> Vec<String> {
-        let unexpected = self.found.iter().filter(|found| !self.expected.iter().any(|e| e.is(found)));
-        let vanished =
-            self.expected.iter().filter(|e| !e.chance && !self.found.iter().any(|found| e.is(found)));
-        let unexpected = unexpected
-            .map(|(field, ours, theirs)| format!("unexpected: {field}: ours {ours:?}, theirs {theirs:?}"));
-        let vanished = vanished
-            .map(|e| format!("expected, not found: {}: ours {:?}, theirs {:?}", e.field, e.ours, e.theirs));
+        let unexpected =
+            self.found.iter().filter(|found| !self.expected.iter().any(|e| e.is(found)));
+        let vanished = self
+            .expected
+            .iter()
+            .filter(|e| !e.chance && !self.found.iter().any(|found| e.is(found)));
+        let unexpected = unexpected.map(|(field, ours, theirs)| {
+            format!("unexpected: {field}: ours {ours:?}, theirs {theirs:?}")
+        });
+        let vanished = vanished.map(|e| {
+            format!("expected, not found: {}: ours {:?}, theirs {:?}", e.field, e.ours, e.theirs)
+        });
         unexpected.chain(vanished).collect()
     }
 }
@@ -107,7 +119,8 @@ pub(crate) fn table(rows: &[Row]) -> (String, Vec<String>) {
             let cells = [row.title.as_str(), &ours, &theirs, &why].map(cell).join(" | ");
             table += &format!("| {} | {cells} |\n", at + 1);
         }
-        wrong.extend(row.wrong().into_iter().map(|why| format!("{}. {}: {why}", at + 1, row.title)));
+        wrong
+            .extend(row.wrong().into_iter().map(|why| format!("{}. {}: {why}", at + 1, row.title)));
     }
     table += "\nAnswered equally:\n\n";
     for (at, row) in rows.iter().enumerate().filter(|(_, row)| row.found.is_empty()) {

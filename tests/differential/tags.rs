@@ -50,7 +50,8 @@ fn tags(bench: &mut Bench<'_>) {
     ] {
         let last = given.last().copied().unwrap_or_default();
         let n = given.len();
-        let link = if more { format!("<{path}?last={last}&n={n}>; rel=\"next\"") } else { String::new() };
+        let link =
+            if more { format!("<{path}?last={last}&n={n}>; rel=\"next\"") } else { String::new() };
         let row = bench.ask(get(format!("{path}?{query}")));
         row.differs([of_app(given), says([("Link", &link)])].concat(), of_app(&all), why);
         in_any_order(row);
@@ -85,8 +86,9 @@ fn catalog(bench: &mut Bench<'_>) {
 fn referrers(bench: &mut Bench<'_>, content: &Content) {
     let of = |content: &[u8]| format!("{APP}/referrers/{}", sha256(content));
     let index = |manifests: &str, length: &str| {
-        let body =
-            format!("{{\"manifests\":[{manifests}],\"mediaType\":\"{OCI_INDEX}\",\"schemaVersion\":2}}");
+        let body = format!(
+            "{{\"manifests\":[{manifests}],\"mediaType\":\"{OCI_INDEX}\",\"schemaVersion\":2}}"
+        );
         let kind = ("Content-Type", OCI_INDEX);
         says([("status", "200"), kind, ("Content-Length", length), ("body", &body)])
     };

@@ -19,14 +19,18 @@ pub(crate) fn requests(bench: &mut Bench<'_>, content: &Content) {
 
 /// What tells where the upload is, besides how much of it has come.
 fn placed(range: &str) -> Said {
-    let place = says([("Location", &format!("{APP}/blobs/uploads/<id>")), ("Docker-Upload-UUID", "<id>")]);
+    let place =
+        says([("Location", &format!("{APP}/blobs/uploads/<id>")), ("Docker-Upload-UUID", "<id>")]);
     and(place, says([("Range", range)]))
 }
 
 fn order(bench: &mut Bench<'_>, content: &Content) {
     let chunk = |said: &str, bytes: &[u8]| {
         let octets = "application/octet-stream";
-        upload(Method::PATCH, "").with("content-type", octets).with("content-range", said).body(bytes)
+        upload(Method::PATCH, "")
+            .with("content-type", octets)
+            .with("content-range", said)
+            .body(bytes)
     };
     let out_of_order = |range: &str| and(refused(416, "BLOB_UPLOAD_INVALID"), placed(range));
     bench.ask(begin(APP));
@@ -96,11 +100,13 @@ fn digests(bench: &mut Bench<'_>, content: &Content) {
     bench.ask(upload(Method::PUT, "digest=sha256:short").body(b"x"));
     bench.ask(upload(Method::PUT, format!("digest=md5:{}", "0".repeat(32))).body(b"x"));
     for query in ["digest=sha256:short", &wrong] {
-        bench.ask(ask(Method::POST, format!("{APP}/blobs/uploads/?{query}")).body(b"other bytes")).differs(
-            refused(400, "DIGEST_INVALID"),
-            said::upload(202, APP, "0-0"),
-            &spec::SINGLE_POST_DIGEST,
-        );
+        bench
+            .ask(ask(Method::POST, format!("{APP}/blobs/uploads/?{query}")).body(b"other bytes"))
+            .differs(
+                refused(400, "DIGEST_INVALID"),
+                said::upload(202, APP, "0-0"),
+                &spec::SINGLE_POST_DIGEST,
+            );
     }
 }
 
@@ -129,7 +135,11 @@ fn unknown(bench: &mut Bench<'_>, content: &Content) {
             &spec::UPLOAD_UNKNOWN,
         );
     }
-    bench.ask(begin(APP).anonymous()).differs(challenged(), said::upload(202, APP, "0-0"), &spec::CHALLENGE);
+    bench.ask(begin(APP).anonymous()).differs(
+        challenged(),
+        said::upload(202, APP, "0-0"),
+        &spec::CHALLENGE,
+    );
     bench.ask(begin(APP));
     let known = says([("Allow", "DELETE, GET, HEAD, PATCH, PUT")]);
     bench.ask(upload(Method::POST, "")).differs(

@@ -79,7 +79,8 @@ fn sources() -> Vec<(PathBuf, String)> {
     let (mut found, mut todo) = (Vec::new(), Vec::new());
     todo.extend(["crates", "node", "cli", "tests"].map(|part| root().join(part)));
     while let Some(dir) = todo.pop() {
-        for entry in fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display())) {
+        for entry in fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()))
+        {
             let path = entry.expect("a directory entry").path();
             if path.is_dir() && !path.ends_with("target") {
                 todo.push(path);
@@ -102,9 +103,9 @@ fn named<'w>(text: &str, words: &[&'w str]) -> Vec<(usize, &'w str)> {
     for (number, line) in text.lines().enumerate() {
         let code = line.split("//").next().unwrap_or_default();
         for name in words {
-            let hit = code
-                .match_indices(name)
-                .any(|(at, _)| !code[..at].ends_with(word) && !code[at + name.len()..].starts_with(word));
+            let hit = code.match_indices(name).any(|(at, _)| {
+                !code[..at].ends_with(word) && !code[at + name.len()..].starts_with(word)
+            });
             if hit {
                 found.push((number + 1, *name));
             }
@@ -122,7 +123,8 @@ fn shipped(text: &str) -> &str {
 }
 
 fn is_test(path: &Path) -> bool {
-    path.components().any(|part| matches!(part.as_os_str().to_str(), Some("test" | "tests" | "tests.rs")))
+    path.components()
+        .any(|part| matches!(part.as_os_str().to_str(), Some("test" | "tests" | "tests.rs")))
 }
 
 #[test]
@@ -136,7 +138,11 @@ fn crates_know_only_whom_they_may_know() {
     assert!(bad.is_empty(), "edges that the design does not allow: {bad:?}");
     for package in &metadata.packages {
         let known = EDGES.iter().any(|(name, _)| *name == package.name);
-        assert!(known || package.name == "perennial-tests", "{} is not in the layout", package.name);
+        assert!(
+            known || package.name == "perennial-tests",
+            "{} is not in the layout",
+            package.name
+        );
     }
 }
 
@@ -148,7 +154,12 @@ fn outside_crates_stay_where_they_belong() {
             // The benchmark compares with a bare stream of the same transport.
             on if on.starts_with("libp2p") && from == "perennial-tests" => continue,
             on if on.starts_with("libp2p") || on == "yamux" => "perennial-swarm",
-            "tokio" if matches!(&*from, "perennial-manifest" | "perennial-store" | "perennial-protocol") => {
+            "tokio"
+                if matches!(
+                    &*from,
+                    "perennial-manifest" | "perennial-store" | "perennial-protocol"
+                ) =>
+            {
                 "nobody here"
             }
             _ => continue,
@@ -176,9 +187,11 @@ fn sled_and_libp2p_are_named_in_one_place() {
 
 #[test]
 fn clocks_threads_and_randomness_stay_out_of_the_pure_crates() {
-    let words = ["Instant", "SystemTime", "thread", "thread_rng", "rand", "OsRng", "getrandom", "tokio"];
+    let words =
+        ["Instant", "SystemTime", "thread", "thread_rng", "rand", "OsRng", "getrandom", "tokio"];
     for (path, text) in sources() {
-        let pure = path.starts_with("crates/manifest/src") || path.starts_with("crates/protocol/src");
+        let pure =
+            path.starts_with("crates/manifest/src") || path.starts_with("crates/protocol/src");
         if pure && !is_test(&path) {
             let found = named(shipped(&text), &words);
             assert!(found.is_empty(), "{}: {found:?}", path.display());

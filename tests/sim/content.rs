@@ -14,10 +14,18 @@ pub(crate) struct Content {
 
 impl Content {
     /// A release of some artifacts.
-    pub(crate) fn release(&mut self, name: &str, version: u64, sizes: &[u64]) -> (Body, Vec<BlobId>) {
+    pub(crate) fn release(
+        &mut self,
+        name: &str,
+        version: u64,
+        sizes: &[u64],
+    ) -> (Body, Vec<BlobId>) {
         let blob = |what: &str| BlobId::of(format!("{name} {version} {what}").as_bytes());
-        let artifacts: Vec<(BlobId, u64)> =
-            sizes.iter().enumerate().map(|(n, size)| (blob(&format!("artifact {n}")), *size)).collect();
+        let artifacts: Vec<(BlobId, u64)> = sizes
+            .iter()
+            .enumerate()
+            .map(|(n, size)| (blob(&format!("artifact {n}")), *size))
+            .collect();
         let list = blob("list");
         let size = 200 * artifacts.len() as u64;
         let mut blobs = vec![list];

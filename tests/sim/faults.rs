@@ -32,7 +32,8 @@ fn after_contact_both_halves_hold_the_fork_proof_and_both_releases() {
     let other = world.add(1, 3, &[3000]);
     world.run_for(20 * SECOND);
     let publisher = world.publisher(0);
-    let forks = |world: &World, host: usize| world.hosts[host].memory.feeds[&publisher].state.forks.len();
+    let forks =
+        |world: &World, host: usize| world.hosts[host].memory.feeds[&publisher].state.forks.len();
     assert!((0..20).all(|host| forks(&world, host) == 0), "neither half can know");
     world.heal(cut);
     let until = world.now + 300 * SECOND;
@@ -41,7 +42,11 @@ fn after_contact_both_halves_hold_the_fork_proof_and_both_releases() {
         (0..20).all(|host| forks(world, host) == 1) && world.lacking(&releases).is_empty()
     }));
     for host in &world.hosts {
-        assert!(host.memory.feeds[&publisher].state.is_forked(), "{}: shown until a merge", host.peer);
+        assert!(
+            host.memory.feeds[&publisher].state.is_forked(),
+            "{}: shown until a merge",
+            host.peer
+        );
     }
 }
 
@@ -82,8 +87,12 @@ fn a_flood_costs_bounded_state_and_honest_entries_arrive() {
         honest.iter().all(|host| world.hosts[*host].memory.held.contains(&release))
     }));
     for host in &world.hosts[..10] {
-        let strangers =
-            host.memory.entries.values().filter(|entry| entry.entry().publisher != publisher).count();
+        let strangers = host
+            .memory
+            .entries
+            .values()
+            .filter(|entry| entry.entry().publisher != publisher)
+            .count();
         assert!(strangers <= 600, "{}: {strangers} entries of strangers were kept", host.peer);
         assert_eq!(host.memory.rejected, 0);
     }
@@ -103,7 +112,8 @@ fn replayed_entries_are_ignored() {
     }
     world.run_for(30 * SECOND);
     let publisher = world.publisher(0);
-    let highest = |world: &World, host: usize| world.hosts[host].memory.feeds[&publisher].state.highest();
+    let highest =
+        |world: &World, host: usize| world.hosts[host].memory.feeds[&publisher].state.highest();
     let before = highest(&world, 2);
     assert_eq!(before, highest(&world, 0));
     let old: Vec<SignedEntry> = world.hosts[2].memory.entries.values().cloned().collect();
@@ -134,6 +144,7 @@ fn profile(name: &str) -> perennial_manifest::Body {
 }
 
 fn entry(key: &Keypair, name: &str) -> SignedEntry {
-    let entry = Entry { publisher: key.id(), seq: 0, prevs: Vec::new(), issued_at: 1, body: profile(name) };
+    let entry =
+        Entry { publisher: key.id(), seq: 0, prevs: Vec::new(), issued_at: 1, body: profile(name) };
     entry.sign(key).expect("a sound entry")
 }

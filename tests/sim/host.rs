@@ -72,12 +72,16 @@ impl Host {
             for effect in self.node.handle(now, input, &self.memory) {
                 match effect {
                     Effect::Store { batch, entries, .. } => {
-                        let verdicts =
-                            entries.iter().map(|entry| (entry.id(), self.memory.put(entry))).collect();
+                        let verdicts = entries
+                            .iter()
+                            .map(|entry| (entry.id(), self.memory.put(entry)))
+                            .collect();
                         inputs.push_back(Input::Stored { batch, verdicts });
                     }
                     Effect::Keep { release, .. } => inputs.extend(self.keep(release)),
-                    Effect::BlobDone { fetch, blob } => inputs.extend(self.blob_done(fetch, blob, content)),
+                    Effect::BlobDone { fetch, blob } => {
+                        inputs.extend(self.blob_done(fetch, blob, content))
+                    }
                     Effect::FetchDone { fetch, .. } => {
                         if let Some(release) = self.fetches.remove(&fetch) {
                             self.memory.held.insert(release);
@@ -95,9 +99,13 @@ impl Host {
                     Effect::StopProviding { release } => {
                         self.provided.remove(&release);
                     }
-                    Effect::Synced { new, sent, received, .. } => self.synced.push((new, sent, received)),
+                    Effect::Synced { new, sent, received, .. } => {
+                        self.synced.push((new, sent, received))
+                    }
                     // A broken link looks like a peer that stalls, and may be held against it a little.
-                    Effect::Penalise { offence: Offence::Stalled | Offence::FalseClaim, .. } => {}
+                    Effect::Penalise {
+                        offence: Offence::Stalled | Offence::FalseClaim, ..
+                    } => {}
                     Effect::Penalise { .. } => self.penalties += 1,
                     Effect::WakeAt(at) => {
                         self.wake = at;
@@ -112,7 +120,8 @@ impl Host {
 
     fn missing(&self, blobs: impl IntoIterator<Item = (BlobId, u64)>) -> Vec<WantedBlob> {
         let distinct: BTreeMap<BlobId, u64> = blobs.into_iter().collect();
-        let lacking = distinct.into_iter().filter(|(blob, _)| !self.memory.blobs.contains_key(blob));
+        let lacking =
+            distinct.into_iter().filter(|(blob, _)| !self.memory.blobs.contains_key(blob));
         lacking.map(|(blob, size)| WantedBlob { blob, size, missing: vec![(0, size)] }).collect()
     }
 

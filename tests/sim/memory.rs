@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use perennial_manifest::{
-    Admit, BlobId, Entry, EntryId, FeedState, Keypair, Known, PublisherId, ReleaseId, Selector, Sha256Digest,
-    SignedEntry,
+    Admit, BlobId, Entry, EntryId, FeedState, Keypair, Known, PublisherId, ReleaseId, Selector,
+    Sha256Digest, SignedEntry,
 };
 use perennial_protocol::{
     catalog::{Catalog, Wanted},
@@ -64,7 +64,12 @@ impl Memory {
     }
 
     /// Signs the next entry of a feed as this node knows it.
-    pub(crate) fn sign(&self, key: &Keypair, issued_at: u64, body: perennial_manifest::Body) -> SignedEntry {
+    pub(crate) fn sign(
+        &self,
+        key: &Keypair,
+        issued_at: u64,
+        body: perennial_manifest::Body,
+    ) -> SignedEntry {
         let state = self.feeds.get(&key.id()).map(|feed| feed.state.clone()).unwrap_or_default();
         let next = state.next(None).expect("the simulated publisher's feed is in order");
         Entry { publisher: key.id(), seq: next.seq, prevs: next.prevs, issued_at, body }
@@ -92,18 +97,27 @@ impl Catalog for Memory {
             Scope::All => true,
             Scope::Publishers(some) => some.contains(&entry.entry().publisher),
         };
-        self.entries.values().filter(wanted).map(|entry| (entry.entry().issued_at, entry.id())).collect()
+        self.entries
+            .values()
+            .filter(wanted)
+            .map(|entry| (entry.entry().issued_at, entry.id()))
+            .collect()
     }
     fn strangers(&self, follows: &Follows) -> u64 {
         let strangers = self.feeds.iter().filter(|(publisher, _)| !follows.covers(publisher));
         strangers.map(|(_, feed)| feed.state.entries).sum()
     }
-    fn find(&self, selector: &Selector, publisher: Option<&PublisherId>, limit: usize) -> Vec<SignedEntry> {
+    fn find(
+        &self,
+        selector: &Selector,
+        publisher: Option<&PublisherId>,
+        limit: usize,
+    ) -> Vec<SignedEntry> {
         let fits = |entry: &&SignedEntry| {
             publisher.is_none_or(|wanted| entry.entry().publisher == *wanted)
-                && entry
-                    .release()
-                    .is_some_and(|(id, release)| selector.is_release(&id) || selector.matches(&release.purl))
+                && entry.release().is_some_and(|(id, release)| {
+                    selector.is_release(&id) || selector.matches(&release.purl)
+                })
         };
         self.entries.values().filter(fits).take(limit).cloned().collect()
     }

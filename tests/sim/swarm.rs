@@ -135,5 +135,8 @@ fn after_an_absence_one_exchange_brings_everything() {
     );
     assert!(bytes < 500 * 600, "about one entry a release: {bytes}");
     assert!(tenth * 5 < bytes, "a tenth of the difference: {tenth} of {bytes}");
-    assert!(nothing * 20 < bytes, "hardly anything for hardly any difference: {nothing} of {bytes}");
+    assert!(
+        nothing * 20 < bytes,
+        "hardly anything for hardly any difference: {nothing} of {bytes}"
+    );
 }

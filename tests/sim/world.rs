@@ -9,7 +9,10 @@ use perennial_protocol::{
     conduct,
     effect::{Acceptance, Effect},
     find, gossip,
-    input::{AssignmentId, End, Follows, Input, MessageId, Prefix, Report, RequestFailure, RequestId, Token},
+    input::{
+        AssignmentId, End, Follows, Input, MessageId, Prefix, Report, RequestFailure, RequestId,
+        Token,
+    },
     keep,
     message::{BlobRange, BlobRequest, Bounded, Request, Response},
     peer::PeerId,
@@ -63,8 +66,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64, follows: Vec<Follows>) -> Self {
-        let hosts: Vec<Host> =
-            follows.into_iter().enumerate().map(|(n, follows)| Host::new(n, seed, follows)).collect();
+        let hosts: Vec<Host> = follows
+            .into_iter()
+            .enumerate()
+            .map(|(n, follows)| Host::new(n, seed, follows))
+            .collect();
         let index = hosts.iter().enumerate().map(|(n, host)| (host.peer.clone(), n)).collect();
         let mut world = Self {
             now: Time::from_millis(1),
@@ -187,7 +193,8 @@ impl World {
         self.hosts[host].restart();
         let follows = self.hosts[host].follows.clone();
         self.input(host, Input::Follows(follows));
-        let linked: Vec<usize> = (0..self.hosts.len()).filter(|other| self.linked(host, *other)).collect();
+        let linked: Vec<usize> =
+            (0..self.hosts.len()).filter(|other| self.linked(host, *other)).collect();
         for other in linked {
             let peer = self.hosts[other].peer.clone();
             self.input(host, Input::Connected { peer, prefix: Prefix::default() });
@@ -273,7 +280,8 @@ impl World {
     /// The link's latency with some jitter; none when the message is lost.
     fn travel(&mut self, from: usize, to: usize) -> Option<u64> {
         let base = *self.latency.get(&(from.min(to), from.max(to)))?;
-        let (jitter, lost) = (self.rng.random_range(0..10), self.rng.random_range(0..100) < self.loss);
+        let (jitter, lost) =
+            (self.rng.random_range(0..10), self.rng.random_range(0..100) < self.loss);
         (!lost && self.linked(from, to)).then_some(base + jitter)
     }
 
@@ -325,8 +333,11 @@ impl World {
                 if let Some(token) = token {
                     self.input(from, Input::Served { token, bytes: 0 });
                 }
-                let (report, end) =
-                    if self.linked(host, from) { (report, end) } else { (Report::default(), End::Closed) };
+                let (report, end) = if self.linked(host, from) {
+                    (report, end)
+                } else {
+                    (Report::default(), End::Closed)
+                };
                 self.input(host, Input::Transferred { assignment, report, end });
             }
             Event::Providers { release, peers } => {
@@ -343,8 +354,11 @@ impl World {
         let asker = self.hosts[from].peer.clone();
         let now = self.now;
         let bytes = request.bytes();
-        let effects =
-            self.hosts[host].handle(now, Input::BlobStream { from: asker, token, bytes }, &self.content);
+        let effects = self.hosts[host].handle(
+            now,
+            Input::BlobStream { from: asker, token, bytes },
+            &self.content,
+        );
         let start = effects.iter().find_map(|effect| match effect {
             Effect::Serve { start, .. } => Some(*start),
             _ => None,
@@ -360,10 +374,13 @@ impl World {
             .into_iter()
             .partition(|item| self.hosts[host].memory.blobs.contains_key(&item.blob));
         let sent: u64 = held.iter().map(BlobRange::bytes).sum();
-        let report =
-            Report { verified: held, not_held: not_held.into_iter().map(|item| item.blob).collect() };
+        let report = Report {
+            verified: held,
+            not_held: not_held.into_iter().map(|item| item.blob).collect(),
+        };
         let wait = u64::try_from(start.since(now).as_millis()).unwrap_or(0);
-        let event = Event::Sent { from: host, assignment, report, end: End::Finished, token: Some(token) };
+        let event =
+            Event::Sent { from: host, assignment, report, end: End::Finished, token: Some(token) };
         self.after(wait + 30 + sent * 1000 / RATE, from, event);
     }
 
@@ -401,7 +418,11 @@ impl World {
                     let Some((to, id)) = self.tokens.remove(&token) else { continue };
                     let bytes = response.encode().expect("within its bound");
                     if let Some(time) = self.travel(host, to) {
-                        self.after(time, to, Event::Response { from: host, id, bytes: Some(bytes) });
+                        self.after(
+                            time,
+                            to,
+                            Event::Response { from: host, id, bytes: Some(bytes) },
+                        );
                     }
                 }
                 Effect::Fetch { assignment, peer, items } => {
@@ -413,13 +434,18 @@ impl World {
                         self.after(latency, to, Event::Blobs { from: host, assignment, frame });
                     } else {
                         let (report, end) = (Report::default(), End::Closed);
-                        self.after(1, host, Event::Sent { from: to, assignment, report, end, token: None });
+                        self.after(
+                            1,
+                            host,
+                            Event::Sent { from: to, assignment, report, end, token: None },
+                        );
                     }
                 }
                 Effect::FindProviders { release } => {
                     let side = self.side[host];
-                    let provides =
-                        |n: &usize| self.side[*n] == side && self.hosts[*n].provided.contains(&release);
+                    let provides = |n: &usize| {
+                        self.side[*n] == side && self.hosts[*n].provided.contains(&release)
+                    };
                     let mut peers: Vec<PeerId> = (0..self.hosts.len())
                         .filter(|n| *n != host && self.hosts[*n].online)
                         .filter(provides)
@@ -460,7 +486,8 @@ impl World {
                 && load.gossip <= gossip::RECENT + 4 * gossip::BUCKETS
                 && load.keeping <= keep::CONCURRENT
                 && load.keep <= keep::CONCURRENT + keep::RESTING
-                && load.sync <= 8 + load.peers * sync::EXTRA_SCOPES + sync::EXCHANGES * sync::LACKING
+                && load.sync
+                    <= 8 + load.peers * sync::EXTRA_SCOPES + sync::EXCHANGES * sync::LACKING
                 && load.fetches <= find::HUNTS * (1 + 3 * find::PEERS) + find::seen::RELEASES
                 && load.conduct <= conduct::PEERS;
             assert!(within, "{} at {:?}: {load:?}", host.peer, self.now);
@@ -472,7 +499,9 @@ impl World {
         let mut lacking = Vec::new();
         for (n, host) in self.hosts.iter().enumerate() {
             let followed = releases.iter().filter(|(publisher, _)| host.follows.covers(publisher));
-            lacking.extend(followed.filter(|(_, r)| !host.memory.held.contains(r)).map(|(_, r)| (n, *r)));
+            lacking.extend(
+                followed.filter(|(_, r)| !host.memory.held.contains(r)).map(|(_, r)| (n, *r)),
+            );
         }
         lacking
     }

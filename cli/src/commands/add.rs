@@ -108,7 +108,11 @@ impl KindArg {
     }
 }
 
-pub(crate) async fn run(args: AddArgs, link: &Link<'_>, screen: &Screen) -> Result<(), CommandError> {
+pub(crate) async fn run(
+    args: AddArgs,
+    link: &Link<'_>,
+    screen: &Screen,
+) -> Result<(), CommandError> {
     match source::from(&args)? {
         From::Files(paths) => files(args, &paths, link, screen).await,
         From::Urls(urls) => {
@@ -172,7 +176,10 @@ fn name_of(args: &AddArgs) -> Result<Purl, CommandError> {
         }
     };
     let purl = purl.map_err(|error| {
-        CommandError::usage(error.to_string(), "a package URL looks like pkg:generic/kubekey@v3.1.0")
+        CommandError::usage(
+            error.to_string(),
+            "a package URL looks like pkg:generic/kubekey@v3.1.0",
+        )
     })?;
     if purl.version().is_none() {
         return Err(CommandError::usage(
@@ -186,9 +193,12 @@ fn name_of(args: &AddArgs) -> Result<Purl, CommandError> {
 /// A guess at name and version from the first path, for the hint.
 fn suggestion(paths: &[PathBuf]) -> String {
     let first = paths.first().map(PathBuf::as_path).unwrap_or(Path::new("PATH"));
-    let stem = first.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let stem =
-        [".tar.gz", ".tgz", ".zip", ".crate"].iter().find_map(|end| stem.strip_suffix(end)).unwrap_or(&stem);
+        first.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let stem = [".tar.gz", ".tgz", ".zip", ".crate"]
+        .iter()
+        .find_map(|end| stem.strip_suffix(end))
+        .unwrap_or(&stem);
     let (name, version) = split_version(stem).unwrap_or(("NAME", "VERSION"));
     format!("{} --name {name} --version {version}", first.display())
 }
@@ -198,7 +208,8 @@ fn split_version(stem: &str) -> Option<(&str, &str)> {
     stem.match_indices(['-', '_', '@']).find_map(|(at, _)| {
         let (name, version) = (&stem[..at], &stem[at + 1..]);
         let number = version.strip_prefix('v').unwrap_or(version);
-        (!name.is_empty() && number.starts_with(|c: char| c.is_ascii_digit())).then_some((name, version))
+        (!name.is_empty() && number.starts_with(|c: char| c.is_ascii_digit()))
+            .then_some((name, version))
     })
 }
 

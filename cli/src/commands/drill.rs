@@ -107,7 +107,10 @@ async fn rehearse(args: &DrillArgs, place: &Path, report: &mut Report) -> Result
     let follow = vec![publisher.clone()];
     let b = Machine::start('B', place, a.addresses(), follow.clone()).await?;
     let c = Machine::start('C', place, [a.addresses(), b.addresses()].concat(), follow).await?;
-    report.step(Step::new("start", started, 0), "nodes A, B and C run; B and C follow A's publisher")?;
+    report.step(
+        Step::new("start", started, 0),
+        "nodes A, B and C run; B and C follow A's publisher",
+    )?;
 
     let added = add(args, &a, report).await?;
     if (added.artifacts, added.bytes) != (originals.len() as u64, size) {
@@ -144,8 +147,10 @@ async fn rehearse(args: &DrillArgs, place: &Path, report: &mut Report) -> Result
         .await
         .map_err(|error| CommandError::Drill(format!("the comparison broke off: {error}")))?;
     let compared = compared.map_err(CommandError::Drill)?;
-    let text =
-        format!("every byte compared with the originals: {} are the same", count(compared.files, "file"));
+    let text = format!(
+        "every byte compared with the originals: {} are the same",
+        count(compared.files, "file")
+    );
     report.step(Step::new("compare", started, compared.bytes), &text)?;
 
     let mut copies = Vec::new();
@@ -173,7 +178,9 @@ async fn add(args: &DrillArgs, a: &Machine, report: &mut Report) -> Result<AddDo
         kind: None,
         notes: None,
     });
-    let Done::Add(added) = a.ask(request, report.screen()).await? else { return Err(CommandError::Answer) };
+    let Done::Add(added) = a.ask(request, report.screen()).await? else {
+        return Err(CommandError::Answer);
+    };
     report.added(&added);
     let text = format!(
         "A added {}, {}, and signed release {}",
@@ -199,7 +206,9 @@ async fn get(
         output: Some(out.to_owned()),
         force: false,
     });
-    let Done::Get(got) = d.ask(request, report.screen()).await? else { return Err(CommandError::Answer) };
+    let Done::Get(got) = d.ask(request, report.screen()).await? else {
+        return Err(CommandError::Answer);
+    };
     let from = got.from.iter().map(|(peer, sent)| match nodes.get(peer) {
         Some(letter) => format!("{} from {letter}", bytes(*sent)),
         None => format!("{} from {}", bytes(*sent), safe(peer)),

@@ -33,16 +33,22 @@ pub(super) struct FollowResult {
     pub(super) followed: bool,
 }
 
-pub(crate) async fn run(args: FollowArgs, link: &Link<'_>, screen: &Screen) -> Result<(), CommandError> {
+pub(crate) async fn run(
+    args: FollowArgs,
+    link: &Link<'_>,
+    screen: &Screen,
+) -> Result<(), CommandError> {
     let publisher = match &args.target {
         Target::All => "all".to_owned(),
         Target::Publisher(id) => id.clone(),
     };
     let request = Request::Follow(Follow { target: args.target, name: args.name });
     let Done::Ok = link.ask(request).await? else { return Err(CommandError::Answer) };
-    screen.row(&FollowResult { publisher, followed: true }, |row| match row.publisher.as_str() {
-        "all" => "following every publisher".into(),
-        id => format!("following {}", safe(id)),
+    screen.row(&FollowResult { publisher, followed: true }, |row| {
+        match row.publisher.as_str() {
+            "all" => "following every publisher".into(),
+            id => format!("following {}", safe(id)),
+        }
     })?;
     Ok(())
 }

@@ -28,7 +28,11 @@ pub(crate) struct GcArgs {
     grace: Option<Duration>,
 }
 
-pub(crate) async fn run(args: GcArgs, link: &Link<'_>, screen: &Screen) -> Result<(), CommandError> {
+pub(crate) async fn run(
+    args: GcArgs,
+    link: &Link<'_>,
+    screen: &Screen,
+) -> Result<(), CommandError> {
     let grace_seconds = args.grace.map(|grace| grace.as_secs());
     let request = Request::Gc(Gc { dry_run: args.dry_run, grace_seconds });
     let Done::Gc(done) = link.ask(request).await? else { return Err(CommandError::Answer) };

@@ -39,7 +39,11 @@ pub(crate) struct GetArgs {
     force: bool,
 }
 
-pub(crate) async fn run(args: GetArgs, link: &Link<'_>, screen: &Screen) -> Result<(), CommandError> {
+pub(crate) async fn run(
+    args: GetArgs,
+    link: &Link<'_>,
+    screen: &Screen,
+) -> Result<(), CommandError> {
     let request = Request::Get(Get {
         selector: args.selector,
         publisher: args.publisher,
@@ -69,7 +73,10 @@ fn text(done: &GetDone) -> String {
         text += &format!("\n  signed by  {}", safe(publisher));
     }
     if done.publishers.len() > 1 {
-        text += &format!("\n  {} agree on these bytes", count(done.publishers.len() as u64, "publisher"));
+        text += &format!(
+            "\n  {} agree on these bytes",
+            count(done.publishers.len() as u64, "publisher")
+        );
     }
     let took = std::time::Duration::from_millis(done.elapsed_ms);
     if done.fetched_bytes == 0 {

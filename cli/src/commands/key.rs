@@ -24,7 +24,11 @@ pub(crate) struct KeyArgs {
     merge: bool,
 }
 
-pub(crate) async fn run(args: KeyArgs, link: &Link<'_>, screen: &Screen) -> Result<(), CommandError> {
+pub(crate) async fn run(
+    args: KeyArgs,
+    link: &Link<'_>,
+    screen: &Screen,
+) -> Result<(), CommandError> {
     if args.merge && !matches!(link.ask(Request::Merge).await?, Done::Ok) {
         return Err(CommandError::Answer);
     }

@@ -42,7 +42,11 @@ enum StateArg {
     Known,
 }
 
-pub(crate) async fn run(args: LsArgs, link: &Link<'_>, screen: &Screen) -> Result<(), CommandError> {
+pub(crate) async fn run(
+    args: LsArgs,
+    link: &Link<'_>,
+    screen: &Screen,
+) -> Result<(), CommandError> {
     let request = Request::Ls(Ls {
         selector: args.selector,
         publisher: args.publisher,
@@ -53,7 +57,8 @@ pub(crate) async fn run(args: LsArgs, link: &Link<'_>, screen: &Screen) -> Resul
         }),
         limit: args.limit,
     });
-    list_releases(request, link, screen, "no such release here; `perennial get` asks other nodes").await
+    list_releases(request, link, screen, "no such release here; `perennial get` asks other nodes")
+        .await
 }
 
 /// Prints rows as they come, for `ls` and `search`.
@@ -71,7 +76,9 @@ pub(super) async fn list_releases(
         .await?;
     match done {
         Done::Listed { rows: 0, .. } => screen.status(format_args!("{none}")),
-        Done::Listed { rows, more: true } => screen.status(format_args!("the first {rows}; there are more")),
+        Done::Listed { rows, more: true } => {
+            screen.status(format_args!("the first {rows}; there are more"))
+        }
         Done::Listed { .. } => {}
         _ => return Err(CommandError::Answer),
     }

@@ -110,7 +110,9 @@ mod tests {
         assert_eq!(did_or_all(&id), Ok(Target::Publisher(id.clone())));
         assert_eq!(publisher(&id), Ok(id));
         assert_eq!(publisher("kubesphere-savers"), Ok("kubesphere-savers".into()));
-        for wrong in ["", "did:key:z6Mk", "did:web:example.org", &DID[..DID.len() - 1], "two words", "all"] {
+        for wrong in
+            ["", "did:key:z6Mk", "did:web:example.org", &DID[..DID.len() - 1], "two words", "all"]
+        {
             assert!(publisher(wrong).is_err(), "{wrong}");
         }
         assert!(did_or_all("kubesphere-savers").is_err());
@@ -118,8 +120,13 @@ mod tests {
 
     #[test]
     fn selectors_are_checked_before_anything_is_asked() {
-        for right in ["kubekey@v3.1.0", "kubekey", "pkg:generic/kubekey@v3.1.0", &"ab".repeat(32), "0123abcd"]
-        {
+        for right in [
+            "kubekey@v3.1.0",
+            "kubekey",
+            "pkg:generic/kubekey@v3.1.0",
+            &"ab".repeat(32),
+            "0123abcd",
+        ] {
             assert!(selector(right).is_ok(), "{right}");
         }
         for wrong in ["", "blake3:xyz", "sha256:00", "pkg:"] {

@@ -31,7 +31,8 @@ pub(crate) async fn run(link: &Link<'_>, screen: &Screen) -> Result<(), CommandE
 }
 
 fn text(row: &PeerRow) -> String {
-    let address = row.address.as_deref().map(|address| format!("  {}", safe(address))).unwrap_or_default();
+    let address =
+        row.address.as_deref().map(|address| format!("  {}", safe(address))).unwrap_or_default();
     let faults = if row.faults > 0 { format!("  {} faults", row.faults) } else { String::new() };
     format!(
         "{}{address}  {} received, {} sent{faults}",

@@ -24,7 +24,11 @@ pub(crate) struct PinArgs {
     publisher: Option<String>,
 }
 
-pub(crate) async fn run(args: PinArgs, link: &Link<'_>, screen: &Screen) -> Result<(), CommandError> {
+pub(crate) async fn run(
+    args: PinArgs,
+    link: &Link<'_>,
+    screen: &Screen,
+) -> Result<(), CommandError> {
     let request = Request::Pin { selector: args.selector, publisher: args.publisher };
     let Done::Pin(row) = link.ask(request).await? else { return Err(CommandError::Answer) };
     screen.row(&row, |row| format!("pinned {}", pin_line(row)))?;

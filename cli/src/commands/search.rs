@@ -25,7 +25,11 @@ pub(crate) struct SearchArgs {
     limit: u32,
 }
 
-pub(crate) async fn run(args: SearchArgs, link: &Link<'_>, screen: &Screen) -> Result<(), CommandError> {
+pub(crate) async fn run(
+    args: SearchArgs,
+    link: &Link<'_>,
+    screen: &Screen,
+) -> Result<(), CommandError> {
     let request = Request::Search { text: args.words.join(" "), limit: args.limit };
     list_releases(request, link, screen, "nothing known here matches").await
 }

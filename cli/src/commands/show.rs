@@ -26,7 +26,11 @@ pub(crate) struct ShowArgs {
     publisher: Option<String>,
 }
 
-pub(crate) async fn run(args: ShowArgs, link: &Link<'_>, screen: &Screen) -> Result<(), CommandError> {
+pub(crate) async fn run(
+    args: ShowArgs,
+    link: &Link<'_>,
+    screen: &Screen,
+) -> Result<(), CommandError> {
     let request = Request::Show { selector: args.selector, publisher: args.publisher };
     let Done::Show(done) = link.ask(request).await? else { return Err(CommandError::Answer) };
     screen.row(&*done, |done| text(done).trim_end().to_owned())?;
@@ -42,7 +46,11 @@ fn text(done: &ShowDone) -> String {
     };
     field("release", &safe(&row.release));
     field("purl", &safe(&row.purl));
-    let name = done.publisher_name.as_deref().map(|name| format!(" \"{}\"", safe(name))).unwrap_or_default();
+    let name = done
+        .publisher_name
+        .as_deref()
+        .map(|name| format!(" \"{}\"", safe(name)))
+        .unwrap_or_default();
     let followed = if done.followed { "followed" } else { "not followed" };
     field("publisher", &format!("{}{name}, {}, {followed}", safe(&row.publisher), kind(row.kind)));
     if done.forked {

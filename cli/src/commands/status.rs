@@ -20,7 +20,9 @@ Examples:
 pub(crate) struct StatusArgs {}
 
 pub(crate) async fn run(link: &Link<'_>, screen: &Screen) -> Result<(), CommandError> {
-    let Done::Status(row) = link.ask(Request::Status).await? else { return Err(CommandError::Answer) };
+    let Done::Status(row) = link.ask(Request::Status).await? else {
+        return Err(CommandError::Answer);
+    };
     screen.row(&row, |row| text(row).trim_end().to_owned())?;
     Ok(())
 }
@@ -44,12 +46,22 @@ fn text(row: &StatusRow) -> String {
     field("stored", &format!("{} in {}", bytes(row.stored_bytes), count(row.blobs, "blob")));
     field("logical", &format!("{} if nothing were shared", bytes(row.logical_bytes)));
     if row.quarantined > 0 {
-        field("CORRUPT", &format!("{} set aside after failing verification", count(row.quarantined, "blob")));
+        field(
+            "CORRUPT",
+            &format!("{} set aside after failing verification", count(row.quarantined, "blob")),
+        );
     }
-    field("blobs", &format!("{} sent, {} received", bytes(row.sent_bytes), bytes(row.received_bytes)));
+    field(
+        "blobs",
+        &format!("{} sent, {} received", bytes(row.sent_bytes), bytes(row.received_bytes)),
+    );
     field(
         "sync",
-        &format!("{} sent, {} received", bytes(row.sync_sent_bytes), bytes(row.sync_received_bytes)),
+        &format!(
+            "{} sent, {} received",
+            bytes(row.sync_sent_bytes),
+            bytes(row.sync_received_bytes)
+        ),
     );
     for notice in &row.notices {
         field("note", &safe(notice));

@@ -26,7 +26,11 @@ fn target(text: &str) -> Result<Target, String> {
     if text == "all" { Ok(Target::All) } else { super::publisher(text).map(Target::Publisher) }
 }
 
-pub(crate) async fn run(args: UnfollowArgs, link: &Link<'_>, screen: &Screen) -> Result<(), CommandError> {
+pub(crate) async fn run(
+    args: UnfollowArgs,
+    link: &Link<'_>,
+    screen: &Screen,
+) -> Result<(), CommandError> {
     let publisher = match &args.target {
         Target::All => "all".to_owned(),
         Target::Publisher(name) => name.clone(),

@@ -25,7 +25,11 @@ pub(crate) struct UnpinArgs {
     publisher: Option<String>,
 }
 
-pub(crate) async fn run(args: UnpinArgs, link: &Link<'_>, screen: &Screen) -> Result<(), CommandError> {
+pub(crate) async fn run(
+    args: UnpinArgs,
+    link: &Link<'_>,
+    screen: &Screen,
+) -> Result<(), CommandError> {
     let request = Request::Unpin { selector: args.selector, publisher: args.publisher };
     let Done::Pin(row) = link.ask(request).await? else { return Err(CommandError::Answer) };
     screen.row(&row, |row| format!("no longer pinned {}", pin_line(row)))?;

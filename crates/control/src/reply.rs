@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::import_row::{CompletenessRow, FailedRow, ImportDone};
 use crate::row::{
-    AddDone, CorruptRow, FollowRow, GcDone, GetDone, KeyRow, Kind, PeerRow, PinRow, RebuildDone, ReleaseRow,
-    ShowDone, StatusRow, VerifyDone,
+    AddDone, CorruptRow, FollowRow, GcDone, GetDone, KeyRow, Kind, PeerRow, PinRow, RebuildDone,
+    ReleaseRow, ShowDone, StatusRow, VerifyDone,
 };
 
 /// Claims a failure lists, at most.

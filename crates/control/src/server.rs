@@ -44,7 +44,11 @@ pub fn socket_path(data: &Path) -> PathBuf {
 pub trait Handler: Send + Sync + 'static {
     /// Carries out `request`; rows and progress go to `sink`. The future is dropped when the client goes away,
     /// so what has to be finished once it was begun runs in a task of its own.
-    fn handle(&self, request: Request, sink: Sink) -> impl Future<Output = Result<Done, Failure>> + Send;
+    fn handle(
+        &self,
+        request: Request,
+        sink: Sink,
+    ) -> impl Future<Output = Result<Done, Failure>> + Send;
 }
 
 /// Where a handler puts what comes before the result. May be used from blocking code.
@@ -163,20 +167,25 @@ impl Drop for Listener {
 async fn converse<H: Handler>(stream: UnixStream, handler: &H) {
     let (mut input, output) = stream.into_split();
     let output = BufWriter::new(output);
-    let request = match timeout(REQUEST_TIMEOUT, read_frame::<Request>(&mut input, MAX_REQUEST)).await {
-        Ok(Ok(Some(request))) => request,
-        Ok(Ok(None)) | Err(_) => return,
-        Ok(Err(error)) => {
-            let failure =
-                Failure::new(ErrorCode::Usage, format!("the node cannot read the request: {error}"));
-            let failure = match error {
-                FrameError::Json(_) => failure.hint("the command and the node may be of different versions"),
-                _ => failure,
-            };
-            let _ = finish(output, Reply::Error(failure)).await;
-            return;
-        }
-    };
+    let request =
+        match timeout(REQUEST_TIMEOUT, read_frame::<Request>(&mut input, MAX_REQUEST)).await {
+            Ok(Ok(Some(request))) => request,
+            Ok(Ok(None)) | Err(_) => return,
+            Ok(Err(error)) => {
+                let failure = Failure::new(
+                    ErrorCode::Usage,
+                    format!("the node cannot read the request: {error}"),
+                );
+                let failure = match error {
+                    FrameError::Json(_) => {
+                        failure.hint("the command and the node may be of different versions")
+                    }
+                    _ => failure,
+                };
+                let _ = finish(output, Reply::Error(failure)).await;
+                return;
+            }
+        };
     let (sender, receiver) = mpsc::channel(QUEUE);
     let answer = async {
         let result = handler.handle(request, Sink(sender)).await;
@@ -222,9 +231,13 @@ async fn write_replies(
 
 /// Writes the last reply; one that is too long is replaced by a failure that says so.
 async fn finish(mut output: BufWriter<OwnedWriteHalf>, last: Reply) -> Result<(), FrameError> {
-    if let Err(FrameError::TooLong { length, limit }) = write_frame(&mut output, &last, MAX_REPLY).await {
-        let failure =
-            Failure::new(ErrorCode::Failed, format!("the answer has {length} bytes, more than {limit}"));
+    if let Err(FrameError::TooLong { length, limit }) =
+        write_frame(&mut output, &last, MAX_REPLY).await
+    {
+        let failure = Failure::new(
+            ErrorCode::Failed,
+            format!("the answer has {length} bytes, more than {limit}"),
+        );
         write_frame(&mut output, &Reply::Error(failure), MAX_REPLY).await?;
     }
     Ok(output.flush().await?)

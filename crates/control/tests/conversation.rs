@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perennial_control::{
-    BindError, CallError, Client, ConnectError, Done, ErrorCode, Event, Failure, Handler, Item, Kind,
-    Listener, Progress, ReleaseRow, Request, Sink, Stage, State, socket_path,
+    BindError, CallError, Client, ConnectError, Done, ErrorCode, Event, Failure, Handler, Item,
+    Kind, Listener, Progress, ReleaseRow, Request, Sink, Stage, State, socket_path,
 };
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -33,7 +33,11 @@ impl Drop for OnDrop {
 }
 
 impl Handler for Fake {
-    fn handle(&self, request: Request, sink: Sink) -> impl Future<Output = Result<Done, Failure>> + Send {
+    fn handle(
+        &self,
+        request: Request,
+        sink: Sink,
+    ) -> impl Future<Output = Result<Done, Failure>> + Send {
         let guard = OnDrop(self.cancelled.clone());
         async move {
             match request {
@@ -79,7 +83,8 @@ fn serve(data: &Path) -> Server {
     let stop = Arc::new(Notify::new());
     let stopped = stop.clone();
     let listener = Listener::bind(data).unwrap();
-    let task = tokio::spawn(listener.serve(Arc::new(fake), async move { stopped.notified().await }));
+    let task =
+        tokio::spawn(listener.serve(Arc::new(fake), async move { stopped.notified().await }));
     Server { stop, cancelled, task }
 }
 

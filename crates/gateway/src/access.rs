@@ -21,14 +21,20 @@ const SECURITY: [(HeaderName, HeaderValue); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin")),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("cross-origin"),
+    ),
 ];
 
 /// Whether a request came with the node's token: as `Authorization: Bearer`, or as the password of basic authentication. Where
 /// there is no token, nobody is the owner.
 pub(crate) fn is_owner(options: &Options, request: &HeaderMap) -> bool {
-    let Some(token) = options.token.as_deref().filter(|token| !token.is_empty()) else { return false };
-    let given = request.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(secret);
+    let Some(token) = options.token.as_deref().filter(|token| !token.is_empty()) else {
+        return false;
+    };
+    let given =
+        request.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(secret);
     given.is_some_and(|given| bool::from(given.as_bytes().ct_eq(token.as_bytes())))
 }
 
@@ -51,7 +57,8 @@ const PAGES: [&str; 3] = ["text/html", "application/xhtml+xml", "image/svg+xml"]
 
 /// Whether an answer would be shown as a page.
 fn is_page(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     PAGES.iter().any(|page| kind.eq_ignore_ascii_case(page))
 }
@@ -82,8 +89,9 @@ mod tests {
     }
 
     fn owner(authorization: &str) -> bool {
-        let headers =
-            [(header::AUTHORIZATION, authorization.parse().expect("a value"))].into_iter().collect();
+        let headers = [(header::AUTHORIZATION, authorization.parse().expect("a value"))]
+            .into_iter()
+            .collect();
         is_owner(&options(), &headers)
     }
 
@@ -92,14 +100,24 @@ mod tests {
         let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
         assert!(owner("Bearer s3:cret") && owner("bearer s3:cret"));
         assert!(owner(&basic("anybody:s3:cret")) && owner(&basic(":s3:cret")));
-        for wrong in ["Bearer s3:cre", "Bearer s3:crets", "Bearer ", "s3:cret", "Digest s3:cret", "Basic ???"]
-        {
+        for wrong in [
+            "Bearer s3:cre",
+            "Bearer s3:crets",
+            "Bearer ",
+            "s3:cret",
+            "Digest s3:cret",
+            "Basic ???",
+        ] {
             assert!(!owner(wrong), "{wrong}");
         }
         assert!(!owner(&basic("s3:cret")) && !owner(&basic("a:b")));
-        let headers = [(header::AUTHORIZATION, "Bearer ".parse().expect("a value"))].into_iter().collect();
+        let headers =
+            [(header::AUTHORIZATION, "Bearer ".parse().expect("a value"))].into_iter().collect();
         for token in [None, Some(String::new())] {
-            assert!(!is_owner(&Options { token, ..Options::default() }, &headers), "without a token: nobody");
+            assert!(
+                !is_owner(&Options { token, ..Options::default() }, &headers),
+                "without a token: nobody"
+            );
         }
     }
 }

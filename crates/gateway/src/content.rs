@@ -146,14 +146,21 @@ impl Faces {
 
     /// Has the content brought here.
     pub(crate) fn fetch(&self, content: &Content, owner: bool) -> Result<Fetch, Problem> {
-        let Some(release) = content.release else { return Err(Problem::no_holder(&content.digest)) };
+        let Some(release) = content.release else {
+            return Err(Problem::no_holder(&content.digest));
+        };
         let fetched = Fetched { release, blob: content.blob, size: content.size };
         let waiting = self.within_budget(content.blob, content.size, owner)?;
         Ok(Fetch { outcome: self.backend.fetch(fetched), _waiting: waiting })
     }
 
     /// Counts what is about to be fetched for a request.
-    pub(crate) fn within_budget(&self, blob: BlobId, size: u64, owner: bool) -> Result<Waiting, Problem> {
+    pub(crate) fn within_budget(
+        &self,
+        blob: BlobId,
+        size: u64,
+        owner: bool,
+    ) -> Result<Waiting, Problem> {
         self.fetching.begin(blob, size, owner, Instant::now()).map_err(|wait| {
             let minutes = wait.as_secs().div_ceil(60);
             Problem::new(

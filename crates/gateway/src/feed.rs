@@ -37,7 +37,10 @@ struct Feed {
 pub(crate) fn routes(faces: &Faces) -> Router {
     let (atom, order) = (Arc::new(Made::of_entries()), Arc::new(Made::of_entries()));
     let feed = Feed { faces: faces.clone(), atom, order };
-    Router::new().route("/feed.atom", get(new_releases)).route("/releases.json", get(known)).with_state(feed)
+    Router::new()
+        .route("/feed.atom", get(new_releases))
+        .route("/releases.json", get(known))
+        .with_state(feed)
 }
 
 async fn new_releases(
@@ -68,7 +71,10 @@ async fn known(
 }
 
 /// A release in the words of `perennial ls --json`.
-pub(crate) fn row(store: &Store, row: &ReleaseRow) -> Result<perennial_control::ReleaseRow, StoreError> {
+pub(crate) fn row(
+    store: &Store,
+    row: &ReleaseRow,
+) -> Result<perennial_control::ReleaseRow, StoreError> {
     Ok(perennial_control::ReleaseRow {
         release: row.release.to_string(),
         purl: row.purl.to_string(),
@@ -93,5 +99,8 @@ pub(crate) fn row(store: &Store, row: &ReleaseRow) -> Result<perennial_control::
 pub(crate) fn date(seconds: u64) -> DateTime<FixedOffset> {
     // after the year 9999 the formats have none
     let seconds = i64::try_from(seconds).ok().filter(|seconds| *seconds < 253_402_300_800);
-    seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0)).unwrap_or_default().fixed_offset()
+    seconds
+        .and_then(|seconds| DateTime::from_timestamp(seconds, 0))
+        .unwrap_or_default()
+        .fixed_offset()
 }

@@ -40,8 +40,12 @@ struct Files {
 
 /// The routes of files, and what this node says of itself.
 pub(crate) fn routes(faces: &Faces) -> Router {
-    let files =
-        Files { faces: faces.clone(), hashed: Arc::default(), looking: Arc::default(), room: Arc::default() };
+    let files = Files {
+        faces: faces.clone(),
+        hashed: Arc::default(),
+        looking: Arc::default(),
+        room: Arc::default(),
+    };
     Router::new()
         .route("/", get(about))
         .route("/healthz", get(|| async { "ok\n" }))

@@ -60,7 +60,9 @@ impl Helm {
         let only: Option<PublisherId> = match publisher {
             "all" => None,
             did => Some(did.parse().map_err(|e| {
-                Problem::bad_request(format!("{e}; ask for /helm/all/index.yaml or /helm/DID/index.yaml"))
+                Problem::bad_request(format!(
+                    "{e}; ask for /helm/all/index.yaml or /helm/DID/index.yaml"
+                ))
             })?),
         };
         let (lists, read) = (Arc::clone(&self.faces.lists), Arc::clone(&self.read));
@@ -68,7 +70,8 @@ impl Helm {
         let make = move |store: &Store, _: &Follows| {
             let charts = Charts::gather(store, &lists, &read, &own, only)?;
             let text = charts.index().map_err(|e| StoreError::Index(e.to_string()))?;
-            let index = Document::new("application/yaml", text).with(header::CACHE_CONTROL, "no-cache");
+            let index =
+                Document::new("application/yaml", text).with(header::CACHE_CONTROL, "no-cache");
             Ok(Repository { charts: Arc::new(charts), index })
         };
         let repository = match only {
@@ -96,7 +99,8 @@ async fn file(
 ) -> Result<Response, Problem> {
     let charts = helm.repository(&publisher).await?.charts;
     let Some((release, artifact)) = charts.file(&file) else {
-        let message = format!("unknown: {file:?} is none of the charts of {publisher} that this node holds");
+        let message =
+            format!("unknown: {file:?} is none of the charts of {publisher} that this node holds");
         return Err(Problem::new(StatusCode::NOT_FOUND, message));
     };
     let content = Content {

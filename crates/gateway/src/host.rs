@@ -29,7 +29,8 @@ impl FromStr for HostName {
         };
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         let letters = |label: &str| {
-            !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            !label.is_empty()
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         };
         if name.len() > 253 || !name.split('.').all(letters) {
             return Err(format!(
@@ -117,7 +118,9 @@ mod tests {
     use super::*;
 
     fn names() -> Vec<HostName> {
-        ["archive.example", "https://Front.Example."].map(|name| name.parse().expect("a name")).to_vec()
+        ["archive.example", "https://Front.Example."]
+            .map(|name| name.parse().expect("a name"))
+            .to_vec()
     }
 
     fn request(host: &str, scheme: Option<Scheme>) -> Parts {
@@ -162,7 +165,10 @@ mod tests {
         let authority: Authority = "evil.example".parse().expect("an authority");
         assert!(check(&names(), &HeaderMap::new(), Some(&authority)).is_err());
         let mut headers = request("localhost", None).headers;
-        assert!(check(&names(), &headers, Some(&authority)).is_err(), "the target of a request comes first");
+        assert!(
+            check(&names(), &headers, Some(&authority)).is_err(),
+            "the target of a request comes first"
+        );
         for second in ["evil.example", "localhost"] {
             headers.append(header::HOST, second.parse().expect("a value"));
             assert!(check(&names(), &headers, None).is_err(), "two names are none");

@@ -101,7 +101,11 @@ impl Lists {
 
 impl Faces {
     /// The list of a release, brought here if need be.
-    pub(crate) async fn list(&self, row: &ReleaseRow, owner: bool) -> Result<Arc<ArtifactList>, Problem> {
+    pub(crate) async fn list(
+        &self,
+        row: &ReleaseRow,
+        owner: bool,
+    ) -> Result<Arc<ArtifactList>, Problem> {
         if let Some(list) = self.list_here(row.artifacts).await? {
             return Ok(list);
         }

@@ -41,8 +41,10 @@ use pushed::Pushed;
 use refusal::Refusal;
 use upload::Uploads;
 
-const API_VERSION: (HeaderName, HeaderValue) =
-    (HeaderName::from_static("docker-distribution-api-version"), HeaderValue::from_static("registry/2.0"));
+const API_VERSION: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("docker-distribution-api-version"),
+    HeaderValue::from_static("registry/2.0"),
+);
 
 /// The registry: the faces' common ground, and what it remembers between requests.
 #[derive(Clone)]
@@ -56,8 +58,12 @@ pub(crate) struct Registry {
 /// The paths of this face.
 pub(crate) fn routes(faces: Faces) -> Router {
     let uploads = Uploads::new(faces.backend.store().incoming());
-    let registry =
-        Registry { faces, known: Arc::default(), pushed: Arc::default(), uploads: Arc::new(uploads) };
+    let registry = Registry {
+        faces,
+        known: Arc::default(),
+        pushed: Arc::default(),
+        uploads: Arc::new(uploads),
+    };
     Router::new()
         .route("/v2", any(base))
         .route("/v2/", any(answer))
@@ -81,7 +87,8 @@ async fn answer(State(registry): State<Registry>, request: Request) -> Response 
 
 /// As the reference registry has it: the base of the API ends in a slash.
 async fn base() -> Response {
-    let (kind, place) = ((header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::LOCATION, "/v2/"));
+    let (kind, place) =
+        ((header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::LOCATION, "/v2/"));
     let body = "<a href=\"/v2/\">Moved Permanently</a>.\n\n";
     (StatusCode::MOVED_PERMANENTLY, [API_VERSION], [kind, place], body).into_response()
 }
@@ -128,7 +135,9 @@ fn about(path: &str) -> Option<(&str, About<'_>)> {
     if let Some(name) = path.strip_suffix("/tags/list") {
         return Some((name, About::Tags));
     }
-    if let Some(name) = path.strip_suffix("/blobs/uploads/").or_else(|| path.strip_suffix("/blobs/uploads")) {
+    if let Some(name) =
+        path.strip_suffix("/blobs/uploads/").or_else(|| path.strip_suffix("/blobs/uploads"))
+    {
         return Some((name, About::Uploads));
     }
     let (above, last) = path.rsplit_once('/')?;
@@ -147,9 +156,15 @@ fn about(path: &str) -> Option<(&str, About<'_>)> {
 
 impl Registry {
     async fn route(&self, request: Request) -> Result<Response, Refusal> {
-        let query = Query::<Parameters>::try_from_uri(request.uri()).map(|query| query.0).map_err(|_| {
-            Refusal::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", "the query does not read as one")
-        })?;
+        let query = Query::<Parameters>::try_from_uri(request.uri()).map(|query| query.0).map_err(
+            |_| {
+                Refusal::new(
+                    StatusCode::BAD_REQUEST,
+                    "UNSUPPORTED",
+                    "the query does not read as one",
+                )
+            },
+        )?;
         let (parts, body) = request.into_parts();
         let options = &self.faces.options;
         let owner = crate::access::is_owner(options, &parts.headers);
@@ -164,7 +179,11 @@ impl Registry {
             };
         }
         let (name, about) = about(path).ok_or_else(|| {
-            Refusal::new(StatusCode::NOT_FOUND, "UNSUPPORTED", "no such path in the distribution API")
+            Refusal::new(
+                StatusCode::NOT_FOUND,
+                "UNSUPPORTED",
+                "no such path in the distribution API",
+            )
         })?;
         if let Some(answer) = other(about.methods(), &parts.method) {
             return answer;
@@ -175,7 +194,9 @@ impl Registry {
         // some clients escape the colon of a digest
         let plain = |text: &str| text.replace("%3A", ":").replace("%3a", ":");
         match about {
-            About::Manifest(reference) if reads => self.manifest(&asked, &name, &plain(reference)).await,
+            About::Manifest(reference) if reads => {
+                self.manifest(&asked, &name, &plain(reference)).await
+            }
             About::Blob(digest) => self.blob(&asked, &name, &plain(digest)).await,
             About::Tags => self.tags(&name, whole, &query).await,
             About::Referrers(digest) => {
@@ -183,7 +204,9 @@ impl Registry {
                 self.referrers(&name, &plain(digest), kind).await
             }
             _ if !owner => Ok(auth::refuse(options, &parts)),
-            About::Manifest(reference) => self.change_manifest(&asked, name, &plain(reference), body).await,
+            About::Manifest(reference) => {
+                self.change_manifest(&asked, name, &plain(reference), body).await
+            }
             About::Uploads => self.begin_upload(&asked, name, &query, body).await,
             About::Upload(id) => self.go_on(&asked, name, id, &query, body).await,
         }

@@ -55,12 +55,15 @@ fn headers_text<'a>(values: impl Iterator<Item = &'a header::HeaderValue>) -> Ve
 
 /// Whether a list of entity tags names this one, weakly compared (section 8.8.3.2): content by digest is never only similar.
 fn names(list: &str, etag: &str) -> bool {
-    list.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+    list.split(',')
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
 /// One range of bytes. Several at once, other units and what makes no sense are ignored, as section 14.2 allows.
 fn part(text: &str, size: u64) -> Wanted {
-    let Some((first, last)) = text.strip_prefix("bytes=").and_then(|range| range.trim().split_once('-'))
+    let Some((first, last)) =
+        text.strip_prefix("bytes=").and_then(|range| range.trim().split_once('-'))
     else {
         return Wanted::All;
     };
@@ -94,8 +97,10 @@ mod tests {
     use super::*;
 
     fn get(headers: &[(header::HeaderName, &str)]) -> Wanted {
-        let headers =
-            headers.iter().map(|(name, value)| (name.clone(), value.parse().expect("a value"))).collect();
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.parse().expect("a value")))
+            .collect();
         wanted(&Method::GET, &headers, "\"x\"", 100)
     }
 
@@ -133,7 +138,10 @@ mod tests {
     #[test]
     fn conditions_come_before_ranges() {
         let range = (header::RANGE, "bytes=0-0");
-        assert_eq!(get(&[(header::IF_NONE_MATCH, "\"a\", W/\"x\""), range.clone()]), Wanted::NotModified);
+        assert_eq!(
+            get(&[(header::IF_NONE_MATCH, "\"a\", W/\"x\""), range.clone()]),
+            Wanted::NotModified
+        );
         assert_eq!(get(&[(header::IF_NONE_MATCH, "*")]), Wanted::NotModified);
         assert_eq!(get(&[(header::IF_NONE_MATCH, "\"a\""), range.clone()]), Wanted::Part(0..1));
         assert_eq!(get(&[(header::IF_MATCH, "\"a\""), range.clone()]), Wanted::PreconditionFailed);
@@ -144,7 +152,8 @@ mod tests {
 
     #[test]
     fn head_tells_of_the_whole() {
-        let headers = [(header::RANGE, "bytes=0-0".parse().expect("a value"))].into_iter().collect();
+        let headers =
+            [(header::RANGE, "bytes=0-0".parse().expect("a value"))].into_iter().collect();
         assert_eq!(wanted(&Method::HEAD, &headers, "\"x\"", 100), Wanted::All);
     }
 }

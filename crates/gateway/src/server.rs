@@ -68,7 +68,8 @@ pub async fn serve(
 ) {
     let places = Arc::new(Semaphore::new(limits.connections.max(1)));
     let lives = Lives::default();
-    let (tasks, stopping, cut) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+    let (tasks, stopping, cut) =
+        (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
     let _cut_when_dropped = cut.clone().drop_guard();
     let accepting = async {
         loop {
@@ -97,7 +98,10 @@ pub async fn serve(
     stopping.cancel();
     tasks.close();
     if tokio::time::timeout(limits.grace, tasks.wait()).await.is_err() {
-        tracing::warn!(connections = tasks.len(), "cutting connections that did not finish in time");
+        tracing::warn!(
+            connections = tasks.len(),
+            "cutting connections that did not finish in time"
+        );
         cut.cancel();
         tasks.wait().await;
     }
@@ -151,8 +155,9 @@ impl Lives {
 
     fn end_one(&self) {
         let lives = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let may =
-            lives.iter().filter_map(|life| life.upgrade().and_then(|life| Some((may_end(&life)?, life))));
+        let may = lives
+            .iter()
+            .filter_map(|life| life.upgrade().and_then(|life| Some((may_end(&life)?, life))));
         if let Some((_, life)) = may.max_by_key(|(least, _)| *least) {
             life.end();
         }

@@ -57,16 +57,22 @@ async fn all_that_is_known_comes_page_by_page() {
         // the words of `perennial ls --json`
         let mut fields: Vec<_> = releases[0].as_object().expect("a row").keys().cloned().collect();
         fields.sort();
-        let expected = ["artifacts", "bytes", "held_bytes", "kind", "publisher", "purl", "release", "state"];
+        let expected =
+            ["artifacts", "bytes", "held_bytes", "kind", "publisher", "purl", "release", "state"];
         assert_eq!(fields, expected);
         seen.extend(releases.iter().map(|row| row["purl"].as_str().expect("a purl").to_owned()));
         let Some(next) = page["next"].as_str() else { break };
         path = format!("/releases.json?limit=3&after={next}");
-        assert_eq!(answer.header("link"), format!("<releases.json?after={next}&limit=3>; rel=\"next\""));
+        assert_eq!(
+            answer.header("link"),
+            format!("<releases.json?after={next}&limit=3>; rel=\"next\"")
+        );
     }
     let expected: Vec<String> = (0..7).map(|version| format!("pkg:generic/a@v{version}")).collect();
     assert_eq!(seen, expected);
-    for wrong in ["?limit=0", "?limit=x", "?limit=-1", "?after=x", &format!("?after={}", "ab".repeat(32))] {
+    for wrong in
+        ["?limit=0", "?limit=x", "?limit=-1", "?after=x", &format!("?after={}", "ab".repeat(32))]
+    {
         let answer = world.ask("GET", &format!("/releases.json{wrong}"), &host).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{wrong}");
     }
@@ -82,7 +88,11 @@ async fn what_is_about_this_node_is_told_under_its_own_names_only() {
     });
     for path in ["/", "/releases.json"] {
         for host in ["127.0.0.1:4480", "localhost", "[::1]:4480", "archive.example"] {
-            assert_eq!(world.ask("GET", path, &[("host", host)]).await.status, StatusCode::OK, "{host}");
+            assert_eq!(
+                world.ask("GET", path, &[("host", host)]).await.status,
+                StatusCode::OK,
+                "{host}"
+            );
         }
         for host in ["evil.example", "127.0.0.1.evil.example", ""] {
             let answer = world.ask("GET", path, &[("host", host)]).await;
@@ -90,7 +100,10 @@ async fn what_is_about_this_node_is_told_under_its_own_names_only() {
         }
     }
     let about = world.ask("GET", "/", &[("host", "localhost")]).await;
-    assert!(about.header("content-type").starts_with("text/plain") && about.text().contains("/feed.atom"));
+    assert!(
+        about.header("content-type").starts_with("text/plain")
+            && about.text().contains("/feed.atom")
+    );
     assert_eq!(world.get("/healthz").await.text(), "ok\n");
     assert_eq!(world.get("/nothing").await.status, StatusCode::NOT_FOUND);
 }

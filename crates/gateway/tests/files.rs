@@ -16,7 +16,11 @@ const IMAGE: &str = "pkg:docker/kubesphere/ks-console@v3.4.1?repository_url=quay
 
 fn kubekey(world: &World, key: &Keypair, seed: u64) -> SignedEntry {
     let archive = file("kubekey-v3.1.0.tar.gz", bytes(100_000, seed)).of_type("application/gzip");
-    world.release(key, KUBEKEY, &[archive, file("doc/README.md", "read me").of_type("text/markdown")])
+    world.release(
+        key,
+        KUBEKEY,
+        &[archive, file("doc/README.md", "read me").of_type("text/markdown")],
+    )
 }
 
 #[tokio::test]
@@ -49,14 +53,27 @@ async fn a_release_is_listed_and_its_files_are_given_out() {
     assert_eq!((answer.status, answer.body.len()), (StatusCode::OK, 100_000));
     assert_eq!(answer.body, bytes(100_000, 1));
     assert_eq!(answer.header("content-type"), "application/gzip");
-    assert_eq!(answer.header("content-disposition"), "attachment; filename=\"kubekey-v3.1.0.tar.gz\"");
+    assert_eq!(
+        answer.header("content-disposition"),
+        "attachment; filename=\"kubekey-v3.1.0.tar.gz\""
+    );
     assert_eq!(answer.header("accept-ranges"), "bytes");
-    assert_eq!(answer.header("cache-control"), "no-cache", "a name may mean another thing tomorrow");
+    assert_eq!(
+        answer.header("cache-control"),
+        "no-cache",
+        "a name may mean another thing tomorrow"
+    );
     let etag = answer.header("etag").to_owned();
     assert_eq!(etag, format!("\"{}\"", blake3_of(&bytes(100_000, 1))));
     let head = world.ask("HEAD", path, &[]).await;
-    assert_eq!((head.status, head.body.len(), head.header("content-length")), (StatusCode::OK, 0, "100000"));
-    assert_eq!(world.ask("GET", path, &[("if-none-match", &etag)]).await.status, StatusCode::NOT_MODIFIED);
+    assert_eq!(
+        (head.status, head.body.len(), head.header("content-length")),
+        (StatusCode::OK, 0, "100000")
+    );
+    assert_eq!(
+        world.ask("GET", path, &[("if-none-match", &etag)]).await.status,
+        StatusCode::NOT_MODIFIED
+    );
     assert_eq!(
         world.ask("GET", path, &[("if-match", "\"x\"")]).await.status,
         StatusCode::PRECONDITION_FAILED
@@ -76,7 +93,10 @@ async fn ranges_are_what_the_standard_says_and_cost_one_read() {
     let world = World::new();
     kubekey(&world, &key(1), 1);
     let (path, whole) = ("/r/kubekey/v3.1.0/kubekey-v3.1.0.tar.gz", bytes(100_000, 1));
-    let many = format!("bytes={}", (0..10_000).map(|at| format!("{at}-{at}")).collect::<Vec<_>>().join(","));
+    let many = format!(
+        "bytes={}",
+        (0..10_000).map(|at| format!("{at}-{at}")).collect::<Vec<_>>().join(",")
+    );
     for (range, status, part) in [
         ("bytes=0-9", 206, 0..10),
         ("bytes=99990-", 206, 99_990..100_000),
@@ -152,7 +172,10 @@ async fn names_mean_what_the_user_decided() {
     assert_eq!(world.get(&format!("{path}?publisher={}", one.id())).await.body, bytes(100_000, 1));
     let by_id = format!("/r/{}/kubekey-v3.1.0.tar.gz", first.id().to_hex());
     assert_eq!(world.get(&by_id).await.status, StatusCode::OK);
-    assert_eq!(world.get(&format!("{path}?publisher={}", other.id())).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        world.get(&format!("{path}?publisher={}", other.id())).await.status,
+        StatusCode::NOT_FOUND
+    );
     assert_eq!(world.get(&format!("{path}?publisher=me")).await.status, StatusCode::BAD_REQUEST);
     world.follow(&one);
     assert_eq!(world.get(path).await.status, StatusCode::OK);
@@ -163,12 +186,17 @@ async fn names_mean_what_the_user_decided() {
     let conflict = world.get(path).await;
     assert_eq!(conflict.status, StatusCode::CONFLICT);
     assert!([&one, &other].iter().all(|key| conflict.text().contains(&key.id().to_string())));
-    assert_eq!(world.get(&format!("{path}?publisher={}", other.id())).await.body, bytes(100_000, 2));
+    assert_eq!(
+        world.get(&format!("{path}?publisher={}", other.id())).await.body,
+        bytes(100_000, 2)
+    );
     // one plain name of two things
     world.release(&one, "pkg:docker/x/kubekey@v3.1.0", &[file("index.json", "{}")]);
     let several = world.get(&format!("{path}?publisher={}", one.id())).await;
     assert_eq!(several.status, StatusCode::MULTIPLE_CHOICES);
-    assert!(several.text().contains("pkg:docker/x/kubekey@v3.1.0") && several.text().contains(KUBEKEY));
+    assert!(
+        several.text().contains("pkg:docker/x/kubekey@v3.1.0") && several.text().contains(KUBEKEY)
+    );
     let unknown = world.get("/r/nothing/v1/x").await;
     assert_eq!(unknown.status, StatusCode::NOT_FOUND);
     assert!(unknown.text().starts_with("unknown: "), "{}", unknown.text());
@@ -192,8 +220,9 @@ async fn a_package_url_is_a_name() {
         assert_eq!((answer.status, answer.text()), (StatusCode::OK, "{}"), "{name}");
         assert_eq!(answer.header("content-type"), "application/vnd.oci.image.index.v1+json");
     }
-    let other =
-        world.get("/r/pkg%3Adocker%2Fkubesphere%2Fks-console%3Frepository_url%3Dghcr.io/v3.4.1/").await;
+    let other = world
+        .get("/r/pkg%3Adocker%2Fkubesphere%2Fks-console%3Frepository_url%3Dghcr.io/v3.4.1/")
+        .await;
     assert_eq!(other.status, StatusCode::NOT_FOUND);
 }
 
@@ -255,7 +284,10 @@ async fn archived_pages_never_run_here() {
             // the policy and `nosniff` are checked on every answer of these tests
             let answer = world.ask(method, path, &[]).await;
             assert_eq!(answer.status, StatusCode::OK);
-            assert!(answer.header("content-disposition").starts_with("attachment; filename="), "{path}");
+            assert!(
+                answer.header("content-disposition").starts_with("attachment; filename="),
+                "{path}"
+            );
         }
         let part = world.ask("GET", path, &[("range", "bytes=0-3")]).await;
         assert!(part.header("content-disposition").starts_with("attachment"), "{path}");
@@ -273,13 +305,20 @@ async fn what_is_not_here_comes_from_the_swarm_or_is_said_to_have_no_holder() {
     world.release(&key(1), "pkg:generic/far@v1", &[there.clone(), gone.clone()]);
     let head = world.ask("HEAD", "/r/far/v1/there", &[]).await;
     assert_eq!((head.status, head.header("content-length")), (StatusCode::OK, "300000"));
-    assert!(world.node.fetched.lock().expect("not poisoned").is_empty(), "a HEAD brings nothing here");
+    assert!(
+        world.node.fetched.lock().expect("not poisoned").is_empty(),
+        "a HEAD brings nothing here"
+    );
     assert_eq!(world.get("/r/far/v1/there").await.body, there.bytes);
     assert_eq!(world.node.fetched.lock().expect("not poisoned").len(), 1);
     for path in ["/r/far/v1/gone".to_owned(), format!("/b/{}", blake3_of(&gone.bytes))] {
         let answer = world.get(&path).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND);
-        assert!(answer.text().starts_with("known but no reachable holder: blake3:"), "{}", answer.text());
+        assert!(
+            answer.text().starts_with("known but no reachable holder: blake3:"),
+            "{}",
+            answer.text()
+        );
     }
     // lists come the same way
     world.release_with_list(&key(1), "pkg:generic/list@v1", &[file("a", "1")], Lies::InTheSwarm);

@@ -13,7 +13,11 @@ use world::{File, Lies, World, bytes, file, key, sha256};
 async fn bytes_are_had_by_either_digest() {
     let world = World::new();
     let (small, large) = (bytes(10, 1), bytes(200_000, 2));
-    world.release(&key(1), "pkg:generic/a@v1", &[file("small", small.clone()), file("large", large.clone())]);
+    world.release(
+        &key(1),
+        "pkg:generic/a@v1",
+        &[file("small", small.clone()), file("large", large.clone())],
+    );
     for content in [small, large] {
         for digest in [BlobId::of(&content).to_string(), sha256(&content).to_string()] {
             let answer = world.get(&format!("/b/{digest}")).await;
@@ -22,7 +26,10 @@ async fn bytes_are_had_by_either_digest() {
             assert_eq!(answer.header("content-type"), "application/octet-stream");
             assert!(answer.header("cache-control").contains("immutable"));
             let hex = digest.split_once(':').expect("a function").1;
-            assert_eq!(answer.header("content-disposition"), format!("attachment; filename=\"{hex}\""));
+            assert_eq!(
+                answer.header("content-disposition"),
+                format!("attachment; filename=\"{hex}\"")
+            );
             let part = world.ask("GET", &format!("/b/{digest}"), &[("range", "bytes=2-4")]).await;
             assert_eq!((part.status.as_u16(), &part.body[..]), (206, &content[2..5]));
         }
@@ -37,9 +44,12 @@ async fn bytes_are_had_by_either_digest() {
 #[tokio::test]
 async fn a_list_that_lies_about_a_sha256_gives_nobody_wrong_bytes() {
     let wanted = bytes(200_000, 1);
-    for (lies, size) in
-        [(Lies::Here, 200_000), (Lies::InTheSwarm, 200_000), (Lies::Here, 10), (Lies::InTheSwarm, 10)]
-    {
+    for (lies, size) in [
+        (Lies::Here, 200_000),
+        (Lies::InTheSwarm, 200_000),
+        (Lies::Here, 10),
+        (Lies::InTheSwarm, 10),
+    ] {
         let world = World::new();
         let false_one =
             File { sha256: Some(sha256(&wanted)), ..file("false", bytes(size, 2)).that_lies(lies) };
@@ -49,7 +59,10 @@ async fn a_list_that_lies_about_a_sha256_gives_nobody_wrong_bytes() {
             for method in ["GET", "HEAD"] {
                 let answer = world.ask(method, &path, &[]).await;
                 assert_eq!(answer.status, StatusCode::NOT_FOUND, "{lies:?} {size}");
-                assert!(method == "HEAD" || answer.text().starts_with("unknown: "), "{lies:?} {size}");
+                assert!(
+                    method == "HEAD" || answer.text().starts_with("unknown: "),
+                    "{lies:?} {size}"
+                );
             }
         }
         // under the names that are true it is given out
@@ -76,7 +89,11 @@ async fn what_others_hold_is_brought_here_whole_before_it_has_a_sha256() {
     for hint in [String::new(), format!("?release={id}")] {
         let answer = world.get(&format!("/b/{}{hint}", sha256(&gone.bytes))).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND);
-        assert!(answer.text().starts_with("known but no reachable holder: sha256:"), "{}", answer.text());
+        assert!(
+            answer.text().starts_with("known but no reachable holder: sha256:"),
+            "{}",
+            answer.text()
+        );
     }
 }
 
@@ -85,7 +102,8 @@ async fn many_who_ask_for_what_is_nowhere_cost_little_more_than_one() {
     let world = World::new();
     for release in 0..400 {
         let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
-        let files: Vec<File> = names.iter().map(|path| file(path, format!("{path}{release}"))).collect();
+        let files: Vec<File> =
+            names.iter().map(|path| file(path, format!("{path}{release}"))).collect();
         world.release(&key(1), &format!("pkg:generic/a@v{release}"), &files);
     }
     let far = file("far", bytes(20_000, 1)).that_lies(Lies::InTheSwarm);
@@ -112,9 +130,11 @@ async fn what_is_denied_is_denied_by_every_name() {
     let content = bytes(200_000, 1);
     world.release(&key(1), "pkg:generic/a@v1", &[file("x", content.clone())]);
     world.store().set_denied(BlobId::of(&content), Some("no".into())).expect("remembered");
-    for path in
-        ["/r/a/v1/x".to_owned(), format!("/b/{}", BlobId::of(&content)), format!("/b/{}", sha256(&content))]
-    {
+    for path in [
+        "/r/a/v1/x".to_owned(),
+        format!("/b/{}", BlobId::of(&content)),
+        format!("/b/{}", sha256(&content)),
+    ] {
         for method in ["GET", "HEAD"] {
             let answer = world.ask(method, &path, &[]).await;
             assert_eq!(answer.status.as_u16(), 451, "{method} {path}");
@@ -124,7 +144,8 @@ async fn what_is_denied_is_denied_by_every_name() {
 
 #[tokio::test]
 async fn anonymous_requests_have_a_budget_and_the_owner_has_none() {
-    let options = Options { token: Some("secret".into()), fetch_budget: Some(250_000), ..Options::default() };
+    let options =
+        Options { token: Some("secret".into()), fetch_budget: Some(250_000), ..Options::default() };
     let world = World::with(options);
     let far: Vec<File> = [("1", 1), ("2", 2), ("3", 3)]
         .map(|(path, seed)| file(path, bytes(200_000, seed)).that_lies(Lies::InTheSwarm))

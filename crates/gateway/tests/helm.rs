@@ -72,15 +72,20 @@ fn packed(path: &'static str, bytes: Vec<u8>) -> File {
 
 async fn index(world: &World, publisher: &str) -> Index {
     let answer = world.get(&format!("/helm/{publisher}/index.yaml")).await;
-    assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, "application/yaml"));
-    serde_saphyr::from_slice(&answer.body).unwrap_or_else(|error| panic!("{error}: {}", answer.text()))
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (StatusCode::OK, "application/yaml")
+    );
+    serde_saphyr::from_slice(&answer.body)
+        .unwrap_or_else(|error| panic!("{error}: {}", answer.text()))
 }
 
 const KS: &str = "apiVersion: v2\nname: ks-core\nversion: 1.1.3\nappVersion: 4.1\ndescription: |\n  The core: \"quoted\"\n  第二行\ntype: application\nkubeVersion: \">=1.19.0-0\"\nkeywords: [a, b]\nmaintainers:\n- name: savers\n  email: a@b.example\nannotations:\n  category: x\ndependencies:\n- name: redis\n  version: 1.x\n  repository: https://charts.example\n  condition: redis.enabled\n  import-values: [data]\nx-unknown: 1\n";
 
 fn release(world: &World, key: &Keypair, purl: &str, yaml: &str) -> Vec<u8> {
     let bytes = chart(yaml);
-    let provenance = File { role: Role::Signature, ..file("ks-core-1.1.3.tgz.prov", "-----BEGIN PGP") };
+    let provenance =
+        File { role: Role::Signature, ..file("ks-core-1.1.3.tgz.prov", "-----BEGIN PGP") };
     world.release(key, purl, &[packed("ks-core-1.1.3.tgz", bytes.clone()), provenance]);
     bytes
 }
@@ -100,7 +105,10 @@ async fn charts_are_listed_as_helm_reads_them_and_pulled_by_their_urls() {
         assert_eq!(index.api_version, "v1");
         assert_eq!(index.entries.keys().collect::<Vec<_>>(), ["ks-core"]);
         let [entry] = &index.entries["ks-core"][..] else { panic!("{index:?}") };
-        assert_eq!((&*entry.name, &*entry.version, &*entry.api_version), ("ks-core", "1.1.3", "v2"));
+        assert_eq!(
+            (&*entry.name, &*entry.version, &*entry.api_version),
+            ("ks-core", "1.1.3", "v2")
+        );
         assert_eq!(entry.app_version.as_deref(), Some("4.1"), "a number is a text there");
         assert_eq!(entry.description.as_deref(), Some("The core: \"quoted\"\n第二行\n"));
         assert_eq!(entry.dependencies.as_ref().expect("one").len(), 1);
@@ -111,12 +119,16 @@ async fn charts_are_listed_as_helm_reads_them_and_pulled_by_their_urls() {
         let path = format!("/helm/{publisher}/{}", entry.urls[0]);
         let pulled = world.get(&path).await;
         assert!(pulled.status == StatusCode::OK && pulled.body == bytes);
-        assert_eq!(pulled.header("content-disposition"), "attachment; filename=\"ks-core-1.1.3.tgz\"");
+        assert_eq!(
+            pulled.header("content-disposition"),
+            "attachment; filename=\"ks-core-1.1.3.tgz\""
+        );
         let provenance = world.get(&format!("{path}.prov")).await;
         assert_eq!((provenance.status, provenance.text()), (StatusCode::OK, "-----BEGIN PGP"));
     }
     let answer = world.get("/helm/all/index.yaml").await;
-    let same = world.ask("GET", "/helm/all/index.yaml", &[("if-none-match", answer.header("etag"))]).await;
+    let same =
+        world.ask("GET", "/helm/all/index.yaml", &[("if-none-match", answer.header("etag"))]).await;
     assert_eq!(same.status, StatusCode::NOT_MODIFIED);
     for (path, status) in [
         ("/helm/all/charts/other-1.0.0.tgz", 404),
@@ -137,11 +149,17 @@ async fn all_are_those_who_are_trusted_and_agree() {
     let (one, two) = (key(2), key(3));
     let first = release(&world, &one, "pkg:helm/ks-core@1.1.3", KS);
     assert!(index(&world, "all").await.entries.is_empty(), "nobody is followed");
-    assert_eq!(index(&world, &one.id().to_string()).await.entries.len(), 1, "and still asked by name");
+    assert_eq!(
+        index(&world, &one.id().to_string()).await.entries.len(),
+        1,
+        "and still asked by name"
+    );
     world.follow(&one);
     assert_eq!(index(&world, "all").await.entries.len(), 1);
     // other bytes, said to be the same: by the name, and in another namespace, which Helm does not know
-    for (purl, trusted) in [("pkg:helm/x/ks-core@1.1.3", key(3)), ("pkg:helm/ks-core@1.1.3", key(4))] {
+    for (purl, trusted) in
+        [("pkg:helm/x/ks-core@1.1.3", key(3)), ("pkg:helm/ks-core@1.1.3", key(4))]
+    {
         let world = World::new();
         release(&world, &one, "pkg:helm/ks-core@1.1.3", KS);
         world.follow(&one);
@@ -151,8 +169,14 @@ async fn all_are_those_who_are_trusted_and_agree() {
         let both = index(&world, "all").await;
         assert!(both.entries.is_empty(), "{both:?}");
         let left_out = &both.annotations["perennial/left-out"];
-        assert!([&one, &trusted].iter().all(|key| left_out.contains(&key.id().to_string())), "{left_out}");
-        assert_eq!(world.get("/helm/all/charts/ks-core-1.1.3.tgz").await.status, StatusCode::NOT_FOUND);
+        assert!(
+            [&one, &trusted].iter().all(|key| left_out.contains(&key.id().to_string())),
+            "{left_out}"
+        );
+        assert_eq!(
+            world.get("/helm/all/charts/ks-core-1.1.3.tgz").await.status,
+            StatusCode::NOT_FOUND
+        );
         let digest = &index(&world, &one.id().to_string()).await.entries["ks-core"][0].digest;
         assert_eq!(*digest, sha256(&first).to_hex());
     }
@@ -190,8 +214,14 @@ async fn what_is_no_chart_or_not_here_is_not_listed_and_spoils_nothing() {
         packed("cut.tgz", cut),
         packed("empty.tgz", archive(&[("x/values.yaml", b"a: 1")])),
         packed("root.tgz", archive(&[("Chart.yaml", yaml("root").as_bytes())])),
-        packed("bomb.tgz", archive(&[("x/zeros", &bomb), ("x/Chart.yaml", yaml("bomb").as_bytes())])),
-        packed("large.tgz", chart(&format!("{}description: {}\n", yaml("large"), "a".repeat(70_000)))),
+        packed(
+            "bomb.tgz",
+            archive(&[("x/zeros", &bomb), ("x/Chart.yaml", yaml("bomb").as_bytes())]),
+        ),
+        packed(
+            "large.tgz",
+            chart(&format!("{}description: {}\n", yaml("large"), "a".repeat(70_000))),
+        ),
         packed("nested.tgz", chart(&nested)),
         packed("laughs.tgz", chart(&laughs)),
         packed("path.tgz", chart(&yaml("../../etc"))),
@@ -210,9 +240,13 @@ async fn what_is_no_chart_or_not_here_is_not_listed_and_spoils_nothing() {
     assert!(!answer.text().contains(['\u{7f}', '\u{85}', '\u{feff}']));
     let index = index(&world, "all").await;
     let listed: Vec<&String> = index.entries.keys().collect();
-    let listed: Vec<&&String> = listed.iter().filter(|name| !["laughs"].contains(&name.as_str())).collect();
+    let listed: Vec<&&String> =
+        listed.iter().filter(|name| !["laughs"].contains(&name.as_str())).collect();
     assert_eq!(listed, [&"ks-core", &"odd"]);
     assert_eq!(index.entries["odd"][0].description.as_deref(), Some("a: b\n- c: &d *e !!f"));
     assert_eq!(index.entries["odd"][0].home.as_deref(), Some("yes"));
-    assert!(world.node.fetched.lock().expect("not poisoned").is_empty(), "an index brings nothing here");
+    assert!(
+        world.node.fetched.lock().expect("not poisoned").is_empty(),
+        "an index brings nothing here"
+    );
 }

@@ -14,13 +14,20 @@ use serde_json::json;
 const REPOSITORY: &str = "quay.io/a/b";
 
 /// A release of an image as it is imported: with its signature, which only `index.json` names by its tag.
-fn imported(store: &Store, key: &Keypair, image: &Image, signature: &Image, tag: &str) -> SignedEntry {
+fn imported(
+    store: &Store,
+    key: &Keypair,
+    image: &Image,
+    signature: &Image,
+    tag: &str,
+) -> SignedEntry {
     let entry = |image: &Image, name: &str| {
         json!({"mediaType": OCI_MANIFEST, "digest": image.digest(), "size": image.manifest.len(),
                "annotations": {"org.opencontainers.image.ref.name": name}})
     };
     let manifests = [entry(image, "v1"), entry(signature, tag)];
-    let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}).to_string();
+    let index =
+        json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}).to_string();
     let mut index = artifact(store, index.as_bytes(), OCI_INDEX, Role::Index);
     index.path = ArtifactPath::parse("index.json").unwrap();
     let artifacts = [image.artifacts(store), signature.artifacts(store), vec![index]].concat();

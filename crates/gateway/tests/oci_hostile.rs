@@ -12,9 +12,19 @@ async fn names_that_are_no_names_reach_nothing() {
     let world = World::new();
     let image = Image::new(bytes(5000, 1));
     let long = "a".repeat(256);
-    for name in
-        ["..", "a/..", "../a", "a/../b", "%2e%2e", "a%2f..%2fb", "a%00b", "a%0d%0ax-a:b", "A", "a//b", &long]
-    {
+    for name in [
+        "..",
+        "a/..",
+        "../a",
+        "a/../b",
+        "%2e%2e",
+        "a%2f..%2fb",
+        "a%00b",
+        "a%0d%0ax-a:b",
+        "A",
+        "a//b",
+        &long,
+    ] {
         for (method, path) in [
             ("POST", format!("/v2/{name}/blobs/uploads/")),
             ("POST", format!("/v2/{name}/blobs/uploads/?digest={}", sha256(&image.layer))),
@@ -44,9 +54,12 @@ async fn a_manifest_that_calls_itself_a_page_is_a_download() {
     let image = Image::new(bytes(5000, 1));
     world.push_blob("a", &image.layer).await;
     world.push_blob("a", &image.config).await;
-    for kind in ["text/html", "Text/HTML; charset=utf-8", "image/svg+xml", "application/xhtml+xml"] {
+    for kind in ["text/html", "Text/HTML; charset=utf-8", "image/svg+xml", "application/xhtml+xml"]
+    {
         let page = String::from_utf8(image.manifest.clone()).unwrap().replace(OCI_MANIFEST, kind);
-        let pushed = world.own("PUT", "/v2/a/manifests/v1", &[("content-type", kind)], page.as_bytes()).await;
+        let pushed = world
+            .own("PUT", "/v2/a/manifests/v1", &[("content-type", kind)], page.as_bytes())
+            .await;
         if pushed.status == 201 {
             let got = world.get("/v2/a/manifests/v1").await;
             assert_eq!(

@@ -10,7 +10,8 @@ use std::sync::atomic::Ordering;
 use axum::http::Method;
 use futures::StreamExt;
 use oci::{
-    Image, OCI_INDEX, OCI_MANIFEST, World, artifact, bytes, draft, file_of, key, release, request, sha256,
+    Image, OCI_INDEX, OCI_MANIFEST, World, artifact, bytes, draft, file_of, key, release, request,
+    sha256,
 };
 use perennial_gateway::Options;
 use perennial_manifest::{BlobId, Keypair, ReleaseId, Role};
@@ -56,7 +57,11 @@ async fn every_reading_endpoint_answers_as_the_specification_says() {
         let same = world.ask(Method::GET, &path, &[("if-none-match", &etag)]).await;
         assert_eq!((same.status.as_u16(), same.bytes().len()), (304, 0));
         let same = world.ask(Method::HEAD, &path, &[("if-none-match", &etag)]).await;
-        assert_eq!((same.status.as_u16(), same.header("content-length")), (304, ""), "not that of no body");
+        assert_eq!(
+            (same.status.as_u16(), same.header("content-length")),
+            (304, ""),
+            "not that of no body"
+        );
         let whole = world.ask(Method::GET, &path, &[("range", "bytes=0-9")]).await;
         assert_eq!((whole.status.as_u16(), whole.header("accept-ranges")), (200, ""));
         let no = world.ask(Method::GET, &path, &[("accept", OCI_INDEX)]).await;
@@ -75,7 +80,8 @@ async fn every_reading_endpoint_answers_as_the_specification_says() {
     assert_eq!(tags.json(), json!({"name": CONSOLE, "tags": ["v3.4.1"]}));
     assert_eq!(world.get("/v2/_catalog").await.json(), json!({"repositories": [CONSOLE]}));
     let missing = sha256(b"nothing");
-    let unknown = world.get(&format!("/v2/{CONSOLE}/blobs/{missing}")).await.refused(404, "BLOB_UNKNOWN");
+    let unknown =
+        world.get(&format!("/v2/{CONSOLE}/blobs/{missing}")).await.refused(404, "BLOB_UNKNOWN");
     assert!(unknown.starts_with("unknown"), "{unknown}");
     world.get(&format!("/v2/{CONSOLE}/manifests/{missing}")).await.refused(404, "MANIFEST_UNKNOWN");
     world.get(&format!("/v2/{CONSOLE}/manifests/v9")).await.refused(404, "MANIFEST_UNKNOWN");
@@ -88,7 +94,10 @@ async fn every_reading_endpoint_answers_as_the_specification_says() {
     world.get(&layer_as_manifest).await.refused(404, "MANIFEST_UNKNOWN");
     let hosts = world.get("/containerd/hosts.toml").await;
     let text = String::from_utf8(hosts.bytes().to_vec()).unwrap();
-    assert!(text.contains("[host.\"http://node.example:4480\"]") && text.contains("\"resolve\""), "{text}");
+    assert!(
+        text.contains("[host.\"http://node.example:4480\"]") && text.contains("\"resolve\""),
+        "{text}"
+    );
     let mut encrypted = request(Method::GET, "/containerd/hosts.toml", &[], Vec::new());
     encrypted.extensions_mut().insert(axum::http::uri::Scheme::HTTPS);
     let text = String::from_utf8(world.send(encrypted).await.bytes().to_vec()).unwrap();
@@ -99,7 +108,8 @@ async fn every_reading_endpoint_answers_as_the_specification_says() {
 async fn one_image_answers_to_its_name_in_three_ways() {
     let world = World::new();
     let publisher = followed(&world, 2);
-    let (one, port, docker) = (Image::new(bytes(10, 1)), Image::new(bytes(10, 2)), Image::new(bytes(10, 3)));
+    let (one, port, docker) =
+        (Image::new(bytes(10, 1)), Image::new(bytes(10, 2)), Image::new(bytes(10, 3)));
     one.release(&world.store, &publisher, CONSOLE, "v1");
     port.release(&world.store, &publisher, "127.0.0.1:5000/x/y", "v1");
     docker.release(&world.store, &publisher, "docker.io/library/alpine", "v1");
@@ -120,14 +130,19 @@ async fn one_image_answers_to_its_name_in_three_ways() {
         assert_eq!((got.status.as_u16(), got.bytes()), (200, &image.manifest[..]), "{path}");
     }
     world.get("/v2/x/y/manifests/v1?ns=quay.io").await.refused(404, "NAME_UNKNOWN");
-    let catalog = json!({"repositories": ["127.0.0.1_5000/x/y", "docker.io/library/alpine", CONSOLE]});
+    let catalog =
+        json!({"repositories": ["127.0.0.1_5000/x/y", "docker.io/library/alpine", CONSOLE]});
     assert_eq!(world.get("/v2/_catalog").await.json(), catalog);
     // a stranger's registry does not make a bare name ambiguous, a followed one's does
     one.release(&world.store, &key(9), "evil.example/kubesphere/ks-console", "v1");
     assert_eq!(world.get("/v2/kubesphere/ks-console/manifests/v1").await.status, 200);
     one.release(&world.store, &publisher, "ghcr.io/kubesphere/ks-console", "v1");
-    let message = world.get("/v2/kubesphere/ks-console/manifests/v1").await.refused(404, "NAME_UNKNOWN");
-    assert!(message.contains(CONSOLE) && message.contains("ghcr.io/kubesphere/ks-console"), "{message}");
+    let message =
+        world.get("/v2/kubesphere/ks-console/manifests/v1").await.refused(404, "NAME_UNKNOWN");
+    assert!(
+        message.contains(CONSOLE) && message.contains("ghcr.io/kubesphere/ks-console"),
+        "{message}"
+    );
     let by_digest = format!("/v2/kubesphere/ks-console/manifests/{}", one.digest());
     assert_eq!(world.get(&by_digest).await.status, 200, "a digest means one thing everywhere");
 }
@@ -138,12 +153,20 @@ async fn tags_mean_what_most_of_the_followed_publishers_sign() {
     let path = format!("/v2/{CONSOLE}/manifests/v1");
     let (a, b) = (Image::new(bytes(10, 1)), Image::new(bytes(10, 2)));
     let (two, three, four) = (key(2), key(3), key(4));
-    let (mine, _) =
-        (a.release(&world.store, &two, CONSOLE, "v1"), b.release(&world.store, &three, CONSOLE, "v1"));
+    let (mine, _) = (
+        a.release(&world.store, &two, CONSOLE, "v1"),
+        b.release(&world.store, &three, CONSOLE, "v1"),
+    );
     let message = world.get(&path).await.refused(404, "MANIFEST_UNKNOWN");
-    assert!(message.contains(&two.id().to_string()) && message.contains("perennial follow"), "{message}");
+    assert!(
+        message.contains(&two.id().to_string()) && message.contains("perennial follow"),
+        "{message}"
+    );
     let message = world.get(&format!("/v2/{CONSOLE}/tags/list")).await.refused(404, "NAME_UNKNOWN");
-    assert!(message.contains(&three.id().to_string()) && message.contains("perennial follow"), "{message}");
+    assert!(
+        message.contains(&three.id().to_string()) && message.contains("perennial follow"),
+        "{message}"
+    );
     let by_digest = world.get(&format!("/v2/{CONSOLE}/manifests/{}", b.digest())).await;
     assert_eq!(by_digest.bytes(), b.manifest, "no trust is needed by digest");
     // one is followed: what it says counts
@@ -184,7 +207,8 @@ async fn a_tag_that_was_taken_back_is_gone_and_its_digest_is_not() {
     assert_eq!(world.get(&format!("/v2/{CONSOLE}/manifests/v1")).await.status, 200);
     let yank = oci::yank(&world.store, &publisher, ReleaseId::from(signed.id()));
     world.store.put_entries(&[yank]).unwrap();
-    let message = world.get(&format!("/v2/{CONSOLE}/manifests/v1")).await.refused(404, "MANIFEST_UNKNOWN");
+    let message =
+        world.get(&format!("/v2/{CONSOLE}/manifests/v1")).await.refused(404, "MANIFEST_UNKNOWN");
     assert!(message.contains("taken back"), "{message}");
     assert_eq!(world.get(&format!("/v2/{CONSOLE}/tags/list")).await.json()["tags"], json!([]));
     assert_eq!(world.get(&format!("/v2/{CONSOLE}/manifests/{}", image.digest())).await.status, 200);
@@ -215,8 +239,10 @@ async fn what_is_known_and_not_held_comes_from_the_swarm_or_is_said_to_have_no_h
     let signed = image.release(&world.swarm, &publisher, CONSOLE, "v1");
     world.store.put_entries(&[signed]).unwrap();
     world.peer.reachable.store(false, Ordering::SeqCst);
-    let (manifest, blob) =
-        (format!("/v2/{CONSOLE}/manifests/v1"), format!("/v2/{CONSOLE}/blobs/{}", sha256(&image.layer)));
+    let (manifest, blob) = (
+        format!("/v2/{CONSOLE}/manifests/v1"),
+        format!("/v2/{CONSOLE}/blobs/{}", sha256(&image.layer)),
+    );
     let message = world.get(&manifest).await.refused(404, "MANIFEST_UNKNOWN");
     assert!(message.starts_with("known but no reachable holder"), "{message}");
     world.peer.reachable.store(true, Ordering::SeqCst);
@@ -283,7 +309,8 @@ async fn a_flipped_bit_never_leaves() {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     std::fs::write(&file, stored).unwrap();
     let path = format!("/v2/{CONSOLE}/blobs/{}", sha256(&image.layer));
-    let response = world.router.clone().oneshot(request(Method::GET, &path, &[], Vec::new())).await.unwrap();
+    let response =
+        world.router.clone().oneshot(request(Method::GET, &path, &[], Vec::new())).await.unwrap();
     let mut pieces = response.into_body().into_data_stream();
     let (mut left, mut cut) = (Vec::new(), false);
     while let Some(piece) = pieces.next().await {
@@ -315,7 +342,8 @@ async fn a_list_that_lies_about_a_manifest_gives_nothing_out() {
     let tags = BTreeMap::from([(format!("{CONSOLE}:v1"), good.digest())]);
     let signed = release(&world.store, &publisher, draft(CONSOLE, "v1", vec![lie], tags));
     world.store.put_entries(&[signed]).unwrap();
-    let message = world.get(&format!("/v2/{CONSOLE}/manifests/v1")).await.refused(404, "MANIFEST_UNKNOWN");
+    let message =
+        world.get(&format!("/v2/{CONSOLE}/manifests/v1")).await.refused(404, "MANIFEST_UNKNOWN");
     assert!(message.contains("other bytes"), "{message}");
 }
 
@@ -401,14 +429,19 @@ async fn referrers_are_listed_by_what_they_are_about_and_filtered_by_type() {
     for (key, manifest) in [(&publisher, &sbom), (&publisher, &signature), (&key(9), &strange)] {
         let listed = artifact(&world.store, manifest.as_bytes(), OCI_MANIFEST, Role::ImageManifest);
         let version = sha256(manifest.as_bytes());
-        let signed = release(&world.store, key, draft(CONSOLE, &version, vec![listed], BTreeMap::new()));
+        let signed =
+            release(&world.store, key, draft(CONSOLE, &version, vec![listed], BTreeMap::new()));
         world.store.put_entries(&[signed]).unwrap();
     }
     let path = format!("/v2/{CONSOLE}/referrers/{}", image.digest());
     let all = world.get(&path).await;
     assert_eq!((all.header("content-type"), all.header("oci-filters-applied")), (OCI_INDEX, ""));
-    let mut kinds: Vec<_> =
-        all.json()["manifests"].as_array().unwrap().iter().map(|m| m["artifactType"].clone()).collect();
+    let mut kinds: Vec<_> = all.json()["manifests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| m["artifactType"].clone())
+        .collect();
     kinds.sort_by_key(ToString::to_string);
     assert_eq!(kinds, [json!("x/sbom"), json!("x/signature")]);
     let one = world.get(&format!("{path}?artifactType=x%2Fsbom")).await;
@@ -435,7 +468,10 @@ async fn hostile_names_are_refused() {
         put.refused(400, "NAME_INVALID");
     }
     world.get(&format!("/v2/{CONSOLE}/manifests/.v1")).await.refused(404, "MANIFEST_UNKNOWN");
-    world.get(&format!("/v2/{CONSOLE}/manifests/{}", "a".repeat(129))).await.refused(404, "MANIFEST_UNKNOWN");
+    world
+        .get(&format!("/v2/{CONSOLE}/manifests/{}", "a".repeat(129)))
+        .await
+        .refused(404, "MANIFEST_UNKNOWN");
     world.get("/v2/x/manifests/v1?ns=../..").await.refused(400, "NAME_INVALID");
     let mut evil = request(Method::GET, "/containerd/hosts.toml", &[], Vec::new());
     evil.headers_mut().insert("host", "a\"]x".parse().unwrap());

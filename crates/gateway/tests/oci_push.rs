@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::Method;
-use oci::{Answer, Image, OCI_INDEX, OCI_MANIFEST, TOKEN, World, bytes, key, request, sha256, sha512};
+use oci::{
+    Answer, Image, OCI_INDEX, OCI_MANIFEST, TOKEN, World, bytes, key, request, sha256, sha512,
+};
 use perennial_gateway::Options;
 use perennial_manifest::{ArtifactList, BlobId, Role, SignedEntry};
 use perennial_store::{BlobState, GcOptions};
@@ -21,7 +23,14 @@ async fn push(world: &World, name: &str, reference: &str, image: &Image) -> Answ
 }
 
 async fn put(world: &World, name: &str, reference: &str, manifest: &[u8], kind: &str) -> Answer {
-    world.own("PUT", &format!("/v2/{name}/manifests/{reference}"), &[("content-type", kind)], manifest).await
+    world
+        .own(
+            "PUT",
+            &format!("/v2/{name}/manifests/{reference}"),
+            &[("content-type", kind)],
+            manifest,
+        )
+        .await
 }
 
 async fn begin(world: &World, name: &str) -> String {
@@ -47,7 +56,9 @@ fn index(images: &[(&Image, &str)]) -> Vec<u8> {
                    "platform": {"os": "linux", "architecture": arch}})
         })
         .collect();
-    json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}).to_string().into_bytes()
+    json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests})
+        .to_string()
+        .into_bytes()
 }
 
 #[tokio::test]
@@ -65,11 +76,15 @@ async fn only_the_owner_changes_anything() {
     let closed = World::with(Options::default());
     for (method, path) in &paths {
         let method: Method = method.parse().unwrap();
-        for headers in [&[][..], &[("authorization", "Bearer wrong")], &[("authorization", "Basic Og==")]] {
+        for headers in
+            [&[][..], &[("authorization", "Bearer wrong")], &[("authorization", "Basic Og==")]]
+        {
             let answer = world.ask(method.clone(), path, headers).await;
             answer.refused(401, "UNAUTHORIZED");
             assert!(
-                answer.header("www-authenticate").starts_with("Bearer realm=\"http://node.example:4480/")
+                answer
+                    .header("www-authenticate")
+                    .starts_with("Bearer realm=\"http://node.example:4480/")
             );
         }
         let message = closed.own(method.as_str(), path, &[], "").await.refused(405, "UNSUPPORTED");
@@ -79,7 +94,8 @@ async fn only_the_owner_changes_anything() {
     assert_eq!(closed.get("/v2/").await.header("www-authenticate"), "");
     // the password of any user is the token
     let basic = format!("Basic {}", base64(&format!("me:{TOKEN}")));
-    let answer = world.ask(Method::POST, "/v2/a/blobs/uploads/", &[("authorization", &basic)]).await;
+    let answer =
+        world.ask(Method::POST, "/v2/a/blobs/uploads/", &[("authorization", &basic)]).await;
     assert_eq!(answer.status, 202);
     assert_eq!(incoming(&world), 1);
 }
@@ -94,8 +110,12 @@ async fn blobs_come_whole_or_in_chunks_in_order() {
     let world = World::new();
     let blob = bytes(100_000, 1);
     let digest = sha256(&blob);
-    let whole = world.own("POST", &format!("/v2/a/b/blobs/uploads/?digest={digest}"), &[], &blob[..]).await;
-    assert_eq!((whole.status.as_u16(), whole.header("docker-content-digest")), (201, digest.as_str()));
+    let whole =
+        world.own("POST", &format!("/v2/a/b/blobs/uploads/?digest={digest}"), &[], &blob[..]).await;
+    assert_eq!(
+        (whole.status.as_u16(), whole.header("docker-content-digest")),
+        (201, digest.as_str())
+    );
     assert_eq!(whole.header("location"), format!("/v2/a/b/blobs/{digest}"));
     assert!(world.get(whole.header("location")).await.bytes() == blob);
 
@@ -116,7 +136,11 @@ async fn blobs_come_whole_or_in_chunks_in_order() {
     ] {
         let wrong = world.own("PATCH", &at, &[("content-range", range)], piece).await;
         wrong.refused(416, "BLOB_UPLOAD_INVALID");
-        assert_eq!((wrong.header("range"), wrong.header("location")), ("0-39999", at.as_str()), "{range}");
+        assert_eq!(
+            (wrong.header("range"), wrong.header("location")),
+            ("0-39999", at.as_str()),
+            "{range}"
+        );
     }
     let short = [("content-range", "40000-49999"), ("content-length", "5")];
     world.own("PATCH", &at, &short, &blob[..5]).await.refused(416, "BLOB_UPLOAD_INVALID");
@@ -126,7 +150,10 @@ async fn blobs_come_whole_or_in_chunks_in_order() {
     assert_eq!((second.status.as_u16(), second.header("range")), (202, "0-89999"));
     let end = format!("{at}?digest={digest}");
     let done = world.own("PUT", &end, &[("content-range", "90000-99999")], &blob[90_000..]).await;
-    assert_eq!((done.status.as_u16(), done.header("docker-content-digest")), (201, digest.as_str()));
+    assert_eq!(
+        (done.status.as_u16(), done.header("docker-content-digest")),
+        (201, digest.as_str())
+    );
     assert!(world.get(&format!("/v2/a/b/blobs/{digest}")).await.bytes() == blob);
     let named = world.store.blob_of_sha256(&digest.parse().unwrap()).unwrap();
     assert_eq!(named, Some(BlobId::of(&blob)), "what was counted here is known as such");
@@ -139,22 +166,33 @@ async fn what_does_not_have_its_digest_is_not_stored() {
     let world = World::new();
     let blob = bytes(100_000, 1);
     for wrong in [sha256(b"other"), sha512(b"other")] {
-        let whole = world.own("POST", &format!("/v2/a/blobs/uploads/?digest={wrong}"), &[], &blob[..]).await;
+        let whole = world
+            .own("POST", &format!("/v2/a/blobs/uploads/?digest={wrong}"), &[], &blob[..])
+            .await;
         whole.refused(400, "DIGEST_INVALID");
         let at = begin(&world, "a").await;
         world
             .own("PUT", &format!("{at}?digest={wrong}"), &[], &blob[..])
             .await
             .refused(400, "DIGEST_INVALID");
-        world.own("PUT", &format!("{at}?digest={wrong}"), &[], "").await.refused(404, "BLOB_UPLOAD_UNKNOWN");
+        world
+            .own("PUT", &format!("{at}?digest={wrong}"), &[], "")
+            .await
+            .refused(404, "BLOB_UPLOAD_UNKNOWN");
     }
     assert_eq!(world.store.blob_state(&BlobId::of(&blob)).unwrap(), BlobState::Missing);
     assert_eq!(incoming(&world), 0);
     let at = begin(&world, "a").await;
     for query in ["", "?digest=", "?digest=md5:00", "?digest=sha256:zz"] {
-        world.own("PUT", &format!("{at}{query}"), &[], &blob[..]).await.refused(400, "DIGEST_INVALID");
+        world
+            .own("PUT", &format!("{at}{query}"), &[], &blob[..])
+            .await
+            .refused(400, "DIGEST_INVALID");
     }
-    world.own("PATCH", &at.replace("/a/", "/b/"), &[], "x").await.refused(404, "BLOB_UPLOAD_UNKNOWN");
+    world
+        .own("PATCH", &at.replace("/a/", "/b/"), &[], "x")
+        .await
+        .refused(404, "BLOB_UPLOAD_UNKNOWN");
     assert_eq!(world.own("DELETE", &at, &[], "").await.status, 204);
     world.own("PATCH", &at, &[], "x").await.refused(404, "BLOB_UPLOAD_UNKNOWN");
     assert_eq!(incoming(&world), 0);
@@ -170,7 +208,8 @@ async fn a_body_that_breaks_off_can_be_gone_on_with() {
     let blob = bytes(100_000, 1);
     let at = begin(&world, "a").await;
     let pieces = [Ok(Bytes::from(blob[..60_000].to_vec())), Err(std::io::Error::other("gone"))];
-    let mut cut = request(Method::PATCH, &at, &[("authorization", &format!("Bearer {TOKEN}"))], Vec::new());
+    let mut cut =
+        request(Method::PATCH, &at, &[("authorization", &format!("Bearer {TOKEN}"))], Vec::new());
     *cut.body_mut() = Body::from_stream(futures::stream::iter(pieces));
     world.send(cut).await.refused(400, "BLOB_UPLOAD_INVALID");
     let status = world.own("GET", &at, &[], "").await;
@@ -208,7 +247,8 @@ async fn a_tag_that_is_pushed_is_a_signed_release_of_the_whole_image() {
     let entries = world.own_entries();
     let (_, release) = entries[0].release().unwrap();
     assert_eq!(release.purl.as_str(), "pkg:docker/team/app@v1?repository_url=127.0.0.1:5000");
-    let tags: Vec<_> = release.tags.iter().map(|(tag, digest)| (tag.as_str(), digest.as_str())).collect();
+    let tags: Vec<_> =
+        release.tags.iter().map(|(tag, digest)| (tag.as_str(), digest.as_str())).collect();
     assert_eq!(tags, [("127.0.0.1:5000/team/app:v1", image.digest().as_str())]);
     let list = list(&world, &entries[0]);
     let files: Vec<_> =
@@ -216,10 +256,22 @@ async fn a_tag_that_is_pushed_is_a_signed_release_of_the_whole_image() {
     let blob = |bytes: &[u8]| format!("blobs/{}", sha256(bytes).replace(':', "/"));
     for expected in [
         (blob(&image.manifest), Role::ImageManifest, OCI_MANIFEST.to_owned()),
-        (blob(&image.config), Role::ImageConfig, "application/vnd.oci.image.config.v1+json".to_owned()),
-        (blob(&image.layer), Role::ImageLayer, "application/vnd.oci.image.layer.v1.tar+gzip".to_owned()),
+        (
+            blob(&image.config),
+            Role::ImageConfig,
+            "application/vnd.oci.image.config.v1+json".to_owned(),
+        ),
+        (
+            blob(&image.layer),
+            Role::ImageLayer,
+            "application/vnd.oci.image.layer.v1.tar+gzip".to_owned(),
+        ),
         ("index.json".to_owned(), Role::Index, OCI_INDEX.to_owned()),
-        ("oci-layout".to_owned(), Role::Index, "application/vnd.oci.layout.header.v1+json".to_owned()),
+        (
+            "oci-layout".to_owned(),
+            Role::Index,
+            "application/vnd.oci.layout.header.v1+json".to_owned(),
+        ),
     ] {
         assert!(files.contains(&expected), "{expected:?} {files:?}");
     }
@@ -266,18 +318,27 @@ async fn an_index_is_signed_with_all_its_images() {
     let (amd, arm) = (Image::new(bytes(100_000, 1)), Image::new(bytes(100_000, 2)));
     let index = index(&[(&amd, "amd64"), (&arm, "arm64")]);
     assert_eq!(push(&world, "a", &amd.digest(), &amd).await.status, 201);
-    let missing = put(&world, "a", "v1", &index, OCI_INDEX).await.refused(404, "MANIFEST_BLOB_UNKNOWN");
+    let missing =
+        put(&world, "a", "v1", &index, OCI_INDEX).await.refused(404, "MANIFEST_BLOB_UNKNOWN");
     assert!(missing.contains(&arm.digest()), "{missing}");
     assert_eq!(push(&world, "a", &arm.digest(), &arm).await.status, 201);
     assert!(world.own_entries().is_empty(), "a digest alone is no release");
     let by_digest = world.get(&format!("/v2/a/manifests/{}", amd.digest())).await;
-    assert_eq!((by_digest.bytes(), by_digest.header("content-type")), (&amd.manifest[..], OCI_MANIFEST));
+    assert_eq!(
+        (by_digest.bytes(), by_digest.header("content-type")),
+        (&amd.manifest[..], OCI_MANIFEST)
+    );
     // what waits for its tag is not collected
     world.store.gc(GcOptions { grace: Duration::ZERO, dry_run: false }).unwrap();
     assert_eq!(put(&world, "a", "v1", &index, OCI_INDEX).await.status, 201);
     let list = list(&world, &world.own_entries()[0]);
-    assert_eq!(list.len(), 9, "index, two times manifest, config and layer, two files of the layout");
-    let platforms: Vec<_> = list.iter().filter_map(|a| a.platform.clone()).map(|p| p.arch).collect();
+    assert_eq!(
+        list.len(),
+        9,
+        "index, two times manifest, config and layer, two files of the layout"
+    );
+    let platforms: Vec<_> =
+        list.iter().filter_map(|a| a.platform.clone()).map(|p| p.arch).collect();
     assert_eq!(platforms.len(), 2);
     for artifact in list.iter() {
         assert!(world.store.blob_size(&artifact.blake3).unwrap().is_some(), "{}", artifact.path);
@@ -288,19 +349,26 @@ async fn an_index_is_signed_with_all_its_images() {
 async fn manifests_that_break_a_rule_are_refused_and_sign_nothing() {
     let world = World::new();
     let image = Image::new(bytes(5000, 1));
-    let message =
-        put(&world, "a", "v1", &image.manifest, OCI_MANIFEST).await.refused(404, "MANIFEST_BLOB_UNKNOWN");
+    let message = put(&world, "a", "v1", &image.manifest, OCI_MANIFEST)
+        .await
+        .refused(404, "MANIFEST_BLOB_UNKNOWN");
     assert!(message.contains(&sha256(&image.config)), "{message}");
     assert_eq!(world.store.blob_state(&BlobId::of(&image.manifest)).unwrap(), BlobState::Missing);
     world.push_blob("a", &image.layer).await;
     world.push_blob("a", &image.config).await;
-    put(&world, "a", &sha256(b"x"), &image.manifest, OCI_MANIFEST).await.refused(400, "DIGEST_INVALID");
-    put(&world, "a", "sha256:00", &image.manifest, OCI_MANIFEST).await.refused(400, "DIGEST_INVALID");
+    put(&world, "a", &sha256(b"x"), &image.manifest, OCI_MANIFEST)
+        .await
+        .refused(400, "DIGEST_INVALID");
+    put(&world, "a", "sha256:00", &image.manifest, OCI_MANIFEST)
+        .await
+        .refused(400, "DIGEST_INVALID");
     put(&world, "a", "v1", &image.manifest, OCI_INDEX).await.refused(400, "MANIFEST_INVALID");
     put(&world, "a", ".v1", &image.manifest, OCI_MANIFEST).await.refused(400, "MANIFEST_INVALID");
     put(&world, "a", "v1", b"{}", OCI_MANIFEST).await.refused(400, "MANIFEST_INVALID");
     put(&world, "a", "v1", b"\xff", OCI_MANIFEST).await.refused(400, "MANIFEST_INVALID");
-    put(&world, "a", "v1", &vec![b' '; (4 << 20) + 1], OCI_MANIFEST).await.refused(413, "SIZE_INVALID");
+    put(&world, "a", "v1", &vec![b' '; (4 << 20) + 1], OCI_MANIFEST)
+        .await
+        .refused(413, "SIZE_INVALID");
     let text = String::from_utf8(image.manifest.clone()).unwrap();
     let lie = text.replace(":5000", ":5001").into_bytes();
     put(&world, "a", "v1", &lie, OCI_MANIFEST).await.refused(400, "MANIFEST_INVALID");
@@ -324,12 +392,18 @@ async fn a_referrer_is_signed_by_its_digest_and_listed() {
     let signature = signature.to_string().into_bytes();
     for _ in 0..2 {
         let answer = put(&world, "a", &sha256(&signature), &signature, OCI_MANIFEST).await;
-        assert_eq!((answer.status.as_u16(), answer.header("oci-subject")), (201, image.digest().as_str()));
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("oci-subject")),
+            (201, image.digest().as_str())
+        );
     }
     let entries = world.own_entries();
     assert_eq!(entries.len(), 2);
     let release = entries[1].release().unwrap().1;
-    assert_eq!((release.purl.version(), release.tags.len()), (Some(sha256(&signature).as_str()), 0));
+    assert_eq!(
+        (release.purl.version(), release.tags.len()),
+        (Some(sha256(&signature).as_str()), 0)
+    );
     let listed = world.get(&format!("/v2/a/referrers/{}", image.digest())).await.json();
     assert_eq!(listed["manifests"][0]["digest"], sha256(&signature));
     let got = world.get(&format!("/v2/a/manifests/{}", sha256(&signature))).await;
@@ -350,7 +424,10 @@ async fn sha512_names_blobs_and_manifests_as_well() {
     let list = list(&world, &world.own_entries()[0]);
     assert!(list.iter().any(|a| a.path.as_str() == format!("blobs/{}", digest.replace(':', "/"))));
     let got = world.get(&format!("/v2/a/blobs/{digest}")).await;
-    assert_eq!((got.bytes(), got.header("docker-content-digest")), (&image.layer[..], digest.as_str()));
+    assert_eq!(
+        (got.bytes(), got.header("docker-content-digest")),
+        (&image.layer[..], digest.as_str())
+    );
     let by = sha512(&image.manifest);
     assert_eq!(put(&world, "a", &by, &image.manifest, OCI_MANIFEST).await.status, 201);
     assert_eq!(world.get(&format!("/v2/a/manifests/{by}")).await.bytes(), image.manifest);
@@ -360,13 +437,15 @@ async fn sha512_names_blobs_and_manifests_as_well() {
 async fn a_blob_that_is_here_is_mounted_and_one_that_is_not_is_uploaded() {
     let world = World::new();
     let digest = world.push_blob("a", b"a blob").await;
-    let mounted = world.own("POST", &format!("/v2/b/blobs/uploads/?mount={digest}&from=a"), &[], "").await;
+    let mounted =
+        world.own("POST", &format!("/v2/b/blobs/uploads/?mount={digest}&from=a"), &[], "").await;
     assert_eq!(
         (mounted.status.as_u16(), mounted.header("location")),
         (201, format!("/v2/b/blobs/{digest}").as_str())
     );
-    let other =
-        world.own("POST", &format!("/v2/b/blobs/uploads/?mount={}&from=a", sha256(b"x")), &[], "").await;
+    let other = world
+        .own("POST", &format!("/v2/b/blobs/uploads/?mount={}&from=a", sha256(b"x")), &[], "")
+        .await;
     assert_eq!(other.status, 202);
     assert!(other.header("location").contains("/v2/b/blobs/uploads/"));
     let other = world.own("POST", "/v2/b/blobs/uploads/?mount=x", &[], "").await;
@@ -384,7 +463,8 @@ async fn a_blob_that_is_here_is_mounted_and_one_that_is_not_is_uploaded() {
     world.own("HEAD", &format!("/v2/quay.io/a/b/blobs/{layer}"), &[], "").await;
     let head = world.own("HEAD", &format!("/v2/quay.io/a/b/blobs/{layer}"), &[], "").await;
     assert_eq!(head.status, 404);
-    let mount = world.own("POST", &format!("/v2/b/blobs/uploads/?mount={layer}&from=a"), &[], "").await;
+    let mount =
+        world.own("POST", &format!("/v2/b/blobs/uploads/?mount={layer}&from=a"), &[], "").await;
     assert_eq!(mount.status, 202);
 }
 
@@ -399,7 +479,10 @@ async fn deleting_takes_back_what_was_signed_and_destroys_nothing() {
     world.get("/v2/a/manifests/v1").await.refused(404, "MANIFEST_UNKNOWN");
     assert_eq!(world.get("/v2/a/tags/list").await.json()["tags"], json!(["v2"]));
     for image in [&one, &two] {
-        assert_eq!(world.get(&format!("/v2/a/manifests/{}", image.digest())).await.bytes(), image.manifest);
+        assert_eq!(
+            world.get(&format!("/v2/a/manifests/{}", image.digest())).await.bytes(),
+            image.manifest
+        );
     }
     world.own("DELETE", "/v2/a/manifests/v1", &[], "").await.refused(404, "MANIFEST_UNKNOWN");
     let by_digest = format!("/v2/a/manifests/{}", two.digest());
@@ -420,13 +503,17 @@ async fn deleting_takes_back_what_was_signed_and_destroys_nothing() {
         oci::draft("localhost/two", "both", one.artifacts(&world.store), tags.into()),
     );
     world.store.put_entries(&[signed]).unwrap();
-    let message = world.own("DELETE", "/v2/two/manifests/both", &[], "").await.refused(409, "DENIED");
+    let message =
+        world.own("DELETE", "/v2/two/manifests/both", &[], "").await.refused(409, "DENIED");
     assert!(message.contains("latest"), "{message}");
     assert_eq!(world.get("/v2/two/manifests/latest").await.bytes(), one.manifest);
     // what others signed is theirs
     world.follow(&key(2));
     one.release(&world.store, &key(2), "quay.io/x/y", "v1");
-    world.own("DELETE", "/v2/quay.io/x/y/manifests/v1", &[], "").await.refused(404, "MANIFEST_UNKNOWN");
+    world
+        .own("DELETE", "/v2/quay.io/x/y/manifests/v1", &[], "")
+        .await
+        .refused(404, "MANIFEST_UNKNOWN");
     assert_eq!(world.get("/v2/quay.io/x/y/manifests/v1").await.status, 200);
     world.own("DELETE", "/v2/no/such/manifests/v1", &[], "").await.refused(404, "NAME_UNKNOWN");
     for (method, path, allow) in [
@@ -459,7 +546,10 @@ async fn many_push_at_once() {
             for piece in image.layer.chunks(30_000) {
                 assert_eq!(world.own("PATCH", &location, &[], piece).await.status, 202);
             }
-            assert_eq!(world.own("PUT", &format!("{location}?digest={digest}"), &[], "").await.status, 201);
+            assert_eq!(
+                world.own("PUT", &format!("{location}?digest={digest}"), &[], "").await.status,
+                201
+            );
             world.push_blob(&name, &image.config).await;
             let answer = put(world, &name, &format!("v{at}"), &image.manifest, OCI_MANIFEST).await;
             assert_eq!(answer.status, 201, "{:?}", answer.body);

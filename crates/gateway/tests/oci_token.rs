@@ -16,13 +16,18 @@ const PUSH: &str = "/token?service=perennial&scope=repository:team/app:pull,push
 const LOGIN: &str = "/token?account=me&client_id=docker&offline_token=true&service=perennial";
 
 async fn ask(world: &World, path: &str, password: Option<&str>) -> Answer {
-    let basic = password.map(|password| format!("Basic {}", STANDARD.encode(format!("me:{password}"))));
+    let basic =
+        password.map(|password| format!("Basic {}", STANDARD.encode(format!("me:{password}"))));
     let headers: Vec<_> = basic.iter().map(|basic| ("authorization", basic.as_str())).collect();
     world.ask(Method::GET, path, &headers).await
 }
 
 fn token(answer: &Answer) -> String {
-    assert_eq!((answer.status.as_u16(), answer.header("cache-control")), (200, "no-store"), "{answer:?}");
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("cache-control")),
+        (200, "no-store"),
+        "{answer:?}"
+    );
     let (token, access) = (&answer.json()["token"], &answer.json()["access_token"]);
     assert_eq!(token, access);
     token.as_str().unwrap().to_owned()
@@ -51,7 +56,8 @@ async fn the_password_is_exchanged_for_what_lets_push() {
 async fn who_asks_whether_this_is_a_registry_is_told_how_to_log_in() {
     let world = World::new();
     let challenge = "Bearer realm=\"http://node.example:4480/token\",service=\"perennial\"";
-    for wrong in [&[][..], &[("authorization", "Bearer wrong")], &[("authorization", "Basic Og==")]] {
+    for wrong in [&[][..], &[("authorization", "Bearer wrong")], &[("authorization", "Basic Og==")]]
+    {
         let ping = world.ask(Method::GET, "/v2/", wrong).await;
         ping.refused(401, "UNAUTHORIZED");
         assert_eq!(ping.header("www-authenticate"), challenge);
@@ -63,10 +69,16 @@ async fn who_asks_whether_this_is_a_registry_is_told_how_to_log_in() {
         assert_eq!((ping.status.as_u16(), ping.header("www-authenticate")), (200, ""));
     }
     let front = "https://node.example".parse().unwrap();
-    let proxied =
-        World::with(Options { token: Some(TOKEN.into()), hosts: vec![front], ..Options::default() });
+    let proxied = World::with(Options {
+        token: Some(TOKEN.into()),
+        hosts: vec![front],
+        ..Options::default()
+    });
     let ping = proxied.get("/v2/").await;
-    assert!(ping.header("www-authenticate").contains("\"https://node.example:4480/token\""), "{ping:?}");
+    assert!(
+        ping.header("www-authenticate").contains("\"https://node.example:4480/token\""),
+        "{ping:?}"
+    );
 }
 
 #[tokio::test]
@@ -77,13 +89,19 @@ async fn a_wrong_password_pulls_and_does_nothing_else() {
     image.release(&world.store, &key(2), "quay.io/team/app", "v1");
     let anonymous = token(&ask(&world, PULL, Some("wrong")).await);
     assert!(!may_push(&world, &anonymous).await);
-    for credentials in [format!("Bearer {anonymous}"), "Bearer wrong".into(), "Basic d3Jvbmc6d3Jvbmc=".into()]
+    for credentials in
+        [format!("Bearer {anonymous}"), "Bearer wrong".into(), "Basic d3Jvbmc6d3Jvbmc=".into()]
     {
         let path = "/v2/quay.io/team/app/manifests/v1";
         let got = world.ask(Method::GET, path, &[("authorization", &credentials)]).await;
-        assert_eq!((got.status.as_u16(), got.header("content-type")), (200, OCI_MANIFEST), "{credentials}");
+        assert_eq!(
+            (got.status.as_u16(), got.header("content-type")),
+            (200, OCI_MANIFEST),
+            "{credentials}"
+        );
     }
-    let several = "/token?scope=repository:a:pull&scope=repository:team/app:pull%20repository:b:push";
+    let several =
+        "/token?scope=repository:a:pull&scope=repository:team/app:pull%20repository:b:push";
     let nothing = "/token?scope=";
     for path in [PUSH, LOGIN, several, nothing, "/token"] {
         let refused = ask(&world, path, Some("wrong")).await;

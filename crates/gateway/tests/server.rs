@@ -60,7 +60,10 @@ async fn server(tls: Option<Tls>, limits: Limits) -> Server {
     let (waiting, big) = (Arc::clone(&held), Arc::clone(&held));
     let router = Router::new()
         .route("/", get(|| async { "here" }).post(|body: String| async move { body }))
-        .route("/scheme", get(|Extension(scheme): Extension<Scheme>| async move { scheme.to_string() }))
+        .route(
+            "/scheme",
+            get(|Extension(scheme): Extension<Scheme>| async move { scheme.to_string() }),
+        )
         .route(
             "/wait",
             get(async move || {
@@ -123,7 +126,8 @@ async fn slow_and_silent_clients_are_cut() {
     let server = server(None, limits()).await;
     let begun = Instant::now();
     // nothing at all; the beginning of HTTP/2; a head without end; a head and then nothing
-    let starts = ["", "PRI * HT", "GET / HTTP/1.1\r\nHost: x\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"];
+    let starts =
+        ["", "PRI * HT", "GET / HTTP/1.1\r\nHost: x\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"];
     for start in starts {
         let mut stream = connect(&server).await;
         stream.write_all(start.as_bytes()).await.expect("it is read");
@@ -157,12 +161,17 @@ async fn heads_have_a_size() {
     assert!(ask(&server, &long).await.starts_with("HTTP/1.1 431"));
     let many: String = (0..10_000).map(|at| format!("X{at}: 1\r\n")).collect();
     assert!(
-        ask(&server, &format!("GET / HTTP/1.1\r\nHost: x\r\n{many}\r\n")).await.starts_with("HTTP/1.1 431")
+        ask(&server, &format!("GET / HTTP/1.1\r\nHost: x\r\n{many}\r\n"))
+            .await
+            .starts_with("HTTP/1.1 431")
     );
     let target = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(100_000));
     let answer = ask(&server, &target).await;
     assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
-    let fits = format!("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: {}\r\n\r\n", "a".repeat(16_000));
+    let fits = format!(
+        "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: {}\r\n\r\n",
+        "a".repeat(16_000)
+    );
     assert!(ask(&server, &fits).await.starts_with("HTTP/1.1 200"));
 }
 
@@ -176,7 +185,8 @@ async fn two_lengths_are_one_request_or_none() {
     ] {
         // with one reading the inner request is a body, with the other the next request
         let answer =
-            ask(&server, &format!("POST / HTTP/1.1\r\nHost: x\r\n{lengths}\r\n0\r\n\r\n{inner}")).await;
+            ask(&server, &format!("POST / HTTP/1.1\r\nHost: x\r\n{lengths}\r\n0\r\n\r\n{inner}"))
+                .await;
         assert!(answer.matches("HTTP/1.1").count() <= 1, "{answer}");
     }
     let twice = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab";
@@ -189,7 +199,10 @@ async fn one_more_than_there_are_places_for_waits() {
     let mut busy = Vec::new();
     for _ in 0..2 {
         let mut stream = connect(&server).await;
-        stream.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.expect("sent");
+        stream
+            .write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .await
+            .expect("sent");
         busy.push(stream);
     }
     server.until_held(2).await;
@@ -200,7 +213,10 @@ async fn one_more_than_there_are_places_for_waits() {
     server.go_on.send(true).expect("it is waited for");
     assert!(rest(&mut third).await.ends_with("here"));
     for mut stream in busy {
-        assert!(rest(&mut stream).await.starts_with("HTTP/1.1 200"), "who is answered keeps the place");
+        assert!(
+            rest(&mut stream).await.starts_with("HTTP/1.1 200"),
+            "who is answered keeps the place"
+        );
     }
 }
 
@@ -251,7 +267,8 @@ async fn who_takes_a_byte_now_and_then_loses_the_place_to_who_comes() {
 
 #[tokio::test]
 async fn who_does_not_take_the_answer_is_cut() {
-    let server = server(None, Limits { stalled: Duration::from_millis(300), ..Limits::default() }).await;
+    let server =
+        server(None, Limits { stalled: Duration::from_millis(300), ..Limits::default() }).await;
     let mut stream = connect(&server).await;
     stream.write_all(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
     server.until_held(1).await;
@@ -272,17 +289,24 @@ async fn the_end_lets_answers_finish_and_nobody_in() {
     assert!(TcpStream::connect(server.address).await.is_err(), "it listens no more");
     server.go_on.send(true).expect("it is waited for");
     assert!(rest(&mut busy).await.starts_with("HTTP/1.1 200"));
-    tokio::time::timeout(Duration::from_secs(10), server.task).await.expect("it ends").expect("well");
+    tokio::time::timeout(Duration::from_secs(10), server.task)
+        .await
+        .expect("it ends")
+        .expect("well");
 }
 
 #[tokio::test]
 async fn the_end_comes_though_answers_hang() {
-    let server = server(None, Limits { grace: Duration::from_millis(200), ..Limits::default() }).await;
+    let server =
+        server(None, Limits { grace: Duration::from_millis(200), ..Limits::default() }).await;
     let mut busy = connect(&server).await;
     busy.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
     server.until_held(1).await;
     server.stop.send(()).expect("it runs");
-    tokio::time::timeout(Duration::from_secs(10), server.task).await.expect("it ends").expect("well");
+    tokio::time::timeout(Duration::from_secs(10), server.task)
+        .await
+        .expect("it ends")
+        .expect("well");
     assert_eq!(rest(&mut busy).await, "");
 }
 
@@ -300,7 +324,8 @@ struct Files {
 }
 
 fn certificate() -> Files {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    let made =
+        rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
     let dir = tempfile::tempdir().expect("a directory");
     let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
     std::fs::write(&cert, made.cert.pem()).expect("written");
@@ -324,7 +349,8 @@ async fn connections_are_encrypted_with_the_certificate_given() {
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
     let name = rustls::pki_types::ServerName::try_from("localhost").expect("a name");
     for (request, expected) in [(GET, "\r\n\r\nhere"), (SCHEME[1], "\r\n\r\nhttps")] {
-        let mut stream = connector.connect(name.clone(), connect(&server).await).await.expect("a handshake");
+        let mut stream =
+            connector.connect(name.clone(), connect(&server).await).await.expect("a handshake");
         stream.write_all(request.as_bytes()).await.expect("sent");
         let mut all = String::new();
         stream.read_to_string(&mut all).await.expect("an answer");
@@ -338,8 +364,9 @@ async fn connections_are_encrypted_with_the_certificate_given() {
 #[test]
 fn certificates_that_do_not_fit_say_which_file_is_at_fault() {
     let (one, other) = (certificate(), certificate());
-    let error =
-        |cert: &PathBuf, key: &PathBuf| Tls::load(cert, key).expect_err("it does not fit").to_string();
+    let error = |cert: &PathBuf, key: &PathBuf| {
+        Tls::load(cert, key).expect_err("it does not fit").to_string()
+    };
     let missing = PathBuf::from("/nowhere/key.pem");
     for (error, expected) in [
         (error(&missing, &one.key), "the certificate /nowhere/key.pem"),

@@ -69,7 +69,8 @@ impl Client {
 
     /// Sends a request. An address that stands in its URL never reaches the resolver, so it is judged here.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, Unanswered> {
-        let request = request.build().map_err(|e| Unanswered::Settled(ImportError::Usage(why(e))))?;
+        let request =
+            request.build().map_err(|e| Unanswered::Settled(ImportError::Usage(why(e))))?;
         let url = request.url().clone();
         self.guard.check(&url).map_err(Unanswered::Settled)?;
         self.http.execute(request).await.map_err(|error| {
@@ -84,13 +85,15 @@ impl Client {
 }
 
 fn build(guard: &Guard) -> Result<reqwest::Client, ImportError> {
-    let failed = |e: &dyn std::fmt::Display| ImportError::Usage(format!("HTTPS cannot be set up: {e}"));
+    let failed =
+        |e: &dyn std::fmt::Display| ImportError::Usage(format!("HTTPS cannot be set up: {e}"));
     // named here, not installed for the process: another part of it may have a default of its own
-    let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|e| failed(&e))?
-        .with_root_certificates(roots())
-        .with_no_client_auth();
+    let tls =
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|e| failed(&e))?
+            .with_root_certificates(roots())
+            .with_no_client_auth();
     reqwest::Client::builder()
         .user_agent(concat!("perennial/", env!("CARGO_PKG_VERSION")))
         .tls_backend_preconfigured(tls)
@@ -161,7 +164,8 @@ mod tests {
 
     #[test]
     fn a_certificate_that_nobody_trusts_is_not_tried_again() {
-        let wrapped = |error: Error| io::Error::other(io::Error::new(io::ErrorKind::InvalidData, error));
+        let wrapped =
+            |error: Error| io::Error::other(io::Error::new(io::ErrorKind::InvalidData, error));
         assert!(is_distrust(&wrapped(Error::InvalidCertificate(CertificateError::UnknownIssuer))));
         assert!(!is_distrust(&wrapped(Error::HandshakeNotComplete)));
         assert!(!is_distrust(&io::Error::from(io::ErrorKind::ConnectionReset)));

@@ -53,7 +53,10 @@ impl Collected {
         if there.blake3 != artifact.blake3 {
             return Err(ImportError::Mismatch {
                 what: artifact.origins.first().cloned().unwrap_or_default(),
-                reason: format!("another file of this release is called {}; add it by itself", there.path),
+                reason: format!(
+                    "another file of this release is called {}; add it by itself",
+                    there.path
+                ),
             });
         }
         for origin in artifact.origins {

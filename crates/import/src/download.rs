@@ -72,7 +72,11 @@ impl From<ImportError> for Trouble {
 }
 
 impl<'a> Downloader<'a> {
-    pub(crate) fn new(options: &Options, dir: PathBuf, meter: &'a Meter<'a>) -> Result<Self, ImportError> {
+    pub(crate) fn new(
+        options: &Options,
+        dir: PathBuf,
+        meter: &'a Meter<'a>,
+    ) -> Result<Self, ImportError> {
         Ok(Self { client: Client::new(options)?, dir, meter })
     }
 
@@ -159,14 +163,22 @@ impl<'a> Downloader<'a> {
                 return Err(Trouble::Again(part, said, Some(Duration::ZERO)));
             }
             (StatusCode::NOT_FOUND | StatusCode::GONE, _) => {
-                return Err(ImportError::Gone { what, reason: format!("the server answers {status}") }.into());
+                return Err(ImportError::Gone {
+                    what,
+                    reason: format!("the server answers {status}"),
+                }
+                .into());
             }
             (status, _) if is_busy(status) => {
                 let wish = wish(response.headers());
                 return Err(Trouble::Again(part, said, wish));
             }
             (status, _) if want.optional && status.is_client_error() => {
-                return Err(ImportError::Gone { what, reason: format!("the server answers {status}") }.into());
+                return Err(ImportError::Gone {
+                    what,
+                    reason: format!("the server answers {status}"),
+                }
+                .into());
             }
             _ => return Err(said.into()),
         }
@@ -202,7 +214,11 @@ async fn receive(
                     Ok(part)
                 });
                 let reason = format!("the transfer broke off: {}", why(error));
-                return Err(Trouble::Again(part.await?, ImportError::Upstream { what, reason }, None));
+                return Err(Trouble::Again(
+                    part.await?,
+                    ImportError::Upstream { what, reason },
+                    None,
+                ));
             }
         };
         let is_end = chunk.is_none();
@@ -214,7 +230,11 @@ async fn receive(
             return Err(discard(part, too_long(&what, want.most)).await);
         }
         // pages that the server calls something else
-        if part.len() == 0 && !want.html && (is_end || piece.len() >= html::ENOUGH) && html::is_html(&piece) {
+        if part.len() == 0
+            && !want.html
+            && (is_end || piece.len() >= html::ENOUGH)
+            && html::is_html(&piece)
+        {
             return Err(discard(part, html::refusal(&what)).await);
         }
         if is_end || piece.len() >= PIECE {

@@ -37,7 +37,9 @@ pub enum ImportError {
     #[error("{0} is an address inside a private network; --allow-private lets it be called")]
     Private(String),
     /// Nobody waits for the outcome any more.
-    #[error("the import was cancelled; what came of it is kept, and the same command goes on from there")]
+    #[error(
+        "the import was cancelled; what came of it is kept, and the same command goes on from there"
+    )]
     Cancelled,
     /// The store failed.
     #[error(transparent)]

@@ -111,7 +111,8 @@ impl Guard {
     }
 
     pub(crate) fn with(may_call: fn(IpAddr) -> bool) -> Self {
-        let set = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+        let set =
+            ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
         let host = |name: &str| {
             let value = std::env::var(name).ok()?;
             let full = if value.contains("://") { value } else { format!("http://{value}") };
@@ -153,9 +154,11 @@ impl Guard {
 
     /// Follows redirects that may be followed. Credentials are not sent along to another host; `reqwest` sees to that.
     pub(crate) fn policy(self) -> Policy {
-        Policy::custom(move |attempt| match self.judge_redirect(attempt.previous(), attempt.url()) {
-            Ok(()) => attempt.follow(),
-            Err(refused) => attempt.error(refused),
+        Policy::custom(move |attempt| {
+            match self.judge_redirect(attempt.previous(), attempt.url()) {
+                Ok(()) => attempt.follow(),
+                Err(refused) => attempt.error(refused),
+            }
         })
     }
 
@@ -186,7 +189,8 @@ impl Resolve for Guard {
                 }
                 found => found?,
             };
-            let chosen = guard.choose(name.as_str(), found.map(|address| address.ip()).collect())?;
+            let chosen =
+                guard.choose(name.as_str(), found.map(|address| address.ip()).collect())?;
             Ok(Box::new(chosen.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
         })
     }
@@ -196,7 +200,8 @@ impl Resolve for Guard {
 /// says of the other one, "temporary failure" (glibc, macOS) or "try again" (musl); an error of the system has a code.
 fn is_no_host(error: &std::io::Error) -> bool {
     let said = error.to_string().to_ascii_lowercase();
-    error.raw_os_error().is_none() && !["temporary", "try again"].iter().any(|later| said.contains(later))
+    error.raw_os_error().is_none()
+        && !["temporary", "try again"].iter().any(|later| said.contains(later))
 }
 
 impl Refused {

@@ -62,7 +62,8 @@ pub async fn chart(
     let downloader = Downloader::new(options, store.incoming(), &meter)?;
     let want = |url, most| Want { url, most, html: false, optional: false };
 
-    let index_url = repo.join("index.yaml").map_err(|e| ImportError::Usage(format!("{repo}: {e}")))?;
+    let index_url =
+        repo.join("index.yaml").map_err(|e| ImportError::Usage(format!("{repo}: {e}")))?;
     let index = downloader.fetch(want(&index_url, MAX_INDEX)).await?;
     let (index, Picked { version, path, place, digest }) = read(index, repo.clone(), what).await?;
     let url = match place {
@@ -77,7 +78,8 @@ pub async fn chart(
     let chart = downloader.fetch(want(&url, MAX_CHART)).await?;
     let part = http::compare(chart.part, &url, &index_url, digest.into_iter().collect()).await?;
     let chart = Fetched { part, answer: chart.answer };
-    let (chart, names) = if what.with_images { named(chart).await? } else { (chart, Ok(Vec::new())) };
+    let (chart, names) =
+        if what.with_images { named(chart).await? } else { (chart, Ok(Vec::new())) };
 
     let mut failed = Vec::new();
     let images = names.unwrap_or_else(|error| {
@@ -96,7 +98,8 @@ pub async fn chart(
         }
     };
 
-    let index_path = ArtifactPath::parse("index.yaml").map_err(|e| ImportError::Usage(e.to_string()))?;
+    let index_path =
+        ArtifactPath::parse("index.yaml").map_err(|e| ImportError::Usage(e.to_string()))?;
     let mut files = vec![
         Piece { url, path: path.clone(), role: Role::Chart, media_type: CHART, fetched: chart },
         Piece {
@@ -110,7 +113,13 @@ pub async fn chart(
     if let Some(fetched) = provenance {
         let path = ArtifactPath::parse(&format!("{path}.prov"));
         let path = path.map_err(|e| ImportError::Usage(e.to_string()))?;
-        files.push(Piece { url: prov_url, path, role: Role::Signature, media_type: PROVENANCE, fetched });
+        files.push(Piece {
+            url: prov_url,
+            path,
+            role: Role::Signature,
+            media_type: PROVENANCE,
+            fetched,
+        });
     }
     let out = keep(store, files).await?;
     let from = format!("helm+{}", shown(&repo));
@@ -165,7 +174,10 @@ fn provenance_url(chart: &Url) -> Url {
 }
 
 /// The provenance file of a chart, if what came is one: it holds the digest of the chart.
-async fn signed(fetched: Fetched, chart: Fetched) -> Result<(Option<Fetched>, Fetched), ImportError> {
+async fn signed(
+    fetched: Fetched,
+    chart: Fetched,
+) -> Result<(Option<Fetched>, Fetched), ImportError> {
     blocking(move || {
         let said = fetched.part.read()?;
         let said = String::from_utf8_lossy(&said);
@@ -177,7 +189,8 @@ async fn signed(fetched: Fetched, chart: Fetched) -> Result<(Option<Fetched>, Fe
         if said.contains(&digest.to_string()) {
             return Ok((Some(fetched), chart));
         }
-        let reason = format!("what came is {digest}, which {} does not name", shown(&fetched.answer.url));
+        let reason =
+            format!("what came is {digest}, which {} does not name", shown(&fetched.answer.url));
         let what = shown(&chart.answer.url);
         chart.part.remove()?;
         Err(ImportError::Mismatch { what, reason })

@@ -6,8 +6,17 @@ use crate::ImportError;
 pub(crate) const ENOUGH: usize = 512;
 
 /// What pages begin with, in lower case (after <https://mimesniff.spec.whatwg.org/>).
-const BEGINNINGS: [&[u8]; 9] =
-    [b"<!doctype html", b"<html", b"<head", b"<body", b"<title", b"<script", b"<iframe", b"<style", b"<meta"];
+const BEGINNINGS: [&[u8]; 9] = [
+    b"<!doctype html",
+    b"<html",
+    b"<head",
+    b"<body",
+    b"<title",
+    b"<script",
+    b"<iframe",
+    b"<style",
+    b"<meta",
+];
 
 /// Whether the first bytes are those of a page.
 pub(crate) fn is_html(bytes: &[u8]) -> bool {
@@ -20,7 +29,9 @@ pub(crate) fn is_html(bytes: &[u8]) -> bool {
             [b'<', b'!', b'-', b'-', ..] => b"-->",
             _ => break,
         };
-        let Some(at) = rest.windows(end.len()).position(|window| window == end) else { return false };
+        let Some(at) = rest.windows(end.len()).position(|window| window == end) else {
+            return false;
+        };
         rest = rest[at + end.len()..].trim_ascii_start();
     }
     BEGINNINGS.iter().any(|beginning| {
@@ -50,7 +61,9 @@ mod tests {
         ] {
             assert!(is_html(page.as_bytes()), "{page}");
         }
-        for file in ["", "<", "<?xml version=\"1.0\"?><svg>", "<!--", "PK\u{3}\u{4}", "html", "<htm"] {
+        for file in
+            ["", "<", "<?xml version=\"1.0\"?><svg>", "<!--", "PK\u{3}\u{4}", "html", "<htm"]
+        {
             assert!(!is_html(file.as_bytes()), "{file}");
         }
         assert!(!is_html(&[0x1f, 0x8b, 8, 0]));

@@ -57,7 +57,10 @@ pub async fn urls(
 ) -> Result<Imported, ImportError> {
     let wanted = distinct(&what.urls)?;
     if what.purl.version().is_none() {
-        return Err(ImportError::Usage(format!("{} has no version; give pkg:…@VERSION", what.purl)));
+        return Err(ImportError::Usage(format!(
+            "{} has no version; give pkg:…@VERSION",
+            what.purl
+        )));
     }
     let from = shown(&wanted[0]);
     let meter = Meter::new(watch);
@@ -106,12 +109,17 @@ fn distinct(urls: &[String]) -> Result<Vec<Url>, ImportError> {
             wanted.push(url);
         }
     }
-    if wanted.is_empty() { Err(ImportError::Usage("there is no URL to add".into())) } else { Ok(wanted) }
+    if wanted.is_empty() {
+        Err(ImportError::Usage("there is no URL to add".into()))
+    } else {
+        Ok(wanted)
+    }
 }
 
 /// Reads a URL of the web.
 pub(crate) fn parse(text: &str) -> Result<Url, ImportError> {
-    let usage = |reason: String| ImportError::Usage(format!("{text:?} is no URL to fetch: {reason}"));
+    let usage =
+        |reason: String| ImportError::Usage(format!("{text:?} is no URL to fetch: {reason}"));
     let url = Url::parse(text).map_err(|e| usage(e.to_string()))?;
     match url.scheme() {
         "http" | "https" if url.as_str().len() <= MAX_URL => Ok(url),
@@ -152,7 +160,11 @@ impl Job<'_> {
     fn told(&mut self, found: Found) -> Vec<Beside> {
         found.failed.iter().for_each(|(url, error)| self.failed(url, error));
         for (url, kind) in found.unlike {
-            self.notes.add(&format!("Left out, because it is no {}: {}", kind.as_str(), shown(&url)));
+            self.notes.add(&format!(
+                "Left out, because it is no {}: {}",
+                kind.as_str(),
+                shown(&url)
+            ));
         }
         found.files
     }
@@ -162,7 +174,8 @@ impl Job<'_> {
     }
 
     async fn fetch(&mut self, url: &Url) -> Result<File, ImportError> {
-        let is_page = self.what.html || last_part(url).is_some_and(|name| is_named_like_a_page(&name));
+        let is_page =
+            self.what.html || last_part(url).is_some_and(|name| is_named_like_a_page(&name));
         let want = Want { url, most: MAX_BLOB, html: is_page, optional: false };
         let fetched = self.downloader.fetch(want).await?;
         let name = match name_of(url, &fetched.answer, is_page) {
@@ -190,7 +203,9 @@ impl Job<'_> {
         let said = file
             .beside
             .iter()
-            .map(|beside| (beside, names.iter().flat_map(|name| beside.sums.of_its_own(name)).collect()))
+            .map(|beside| {
+                (beside, names.iter().flat_map(|name| beside.sums.of_its_own(name)).collect())
+            })
             .chain(of_folder.map(|beside| (beside, beside.of_any(&names))));
         let mut part = file.fetched.part;
         for (beside, said) in said {
@@ -234,15 +249,18 @@ impl Job<'_> {
         added: &Added,
         main: &ArtifactPath,
     ) -> Result<(), ImportError> {
-        let path = |name: &str| ArtifactPath::parse(name).map_err(|e| ImportError::Usage(e.to_string()));
+        let path =
+            |name: &str| ArtifactPath::parse(name).map_err(|e| ImportError::Usage(e.to_string()));
         let mut path_of = path(called)?;
         // two folders may each have their SHA256SUMS
-        let other = self.out.named(&path_of.twin_key()).is_some_and(|there| there.blake3 != added.blob);
+        let other =
+            self.out.named(&path_of.twin_key()).is_some_and(|there| there.blake3 != added.blob);
         if role.is_some() && other {
             path_of = path(&format!("{main}.{called}"))?;
         }
         let (guessed, media_type) = (self.what.guess)(path_of.as_str());
-        let said = answer.media_type.clone().filter(|said| media_type == ANY && is_media_type(said));
+        let said =
+            answer.media_type.clone().filter(|said| media_type == ANY && is_media_type(said));
         self.out.add(Artifact {
             path: path_of,
             size: added.size,
@@ -268,7 +286,12 @@ impl Job<'_> {
 }
 
 /// Compares a file with digests that a URL gives for it, and removes it where it is another.
-pub(crate) async fn compare(part: Part, url: &Url, from: &Url, said: Vec<Sum>) -> Result<Part, ImportError> {
+pub(crate) async fn compare(
+    part: Part,
+    url: &Url,
+    from: &Url,
+    said: Vec<Sum>,
+) -> Result<Part, ImportError> {
     let (what, from) = (shown(url), shown(from));
     blocking(move || match sums::check(part.path(), &said)? {
         None => Ok(part),

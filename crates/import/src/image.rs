@@ -22,7 +22,8 @@ pub(crate) use gather::gather;
 pub(crate) use incoming::Incoming;
 pub(crate) use keeper::Keeper;
 pub(crate) use manifest::{
-    INDEX, MANIFEST, MAX_MANIFEST, Manifest, cosign_subject, cosign_tags, fallback_tag, is_media_type,
+    INDEX, MANIFEST, MAX_MANIFEST, Manifest, cosign_subject, cosign_tags, fallback_tag,
+    is_media_type,
 };
 pub(crate) use origin::{Attached, Origin, Wanted};
 pub(crate) use platform::Platforms;

@@ -39,7 +39,11 @@ pub struct Archive {
 }
 
 /// Brings the images of an archive in; those that cannot be had are in [`Imported::failed`].
-pub async fn layout(store: &Store, what: &Archive, watch: &dyn Watch) -> Result<Imported, ImportError> {
+pub async fn layout(
+    store: &Store,
+    what: &Archive,
+    watch: &dyn Watch,
+) -> Result<Imported, ImportError> {
     let source: Source = what.source.parse()?;
     let keeper = Keeper::new(store, Meter::new(watch));
     let mut imported = Imported::default();
@@ -57,7 +61,8 @@ async fn all(
     let Source { kind, path, wanted } = source;
     let (shown, kind_word) = (path.display().to_string(), kind.as_str());
     let saved = blocking(move || Saved::open(kind, &path)).await?;
-    let roots: Vec<&Root> = saved.roots().iter().filter(|root| is_wanted(root, wanted.as_deref())).collect();
+    let roots: Vec<&Root> =
+        saved.roots().iter().filter(|root| is_wanted(root, wanted.as_deref())).collect();
     if roots.is_empty() {
         let names: BTreeSet<_> = saved.roots().iter().filter_map(Root::shown).collect();
         let names = names.into_iter().collect::<Vec<_>>().join(", ");
@@ -113,7 +118,8 @@ fn is_wanted(root: &Root, wanted: Option<&str>) -> bool {
     let Some(wanted) = wanted else { return true };
     let same = |name: &String| {
         name == wanted
-            || parse_reference(name).is_ok_and(|name| parse_reference(wanted).is_ok_and(|it| it == name))
+            || parse_reference(name)
+                .is_ok_and(|name| parse_reference(wanted).is_ok_and(|it| it == name))
     };
     root.tag.as_deref() == Some(wanted) || root.image.as_ref().is_some_and(same)
 }
@@ -124,7 +130,8 @@ fn name(root: &Root, given: Option<&str>, only: bool) -> Result<Reference, Impor
         let reference = parse_reference(given)?;
         if has_version(given) {
             if !only {
-                let reason = "one name for several images; name one of them by `:tag` after the file";
+                let reason =
+                    "one name for several images; name one of them by `:tag` after the file";
                 return Err(ImportError::Usage(reason.into()));
             }
             if reference.digest().is_some_and(|digest| digest != root.digest.as_ref()) {

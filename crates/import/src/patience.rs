@@ -68,7 +68,10 @@ mod tests {
         );
         assert_eq!(patience.before_next(9, None), None);
         assert_eq!(patience.before_next(9, Some(Duration::ZERO)), None);
-        assert_eq!(patience.before_next(1, Some(Duration::from_secs(7))), Some(Duration::from_secs(7)));
+        assert_eq!(
+            patience.before_next(1, Some(Duration::from_secs(7))),
+            Some(Duration::from_secs(7))
+        );
         assert_eq!(patience.before_next(1, Some(Duration::from_secs(86_400))), None);
         assert_eq!(Patience::SHORT.before_next(1, Some(Duration::from_secs(7))), None);
     }
@@ -80,6 +83,8 @@ mod tests {
         assert_eq!(said("Mon, 01 Jan 2024 00:00:00 GMT"), Some(Duration::ZERO));
         let later = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(100));
         assert!((98..=100).contains(&said(&later).unwrap().as_secs()));
-        assert!(said("soon").is_none() && said("-1").is_none() && wish(&HeaderMap::new()).is_none());
+        assert!(
+            said("soon").is_none() && said("-1").is_none() && wish(&HeaderMap::new()).is_none()
+        );
     }
 }

@@ -19,8 +19,8 @@ use perennial_store::Store;
 
 use crate::client::Client;
 use crate::image::{
-    About, Keeper, Platforms, Reference, cosign_subject, draft, gather, has_version, parse_reference,
-    with_tag,
+    About, Keeper, Platforms, Reference, cosign_subject, draft, gather, has_version,
+    parse_reference, with_tag,
 };
 use crate::meter::Meter;
 use crate::{Failed, ImportError, Imported, Options, Watch};
@@ -117,11 +117,16 @@ impl Session<'_> {
             return Ok(vec![reference]);
         }
         if has_version(text) {
-            return Err(ImportError::Usage("names one tag or digest, but all tags were asked for".into()));
+            return Err(ImportError::Usage(
+                "names one tag or digest, but all tags were asked for".into(),
+            ));
         }
         let tags = self.repository(&reference, repositories)?.tags().await?;
         // what is said about images comes with them
-        tags.iter().filter(|tag| cosign_subject(tag).is_none()).map(|tag| with_tag(&reference, tag)).collect()
+        tags.iter()
+            .filter(|tag| cosign_subject(tag).is_none())
+            .map(|tag| with_tag(&reference, tag))
+            .collect()
     }
 
     fn repository<'r>(
@@ -134,7 +139,8 @@ impl Session<'_> {
             std::collections::btree_map::Entry::Occupied(known) => Ok(known.into_mut()),
             std::collections::btree_map::Entry::Vacant(place) => {
                 let auth_file = self.what.auth_file.clone();
-                let made = Repository::new(self.client.clone(), self.options, reference, auth_file)?;
+                let made =
+                    Repository::new(self.client.clone(), self.options, reference, auth_file)?;
                 Ok(place.insert(made))
             }
         }
@@ -150,7 +156,8 @@ impl Session<'_> {
         let found = repository.resolve(reference).await?;
         let url = format!("docker://{reference}");
         let pull = pull::Pull { repository, url: url.clone() };
-        let image = gather(&self.keeper, &pull, &found.digest, reference.tag(), &self.platforms).await?;
+        let image =
+            gather(&self.keeper, &pull, &found.digest, reference.tag(), &self.platforms).await?;
         let root = image.root_kept();
         let observation = Observation {
             url: url.clone(),
@@ -166,7 +173,10 @@ impl Session<'_> {
         let left_out = image
             .left_out
             .iter()
-            .map(|failed| Failed { what: format!("{url}, {}", failed.what), reason: failed.reason.clone() })
+            .map(|failed| Failed {
+                what: format!("{url}, {}", failed.what),
+                reason: failed.reason.clone(),
+            })
             .collect();
         let about = About {
             from: url,

@@ -154,7 +154,9 @@ async fn a_busy_server_is_asked_again_when_it_says() {
     .await;
     let here = Here::new();
     let begun = std::time::Instant::now();
-    let got = import(&here, [web.url("/f.bin"), web.url("/for-ever.bin"), web.url("/no.bin")]).await.unwrap();
+    let got = import(&here, [web.url("/f.bin"), web.url("/for-ever.bin"), web.url("/no.bin")])
+        .await
+        .unwrap();
     assert!(begun.elapsed() >= std::time::Duration::from_secs(2));
     assert!(here.holds(artifact(&got.drafts[0], "f.bin"), &bytes(10)));
     let failed: Vec<_> = got.failed.iter().map(|failed| (&failed.what, &failed.reason)).collect();
@@ -195,7 +197,8 @@ async fn what_is_not_there_or_not_to_be_called_is_an_error_that_says_so() {
     let error = import(&here, [web.url("/f.tgz")]).await.unwrap_err();
     assert!(matches!(error, ImportError::Gone { .. }), "{error:?}");
     let wanted = what([web.url("/f.tgz")]);
-    let error = urls(&here.store, &Options::default(), &wanted, &Seen::default()).await.unwrap_err();
+    let error =
+        urls(&here.store, &Options::default(), &wanted, &Seen::default()).await.unwrap_err();
     assert!(matches!(error, ImportError::Private(_)), "{error:?}");
     assert_eq!(web.asked("/f.tgz").len(), 1);
     let error = import(&here, ["https://nobody.invalid/f.tgz".to_owned()]).await.unwrap_err();
@@ -217,7 +220,8 @@ async fn two_imports_of_one_url_at_once_do_not_harm_each_other() {
     })
     .await;
     let here = Here::new();
-    let (a, b) = tokio::join!(import(&here, [web.url("/f.bin")]), import(&here, [web.url("/f.bin")]));
+    let (a, b) =
+        tokio::join!(import(&here, [web.url("/f.bin")]), import(&here, [web.url("/f.bin")]));
     for got in [a.unwrap(), b.unwrap()] {
         assert!(here.holds(artifact(&got.drafts[0], "f.bin"), &body));
     }

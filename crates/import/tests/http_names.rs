@@ -39,8 +39,9 @@ async fn checksums_and_signatures_beside_a_file_come_along() {
     ])
     .await;
     let here = Here::new();
-    let got =
-        import(&here, [web.url("/d/a.tgz?raw=1"), web.url("/d/b.tgz"), web.url("/e/c.tgz")]).await.unwrap();
+    let got = import(&here, [web.url("/d/a.tgz?raw=1"), web.url("/d/b.tgz"), web.url("/e/c.tgz")])
+        .await
+        .unwrap();
     let draft = &got.drafts[0];
     let mut found: Vec<_> = draft.artifacts.iter().map(|a| (a.path.as_str(), a.role)).collect();
     found.sort_unstable();
@@ -91,7 +92,8 @@ async fn a_checksum_that_says_otherwise_ends_the_import() {
         ("/checksums.txt", format!("SHA256 (a.tgz) = {}", sha256(b"other"))),
     ];
     for (path, text) in cases {
-        let web = Web::files([("/a.tgz", a.clone()), (path, text.into()), ("/z.tgz", bytes(3))]).await;
+        let web =
+            Web::files([("/a.tgz", a.clone()), (path, text.into()), ("/z.tgz", bytes(3))]).await;
         let here = Here::new();
         let error = import(&here, [web.url("/z.tgz"), web.url("/a.tgz")]).await.unwrap_err();
         assert!(matches!(error, ImportError::Mismatch { .. }), "{path}: {error:?}");
@@ -119,9 +121,8 @@ async fn hostile_names_are_refused() {
         import(&Here::new(), [web.url(path)]).await.unwrap_err();
     }
     let web = Web::start(|asked| match asked.path.as_str() {
-        "/f" => {
-            Reply::ok(bytes(10)).header("content-disposition", "attachment; filename*=UTF-8''t%C3%A9.tgz")
-        }
+        "/f" => Reply::ok(bytes(10))
+            .header("content-disposition", "attachment; filename*=UTF-8''t%C3%A9.tgz"),
         _ => Reply::status(404),
     })
     .await;
@@ -131,9 +132,12 @@ async fn hostile_names_are_refused() {
 
 #[tokio::test]
 async fn two_files_of_one_name_are_one_only_with_the_same_bytes() {
-    let web = Web::files([("/a/f.tgz", bytes(10)), ("/b/f.tgz", bytes(10)), ("/c/F.tgz", bytes(11))]).await;
-    let got =
-        import(&Here::new(), ["/a/f.tgz", "/b/f.tgz", "/c/F.tgz"].map(|path| web.url(path))).await.unwrap();
+    let web =
+        Web::files([("/a/f.tgz", bytes(10)), ("/b/f.tgz", bytes(10)), ("/c/F.tgz", bytes(11))])
+            .await;
+    let got = import(&Here::new(), ["/a/f.tgz", "/b/f.tgz", "/c/F.tgz"].map(|path| web.url(path)))
+        .await
+        .unwrap();
     let draft = &got.drafts[0];
     assert_eq!(draft.artifacts.len(), 1);
     assert_eq!(draft.artifacts[0].origins, [web.url("/a/f.tgz"), web.url("/b/f.tgz")]);

@@ -59,7 +59,9 @@ impl Artifact {
         if !plain(&self.media_type, MAX_MEDIA_TYPE) || !self.media_type.contains('/') {
             return refuse("the media type is not of the form type/subtype, or too long");
         }
-        if self.origins.len() > MAX_ORIGINS || !self.origins.iter().all(|origin| plain(origin, MAX_ORIGIN)) {
+        if self.origins.len() > MAX_ORIGINS
+            || !self.origins.iter().all(|origin| plain(origin, MAX_ORIGIN))
+        {
             return refuse(
                 "more than 16 origins, or one that is empty, too long or holds control characters",
             );
@@ -67,7 +69,9 @@ impl Artifact {
         if let Some(platform) = &self.platform {
             let parts = [Some(&platform.os), Some(&platform.arch), platform.variant.as_ref()];
             if !parts.into_iter().flatten().all(|part| plain(part, 64)) {
-                return refuse("a part of the platform is empty, too long or holds control characters");
+                return refuse(
+                    "a part of the platform is empty, too long or holds control characters",
+                );
             }
         }
         Ok(())

@@ -180,13 +180,13 @@ fn is_spelling_of(given: &Ipld, written: &Ipld) -> bool {
     };
     match (given, written) {
         (Ipld::Map(given), Ipld::Map(written)) => {
-            written
-                .iter()
-                .all(|(key, value)| given.get(key).is_some_and(|given| is_spelling_of(given, value)))
-                && given.iter().all(|(key, value)| written.contains_key(key) || !empty(value))
+            written.iter().all(|(key, value)| {
+                given.get(key).is_some_and(|given| is_spelling_of(given, value))
+            }) && given.iter().all(|(key, value)| written.contains_key(key) || !empty(value))
         }
         (Ipld::List(given), Ipld::List(written)) => {
-            given.len() == written.len() && given.iter().zip(written).all(|(g, w)| is_spelling_of(g, w))
+            given.len() == written.len()
+                && given.iter().zip(written).all(|(g, w)| is_spelling_of(g, w))
         }
         _ => given == written,
     }
@@ -222,10 +222,14 @@ mod tests {
     fn a_statement_has_one_spelling() {
         let name = ("name", Ipld::String("savers".into()));
         let kind = ("publisher_kind", Ipld::String("archivist".into()));
-        let with =
-            |field: (&str, Ipld)| Body::from_fields("profile", &map(&[name.clone(), kind.clone(), field]));
+        let with = |field: (&str, Ipld)| {
+            Body::from_fields("profile", &map(&[name.clone(), kind.clone(), field]))
+        };
         assert!(with(("name", name.1.clone())).is_ok());
-        assert!(with(("mood", Ipld::String("calm".into()))).is_ok(), "unknown fields are for later versions");
+        assert!(
+            with(("mood", Ipld::String("calm".into()))).is_ok(),
+            "unknown fields are for later versions"
+        );
         for (field, nothing) in
             [("contact", Ipld::Null), ("claims", Ipld::List(Vec::new())), ("mood", Ipld::Null)]
         {

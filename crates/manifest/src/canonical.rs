@@ -54,7 +54,8 @@ mod tests {
 
     #[test]
     fn every_other_encoding_is_refused() {
-        let map: BTreeMap<String, u64> = from_slice(&hex::decode("a2616101616202").unwrap()).unwrap();
+        let map: BTreeMap<String, u64> =
+            from_slice(&hex::decode("a2616101616202").unwrap()).unwrap();
         assert_eq!(map["b"], 2);
         let malformed = [
             "a261611801616202",  // overlong integer

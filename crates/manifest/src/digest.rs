@@ -22,7 +22,11 @@ impl DigestError {
     }
 }
 
-fn parse_hex(text: &str, hex_part: Option<&str>, expected: &'static str) -> Result<[u8; 32], DigestError> {
+fn parse_hex(
+    text: &str,
+    hex_part: Option<&str>,
+    expected: &'static str,
+) -> Result<[u8; 32], DigestError> {
     let err = || DigestError::new(text, expected);
     let hex_part = hex_part.ok_or_else(err)?;
     // one value, one text: upper case is refused, as OCI does

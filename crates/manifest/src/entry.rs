@@ -126,7 +126,9 @@ impl Entry {
             Body::Rotate(rotate) if rotate.next == new.id() && self.publisher == old.id() => {
                 self.sign_by(&[old, new])
             }
-            Body::Rotate(rotate) if rotate.next != new.id() => Err(EntryError::WrongKey(rotate.next)),
+            Body::Rotate(rotate) if rotate.next != new.id() => {
+                Err(EntryError::WrongKey(rotate.next))
+            }
             _ => Err(EntryError::WrongKey(self.publisher)),
         }
     }
@@ -153,7 +155,8 @@ impl Entry {
         // the whole value first: it shows fields that `Payload` does not know, and that the bytes are its one encoding
         let whole: Ipld = canonical::from_slice(payload)?;
         check_open_fields(&whole, 1)?;
-        let read: Payload = serde_ipld_dagcbor::from_slice(payload).map_err(CanonicalError::from)?;
+        let read: Payload =
+            serde_ipld_dagcbor::from_slice(payload).map_err(CanonicalError::from)?;
         let prevs_fit = match read.prevs.len() {
             0 => read.seq == 0,
             1..=MAX_PREVS => read.seq > 0 && read.seq <= MAX_SEQ,

@@ -23,8 +23,8 @@ pub mod selector;
 
 pub use artifact::{Artifact, Platform};
 pub use body::{
-    Acquired, Body, BodyError, Merge, Observation, Profile, Release, Rotate, Source, Status, StatusKind,
-    Target, Verdict,
+    Acquired, Body, BodyError, Merge, Observation, Profile, Release, Rotate, Source, Status,
+    StatusKind, Target, Verdict,
 };
 pub use digest::{BlobId, DigestError, EntryId, ReleaseId, Sha256Digest};
 pub use draft::Draft;

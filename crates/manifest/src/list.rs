@@ -76,8 +76,9 @@ pub struct ArtifactListRef {
 impl ArtifactListRef {
     /// Checks the claims before anything is fetched or allocated for them.
     pub fn check(&self) -> Result<(), ListError> {
-        let too_large =
-            |what, found, limit: usize| Err(ListError::TooLarge { what, found, limit: limit as u64 });
+        let too_large = |what, found, limit: usize| {
+            Err(ListError::TooLarge { what, found, limit: limit as u64 })
+        };
         if self.count == 0 {
             return Err(ListError::Empty);
         }
@@ -201,7 +202,9 @@ fn refuse_twins(artifacts: &[Artifact]) -> Result<(), ListError> {
         let ((first, path), (second, other)) = (&pair[0], &pair[1]);
         match second.strip_prefix(first.as_str()) {
             Some("") => return Err(ListError::Twins((*path).clone(), (*other).clone())),
-            Some(rest) if rest.starts_with('\0') => return Err(ListError::FileAndDirectory((*path).clone())),
+            Some(rest) if rest.starts_with('\0') => {
+                return Err(ListError::FileAndDirectory((*path).clone()));
+            }
             _ => {}
         }
     }
@@ -229,7 +232,8 @@ mod tests {
 
     #[test]
     fn a_list_reads_back_and_is_sorted() {
-        let list = ArtifactList::new(vec![artifact("b", 2), artifact("a/x", 1), artifact("B2", 3)]).unwrap();
+        let list = ArtifactList::new(vec![artifact("b", 2), artifact("a/x", 1), artifact("B2", 3)])
+            .unwrap();
         let (encoded, claim) = list.encode().unwrap();
         assert_eq!((claim.count, claim.bytes), (3, 6));
         assert_eq!(ArtifactList::decode(&encoded, &claim).unwrap(), list);
@@ -286,7 +290,12 @@ mod tests {
         }
         // 10^5 nested arrays must be an error, not the end of the stack
         let deep = vec![0x81; 100_000];
-        let claim = ArtifactListRef { blob: BlobId::of(&deep), count: 1, bytes: 0, size: deep.len() as u64 };
+        let claim = ArtifactListRef {
+            blob: BlobId::of(&deep),
+            count: 1,
+            bytes: 0,
+            size: deep.len() as u64,
+        };
         assert!(matches!(ArtifactList::decode(&deep, &claim), Err(ListError::Encoding(_))));
     }
 
@@ -294,8 +303,12 @@ mod tests {
     fn an_unsorted_encoding_is_refused() {
         let raw = vec![artifact("b", 1), artifact("a", 1)];
         let encoded = canonical::to_vec(&raw).unwrap();
-        let claim =
-            ArtifactListRef { blob: BlobId::of(&encoded), count: 2, bytes: 2, size: encoded.len() as u64 };
+        let claim = ArtifactListRef {
+            blob: BlobId::of(&encoded),
+            count: 2,
+            bytes: 2,
+            size: encoded.len() as u64,
+        };
         assert!(matches!(ArtifactList::decode(&encoded, &claim), Err(ListError::Unsorted(_))));
     }
 }

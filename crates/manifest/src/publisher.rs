@@ -182,7 +182,8 @@ mod tests {
         let text = "did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK";
         let id: PublisherId = text.parse().unwrap();
         assert_eq!(id.to_string(), text);
-        for wrong in ["did:key:z", "did:key:f6Mk", "did:web:example.org", "did:key:z1", &text[..40]] {
+        for wrong in ["did:key:z", "did:key:f6Mk", "did:web:example.org", "did:key:z1", &text[..40]]
+        {
             assert!(wrong.parse::<PublisherId>().is_err(), "{wrong}");
         }
         assert_eq!(PublisherId::from_bytes([0; 32]), Err(PublisherError::Key), "small order");

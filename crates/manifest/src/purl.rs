@@ -58,8 +58,10 @@ impl Purl {
         if given.len() > MAX_PURL {
             return Err(PurlError::TooLong(given.len()));
         }
-        let grammar =
-            |e: packageurl::Error| PurlError::Grammar { text: given.clone(), reason: e.to_string() };
+        let grammar = |e: packageurl::Error| PurlError::Grammar {
+            text: given.clone(),
+            reason: e.to_string(),
+        };
         let mut purl = PackageUrl::new("generic", name.to_owned()).map_err(grammar)?;
         purl.with_version(version.to_owned()).map_err(grammar)?;
         Self::canonical(&purl, &given)
@@ -86,7 +88,8 @@ impl Purl {
             text,
         };
         let parts = [Some(&purl.name), purl.namespace.as_ref(), purl.version.as_ref()];
-        if parts.into_iter().flatten().any(|part| part.chars().any(char::is_control)) || purl.name.is_empty()
+        if parts.into_iter().flatten().any(|part| part.chars().any(char::is_control))
+            || purl.name.is_empty()
         {
             return Err(PurlError::Control);
         }
@@ -172,9 +175,13 @@ mod tests {
     #[test]
     fn spellings_meet_in_one_canonical_text() {
         let purl = Purl::parse("pkg:generic/kubekey@v3.1.0").unwrap();
-        assert_eq!((purl.ty(), purl.name(), purl.version()), ("generic", "kubekey", Some("v3.1.0")));
+        assert_eq!(
+            (purl.ty(), purl.name(), purl.version()),
+            ("generic", "kubekey", Some("v3.1.0"))
+        );
         assert_eq!(purl, Purl::generic("kubekey", "v3.1.0").unwrap());
-        let image = Purl::parse("pkg:docker/kubesphere/ks-console@v3.4.1?repository_url=quay.io").unwrap();
+        let image =
+            Purl::parse("pkg:docker/kubesphere/ks-console@v3.4.1?repository_url=quay.io").unwrap();
         assert_eq!(image.namespace(), Some("kubesphere"));
         assert_eq!(
             Purl::parse("pkg:Generic/kubekey@v3.1.0").map(|p| p.to_string()).ok().as_deref(),

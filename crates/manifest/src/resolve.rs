@@ -51,11 +51,16 @@ pub fn resolve(
         .filter(|c| selector.matches(&c.purl) || selector.is_release(&c.release))
         .collect();
     let counts = |c: &Candidate| {
-        selector.is_digest() || only.map_or_else(|| trusted(&c.publisher), |only| c.publisher == *only)
+        selector.is_digest()
+            || only.map_or_else(|| trusted(&c.publisher), |only| c.publisher == *only)
     };
     let (ours, strangers): (Vec<_>, Vec<_>) = matching.into_iter().partition(counts);
     if ours.is_empty() {
-        return if strangers.is_empty() { Resolution::NotFound } else { Resolution::Strangers(strangers) };
+        return if strangers.is_empty() {
+            Resolution::NotFound
+        } else {
+            Resolution::Strangers(strangers)
+        };
     }
     let ours = newest_of_each(ours);
     if ours.iter().any(|c| c.purl != ours[0].purl) {
@@ -92,7 +97,8 @@ mod tests {
 
     fn candidate(publisher: u8, version: &str, bytes: u8, seq: u64) -> Candidate {
         Candidate {
-            release: EntryId::from_bytes([publisher.wrapping_mul(16) ^ bytes ^ (seq as u8); 32]).into(),
+            release: EntryId::from_bytes([publisher.wrapping_mul(16) ^ bytes ^ (seq as u8); 32])
+                .into(),
             publisher: Keypair::from_seed([publisher; 32]).id(),
             purl: Purl::generic("kubekey", version).unwrap(),
             artifacts: BlobId::from_bytes([bytes; 32]),
@@ -101,7 +107,12 @@ mod tests {
         }
     }
 
-    fn ask(selector: &str, follows: &[u8], only: Option<u8>, candidates: Vec<Candidate>) -> Resolution {
+    fn ask(
+        selector: &str,
+        follows: &[u8],
+        only: Option<u8>,
+        candidates: Vec<Candidate>,
+    ) -> Resolution {
         let key = |n: &u8| Keypair::from_seed([*n; 32]).id();
         let follows: Vec<_> = follows.iter().map(key).collect();
         let only = only.as_ref().map(key);
@@ -120,15 +131,23 @@ mod tests {
         assert!(
             matches!(ask("kubekey@v3.1.0", &[], Some(2), known.clone()), Resolution::Found(f) if f[0] == known[1])
         );
-        assert!(matches!(ask("kubekey@v3.1.0", &[1], Some(3), known.clone()), Resolution::Strangers(_)));
-        assert!(matches!(ask(&known[0].release.to_string(), &[], None, known.clone()), Resolution::Found(_)));
+        assert!(matches!(
+            ask("kubekey@v3.1.0", &[1], Some(3), known.clone()),
+            Resolution::Strangers(_)
+        ));
+        assert!(matches!(
+            ask(&known[0].release.to_string(), &[], None, known.clone()),
+            Resolution::Found(_)
+        ));
         assert_eq!(ask("other@v3.1.0", &[1], None, known), Resolution::NotFound);
     }
 
     #[test]
     fn followed_publishers_agree_or_are_shown() {
         let agree = vec![candidate(1, "v1", 9, 0), candidate(2, "v1", 9, 5)];
-        assert!(matches!(ask("kubekey@v1", &[1, 2], None, agree), Resolution::Found(f) if f.len() == 2));
+        assert!(
+            matches!(ask("kubekey@v1", &[1, 2], None, agree), Resolution::Found(f) if f.len() == 2)
+        );
         let differ = vec![candidate(1, "v1", 9, 0), candidate(2, "v1", 8, 0)];
         assert!(
             matches!(ask("kubekey@v1", &[1, 2], None, differ.clone()), Resolution::Conflict(c) if c.len() == 2)
@@ -137,7 +156,9 @@ mod tests {
             matches!(ask("kubekey@v1", &[1, 2], Some(2), differ.clone()), Resolution::Found(f) if f[0] == differ[1])
         );
         let versions = vec![candidate(1, "v1", 9, 0), candidate(1, "v2", 8, 1)];
-        assert!(matches!(ask("kubekey", &[1], None, versions), Resolution::Ambiguous(a) if a.len() == 2));
+        assert!(
+            matches!(ask("kubekey", &[1], None, versions), Resolution::Ambiguous(a) if a.len() == 2)
+        );
     }
 
     #[test]
@@ -147,7 +168,9 @@ mod tests {
             matches!(ask("kubekey@v1", &[1], None, twice.clone()), Resolution::Found(f) if f == twice[1..])
         );
         twice.iter_mut().for_each(|c| c.forked = true);
-        assert!(matches!(ask("kubekey@v1", &[1], None, twice), Resolution::Conflict(c) if c.len() == 2));
+        assert!(
+            matches!(ask("kubekey@v1", &[1], None, twice), Resolution::Conflict(c) if c.len() == 2)
+        );
     }
 
     #[test]
@@ -161,13 +184,16 @@ mod tests {
             matches!(ask("abababab", &[], None, known.clone()), Resolution::Ambiguous(a) if a.len() == 2)
         );
         let whole = known[1].release.to_string();
-        assert!(matches!(ask(&whole, &[], None, known.clone()), Resolution::Found(f) if f == known[1..]));
+        assert!(
+            matches!(ask(&whole, &[], None, known.clone()), Resolution::Found(f) if f == known[1..])
+        );
         assert_eq!(ask("cdcdcdcd", &[1], None, known), Resolution::NotFound);
     }
 
     #[test]
     fn strangers_neither_add_to_a_name_nor_spoil_it() {
-        let known = vec![candidate(1, "v1", 9, 0), candidate(2, "v1", 8, 7), candidate(3, "v2", 7, 0)];
+        let known =
+            vec![candidate(1, "v1", 9, 0), candidate(2, "v1", 8, 7), candidate(3, "v2", 7, 0)];
         let found = ask("kubekey", &[1], None, known.clone());
         assert_eq!(
             found,
@@ -179,12 +205,15 @@ mod tests {
             ask(&known[1].release.to_string(), &[1], None, known.clone()),
             Resolution::Found(known[1..2].to_vec())
         );
-        assert!(matches!(ask("kubekey", &[], Some(4), known), Resolution::Strangers(s) if s.len() == 3));
+        assert!(
+            matches!(ask("kubekey", &[], Some(4), known), Resolution::Strangers(s) if s.len() == 3)
+        );
     }
 
     #[test]
     fn what_is_found_does_not_depend_on_the_order_of_what_is_known() {
-        let mut known = vec![candidate(1, "v1", 9, 0), candidate(1, "v1", 8, 1), candidate(2, "v1", 8, 0)];
+        let mut known =
+            vec![candidate(1, "v1", 9, 0), candidate(1, "v1", 8, 1), candidate(2, "v1", 8, 0)];
         let found = ask("kubekey@v1", &[1, 2], None, known.clone());
         known.reverse();
         assert_eq!(ask("kubekey@v1", &[1, 2], None, known), found);

@@ -36,7 +36,9 @@ pub enum Selector {
 
 /// A text that names nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} names nothing: {reason}; give NAME@VERSION, pkg:…, a release id, blake3:… or sha256:…")]
+#[error(
+    "{text:?} names nothing: {reason}; give NAME@VERSION, pkg:…, a release id, blake3:… or sha256:…"
+)]
 pub struct SelectorError {
     text: String,
     reason: String,
@@ -49,7 +51,8 @@ impl Selector {
         match self {
             Self::Purl(wanted) if wanted.version().is_some() => wanted == purl,
             Self::Purl(wanted) => {
-                (wanted.ty(), wanted.namespace(), wanted.name()) == (purl.ty(), purl.namespace(), purl.name())
+                (wanted.ty(), wanted.namespace(), wanted.name())
+                    == (purl.ty(), purl.namespace(), purl.name())
             }
             Self::Name { namespace, name, version } => {
                 name == purl.name()
@@ -90,10 +93,16 @@ impl FromStr for Selector {
             return Err(because("it is empty or holds control characters".into()));
         }
         if text.starts_with("blake3:") {
-            return text.parse().map(Self::Blob).map_err(|e: crate::DigestError| because(e.to_string()));
+            return text
+                .parse()
+                .map(Self::Blob)
+                .map_err(|e: crate::DigestError| because(e.to_string()));
         }
         if text.starts_with("sha256:") {
-            return text.parse().map(Self::Sha256).map_err(|e: crate::DigestError| because(e.to_string()));
+            return text
+                .parse()
+                .map(Self::Sha256)
+                .map_err(|e: crate::DigestError| because(e.to_string()));
         }
         if text.starts_with("pkg:") {
             return Purl::parse(text).map(Self::Purl).map_err(|e| because(e.to_string()));
@@ -113,11 +122,18 @@ impl FromStr for Selector {
             Some((namespace, name)) => (Some(namespace), name),
             None => (None, path),
         };
-        if name.is_empty() || version.is_some_and(str::is_empty) || namespace.is_some_and(str::is_empty) {
+        if name.is_empty()
+            || version.is_some_and(str::is_empty)
+            || namespace.is_some_and(str::is_empty)
+        {
             return Err(because("a part of it is empty".into()));
         }
         let owned = |part: Option<&str>| part.map(str::to_owned);
-        Ok(Self::Name { namespace: owned(namespace), name: name.to_owned(), version: owned(version) })
+        Ok(Self::Name {
+            namespace: owned(namespace),
+            name: name.to_owned(),
+            version: owned(version),
+        })
     }
 }
 
@@ -167,7 +183,11 @@ mod tests {
         assert_eq!(read("kubekey@v3.1.0"), name(None, "kubekey", Some("v3.1.0")));
         assert_eq!(read("kubesphere/ks-console"), name(Some("kubesphere"), "ks-console", None));
         assert_eq!(read("@angular/core@16.0.0"), name(Some("@angular"), "core", Some("16.0.0")));
-        assert_eq!(read("deadbeef@v1"), name(None, "deadbeef", Some("v1")), "a version makes it a name");
+        assert_eq!(
+            read("deadbeef@v1"),
+            name(None, "deadbeef", Some("v1")),
+            "a version makes it a name"
+        );
     }
 
     #[test]
@@ -191,7 +211,8 @@ mod tests {
 
     #[test]
     fn a_name_matches_every_type_and_a_purl_only_itself() {
-        let image = Purl::parse("pkg:docker/kubesphere/ks-console@v3.4.1?repository_url=quay.io").unwrap();
+        let image =
+            Purl::parse("pkg:docker/kubesphere/ks-console@v3.4.1?repository_url=quay.io").unwrap();
         for (text, matches) in [
             ("ks-console", true),
             ("ks-console@v3.4.1", true),

@@ -30,9 +30,14 @@ fn every_case_is_judged_as_wycheproof_does() {
                     assert!(!verified, "case {} is invalid: {}", case.tc_id, case.comment);
                     invalid += 1;
                 }
-                TestResult::Acceptable => panic!("case {}: the set had none to be judged here", case.tc_id),
+                TestResult::Acceptable => {
+                    panic!("case {}: the set had none to be judged here", case.tc_id)
+                }
             }
         }
     }
-    assert!(valid >= 80 && invalid >= 60, "{valid} valid and {invalid} invalid cases: the set has shrunk");
+    assert!(
+        valid >= 80 && invalid >= 60,
+        "{valid} valid and {invalid} invalid cases: the set has shrunk"
+    );
 }

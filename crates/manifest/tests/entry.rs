@@ -14,7 +14,13 @@ fn key(n: u8) -> Keypair {
 }
 
 fn entry(body: Body) -> Entry {
-    Entry { publisher: key(1).id(), seq: 1, prevs: vec![EntryId::from_bytes([9; 32])], issued_at: 7, body }
+    Entry {
+        publisher: key(1).id(),
+        seq: 1,
+        prevs: vec![EntryId::from_bytes([9; 32])],
+        issued_at: 7,
+        body,
+    }
 }
 
 fn profile(name: &str) -> Body {
@@ -39,9 +45,19 @@ fn only_the_publisher_signs() {
     let other = entry(profile("a")).sign(&key(2));
     assert_eq!(other.unwrap_err(), EntryError::WrongKey(key(1).id()));
     let rotate = || entry(Body::Rotate(Rotate { next: key(2).id() }));
-    assert_eq!(rotate().sign(&key(1)).unwrap_err(), EntryError::WrongKey(key(2).id()), "both keys sign");
-    assert_eq!(rotate().sign_rotation(&key(1), &key(3)).unwrap_err(), EntryError::WrongKey(key(2).id()));
-    assert_eq!(rotate().sign_rotation(&key(3), &key(2)).unwrap_err(), EntryError::WrongKey(key(1).id()));
+    assert_eq!(
+        rotate().sign(&key(1)).unwrap_err(),
+        EntryError::WrongKey(key(2).id()),
+        "both keys sign"
+    );
+    assert_eq!(
+        rotate().sign_rotation(&key(1), &key(3)).unwrap_err(),
+        EntryError::WrongKey(key(2).id())
+    );
+    assert_eq!(
+        rotate().sign_rotation(&key(3), &key(2)).unwrap_err(),
+        EntryError::WrongKey(key(1).id())
+    );
     assert!(entry(profile("a")).sign_rotation(&key(1), &key(2)).is_err(), "that is no rotation");
     assert!(rotate().sign_rotation(&key(1), &key(2)).is_ok());
 }
@@ -52,7 +68,10 @@ fn what_may_not_be_read_is_not_signed() {
     let merge = entry(Body::Merge(Merge { reason: None })).sign(&key(1));
     assert_eq!(merge.unwrap_err(), EntryError::Prevs { seq: 1, prevs: 1 });
     let not_canonical = Body::Unknown { kind: "x".into(), fields: vec![0x18, 0] };
-    assert!(matches!(entry(not_canonical).sign(&key(1)), Err(EntryError::Body(BodyError::Encoding(_)))));
+    assert!(matches!(
+        entry(not_canonical).sign(&key(1)),
+        Err(EntryError::Body(BodyError::Encoding(_)))
+    ));
     let known = Body::Unknown { kind: "profile".into(), fields: vec![0xa0] };
     assert!(entry(known).sign(&key(1)).is_err(), "a known kind can't pass as unknown");
 }

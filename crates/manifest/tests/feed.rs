@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use perennial_manifest::entry::{MAX_PREVS, MAX_SEQ};
 use perennial_manifest::feed::{MAX_FORKS, MAX_HEADS};
 use perennial_manifest::{
-    Admit, Body, Entry, EntryId, FeedError, FeedState, ForkProof, Keypair, Known, Merge, NextEntry, Profile,
-    PublisherKind, Rotate, SignRefusal, SignedEntry,
+    Admit, Body, Entry, EntryId, FeedError, FeedState, ForkProof, Keypair, Known, Merge, NextEntry,
+    Profile, PublisherKind, Rotate, SignRefusal, SignedEntry,
 };
 use proptest::prelude::*;
 
@@ -171,7 +171,10 @@ fn an_old_state_signs_nothing() {
         "a restored backup"
     );
     assert_eq!(feed.state.next_merge(Some(5)), Err(SignRefusal::Behind { seen: 5, have: Some(0) }));
-    assert_eq!(FeedState::default().next(Some(0)), Err(SignRefusal::Behind { seen: 0, have: None }));
+    assert_eq!(
+        FeedState::default().next(Some(0)),
+        Err(SignRefusal::Behind { seen: 0, have: None })
+    );
     assert!(feed.state.next(Some(0)).is_ok());
 }
 
@@ -182,7 +185,10 @@ fn an_old_key_says_nothing_after_it_handed_over() {
     let handed = rotate(1, &[&first], &next);
     let mut feed = Feed::of(&[&first, &handed]);
     assert_eq!(feed.state.rotated, Some((1, next.id())));
-    assert_eq!(feed.admit(&signed("late", 2, &[&handed])), Admit::Reject(FeedError::Rotated(next.id())));
+    assert_eq!(
+        feed.admit(&signed("late", 2, &[&handed])),
+        Admit::Reject(FeedError::Rotated(next.id()))
+    );
     assert_eq!(feed.state.next(None), Err(SignRefusal::Rotated(next.id())));
     assert_eq!(feed.state.next_merge(None), Err(SignRefusal::Rotated(next.id())));
     // a stolen old key can still prove its own fork, and nothing else
@@ -191,7 +197,10 @@ fn an_old_key_says_nothing_after_it_handed_over() {
     let other = rotate(1, &[&first], &Keypair::from_seed([3; 32]));
     assert!(matches!(feed.admit(&other), Admit::Fork(_)));
     assert_eq!(feed.state.rotated, Some((1, next.id())), "the first successor stays");
-    assert_eq!(feed.admit(&signed("later", 2, &[&beside])), Admit::Reject(FeedError::Rotated(next.id())));
+    assert_eq!(
+        feed.admit(&signed("later", 2, &[&beside])),
+        Admit::Reject(FeedError::Rotated(next.id()))
+    );
 }
 
 #[test]
@@ -212,7 +221,8 @@ fn branches_without_end_are_bounded() {
         let place = feed.state.next_merge(None).unwrap();
         assert!((2..=MAX_PREVS).contains(&place.prevs.len()));
         let body = Body::Merge(Merge { reason: None });
-        let joined = Entry { publisher: key().id(), seq: place.seq, prevs: place.prevs, issued_at: 0, body };
+        let joined =
+            Entry { publisher: key().id(), seq: place.seq, prevs: place.prevs, issued_at: 0, body };
         assert_eq!(feed.admit(&joined.sign(&key()).unwrap()), Admit::New);
         merges += 1;
     }

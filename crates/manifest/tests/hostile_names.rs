@@ -32,8 +32,11 @@ fn claim_of(encoded: &[u8]) -> ArtifactListRef {
 
 #[test]
 fn a_path_ends_at_its_bound() {
-    let longest =
-        format!("{}/{}", ["a".repeat(255), "b".repeat(255), "c".repeat(255)].join("/"), "d".repeat(256 - 1));
+    let longest = format!(
+        "{}/{}",
+        ["a".repeat(255), "b".repeat(255), "c".repeat(255)].join("/"),
+        "d".repeat(256 - 1)
+    );
     assert_eq!(longest.len(), 1023);
     assert!(ArtifactPath::parse(&longest).is_ok());
     let at_bound = "é/".repeat(341) + "a";
@@ -68,7 +71,8 @@ fn a_list_holds_no_two_names_of_one_file() {
         assert!(list(&good).is_ok(), "{good:?}");
     }
     // every neighbour in byte order stands between the file and its inside
-    let crowd = ["a", "a!", "a-", "a.", "a/b", "a0"].map(|path| if path == "a." { "a.b" } else { path });
+    let crowd =
+        ["a", "a!", "a-", "a.", "a/b", "a0"].map(|path| if path == "a." { "a.b" } else { path });
     assert!(matches!(list(&crowd), Err(ListError::FileAndDirectory(path)) if path.as_str() == "a"));
 }
 

@@ -25,7 +25,9 @@ pub(crate) fn answer(request: &Request, sync: &mut Sync, catalog: &dyn Catalog) 
             }
             Response::Entries { entries: Bounded::first_of(entries) }
         }
-        Request::Find { selector, publisher, limit } => find(selector, publisher.as_ref(), *limit, catalog),
+        Request::Find { selector, publisher, limit } => {
+            find(selector, publisher.as_ref(), *limit, catalog)
+        }
         Request::Have { releases, blobs } => Response::Have {
             releases: Bounded::first_of(releases.iter().map(|release| catalog.holding(release))),
             blobs: Bounded::first_of(blobs.iter().map(|blob| catalog.blob_size(blob))),
@@ -34,13 +36,20 @@ pub(crate) fn answer(request: &Request, sync: &mut Sync, catalog: &dyn Catalog) 
     }
 }
 
-fn find(selector: &str, publisher: Option<&PublisherId>, limit: u16, catalog: &dyn Catalog) -> Response {
+fn find(
+    selector: &str,
+    publisher: Option<&PublisherId>,
+    limit: u16,
+    catalog: &dyn Catalog,
+) -> Response {
     let Ok(selector) = selector.parse::<Selector>() else {
         return Response::Refused { reason: Refusal::Malformed };
     };
     let limit = usize::from(limit).min(MAX_FOUND);
     let found = catalog.find(&selector, publisher, limit);
     Response::Found {
-        entries: Bounded::first_of(found.iter().take(limit).map(|entry| EntryBytes(entry.encode()))),
+        entries: Bounded::first_of(
+            found.iter().take(limit).map(|entry| EntryBytes(entry.encode())),
+        ),
     }
 }

@@ -37,7 +37,12 @@ pub trait Catalog {
     /// How many entries are stored of publishers that are not followed. May be a cached number.
     fn strangers(&self, follows: &Follows) -> u64;
     /// Stored release entries that match, newest first, at most `limit`.
-    fn find(&self, selector: &Selector, publisher: Option<&PublisherId>, limit: usize) -> Vec<SignedEntry>;
+    fn find(
+        &self,
+        selector: &Selector,
+        publisher: Option<&PublisherId>,
+        limit: usize,
+    ) -> Vec<SignedEntry>;
     /// How much of a release is held here. A denied one is [`Holding::None`].
     fn holding(&self, release: &ReleaseId) -> Holding;
     /// Size of a blob whose every byte is held here, unless it is denied.

@@ -33,12 +33,16 @@ impl Conduct {
     /// Notes an offence; says until when to ban, if it is enough.
     pub(crate) fn note(&mut self, now: Time, peer: &PeerId, offence: Offence) -> Option<Time> {
         if self.peers.len() >= PEERS && !self.peers.contains_key(peer) {
-            let least =
-                self.peers.iter().min_by_key(|(_, (points, _))| *points).map(|(least, _)| least.clone());
+            let least = self
+                .peers
+                .iter()
+                .min_by_key(|(_, (points, _))| *points)
+                .map(|(least, _)| least.clone());
             least.map(|least| self.peers.remove(&least));
         }
         let (old, at) = self.peers.get(peer).copied().unwrap_or((0, now));
-        let forgiven = u64::try_from(now.since(at).as_millis() / FORGIVE.as_millis()).unwrap_or(u64::MAX);
+        let forgiven =
+            u64::try_from(now.since(at).as_millis() / FORGIVE.as_millis()).unwrap_or(u64::MAX);
         let sum = old.saturating_sub(forgiven) + points(offence);
         if sum >= LIMIT {
             self.peers.remove(peer);

@@ -50,7 +50,11 @@ impl Catalog for Double {
         let artifacts = ArtifactListRef { blob: BlobId::of(b""), count: 1, bytes: 1, size: 1 };
         followed
             .take(limit)
-            .map(|(release, publisher)| Wanted { release: *release, publisher: *publisher, artifacts })
+            .map(|(release, publisher)| Wanted {
+                release: *release,
+                publisher: *publisher,
+                artifacts,
+            })
             .collect()
     }
 }

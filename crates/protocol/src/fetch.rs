@@ -62,7 +62,13 @@ impl Fetches {
         connected: &[PeerId],
         out: &mut Out<'_>,
     ) {
-        if !self.find.start(fetch, release, blobs.iter().map(|blob| (blob.blob, blob.size)), connected, out) {
+        if !self.find.start(
+            fetch,
+            release,
+            blobs.iter().map(|blob| (blob.blob, blob.size)),
+            connected,
+            out,
+        ) {
             out.effects.push(Effect::FetchFailed { fetch, failure: FetchFailure::Busy });
             return;
         }
@@ -73,8 +79,9 @@ impl Fetches {
             if !open.left.insert(blob) {
                 continue;
             }
-            let bytes =
-                missing.iter().fold(0_u64, |sum, (from, to)| sum.saturating_add(to.saturating_sub(*from)));
+            let bytes = missing
+                .iter()
+                .fold(0_u64, |sum, (from, to)| sum.saturating_add(to.saturating_sub(*from)));
             open.total = open.total.saturating_add(bytes);
             commands.push(Command::Want {
                 set: SetId(fetch.0),
@@ -113,7 +120,9 @@ impl Fetches {
     ) {
         let peer = self.transfer.peer_of(assignment).cloned();
         for range in &report.verified {
-            for (fetch, open) in self.open.iter_mut().filter(|(_, open)| open.left.contains(&range.blob)) {
+            for (fetch, open) in
+                self.open.iter_mut().filter(|(_, open)| open.left.contains(&range.blob))
+            {
                 self.find.progress(*fetch);
                 open.received = open.received.saturating_add(range.bytes());
                 if let Some(peer) = &peer {
@@ -190,7 +199,9 @@ impl Fetches {
                         transfer::Offence::Lied(_) => Offence::BadBytes,
                         transfer::Offence::Stalled | transfer::Offence::Closed => Offence::Stalled,
                         // a size that nobody signed may be another peer's lie: an honest one is not to be banned for it
-                        transfer::Offence::NotHeld | transfer::Offence::WrongSize(_) => Offence::FalseClaim,
+                        transfer::Offence::NotHeld | transfer::Offence::WrongSize(_) => {
+                            Offence::FalseClaim
+                        }
                     };
                     self.offences.push((peer, offence));
                 }

@@ -73,7 +73,9 @@ impl Follows {
             Self::Publishers(some) => {
                 let all: Vec<PublisherId> = some.iter().copied().collect();
                 all.chunks(crate::message::MAX_SCOPE)
-                    .map(|chunk| Scope::Publishers(crate::message::Bounded::first_of(chunk.iter().copied())))
+                    .map(|chunk| {
+                        Scope::Publishers(crate::message::Bounded::first_of(chunk.iter().copied()))
+                    })
                     .collect()
             }
         }

@@ -158,9 +158,18 @@ impl Limits {
     }
 
     /// May a blob stream start, and when?
-    pub(crate) fn serve(&mut self, now: Time, peer: &PeerId, token: Token, bytes: u64) -> Option<Time> {
+    pub(crate) fn serve(
+        &mut self,
+        now: Time,
+        peer: &PeerId,
+        token: Token,
+        bytes: u64,
+    ) -> Option<Time> {
         let mine = self.streams.values().filter(|other| *other == peer).count();
-        if mine >= STREAMS_PER_PEER || self.streams.len() >= STREAMS || self.streams.contains_key(&token) {
+        if mine >= STREAMS_PER_PEER
+            || self.streams.len() >= STREAMS
+            || self.streams.contains_key(&token)
+        {
             return None;
         }
         let mut start = now;

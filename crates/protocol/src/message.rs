@@ -205,7 +205,9 @@ pub enum MessageError {
     #[error("not the canonical encoding")]
     NotCanonical,
     /// Ranges out of order, overlapping, empty or not aligned.
-    #[error("blob ranges must ascend, must not overlap or be empty, and start at multiples of {GROUP}")]
+    #[error(
+        "blob ranges must ascend, must not overlap or be empty, and start at multiples of {GROUP}"
+    )]
     Ranges,
 }
 
@@ -255,14 +257,18 @@ impl Response {
 }
 
 fn encode<T: Serialize>(value: &T, limit: usize) -> Result<Vec<u8>, MessageError> {
-    let bytes = serde_ipld_dagcbor::to_vec(value).map_err(|e| MessageError::Malformed(e.to_string()))?;
+    let bytes =
+        serde_ipld_dagcbor::to_vec(value).map_err(|e| MessageError::Malformed(e.to_string()))?;
     if bytes.len() > limit {
         return Err(MessageError::TooLong { length: bytes.len(), limit });
     }
     Ok(bytes)
 }
 
-fn decode<T: Serialize + serde::de::DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, MessageError> {
+fn decode<T: Serialize + serde::de::DeserializeOwned>(
+    bytes: &[u8],
+    limit: usize,
+) -> Result<T, MessageError> {
     if bytes.len() > limit {
         return Err(MessageError::TooLong { length: bytes.len(), limit });
     }

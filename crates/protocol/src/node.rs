@@ -146,8 +146,12 @@ impl Node {
         match input {
             Input::Connected { peer, prefix } => self.connected(peer, prefix, out),
             Input::Disconnected { peer } => self.disconnected(&peer, out),
-            Input::Gossip { from, message, bytes } => self.gossip(&from, message, &bytes, catalog, out),
-            Input::Request { from, token, request } => self.request(&from, token, &request, catalog, out),
+            Input::Gossip { from, message, bytes } => {
+                self.gossip(&from, message, &bytes, catalog, out)
+            }
+            Input::Request { from, token, request } => {
+                self.request(&from, token, &request, catalog, out)
+            }
             Input::Response { from, id, result } => {
                 if let Some(waiting) = out.requests.finish(id, &from) {
                     self.response(&waiting, result, catalog, out);
@@ -177,7 +181,9 @@ impl Node {
                 self.fetches.start(fetch, release, blobs, last, &self.connected_peers(), out);
             }
             Input::Cancel { fetch } => self.fetches.cancel(fetch, out),
-            Input::Received { assignment, report } => self.fetches.received(assignment, report, None, out),
+            Input::Received { assignment, report } => {
+                self.fetches.received(assignment, report, None, out)
+            }
             Input::Transferred { assignment, report, end } => {
                 self.fetches.received(assignment, report, Some(end), out);
             }

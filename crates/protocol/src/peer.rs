@@ -27,7 +27,10 @@ impl PeerId {
 impl FromStr for PeerId {
     type Err = PeerIdError;
     fn from_str(text: &str) -> Result<Self, PeerIdError> {
-        if text.is_empty() || text.len() > MAX_PEER_ID || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        if text.is_empty()
+            || text.len() > MAX_PEER_ID
+            || !text.bytes().all(|b| b.is_ascii_graphic())
+        {
             return Err(PeerIdError);
         }
         Ok(Self(Arc::from(text)))

@@ -23,7 +23,8 @@ pub fn score(key: &[u8; 32], peer: &PeerId) -> u64 {
 /// Peers in the order in which they stand for a key. Ties cannot matter: they are broken by name.
 #[must_use]
 pub fn order<'a>(key: &[u8; 32], peers: impl IntoIterator<Item = &'a PeerId>) -> Vec<PeerId> {
-    let mut scored: Vec<(u64, &PeerId)> = peers.into_iter().map(|peer| (score(key, peer), peer)).collect();
+    let mut scored: Vec<(u64, &PeerId)> =
+        peers.into_iter().map(|peer| (score(key, peer), peer)).collect();
     scored.sort_unstable_by(|one, other| other.cmp(one));
     scored.into_iter().map(|(_, peer)| peer.clone()).collect()
 }
@@ -47,8 +48,10 @@ pub fn announces<'a>(
 ) -> bool {
     let entry = release.entry();
     let mine = score(entry.as_bytes(), me);
-    let before =
-        holders.into_iter().filter(|peer| *peer != me && score(entry.as_bytes(), peer) > mine).count();
+    let before = holders
+        .into_iter()
+        .filter(|peer| *peer != me && score(entry.as_bytes(), peer) > mine)
+        .count();
     before < ANNOUNCERS
 }
 
@@ -65,7 +68,8 @@ mod tests {
     #[test]
     fn removing_a_peer_moves_only_what_it_stood_first_for() {
         let all = peers(20);
-        let without: Vec<PeerId> = all.iter().filter(|peer| peer.as_str() != "peer7").cloned().collect();
+        let without: Vec<PeerId> =
+            all.iter().filter(|peer| peer.as_str() != "peer7").cloned().collect();
         let mut firsts = std::collections::BTreeMap::new();
         for n in 0..200_u8 {
             let key = [n; 32];
@@ -75,7 +79,10 @@ mod tests {
             }
             *firsts.entry(before[0].clone()).or_insert(0) += 1;
         }
-        assert!(firsts.values().all(|count| *count < 30), "nobody stands first for everything: {firsts:?}");
+        assert!(
+            firsts.values().all(|count| *count < 30),
+            "nobody stands first for everything: {firsts:?}"
+        );
     }
 
     #[test]

@@ -91,7 +91,8 @@ impl Requests {
         *count += 1;
         let id = RequestId(self.next);
         self.next += 1;
-        self.waiting.insert(id, Waiting { peer: peer.clone(), purpose, until: now + REQUEST_TIMEOUT });
+        self.waiting
+            .insert(id, Waiting { peer: peer.clone(), purpose, until: now + REQUEST_TIMEOUT });
         Some(id)
     }
 

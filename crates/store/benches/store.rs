@@ -87,14 +87,18 @@ fn catalogue() {
     let opened = median(|| timed(|| open(dir.path())).0);
     report("open with 100,000 entries", opened, entries, "entries");
     let store = open(dir.path());
-    let of = |key: &Keypair| ReleaseFilter { publisher: Some(key.id()), ..ReleaseFilter::default() };
-    let listed = median(|| timed(|| assert_eq!(store.releases(&of(&key(3))).unwrap().len(), 1_000)).0);
+    let of =
+        |key: &Keypair| ReleaseFilter { publisher: Some(key.id()), ..ReleaseFilter::default() };
+    let listed =
+        median(|| timed(|| assert_eq!(store.releases(&of(&key(3))).unwrap().len(), 1_000)).0);
     report("list 1,000 releases of one publisher", listed, 1_000.0, "releases");
     for text in ["tool", "tool 777", "nothing-like-it"] {
         let time = median(|| timed(|| store.search(text, 100).unwrap()).0);
         report(&format!("search \"{text}\", 100 wanted"), time, 1.0, "searches");
     }
-    let all = |store: &Store| assert_eq!(store.releases(&ReleaseFilter::default()).unwrap().len(), 100_000);
+    let all = |store: &Store| {
+        assert_eq!(store.releases(&ReleaseFilter::default()).unwrap().len(), 100_000)
+    };
     report("list all 100,000 releases", median(|| timed(|| all(&store)).0), entries, "releases");
     report("stats", median(|| timed(|| store.stats().unwrap()).0), 1.0, "stats");
     let (time, ()) = timed(|| follow(&store, &key(4)));

@@ -96,10 +96,12 @@ impl<'a> Batch<'a> {
     pub fn add_bytes(&mut self, bytes: Vec<u8>) -> Result<Added, StoreError> {
         let size = bytes.len() as u64;
         if size > SMALL {
-            let outboard = tempfile::NamedTempFile::new_in(self.blobs.tmp()).at(self.blobs.tmp())?;
+            let outboard =
+                tempfile::NamedTempFile::new_in(self.blobs.tmp()).at(self.blobs.tmp())?;
             let copy = tempfile::NamedTempFile::new_in(self.blobs.tmp()).at(self.blobs.tmp())?;
             let mut writer = copy.as_file();
-            let pass = hashing::pass(&bytes[..], size, Some(&mut writer), &|_| {}).at(copy.path())?;
+            let pass =
+                hashing::pass(&bytes[..], size, Some(&mut writer), &|_| {}).at(copy.path())?;
             return self.publish(pass, size, Some(copy), &outboard, None);
         }
         let (blob, sha256) = hashing::names_of(&bytes);
@@ -132,8 +134,10 @@ impl<'a> Batch<'a> {
             progress(size);
             self.add_bytes(bytes)?
         } else {
-            let outboard = tempfile::NamedTempFile::new_in(self.blobs.tmp()).at(self.blobs.tmp())?;
-            let pass = hashing::pass(&file, size, None, progress).map_err(|e| changed_or(path, path, e))?;
+            let outboard =
+                tempfile::NamedTempFile::new_in(self.blobs.tmp()).at(self.blobs.tmp())?;
+            let pass = hashing::pass(&file, size, None, progress)
+                .map_err(|e| changed_or(path, path, e))?;
             let name = tempfile::TempPath::try_from_path(path).at(path)?;
             let mut taken = tempfile::NamedTempFile::from_parts(file, name);
             taken.disable_cleanup(true);
@@ -169,7 +173,8 @@ impl<'a> Batch<'a> {
         progress: &dyn Fn(u64),
     ) -> Result<Added, StoreError> {
         let outboard = tempfile::NamedTempFile::new_in(self.blobs.tmp()).at(self.blobs.tmp())?;
-        let pass = hashing::pass(file, size, None, progress).map_err(|e| changed_or(path, path, e))?;
+        let pass =
+            hashing::pass(file, size, None, progress).map_err(|e| changed_or(path, path, e))?;
         self.publish(pass, size, None, &outboard, Some(reference))
     }
 

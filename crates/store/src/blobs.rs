@@ -40,7 +40,8 @@ pub(crate) struct Blobs {
 impl Blobs {
     pub(crate) fn open(layout: &Layout) -> Result<Self, StoreError> {
         let large = LargeBlobs::new(layout.blobs());
-        let packs = Packs::open(&layout.packs(), &mut |blob, bytes| large.keep_damaged(&blob, bytes))?;
+        let packs =
+            Packs::open(&layout.packs(), &mut |blob, bytes| large.keep_damaged(&blob, bytes))?;
         Ok(Self {
             large,
             packs,
@@ -145,7 +146,9 @@ impl Blobs {
 
     pub(crate) fn entry(&self, id: &[u8; 32]) -> Result<Option<Vec<u8>>, StoreError> {
         match self.packs.read(Kind::Entry, id) {
-            Err(StoreError::Corrupt { .. }) => Err(StoreError::DamagedEntry(EntryId::from_bytes(*id))),
+            Err(StoreError::Corrupt { .. }) => {
+                Err(StoreError::DamagedEntry(EntryId::from_bytes(*id)))
+            }
             other => Ok(other?.map(|record| record.content)),
         }
     }
@@ -155,7 +158,8 @@ impl Blobs {
         &self,
         visit: &mut dyn FnMut(BlobId, u64) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        self.packs.each(Kind::Blob, &mut |key, len| visit(BlobId::from_bytes(key), u64::from(len)))?;
+        self.packs
+            .each(Kind::Blob, &mut |key, len| visit(BlobId::from_bytes(key), u64::from(len)))?;
         self.each_large(&mut |blob, info| visit(blob, info.size))
     }
 

@@ -11,7 +11,9 @@ mod sha256;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
-use perennial_manifest::{Admit, Body, EntryId, FeedState, Known, PublisherId, SignedEntry, canonical};
+use perennial_manifest::{
+    Admit, Body, EntryId, FeedState, Known, PublisherId, SignedEntry, canonical,
+};
 
 use crate::blobs::Blobs;
 use crate::error::StoreError;
@@ -86,8 +88,11 @@ impl Known for FeedView<'_> {
         if self.value.feed.highest().is_none_or(|(highest, _)| highest < seq) {
             return None;
         }
-        let pending =
-            self.pending.iter().find(|(_, place)| **place == (self.publisher, seq)).map(|(id, _)| *id);
+        let pending = self
+            .pending
+            .iter()
+            .find(|(_, place)| **place == (self.publisher, seq))
+            .map(|(id, _)| *id);
         pending.or_else(|| {
             let mut found = None;
             let prefix = keys::feed_at(self.value.ordinal, seq);
@@ -116,7 +121,8 @@ impl FeedView<'_> {
                 let mut found = None;
                 let prefix = keys::feed_of(self.value.ordinal);
                 let walked = index.walk(&prefix, &prefix, &mut |key, value| {
-                    found = keys::read_feed(key, value).filter(|row| row.id == *id).map(|row| row.seq);
+                    found =
+                        keys::read_feed(key, value).filter(|row| row.id == *id).map(|row| row.seq);
                     found.is_none()
                 });
                 walked.ok().and(found)
@@ -128,8 +134,10 @@ impl FeedView<'_> {
 impl Catalog<'_> {
     pub(crate) fn entry(&self, id: &EntryId) -> Result<Option<SignedEntry>, StoreError> {
         let Some(encoded) = self.blobs.entry(id.as_bytes())? else { return Ok(None) };
-        let signed = SignedEntry::decode(&encoded)
-            .map_err(|e| StoreError::Format { path: format!("entry {id}").into(), reason: e.to_string() })?;
+        let signed = SignedEntry::decode(&encoded).map_err(|e| StoreError::Format {
+            path: format!("entry {id}").into(),
+            reason: e.to_string(),
+        })?;
         // the hash of a record says that its content is whole, not that it is the one that is asked for
         if signed.id() == *id { Ok(Some(signed)) } else { Err(StoreError::DamagedEntry(*id)) }
     }
@@ -225,8 +233,14 @@ impl Catalog<'_> {
             };
             let mut feed = value.feed.clone();
             let (own, gaps) = ((signed.id(), entry.seq), source == Source::PacksWithGaps);
-            let view =
-                FeedView { catalog: self, value, pending: &pending, publisher: entry.publisher, own, gaps };
+            let view = FeedView {
+                catalog: self,
+                value,
+                pending: &pending,
+                publisher: entry.publisher,
+                own,
+                gaps,
+            };
             let admit = feed.admit(signed, &view);
             if matches!(admit, Admit::New | Admit::Fork(_)) {
                 if feed.highest().is_some_and(|(seq, _)| seq > entry.seq)
@@ -262,7 +276,10 @@ impl Catalog<'_> {
         for (id, value) in &publishers {
             changes.push(Change::Put(keys::publisher(id), encode(value)?));
         }
-        changes.push(Change::Put(keys::ENTRIES.to_vec(), (self.count()? + new).to_be_bytes().to_vec()));
+        changes.push(Change::Put(
+            keys::ENTRIES.to_vec(),
+            (self.count()? + new).to_be_bytes().to_vec(),
+        ));
         if found_again > 0 {
             let skipped = self.skipped()?.saturating_sub(found_again);
             changes.push(Change::Put(keys::SKIPPED.to_vec(), skipped.to_be_bytes().to_vec()));
@@ -314,6 +331,8 @@ fn encode(value: &impl serde::Serialize) -> Result<Vec<u8>, StoreError> {
     canonical::to_vec(value).map_err(|e| StoreError::Index(e.to_string()))
 }
 
-fn decode<T: serde::Serialize + serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
+fn decode<T: serde::Serialize + serde::de::DeserializeOwned>(
+    bytes: &[u8],
+) -> Result<T, StoreError> {
     canonical::from_slice(bytes).map_err(|e| StoreError::Index(e.to_string()))
 }

@@ -21,7 +21,12 @@ fn step() -> io::Result<()> {
 }
 
 /// Writes bytes at a place of a file.
-pub(crate) fn write_at(file: &File, bytes: &[u8], offset: u64, path: &Path) -> Result<(), StoreError> {
+pub(crate) fn write_at(
+    file: &File,
+    bytes: &[u8],
+    offset: u64,
+    path: &Path,
+) -> Result<(), StoreError> {
     step().and_then(|()| file.write_all_at(bytes, offset)).at(path)
 }
 

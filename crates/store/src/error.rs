@@ -71,7 +71,9 @@ pub enum StoreError {
 impl StoreError {
     /// Says what `source` happened to.
     pub(crate) fn io(path: &Path, source: io::Error) -> Self {
-        if source.kind() == io::ErrorKind::StorageFull || source.kind() == io::ErrorKind::QuotaExceeded {
+        if source.kind() == io::ErrorKind::StorageFull
+            || source.kind() == io::ErrorKind::QuotaExceeded
+        {
             Self::DiskFull { path: path.to_owned() }
         } else {
             Self::Io { path: path.to_owned(), source }

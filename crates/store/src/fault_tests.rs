@@ -11,7 +11,9 @@ use perennial_manifest::{BlobId, SignedEntry};
 use crate::faults::{Plan, during};
 use crate::store::OpenOptions;
 use crate::world::{bytes, follow, id, key, open, release, try_release};
-use crate::{Added, BlobState, GcOptions, Pin, ReleaseFilter, ReleaseRow, ReleaseState, Store, StoreError};
+use crate::{
+    Added, BlobState, GcOptions, Pin, ReleaseFilter, ReleaseRow, ReleaseState, Store, StoreError,
+};
 
 const PLANS: [fn(u32) -> Plan; 2] = [Plan::Once, Plan::From];
 
@@ -91,7 +93,11 @@ fn an_add_is_before_or_after_at_every_step() {
             ready,
             |(_, store, _)| add(store),
             |(dir, mut store, kept), outcome, failed, what| {
-                assert_eq!(outcome.is_err(), failed, "{what}: a failure is said, and only a failure");
+                assert_eq!(
+                    outcome.is_err(),
+                    failed,
+                    "{what}: a failure is said, and only a failure"
+                );
                 drop(outcome);
                 if what.starts_with("Once") {
                     assert_whole(&store, &kept, what);
@@ -99,7 +105,10 @@ fn an_add_is_before_or_after_at_every_step() {
                         && let Err(error) = add(&store)
                     {
                         // the fsync of a pack is not tried again on the same file
-                        assert!(error.to_string().contains("open the store again"), "{what} {error}");
+                        assert!(
+                            error.to_string().contains("open the store again"),
+                            "{what} {error}"
+                        );
                     }
                 }
                 drop(store);
@@ -146,7 +155,11 @@ fn an_fsync_that_fails_acknowledges_nothing_and_leaves_nothing() {
         }
         drop(store);
         let store = open(dir.path());
-        assert_eq!(store.blob_state(&blob).unwrap(), BlobState::Missing, "{what}: it was in a cache");
+        assert_eq!(
+            store.blob_state(&blob).unwrap(),
+            BlobState::Missing,
+            "{what}: it was in a cache"
+        );
         assert_whole(&store, &kept, &what);
         add(&store).unwrap();
         assert!(read(&store, &blob) == new(), "{what}");
@@ -258,7 +271,11 @@ fn a_collection_that_ends_at_any_step_loses_nothing_that_is_needed_and_goes_on()
                     store.gc(options).unwrap();
                 }
                 let left = |junk: &&Added| store.blob_size(&junk.blob).unwrap().is_some();
-                assert_eq!(junk.iter().filter(left).count(), 1, "{what}: all but the shared one went");
+                assert_eq!(
+                    junk.iter().filter(left).count(),
+                    1,
+                    "{what}: all but the shared one went"
+                );
                 assert_eq!(row(&store, "junk").unwrap().state, ReleaseState::Known, "{what}");
                 assert_whole(&store, &kept, what);
                 drop(store);

@@ -26,7 +26,11 @@ pub(crate) fn step() -> io::Result<()> {
         *passed += 1;
         fails(*passed - 1)
     });
-    if fails { Err(io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error())) } else { Ok(()) }
+    if fails {
+        Err(io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error()))
+    } else {
+        Ok(())
+    }
 }
 
 fn armed<T>(fails: Armed, work: impl FnOnce() -> T) -> (T, u32) {
@@ -44,7 +48,11 @@ pub(crate) fn during<T>(plan: Plan, work: impl FnOnce() -> T) -> (T, bool) {
 }
 
 /// Does some work, and something else when so many steps of it passed. Says whether it had as many.
-pub(crate) fn at_step<T>(n: u32, mut other: impl FnMut() + 'static, work: impl FnOnce() -> T) -> (T, bool) {
+pub(crate) fn at_step<T>(
+    n: u32,
+    mut other: impl FnMut() + 'static,
+    work: impl FnOnce() -> T,
+) -> (T, bool) {
     let between = move |passed| {
         if passed == n {
             other();

@@ -73,12 +73,14 @@ impl Store {
         let before = before.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let denied = inner.state.denied();
         let goes = |blob: &BlobId| {
-            denied.contains_key(blob) || (!marked.contains(blob) && !inner.blobs.leases().covers(blob))
+            denied.contains_key(blob)
+                || (!marked.contains(blob) && !inner.blobs.leases().covers(blob))
         };
         let mut report = GcReport::default();
         let mut large = Vec::new();
         inner.blobs.each_large(&mut |blob, info| {
-            if goes(&blob) && (info.touched < before || options.grace.is_zero() || denied.contains_key(&blob))
+            if goes(&blob)
+                && (info.touched < before || options.grace.is_zero() || denied.contains_key(&blob))
             {
                 large.push((blob, info.disk_bytes));
             } else {
@@ -128,7 +130,8 @@ impl Store {
             }
         }
         for (blob, touched) in partial::list(inner.blobs.partial_dir())? {
-            if touched < before && !marked.contains(&blob) && inner.blobs.fetching(&blob).is_none() {
+            if touched < before && !marked.contains(&blob) && inner.blobs.fetching(&blob).is_none()
+            {
                 Partial::discard(inner.blobs.partial_dir(), &blob)?;
                 report.partial_removed += 1;
             }
@@ -160,7 +163,11 @@ impl Store {
         Ok(marked)
     }
 
-    fn mark_release(&self, release: &ReleaseId, marked: &mut HashSet<BlobId>) -> Result<(), StoreError> {
+    fn mark_release(
+        &self,
+        release: &ReleaseId,
+        marked: &mut HashSet<BlobId>,
+    ) -> Result<(), StoreError> {
         let Some(signed) = self.entry(&release.entry())? else { return Ok(()) };
         let Some((_, body)) = signed.release() else { return Ok(()) };
         marked.insert(body.artifacts.blob);

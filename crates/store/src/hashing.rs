@@ -81,13 +81,19 @@ pub(crate) fn pass<'a>(
     let (back, empties) = sync_channel::<Vec<u8>>(PIECES + 1);
     thread::scope(|scope| {
         let sha = scope.spawn(move || hash_pieces(inbox, &back));
-        let mut tee = Tee { source, copy, pieces: Some(pieces), empties, progress, piece: Vec::new(), at: 0 };
+        let mut tee =
+            Tee { source, copy, pieces: Some(pieces), empties, progress, piece: Vec::new(), at: 0 };
         let tree = BaoTree::new(size, GROUP);
-        let pairs = usize::try_from(tree.outboard_size()).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        let mut outboard = PreOrderOutboard { root: blake3::Hash::from([0; 32]), tree, data: vec![0; pairs] };
+        let pairs =
+            usize::try_from(tree.outboard_size()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        let mut outboard =
+            PreOrderOutboard { root: blake3::Hash::from([0; 32]), tree, data: vec![0; pairs] };
         let root = bao_tree::io::sync::outboard(&mut tee, tree, &mut outboard)?;
         if tee.read(&mut [0])? != 0 {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the file grew while it was read"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the file grew while it was read",
+            ));
         }
         tee.pieces = None;
         let sha256 = sha.join().map_err(|_| io::Error::other("the SHA-256 thread panicked"))?;

@@ -106,7 +106,8 @@ impl MetaIndex for SledIndex {
                 match change {
                     Change::Put(key, value) if value.len() > MAX_VALUE => {
                         let table = String::from_utf8_lossy(&key[..1]);
-                        let reason = format!("a value of {} bytes under {table} is too long", value.len());
+                        let reason =
+                            format!("a value of {} bytes under {table} is too long", value.len());
                         return Err(StoreError::Format { path: self.dir.clone(), reason });
                     }
                     Change::Put(key, value) => batch.insert(&key[..], &value[..]),
@@ -207,16 +208,23 @@ mod tests {
         db.set_len(db.metadata().unwrap().len() / 3).unwrap();
         let walked = index.walk(b"R", b"R", &mut |_, _| true);
         assert!(matches!(walked, Err(StoreError::Index(_))), "{walked:?}");
-        assert!(matches!(index.apply(&[row(1)]), Err(StoreError::Index(_))), "nothing is written after it");
+        assert!(
+            matches!(index.apply(&[row(1)]), Err(StoreError::Index(_))),
+            "nothing is written after it"
+        );
     }
 
     #[test]
     fn a_panic_is_an_error_and_the_last_thing_that_is_written() {
         let dir = tempfile::tempdir().unwrap();
-        let index = SledIndex::open(&dir.path().join("index"), &dir.path().join("generation")).unwrap();
+        let index =
+            SledIndex::open(&dir.path().join("index"), &dir.path().join("generation")).unwrap();
         let put = || index.apply(&[Change::Put(b"Rkey".to_vec(), b"value".to_vec())]);
         put().unwrap();
-        assert!(matches!(index.guarded::<()>(|| panic!("as on a damaged page")), Err(StoreError::Index(_))));
+        assert!(matches!(
+            index.guarded::<()>(|| panic!("as on a damaged page")),
+            Err(StoreError::Index(_))
+        ));
         assert!(put().is_err());
     }
 }

@@ -42,7 +42,12 @@ impl Reference {
     pub(crate) fn new(path: &Path, file: &File) -> Result<Self, StoreError> {
         let meta = file.metadata().at(path)?;
         let path = fs::canonicalize(path).at(path)?;
-        Ok(Self { path, size: meta.len(), mtime: (meta.mtime(), meta.mtime_nsec()), inode: meta.ino() })
+        Ok(Self {
+            path,
+            size: meta.len(),
+            mtime: (meta.mtime(), meta.mtime_nsec()),
+            inode: meta.ino(),
+        })
     }
 }
 
@@ -128,15 +133,20 @@ impl LargeBlobs {
         let data = self.path(blob, "blob");
         if let Ok(meta) = fs::symlink_metadata(&data) {
             let whole = meta.is_file() && meta.len() == size;
-            let touched =
-                u64::try_from(meta.mtime().max(outboard.metadata().at(&path)?.mtime())).unwrap_or(0);
+            let touched = u64::try_from(meta.mtime().max(outboard.metadata().at(&path)?.mtime()))
+                .unwrap_or(0);
             let disk_bytes = size + outboard.metadata().at(&path)?.len();
             return Ok(whole.then_some(LargeInfo { size, sha256, disk_bytes, touched }));
         }
         let Some((_, reference)) = self.referenced(blob)? else { return Ok(None) };
         let meta = outboard.metadata().at(&path)?;
         let touched = u64::try_from(meta.mtime()).unwrap_or(0);
-        Ok((reference.size == size).then_some(LargeInfo { size, sha256, disk_bytes: meta.len(), touched }))
+        Ok((reference.size == size).then_some(LargeInfo {
+            size,
+            sha256,
+            disk_bytes: meta.len(),
+            touched,
+        }))
     }
 
     /// Opens a blob for verified reading.

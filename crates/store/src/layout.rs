@@ -62,7 +62,11 @@ impl Layout {
     /// Locks a directory, and makes it where there is none.
     pub(crate) fn open(root: &Path) -> Result<Self, OpenError> {
         if !root.exists() {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(root).map_err(|e| unusable(root, e))?;
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(root)
+                .map_err(|e| unusable(root, e))?;
         }
         let format = root.join("FORMAT");
         // before the lock: a newer layout may lock differently, and must not be touched
@@ -72,7 +76,10 @@ impl Layout {
             Err(e) => return Err(StoreError::io(&format, e).into()),
         };
         if let Some(found) = found.as_ref().filter(|found| found.parse() != Ok(FORMAT)) {
-            return Err(OpenError::Newer { dir: root.to_owned(), found: found.chars().take(40).collect() });
+            return Err(OpenError::Newer {
+                dir: root.to_owned(),
+                found: found.chars().take(40).collect(),
+            });
         }
         let lock = lock(root)?;
         if found.is_none() {
@@ -100,7 +107,9 @@ impl Layout {
         for dir in [&tmp, &self.state(), &self.root] {
             for file in fs::read_dir(dir).at(dir)? {
                 let file = file.at(dir)?;
-                if *dir == tmp || file.file_name().as_encoded_bytes().starts_with(durable::TMP.as_bytes()) {
+                if *dir == tmp
+                    || file.file_name().as_encoded_bytes().starts_with(durable::TMP.as_bytes())
+                {
                     durable::remove_file(&file.path())?;
                 }
             }
@@ -168,7 +177,10 @@ fn lock(root: &Path) -> Result<File, OpenError> {
     if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
         let mut text = String::new();
         let _ = file.read_to_string(&mut text);
-        return Err(OpenError::InUse { dir: root.to_owned(), pid: text.trim().parse().unwrap_or(0) });
+        return Err(OpenError::InUse {
+            dir: root.to_owned(),
+            pid: text.trim().parse().unwrap_or(0),
+        });
     }
     // the pid is for people: a full disk must not keep a node from serving what it holds
     let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));

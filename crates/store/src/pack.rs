@@ -51,8 +51,10 @@ impl Packs {
         let mut numbers = Vec::new();
         for file in fs::read_dir(dir).at(dir)? {
             let path = file.at(dir)?.path();
-            let number =
-                path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
+            let number = path
+                .file_stem()
+                .and_then(|stem| stem.to_str())
+                .and_then(|stem| stem.parse::<u64>().ok());
             match (number, path.extension().and_then(|ext| ext.to_str())) {
                 (Some(number), Some("pack")) => numbers.push(number),
                 (_, Some("idx" | "damaged")) => {}
@@ -188,12 +190,18 @@ impl Packs {
 
     /// Drops the blobs that `dead` names, by writing what else there is again. Entries are never dropped, damaged ones are
     /// carried over as they are; damaged blobs go to `keep`. Returns bytes freed.
-    pub(crate) fn compact(&self, dead: &dyn Fn(&BlobId) -> bool, keep: Keep<'_>) -> Result<u64, StoreError> {
+    pub(crate) fn compact(
+        &self,
+        dead: &dyn Fn(&BlobId) -> bool,
+        keep: Keep<'_>,
+    ) -> Result<u64, StoreError> {
         let before = self.disk_bytes();
         {
             let mut active = self.active();
-            let any =
-                active.rows().iter().any(|row| row.kind == Kind::Blob && dead(&BlobId::from_bytes(row.key)));
+            let any = active
+                .rows()
+                .iter()
+                .any(|row| row.kind == Kind::Blob && dead(&BlobId::from_bytes(row.key)));
             if any {
                 active.sync()?;
                 self.seal(&mut active)?;
@@ -201,7 +209,8 @@ impl Packs {
         }
         for pack in self.sealed() {
             let rows = pack.rows()?;
-            let is_dead = |row: &record::Row| row.kind == Kind::Blob && dead(&BlobId::from_bytes(row.key));
+            let is_dead =
+                |row: &record::Row| row.kind == Kind::Blob && dead(&BlobId::from_bytes(row.key));
             if !rows.iter().any(is_dead) {
                 continue;
             }

@@ -67,8 +67,9 @@ impl Partial {
     pub(crate) fn open(dir: &Path, blob: BlobId, size: u64) -> Result<Self, StoreError> {
         let (data, outboard) = paths(dir, &blob, size);
         if size > MAX_BLOB {
-            let reason =
-                format!("{blob} is said to have {size} bytes; blobs of more than {MAX_BLOB} are not fetched");
+            let reason = format!(
+                "{blob} is said to have {size} bytes; blobs of more than {MAX_BLOB} are not fetched"
+            );
             return Err(StoreError::Format { path: data, reason });
         }
         let open = |path: &Path| {
@@ -110,7 +111,11 @@ impl Partial {
 
     /// The tree over some reader or writer of the outboard file.
     fn tree<T>(&self, data: T) -> PreOrderOutboard<T> {
-        PreOrderOutboard { root: (*self.blob.as_bytes()).into(), tree: BaoTree::new(self.size, GROUP), data }
+        PreOrderOutboard {
+            root: (*self.blob.as_bytes()).into(),
+            tree: BaoTree::new(self.size, GROUP),
+            data,
+        }
     }
 
     fn find_verified(&self) -> Result<(), StoreError> {
@@ -182,14 +187,15 @@ impl Partial {
         let chunks = chunks(ranges);
         let (root, tree) = ((*self.blob.as_bytes()).into(), BaoTree::new(self.size, GROUP));
         let mut items = DecodeResponseIter::new(root, tree, input, &chunks);
-        let decoded = items.try_for_each(|item| match item.map_err(|e| decode_error(self.blob, e))? {
-            BaoContentItem::Parent(parent) => arrival.pair(parent.node, &parent.pair),
-            BaoContentItem::Leaf(leaf) => {
-                arrival.leaf(leaf.offset, &leaf.data)?;
-                arrived(leaf.data.len() as u64);
-                Ok(())
-            }
-        });
+        let decoded =
+            items.try_for_each(|item| match item.map_err(|e| decode_error(self.blob, e))? {
+                BaoContentItem::Parent(parent) => arrival.pair(parent.node, &parent.pair),
+                BaoContentItem::Leaf(leaf) => {
+                    arrival.leaf(leaf.offset, &leaf.data)?;
+                    arrived(leaf.data.len() as u64);
+                    Ok(())
+                }
+            });
         // what verified before a stream broke off stays
         arrival.count()?;
         decoded
@@ -227,7 +233,11 @@ impl Partial {
         let hex = blob.to_hex();
         for file in fs::read_dir(dir).at(dir)? {
             let path = file.at(dir)?.path();
-            if path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&hex)) {
+            if path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .is_some_and(|name| name.starts_with(&hex))
+            {
                 durable::remove_file(&path)?;
             }
         }
@@ -236,7 +246,11 @@ impl Partial {
 }
 
 /// Reads the bao encoding of a whole small blob and verifies it.
-pub(crate) fn decode_small(blob: BlobId, size: u64, input: impl Read) -> Result<Vec<u8>, StoreError> {
+pub(crate) fn decode_small(
+    blob: BlobId,
+    size: u64,
+    input: impl Read,
+) -> Result<Vec<u8>, StoreError> {
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
     for item in DecodeResponseIter::new(
         (*blob.as_bytes()).into(),
@@ -254,7 +268,9 @@ pub(crate) fn decode_small(blob: BlobId, size: u64, input: impl Read) -> Result<
 /// Whose fault it was: the bytes did not verify, or the stream ended.
 fn decode_error(blob: BlobId, error: DecodeError) -> StoreError {
     match error {
-        DecodeError::ParentHashMismatch(_) | DecodeError::LeafHashMismatch(_) => StoreError::WrongBytes(blob),
+        DecodeError::ParentHashMismatch(_) | DecodeError::LeafHashMismatch(_) => {
+            StoreError::WrongBytes(blob)
+        }
         DecodeError::ParentNotFound(_) | DecodeError::LeafNotFound(_) => {
             StoreError::Broken { blob, source: io::ErrorKind::UnexpectedEof.into() }
         }

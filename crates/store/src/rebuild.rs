@@ -76,7 +76,8 @@ pub(crate) fn reopen_index(
             }
             move_aside(layout)?;
             durable::remove_file(&generation)?;
-            let index: Arc<dyn MetaIndex> = Arc::new(SledIndex::open(&layout.index(), &generation)?);
+            let index: Arc<dyn MetaIndex> =
+                Arc::new(SledIndex::open(&layout.index(), &generation)?);
             fill(&*index, blobs, state, &ids)?;
             Ok(Opened { index, rebuilt: existed.then_some(reason) })
         }
@@ -149,7 +150,12 @@ fn move_aside(layout: &Layout) -> Result<(), StoreError> {
 }
 
 /// Puts all entries of the packs into an empty index, and counts what is held.
-fn fill(index: &dyn MetaIndex, blobs: &Blobs, state: &State, ids: &[EntryId]) -> Result<(), StoreError> {
+fn fill(
+    index: &dyn MetaIndex,
+    blobs: &Blobs,
+    state: &State,
+    ids: &[EntryId],
+) -> Result<(), StoreError> {
     let follows = state.follows();
     let catalog = Catalog { index, blobs };
     let mut pairs = Vec::new();
@@ -158,7 +164,8 @@ fn fill(index: &dyn MetaIndex, blobs: &Blobs, state: &State, ids: &[EntryId]) ->
         Ok(())
     })?;
     catalog.note_large(&pairs)?;
-    let mut filling = Filling { catalog: &catalog, follows: &follows, late: Vec::new(), left_out: 0 };
+    let mut filling =
+        Filling { catalog: &catalog, follows: &follows, late: Vec::new(), left_out: 0 };
     filling.put(ids, Source::Packs)?;
     // packs that were written again stand behind younger ones: what came too early comes once more, in order
     for source in [Source::Packs, Source::PacksWithGaps] {
@@ -169,7 +176,10 @@ fn fill(index: &dyn MetaIndex, blobs: &Blobs, state: &State, ids: &[EntryId]) ->
     }
     let left_out = filling.left_out + filling.late.len() as u64;
     if left_out > 0 {
-        tracing::warn!(left_out, "entries that do not read back stay out of the index until they come again");
+        tracing::warn!(
+            left_out,
+            "entries that do not read back stay out of the index until they come again"
+        );
     }
     // last: an index without it was never finished
     index.apply(&[
@@ -204,7 +214,8 @@ impl Filling<'_> {
                     Err(error) => return Err(error),
                 }
             }
-            let puts = self.catalog.put(&entries, source, &|publisher| self.follows.keeps(publisher))?;
+            let puts =
+                self.catalog.put(&entries, source, &|publisher| self.follows.keeps(publisher))?;
             for (signed, put) in entries.iter().zip(puts) {
                 match put.admit {
                     Admit::Orphan(_) => self.late.push((signed.entry().seq, put.id)),

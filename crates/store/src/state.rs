@@ -142,7 +142,11 @@ impl State {
     }
 
     /// Denies a blob with a reason, or allows it again.
-    pub(crate) fn set_denied(&self, blob: BlobId, reason: Option<String>) -> Result<(), StoreError> {
+    pub(crate) fn set_denied(
+        &self,
+        blob: BlobId,
+        reason: Option<String>,
+    ) -> Result<(), StoreError> {
         let mut decisions = self.lock();
         let mut denied = decisions.denied.clone();
         match reason {

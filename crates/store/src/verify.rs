@@ -52,15 +52,19 @@ impl Store {
                 report.corrupt.push(blob);
             }
         }
-        let held =
-            self.releases(&ReleaseFilter { state: Some(ReleaseState::Held), ..ReleaseFilter::default() })?;
+        let held = self.releases(&ReleaseFilter {
+            state: Some(ReleaseState::Held),
+            ..ReleaseFilter::default()
+        })?;
         for row in &held {
             self.find_missing(&row.artifacts, &mut report.missing)?;
         }
         // what was found wrong makes a held release partial, and wanted again where it is followed
         self.refresh_rows(&held)?;
         // what the user refuses is gone on purpose
-        report.missing.retain(|blob| !report.corrupt.contains(blob) && !self.inner().state.is_denied(blob));
+        report
+            .missing
+            .retain(|blob| !report.corrupt.contains(blob) && !self.inner().state.is_denied(blob));
         report.damaged_entries = self.find_damaged_entries()?;
         Ok(report)
     }
@@ -82,7 +86,11 @@ impl Store {
         Ok(damaged)
     }
 
-    fn find_missing(&self, claim: &ArtifactListRef, missing: &mut Vec<BlobId>) -> Result<(), StoreError> {
+    fn find_missing(
+        &self,
+        claim: &ArtifactListRef,
+        missing: &mut Vec<BlobId>,
+    ) -> Result<(), StoreError> {
         let Some(list) = self.read_list(claim)? else {
             missing.push(claim.blob);
             return Ok(());

@@ -55,7 +55,8 @@ impl WriteBack {
         state.written = 0;
         let file = Arc::clone(&self.file);
         // where no thread can be had, the last fsync has more to do
-        state.running = thread::Builder::new().name("write-back".into()).spawn(move || sync(&file)).ok();
+        state.running =
+            thread::Builder::new().name("write-back".into()).spawn(move || sync(&file)).ok();
         Ok(())
     }
 
@@ -89,8 +90,9 @@ impl State {
             return Err(io::Error::other("an earlier fsync of this file failed"));
         }
         let Some(thread) = self.running.take() else { return Ok(()) };
-        let outcome =
-            thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that synced it panicked")));
+        let outcome = thread
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the thread that synced it panicked")));
         self.failed = outcome.is_err();
         outcome
     }

@@ -26,7 +26,16 @@ fn copy(from: &Path, to: &Path) {
 fn after_each_step_of_an_add_the_state_is_before_or_after() {
     let dir = tempfile::tempdir().unwrap();
     let steps = tempfile::tempdir().unwrap();
-    let names = ["nothing", "small bytes", "large bytes", "outboard only", "list", "commit", "entry", "pin"];
+    let names = [
+        "nothing",
+        "small bytes",
+        "large bytes",
+        "outboard only",
+        "list",
+        "commit",
+        "entry",
+        "pin",
+    ];
     let contents = [bytes(5_000, 1), bytes(200_000, 2)];
     let store = open(dir.path());
     follow(&store, &key(1));
@@ -57,7 +66,10 @@ fn after_each_step_of_an_add_the_state_is_before_or_after() {
         println!("{name}");
         let store = open(&steps.path().join(name));
         let report = store.verify(&|_, _| {}).unwrap();
-        assert_eq!((report.corrupt, report.missing, report.damaged_entries), (vec![], vec![], vec![]));
+        assert_eq!(
+            (report.corrupt, report.missing, report.damaged_entries),
+            (vec![], vec![], vec![])
+        );
         for (added, content) in added.iter().zip(&contents) {
             let mut out = Vec::new();
             match store.copy_out(&added.blob, &mut out) {

@@ -112,7 +112,8 @@ fn a_damaged_blob_of_a_sealed_pack_is_not_held_until_it_comes_again() {
 fn a_damaged_list_keeps_what_it_named_from_being_collected() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let (signed, added) = release(&store, &key(1), "kubekey", &[bytes(5_000, 1), bytes(200_000, 2)]);
+    let (signed, added) =
+        release(&store, &key(1), "kubekey", &[bytes(5_000, 1), bytes(200_000, 2)]);
     store.set_pin(Pin::Release(id(&signed)), true).unwrap();
     let (encoded, _) = world::list_of(&added).encode().unwrap();
     flip(&pack(dir.path()), &encoded);
@@ -134,7 +135,14 @@ fn what_nobody_needs_is_not_kept_aside_for_ever() {
         let mut batch = store.batch();
         let added = batch.add_bytes(good.clone()).unwrap();
         drop(batch.commit().unwrap());
-        flip(&if good.len() > 65_536 { world::file_of(dir.path(), &added) } else { pack(dir.path()) }, &good);
+        flip(
+            &if good.len() > 65_536 {
+                world::file_of(dir.path(), &added)
+            } else {
+                pack(dir.path())
+            },
+            &good,
+        );
         assert!(read(&store, &added.blob).is_err());
     }
     assert_eq!(store.stats().unwrap().quarantined, 2);

@@ -30,7 +30,11 @@ fn lists_read_no_entries() {
     let feed = hurt(dir.path());
     for round in 0..2 {
         let store = open(dir.path());
-        assert_eq!(store.rebuilt(), None, "round {round}: one damaged entry is no doubt about the index");
+        assert_eq!(
+            store.rebuilt(),
+            None,
+            "round {round}: one damaged entry is no doubt about the index"
+        );
         assert_eq!(listed(&store), 3);
         assert_eq!(store.search("ks console", 10).unwrap().len(), 1);
         assert!(matches!(store.entry(&feed[1].id()), Err(StoreError::DamagedEntry(_))));
@@ -44,7 +48,10 @@ fn a_collection_that_writes_packs_again_drops_no_entry() {
     flip(&dir.path().join("packs/0000000001.pack"), feed[2].payload());
     let store = open(dir.path());
     let report = store.gc(GcOptions { grace: std::time::Duration::ZERO, dry_run: false }).unwrap();
-    assert!(report.removed > 0 && !dir.path().join("packs/0000000001.pack").exists(), "it was written again");
+    assert!(
+        report.removed > 0 && !dir.path().join("packs/0000000001.pack").exists(),
+        "it was written again"
+    );
     drop(store);
     for _ in 0..2 {
         let store = open(dir.path());
@@ -99,10 +106,14 @@ fn verify_names_a_damaged_entry_and_it_is_asked_for_again() {
     let feed = hurt(dir.path());
     let lost = feed[1].id();
     let store = open(dir.path());
-    let known = |store: &Store| store.times(None).unwrap().iter().filter(|(_, id)| *id == lost).count();
+    let known =
+        |store: &Store| store.times(None).unwrap().iter().filter(|(_, id)| *id == lost).count();
     assert_eq!(known(&store), 1, "nobody looked yet");
     assert_eq!(store.verify(&|_, _| {}).unwrap().damaged_entries, [lost]);
-    assert!(known(&store) == 0 && !store.has_entry(&lost).unwrap(), "reconciliation would not ask for it");
+    assert!(
+        known(&store) == 0 && !store.has_entry(&lost).unwrap(),
+        "reconciliation would not ask for it"
+    );
     store.put_entries(&feed[1..2]).unwrap();
     assert!(known(&store) == 1 && store.has_entry(&lost).unwrap());
     assert!(store.verify(&|_, _| {}).unwrap().damaged_entries.is_empty());

@@ -22,7 +22,10 @@ fn denied_bytes_are_not_taken_in() {
         std::fs::write(&file, &content).unwrap();
         for placement in [Placement::Copy, Placement::InPlace] {
             let added = store.batch().add_file(&file, placement, &|_| {});
-            assert!(matches!(added, Err(StoreError::Denied(denied)) if denied == blob), "{added:?}");
+            assert!(
+                matches!(added, Err(StoreError::Denied(denied)) if denied == blob),
+                "{added:?}"
+            );
         }
         assert!(matches!(store.batch().add_bytes(content.clone()), Err(StoreError::Denied(_))));
         assert!(matches!(store.add_small(vec![content.clone()]), Err(StoreError::Denied(_))));
@@ -39,14 +42,20 @@ fn what_was_denied_goes_and_is_not_missed() {
     for (seed, size) in SIZES.into_iter().enumerate() {
         let content = bytes(size, 20 + seed as u64);
         let blob = BlobId::of(&content);
-        let (signed, _) = release(&store, &key(1), &format!("tool-{size}"), &[content.clone(), bytes(90, 3)]);
+        let (signed, _) =
+            release(&store, &key(1), &format!("tool-{size}"), &[content.clone(), bytes(90, 3)]);
         store.set_denied(blob, Some("a court order".into())).unwrap();
         let mut out = Vec::new();
-        assert!(matches!(store.copy_out(&blob, &mut out), Err(StoreError::Denied(_))) && out.is_empty());
+        assert!(
+            matches!(store.copy_out(&blob, &mut out), Err(StoreError::Denied(_))) && out.is_empty()
+        );
         store.gc(GcOptions { grace: Duration::ZERO, dry_run: false }).unwrap();
         let report = store.verify(&|_, _| {}).unwrap();
         assert!(report.missing.is_empty() && report.corrupt.is_empty(), "{report:?}");
-        assert_ne!(store.release(&signed.release().unwrap().0).unwrap().unwrap().state, ReleaseState::Held);
+        assert_ne!(
+            store.release(&signed.release().unwrap().0).unwrap().unwrap().state,
+            ReleaseState::Held
+        );
         store.set_denied(blob, None).unwrap();
         assert!(store.blob_size(&blob).unwrap().is_none(), "still here");
     }

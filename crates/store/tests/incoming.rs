@@ -76,7 +76,11 @@ fn a_flipped_bit_stops_a_read_before_its_group() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("ours");
     fs::write(&file, &bytes).expect("ours");
     let open = store.open_blob(&blob).expect("it opens").expect("it is there");
-    assert_eq!(open.read(0..98_304).expect("it verifies"), bytes[..98_304], "the groups before it are good");
+    assert_eq!(
+        open.read(0..98_304).expect("it verifies"),
+        bytes[..98_304],
+        "the groups before it are good"
+    );
     assert!(matches!(open.read(98_303..98_305), Err(StoreError::Corrupt { .. })));
     assert!(store.open_blob(&blob).expect("it opens").is_none(), "it is set aside");
 }
@@ -91,7 +95,11 @@ fn what_nobody_goes_on_with_is_collected() {
     store.gc(hour).expect("nothing is wrong");
     assert!(path.exists(), "it may go on");
     let old = std::time::SystemTime::now() - Duration::from_secs(7200);
-    fs::File::options().write(true).open(&path).and_then(|file| file.set_modified(old)).expect("ours");
+    fs::File::options()
+        .write(true)
+        .open(&path)
+        .and_then(|file| file.set_modified(old))
+        .expect("ours");
     assert_eq!(store.gc(hour).expect("nothing is wrong").partial_removed, 1);
     assert!(!path.exists());
 }

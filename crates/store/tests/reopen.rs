@@ -10,7 +10,8 @@ use perennial_store::{IndexKind, OpenOptions, Pin, ReleaseFilter, ReleaseState, 
 use world::{bytes, follow, id, key, list_of, open, statement};
 
 fn release(seq: u64, prev: Option<&SignedEntry>, name: &str) -> SignedEntry {
-    let artifacts = ArtifactListRef { blob: BlobId::of(name.as_bytes()), count: 1, bytes: 10, size: 100 };
+    let artifacts =
+        ArtifactListRef { blob: BlobId::of(name.as_bytes()), count: 1, bytes: 10, size: 100 };
     statement(&key(5), seq, prev, name, artifacts)
 }
 
@@ -60,7 +61,8 @@ fn every_file_of_the_index_may_be_deleted_cut_or_flipped() {
     let dir = tempfile::tempdir().unwrap();
     let rows = filled(dir.path());
     let index = dir.path().join("index");
-    let names: Vec<_> = files(&index).into_iter().map(|path| path.file_name().unwrap().to_owned()).collect();
+    let names: Vec<_> =
+        files(&index).into_iter().map(|path| path.file_name().unwrap().to_owned()).collect();
     assert!(names.len() > 1, "{names:?}");
     let mut noticed = 0;
     for path in names.iter().map(|name| index.join(name)) {

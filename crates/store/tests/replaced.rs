@@ -43,7 +43,9 @@ fn read(store: &Store, blob: &perennial_manifest::BlobId) -> Result<Vec<u8>, Sto
 
 #[test]
 fn what_stands_in_the_place_of_a_blob_is_not_it() {
-    for (how, found) in HARMS.iter().flat_map(|how| ["reading", "serving", "verifying"].map(|f| (*how, f))) {
+    for (how, found) in
+        HARMS.iter().flat_map(|how| ["reading", "serving", "verifying"].map(|f| (*how, f)))
+    {
         let what = format!("{how} {found}");
         let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let outside = outside.path().join("elsewhere");
@@ -54,7 +56,9 @@ fn what_stands_in_the_place_of_a_blob_is_not_it() {
         let blob = added[0].blob;
         harm(how, &file_of(dir.path(), &added[0]), &outside);
         match found {
-            "reading" => assert!(matches!(read(&store, &blob), Err(StoreError::Corrupt { .. })), "{what}"),
+            "reading" => {
+                assert!(matches!(read(&store, &blob), Err(StoreError::Corrupt { .. })), "{what}")
+            }
             "serving" => {
                 let mut out = Vec::new();
                 assert!(store.encode(&blob, &[0..LEN as u64], &mut out).is_err(), "{what}");
@@ -64,7 +68,11 @@ fn what_stands_in_the_place_of_a_blob_is_not_it() {
         }
         let gone = |store: &Store| {
             assert_eq!(store.blob_state(&blob).unwrap(), BlobState::Missing, "{what}");
-            assert_eq!(store.release(&id(&signed)).unwrap().unwrap().state, ReleaseState::Partial, "{what}");
+            assert_eq!(
+                store.release(&id(&signed)).unwrap().unwrap().state,
+                ReleaseState::Partial,
+                "{what}"
+            );
             assert_eq!(store.wanted(None, 10).unwrap().len(), 1, "{what}");
             assert!(read(store, &blob).is_err(), "{what}");
             // what is in a directory is no damaged blob: it is moved out of the way, and the blob is missing
@@ -85,11 +93,17 @@ fn what_stands_in_the_place_of_a_blob_is_not_it() {
         drop(store);
         let store = open(dir.path());
         assert!(read(&store, &blob).unwrap() == good, "{what}");
-        assert_eq!(store.release(&id(&signed)).unwrap().unwrap().state, ReleaseState::Held, "{what}");
+        assert_eq!(
+            store.release(&id(&signed)).unwrap().unwrap().state,
+            ReleaseState::Held,
+            "{what}"
+        );
         assert_eq!(store.stats().unwrap().quarantined, 0, "{what}");
         assert_eq!(store.verify(&|_, _| {}).unwrap().corrupt, [], "{what}");
         match how {
-            "link" => assert!(fs::read(&outside).unwrap() == good, "nothing is done to what it leads to"),
+            "link" => {
+                assert!(fs::read(&outside).unwrap() == good, "nothing is done to what it leads to")
+            }
             "directory" => {
                 let aside = file_of(dir.path(), &added[0]).with_extension("not-a-blob");
                 assert_eq!(fs::read(aside.join("somebodys")).unwrap(), b"file");

@@ -30,7 +30,11 @@ fn lied_about(store: &Store, added: &Added, said: Sha256Digest) -> ArtifactList 
     let _lease = batch.commit().unwrap();
     let signed = statement(&key(1), 0, None, "kubekey", claim);
     store.put_entries(std::slice::from_ref(&signed)).unwrap();
-    assert_eq!(store.release(&id(&signed)).unwrap().unwrap().state, ReleaseState::Held, "by its BLAKE3");
+    assert_eq!(
+        store.release(&id(&signed)).unwrap().unwrap().state,
+        ReleaseState::Held,
+        "by its BLAKE3"
+    );
     list
 }
 
@@ -43,7 +47,11 @@ fn a_wrong_claim_about_a_small_blob_is_found_out_and_finds_nothing() {
     let list = lied_about(&store, &added, wrong);
     let check = |store: &Store| {
         assert!(list.iter().all(|artifact| !is_true(store, artifact)));
-        assert_eq!(store.blob_of_sha256(&wrong).unwrap(), None, "this node hashed it, and knows better");
+        assert_eq!(
+            store.blob_of_sha256(&wrong).unwrap(),
+            None,
+            "this node hashed it, and knows better"
+        );
         assert_eq!(store.blob_of_sha256(&added.sha256).unwrap(), Some(added.blob));
     };
     check(&store);

@@ -68,12 +68,19 @@ impl Driver {
 
     fn on_behaviour(&mut self, event: BehaviourEvent) -> Vec<Event> {
         match event {
-            BehaviourEvent::Gossip(gossipsub::Event::Message { propagation_source, message_id, message }) => {
+            BehaviourEvent::Gossip(gossipsub::Event::Message {
+                propagation_source,
+                message_id,
+                message,
+            }) => {
                 let from = name(&propagation_source);
                 vec![Event::Gossip { from, message: MessageId(message_id.0), bytes: message.data }]
             }
             BehaviourEvent::Streams(Inbound { from, stream, place }) => {
-                vec![Event::BlobStream { from: name(&from), stream: BlobStream::new(stream, Some(place)) }]
+                vec![Event::BlobStream {
+                    from: name(&from),
+                    stream: BlobStream::new(stream, Some(place)),
+                }]
             }
             BehaviourEvent::Requests(event) => self.on_request(event).into_iter().collect(),
             BehaviourEvent::Kad(event) => self.on_kad(event),
@@ -181,7 +188,9 @@ impl Driver {
         let kad = &mut self.swarm.behaviour_mut().kad;
         let known = kad.kbucket(*peer).and_then(|bucket| {
             let mut entries = bucket.iter();
-            entries.find(|entry| entry.node.key.preimage() == peer).map(|entry| entry.node.value.len())
+            entries
+                .find(|entry| entry.node.key.preimage() == peer)
+                .map(|entry| entry.node.value.len())
         });
         if known.unwrap_or(0) < MAX_LISTEN_ADDRESSES {
             kad.add_address(peer, address);
@@ -192,7 +201,8 @@ impl Driver {
     fn remember(&mut self, peer: &libp2p::PeerId) -> PeerId {
         let kad = &mut self.swarm.behaviour_mut().kad;
         let connection = ConnectionId::new_unchecked(0); // not a connection: Kademlia does not look at it
-        let found = kad.handle_pending_outbound_connection(connection, Some(*peer), &[], Endpoint::Dialer);
+        let found =
+            kad.handle_pending_outbound_connection(connection, Some(*peer), &[], Endpoint::Dialer);
         for address in found.unwrap_or_default().into_iter().take(MAX_ADDRESSES) {
             self.swarm.add_peer_address(*peer, address);
         }

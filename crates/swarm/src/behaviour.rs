@@ -8,8 +8,8 @@ use libp2p::request_response::{self, ProtocolSupport};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{
-    StreamProtocol, allow_block_list, connection_limits, identify, identity, mdns, memory_connection_limits,
-    ping,
+    StreamProtocol, allow_block_list, connection_limits, identify, identity, mdns,
+    memory_connection_limits, ping,
 };
 use perennial_protocol::message::{REQUEST_PROTOCOL, TOPIC};
 
@@ -28,7 +28,8 @@ const MAX_REQUESTS: usize = 64;
 const PROVIDER_TTL: Duration = Duration::from_secs(24 * 3600);
 const PROVIDER_INTERVAL: Duration = Duration::from_secs(6 * 3600);
 
-pub(crate) type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, WhitelistSubscriptionFilter>;
+pub(crate) type Gossip =
+    gossipsub::Behaviour<gossipsub::IdentityTransform, WhitelistSubscriptionFilter>;
 
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
@@ -56,7 +57,10 @@ impl Behaviour {
             .with_max_established_outgoing(Some(config.max_outbound))
             .with_max_established_per_peer(Some(2));
         let mdns = if config.mdns {
-            Some(mdns::tokio::Behaviour::new(mdns::Config::default(), peer).map_err(|e| setup(&e))?)
+            Some(
+                mdns::tokio::Behaviour::new(mdns::Config::default(), peer)
+                    .map_err(|e| setup(&e))?,
+            )
         } else {
             None
         };
@@ -91,14 +95,17 @@ fn gossip() -> Result<Gossip, String> {
         .validate_messages()
         .validation_mode(ValidationMode::Anonymous)
         .message_id_fn(|message| {
-            gossipsub::MessageId::from(perennial_manifest::BlobId::of(&message.data).as_bytes().to_vec())
+            gossipsub::MessageId::from(
+                perennial_manifest::BlobId::of(&message.data).as_bytes().to_vec(),
+            )
         })
         .max_transmit_size(MAX_GOSSIP)
         .build()
         .map_err(|e| e.to_string())?;
     let topic = gossipsub::IdentTopic::new(TOPIC);
     let filter = WhitelistSubscriptionFilter(std::iter::once(topic.hash()).collect());
-    let mut gossip = Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, filter)?;
+    let mut gossip =
+        Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, filter)?;
     // deliveries in the mesh (P3, P3b) are not scored: on a quiet topic they punish the honest. Loopback is no crowd (P6).
     let mut peers = gossipsub::PeerScoreParams::default();
     peers.ip_colocation_factor_whitelist.insert(std::net::Ipv4Addr::LOCALHOST.into());

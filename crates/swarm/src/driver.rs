@@ -145,9 +145,15 @@ impl Driver {
             }
             Command::Publish(bytes) => {
                 // no peers yet, or published before: reconciliation carries it
-                let _ = self.swarm.behaviour_mut().gossip.publish(gossipsub::IdentTopic::new(TOPIC), bytes);
+                let _ = self
+                    .swarm
+                    .behaviour_mut()
+                    .gossip
+                    .publish(gossipsub::IdentTopic::new(TOPIC), bytes);
             }
-            Command::Report { message, from, acceptance } => self.report(&message, &from, acceptance),
+            Command::Report { message, from, acceptance } => {
+                self.report(&message, &from, acceptance)
+            }
             Command::Request { peer, id, request } => match peer.as_str().parse() {
                 Ok(to) => {
                     let asked = self.swarm.behaviour_mut().requests.send_request(&to, request);
@@ -194,7 +200,8 @@ impl Driver {
         while self.announcing.len() < MAX_ANNOUNCING {
             let Some(key) = self.to_announce.pop_first() else { return };
             // never refused: own keys have no bound
-            if let Ok(query) = self.swarm.behaviour_mut().kad.start_providing(RecordKey::new(&key)) {
+            if let Ok(query) = self.swarm.behaviour_mut().kad.start_providing(RecordKey::new(&key))
+            {
                 self.announcing.insert(query);
             }
         }

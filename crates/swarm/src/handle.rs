@@ -111,7 +111,12 @@ impl Handle {
     }
 
     /// Asks a peer; the answer is an event with this id.
-    pub async fn request(&self, peer: PeerId, id: RequestId, request: Request) -> Result<(), Closed> {
+    pub async fn request(
+        &self,
+        peer: PeerId,
+        id: RequestId,
+        request: Request,
+    ) -> Result<(), Closed> {
         self.send(Command::Request { peer, id, request }).await
     }
 

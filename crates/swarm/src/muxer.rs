@@ -82,8 +82,13 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Muxer<C> {
         Self { connection, waiting: VecDeque::new(), taker: None }
     }
 
-    fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<Result<yamux::Stream, ConnectionError>> {
-        self.connection.poll_next_inbound(cx).map(|next| next.unwrap_or(Err(ConnectionError::Closed)))
+    fn poll_connection(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<yamux::Stream, ConnectionError>> {
+        self.connection
+            .poll_next_inbound(cx)
+            .map(|next| next.unwrap_or(Err(ConnectionError::Closed)))
     }
 }
 
@@ -112,7 +117,10 @@ impl<C: AsyncRead + AsyncWrite + Unpin> StreamMuxer for Muxer<C> {
         self.connection.poll_new_outbound(cx)
     }
 
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
+    fn poll_close(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ConnectionError>> {
         self.connection.poll_close(cx)
     }
 

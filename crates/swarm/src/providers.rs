@@ -61,8 +61,10 @@ impl Providers {
         if most <= self.counts.get(asking).copied().unwrap_or(0) + 1 {
             return false;
         }
-        let held = |of_key: &Vec<ProviderRecord>| of_key.iter().any(|record| record.provider == heaviest);
-        let Some(key) = self.others.iter().find(|(_, of_key)| held(of_key)).map(|(key, _)| key.clone())
+        let held =
+            |of_key: &Vec<ProviderRecord>| of_key.iter().any(|record| record.provider == heaviest);
+        let Some(key) =
+            self.others.iter().find(|(_, of_key)| held(of_key)).map(|(key, _)| key.clone())
         else {
             return false;
         };
@@ -207,7 +209,10 @@ mod tests {
         assert_eq!(store.providers(&key(1 << 41)).len(), 1);
         assert_eq!(store.providers(&key(1 << 40)).len(), 1);
         assert_eq!(store.provided().count(), 1);
-        assert_eq!((store.records, store.counts.values().sum::<usize>()), (MAX_RECORDS, MAX_RECORDS));
+        assert_eq!(
+            (store.records, store.counts.values().sum::<usize>()),
+            (MAX_RECORDS, MAX_RECORDS)
+        );
     }
 
     #[test]
@@ -218,8 +223,10 @@ mod tests {
             let old = ProviderRecord { expires: Some(past), ..record(1, PeerId::random()) };
             store.add_provider(old).unwrap();
         }
-        let fresh =
-            ProviderRecord { expires: Some(past + Duration::from_secs(3600)), ..record(1, PeerId::random()) };
+        let fresh = ProviderRecord {
+            expires: Some(past + Duration::from_secs(3600)),
+            ..record(1, PeerId::random())
+        };
         store.add_provider(fresh).unwrap();
         assert_eq!((store.providers(&key(1)).len(), store.records), (1, 1));
     }
@@ -229,7 +236,8 @@ mod tests {
         let mut store = Providers::new(PeerId::random());
         let odd = ProviderRecord::new(RecordKey::new(&[1; 33]), PeerId::random(), Vec::new());
         assert!(store.add_provider(odd).is_err());
-        let many = (0..40).map(|n| format!("/ip4/127.0.0.1/tcp/{}", n + 1).parse().unwrap()).collect();
+        let many =
+            (0..40).map(|n| format!("/ip4/127.0.0.1/tcp/{}", n + 1).parse().unwrap()).collect();
         store.add_provider(ProviderRecord::new(key(1), PeerId::random(), many)).unwrap();
         assert_eq!(store.providers(&key(1))[0].addresses.len(), MAX_ADDRESSES);
     }

@@ -16,8 +16,9 @@ use libp2p::swarm::handler::{
     ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound,
 };
 use libp2p::swarm::{
-    ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm, NetworkBehaviour,
-    NotifyHandler, SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+    ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm,
+    NetworkBehaviour, NotifyHandler, SubstreamProtocol, THandler, THandlerInEvent,
+    THandlerOutEvent, ToSwarm,
 };
 use libp2p::{PeerId, Stream, StreamProtocol};
 use perennial_protocol::message::BLOB_PROTOCOL;
@@ -65,7 +66,11 @@ impl Behaviour {
         match self.connections.get(&peer).and_then(|all| all.first()) {
             Some(&connection) => {
                 let handler = NotifyHandler::One(connection);
-                self.out.push_back(ToSwarm::NotifyHandler { peer_id: peer, handler, event: opened });
+                self.out.push_back(ToSwarm::NotifyHandler {
+                    peer_id: peer,
+                    handler,
+                    event: opened,
+                });
             }
             // whoever asked may be gone by now
             None => drop(opened.send(Err("not connected".to_owned()))),
@@ -100,7 +105,11 @@ impl NetworkBehaviour for Behaviour {
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
-            FromSwarm::ConnectionEstablished(ConnectionEstablished { peer_id, connection_id, .. }) => {
+            FromSwarm::ConnectionEstablished(ConnectionEstablished {
+                peer_id,
+                connection_id,
+                ..
+            }) => {
                 self.connections.entry(peer_id).or_default().push(connection_id);
             }
             FromSwarm::ConnectionClosed(ConnectionClosed { peer_id, connection_id, .. }) => {
@@ -115,7 +124,12 @@ impl NetworkBehaviour for Behaviour {
         }
     }
 
-    fn on_connection_handler_event(&mut self, from: PeerId, _: ConnectionId, event: THandlerOutEvent<Self>) {
+    fn on_connection_handler_event(
+        &mut self,
+        from: PeerId,
+        _: ConnectionId,
+        event: THandlerOutEvent<Self>,
+    ) {
         let (stream, place) = event;
         self.out.push_back(ToSwarm::GenerateEvent(Inbound { from, stream, place }));
     }
@@ -194,13 +208,17 @@ impl ConnectionHandler for Handler {
         event: ConnectionEvent<'_, Self::InboundProtocol, Self::OutboundProtocol, (), Opened>,
     ) {
         match event {
-            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol: stream, .. }) => {
-                match self.place() {
-                    Some(place) => self.inbound.push_back((stream, place)),
-                    None => tracing::debug!("a blob stream too many, reset"),
-                }
-            }
-            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol: stream, info }) => {
+            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
+                protocol: stream,
+                ..
+            }) => match self.place() {
+                Some(place) => self.inbound.push_back((stream, place)),
+                None => tracing::debug!("a blob stream too many, reset"),
+            },
+            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
+                protocol: stream,
+                info,
+            }) => {
                 self.opening = self.opening.saturating_sub(1);
                 drop(info.send(Ok(stream)));
             }

@@ -12,7 +12,10 @@ use crate::muxer;
 const IDLE: Duration = Duration::from_secs(120);
 
 /// Builds the libp2p swarm of a node.
-pub(crate) fn build(key: identity::Keypair, config: &Config) -> Result<Swarm<Behaviour>, StartError> {
+pub(crate) fn build(
+    key: identity::Keypair,
+    config: &Config,
+) -> Result<Swarm<Behaviour>, StartError> {
     let setup = |e: &dyn std::fmt::Display| StartError::Setup(e.to_string());
     let behaviour = Behaviour::new(&key, config)?;
     let swarm = SwarmBuilder::with_existing_identity(key)

@@ -8,7 +8,8 @@ use perennial_gateway::HostName;
 use serde::Deserialize;
 
 /// Where the faces are served when nobody says where.
-pub(super) const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4480);
+pub(super) const DEFAULT_ADDRESS: SocketAddr =
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4480);
 /// Bytes an hour that anonymous requests may make a node fetch from its peers.
 pub(super) const DEFAULT_FETCH_BUDGET: u64 = 20 << 30;
 

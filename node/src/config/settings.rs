@@ -75,13 +75,16 @@ impl Settings {
     pub fn read(path: &Path) -> Result<Settings, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        toml::from_str(&text)
-            .map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })
+        toml::from_str(&text).map_err(|source| ConfigError::Parse {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })
     }
 
     /// These settings, with what they leave open taken from `file`. A list that is given replaces the file's.
     pub fn over(self, file: Settings) -> Settings {
-        let list = |flags: Vec<String>, file: Vec<String>| if flags.is_empty() { file } else { flags };
+        let list =
+            |flags: Vec<String>, file: Vec<String>| if flags.is_empty() { file } else { flags };
         Settings {
             data: self.data.or(file.data),
             listen: list(self.listen, file.listen),
@@ -116,18 +119,20 @@ impl Settings {
         config.mdns = !self.no_mdns;
         let names = self.http_host.iter().map(|name| name.parse().map_err(ConfigError::HttpHost));
         let names = names.collect::<Result<_, _>>()?;
-        config.http = self.http.unwrap_or(HttpFace::At(DEFAULT_ADDRESS)).address().map(|address| Http {
-            address,
-            names,
-            if_free: self.http.is_none(),
-            tls: self.tls_cert.zip(self.tls_key),
-            token_file: self.token_file,
-            fetch_budget: self.fetch_budget.map_or(DEFAULT_FETCH_BUDGET, ByteCount::get),
-        });
+        config.http =
+            self.http.unwrap_or(HttpFace::At(DEFAULT_ADDRESS)).address().map(|address| Http {
+                address,
+                names,
+                if_free: self.http.is_none(),
+                tls: self.tls_cert.zip(self.tls_key),
+                token_file: self.token_file,
+                fetch_budget: self.fetch_budget.map_or(DEFAULT_FETCH_BUDGET, ByteCount::get),
+            });
         config.upload = self.upload;
         config.max_peers = self.max_peers.unwrap_or(config.max_peers);
         config.serve_streams = self.serve_streams.unwrap_or(config.serve_streams).max(1);
-        let seconds = |given: Option<u32>, default| given.map_or(default, |s| Duration::from_secs(s.into()));
+        let seconds =
+            |given: Option<u32>, default| given.map_or(default, |s| Duration::from_secs(s.into()));
         config.stall = seconds(self.stall_seconds, config.stall);
         config.grace = seconds(self.grace_seconds, config.grace);
         Ok(config)
@@ -158,8 +163,9 @@ mod tests {
 
     #[test]
     fn the_faces_are_served_unless_they_are_off() {
-        let http =
-            |http| Settings { http, ..Settings::default() }.into_config(Some("/f".into())).unwrap().http;
+        let http = |http| {
+            Settings { http, ..Settings::default() }.into_config(Some("/f".into())).unwrap().http
+        };
         let default = http(None).unwrap();
         assert_eq!((default.address, default.if_free), (DEFAULT_ADDRESS, true));
         assert!(!http(Some("127.0.0.1:0".parse().unwrap())).unwrap().if_free);
@@ -168,15 +174,20 @@ mod tests {
 
     #[test]
     fn names_of_the_faces_are_read_and_those_that_are_none_are_refused() {
-        let file: Settings = toml::from_str("http-host = ['archive.example', 'https://b.example']").unwrap();
+        let file: Settings =
+            toml::from_str("http-host = ['archive.example', 'https://b.example']").unwrap();
         let config = Settings::default().over(file.clone()).into_config(Some("/f".into())).unwrap();
         assert_eq!(
             config.http.unwrap().names,
             ["archive.example", "https://b.example"].map(|n| n.parse().unwrap())
         );
-        let flags = Settings { http_host: vec!["archive.example:4480".into()], ..Settings::default() };
+        let flags =
+            Settings { http_host: vec!["archive.example:4480".into()], ..Settings::default() };
         let refused = flags.over(file).into_config(Some("/f".into())).unwrap_err().to_string();
-        assert!(refused.contains("archive.example:4480") && refused.contains("without a port"), "{refused}");
+        assert!(
+            refused.contains("archive.example:4480") && refused.contains("without a port"),
+            "{refused}"
+        );
     }
 
     #[test]

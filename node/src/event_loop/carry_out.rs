@@ -58,7 +58,13 @@ impl EventLoop {
                     .into_iter()
                     .filter_map(|item| Some((self.sizes.get(&item.blob)?.0, item)))
                     .collect();
-                let job = crate::receive::Job { assignment, peer, items: sized, cancel, limits: self.limits };
+                let job = crate::receive::Job {
+                    assignment,
+                    peer,
+                    items: sized,
+                    cancel,
+                    limits: self.limits,
+                };
                 tokio::spawn(crate::receive::receive(
                     self.store.clone(),
                     self.core.clone(),

@@ -26,7 +26,11 @@ const OTHERS_WAIT: Duration = Duration::from_secs(5);
 const OTHERS_POLL: Duration = Duration::from_millis(250);
 
 impl Services {
-    pub(super) async fn blob_of(&self, digest: Sha256Digest, sink: &Sink) -> Result<BlobId, Failure> {
+    pub(super) async fn blob_of(
+        &self,
+        digest: Sha256Digest,
+        sink: &Sink,
+    ) -> Result<BlobId, Failure> {
         let store = self.store.clone();
         if let Some(blob) = blocking(move || store.blob_of_sha256(&digest)).await.map_err(failed)? {
             return Ok(blob);
@@ -45,14 +49,18 @@ impl Services {
     /// true one verifies.
     async fn fetch_blob(&self, blob: BlobId, sink: &Sink) -> Result<Vec<(PeerId, u64)>, Failure> {
         self.connected().await;
-        let mut outcome =
-            Err(Failure::new(ErrorCode::NotFound, format!("nobody who can be reached holds {blob}")));
+        let mut outcome = Err(Failure::new(
+            ErrorCode::NotFound,
+            format!("nobody who can be reached holds {blob}"),
+        ));
         let (mut tried, begun) = (BTreeSet::new(), Instant::now());
         loop {
             let answer = self.core.lookup(Selector::Blob(blob), None).await;
             let claimed = !answer.claims.is_empty();
             let sizes = claimed_sizes(answer.claims.iter().map(|(_, claim)| claim.size));
-            for size in sizes.into_iter().filter(|size| tried.len() < CLAIMED_SIZES && tried.insert(*size)) {
+            for size in
+                sizes.into_iter().filter(|size| tried.len() < CLAIMED_SIZES && tried.insert(*size))
+            {
                 let mut ticket =
                     self.core.fetch(None).await.ok_or_else(|| failed("the node is going down"))?;
                 forward(ticket.progress.clone(), sink.clone());
@@ -96,7 +104,8 @@ impl Services {
         let bytes = blocking(move || store.blob_size(&blob)).await.map_err(failed)?.unwrap_or(0);
         let mut output = None;
         if let Some(target) = request.output.clone() {
-            let (store, damage, force) = (self.store.clone(), self.core.damage.clone(), request.force);
+            let (store, damage, force) =
+                (self.store.clone(), self.core.damage.clone(), request.force);
             let written = tokio::task::spawn_blocking(move || {
                 export_blob(&store, &damage, &blob, sha256.as_ref(), &target, force)
             })
@@ -104,7 +113,8 @@ impl Services {
             output = Some(written.map_err(failed)??.display().to_string());
         } else if let Some(sha256) = sha256 {
             let (store, damage) = (self.store.clone(), self.core.damage.clone());
-            let checked = tokio::task::spawn_blocking(move || check_sha256(&store, &damage, &blob, &sha256));
+            let checked =
+                tokio::task::spawn_blocking(move || check_sha256(&store, &damage, &blob, &sha256));
             checked.await.map_err(failed)??;
         }
         Ok(GetDone {

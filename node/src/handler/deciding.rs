@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use perennial_control::{
-    CorruptRow, Done, ErrorCode, Failure, Follow, Gc, GcDone, Item, Progress, RebuildDone, Sink, Stage,
-    Target, VerifyDone,
+    CorruptRow, Done, ErrorCode, Failure, Follow, Gc, GcDone, Item, Progress, RebuildDone, Sink,
+    Stage, Target, VerifyDone,
 };
 use perennial_manifest::Selector;
 use perennial_protocol::input::Follows as ProtocolFollows;
@@ -17,7 +17,10 @@ use crate::failure::{failed, usage};
 use crate::mending::{held, lost};
 
 /// What the protocol is told of the user's follows; our own feed is always of interest.
-pub(crate) fn for_protocol(follows: &Follows, own: perennial_manifest::PublisherId) -> ProtocolFollows {
+pub(crate) fn for_protocol(
+    follows: &Follows,
+    own: perennial_manifest::PublisherId,
+) -> ProtocolFollows {
     if follows.all {
         return ProtocolFollows::All;
     }
@@ -55,7 +58,9 @@ impl Services {
                 if request.name.as_ref().is_some_and(|name| {
                     name.is_empty() || name.len() > 100 || name.chars().any(char::is_control)
                 }) {
-                    return Err(usage("a name for a publisher has 1 to 100 bytes and no control characters"));
+                    return Err(usage(
+                        "a name for a publisher has 1 to 100 bytes and no control characters",
+                    ));
                 }
                 self.change_follows(move |follows| {
                     let name = follows.publishers.entry(publisher).or_default();
@@ -71,7 +76,8 @@ impl Services {
     }
 
     pub(super) async fn unfollow(&self, target: Target) -> Result<Done, Failure> {
-        let not_followed = |what: &str| Failure::new(ErrorCode::NotFound, format!("{what} is not followed"));
+        let not_followed =
+            |what: &str| Failure::new(ErrorCode::NotFound, format!("{what} is not followed"));
         let follows = self.store.follows();
         match target {
             Target::All if !follows.all => return Err(not_followed("everybody")),
@@ -113,21 +119,21 @@ impl Services {
         sink: &Sink,
     ) -> Result<Done, Failure> {
         let selector: Selector = selector.parse().map_err(usage)?;
-        let pin =
-            match &selector {
-                Selector::Blob(blob) => Pin::Blob(*blob),
-                Selector::Sha256(digest) => {
-                    let (store, digest) = (self.store.clone(), *digest);
-                    let blob = blocking(move || store.blob_of_sha256(&digest)).await.map_err(failed)?;
-                    Pin::Blob(blob.ok_or_else(|| {
-                        Failure::new(ErrorCode::NotFound, format!("{digest} is not held here"))
-                    })?)
-                }
-                Selector::Release(id) => Pin::Release(*id),
-                _ => Pin::Release(self.resolve(&selector, publisher, pinned, sink).await?[0].release),
-            };
+        let pin = match &selector {
+            Selector::Blob(blob) => Pin::Blob(*blob),
+            Selector::Sha256(digest) => {
+                let (store, digest) = (self.store.clone(), *digest);
+                let blob = blocking(move || store.blob_of_sha256(&digest)).await.map_err(failed)?;
+                Pin::Blob(blob.ok_or_else(|| {
+                    Failure::new(ErrorCode::NotFound, format!("{digest} is not held here"))
+                })?)
+            }
+            Selector::Release(id) => Pin::Release(*id),
+            _ => Pin::Release(self.resolve(&selector, publisher, pinned, sink).await?[0].release),
+        };
         let store = self.store.clone();
-        let changed = blocking(move || Ok((store.set_pin(pin, pinned)?, listing::pin_row(&store, pin)?)));
+        let changed =
+            blocking(move || Ok((store.set_pin(pin, pinned)?, listing::pin_row(&store, pin)?)));
         let (changed, row) = changed.await.map_err(failed)?;
         if !changed && !pinned {
             return Err(Failure::new(ErrorCode::NotFound, format!("{selector} is not pinned")));
@@ -156,7 +162,10 @@ impl Services {
                 let reason =
                     "a signed statement that no longer reads back; a peer that has it sends it again"
                         .to_owned();
-                sink.item_blocking(Item::Corrupt(CorruptRow { blob: format!("entry:{entry}"), reason }));
+                sink.item_blocking(Item::Corrupt(CorruptRow {
+                    blob: format!("entry:{entry}"),
+                    reason,
+                }));
             }
             Ok::<_, StoreError>((report, &before - &held(&store)?))
         });
@@ -165,7 +174,8 @@ impl Services {
         Ok(Done::Verify(VerifyDone {
             checked: report.checked,
             bytes: report.bytes,
-            corrupt: (report.corrupt.len() + report.missing.len() + report.damaged_entries.len()) as u64,
+            corrupt: (report.corrupt.len() + report.missing.len() + report.damaged_entries.len())
+                as u64,
             elapsed_ms: millis(started),
         }))
     }

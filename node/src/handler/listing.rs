@@ -13,7 +13,10 @@ use crate::blocking::blocking;
 use crate::failure::{failed, usage};
 
 /// Rows of one publisher are many: what the publisher says it is, is looked up once.
-fn release_rows(store: &Store, found: &[perennial_store::ReleaseRow]) -> Result<Vec<ReleaseRow>, StoreError> {
+fn release_rows(
+    store: &Store,
+    found: &[perennial_store::ReleaseRow],
+) -> Result<Vec<ReleaseRow>, StoreError> {
     let mut kinds = BTreeMap::new();
     found
         .iter()
@@ -64,8 +67,12 @@ impl Services {
         let store = self.store.clone();
         let found = blocking(move || {
             // one more than asked tells whether there are more
-            let filter =
-                ReleaseFilter { publisher, selector, state, limit: if limit == 0 { 0 } else { limit + 1 } };
+            let filter = ReleaseFilter {
+                publisher,
+                selector,
+                state,
+                limit: if limit == 0 { 0 } else { limit + 1 },
+            };
             let found = store.releases(&filter)?;
             let more = limit != 0 && found.len() > limit;
             let shown = if more { &found[..limit] } else { &found[..] };
@@ -75,7 +82,12 @@ impl Services {
         Self::send_rows(found, more, sink).await
     }
 
-    pub(super) async fn search(&self, text: String, limit: u32, sink: &Sink) -> Result<Done, Failure> {
+    pub(super) async fn search(
+        &self,
+        text: String,
+        limit: u32,
+        sink: &Sink,
+    ) -> Result<Done, Failure> {
         let (store, limit) = (self.store.clone(), limit.clamp(1, 10_000) as usize);
         let found = blocking(move || {
             let found = store.search(&text, limit + 1)?;
@@ -104,8 +116,10 @@ impl Services {
                 });
             }
             for (publisher, name) in follows.publishers {
-                let rows = store
-                    .releases(&ReleaseFilter { publisher: Some(publisher), ..ReleaseFilter::default() })?;
+                let rows = store.releases(&ReleaseFilter {
+                    publisher: Some(publisher),
+                    ..ReleaseFilter::default()
+                })?;
                 let held = rows.iter().filter(|row| row.state == ReleaseState::Held).count() as u64;
                 let known = store.publisher_kind(&publisher)?;
                 found.push(FollowRow {
@@ -155,8 +169,9 @@ impl Services {
             let stats = store.stats()?;
             for (id, feed) in store.publishers()? {
                 if feed.is_forked() {
-                    notices
-                        .push(format!("{id} signed two histories; its tags are frozen until it merges them"));
+                    notices.push(format!(
+                        "{id} signed two histories; its tags are frozen until it merges them"
+                    ));
                 }
             }
             Ok(StatusRow {

@@ -20,7 +20,10 @@ pub(crate) fn state(state: ReleaseState) -> State {
     }
 }
 
-pub(crate) fn release(store: &Store, row: &perennial_store::ReleaseRow) -> Result<ReleaseRow, StoreError> {
+pub(crate) fn release(
+    store: &Store,
+    row: &perennial_store::ReleaseRow,
+) -> Result<ReleaseRow, StoreError> {
     Ok(ReleaseRow {
         release: row.release.to_string(),
         purl: row.purl.to_string(),

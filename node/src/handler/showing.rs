@@ -94,14 +94,17 @@ fn show(
     let entry = store.entry(&release.entry())?.ok_or_else(unknown)?;
     let (_, body) = entry.release().ok_or_else(unknown)?;
     let follows = store.follows();
-    let same_name =
-        ReleaseFilter { selector: Some(Selector::Purl(row.purl.clone())), ..ReleaseFilter::default() };
+    let same_name = ReleaseFilter {
+        selector: Some(Selector::Purl(row.purl.clone())),
+        ..ReleaseFilter::default()
+    };
     let others = store.releases(&same_name)?;
     let others = others.iter().filter(|other| other.publisher != row.publisher);
     let (agree, disagree): (Vec<_>, Vec<_>) =
         others.partition(|other| other.artifacts.blob == row.artifacts.blob);
-    let names =
-        |rows: Vec<&perennial_store::ReleaseRow>| rows.iter().map(|row| row.publisher.to_string()).collect();
+    let names = |rows: Vec<&perennial_store::ReleaseRow>| {
+        rows.iter().map(|row| row.publisher.to_string()).collect()
+    };
     let files = store.read_list(&row.artifacts)?.map(|list| {
         let artifact_row = |artifact: &perennial_manifest::Artifact| {
             Ok(ArtifactRow {

@@ -8,8 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use perennial_control::{ErrorCode, Failure};
 use perennial_import::{ImportError, Imported};
 use perennial_manifest::{
-    Artifact, ArtifactList, Body, Observation, Purl, ReleaseId, Resolution, Role, Selector, SignedEntry,
-    Verdict,
+    Artifact, ArtifactList, Body, Observation, Purl, ReleaseId, Resolution, Role, Selector,
+    SignedEntry, Verdict,
 };
 use perennial_store::{Store, StoreError};
 
@@ -27,12 +27,19 @@ pub(crate) struct Before {
 
 impl Before {
     /// What the name means, as far as this publisher says; none if it says nothing. Blocking.
-    pub(crate) fn of(store: &Store, signer: &Signer, purl: &Purl) -> Result<Option<Self>, StoreError> {
+    pub(crate) fn of(
+        store: &Store,
+        signer: &Signer,
+        purl: &Purl,
+    ) -> Result<Option<Self>, StoreError> {
         let own = signer.publisher();
-        let Resolution::Found(found) = store.resolve(&Selector::Purl(purl.clone()), &own, Some(&own))? else {
+        let Resolution::Found(found) =
+            store.resolve(&Selector::Purl(purl.clone()), &own, Some(&own))?
+        else {
             return Ok(None);
         };
-        let Some(row) = found.first().map(|found| store.release(&found.release)).transpose()?.flatten()
+        let Some(row) =
+            found.first().map(|found| store.release(&found.release)).transpose()?.flatten()
         else {
             return Ok(None);
         };
@@ -57,15 +64,21 @@ impl Before {
             Ok(came) => {
                 for draft in &came.drafts {
                     let observed = draft.observations.iter().filter(|seen| {
-                        self.came_from(&seen.url).any(|artifact| seen.blake3 != Some(artifact.blake3))
+                        self.came_from(&seen.url)
+                            .any(|artifact| seen.blake3 != Some(artifact.blake3))
                     });
                     seen.extend(
-                        observed.cloned().map(|seen| Observation { verdict: Verdict::Changed, ..seen }),
+                        observed
+                            .cloned()
+                            .map(|seen| Observation { verdict: Verdict::Changed, ..seen }),
                     );
                     let new = draft.artifacts.iter().filter(|new| self.contradicts(new));
                     differ.extend(new.map(|new| format!("{} has other bytes now", new.path)));
                 }
-                let lost = came.failed.iter().filter(|failed| self.came_from(&failed.what).next().is_some());
+                let lost = came
+                    .failed
+                    .iter()
+                    .filter(|failed| self.came_from(&failed.what).next().is_some());
                 differ.extend(lost.map(|failed| failed.reason.clone()));
             }
             Err(error) => {
@@ -104,7 +117,8 @@ impl Before {
     /// Whether a file would take the place of another. Lists of checksums and signatures grow with what lies beside them.
     fn contradicts(&self, new: &Artifact) -> bool {
         let same = |old: &&Artifact| {
-            old.path == new.path || old.origins.first().is_some_and(|url| new.origins.first() == Some(url))
+            old.path == new.path
+                || old.origins.first().is_some_and(|url| new.origins.first() == Some(url))
         };
         let grows = matches!(new.role, Role::Checksums | Role::Signature);
         !grows && self.list.iter().filter(same).any(|old| old.blake3 != new.blake3)

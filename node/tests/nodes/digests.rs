@@ -16,7 +16,8 @@ async fn a_wrong_claim_is_found_out_by_hashing() {
     let wrong = Sha256Digest::from_bytes([9; 32]);
     // what it would come to claim if it had hashed wrongly
     let dir = a.stop().await;
-    let store = Store::open(&dir.path().join("data"), OpenOptions::default()).expect("nobody else has it");
+    let store =
+        Store::open(&dir.path().join("data"), OpenOptions::default()).expect("nobody else has it");
     store.note_sha256(&[(wrong, BlobId::of(&large))]).expect("noted");
     drop(store);
     let a = Machine::on(dir, &[], &[]).await;

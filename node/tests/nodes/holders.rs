@@ -5,7 +5,12 @@ use perennial_control::{HolderRow, State};
 use crate::machine::Machine;
 
 fn row(machine: &Machine, this_node: bool, bytes: u64) -> HolderRow {
-    HolderRow { peer: machine.node.peer_id(), this_node, state: State::Held, held_bytes: Some(bytes) }
+    HolderRow {
+        peer: machine.node.peer_id(),
+        this_node,
+        state: State::Held,
+        held_bytes: Some(bytes),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

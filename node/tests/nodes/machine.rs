@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use perennial_control::{
-    Add, AddDone, CallError, Client, Done, ErrorCode, Event, Failure, Get, Item, Request, ShowDone, State,
+    Add, AddDone, CallError, Client, Done, ErrorCode, Event, Failure, Get, Item, Request, ShowDone,
+    State,
 };
 use perennial_node::{Config, Node};
 use tempfile::TempDir;

@@ -21,12 +21,15 @@ async fn web(answers: Arc<Mutex<(String, Vec<u8>)>>) -> String {
             while !head.ends_with(b"\r\n\r\n") {
                 head.push(stream.read_u8().await.expect("a request"));
             }
-            let (status, body) = match head.starts_with(b"GET /f.tgz ") || head.starts_with(b"GET /g.tgz ") {
-                true => answers.lock().expect("not poisoned").clone(),
-                false => ("404 Not Found".to_owned(), Vec::new()),
-            };
-            let head =
-                format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            let (status, body) =
+                match head.starts_with(b"GET /f.tgz ") || head.starts_with(b"GET /g.tgz ") {
+                    true => answers.lock().expect("not poisoned").clone(),
+                    false => ("404 Not Found".to_owned(), Vec::new()),
+                };
+            let head = format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
             stream.write_all(head.as_bytes()).await.expect("sent");
             stream.write_all(&body).await.expect("sent");
         }
@@ -73,14 +76,20 @@ async fn what_an_upstream_gives_later_takes_no_name_over() {
         let out = node.dir.path().join("out");
         let _ = std::fs::remove_dir_all(&out);
         node.get("thing@1", Some(out.clone())).await.expect("it is held");
-        assert_eq!(std::fs::read(out.join("f.tgz")).expect("a file"), b"the first", "{status} {body}");
+        assert_eq!(
+            std::fs::read(out.join("f.tgz")).expect("a file"),
+            b"the first",
+            "{status} {body}"
+        );
     }
     let dir = node.stop().await;
-    let store = Store::open(&dir.path().join("data"), OpenOptions::default()).expect("nobody else has it");
+    let store =
+        Store::open(&dir.path().join("data"), OpenOptions::default()).expect("nobody else has it");
     assert!(store.blob_size(&BlobId::of(b"the first")).expect("read").is_some());
     let release: EntryId = first.parse::<perennial_manifest::ReleaseId>().expect("an id").entry();
     assert!(store.entry(&release).expect("read").is_some(), "the first release stays");
-    let entries = store.times(None).expect("read").into_iter().map(|(_, id)| store.entry(&id).expect("read"));
+    let entries =
+        store.times(None).expect("read").into_iter().map(|(_, id)| store.entry(&id).expect("read"));
     let mut seen: Vec<_> = entries
         .filter_map(|signed| match &signed.expect("an entry").entry().body {
             Body::Observation(seen) if seen.url == f => Some((seen.verdict, seen.blake3)),

@@ -24,12 +24,12 @@ pub(super) async fn run(
     });
     let print = |item| match item {
         Item::Imported(row) => screen.row(&row, added),
-        Item::NotImported(row) => {
-            screen.row(&row, |row| format!("NOT ADDED  {}\n  {}", safe(&row.what), safe(&row.reason)))
-        }
+        Item::NotImported(row) => screen
+            .row(&row, |row| format!("NOT ADDED  {}\n  {}", safe(&row.what), safe(&row.reason))),
         Item::Completeness(row) => screen.row(&row, |row| {
             let all = row.held.len() + row.missing.len();
-            let mut text = format!("{}: {} of {all} referenced images held", safe(&row.of), row.held.len());
+            let mut text =
+                format!("{}: {} of {all} referenced images held", safe(&row.of), row.held.len());
             for missing in &row.missing {
                 text += &format!("\n  missing  {}  {}", safe(&missing.what), safe(&missing.reason));
             }
@@ -37,7 +37,9 @@ pub(super) async fn run(
         }),
         _ => Ok(()),
     };
-    let Done::Import(done) = link.ask_rows(request, print).await? else { return Err(CommandError::Answer) };
+    let Done::Import(done) = link.ask_rows(request, print).await? else {
+        return Err(CommandError::Answer);
+    };
     screen.status(format_args!(
         "{} added, {}, {} of it new",
         count(done.releases, "release"),

@@ -32,10 +32,12 @@ pub(super) fn from(args: &AddArgs) -> Result<From, CommandError> {
         }));
     }
     let text: Vec<&str> = given.iter().map(|path| path.to_str().unwrap_or_default()).collect();
-    let all =
-        |prefixes: &[&str]| text.iter().all(|text| prefixes.iter().any(|prefix| text.starts_with(prefix)));
-    let any =
-        |prefixes: &[&str]| text.iter().any(|text| prefixes.iter().any(|prefix| text.starts_with(prefix)));
+    let all = |prefixes: &[&str]| {
+        text.iter().all(|text| prefixes.iter().any(|prefix| text.starts_with(prefix)))
+    };
+    let any = |prefixes: &[&str]| {
+        text.iter().any(|text| prefixes.iter().any(|prefix| text.starts_with(prefix)))
+    };
     if all(&["docker://"]) {
         return Ok(From::Elsewhere(Source::Images {
             references: text.into_iter().map(str::to_owned).collect(),
@@ -115,7 +117,10 @@ mod tests {
     use super::*;
 
     fn read(sources: &[&str]) -> Result<From, CommandError> {
-        from(&AddArgs { sources: sources.iter().map(PathBuf::from).collect(), ..AddArgs::default() })
+        from(&AddArgs {
+            sources: sources.iter().map(PathBuf::from).collect(),
+            ..AddArgs::default()
+        })
     }
 
     #[test]
@@ -138,7 +143,10 @@ mod tests {
         else {
             panic!("a chart")
         };
-        assert_eq!((repository.as_str(), name.as_str(), version.as_deref()), ("https://c/", "n", Some("1")));
+        assert_eq!(
+            (repository.as_str(), name.as_str(), version.as_deref()),
+            ("https://c/", "n", Some("1"))
+        );
     }
 
     #[test]

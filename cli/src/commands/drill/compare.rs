@@ -56,7 +56,12 @@ pub(super) fn originals(paths: &[PathBuf]) -> Result<Vec<Original>, CommandError
     Ok(found)
 }
 
-fn walk(directory: &Path, name: &Path, depth: usize, found: &mut Vec<Original>) -> Result<(), CommandError> {
+fn walk(
+    directory: &Path,
+    name: &Path,
+    depth: usize,
+    found: &mut Vec<Original>,
+) -> Result<(), CommandError> {
     if depth > MAX_DEPTH {
         let source = io::Error::other("directories nested too deeply");
         return Err(failed(directory, source));
@@ -98,19 +103,24 @@ pub(super) fn compare(originals: &[Original], out: &Path) -> Result<Compared, St
 }
 
 fn compare_file(original: &Path, copy: &Path) -> Result<u64, String> {
-    let open = |path: &Path| File::open(path).map_err(|error| format!("{}: {error}", path.display()));
+    let open =
+        |path: &Path| File::open(path).map_err(|error| format!("{}: {error}", path.display()));
     let (mut left, mut right) = (open(original)?, open(copy)?);
     let (mut left_buffer, mut right_buffer) = (vec![0; BUFFER], vec![0; BUFFER]);
     let mut at = 0_u64;
     loop {
-        let left_length =
-            fill(&mut left, &mut left_buffer).map_err(|e| format!("{}: {e}", original.display()))?;
+        let left_length = fill(&mut left, &mut left_buffer)
+            .map_err(|e| format!("{}: {e}", original.display()))?;
         let right_length =
             fill(&mut right, &mut right_buffer).map_err(|e| format!("{}: {e}", copy.display()))?;
         if left_buffer[..left_length] != right_buffer[..right_length] {
             let equal = left_buffer[..left_length].iter().zip(&right_buffer[..right_length]);
             let same = equal.take_while(|(left, right)| left == right).count() as u64;
-            return Err(format!("{} differs from its original at byte {}", copy.display(), at + same));
+            return Err(format!(
+                "{} differs from its original at byte {}",
+                copy.display(),
+                at + same
+            ));
         }
         if left_length == 0 {
             return Ok(at);
@@ -152,7 +162,10 @@ mod tests {
     #[test]
     fn equal_trees_are_equal() {
         let (_place, originals, out) = tree();
-        assert_eq!(compare(&originals, &out), Ok(Compared { files: 2, bytes: 3 * BUFFER as u64 + 5 }));
+        assert_eq!(
+            compare(&originals, &out),
+            Ok(Compared { files: 2, bytes: 3 * BUFFER as u64 + 5 })
+        );
     }
 
     #[test]

@@ -51,7 +51,11 @@ impl Machine {
     }
 
     /// Asks over the control socket, as any user would.
-    pub(super) async fn ask(&self, request: Request, screen: &Screen) -> Result<Done, CommandError> {
+    pub(super) async fn ask(
+        &self,
+        request: Request,
+        screen: &Screen,
+    ) -> Result<Done, CommandError> {
         let client = Client::connect(&self.data).await?;
         call(client, &request, screen, |_| Ok(())).await
     }

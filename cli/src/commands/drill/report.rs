@@ -60,7 +60,8 @@ impl Report {
     /// A step was done.
     pub(super) fn step(&mut self, step: Step, text: &str) -> io::Result<()> {
         let took = Duration::from_millis(step.elapsed_ms);
-        let speed = if step.bytes > 0 { format!(", {}", rate(step.bytes, took)) } else { String::new() };
+        let speed =
+            if step.bytes > 0 { format!(", {}", rate(step.bytes, took)) } else { String::new() };
         self.outcome.steps.push(step);
         let number = self.outcome.steps.len();
         self.say(&format!("{number}. {text} ({}{speed})", seconds(took)))
@@ -97,11 +98,16 @@ impl Report {
     }
 
     fn say(&self, text: &str) -> io::Result<()> {
-        if self.screen.json || self.screen.quiet { Ok(()) } else { self.screen.line(format_args!("{text}")) }
+        if self.screen.json || self.screen.quiet {
+            Ok(())
+        } else {
+            self.screen.line(format_args!("{text}"))
+        }
     }
 
     fn end(mut self, text: &str) -> io::Result<()> {
-        self.outcome.elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.outcome.elapsed_ms =
+            u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.screen.row(&self.outcome, |_| text.to_owned())
     }
 }

@@ -11,7 +11,11 @@ use crate::document::Document;
 const NEWEST: usize = 100;
 
 /// Makes the feed. What it says depends on nothing else, so that equal feeds are equal bytes.
-pub(super) fn feed(store: &Store, own: &PublisherId, follows: &Follows) -> Result<Document, StoreError> {
+pub(super) fn feed(
+    store: &Store,
+    own: &PublisherId,
+    follows: &Follows,
+) -> Result<Document, StoreError> {
     let mut rows: Vec<ReleaseRow> = Vec::new();
     let trusted = follows.publishers.keys().filter(|publisher| *publisher != own);
     for publisher in trusted.chain([own]) {
@@ -48,7 +52,9 @@ fn entry(row: &ReleaseRow) -> atom::Entry {
             link("alternate", &files, "application/json"),
             link("related", &format!("{files}SHA256SUMS"), "text/plain"),
         ],
-        summary: Some(format!("{} files, {} bytes", row.artifacts.count, row.artifacts.bytes).into()),
+        summary: Some(
+            format!("{} files, {} bytes", row.artifacts.count, row.artifacts.bytes).into(),
+        ),
         ..atom::Entry::default()
     }
 }

@@ -32,7 +32,9 @@ impl Asked {
         });
         let limit = query.get("limit").map(|limit| match limit.parse() {
             Ok(limit @ 1..) => Ok(usize::min(limit, PAGE)),
-            _ => Err(Problem::bad_request(format!("?limit=: {limit:?} is no number from 1 to {PAGE}"))),
+            _ => Err(Problem::bad_request(format!(
+                "?limit=: {limit:?} is no number from 1 to {PAGE}"
+            ))),
         });
         Ok(Self { after: after.transpose()?, limit: limit.transpose()?.unwrap_or(PAGE) })
     }
@@ -62,7 +64,8 @@ pub(super) fn page(
         Some(after) => match order.iter().position(|id| *id == after) {
             Some(at) => at + 1,
             None => {
-                let message = format!("?after=: no release {after} is known here; begin again without it");
+                let message =
+                    format!("?after=: no release {after} is known here; begin again without it");
                 return Ok(Err(Problem::bad_request(message)));
             }
         },
@@ -75,9 +78,11 @@ pub(super) fn page(
     }
     let more = ids.len() > asked.limit;
     let next = ids.get(asked.limit.saturating_sub(1)).filter(|_| more).map(ToString::to_string);
-    let link =
-        next.as_ref().map(|id| format!("<releases.json?after={id}&limit={}>; rel=\"next\"", asked.limit));
-    let text = serde_json::to_vec(&Page { releases, next }).map_err(|e| StoreError::Index(e.to_string()))?;
+    let link = next
+        .as_ref()
+        .map(|id| format!("<releases.json?after={id}&limit={}>; rel=\"next\"", asked.limit));
+    let text = serde_json::to_vec(&Page { releases, next })
+        .map_err(|e| StoreError::Index(e.to_string()))?;
     let document = Document::new("application/json", text);
     Ok(Ok(match link {
         Some(link) => document.with(header::LINK, link),

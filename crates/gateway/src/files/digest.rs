@@ -111,7 +111,8 @@ impl Files {
     /// Has all of it brought here; an answer that says to come again if that takes long. What came stays.
     async fn bring(&self, content: &Content, owner: bool) -> Result<Option<Response>, Problem> {
         let (store, blob) = (self.faces.backend.store().clone(), content.blob);
-        let state = run(move || store.blob_state(&blob)).await.map_err(|e| Problem::internal(&e))?;
+        let state =
+            run(move || store.blob_state(&blob)).await.map_err(|e| Problem::internal(&e))?;
         if matches!(state, BlobState::Held { .. } | BlobState::Denied) {
             return Ok(None);
         }

@@ -12,7 +12,9 @@ pub(crate) fn attachment(name: &str) -> (HeaderName, HeaderValue) {
     let name = if name.trim_matches('.').is_empty() { "download" } else { name };
     let plain: String = name
         .chars()
-        .map(|c| if c == ' ' || (c.is_ascii_graphic() && !matches!(c, '"' | '%')) { c } else { '_' })
+        .map(
+            |c| if c == ' ' || (c.is_ascii_graphic() && !matches!(c, '"' | '%')) { c } else { '_' },
+        )
         .collect();
     let mut value = format!("attachment; filename=\"{plain}\"");
     if plain != name {
@@ -34,8 +36,14 @@ mod tests {
             ("a b.txt", "attachment; filename=\"a b.txt\""),
             ("../../etc/passwd", "attachment; filename=\"passwd\""),
             ("a\\b", "attachment; filename=\"b\""),
-            ("说明.txt", "attachment; filename=\"__.txt\"; filename*=UTF-8''%E8%AF%B4%E6%98%8E.txt"),
-            ("a\"; x=\"b", "attachment; filename=\"a_; x=_b\"; filename*=UTF-8''a%22%3B%20x%3D%22b"),
+            (
+                "说明.txt",
+                "attachment; filename=\"__.txt\"; filename*=UTF-8''%E8%AF%B4%E6%98%8E.txt",
+            ),
+            (
+                "a\"; x=\"b",
+                "attachment; filename=\"a_; x=_b\"; filename*=UTF-8''a%22%3B%20x%3D%22b",
+            ),
             ("50%25.txt", "attachment; filename=\"50_25.txt\"; filename*=UTF-8''50%2525.txt"),
             ("a\r\nb", "attachment; filename=\"a__b\"; filename*=UTF-8''a%0D%0Ab"),
             ("..", "attachment; filename=\"download\""),

@@ -137,7 +137,8 @@ fn answer<K: Eq + std::hash::Hash>(
     artifact: &Artifact,
 ) {
     let Some(questions) = open.get_mut(key) else { return };
-    for Question { answer, .. } in questions.extract_if(.., |q| !q.wrong.contains(&artifact.blake3)) {
+    for Question { answer, .. } in questions.extract_if(.., |q| !q.wrong.contains(&artifact.blake3))
+    {
         let _ = answer.send(Ok(Some((row.clone(), artifact.clone()))));
     }
     if questions.is_empty() {

@@ -23,7 +23,8 @@ pub(crate) async fn row_of(
     selector: Selector,
     only: Option<PublisherId>,
 ) -> Result<ReleaseRow, Problem> {
-    let (store, own, asked) = (faces.backend.store().clone(), faces.backend.publisher(), selector.clone());
+    let (store, own, asked) =
+        (faces.backend.store().clone(), faces.backend.publisher(), selector.clone());
     let resolution = run(move || store.resolve(&asked, &own, only.as_ref())).await;
     let candidates = match resolution.map_err(|e| Problem::internal(&e))? {
         Resolution::Found(found) => found,
@@ -36,7 +37,8 @@ pub(crate) async fn row_of(
             return Err(Problem::new(StatusCode::CONFLICT, listing(message, &found)));
         }
         Resolution::Ambiguous(found) => {
-            let message = format!("{selector} may mean several releases: ask for one of them below /r/");
+            let message =
+                format!("{selector} may mean several releases: ask for one of them below /r/");
             return Err(Problem::new(StatusCode::MULTIPLE_CHOICES, listing(message, &found)));
         }
         Resolution::Strangers(found) => {
@@ -51,8 +53,9 @@ pub(crate) async fn row_of(
         }
     };
     let store = faces.backend.store().clone();
-    let found =
-        run(move || candidates.first().map_or(Ok(None), |candidate| store.release(&candidate.release)));
+    let found = run(move || {
+        candidates.first().map_or(Ok(None), |candidate| store.release(&candidate.release))
+    });
     found
         .await
         .map_err(|e| Problem::internal(&e))?
@@ -62,7 +65,8 @@ pub(crate) async fn row_of(
 fn listing(mut message: String, candidates: &[Candidate]) -> String {
     for candidate in candidates.iter().take(NAMED) {
         // a String takes any text
-        let _ = write!(message, "\n{} {} {}", candidate.publisher, candidate.release, candidate.purl);
+        let _ =
+            write!(message, "\n{} {} {}", candidate.publisher, candidate.release, candidate.purl);
     }
     if candidates.len() > NAMED {
         let _ = write!(message, "\nand {} more", candidates.len() - NAMED);

@@ -69,14 +69,19 @@ impl Files {
         Ok(document.with(disposition, file).with(cache.0, cache.1).answer(method, request))
     }
 
-    async fn listing(&self, row: &ReleaseRow, list: Arc<ArtifactList>) -> Result<Document, Problem> {
+    async fn listing(
+        &self,
+        row: &ReleaseRow,
+        list: Arc<ArtifactList>,
+    ) -> Result<Document, Problem> {
         let (store, row) = (self.faces.backend.store().clone(), row.clone());
         let place = self.room.wait(list.len().saturating_mul(ROW)).await?;
         let text = run(move || {
             let files = list.iter().map(|artifact| artifact_row(&store, artifact));
             let files = files.collect::<Result<Vec<ArtifactRow>, StoreError>>()?;
             let listing = Listing { row: feed::row(&store, &row)?, files };
-            let text = serde_json::to_vec_pretty(&listing).map_err(|e| StoreError::Index(e.to_string()))?;
+            let text = serde_json::to_vec_pretty(&listing)
+                .map_err(|e| StoreError::Index(e.to_string()))?;
             Ok(place.filled(text))
         });
         Ok(Document::new("application/json", text.await.map_err(|e| Problem::internal(&e))?))
@@ -93,7 +98,8 @@ impl Files {
     async fn statement(&self, row: &ReleaseRow) -> Result<Document, Problem> {
         let (store, id) = (self.faces.backend.store().clone(), row.release.entry());
         let signed = run(move || store.entry(&id)).await.map_err(|e| Problem::internal(&e))?;
-        let signed = signed.ok_or_else(|| Problem::unknown(&format!("statement of {}", row.purl)))?;
+        let signed =
+            signed.ok_or_else(|| Problem::unknown(&format!("statement of {}", row.purl)))?;
         Ok(Document::new(STATEMENT_TYPE, signed.encode()))
     }
 }
@@ -136,7 +142,10 @@ fn artifact_row(store: &Store, artifact: &Artifact) -> Result<ArtifactRow, Store
         sha256: artifact.sha256.to_string(),
         role: artifact.role.to_string(),
         media_type: artifact.media_type.clone(),
-        platform: artifact.platform.as_ref().map(|platform| format!("{}/{}", platform.os, platform.arch)),
+        platform: artifact
+            .platform
+            .as_ref()
+            .map(|platform| format!("{}/{}", platform.os, platform.arch)),
         exec: artifact.exec,
         held: store.blob_size(&artifact.blake3)? == Some(artifact.size),
     })

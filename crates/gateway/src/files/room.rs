@@ -41,7 +41,8 @@ impl Room {
             return Ok(Place { _permit: None });
         }
         let many = u32::try_from(bytes.min(ROOM)).unwrap_or(u32::MAX);
-        let permit = tokio::time::timeout(PATIENCE, Arc::clone(&self.0).acquire_many_owned(many)).await;
+        let permit =
+            tokio::time::timeout(PATIENCE, Arc::clone(&self.0).acquire_many_owned(many)).await;
         let busy = || {
             let message = "others are being sent lists as long as this one: try again in a minute";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, message)

@@ -24,11 +24,15 @@ impl Target {
     pub(super) fn read(rest: &str) -> Result<Self, Problem> {
         let segments = rest.split('/').map(decode).collect::<Result<Vec<String>, Problem>>()?;
         let (selector, path) = match segments.split_first() {
-            Some((id, path)) if id.len() == 64 && id.parse::<perennial_manifest::ReleaseId>().is_ok() => {
+            Some((id, path))
+                if id.len() == 64 && id.parse::<perennial_manifest::ReleaseId>().is_ok() =>
+            {
                 let id = id.parse().map_err(|e| Problem::bad_request(format!("{e}")))?;
                 (Selector::Release(id), path)
             }
-            Some((name, [version, path @ ..])) if !version.is_empty() => (named(name, version)?, path),
+            Some((name, [version, path @ ..])) if !version.is_empty() => {
+                (named(name, version)?, path)
+            }
             Some((name, _)) => {
                 return Err(Problem::bad_request(format!(
                     "{name:?} has no version: ask for /r/NAME/VERSION/, or for a release by its whole id"
@@ -37,13 +41,13 @@ impl Target {
             None => return Err(Problem::bad_request("no release is named")),
         };
         let path = path.join("/");
-        let path = match path.as_str() {
-            "" => None,
-            path => Some(
-                ArtifactPath::parse(path)
-                    .map_err(|e| Problem::bad_request(format!("no release has such a file: {e}")))?,
-            ),
-        };
+        let path =
+            match path.as_str() {
+                "" => None,
+                path => Some(ArtifactPath::parse(path).map_err(|e| {
+                    Problem::bad_request(format!("no release has such a file: {e}"))
+                })?),
+            };
         Ok(Self { selector, path })
     }
 }
@@ -71,8 +75,11 @@ fn named(name: &str, version: &str) -> Result<Selector, Problem> {
         None => (None, name),
     };
     let parts = [Some(name), namespace, Some(version)];
-    if parts.into_iter().flatten().any(|part| part.is_empty() || part.chars().any(char::is_control)) {
-        return Err(Problem::bad_request("a part of the name is empty or holds control characters"));
+    if parts.into_iter().flatten().any(|part| part.is_empty() || part.chars().any(char::is_control))
+    {
+        return Err(Problem::bad_request(
+            "a part of the name is empty or holds control characters",
+        ));
     }
     Ok(Selector::Name {
         namespace: namespace.map(str::to_owned),
@@ -86,7 +93,8 @@ mod tests {
     use super::*;
 
     fn read(rest: &str) -> (String, Option<String>) {
-        let target = Target::read(rest).unwrap_or_else(|problem| panic!("{rest}: {}", problem.message));
+        let target =
+            Target::read(rest).unwrap_or_else(|problem| panic!("{rest}: {}", problem.message));
         (target.selector.to_string(), target.path.map(String::from))
     }
 

@@ -106,7 +106,10 @@ impl Metadata {
     pub(super) fn file(&self) -> Option<String> {
         let plain = |text: &str| {
             let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '+');
-            !text.is_empty() && text.len() <= 250 && !text.starts_with('.') && text.chars().all(fits)
+            !text.is_empty()
+                && text.len() <= 250
+                && !text.starts_with('.')
+                && text.chars().all(fits)
         };
         let (name, version) = (&self.name.0, &self.version.0);
         (plain(name) && plain(version)).then(|| format!("{name}-{version}.tgz"))
@@ -159,7 +162,8 @@ impl ChartsRead {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let yaml_bytes = yaml.map_or(0, |yaml| yaml.len());
         kept.push_back(Kept { blob, yaml_bytes, metadata: metadata.clone() });
-        while kept.len() > KEPT.0 || kept.iter().map(|kept| kept.yaml_bytes).sum::<usize>() > KEPT.1 {
+        while kept.len() > KEPT.0 || kept.iter().map(|kept| kept.yaml_bytes).sum::<usize>() > KEPT.1
+        {
             kept.pop_front();
         }
         Ok(metadata)

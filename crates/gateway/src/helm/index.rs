@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use chrono::SecondsFormat;
 use percent_encoding::utf8_percent_encode;
-use perennial_manifest::{Artifact, ArtifactList, PublisherId, Purl, ReleaseId, Resolution, Role, Selector};
+use perennial_manifest::{
+    Artifact, ArtifactList, PublisherId, Purl, ReleaseId, Resolution, Role, Selector,
+};
 use perennial_store::{BlobState, ReleaseFilter, ReleaseRow, Store, StoreError};
 use serde::Serialize;
 
@@ -80,9 +82,11 @@ impl Charts {
         for purl in purls {
             match store.resolve(&Selector::Purl(purl.clone()), own, only.as_ref())? {
                 Resolution::Found(found) => {
-                    let row = found.first().map(|found| store.release(&found.release)).transpose()?;
-                    for (file, chart) in
-                        row.flatten().map_or(Ok(Vec::new()), |row| held(store, lists, read, &row))?
+                    let row =
+                        found.first().map(|found| store.release(&found.release)).transpose()?;
+                    for (file, chart) in row
+                        .flatten()
+                        .map_or(Ok(Vec::new()), |row| held(store, lists, read, &row))?
                     {
                         charts.add(&purl, file, chart);
                     }
@@ -112,7 +116,9 @@ impl Charts {
         let mut said = BTreeSet::new();
         for row in rows {
             let list = list_of(store, lists, row)?;
-            said.insert(list.map(|list| charts_in(&list).map(|chart| chart.blake3).collect::<Vec<_>>()));
+            said.insert(
+                list.map(|list| charts_in(&list).map(|chart| chart.blake3).collect::<Vec<_>>()),
+            );
         }
         let agreed = said.len() == 1 && !said.contains(&None);
         let publishers: Vec<String> = rows.iter().map(|row| row.publisher.to_string()).collect();
@@ -194,7 +200,11 @@ impl Charts {
 }
 
 /// The list of a release, if it is here and whole.
-fn list_of(store: &Store, lists: &Lists, row: &ReleaseRow) -> Result<Option<Arc<ArtifactList>>, StoreError> {
+fn list_of(
+    store: &Store,
+    lists: &Lists,
+    row: &ReleaseRow,
+) -> Result<Option<Arc<ArtifactList>>, StoreError> {
     match lists.read(store, &row.artifacts) {
         Err(StoreError::Corrupt { .. } | StoreError::Format { .. }) => Ok(None),
         other => other,
@@ -229,7 +239,14 @@ fn held(
         let (release, publisher, issued_at) = (row.release, row.publisher, row.issued_at);
         found.push((
             file,
-            Chart { metadata, release, publisher, issued_at, artifact: artifact.clone(), provenance },
+            Chart {
+                metadata,
+                release,
+                publisher,
+                issued_at,
+                artifact: artifact.clone(),
+                provenance,
+            },
         ));
     }
     Ok(found)

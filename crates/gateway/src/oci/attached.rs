@@ -42,10 +42,14 @@ impl Registry {
                 return Ok(None);
             }
             let asked = name.clone();
-            let absent =
-                self.ask(move |known, world| known.absent_lists(&asked, &subject, &[], world)).await?;
+            let absent = self
+                .ask(move |known, world| known.absent_lists(&asked, &subject, &[], world))
+                .await?;
             // what does not come says nothing
-            join_all(absent.iter().map(|(release, list)| self.faces.bring_list(*release, list, owner))).await;
+            join_all(
+                absent.iter().map(|(release, list)| self.faces.bring_list(*release, list, owner)),
+            )
+            .await;
             brought = true;
         }
     }
@@ -62,8 +66,11 @@ impl Registry {
         for index in self.ask(move |known, world| known.indexes(&asked, &subject, world)).await? {
             let bytes = self.whole(owner, &index).await?;
             let Ok(layout) = Manifest::parse(&bytes) else { continue };
-            let named = |child: &&Descriptor| child.annotations.get(REF_NAME).is_some_and(|name| name == tag);
-            if let Some(digest) = layout.children().iter().find(named).and_then(Descriptor::digest) {
+            let named = |child: &&Descriptor| {
+                child.annotations.get(REF_NAME).is_some_and(|name| name == tag)
+            };
+            if let Some(digest) = layout.children().iter().find(named).and_then(Descriptor::digest)
+            {
                 return Ok(Some((digest, index.release.into_iter().collect())));
             }
         }
@@ -81,7 +88,8 @@ impl Known {
     ) -> Result<Vec<Found>, StoreError> {
         self.holdings.retry(world)?;
         let meant = self.catalogue.meant(name);
-        let releases = meant.iter().filter_map(|r| self.catalogue.get(r)).flat_map(|image| &image.releases);
+        let releases =
+            meant.iter().filter_map(|r| self.catalogue.get(r)).flat_map(|image| &image.releases);
         let ours: HashSet<ReleaseId> = releases
             .filter(|image| (world.trusted)(&image.publisher))
             .filter(|image| !self.catalogue.is_yanked(&image.publisher, &image.release))
@@ -113,7 +121,9 @@ mod tests {
     #[test]
     fn what_a_tag_is_about_is_read_from_it() {
         let hex = "ab".repeat(32);
-        for tag in [format!("sha256-{hex}"), format!("sha256-{hex}.sig"), format!("sha256-{hex}.att")] {
+        for tag in
+            [format!("sha256-{hex}"), format!("sha256-{hex}.sig"), format!("sha256-{hex}.att")]
+        {
             assert_eq!(subject(&tag), Digest::parse(&format!("sha256:{hex}")), "{tag}");
         }
         for tag in ["v1", "sha256-ab.sig", "latest.sig", "sha256-"] {

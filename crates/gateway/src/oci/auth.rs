@@ -27,7 +27,10 @@ const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"perennial\", 
 
 /// What `GET /v2/` says: where there is a token, clients learn here how to ask for theirs.
 pub(super) fn ping(options: &Options, request: &Parts) -> Response {
-    if options.token.is_some() && !is_owner(options, &request.headers) && !is_anonymous(&request.headers) {
+    if options.token.is_some()
+        && !is_owner(options, &request.headers)
+        && !is_anonymous(&request.headers)
+    {
         return refuse(options, request);
     }
     ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], "{}").into_response()
@@ -41,8 +44,9 @@ fn is_anonymous(headers: &HeaderMap) -> bool {
 
 /// Refuses whoever may not change anything, and says how to authenticate.
 pub(super) fn refuse(options: &Options, request: &Parts) -> Response {
-    let challenge = host::origin(&options.hosts, request)
-        .and_then(|origin| format!("Bearer realm=\"{origin}{PATH}\",service=\"perennial\"").parse().ok());
+    let challenge = host::origin(&options.hosts, request).and_then(|origin| {
+        format!("Bearer realm=\"{origin}{PATH}\",service=\"perennial\"").parse().ok()
+    });
     refused(options, challenge.unwrap_or(BASIC))
 }
 
@@ -53,7 +57,8 @@ fn refused(options: &Options, challenge: HeaderValue) -> Response {
         return refusal.and(vec![(header::ALLOW, super::READS.to_owned())]).into_response();
     }
     let message = "give this node's token as the password, with any user name";
-    let mut refused = Refusal::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message).into_response();
+    let mut refused =
+        Refusal::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message).into_response();
     refused.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     refused
 }
@@ -68,7 +73,9 @@ pub(super) async fn exchange(
     let options = &registry.faces.options;
     let token = match &options.token {
         Some(token) if is_owner(options, request.headers()) => token,
-        _ if !request.headers().contains_key(header::AUTHORIZATION) || only_pulls(&query) => ANONYMOUS,
+        _ if !request.headers().contains_key(header::AUTHORIZATION) || only_pulls(&query) => {
+            ANONYMOUS
+        }
         _ => return refused(options, BASIC),
     };
     let body = json!({"token": token, "access_token": token, "expires_in": EXPIRES});
@@ -79,7 +86,8 @@ pub(super) async fn exchange(
 
 /// Whether something is asked for, and nothing but pulling: `scope=repository:team/app:pull`, several with spaces or repeated.
 fn only_pulls(query: &[(String, String)]) -> bool {
-    let scopes = query.iter().filter(|(key, _)| key == "scope").flat_map(|(_, value)| value.split(' '));
+    let scopes =
+        query.iter().filter(|(key, _)| key == "scope").flat_map(|(_, value)| value.split(' '));
     let mut actions =
         scopes.filter(|scope| !scope.is_empty()).map(|scope| scope.rsplit(':').next()).peekable();
     actions.peek().is_some() && actions.all(|actions| actions == Some("pull"))

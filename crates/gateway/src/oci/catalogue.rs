@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use perennial_manifest::{
-    ArtifactListRef, Body, EntryId, FeedState, PublisherId, ReleaseId, SignedEntry, StatusKind, Target,
+    ArtifactListRef, Body, EntryId, FeedState, PublisherId, ReleaseId, SignedEntry, StatusKind,
+    Target,
 };
 use perennial_store::{Store, StoreError};
 
@@ -149,9 +150,11 @@ impl Catalogue {
     fn take_release(&mut self, signed: &SignedEntry) {
         let (publisher, seq) = (signed.entry().publisher, signed.entry().seq);
         let Some((id, release)) = signed.release() else { return };
-        let mut roots: Vec<Digest> = release.purl.version().and_then(Digest::parse).into_iter().collect();
+        let mut roots: Vec<Digest> =
+            release.purl.version().and_then(Digest::parse).into_iter().collect();
         for (name, digest) in &release.tags {
-            let (Some((repository, tag)), Some(digest)) = (Repository::with_tag(name), Digest::parse(digest))
+            let (Some((repository, tag)), Some(digest)) =
+                (Repository::with_tag(name), Digest::parse(digest))
             else {
                 continue;
             };
@@ -163,7 +166,8 @@ impl Catalogue {
             }
         }
         if let Some(repository) = Repository::of_purl(&release.purl) {
-            let image = ImageRelease { publisher, release: id, seq, list: release.artifacts, roots };
+            let image =
+                ImageRelease { publisher, release: id, seq, list: release.artifacts, roots };
             self.fresh.push(image.clone());
             self.image(repository).releases.push(image);
         }
@@ -242,7 +246,8 @@ mod tests {
             tags: BTreeMap::from([(format!("quay.io/a/b:{tag}"), digest)]),
             notes: None,
         }));
-        let entry = Entry { publisher: key.id(), seq: next.seq, prevs: next.prevs, issued_at: 1, body };
+        let entry =
+            Entry { publisher: key.id(), seq: next.seq, prevs: next.prevs, issued_at: 1, body };
         store.put_entries(&[entry.sign(key).expect("a signature")]).expect("it is taken");
     }
 

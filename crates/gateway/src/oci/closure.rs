@@ -103,7 +103,10 @@ fn role_of(descriptor: &Descriptor, is_config: bool) -> Role {
     let kind = descriptor.media_type.as_str();
     if kind.starts_with("application/vnd.cncf.helm.chart.content") {
         Role::Chart
-    } else if kind.contains("simplesigning") || kind.contains("sigstore") || kind.contains("signature") {
+    } else if kind.contains("simplesigning")
+        || kind.contains("sigstore")
+        || kind.contains("signature")
+    {
         Role::Signature
     } else if kind.contains("spdx") || kind.contains("cyclonedx") {
         Role::Sbom
@@ -116,11 +119,16 @@ fn role_of(descriptor: &Descriptor, is_config: bool) -> Role {
 
 impl Registry {
     /// Takes in all that a manifest names, down to the blobs of the images of an index; refuses where anything is not held.
-    pub(crate) async fn close_over(&self, closure: &mut Closure, root: &Manifest) -> Result<(), Refusal> {
+    pub(crate) async fn close_over(
+        &self,
+        closure: &mut Closure,
+        root: &Manifest,
+    ) -> Result<(), Refusal> {
         let mut todo = vec![(root.clone(), 0)];
         while let Some((manifest, depth)) = todo.pop() {
             for part in manifest.parts().filter(|part| !part.is_foreign()) {
-                let is_config = manifest.config.as_ref().is_some_and(|config| config.digest == part.digest);
+                let is_config =
+                    manifest.config.as_ref().is_some_and(|config| config.digest == part.digest);
                 let Some((found, sha256)) = self.named(closure, part).await? else { continue };
                 closure.insert(&found, sha256, role_of(part, is_config), None)?;
             }
@@ -130,9 +138,10 @@ impl Registry {
             for child in manifest.children() {
                 let Some((found, sha256)) = self.named(closure, child).await? else { continue };
                 let bytes = self.whole(true, &found).await?;
-                let inner =
-                    Manifest::parse(&bytes).map_err(|why| invalid(format!("{}: {why}", found.digest)))?;
-                let found = Found { media_type: inner.media_type(Some(&child.media_type)), ..found };
+                let inner = Manifest::parse(&bytes)
+                    .map_err(|why| invalid(format!("{}: {why}", found.digest)))?;
+                let found =
+                    Found { media_type: inner.media_type(Some(&child.media_type)), ..found };
                 closure.add_manifest(&found, sha256, &inner, child.platform())?;
                 todo.push((inner, depth + 1));
             }
@@ -154,9 +163,13 @@ impl Registry {
             let message = format!("{digest} {why}");
             Refusal::new(StatusCode::NOT_FOUND, "MANIFEST_BLOB_UNKNOWN", message)
         };
-        let found = self.held(&digest).await?.ok_or_else(|| missing("is not held here: push it first"))?;
+        let found =
+            self.held(&digest).await?.ok_or_else(|| missing("is not held here: push it first"))?;
         if descriptor.size != found.size {
-            return Err(invalid(format!("{digest} has {} bytes, not {}", found.size, descriptor.size)));
+            return Err(invalid(format!(
+                "{digest} has {} bytes, not {}",
+                found.size, descriptor.size
+            )));
         }
         let (store, blob) = (self.faces.backend.store().clone(), found.blob);
         let sha256 = match digest.sha256() {
@@ -165,7 +178,8 @@ impl Registry {
                 .await
                 .map_err(|error| Refusal::store(&error))?,
         };
-        let kind = [&descriptor.media_type, &found.media_type].into_iter().find(|kind| !kind.is_empty());
+        let kind =
+            [&descriptor.media_type, &found.media_type].into_iter().find(|kind| !kind.is_empty());
         let media_type = kind.cloned().unwrap_or_default();
         Ok(Some((Found { media_type, ..found }, sha256)))
     }
@@ -199,10 +213,14 @@ impl Registry {
         let index = Index { schema_version: 2, media_type: OCI_INDEX, manifests: [descriptor] };
         let index = serde_json::to_vec(&index).map_err(|error| Refusal::internal(&error))?;
         let (added, lease) = self.add(vec![LAYOUT.to_vec(), index]).await?;
-        let kinds = [("oci-layout", "application/vnd.oci.layout.header.v1+json"), ("index.json", OCI_INDEX)];
+        let kinds = [
+            ("oci-layout", "application/vnd.oci.layout.header.v1+json"),
+            ("index.json", OCI_INDEX),
+        ];
         for ((path, kind), added) in kinds.into_iter().zip(added) {
             let Added { blob, sha256, size, .. } = added;
-            let found = Found { digest: sha256.into(), blob, size, media_type: kind.into(), release: None };
+            let found =
+                Found { digest: sha256.into(), blob, size, media_type: kind.into(), release: None };
             closure.layout.push(file(path, &found, sha256, Role::Index)?);
         }
         Ok(lease)

@@ -141,7 +141,9 @@ mod tests {
         let long = format!("sha512:{}", "0f".repeat(64));
         assert_eq!(Digest::parse(&long).expect("a digest").to_string(), long);
         assert_ne!(Digest::parse(&long).expect("a digest").key(), [0; 16]);
-        for wrong in ["", "sha256:", "sha256:00", "md5:00", &empty.to_uppercase(), &empty[7..], "sha512:00"] {
+        for wrong in
+            ["", "sha256:", "sha256:00", "md5:00", &empty.to_uppercase(), &empty[7..], "sha512:00"]
+        {
             assert_eq!(Digest::parse(wrong), None, "{wrong}");
         }
         assert_eq!(Digest::parse(&empty.replace("e3b0", "E3B0")), None);

@@ -43,7 +43,11 @@ pub(crate) struct Holdings {
 
 impl Holdings {
     /// Takes releases in.
-    pub(crate) fn take(&mut self, fresh: Vec<ImageRelease>, world: &World<'_>) -> Result<(), StoreError> {
+    pub(crate) fn take(
+        &mut self,
+        fresh: Vec<ImageRelease>,
+        world: &World<'_>,
+    ) -> Result<(), StoreError> {
         for image in fresh {
             let Ok(at) = u32::try_from(self.releases.len()) else { return Ok(()) };
             self.releases.push((image.publisher, image.release, image.list));
@@ -58,7 +62,8 @@ impl Holdings {
         match world.list(claim)? {
             Some(list) if self.pairs.len() + list.len() <= room => {
                 self.missing.remove(&at);
-                self.pairs.extend(list.iter().filter_map(digest_of).map(|digest| (digest.key(), at)));
+                self.pairs
+                    .extend(list.iter().filter_map(digest_of).map(|digest| (digest.key(), at)));
             }
             _ => {
                 self.missing.insert(at);
@@ -91,10 +96,18 @@ impl Holdings {
         };
         for (release, claim) in self.candidates(digest, first, world)? {
             let Some(list) = world.list(&claim)? else { continue };
-            if let Some(artifact) = list.iter().find(|artifact| digest_of(artifact) == Some(*digest)) {
+            if let Some(artifact) =
+                list.iter().find(|artifact| digest_of(artifact) == Some(*digest))
+            {
                 let (blob, size) = own.unwrap_or((artifact.blake3, artifact.size));
                 let media_type = artifact.media_type.clone();
-                return Ok(Some(Found { digest: *digest, blob, size, media_type, release: Some(release) }));
+                return Ok(Some(Found {
+                    digest: *digest,
+                    blob,
+                    size,
+                    media_type,
+                    release: Some(release),
+                }));
             }
         }
         let media_type = "application/octet-stream".to_owned();
@@ -115,9 +128,12 @@ impl Holdings {
         let key = digest.key();
         let newest = self.pairs.range((key, 0)..=(key, u32::MAX)).rev();
         let listed = newest.filter_map(|(_, at)| self.releases.get(*at as usize).copied());
-        let (ours, others): (Vec<_>, Vec<_>) = listed.partition(|(publisher, ..)| (world.trusted)(publisher));
+        let (ours, others): (Vec<_>, Vec<_>) =
+            listed.partition(|(publisher, ..)| (world.trusted)(publisher));
         let ours = ours.into_iter().take(LOOKS);
-        all.extend(ours.chain(others.into_iter().take(LOOKS)).map(|(_, release, claim)| (release, claim)));
+        all.extend(
+            ours.chain(others.into_iter().take(LOOKS)).map(|(_, release, claim)| (release, claim)),
+        );
         Ok(all)
     }
 }

@@ -34,7 +34,10 @@ pub(crate) struct World<'a> {
 
 impl World<'_> {
     /// An artifact list, if it is here and whole.
-    pub(crate) fn list(&self, claim: &ArtifactListRef) -> Result<Option<Arc<ArtifactList>>, StoreError> {
+    pub(crate) fn list(
+        &self,
+        claim: &ArtifactListRef,
+    ) -> Result<Option<Arc<ArtifactList>>, StoreError> {
         self.lists.whole(self.backend, claim)
     }
 }
@@ -123,11 +126,19 @@ impl Known {
         /// Lists that one request may have fetched.
         const MOST: usize = 4;
         let meant = self.catalogue.meant(name);
-        let mut releases: Vec<_> =
-            meant.iter().filter_map(|r| self.catalogue.get(r)).flat_map(|image| &image.releases).collect();
+        let mut releases: Vec<_> = meant
+            .iter()
+            .filter_map(|r| self.catalogue.get(r))
+            .flat_map(|image| &image.releases)
+            .collect();
         releases.sort_by_key(|image| {
             let root = image.roots.contains(digest);
-            (!first.contains(&image.release), !root, !(world.trusted)(&image.publisher), u64::MAX - image.seq)
+            (
+                !first.contains(&image.release),
+                !root,
+                !(world.trusted)(&image.publisher),
+                u64::MAX - image.seq,
+            )
         });
         let mut absent = Vec::new();
         for image in releases {

@@ -50,7 +50,8 @@ impl Page {
             let escaped = |text| utf8_percent_encode(text, ESCAPED);
             let ns = ns.map(|ns| format!("&ns={}", escaped(ns))).unwrap_or_default();
             let link = format!("<{path}?last={}&n={}{ns}>; rel=\"next\"", escaped(last), self.most);
-            let _ = HeaderValue::try_from(link).map(|link| response.headers_mut().insert(header::LINK, link));
+            let _ = HeaderValue::try_from(link)
+                .map(|link| response.headers_mut().insert(header::LINK, link));
         }
         response
     }
@@ -69,9 +70,12 @@ impl Registry {
         let question = self.ask(move |known, world| {
             let which = known.which(&asked, world);
             let Which::One(repository) = &which else { return Ok((which, Ok(Vec::new()))) };
-            let Some(image) = known.catalogue.get(repository) else { return Ok((which, Ok(Vec::new()))) };
+            let Some(image) = known.catalogue.get(repository) else {
+                return Ok((which, Ok(Vec::new())));
+            };
             if !is_ours(image, world.trusted) {
-                let who: BTreeSet<_> = image.releases.iter().map(|release| release.publisher).collect();
+                let who: BTreeSet<_> =
+                    image.releases.iter().map(|release| release.publisher).collect();
                 let tagged = image.tags.values().flatten().map(|statement| statement.publisher);
                 return Ok((which, Err(who.into_iter().chain(tagged).collect::<BTreeSet<_>>())));
             }
@@ -96,11 +100,15 @@ impl Registry {
     }
 
     /// `GET /v2/_catalog`: repositories that trusted publishers speak of, by the names to pull them by.
-    pub(crate) async fn catalog(&self, query: &HashMap<String, String>) -> Result<Response, Refusal> {
+    pub(crate) async fn catalog(
+        &self,
+        query: &HashMap<String, String>,
+    ) -> Result<Response, Refusal> {
         let page = Page::of(query);
         let names = self.ask(|known, world| {
             let ours = known.catalogue.iter().filter(|(_, image)| is_ours(image, world.trusted));
-            let mut names: Vec<String> = ours.map(|(repository, _)| repository.prefixed()).collect();
+            let mut names: Vec<String> =
+                ours.map(|(repository, _)| repository.prefixed()).collect();
             names.sort();
             Ok(names)
         });

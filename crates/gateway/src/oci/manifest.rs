@@ -67,7 +67,9 @@ struct RawPlatform {
 }
 
 /// What some programs write as `null` is nothing.
-fn nullable<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+fn nullable<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(
+    from: D,
+) -> Result<T, D::Error> {
     Option::<T>::deserialize(from).map(Option::unwrap_or_default)
 }
 
@@ -91,7 +93,9 @@ impl Descriptor {
     /// What it runs on, where it says so in words that a release may hold.
     pub(crate) fn platform(&self) -> Option<Platform> {
         let raw = self.platform.as_ref()?;
-        let plain = |text: &str| !text.is_empty() && text.len() <= 64 && !text.chars().any(char::is_control);
+        let plain = |text: &str| {
+            !text.is_empty() && text.len() <= 64 && !text.chars().any(char::is_control)
+        };
         (plain(&raw.os) && plain(&raw.architecture)).then(|| Platform {
             os: raw.os.clone(),
             arch: raw.architecture.clone(),
@@ -109,7 +113,8 @@ impl Descriptor {
 impl Manifest {
     /// Reads one. The text says what is wrong.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let manifest: Self = serde_json::from_slice(bytes).map_err(|e| format!("no manifest: {e}"))?;
+        let manifest: Self =
+            serde_json::from_slice(bytes).map_err(|e| format!("no manifest: {e}"))?;
         let says = manifest.media_type.is_some()
             || manifest.config.is_some()
             || manifest.manifests.is_some()
@@ -128,7 +133,8 @@ impl Manifest {
         if let Some(own) = &self.media_type {
             return own.clone();
         }
-        let plain = |told: &&str| !matches!(*told, "" | "application/octet-stream" | "application/json");
+        let plain =
+            |told: &&str| !matches!(*told, "" | "application/octet-stream" | "application/json");
         let guess = if self.manifests.is_some() { OCI_INDEX } else { OCI_MANIFEST };
         told.filter(plain).unwrap_or(guess).to_owned()
     }
@@ -182,7 +188,8 @@ pub(crate) fn taken(headers: &HeaderMap, media_type: &str, by_tag: bool) -> Take
         .map(|kind| kind.split(';').next().unwrap_or_default().trim())
         .filter(|kind| !kind.is_empty())
         .collect();
-    let any = accepted.is_empty() || accepted.iter().any(|kind| matches!(*kind, "*/*" | "application/*"));
+    let any =
+        accepted.is_empty() || accepted.iter().any(|kind| matches!(*kind, "*/*" | "application/*"));
     if any || accepted.contains(&media_type) {
         return Taken::Yes;
     }
@@ -205,7 +212,8 @@ mod tests {
     use super::*;
 
     fn accept(values: &[&str], media_type: &str, by_tag: bool) -> Taken {
-        let headers = values.iter().map(|value| (header::ACCEPT, value.parse().expect("a value"))).collect();
+        let headers =
+            values.iter().map(|value| (header::ACCEPT, value.parse().expect("a value"))).collect();
         taken(&headers, media_type, by_tag)
     }
 
@@ -225,9 +233,15 @@ mod tests {
 
     #[test]
     fn what_is_no_manifest_is_refused_with_the_reason() {
-        for wrong in
-            ["", "[]", "{}", "null", "\"x\"", r#"{"mediaType":1}"#, r#"{"config":{"digest":"md5:0"}}"#]
-        {
+        for wrong in [
+            "",
+            "[]",
+            "{}",
+            "null",
+            "\"x\"",
+            r#"{"mediaType":1}"#,
+            r#"{"config":{"digest":"md5:0"}}"#,
+        ] {
             assert!(Manifest::parse(wrong.as_bytes()).is_err(), "{wrong}");
         }
         let list = Manifest::parse(

@@ -61,14 +61,16 @@ impl Repository {
         let parsed: packageurl::PackageUrl<'_> = purl.as_str().parse().ok()?;
         let from = parsed.qualifiers().get("repository_url").map_or(DOCKER, |url| url.as_ref());
         let from = from.split_once("://").map_or(from, |(_, rest)| rest).trim_end_matches('/');
-        let (registry, above) = from.split_once('/').map_or((from, None), |(host, path)| (host, Some(path)));
+        let (registry, above) =
+            from.split_once('/').map_or((from, None), |(host, path)| (host, Some(path)));
         let parts = [above, purl.namespace(), Some(purl.name())];
         Self::new(registry, &parts.into_iter().flatten().collect::<Vec<_>>().join("/"))
     }
 
     /// The package URL of a version of it.
     pub(crate) fn purl(&self, version: &str) -> Result<Purl, String> {
-        let (namespace, name) = self.path.rsplit_once('/').map_or((None, &*self.path), |(a, b)| (Some(a), b));
+        let (namespace, name) =
+            self.path.rsplit_once('/').map_or((None, &*self.path), |(a, b)| (Some(a), b));
         let text = |e: packageurl::Error| e.to_string();
         let mut purl = packageurl::PackageUrl::new("docker", name).map_err(text)?;
         if let Some(namespace) = namespace {
@@ -168,7 +170,9 @@ fn is_component(text: &str) -> bool {
 pub(crate) fn is_tag(text: &str) -> bool {
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     let mut bytes = text.bytes();
-    text.len() <= 128 && bytes.next().is_some_and(word) && bytes.all(|b| word(b) || matches!(b, b'.' | b'-'))
+    text.len() <= 128
+        && bytes.next().is_some_and(word)
+        && bytes.all(|b| word(b) || matches!(b, b'.' | b'-'))
 }
 
 #[cfg(test)]
@@ -205,8 +209,8 @@ mod tests {
     fn hostile_names_are_none() {
         let huge = "a/".repeat(200) + "a";
         for name in [
-            "", "/", "a//b", "../a", "a/..", "a/%2e%2e", "A", "a b", "a/", "-a", "a..b", "a___b", "a\0",
-            &huge,
+            "", "/", "a//b", "../a", "a/..", "a/%2e%2e", "A", "a b", "a/", "-a", "a..b", "a___b",
+            "a\0", &huge,
         ] {
             assert_eq!(Named::parse(name, None), None, "{name}");
         }
@@ -227,7 +231,11 @@ mod tests {
                 "quay.io",
                 "kubesphere/ks-console",
             ),
-            ("pkg:docker/x@1?repository_url=https://127.0.0.1:5000/team/", "127.0.0.1:5000", "team/x"),
+            (
+                "pkg:docker/x@1?repository_url=https://127.0.0.1:5000/team/",
+                "127.0.0.1:5000",
+                "team/x",
+            ),
             ("pkg:docker/alpine@3", "docker.io", "library/alpine"),
         ] {
             let purl = Purl::parse(purl).expect("a package URL");
@@ -235,7 +243,10 @@ mod tests {
             assert_eq!((repository.registry.as_str(), repository.path.as_str()), (registry, path));
             let version = purl.version().expect("a version");
             let again = repository.purl(version).expect("a package URL");
-            assert_eq!((Repository::of_purl(&again), again.version()), (Some(repository), Some(version)));
+            assert_eq!(
+                (Repository::of_purl(&again), again.version()),
+                (Some(repository), Some(version))
+            );
         }
         let (repository, tag) = Repository::with_tag("127.0.0.1:5000/x/y:v1").expect("a tag");
         assert_eq!((repository.to_string().as_str(), tag), ("127.0.0.1:5000/x/y", "v1"));

@@ -35,7 +35,8 @@ pub(crate) enum Meaning {
 impl Meaning {
     /// The digest and who says so, or why there is none. `full`: the tag with its repository.
     pub(crate) fn found(self, full: &str) -> Result<(Digest, Vec<ReleaseId>), Refusal> {
-        let missing = |message| Err(Refusal::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
+        let missing =
+            |message| Err(Refusal::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
         match self {
             Self::Found(digest, releases) => Ok((digest, releases)),
             Self::Unknown => missing(Problem::unknown(full).message),
@@ -44,7 +45,8 @@ impl Meaning {
             }
             Self::Strangers(who) => missing(strangers(full, &who)),
             Self::Conflict(said) => {
-                let said = said.iter().take(TOLD).map(|(who, digest)| format!("{who} says {digest}"));
+                let said =
+                    said.iter().take(TOLD).map(|(who, digest)| format!("{who} says {digest}"));
                 let said: Vec<String> = said.collect();
                 let message = format!(
                     "{full} means different things to the publishers that this node follows: {}; ask by digest, or unfollow one",
@@ -75,7 +77,8 @@ pub(crate) fn meaning(
     trusted: &dyn Fn(&PublisherId) -> bool,
 ) -> Meaning {
     let statements = image.tags.get(tag).map(Vec::as_slice).unwrap_or_default();
-    let (ours, strangers): (Vec<_>, Vec<_>) = statements.iter().partition(|s| trusted(&s.publisher));
+    let (ours, strangers): (Vec<_>, Vec<_>) =
+        statements.iter().partition(|s| trusted(&s.publisher));
     let valid: Vec<&Statement> =
         ours.iter().filter(|s| !catalogue.is_yanked(&s.publisher, &s.release)).copied().collect();
     if valid.is_empty() {
@@ -102,7 +105,8 @@ pub(crate) fn meaning(
     match (winners.next(), winners.next()) {
         (Some((digest, (_, releases))), None) => Meaning::Found(digest, releases),
         _ => {
-            let said: BTreeSet<_> = said.values().flatten().map(|s| (s.publisher, s.digest)).collect();
+            let said: BTreeSet<_> =
+                said.values().flatten().map(|s| (s.publisher, s.digest)).collect();
             Meaning::Conflict(said.into_iter().collect())
         }
     }

@@ -70,7 +70,8 @@ impl Registry {
     ) -> Result<Response, Refusal> {
         let limit = usize::try_from(MAX_MANIFEST).unwrap_or(usize::MAX);
         let bytes = axum::body::to_bytes(body, limit).await.map_err(|_| {
-            let message = format!("a manifest has at most {MAX_MANIFEST} bytes, or this one broke off");
+            let message =
+                format!("a manifest has at most {MAX_MANIFEST} bytes, or this one broke off");
             Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", message)
         })?;
         let manifest = Manifest::parse(&bytes).map_err(invalid)?;
@@ -85,7 +86,8 @@ impl Registry {
         let digest = match &reference {
             Reference::Digest(digest) if digest.is_of(&bytes) => *digest,
             Reference::Digest(digest) => {
-                let message = format!("the {} bytes that came are not those of {digest}", bytes.len());
+                let message =
+                    format!("the {} bytes that came are not those of {digest}", bytes.len());
                 return Err(Refusal::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message));
             }
             Reference::Tag(_) => Digest::sha256_of(&bytes),
@@ -95,7 +97,8 @@ impl Registry {
         let mut closure = Closure::default();
         self.close_over(&mut closure, &manifest).await?;
         let (added, lease) = self.add(vec![bytes.to_vec()]).await?;
-        let added = *added.first().ok_or_else(|| Refusal::internal(&"a manifest was not stored"))?;
+        let added =
+            *added.first().ok_or_else(|| Refusal::internal(&"a manifest was not stored"))?;
         let found = Found {
             digest,
             blob: added.blob,
@@ -172,7 +175,9 @@ impl Registry {
                     ours.max_by_key(|said| said.seq).is_some_and(|said| said.digest == digest)
                 }
                 Reference::Digest(_) => image.releases.iter().any(|release| {
-                    release.publisher == own && valid(&release.release) && release.roots.contains(&digest)
+                    release.publisher == own
+                        && valid(&release.release)
+                        && release.roots.contains(&digest)
                 }),
             })
         });
@@ -191,13 +196,17 @@ impl Registry {
                 match &wanted {
                     Reference::Tag(tag) => {
                         let said = image.tags.get(tag).into_iter().flatten();
-                        ours.extend(said.filter(|said| said.publisher == own).map(|said| said.release));
+                        ours.extend(
+                            said.filter(|said| said.publisher == own).map(|said| said.release),
+                        );
                     }
                     Reference::Digest(digest) => {
                         let of = |r: &&super::catalogue::ImageRelease| {
                             r.publisher == own && r.roots.contains(digest)
                         };
-                        ours.extend(image.releases.iter().filter(of).map(|release| release.release));
+                        ours.extend(
+                            image.releases.iter().filter(of).map(|release| release.release),
+                        );
                     }
                 }
             }
@@ -228,7 +237,8 @@ impl Registry {
             return Err(Refusal::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
         }
         for release in ours {
-            let yanked = self.faces.backend.yank(release, "deleted from this node's registry".into()).await;
+            let yanked =
+                self.faces.backend.yank(release, "deleted from this node's registry".into()).await;
             yanked.map_err(|error| Refusal::internal(&error))?;
         }
         Ok(StatusCode::ACCEPTED.into_response())
@@ -239,8 +249,10 @@ impl Registry {
         let store = self.faces.backend.store().clone();
         let work = run(move || {
             let mut batch = store.batch();
-            let added =
-                contents.into_iter().map(|bytes| batch.add_bytes(bytes)).collect::<Result<Vec<_>, _>>()?;
+            let added = contents
+                .into_iter()
+                .map(|bytes| batch.add_bytes(bytes))
+                .collect::<Result<Vec<_>, _>>()?;
             Ok((added, batch.commit()?))
         });
         work.await.map_err(|error| Refusal::store(&error))

@@ -92,8 +92,7 @@ impl Registry {
                 }
                 Taken::No(why) => return Err(unknown(why.to_owned())),
                 Taken::OneOfList => {
-                    let why =
-                        "a list without an image for linux on amd64, and the Accept header takes no list";
+                    let why = "a list without an image for linux on amd64, and the Accept header takes no list";
                     digest = default_of(&manifest).ok_or_else(|| unknown(why.to_owned()))?;
                     one_of_list = true;
                 }
@@ -137,9 +136,11 @@ impl Registry {
         let which = self.ask(move |known, world| {
             let which = known.which(&asked, world);
             let meaning = match &which {
-                Which::One(repository) => known.catalogue.get(repository).map_or(Meaning::Unknown, |image| {
-                    meaning(&known.catalogue, image, &wanted, world.trusted)
-                }),
+                Which::One(repository) => {
+                    known.catalogue.get(repository).map_or(Meaning::Unknown, |image| {
+                        meaning(&known.catalogue, image, &wanted, world.trusted)
+                    })
+                }
                 _ => Meaning::Unknown,
             };
             Ok((which, meaning))
@@ -167,7 +168,8 @@ impl Registry {
             Ok(found) => return Ok(found),
             Err((absent, _)) => absent,
         };
-        let brought = absent.iter().map(|(release, list)| self.faces.bring_list(*release, list, owner));
+        let brought =
+            absent.iter().map(|(release, list)| self.faces.bring_list(*release, list, owner));
         let brought: Vec<Result<(), Problem>> = join_all(brought).await;
         let known = match self.look(name, digest, first).await.map_err(failed)? {
             Ok(found) => return Ok(found),
@@ -181,7 +183,12 @@ impl Registry {
     }
 
     /// What is known of a digest; if nothing, lists that may tell, and whether a release is one of it.
-    async fn look(&self, name: &Named, digest: &Digest, first: &[ReleaseId]) -> Result<Look, Refusal> {
+    async fn look(
+        &self,
+        name: &Named,
+        digest: &Digest,
+        first: &[ReleaseId],
+    ) -> Result<Look, Refusal> {
         let (waiting, pushed_to) = (self.pushed.find(digest), self.pushed.is_repository(name));
         let (name, digest, first) = (name.clone(), *digest, first.to_vec());
         let look = self.ask(move |known, world| {
@@ -194,9 +201,10 @@ impl Registry {
             }
             Ok(match known.find(&digest, &first, world)? {
                 Some(found) => Ok(found),
-                None => {
-                    Err((known.absent_lists(&name, &digest, &first, world)?, known.is_root(&name, &digest)))
-                }
+                None => Err((
+                    known.absent_lists(&name, &digest, &first, world)?,
+                    known.is_root(&name, &digest),
+                )),
             })
         });
         look.await
@@ -219,7 +227,8 @@ impl Registry {
             match read.await {
                 Ok(bytes) if found.digest.is_of(&bytes) => return Ok(bytes),
                 Ok(_) => {
-                    let why = format!("manifest {what}: a release lists other bytes under this digest");
+                    let why =
+                        format!("manifest {what}: a release lists other bytes under this digest");
                     return Err(Refusal::manifest(&Problem::unknown(&why)));
                 }
                 Err(error) if fetched => return Err(Refusal::store(&error)),
@@ -236,7 +245,8 @@ impl Registry {
         let what = found.digest.to_string();
         let Some(release) = found.release else { return Err(Problem::no_holder(&what)) };
         let _waiting = self.faces.within_budget(found.blob, found.size, owner)?;
-        let fetch = self.faces.backend.fetch(Fetched { release, blob: found.blob, size: found.size });
+        let fetch =
+            self.faces.backend.fetch(Fetched { release, blob: found.blob, size: found.size });
         match tokio::time::timeout(PATIENCE, fetch).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(FetchError::Failed(error))) => Err(Problem::internal(&error)),
@@ -254,8 +264,16 @@ impl Registry {
 
 fn content(found: &Found, media_type: String) -> Content {
     let digest = found.digest.to_string();
-    let headers = HeaderValue::try_from(&digest).map(|value| (CONTENT_DIGEST, value)).into_iter().collect();
-    Content { blob: found.blob, size: found.size, media_type, digest, release: found.release, headers }
+    let headers =
+        HeaderValue::try_from(&digest).map(|value| (CONTENT_DIGEST, value)).into_iter().collect();
+    Content {
+        blob: found.blob,
+        size: found.size,
+        media_type,
+        digest,
+        release: found.release,
+        headers,
+    }
 }
 
 /// The one repository that a name means, or why there is none.
@@ -264,7 +282,8 @@ pub(crate) fn only(which: Which, name: &Named) -> Result<super::name::Repository
         Which::One(repository) => return Ok(repository),
         Which::Unknown => Problem::unknown(&format!("repository {name}")).message,
         Which::Several(several) => {
-            let names: Vec<String> = several.iter().take(20).map(super::name::Repository::prefixed).collect();
+            let names: Vec<String> =
+                several.iter().take(20).map(super::name::Repository::prefixed).collect();
             format!("{name} is known of more than one registry: write {}", names.join(" or "))
         }
     };

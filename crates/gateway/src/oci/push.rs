@@ -55,7 +55,9 @@ impl Registry {
     ) -> Result<Response, Refusal> {
         let part = self.uploads.open(&name, id, Instant::now())?;
         match *asked.method {
-            Method::GET | Method::HEAD => Ok(accepted(asked, id, part.received(), StatusCode::NO_CONTENT)),
+            Method::GET | Method::HEAD => {
+                Ok(accepted(asked, id, part.received(), StatusCode::NO_CONTENT))
+            }
             Method::PATCH => {
                 in_order(asked, id, &part)?;
                 let part = append(part, body).await?;
@@ -98,14 +100,17 @@ impl Registry {
 
 /// Refuses a chunk that does not begin where the last ended, or whose length is not what it says.
 fn in_order(asked: &Asked<'_>, id: &str, part: &Open) -> Result<(), Refusal> {
-    let length =
-        asked.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let length = asked
+        .headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
     if length.is_some_and(|length: u64| length > perennial_store::MAX_BLOB) {
         return Err(upload::too_large());
     }
     let Some(range) = asked.headers.get(header::CONTENT_RANGE) else { return Ok(()) };
     let bounds = range.to_str().ok().and_then(|text| text.split_once('-'));
-    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok())?;
+    let number =
+        |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok())?;
     let bounds = bounds.and_then(|(first, last)| Some((number(first)?, number(last)?)));
     let have = part.received();
     let fits = |(first, last): (u64, u64)| {
@@ -115,7 +120,8 @@ fn in_order(asked: &Asked<'_>, id: &str, part: &Open) -> Result<(), Refusal> {
     if bounds.is_some_and(fits) {
         return Ok(());
     }
-    let message = format!("{have} bytes have come: the next chunk begins there, and has the length it says");
+    let message =
+        format!("{have} bytes have come: the next chunk begins there, and has the length it says");
     let refusal = Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID", message);
     Err(refusal.and(placed(asked, id, have)))
 }
@@ -135,14 +141,18 @@ fn accepted(asked: &Asked<'_>, id: &str, received: u64, status: StatusCode) -> R
 
 fn created(asked: &Asked<'_>, digest: &Digest) -> Response {
     let location = asked.location(&format!("/blobs/{digest}"));
-    with(StatusCode::CREATED, vec![(header::LOCATION, location), (CONTENT_DIGEST, digest.to_string())])
+    with(
+        StatusCode::CREATED,
+        vec![(header::LOCATION, location), (CONTENT_DIGEST, digest.to_string())],
+    )
 }
 
 /// An answer of headers alone.
 pub(crate) fn with(status: StatusCode, headers: Vec<(HeaderName, String)>) -> Response {
     let mut response = status.into_response();
     for (name, value) in headers {
-        let _ = HeaderValue::try_from(value).map(|value| response.headers_mut().insert(name, value));
+        let _ =
+            HeaderValue::try_from(value).map(|value| response.headers_mut().insert(name, value));
     }
     response
 }

@@ -52,15 +52,25 @@ impl Pushed {
 
     /// Whether something was pushed to a repository lately.
     pub(crate) fn is_repository(&self, name: &Named) -> bool {
-        name.clone().target().is_some_and(|repository| self.repositories().contains_key(&repository))
+        name.clone()
+            .target()
+            .is_some_and(|repository| self.repositories().contains_key(&repository))
     }
 
     /// Keeps something until a release names it. Where there are too many, the oldest go.
-    pub(crate) fn keep(&self, digest: Digest, added: Added, media_type: String, lease: Lease, now: Instant) {
+    pub(crate) fn keep(
+        &self,
+        digest: Digest,
+        added: Added,
+        media_type: String,
+        lease: Lease,
+        now: Instant,
+    ) {
         let mut waiting = self.waiting();
         waiting.retain(|_, held| now.duration_since(held.since) < PATIENCE);
         if waiting.len() >= MOST
-            && let Some(oldest) = waiting.iter().min_by_key(|(_, held)| held.since).map(|(digest, _)| *digest)
+            && let Some(oldest) =
+                waiting.iter().min_by_key(|(_, held)| held.since).map(|(digest, _)| *digest)
         {
             waiting.remove(&oldest);
         }

@@ -46,7 +46,9 @@ impl Subjects {
             let mut bytes = Vec::new();
             match store.copy_out(&blob, &mut bytes) {
                 Ok(_) => {}
-                Err(StoreError::NotHeld(_) | StoreError::Denied(_) | StoreError::Corrupt { .. }) => {
+                Err(
+                    StoreError::NotHeld(_) | StoreError::Denied(_) | StoreError::Corrupt { .. },
+                ) => {
                     return Ok(None);
                 }
                 Err(error) => return Err(error),
@@ -69,8 +71,11 @@ fn read(artifact: &Artifact, bytes: &[u8]) -> Option<(Digest, Descriptor)> {
     let manifest = Manifest::parse(bytes).ok()?;
     let subject = manifest.subject.as_ref()?.digest()?;
     let kind = manifest.kind().map(str::to_owned);
-    let mut descriptor =
-        Descriptor::new(manifest.media_type(Some(&artifact.media_type)), &digest, bytes.len() as u64);
+    let mut descriptor = Descriptor::new(
+        manifest.media_type(Some(&artifact.media_type)),
+        &digest,
+        bytes.len() as u64,
+    );
     (descriptor.artifact_type, descriptor.annotations) = (kind, manifest.annotations);
     Some((subject, descriptor))
 }
@@ -83,8 +88,10 @@ impl Known {
         world: &World<'_>,
     ) -> Result<Vec<Descriptor>, StoreError> {
         let meant = self.catalogue.meant(name);
-        let releases =
-            meant.iter().filter_map(|r| self.catalogue.get(r)).flat_map(|i| i.releases.iter().rev());
+        let releases = meant
+            .iter()
+            .filter_map(|r| self.catalogue.get(r))
+            .flat_map(|i| i.releases.iter().rev());
         let ours = releases.filter(|image| (world.trusted)(&image.publisher));
         let mut found: Vec<Descriptor> = Vec::new();
         let mut looks = 0;
@@ -118,7 +125,8 @@ impl Registry {
     ) -> Result<Response, Refusal> {
         let subject = Digest::parse(subject).ok_or_else(Refusal::digest)?;
         let name = name.clone();
-        let mut found = self.ask(move |known, world| known.referrers(&name, &subject, world)).await?;
+        let mut found =
+            self.ask(move |known, world| known.referrers(&name, &subject, world)).await?;
         if let Some(kind) = kind {
             found.retain(|descriptor| descriptor.artifact_type.as_deref() == Some(kind));
         }
@@ -126,7 +134,9 @@ impl Registry {
         let mut response = (StatusCode::OK, index.to_string()).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(OCI_INDEX));
         if kind.is_some() {
-            response.headers_mut().insert(FILTERS_APPLIED, HeaderValue::from_static("artifactType"));
+            response
+                .headers_mut()
+                .insert(FILTERS_APPLIED, HeaderValue::from_static("artifactType"));
         }
         Ok(response)
     }

@@ -43,7 +43,8 @@ impl Refusal {
 
     /// A digest outside the grammar, or of an algorithm that is not checked here.
     pub(crate) fn digest() -> Self {
-        let message = "no digest: write sha256: and 64, or sha512: and 128 lower-case hexadecimal digits";
+        let message =
+            "no digest: write sha256: and 64, or sha512: and 128 lower-case hexadecimal digits";
         Self::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message)
     }
 
@@ -113,7 +114,8 @@ impl IntoResponse for Refusal {
         }
         let mut response = json(self.status, &json!({"errors": [error]}));
         for (name, value) in self.headers {
-            let _ = HeaderValue::try_from(value).map(|value| response.headers_mut().insert(name, value));
+            let _ = HeaderValue::try_from(value)
+                .map(|value| response.headers_mut().insert(name, value));
         }
         response
     }

@@ -79,7 +79,8 @@ impl Uploads {
         let id = format!("{:032x}", rand::random::<u128>());
         let path = self.path(&id);
         OpenOptions::new().write(true).create_new(true).open(&path).map_err(|e| Refusal::io(&e))?;
-        let part = Arc::new(tokio::sync::Mutex::new(Part { path, received: 0, sha256: Sha256::new() }));
+        let part =
+            Arc::new(tokio::sync::Mutex::new(Part { path, received: 0, sha256: Sha256::new() }));
         sessions.insert(id.clone(), Session { name, touched: now, part });
         Ok(id)
     }
@@ -87,7 +88,8 @@ impl Uploads {
     /// Opens an upload; one request at a time has it.
     pub(crate) fn open(&self, name: &Named, id: &str, now: Instant) -> Result<Open, Refusal> {
         let mut sessions = self.sessions();
-        let session = sessions.get_mut(id).filter(|session| session.name == *name).ok_or_else(unknown)?;
+        let session =
+            sessions.get_mut(id).filter(|session| session.name == *name).ok_or_else(unknown)?;
         session.touched = now;
         Arc::clone(&session.part).try_lock_owned().map_err(|_| {
             let message = "another request is writing to this upload: wait for its end";
@@ -168,7 +170,8 @@ impl Part {
             }
         };
         if !matches {
-            let message = format!("the {} bytes that came are not those of {digest}", self.received);
+            let message =
+                format!("the {} bytes that came are not those of {digest}", self.received);
             return Err(Refusal::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message));
         }
         let mut batch = store.batch();
@@ -224,14 +227,19 @@ pub(crate) async fn append(mut part: Open, body: Body) -> Result<Open, Refusal> 
     match broken {
         None => Ok(part),
         Some(error) => {
-            let message = format!("the body broke off after {} bytes in all: {error}", part.received);
+            let message =
+                format!("the body broke off after {} bytes in all: {error}", part.received);
             Err(Refusal::new(StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID", message))
         }
     }
 }
 
 /// Makes an upload a blob.
-pub(crate) async fn finish(mut part: Open, store: Store, digest: Digest) -> Result<(Added, Lease), Refusal> {
+pub(crate) async fn finish(
+    mut part: Open,
+    store: Store,
+    digest: Digest,
+) -> Result<(Added, Lease), Refusal> {
     let work = tokio::task::spawn_blocking(move || part.finish(&store, &digest));
     work.await.unwrap_or_else(|error| Err(Refusal::internal(&error)))
 }

@@ -59,7 +59,11 @@ impl Connection {
         }
     }
 
-    async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, scheme: Scheme) {
+    async fn serve(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        scheme: Scheme,
+    ) {
         let limits = self.limits;
         let head_bytes = limits.head_bytes.max(LEAST_HEAD);
         let mut builder = Builder::new(TokioExecutor::new());

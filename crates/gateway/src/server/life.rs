@@ -49,7 +49,13 @@ impl Life {
     pub(super) fn new() -> Self {
         let begun = Instant::now();
         let requests = Mutex::new(Requests { in_flight: 0, since: begun });
-        Self { begun, moved: AtomicU64::new(0), requests, full: Mutex::default(), end: Notify::new() }
+        Self {
+            begun,
+            moved: AtomicU64::new(0),
+            requests,
+            full: Mutex::default(),
+            end: Notify::new(),
+        }
     }
 
     fn requests(&self) -> MutexGuard<'_, Requests> {
@@ -64,7 +70,9 @@ impl Life {
 
     /// For how long no byte moved either way.
     pub(super) fn still(&self) -> Duration {
-        self.begun.elapsed().saturating_sub(Duration::from_millis(self.moved.load(Ordering::Relaxed)))
+        self.begun
+            .elapsed()
+            .saturating_sub(Duration::from_millis(self.moved.load(Ordering::Relaxed)))
     }
 
     /// For how long the client has been taking less than it could; none while nothing waits for it.
@@ -80,9 +88,9 @@ impl Life {
         full.since = match (full.since, taken) {
             (None, None) => Some((Instant::now(), 0)),
             (since, None) => since,
-            (since, Some(taken)) => {
-                since.map(|(at, before)| (at, before.saturating_add(taken))).filter(|(_, all)| *all < TAKEN)
-            }
+            (since, Some(taken)) => since
+                .map(|(at, before)| (at, before.saturating_add(taken)))
+                .filter(|(_, all)| *all < TAKEN),
         };
     }
 
@@ -185,7 +193,11 @@ impl<T: AsyncWrite + Unpin> Noted<T> {
 }
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Noted<T> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.noting(outcome)
     }

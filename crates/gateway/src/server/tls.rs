@@ -60,7 +60,8 @@ impl Tls {
         if chain.is_empty() {
             return Err(of_cert("holds no certificate".into()));
         }
-        let of_key = |error: pem::Error| TlsError::Key { path: key.to_owned(), reason: reason(&error) };
+        let of_key =
+            |error: pem::Error| TlsError::Key { path: key.to_owned(), reason: reason(&error) };
         let private = PrivateKeyDer::from_pem_file(key).map_err(of_key)?;
         let pair = |error: tokio_rustls::rustls::Error| TlsError::Pair {
             cert: cert.to_owned(),

@@ -13,8 +13,9 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use futures::future::{BoxFuture, FutureExt};
 use perennial_gateway::{Backend, FetchError, Fetched, Options, router};
 use perennial_manifest::{
-    Artifact, ArtifactList, ArtifactListRef, ArtifactPath, BlobId, Body as Said, Draft, Entry, Keypair,
-    PublisherId, Purl, Release, ReleaseId, Role, Sha256Digest, SignedEntry, Status, StatusKind, Target,
+    Artifact, ArtifactList, ArtifactListRef, ArtifactPath, BlobId, Body as Said, Draft, Entry,
+    Keypair, PublisherId, Purl, Release, ReleaseId, Role, Sha256Digest, SignedEntry, Status,
+    StatusKind, Target,
 };
 use perennial_store::{OpenOptions, Store};
 use serde_json::{Value, json};
@@ -79,7 +80,8 @@ impl World {
 
     pub(crate) fn with(options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let open = |name: &str| Store::open(&dir.path().join(name), OpenOptions::default()).unwrap();
+        let open =
+            |name: &str| Store::open(&dir.path().join(name), OpenOptions::default()).unwrap();
         let (store, swarm) = (open("node"), open("swarm"));
         let peer = Arc::new(Peer {
             store: store.clone(),
@@ -106,7 +108,11 @@ impl World {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await;
-        Answer { status: parts.status, headers: parts.headers, body: body.map_err(|e| e.to_string()) }
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: body.map_err(|e| e.to_string()),
+        }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -147,8 +153,14 @@ impl World {
     }
 }
 
-pub(crate) fn request(method: Method, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Request<Body> {
-    let mut request = Request::builder().method(method).uri(path).header("host", "node.example:4480");
+pub(crate) fn request(
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Vec<u8>,
+) -> Request<Body> {
+    let mut request =
+        Request::builder().method(method).uri(path).header("host", "node.example:4480");
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -197,7 +209,8 @@ impl Peer {
         if self.store.blob_size(&blob).unwrap().is_some() {
             return Ok(());
         }
-        if !self.reachable.load(Ordering::SeqCst) || copy(&self.swarm, &self.store, &blob).is_none() {
+        if !self.reachable.load(Ordering::SeqCst) || copy(&self.swarm, &self.store, &blob).is_none()
+        {
             return Err(FetchError::NoHolder);
         }
         self.brought.fetch_add(1, Ordering::SeqCst);
@@ -244,12 +257,15 @@ impl Backend for Handle {
 pub(crate) fn sign(store: &Store, key: &Keypair, body: Said) -> SignedEntry {
     let next = store.feed(&key.id()).unwrap().next(None).unwrap();
     let issued_at = 1_750_000_000 + next.seq;
-    Entry { publisher: key.id(), seq: next.seq, prevs: next.prevs, issued_at, body }.sign(key).unwrap()
+    Entry { publisher: key.id(), seq: next.seq, prevs: next.prevs, issued_at, body }
+        .sign(key)
+        .unwrap()
 }
 
 pub(crate) fn yank(store: &Store, key: &Keypair, release: ReleaseId) -> SignedEntry {
     let target = Target::Release(release.entry());
-    let status = Status { target, status: StatusKind::Yanked, text: "gone".into(), references: Vec::new() };
+    let status =
+        Status { target, status: StatusKind::Yanked, text: "gone".into(), references: Vec::new() };
     sign(store, key, Said::Status(status))
 }
 
@@ -300,7 +316,8 @@ pub(crate) struct Image {
 
 impl Image {
     pub(crate) fn new(layer: Vec<u8>) -> Self {
-        let config = json!({"os": "linux", "architecture": "amd64", "layer": sha256(&layer)}).to_string();
+        let config =
+            json!({"os": "linux", "architecture": "amd64", "layer": sha256(&layer)}).to_string();
         let config = config.into_bytes();
         let descriptor = |kind: &str, bytes: &[u8]| json!({"mediaType": kind, "digest": sha256(bytes), "size": bytes.len()});
         let manifest = json!({
@@ -319,13 +336,29 @@ impl Image {
     pub(crate) fn artifacts(&self, store: &Store) -> Vec<Artifact> {
         vec![
             artifact(store, &self.manifest, OCI_MANIFEST, Role::ImageManifest),
-            artifact(store, &self.config, "application/vnd.oci.image.config.v1+json", Role::ImageConfig),
-            artifact(store, &self.layer, "application/vnd.oci.image.layer.v1.tar+gzip", Role::ImageLayer),
+            artifact(
+                store,
+                &self.config,
+                "application/vnd.oci.image.config.v1+json",
+                Role::ImageConfig,
+            ),
+            artifact(
+                store,
+                &self.layer,
+                "application/vnd.oci.image.layer.v1.tar+gzip",
+                Role::ImageLayer,
+            ),
         ]
     }
 
     /// A release of it in a repository (`quay.io/a/b`) under a tag, with its bytes in `store`.
-    pub(crate) fn release(&self, store: &Store, key: &Keypair, repository: &str, tag: &str) -> SignedEntry {
+    pub(crate) fn release(
+        &self,
+        store: &Store,
+        key: &Keypair,
+        repository: &str,
+        tag: &str,
+    ) -> SignedEntry {
         let tags = BTreeMap::from([(format!("{repository}:{tag}"), self.digest())]);
         let signed = release(store, key, draft(repository, tag, self.artifacts(store), tags));
         store.put_entries(std::slice::from_ref(&signed)).unwrap();

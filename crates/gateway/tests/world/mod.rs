@@ -12,8 +12,8 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use futures::future::{BoxFuture, FutureExt};
 use perennial_gateway::{Backend, FetchError, Fetched, Options, router};
 use perennial_manifest::{
-    Artifact, ArtifactList, ArtifactPath, BlobId, Body as Said, Draft, Entry, Keypair, PublisherId, Purl,
-    Release, ReleaseId, Role, Sha256Digest, SignedEntry,
+    Artifact, ArtifactList, ArtifactPath, BlobId, Body as Said, Draft, Entry, Keypair, PublisherId,
+    Purl, Release, ReleaseId, Role, Sha256Digest, SignedEntry,
 };
 use perennial_store::{OpenOptions, Store};
 use sha2::{Digest, Sha256};
@@ -82,7 +82,8 @@ pub(crate) fn sha256(bytes: &[u8]) -> Sha256Digest {
 pub(crate) fn bytes(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
     let mut step = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         state.to_be_bytes()[0]
     };
     (0..len).map(|_| step()).collect()
@@ -180,8 +181,12 @@ impl World {
     pub(crate) fn with(options: Options) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let store = Store::open(dir.path(), OpenOptions::default()).expect("a store");
-        let node =
-            Arc::new(Node { store, own: key(1).id(), swarm: Mutex::default(), fetched: Mutex::default() });
+        let node = Arc::new(Node {
+            store,
+            own: key(1).id(),
+            swarm: Mutex::default(),
+            fetched: Mutex::default(),
+        });
         let router = router(Arc::clone(&node) as Arc<dyn Backend>, options);
         Self { _dir: dir, node, router, clock: AtomicU64::new(1_750_000_000) }
     }
@@ -209,7 +214,8 @@ impl World {
         list: Lies,
     ) -> SignedEntry {
         let artifacts = files.iter().map(File::artifact).collect();
-        let (encoded, claim) = ArtifactList::new(artifacts).expect("a list").encode().expect("encoded");
+        let (encoded, claim) =
+            ArtifactList::new(artifacts).expect("a list").encode().expect("encoded");
         let blobs = files.iter().map(|file| (file.lies, file.bytes.clone()));
         let mut batch = self.store().batch();
         for (lies, bytes) in blobs.chain([(list, encoded)]) {
@@ -235,7 +241,8 @@ impl World {
             notes: None,
         }));
         let issued_at = self.clock.fetch_add(1, Ordering::SeqCst);
-        let entry = Entry { publisher: key.id(), seq: next.seq, prevs: next.prevs, issued_at, body };
+        let entry =
+            Entry { publisher: key.id(), seq: next.seq, prevs: next.prevs, issued_at, body };
         let signed = entry.sign(key).expect("signed");
         self.store().put_entries(std::slice::from_ref(&signed)).expect("taken");
         signed

@@ -55,7 +55,8 @@ impl Part {
     pub(super) fn open(dir: &Path, url: &Url) -> Result<Option<Self>, ImportError> {
         let name = format!("http-{}", hex::encode(Sha256::digest(url.as_str())));
         let path = dir.join(name).with_extension("part");
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(at(&path))?;
         match file.try_lock() {
             Ok(()) => {}
@@ -64,7 +65,9 @@ impl Part {
         }
         let meta = file.metadata().map_err(at(&path))?;
         // whoever had the lock may have made a blob of the file, which must not change any more
-        if !std::fs::metadata(&path).is_ok_and(|now| now.ino() == meta.ino() && now.dev() == meta.dev()) {
+        if !std::fs::metadata(&path)
+            .is_ok_and(|now| now.ino() == meta.ino() && now.dev() == meta.dev())
+        {
             return Ok(None);
         }
         let mut part = Self { path, file, state: State::default(), len: 0, is_ours: true };
@@ -101,7 +104,11 @@ impl Part {
     }
 
     /// Starts anew, with bytes of what the upstream calls so.
-    pub(super) fn begin(&mut self, validator: Option<String>, total: Option<u64>) -> Result<(), ImportError> {
+    pub(super) fn begin(
+        &mut self,
+        validator: Option<String>,
+        total: Option<u64>,
+    ) -> Result<(), ImportError> {
         self.cut(0)?;
         self.state = State { url: std::mem::take(&mut self.state.url), validator, safe: 0, total };
         self.write_state()

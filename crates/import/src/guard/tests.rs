@@ -93,15 +93,21 @@ fn addresses_in_urls_are_judged_however_they_are_spelt() {
     for right in ["https://example.org/", "https://8.8.8.8/", "https://[2606:4700::1111]/"] {
         guard.check(&url(right)).unwrap();
     }
-    Guard::new(&Options { allow_private: true, plain_http: false }).check(&url("http://127.0.0.1/")).unwrap();
+    Guard::new(&Options { allow_private: true, plain_http: false })
+        .check(&url("http://127.0.0.1/"))
+        .unwrap();
 }
 
 #[test]
 fn of_what_a_name_resolves_to_only_public_addresses_are_called() {
     let guard = Guard::with(is_public);
-    let (inside, outside): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "8.8.8.8".parse().unwrap());
+    let (inside, outside): (IpAddr, IpAddr) =
+        ("10.0.0.1".parse().unwrap(), "8.8.8.8".parse().unwrap());
     assert_eq!(guard.choose("a.test", vec![inside, outside]), Ok(vec![outside]));
-    assert_eq!(guard.choose("a.test", vec![inside]), Err(Refused::Private("a.test (10.0.0.1)".into())));
+    assert_eq!(
+        guard.choose("a.test", vec![inside]),
+        Err(Refused::Private("a.test (10.0.0.1)".into()))
+    );
     let proxied = Guard { proxies: Arc::new(["proxy.test".to_owned()].into()), ..guard };
     assert_eq!(proxied.choose("proxy.test", vec![inside]), Ok(vec![inside]));
     assert!(proxied.choose("a.test", vec![inside]).is_err());
@@ -182,9 +188,13 @@ async fn a_name_that_means_no_host_is_asked_for_once() {
         let said = refused(&client, &url(&format!("https://{name}/"))).await.to_string();
         assert!(said.contains("there is no host nobody.invalid"), "{said}");
     }
-    let says = |text: &str| std::io::Error::other(format!("failed to lookup address information: {text}"));
-    for gone in ["Name or service not known", "Name does not resolve", "No address associated with hostname"]
-    {
+    let says =
+        |text: &str| std::io::Error::other(format!("failed to lookup address information: {text}"));
+    for gone in [
+        "Name or service not known",
+        "Name does not resolve",
+        "No address associated with hostname",
+    ] {
         assert!(is_no_host(&says(gone)), "{gone}");
     }
     for later in ["Temporary failure in name resolution", "Try again"] {

@@ -40,8 +40,10 @@ struct Budget {
 /// Reads a chart archive.
 pub(super) fn read(tgz: &mut dyn Read) -> Result<Files, ImportError> {
     let budget = Budget { bytes: Cell::new(MAX_BYTES), entries: Cell::new(MAX_ENTRIES) };
-    unpack(tgz, &budget, 0)
-        .map_err(|e| ImportError::Mismatch { what: "the chart archive".into(), reason: e.to_string() })
+    unpack(tgz, &budget, 0).map_err(|e| ImportError::Mismatch {
+        what: "the chart archive".into(),
+        reason: e.to_string(),
+    })
 }
 
 fn unpack(tgz: &mut dyn Read, budget: &Budget, depth: usize) -> io::Result<Files> {
@@ -49,13 +51,18 @@ fn unpack(tgz: &mut dyn Read, budget: &Budget, depth: usize) -> io::Result<Files
     let mut archive = Archive::new(Capped { inner: MultiGzDecoder::new(tgz), left: &budget.bytes });
     for entry in archive.entries()? {
         let mut entry = entry?;
-        let left = budget.entries.get().checked_sub(1).ok_or_else(|| io::Error::other("too many files"))?;
+        let left = budget
+            .entries
+            .get()
+            .checked_sub(1)
+            .ok_or_else(|| io::Error::other("too many files"))?;
         budget.entries.set(left);
         if !entry.header().entry_type().is_file() {
             continue;
         }
         let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+        let parts: Vec<_> =
+            path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
         // the first part is the chart's own directory
         chart.take(parts.get(1..).unwrap_or_default(), &mut entry, budget, depth)?;
     }
@@ -63,7 +70,13 @@ fn unpack(tgz: &mut dyn Read, budget: &Budget, depth: usize) -> io::Result<Files
 }
 
 impl Files {
-    fn take(&mut self, path: &[&str], file: &mut dyn Read, budget: &Budget, depth: usize) -> io::Result<()> {
+    fn take(
+        &mut self,
+        path: &[&str],
+        file: &mut dyn Read,
+        budget: &Budget,
+        depth: usize,
+    ) -> io::Result<()> {
         match path {
             ["Chart.yaml"] => self.about = text(file)?,
             ["values.yaml"] => self.values = text(file)?,
@@ -79,7 +92,12 @@ impl Files {
                 self.charts.insert((*name).to_owned(), inner);
             }
             ["charts", name, rest @ ..] if !rest.is_empty() => {
-                self.charts.entry((*name).to_owned()).or_default().take(rest, file, budget, depth + 1)?;
+                self.charts.entry((*name).to_owned()).or_default().take(
+                    rest,
+                    file,
+                    budget,
+                    depth + 1,
+                )?;
             }
             _ => {}
         }
@@ -115,7 +133,9 @@ impl<R: Read> Read for Capped<'_, R> {
         let got = self.inner.read(into)?;
         let left = self.left.get().checked_sub(got as u64);
         self.left.set(left.ok_or_else(|| {
-            io::Error::other(format!("it unpacks to more than the {MAX_BYTES} bytes that are looked into"))
+            io::Error::other(format!(
+                "it unpacks to more than the {MAX_BYTES} bytes that are looked into"
+            ))
         })?);
         Ok(got)
     }

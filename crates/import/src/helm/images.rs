@@ -63,15 +63,18 @@ fn collect(
     for (file, chart) in &files.charts {
         let inner: About = parsed(&chart.about, file, "Chart.yaml")?;
         let name = inner.name.unwrap_or_else(|| file.clone());
-        let of_it = about.dependencies.iter().flatten().filter(|one| one.name.as_ref() == Some(&name));
+        let of_it =
+            about.dependencies.iter().flatten().filter(|one| one.name.as_ref() == Some(&name));
         let mut keys: BTreeSet<_> = of_it.filter_map(|one| one.alias.clone()).collect();
         keys.insert(name);
         for key in keys {
-            let own = values.as_object_mut().and_then(|values| values.remove(&key)).unwrap_or_default();
+            let own =
+                values.as_object_mut().and_then(|values| values.remove(&key)).unwrap_or_default();
             collect(chart, file, &own, &all, found)?;
         }
     }
-    let tag = [text(all.get("imageTag")), text(all.get("tag")), about.app_version.unwrap_or_default()];
+    let tag =
+        [text(all.get("imageTag")), text(all.get("tag")), about.app_version.unwrap_or_default()];
     let defaults = Defaults {
         registry: text(all.get("imageRegistry")),
         tag: tag.into_iter().find(|tag| !tag.is_empty()).unwrap_or_default(),
@@ -79,7 +82,9 @@ fn collect(
     walk(&values, false, &defaults, found);
     found.extend(files.literals.iter().cloned());
     let plain = Defaults { registry: String::new(), tag: String::new() };
-    for list in ANNOTATIONS.iter().filter_map(|key| about.annotations.as_ref()?.get(*key)?.as_deref()) {
+    for list in
+        ANNOTATIONS.iter().filter_map(|key| about.annotations.as_ref()?.get(*key)?.as_deref())
+    {
         // anyone writes there what they like
         let list = yaml::parse(list.as_bytes(), yaml::MAX_NODES).unwrap_or(Value::Null);
         walk(&list, false, &plain, found);
@@ -133,7 +138,9 @@ fn walk(value: &Value, is_image: bool, defaults: &Defaults, found: &mut BTreeSet
 
 /// `image: name`, with a tag that stands beside it.
 fn with_tag(name: &str, beside: &Map<String, Value>) -> Option<String> {
-    let tag = [text(beside.get("imageTag")), text(beside.get("tag"))].into_iter().find(|tag| !tag.is_empty());
+    let tag = [text(beside.get("imageTag")), text(beside.get("tag"))]
+        .into_iter()
+        .find(|tag| !tag.is_empty());
     match tag {
         Some(tag) if !has_version(name) => reference::valid(&format!("{name}:{tag}")),
         _ => reference::valid(name),

@@ -54,10 +54,14 @@ pub(super) fn pick(
     name: &str,
     version: Option<&str>,
 ) -> Result<Picked, ImportError> {
-    let wrong = |reason: String| ImportError::Mismatch { what: format!("{}index.yaml", shown(repo)), reason };
+    let wrong = |reason: String| ImportError::Mismatch {
+        what: format!("{}index.yaml", shown(repo)),
+        reason,
+    };
     let index: Index = yaml::parse(index, MAX_NODES).map_err(wrong)?;
     let all = index.entries.unwrap_or_default().remove(name).flatten().unwrap_or_default();
-    let gone = |reason: String| ImportError::Gone { what: format!("{name} in {}", shown(repo)), reason };
+    let gone =
+        |reason: String| ImportError::Gone { what: format!("{name} in {}", shown(repo)), reason };
     if all.is_empty() {
         return Err(gone("the index lists no such chart".into()));
     }
@@ -65,7 +69,8 @@ pub(super) fn pick(
         Some(wanted) => {
             exactly(&all, wanted).ok_or_else(|| gone(format!("no version {wanted} is listed")))?
         }
-        None => newest(&all).ok_or_else(|| gone("only pre-releases are listed; give NAME@VERSION".into()))?,
+        None => newest(&all)
+            .ok_or_else(|| gone("only pre-releases are listed; give NAME@VERSION".into()))?,
     };
     let version = listed.version.clone().unwrap_or_default();
     let file = format!("{name}-{version}.tgz");
@@ -86,7 +91,8 @@ pub(super) fn pick(
                 .ok_or_else(|| wrong(format!("{digest:?} is no digest of {name} {version}")))?,
         ),
     };
-    let is_open = matches!(&place, Place::Web(url) if (repo.scheme(), url.scheme()) == ("https", "http"));
+    let is_open =
+        matches!(&place, Place::Web(url) if (repo.scheme(), url.scheme()) == ("https", "http"));
     if digest.is_none() && is_open {
         return Err(wrong(format!(
             "{name} {version} has no digest and comes by http, so anyone may have changed it"
@@ -106,7 +112,9 @@ fn exactly<'a>(all: &'a [Listed], wanted: &str) -> Option<&'a Listed> {
 fn newest(all: &[Listed]) -> Option<&Listed> {
     let version = |listed: &Listed| {
         let text = listed.version.as_deref()?;
-        Version::parse(text.strip_prefix('v').unwrap_or(text)).ok().filter(|version| version.pre.is_empty())
+        Version::parse(text.strip_prefix('v').unwrap_or(text))
+            .ok()
+            .filter(|version| version.pre.is_empty())
     };
     let known = all.iter().filter_map(|listed| Some((version(listed)?, listed)));
     known.max_by(|(a, _), (b, _)| a.cmp(b)).map(|(_, listed)| listed)
@@ -117,8 +125,10 @@ mod tests {
     use super::*;
 
     fn picked(versions: &[&str], wanted: Option<&str>) -> Result<String, ImportError> {
-        let entries: String =
-            versions.iter().map(|version| format!("  - version: {version}\n    urls: [a.tgz]\n")).collect();
+        let entries: String = versions
+            .iter()
+            .map(|version| format!("  - version: {version}\n    urls: [a.tgz]\n"))
+            .collect();
         let index = format!("entries:\n  a:\n{entries}  b: ~\n");
         let repo = Url::parse("https://a.test/charts/").unwrap();
         pick(index.as_bytes(), &repo, "a", wanted).map(|picked| picked.version)
@@ -147,9 +157,12 @@ mod tests {
         let web = |url: &str| Place::Web(Url::parse(url).unwrap());
         assert_eq!(find("urls: [x/a.tgz]").unwrap().place, web("https://a.test/charts/x/a.tgz"));
         let digest = "ab".repeat(32);
-        let there = find(&format!("urls: ['http://b.test/a.tgz'], digest: 'sha256:{digest}'")).unwrap();
+        let there =
+            find(&format!("urls: ['http://b.test/a.tgz'], digest: 'sha256:{digest}'")).unwrap();
         assert_eq!((there.place, there.digest), (web("http://b.test/a.tgz"), Sum::parse(&digest)));
-        for wrong in ["urls: ['http://b.test/a.tgz']", "urls: []", "x: 1", "urls: [a.tgz], digest: abc"] {
+        for wrong in
+            ["urls: ['http://b.test/a.tgz']", "urls: []", "x: 1", "urls: [a.tgz], digest: abc"]
+        {
             assert!(matches!(find(wrong), Err(ImportError::Mismatch { .. })), "{wrong}");
         }
         let registry = |reference: &str| Place::Registry(reference.to_owned());

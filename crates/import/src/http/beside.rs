@@ -62,14 +62,19 @@ pub(super) async fn of_file(downloader: &Downloader<'_>, url: &Url) -> Result<Fo
     if path.ends_with('/') || ENDINGS.iter().any(|(ending, _)| path.ends_with(ending)) {
         return Ok(Found::default());
     }
-    let wanted = ENDINGS.map(|(ending, kind)| (with_path(url, &format!("{path}{ending}")), ending, kind));
+    let wanted =
+        ENDINGS.map(|(ending, kind)| (with_path(url, &format!("{path}{ending}")), ending, kind));
     look(downloader, wanted.into()).await
 }
 
 /// Checksums of the folder of a URL.
-pub(super) async fn of_folder(downloader: &Downloader<'_>, folder: &Url) -> Result<Found, ImportError> {
+pub(super) async fn of_folder(
+    downloader: &Downloader<'_>,
+    folder: &Url,
+) -> Result<Found, ImportError> {
     let path = folder.path();
-    let wanted = OF_FOLDER.map(|name| (with_path(folder, &format!("{path}{name}")), name, Kind::Sums));
+    let wanted =
+        OF_FOLDER.map(|name| (with_path(folder, &format!("{path}{name}")), name, Kind::Sums));
     look(downloader, wanted.into()).await
 }
 
@@ -91,9 +96,9 @@ async fn look(
     downloader: &Downloader<'_>,
     wanted: Vec<(Url, &'static str, Kind)>,
 ) -> Result<Found, ImportError> {
-    let tries = wanted
-        .into_iter()
-        .map(|(url, name, kind)| async move { (try_one(downloader, &url, name, kind).await, url, kind) });
+    let tries = wanted.into_iter().map(|(url, name, kind)| async move {
+        (try_one(downloader, &url, name, kind).await, url, kind)
+    });
     let mut found = Found::default();
     for (outcome, url, kind) in futures::future::join_all(tries).await {
         match outcome {

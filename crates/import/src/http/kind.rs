@@ -43,8 +43,10 @@ impl Kind {
                 is_armoured(bytes) || is_packet(bytes) || is_signify(bytes) || is_base64(bytes)
             }
             Self::Minisign => is_signify(bytes),
-            Self::Bundle => serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(bytes)
-                .is_ok_and(|bundle| OF_BUNDLE.iter().any(|field| bundle.contains_key(*field))),
+            Self::Bundle => {
+                serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(bytes)
+                    .is_ok_and(|bundle| OF_BUNDLE.iter().any(|field| bundle.contains_key(*field)))
+            }
         }
     }
 }
@@ -52,7 +54,8 @@ impl Kind {
 /// A line that begins PGP's armour (RFC 9580, 6.2) or one of those that were made after it.
 fn is_armoured(bytes: &[u8]) -> bool {
     let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-    let mut begun = lines.filter_map(|line| line.strip_prefix(b"-----BEGIN ")?.strip_suffix(b"-----"));
+    let mut begun =
+        lines.filter_map(|line| line.strip_prefix(b"-----BEGIN ")?.strip_suffix(b"-----"));
     begun.any(|what| ARMOURED.iter().any(|known| what == known.as_bytes()))
 }
 
@@ -60,7 +63,9 @@ fn is_armoured(bytes: &[u8]) -> bool {
 fn is_packet(bytes: &[u8]) -> bool {
     let version = match bytes {
         // an old header, by the length of its length
-        [0x88, _, version, ..] | [0x89, _, _, version, ..] | [0x8a, _, _, _, _, version, ..] => version,
+        [0x88, _, version, ..] | [0x89, _, _, version, ..] | [0x8a, _, _, _, _, version, ..] => {
+            version
+        }
         // a new one: lengths of one, two and five bytes
         [0xc2, 0..192, version, ..]
         | [0xc2, 192..224, _, version, ..]
@@ -78,7 +83,8 @@ fn is_signify(bytes: &[u8]) -> bool {
 /// A signature as cosign and `openssl base64` write it.
 fn is_base64(bytes: &[u8]) -> bool {
     // it may be broken into lines, and not into words
-    let text: Vec<u8> = bytes.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
+    let text: Vec<u8> =
+        bytes.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
     BASE64_STANDARD.decode(text.trim_ascii()).is_ok_and(|signature| signature.len() >= SHORTEST)
 }
 

@@ -11,7 +11,11 @@ use crate::client::shown;
 use crate::download::Answer;
 
 /// The name of what came from a URL.
-pub(super) fn name_of(url: &Url, answer: &Answer, is_page: bool) -> Result<ArtifactPath, ImportError> {
+pub(super) fn name_of(
+    url: &Url,
+    answer: &Answer,
+    is_page: bool,
+) -> Result<ArtifactPath, ImportError> {
     let refuse = |reason: String| ImportError::Upstream { what: shown(url), reason };
     let given = answer.disposition.as_deref().and_then(filename);
     let name = match given.or_else(|| last_part(url)).or_else(|| last_part(&answer.url)) {
@@ -34,7 +38,8 @@ pub(super) fn last_part(url: &Url) -> Option<String> {
 /// The file name in a `Content-Disposition` (RFC 6266), the internationalised one before the plain one.
 fn filename(header: &str) -> Option<String> {
     let parameters = parameters(header);
-    let value = |wanted: &str| parameters.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
+    let value =
+        |wanted: &str| parameters.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
     if let Some(extended) = value("filename*") {
         let (charset, rest) = extended.split_once('\'')?;
         let (_language, encoded) = rest.split_once('\'')?;

@@ -57,7 +57,10 @@ mod tests {
         let text = notes.into_text().unwrap();
         assert!(text.len() <= MOST && text.starts_with("mine\n0: x"), "{text}");
         let kept = text.lines().filter(|line| line.contains('x')).count();
-        assert!(text.ends_with(&format!("And {} more remarks of this kind.", 100 - kept)), "{text}");
+        assert!(
+            text.ends_with(&format!("And {} more remarks of this kind.", 100 - kept)),
+            "{text}"
+        );
         assert_eq!(Notes::new(None).into_text(), None);
         let long = "x".repeat(MOST);
         let mut notes = Notes::new(Some(&long));

@@ -169,6 +169,8 @@ mod tests {
             check(file.path(), &said).unwrap().is_some()
         };
         assert!(!differs(&[&right, &longer]) && !differs(&[&wrong, &right]) && !differs(&[]));
-        assert!(differs(&[&wrong, &longer]) && differs(&[&right, &wrong_longer]) && differs(&[&wrong]));
+        assert!(
+            differs(&[&wrong, &longer]) && differs(&[&right, &wrong_longer]) && differs(&[&wrong])
+        );
     }
 }

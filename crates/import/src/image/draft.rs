@@ -68,23 +68,26 @@ pub(crate) async fn draft(
     let layout = keeper.bytes(LAYOUT.to_vec()).await?;
     let index = keeper.bytes(index).await?;
     let origins = image.origins;
-    let file = |path: &str, kept: Kept, media_type: String, role: Role, platform: Option<Platform>| {
-        let path = ArtifactPath::parse(path)
-            .map_err(|e| ImportError::Upstream { what: reference.to_string(), reason: e.to_string() })?;
-        let Kept { blob, sha256, size } = kept;
-        let (origins, exec) = (origins.clone(), false);
-        Ok::<_, ImportError>(Artifact {
-            path,
-            size,
-            blake3: blob,
-            sha256,
-            media_type,
-            role,
-            platform,
-            exec,
-            origins,
-        })
-    };
+    let file =
+        |path: &str, kept: Kept, media_type: String, role: Role, platform: Option<Platform>| {
+            let path = ArtifactPath::parse(path).map_err(|e| ImportError::Upstream {
+                what: reference.to_string(),
+                reason: e.to_string(),
+            })?;
+            let Kept { blob, sha256, size } = kept;
+            let (origins, exec) = (origins.clone(), false);
+            Ok::<_, ImportError>(Artifact {
+                path,
+                size,
+                blake3: blob,
+                sha256,
+                media_type,
+                role,
+                platform,
+                exec,
+                origins,
+            })
+        };
     let mut artifacts = vec![
         file("oci-layout", layout, "application/json".into(), Role::Doc, None)?,
         file("index.json", index, INDEX.into(), Role::Index, None)?,

@@ -55,8 +55,11 @@ pub(crate) async fn gather(
     let mut attached: BTreeMap<String, Entry> = BTreeMap::new();
     for _ in 0..MAX_LEVELS {
         let mut next = Vec::new();
-        let said: Vec<_> =
-            stream::iter(subjects).map(|digest| about(origin, digest)).buffered(PARALLEL).collect().await;
+        let said: Vec<_> = stream::iter(subjects)
+            .map(|digest| about(origin, digest))
+            .buffered(PARALLEL)
+            .collect()
+            .await;
         for said in said {
             let said = match said {
                 Ok(said) => said,

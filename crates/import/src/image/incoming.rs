@@ -27,8 +27,13 @@ impl Incoming {
         let digest = &wanted.digest;
         let path = dir.join(format!("oci-{}-{}", digest.algorithm(), digest.digest()));
         let at = |source| ImportError::File { path: path.clone(), source };
-        let file =
-            File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(at)?;
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(at)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
@@ -42,8 +47,13 @@ impl Incoming {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(at(error)),
         }
-        let mut incoming =
-            Self { check: Check::new(digest)?, len: 0, wanted: wanted.clone(), path: path.clone(), file };
+        let mut incoming = Self {
+            check: Check::new(digest)?,
+            len: 0,
+            wanted: wanted.clone(),
+            path: path.clone(),
+            file,
+        };
         if own.len() > wanted.size {
             incoming.restart()?;
         } else {
@@ -95,10 +105,13 @@ impl Incoming {
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), ImportError> {
         if self.len.saturating_add(bytes.len() as u64) > self.wanted.size {
             self.discard()?;
-            let reason = format!("more than the {} bytes came that it is said to have", self.wanted.size);
+            let reason =
+                format!("more than the {} bytes came that it is said to have", self.wanted.size);
             return Err(ImportError::Mismatch { what: self.wanted.digest.to_string(), reason });
         }
-        self.file.write_all(bytes).map_err(|source| ImportError::File { path: self.path.clone(), source })?;
+        self.file
+            .write_all(bytes)
+            .map_err(|source| ImportError::File { path: self.path.clone(), source })?;
         self.check.update(bytes);
         self.len += bytes.len() as u64;
         Ok(())

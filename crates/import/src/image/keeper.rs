@@ -39,12 +39,21 @@ pub(crate) struct Keeper<'a> {
 
 impl<'a> Keeper<'a> {
     pub(crate) fn new(store: &'a Store, meter: Meter<'a>) -> Self {
-        Self { store, named: Named::default(), meter, leases: Mutex::default(), new_bytes: AtomicU64::new(0) }
+        Self {
+            store,
+            named: Named::default(),
+            meter,
+            leases: Mutex::default(),
+            new_bytes: AtomicU64::new(0),
+        }
     }
 
     /// What keeps the blobs, and how many bytes of them are new.
     pub(crate) fn finish(self) -> (Vec<Lease>, u64) {
-        (self.leases.into_inner().unwrap_or_else(PoisonError::into_inner), self.new_bytes.into_inner())
+        (
+            self.leases.into_inner().unwrap_or_else(PoisonError::into_inner),
+            self.new_bytes.into_inner(),
+        )
     }
 
     /// A manifest, from the store or else from its origin, checked.
@@ -62,7 +71,11 @@ impl<'a> Keeper<'a> {
     }
 
     /// A blob, from the store or else from its origin, checked.
-    pub(crate) async fn blob(&self, origin: &impl Origin, wanted: &Wanted) -> Result<Kept, ImportError> {
+    pub(crate) async fn blob(
+        &self,
+        origin: &impl Origin,
+        wanted: &Wanted,
+    ) -> Result<Kept, ImportError> {
         let incoming = loop {
             if let Some((kept, _)) = self.held(&wanted.digest, Some(wanted.size)).await? {
                 self.meter.bytes(kept.size);

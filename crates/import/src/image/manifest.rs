@@ -74,8 +74,8 @@ impl Manifest {
                     .into(),
             ));
         }
-        let raw: Raw =
-            serde_json::from_slice(bytes).map_err(|e| refuse(format!("is no image manifest: {e}")))?;
+        let raw: Raw = serde_json::from_slice(bytes)
+            .map_err(|e| refuse(format!("is no image manifest: {e}")))?;
         let is_index = raw.manifests.is_some();
         let holds = raw.config.is_some() || raw.layers.is_some() || raw.blobs.is_some();
         if is_index == holds {
@@ -110,7 +110,8 @@ impl Manifest {
 
 /// Whether a text may be the media type of an artifact.
 pub(crate) fn is_media_type(text: &str) -> bool {
-    let parts = text.split_once('/').is_some_and(|(ty, subtype)| !ty.is_empty() && !subtype.is_empty());
+    let parts =
+        text.split_once('/').is_some_and(|(ty, subtype)| !ty.is_empty() && !subtype.is_empty());
     parts && text.len() <= 255 && !text.chars().any(char::is_control)
 }
 
@@ -146,12 +147,18 @@ mod tests {
         let parse = |text: &str| Manifest::parse("x", text.as_bytes());
         let index = parse(&format!(r#"{{"schemaVersion":2,"manifests":[{one}]}}"#)).unwrap();
         assert!(index.is_index && index.media_type == INDEX);
-        let image = parse(&format!(r#"{{"schemaVersion":2,"config":{one},"layers":[{one}]}}"#)).unwrap();
+        let image =
+            parse(&format!(r#"{{"schemaVersion":2,"config":{one},"layers":[{one}]}}"#)).unwrap();
         assert!(!image.is_index && image.media_type == MANIFEST && image.layers.len() == 1);
         let artifact =
-            parse(&format!(r#"{{"mediaType":"{ARTIFACT}","blobs":[{one}],"subject":{one}}}"#)).unwrap();
-        assert_eq!((artifact.layers.len(), artifact.subject.unwrap().to_string()), (1, digest.clone()));
-        let old = parse(r#"{"schemaVersion":1,"fsLayers":[{"blobSum":"x"}]}"#).unwrap_err().to_string();
+            parse(&format!(r#"{{"mediaType":"{ARTIFACT}","blobs":[{one}],"subject":{one}}}"#))
+                .unwrap();
+        assert_eq!(
+            (artifact.layers.len(), artifact.subject.unwrap().to_string()),
+            (1, digest.clone())
+        );
+        let old =
+            parse(r#"{"schemaVersion":1,"fsLayers":[{"blobSum":"x"}]}"#).unwrap_err().to_string();
         assert!(old.contains("schema 1"), "{old}");
         for wrong in [
             format!(r#"{{"schemaVersion":2,"manifests":[{one}],"config":{one},"layers":[]}}"#),

@@ -61,7 +61,9 @@ fn listed(store: &Store) -> Result<Paths, StoreError> {
     for release in releases.iter().take(MAX_LISTS) {
         // one that cannot be read costs a download, not the import
         let Ok(Some(list)) = store.read_list(&release.artifacts) else { continue };
-        for artifact in list.iter().filter(|artifact| artifact.path.as_str().starts_with("blobs/sha512/")) {
+        for artifact in
+            list.iter().filter(|artifact| artifact.path.as_str().starts_with("blobs/sha512/"))
+        {
             if paths.len() >= MAX_DIGESTS {
                 return Ok(paths);
             }

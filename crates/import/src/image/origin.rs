@@ -29,13 +29,19 @@ pub(crate) trait Origin: Sync {
     fn origins(&self) -> Vec<String>;
 
     /// A manifest, of at most [`super::MAX_MANIFEST`] bytes.
-    fn manifest(&self, digest: &Digest) -> impl Future<Output = Result<Vec<u8>, ImportError>> + Send;
+    fn manifest(
+        &self,
+        digest: &Digest,
+    ) -> impl Future<Output = Result<Vec<u8>, ImportError>> + Send;
 
     /// Whether it is known that a manifest is not to be had here, because only a part was saved.
     fn lacks(&self, digest: &Digest) -> bool;
 
     /// What is said of a manifest.
-    fn attached(&self, digest: &Digest) -> impl Future<Output = Result<Vec<Attached>, ImportError>> + Send;
+    fn attached(
+        &self,
+        digest: &Digest,
+    ) -> impl Future<Output = Result<Vec<Attached>, ImportError>> + Send;
 
     /// The rest of a blob.
     fn blob(

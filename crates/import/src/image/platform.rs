@@ -26,7 +26,9 @@ impl Platforms {
         };
         let parsed = texts.iter().map(|text| {
             read(text).ok_or_else(|| {
-                ImportError::Usage(format!("{text:?} is no platform (`os/arch` or `os/arch/variant`)"))
+                ImportError::Usage(format!(
+                    "{text:?} is no platform (`os/arch` or `os/arch/variant`)"
+                ))
             })
         });
         parsed.collect::<Result<_, _>>().map(Self)
@@ -62,6 +64,7 @@ pub(crate) fn platform_of(descriptor: &Descriptor) -> Option<Platform> {
 
 /// As `--platform` takes it.
 pub(crate) fn show(platform: &Platform) -> String {
-    let variant = platform.variant.as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();
+    let variant =
+        platform.variant.as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();
     format!("{}/{}{variant}", platform.os, platform.arch)
 }

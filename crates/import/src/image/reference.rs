@@ -22,11 +22,15 @@ pub(crate) fn parse_reference(text: &str) -> Result<Reference, ImportError> {
     let name = text.strip_prefix("docker://").unwrap_or(text);
     // hosts know no case, and one image has one name
     let name = match name.split_once('/') {
-        Some((host, path)) if host.contains(['.', ':']) => format!("{}/{path}", host.to_ascii_lowercase()),
+        Some((host, path)) if host.contains(['.', ':']) => {
+            format!("{}/{path}", host.to_ascii_lowercase())
+        }
         _ => name.to_owned(),
     };
     let refuse = |reason: &dyn std::fmt::Display| {
-        ImportError::Usage(format!("{text:?} is no image (`docker://registry/repository:tag`): {reason}"))
+        ImportError::Usage(format!(
+            "{text:?} is no image (`docker://registry/repository:tag`): {reason}"
+        ))
     };
     let reference = Reference::try_from(name).map_err(|e| refuse(&e))?;
     // the crate lets them pass where the first part could have been a host

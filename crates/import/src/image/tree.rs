@@ -97,8 +97,9 @@ impl Tree {
                 continue;
             }
             if tree.manifests.len() >= MAX_MANIFESTS || visit.depth > MAX_DEPTH {
-                let reason =
-                    format!("names more than {MAX_MANIFESTS} manifests, or more than {MAX_DEPTH} deep");
+                let reason = format!(
+                    "names more than {MAX_MANIFESTS} manifests, or more than {MAX_DEPTH} deep"
+                );
                 return Err(ImportError::Upstream { what: root.to_string(), reason });
             }
             let what = visit.digest.to_string();
@@ -106,7 +107,8 @@ impl Tree {
             if let Some(size) = visit.size
                 && size != kept.size
             {
-                let reason = format!("has {} bytes, and {size} by the index that names it", kept.size);
+                let reason =
+                    format!("has {} bytes, and {size} by the index that names it", kept.size);
                 return Err(ImportError::Mismatch { what, reason });
             }
             let manifest = Manifest::parse(&what, &bytes)?;
@@ -116,7 +118,8 @@ impl Tree {
                 (false, false) => Role::ImageManifest,
             };
             let media_type = manifest.media_type.clone();
-            tree.pieces.insert(path, Piece { media_type, role, platform: visit.platform.clone(), kept });
+            tree.pieces
+                .insert(path, Piece { media_type, role, platform: visit.platform.clone(), kept });
             tree.manifests.push(visit.digest.clone());
             if manifest.is_index {
                 tree.children(&visit, &manifest, origin, platforms, &mut queue)?;
@@ -140,7 +143,8 @@ impl Tree {
         };
         let mut chosen: Vec<&Descriptor> = index.manifests.iter().filter(wanted).collect();
         // what a builder attests of a platform goes with that platform
-        let digests: BTreeSet<String> = chosen.iter().map(|child| child.digest().to_string()).collect();
+        let digests: BTreeSet<String> =
+            chosen.iter().map(|child| child.digest().to_string()).collect();
         chosen.extend(index.manifests.iter().filter(|child| {
             !digests.contains(child.digest().as_ref())
                 && attested(child).is_some_and(|subject| digests.contains(subject))
@@ -154,7 +158,8 @@ impl Tree {
                 continue;
             }
             if child.size() > MAX_MANIFEST {
-                let reason = format!("a manifest of {} bytes is longer than {MAX_MANIFEST}", child.size());
+                let reason =
+                    format!("a manifest of {} bytes is longer than {MAX_MANIFEST}", child.size());
                 return Err(ImportError::Upstream { what: child.digest().to_string(), reason });
             }
             if origin.lacks(child.digest()) {
@@ -174,7 +179,8 @@ impl Tree {
         if any || index.manifests.is_empty() {
             return Ok(());
         }
-        let has: BTreeSet<_> = index.manifests.iter().filter_map(platform_of).map(|p| show(&p)).collect();
+        let has: BTreeSet<_> =
+            index.manifests.iter().filter_map(platform_of).map(|p| show(&p)).collect();
         let has = has.into_iter().collect::<Vec<_>>().join(", ");
         let reason = if platforms.all() {
             "nothing that the index names was saved".to_owned()
@@ -191,7 +197,8 @@ impl Tree {
         for layer in &manifest.layers {
             let media_type = layer.media_type().to_string();
             if is_foreign(&media_type) {
-                let reason = format!("its licence keeps it from being passed on ({media_type}); left out");
+                let reason =
+                    format!("its licence keeps it from being passed on ({media_type}); left out");
                 self.left_out.push(Failed { what: layer.digest().to_string(), reason });
                 continue;
             }
@@ -205,12 +212,21 @@ impl Tree {
         Ok(())
     }
 
-    fn blob(&mut self, visit: &Visit, descriptor: &Descriptor, role: Role) -> Result<(), ImportError> {
+    fn blob(
+        &mut self,
+        visit: &Visit,
+        descriptor: &Descriptor,
+        role: Role,
+    ) -> Result<(), ImportError> {
         let wanted = Wanted { digest: descriptor.digest().clone(), size: descriptor.size() };
-        let refuse = |reason: String| Err(ImportError::Upstream { what: wanted.digest.to_string(), reason });
+        let refuse =
+            |reason: String| Err(ImportError::Upstream { what: wanted.digest.to_string(), reason });
         super::Check::new(&wanted.digest)?;
         if wanted.size > MAX_BLOB {
-            return refuse(format!("{} bytes are more than a blob may have ({MAX_BLOB})", wanted.size));
+            return refuse(format!(
+                "{} bytes are more than a blob may have ({MAX_BLOB})",
+                wanted.size
+            ));
         }
         if let Some(&at) = self.named.get(wanted.digest.as_ref()) {
             let known = &mut self.blobs[at];
@@ -276,7 +292,8 @@ async fn fetch_one(
 ) -> Result<(String, Piece), ImportError> {
     let kept = keeper.blob(origin, &blob.wanted).await?;
     keeper.meter.item();
-    let piece = Piece { media_type: blob.media_type, role: blob.role, platform: blob.platform, kept };
+    let piece =
+        Piece { media_type: blob.media_type, role: blob.role, platform: blob.platform, kept };
     Ok((path_of(&blob.wanted.digest), piece))
 }
 

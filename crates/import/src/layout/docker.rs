@@ -55,16 +55,19 @@ struct Part<'a> {
 }
 
 /// Finds the images of an archive, and where their bytes are.
-pub(super) fn convert(place: &Place) -> Result<(BTreeMap<String, Elsewhere>, Vec<Root>), ImportError> {
+pub(super) fn convert(
+    place: &Place,
+) -> Result<(BTreeMap<String, Elsewhere>, Vec<Root>), ImportError> {
     let what = place.path().display().to_string();
     let refuse = |reason: String| ImportError::Upstream { what: what.clone(), reason };
     let gone = || ImportError::Gone {
         what: what.clone(),
-        reason: "has neither manifest.json nor index.json, so `docker save` did not write it".into(),
+        reason: "has neither manifest.json nor index.json, so `docker save` did not write it"
+            .into(),
     };
     let list = place.read("manifest.json", MAX_MANIFEST)?.ok_or_else(gone)?;
-    let list: Vec<Item> =
-        serde_json::from_slice(&list).map_err(|e| refuse(format!("its manifest.json is none: {e}")))?;
+    let list: Vec<Item> = serde_json::from_slice(&list)
+        .map_err(|e| refuse(format!("its manifest.json is none: {e}")))?;
     let mut elsewhere = BTreeMap::new();
     let mut roots = Vec::new();
     // images share layers, which are read once
@@ -84,7 +87,9 @@ pub(super) fn convert(place: &Place) -> Result<(BTreeMap<String, Elsewhere>, Vec
         let diff_ids = parsed.rootfs.diff_ids;
         if diff_ids.len() != item.layers.len() {
             let (layers, named) = (item.layers.len(), diff_ids.len());
-            return Err(refuse(format!("has {layers} layers of an image whose config names {named}")));
+            return Err(refuse(format!(
+                "has {layers} layers of an image whose config names {named}"
+            )));
         }
         let mut layers = Vec::new();
         for (name, diff_id) in item.layers.into_iter().zip(diff_ids) {
@@ -93,7 +98,8 @@ pub(super) fn convert(place: &Place) -> Result<(BTreeMap<String, Elsewhere>, Vec
             }
             let Some((part, inner)) = known.get(&name) else { continue };
             if *inner != diff_id {
-                let reason = format!("the config says {diff_id}, but what is there has the digest {inner}");
+                let reason =
+                    format!("the config says {diff_id}, but what is there has the digest {inner}");
                 return Err(ImportError::Mismatch { what: name, reason });
             }
             elsewhere.insert(part.digest.clone(), Elsewhere::Named(name));
@@ -113,7 +119,11 @@ pub(super) fn convert(place: &Place) -> Result<(BTreeMap<String, Elsewhere>, Vec
 
 fn named(digest: &Digest, tags: Vec<String>) -> Vec<Root> {
     let root = |image| Root::new(digest.clone(), None, image);
-    if tags.is_empty() { vec![root(None)] } else { tags.into_iter().map(|tag| root(Some(tag))).collect() }
+    if tags.is_empty() {
+        vec![root(None)]
+    } else {
+        tags.into_iter().map(|tag| root(Some(tag))).collect()
+    }
 }
 
 /// Describes a layer, with the digest of the tar in it.
@@ -122,16 +132,19 @@ fn layer<'a>(
     name: &str,
     refuse: &dyn Fn(String) -> ImportError,
 ) -> Result<(Part<'a>, String), ImportError> {
-    let open = || place.get(name)?.ok_or_else(|| refuse(format!("names {name:?}, which is not in it")));
+    let open =
+        || place.get(name)?.ok_or_else(|| refuse(format!("names {name:?}, which is not in it")));
     let digest = |reader: &mut dyn Read| hash(reader).map_err(|source| place.failed(source));
     let mut opened = open()?;
     let size = opened.size;
     let outer = digest(&mut opened.reader)?;
     let mut magic = [0; 2];
-    let is_gzip = size > 2 && open()?.reader.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
+    let is_gzip =
+        size > 2 && open()?.reader.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
     let (media_type, inner) = if is_gzip {
         let mut unpacked = flate2::read::MultiGzDecoder::new(open()?.reader);
-        let inner = hash(&mut unpacked).map_err(|e| refuse(format!("{name:?} cannot be unpacked: {e}")))?;
+        let inner =
+            hash(&mut unpacked).map_err(|e| refuse(format!("{name:?} cannot be unpacked: {e}")))?;
         (GZIP_LAYER, inner)
     } else {
         (LAYER, outer.clone())

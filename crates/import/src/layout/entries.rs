@@ -36,7 +36,8 @@ enum Entry {
 impl Entries {
     pub(super) fn open(path: &Path) -> Result<Self, ImportError> {
         let at = |source| ImportError::File { path: path.to_owned(), source };
-        let refuse = |reason: String| ImportError::Upstream { what: path.display().to_string(), reason };
+        let refuse =
+            |reason: String| ImportError::Upstream { what: path.display().to_string(), reason };
         // opening a pipe would wait for whoever writes to it
         if !std::fs::metadata(path).map_err(at)?.is_file() {
             return Err(refuse("is not a file".into()));
@@ -48,7 +49,8 @@ impl Entries {
             return Err(refuse("is compressed; `gunzip` it first".into()));
         }
         let mut found = BTreeMap::new();
-        let mut tar = tar::Archive::new(Bounded { file: file.try_clone().map_err(at)?, left: MAX_HEADERS });
+        let mut tar =
+            tar::Archive::new(Bounded { file: file.try_clone().map_err(at)?, left: MAX_HEADERS });
         let no_tar = |e: io::Error| refuse(format!("is no whole tar: {e}"));
         for entry in tar.entries_with_seek().map_err(no_tar)? {
             let entry = entry.map_err(no_tar)?;
@@ -59,11 +61,15 @@ impl Entries {
                 EntryType::Regular | EntryType::Continuous => {
                     let (at, size) = (entry.raw_file_position(), entry.size());
                     if at.checked_add(size).is_none_or(|end| end > len) {
-                        return Err(refuse(format!("is cut short: {name:?} should have {size} bytes")));
+                        return Err(refuse(format!(
+                            "is cut short: {name:?} should have {size} bytes"
+                        )));
                     }
                     Some(Entry::File { at, size })
                 }
-                EntryType::Symlink => link(name.rsplit_once('/').map_or("", |(dir, _)| dir)).map(Entry::Link),
+                EntryType::Symlink => {
+                    link(name.rsplit_once('/').map_or("", |(dir, _)| dir)).map(Entry::Link)
+                }
                 EntryType::Link => link("").map(Entry::Link),
                 _ => None,
             };

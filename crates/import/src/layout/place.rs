@@ -25,7 +25,9 @@ impl Place {
     pub(super) fn open(kind: Kind, path: &Path) -> Result<Self, ImportError> {
         match kind {
             Kind::Dir => Ok(Self::Dir(path.to_owned())),
-            Kind::OciArchive | Kind::DockerArchive => Ok(Self::Tar(path.to_owned(), Entries::open(path)?)),
+            Kind::OciArchive | Kind::DockerArchive => {
+                Ok(Self::Tar(path.to_owned(), Entries::open(path)?))
+            }
         }
     }
 
@@ -38,7 +40,9 @@ impl Place {
     pub(super) fn has(&self, name: &str) -> bool {
         match self {
             // neither links nor pipes: what a stranger packed leads nowhere and waits for nobody
-            Self::Dir(dir) => std::fs::symlink_metadata(dir.join(name)).is_ok_and(|meta| meta.is_file()),
+            Self::Dir(dir) => {
+                std::fs::symlink_metadata(dir.join(name)).is_ok_and(|meta| meta.is_file())
+            }
             Self::Tar(_, entries) => entries.get(name).is_some(),
         }
     }
@@ -57,9 +61,9 @@ impl Place {
                 };
                 open().map_err(|source| ImportError::File { path: path.clone(), source })
             }
-            Self::Tar(_, entries) => {
-                Ok(entries.get(name).map(|(window, size)| Opened { reader: Box::new(window), size }))
-            }
+            Self::Tar(_, entries) => Ok(entries
+                .get(name)
+                .map(|(window, size)| Opened { reader: Box::new(window), size })),
         }
     }
 

@@ -13,7 +13,8 @@ use super::source::Kind;
 use crate::ImportError;
 use crate::blocking::blocking;
 use crate::image::{
-    Attached, Incoming, MAX_MANIFEST, Manifest, Origin, Wanted, cosign_subject, fallback_tag, path_of,
+    Attached, Incoming, MAX_MANIFEST, Manifest, Origin, Wanted, cosign_subject, fallback_tag,
+    path_of,
 };
 use crate::meter::Meter;
 
@@ -99,7 +100,8 @@ impl Saved {
 
     /// Tells images from what is said about them.
     fn sort_in(&mut self, descriptor: &Descriptor) -> Result<(), ImportError> {
-        let annotation = |key| descriptor.annotations().as_ref().and_then(|all| all.get(key).cloned());
+        let annotation =
+            |key| descriptor.annotations().as_ref().and_then(|all| all.get(key).cloned());
         let (name, image) = (annotation(REF_NAME), annotation(IMAGE_NAME));
         let digest = descriptor.digest().clone();
         // what cannot be read fails as an image, with its name
@@ -111,7 +113,10 @@ impl Saved {
             match manifest {
                 // a list of referrers, as registries keep it that have no API for it
                 Some(index) if listed => said.extend(
-                    index.manifests.iter().map(|m| Attached { digest: m.digest().clone(), tag: None }),
+                    index
+                        .manifests
+                        .iter()
+                        .map(|m| Attached { digest: m.digest().clone(), tag: None }),
                 ),
                 _ => said.push(Attached { digest, tag: name }),
             }
@@ -159,7 +164,8 @@ impl Files {
         into.restart()?;
         let mut buffer = vec![0; 128 << 10];
         loop {
-            let read = opened.reader.read(&mut buffer).map_err(|source| self.place.failed(source))?;
+            let read =
+                opened.reader.read(&mut buffer).map_err(|source| self.place.failed(source))?;
             if read == 0 {
                 return Ok(into);
             }
@@ -179,7 +185,8 @@ impl Origin for Saved {
     }
 
     fn lacks(&self, digest: &Digest) -> bool {
-        !self.files.elsewhere.contains_key(digest.as_ref()) && !self.files.place.has(&path_of(digest))
+        !self.files.elsewhere.contains_key(digest.as_ref())
+            && !self.files.place.has(&path_of(digest))
     }
 
     async fn attached(&self, digest: &Digest) -> Result<Vec<Attached>, ImportError> {

@@ -41,7 +41,8 @@ impl FromStr for Source {
             (!rest.is_empty()).then_some((kind, rest))
         });
         let Some((kind, rest)) = found else {
-            let reason = "is no archive of images (`oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE`)";
+            let reason =
+                "is no archive of images (`oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE`)";
             return Err(ImportError::Usage(format!("{text:?} {reason}")));
         };
         // a colon may be part of the path, and of what is behind it: the shortest path that is there
@@ -53,7 +54,9 @@ impl FromStr for Source {
             ends.into_iter().find(|at| PathBuf::from(&rest[..*at]).exists())
         };
         Ok(match split {
-            Some(at) => Self { kind, path: rest[..at].into(), wanted: Some(rest[at + 1..].to_owned()) },
+            Some(at) => {
+                Self { kind, path: rest[..at].into(), wanted: Some(rest[at + 1..].to_owned()) }
+            }
             None => Self { kind, path: whole, wanted: None },
         })
     }

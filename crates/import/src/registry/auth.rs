@@ -67,7 +67,11 @@ impl Auth {
     }
 
     /// Does what a registry asks for that answered 401.
-    pub(super) async fn answer(&self, client: &Client, asked: &HeaderMap) -> Result<(), ImportError> {
+    pub(super) async fn answer(
+        &self,
+        client: &Client,
+        asked: &HeaderMap,
+    ) -> Result<(), ImportError> {
         let refuse = |reason: String| ImportError::Upstream { what: self.registry.clone(), reason };
         let mut basic = false;
         for value in asked.get_all(WWW_AUTHENTICATE) {
@@ -80,10 +84,13 @@ impl Auth {
                 if challenge.scheme.eq_ignore_ascii_case("bearer") {
                     let param = |name: &str| {
                         let mut params = challenge.params.iter();
-                        params.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, v)| v.to_unescaped())
+                        params
+                            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+                            .map(|(_, v)| v.to_unescaped())
                     };
                     let Some(realm) = param("realm") else { continue };
-                    let token = self.token(client, &realm, param("service"), param("scope")).await?;
+                    let token =
+                        self.token(client, &realm, param("service"), param("scope")).await?;
                     self.keep(Shown::Token(token));
                     return Ok(());
                 }
@@ -92,7 +99,8 @@ impl Auth {
         }
         if !basic {
             return Err(refuse(
-                "it wants to know who asks, in a way that is not known (Basic and Bearer are)".into(),
+                "it wants to know who asks, in a way that is not known (Basic and Bearer are)"
+                    .into(),
             ));
         }
         match self.credentials.get().await {
@@ -144,7 +152,9 @@ impl Auth {
             url.query_pairs_mut().append_pair("scope", &scope);
             let request = client.request(Method::GET, &url);
             match &credential {
-                Some(Credential::Password(user, password)) => request.basic_auth(user, Some(password)),
+                Some(Credential::Password(user, password)) => {
+                    request.basic_auth(user, Some(password))
+                }
                 _ => request,
             }
         };
@@ -153,15 +163,22 @@ impl Auth {
             refused => refused,
         })?;
         let answer = accepted(answer).await.map_err(|e| {
-            let hint = if credential.is_some() { "" } else { &format!("; {}", self.credentials.missing()) };
+            let hint = if credential.is_some() {
+                ""
+            } else {
+                &format!("; {}", self.credentials.missing())
+            };
             refuse(format!("no token: {e}{hint}"))
         })?;
         let given = read(answer, MAX_TOKEN).await;
-        let given =
-            given.map_err(|_| refuse("what its token server sends is too long, or ends early".into()))?;
+        let given = given
+            .map_err(|_| refuse("what its token server sends is too long, or ends early".into()))?;
         let given: Given = serde_json::from_slice(&given)
             .map_err(|e| refuse(format!("its token server gives no token: {e}")))?;
-        given.token.or(given.access_token).ok_or_else(|| refuse("its token server gives no token".into()))
+        given
+            .token
+            .or(given.access_token)
+            .ok_or_else(|| refuse("its token server gives no token".into()))
     }
 }
 
@@ -179,7 +196,10 @@ mod tests {
             let asks = format!(r#"Bearer realm="{realm}",service="x""#);
             let asked = HeaderMap::from_iter([(WWW_AUTHENTICATE, asks.parse().unwrap())]);
             let refused = auth.answer(&client, &asked).await.unwrap_err().to_string();
-            assert!(refused.contains("not behind TLS") || refused.contains("no address"), "{refused}");
+            assert!(
+                refused.contains("not behind TLS") || refused.contains("no address"),
+                "{refused}"
+            );
         }
     }
 }

@@ -30,13 +30,15 @@ impl Repository {
             let got = self.get(&url, "application/json").await?;
             next = self.next_page(&url, &got.headers);
             let refuse = |reason: String| ImportError::Upstream { what: url.to_string(), reason };
-            let page: Tags =
-                serde_json::from_slice(&got.bytes).map_err(|e| refuse(format!("is no list of tags: {e}")))?;
+            let page: Tags = serde_json::from_slice(&got.bytes)
+                .map_err(|e| refuse(format!("is no list of tags: {e}")))?;
             let known = tags.len();
             tags.extend(page.tags.unwrap_or_default());
             pages += 1;
             if tags.len() > MAX_TAGS || pages > MAX_PAGES {
-                return Err(refuse(format!("has more than {MAX_TAGS} tags, or {MAX_PAGES} pages of them")));
+                return Err(refuse(format!(
+                    "has more than {MAX_TAGS} tags, or {MAX_PAGES} pages of them"
+                )));
             }
             if tags.len() == known {
                 // a page that says nothing new and names another would go on for ever
@@ -76,7 +78,10 @@ impl Repository {
         while let Some(url) = next {
             let got = self.ask(&url, INDEX).await?;
             // that there is no such thing is said in many ways; that it is busy is another matter
-            if pages == 0 && got.status.is_client_error() && got.status != StatusCode::TOO_MANY_REQUESTS {
+            if pages == 0
+                && got.status.is_client_error()
+                && got.status != StatusCode::TOO_MANY_REQUESTS
+            {
                 return Ok(None);
             }
             if !got.status.is_success() {
@@ -92,7 +97,9 @@ impl Repository {
                 return Err(ImportError::Upstream { what: url.to_string(), reason });
             };
             let known = found.len();
-            found.extend(page.manifests.iter().map(|m| Attached { digest: m.digest().clone(), tag: None }));
+            found.extend(
+                page.manifests.iter().map(|m| Attached { digest: m.digest().clone(), tag: None }),
+            );
             pages += 1;
             if found.len() > MAX_REFERRERS {
                 let reason = format!("has more than {MAX_REFERRERS} referrers");

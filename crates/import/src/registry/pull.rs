@@ -88,7 +88,8 @@ impl Origin for Pull<'_> {
 /// Whether an answer is the rest that was asked for.
 fn goes_on(answer: &Response, from: u64) -> bool {
     let range = answer.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
-    let starts = range.and_then(|range| range.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok());
+    let starts =
+        range.and_then(|range| range.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok());
     answer.status() == StatusCode::PARTIAL_CONTENT && starts == Some(from)
 }
 

@@ -60,7 +60,8 @@ impl Repository {
         };
         let scheme = if options.plain_http { "http" } else { "https" };
         let base = format!("{scheme}://{host}/v2/{}/", reference.repository());
-        let base = Url::parse(&base).map_err(|e| ImportError::Usage(format!("{reference}: {e}")))?;
+        let base =
+            Url::parse(&base).map_err(|e| ImportError::Usage(format!("{reference}: {e}")))?;
         let auth = Auth::new(reference, options.plain_http, auth_file);
         Ok(Self { client, base, auth, no_referrers: AtomicBool::new(false) })
     }
@@ -100,7 +101,8 @@ impl Repository {
     pub(super) async fn tag(&self, tag: &str) -> Result<Option<Found>, ImportError> {
         let url = self.url(&format!("manifests/{tag}"))?;
         let head = self.send(Method::HEAD, &url, Manifest::ACCEPT, None).await?;
-        let digest = head.headers().get("docker-content-digest").and_then(|value| value.to_str().ok());
+        let digest =
+            head.headers().get("docker-content-digest").and_then(|value| value.to_str().ok());
         let status = head.status();
         if status.is_success()
             && let Some(Ok(digest)) = digest.map(Digest::try_from)
@@ -111,7 +113,9 @@ impl Repository {
             return Ok(None);
         }
         match self.get(&url, Manifest::ACCEPT).await {
-            Ok(got) => Ok(Some(Found { digest: sha256_of(&got.bytes)?, status: got.status.as_u16() })),
+            Ok(got) => {
+                Ok(Some(Found { digest: sha256_of(&got.bytes)?, status: got.status.as_u16() }))
+            }
             Err(ImportError::Gone { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -208,7 +212,8 @@ pub(super) fn is_gone(status: StatusCode) -> bool {
 
 /// Makes an answer that is no success an error, with what the registry says.
 pub(super) async fn accepted(answer: Response) -> Result<Response, ImportError> {
-    let (status, mut url, headers) = (answer.status(), answer.url().clone(), answer.headers().clone());
+    let (status, mut url, headers) =
+        (answer.status(), answer.url().clone(), answer.headers().clone());
     if status.is_success() {
         return Ok(answer);
     }
@@ -219,12 +224,21 @@ pub(super) async fn accepted(answer: Response) -> Result<Response, ImportError> 
 }
 
 /// What a registry that refuses says.
-pub(super) fn refusal(url: &Url, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ImportError {
+pub(super) fn refusal(
+    url: &Url,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> ImportError {
     let said = said_in(body).map(|said| format!(": {said}")).unwrap_or_default();
     let later = wish(headers).map(|wait| format!("; it wants {} seconds of rest", wait.as_secs()));
     let reason = format!("the registry answers {status}{said}{}", later.unwrap_or_default());
     let what = url.to_string();
-    if is_gone(status) { ImportError::Gone { what, reason } } else { ImportError::Upstream { what, reason } }
+    if is_gone(status) {
+        ImportError::Gone { what, reason }
+    } else {
+        ImportError::Upstream { what, reason }
+    }
 }
 
 /// The text of a registry's error (`{"errors": [{"code": …, "message": …}]}`).
@@ -248,7 +262,9 @@ pub(super) async fn read(mut answer: Response, most: u64) -> Result<Vec<u8>, Sho
     loop {
         match answer.chunk().await {
             Ok(None) => return Ok(bytes),
-            Ok(Some(chunk)) if (bytes.len() + chunk.len()) as u64 <= most => bytes.extend_from_slice(&chunk),
+            Ok(Some(chunk)) if (bytes.len() + chunk.len()) as u64 <= most => {
+                bytes.extend_from_slice(&chunk)
+            }
             Ok(Some(_)) => return Err(Short::TooLong),
             Err(error) => return Err(Short::Broken(why(error))),
         }

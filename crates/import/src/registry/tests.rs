@@ -33,17 +33,22 @@ async fn a_registry_sends_us_to_nobody_inside() {
     let guard = Guard::with(|address| address == IpAddr::from([127, 0, 0, 1]));
     let options = Options { allow_private: false, plain_http: true };
     let digest = sha256_of(b"").unwrap();
-    for to in [format!("http://{}", inside.local_addr().unwrap()), "http://169.254.169.254".into()] {
+    for to in [format!("http://{}", inside.local_addr().unwrap()), "http://169.254.169.254".into()]
+    {
         let refused = [
-            format!("401 Unauthorized\r\nWWW-Authenticate: Bearer realm=\"{to}/token\",service=\"x\""),
+            format!(
+                "401 Unauthorized\r\nWWW-Authenticate: Bearer realm=\"{to}/token\",service=\"x\""
+            ),
             format!("307 Temporary Redirect\r\nLocation: {to}/blob"),
         ];
         for head in refused {
-            let answer = format!("HTTP/1.1 {head}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            let answer =
+                format!("HTTP/1.1 {head}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             let (host, serving) = registry(answer).await;
             let reference = parse_reference(&format!("{host}/a/b:1")).unwrap();
             let client = Client::behind(guard.clone()).unwrap();
-            let repository = Repository::new(client, &options, &reference, Some("/nowhere".into())).unwrap();
+            let repository =
+                Repository::new(client, &options, &reference, Some("/nowhere".into())).unwrap();
             let error = repository.manifest(&digest).await.unwrap_err();
             assert!(matches!(error, ImportError::Private(_)), "{head}: {error:?}");
             serving.abort();

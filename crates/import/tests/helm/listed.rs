@@ -32,7 +32,8 @@ async fn upstream(archive: Vec<u8>, listed: &str, media_type: &str) -> Web {
                 Reply::ok(format!("entries: {{a: [{chart}]}}"))
             }
             path if path == "/v2/charts/a/manifests/1.2.0_b" || path.ends_with(&digest) => {
-                Reply::ok(manifest.clone()).header("docker-content-digest", &format!("sha256:{digest}"))
+                Reply::ok(manifest.clone())
+                    .header("docker-content-digest", &format!("sha256:{digest}"))
             }
             path if path == blob(&config) => Reply::ok(config.clone()),
             path if path == blob(&chart) => Reply::ok(chart.clone()),

@@ -47,7 +47,11 @@ fn index(digest: &str) -> String {
     )
 }
 
-async fn import(here: &Here, web: &Web, version: Option<&str>) -> Result<ChartImported, ImportError> {
+async fn import(
+    here: &Here,
+    web: &Web,
+    version: Option<&str>,
+) -> Result<ChartImported, ImportError> {
     let what = Chart {
         repo: format!("helm+{}", web.url("/charts")),
         name: "a".into(),
@@ -61,7 +65,8 @@ async fn import(here: &Here, web: &Web, version: Option<&str>) -> Result<ChartIm
 async fn a_chart_comes_with_its_index_and_provenance() {
     let archive = plain("a");
     let digest = sha256(&archive);
-    let provenance = format!("-----BEGIN PGP SIGNED MESSAGE-----\nfiles:\n  a-1.10.0.tgz: sha256:{digest}\n");
+    let provenance =
+        format!("-----BEGIN PGP SIGNED MESSAGE-----\nfiles:\n  a-1.10.0.tgz: sha256:{digest}\n");
     let web = Web::files([
         ("/charts/index.yaml", index(&digest).into()),
         ("/charts/files/a-1.10.0.tgz", archive.clone()),
@@ -74,7 +79,10 @@ async fn a_chart_comes_with_its_index_and_provenance() {
     assert!(got.imported.failed.is_empty(), "{:?}", got.imported.failed);
     assert_eq!(got.images, ["quay.io/x/y:1"]);
     let draft = &got.imported.drafts[0];
-    assert_eq!((draft.purl.ty(), draft.purl.name(), draft.purl.version()), ("helm", "a", Some("1.10.0")));
+    assert_eq!(
+        (draft.purl.ty(), draft.purl.name(), draft.purl.version()),
+        ("helm", "a", Some("1.10.0"))
+    );
     assert!(draft.purl.as_str().contains("repository_url=http"), "{}", draft.purl);
     assert_eq!(draft.from, format!("helm+{}", web.url("/charts/")));
     let chart = artifact(draft, "a-1.10.0.tgz");
@@ -86,7 +94,8 @@ async fn a_chart_comes_with_its_index_and_provenance() {
     let prov = artifact(draft, "a-1.10.0.tgz.prov");
     assert!(here.holds(prov, provenance.as_bytes()) && prov.role == Role::Signature);
     assert_eq!(draft.artifacts.len(), 3);
-    let seen: Vec<_> = draft.observations.iter().map(|seen| (seen.url.as_str(), seen.verdict)).collect();
+    let seen: Vec<_> =
+        draft.observations.iter().map(|seen| (seen.url.as_str(), seen.verdict)).collect();
     assert!(seen.contains(&(web.url("/charts/index.yaml").as_str(), Verdict::Same)), "{seen:?}");
     assert!(here.incoming().is_empty(), "{:?}", here.incoming());
 
@@ -221,11 +230,20 @@ other: {image: {tag: by-alias}}
 fn a_registry_and_tag_for_all_reach_charts_within() {
     let archive = tgz(&[
         ("a/Chart.yaml", "name: a\nappVersion: v9\n"),
-        ("a/values.yaml", "global: {imageRegistry: r.test, tag: v4}\nx: {image: {repository: k/x}}\n"),
-        ("a/charts/b/values.yaml", "global: {tag: v1}\nimage: {registry: docker.io, repository: k/b}\n"),
+        (
+            "a/values.yaml",
+            "global: {imageRegistry: r.test, tag: v4}\nx: {image: {repository: k/x}}\n",
+        ),
+        (
+            "a/charts/b/values.yaml",
+            "global: {tag: v1}\nimage: {registry: docker.io, repository: k/b}\n",
+        ),
         ("a/charts/c/values.yaml", "image: {repository: quay.io/k/c, tag: own}\n"),
     ]);
-    assert_eq!(images_of(&archive[..]).unwrap(), ["quay.io/k/c:own", "r.test/k/b:v4", "r.test/k/x:v4"]);
+    assert_eq!(
+        images_of(&archive[..]).unwrap(),
+        ["quay.io/k/c:own", "r.test/k/b:v4", "r.test/k/x:v4"]
+    );
 }
 
 #[test]
@@ -261,7 +279,8 @@ fn archives_that_mean_harm_end_in_an_error_within_bounds() {
     let said = images_of(&tgz(&many)[..]).unwrap_err().to_string();
     assert!(said.contains("too many files"), "{said}");
 
-    let aliases = format!("a: &a [{}]\nb: [{}]\n", vec!["x"; 1000].join(","), vec!["*a"; 5000].join(","));
+    let aliases =
+        format!("a: &a [{}]\nb: [{}]\n", vec!["x"; 1000].join(","), vec!["*a"; 5000].join(","));
     images_of(&tgz(&[("a/values.yaml", &aliases)])[..]).unwrap_err();
     let deep = format!("a: {}{}", "[".repeat(5000), "]".repeat(5000));
     images_of(&tgz(&[("a/values.yaml", &deep)])[..]).unwrap_err();

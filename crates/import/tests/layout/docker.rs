@@ -50,7 +50,8 @@ fn old(node: &Node, name: &str, damage: bool, gzip: bool) -> String {
 
 fn manifest(node: &Node, draft: &Draft) -> Value {
     let digest = draft.tags.values().next().unwrap();
-    serde_json::from_slice(&node.read(draft, &format!("blobs/{}", digest.replace(':', "/")))).unwrap()
+    serde_json::from_slice(&node.read(draft, &format!("blobs/{}", digest.replace(':', "/"))))
+        .unwrap()
 }
 
 #[tokio::test]
@@ -62,7 +63,10 @@ async fn an_old_archive_becomes_one_manifest_for_all_who_have_it() {
     let purls: Vec<_> = imported.drafts.iter().map(|draft| draft.purl.to_string()).collect();
     assert_eq!(
         purls,
-        ["pkg:docker/library/app@1?repository_url=docker.io", "pkg:docker/team/app@2?repository_url=quay.io"]
+        [
+            "pkg:docker/library/app@1?repository_url=docker.io",
+            "pkg:docker/team/app@2?repository_url=quay.io"
+        ]
     );
     let draft = &imported.drafts[1];
     let manifest = manifest(&node, draft);
@@ -92,7 +96,8 @@ async fn packed_layers_are_compared_unpacked() {
     let draft = node.one(&source, None).await;
     assert_eq!(manifest(&node, &draft)["layers"][0]["mediaType"], json!(LAYER));
     for gzip in [true, false] {
-        let damaged = node.add(&old(&node, "bad.tar", true, gzip), None).await.unwrap_err().to_string();
+        let damaged =
+            node.add(&old(&node, "bad.tar", true, gzip), None).await.unwrap_err().to_string();
         assert!(damaged.contains("has the digest"), "{damaged}");
     }
 }
@@ -104,9 +109,14 @@ async fn a_new_archive_is_a_layout() {
     let image = made.image("{}", &[noise(1, 100)]);
     let name = json!({ "io.containerd.image.name": "docker.io/library/app:1", "org.opencontainers.image.ref.name": "1" });
     let mut layout = files(&made, &[(&image, name)]);
-    layout
-        .push(("manifest.json".into(), b"[{\"Config\":\"wrong\",\"RepoTags\":null,\"Layers\":[]}]".to_vec()));
+    layout.push((
+        "manifest.json".into(),
+        b"[{\"Config\":\"wrong\",\"RepoTags\":null,\"Layers\":[]}]".to_vec(),
+    ));
     write_tar(&node.path("new.tar"), &layout);
     let draft = node.one(&format!("docker-archive:{}", node.path("new.tar").display()), None).await;
-    assert_eq!(draft.tags, [("docker.io/library/app:1".to_owned(), crate::made::digest_of(&image))].into());
+    assert_eq!(
+        draft.tags,
+        [("docker.io/library/app:1".to_owned(), crate::made::digest_of(&image))].into()
+    );
 }

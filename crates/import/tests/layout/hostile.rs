@@ -48,7 +48,8 @@ async fn wrong_short_long_and_missing_blobs_leave_no_draft() {
     let (_, _, mut files) = image();
     layer(&mut files).0 = "elsewhere".into();
     write_tar(&node.path("a.tar"), &files);
-    let imported = node.add(&format!("oci-archive:{}", node.path("a.tar").display()), None).await.unwrap();
+    let imported =
+        node.add(&format!("oci-archive:{}", node.path("a.tar").display()), None).await.unwrap();
     assert!(imported.failed[0].reason.contains("not in the archive"), "{:?}", imported.failed);
 }
 
@@ -89,7 +90,11 @@ async fn links_in_a_tar_stay_in_it_and_end() {
         let imported =
             node.add(&format!("oci-archive:{}", node.path("a.tar").display()), None).await.unwrap();
         assert!(imported.drafts.is_empty(), "{target}");
-        assert!(imported.failed[0].reason.contains("not in the archive"), "{target}: {:?}", imported.failed);
+        assert!(
+            imported.failed[0].reason.contains("not in the archive"),
+            "{target}: {:?}",
+            imported.failed
+        );
     }
 }
 
@@ -116,7 +121,13 @@ async fn tars_that_are_cut_packed_or_claim_too_much_are_refused_in_words() {
     std::fs::write(&path, header.as_bytes()).unwrap();
     std::fs::File::options().write(true).open(&path).unwrap().set_len(101 << 30).unwrap();
     assert!(node.add(&source, None).await.unwrap_err().to_string().contains("64 MiB"));
-    assert!(node.add("oci-archive:/dev/null", None).await.unwrap_err().to_string().contains("not a file"));
+    assert!(
+        node.add("oci-archive:/dev/null", None)
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("not a file")
+    );
 }
 
 #[tokio::test]
@@ -134,15 +145,17 @@ async fn claims_of_an_index_cost_nothing() {
         lie(&mut manifest["layers"][0]);
         let image = made.manifest(&manifest);
         write_dir(&node.path("dir"), &files(&made, &[(&image, tagged("quay.io/team/app:1"))]));
-        let imported = node.add(&format!("oci:{}", node.path("dir").display()), None).await.unwrap();
+        let imported =
+            node.add(&format!("oci:{}", node.path("dir").display()), None).await.unwrap();
         assert!(imported.failed[0].reason.contains(said), "{:?}", imported.failed);
     }
     // indexes of indexes, for ever
     let node = Node::new();
     let (mut made, mut nested, _) = image();
     for _ in 0..6 {
-        nested = made
-            .manifest(&json!({ "schemaVersion": 2, "mediaType": crate::made::INDEX, "manifests": [nested] }));
+        nested = made.manifest(
+            &json!({ "schemaVersion": 2, "mediaType": crate::made::INDEX, "manifests": [nested] }),
+        );
     }
     write_dir(&node.path("dir"), &files(&made, &[(&nested, tagged("quay.io/team/app:1"))]));
     let imported = node.add(&format!("oci:{}", node.path("dir").display()), None).await.unwrap();

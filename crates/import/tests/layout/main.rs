@@ -32,7 +32,11 @@ impl Node {
     }
 
     async fn add(&self, source: &str, name: Option<&str>) -> Result<Imported, ImportError> {
-        let what = Archive { source: source.to_owned(), name: name.map(str::to_owned), ..Archive::default() };
+        let what = Archive {
+            source: source.to_owned(),
+            name: name.map(str::to_owned),
+            ..Archive::default()
+        };
         sent(layout(&self.store, &what, &Nobody)).await
     }
 

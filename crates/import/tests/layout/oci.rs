@@ -14,7 +14,8 @@ async fn a_directory_and_an_archive_give_the_list_that_a_release_written_out_giv
     let referrer = made.signature(Some(&index), "by referrer");
     let signature = made.signature(None, "by tag");
     let tag = format!("{}.sig", digest_of(&index).replace(':', "-"));
-    let layout = files(&made, &[(&index, tagged("v1")), (&signature, tagged(&tag)), (&referrer, json!({}))]);
+    let layout =
+        files(&made, &[(&index, tagged("v1")), (&signature, tagged(&tag)), (&referrer, json!({}))]);
     write_dir(&node.path("dir"), &layout);
     write_tar(&node.path("a.tar"), &layout);
     let name = Some("quay.io/team/app");
@@ -28,7 +29,8 @@ async fn a_directory_and_an_archive_give_the_list_that_a_release_written_out_giv
     }
     let signed = draft.artifacts.iter().filter(|artifact| artifact.role == Role::Signature).count();
     assert_eq!(signed, 5, "two manifests, two texts, and the empty config they share");
-    let archived = node.one(&format!("oci-archive:{}:v1", node.path("a.tar").display()), name).await;
+    let archived =
+        node.one(&format!("oci-archive:{}:v1", node.path("a.tar").display()), name).await;
     assert_eq!(archived.artifacts, draft.artifacts);
     // written out and taken in again, it is the same release
     for artifact in &draft.artifacts {
@@ -51,8 +53,10 @@ async fn each_image_of_a_layout_is_a_release_under_the_name_it_says() {
     let imported = node.add(&source, None).await.unwrap();
     assert_eq!(imported.failed, []);
     let purls: Vec<_> = imported.drafts.iter().map(|draft| draft.purl.to_string()).collect();
-    let (first, second) =
-        ("pkg:docker/team/one@1?repository_url=quay.io", "pkg:docker/library/two@9?repository_url=docker.io");
+    let (first, second) = (
+        "pkg:docker/team/one@1?repository_url=quay.io",
+        "pkg:docker/library/two@9?repository_url=docker.io",
+    );
     assert_eq!(purls, [first, second]);
     assert_eq!(node.one(&format!("{source}:9"), None).await.purl.as_str(), second);
     assert_eq!(node.one(&format!("{source}:two:9"), None).await.purl.as_str(), second);

@@ -65,7 +65,8 @@ impl Made {
         let mut manifests = Vec::new();
         for (at, arch) in (1u32..).zip(arches) {
             let layers = [shared.clone(), noise(seed + at, 5_000)];
-            let mut image = self.image(&format!(r#"{{"architecture":"{arch}","os":"linux"}}"#), &layers);
+            let mut image =
+                self.image(&format!(r#"{{"architecture":"{arch}","os":"linux"}}"#), &layers);
             image["platform"] = json!({ "os": "linux", "architecture": arch });
             manifests.push(image);
         }
@@ -75,9 +76,9 @@ impl Made {
     /// A statement about something.
     pub(crate) fn signature(&mut self, subject: Option<&Value>, text: &str) -> Value {
         let config = self.put("application/vnd.oci.empty.v1+json", b"{}".to_vec());
-        let layer = self.put("application/vnd.dev.cosign.simplesigning.v1+json", text.as_bytes().to_vec());
-        let mut manifest =
-            json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer] });
+        let layer =
+            self.put("application/vnd.dev.cosign.simplesigning.v1+json", text.as_bytes().to_vec());
+        let mut manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer] });
         if let Some(subject) = subject {
             manifest["subject"] = subject.clone();
         }

@@ -33,7 +33,8 @@ impl Node {
 
     /// Signs a release as the first one of a key, as a node does with what came.
     fn sign(&self, seed: [u8; 32], draft: &Draft) {
-        let (encoded, artifacts) = ArtifactList::new(draft.artifacts.clone()).unwrap().encode().unwrap();
+        let (encoded, artifacts) =
+            ArtifactList::new(draft.artifacts.clone()).unwrap().encode().unwrap();
         self.store.add_small(vec![encoded]).unwrap();
         let release = Release {
             purl: draft.purl.clone(),
@@ -47,7 +48,13 @@ impl Node {
         };
         let key = Keypair::from_seed(seed);
         let body = Body::Release(Box::new(release));
-        let entry = Entry { publisher: key.id(), seq: 0, prevs: Vec::new(), issued_at: 1_750_000_000, body };
+        let entry = Entry {
+            publisher: key.id(),
+            seq: 0,
+            prevs: Vec::new(),
+            issued_at: 1_750_000_000,
+            body,
+        };
         self.store.put_entries(&[entry.sign(&key).unwrap()]).unwrap();
     }
 

@@ -79,7 +79,11 @@ async fn of_one_platform_the_index_comes_whole_and_the_rest_does_not() {
     let what = Images { platforms: vec!["linux/s390x".into()], ..named(&[&name]) };
     let imported = node.add(&what).await.unwrap();
     assert!(imported.drafts.is_empty());
-    assert!(imported.failed[0].reason.contains("linux/amd64, linux/arm64"), "{:?}", imported.failed);
+    assert!(
+        imported.failed[0].reason.contains("linux/amd64, linux/arm64"),
+        "{:?}",
+        imported.failed
+    );
 }
 
 #[tokio::test]
@@ -112,15 +116,20 @@ async fn statements_come_along_by_the_api_by_the_fallback_and_by_cosigns_tag() {
             let of_it = world.made.signature(Some(&referrer), "about the statement");
             let tagged = world.made.signature(None, "by tag");
             world.tags.insert(format!("team/app:{tag}"), digest_of(&tagged));
-            let of = [(digest.clone(), vec![referrer.clone()]), (digest_of(&referrer), vec![of_it.clone()])];
+            let of = [
+                (digest.clone(), vec![referrer.clone()]),
+                (digest_of(&referrer), vec![of_it.clone()]),
+            ];
             if with_api {
                 world.referrers = Some(of.into());
             } else {
                 for (subject, said) in of {
-                    let said =
-                        json!({ "schemaVersion": 2, "mediaType": crate::made::INDEX, "manifests": said });
+                    let said = json!({ "schemaVersion": 2, "mediaType": crate::made::INDEX, "manifests": said });
                     let index = world.made.manifest(&said);
-                    world.tags.insert(format!("team/app:{}", subject.replace(':', "-")), digest_of(&index));
+                    world.tags.insert(
+                        format!("team/app:{}", subject.replace(':', "-")),
+                        digest_of(&index),
+                    );
                 }
             }
             (digest_of(&referrer), digest_of(&of_it), digest_of(&tagged))
@@ -132,13 +141,18 @@ async fn statements_come_along_by_the_api_by_the_fallback_and_by_cosigns_tag() {
             assert_eq!(blob(draft, said).role, Role::Signature);
         }
         let written: Value = serde_json::from_slice(&node.bytes(at(draft, "index.json"))).unwrap();
-        let named: Vec<_> = written["manifests"].as_array().unwrap().iter().map(digest_of).collect();
+        let named: Vec<_> =
+            written["manifests"].as_array().unwrap().iter().map(digest_of).collect();
         let mut wanted = vec![by_referrer, of_it, by_tag.clone()];
         wanted.sort();
         wanted.insert(0, digest);
         assert_eq!(named, wanted);
-        let signed =
-            written["manifests"].as_array().unwrap().iter().find(|m| digest_of(m) == by_tag).unwrap();
+        let signed = written["manifests"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|m| digest_of(m) == by_tag)
+            .unwrap();
         assert_eq!(signed["annotations"]["org.opencontainers.image.ref.name"], json!(tag));
         let list: Vec<_> = draft
             .artifacts
@@ -161,9 +175,10 @@ async fn all_tags_come_over_all_pages_and_what_is_said_of_them_is_no_image() {
             world.tags.insert(format!("team/app:v{at}"), digest_of(&image));
         }
         let signature = world.made.signature(None, "by tag");
-        world
-            .tags
-            .insert(format!("team/app:{}.sig", digest_of(&index).replace(':', "-")), digest_of(&signature));
+        world.tags.insert(
+            format!("team/app:{}.sig", digest_of(&index).replace(':', "-")),
+            digest_of(&signature),
+        );
     }
     let node = Node::new();
     let name = format!("docker://{}/team/app", upstream.host);
@@ -172,7 +187,8 @@ async fn all_tags_come_over_all_pages_and_what_is_said_of_them_is_no_image() {
     let versions: Vec<_> =
         imported.drafts.iter().map(|draft| draft.purl.version().unwrap().to_owned()).collect();
     assert_eq!(versions, ["v1", "v2", "v3", "v4", "v5"]);
-    let tagged = node.add(&Images { all_tags: true, ..named(&[&format!("{name}:v1")]) }).await.unwrap();
+    let tagged =
+        node.add(&Images { all_tags: true, ..named(&[&format!("{name}:v1")]) }).await.unwrap();
     assert!(tagged.drafts.is_empty() && tagged.failed[0].reason.contains("all tags"));
 }
 
@@ -181,13 +197,16 @@ async fn charts_docker_manifests_sha512_and_digests_are_taken() {
     let mut made = Made::default();
     let config = made.put("application/vnd.cncf.helm.config.v1+json", b"{}".to_vec());
     let chart = made.put("application/vnd.cncf.helm.chart.content.v1.tar+gzip", noise(7, 2_000));
-    let chart_manifest = made
-        .manifest(&json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [chart] }));
-    let config = made.put("application/vnd.docker.container.image.v1+json", br#"{"docker":1}"#.to_vec());
+    let chart_manifest = made.manifest(
+        &json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [chart] }),
+    );
+    let config =
+        made.put("application/vnd.docker.container.image.v1+json", br#"{"docker":1}"#.to_vec());
     let layer = made.put("application/vnd.docker.image.rootfs.diff.tar.gzip", noise(8, 2_000));
     let by_sha512 = noise(9, 90_000);
     made.0.insert(sha512(&by_sha512), (LAYER.into(), by_sha512.clone()));
-    let other = json!({ "mediaType": LAYER, "digest": sha512(&by_sha512), "size": by_sha512.len() });
+    let other =
+        json!({ "mediaType": LAYER, "digest": sha512(&by_sha512), "size": by_sha512.len() });
     let foreign = json!({ "mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "digest": sha256(b"windows"), "size": 7 });
     let docker = made.manifest(&json!({
         "schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
@@ -203,7 +222,10 @@ async fn charts_docker_manifests_sha512_and_digests_are_taken() {
     let draft = &imported.drafts[0];
     assert_eq!((draft.purl.version(), draft.tags.len()), (Some(digest.as_str()), 0));
     assert_eq!(node.bytes(blob(draft, &sha512(&by_sha512))), by_sha512);
-    assert_eq!(blob(draft, &digest).media_type, "application/vnd.docker.distribution.manifest.v2+json");
+    assert_eq!(
+        blob(draft, &digest).media_type,
+        "application/vnd.docker.distribution.manifest.v2+json"
+    );
     assert_eq!(imported.failed.len(), 1, "the foreign layer: {:?}", imported.failed);
     assert!(imported.failed[0].what.contains(&sha256(b"windows")));
 }
@@ -223,7 +245,8 @@ async fn what_goes_by_sha512_comes_once() {
         tags.insert(format!("team/app:{tag}"), digest_of(&made.manifest(&image)));
     }
     let upstream = Upstream::start(World { made, tags, ..World::default() }).await;
-    let fetched = || upstream.asked().iter().filter(|asked| asked.path.contains("/blobs/sha512:")).count();
+    let fetched =
+        || upstream.asked().iter().filter(|asked| asked.path.contains("/blobs/sha512:")).count();
     let names = ["1", "2"].map(|tag| format!("docker://{}/team/app:{tag}", upstream.host));
     let node = Node::new();
     // within an import
@@ -232,8 +255,11 @@ async fn what_goes_by_sha512_comes_once() {
     // and by what was signed of an earlier one, unless it lies
     let mut lie = imported.drafts[0].clone();
     let other = blob(&lie, &digest_of(&other)).clone();
-    let wrong =
-        lie.artifacts.iter_mut().find(|artifact| artifact.path.as_str().contains("/sha512/")).unwrap();
+    let wrong = lie
+        .artifacts
+        .iter_mut()
+        .find(|artifact| artifact.path.as_str().contains("/sha512/"))
+        .unwrap();
     *wrong = Artifact { path: wrong.path.clone(), ..other };
     node.sign([1; 32], &lie);
     assert_eq!(only(&node.one(&names[1]).await).artifacts, imported.drafts[1].artifacts);

@@ -30,7 +30,8 @@ async fn a_blob_that_was_cut_goes_on_where_it_was() {
     let imported = node.one(&app(&upstream)).await;
     assert_eq!(node.bytes(blob(only(&imported), &layer)), noise(1, 300_000));
     let of_it = |path: &String| path.ends_with(&layer);
-    let ranges: Vec<_> = upstream.asked().into_iter().filter(|a| of_it(&a.path)).map(|a| a.range).collect();
+    let ranges: Vec<_> =
+        upstream.asked().into_iter().filter(|a| of_it(&a.path)).map(|a| a.range).collect();
     assert_eq!(ranges, [None, Some("bytes=100000-".to_owned())]);
 }
 
@@ -78,8 +79,10 @@ async fn wrong_bytes_leave_no_draft_and_no_blob() {
         assert!(imported.drafts.is_empty());
         assert!(imported.failed[0].reason.contains("has the digest"), "{:?}", imported.failed);
         assert_eq!(node.store.blob_of_sha256(&wrong.parse().unwrap()).unwrap(), None);
-        let kept =
-            node.arriving().iter().any(|path| path.ends_with(format!("oci-{}", wrong.replace(':', "-"))));
+        let kept = node
+            .arriving()
+            .iter()
+            .any(|path| path.ends_with(format!("oci-{}", wrong.replace(':', "-"))));
         assert!(!kept, "wrong bytes are not kept to go on with");
     }
 }
@@ -90,7 +93,11 @@ async fn a_blob_longer_than_it_is_said_to_be_is_not_written() {
     upstream.world().made.0.get_mut(&layer).unwrap().1.extend_from_slice(&noise(2, 10_000_000));
     let node = Node::new();
     let imported = node.one(&app(&upstream)).await;
-    assert!(imported.failed[0].reason.contains("more than the 300000 bytes"), "{:?}", imported.failed);
+    assert!(
+        imported.failed[0].reason.contains("more than the 300000 bytes"),
+        "{:?}",
+        imported.failed
+    );
 }
 
 #[tokio::test]
@@ -98,7 +105,8 @@ async fn one_image_that_fails_costs_no_other() {
     let (upstream, _) = upstream().await;
     let node = Node::new();
     let gone = format!("docker://{}/team/gone:1", upstream.host);
-    let imported = node.add(&named(&[&gone, "docker://UPPER/case", &app(&upstream)])).await.unwrap();
+    let imported =
+        node.add(&named(&[&gone, "docker://UPPER/case", &app(&upstream)])).await.unwrap();
     assert_eq!(imported.drafts.len(), 1);
     let failed: Vec<_> = imported.failed.iter().map(|failed| failed.what.as_str()).collect();
     assert_eq!(failed, [gone.as_str(), "docker://UPPER/case"]);
@@ -154,7 +162,8 @@ async fn a_statement_that_cannot_be_had_costs_the_statement_only() {
     {
         let mut world = upstream.world();
         let root = world.tags["team/app:1"].clone();
-        let lost = json!({ "mediaType": crate::made::MANIFEST, "digest": sha256(b"lost"), "size": 4 });
+        let lost =
+            json!({ "mediaType": crate::made::MANIFEST, "digest": sha256(b"lost"), "size": 4 });
         world.referrers = Some([(root, vec![lost])].into());
     }
     let imported = Node::new().one(&app(&upstream)).await;
@@ -217,7 +226,8 @@ async fn passwords_and_tokens_stay_with_whom_they_are_for() {
         assert_eq!(asked.len(), 2, "config and layer come from there");
         assert!(asked.iter().all(|asked| asked.authorization.is_none()), "{asked:?}");
         for asked in upstream.asked() {
-            let password = asked.authorization.as_deref().is_some_and(|shown| shown.starts_with("Basic"));
+            let password =
+                asked.authorization.as_deref().is_some_and(|shown| shown.starts_with("Basic"));
             assert!(!by_token || password == asked.path.starts_with("/token"), "{asked:?}");
         }
         // a host that the registry sends to, and that asks who we are, is told nothing
@@ -227,7 +237,10 @@ async fn passwords_and_tokens_stay_with_whom_they_are_for() {
         let imported = node.add(&with_password(&node, &upstream)).await.unwrap();
         assert!(imported.drafts.is_empty());
         assert!(
-            elsewhere.asked().iter().all(|asked| asked.authorization.is_none() && asked.path != "/token")
+            elsewhere
+                .asked()
+                .iter()
+                .all(|asked| asked.authorization.is_none() && asked.path != "/token")
         );
     }
 }
@@ -247,11 +260,15 @@ async fn a_refresh_token_is_exchanged_and_not_sent_on_by_a_redirect() {
     let what = Images { auth_file: Some(file), ..named(&[&app(&upstream)]) };
     only(&node.add(&what).await.unwrap());
     assert_eq!(upstream.asked().iter().filter(|asked| asked.path == "/token").count(), 1);
-    let elsewhere = Upstream::start(World { identity: Some("refreshing".into()), ..World::default() }).await;
+    let elsewhere =
+        Upstream::start(World { identity: Some("refreshing".into()), ..World::default() }).await;
     upstream.world().token_moved = Some(format!("http://{}", elsewhere.host));
     let imported = node.add(&what).await.unwrap();
     assert!(imported.drafts.is_empty());
-    assert!(elsewhere.asked().iter().all(|asked| asked.body.is_empty()), "what lets us in went elsewhere");
+    assert!(
+        elsewhere.asked().iter().all(|asked| asked.body.is_empty()),
+        "what lets us in went elsewhere"
+    );
 }
 
 #[tokio::test]
@@ -261,6 +278,7 @@ async fn without_credentials_one_is_told_what_to_do() {
     let node = Node::new();
     let file = node.dir.path().join("none.json");
     std::fs::write(&file, "{}").unwrap();
-    let imported = node.add(&Images { auth_file: Some(file), ..named(&[&app(&upstream)]) }).await.unwrap();
+    let imported =
+        node.add(&Images { auth_file: Some(file), ..named(&[&app(&upstream)]) }).await.unwrap();
     assert!(imported.failed[0].reason.contains("podman login"), "{:?}", imported.failed);
 }

@@ -99,7 +99,8 @@ async fn answer(State(upstream): State<Upstream>, request: Request) -> Response 
     let body = axum::body::to_bytes(body, 1 << 16).await.unwrap();
     let body = String::from_utf8(body.to_vec()).unwrap();
     let mut world = upstream.world();
-    let text = |name| request.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let text =
+        |name| request.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (range, authorization) = (text(header::RANGE), text(header::AUTHORIZATION));
     let path = request.uri.path().to_owned();
     let query = request.uri.query().unwrap_or_default().to_owned();
@@ -120,7 +121,10 @@ async fn answer(State(upstream): State<Upstream>, request: Request) -> Response 
     if path == "/token" {
         if let Some(to) = &world.token_moved {
             let moved = Response::builder().status(StatusCode::TEMPORARY_REDIRECT);
-            return moved.header(header::LOCATION, format!("{to}/token")).body(Body::empty()).unwrap();
+            return moved
+                .header(header::LOCATION, format!("{to}/token"))
+                .body(Body::empty())
+                .unwrap();
         }
         if let Some(identity) = &world.identity {
             let fits = body.contains("grant_type=refresh_token")
@@ -141,7 +145,8 @@ async fn answer(State(upstream): State<Upstream>, request: Request) -> Response 
     let mut refused = plain(StatusCode::UNAUTHORIZED, "who are you?");
     let by_token = world.token.is_some() || world.identity.is_some();
     if by_token && authorization.as_deref() != Some("Bearer letmein") {
-        let realm = world.realm.clone().unwrap_or_else(|| format!("http://{}/token", upstream.host));
+        let realm =
+            world.realm.clone().unwrap_or_else(|| format!("http://{}/token", upstream.host));
         let asks = format!(r#"Bearer realm="{realm}",service="test""#);
         refused.headers_mut().insert(header::WWW_AUTHENTICATE, asks.parse().unwrap());
         return refused;
@@ -149,10 +154,14 @@ async fn answer(State(upstream): State<Upstream>, request: Request) -> Response 
     if let Some((user, password)) = &world.password
         && authorization != Some(basic(user, password))
     {
-        refused.headers_mut().insert(header::WWW_AUTHENTICATE, r#"Basic realm="test""#.parse().unwrap());
+        refused
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, r#"Basic realm="test""#.parse().unwrap());
         return refused;
     }
-    let Some(path) = path.strip_prefix("/v2/") else { return plain(StatusCode::NOT_FOUND, "no such path") };
+    let Some(path) = path.strip_prefix("/v2/") else {
+        return plain(StatusCode::NOT_FOUND, "no such path");
+    };
     if let Some(repository) = path.strip_suffix("/tags/list") {
         return tags(&world, repository, &query);
     }
@@ -206,7 +215,8 @@ fn content(world: &mut World, digest: &str, range: Option<String>) -> Response {
         bytes[middle] ^= 1;
     }
     let size = bytes.len();
-    let from = range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
+    let from = range
+        .and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
     let from = from.filter(|_| !world.no_ranges);
     let mut answer = Response::builder().header(header::CONTENT_TYPE, media_type);
     if let Some(from) = from {
@@ -217,7 +227,8 @@ fn content(world: &mut World, digest: &str, range: Option<String>) -> Response {
         answer = answer.status(StatusCode::PARTIAL_CONTENT).header(header::CONTENT_RANGE, range);
         bytes.drain(..from);
     }
-    answer = answer.header("docker-content-digest", digest).header(header::CONTENT_LENGTH, bytes.len());
+    answer =
+        answer.header("docker-content-digest", digest).header(header::CONTENT_LENGTH, bytes.len());
     let cut = if world.always_cut.contains(digest) { Some(1) } else { world.cut.remove(digest) };
     let body = match cut {
         Some(after) => {

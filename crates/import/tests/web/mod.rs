@@ -80,7 +80,9 @@ impl Reply {
         }
         let body = if self.endless {
             let piece = Bytes::from(vec![7; 64 << 10]);
-            Body::from_stream(futures::stream::repeat_with(move || Ok::<_, std::io::Error>(piece.clone())))
+            Body::from_stream(futures::stream::repeat_with(move || {
+                Ok::<_, std::io::Error>(piece.clone())
+            }))
         } else if let Some(cut) = self.cut {
             response = response.header("content-length", self.body.len());
             let start = Bytes::copy_from_slice(&self.body[..cut]);

@@ -94,7 +94,9 @@ pub fn check_licence(licence: &str) -> Result<(), BodyError> {
     if licence == "NOASSERTION" {
         return Ok(());
     }
-    let error =
-        |e: spdx::ParseError| BodyError::Licence { text: licence.to_owned(), reason: e.reason.to_string() };
+    let error = |e: spdx::ParseError| BodyError::Licence {
+        text: licence.to_owned(),
+        reason: e.reason.to_string(),
+    };
     spdx::Expression::parse(licence).map(drop).map_err(error)
 }

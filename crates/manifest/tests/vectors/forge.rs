@@ -51,7 +51,11 @@ pub(crate) fn signed_bytes(payload: &[u8]) -> Vec<u8> {
 /// An envelope with these signatures.
 pub(crate) fn envelope(payload: &[u8], sigs: &[Vec<u8>]) -> Vec<u8> {
     let sigs = sigs.iter().map(|sig| Ipld::Bytes(sig.clone())).collect();
-    canonical::to_vec(&map([("payload", Ipld::Bytes(payload.to_vec())), ("sigs", Ipld::List(sigs))])).unwrap()
+    canonical::to_vec(&map([
+        ("payload", Ipld::Bytes(payload.to_vec())),
+        ("sigs", Ipld::List(sigs)),
+    ]))
+    .unwrap()
 }
 
 /// An envelope of a raw payload, signed.

@@ -128,7 +128,11 @@ impl EntryVector {
             _ => panic!("{}: one key or two", self.name),
         }
         .unwrap();
-        if self.adds.is_empty() { signed.encode() } else { forge::with_fields(&signed, &self.adds, &keys) }
+        if self.adds.is_empty() {
+            signed.encode()
+        } else {
+            forge::with_fields(&signed, &self.adds, &keys)
+        }
     }
 }
 
@@ -146,7 +150,8 @@ fn entries_mean_what_they_meant() {
         assert_eq!(hex::encode(signed.encode()), vector.hex, "{name}: received and sent on");
         assert_eq!(hex::encode(vector.written()), vector.hex, "{name}: signed anew");
     }
-    for kind in ["profile", "release", "observation", "status", "rotate", "merge", "x-mirror-list"] {
+    for kind in ["profile", "release", "observation", "status", "rotate", "merge", "x-mirror-list"]
+    {
         assert!(vectors.iter().any(|vector| vector.kind == kind), "no vector of kind {kind}");
     }
 }
@@ -168,11 +173,18 @@ fn what_was_refused_is_refused() {
     for vector in vectors {
         let bytes = hex::decode(&vector.hex).unwrap();
         let said = match vector.claim {
-            Some(claim) => ArtifactList::decode(&bytes, &claim).map(drop).map_err(|e| e.to_string()),
+            Some(claim) => {
+                ArtifactList::decode(&bytes, &claim).map(drop).map_err(|e| e.to_string())
+            }
             None => SignedEntry::decode(&bytes).map(drop).map_err(|e| e.to_string()),
         };
         let said = said.expect_err(&vector.name);
-        assert!(said.contains(&vector.error), "{}: expected `{}`, got `{said}`", vector.name, vector.error);
+        assert!(
+            said.contains(&vector.error),
+            "{}: expected `{}`, got `{said}`",
+            vector.name,
+            vector.error
+        );
     }
 }
 
@@ -226,7 +238,8 @@ fn the_worked_example_is_the_vector() {
     let hex: String = drawn.lines().flat_map(|line| line.split('#').next()).collect();
     let hex: String = hex.split_whitespace().collect();
     let vectors: Vec<EntryVector> = committed("entries.json");
-    let vector = vectors.iter().find(|vector| vector.name == "profile, only what it must have").unwrap();
+    let vector =
+        vectors.iter().find(|vector| vector.name == "profile, only what it must have").unwrap();
     assert_eq!(hex, vector.hex);
     let signed = SignedEntry::decode(&hex::decode(hex).unwrap()).unwrap();
     let covered = forge::signed_bytes(signed.payload());

@@ -90,7 +90,8 @@ impl Censuses {
 
     pub(crate) fn connected(&mut self, peer: &PeerId, out: &mut Out<'_>) {
         let open = self.under_way.iter();
-        let open = open.filter(|(_, census)| census.asked.len() < PEERS || census.dialled.contains(peer));
+        let open =
+            open.filter(|(_, census)| census.asked.len() < PEERS || census.dialled.contains(peer));
         let ids: Vec<CensusId> = open.map(|(id, _)| *id).collect();
         for id in ids {
             self.ask(id, peer, out);
@@ -127,11 +128,15 @@ impl Censuses {
             Some(Response::Have { releases, blobs })
                 if releases.len() == 1 && blobs.len() == census.blobs.len() =>
             {
-                if let Some(holding @ (Holding::Partial | Holding::Held)) = releases.first().copied() {
+                if let Some(holding @ (Holding::Partial | Holding::Held)) =
+                    releases.first().copied()
+                {
                     let asked = census.blobs.iter().zip(blobs.iter());
                     let held = asked.filter(|((_, size), said)| said.as_ref() == Some(size));
                     let blobs = held.map(|((blob, _), _)| *blob).collect();
-                    census.holders.insert(from.clone(), Holder { peer: from.clone(), holding, blobs });
+                    census
+                        .holders
+                        .insert(from.clone(), Holder { peer: from.clone(), holding, blobs });
                 }
                 None
             }
@@ -142,7 +147,13 @@ impl Censuses {
     }
 
     /// The DHT answered: whom it names and who is not connected is dialled, and asked if it comes in time.
-    pub(crate) fn providers(&mut self, release: &ReleaseId, peers: &[PeerId], done: bool, out: &mut Out<'_>) {
+    pub(crate) fn providers(
+        &mut self,
+        release: &ReleaseId,
+        peers: &[PeerId],
+        done: bool,
+        out: &mut Out<'_>,
+    ) {
         for census in self.under_way.values_mut().filter(|census| census.release == *release) {
             for peer in peers.iter().filter(|peer| **peer != self.me) {
                 let known = census.asked.contains(peer) || census.dialled.contains(peer);

@@ -90,7 +90,10 @@ impl Hunt {
     }
 
     pub(crate) fn queue(&mut self, peer: &PeerId) {
-        if !self.holders.contains(peer) && !self.outstanding.contains_key(peer) && self.queue.len() < PEERS {
+        if !self.holders.contains(peer)
+            && !self.outstanding.contains_key(peer)
+            && self.queue.len() < PEERS
+        {
             self.queue.insert(peer.clone());
         }
     }
@@ -199,14 +202,16 @@ impl Hunt {
         }
         match self.stage {
             Stage::Asking => {
-                self.stage = Stage::Reaching(now + if self.release.is_some() { REACH } else { DIAL_WAIT });
+                self.stage =
+                    Stage::Reaching(now + if self.release.is_some() { REACH } else { DIAL_WAIT });
                 self.dialled = 0;
                 Turn::Reach
             }
             Stage::Reaching(until) if now >= until => {
                 self.round += 1;
                 if self.round >= ROUNDS {
-                    let failure = if self.anybody { FetchFailure::Stalled } else { FetchFailure::NoHolder };
+                    let failure =
+                        if self.anybody { FetchFailure::Stalled } else { FetchFailure::NoHolder };
                     return Turn::GiveUp(failure);
                 }
                 self.stage = Stage::Resting(now + ROUND_WAIT * (1 << self.round.min(8)));
@@ -228,7 +233,9 @@ impl Hunt {
     pub(crate) fn next(&self) -> Time {
         let again = self.answered.values().map(|at| *at + ASK_AGAIN).min().unwrap_or(Time::NEVER);
         let turn = match self.stage {
-            _ if !self.stuck || !self.queue.is_empty() || !self.outstanding.is_empty() => Time::NEVER,
+            _ if !self.stuck || !self.queue.is_empty() || !self.outstanding.is_empty() => {
+                Time::NEVER
+            }
             Stage::Asking => Time::ZERO,
             Stage::Reaching(until) | Stage::Resting(until) => until,
         };

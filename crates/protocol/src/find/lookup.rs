@@ -158,12 +158,16 @@ impl Lookups {
             }
             (
                 Some(Response::Found { entries }),
-                Selector::Release(_) | Selector::ReleasePrefix(_) | Selector::Purl(_) | Selector::Name { .. },
+                Selector::Release(_)
+                | Selector::ReleasePrefix(_)
+                | Selector::Purl(_)
+                | Selector::Name { .. },
             ) => {
                 lookup.answered += 1;
                 let mut feeds = BTreeSet::new();
                 for bytes in entries {
-                    let Some(entry) = SignedEntry::decode(&bytes.0).ok().filter(|entry| lookup.fits(entry))
+                    let Some(entry) =
+                        SignedEntry::decode(&bytes.0).ok().filter(|entry| lookup.fits(entry))
                     else {
                         offence = Some(Offence::BadResponse);
                         continue;
@@ -175,7 +179,8 @@ impl Lookups {
                         lookup.entries.insert(entry.id(), entry);
                     }
                 }
-                if !feeds.is_empty() && sync.want(from, Scope::Publishers(Bounded::first_of(feeds))) {
+                if !feeds.is_empty() && sync.want(from, Scope::Publishers(Bounded::first_of(feeds)))
+                {
                     lookup.syncing.insert(from.clone());
                 }
             }
@@ -200,7 +205,13 @@ impl Lookups {
         self.synced(peer, out);
     }
 
-    pub(crate) fn providers(&mut self, release: &ReleaseId, peers: &[PeerId], done: bool, out: &mut Out<'_>) {
+    pub(crate) fn providers(
+        &mut self,
+        release: &ReleaseId,
+        peers: &[PeerId],
+        done: bool,
+        out: &mut Out<'_>,
+    ) {
         for lookup in self.under_way.values_mut() {
             if !lookup.reaching || lookup.selector != Selector::Release(*release) {
                 continue;

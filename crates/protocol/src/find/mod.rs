@@ -143,12 +143,14 @@ impl Find {
         let asked = hunt.answered(out.now, from);
         match (asked, response) {
             (Some(blobs), Some(Response::Have { releases, blobs: sizes }))
-                if releases.len() == usize::from(hunt.release.is_some()) && sizes.len() == blobs.len() =>
+                if releases.len() == usize::from(hunt.release.is_some())
+                    && sizes.len() == blobs.len() =>
             {
                 let holding = releases.first().copied().unwrap_or(Holding::None);
                 let set = Subject::Set(SetId(fetch.0));
-                let mut tell =
-                    |subject, has| found.commands.push(Command::Holder { peer: from.clone(), subject, has });
+                let mut tell = |subject, has| {
+                    found.commands.push(Command::Holder { peer: from.clone(), subject, has })
+                };
                 // Also of a release that is held as a whole: what a peer holds of a blob overrides, in the transfer
                 // machine, that it had not held it before.
                 let mut some = false;
@@ -206,8 +208,13 @@ impl Find {
                 hunt::Turn::TryAgain => found.commands.extend(hunt.try_again(fetch)),
                 hunt::Turn::Reach => {
                     let known = hunt.release.map(|release| self.seen.holders(&release).to_vec());
-                    for peer in hunt.reached(out.now, &known.unwrap_or_default(), false, connected, &self.me)
-                    {
+                    for peer in hunt.reached(
+                        out.now,
+                        &known.unwrap_or_default(),
+                        false,
+                        connected,
+                        &self.me,
+                    ) {
                         out.effects.push(Effect::Dial { peer });
                     }
                     if let Some(release) = hunt.release {

@@ -94,7 +94,9 @@ impl Scene {
 }
 
 fn have(effect: &Effect, holding: impl Fn(&PeerId) -> Holding) -> Option<Input> {
-    let Effect::Send { peer, id, request: Request::Have { releases, blobs } } = effect else { return None };
+    let Effect::Send { peer, id, request: Request::Have { releases, blobs } } = effect else {
+        return None;
+    };
     let holding = holding(peer);
     let size = (holding == Holding::Held).then_some(1000);
     let response = Response::Have {
@@ -124,7 +126,9 @@ fn serve(effect: &Effect, honest: impl Fn(&PeerId) -> bool) -> Option<Input> {
 fn nobody_reachable_ends_after_bounded_tries() {
     let mut scene = Scene::new(&["a", "b"]);
     scene.want(1000);
-    scene.run(120_000, |effect| have(effect, |_| Holding::Known).or_else(|| providers(effect, &["far"])));
+    scene.run(120_000, |effect| {
+        have(effect, |_| Holding::Known).or_else(|| providers(effect, &["far"]))
+    });
     assert_eq!(scene.failure(), Some(FetchFailure::NoHolder));
     let dials = scene.count(|effect| matches!(effect, Effect::Dial { .. }));
     assert!((1..=super::ROUNDS as usize).contains(&dials), "{dials}");
@@ -206,14 +210,22 @@ fn a_look_up_of_a_digest_collects_claims_and_ends() {
     scene.input(Input::Lookup { lookup, selector: Selector::Sha256(digest), publisher: None });
     let claim = BlobClaim { blob: BlobId::of(b"x"), size: 3 };
     scene.run(60_000, |effect| match effect {
-        Effect::Send { peer, id, request: Request::ResolveSha256 { .. } } if peer.as_str() != "silent" => {
+        Effect::Send { peer, id, request: Request::ResolveSha256 { .. } }
+            if peer.as_str() != "silent" =>
+        {
             let blob = (peer.as_str() == "a").then_some(claim);
-            Some(Input::Response { from: peer.clone(), id: *id, result: Ok(Response::Sha256 { blob }) })
+            Some(Input::Response {
+                from: peer.clone(),
+                id: *id,
+                result: Ok(Response::Sha256 { blob }),
+            })
         }
         _ => None,
     });
     let done = scene.effects.iter().find_map(|effect| match effect {
-        Effect::LookupDone { lookup, answered, claims, .. } => Some((*lookup, *answered, claims.clone())),
+        Effect::LookupDone { lookup, answered, claims, .. } => {
+            Some((*lookup, *answered, claims.clone()))
+        }
         _ => None,
     });
     assert_eq!(done, Some((lookup, 2, vec![(peer("a"), claim)])));
@@ -230,7 +242,9 @@ fn a_release_id_that_no_connected_peer_knows_is_asked_of_the_dht_once() {
             let response = Response::Found { entries: Bounded::empty() };
             Some(Input::Response { from: peer.clone(), id: *id, result: Ok(response) })
         }
-        Effect::Dial { peer } => Some(Input::Connected { peer: peer.clone(), prefix: Prefix::default() }),
+        Effect::Dial { peer } => {
+            Some(Input::Connected { peer: peer.clone(), prefix: Prefix::default() })
+        }
         _ => None,
     };
     scene.run(60_000, |effect| found(effect).or_else(|| providers(effect, &["far"])));
@@ -243,7 +257,11 @@ fn a_census_counts_those_who_say_they_hold_it_and_ends_without_the_silent() {
     let mut scene = Scene::new(&["a", "b", "c", "silent"]);
     let (blob, other) = (BlobId::of(b"blob"), BlobId::of(b"other"));
     let census = CensusId(3);
-    scene.input(Input::Census { census, release: release(), blobs: vec![(blob, 1000), (other, 7)] });
+    scene.input(Input::Census {
+        census,
+        release: release(),
+        blobs: vec![(blob, 1000), (other, 7)],
+    });
     let holding = |peer: &PeerId| match peer.as_str() {
         "a" | "far" => Holding::Held,
         "b" => Holding::Partial,
@@ -251,7 +269,9 @@ fn a_census_counts_those_who_say_they_hold_it_and_ends_without_the_silent() {
     };
     scene.run(60_000, |effect| match effect {
         Effect::Send { peer, .. } if peer.as_str() == "silent" => None,
-        Effect::Dial { peer } => Some(Input::Connected { peer: peer.clone(), prefix: Prefix::default() }),
+        Effect::Dial { peer } => {
+            Some(Input::Connected { peer: peer.clone(), prefix: Prefix::default() })
+        }
         // whoever holds it says 1000 bytes of each blob: true of the first
         _ => have(effect, holding).or_else(|| providers(effect, &["a", "far", "me"])),
     });
@@ -259,8 +279,11 @@ fn a_census_counts_those_who_say_they_hold_it_and_ends_without_the_silent() {
         Effect::CensusDone { census, holders } => Some((*census, holders.clone())),
         _ => None,
     });
-    let holder =
-        |name, holding, blobs: &[BlobId]| Holder { peer: peer(name), holding, blobs: blobs.to_vec() };
+    let holder = |name, holding, blobs: &[BlobId]| Holder {
+        peer: peer(name),
+        holding,
+        blobs: blobs.to_vec(),
+    };
     let expected = vec![
         holder("a", Holding::Held, &[blob]),
         holder("b", Holding::Partial, &[]),
@@ -268,7 +291,11 @@ fn a_census_counts_those_who_say_they_hold_it_and_ends_without_the_silent() {
     ];
     assert_eq!(done, Some((census, expected)));
     assert!(scene.now >= Time::ZERO + super::census::LONGEST, "the silent one was waited for");
-    assert_eq!(scene.count(|effect| matches!(effect, Effect::Dial { .. })), 1, "only whom it did not know");
+    assert_eq!(
+        scene.count(|effect| matches!(effect, Effect::Dial { .. })),
+        1,
+        "only whom it did not know"
+    );
     assert_eq!(scene.node.load().censuses, 0);
 }
 
@@ -278,7 +305,9 @@ fn a_census_that_everybody_answered_does_not_wait() {
     scene.input(Input::Census { census: CensusId(1), release: release(), blobs: Vec::new() });
     scene.run(1, |effect| have(effect, |_| Holding::None).or_else(|| providers(effect, &[])));
     assert_eq!(
-        scene.count(|effect| matches!(effect, Effect::CensusDone { holders, .. } if holders.is_empty())),
+        scene.count(
+            |effect| matches!(effect, Effect::CensusDone { holders, .. } if holders.is_empty())
+        ),
         1
     );
 }

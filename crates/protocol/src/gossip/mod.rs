@@ -156,7 +156,11 @@ impl Gossip {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.order.len() + self.peers.len() + self.garbage.len() + self.followed.len() + self.stranger.len()
+        self.order.len()
+            + self.peers.len()
+            + self.garbage.len()
+            + self.followed.len()
+            + self.stranger.len()
     }
 }
 

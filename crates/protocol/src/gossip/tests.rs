@@ -28,7 +28,10 @@ fn a_new_entry_is_accepted_once_and_a_known_one_ignored() {
     let mut check =
         |bytes: &[u8], catalog: &Double| gossip.check(Time::ZERO, &peer, bytes, &follows, catalog);
     let first = check(&one.encode(), &catalog);
-    assert_eq!((first.acceptance, first.entry.map(|e| e.id())), (Acceptance::Accept, Some(one.id())));
+    assert_eq!(
+        (first.acceptance, first.entry.map(|e| e.id())),
+        (Acceptance::Accept, Some(one.id()))
+    );
     assert_eq!(check(&one.encode(), &catalog).acceptance, Acceptance::Ignore);
     let two = entry(&key, "two");
     catalog.entries.push(two.clone());
@@ -58,11 +61,13 @@ fn strangers_have_a_share_and_do_not_take_the_followed_ones() {
     let accepted = (0..200)
         .filter(|n| {
             let bytes = entry(&stranger, &format!("{n}")).encode();
-            gossip.check(Time::ZERO, &peer, &bytes, &follows, &catalog).acceptance == Acceptance::Accept
+            gossip.check(Time::ZERO, &peer, &bytes, &follows, &catalog).acceptance
+                == Acceptance::Accept
         })
         .count();
     assert_eq!(accepted, usize::try_from(STRANGER_BURST).unwrap());
-    let honest = gossip.check(Time::ZERO, &peer, &entry(&known, "one").encode(), &follows, &catalog);
+    let honest =
+        gossip.check(Time::ZERO, &peer, &entry(&known, "one").encode(), &follows, &catalog);
     assert_eq!(honest.acceptance, Acceptance::Accept);
 }
 

@@ -53,7 +53,13 @@ impl Keep {
     /// Nothing under way.
     #[must_use]
     pub const fn new(me: PeerId) -> Self {
-        Self { me, active: BTreeMap::new(), resting: BTreeMap::new(), cursor: None, next: Time::ZERO }
+        Self {
+            me,
+            active: BTreeMap::new(),
+            resting: BTreeMap::new(),
+            cursor: None,
+            next: Time::ZERO,
+        }
     }
 
     /// Something changed that may give it work: new entries, follows, a peer.
@@ -111,7 +117,8 @@ impl Keep {
             let page = catalog.wanted(follows, self.cursor.as_ref(), PAGE);
             let whole = page.len() < PAGE;
             let last = page.last().map(|wanted| wanted.release);
-            let mut free: Vec<Wanted> = page.into_iter().filter(|wanted| self.is_free(now, wanted)).collect();
+            let mut free: Vec<Wanted> =
+                page.into_iter().filter(|wanted| self.is_free(now, wanted)).collect();
             let room = CONCURRENT - self.active.len();
             let more = free.len() > room;
             free.sort_by_key(|wanted| {
@@ -133,7 +140,8 @@ impl Keep {
                 break;
             }
         }
-        let rested = self.resting.values().map(|rest| rest.until).filter(|until| *until > now).min();
+        let rested =
+            self.resting.values().map(|rest| rest.until).filter(|until| *until > now).min();
         self.next = (now + LOOK_AGAIN).min(rested.unwrap_or(Time::NEVER));
         chosen
     }

@@ -16,7 +16,10 @@ fn releases(count: u64) -> Double {
     let publisher = Keypair::from_seed([1; 32]).id();
     let mut wanted: Vec<_> = (0..count)
         .map(|n| {
-            (ReleaseId::from(EntryId::from_bytes(*blake3::hash(&n.to_le_bytes()).as_bytes())), publisher)
+            (
+                ReleaseId::from(EntryId::from_bytes(*blake3::hash(&n.to_le_bytes()).as_bytes())),
+                publisher,
+            )
         })
         .collect();
     wanted.sort_unstable();

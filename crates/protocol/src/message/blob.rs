@@ -3,7 +3,9 @@
 use perennial_manifest::BlobId;
 use serde::{Deserialize, Serialize};
 
-use super::{Bounded, GROUP, MAX_BLOB_ITEMS, MAX_BLOB_REQUEST, MAX_RANGES, MessageError, decode, encode};
+use super::{
+    Bounded, GROUP, MAX_BLOB_ITEMS, MAX_BLOB_REQUEST, MAX_RANGES, MessageError, decode, encode,
+};
 
 /// Byte ranges of one blob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +22,9 @@ impl BlobRange {
     /// How many bytes are asked for.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.ranges.iter().fold(0, |sum, (start, end)| sum.saturating_add(end.saturating_sub(*start)))
+        self.ranges
+            .iter()
+            .fold(0, |sum, (start, end)| sum.saturating_add(end.saturating_sub(*start)))
     }
 
     fn is_sound(&self) -> bool {
@@ -72,7 +76,11 @@ impl BlobRequest {
     /// When it is too long, not canonical, over a bound, or names unsound ranges.
     pub fn decode(body: &[u8]) -> Result<Self, MessageError> {
         let request: Self = decode(body, MAX_BLOB_REQUEST)?;
-        if request.items.iter().all(BlobRange::is_sound) { Ok(request) } else { Err(MessageError::Ranges) }
+        if request.items.iter().all(BlobRange::is_sound) {
+            Ok(request)
+        } else {
+            Err(MessageError::Ranges)
+        }
     }
 }
 
@@ -83,7 +91,8 @@ mod tests {
     use perennial_manifest::BlobId;
 
     fn request(ranges: &[(u64, u64)]) -> BlobRequest {
-        let item = BlobRange { blob: BlobId::of(b"x"), ranges: Bounded::first_of(ranges.iter().copied()) };
+        let item =
+            BlobRange { blob: BlobId::of(b"x"), ranges: Bounded::first_of(ranges.iter().copied()) };
         BlobRequest { items: Bounded::first_of([item]) }
     }
 
@@ -99,9 +108,13 @@ mod tests {
 
     #[test]
     fn unsound_ranges_are_refused() {
-        for ranges in
-            [&[][..], &[(0, 0)], &[(5, GROUP)], &[(GROUP, 0)], &[(0, 2 * GROUP), (GROUP, 3 * GROUP)]]
-        {
+        for ranges in [
+            &[][..],
+            &[(0, 0)],
+            &[(5, GROUP)],
+            &[(GROUP, 0)],
+            &[(0, 2 * GROUP), (GROUP, 3 * GROUP)],
+        ] {
             let unsound = request(ranges);
             let bytes = serde_ipld_dagcbor::to_vec(&unsound).unwrap();
             assert_eq!(BlobRequest::decode(&bytes), Err(MessageError::Ranges), "{ranges:?}");

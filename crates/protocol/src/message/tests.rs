@@ -4,8 +4,8 @@ use perennial_manifest::{BlobId, EntryId, Keypair, ReleaseId, Sha256Digest};
 use proptest::prelude::*;
 
 use super::{
-    BlobClaim, Bounded, EntryBytes, Holding, MAX_ENTRY_IDS, MAX_RECONCILE_REQUEST, MAX_REQUEST, MAX_SCOPE,
-    MessageError, Refusal, Request, Response, Scope,
+    BlobClaim, Bounded, EntryBytes, Holding, MAX_ENTRY_IDS, MAX_RECONCILE_REQUEST, MAX_REQUEST,
+    MAX_SCOPE, MessageError, Refusal, Request, Response, Scope,
 };
 
 fn id(n: u64) -> EntryId {
@@ -16,9 +16,16 @@ fn requests() -> Vec<Request> {
     let publisher = Keypair::from_seed([3; 32]).id();
     vec![
         Request::Reconcile { scope: Scope::All, message: vec![0x61, 1, 2] },
-        Request::Reconcile { scope: Scope::Publishers(Bounded::first_of([publisher])), message: Vec::new() },
+        Request::Reconcile {
+            scope: Scope::Publishers(Bounded::first_of([publisher])),
+            message: Vec::new(),
+        },
         Request::Entries { ids: Bounded::first_of((0..512).map(id)) },
-        Request::Find { selector: "kubekey@v3.1.0".to_owned(), publisher: Some(publisher), limit: 256 },
+        Request::Find {
+            selector: "kubekey@v3.1.0".to_owned(),
+            publisher: Some(publisher),
+            limit: 256,
+        },
         Request::Find { selector: String::new(), publisher: None, limit: 0 },
         Request::Have {
             releases: Bounded::first_of([ReleaseId::from(id(1))]),
@@ -34,7 +41,12 @@ fn responses() -> Vec<Response> {
         Response::Entries { entries: Bounded::first_of([EntryBytes(vec![1, 2, 3])]) },
         Response::Found { entries: Bounded::empty() },
         Response::Have {
-            releases: Bounded::first_of([Holding::None, Holding::Known, Holding::Partial, Holding::Held]),
+            releases: Bounded::first_of([
+                Holding::None,
+                Holding::Known,
+                Holding::Partial,
+                Holding::Held,
+            ]),
             blobs: Bounded::first_of([None, Some(0), Some(u64::MAX >> 1)]),
         },
         Response::Sha256 { blob: Some(BlobClaim { blob: BlobId::of(b"x"), size: 1 }) },
@@ -61,10 +73,16 @@ fn every_message_is_read_as_it_was_written() {
 fn golden_bytes() {
     let written = |request: &Request| hex::encode(request.encode().unwrap());
     let reconcile = Request::Reconcile { scope: Scope::All, message: vec![0x61] };
-    assert_eq!(written(&reconcile), "a1697265636f6e63696c65a26573636f706563616c6c676d6573736167654161");
-    let have =
-        Request::Have { releases: Bounded::empty(), blobs: Bounded::first_of([BlobId::from_bytes([7; 32])]) };
-    let expected = format!("a16468617665a265626c6f6273815820{}6872656c656173657380", "07".repeat(32));
+    assert_eq!(
+        written(&reconcile),
+        "a1697265636f6e63696c65a26573636f706563616c6c676d6573736167654161"
+    );
+    let have = Request::Have {
+        releases: Bounded::empty(),
+        blobs: Bounded::first_of([BlobId::from_bytes([7; 32])]),
+    };
+    let expected =
+        format!("a16468617665a265626c6f6273815820{}6872656c656173657380", "07".repeat(32));
     assert_eq!(written(&have), expected);
 }
 
@@ -86,7 +104,10 @@ fn more_than_the_bound_is_refused() {
     let message = vec![0; MAX_RECONCILE_REQUEST + 1];
     let bytes = Request::Reconcile { scope: Scope::All, message }.encode().unwrap();
     assert!(matches!(Request::decode(&bytes), Err(MessageError::TooLong { .. })));
-    assert!(matches!(Request::decode(&vec![0; MAX_REQUEST + 1]), Err(MessageError::TooLong { .. })));
+    assert!(matches!(
+        Request::decode(&vec![0; MAX_REQUEST + 1]),
+        Err(MessageError::TooLong { .. })
+    ));
     assert_eq!(Bounded::<u8, MAX_SCOPE>::first_of(std::iter::repeat(0)).len(), MAX_SCOPE);
 }
 

@@ -115,7 +115,11 @@ impl Node {
         }
     }
 
-    pub(super) fn exchanges_ended(&mut self, ended: impl IntoIterator<Item = Ended>, out: &mut Out<'_>) {
+    pub(super) fn exchanges_ended(
+        &mut self,
+        ended: impl IntoIterator<Item = Ended>,
+        out: &mut Out<'_>,
+    ) {
         for Ended { peer, offence } in ended {
             self.lookups.synced(&peer, out);
             if let Some(offence) = offence {

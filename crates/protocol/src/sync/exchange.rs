@@ -115,7 +115,8 @@ impl Exchange {
         if self.message.is_none() {
             if !self.found.is_empty() {
                 self.found.sort_by_key(|(end, _)| *end);
-                self.lacking = std::mem::take(&mut self.found).into_iter().map(|(_, id)| id).collect();
+                self.lacking =
+                    std::mem::take(&mut self.found).into_iter().map(|(_, id)| id).collect();
             }
             if let Some(ids) = self.next_ids(catalog) {
                 self.waiting = Waiting::Entries(ids.iter().copied().collect());
@@ -142,7 +143,9 @@ impl Exchange {
 
     fn ask(&mut self, request: Request) -> Step {
         let size = match &request {
-            Request::Reconcile { scope: Scope::Publishers(some), message } => message.len() + 34 * some.len(),
+            Request::Reconcile { scope: Scope::Publishers(some), message } => {
+                message.len() + 34 * some.len()
+            }
             Request::Reconcile { message, .. } => message.len(),
             Request::Entries { ids } => 34 * ids.len(),
             _ => 0,
@@ -264,7 +267,9 @@ impl Exchange {
                     }
                     self.orphans.insert(*id, entry);
                     for parent in missing {
-                        if !self.parents_asked.contains(parent) && !self.orphans.contains_key(parent) {
+                        if !self.parents_asked.contains(parent)
+                            && !self.orphans.contains_key(parent)
+                        {
                             self.parents.insert(*parent);
                         }
                     }

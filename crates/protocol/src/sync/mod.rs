@@ -71,7 +71,11 @@ pub(crate) struct Sync {
 
 impl Sync {
     pub(crate) fn connected(&mut self, now: Time, peer: &PeerId) {
-        self.peers.entry(peer.clone()).or_insert(Peer { due: now, extra: VecDeque::new(), exchange: None });
+        self.peers.entry(peer.clone()).or_insert(Peer {
+            due: now,
+            extra: VecDeque::new(),
+            exchange: None,
+        });
     }
 
     pub(crate) fn disconnected(&mut self, peer: &PeerId) -> Option<Ended> {
@@ -111,7 +115,9 @@ impl Sync {
         let mut waiting: Vec<(Time, PeerId)> = self
             .peers
             .iter()
-            .filter(|(_, peer)| peer.exchange.is_none() && (peer.due <= out.now || !peer.extra.is_empty()))
+            .filter(|(_, peer)| {
+                peer.exchange.is_none() && (peer.due <= out.now || !peer.extra.is_empty())
+            })
             .map(|(id, peer)| (peer.due, id.clone()))
             .collect();
         waiting.sort_unstable();
@@ -150,13 +156,15 @@ impl Sync {
         let exchange = self.peers.get_mut(from)?.exchange.as_mut()?;
         let fine = match result {
             Ok(Response::Refused { reason: Refusal::Busy })
-            | Err(RequestFailure::Timeout | RequestFailure::Disconnected | RequestFailure::Unsupported) => {
-                Err(None)
-            }
+            | Err(
+                RequestFailure::Timeout
+                | RequestFailure::Disconnected
+                | RequestFailure::Unsupported,
+            ) => Err(None),
             Err(RequestFailure::Malformed) => Err(Some(Offence::BadResponse)),
-            Ok(response) => {
-                exchange.response(response, follows, catalog).map_err(|_| Some(Offence::BadResponse))
-            }
+            Ok(response) => exchange
+                .response(response, follows, catalog)
+                .map_err(|_| Some(Offence::BadResponse)),
         };
         match fine {
             Ok(()) => self.drive(from, catalog, out),
@@ -177,7 +185,12 @@ impl Sync {
     }
 
     /// One round as the responder. Keeps nothing but the sealed set.
-    pub(crate) fn answer(&mut self, scope: &Scope, message: &[u8], catalog: &dyn Catalog) -> Response {
+    pub(crate) fn answer(
+        &mut self,
+        scope: &Scope,
+        message: &[u8],
+        catalog: &dyn Catalog,
+    ) -> Response {
         let sorted = match scope {
             Scope::All => true,
             Scope::Publishers(some) => some.windows(2).all(|pair| pair[0] < pair[1]),
@@ -205,7 +218,8 @@ impl Sync {
     }
 
     pub(crate) fn len(&self) -> usize {
-        let of_peer = |peer: &Peer| peer.extra.len() + peer.exchange.as_ref().map_or(0, Exchange::len);
+        let of_peer =
+            |peer: &Peer| peer.extra.len() + peer.exchange.as_ref().map_or(0, Exchange::len);
         self.sets.len() + self.peers.values().map(of_peer).sum::<usize>()
     }
 

@@ -35,7 +35,9 @@ impl Sets {
     /// The sealed set of a scope as the catalog is now.
     pub(crate) fn of(&mut self, scope: &Scope, catalog: &dyn Catalog) -> Set {
         let generation = catalog.generation();
-        if let Some((_, _, set)) = self.cached.iter().find(|(s, g, _)| s == scope && *g == generation) {
+        if let Some((_, _, set)) =
+            self.cached.iter().find(|(s, g, _)| s == scope && *g == generation)
+        {
             return Arc::clone(set);
         }
         let mut vector = NegentropyStorageVector::new();
@@ -80,11 +82,15 @@ pub(crate) type Lacking = (u64, EntryId);
 
 /// The initiator's next message (none: all is known), and what the other side has more. Sorted by the first half,
 /// stably and over all rounds, these are oldest first: entries come before their successors.
-pub(crate) fn proceed(set: &Set, message: &[u8]) -> Result<(Option<Vec<u8>>, Vec<Lacking>), BadMessage> {
+pub(crate) fn proceed(
+    set: &Set,
+    message: &[u8],
+) -> Result<(Option<Vec<u8>>, Vec<Lacking>), BadMessage> {
     let mut negentropy = machine(set, MAX_RECONCILE_REQUEST)?;
     negentropy.set_initiator();
     let (mut have, mut need) = (Vec::new(), Vec::new());
-    let next = negentropy.reconcile_with_ids(message, &mut have, &mut need).map_err(|_| BadMessage)?;
+    let next =
+        negentropy.reconcile_with_ids(message, &mut have, &mut need).map_err(|_| BadMessage)?;
     // negentropy gives them in a random order. The message had them in an order, and so do we: the same inputs
     // have the same effects.
     let mut needed: BTreeSet<[u8; 32]> = need.iter().map(|id| id.to_bytes()).collect();
@@ -160,7 +166,10 @@ mod tests {
     }
 
     /// What `here` lacks of `there`, and the bytes of both ways.
-    fn difference(here: &BTreeMap<EntryId, u64>, there: &BTreeMap<EntryId, u64>) -> (Vec<EntryId>, usize) {
+    fn difference(
+        here: &BTreeMap<EntryId, u64>,
+        there: &BTreeMap<EntryId, u64>,
+    ) -> (Vec<EntryId>, usize) {
         let (here, there) = (seal(here), seal(there));
         let mut message = begin(&here).unwrap();
         let (mut all, mut bytes) = (Vec::new(), 0);

@@ -49,16 +49,29 @@ fn run(
                 Effect::Send { peer, id, request } => {
                     requests += 1;
                     assert!(Request::decode(&request.encode().unwrap()).is_ok());
-                    inputs.push_back(Input::Response { from: peer, id, result: Ok(answer(&request)) });
+                    inputs.push_back(Input::Response {
+                        from: peer,
+                        id,
+                        result: Ok(answer(&request)),
+                    });
                 }
                 Effect::Store { batch, entries, .. } => {
                     let mut verdicts = Vec::new();
                     for entry in entries {
-                        let known = |id: &EntryId| catalog.entries.iter().any(|entry| entry.id() == *id);
-                        let missing: Vec<EntryId> =
-                            entry.entry().prevs.iter().filter(|prev| !known(prev)).copied().collect();
-                        let verdict =
-                            if missing.is_empty() { Verdict::New } else { Verdict::Orphan { missing } };
+                        let known =
+                            |id: &EntryId| catalog.entries.iter().any(|entry| entry.id() == *id);
+                        let missing: Vec<EntryId> = entry
+                            .entry()
+                            .prevs
+                            .iter()
+                            .filter(|prev| !known(prev))
+                            .copied()
+                            .collect();
+                        let verdict = if missing.is_empty() {
+                            Verdict::New
+                        } else {
+                            Verdict::Orphan { missing }
+                        };
                         verdicts.push((entry.id(), verdict.clone()));
                         if verdict == Verdict::New {
                             catalog.entries.push(entry);
@@ -157,7 +170,11 @@ fn answers_that_do_not_fit_are_offences() {
         assert!(catalog.entries.is_empty());
         offences
     };
-    assert_eq!(with(vec![EntryBytes(stranger[0].encode())]), [Offence::BadResponse], "not asked for");
+    assert_eq!(
+        with(vec![EntryBytes(stranger[0].encode())]),
+        [Offence::BadResponse],
+        "not asked for"
+    );
     assert_eq!(with(vec![EntryBytes(vec![1, 2, 3])]), [Offence::BadResponse], "no entry");
     let twice = vec![EntryBytes(there[1].encode()), EntryBytes(there[1].encode())];
     assert_eq!(with(twice), [Offence::BadResponse], "twice");

@@ -82,7 +82,13 @@ impl Transfer {
     }
 
     /// What the end of an assignment, already taken out, says about its peer.
-    pub(super) fn judge(&mut self, now: Time, assignment: &Assignment, end: End, effects: &mut Vec<Effect>) {
+    pub(super) fn judge(
+        &mut self,
+        now: Time,
+        assignment: &Assignment,
+        end: End,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(source) = self.sources.get_mut(&assignment.peer) else { return };
         let had_nothing = assignment.not_held == assignment.order.len();
         let offence = match end {
@@ -139,7 +145,9 @@ impl Transfer {
         if self.sources.get(&assignment.peer).is_some_and(benched) {
             self.doubt_all(now);
         }
-        effects.extend(offence.map(|offence| Effect::Penalise { peer: assignment.peer.clone(), offence }));
+        effects.extend(
+            offence.map(|offence| Effect::Penalise { peer: assignment.peer.clone(), offence }),
+        );
     }
 
     /// A peer held nothing of an assignment: what it claims of those sets is believed less. Says

@@ -58,8 +58,12 @@ impl Transfer {
 
     /// Ends assignments that owe nothing any more; those with bytes still on the way are stopped.
     pub(super) fn drop_idle_assignments(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        let idle: Vec<_> =
-            self.assignments.iter().filter(|(_, found)| found.owed.is_empty()).map(|(id, _)| *id).collect();
+        let idle: Vec<_> = self
+            .assignments
+            .iter()
+            .filter(|(_, found)| found.owed.is_empty())
+            .map(|(id, _)| *id)
+            .collect();
         for id in idle {
             let Some(found) = self.take_assignment(id, now) else { continue };
             if found.brought < found.asked {
@@ -114,7 +118,8 @@ impl Transfer {
     }
 
     pub(super) fn doubt_all(&mut self, now: Time) {
-        self.doubts.extend(self.wants.iter().filter(|(_, want)| want.asked.is_empty()).map(|(b, _)| *b));
+        self.doubts
+            .extend(self.wants.iter().filter(|(_, want)| want.asked.is_empty()).map(|(b, _)| *b));
         if !self.doubts.is_empty() {
             self.doubt_since.get_or_insert(now);
         }

@@ -62,8 +62,11 @@ impl Transfer {
         if source.idle_at == Some(self.generation) || !source.has_something() {
             return;
         }
-        let sharing =
-            self.sources.values().filter(|other| other.is_usable(now) && other.has_something()).count();
+        let sharing = self
+            .sources
+            .values()
+            .filter(|other| other.is_usable(now) && other.has_something())
+            .count();
         let free = u64::try_from(self.free_bytes).unwrap_or(u64::MAX);
         let rate = source.is_measured().then(|| source.rate());
         let mut budget = Budget::new(rate, free, u64::try_from(sharing).unwrap_or(u64::MAX));
@@ -110,7 +113,9 @@ impl Transfer {
 
     /// Asks `thief`, who has nothing to do, for bytes that another peer owes and is late with.
     fn steal(&mut self, now: Time, thief: &PeerId, effects: &mut Vec<Effect>) {
-        let Some(source) = self.sources.get(thief).filter(|source| source.has_something()) else { return };
+        let Some(source) = self.sources.get(thief).filter(|source| source.has_something()) else {
+            return;
+        };
         let late = self.assignments.keys().filter_map(|id| self.lateness(now, *id));
         let mut victims: Vec<_> = late.filter(|late| late.eta >= limits::STEAL_PERIOD).collect();
         victims.sort_by_key(|late| (std::cmp::Reverse(late.eta), late.id));
@@ -159,7 +164,8 @@ impl Transfer {
         }
         let (mut items, mut ranges) = (Vec::new(), limits::RANGES);
         for blob in order {
-            if left == 0 || ranges == 0 || items.len() >= limits::ITEMS || assignment.peer == *thief {
+            if left == 0 || ranges == 0 || items.len() >= limits::ITEMS || assignment.peer == *thief
+            {
                 break;
             }
             let Some(want) = self.wants.get(blob).filter(|w| !w.halted && w.may_ask(thief)) else {

@@ -45,7 +45,9 @@ impl Source {
 
     /// May something be asked of it right now.
     pub(super) fn is_ready(&self, now: Time) -> bool {
-        self.is_usable(now) && now >= self.rest_until && self.in_flight.len() < limits::SLOTS_PER_PEER
+        self.is_usable(now)
+            && now >= self.rest_until
+            && self.in_flight.len() < limits::SLOTS_PER_PEER
     }
 
     /// What it has of a want, by what it said and did.

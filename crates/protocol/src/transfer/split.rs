@@ -15,7 +15,8 @@ impl Budget {
     /// For a peer of this `rate` (measured or not), when `free` bytes are to be shared by `peers`:
     /// what keeps it busy for [`limits::PIECE_TIME`], but no more than half its share.
     pub(super) fn new(rate: Option<u64>, free: u64, peers: u64) -> Self {
-        let wish = rate.map_or(limits::PIECE, |rate| rate.saturating_mul(limits::PIECE_TIME.as_secs()));
+        let wish =
+            rate.map_or(limits::PIECE, |rate| rate.saturating_mul(limits::PIECE_TIME.as_secs()));
         let share = free / peers.max(1).saturating_mul(2);
         // With one peer there is nothing to share: full pieces.
         let share = if peers <= 1 { u64::MAX } else { share };
@@ -52,7 +53,8 @@ impl Budget {
         if self.small_only {
             return None;
         }
-        let part = able.head(self.bytes, limits::RANGES_PER_ITEM.min(self.ranges), limits::PIECE_MIN);
+        let part =
+            able.head(self.bytes, limits::RANGES_PER_ITEM.min(self.ranges), limits::PIECE_MIN);
         self.ranges -= part.as_slice().len();
         self.bytes = self.bytes.saturating_sub(part.bytes());
         self.items -= 1;

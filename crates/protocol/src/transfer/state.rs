@@ -204,7 +204,8 @@ impl Transfer {
             return true;
         }
         let left = self.sources.iter().filter(|(_, source)| !source.connected);
-        let Some(peer) = left.min_by_key(|(_, source)| source.lies).map(|(peer, _)| peer.clone()) else {
+        let Some(peer) = left.min_by_key(|(_, source)| source.lies).map(|(peer, _)| peer.clone())
+        else {
             return false;
         };
         self.sources.remove(&peer).is_some()
@@ -227,13 +228,26 @@ impl Transfer {
         self.tick_due = true;
     }
 
-    fn progress(&mut self, now: Time, id: AssignmentId, report: &Report, effects: &mut Vec<Effect>) {
+    fn progress(
+        &mut self,
+        now: Time,
+        id: AssignmentId,
+        report: &Report,
+        effects: &mut Vec<Effect>,
+    ) {
         self.account(now, id, report, effects);
         self.drop_idle_assignments(now, effects);
         self.schedule(now, effects);
     }
 
-    fn ended(&mut self, now: Time, id: AssignmentId, report: &Report, end: End, effects: &mut Vec<Effect>) {
+    fn ended(
+        &mut self,
+        now: Time,
+        id: AssignmentId,
+        report: &Report,
+        end: End,
+        effects: &mut Vec<Effect>,
+    ) {
         self.account(now, id, report, effects);
         if let Some(assignment) = self.take_assignment(id, now) {
             self.judge(now, &assignment, end, effects);

@@ -31,9 +31,9 @@ impl Want {
     pub(super) fn new(size: u64, missing: Option<&[(u64, u64)]>, priority: u8, order: u64) -> Self {
         let missing = match missing {
             None => Ranges::of(0, size),
-            Some(list) => {
-                Ranges::from_untrusted(list, size).grown(limits::GROUP, size).coarse(limits::MISSING_RANGES)
-            }
+            Some(list) => Ranges::from_untrusted(list, size)
+                .grown(limits::GROUP, size)
+                .coarse(limits::MISSING_RANGES),
         };
         Self {
             size,

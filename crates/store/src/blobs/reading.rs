@@ -45,7 +45,11 @@ impl Blobs {
 
     /// Copies a blob out; what was written is only to be used if this returns, because the name is checked at the end.
     /// Returns the SHA-256 of the bytes on the way.
-    pub(crate) fn copy_out(&self, blob: &BlobId, out: &mut dyn Write) -> Result<Sha256Digest, StoreError> {
+    pub(crate) fn copy_out(
+        &self,
+        blob: &BlobId,
+        out: &mut dyn Write,
+    ) -> Result<Sha256Digest, StoreError> {
         let mut out = Receiver { out, failed: false };
         let target = Path::new("output");
         if let Some(bytes) = self.small(blob)? {
@@ -74,7 +78,12 @@ impl Blobs {
         let chunks = partial::chunks(ranges);
         let mut out = Receiver { out, failed: false };
         let outcome = if let Some(bytes) = self.small(blob)? {
-            encode_ranges_validated(&bytes[..], PreOrderMemOutboard::create(&bytes, GROUP), &chunks, &mut out)
+            encode_ranges_validated(
+                &bytes[..],
+                PreOrderMemOutboard::create(&bytes, GROUP),
+                &chunks,
+                &mut out,
+            )
         } else {
             let Some(large) = self.large.open(blob)? else { return Err(self.absent(blob)) };
             encode_ranges_validated(&large.data, &large.tree, &chunks, &mut out)
@@ -106,12 +115,12 @@ impl Blobs {
         match open {
             // verified when it was opened
             OpenBytes::Small(bytes) => {
-                let at = |at: u64| usize::try_from(at).map_or(bytes.len(), |at| at.min(bytes.len()));
+                let at =
+                    |at: u64| usize::try_from(at).map_or(bytes.len(), |at| at.min(bytes.len()));
                 Ok(bytes.get(at(range.start)..at(range.end)).unwrap_or_default().to_vec())
             }
-            OpenBytes::Large(large) => {
-                verified(&large.data, &large.tree, range).map_err(|error| self.blame(blob, error, false))
-            }
+            OpenBytes::Large(large) => verified(&large.data, &large.tree, range)
+                .map_err(|error| self.blame(blob, error, false)),
         }
     }
 

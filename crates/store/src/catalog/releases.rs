@@ -103,7 +103,10 @@ impl Catalog<'_> {
             changes.push(Change::Put(keys::wanted(&release), key.clone()));
         }
         for term in keys::terms(&body.purl) {
-            changes.push(Change::Put(keys::term(&term, &place), body.purl.as_str().as_bytes().to_vec()));
+            changes.push(Change::Put(
+                keys::term(&term, &place),
+                body.purl.as_str().as_bytes().to_vec(),
+            ));
         }
         changes.push(Change::Put(key, value.encode()));
         Ok(())
@@ -120,7 +123,10 @@ impl Catalog<'_> {
     }
 
     /// The same from a row, which asks no entry: it may be damaged.
-    fn place_of_row(&self, row: &ReleaseRow) -> Result<Option<(Vec<u8>, ReleaseValue)>, StoreError> {
+    fn place_of_row(
+        &self,
+        row: &ReleaseRow,
+    ) -> Result<Option<(Vec<u8>, ReleaseValue)>, StoreError> {
         let Some(publisher) = self.publisher(&row.publisher)? else { return Ok(None) };
         let place = keys::place(publisher.ordinal, row.seq, &row.release.entry());
         let key = keys::release(row.purl.as_str(), &place);
@@ -130,7 +136,9 @@ impl Catalog<'_> {
     fn value(&self, key: &[u8]) -> Result<Option<ReleaseValue>, StoreError> {
         let Some(bytes) = self.index.get(key)? else { return Ok(None) };
         let value = ReleaseValue::decode(&bytes);
-        value.map(Some).ok_or_else(|| StoreError::Index("a release's row does not read back".into()))
+        value
+            .map(Some)
+            .ok_or_else(|| StoreError::Index("a release's row does not read back".into()))
     }
 
     pub(crate) fn release(&self, id: &ReleaseId) -> Result<Option<ReleaseRow>, StoreError> {
@@ -159,8 +167,9 @@ impl Catalog<'_> {
                 return true;
             }
             let Some(value) = ReleaseValue::decode(value) else { return true };
-            let wanted = filter.publisher.is_none_or(|publisher| *publisher.as_bytes() == value.publisher)
-                && filter.state.is_none_or(|state| state == value.state);
+            let wanted =
+                filter.publisher.is_none_or(|publisher| *publisher.as_bytes() == value.publisher)
+                    && filter.state.is_none_or(|state| state == value.state);
             if wanted
                 && let Some(row) = rows.row(key, &value)
                 && fits(&row.purl, &row.release)
@@ -209,7 +218,8 @@ impl Catalog<'_> {
         let mut stats = Stats { entries: self.count()?, ..Stats::default() };
         self.index.walk(b"R", b"R", &mut |_, value| {
             stats.releases += 1;
-            if let Some(value) = ReleaseValue::decode(value).filter(|value| value.state == ReleaseState::Held)
+            if let Some(value) =
+                ReleaseValue::decode(value).filter(|value| value.state == ReleaseState::Held)
             {
                 stats.held += 1;
                 stats.logical_bytes += value.artifacts.bytes;
@@ -244,7 +254,8 @@ impl Catalog<'_> {
 
     /// Makes the releases that are wanted those that these follows ask for. `before`: what they were made for, if known.
     pub(crate) fn follow(&self, before: Option<&Follows>, now: &Follows) -> Result<(), StoreError> {
-        let differs = |id: &PublisherId| before.is_none_or(|before| before.keeps(id) != now.keeps(id));
+        let differs =
+            |id: &PublisherId| before.is_none_or(|before| before.keeps(id) != now.keeps(id));
         let mut publishers: Vec<PublisherId> = match before {
             Some(before) if before.all == now.all => {
                 before.publishers.keys().chain(now.publishers.keys()).copied().collect()
@@ -281,11 +292,17 @@ impl Catalog<'_> {
         self.read_list(&body.artifacts)
     }
 
-    pub(crate) fn read_list(&self, claim: &ArtifactListRef) -> Result<Option<ArtifactList>, StoreError> {
+    pub(crate) fn read_list(
+        &self,
+        claim: &ArtifactListRef,
+    ) -> Result<Option<ArtifactList>, StoreError> {
         let Some(size) = self.blobs.size(&claim.blob)? else { return Ok(None) };
         if size != claim.size {
             let reason = format!("it has {size} bytes, and the release says {}", claim.size);
-            return Err(StoreError::Format { path: format!("artifact list {}", claim.blob).into(), reason });
+            return Err(StoreError::Format {
+                path: format!("artifact list {}", claim.blob).into(),
+                reason,
+            });
         }
         let mut encoded = Vec::new();
         self.blobs.copy_out(&claim.blob, &mut encoded)?;
@@ -307,7 +324,11 @@ impl Catalog<'_> {
     }
 
     /// Counts again for many, also those whose statement is damaged.
-    pub(crate) fn refresh_rows(&self, rows: &[ReleaseRow], follows: &Follows) -> Result<(), StoreError> {
+    pub(crate) fn refresh_rows(
+        &self,
+        rows: &[ReleaseRow],
+        follows: &Follows,
+    ) -> Result<(), StoreError> {
         for row in rows {
             if let Some((key, value)) = self.place_of_row(row)? {
                 self.refresh_at(key, value, follows)?;
@@ -322,7 +343,8 @@ impl Catalog<'_> {
         mut value: ReleaseValue,
         follows: &Follows,
     ) -> Result<ReleaseState, StoreError> {
-        let kept = PublisherId::from_bytes(value.publisher).is_ok_and(|publisher| follows.keeps(&publisher));
+        let kept = PublisherId::from_bytes(value.publisher)
+            .is_ok_and(|publisher| follows.keeps(&publisher));
         let mut changes = Vec::new();
         let (state, held_bytes) = self.count_held(&value.artifacts, &mut changes)?;
         if value.state != state || value.held_bytes != held_bytes {

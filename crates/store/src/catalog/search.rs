@@ -41,9 +41,9 @@ impl Catalog<'_> {
                 rows += 1;
                 rows < COUNTED
             })?;
-            if best
-                .is_none_or(|(fewest, other)| rows < fewest || (rows == fewest && word.len() > other.len()))
-            {
+            if best.is_none_or(|(fewest, other)| {
+                rows < fewest || (rows == fewest && word.len() > other.len())
+            }) {
                 best = Some((rows, word));
             }
         }

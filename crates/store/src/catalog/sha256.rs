@@ -23,7 +23,9 @@ impl Catalog<'_> {
         let prefix = keys::claimed_sha256(sha256, &[]);
         let mut claimed = Vec::new();
         self.index.walk(&prefix, &prefix, &mut |key, _| {
-            claimed.extend(key.get(33..65).and_then(|bytes| bytes.try_into().ok()).map(BlobId::from_bytes));
+            claimed.extend(
+                key.get(33..65).and_then(|bytes| bytes.try_into().ok()).map(BlobId::from_bytes),
+            );
             true
         })?;
         for blob in claimed {
@@ -35,7 +37,11 @@ impl Catalog<'_> {
     }
 
     /// Notes what a list says of a large blob that is here, unless it is known already.
-    pub(super) fn claim(&self, artifact: &Artifact, changes: &mut Vec<Change>) -> Result<(), StoreError> {
+    pub(super) fn claim(
+        &self,
+        artifact: &Artifact,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), StoreError> {
         let sha256 = artifact.sha256.as_bytes();
         if artifact.size <= SMALL || self.large_of(sha256)? == Some(artifact.blake3) {
             return Ok(());

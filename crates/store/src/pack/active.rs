@@ -36,7 +36,8 @@ pub(super) struct Active {
 impl Active {
     pub(super) fn create(dir: &Path, number: u64) -> Result<Self, StoreError> {
         let path = pack_path(dir, number);
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).at(&path)?;
+        let file =
+            OpenOptions::new().read(true).write(true).create_new(true).open(&path).at(&path)?;
         // one that is left would be in the way of the next try
         durable::sync_dir(dir).inspect_err(|_| drop(std::fs::remove_file(&path)))?;
         Ok(Self::new(number, path, file))
@@ -55,8 +56,12 @@ impl Active {
         let end = file.metadata().at(&path)?.len();
         let mut active = Self::new(number, path, file);
         let mut found = Found::default();
-        let offset = record::walk(&active.file, end, |row, whole| found.take(row, whole)).at(&active.path)?;
-        found.settle(&active.file, &active.path, keep)?.into_iter().for_each(|row| active.insert(row));
+        let offset =
+            record::walk(&active.file, end, |row, whole| found.take(row, whole)).at(&active.path)?;
+        found
+            .settle(&active.file, &active.path, keep)?
+            .into_iter()
+            .for_each(|row| active.insert(row));
         if offset < end {
             tracing::info!(pack = %active.path.display(), cut = end - offset, "cut the torn end of a pack");
             keep_tail(&active.path, &active.file, offset, end)?;
@@ -165,7 +170,11 @@ impl Active {
     }
 
     /// Takes a blob out of the look-ups if its record is damaged.
-    pub(super) fn forget_damaged(&mut self, blob: &BlobId, keep: Keep<'_>) -> Result<(), StoreError> {
+    pub(super) fn forget_damaged(
+        &mut self,
+        blob: &BlobId,
+        keep: Keep<'_>,
+    ) -> Result<(), StoreError> {
         let key = (Kind::Blob, *blob.as_bytes());
         if let Some(row) = self.rows.get(&key)
             && matches!(self.read(row), Err(StoreError::Corrupt { .. }))

@@ -36,7 +36,12 @@ impl Found {
     }
 
     /// The rows that look-ups are to find. Damaged blobs without a whole twin go to `keep`.
-    pub(super) fn settle(self, pack: &File, path: &Path, keep: Keep<'_>) -> Result<Vec<Row>, StoreError> {
+    pub(super) fn settle(
+        self,
+        pack: &File,
+        path: &Path,
+        keep: Keep<'_>,
+    ) -> Result<Vec<Row>, StoreError> {
         let Self { mut whole, damaged } = self;
         for row in damaged {
             if whole.contains_key(&(row.kind, row.key)) {
@@ -45,7 +50,10 @@ impl Found {
             match row.kind {
                 Kind::Entry => drop(whole.insert((row.kind, row.key), row)),
                 Kind::Blob => {
-                    keep(BlobId::from_bytes(row.key), &record::read_raw(pack, &row).at(path)?.content)?;
+                    keep(
+                        BlobId::from_bytes(row.key),
+                        &record::read_raw(pack, &row).at(path)?.content,
+                    )?;
                 }
             }
         }

@@ -61,13 +61,18 @@ impl Sealed {
         let Ok(index) = File::open(&index_path) else { return Ok(None) };
         let index_len = index.metadata().at(&index_path)?.len();
         let mut head = [0; HEAD];
-        if index_len < HEAD as u64 || index.read_exact_at(&mut head, 0).is_err() || &head[..16] != MAGIC {
+        if index_len < HEAD as u64
+            || index.read_exact_at(&mut head, 0).is_err()
+            || &head[..16] != MAGIC
+        {
             return Ok(None);
         }
-        let number_at = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().unwrap_or_default());
+        let number_at =
+            |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().unwrap_or_default());
         let (pack_len, rows, pairs) = (number_at(16), number_at(24), number_at(32));
         let tables = rows.checked_mul(ROW as u64).zip(pairs.checked_mul(PAIR as u64));
-        let Some(expected) = tables.and_then(|(a, b)| a.checked_add(b)?.checked_add(HEAD as u64)) else {
+        let Some(expected) = tables.and_then(|(a, b)| a.checked_add(b)?.checked_add(HEAD as u64))
+        else {
             return Ok(None);
         };
         if pack_len != len
@@ -79,13 +84,20 @@ impl Sealed {
         Ok(Some(Self { number, pack, index, len, rows, pairs }))
     }
 
-    pub(super) fn write_index(dir: &Path, number: u64, mut rows: Vec<Row>) -> Result<(), StoreError> {
+    pub(super) fn write_index(
+        dir: &Path,
+        number: u64,
+        mut rows: Vec<Row>,
+    ) -> Result<(), StoreError> {
         let path = pack_path(dir, number);
         let pack_len = File::open(&path).and_then(|pack| pack.metadata()).at(&path)?.len();
         rows.sort_unstable_by_key(|row| (row.key, row.kind));
         rows.dedup_by_key(|row| (row.key, row.kind));
-        let mut pairs: Vec<_> =
-            rows.iter().filter(|row| row.kind == Kind::Blob).map(|row| (row.check, row.key)).collect();
+        let mut pairs: Vec<_> = rows
+            .iter()
+            .filter(|row| row.kind == Kind::Blob)
+            .map(|row| (row.check, row.key))
+            .collect();
         pairs.sort_unstable();
         let mut tables = Vec::with_capacity(rows.len() * ROW + pairs.len() * PAIR);
         for row in &rows {
@@ -135,7 +147,9 @@ impl Sealed {
         while low < high {
             let middle = low + (high - low) / 2;
             let mut pair = [0; PAIR];
-            self.index.read_exact_at(&mut pair, start + middle * PAIR as u64).at(Path::new("packs"))?;
+            self.index
+                .read_exact_at(&mut pair, start + middle * PAIR as u64)
+                .at(Path::new("packs"))?;
             match pair[..32].cmp(sha256.as_bytes()) {
                 std::cmp::Ordering::Equal => {
                     let mut key = [0; 32];

@@ -48,7 +48,11 @@ fn an_end_torn_at_any_byte_costs_the_last_record_only() {
         packs.append(&record(second)).unwrap();
         packs.sync().unwrap();
         drop(packs);
-        assert_eq!(read(&open(dir.path()).unwrap(), second).as_deref(), Some(second), "cut at {cut}");
+        assert_eq!(
+            read(&open(dir.path()).unwrap(), second).as_deref(),
+            Some(second),
+            "cut at {cut}"
+        );
     }
 }
 
@@ -81,7 +85,8 @@ fn a_flipped_bit_anywhere_costs_one_record_and_never_gives_other_bytes() {
 fn a_sealed_packs_index_is_made_again_when_it_is_lost_or_damaged() {
     let dir = tempfile::tempdir().unwrap();
     let packs = open(dir.path()).unwrap();
-    let contents: Vec<Vec<u8>> = (0..200u32).map(|n| n.to_le_bytes().repeat(n as usize % 9 + 1)).collect();
+    let contents: Vec<Vec<u8>> =
+        (0..200u32).map(|n| n.to_le_bytes().repeat(n as usize % 9 + 1)).collect();
     for bytes in &contents {
         packs.append(&record(bytes)).unwrap();
     }

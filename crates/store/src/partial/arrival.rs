@@ -52,7 +52,9 @@ impl<'a> Arrival<'a> {
         partial.data_file.write_all_at(bytes, offset).at(&partial.data)?;
         partial.write_back.wrote(len)?;
         // a leaf is one group, unless ranges were cut finer than groups
-        if offset.is_multiple_of(GROUP_BYTES) && (offset + len == partial.size || len == GROUP_BYTES) {
+        if offset.is_multiple_of(GROUP_BYTES)
+            && (offset + len == partial.size || len == GROUP_BYTES)
+        {
             self.verified.push(offset / GROUP_BYTES);
         }
         if self.verified.len() == COUNTED { self.count() } else { Ok(()) }
@@ -61,7 +63,8 @@ impl<'a> Arrival<'a> {
     /// Takes room for what follows bytes that verified. Not before: what a peer claims takes none.
     fn take_room(&self, from: u64) -> Result<(), StoreError> {
         let file = &*self.partial.data_file;
-        let taken = retry_on_intr(|| fallocate(file, FallocateFlags::empty(), from, self.room - from));
+        let taken =
+            retry_on_intr(|| fallocate(file, FallocateFlags::empty(), from, self.room - from));
         match taken {
             // not every file system can, and writing takes room as well
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),

@@ -99,7 +99,12 @@ impl Store {
     }
 
     /// Writes the bao encoding of byte ranges (16 KiB groups), each group verified before it is written.
-    pub fn encode(&self, blob: &BlobId, ranges: &[Range<u64>], out: impl Write) -> Result<(), StoreError> {
+    pub fn encode(
+        &self,
+        blob: &BlobId,
+        ranges: &[Range<u64>],
+        out: impl Write,
+    ) -> Result<(), StoreError> {
         self.refuse_denied(blob)?;
         self.noting_damage(self.0.blobs.encode(blob, ranges, out))
     }
@@ -112,7 +117,11 @@ impl Store {
     }
 
     /// As [`OpenBlob::read`], of a blob that is on its way here; none: not all of the range is here yet.
-    pub fn read_arriving(&self, blob: &BlobId, range: Range<u64>) -> Result<Option<Vec<u8>>, StoreError> {
+    pub fn read_arriving(
+        &self,
+        blob: &BlobId,
+        range: Range<u64>,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
         self.refuse_denied(blob)?;
         self.0.blobs.fetching(blob).map_or(Ok(None), |partial| partial.read(range))
     }
@@ -132,7 +141,8 @@ impl Store {
         for row in self.releases(&ReleaseFilter::default())? {
             let names = |list: ArtifactList| list.iter().any(|artifact| artifact.blake3 == *blob);
             if row.state != ReleaseState::Known
-                && (row.artifacts.blob == *blob || self.read_list(&row.artifacts)?.is_some_and(names))
+                && (row.artifacts.blob == *blob
+                    || self.read_list(&row.artifacts)?.is_some_and(names))
             {
                 naming.push(row);
             }
@@ -182,7 +192,8 @@ impl Store {
 
     /// Notes the SHA-256 of large blobs that this node computed.
     pub fn note_sha256(&self, pairs: &[(Sha256Digest, BlobId)]) -> Result<(), StoreError> {
-        let pairs: Vec<_> = pairs.iter().map(|(sha256, blob)| (*sha256.as_bytes(), *blob)).collect();
+        let pairs: Vec<_> =
+            pairs.iter().map(|(sha256, blob)| (*sha256.as_bytes(), *blob)).collect();
         self.0.write(|catalog| catalog.note_large(&pairs))
     }
 

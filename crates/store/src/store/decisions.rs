@@ -33,7 +33,8 @@ impl Store {
         let before = self.0.state.follows();
         self.0.state.set_follows(follows.clone())?;
         self.0.write(|catalog| catalog.follow(Some(&before), follows))?;
-        let newest = follows.publishers.keys().filter_map(|id| Some((*id, self.feed(id).ok()?.highest()?)));
+        let newest =
+            follows.publishers.keys().filter_map(|id| Some((*id, self.feed(id).ok()?.highest()?)));
         let newest: Vec<_> = newest.map(|(id, (seq, entry))| (id, seq, entry)).collect();
         self.0.state.see(&newest)
     }

@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 
 use perennial_manifest::{
-    Admit, ArtifactList, ArtifactListRef, EntryId, FeedState, PublisherId, PublisherKind, ReleaseId,
-    SignedEntry,
+    Admit, ArtifactList, ArtifactListRef, EntryId, FeedState, PublisherId, PublisherKind,
+    ReleaseId, SignedEntry,
 };
 
 use crate::catalog::{Put, ReleaseFilter, ReleaseRow, Source};
@@ -25,7 +25,8 @@ impl Store {
         let (puts, follows) = self.0.write(|catalog| {
             // asked for under the lock, so that a follow that comes meanwhile finds these, or they find it
             let follows = self.0.state.follows();
-            let puts = catalog.put(entries, Source::Outside, &|publisher| follows.keeps(publisher))?;
+            let puts =
+                catalog.put(entries, Source::Outside, &|publisher| follows.keeps(publisher))?;
             Ok((puts, follows))
         })?;
         let seen: Vec<_> = entries
@@ -87,11 +88,16 @@ impl Store {
 
     /// What is known of a feed; empty where nothing is.
     pub fn feed(&self, publisher: &PublisherId) -> Result<FeedState, StoreError> {
-        self.0.read(|catalog| Ok(catalog.publisher(publisher)?.map(|value| value.feed).unwrap_or_default()))
+        self.0.read(|catalog| {
+            Ok(catalog.publisher(publisher)?.map(|value| value.feed).unwrap_or_default())
+        })
     }
 
     /// What a publisher says it is, in its newest profile.
-    pub fn publisher_kind(&self, publisher: &PublisherId) -> Result<Option<PublisherKind>, StoreError> {
+    pub fn publisher_kind(
+        &self,
+        publisher: &PublisherId,
+    ) -> Result<Option<PublisherKind>, StoreError> {
         self.0.read(|catalog| Ok(catalog.publisher(publisher)?.and_then(|value| value.kind)))
     }
 
@@ -104,7 +110,10 @@ impl Store {
 
     /// `(issued_at, id)` of all entries of some publishers, or of all, but those that were found damaged: what reconciliation
     /// compares.
-    pub fn times(&self, publishers: Option<&[PublisherId]>) -> Result<Vec<(u64, EntryId)>, StoreError> {
+    pub fn times(
+        &self,
+        publishers: Option<&[PublisherId]>,
+    ) -> Result<Vec<(u64, EntryId)>, StoreError> {
         let mut times = self.0.read(|catalog| catalog.times(publishers))?;
         let damaged = self.damaged_entries();
         times.retain(|(_, id)| !damaged.contains(id));
@@ -158,7 +167,11 @@ impl Store {
     }
 
     /// Releases of followed publishers that are not held, by ascending id, after `after`.
-    pub fn wanted(&self, after: Option<&ReleaseId>, limit: usize) -> Result<Vec<ReleaseRow>, StoreError> {
+    pub fn wanted(
+        &self,
+        after: Option<&ReleaseId>,
+        limit: usize,
+    ) -> Result<Vec<ReleaseRow>, StoreError> {
         self.0.read(|catalog| catalog.wanted(after, limit))
     }
 }

@@ -62,7 +62,8 @@ impl Inner {
         // sled locks its files: the old handle goes before the new one comes. Its drop may panic on a full disk.
         let old = std::mem::replace(&mut *slot, Arc::new(crate::meta::Unavailable));
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(old)));
-        let opened = rebuild::reopen_index(&self.layout, &self.blobs, &self.state, self.kind, afresh);
+        let opened =
+            rebuild::reopen_index(&self.layout, &self.blobs, &self.state, self.kind, afresh);
         let opened = match opened {
             Ok(opened) => opened,
             Err(error) => {

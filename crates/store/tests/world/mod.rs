@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use perennial_manifest::{
-    Artifact, ArtifactList, ArtifactListRef, ArtifactPath, Body, Entry, Keypair, Purl, Release, ReleaseId,
-    Role, SignedEntry,
+    Artifact, ArtifactList, ArtifactListRef, ArtifactPath, Body, Entry, Keypair, Purl, Release,
+    ReleaseId, Role, SignedEntry,
 };
 use perennial_store::{Added, Lease, OpenOptions, Store, StoreError};
 
@@ -40,7 +40,9 @@ pub(crate) fn statement(
         notes: None,
     }));
     let prevs = prev.map(SignedEntry::id).into_iter().collect();
-    Entry { publisher: key.id(), seq, prevs, issued_at: 1_750_000_000 + seq, body }.sign(key).unwrap()
+    Entry { publisher: key.id(), seq, prevs, issued_at: 1_750_000_000 + seq, body }
+        .sign(key)
+        .unwrap()
 }
 
 pub(crate) fn list_of(added: &[Added]) -> ArtifactList {
@@ -85,7 +87,8 @@ pub(crate) fn try_release(
     contents: &[Vec<u8>],
 ) -> Result<(SignedEntry, Vec<Added>, Lease), StoreError> {
     let mut batch = store.batch();
-    let added: Result<Vec<Added>, _> = contents.iter().map(|bytes| batch.add_bytes(bytes.clone())).collect();
+    let added: Result<Vec<Added>, _> =
+        contents.iter().map(|bytes| batch.add_bytes(bytes.clone())).collect();
     let added = added?;
     let (encoded, claim) = list_of(&added).encode().unwrap();
     batch.add_bytes(encoded)?;
@@ -116,7 +119,8 @@ pub(crate) fn flip(path: &Path, content: &[u8]) {
     use std::os::unix::fs::{FileExt, PermissionsExt};
     let all = std::fs::read(path).unwrap();
     let wanted = &content[..content.len().min(64)];
-    let at = all.windows(wanted.len()).position(|window| window == wanted).unwrap() + content.len() / 2;
+    let at =
+        all.windows(wanted.len()).position(|window| window == wanted).unwrap() + content.len() / 2;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).unwrap();
     let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
     file.write_all_at(&[all[at] ^ 1], at as u64).unwrap();

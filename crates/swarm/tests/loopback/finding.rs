@@ -23,7 +23,9 @@ async fn a_provider_is_found_through_a_third_peer_and_called() {
             while !done {
                 let (peers, last) = c
                     .until("providers", |event| match event {
-                        Event::Providers { key: of, peers, done } if of == key => Some((peers, done)),
+                        Event::Providers { key: of, peers, done } if of == key => {
+                            Some((peers, done))
+                        }
                         _ => None,
                     })
                     .await;

@@ -63,7 +63,8 @@ async fn only_what_was_accepted_is_passed_on() {
         a.handle.publish(bytes.to_vec()).await.expect("runs");
         while hear_and_say(&mut b, acceptance).await != bytes {}
     }
-    let (_, heard) = tokio::time::timeout(PATIENCE, hear(&mut c)).await.expect("what was accepted arrives");
+    let (_, heard) =
+        tokio::time::timeout(PATIENCE, hear(&mut c)).await.expect("what was accepted arrives");
     assert_eq!(heard, b"accepted", "the first thing that c hears is what b accepted");
 }
 

@@ -52,14 +52,19 @@ impl Peer {
     async fn until<T>(&mut self, what: &str, mut fits: impl FnMut(Event) -> Option<T>) -> T {
         let waiting = async {
             loop {
-                let event =
-                    self.events.recv().await.unwrap_or_else(|| panic!("the swarm ended before {what}"));
+                let event = self
+                    .events
+                    .recv()
+                    .await
+                    .unwrap_or_else(|| panic!("the swarm ended before {what}"));
                 if let Some(found) = fits(event) {
                     return found;
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("no {what} in {PATIENCE:?}"))
+        tokio::time::timeout(PATIENCE, waiting)
+            .await
+            .unwrap_or_else(|_| panic!("no {what} in {PATIENCE:?}"))
     }
 
     async fn connect(&mut self, other: &mut Peer) {
@@ -86,7 +91,10 @@ async fn a_connection_and_its_end_are_events() {
     b.handle.shutdown().await;
     assert!(before.elapsed() < Duration::from_secs(5));
     let gone = b.id();
-    a.until("end", |event| matches!(event, Event::Disconnected { peer } if peer == gone).then_some(())).await;
+    a.until("end", |event| {
+        matches!(event, Event::Disconnected { peer } if peer == gone).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

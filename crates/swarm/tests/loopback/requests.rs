@@ -56,7 +56,8 @@ async fn what_is_too_long_fails_and_the_connection_lives() {
     let (mut a, mut b) = (Peer::start(&config()).await, Peer::start(&config()).await);
     a.connect(&mut b).await;
     ask(&a, &b.id(), 1).await;
-    let long = Response::Reconcile { message: vec![0; perennial_protocol::message::MAX_RESPONSE + 1] };
+    let long =
+        Response::Reconcile { message: vec![0; perennial_protocol::message::MAX_RESPONSE + 1] };
     answer(&mut b, long).await;
     assert!(answered(&mut a, 1).await.is_err());
     ask(&a, &b.id(), 2).await;
@@ -99,5 +100,7 @@ async fn a_user_that_says_much_before_it_listens_does_not_stop_the_swarm() {
             },
         )
     };
-    tokio::time::timeout(super::PATIENCE, both).await.expect("commands are taken though events wait");
+    tokio::time::timeout(super::PATIENCE, both)
+        .await
+        .expect("commands are taken though events wait");
 }

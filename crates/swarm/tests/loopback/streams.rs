@@ -34,7 +34,10 @@ async fn an_echo_of_several_windows_is_whole() {
         other.shutdown().await.expect("closes");
     });
     let mut back = Vec::new();
-    tokio::time::timeout(PATIENCE, reading.read_to_end(&mut back)).await.expect("in time").expect("reads");
+    tokio::time::timeout(PATIENCE, reading.read_to_end(&mut back))
+        .await
+        .expect("in time")
+        .expect("reads");
     writer.await.expect("wrote");
     echo.await.expect("echoed");
     assert!(back == expected);
@@ -110,7 +113,8 @@ async fn streams_over_the_limit_are_reset_and_a_place_is_given_again() {
     loop {
         let mut again = a.handle.open_blob_stream(&b.id()).await.expect("opens");
         let _ = again.write_all(b"x").await;
-        let next = tokio::time::timeout(std::time::Duration::from_millis(300), inbound(&mut b)).await;
+        let next =
+            tokio::time::timeout(std::time::Duration::from_millis(300), inbound(&mut b)).await;
         if next.is_ok() {
             return;
         }

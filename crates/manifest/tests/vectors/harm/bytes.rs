@@ -35,7 +35,12 @@ pub(super) fn encodings(all: &mut Vec<Refused>) {
         &sealed(&long, &[&one()]),
         "entry of 8193 bytes is longer than 8192",
     );
-    refuse(all, "a payload that is no map", &sealed(&cbor(&Ipld::List(Vec::new())), &[&one()]), decode);
+    refuse(
+        all,
+        "a payload that is no map",
+        &sealed(&cbor(&Ipld::List(Vec::new())), &[&one()]),
+        decode,
+    );
     refuse(
         all,
         "a byte behind the payload",
@@ -58,7 +63,12 @@ pub(super) fn encodings(all: &mut Vec<Refused>) {
     refuse_payload(all, "a negative number", seq, "6373657120", decode);
     refuse_payload(all, "text that is not UTF-8", kind, "646b696e6467ff726f66696c65", decode);
     let indefinite = format!("bf{}ff", &given[2..]);
-    refuse(all, "a map of indefinite length", &sealed(&hex::decode(indefinite).unwrap(), &[&one()]), decode);
+    refuse(
+        all,
+        "a map of indefinite length",
+        &sealed(&hex::decode(indefinite).unwrap(), &[&one()]),
+        decode,
+    );
 }
 
 /// A payload that differs from one encoding in these bytes, signed by its publisher.

@@ -29,7 +29,12 @@ pub(super) fn places(all: &mut Vec<Refused>) {
 
 pub(super) fn fields(all: &mut Vec<Refused>) {
     let mut refuse_body = |name: &str, kind: &str, body: Ipld, error: &str| {
-        refuse(all, name, &sealed(&cbor(&payload(&one(), 1, &[BEFORE], kind, body)), &[&one()]), error);
+        refuse(
+            all,
+            name,
+            &sealed(&cbor(&payload(&one(), 1, &[BEFORE], kind, body)), &[&one()]),
+            error,
+        );
     };
     let decode = "body: not valid deterministic CBOR";
     let spelled = "body: not the one encoding";
@@ -79,14 +84,24 @@ pub(super) fn fields(all: &mut Vec<Refused>) {
         with(&profile(), "claims", Ipld::List(vec![text("a"); 65])),
         "field `claims`",
     );
-    refuse_body("null for an absent field", "profile", with(&profile(), "contact", Ipld::Null), spelled);
+    refuse_body(
+        "null for an absent field",
+        "profile",
+        with(&profile(), "contact", Ipld::Null),
+        spelled,
+    );
     refuse_body(
         "an empty list for an absent field",
         "profile",
         with(&profile(), "claims", Ipld::List(Vec::new())),
         spelled,
     );
-    refuse_body("an empty map for an absent field", "release", with(&release(), "tags", map([])), spelled);
+    refuse_body(
+        "an empty map for an absent field",
+        "release",
+        with(&release(), "tags", map([])),
+        spelled,
+    );
     refuse_body("a body that is no map", "profile", Ipld::List(Vec::new()), decode);
     refuse_body(
         "a release without a version",
@@ -133,7 +148,11 @@ pub(super) fn fields(all: &mut Vec<Refused>) {
     refuse_body(
         "a digest as text",
         "release",
-        with(&release(), "artifacts", with(&claim(1, 188), "blob", text(&BlobId::of(b"").to_string()))),
+        with(
+            &release(),
+            "artifacts",
+            with(&claim(1, 188), "blob", text(&BlobId::of(b"").to_string())),
+        ),
         decode,
     );
     let tags = (0..65).map(|n| (format!("t{n}"), text("d"))).collect();
@@ -142,7 +161,10 @@ pub(super) fn fields(all: &mut Vec<Refused>) {
         "a target of two things",
         "status",
         map([
-            ("target", map([("blob", Ipld::Bytes(vec![0; 32])), ("release", Ipld::Bytes(vec![0; 32]))])),
+            (
+                "target",
+                map([("blob", Ipld::Bytes(vec![0; 32])), ("release", Ipld::Bytes(vec![0; 32]))]),
+            ),
             ("status", text("yanked")),
             ("text", text("x")),
         ]),

@@ -33,7 +33,11 @@ pub(super) fn lists(all: &mut Vec<Refused>) {
         &[artifact("README"), artifact("readme")],
         "README and readme would be one file",
     );
-    refuse_list("list: twins by compatibility", &[artifact("file"), artifact("ﬁle")], "would be one file");
+    refuse_list(
+        "list: twins by compatibility",
+        &[artifact("file"), artifact("ﬁle")],
+        "would be one file",
+    );
     refuse_list("list: not in normal form C", &[artifact("e\u{301}")], "normal form C");
     refuse_list(
         "list: a file and a directory",
@@ -69,7 +73,11 @@ pub(super) fn lists(all: &mut Vec<Refused>) {
         "media type",
     );
     refuse_list("list: an unknown role", &[with(&artifact("a"), "role", text("toy"))], decode);
-    refuse_list("list: a negative size", &[with(&artifact("a"), "size", Ipld::Integer(-1))], decode);
+    refuse_list(
+        "list: a negative size",
+        &[with(&artifact("a"), "size", Ipld::Integer(-1))],
+        decode,
+    );
     let most = with(&artifact("a"), "size", Ipld::Integer(u64::MAX.into()));
     refuse_list("list: sizes that sum past 2^64", &[most, artifact("b")], "the sum of sizes");
 
@@ -100,12 +108,19 @@ pub(super) fn lists(all: &mut Vec<Refused>) {
             hex: hex::encode(&bytes),
         });
     }
-    for (name, head) in
-        [("list: claims 10^6 artifacts", "9a000f4240"), ("list: claims 2^40 artifacts", "9b0000010000000000")]
-    {
+    for (name, head) in [
+        ("list: claims 10^6 artifacts", "9a000f4240"),
+        ("list: claims 2^40 artifacts", "9b0000010000000000"),
+    ] {
         let size = head.len() as u64 / 2;
-        let claim = ArtifactListRef { blob: BlobId::of(&hex::decode(head).unwrap()), size, ..claim };
-        all.push(Refused { name: name.into(), claim: Some(claim), error: decode.into(), hex: head.into() });
+        let claim =
+            ArtifactListRef { blob: BlobId::of(&hex::decode(head).unwrap()), size, ..claim };
+        all.push(Refused {
+            name: name.into(),
+            claim: Some(claim),
+            error: decode.into(),
+            hex: head.into(),
+        });
     }
 }
 

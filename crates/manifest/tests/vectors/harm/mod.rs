@@ -45,5 +45,10 @@ fn cbor(value: &Ipld) -> Vec<u8> {
 }
 
 fn refuse(all: &mut Vec<Refused>, name: &str, bytes: &[u8], error: &str) {
-    all.push(Refused { name: name.into(), claim: None, error: error.into(), hex: hex::encode(bytes) });
+    all.push(Refused {
+        name: name.into(),
+        claim: None,
+        error: error.into(),
+        hex: hex::encode(bytes),
+    });
 }

@@ -15,7 +15,12 @@ pub(super) fn signatures(all: &mut Vec<Refused>) {
     refuse(all, "no signature", &envelope(&good, &[]), &by);
     refuse(all, "signed by another key", &sealed(&good, &[&two()]), &by);
     refuse(all, "a signature too many", &sealed(&good, &[&one(), &two()]), &by);
-    refuse(all, "a signature over the bare payload", &envelope(&good, &[one().sign(&good).to_vec()]), &by);
+    refuse(
+        all,
+        "a signature over the bare payload",
+        &envelope(&good, &[one().sign(&good).to_vec()]),
+        &by,
+    );
     let other_context = [b"perennial/entry/2", &signed_bytes(&good)[17..]].concat();
     refuse(
         all,
@@ -27,7 +32,12 @@ pub(super) fn signatures(all: &mut Vec<Refused>) {
     flipped[20] ^= 1;
     refuse(all, "one bit of the signature flipped", &envelope(&good, &[flipped]), &by);
     let changed = cbor(&with(&genesis(), "issued_at", Ipld::Integer(2)));
-    refuse(all, "another payload under the signature", &envelope(&changed, std::slice::from_ref(&sig)), &by);
+    refuse(
+        all,
+        "another payload under the signature",
+        &envelope(&changed, std::slice::from_ref(&sig)),
+        &by,
+    );
     refuse(
         all,
         "a signature of 63 bytes",
@@ -40,7 +50,12 @@ pub(super) fn signatures(all: &mut Vec<Refused>) {
     verifying
         .verify(&signed_bytes(&good), &Signature::from_bytes(&loose))
         .expect("only strictness refuses it");
-    refuse(all, "R of small order, which loose verification takes", &envelope(&good, &[loose.to_vec()]), &by);
+    refuse(
+        all,
+        "R of small order, which loose verification takes",
+        &envelope(&good, &[loose.to_vec()]),
+        &by,
+    );
 
     // keys: the neutral element, and a point whose y of 3 is written as p + 3, the field's prime added
     let mut neutral = [0; 32];
@@ -82,7 +97,8 @@ pub(super) fn signatures(all: &mut Vec<Refused>) {
 
 /// The signature with the group's order added to S: the same number, written a second way.
 fn plus_order(sig: &[u8]) -> Vec<u8> {
-    let order = hex::decode("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010").unwrap();
+    let order =
+        hex::decode("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010").unwrap();
     let mut carry = 0;
     let sums = sig[32..].iter().zip(order).map(|(s, l)| {
         let sum = u16::from(*s) + u16::from(l) + carry;

@@ -2,7 +2,8 @@
 
 use super::{
     super::{
-        AssignmentId, Command, Effect, End, Has, Offence, Reason, Report, SetId, Subject, Transfer, limits,
+        AssignmentId, Command, Effect, End, Has, Offence, Reason, Report, SetId, Subject, Transfer,
+        limits,
     },
     blob, peer,
 };
@@ -27,7 +28,9 @@ fn fetches(effects: &[Effect]) -> Vec<(AssignmentId, String, Vec<BlobRange>)> {
     effects
         .iter()
         .filter_map(|effect| match effect {
-            Effect::Fetch { assignment, peer, items } => Some((*assignment, peer.to_string(), items.clone())),
+            Effect::Fetch { assignment, peer, items } => {
+                Some((*assignment, peer.to_string(), items.clone()))
+            }
             _ => None,
         })
         .collect()
@@ -112,8 +115,10 @@ fn a_stalled_assignment_is_cancelled_at_its_deadline_and_given_to_another() {
     let sent = fetches(&machine.handle(at(0), Command::Tick));
     let due = u64::try_from(limits::WINDOW.as_millis()).expect("small");
     assert!(!machine.handle(at(due - 1), Command::Tick).contains(&Effect::CancelFetch(sent[0].0)));
-    machine
-        .handle(at(due - 1), Command::Holder { peer: peer(2), subject: Subject::Set(SET), has: Has::Held });
+    machine.handle(
+        at(due - 1),
+        Command::Holder { peer: peer(2), subject: Subject::Set(SET), has: Has::Held },
+    );
     let effects = machine.handle(at(due), Command::Tick);
     assert!(effects.contains(&Effect::CancelFetch(sent[0].0)), "{effects:?}");
     let again = fetches(&effects);
@@ -125,7 +130,11 @@ fn what_nobody_holds_is_said_once_per_set_and_goes_on_with_a_new_holder() {
     let mut machine = Transfer::new(0);
     machine.handle(at(0), want(1, 1000, None));
     machine.handle(at(0), want(2, 1000, None));
-    assert_eq!(machine.handle(at(50), Command::Tick).len(), 1, "only a wake: holders may still be named");
+    assert_eq!(
+        machine.handle(at(50), Command::Tick).len(),
+        1,
+        "only a wake: holders may still be named"
+    );
     let effects = machine.handle(at(100), Command::Tick);
     let blobs = vec![blob(1), blob(2)];
     assert_eq!(effects, [Effect::Stuck { set: SET, blobs, reason: Reason::NobodyHolds }]);
@@ -143,7 +152,8 @@ fn a_peer_that_did_not_say_is_asked_only_where_nobody_says_to_hold_it() {
     let has = Has::Held;
     machine.handle(at(0), Command::Holder { peer: peer(2), subject: Subject::Blob(blob(1)), has });
     let sent = fetches(&machine.handle(at(0), Command::Tick));
-    let asked: Vec<_> = sent.iter().map(|(_, peer, items)| (peer.as_str(), items[0].blob)).collect();
+    let asked: Vec<_> =
+        sent.iter().map(|(_, peer, items)| (peer.as_str(), items[0].blob)).collect();
     assert_eq!(sent.len(), 2);
     assert!(asked.contains(&("peer-1", blob(2))) && asked.contains(&("peer-2", blob(1))));
 }
@@ -168,7 +178,8 @@ fn a_cancelled_set_stops_its_fetches_but_not_those_of_another_set() {
     machine.handle(at(0), want(1, 1000, None));
     machine.handle(at(0), want(2, 1000, None));
     let (set, priority) = (SetId(2), 0);
-    machine.handle(at(0), Command::Want { set, blob: blob(2), size: 1000, missing: None, priority });
+    machine
+        .handle(at(0), Command::Want { set, blob: blob(2), size: 1000, missing: None, priority });
     machine.handle(at(0), holder(1, Has::Held));
     let sent = fetches(&machine.handle(at(0), Command::Tick));
     assert_eq!(sent[0].2[0].blob, blob(2), "the higher priority first");
@@ -188,7 +199,10 @@ fn a_hundred_thousand_small_blobs_cost_little() {
     let mut machine = Transfer::new(0);
     for number in 0..100_000 {
         let (size, priority) = (2000, 1);
-        machine.handle(at(0), Command::Want { set: SET, blob: id(number), size, missing: None, priority });
+        machine.handle(
+            at(0),
+            Command::Want { set: SET, blob: id(number), size, missing: None, priority },
+        );
     }
     machine.handle(at(0), holder(1, Has::Held));
     machine.handle(at(0), holder(2, Has::Held));
@@ -198,9 +212,12 @@ fn a_hundred_thousand_small_blobs_cost_little() {
     }
     let (mut todo, mut rounds, mut done) = (machine.handle(at(0), Command::Tick), 0, 0);
     while let Some((id, _, items)) = fetches(&todo).into_iter().next() {
-        todo.retain(|effect| !matches!(effect, Effect::Fetch { assignment, .. } if *assignment == id));
+        todo.retain(
+            |effect| !matches!(effect, Effect::Fetch { assignment, .. } if *assignment == id),
+        );
         rounds += 1;
-        let effects = machine.handle(at(rounds * 10), Command::Ended(id, all_of(&items), End::Finished));
+        let effects =
+            machine.handle(at(rounds * 10), Command::Ended(id, all_of(&items), End::Finished));
         done += effects.iter().filter(|effect| matches!(effect, Effect::Complete { .. })).count();
         todo.extend(effects);
     }
@@ -214,7 +231,9 @@ fn attempts(machine: &mut Transfer, seconds: u64, end: impl Fn(&[BlobRange]) -> 
     for second in 0..seconds {
         let mut effects = machine.handle(at(second * 1000), Command::Tick);
         while let Some((id, _, items)) = fetches(&effects).into_iter().next() {
-            effects.retain(|effect| !matches!(effect, Effect::Fetch { assignment, .. } if *assignment == id));
+            effects.retain(
+                |effect| !matches!(effect, Effect::Fetch { assignment, .. } if *assignment == id),
+            );
             if machine.peer_of(id).is_some() {
                 count += 1;
                 let ended = Command::Ended(id, Report::default(), end(&items));

@@ -32,7 +32,10 @@ fn number() -> impl Strategy<Value = u8> {
 fn report() -> impl Strategy<Value = Report> {
     let verified = prop::collection::vec((number(), ranges()), 0..3).prop_map(|list| {
         list.into_iter()
-            .map(|(number, ranges)| BlobRange { blob: blob(number), ranges: Bounded::first_of(ranges) })
+            .map(|(number, ranges)| BlobRange {
+                blob: blob(number),
+                ranges: Bounded::first_of(ranges),
+            })
             .collect()
     });
     let not_held = prop::collection::vec(number().prop_map(blob), 0..2);
@@ -62,7 +65,8 @@ fn has() -> impl Strategy<Value = Has> {
 
 fn command() -> impl Strategy<Value = Command> {
     let set = || (0_u64..3).prop_map(SetId);
-    let subject = prop_oneof![set().prop_map(Subject::Set), number().prop_map(|n| Subject::Blob(blob(n)))];
+    let subject =
+        prop_oneof![set().prop_map(Subject::Set), number().prop_map(|n| Subject::Blob(blob(n)))];
     let assignment = || (0_u64..24).prop_map(AssignmentId);
     prop_oneof![
         4 => (set(), number(), prop::option::of(ranges()), 0_u8..3).prop_map(

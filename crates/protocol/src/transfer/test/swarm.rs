@@ -8,7 +8,8 @@ use proptest::prelude::*;
 
 use super::{
     super::{
-        AssignmentId, Command, Effect, End, Has, Report, SetId, Subject, Transfer, limits, ranges::Ranges,
+        AssignmentId, Command, Effect, End, Has, Report, SetId, Subject, Transfer, limits,
+        ranges::Ranges,
     },
     blob, invariants, peer,
 };
@@ -86,10 +87,15 @@ impl World {
         }
         for (index, manner) in manners.iter().enumerate() {
             let peer = peer(number(index));
-            world
-                .peers
-                .insert(peer.clone(), Peer { manner: *manner, streams: Vec::new(), sent: 0, credit: 0 });
-            world.command(Command::Holder { peer, subject: Subject::Set(SetId(1)), has: Has::Held });
+            world.peers.insert(
+                peer.clone(),
+                Peer { manner: *manner, streams: Vec::new(), sent: 0, credit: 0 },
+            );
+            world.command(Command::Holder {
+                peer,
+                subject: Subject::Set(SetId(1)),
+                has: Has::Held,
+            });
         }
         world
     }
@@ -104,7 +110,10 @@ impl World {
                 Effect::Fetch { assignment, peer, items } => {
                     let mut todo = VecDeque::new();
                     for item in items {
-                        assert!(!self.lied.contains(&(peer.clone(), item.blob)), "asked a liar again");
+                        assert!(
+                            !self.lied.contains(&(peer.clone(), item.blob)),
+                            "asked a liar again"
+                        );
                         for &(start, end) in &item.ranges {
                             todo.push_back((item.blob, start, end));
                         }
@@ -124,7 +133,10 @@ impl World {
                 }
                 stuck @ Effect::Stuck { .. } => self.stuck.push(stuck),
                 Effect::WakeAt(at) => {
-                    assert!(!ticked || at.as_millis() > self.now, "a tick that asks for a tick at once");
+                    assert!(
+                        !ticked || at.as_millis() > self.now,
+                        "a tick that asks for a tick at once"
+                    );
                     self.wake = Some(at);
                 }
                 Effect::Penalise { .. } => {}
@@ -302,10 +314,10 @@ fn nobody_honest_ends_in_a_reason_after_bounded_tries() {
     world.run(120_000);
     assert!(world.done.is_empty());
     assert!(
-        world
-            .stuck
-            .iter()
-            .any(|effect| matches!(effect, Effect::Stuck { reason: super::super::Reason::AllFailed, .. })),
+        world.stuck.iter().any(|effect| matches!(
+            effect,
+            Effect::Stuck { reason: super::super::Reason::AllFailed, .. }
+        )),
         "{:?}",
         world.stuck
     );
