@@ -5,29 +5,15 @@
 //! its own data directory. Everything a user asks goes over the control socket in that directory, also when the
 //! node runs inside the command that asks.
 
-mod adding;
+mod archive;
 mod blocking;
-mod catalog_view;
 pub mod config;
-mod core;
 pub mod daemon;
-mod event_loop;
-mod exporting;
-mod faces;
 mod failure;
-mod getting;
-mod handler;
-mod importing;
-mod keep;
+mod frontends;
 pub mod keys;
-mod media;
-mod mending;
+mod network;
 mod node;
-mod receive;
-mod releasing;
-mod serve;
-mod signing;
-mod transfer;
 
 pub use config::Config;
 pub use node::{Node, StartError};

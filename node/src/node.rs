@@ -13,14 +13,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::archive::signer::Signer;
 use crate::config::{Config, ConfigError};
-use crate::core::{Core, Message, Overview, QUEUE};
-use crate::event_loop::EventLoop;
-use crate::faces::{Faces, ServeError};
-use crate::handler::{Services, for_protocol};
+use crate::frontends::control::{Services, for_protocol};
+use crate::frontends::http::{Faces, ServeError};
 use crate::keys::{KeyError, Keys};
-use crate::signing::Signer;
-use crate::transfer::Limits;
+use crate::network::EventLoop;
+use crate::network::blob_stream::Limits;
+use crate::network::handle::{Core, Message, Overview, QUEUE};
 
 /// How long the addresses that a node listens on may take to be known.
 const LISTEN_WAIT: Duration = Duration::from_secs(5);
@@ -97,7 +97,7 @@ impl Node {
         let mut tasks = vec![tokio::spawn(event_loop.run(events, inbox, stop.clone()))];
         core.send(Message::Follows(for_protocol(&follows, signer.publisher()))).await;
         tasks.push(tokio::spawn(announce_held(store.clone(), core.clone())));
-        tasks.push(tokio::spawn(crate::mending::run(store, core, stop.clone())));
+        tasks.push(tokio::spawn(crate::archive::repair::run(store, core, stop.clone())));
 
         let listener = Listener::bind(&config.data)?;
         let (handler, stopped) = (services.clone(), stop.clone());
@@ -207,7 +207,7 @@ fn first_follows(store: &Store, config: &Config) -> Result<perennial_store::Foll
 
 /// Tells the protocol what is held, so that it is announced.
 async fn announce_held(store: Store, core: Core) {
-    match crate::blocking::blocking(move || crate::mending::held(&store)).await {
+    match crate::blocking::blocking(move || crate::archive::repair::held(&store)).await {
         Ok(held) => {
             for release in held {
                 core.send(Message::Held(release)).await;

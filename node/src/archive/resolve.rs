@@ -11,11 +11,11 @@ use perennial_manifest::{Admit, Candidate, PublisherId, Resolution, Selector, Si
 use perennial_protocol::effect::FetchFailure;
 use perennial_store::{Store, StoreError};
 
+use crate::archive::export::export;
+use crate::archive::fetch::{FetchError, fetch_release};
 use crate::blocking::blocking;
-use crate::exporting::export;
 use crate::failure::{failed, usage};
-use crate::handler::{Services, rows};
-use crate::keep::{FetchError, fetch_release};
+use crate::frontends::control::{Services, rows};
 
 /// How long an entry that was found waits for the entries before it, and how often it is looked.
 const FEED_WAIT: Duration = Duration::from_secs(10);

@@ -3,7 +3,7 @@
 //! Owns which importer a source goes to, and that what came of a cut or failing import is signed all the same. What an
 //! upstream is asked and believed is decided in `perennial-import`.
 
-mod again;
+mod upstream_check;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,12 +18,12 @@ use perennial_import::{
 use perennial_manifest::Purl;
 use perennial_store::Store;
 
-use crate::adding::publisher_kind;
-use crate::core::Core;
+use crate::archive::add::publisher_kind;
+use crate::archive::media::guess;
+use crate::archive::publish::{Terms, announce, release};
+use crate::archive::signer::Signer;
 use crate::failure::{failed, usage};
-use crate::media::guess;
-use crate::releasing::{Terms, announce, release};
-use crate::signing::Signer;
+use crate::network::handle::Core;
 
 /// What an import works with.
 #[derive(Clone)]
@@ -66,7 +66,7 @@ impl Importing {
                 let came = perennial_import::urls(&self.store, &options, &what, &Told(&sink)).await;
                 let (store, signer) = (self.store.clone(), self.signer.clone());
                 let compared = tokio::task::spawn_blocking(move || {
-                    again::compared(&store, &signer, &purl, came)
+                    upstream_check::compared(&store, &signer, &purl, came)
                 })
                 .await;
                 match compared.map_err(failed)? {

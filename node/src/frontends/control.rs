@@ -1,15 +1,15 @@
 //! What a user asks over the control socket, answered.
 //!
-//! Owns the services that answers are made of. One file a group of requests: `getting`, `handler/listing`, `handler/showing`,
-//! `handler/deciding`, `handler/rows`. Work that must not be half-done when the client goes away runs in a task of its own.
+//! Owns the services that answers are made of. One file a group of requests: `control/list`, `control/show`,
+//! `handler/policy`, `handler/rows`. Work that must not be half-done when the client goes away runs in a task of its own.
 
 pub(crate) mod rows;
 
-mod deciding;
-mod listing;
-mod showing;
+mod list;
+mod policy;
+mod show;
 
-pub(crate) use deciding::for_protocol;
+pub(crate) use policy::for_protocol;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,12 +19,12 @@ use perennial_manifest::{Body, Merge};
 use perennial_store::Store;
 use tokio::sync::Notify;
 
-use crate::adding;
-use crate::core::{Core, Message};
+use crate::archive::add as adding;
+use crate::archive::import::Importing;
+use crate::archive::publish::{announce, sign_failure};
+use crate::archive::signer::Signer;
 use crate::failure::failed;
-use crate::importing::Importing;
-use crate::releasing::{announce, sign_failure};
-use crate::signing::Signer;
+use crate::network::handle::{Core, Message};
 
 /// What answers are made of. Shared by all conversations.
 pub(crate) struct Services {

@@ -10,11 +10,11 @@ use perennial_manifest::Selector;
 use perennial_protocol::input::Follows as ProtocolFollows;
 use perennial_store::{Follows, GcOptions, Pin, Store, StoreError};
 
-use super::{Services, listing};
+use super::{Services, list};
+use crate::archive::repair::{held, lost};
 use crate::blocking::blocking;
-use crate::core::Message;
 use crate::failure::{failed, usage};
-use crate::mending::{held, lost};
+use crate::network::handle::Message;
 
 /// What the protocol is told of the user's follows; our own feed is always of interest.
 pub(crate) fn for_protocol(
@@ -133,7 +133,7 @@ impl Services {
         };
         let store = self.store.clone();
         let changed =
-            blocking(move || Ok((store.set_pin(pin, pinned)?, listing::pin_row(&store, pin)?)));
+            blocking(move || Ok((store.set_pin(pin, pinned)?, list::pin_row(&store, pin)?)));
         let (changed, row) = changed.await.map_err(failed)?;
         if !changed && !pinned {
             return Err(Failure::new(ErrorCode::NotFound, format!("{selector} is not pinned")));

@@ -16,11 +16,11 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::archive::fetch::{self as keep, fetch_blob, fetch_list};
+use crate::archive::publish::{Terms, announce, release, yank};
+use crate::archive::signer::Signer;
 use crate::config::Http;
-use crate::core::Core;
-use crate::keep::{self, fetch_blob, fetch_list};
-use crate::releasing::{Terms, announce, release, yank};
-use crate::signing::Signer;
+use crate::network::handle::Core;
 
 type Fetch = BoxFuture<'static, Result<(), FetchError>>;
 

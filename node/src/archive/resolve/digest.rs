@@ -13,11 +13,11 @@ use perennial_protocol::peer::PeerId;
 use perennial_store::{BlobState, MAX_BLOB, StoreError};
 
 use super::{fetch_failure, forward};
+use crate::archive::export::{check_sha256, export_blob};
+use crate::archive::fetch::{FetchError, wanted};
 use crate::blocking::blocking;
-use crate::exporting::{check_sha256, export_blob};
 use crate::failure::failed;
-use crate::handler::Services;
-use crate::keep::{FetchError, wanted};
+use crate::frontends::control::Services;
 
 /// So many claimed sizes of one blob are tried.
 const CLAIMED_SIZES: usize = 8;

@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::core::{Core, Message};
-use crate::transfer::{BUFFER, Blocking, Limits};
+use crate::network::blob_stream::{BUFFER, Blocking, Limits};
+use crate::network::handle::{Core, Message};
 
 /// Answers one inbound stream.
 pub(crate) async fn serve(

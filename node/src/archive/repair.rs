@@ -14,9 +14,9 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::archive::fetch::fetch_release;
 use crate::blocking::blocking;
-use crate::core::{Core, Message};
-use crate::keep::fetch_release;
+use crate::network::handle::{Core, Message};
 
 /// Pinned releases fetched at once.
 const AT_ONCE: usize = 4;

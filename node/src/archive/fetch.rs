@@ -12,7 +12,7 @@ use perennial_store::{BlobState, Lease, ReleaseRow, SMALL, Store, StoreError};
 use tokio::sync::watch;
 
 use crate::blocking::blocking;
-use crate::core::{Core, Message, Ticket};
+use crate::network::handle::{Core, Message, Ticket};
 
 /// Why a release could not be fetched.
 #[derive(Debug, thiserror::Error)]

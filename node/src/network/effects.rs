@@ -58,14 +58,14 @@ impl EventLoop {
                     .into_iter()
                     .filter_map(|item| Some((self.sizes.get(&item.blob)?.0, item)))
                     .collect();
-                let job = crate::receive::Job {
+                let job = crate::network::download::Job {
                     assignment,
                     peer,
                     items: sized,
                     cancel,
                     limits: self.limits,
                 };
-                tokio::spawn(crate::receive::receive(
+                tokio::spawn(crate::network::download::receive(
                     self.store.clone(),
                     self.core.clone(),
                     self.swarm.clone(),
@@ -91,7 +91,11 @@ impl EventLoop {
             }
             Effect::FetchFailed { fetch, failure } => self.end(fetch, FetchNews::Failed(failure)),
             Effect::Keep { release, .. } => {
-                tokio::spawn(crate::keep::keep(self.store.clone(), self.core.clone(), release));
+                tokio::spawn(crate::archive::fetch::keep(
+                    self.store.clone(),
+                    self.core.clone(),
+                    release,
+                ));
             }
             Effect::FindProviders { release } => {
                 let _ = self.swarm.find_providers(*release.as_bytes()).await;

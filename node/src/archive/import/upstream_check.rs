@@ -14,9 +14,9 @@ use perennial_manifest::{
 use perennial_store::{Store, StoreError};
 
 use super::refused;
+use crate::archive::publish::sign_failure;
+use crate::archive::signer::Signer;
 use crate::failure::failed;
-use crate::releasing::sign_failure;
-use crate::signing::Signer;
 
 /// What this node released before under a name.
 pub(crate) struct Before {

@@ -14,7 +14,7 @@ use perennial_protocol::time::Time;
 use perennial_protocol::transfer::{AssignmentId, End, Report};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::mending::Damage;
+use crate::archive::repair::Damage;
 
 /// Messages that may wait for the loop; then their senders do.
 pub(crate) const QUEUE: usize = 1024;

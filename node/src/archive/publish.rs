@@ -12,9 +12,9 @@ use perennial_manifest::{
 };
 use perennial_store::Store;
 
-use crate::core::{Core, Message};
+use crate::archive::signer::{SignError, Signer};
 use crate::failure::{failed, usage};
-use crate::signing::{SignError, Signer};
+use crate::network::handle::{Core, Message};
 
 /// Who releases, and what of it was not here before.
 #[derive(Debug, Clone, Copy, Default)]

@@ -10,10 +10,10 @@ use perennial_control::{Add, AddDone, ErrorCode, Failure, Kind, Progress, Sink, 
 use perennial_manifest::{Artifact, ArtifactPath, Draft, PublisherKind, Purl, SignedEntry};
 use perennial_store::{Placement, SMALL, Store};
 
+use crate::archive::media::guess;
+use crate::archive::publish::{Terms, release};
+use crate::archive::signer::Signer;
 use crate::failure::{failed, usage};
-use crate::media::guess;
-use crate::releasing::{Terms, release};
-use crate::signing::Signer;
 
 /// Adds files as a release: blocking. Gives the entries that were signed, for announcing.
 pub(crate) fn add(

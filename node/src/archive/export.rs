@@ -13,8 +13,8 @@ use perennial_control::{ErrorCode, Failure, Progress, Sink, Stage};
 use perennial_manifest::{Artifact, ArtifactList, BlobId, Sha256Digest};
 use perennial_store::Store;
 
+use crate::archive::repair::Damage;
 use crate::failure::failed;
-use crate::mending::Damage;
 
 /// Writes all artifacts of a list below `target`.
 pub(crate) fn export(

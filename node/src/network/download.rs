@@ -17,8 +17,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::core::{Core, Message};
-use crate::transfer::{BUFFER, Blocking, Limits};
+use crate::network::blob_stream::{BUFFER, Blocking, Limits};
+use crate::network::handle::{Core, Message};
 
 /// How often an assignment reports while bytes flow.
 const REPORT: Duration = Duration::from_millis(250);

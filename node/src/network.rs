@@ -3,8 +3,14 @@
 //! Nothing here waits for disk or for a peer: stores, streams and transfers run in tasks of their own, and their outcomes come
 //! back as messages. Every queue into the loop has a bound, so whoever is too fast waits.
 
+pub(crate) mod blob_stream;
+pub(crate) mod catalog;
+pub(crate) mod download;
+pub(crate) mod handle;
+pub(crate) mod upload;
+
 mod bans;
-mod carry_out;
+mod effects;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -24,9 +30,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::bans::Bans;
-use crate::catalog_view::CatalogView;
-use crate::core::{Core, FetchNews, LookupAnswer, Message, Overview, PeerInfo};
-use crate::transfer::Limits;
+use crate::network::blob_stream::Limits;
+use crate::network::catalog::CatalogView;
+use crate::network::handle::{Core, FetchNews, LookupAnswer, Message, Overview, PeerInfo};
 
 /// A fetch and who waits for it.
 struct Waiting {
@@ -199,7 +205,7 @@ impl EventLoop {
                 self.input(Input::Response { from, id, result }).await
             }
             Event::BlobStream { from, stream } => {
-                tokio::spawn(crate::serve::serve(
+                tokio::spawn(crate::network::upload::serve(
                     self.store.clone(),
                     self.core.clone(),
                     self.limits,
