@@ -3,13 +3,11 @@
 use perennial_control::{ErrorCode, Failure};
 
 /// Something went wrong that the user did not ask for.
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(crate) fn failed(error: impl ToString) -> Failure {
     Failure::new(ErrorCode::Failed, error.to_string())
 }
 
 /// What was asked for makes no sense.
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(crate) fn usage(error: impl ToString) -> Failure {
     Failure::new(ErrorCode::Usage, error.to_string())
 }

@@ -58,7 +58,6 @@ impl<'a> Bench<'a> {
     }
 
     /// Asks both, and compares.
-    #[allow(clippy::needless_pass_by_value, reason = "requests are made where they are asked")]
     pub(crate) fn ask(&mut self, ask: Ask) -> &mut Row {
         let ours = self.send(0, &ask);
         let theirs = self.send(1, &ask);

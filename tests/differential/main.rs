@@ -6,6 +6,13 @@
 //! requests, in the order of [`main`]: what one pushes, those after it read. Prints the table. Needs `docker-registry`, and so
 //! runs only when it is asked for: `cargo test -p perennial-tests --test differential`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
+
 mod ask;
 mod blobs;
 mod client;

@@ -1,6 +1,13 @@
 //! The architecture as a test: which crate may know which, where `sled` and `libp2p` may be named, what
 //! the pure crates must not touch, how long a file may be. The rules are those of the design's layout.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
+
 use std::{
     collections::BTreeSet,
     fs,

@@ -1,5 +1,12 @@
 //! Both ends over a real socket.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
+
 use std::future::Future;
 use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};

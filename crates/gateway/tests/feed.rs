@@ -1,5 +1,12 @@
 //! What is new and what is known, and what the node says of itself.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
+
 mod world;
 
 use axum::http::StatusCode;

@@ -1,5 +1,12 @@
 //! Files of releases over HTTP: names, paths, conditions, downloads.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
+
 mod world;
 
 use std::time::Duration;

@@ -1,5 +1,12 @@
 //! Bytes by digest: which are given out as what, and what that may cost.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
+
 mod world;
 
 use std::time::Instant;

@@ -1,6 +1,11 @@
 //! Tags of cosign, which the release of an image brings along.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
 
 mod oci;
 

@@ -1,6 +1,11 @@
 //! Pulling from the registry face: endpoints, names, policy, bytes from here and from the swarm.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
 
 mod oci;
 

@@ -1,6 +1,11 @@
 //! Pushing to the registry face: uploads, manifests that become signed releases, deletion that destroys nothing.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
 
 mod oci;
 

@@ -1,6 +1,11 @@
 //! The exchange of a password for a bearer token, as docker and podman make it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
 
 mod oci;
 

@@ -4,8 +4,6 @@
 //! compared with every digest that the upstream names, that memory does not grow with what is fetched, that an import goes on
 //! where it was cut, and that no address inside the user's network is called unless that is allowed. Signs nothing.
 
-#![cfg_attr(test, allow(clippy::unwrap_used))]
-
 mod blocking;
 mod client;
 mod collected;

@@ -1,6 +1,11 @@
 //! Files from the web, from a server that behaves and from servers that do not.
 
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
 
 mod web;
 

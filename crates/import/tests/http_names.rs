@@ -1,6 +1,11 @@
 //! What files from the web are called, and what comes along because it is named after them: checksums and signatures.
 
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
 
 mod web;
 

@@ -4,7 +4,7 @@
 //! one value, one encoding; a bound on everything that comes from outside, checked before it costs memory; and no panic
 //! on any input. Pure: no I/O, no clock, no threads, no randomness. FORMAT.md draws the bytes.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::cast_possible_truncation))]
+#![cfg_attr(test, allow(clippy::cast_possible_truncation))]
 
 pub mod artifact;
 pub mod body;

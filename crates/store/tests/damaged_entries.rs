@@ -1,6 +1,13 @@
 //! A statement whose record is damaged: lists go on without reading it, the rest of its feed stays, and it is mended when
 //! it comes again.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
+
 mod world;
 
 use perennial_manifest::{Admit, SignedEntry};

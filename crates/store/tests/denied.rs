@@ -1,5 +1,12 @@
 //! The deny list: what is on it is neither taken in nor given out, and that it is gone is no damage.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
+
 mod world;
 
 use std::time::Duration;

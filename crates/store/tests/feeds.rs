@@ -1,6 +1,13 @@
 //! What a store knows of a feed outlives a restart and a rebuilt index: an old entry that is said again changes nothing, and
 //! of a fork both branches and the proof are kept.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
+
 mod world;
 
 use std::path::Path;

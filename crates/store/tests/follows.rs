@@ -1,5 +1,12 @@
 //! Follows and what they want, over kills and in any order with the entries.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
+
 mod world;
 
 use perennial_manifest::ArtifactListRef;

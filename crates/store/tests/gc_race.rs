@@ -1,5 +1,12 @@
 //! A collection beside adds of what it would take: whatever an add acknowledged is there while its lease lives.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
+
 mod world;
 
 use std::sync::atomic::{AtomicBool, Ordering};

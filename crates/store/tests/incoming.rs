@@ -1,5 +1,12 @@
 //! Files that become blobs without being copied, and readers that want plain bytes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
+
 mod world;
 
 use std::fs;

@@ -1,5 +1,12 @@
 //! A store that is closed, hurt and opened again: what was acknowledged is there.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
+
 mod world;
 
 use std::fs;

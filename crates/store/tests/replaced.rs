@@ -1,6 +1,12 @@
 //! A large blob that is cut, emptied, longer, a link or a directory: found like any other damage, no link is followed, and it
 //! is whole again when it comes again.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
 #![expect(clippy::single_range_in_vec_init, reason = "one range is meant")]
 
 mod world;

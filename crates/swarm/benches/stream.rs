@@ -3,6 +3,13 @@
 //!
 //! `cargo bench -p perennial-swarm --bench stream [-- tcp|quic]`
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
+
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;

@@ -188,7 +188,6 @@ impl Watch for Told<'_> {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn refused(error: ImportError) -> Failure {
     let code = match &error {
         ImportError::Usage(_) | ImportError::Private(_) => ErrorCode::Usage,

@@ -110,7 +110,6 @@ pub(crate) async fn announce(core: &Core, signed: Vec<SignedEntry>) {
 }
 
 /// What the user is told when the feed cannot be written to.
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(crate) fn sign_failure(error: SignError) -> Failure {
     let failure = Failure::new(ErrorCode::Failed, error.to_string());
     match error {

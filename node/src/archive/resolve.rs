@@ -181,7 +181,6 @@ fn claim(store: &Store, candidate: &Candidate) -> Result<Claim, StoreError> {
     })
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn fetch_failure(error: FetchError) -> Failure {
     let code = match &error {
         FetchError::Peers(FetchFailure::NoHolder | FetchFailure::Stalled)

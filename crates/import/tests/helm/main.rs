@@ -1,6 +1,11 @@
 //! Charts from a repository, and the images that charts name; the charts are made here.
 
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
 
 mod listed;
 #[path = "../web/mod.rs"]

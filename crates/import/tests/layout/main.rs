@@ -1,5 +1,12 @@
 //! Images that lie on this machine: what comes of layouts and archives, and of those that are hostile.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
+
 mod docker;
 mod hostile;
 #[path = "../registry/made.rs"]

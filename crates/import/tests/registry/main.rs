@@ -1,5 +1,12 @@
 //! Images from a registry: what comes, what does not, and what is told to whom.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
+
 mod made;
 mod pulls;
 mod refusals;

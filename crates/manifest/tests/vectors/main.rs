@@ -4,7 +4,12 @@
 //! never written by a test run; after a change of the format on purpose:
 //! `PERENNIAL_BLESS=1 cargo test -p perennial-manifest --test vectors -- --ignored`, and read the difference.
 
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
 
 mod forge;
 mod harm;

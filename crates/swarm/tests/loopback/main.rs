@@ -1,6 +1,13 @@
 //! Whole swarms over loopback TCP, as a node uses them: what a peer does arrives as events, limits hold, an end is an
 //! end. Every wait polls a condition with a deadline.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
+
 mod finding;
 mod gossip;
 mod requests;
