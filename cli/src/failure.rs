@@ -8,7 +8,7 @@ use perennial_node::StartError;
 use serde::Serialize;
 
 use crate::quantity::{bytes, count, day};
-use crate::screen::{Screen, kind, safe, short};
+use crate::screen::{Screen, safe, short};
 
 /// Anything that is not one of the others.
 pub(crate) const FAILED: u8 = 1;
@@ -193,7 +193,7 @@ fn claim_line(claim: &Claim) -> String {
     format!(
         "{} ({}{name}{forked})\n    signed {} on {}: {}, {}, release {}, list {}",
         safe(&claim.publisher),
-        kind(claim.kind),
+        claim.kind,
         safe(&claim.purl),
         day(claim.issued_at),
         count(claim.artifacts, "file"),
@@ -250,7 +250,7 @@ mod tests {
             release: "ab".repeat(32),
             purl: "pkg:generic/a@1".into(),
             publisher: "did:key:z6Mk".into(),
-            kind: perennial_control::Kind::Archivist,
+            kind: perennial_manifest::PublisherKind::Archivist,
             name: Some("evil\u{1b}[2J\nupstream".into()),
             list: format!("blake3:{}", "cd".repeat(32)),
             artifacts: 2,

@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use std::fmt::{Arguments, Write as _};
 use std::io::{self, IsTerminal, Write};
 
-use perennial_control::{Kind, ReleaseRow, State};
+use perennial_control::ReleaseRow;
+use perennial_manifest::Holding;
 use serde::Serialize;
 
 use crate::quantity::{bytes, count};
@@ -115,37 +116,20 @@ pub(crate) fn short(id: &str) -> Cow<'_, str> {
     safe(&id[..end])
 }
 
-/// What a publisher says it is.
-pub(crate) fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Upstream => "upstream",
-        Kind::Archivist => "archivist",
-    }
-}
-
-/// How much of something is here.
-pub(crate) fn state(state: State) -> &'static str {
-    match state {
-        State::Held => "held",
-        State::Partial => "partial",
-        State::Known => "known",
-    }
-}
-
 /// A release in a list.
 pub(crate) fn release_line(row: &ReleaseRow) -> String {
     let part = match row.state {
-        State::Partial => format!(" ({} here)", bytes(row.held_bytes)),
-        State::Held | State::Known => String::new(),
+        Holding::Partial => format!(" ({} here)", bytes(row.held_bytes)),
+        Holding::Held | Holding::Known => String::new(),
     };
     format!(
         "{:<7}  {}  {}  {}, {}{part}  by {} {}",
-        state(row.state),
+        row.state,
         short(&row.release),
         safe(&row.purl),
         count(row.artifacts, "file"),
         bytes(row.bytes),
-        kind(row.kind),
+        row.kind,
         safe(&row.publisher),
     )
 }

@@ -13,11 +13,10 @@ use std::{
 };
 
 use perennial_manifest::{
-    ArtifactListRef, BlobId, Body, Entry, Keypair, Release, Selector, SignedEntry,
+    ArtifactListRef, BlobId, Body, Entry, Holding, Keypair, Release, Selector, SignedEntry,
 };
 use perennial_protocol::message::{
-    BLOB_NOT_HELD, BLOB_OK, BlobRange, BlobRequest, Bounded, EntryBytes, Holding, Refusal, Request,
-    Response,
+    BLOB_NOT_HELD, BLOB_OK, BlobRange, BlobRequest, Bounded, EntryBytes, Refusal, Request, Response,
 };
 use perennial_protocol::peer::PeerId;
 use perennial_store::{OpenOptions, SMALL, Store};
@@ -206,7 +205,7 @@ fn answer(goods: &Goods, manner: Manner, request: &Request) -> Response {
             Response::Found { entries: Bounded::first_of(found) }
         }
         Request::Have { releases, blobs } => Response::Have {
-            releases: Bounded::first_of(releases.iter().map(|_| Holding::Held)),
+            releases: Bounded::first_of(releases.iter().map(|_| Some(Holding::Held))),
             blobs: Bounded::first_of(blobs.iter().map(|blob| claimed(goods, manner, blob))),
         },
         Request::ResolveSha256 { .. } => Response::Sha256 { blob: None },

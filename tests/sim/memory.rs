@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use perennial_manifest::{
-    Admit, BlobId, Entry, EntryId, FeedState, Keypair, Known, PublisherId, ReleaseId, Selector,
-    Sha256Digest, SignedEntry,
+    Admit, BlobId, Entry, EntryId, FeedState, Holding, Keypair, Known, PublisherId, ReleaseId,
+    Selector, Sha256Digest, SignedEntry,
 };
 use perennial_protocol::{
     catalog::{Catalog, Wanted},
     input::{Follows, Verdict},
-    message::{BlobClaim, Holding, Scope},
+    message::{BlobClaim, Scope},
 };
 
 /// One publisher's feed.
@@ -121,12 +121,14 @@ impl Catalog for Memory {
         };
         self.entries.values().filter(fits).take(limit).cloned().collect()
     }
-    fn holding(&self, release: &ReleaseId) -> Holding {
+    fn holding(&self, release: &ReleaseId) -> Option<Holding> {
         match self.release(release) {
-            None => Holding::None,
-            Some(_) if self.held.contains(release) => Holding::Held,
-            Some(release) if self.blobs.contains_key(&release.artifacts.blob) => Holding::Partial,
-            Some(_) => Holding::Known,
+            None => None,
+            Some(_) if self.held.contains(release) => Some(Holding::Held),
+            Some(release) if self.blobs.contains_key(&release.artifacts.blob) => {
+                Some(Holding::Partial)
+            }
+            Some(_) => Some(Holding::Known),
         }
     }
     fn blob_size(&self, blob: &BlobId) -> Option<u64> {

@@ -5,9 +5,10 @@ mod source;
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
-use perennial_control::{Add, AddDone, Done, Kind, Request, Source};
-use perennial_manifest::Purl;
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use perennial_control::{Add, AddDone, Done, Request, Source};
+use perennial_manifest::{PublisherKind, Purl};
 
 use crate::failure::CommandError;
 use crate::link::{Link, absolute};
@@ -60,8 +61,8 @@ pub(crate) struct AddArgs {
     #[arg(long)]
     in_place: bool,
     /// What you are: the project itself, or somebody who saved a copy [default: as before, at first archivist]
-    #[arg(long, value_enum)]
-    kind: Option<KindArg>,
+    #[arg(long, value_parser = kind_parser())]
+    kind: Option<PublisherKind>,
     /// Free text for people
     #[arg(long, value_name = "TEXT")]
     notes: Option<String>,
@@ -91,21 +92,12 @@ pub(crate) struct AddArgs {
     plain_http: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum KindArg {
-    /// The project itself
-    Upstream,
-    /// Somebody who saved a copy
-    Archivist,
-}
-
-impl KindArg {
-    fn kind(self) -> Kind {
-        match self {
-            KindArg::Upstream => Kind::Upstream,
-            KindArg::Archivist => Kind::Archivist,
-        }
-    }
+fn kind_parser() -> impl TypedValueParser<Value = PublisherKind> {
+    let values = [
+        PossibleValue::new("upstream").help("The project itself"),
+        PossibleValue::new("archivist").help("Somebody who saved a copy"),
+    ];
+    PossibleValuesParser::new(values).try_map(|word| word.parse())
 }
 
 pub(crate) async fn run(
@@ -142,7 +134,7 @@ async fn files(
         license: args.license,
         license_files,
         in_place: args.in_place,
-        kind: args.kind.map(KindArg::kind),
+        kind: args.kind,
         notes: args.notes,
     });
     let Done::Add(done) = link.ask(request).await? else { return Err(CommandError::Answer) };

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use perennial_control::{Add, AddDone, Done, Get, GetDone, Request, State};
+use perennial_control::{Add, AddDone, Done, Get, GetDone, Request};
+use perennial_manifest::Holding;
 use tempfile::TempDir;
 
 use self::compare::{compare, originals};
@@ -156,7 +157,7 @@ async fn rehearse(args: &DrillArgs, place: &Path, report: &mut Report) -> Result
     let mut copies = Vec::new();
     for machine in [&b, &c, &d] {
         let row = machine.find(&added.release, report.screen()).await?;
-        if row.is_some_and(|row| row.state == State::Held) {
+        if row.is_some_and(|row| row.state == Holding::Held) {
             copies.push(machine.letter.to_string());
         }
     }

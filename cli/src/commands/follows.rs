@@ -2,11 +2,12 @@
 
 use clap::Args;
 use perennial_control::{Done, FollowRow, Item, Request};
+use perennial_manifest::PublisherKind;
 
 use crate::failure::CommandError;
 use crate::link::Link;
 use crate::quantity::count;
-use crate::screen::{Screen, kind, safe};
+use crate::screen::{Screen, safe};
 
 /// List whom this node follows
 #[derive(Debug, Args)]
@@ -35,7 +36,7 @@ fn text(row: &FollowRow) -> String {
         return "all  every publisher, none of them trusted for names".into();
     }
     let name = row.name.as_deref().map(|name| format!("  {}", safe(name))).unwrap_or_default();
-    let kind = row.kind.map_or("kind not known yet", kind);
+    let kind = row.kind.map_or("kind not known yet", PublisherKind::as_str);
     let forked = if row.forked { "  FORKED: somebody signed two histories" } else { "" };
     format!(
         "{}{name}  {kind}  {}, {} held{forked}",

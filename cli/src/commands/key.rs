@@ -6,7 +6,7 @@ use perennial_control::{Done, Request};
 use crate::failure::CommandError;
 use crate::link::Link;
 use crate::quantity::count;
-use crate::screen::{Screen, kind, safe};
+use crate::screen::{Screen, safe};
 
 /// Show who this node signs as (the key is made when there is none)
 ///
@@ -42,7 +42,7 @@ pub(crate) async fn run(
         format!(
             "publisher  {}\nkind       {}\nsigned     {}\nfile       {}{forked}",
             safe(&row.publisher),
-            kind(row.kind),
+            row.kind,
             count(row.entries, "statement"),
             safe(&row.file),
         )

@@ -1,7 +1,9 @@
 //! `perennial ls`: releases held or known.
 
-use clap::{Args, ValueEnum};
-use perennial_control::{Done, Item, Ls, Request, State};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use perennial_control::{Done, Item, Ls, Request};
+use perennial_manifest::Holding;
 
 use crate::failure::CommandError;
 use crate::link::Link;
@@ -25,21 +27,20 @@ pub(crate) struct LsArgs {
     #[arg(long, value_name = "DID", value_parser = super::publisher)]
     publisher: Option<String>,
     /// Only in this state
-    #[arg(long, value_enum)]
-    state: Option<StateArg>,
+    #[arg(long, value_parser = state_parser())]
+    state: Option<Holding>,
     /// At most so many
     #[arg(long, value_name = "N")]
     limit: Option<u32>,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum StateArg {
-    /// All bytes are here
-    Held,
-    /// Some bytes are here
-    Partial,
-    /// Only the statement is here
-    Known,
+fn state_parser() -> impl TypedValueParser<Value = Holding> {
+    let values = [
+        PossibleValue::new("held").help("All bytes are here"),
+        PossibleValue::new("partial").help("Some bytes are here"),
+        PossibleValue::new("known").help("Only the statement is here"),
+    ];
+    PossibleValuesParser::new(values).try_map(|word| word.parse())
 }
 
 pub(crate) async fn run(
@@ -50,11 +51,7 @@ pub(crate) async fn run(
     let request = Request::Ls(Ls {
         selector: args.selector,
         publisher: args.publisher,
-        state: args.state.map(|state| match state {
-            StateArg::Held => State::Held,
-            StateArg::Partial => State::Partial,
-            StateArg::Known => State::Known,
-        }),
+        state: args.state,
         limit: args.limit,
     });
     list_releases(request, link, screen, "no such release here; `perennial get` asks other nodes")

@@ -6,7 +6,7 @@ use perennial_control::{Done, PinRow, Request};
 use crate::failure::CommandError;
 use crate::link::Link;
 use crate::quantity::bytes;
-use crate::screen::{Screen, safe, state};
+use crate::screen::{Screen, safe};
 
 /// Keep a release or a blob, whatever is unfollowed or collected
 #[derive(Debug, Args)]
@@ -39,5 +39,5 @@ pub(crate) async fn run(
 pub(super) fn pin_line(row: &PinRow) -> String {
     let purl = row.purl.as_deref().map(|purl| format!("  {}", safe(purl))).unwrap_or_default();
     let size = row.bytes.map(|size| format!("  {}", bytes(size))).unwrap_or_default();
-    format!("{:<7}  {:<7}  {}{purl}{size}", safe(&row.what), state(row.state), safe(&row.target))
+    format!("{:<7}  {:<7}  {}{purl}{size}", safe(&row.what), row.state, safe(&row.target))
 }

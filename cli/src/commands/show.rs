@@ -8,7 +8,7 @@ use perennial_control::{ArtifactRow, Done, Request, ShowDone};
 use crate::failure::CommandError;
 use crate::link::Link;
 use crate::quantity::{bytes, count, day};
-use crate::screen::{Screen, kind, safe, short, state};
+use crate::screen::{Screen, safe, short};
 
 /// Show one release: who signed it, who agrees, who holds it, its files
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ fn text(done: &ShowDone) -> String {
         .map(|name| format!(" \"{}\"", safe(name)))
         .unwrap_or_default();
     let followed = if done.followed { "followed" } else { "not followed" };
-    field("publisher", &format!("{}{name}, {}, {followed}", safe(&row.publisher), kind(row.kind)));
+    field("publisher", &format!("{}{name}, {}, {followed}", safe(&row.publisher), row.kind));
     if done.forked {
         field(
             "FORKED",
@@ -71,7 +71,7 @@ fn text(done: &ShowDone) -> String {
         "state",
         &format!(
             "{}: {} of {} in {}",
-            state(row.state),
+            row.state,
             bytes(row.held_bytes),
             bytes(row.bytes),
             count(row.artifacts, "file")
@@ -90,7 +90,7 @@ fn text(done: &ShowDone) -> String {
     for holder in &done.holders {
         let who = if holder.this_node { "this node, " } else { "" };
         let held = holder.held_bytes.map(|held| format!(", {}", bytes(held))).unwrap_or_default();
-        field("holder", &format!("{}: {who}{}{held}", safe(&holder.peer), state(holder.state)));
+        field("holder", &format!("{}: {who}{}{held}", safe(&holder.peer), holder.state));
     }
     match &done.files {
         None => field("files", "the list of files is not here, and no peer gave it"),
@@ -120,7 +120,8 @@ fn file_line(file: &ArtifactRow) -> String {
 
 #[cfg(test)]
 mod tests {
-    use perennial_control::{Kind, ReleaseRow, State};
+    use perennial_control::ReleaseRow;
+    use perennial_manifest::{Holding, PublisherKind};
 
     use super::*;
 
@@ -132,11 +133,11 @@ mod tests {
                 release: "ab".repeat(32),
                 purl: "pkg:generic/a@1".into(),
                 publisher: "did:key:z6Mk".into(),
-                kind: Kind::Archivist,
+                kind: PublisherKind::Archivist,
                 artifacts: 1,
                 bytes: 1,
                 held_bytes: 0,
-                state: State::Known,
+                state: Holding::Known,
             },
             publisher_name: Some(evil.into()),
             followed: false,

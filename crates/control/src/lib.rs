@@ -23,7 +23,7 @@ pub use import_row::{CompletenessRow, FailedRow, ImportDone};
 pub use reply::{Claim, Done, ErrorCode, Failure, Item, MAX_CLAIMS, Progress, Reply, Stage};
 pub use request::{Add, Follow, Gc, Get, Import, Ls, Request, Source, Target};
 pub use row::{
-    AddDone, ArtifactRow, CorruptRow, FollowRow, GcDone, GetDone, HolderRow, KeyRow, Kind, PeerRow,
-    PinRow, RebuildDone, ReleaseRow, ShowDone, State, StatusRow, VerifyDone,
+    AddDone, ArtifactRow, CorruptRow, FollowRow, GcDone, GetDone, HolderRow, KeyRow, PeerRow,
+    PinRow, RebuildDone, ReleaseRow, ShowDone, StatusRow, VerifyDone,
 };
 pub use server::{BindError, Handler, Listener, MAX_CONNECTIONS, Sink, socket_path};

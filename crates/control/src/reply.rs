@@ -1,10 +1,11 @@
 //! What a node answers: how far it is, rows, one result, or one failure.
 
+use perennial_manifest::PublisherKind;
 use serde::{Deserialize, Serialize};
 
 use crate::import_row::{CompletenessRow, FailedRow, ImportDone};
 use crate::row::{
-    AddDone, CorruptRow, FollowRow, GcDone, GetDone, KeyRow, Kind, PeerRow, PinRow, RebuildDone,
+    AddDone, CorruptRow, FollowRow, GcDone, GetDone, KeyRow, PeerRow, PinRow, RebuildDone,
     ReleaseRow, ShowDone, StatusRow, VerifyDone,
 };
 
@@ -198,7 +199,7 @@ pub struct Claim {
     /// Who signed it.
     pub publisher: String,
     /// What that publisher says it is.
-    pub kind: Kind,
+    pub kind: PublisherKind,
     /// What the user calls it here, or what it calls itself.
     pub name: Option<String>,
     /// The artifact list; equal lists are equal bytes.

@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
+use perennial_manifest::{Holding, PublisherKind};
 use serde::{Deserialize, Serialize};
-
-use crate::row::{Kind, State};
 
 /// One request; a connection carries exactly one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,7 +99,7 @@ pub struct Add {
     /// Refer to the files where they lie instead of copying them.
     pub in_place: bool,
     /// What this publisher is; none leaves what its profile says (`archivist` when it has none).
-    pub kind: Option<Kind>,
+    pub kind: Option<PublisherKind>,
     /// Free text for people.
     pub notes: Option<String>,
 }
@@ -113,7 +112,7 @@ pub struct Import {
     /// SPDX expression; none means `NOASSERTION`.
     pub license: Option<String>,
     /// What this publisher is; none leaves what its profile says.
-    pub kind: Option<Kind>,
+    pub kind: Option<PublisherKind>,
     /// Free text for people.
     pub notes: Option<String>,
     /// Call addresses inside private networks, too.
@@ -187,7 +186,7 @@ pub struct Ls {
     /// Only of this publisher.
     pub publisher: Option<String>,
     /// Only in this state.
-    pub state: Option<State>,
+    pub state: Option<Holding>,
     /// Rows wanted, at most.
     pub limit: Option<u32>,
 }

@@ -2,29 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use perennial_manifest::{Holding, PublisherKind};
 use serde::{Deserialize, Serialize};
-
-/// What a publisher says it is. Never guessed, never conflated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// The project itself.
-    Upstream,
-    /// Somebody who saved a copy.
-    Archivist,
-}
-
-/// How much of a release is here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// All bytes are here and were verified.
-    Held,
-    /// Some are.
-    Partial,
-    /// Only the statement is.
-    Known,
-}
 
 /// The result of `add`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +57,7 @@ pub struct ReleaseRow {
     /// Who signed it.
     pub publisher: String,
     /// What that publisher is.
-    pub kind: Kind,
+    pub kind: PublisherKind,
     /// Files.
     pub artifacts: u64,
     /// Bytes of all files.
@@ -86,7 +65,7 @@ pub struct ReleaseRow {
     /// Bytes of them that are here.
     pub held_bytes: u64,
     /// How much is here.
-    pub state: State,
+    pub state: Holding,
 }
 
 /// One file of a release.
@@ -120,7 +99,7 @@ pub struct HolderRow {
     /// Whether that is this node; of others it is by their own words.
     pub this_node: bool,
     /// How much.
-    pub state: State,
+    pub state: Holding,
     /// Bytes of its files; none where they cannot be told, as when the list of files is not here.
     pub held_bytes: Option<u64>,
 }
@@ -165,7 +144,7 @@ pub struct FollowRow {
     /// What the user calls it.
     pub name: Option<String>,
     /// What it says it is, when its profile is known.
-    pub kind: Option<Kind>,
+    pub kind: Option<PublisherKind>,
     /// Its releases known here.
     pub releases: u64,
     /// Of these, held.
@@ -184,7 +163,7 @@ pub struct PinRow {
     /// The release's package URL.
     pub purl: Option<String>,
     /// How much of it is here.
-    pub state: State,
+    pub state: Holding,
     /// Its bytes, when they are known.
     pub bytes: Option<u64>,
 }
@@ -247,7 +226,7 @@ pub struct KeyRow {
     /// `did:key:…`
     pub publisher: String,
     /// What its profile says it is.
-    pub kind: Kind,
+    pub kind: PublisherKind,
     /// Entries it signed.
     pub entries: u64,
     /// Whether its own feed is forked.

@@ -17,8 +17,9 @@ use std::time::Duration;
 
 use perennial_control::{
     BindError, CallError, Client, ConnectError, Done, ErrorCode, Event, Failure, Handler, Item,
-    Kind, Listener, Progress, ReleaseRow, Request, Sink, Stage, State, socket_path,
+    Listener, Progress, ReleaseRow, Request, Sink, Stage, socket_path,
 };
+use perennial_manifest::{Holding, PublisherKind};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -70,11 +71,11 @@ fn row(n: u32) -> ReleaseRow {
         release: format!("{n:064x}"),
         purl: "pkg:generic/a@1".into(),
         publisher: "did:key:z6Mk".into(),
-        kind: Kind::Archivist,
+        kind: PublisherKind::Archivist,
         artifacts: 1,
         bytes: u64::from(n),
         held_bytes: 0,
-        state: State::Known,
+        state: Holding::Known,
     }
 }
 

@@ -14,9 +14,7 @@ use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
 use axum::routing::get;
 use chrono::{DateTime, FixedOffset};
-use perennial_control::{Kind, State};
-use perennial_manifest::PublisherKind;
-use perennial_store::{ReleaseRow, ReleaseState, Store, StoreError};
+use perennial_store::{ReleaseRow, Store, StoreError};
 
 use crate::content::run;
 use crate::document::Document;
@@ -79,19 +77,11 @@ pub(crate) fn row(
         release: row.release.to_string(),
         purl: row.purl.to_string(),
         publisher: row.publisher.to_string(),
-        // a publisher that never said what it is counts as an archivist: nobody becomes upstream by silence
-        kind: match store.publisher_kind(&row.publisher)? {
-            Some(PublisherKind::Upstream) => Kind::Upstream,
-            Some(PublisherKind::Archivist) | None => Kind::Archivist,
-        },
+        kind: store.publisher_kind(&row.publisher)?.unwrap_or_default(),
         artifacts: u64::from(row.artifacts.count),
         bytes: row.artifacts.bytes,
         held_bytes: row.held_bytes,
-        state: match row.state {
-            ReleaseState::Held => State::Held,
-            ReleaseState::Partial => State::Partial,
-            ReleaseState::Known => State::Known,
-        },
+        state: row.state,
     })
 }
 

@@ -22,6 +22,9 @@ pub enum PublisherError {
     /// The 32 bytes are no point on the curve, not canonical, or of small order.
     #[error("these bytes are not a usable Ed25519 public key")]
     Key,
+    /// Not one of the words for [`PublisherKind`].
+    #[error("{0:?} is neither `upstream` nor `archivist`")]
+    Kind(String),
 }
 
 /// An Ed25519 public key that signs statements, written `did:key:z6Mk…`.
@@ -106,32 +109,46 @@ impl<'de> Deserialize<'de> for PublisherId {
 }
 
 /// What a publisher says it is. Never conflated, in data or on screen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+///
+/// The default is for a publisher whose feed has no profile: it counts as an archivist, because
+/// silence makes no one upstream.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum PublisherKind {
     /// The project itself.
     Upstream,
-    /// Somebody who saved a copy.
+    /// A third party that saved a copy.
+    #[default]
     Archivist,
+}
+
+impl PublisherKind {
+    /// The word for it, in profiles and in `--json`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Upstream => "upstream",
+            Self::Archivist => "archivist",
+        }
+    }
 }
 
 impl fmt::Display for PublisherKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Upstream => "upstream",
-            Self::Archivist => "archivist",
-        })
+        f.pad(self.as_str())
     }
 }
 
 impl FromStr for PublisherKind {
-    type Err = String;
+    type Err = PublisherError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, PublisherError> {
         match text {
             "upstream" => Ok(Self::Upstream),
             "archivist" => Ok(Self::Archivist),
-            other => Err(format!("{other:?} is neither `upstream` nor `archivist`")),
+            other => Err(PublisherError::Kind(other.chars().take(100).collect())),
         }
     }
 }

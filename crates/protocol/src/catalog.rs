@@ -5,12 +5,13 @@
 //! changes anything; changes are effects.
 
 use perennial_manifest::{
-    ArtifactListRef, BlobId, EntryId, PublisherId, ReleaseId, Selector, Sha256Digest, SignedEntry,
+    ArtifactListRef, BlobId, EntryId, Holding, PublisherId, ReleaseId, Selector, Sha256Digest,
+    SignedEntry,
 };
 
 use crate::{
     input::Follows,
-    message::{BlobClaim, Holding, Scope},
+    message::{BlobClaim, Scope},
 };
 
 /// A release of a followed publisher whose bytes are not all here.
@@ -43,8 +44,8 @@ pub trait Catalog {
         publisher: Option<&PublisherId>,
         limit: usize,
     ) -> Vec<SignedEntry>;
-    /// How much of a release is held here. A denied one is [`Holding::None`].
-    fn holding(&self, release: &ReleaseId) -> Holding;
+    /// How much of a release is held here. `None` of one that is denied or not known.
+    fn holding(&self, release: &ReleaseId) -> Option<Holding>;
     /// Size of a blob whose every byte is held here, unless it is denied.
     fn blob_size(&self, blob: &BlobId) -> Option<u64>;
     /// The held blob with this SHA-256, by this node's own hashing.

@@ -1,13 +1,14 @@
 //! A catalog for unit tests: what a test puts in, and nothing clever.
 
 use perennial_manifest::{
-    ArtifactListRef, BlobId, EntryId, PublisherId, ReleaseId, Selector, Sha256Digest, SignedEntry,
+    ArtifactListRef, BlobId, EntryId, Holding, PublisherId, ReleaseId, Selector, Sha256Digest,
+    SignedEntry,
 };
 
 use crate::{
     catalog::{Catalog, Wanted},
     input::Follows,
-    message::{BlobClaim, Holding, Scope},
+    message::{BlobClaim, Scope},
 };
 
 #[derive(Debug, Default)]
@@ -35,8 +36,8 @@ impl Catalog for Double {
     fn find(&self, _: &Selector, _: Option<&PublisherId>, limit: usize) -> Vec<SignedEntry> {
         self.entries.iter().take(limit).cloned().collect()
     }
-    fn holding(&self, _: &ReleaseId) -> Holding {
-        Holding::None
+    fn holding(&self, _: &ReleaseId) -> Option<Holding> {
+        None
     }
     fn blob_size(&self, _: &BlobId) -> Option<u64> {
         None

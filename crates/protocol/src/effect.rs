@@ -1,11 +1,11 @@
 //! Everything a node can decide to do, as one enum. The caller carries effects out in the order given and
 //! decides nothing.
 
-use perennial_manifest::{BlobId, PublisherId, ReleaseId, SignedEntry};
+use perennial_manifest::{BlobId, Holding, PublisherId, ReleaseId, SignedEntry};
 
 use crate::{
     input::{AssignmentId, CensusId, FetchId, LookupId, MessageId, RequestId, Token},
-    message::{BlobClaim, BlobRange, Holding, Request, Response},
+    message::{BlobClaim, BlobRange, Request, Response},
     peer::PeerId,
     time::Time,
 };

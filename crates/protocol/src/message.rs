@@ -4,11 +4,12 @@
 //! memory. Promises that what decodes re-encodes to the same bytes. Does not decide what to answer.
 //! The bytes are drawn in `PROTOCOL.md`.
 
-use perennial_manifest::{BlobId, EntryId, PublisherId, ReleaseId, Sha256Digest};
+use perennial_manifest::{BlobId, EntryId, Holding, PublisherId, ReleaseId, Sha256Digest};
 use serde::{Deserialize, Serialize};
 
 mod blob;
 mod bounded;
+mod holdings;
 pub use blob::{BlobRange, BlobRequest};
 pub use bounded::{Bounded, TooMany};
 
@@ -107,20 +108,6 @@ pub enum Request {
     },
 }
 
-/// How much of a release a peer holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Holding {
-    /// Never heard of it.
-    None,
-    /// The statement only.
-    Known,
-    /// Some of the bytes: ask blob by blob.
-    Partial,
-    /// Every byte.
-    Held,
-}
-
 /// An encoded `SignedEntry` as it travels: checked by whoever decodes it, not here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -170,8 +157,9 @@ pub enum Response {
     },
     /// To `Have`, in the order asked.
     Have {
-        /// Of each release.
-        releases: Bounded<Holding, MAX_HAVE_RELEASES>,
+        /// Of each release; `None` of one that the peer does not know.
+        #[serde(with = "holdings")]
+        releases: Bounded<Option<Holding>, MAX_HAVE_RELEASES>,
         /// Of each blob the size, if every byte of it is held.
         blobs: Bounded<Option<u64>, MAX_HAVE_BLOBS>,
     },

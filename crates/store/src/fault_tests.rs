@@ -6,14 +6,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use perennial_manifest::{BlobId, SignedEntry};
+use perennial_manifest::{BlobId, Holding, SignedEntry};
 
 use crate::faults::{Plan, during};
 use crate::store::OpenOptions;
 use crate::world::{bytes, follow, id, key, open, release, try_release};
-use crate::{
-    Added, BlobState, GcOptions, Pin, ReleaseFilter, ReleaseRow, ReleaseState, Store, StoreError,
-};
+use crate::{Added, BlobState, GcOptions, Pin, ReleaseFilter, ReleaseRow, Store, StoreError};
 
 const PLANS: [fn(u32) -> Plan; 2] = [Plan::Once, Plan::From];
 
@@ -54,7 +52,7 @@ fn assert_whole(store: &Store, kept: &Kept, what: &str) {
     let mut of_kept = kept.added.iter().zip(contents(10));
     assert!(of_kept.all(|(added, bytes)| read(store, &added.blob) == bytes), "{what}");
     assert_eq!(store.entry(&kept.signed.id()).unwrap().as_ref(), Some(&kept.signed), "{what}");
-    assert_eq!(row(store, "kept").unwrap().state, ReleaseState::Held, "{what}");
+    assert_eq!(row(store, "kept").unwrap().state, Holding::Held, "{what}");
     let report = store.verify(&|_, _| {}).unwrap();
     assert!(report.corrupt.is_empty() && report.damaged_entries.is_empty(), "{what} {report:?}");
     assert!(report.missing.is_empty(), "{what} {report:?}");
@@ -115,14 +113,14 @@ fn an_add_is_before_or_after_at_every_step() {
                 store = open(dir.path());
                 assert_whole(&store, &kept, what);
                 match row(&store, "new") {
-                    Some(row) => assert_eq!(row.state, ReleaseState::Held, "{what}"),
+                    Some(row) => assert_eq!(row.state, Holding::Held, "{what}"),
                     None => {
                         assert!(failed, "{what}: it was acknowledged");
                         drop(add(&store).unwrap());
                     }
                 }
                 let new = row(&store, "new").unwrap();
-                assert_eq!(new.state, ReleaseState::Held, "{what}");
+                assert_eq!(new.state, Holding::Held, "{what}");
                 assert_eq!(store.feed(&key(1).id()).unwrap().entries, 2, "{what}");
                 store.put_entries(&[store.entry(&new.release.entry()).unwrap().unwrap()]).unwrap();
                 assert_eq!(store.seen(&key(1).id()), Some((1, new.release.entry())), "{what}");
@@ -261,7 +259,7 @@ fn a_collection_that_ends_at_any_step_loses_nothing_that_is_needed_and_goes_on()
                     store = open(dir.path());
                 }
                 assert_whole(&store, &kept, what);
-                let held = row(&store, "junk").unwrap().state == ReleaseState::Held;
+                let held = row(&store, "junk").unwrap().state == Holding::Held;
                 let here = junk.iter().all(|junk| store.blob_size(&junk.blob).unwrap().is_some());
                 assert!(here || !held, "{what}: listed as more than it is");
                 if let Err(error) = store.gc(options) {
@@ -276,7 +274,7 @@ fn a_collection_that_ends_at_any_step_loses_nothing_that_is_needed_and_goes_on()
                     1,
                     "{what}: all but the shared one went"
                 );
-                assert_eq!(row(&store, "junk").unwrap().state, ReleaseState::Known, "{what}");
+                assert_eq!(row(&store, "junk").unwrap().state, Holding::Known, "{what}");
                 assert_whole(&store, &kept, what);
                 drop(store);
                 assert_whole(&open(dir.path()), &kept, what);

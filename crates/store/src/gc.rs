@@ -16,11 +16,11 @@ use perennial_manifest::{ArtifactList, BlobId, ReleaseId};
 use crate::catalog::ReleaseFilter;
 use crate::durable;
 use crate::error::{AtPath, StoreError};
-use crate::keys::ReleaseState;
 use crate::pack::Kind;
 use crate::partial::{self, Partial};
 use crate::state::Pin;
 use crate::store::Store;
+use perennial_manifest::Holding;
 
 /// Removes downloads and uploads that were last written to before a time. Gives how many.
 fn clear_incoming(dir: &Path, before: u64) -> Result<u64, StoreError> {
@@ -106,7 +106,7 @@ impl Store {
         // the index first: whatever is killed in between is listed as less than it is, never as more
         let mut losing = Vec::new();
         for row in self.releases(&ReleaseFilter::default())? {
-            if row.state != ReleaseState::Known && !marked.contains(&row.artifacts.blob) {
+            if row.state != Holding::Known && !marked.contains(&row.artifacts.blob) {
                 losing.push(row);
             }
         }

@@ -1,20 +1,10 @@
 //! The keys and values of the index (FORMAT.md, "Index"): one letter for the table, then fields in order.
 
 use perennial_manifest::{
-    ArtifactListRef, BlobId, EntryId, FeedState, PublisherId, PublisherKind, ReleaseId, Selector,
+    ArtifactListRef, BlobId, EntryId, FeedState, Holding, PublisherId, PublisherKind, ReleaseId,
+    Selector,
 };
 use serde::{Deserialize, Serialize};
-
-/// How much of a release is here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ReleaseState {
-    /// Only the statement.
-    Known,
-    /// Some of its bytes.
-    Partial,
-    /// All of its bytes, verified when they came.
-    Held,
-}
 
 /// `P publisher` → its place in the other tables, and its feed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +19,7 @@ pub(crate) struct PublisherValue {
 /// because listing reads very many of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ReleaseValue {
-    pub(crate) state: ReleaseState,
+    pub(crate) state: Holding,
     pub(crate) held_bytes: u64,
     pub(crate) seq: u64,
     pub(crate) issued_at: u64,
@@ -42,9 +32,9 @@ pub(crate) struct ReleaseValue {
 impl ReleaseValue {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let state = match self.state {
-            ReleaseState::Known => 0,
-            ReleaseState::Partial => 1,
-            ReleaseState::Held => 2,
+            Holding::Known => 0,
+            Holding::Partial => 1,
+            Holding::Held => 2,
         };
         let mut bytes = vec![state];
         let artifacts = &self.artifacts;
@@ -60,9 +50,9 @@ impl ReleaseValue {
 
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let state = match bytes.first()? {
-            0 => ReleaseState::Known,
-            1 => ReleaseState::Partial,
-            2 => ReleaseState::Held,
+            0 => Holding::Known,
+            1 => Holding::Partial,
+            2 => Holding::Held,
             _ => return None,
         };
         let number = |at: usize| Some(u64::from_be_bytes(bytes.get(at..at + 8)?.try_into().ok()?));

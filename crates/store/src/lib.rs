@@ -44,7 +44,6 @@ pub use batch::{Added, Batch, Placement};
 pub use catalog::{Put, ReleaseFilter, ReleaseRow};
 pub use error::StoreError;
 pub use gc::{DEFAULT_GRACE, GcOptions, GcReport};
-pub use keys::ReleaseState;
 pub use large::SMALL;
 pub use layout::{FORMAT, OpenError};
 pub use lease::Lease;

@@ -6,9 +6,9 @@ use perennial_manifest::{ArtifactListRef, BlobId, EntryId};
 
 use crate::catalog::ReleaseFilter;
 use crate::error::StoreError;
-use crate::keys::ReleaseState;
 use crate::pack::Kind;
 use crate::store::Store;
+use perennial_manifest::Holding;
 
 /// What a verification found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,10 +52,8 @@ impl Store {
                 report.corrupt.push(blob);
             }
         }
-        let held = self.releases(&ReleaseFilter {
-            state: Some(ReleaseState::Held),
-            ..ReleaseFilter::default()
-        })?;
+        let held = self
+            .releases(&ReleaseFilter { state: Some(Holding::Held), ..ReleaseFilter::default() })?;
         for row in &held {
             self.find_missing(&row.artifacts, &mut report.missing)?;
         }

@@ -13,7 +13,8 @@ mod world;
 use std::fs;
 use std::path::Path;
 
-use perennial_store::{Pin, ReleaseFilter, ReleaseState};
+use perennial_manifest::Holding;
+use perennial_store::{Pin, ReleaseFilter};
 use world::{bytes, follow, id, key, list_of, open, statement};
 
 fn copy(from: &Path, to: &Path) {
@@ -86,7 +87,7 @@ fn after_each_step_of_an_add_the_state_is_before_or_after() {
         }
         let rows = store.releases(&ReleaseFilter::default()).unwrap();
         assert_eq!(rows.len(), usize::from(at >= 6));
-        assert!(rows.iter().all(|row| row.state == ReleaseState::Held));
+        assert!(rows.iter().all(|row| row.state == Holding::Held));
         assert_eq!(store.pins().len(), usize::from(at >= 7));
         // whatever was left can be added again, and is then held
         let mut batch = store.batch();
@@ -96,7 +97,7 @@ fn after_each_step_of_an_add_the_state_is_before_or_after() {
         batch.add_bytes(list_of(&added).encode().unwrap().0).unwrap();
         drop(batch.commit().unwrap());
         store.put_entries(std::slice::from_ref(&signed)).unwrap();
-        assert_eq!(store.release(&id(&signed)).unwrap().unwrap().state, ReleaseState::Held);
+        assert_eq!(store.release(&id(&signed)).unwrap().unwrap().state, Holding::Held);
         assert_eq!(fs::read_dir(steps.path().join(name).join("tmp")).unwrap().count(), 0);
     }
 }

@@ -14,8 +14,8 @@ mod world;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use perennial_manifest::BlobId;
-use perennial_store::{BlobState, GcOptions, Pin, ReleaseState, Store, StoreError};
+use perennial_manifest::{BlobId, Holding};
+use perennial_store::{BlobState, GcOptions, Pin, Store, StoreError};
 use world::{bytes, flip, follow, id, key, open, release};
 
 fn pack(dir: &Path) -> PathBuf {
@@ -46,7 +46,7 @@ fn damaged_and_back(len: usize, more: usize, found: Found) {
     let contents = [vec![good.clone()], contents].concat();
     let (signed, added) = release(&store, &key(1), "kubekey", &contents);
     let blob = added[0].blob;
-    assert_eq!(store.release(&id(&signed)).unwrap().unwrap().state, ReleaseState::Held);
+    assert_eq!(store.release(&id(&signed)).unwrap().unwrap().state, Holding::Held);
     let path = if len > 65_536 { world::file_of(dir.path(), &added[0]) } else { pack(dir.path()) };
     flip(&path, &good);
 
@@ -71,7 +71,7 @@ fn damaged_and_back(len: usize, more: usize, found: Found) {
         assert!(matches!(read(store, &blob), Err(StoreError::NotHeld(_))));
         assert_eq!(store.stats().unwrap().quarantined, 1);
         if !matches!(found, Found::Starting) {
-            assert_eq!(store.release(&id(&signed)).unwrap().unwrap().state, ReleaseState::Partial);
+            assert_eq!(store.release(&id(&signed)).unwrap().unwrap().state, Holding::Partial);
             assert_eq!(store.wanted(None, 10).unwrap().len(), 1);
         }
     };
@@ -89,7 +89,7 @@ fn damaged_and_back(len: usize, more: usize, found: Found) {
     let back = |store: &Store| {
         assert_eq!(read(store, &blob).unwrap(), good);
         assert_eq!(store.stats().unwrap().quarantined, 0);
-        assert_eq!(store.release(&id(&signed)).unwrap().unwrap().state, ReleaseState::Held);
+        assert_eq!(store.release(&id(&signed)).unwrap().unwrap().state, Holding::Held);
         assert_eq!(store.verify(&|_, _| {}).unwrap().corrupt, []);
     };
     back(&store);

@@ -11,8 +11,8 @@ mod world;
 
 use std::time::Duration;
 
-use perennial_manifest::BlobId;
-use perennial_store::{GcOptions, Placement, ReleaseState, StoreError};
+use perennial_manifest::{BlobId, Holding};
+use perennial_store::{GcOptions, Placement, StoreError};
 use world::{bytes, key, open, release};
 
 const SIZES: [usize; 2] = [500, 300_000];
@@ -61,7 +61,7 @@ fn what_was_denied_goes_and_is_not_missed() {
         assert!(report.missing.is_empty() && report.corrupt.is_empty(), "{report:?}");
         assert_ne!(
             store.release(&signed.release().unwrap().0).unwrap().unwrap().state,
-            ReleaseState::Held
+            Holding::Held
         );
         store.set_denied(blob, None).unwrap();
         assert!(store.blob_size(&blob).unwrap().is_none(), "still here");

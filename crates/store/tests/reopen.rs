@@ -12,8 +12,8 @@ mod world;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use perennial_manifest::{ArtifactListRef, BlobId, SignedEntry};
-use perennial_store::{IndexKind, OpenOptions, Pin, ReleaseFilter, ReleaseState, Store};
+use perennial_manifest::{ArtifactListRef, BlobId, Holding, SignedEntry};
+use perennial_store::{IndexKind, OpenOptions, Pin, ReleaseFilter, Store};
 use world::{bytes, follow, id, key, list_of, open, statement};
 
 fn release(seq: u64, prev: Option<&SignedEntry>, name: &str) -> SignedEntry {
@@ -157,18 +157,18 @@ fn an_older_copy_with_the_same_entries_is_not_believed_either() {
     let signed = statement(&key(5), 0, None, "kubekey", claim);
     let state = |store: &Store| store.release(&id(&signed)).unwrap().unwrap().state;
     store.put_entries(std::slice::from_ref(&signed)).unwrap();
-    assert_eq!(state(&store), ReleaseState::Known);
+    assert_eq!(state(&store), Holding::Known);
     drop(store);
     copy(&dir.path().join("index"), older.path());
     let store = open(dir.path());
     // as a fetch does; the entries stay what they are
     drop(store.add_small(vec![blob, encoded]).unwrap());
-    assert_eq!(store.refresh_state(&id(&signed)).unwrap(), Some(ReleaseState::Held));
+    assert_eq!(store.refresh_state(&id(&signed)).unwrap(), Some(Holding::Held));
     drop(store);
     restore(dir.path(), older.path());
     let store = open(dir.path());
     assert!(store.rebuilt().is_some_and(|why| why.contains("generation")), "{:?}", store.rebuilt());
-    assert_eq!(state(&store), ReleaseState::Held);
+    assert_eq!(state(&store), Holding::Held);
 }
 
 #[test]

@@ -16,7 +16,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
-use perennial_store::{BlobState, GcOptions, ReleaseState, Store, StoreError};
+use perennial_manifest::Holding;
+use perennial_store::{BlobState, GcOptions, Store, StoreError};
 use world::{bytes, file_of, follow, id, key, open, release};
 
 const LEN: usize = 200_000;
@@ -76,7 +77,7 @@ fn what_stands_in_the_place_of_a_blob_is_not_it() {
             assert_eq!(store.blob_state(&blob).unwrap(), BlobState::Missing, "{what}");
             assert_eq!(
                 store.release(&id(&signed)).unwrap().unwrap().state,
-                ReleaseState::Partial,
+                Holding::Partial,
                 "{what}"
             );
             assert_eq!(store.wanted(None, 10).unwrap().len(), 1, "{what}");
@@ -99,11 +100,7 @@ fn what_stands_in_the_place_of_a_blob_is_not_it() {
         drop(store);
         let store = open(dir.path());
         assert!(read(&store, &blob).unwrap() == good, "{what}");
-        assert_eq!(
-            store.release(&id(&signed)).unwrap().unwrap().state,
-            ReleaseState::Held,
-            "{what}"
-        );
+        assert_eq!(store.release(&id(&signed)).unwrap().unwrap().state, Holding::Held, "{what}");
         assert_eq!(store.stats().unwrap().quarantined, 0, "{what}");
         assert_eq!(store.verify(&|_, _| {}).unwrap().corrupt, [], "{what}");
         match how {

@@ -12,8 +12,8 @@ mod world;
 use std::fs;
 use std::path::Path;
 
-use perennial_manifest::{Artifact, ArtifactList, Sha256Digest};
-use perennial_store::{Added, ReleaseState, Store};
+use perennial_manifest::{Artifact, ArtifactList, Holding, Sha256Digest};
+use perennial_store::{Added, Store};
 use world::{bytes, id, key, list_of, open, release, statement};
 
 fn added(store: &Store, len: usize) -> Added {
@@ -37,11 +37,7 @@ fn lied_about(store: &Store, added: &Added, said: Sha256Digest) -> ArtifactList 
     let _lease = batch.commit().unwrap();
     let signed = statement(&key(1), 0, None, "kubekey", claim);
     store.put_entries(std::slice::from_ref(&signed)).unwrap();
-    assert_eq!(
-        store.release(&id(&signed)).unwrap().unwrap().state,
-        ReleaseState::Held,
-        "by its BLAKE3"
-    );
+    assert_eq!(store.release(&id(&signed)).unwrap().unwrap().state, Holding::Held, "by its BLAKE3");
     list
 }
 

@@ -6,8 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use perennial_control::{Add, AddDone, ErrorCode, Failure, Kind, Progress, Sink, Stage};
-use perennial_manifest::{Artifact, ArtifactPath, Draft, PublisherKind, Purl, SignedEntry};
+use perennial_control::{Add, AddDone, ErrorCode, Failure, Progress, Sink, Stage};
+use perennial_manifest::{Artifact, ArtifactPath, Draft, Purl, SignedEntry};
 use perennial_store::{Placement, SMALL, Store};
 
 use crate::archive::media::guess;
@@ -75,18 +75,9 @@ pub(crate) fn add(
         observations: Vec::new(),
         notes: request.notes.clone(),
     };
-    let kind = request.kind.map(publisher_kind);
-    let released = release(store, signer, draft, Terms { kind, new_bytes });
+    let released = release(store, signer, draft, Terms { kind: request.kind, new_bytes });
     drop(lease);
     released
-}
-
-/// What a publisher says it is, in the words of the format.
-pub(crate) fn publisher_kind(kind: Kind) -> PublisherKind {
-    match kind {
-        Kind::Upstream => PublisherKind::Upstream,
-        Kind::Archivist => PublisherKind::Archivist,
-    }
 }
 
 /// A file to add.

@@ -18,7 +18,6 @@ use perennial_import::{
 use perennial_manifest::Purl;
 use perennial_store::Store;
 
-use crate::archive::add::publisher_kind;
 use crate::archive::media::guess;
 use crate::archive::publish::{Terms, announce, release};
 use crate::archive::signer::Signer;
@@ -144,10 +143,7 @@ impl Importing {
         let mut new_bytes = came.new_bytes;
         for draft in came.drafts {
             let (store, signer) = (self.store.clone(), self.signer.clone());
-            let terms = Terms {
-                kind: request.kind.map(publisher_kind),
-                new_bytes: std::mem::take(&mut new_bytes),
-            };
+            let terms = Terms { kind: request.kind, new_bytes: std::mem::take(&mut new_bytes) };
             let signed =
                 tokio::task::spawn_blocking(move || release(&store, &signer, draft, terms)).await;
             let (row, signed) = signed.map_err(failed)??;

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use perennial_manifest::{BlobId, ReleaseId};
-use perennial_store::{Pin, ReleaseFilter, ReleaseState, Store, StoreError};
+use perennial_manifest::{BlobId, Holding, ReleaseId};
+use perennial_store::{Pin, ReleaseFilter, Store, StoreError};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -56,7 +56,7 @@ impl Damage {
 
 /// The releases that are held.
 pub(crate) fn held(store: &Store) -> Result<BTreeSet<ReleaseId>, StoreError> {
-    let filter = ReleaseFilter { state: Some(ReleaseState::Held), ..ReleaseFilter::default() };
+    let filter = ReleaseFilter { state: Some(Holding::Held), ..ReleaseFilter::default() };
     Ok(store.releases(&filter)?.into_iter().map(|row| row.release).collect())
 }
 
@@ -100,14 +100,14 @@ fn naming(store: &Store, blobs: &BTreeSet<BlobId>) -> Result<BTreeSet<ReleaseId>
     let rows =
         |state| store.releases(&ReleaseFilter { state: Some(state), ..ReleaseFilter::default() });
     let mut naming = BTreeSet::new();
-    for row in rows(ReleaseState::Partial)? {
+    for row in rows(Holding::Partial)? {
         let list = store.read_list(&row.artifacts).ok().flatten();
         if list.iter().flatten().any(|artifact| blobs.contains(&artifact.blake3)) {
             naming.insert(row.release);
         }
     }
     // of those the list itself is gone
-    let known = rows(ReleaseState::Known)?;
+    let known = rows(Holding::Known)?;
     naming.extend(
         known.iter().filter(|row| blobs.contains(&row.artifacts.blob)).map(|row| row.release),
     );
@@ -179,9 +179,9 @@ fn wanted(store: &Store, lost: &BTreeSet<ReleaseId>) -> Result<Vec<ReleaseId>, S
         let Pin::Release(release) = pin else { continue };
         let Some(row) = store.release(&release)? else { continue };
         let broken = match row.state {
-            ReleaseState::Held => false,
-            ReleaseState::Partial => true,
-            ReleaseState::Known => lost.contains(&release),
+            Holding::Held => false,
+            Holding::Partial => true,
+            Holding::Known => lost.contains(&release),
         };
         if broken && !follows.keeps(&row.publisher) {
             wanted.push(release);

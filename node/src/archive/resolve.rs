@@ -15,7 +15,7 @@ use crate::archive::export::export;
 use crate::archive::fetch::{FetchError, fetch_release};
 use crate::blocking::blocking;
 use crate::failure::{failed, usage};
-use crate::frontends::control::{Services, rows};
+use crate::frontends::control::Services;
 
 /// How long an entry that was found waits for the entries before it, and how often it is looked.
 const FEED_WAIT: Duration = Duration::from_secs(10);
@@ -171,7 +171,7 @@ fn claim(store: &Store, candidate: &Candidate) -> Result<Claim, StoreError> {
         release: candidate.release.to_string(),
         purl: candidate.purl.to_string(),
         publisher: candidate.publisher.to_string(),
-        kind: rows::kind(store.publisher_kind(&candidate.publisher)?),
+        kind: store.publisher_kind(&candidate.publisher)?.unwrap_or_default(),
         name,
         list: candidate.artifacts.to_string(),
         artifacts: row.as_ref().map_or(0, |row| u64::from(row.artifacts.count)),

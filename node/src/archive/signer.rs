@@ -59,7 +59,7 @@ impl Signer {
         let new_kind = kind.is_some_and(|kind| known.is_some_and(|known| known != kind));
         if known.is_none() || new_kind {
             let name = self.publisher().to_string();
-            let publisher_kind = kind.unwrap_or(PublisherKind::Archivist);
+            let publisher_kind = kind.unwrap_or_default();
             let profile = Profile { name, publisher_kind, contact: None, claims: Vec::new() };
             signed.push(self.append(store, Body::Profile(profile), false)?);
         }

@@ -3,12 +3,12 @@
 //! A read that fails is answered as "not here", and logged: the protocol then asks others.
 
 use perennial_manifest::{
-    BlobId, EntryId, PublisherId, ReleaseId, Selector, Sha256Digest, SignedEntry,
+    BlobId, EntryId, Holding, PublisherId, ReleaseId, Selector, Sha256Digest, SignedEntry,
 };
 use perennial_protocol::catalog::{Catalog, Wanted};
 use perennial_protocol::input::Follows;
-use perennial_protocol::message::{BlobClaim, Holding, Scope};
-use perennial_store::{ReleaseFilter, ReleaseState, Store, StoreError};
+use perennial_protocol::message::{BlobClaim, Scope};
+use perennial_store::{ReleaseFilter, Store, StoreError};
 
 /// A store as the protocol sees it.
 #[derive(Debug, Clone)]
@@ -63,13 +63,8 @@ impl Catalog for CatalogView {
         rows.iter().filter_map(|row| self.entry(&row.release.entry())).collect()
     }
 
-    fn holding(&self, release: &ReleaseId) -> Holding {
-        match or_nothing(self.0.release(release)).map(|row| row.state) {
-            Some(ReleaseState::Held) => Holding::Held,
-            Some(ReleaseState::Partial) => Holding::Partial,
-            Some(ReleaseState::Known) => Holding::Known,
-            None => Holding::None,
-        }
+    fn holding(&self, release: &ReleaseId) -> Option<Holding> {
+        or_nothing(self.0.release(release)).map(|row| row.state)
     }
 
     fn blob_size(&self, blob: &BlobId) -> Option<u64> {

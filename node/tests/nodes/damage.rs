@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use perennial_control::{Done, Request, State, VerifyDone};
+use perennial_control::{Done, Request, VerifyDone};
+use perennial_manifest::Holding;
 
 use crate::machine::Machine;
 
@@ -47,7 +48,7 @@ async fn pair(large: &[u8]) -> (Machine, Machine, String) {
     let a = Machine::start(&[], &[]).await;
     let added = a.add(&[("large", large), ("small", b"small")]).await;
     let b = Machine::start(&[&a], &[&added.publisher]).await;
-    b.until(&added.release, State::Held).await;
+    b.until(&added.release, Holding::Held).await;
     (a, b, added.release)
 }
 
@@ -59,11 +60,11 @@ async fn what_a_follower_finds_damaged_is_partial_until_a_peer_comes_who_has_it(
     flip(&b, &large);
     assert_eq!(verify(&b).await.corrupt, 1);
     let shown = b.show(&release).await.expect("known");
-    assert_eq!((shown.row.state, shown.row.held_bytes), (State::Partial, 5));
+    assert_eq!((shown.row.state, shown.row.held_bytes), (Holding::Partial, 5));
     assert_eq!(shown.holders.len(), 1, "nobody else is there: {:?}", shown.holders);
 
     let _a = Machine::on(a, &[&b], &[]).await;
-    b.until(&release, State::Held).await;
+    b.until(&release, Holding::Held).await;
     assert_eq!(verify(&b).await.corrupt, 0);
 }
 
@@ -73,7 +74,7 @@ async fn what_one_added_comes_back_from_a_follower() {
     let (a, b, release) = pair(&large).await;
     flip(&a, &large);
     assert_eq!(verify(&a).await.corrupt, 1);
-    let shown = a.until(&release, State::Held).await;
+    let shown = a.until(&release, Holding::Held).await;
     assert_eq!(verify(&a).await.corrupt, 0);
     assert!(shown.holders.iter().any(|holder| holder.peer == b.node.peer_id()));
 }
@@ -93,6 +94,6 @@ async fn what_is_found_damaged_while_it_is_served_comes_back() {
         assert!(Instant::now() < give_up, "it did not come back");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    a.until(&release, State::Held).await;
+    a.until(&release, Holding::Held).await;
     assert_eq!(verify(&a).await.corrupt, 0);
 }

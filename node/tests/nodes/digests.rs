@@ -1,7 +1,7 @@
 //! `get sha256:…` gives out nothing that has another SHA-256, written out or not.
 
-use perennial_control::{Done, ErrorCode, State};
-use perennial_manifest::{BlobId, Sha256Digest};
+use perennial_control::{Done, ErrorCode};
+use perennial_manifest::{BlobId, Holding, Sha256Digest};
 use perennial_store::{OpenOptions, Store};
 
 use crate::machine::Machine;
@@ -11,7 +11,7 @@ async fn a_wrong_claim_is_found_out_by_hashing() {
     let a = Machine::start(&[], &[]).await;
     let large = vec![7; 100_000];
     let added = a.add(&[("large", &large)]).await;
-    let shown = a.until(&added.release, State::Held).await;
+    let shown = a.until(&added.release, Holding::Held).await;
     let right = &shown.files.expect("the list")[0].sha256;
     let wrong = Sha256Digest::from_bytes([9; 32]);
     // what it would come to claim if it had hashed wrongly

@@ -1,6 +1,7 @@
 //! `show` says who holds a release.
 
-use perennial_control::{HolderRow, State};
+use perennial_control::HolderRow;
+use perennial_manifest::Holding;
 
 use crate::machine::Machine;
 
@@ -8,7 +9,7 @@ fn row(machine: &Machine, this_node: bool, bytes: u64) -> HolderRow {
     HolderRow {
         peer: machine.node.peer_id(),
         this_node,
-        state: State::Held,
+        state: Holding::Held,
         held_bytes: Some(bytes),
     }
 }
@@ -21,11 +22,11 @@ async fn everybody_who_holds_it_is_shown_oneself_first() {
     let b = Machine::start(&[&a], &[&added.publisher]).await;
     // knows both, holds nothing
     let c = Machine::start(&[&a, &b], &[]).await;
-    b.until(&added.release, State::Held).await;
+    b.until(&added.release, Holding::Held).await;
 
     let shown = b.show(&added.release).await.expect("known");
     assert_eq!(shown.holders, [row(&b, true, 2001), row(&a, false, 2001)]);
-    let shown = c.until(&added.release, State::Known).await;
+    let shown = c.until(&added.release, Holding::Known).await;
     let mut holders = shown.holders;
     holders.sort_by_key(|holder| holder.peer != a.node.peer_id());
     assert_eq!(holders, [row(&a, false, 2001), row(&b, false, 2001)]);

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use perennial_control::{
     Add, AddDone, CallError, Client, Done, ErrorCode, Event, Failure, Get, Item, Request, ShowDone,
-    State,
 };
+use perennial_manifest::Holding;
 use perennial_node::{Config, Node};
 use tempfile::TempDir;
 
@@ -93,7 +93,7 @@ impl Machine {
     }
 
     /// Waits until a release is in that state here.
-    pub(crate) async fn until(&self, release: &str, state: State) -> ShowDone {
+    pub(crate) async fn until(&self, release: &str, state: Holding) -> ShowDone {
         let give_up = Instant::now() + PATIENCE;
         loop {
             match self.show(release).await {

@@ -2,7 +2,7 @@
 
 use perennial_control::{Done, Import, Item, Request, Source};
 
-use super::{AddArgs, KindArg, added};
+use super::{AddArgs, added};
 use crate::failure::CommandError;
 use crate::link::Link;
 use crate::quantity::{bytes, count};
@@ -17,7 +17,7 @@ pub(super) async fn run(
     let request = Request::Import(Import {
         source,
         license: args.license,
-        kind: args.kind.map(KindArg::kind),
+        kind: args.kind,
         notes: args.notes,
         allow_private: args.allow_private,
         plain_http: args.plain_http,

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use perennial_control::{Client, Done, Item, Ls, Progress, ReleaseRow, Request, Stage, State};
+use perennial_control::{Client, Done, Item, Ls, Progress, ReleaseRow, Request, Stage};
+use perennial_manifest::Holding;
 use perennial_node::{Config, Node};
 
 use crate::failure::CommandError;
 use crate::link::call;
 use crate::progress::Painter;
-use crate::screen::{Screen, state};
+use crate::screen::Screen;
 
 /// How often to ask whether a release has arrived.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
@@ -91,7 +92,7 @@ impl Machine {
         loop {
             let row = self.find(release, screen).await?;
             let now = row.as_ref().map(|row| row.state);
-            if now == Some(State::Held) {
+            if now == Some(Holding::Held) {
                 return Ok(());
             }
             if let Some(row) = row {
@@ -107,7 +108,7 @@ impl Machine {
                     "{} does not hold it after {} s; there it is {}",
                     self.letter,
                     limit.as_secs(),
-                    now.map_or("not known", state)
+                    now.map_or("not known", Holding::as_str)
                 )));
             }
             tokio::time::sleep(ASK_AGAIN).await;

@@ -8,12 +8,12 @@ use std::{
     time::Duration,
 };
 
-use perennial_manifest::{BlobId, ReleaseId};
+use perennial_manifest::{BlobId, Holding, ReleaseId};
 
 use crate::{
     effect::{Effect, Holder, Offence},
     input::CensusId,
-    message::{Bounded, Holding, MAX_HAVE_BLOBS, Request, Response},
+    message::{Bounded, MAX_HAVE_BLOBS, Request, Response},
     peer::PeerId,
     placement,
     requests::{Out, Purpose},
@@ -129,7 +129,7 @@ impl Censuses {
                 if releases.len() == 1 && blobs.len() == census.blobs.len() =>
             {
                 if let Some(holding @ (Holding::Partial | Holding::Held)) =
-                    releases.first().copied()
+                    releases.first().copied().flatten()
                 {
                     let asked = census.blobs.iter().zip(blobs.iter());
                     let held = asked.filter(|((_, size), said)| said.as_ref() == Some(size));

@@ -11,13 +11,13 @@ pub mod seen;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use perennial_manifest::{BlobId, ReleaseId};
+use perennial_manifest::{BlobId, Holding, ReleaseId};
 
 use self::{hunt::Hunt, seen::Seen};
 use crate::{
     effect::{Effect, FetchFailure, Offence},
     input::FetchId,
-    message::{Bounded, Holding, Request, Response},
+    message::{Bounded, Request, Response},
     peer::PeerId,
     requests::{Out, Purpose},
     transfer::{Command, Has, SetId, Subject},
@@ -146,7 +146,7 @@ impl Find {
                 if releases.len() == usize::from(hunt.release.is_some())
                     && sizes.len() == blobs.len() =>
             {
-                let holding = releases.first().copied().unwrap_or(Holding::None);
+                let holding = releases.first().copied().flatten();
                 let set = Subject::Set(SetId(fetch.0));
                 let mut tell = |subject, has| {
                     found.commands.push(Command::Holder { peer: from.clone(), subject, has })
@@ -160,16 +160,16 @@ impl Find {
                         some = true;
                     }
                 }
-                if holding == Holding::Held {
+                if holding == Some(Holding::Held) {
                     tell(set, Has::Held);
                     hunt.holds_all(from);
                     if let Some(release) = hunt.release {
                         self.seen.note(release, from);
                     }
-                } else if holding == Holding::Partial {
+                } else if holding == Some(Holding::Partial) {
                     tell(set, Has::Unknown);
                 }
-                if some || holding == Holding::Held {
+                if some || holding == Some(Holding::Held) {
                     hunt.anybody = true;
                     found.commands.extend(hunt.try_again(fetch));
                 }

@@ -1,12 +1,12 @@
 //! Hunts and look-ups through the router, against peers that hold, do not, or lie.
 
-use perennial_manifest::{BlobId, EntryId, ReleaseId, Selector, Sha256Digest};
+use perennial_manifest::{BlobId, EntryId, Holding, ReleaseId, Selector, Sha256Digest};
 
 use crate::{
     double::Double,
     effect::{Effect, FetchFailure, Holder},
     input::{CensusId, End, FetchId, Input, LookupId, Prefix, Report, WantedBlob},
-    message::{BlobClaim, Bounded, Holding, Request, Response},
+    message::{BlobClaim, Bounded, Request, Response},
     node::{Config, Node},
     peer::PeerId,
     time::Time,
@@ -93,12 +93,12 @@ impl Scene {
     }
 }
 
-fn have(effect: &Effect, holding: impl Fn(&PeerId) -> Holding) -> Option<Input> {
+fn have(effect: &Effect, holding: impl Fn(&PeerId) -> Option<Holding>) -> Option<Input> {
     let Effect::Send { peer, id, request: Request::Have { releases, blobs } } = effect else {
         return None;
     };
     let holding = holding(peer);
-    let size = (holding == Holding::Held).then_some(1000);
+    let size = (holding == Some(Holding::Held)).then_some(1000);
     let response = Response::Have {
         releases: Bounded::first_of(releases.iter().map(|_| holding)),
         blobs: Bounded::first_of(blobs.iter().map(|_| size)),
@@ -127,7 +127,7 @@ fn nobody_reachable_ends_after_bounded_tries() {
     let mut scene = Scene::new(&["a", "b"]);
     scene.want(1000);
     scene.run(120_000, |effect| {
-        have(effect, |_| Holding::Known).or_else(|| providers(effect, &["far"]))
+        have(effect, |_| Some(Holding::Known)).or_else(|| providers(effect, &["far"]))
     });
     assert_eq!(scene.failure(), Some(FetchFailure::NoHolder));
     let dials = scene.count(|effect| matches!(effect, Effect::Dial { .. }));
@@ -153,7 +153,7 @@ fn without_any_peer_it_ends_too() {
 fn the_dht_is_not_asked_while_a_connected_peer_holds_it() {
     let mut scene = Scene::new(&["a", "b"]);
     scene.want(1000);
-    let holding = |peer: &PeerId| if peer.as_str() == "b" { Holding::Held } else { Holding::None };
+    let holding = |peer: &PeerId| (peer.as_str() == "b").then_some(Holding::Held);
     scene.run(60_000, |effect| have(effect, holding).or_else(|| serve(effect, |_| true)));
     let done = scene.effects.iter().find_map(|effect| match effect {
         Effect::FetchDone { from, .. } => Some(from.clone()),
@@ -169,7 +169,7 @@ fn one_honest_holder_is_enough() {
     let mut scene = Scene::new(&["liar1", "liar2", "liar3"]);
     scene.want(1000);
     scene.run(300_000, |effect| {
-        have(effect, |_| Holding::Held)
+        have(effect, |_| Some(Holding::Held))
             .or_else(|| providers(effect, &["far", "honest"]))
             .or_else(|| serve(effect, |peer| peer.as_str() == "honest"))
             .or_else(|| match effect {
@@ -195,7 +195,7 @@ fn a_peer_that_comes_to_hold_it_is_asked_again() {
             asked += 1;
             held = asked > 1;
         }
-        have(effect, |_| if held { Holding::Held } else { Holding::Partial })
+        have(effect, |_| Some(if held { Holding::Held } else { Holding::Partial }))
             .or_else(|| providers(effect, &[]))
             .or_else(|| serve(effect, |_| held))
     });
@@ -263,9 +263,9 @@ fn a_census_counts_those_who_say_they_hold_it_and_ends_without_the_silent() {
         blobs: vec![(blob, 1000), (other, 7)],
     });
     let holding = |peer: &PeerId| match peer.as_str() {
-        "a" | "far" => Holding::Held,
-        "b" => Holding::Partial,
-        _ => Holding::Known,
+        "a" | "far" => Some(Holding::Held),
+        "b" => Some(Holding::Partial),
+        _ => Some(Holding::Known),
     };
     scene.run(60_000, |effect| match effect {
         Effect::Send { peer, .. } if peer.as_str() == "silent" => None,
@@ -303,7 +303,7 @@ fn a_census_counts_those_who_say_they_hold_it_and_ends_without_the_silent() {
 fn a_census_that_everybody_answered_does_not_wait() {
     let mut scene = Scene::new(&["a"]);
     scene.input(Input::Census { census: CensusId(1), release: release(), blobs: Vec::new() });
-    scene.run(1, |effect| have(effect, |_| Holding::None).or_else(|| providers(effect, &[])));
+    scene.run(1, |effect| have(effect, |_| None).or_else(|| providers(effect, &[])));
     assert_eq!(
         scene.count(
             |effect| matches!(effect, Effect::CensusDone { holders, .. } if holders.is_empty())

@@ -1,11 +1,11 @@
 //! Tests of this module.
 
-use perennial_manifest::{BlobId, EntryId, Keypair, ReleaseId, Sha256Digest};
+use perennial_manifest::{BlobId, EntryId, Holding, Keypair, ReleaseId, Sha256Digest};
 use proptest::prelude::*;
 
 use super::{
-    BlobClaim, Bounded, EntryBytes, Holding, MAX_ENTRY_IDS, MAX_RECONCILE_REQUEST, MAX_REQUEST,
-    MAX_SCOPE, MessageError, Refusal, Request, Response, Scope,
+    BlobClaim, Bounded, EntryBytes, MAX_ENTRY_IDS, MAX_RECONCILE_REQUEST, MAX_REQUEST, MAX_SCOPE,
+    MessageError, Refusal, Request, Response, Scope,
 };
 
 fn id(n: u64) -> EntryId {
@@ -42,10 +42,10 @@ fn responses() -> Vec<Response> {
         Response::Found { entries: Bounded::empty() },
         Response::Have {
             releases: Bounded::first_of([
-                Holding::None,
-                Holding::Known,
-                Holding::Partial,
-                Holding::Held,
+                None,
+                Some(Holding::Known),
+                Some(Holding::Partial),
+                Some(Holding::Held),
             ]),
             blobs: Bounded::first_of([None, Some(0), Some(u64::MAX >> 1)]),
         },
@@ -84,6 +84,14 @@ fn golden_bytes() {
     let expected =
         format!("a16468617665a265626c6f6273815820{}6872656c656173657380", "07".repeat(32));
     assert_eq!(written(&have), expected);
+    // Absence is the word `none`, not null.
+    let holdings = [None, Some(Holding::Known), Some(Holding::Partial), Some(Holding::Held)];
+    let have = Response::Have { releases: Bounded::first_of(holdings), blobs: Bounded::empty() };
+    assert_eq!(
+        hex::encode(have.encode().unwrap()),
+        "a16468617665a265626c6f6273806872656c65617365738464\
+         6e6f6e65656b6e6f776e677061727469616c6468656c64"
+    );
 }
 
 #[test]

@@ -5,12 +5,12 @@
 use std::collections::HashMap;
 
 use perennial_manifest::{
-    ArtifactList, ArtifactListRef, PublisherId, Purl, ReleaseId, Selector, SignedEntry,
+    ArtifactList, ArtifactListRef, Holding, PublisherId, Purl, ReleaseId, Selector, SignedEntry,
 };
 
 use super::Catalog;
 use crate::error::StoreError;
-use crate::keys::{self, ReleaseState, ReleaseValue};
+use crate::keys::{self, ReleaseValue};
 use crate::meta::Change;
 use crate::state::Follows;
 use crate::store::Stats;
@@ -31,7 +31,7 @@ pub struct ReleaseRow {
     /// Unix seconds by the publisher's clock.
     pub issued_at: u64,
     /// How much is here.
-    pub state: ReleaseState,
+    pub state: Holding,
     /// Bytes of its artifacts that are here.
     pub held_bytes: u64,
 }
@@ -44,7 +44,7 @@ pub struct ReleaseFilter {
     /// Only those that it names.
     pub selector: Option<Selector>,
     /// Only those in this state.
-    pub state: Option<ReleaseState>,
+    pub state: Option<Holding>,
     /// At most so many; 0 for all.
     pub limit: usize,
 }
@@ -99,7 +99,7 @@ impl Catalog<'_> {
         };
         let place = keys::place(ordinal, entry.seq, &signed.id());
         let key = keys::release(body.purl.as_str(), &place);
-        if kept && state != ReleaseState::Held {
+        if kept && state != Holding::Held {
             changes.push(Change::Put(keys::wanted(&release), key.clone()));
         }
         for term in keys::terms(&body.purl) {
@@ -219,7 +219,7 @@ impl Catalog<'_> {
         self.index.walk(b"R", b"R", &mut |_, value| {
             stats.releases += 1;
             if let Some(value) =
-                ReleaseValue::decode(value).filter(|value| value.state == ReleaseState::Held)
+                ReleaseValue::decode(value).filter(|value| value.state == Holding::Held)
             {
                 stats.held += 1;
                 stats.logical_bytes += value.artifacts.bytes;
@@ -269,7 +269,7 @@ impl Catalog<'_> {
             for key in self.keys_of(&publisher)? {
                 let Some(value) = self.value(&key)? else { continue };
                 let wanted = keys::wanted(&value.release);
-                changes.push(match keeps && value.state != ReleaseState::Held {
+                changes.push(match keeps && value.state != Holding::Held {
                     true => Change::Put(wanted, key),
                     false => Change::Remove(wanted),
                 });
@@ -318,7 +318,7 @@ impl Catalog<'_> {
         &self,
         id: &ReleaseId,
         follows: &Follows,
-    ) -> Result<Option<ReleaseState>, StoreError> {
+    ) -> Result<Option<Holding>, StoreError> {
         let Some((key, value)) = self.place_of(id)? else { return Ok(None) };
         self.refresh_at(key, value, follows).map(Some)
     }
@@ -342,7 +342,7 @@ impl Catalog<'_> {
         key: Vec<u8>,
         mut value: ReleaseValue,
         follows: &Follows,
-    ) -> Result<ReleaseState, StoreError> {
+    ) -> Result<Holding, StoreError> {
         let kept = PublisherId::from_bytes(value.publisher)
             .is_ok_and(|publisher| follows.keeps(&publisher));
         let mut changes = Vec::new();
@@ -353,7 +353,7 @@ impl Catalog<'_> {
         }
         let id = &value.release;
         let wants = self.index.get(&keys::wanted(id))?.is_some();
-        match (wants, kept && state != ReleaseState::Held) {
+        match (wants, kept && state != Holding::Held) {
             (true, false) => changes.push(Change::Remove(keys::wanted(id))),
             (false, true) => changes.push(Change::Put(keys::wanted(id), key)),
             _ => {}
@@ -369,9 +369,9 @@ impl Catalog<'_> {
         &self,
         claim: &ArtifactListRef,
         changes: &mut Vec<Change>,
-    ) -> Result<(ReleaseState, u64), StoreError> {
+    ) -> Result<(Holding, u64), StoreError> {
         let Some(list) = self.read_list(claim).ok().flatten() else {
-            return Ok((ReleaseState::Known, 0));
+            return Ok((Holding::Known, 0));
         };
         let (mut held, mut bytes) = (0, 0);
         for artifact in &list {
@@ -381,7 +381,7 @@ impl Catalog<'_> {
                 self.claim(artifact, changes)?;
             }
         }
-        let state = if held == list.len() { ReleaseState::Held } else { ReleaseState::Partial };
+        let state = if held == list.len() { Holding::Held } else { Holding::Partial };
         Ok((state, bytes))
     }
 
@@ -391,7 +391,7 @@ impl Catalog<'_> {
         let mut changes = Vec::new();
         for row in rows {
             let Some((key, mut value)) = self.place_of_row(row)? else { continue };
-            (value.state, value.held_bytes) = (ReleaseState::Known, 0);
+            (value.state, value.held_bytes) = (Holding::Known, 0);
             changes.push(Change::Put(key, value.encode()));
         }
         if changes.is_empty() { Ok(()) } else { self.index.apply(&changes) }

@@ -13,10 +13,10 @@ use crate::batch::Batch;
 use crate::blobs::OpenBytes;
 use crate::catalog::ReleaseFilter;
 use crate::error::StoreError;
-use crate::keys::ReleaseState;
 use crate::lease::Lease;
 use crate::partial::{self, Partial};
 use crate::store::Store;
+use perennial_manifest::Holding;
 
 /// How much of a blob is here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,7 +140,7 @@ impl Store {
         let mut naming = Vec::new();
         for row in self.releases(&ReleaseFilter::default())? {
             let names = |list: ArtifactList| list.iter().any(|artifact| artifact.blake3 == *blob);
-            if row.state != ReleaseState::Known
+            if row.state != Holding::Known
                 && (row.artifacts.blob == *blob
                     || self.read_list(&row.artifacts)?.is_some_and(names))
             {

@@ -14,9 +14,9 @@ use perennial_manifest::{
 
 use crate::catalog::{Put, ReleaseFilter, ReleaseRow, Source};
 use crate::error::StoreError;
-use crate::keys::ReleaseState;
 use crate::pack::Kind;
 use crate::store::Store;
+use perennial_manifest::Holding;
 
 impl Store {
     /// Takes entries in, in order; all that were admitted last once this returned. The highest seen of feeds that are
@@ -157,7 +157,7 @@ impl Store {
     }
 
     /// Counts again how much of a release is here; to be called when blobs of it came or went.
-    pub fn refresh_state(&self, id: &ReleaseId) -> Result<Option<ReleaseState>, StoreError> {
+    pub fn refresh_state(&self, id: &ReleaseId) -> Result<Option<Holding>, StoreError> {
         self.0.write(|catalog| catalog.refresh(id, &self.0.state.follows()))
     }
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use perennial_control::{
-    Done, Failure, FollowRow, Item, KeyRow, Ls, PeerRow, PinRow, ReleaseRow, Sink, State, StatusRow,
+    Done, Failure, FollowRow, Item, KeyRow, Ls, PeerRow, PinRow, ReleaseRow, Sink, StatusRow,
 };
-use perennial_manifest::{PublisherId, Selector};
-use perennial_store::{BlobState, Pin, ReleaseFilter, ReleaseState, Store, StoreError};
+use perennial_manifest::{Holding, PublisherId, Selector};
+use perennial_store::{BlobState, Pin, ReleaseFilter, Store, StoreError};
 
-use super::{Services, rows};
+use super::Services;
 use crate::blocking::blocking;
 use crate::failure::{failed, usage};
 
@@ -24,7 +24,7 @@ fn release_rows(
             let kind = match kinds.get(&row.publisher) {
                 Some(kind) => *kind,
                 None => {
-                    let kind = rows::kind(store.publisher_kind(&row.publisher)?);
+                    let kind = store.publisher_kind(&row.publisher)?.unwrap_or_default();
                     *kinds.entry(row.publisher).or_insert(kind)
                 }
             };
@@ -36,7 +36,7 @@ fn release_rows(
                 artifacts: u64::from(row.artifacts.count),
                 bytes: row.artifacts.bytes,
                 held_bytes: row.held_bytes,
-                state: rows::state(row.state),
+                state: row.state,
             })
         })
         .collect()
@@ -58,11 +58,6 @@ impl Services {
             request.selector.as_deref().map(str::parse).transpose().map_err(usage)?;
         let publisher: Option<PublisherId> =
             request.publisher.as_deref().map(str::parse).transpose().map_err(usage)?;
-        let state = request.state.map(|state| match state {
-            State::Held => ReleaseState::Held,
-            State::Partial => ReleaseState::Partial,
-            State::Known => ReleaseState::Known,
-        });
         let limit = request.limit.map_or(0, |limit| limit as usize);
         let store = self.store.clone();
         let found = blocking(move || {
@@ -70,7 +65,7 @@ impl Services {
             let filter = ReleaseFilter {
                 publisher,
                 selector,
-                state,
+                state: request.state,
                 limit: if limit == 0 { 0 } else { limit + 1 },
             };
             let found = store.releases(&filter)?;
@@ -120,12 +115,12 @@ impl Services {
                     publisher: Some(publisher),
                     ..ReleaseFilter::default()
                 })?;
-                let held = rows.iter().filter(|row| row.state == ReleaseState::Held).count() as u64;
+                let held = rows.iter().filter(|row| row.state == Holding::Held).count() as u64;
                 let known = store.publisher_kind(&publisher)?;
                 found.push(FollowRow {
                     publisher: publisher.to_string(),
                     name,
-                    kind: known.map(|known| rows::kind(Some(known))),
+                    kind: known,
                     releases: rows.len() as u64,
                     held,
                     forked: store.feed(&publisher)?.is_forked(),
@@ -220,7 +215,7 @@ impl Services {
         let row = blocking(move || {
             let feed = store.feed(&signer.publisher())?;
             let publisher = signer.publisher().to_string();
-            let kind = rows::kind(signer.kind(&store)?);
+            let kind = signer.kind(&store)?.unwrap_or_default();
             Ok(KeyRow { publisher, kind, entries: feed.entries, forked: feed.is_forked(), file })
         });
         row.await.map(Done::Key).map_err(failed)
@@ -236,15 +231,15 @@ pub(super) fn pin_row(store: &Store, pin: Pin) -> Result<PinRow, StoreError> {
                 target: id.to_string(),
                 what: "release".into(),
                 purl: row.as_ref().map(|row| row.purl.to_string()),
-                state: row.as_ref().map_or(State::Known, |row| rows::state(row.state)),
+                state: row.as_ref().map_or(Holding::Known, |row| row.state),
                 bytes: row.map(|row| row.artifacts.bytes),
             }
         }
         Pin::Blob(blob) => {
             let (state, bytes) = match store.blob_state(&blob)? {
-                BlobState::Held { size } => (State::Held, Some(size)),
-                BlobState::Partial { .. } => (State::Partial, None),
-                BlobState::Missing | BlobState::Denied => (State::Known, None),
+                BlobState::Held { size } => (Holding::Held, Some(size)),
+                BlobState::Partial { .. } => (Holding::Partial, None),
+                BlobState::Missing | BlobState::Denied => (Holding::Known, None),
             };
             PinRow { target: blob.to_string(), what: "blob".into(), purl: None, state, bytes }
         }

@@ -1,24 +1,7 @@
 //! What lists show, from what the store knows.
 
-use perennial_control::{Kind, ReleaseRow, State};
-use perennial_manifest::PublisherKind;
-use perennial_store::{ReleaseState, Store, StoreError};
-
-/// A publisher that never said what it is counts as an archivist: nobody becomes upstream by silence.
-pub(crate) fn kind(kind: Option<PublisherKind>) -> Kind {
-    match kind {
-        Some(PublisherKind::Upstream) => Kind::Upstream,
-        Some(PublisherKind::Archivist) | None => Kind::Archivist,
-    }
-}
-
-pub(crate) fn state(state: ReleaseState) -> State {
-    match state {
-        ReleaseState::Held => State::Held,
-        ReleaseState::Partial => State::Partial,
-        ReleaseState::Known => State::Known,
-    }
-}
+use perennial_control::ReleaseRow;
+use perennial_store::{Store, StoreError};
 
 pub(crate) fn release(
     store: &Store,
@@ -28,10 +11,10 @@ pub(crate) fn release(
         release: row.release.to_string(),
         purl: row.purl.to_string(),
         publisher: row.publisher.to_string(),
-        kind: kind(store.publisher_kind(&row.publisher)?),
+        kind: store.publisher_kind(&row.publisher)?.unwrap_or_default(),
         artifacts: u64::from(row.artifacts.count),
         bytes: row.artifacts.bytes,
         held_bytes: row.held_bytes,
-        state: state(row.state),
+        state: row.state,
     })
 }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use perennial_control::{ArtifactRow, Done, Failure, HolderRow, ShowDone, Sink, State};
-use perennial_manifest::{BlobId, PublisherId, ReleaseId, Selector};
+use perennial_control::{ArtifactRow, Done, Failure, HolderRow, ShowDone, Sink};
+use perennial_manifest::{BlobId, Holding, PublisherId, ReleaseId, Selector};
 use perennial_protocol::effect::Holder;
-use perennial_protocol::message::{Holding, MAX_HAVE_BLOBS};
+use perennial_protocol::message::MAX_HAVE_BLOBS;
 use perennial_store::{ReleaseFilter, Store, StoreError};
 
 use super::{Services, rows};
@@ -28,7 +28,7 @@ impl Services {
             Ok((show(&store, &agreeing, &own)?, files))
         });
         let (mut done, files) = shown.await.map_err(failed)?;
-        if matches!(done.row.state, State::Held | State::Partial) {
+        if matches!(done.row.state, Holding::Held | Holding::Partial) {
             done.holders.push(HolderRow {
                 peer: self.peer_id.clone(),
                 this_node: true,
@@ -73,7 +73,7 @@ impl Files {
         HolderRow {
             peer: holder.peer.to_string(),
             this_node: false,
-            state: if whole { State::Held } else { State::Partial },
+            state: if whole { Holding::Held } else { Holding::Partial },
             held_bytes: if whole {
                 Some(all)
             } else {

@@ -1,0 +1,80 @@
+//! How much of a release a node holds.
+//!
+//! Owns the three words that the store, the wire, the control socket and `--json` share for it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// How much of a release a node holds. Ordered: more bytes compare greater.
+///
+/// ```
+/// use perennial_manifest::Holding;
+///
+/// assert_eq!("partial".parse(), Ok(Holding::Partial));
+/// assert!(Holding::Known < Holding::Held);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Holding {
+    /// Only the signed statement.
+    Known,
+    /// Some of the bytes.
+    Partial,
+    /// Every byte, verified on arrival.
+    Held,
+}
+
+/// A text that is not one of the words for [`Holding`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not `held`, `partial` or `known`")]
+pub struct HoldingError(String);
+
+impl Holding {
+    /// The word for it, as `--json` prints it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Known => "known",
+            Self::Partial => "partial",
+            Self::Held => "held",
+        }
+    }
+}
+
+impl fmt::Display for Holding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `pad` and not `write_str`: lists print it in columns
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Holding {
+    type Err = HoldingError;
+
+    fn from_str(text: &str) -> Result<Self, HoldingError> {
+        match text {
+            "known" => Ok(Self::Known),
+            "partial" => Ok(Self::Partial),
+            "held" => Ok(Self::Held),
+            other => Err(HoldingError(other.chars().take(100).collect())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_holding_has_one_word_everywhere() {
+        for holding in [Holding::Known, Holding::Partial, Holding::Held] {
+            assert_eq!(holding.to_string().parse(), Ok(holding));
+            let bytes = crate::canonical::to_vec(&holding).unwrap();
+            assert_eq!(crate::canonical::from_slice::<String>(&bytes).unwrap(), holding.as_str());
+        }
+        assert!("Held".parse::<Holding>().is_err());
+        assert_eq!(format!("{:<7}|", Holding::Held), "held   |");
+    }
+}
