@@ -49,6 +49,8 @@ struct Package {
 #[derive(Deserialize)]
 struct Dependency {
     name: String,
+    #[serde(default)]
+    features: Vec<String>,
 }
 
 fn metadata() -> Metadata {
@@ -161,18 +163,23 @@ fn outside_crates_stay_where_they_belong() {
             // The benchmark compares with a bare stream of the same transport.
             on if on.starts_with("libp2p") && from == "perennial-tests" => continue,
             on if on.starts_with("libp2p") || on == "yamux" => "perennial-swarm",
-            "tokio"
-                if matches!(
-                    &*from,
-                    "perennial-manifest" | "perennial-store" | "perennial-protocol"
-                ) =>
-            {
-                "nobody here"
+            "tokio" if matches!(&*from, "perennial-manifest" | "perennial-protocol") => {
+                "no pure crate"
             }
             _ => continue,
         };
         assert_eq!(from, home, "{from} depends on {to}");
     }
+}
+
+/// The store blocks. It has channels to tell others by, and no runtime to run anything on.
+#[test]
+fn the_store_has_no_async_runtime() {
+    let metadata = metadata();
+    let store = metadata.packages.iter().find(|package| package.name == "perennial-store");
+    let mut tokio = store.expect("it is a member").dependencies.iter();
+    let tokio = tokio.find(|on| on.name == "tokio").expect("it depends on tokio");
+    assert_eq!(tokio.features, ["sync"]);
 }
 
 #[test]

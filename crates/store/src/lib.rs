@@ -49,5 +49,5 @@ pub use layout::{FORMAT, OpenError};
 pub use lease::Lease;
 pub use partial::{MAX_BLOB, Partial};
 pub use state::{Follows, Pin};
-pub use store::{BlobState, IndexKind, OpenBlob, OpenOptions, Stats, Store};
+pub use store::{BlobState, Damaged, IndexKind, OpenBlob, OpenOptions, Stats, Store};
 pub use verify::VerifyReport;

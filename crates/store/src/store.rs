@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use perennial_manifest::EntryId;
+use tokio::sync::broadcast;
 
 use crate::blobs::Blobs;
 use crate::error::StoreError;
@@ -16,6 +17,7 @@ use crate::rebuild;
 use crate::state::State;
 
 mod bytes;
+mod damage;
 mod decisions;
 mod entries;
 mod index_access;
@@ -23,6 +25,7 @@ mod naming;
 mod stats;
 
 pub use bytes::{BlobState, OpenBlob};
+pub use damage::Damaged;
 pub use stats::Stats;
 
 /// Where the index is kept.
@@ -59,6 +62,7 @@ pub(crate) struct Inner {
     generation: std::sync::atomic::AtomicU64,
     /// Entries that did not read back: they count as not here until they come again.
     damaged_entries: Mutex<BTreeSet<EntryId>>,
+    damage: broadcast::Sender<Damaged>,
 }
 
 impl Store {
@@ -80,6 +84,7 @@ impl Store {
             rebuilt: Mutex::new(opened.rebuilt),
             generation: std::sync::atomic::AtomicU64::new(0),
             damaged_entries: Mutex::default(),
+            damage: broadcast::Sender::new(damage::DAMAGE_BACKLOG),
         })))
     }
 

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use perennial_manifest::{ArtifactListRef, BlobId, EntryId};
 
-use crate::catalog::ReleaseFilter;
+use crate::catalog::{ReleaseFilter, ReleaseRow};
 use crate::error::StoreError;
 use crate::pack::Kind;
-use crate::store::Store;
+use crate::store::{Damaged, Store};
 use perennial_manifest::Holding;
 
 /// What a verification found.
@@ -59,12 +59,29 @@ impl Store {
         }
         // what was found wrong makes a held release partial, and wanted again where it is followed
         self.refresh_rows(&held)?;
+        self.tell_lost(&held, &report)?;
         // what the user refuses is gone on purpose
         report
             .missing
             .retain(|blob| !report.corrupt.contains(blob) && !self.inner().state.is_denied(blob));
         report.damaged_entries = self.find_damaged_entries()?;
         Ok(report)
+    }
+
+    /// Tells subscribers of the damage, and of the releases that were held before it was found.
+    fn tell_lost(&self, held: &[ReleaseRow], report: &VerifyReport) -> Result<(), StoreError> {
+        let mut releases = Vec::new();
+        for row in held {
+            let now = self.release(&row.release)?;
+            if now.is_none_or(|now| now.state != Holding::Held) {
+                releases.push(row.release);
+            }
+        }
+        let blobs = [&report.corrupt[..], &report.missing].concat();
+        if !(blobs.is_empty() && releases.is_empty()) {
+            self.tell_damage(Damaged { blobs, releases });
+        }
+        Ok(())
     }
 
     fn find_damaged_entries(&self) -> Result<Vec<EntryId>, StoreError> {

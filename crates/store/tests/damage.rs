@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use perennial_manifest::{BlobId, Holding};
-use perennial_store::{BlobState, GcOptions, Pin, Store, StoreError};
+use perennial_store::{BlobState, Damaged, GcOptions, Pin, Store, StoreError};
+use tokio::sync::broadcast::error::TryRecvError;
 use world::{bytes, flip, follow, id, key, open, release};
 
 fn pack(dir: &Path) -> PathBuf {
@@ -50,6 +51,7 @@ fn damaged_and_back(len: usize, more: usize, found: Found) {
     let path = if len > 65_536 { world::file_of(dir.path(), &added[0]) } else { pack(dir.path()) };
     flip(&path, &good);
 
+    let mut damage = store.damage();
     match found {
         Found::Reading => assert!(read(&store, &blob).is_err()),
         Found::Serving => {
@@ -64,6 +66,11 @@ fn damaged_and_back(len: usize, more: usize, found: Found) {
             store = open(dir.path());
             assert!(read(&store, &blob).is_err());
         }
+    }
+    if !matches!(found, Found::Starting) {
+        let told = Damaged { blobs: vec![blob], releases: vec![id(&signed)] };
+        assert_eq!(damage.try_recv(), Ok(told));
+        assert_eq!(damage.try_recv(), Err(TryRecvError::Empty), "told once");
     }
     let gone = |store: &Store| {
         assert_eq!(store.blob_state(&blob).unwrap(), BlobState::Missing);
@@ -124,7 +131,9 @@ fn a_damaged_list_keeps_what_it_named_from_being_collected() {
     let (encoded, _) = world::list_of(&added).encode().unwrap();
     flip(&pack(dir.path()), &encoded);
     let options = GcOptions { grace: Duration::ZERO, dry_run: false };
+    let mut damage = store.damage();
     assert!(store.gc(options).is_err());
+    assert_eq!(damage.try_recv().unwrap().releases, [id(&signed)], "a list counts as a blob");
     drop(store);
     let store = open(dir.path());
     assert!(store.gc(options).is_err(), "after a restart too");

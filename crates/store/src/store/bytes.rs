@@ -7,16 +7,14 @@ use std::io::{Read, Write};
 use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 
-use perennial_manifest::{ArtifactList, BlobId, Sha256Digest};
+use perennial_manifest::{BlobId, Sha256Digest};
 
 use crate::batch::Batch;
 use crate::blobs::OpenBytes;
-use crate::catalog::ReleaseFilter;
 use crate::error::StoreError;
 use crate::lease::Lease;
 use crate::partial::{self, Partial};
 use crate::store::Store;
-use perennial_manifest::Holding;
 
 /// How much of a blob is here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +46,7 @@ pub struct OpenBlob {
 impl OpenBlob {
     /// The bytes of a range, as far as the blob goes, verified by groups of 16 KiB. Takes memory for the whole range.
     pub fn read(&self, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
-        self.store.noting_damage(self.store.0.blobs.read(&self.blob, &self.bytes, range))
+        self.store.record_damage(self.store.0.blobs.read(&self.blob, &self.bytes, range))
     }
 }
 
@@ -95,7 +93,7 @@ impl Store {
     /// Copies a blob out. What was written is only to be used if this returns `Ok`. Gives the SHA-256 of the bytes.
     pub fn copy_out(&self, blob: &BlobId, out: &mut dyn Write) -> Result<Sha256Digest, StoreError> {
         self.refuse_denied(blob)?;
-        self.noting_damage(self.0.blobs.copy_out(blob, out))
+        self.record_damage(self.0.blobs.copy_out(blob, out))
     }
 
     /// Writes the bao encoding of byte ranges (16 KiB groups), each group verified before it is written.
@@ -106,13 +104,13 @@ impl Store {
         out: impl Write,
     ) -> Result<(), StoreError> {
         self.refuse_denied(blob)?;
-        self.noting_damage(self.0.blobs.encode(blob, ranges, out))
+        self.record_damage(self.0.blobs.encode(blob, ranges, out))
     }
 
     /// Opens a blob to read it; none: it is not held.
     pub fn open_blob(&self, blob: &BlobId) -> Result<Option<OpenBlob>, StoreError> {
         self.refuse_denied(blob)?;
-        let bytes = self.noting_damage(self.0.blobs.open_bytes(blob))?;
+        let bytes = self.record_damage(self.0.blobs.open_bytes(blob))?;
         Ok(bytes.map(|bytes| OpenBlob { store: self.clone(), blob: *blob, bytes }))
     }
 
@@ -124,30 +122,6 @@ impl Store {
     ) -> Result<Option<Vec<u8>>, StoreError> {
         self.refuse_denied(blob)?;
         self.0.blobs.fetching(blob).map_or(Ok(None), |partial| partial.read(range))
-    }
-
-    /// A blob that turned out damaged makes the releases that name it less than held, and wanted where they are followed.
-    fn noting_damage<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
-        if let Err(StoreError::Corrupt { blob }) = &outcome
-            && let Err(error) = self.unhold(blob)
-        {
-            tracing::error!(%blob, %error, "releases that name a damaged blob are still listed as held");
-        }
-        outcome
-    }
-
-    fn unhold(&self, blob: &BlobId) -> Result<(), StoreError> {
-        let mut naming = Vec::new();
-        for row in self.releases(&ReleaseFilter::default())? {
-            let names = |list: ArtifactList| list.iter().any(|artifact| artifact.blake3 == *blob);
-            if row.state != Holding::Known
-                && (row.artifacts.blob == *blob
-                    || self.read_list(&row.artifacts)?.is_some_and(names))
-            {
-                naming.push(row);
-            }
-        }
-        self.refresh_rows(&naming)
     }
 
     /// The fetch of a blob of more than [`crate::SMALL`] bytes, shared by all who fetch it.

@@ -148,12 +148,12 @@ impl Store {
 
     /// The artifact list of a release, if it is here.
     pub fn artifact_list(&self, id: &ReleaseId) -> Result<Option<ArtifactList>, StoreError> {
-        self.0.read(|catalog| catalog.artifact_list(id))
+        self.record_damage(self.0.read(|catalog| catalog.artifact_list(id)))
     }
 
     /// An artifact list by what a release says of it, if it is here.
     pub fn read_list(&self, claim: &ArtifactListRef) -> Result<Option<ArtifactList>, StoreError> {
-        self.0.read(|catalog| catalog.read_list(claim))
+        self.record_damage(self.0.read(|catalog| catalog.read_list(claim)))
     }
 
     /// Counts again how much of a release is here; to be called when blobs of it came or went.

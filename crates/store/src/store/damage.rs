@@ -1,0 +1,81 @@
+//! Damage as it is found: what was set aside, and which releases are less than held because of it.
+//!
+//! Promises that the catalog stops listing a release as held before subscribers hear of it. Repairs
+//! nothing: a subscriber fetches the blobs again, and the next add replaces what was set aside.
+
+use perennial_manifest::{ArtifactList, BlobId, Holding, ReleaseId};
+use tokio::sync::broadcast;
+
+use crate::catalog::ReleaseFilter;
+use crate::error::StoreError;
+use crate::store::Store;
+
+/// Discoveries that a slow subscriber may lag behind. Older ones are dropped; [`Store::verify`]
+/// finds them again.
+pub(super) const DAMAGE_BACKLOG: usize = 256;
+
+/// One discovery of damage, by a read or by [`Store::verify`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Damaged {
+    /// Blobs that no longer match their name, or that a held release names and that are gone.
+    pub blobs: Vec<BlobId>,
+    /// Releases that name one of them. None is listed as held any more.
+    pub releases: Vec<ReleaseId>,
+}
+
+impl Store {
+    /// Subscribes to damage found from now on.
+    ///
+    /// The channel is bounded. A subscriber that receives `Lagged` has missed discoveries, which
+    /// the next [`Store::verify`] reports again. It is closed when the last clone of the store is
+    /// dropped.
+    #[must_use]
+    pub fn damage(&self) -> broadcast::Receiver<Damaged> {
+        self.0.damage.subscribe()
+    }
+
+    /// Passes an outcome on. If it says that a blob is damaged, the releases that name the blob
+    /// stop being held (and are wanted where they are followed), and subscribers are told.
+    pub(super) fn record_damage<T>(
+        &self,
+        outcome: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        if let Err(StoreError::Corrupt { blob }) = &outcome {
+            match self.mark_missing(blob) {
+                Ok(releases) => self.tell_damage(Damaged { blobs: vec![*blob], releases }),
+                Err(error) => {
+                    tracing::error!(%blob, %error, "releases that name a damaged blob are still listed as held");
+                }
+            }
+        }
+        outcome
+    }
+
+    pub(crate) fn tell_damage(&self, damaged: Damaged) {
+        // An error means that there is no subscriber.
+        let _ = self.0.damage.send(damaged);
+    }
+
+    /// Counts again how much is here of the releases that name a blob. Returns those releases.
+    fn mark_missing(&self, blob: &BlobId) -> Result<Vec<ReleaseId>, StoreError> {
+        let names = |list: ArtifactList| list.iter().any(|artifact| artifact.blake3 == *blob);
+        let mut naming = Vec::new();
+        for row in self.releases(&ReleaseFilter::default())? {
+            if row.state == Holding::Known {
+                continue;
+            }
+            let affected = row.artifacts.blob == *blob
+                || match self.0.read(|catalog| catalog.read_list(&row.artifacts)) {
+                    Ok(list) => list.is_some_and(names),
+                    // The list is damaged as well, so the release is not whole either.
+                    Err(StoreError::Corrupt { .. }) => true,
+                    Err(error) => return Err(error),
+                };
+            if affected {
+                naming.push(row);
+            }
+        }
+        self.refresh_rows(&naming)?;
+        Ok(naming.into_iter().map(|row| row.release).collect())
+    }
+}
