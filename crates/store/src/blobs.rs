@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use perennial_manifest::{BlobId, EntryId};
+use tokio::sync::watch;
 
 use crate::batch::Batch;
 use crate::durable;
@@ -23,7 +24,7 @@ use crate::large::{LargeBlobs, LargeInfo};
 use crate::layout::Layout;
 use crate::lease::Leases;
 use crate::pack::{Kind, Packs, Record};
-use crate::partial::Partial;
+use crate::partial::{FetchProgress, Partial, ProgressChannels};
 
 /// The bytes of a store.
 #[derive(Debug)]
@@ -35,6 +36,7 @@ pub(crate) struct Blobs {
     tmp: PathBuf,
     partial: PathBuf,
     fetching: Mutex<HashMap<(BlobId, u64), Weak<Partial>>>,
+    progress: ProgressChannels,
 }
 
 impl Blobs {
@@ -50,6 +52,7 @@ impl Blobs {
             tmp: layout.tmp(),
             partial: layout.partial(),
             fetching: Mutex::default(),
+            progress: ProgressChannels::default(),
         })
     }
 
@@ -113,15 +116,28 @@ impl Blobs {
         if let Some(partial) = fetching.get(&(blob, size)).and_then(Weak::upgrade) {
             return Ok(partial);
         }
-        let partial = Arc::new(Partial::open(&self.partial, blob, size)?);
+        let partial = Partial::open(&self.partial, blob, size, self.progress.of(&blob))?;
+        let partial = Arc::new(partial);
         fetching.insert((blob, size), Arc::downgrade(&partial));
+        // Once it is found by its name: readers that are told look for it.
+        drop(fetching);
+        partial.tell_progress(false);
         Ok(partial)
     }
 
-    /// Verified bytes of a fetch under way, without opening it.
+    /// The fetch of a blob that is under way. Of several, which differ in the claimed size, the one
+    /// that has most: under a false size nothing verifies.
     pub(crate) fn fetching(&self, blob: &BlobId) -> Option<Arc<Partial>> {
         let fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
-        fetching.iter().filter(|(key, _)| key.0 == *blob).find_map(|(_, partial)| partial.upgrade())
+        let of_blob = fetching.iter().filter(|(key, _)| key.0 == *blob);
+        of_blob
+            .filter_map(|(_, partial)| partial.upgrade())
+            .max_by_key(|partial| partial.have_bytes())
+    }
+
+    /// The channel that tells how far the fetches of a blob are.
+    pub(crate) fn progress(&self, blob: &BlobId) -> Arc<watch::Sender<FetchProgress>> {
+        self.progress.of(blob)
     }
 
     /// Makes a fetched blob one of the store's.
@@ -137,7 +153,9 @@ impl Blobs {
             return Ok(());
         }
         partial.publish(&self.large)?;
-        durable::sync_dir(&self.large.dir_of(&blob))
+        durable::sync_dir(&self.large.dir_of(&blob))?;
+        partial.tell_progress(true);
+        Ok(())
     }
 
     pub(crate) fn append_entry(&self, id: [u8; 32], encoded: Vec<u8>) -> Result<(), StoreError> {

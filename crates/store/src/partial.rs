@@ -6,6 +6,10 @@
 
 mod arrival;
 mod groups;
+mod progress;
+
+pub use progress::FetchProgress;
+pub(crate) use progress::ProgressChannels;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -20,6 +24,7 @@ use bao_tree::io::{BaoContentItem, DecodeError, EncodeError};
 use bao_tree::{BaoTree, ChunkNum, ChunkRanges};
 use perennial_manifest::BlobId;
 use rustix::fs::OFlags;
+use tokio::sync::watch;
 
 use crate::blobs::verified;
 use crate::durable;
@@ -45,6 +50,7 @@ pub struct Partial {
     write_back: WriteBack,
     outboard_file: File,
     groups: Mutex<Groups>,
+    progress: Arc<watch::Sender<FetchProgress>>,
 }
 
 /// The chunk ranges of some byte ranges, as bao-tree counts them.
@@ -64,7 +70,12 @@ pub(crate) fn paths(dir: &Path, blob: &BlobId, size: u64) -> (PathBuf, PathBuf) 
 impl Partial {
     /// Opens or starts the fetch of a blob that is said to have `size` bytes. A wrong size never completes: the last
     /// group proves it, and a fetch that holds nothing verified yet is started anew with another size.
-    pub(crate) fn open(dir: &Path, blob: BlobId, size: u64) -> Result<Self, StoreError> {
+    pub(crate) fn open(
+        dir: &Path,
+        blob: BlobId,
+        size: u64,
+        progress: Arc<watch::Sender<FetchProgress>>,
+    ) -> Result<Self, StoreError> {
         let (data, outboard) = paths(dir, &blob, size);
         if size > MAX_BLOB {
             let reason = format!(
@@ -102,6 +113,7 @@ impl Partial {
             data_file,
             outboard_file,
             groups: Mutex::new(Groups::new(size)),
+            progress,
         };
         if known == size {
             partial.find_verified()?;
@@ -173,6 +185,22 @@ impl Partial {
     pub fn is_complete(&self) -> bool {
         let groups = self.groups();
         groups.here == groups.all
+    }
+
+    /// Bytes from the start of a range that are here and verified.
+    pub(crate) fn readable(&self, range: Range<u64>) -> u64 {
+        let range = range.start..range.end.min(self.size);
+        let groups = self.groups();
+        let mut end = range.start;
+        while end < range.end && groups.has(end / GROUP_BYTES) {
+            end = (end / GROUP_BYTES + 1) * GROUP_BYTES;
+        }
+        end.min(range.end).saturating_sub(range.start)
+    }
+
+    /// Tells readers how far the fetch is.
+    pub(crate) fn tell_progress(&self, complete: bool) {
+        self.progress.send_replace(FetchProgress { verified: self.have_bytes(), complete });
     }
 
     /// Reads the bao encoding of `ranges` from `input` and writes each group once it verified. `arrived` hears the bytes of

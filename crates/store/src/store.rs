@@ -16,6 +16,7 @@ use crate::meta::MetaIndex;
 use crate::rebuild;
 use crate::state::State;
 
+mod arriving;
 mod bytes;
 mod damage;
 mod decisions;
@@ -24,6 +25,7 @@ mod index_access;
 mod naming;
 mod stats;
 
+pub use arriving::Arriving;
 pub use bytes::{BlobState, OpenBlob};
 pub use damage::Damaged;
 pub use stats::Stats;

@@ -77,6 +77,8 @@ impl<'a> Arrival<'a> {
         self.tree.sync().at(&self.partial.outboard)?;
         let mut groups = self.partial.groups();
         self.verified.drain(..).for_each(|group| groups.set(group));
+        drop(groups);
+        self.partial.tell_progress(false);
         Ok(())
     }
 }

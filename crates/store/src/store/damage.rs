@@ -36,10 +36,7 @@ impl Store {
 
     /// Passes an outcome on. If it says that a blob is damaged, the releases that name the blob
     /// stop being held (and are wanted where they are followed), and subscribers are told.
-    pub(super) fn record_damage<T>(
-        &self,
-        outcome: Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    pub(super) fn record_damage<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(StoreError::Corrupt { blob }) = &outcome {
             match self.mark_missing(blob) {
                 Ok(releases) => self.tell_damage(Damaged { blobs: vec![*blob], releases }),
