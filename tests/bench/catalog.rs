@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use crate::Failure;
 use crate::machine::{Machine, json, median};
-
 use perennial_manifest::{ArtifactListRef, BlobId, Body, Entry, Keypair, Purl, Release};
 use perennial_store::{OpenOptions, Store};
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::program::Place;
+use super::program::Place;
 
 #[test]
 fn usage_is_2_and_says_what_to_type() {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::program::Place;
+use super::program::Place;
 
 pub(crate) const COMMANDS: [&str; 20] = [
     "add",
@@ -53,7 +53,8 @@ fn every_command_has_help_with_examples() {
     }
 }
 
-/// The reference that is read in review. After a change on purpose: `PERENNIAL_BLESS=1 cargo test --test cli`.
+/// The reference is read in review. After an intended change:
+/// `PERENNIAL_BLESS=1 cargo test --release -p perennial-tests cli::help`.
 #[test]
 fn the_reference_is_what_the_program_says() {
     let place = Place::new();

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::program::Place;
+use super::program::Place;
 
 /// The fields that scripts rely on, as the program gives them.
 #[track_caller]

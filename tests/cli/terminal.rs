@@ -8,7 +8,7 @@ use perennial_manifest::{
 };
 use perennial_store::{OpenOptions, Store};
 
-use crate::program::Place;
+use super::program::Place;
 
 /// Turns the text round, hides, and looks like nothing.
 const EVIL: &str = "x\u{202e}gpj\u{2066}\u{200b}\u{feff}\u{ad}y";

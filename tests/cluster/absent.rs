@@ -3,10 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{
-    content::{add, count, publisher, write_tree},
-    daemon::{Daemon, perennial, wait_until},
-};
+use perennial_tests::{Daemon, add, count, perennial, publisher, wait_until, write_tree};
 
 const RELEASES: usize = 500;
 

@@ -4,20 +4,14 @@
 //! How long a peer may stall or crawl is the protocol's to decide and is tested there in virtual time
 //! (`protocol/src/transfer/test`); here real bytes go over real streams.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    sync::atomic::Ordering::SeqCst,
-    time::{Duration, Instant},
-};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
 
+use super::liar::{Goods, Liar, Manner, genesis};
 use perennial_manifest::SignedEntry;
-
-use super::{
-    content::{MIB, add, assert_same, count, field, text, write_tree},
-    daemon::{Daemon, perennial},
-    liar::{Goods, Liar, Manner, genesis},
-};
+use perennial_tests::{Daemon, MIB, add, assert_same, count, field, perennial, text, write_tree};
 
 /// After so long a command that nobody helps has given up.
 const GIVES_UP: Duration = Duration::from_secs(150);

@@ -1,16 +1,14 @@
 //! Bytes that rot on disk: they never leave the node as what they are not, `verify` finds them, and they
 //! are fetched again from a peer that has them.
 
-use std::{
-    fs,
-    os::unix::fs::{PermissionsExt, symlink},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::{
-    content::{MIB, add, assert_same, count, field, files, text, write_tree},
-    daemon::{Daemon, Said, perennial, wait_until},
+use perennial_tests::{
+    Daemon, MIB, Outcome, add, assert_same, count, field, files, perennial, text, wait_until,
+    write_tree,
 };
 
 /// Where below the data directory a file's bytes lie, as a file and an offset in it.
@@ -56,7 +54,7 @@ fn assert_nothing_wrong(out: &Path, source: &Path) {
     }
 }
 
-fn assert_found(said: Said, blob: &str) {
+fn assert_found(said: Outcome, blob: &str) {
     let said = said.failed(4);
     let rows = said.rows();
     assert!(rows.iter().any(|row| row["blob"] == blob), "names the blob: {said:?}");

@@ -1,13 +1,13 @@
 //! A digest on the deny list: its bytes are neither given out, nor fetched, nor taken in again, and go at the next gc.
 
-use std::{fs, path::Path, time::Duration};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
 
 use perennial_manifest::BlobId;
 use perennial_store::{OpenOptions, Store};
-
-use super::{
-    content::{add, assert_same, count, field, files, text, write_tree},
-    daemon::{Daemon, perennial, wait_until},
+use perennial_tests::{
+    Daemon, add, assert_same, count, field, files, perennial, text, wait_until, write_tree,
 };
 
 const REASON: &str = "a court order";

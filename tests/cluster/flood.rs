@@ -3,13 +3,9 @@
 
 use std::time::Duration;
 
+use super::liar::{Goods, Liar, Manner, genesis};
 use perennial_manifest::{ArtifactListRef, BlobId};
-
-use super::{
-    content::{add, publisher, write_tree},
-    daemon::{Daemon, perennial, wait_until},
-    liar::{Goods, Liar, Manner, genesis},
-};
+use perennial_tests::{Daemon, add, perennial, publisher, wait_until, write_tree};
 
 /// What a node keeps of strangers that nobody follows, at most, after a flood of a few seconds.
 const STRANGERS: u64 = 1000;

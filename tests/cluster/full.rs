@@ -1,16 +1,13 @@
 //! A disk without room, and one without leave to write. Both need a small file system of their own, so
 //! they need root; elsewhere they say so in a line.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
-use super::{
-    content::{MIB, add, assert_same, count, field, text, write_tree},
-    daemon::{Daemon, perennial, wait_until},
+use perennial_tests::{
+    Daemon, MIB, add, assert_same, count, field, perennial, text, wait_until, write_tree,
 };
 
 /// A tmpfs, unmounted when it goes.

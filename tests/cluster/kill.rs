@@ -3,20 +3,17 @@
 //!
 //! The seed is printed; `PERENNIAL_SEED=n` repeats a run's moments, as far as the machine repeats itself.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::Path,
-    thread,
-    time::{Duration, Instant, SystemTime},
-};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+use std::{fs, thread};
 
-use rand::{Rng, SeedableRng, rngs::StdRng};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use serde_json::Value;
 
-use super::{
-    content::{add, assert_same, field, files, text, write_tree},
-    daemon::{Daemon, READY, command, perennial},
+use perennial_tests::{
+    Daemon, READY_LIMIT, add, assert_same, command, field, files, perennial, text, write_tree,
 };
 
 const ROUNDS: u64 = 200;
@@ -160,7 +157,7 @@ fn killed_at_random_moments_of_a_start() {
         thread::sleep(moment(&mut rng, once));
         assert_eq!(daemon.ended(), None, "round {round}: it did not start again: {}", daemon.log());
         if round % CHECK == CHECK - 1 {
-            daemon.wait_ready(READY);
+            daemon.wait_ready(READY_LIMIT);
             assert_eq!(
                 (whole(&data), perennial(&data, &["pins"]).ok().stdout),
                 before,

@@ -3,14 +3,14 @@
 //!
 //! Lives in the test's process on `perennial_swarm`; ends with its owner. Bytes go out as fast as the other end takes them.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
-    },
-    time::Duration,
-};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::runtime::Runtime;
 
 use perennial_manifest::{
     ArtifactListRef, BlobId, Body, Entry, Holding, Keypair, Release, Selector, SignedEntry,
@@ -21,10 +21,6 @@ use perennial_protocol::message::{
 use perennial_protocol::peer::PeerId;
 use perennial_store::{OpenOptions, SMALL, Store};
 use perennial_swarm::{BlobStream, Config, Event, Handle};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    runtime::Runtime,
-};
 
 /// What it does to whoever asks it for a large blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,15 +2,13 @@
 //! nobody can keep. The signature is genuine and the bytes are what it says; the list is refused all the same, with
 //! the entry named, by `get` and by a node that follows, and nothing is written.
 
-use std::{fs, path::Path, time::Duration};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
 
+use super::liar::{Goods, Liar, Manner, genesis};
 use perennial_manifest::{ArtifactList, ArtifactListRef, BlobId, SignedEntry};
-
-use super::{
-    content::{count, field, files, text},
-    daemon::{Daemon, perennial, wait_until},
-    liar::{Goods, Liar, Manner, genesis},
-};
+use perennial_tests::{Daemon, count, field, files, perennial, text, wait_until};
 
 /// DAG-CBOR of a head: kind and number.
 fn head(kind: u8, number: u64) -> Vec<u8> {

@@ -1,10 +1,10 @@
 //! Who may use a data directory: one process, of this version or newer, that may write to it.
 
-use std::{fs, time::Duration};
+use std::fs;
+use std::time::Duration;
 
-use super::{
-    content::{add, count, files, publisher, write_tree},
-    daemon::{Daemon, command, perennial, wait_until},
+use perennial_tests::{
+    Daemon, add, command, count, files, perennial, publisher, wait_until, write_tree,
 };
 
 #[test]

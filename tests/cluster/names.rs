@@ -1,9 +1,6 @@
 //! Who may be believed: strangers, disagreement, agreement.
 
-use super::{
-    content::{add, assert_same, field, publisher, text, write_tree},
-    daemon::{Daemon, perennial},
-};
+use perennial_tests::{Daemon, add, assert_same, field, perennial, publisher, text, write_tree};
 
 /// Publishers that are archive nodes for each other, and each one's release of the same name.
 fn two_publishers(dir: &std::path::Path, seeds: [u64; 2]) -> (Daemon, Daemon, [String; 2]) {

@@ -1,12 +1,13 @@
 //! SIGTERM during transfers, and restarts of everything.
 
-use std::{fs, time::Duration};
+use std::fs;
+use std::time::Duration;
 
-use super::{
-    cheats::Scene,
-    content::{MIB, add, assert_same, count, field, publisher, text, write_tree},
-    daemon::{Daemon, command, perennial, wait_until},
-    liar::Manner,
+use super::cheats::Scene;
+use super::liar::Manner;
+use perennial_tests::{
+    Daemon, MIB, add, assert_same, command, count, field, perennial, publisher, text, wait_until,
+    write_tree,
 };
 
 const LIMIT: Duration = Duration::from_secs(10);

@@ -1,10 +1,11 @@
 //! The main job: add on A, follow on B and C, lose A with its directory, get it on D through C.
 
-use std::{fs, time::Duration};
+use std::fs;
+use std::time::Duration;
 
-use super::{
-    content::{add, assert_same, count, field, mixed, publisher, text, write_tree},
-    daemon::{Daemon, perennial, wait_until},
+use perennial_tests::{
+    Daemon, add, assert_same, count, field, files, mixed, perennial, publisher, text, wait_until,
+    write_tree,
 };
 
 const ARRIVES: Duration = Duration::from_secs(60);
@@ -73,7 +74,7 @@ fn a_blob_is_had_by_either_of_its_digests_without_trust() {
             let out = at(&format!("out-{number}-{digest}"));
             let args = ["--peer", a.address(), "get", field(file, digest), "-o", text(&out)];
             perennial(&at(&format!("node-{number}-{digest}")), &args).ok();
-            let bytes = super::content::files(&out).into_values().next().expect("one file");
+            let bytes = files(&out).into_values().next().expect("one file");
             let original = fs::read(source.join(field(file, "path"))).expect("the source");
             assert!(bytes == original, "{digest} of {file}");
         }

@@ -1,18 +1,15 @@
 //! One key on two machines: a fork is proof, shown to everybody who sees both halves, and mended by a merge; a restored
 //! backup signs nothing where something was seen.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{
-    content::{add, assert_same, field, publisher, text, write_tree},
-    daemon::{Daemon, Said, perennial, wait_until},
+use perennial_tests::{
+    Daemon, Outcome, add, assert_same, field, perennial, publisher, text, wait_until, write_tree,
 };
 
 const ARRIVES: Duration = Duration::from_secs(60);
@@ -27,7 +24,7 @@ fn source(dir: &Path, seed: u64) -> PathBuf {
     write_tree(&dir.join(format!("src-{seed}")), seed, &[90_000, 300])
 }
 
-fn try_add(data: &Path, dir: &Path, version: &str) -> Said {
+fn try_add(data: &Path, dir: &Path, version: &str) -> Outcome {
     perennial(data, &["add", text(dir), "--name", "tool", "--version", version, "--license", "MIT"])
 }
 

@@ -18,9 +18,6 @@ mod blobs;
 mod client;
 mod compare;
 mod content;
-#[allow(dead_code, reason = "other tests use the rest")]
-#[path = "../cluster/daemon.rs"]
-mod daemon;
 mod deletion;
 mod errors;
 mod manifests;

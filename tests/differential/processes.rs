@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use axum::http::Method;
 
 use crate::client::Client;
-use crate::daemon::{Daemon, READY, wait_until};
+use perennial_tests::{Daemon, READY_LIMIT, wait_until};
 
 /// What the node's owner gives.
 pub(crate) const TOKEN: &str = "the token of this test";
@@ -60,7 +60,7 @@ impl Reference {
             panic!("{REGISTRY} does not start ({error}): install Debian's package of that name")
         });
         let mut reference = Self { child, host: String::new() };
-        reference.host = wait_until(READY, "docker-registry says where it listens", || {
+        reference.host = wait_until(READY_LIMIT, "docker-registry says where it listens", || {
             let log = fs::read_to_string(&log).unwrap_or_default();
             let ended = reference.child.try_wait().expect("waitable");
             assert!(ended.is_none(), "docker-registry ended:\n{log}");
@@ -68,7 +68,7 @@ impl Reference {
             let (_, rest) = log.split_once("listening on ")?;
             Some(rest.split_once('"')?.0.to_owned())
         });
-        wait_until(READY, "docker-registry answers", || {
+        wait_until(READY_LIMIT, "docker-registry answers", || {
             let answer = client.send(&reference.host, &Method::GET, "/v2/", &[], Vec::new());
             answer.is_ok_and(|answer| answer.status == 200).then_some(())
         });

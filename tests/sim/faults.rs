@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use perennial_manifest::{Entry, Keypair, SignedEntry};
 use perennial_protocol::input::Follows;
 
-use crate::world::World;
+use super::world::World;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -12,7 +12,8 @@ use perennial_protocol::{
     time::Time,
 };
 
-use crate::{content::Content, memory::Memory};
+use super::content::Content;
+use super::memory::Memory;
 
 /// One node.
 pub(crate) struct Host {

@@ -6,7 +6,7 @@ use perennial_manifest::{PublisherId, ReleaseId};
 use perennial_protocol::{input::Follows, time::Time};
 use rand::Rng;
 
-use crate::world::World;
+use super::world::World;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -22,7 +22,8 @@ use perennial_protocol::{
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-use crate::{content::Content, host::Host};
+use super::content::Content;
+use super::host::Host;
 
 /// What a link loses of requests, responses and gossip, in percent.
 const LOSS: u32 = 2;

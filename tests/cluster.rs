@@ -7,18 +7,9 @@
 //! `two_machines` one key used twice, and backups; `deny` digests that are refused;
 //! `flood` gossip without end.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a step that fails must end the test"
-)]
-
 mod absent;
 mod cheats;
-mod content;
 mod corrupt;
-mod daemon;
 mod deny;
 mod flood;
 mod full;

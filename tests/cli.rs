@@ -3,13 +3,6 @@
 //! `help` what it says about itself · `codes` exit codes · `offline` the round of one user with a release ·
 //! `terminal` foreign text on a screen · `program` runs it. What needs several nodes is in `tests/cluster`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a step that fails must end the test"
-)]
-
 mod codes;
 mod help;
 mod offline;

@@ -1,20 +1,20 @@
-//! Files to add, and comparing what came back.
+//! Files to add, comparison of what came back, and short forms of frequent commands.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use rand::{Rng, RngCore, SeedableRng, rngs::StdRng};
+use rand::rngs::StdRng;
+use rand::{Rng, RngCore, SeedableRng};
 use serde_json::Value;
 
-use super::daemon::perennial;
+use crate::command::perennial;
 
-pub(crate) const MIB: usize = 1024 * 1024;
+/// Bytes per MiB.
+pub const MIB: usize = 1024 * 1024;
 
-/// Writes files of these sizes below `dir`, incompressible and fixed by the seed; some in folders.
-pub(crate) fn write_tree(dir: &Path, seed: u64, sizes: &[usize]) -> PathBuf {
+/// Writes incompressible files of these sizes below `dir`, some in folders. The seed fixes their bytes.
+pub fn write_tree(dir: &Path, seed: u64, sizes: &[usize]) -> PathBuf {
     let mut rng = StdRng::seed_from_u64(seed);
     for (number, size) in sizes.iter().enumerate() {
         let folder =
@@ -27,16 +27,16 @@ pub(crate) fn write_tree(dir: &Path, seed: u64, sizes: &[usize]) -> PathBuf {
     dir.to_owned()
 }
 
-/// A release like those of the wild: a few large files and many small ones.
-pub(crate) fn mixed(seed: u64) -> Vec<usize> {
+/// File sizes of a typical release: a few large files and many small ones.
+pub fn mixed(seed: u64) -> Vec<usize> {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut sizes = vec![0, 1, 16 * 1024, 64 * 1024, 64 * 1024 + 1, 3 * MIB + 17, 21 * MIB];
     sizes.extend((0..60).map(|_| rng.random_range(1..20_000)));
     sizes
 }
 
-/// Every file below `dir`: relative path to content.
-pub(crate) fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+/// Every file below `dir`, by relative path.
+pub fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let (mut found, mut todo) = (BTreeMap::new(), vec![dir.to_owned()]);
     while let Some(next) = todo.pop() {
         for entry in
@@ -54,9 +54,9 @@ pub(crate) fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-/// `diff -r` is empty.
+/// Fails unless both directories have the same files with the same bytes.
 #[track_caller]
-pub(crate) fn assert_same(left: &Path, right: &Path) {
+pub fn assert_same(left: &Path, right: &Path) {
     let (left_files, right_files) = (files(left), files(right));
     let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&left_files), names(&right_files));
@@ -65,33 +65,34 @@ pub(crate) fn assert_same(left: &Path, right: &Path) {
     }
 }
 
-pub(crate) fn text(path: &Path) -> &str {
+/// A path as UTF-8 text.
+pub fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
-/// Adds a directory; the row that `add` prints.
+/// Adds a directory and returns the row that `add` prints.
 #[track_caller]
-pub(crate) fn add(data: &Path, dir: &Path, name: &str, version: &str) -> Value {
+pub fn add(data: &Path, dir: &Path, name: &str, version: &str) -> Value {
     let license = ["--license", "Apache-2.0"];
     let args = ["add", text(dir), "--name", name, "--version", version];
     perennial(data, &[&args[..], &license[..]].concat()).ok().json()
 }
 
-/// The publisher of a data directory.
+/// The publisher key of a data directory.
 #[track_caller]
-pub(crate) fn publisher(data: &Path) -> String {
+pub fn publisher(data: &Path) -> String {
     perennial(data, &["key"]).ok().json()["publisher"].as_str().expect("a did").to_owned()
 }
 
 /// How many releases `ls` shows in this state.
 #[track_caller]
-pub(crate) fn count(data: &Path, state: &str) -> usize {
+pub fn count(data: &Path, state: &str) -> usize {
     let rows = perennial(data, &["ls"]).ok().rows();
     rows.iter().filter(|row| row["state"] == state).count()
 }
 
 /// A string field of a row.
 #[track_caller]
-pub(crate) fn field<'v>(row: &'v Value, name: &str) -> &'v str {
+pub fn field<'v>(row: &'v Value, name: &str) -> &'v str {
     row[name].as_str().unwrap_or_else(|| panic!("no {name} in {row}"))
 }

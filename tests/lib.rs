@@ -1,1 +1,0 @@
-//! Test packages live in the folders beside this file.

@@ -1,0 +1,17 @@
+//! Tests across crates, in one binary: one link, and the slow ones overlap.
+//!
+//! `layers` checks the architecture, `sim` the protocol in virtual time, `cli` the `perennial` program on
+//! one data directory, `cluster` whole nodes as processes. Run one with its path, for example
+//! `cargo test --release -p perennial-tests cluster::kill`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
+
+mod cli;
+mod cluster;
+mod layers;
+mod sim;

@@ -1,0 +1,20 @@
+//! What the tests with real processes, the differential test and the benchmarks share.
+//!
+//! Owns the processes it starts: they are killed by pid when their owner is dropped. Every wait polls a
+//! condition with a deadline. Nothing here reads the user's environment: HOME and every PERENNIAL_
+//! variable are replaced.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
+
+mod command;
+mod daemon;
+mod fixture;
+
+pub use command::{COMMAND_LIMIT, Outcome, command, perennial, program};
+pub use daemon::{Daemon, READY_LIMIT, wait_until};
+pub use fixture::{MIB, add, assert_same, count, field, files, mixed, publisher, text, write_tree};
