@@ -1,0 +1,190 @@
+//! Manifests and indexes, docker's and OCI's: what they refer to, and nothing else.
+//!
+//! Promises one verdict for pushes, pulls and imports: a manifest that two readers could understand
+//! differently is refused by all of them.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::descriptor::{RawDescriptor, nullable};
+use crate::role::is_media_type;
+use crate::{Descriptor, Digest, DigestError, OCI_INDEX, OCI_MANIFEST};
+
+/// Longest manifest or index that is read, in bytes: 4 MiB, the bound that registries share.
+pub const MAX_MANIFEST: u64 = 4 << 20;
+
+/// A value for the `Accept` header of requests for manifests of every kind.
+pub const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
+    application/vnd.oci.image.manifest.v1+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json, \
+    application/vnd.docker.distribution.manifest.v2+json, \
+    application/vnd.oci.artifact.manifest.v1+json, */*";
+
+/// A manifest of an image or artifact, or an index of manifests.
+///
+/// ```
+/// use perennial_oci::{Digest, Manifest, ManifestError, OCI_MANIFEST};
+///
+/// let digest = Digest::sha256_of(b"{}");
+/// let blob = format!(r#"{{"mediaType":"a/b","digest":"{digest}","size":2}}"#);
+/// let image = format!(r#"{{"schemaVersion":2,"config":{blob},"layers":[{blob}]}}"#);
+/// let image = Manifest::parse(image.as_bytes())?;
+/// assert_eq!((image.media_type(), image.layers[0].digest), (OCI_MANIFEST, digest));
+///
+/// // One reader would see an image here, another one an index.
+/// let both = format!(r#"{{"schemaVersion":2,"config":{blob},"manifests":[{blob}]}}"#);
+/// assert!(matches!(Manifest::parse(both.as_bytes()), Err(ManifestError::Ambiguous)));
+/// # Ok::<(), ManifestError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    declared: Option<String>,
+    manifests: Option<Vec<Descriptor>>,
+    /// The config of an image.
+    pub config: Option<Descriptor>,
+    /// The layers of an image, or the blobs of an artifact manifest.
+    pub layers: Vec<Descriptor>,
+    /// The manifest that this one is a statement about.
+    pub subject: Option<Digest>,
+    /// Further properties by key.
+    pub annotations: BTreeMap<String, String>,
+    artifact_type: Option<String>,
+}
+
+/// Bytes that are not a manifest, or not one that all readers understand alike.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestError {
+    /// Not JSON, or not with the fields of a manifest.
+    #[error("is not an image manifest: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Docker's first format.
+    #[error(
+        "is a manifest of schema 1, which names its layers by no digest that could be checked after \
+         a conversion; pull and push it once with a current docker or skopeo, and add the result"
+    )]
+    Schema1,
+    /// A format that is not known.
+    #[error("has no schemaVersion 2")]
+    SchemaVersion,
+    /// Has the fields of an image and those of an index.
+    #[error(
+        "is an index and a manifest at once: some readers would take it for the one, some for the \
+         other"
+    )]
+    Ambiguous,
+    /// Has the fields of neither.
+    #[error("is neither an image manifest nor an index")]
+    Neither,
+    /// Refers to content by something that is not a digest.
+    #[error(transparent)]
+    Digest(#[from] DigestError),
+    /// Refers to content without saying all that a descriptor must.
+    #[error("names {digest} without {field}")]
+    Descriptor {
+        /// The digest of the descriptor.
+        digest: Digest,
+        /// The field that is missing.
+        field: &'static str,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Raw {
+    schema_version: Option<u64>,
+    media_type: Option<String>,
+    artifact_type: Option<String>,
+    manifests: Option<Vec<RawDescriptor>>,
+    config: Option<RawDescriptor>,
+    layers: Option<Vec<RawDescriptor>>,
+    blobs: Option<Vec<RawDescriptor>>,
+    subject: Option<RawDescriptor>,
+    #[serde(default, deserialize_with = "nullable")]
+    annotations: BTreeMap<String, String>,
+}
+
+impl Manifest {
+    /// Reads a manifest or an index. Length is for the caller to bound ([`MAX_MANIFEST`]).
+    ///
+    /// # Errors
+    /// [`ManifestError`] if the bytes are not a manifest, or one that could be read in two ways.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
+        let raw: Raw = serde_json::from_slice(bytes)?;
+        if raw.schema_version == Some(1) {
+            return Err(ManifestError::Schema1);
+        }
+        let is_image = raw.config.is_some() || raw.layers.is_some() || raw.blobs.is_some();
+        match (raw.manifests.is_some(), is_image) {
+            (true, true) => return Err(ManifestError::Ambiguous),
+            (false, false) => return Err(ManifestError::Neither),
+            _ => {}
+        }
+        // Layouts of old have an index without it, and artifact manifests never had it.
+        let may_lack = raw.manifests.is_some() || raw.blobs.is_some();
+        if raw.schema_version.map_or(!may_lack, |version| version != 2) {
+            return Err(ManifestError::SchemaVersion);
+        }
+        let all = |raw: Vec<RawDescriptor>| {
+            raw.into_iter().map(Descriptor::try_from).collect::<Result<Vec<_>, _>>()
+        };
+        let layers = raw.layers.into_iter().chain(raw.blobs).flatten().collect();
+        Ok(Self {
+            declared: raw.media_type,
+            manifests: raw.manifests.map(all).transpose()?,
+            config: raw.config.map(Descriptor::try_from).transpose()?,
+            layers: all(layers)?,
+            subject: raw.subject.map(|subject| subject.digest.parse()).transpose()?,
+            annotations: raw.annotations,
+            artifact_type: raw.artifact_type,
+        })
+    }
+
+    /// The media type, from the bytes alone, so that all who hold them agree: the one that the
+    /// manifest declares, or else OCI's.
+    #[must_use]
+    pub fn media_type(&self) -> &str {
+        let by_fields = if self.is_index() { OCI_INDEX } else { OCI_MANIFEST };
+        self.declared.as_deref().filter(|declared| is_media_type(declared)).unwrap_or(by_fields)
+    }
+
+    /// The media type that the manifest declares, as it stands there.
+    #[must_use]
+    pub fn declared_media_type(&self) -> Option<&str> {
+        self.declared.as_deref()
+    }
+
+    /// Whether this is an index of manifests.
+    #[must_use]
+    pub fn is_index(&self) -> bool {
+        self.manifests.is_some()
+    }
+
+    /// The content that an index names; nothing for an image.
+    #[must_use]
+    pub fn children(&self) -> &[Descriptor] {
+        self.manifests.as_deref().unwrap_or_default()
+    }
+
+    /// The children that `wanted` picks, and a builder's attestations of those.
+    pub fn select(&self, wanted: impl Fn(&Descriptor) -> bool) -> Vec<&Descriptor> {
+        let mut chosen: Vec<&Descriptor> =
+            self.children().iter().filter(|child| wanted(child)).collect();
+        let digests: Vec<Digest> = chosen.iter().map(|child| child.digest).collect();
+        let is_about = |child: &&Descriptor| {
+            let subject = child.attests().and_then(|digest| digest.parse().ok());
+            !digests.contains(&child.digest)
+                && subject.is_some_and(|subject| digests.contains(&subject))
+        };
+        chosen.extend(self.children().iter().filter(is_about));
+        chosen
+    }
+
+    /// The type under which referrers are listed: its own word, or else that of its config.
+    #[must_use]
+    pub fn artifact_type(&self) -> Option<&str> {
+        let config = || self.config.as_ref().map(|config| config.media_type.as_str());
+        self.artifact_type.as_deref().or_else(config).filter(|kind| !kind.is_empty())
+    }
+}
