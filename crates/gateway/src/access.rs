@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures::stream;
 use subtle::ConstantTimeEq;
 
-use crate::Options;
+use crate::gateway::Options;
 
 /// On every answer: archived pages are data, never a page of this node.
 const SECURITY: [(HeaderName, HeaderValue); 4] = [

@@ -14,7 +14,7 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Brings a blob here from the swarm; ends when it is held. Those who want one blob at a time share one fetch. Dropping
     /// the future gives up, unless others wait as well.
-    fn fetch(&self, blob: Fetched) -> BoxFuture<'static, Result<(), FetchError>>;
+    fn fetch(&self, blob: BlobRequest) -> BoxFuture<'static, Result<(), FetchError>>;
 
     /// Brings the artifact list of a release here.
     fn fetch_list(&self, release: ReleaseId) -> BoxFuture<'static, Result<(), FetchError>>;
@@ -31,7 +31,7 @@ pub trait Backend: Send + Sync + 'static {
 
 /// A blob that is wanted from the swarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Fetched {
+pub struct BlobRequest {
     /// A release that names it: who holds the release is asked.
     pub release: ReleaseId,
     /// Its name.

@@ -4,7 +4,7 @@
 //! before its bytes leave. An answer begins once its first bytes are at hand, so that what cannot be had is a 404 and not a
 //! broken 200.
 
-mod sending;
+mod read_budget;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,13 +19,13 @@ use futures::stream::{self, StreamExt};
 use perennial_manifest::{BlobId, ReleaseId};
 use perennial_store::{BlobState, OpenBlob, StoreError};
 
-use crate::Faces;
-use crate::backend::{Backend, FetchError, Fetched};
-use crate::fetching::Waiting;
-use crate::problem::Problem;
+use crate::backend::{Backend, BlobRequest, FetchError};
+use crate::budget::Charge;
+use crate::gateway::Gateway;
+use crate::http_error::HttpError;
 use crate::range::{Wanted, wanted};
-use sending::OneOf;
-pub(crate) use sending::Sending;
+pub(crate) use read_budget::ReadBudget;
+use read_budget::ReadShare;
 
 /// How often it is looked whether bytes arrived.
 const LOOK: Duration = Duration::from_millis(20);
@@ -48,7 +48,7 @@ pub(crate) struct Content {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-impl Faces {
+impl Gateway {
     /// Answers a GET or HEAD for some content. `owner`: whether the request may cost more than anonymous ones.
     pub(crate) async fn answer(
         &self,
@@ -56,7 +56,7 @@ impl Faces {
         request: &HeaderMap,
         content: &Content,
         owner: bool,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, HttpError> {
         let state = self.refuse_denied(content.blob).await?;
         let etag = format!("\"{}\"", content.digest);
         let (status, range) = match wanted(method, request, &etag, content.size) {
@@ -103,7 +103,7 @@ impl Faces {
         state: BlobState,
         range: Range<u64>,
         owner: bool,
-    ) -> Result<Body, Problem> {
+    ) -> Result<Body, HttpError> {
         if range.is_empty() {
             return Ok(Body::empty());
         }
@@ -112,7 +112,7 @@ impl Faces {
             blob: content.blob,
             open: None,
             fetch: None,
-            one_of: self.sending.one_more(),
+            share: self.reads.one_more(),
         };
         let first = source.next(&range, range.start);
         if !matches!(state, BlobState::Held { .. }) {
@@ -127,8 +127,8 @@ impl Faces {
             other => other,
         };
         let bytes = bytes.map_err(|cut| match cut {
-            Cut::Failed(error) => Problem::internal(&error),
-            Cut::Damaged | Cut::NoHolder | Cut::Late => Problem::no_holder(&content.digest),
+            Cut::Failed(error) => HttpError::internal(&error),
+            Cut::Damaged | Cut::NoHolder | Cut::Late => HttpError::no_holder(&content.digest),
         })?;
         let rest = stream::unfold((source, first.end), move |(mut source, at)| {
             let next = source.next(&range, at);
@@ -145,11 +145,11 @@ impl Faces {
     }
 
     /// Has the content brought here.
-    pub(crate) fn fetch(&self, content: &Content, owner: bool) -> Result<Fetch, Problem> {
+    pub(crate) fn fetch(&self, content: &Content, owner: bool) -> Result<Fetch, HttpError> {
         let Some(release) = content.release else {
-            return Err(Problem::no_holder(&content.digest));
+            return Err(HttpError::no_holder(&content.digest));
         };
-        let fetched = Fetched { release, blob: content.blob, size: content.size };
+        let fetched = BlobRequest { release, blob: content.blob, size: content.size };
         let waiting = self.within_budget(content.blob, content.size, owner)?;
         Ok(Fetch { outcome: self.backend.fetch(fetched), _waiting: waiting })
     }
@@ -160,10 +160,10 @@ impl Faces {
         blob: BlobId,
         size: u64,
         owner: bool,
-    ) -> Result<Waiting, Problem> {
-        self.fetching.begin(blob, size, owner, Instant::now()).map_err(|wait| {
+    ) -> Result<Charge, HttpError> {
+        self.budget.begin(blob, size, owner, Instant::now()).map_err(|wait| {
             let minutes = wait.as_secs().div_ceil(60);
-            Problem::new(
+            HttpError::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 format!("the bytes an hour that this node fetches for anonymous requests are spent: try again in {minutes} minutes, or ask with its token"),
             )
@@ -171,12 +171,12 @@ impl Faces {
     }
 
     /// Refuses what the user refuses, however it is asked for.
-    async fn refuse_denied(&self, blob: BlobId) -> Result<BlobState, Problem> {
+    async fn refuse_denied(&self, blob: BlobId) -> Result<BlobState, HttpError> {
         let store = self.backend.store().clone();
-        match run(move || store.blob_state(&blob)).await.map_err(|e| Problem::internal(&e))? {
+        match run(move || store.blob_state(&blob)).await.map_err(|e| HttpError::internal(&e))? {
             BlobState::Denied => {
                 let message = format!("{blob} is on this node's deny list");
-                Err(Problem::new(StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS, message))
+                Err(HttpError::new(StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS, message))
             }
             state => Ok(state),
         }
@@ -186,7 +186,7 @@ impl Faces {
 /// Content on its way here.
 pub(crate) struct Fetch {
     pub(crate) outcome: BoxFuture<'static, Result<(), FetchError>>,
-    _waiting: Waiting,
+    _waiting: Charge,
 }
 
 /// Where the bytes of an answer come from.
@@ -197,7 +197,7 @@ struct Source {
     open: Option<OpenBlob>,
     /// Runs while the bytes are on their way here.
     fetch: Option<Fetch>,
-    one_of: OneOf,
+    share: ReadShare,
 }
 
 /// Why bytes do not come.
@@ -216,7 +216,7 @@ enum Cut {
 impl Source {
     /// What is read next of a range of which the bytes before `at` were read.
     fn next(&self, range: &Range<u64>, at: u64) -> Range<u64> {
-        at..range.end.min(at.saturating_add(self.one_of.piece()))
+        at..range.end.min(at.saturating_add(self.share.piece()))
     }
 
     /// A piece, as soon as it is here.

@@ -18,23 +18,24 @@ use perennial_store::{ReleaseRow, Store, StoreError};
 
 use crate::content::run;
 use crate::document::Document;
-use crate::made::Made;
-use crate::problem::Problem;
-use crate::{Faces, host};
+use crate::gateway::Gateway;
+use crate::host;
+use crate::http_error::HttpError;
+use crate::memo::Memo;
 
 /// What the paths here work with.
 #[derive(Clone)]
 struct Feed {
-    faces: Faces,
-    atom: Arc<Made<(), Document>>,
+    gateway: Gateway,
+    atom: Arc<Memo<(), Document>>,
     /// The ids of all releases in the order of the pages.
-    order: Arc<Made<(), pages::Order>>,
+    order: Arc<Memo<(), pages::Order>>,
 }
 
 /// The routes of what is new and known.
-pub(crate) fn routes(faces: &Faces) -> Router {
-    let (atom, order) = (Arc::new(Made::of_entries()), Arc::new(Made::of_entries()));
-    let feed = Feed { faces: faces.clone(), atom, order };
+pub(crate) fn routes(gateway: &Gateway) -> Router {
+    let (atom, order) = (Arc::new(Memo::of_entries()), Arc::new(Memo::of_entries()));
+    let feed = Feed { gateway: gateway.clone(), atom, order };
     Router::new()
         .route("/feed.atom", get(new_releases))
         .route("/releases.json", get(known))
@@ -45,11 +46,11 @@ async fn new_releases(
     Shared(feed): Shared<Feed>,
     method: Method,
     request: HeaderMap,
-) -> Result<Response, Problem> {
-    let own = feed.faces.backend.publisher();
-    let store = feed.faces.backend.store();
+) -> Result<Response, HttpError> {
+    let own = feed.gateway.backend.publisher();
+    let store = feed.gateway.backend.store();
     let document = feed.atom.get((), store, move |store, follows| atom::feed(store, &own, follows));
-    Ok(document.await.map_err(|e| Problem::internal(&e))?.answer(&method, &request))
+    Ok(document.await.map_err(|e| HttpError::internal(&e))?.answer(&method, &request))
 }
 
 async fn known(
@@ -58,14 +59,14 @@ async fn known(
     Query(query): Query<HashMap<String, String>>,
     method: Method,
     request: HeaderMap,
-) -> Result<Response, Problem> {
-    host::check(&feed.faces.options.hosts, &request, uri.authority())?;
-    let asked = pages::Asked::read(&query)?;
-    let store = feed.faces.backend.store();
+) -> Result<Response, HttpError> {
+    host::check(&feed.gateway.options.hosts, &request, uri.authority())?;
+    let asked = pages::PageRequest::read(&query)?;
+    let store = feed.gateway.backend.store();
     let order = feed.order.get((), store, |store, _| pages::order(store)).await;
-    let (store, order) = (store.clone(), order.map_err(|e| Problem::internal(&e))?);
+    let (store, order) = (store.clone(), order.map_err(|e| HttpError::internal(&e))?);
     let page = run(move || pages::page(&store, &order, &asked));
-    Ok(page.await.map_err(|e| Problem::internal(&e))??.answer(&method, &request))
+    Ok(page.await.map_err(|e| HttpError::internal(&e))??.answer(&method, &request))
 }
 
 /// A release in the words of `perennial ls --json`.

@@ -4,12 +4,12 @@
 //! what is given out is a download: no browser shows an archived page as one of this node.
 
 mod digest;
+mod digest_search;
 mod disposition;
-mod hashed;
-mod looking;
 mod naming;
+mod quota;
 mod release;
-mod room;
+mod sha256_check;
 mod target;
 
 use std::collections::HashMap;
@@ -23,8 +23,10 @@ use axum::routing::get;
 use perennial_manifest::PublisherId;
 
 use crate::access::is_owner;
-use crate::problem::Problem;
-use crate::{Faces, document::Document, host};
+use crate::document::Document;
+use crate::gateway::Gateway;
+use crate::host;
+use crate::http_error::HttpError;
 pub(crate) use disposition::attachment;
 use naming::row_of;
 pub(crate) use target::SEGMENT;
@@ -32,19 +34,19 @@ pub(crate) use target::SEGMENT;
 /// What the paths here work with.
 #[derive(Clone)]
 struct Files {
-    faces: Faces,
-    hashed: Arc<hashed::Hashed>,
-    looking: Arc<looking::Looking>,
-    room: Arc<room::Room>,
+    gateway: Gateway,
+    sha256_checks: Arc<sha256_check::Sha256Checks>,
+    digest_search: Arc<digest_search::DigestSearch>,
+    quota: Arc<quota::Quota>,
 }
 
 /// The routes of files, and what this node says of itself.
-pub(crate) fn routes(faces: &Faces) -> Router {
+pub(crate) fn routes(gateway: &Gateway) -> Router {
     let files = Files {
-        faces: faces.clone(),
-        hashed: Arc::default(),
-        looking: Arc::default(),
-        room: Arc::default(),
+        gateway: gateway.clone(),
+        sha256_checks: Arc::default(),
+        digest_search: Arc::default(),
+        quota: Arc::default(),
     };
     Router::new()
         .route("/", get(about))
@@ -79,8 +81,8 @@ async fn about(
     uri: Uri,
     method: Method,
     request: HeaderMap,
-) -> Result<Response, Problem> {
-    host::check(&files.faces.options.hosts, &request, uri.authority())?;
+) -> Result<Response, HttpError> {
+    host::check(&files.gateway.options.hosts, &request, uri.authority())?;
     Ok(Document::new("text/plain; charset=utf-8", ABOUT).answer(&method, &request))
 }
 
@@ -94,13 +96,13 @@ async fn of_release(
     let answered = async {
         let only: Option<PublisherId> = query
             .get("publisher")
-            .map(|did| did.parse().map_err(|e| Problem::bad_request(format!("?publisher=: {e}"))))
+            .map(|did| did.parse().map_err(|e| HttpError::bad_request(format!("?publisher=: {e}"))))
             .transpose()?;
         // as it was sent: a `/` that was encoded belongs to a name
         let target = target::Target::read(uri.path().strip_prefix("/r/").unwrap_or_default())?;
         files.release(target, only, &method, &request).await
     };
-    answered.await.unwrap_or_else(Problem::into_response)
+    answered.await.unwrap_or_else(HttpError::into_response)
 }
 
 async fn of_digest(
@@ -109,17 +111,17 @@ async fn of_digest(
     Query(query): Query<HashMap<String, String>>,
     method: Method,
     request: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<Response, HttpError> {
     let release = query.get("release");
     let release = release
-        .map(|id| id.parse().map_err(|e| Problem::bad_request(format!("?release=: {e}"))))
+        .map(|id| id.parse().map_err(|e| HttpError::bad_request(format!("?release=: {e}"))))
         .transpose()?;
     files.digest(&digest, release, &method, &request).await
 }
 
 impl Files {
     fn is_owner(&self, request: &HeaderMap) -> bool {
-        is_owner(&self.faces.options, request)
+        is_owner(&self.gateway.options, request)
     }
 }
 

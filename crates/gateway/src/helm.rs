@@ -17,24 +17,24 @@ use axum::routing::get;
 use perennial_manifest::PublisherId;
 use perennial_store::{Follows, Store, StoreError};
 
-use crate::Faces;
 use crate::access::is_owner;
 use crate::content::Content;
 use crate::document::Document;
 use crate::files::attachment;
-use crate::made::Made;
-use crate::problem::Problem;
+use crate::gateway::Gateway;
+use crate::http_error::HttpError;
+use crate::memo::Memo;
 use index::Charts;
 
 /// What the paths here work with.
 #[derive(Clone)]
 struct Helm {
-    faces: Faces,
+    gateway: Gateway,
     read: Arc<chart::ChartsRead>,
     /// Of all who are trusted.
-    all: Arc<Made<(), Repository>>,
+    all: Arc<Memo<(), Repository>>,
     /// Of one publisher: strangers' charts, which may be any number, keep nobody waiting who asks for all.
-    of_one: Arc<Made<PublisherId, Repository>>,
+    of_one: Arc<Memo<PublisherId, Repository>>,
 }
 
 /// Charts, and the index of them.
@@ -45,9 +45,9 @@ struct Repository {
 }
 
 /// The routes of the repository.
-pub(crate) fn routes(faces: &Faces) -> Router {
-    let (all, of_one) = (Arc::new(Made::of_blobs()), Arc::new(Made::of_blobs()));
-    let helm = Helm { faces: faces.clone(), read: Arc::default(), all, of_one };
+pub(crate) fn routes(gateway: &Gateway) -> Router {
+    let (all, of_one) = (Arc::new(Memo::of_blobs()), Arc::new(Memo::of_blobs()));
+    let helm = Helm { gateway: gateway.clone(), read: Arc::default(), all, of_one };
     Router::new()
         .route("/helm/{publisher}/index.yaml", get(index))
         .route("/helm/{publisher}/charts/{file}", get(file))
@@ -56,17 +56,17 @@ pub(crate) fn routes(faces: &Faces) -> Router {
 
 impl Helm {
     /// The charts of a publisher, or of all whom this node trusts.
-    async fn repository(&self, publisher: &str) -> Result<Repository, Problem> {
+    async fn repository(&self, publisher: &str) -> Result<Repository, HttpError> {
         let only: Option<PublisherId> = match publisher {
             "all" => None,
             did => Some(did.parse().map_err(|e| {
-                Problem::bad_request(format!(
+                HttpError::bad_request(format!(
                     "{e}; ask for /helm/all/index.yaml or /helm/DID/index.yaml"
                 ))
             })?),
         };
-        let (lists, read) = (Arc::clone(&self.faces.lists), Arc::clone(&self.read));
-        let (store, own) = (self.faces.backend.store(), self.faces.backend.publisher());
+        let (lists, read) = (Arc::clone(&self.gateway.lists), Arc::clone(&self.read));
+        let (store, own) = (self.gateway.backend.store(), self.gateway.backend.publisher());
         let make = move |store: &Store, _: &Follows| {
             let charts = Charts::gather(store, &lists, &read, &own, only)?;
             let text = charts.index().map_err(|e| StoreError::Index(e.to_string()))?;
@@ -78,7 +78,7 @@ impl Helm {
             None => self.all.get((), store, make).await,
             Some(only) => self.of_one.get(only, store, make).await,
         };
-        repository.map_err(|e| Problem::internal(&e))
+        repository.map_err(|e| HttpError::internal(&e))
     }
 }
 
@@ -87,7 +87,7 @@ async fn index(
     Path(publisher): Path<String>,
     method: Method,
     request: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<Response, HttpError> {
     Ok(helm.repository(&publisher).await?.index.answer(&method, &request))
 }
 
@@ -96,12 +96,12 @@ async fn file(
     Path((publisher, file)): Path<(String, String)>,
     method: Method,
     request: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<Response, HttpError> {
     let charts = helm.repository(&publisher).await?.charts;
     let Some((release, artifact)) = charts.file(&file) else {
         let message =
             format!("unknown: {file:?} is none of the charts of {publisher} that this node holds");
-        return Err(Problem::new(StatusCode::NOT_FOUND, message));
+        return Err(HttpError::new(StatusCode::NOT_FOUND, message));
     };
     let content = Content {
         blob: artifact.blake3,
@@ -115,5 +115,7 @@ async fn file(
         true => Content { media_type: "text/plain; charset=utf-8".into(), ..content },
         false => content,
     };
-    helm.faces.answer(&method, &request, &content, is_owner(&helm.faces.options, &request)).await
+    helm.gateway
+        .answer(&method, &request, &content, is_owner(&helm.gateway.options, &request))
+        .await
 }

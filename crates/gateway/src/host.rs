@@ -9,7 +9,7 @@ use std::str::FromStr;
 use axum::http::uri::{Authority, Scheme};
 use axum::http::{HeaderMap, StatusCode, header, request::Parts};
 
-use crate::problem::Problem;
+use crate::http_error::HttpError;
 
 /// A name that this node is asked by: `archive.example`, or `https://archive.example` where something in front of the node
 /// encrypts and the node does not.
@@ -48,7 +48,7 @@ pub(crate) fn check(
     names: &[HostName],
     headers: &HeaderMap,
     authority: Option<&Authority>,
-) -> Result<(), Problem> {
+) -> Result<(), HttpError> {
     let asked = asked(headers, authority);
     let ours = asked.as_ref().is_some_and(|asked| {
         let host = asked.host.as_str();
@@ -58,7 +58,7 @@ pub(crate) fn check(
         return Ok(());
     }
     let named = named(headers, authority).unwrap_or_default();
-    Err(Problem::new(
+    Err(HttpError::new(
         StatusCode::MISDIRECTED_REQUEST,
         format!(
             "{named:?} is no name of this node: ask by its address or localhost, or start it with --http-host NAME"
@@ -78,13 +78,13 @@ pub(crate) fn origin(names: &[HostName], request: &Parts) -> Option<String> {
 }
 
 /// What a request calls this node.
-struct Asked {
+struct HostHeader {
     /// In lower case, without brackets; nothing in it means anything in a header or a file.
     host: String,
     port: Option<u16>,
 }
 
-impl Asked {
+impl HostHeader {
     fn is_address(&self) -> bool {
         self.host.parse::<IpAddr>().is_ok()
     }
@@ -99,7 +99,7 @@ fn named(headers: &HeaderMap, authority: Option<&Authority>) -> Option<String> {
     authority.map(ToString::to_string).or_else(named)
 }
 
-fn asked(headers: &HeaderMap, authority: Option<&Authority>) -> Option<Asked> {
+fn asked(headers: &HeaderMap, authority: Option<&Authority>) -> Option<HostHeader> {
     let authority: Authority = named(headers, authority)?.parse().ok()?;
     let bare = authority.host().trim_start_matches('[').trim_end_matches(']');
     let address = bare.parse::<IpAddr>().ok().map(|address| address.to_string());
@@ -110,7 +110,7 @@ fn asked(headers: &HeaderMap, authority: Option<&Authority>) -> Option<Asked> {
         None => return None,
         Some(port) => Some(port.parse().ok()?),
     };
-    Some(Asked { host, port })
+    Some(HostHeader { host, port })
 }
 
 #[cfg(test)]

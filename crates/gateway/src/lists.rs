@@ -10,10 +10,10 @@ use perennial_manifest::{ArtifactList, ArtifactListRef, BlobId, ReleaseId};
 use perennial_store::{ReleaseRow, Store, StoreError};
 use tokio::sync::Semaphore;
 
-use crate::Faces;
 use crate::backend::{Backend, FetchError};
 use crate::content::run;
-use crate::problem::Problem;
+use crate::gateway::Gateway;
+use crate::http_error::HttpError;
 
 /// How many artifacts the lists that are kept may have together.
 const KEPT: usize = 50_000;
@@ -99,13 +99,13 @@ impl Lists {
     }
 }
 
-impl Faces {
+impl Gateway {
     /// The list of a release, brought here if need be.
     pub(crate) async fn list(
         &self,
         row: &ReleaseRow,
         owner: bool,
-    ) -> Result<Arc<ArtifactList>, Problem> {
+    ) -> Result<Arc<ArtifactList>, HttpError> {
         if let Some(list) = self.list_here(row.artifacts).await? {
             return Ok(list);
         }
@@ -119,11 +119,11 @@ impl Faces {
         release: ReleaseId,
         claim: &ArtifactListRef,
         owner: bool,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), HttpError> {
         let _waiting = self.within_budget(claim.blob, claim.size, owner)?;
         match tokio::time::timeout(PATIENCE, self.backend.fetch_list(release)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(FetchError::Failed(error))) => Err(Problem::internal(&error)),
+            Ok(Err(FetchError::Failed(error))) => Err(HttpError::internal(&error)),
             Ok(Err(FetchError::NoHolder)) | Err(_) => Err(no_holder(release)),
         }
     }
@@ -131,7 +131,7 @@ impl Faces {
     pub(crate) async fn list_here(
         &self,
         claim: ArtifactListRef,
-    ) -> Result<Option<Arc<ArtifactList>>, Problem> {
+    ) -> Result<Option<Arc<ArtifactList>>, HttpError> {
         let (lists, backend) = (Arc::clone(&self.lists), Arc::clone(&self.backend));
         if let Some(list) = lists.known(&claim.blob) {
             return Ok(Some(list));
@@ -142,10 +142,10 @@ impl Faces {
             let _place = place;
             lists.whole(&*backend, &claim)
         };
-        run(read).await.map_err(|error| Problem::internal(&error))
+        run(read).await.map_err(|error| HttpError::internal(&error))
     }
 }
 
-fn no_holder(release: ReleaseId) -> Problem {
-    Problem::no_holder(&format!("the artifact list of release {release}"))
+fn no_holder(release: ReleaseId) -> HttpError {
+    HttpError::no_holder(&format!("the artifact list of release {release}"))
 }

@@ -4,24 +4,24 @@
 //! node's token, and what a push changes is a release that the node signs. Tags are what signed releases say
 //! ([`policy`]); bytes come from the store or the swarm, never from another registry.
 
-mod attached;
 mod auth;
-mod catalogue;
 mod closure;
+mod cosign;
 mod digest;
-mod holdings;
+mod digest_index;
+mod error;
 mod hosts;
-mod known;
+mod image_catalog;
 mod listing;
 mod manifest;
 mod name;
+mod pending;
 mod policy;
 mod publish;
 mod pull;
 mod push;
-mod pushed;
 mod referrers;
-mod refusal;
+mod snapshot;
 mod upload;
 
 use std::collections::HashMap;
@@ -33,12 +33,12 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 
-use crate::Faces;
-use known::Known;
+use crate::gateway::Gateway;
+use error::OciError;
 use name::Named;
-use pull::Asked;
-use pushed::Pushed;
-use refusal::Refusal;
+use pending::Pending;
+use pull::RegistryRequest;
+use snapshot::Snapshot;
 use upload::Uploads;
 
 const API_VERSION: (HeaderName, HeaderValue) = (
@@ -49,19 +49,19 @@ const API_VERSION: (HeaderName, HeaderValue) = (
 /// The registry: the faces' common ground, and what it remembers between requests.
 #[derive(Clone)]
 pub(crate) struct Registry {
-    faces: Faces,
-    known: Arc<Mutex<Known>>,
-    pushed: Arc<Pushed>,
+    gateway: Gateway,
+    snapshot: Arc<Mutex<Snapshot>>,
+    pending: Arc<Pending>,
     uploads: Arc<Uploads>,
 }
 
 /// The paths of this face.
-pub(crate) fn routes(faces: Faces) -> Router {
-    let uploads = Uploads::new(faces.backend.store().incoming());
+pub(crate) fn routes(gateway: Gateway) -> Router {
+    let uploads = Uploads::new(gateway.backend.store().incoming());
     let registry = Registry {
-        faces,
-        known: Arc::default(),
-        pushed: Arc::default(),
+        gateway,
+        snapshot: Arc::default(),
+        pending: Arc::default(),
         uploads: Arc::new(uploads),
     };
     Router::new()
@@ -117,7 +117,7 @@ impl About<'_> {
 }
 
 /// The answer to a method that is not among those known; OPTIONS asks which are.
-fn other(known: &str, method: &Method) -> Option<Result<Response, Refusal>> {
+fn other(known: &str, method: &Method) -> Option<Result<Response, OciError>> {
     let allow = (header::ALLOW, known.to_owned());
     if known.split(", ").any(|known| known == method.as_str()) {
         None
@@ -125,7 +125,7 @@ fn other(known: &str, method: &Method) -> Option<Result<Response, Refusal>> {
         Some(Ok(push::with(StatusCode::OK, vec![allow])))
     } else {
         let message = format!("this knows {known}, and not {method}");
-        let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message);
+        let refusal = OciError::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message);
         Some(Err(refusal.and(vec![allow])))
     }
 }
@@ -155,10 +155,10 @@ fn about(path: &str) -> Option<(&str, About<'_>)> {
 }
 
 impl Registry {
-    async fn route(&self, request: Request) -> Result<Response, Refusal> {
+    async fn route(&self, request: Request) -> Result<Response, OciError> {
         let query = Query::<Parameters>::try_from_uri(request.uri()).map(|query| query.0).map_err(
             |_| {
-                Refusal::new(
+                OciError::new(
                     StatusCode::BAD_REQUEST,
                     "UNSUPPORTED",
                     "the query does not read as one",
@@ -166,7 +166,7 @@ impl Registry {
             },
         )?;
         let (parts, body) = request.into_parts();
-        let options = &self.faces.options;
+        let options = &self.gateway.options;
         let owner = crate::access::is_owner(options, &parts.headers);
         let reads = matches!(parts.method, Method::GET | Method::HEAD);
         let whole = parts.uri.path();
@@ -179,7 +179,7 @@ impl Registry {
             };
         }
         let (name, about) = about(path).ok_or_else(|| {
-            Refusal::new(
+            OciError::new(
                 StatusCode::NOT_FOUND,
                 "UNSUPPORTED",
                 "no such path in the distribution API",
@@ -189,8 +189,9 @@ impl Registry {
             return answer;
         }
         let ns = query.get("ns").map(String::as_str);
-        let asked = Asked { method: &parts.method, headers: &parts.headers, owner, name, ns };
-        let name = Named::parse(name, ns).ok_or_else(Refusal::name)?;
+        let asked =
+            RegistryRequest { method: &parts.method, headers: &parts.headers, owner, name, ns };
+        let name = Named::parse(name, ns).ok_or_else(OciError::name)?;
         // some clients escape the colon of a digest
         let plain = |text: &str| text.replace("%3A", ":").replace("%3a", ":");
         match about {

@@ -1,4 +1,4 @@
-//! Which part of some content a request asks for: conditions and one range (RFC 9110, sections 13 and 14).
+//! Selection part of some content a request asks for: conditions and one range (RFC 9110, sections 13 and 14).
 
 use std::ops::Range;
 

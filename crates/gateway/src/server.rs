@@ -5,8 +5,8 @@
 //! one place of a bounded number, and that its place goes to the next who comes while it asks for nothing or does not take
 //! what it asked for. How much a request may carry is for the faces to say.
 
+mod activity;
 mod connection;
-mod life;
 mod tls;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,8 +18,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use activity::Activity;
 use connection::Connection;
-use life::Life;
 pub use tls::{Tls, TlsError};
 
 /// How long a connection is left alone before its place may be given away.
@@ -67,7 +67,7 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let places = Arc::new(Semaphore::new(limits.connections.max(1)));
-    let lives = Lives::default();
+    let lives = Connections::default();
     let (tasks, stopping, cut) =
         (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
     let _cut_when_dropped = cut.clone().drop_guard();
@@ -108,7 +108,7 @@ pub async fn serve(
 }
 
 /// A place for one more connection, if need be that of the one which needs its own the least.
-async fn place(places: &Arc<Semaphore>, lives: &Lives) -> OwnedSemaphorePermit {
+async fn place(places: &Arc<Semaphore>, lives: &Connections) -> OwnedSemaphorePermit {
     loop {
         let free = Arc::clone(places).acquire_owned();
         // the semaphore is never closed
@@ -142,11 +142,11 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 
 /// The connections there are.
 #[derive(Debug, Default)]
-struct Lives(Mutex<Vec<std::sync::Weak<Life>>>);
+struct Connections(Mutex<Vec<std::sync::Weak<Activity>>>);
 
-impl Lives {
-    fn begin(&self) -> Arc<Life> {
-        let life = Arc::new(Life::new());
+impl Connections {
+    fn begin(&self) -> Arc<Activity> {
+        let life = Arc::new(Activity::new());
         let mut lives = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lives.retain(|life| life.strong_count() > 0);
         lives.push(Arc::downgrade(&life));
@@ -166,7 +166,7 @@ impl Lives {
 
 /// Whether a connection's place may be given away, and how well: rather one that asks for nothing than one that is slow, and
 /// of those the one that has been so for the longest time.
-fn may_end(life: &Life) -> Option<(bool, Duration)> {
+fn may_end(life: &Activity) -> Option<(bool, Duration)> {
     match life.idle() {
         Some(idle) => (idle >= SETTLE).then_some((true, idle)),
         None => life.not_taking().filter(|slow| *slow >= TAKING).map(|slow| (false, slow)),

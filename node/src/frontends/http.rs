@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::{BoxFuture, FutureExt, Shared, WeakShared};
-use perennial_gateway::{Backend, FetchError, Fetched, Limits, Options, Tls};
+use perennial_gateway::{Backend, BlobRequest, FetchError, Limits, Options, Tls};
 use perennial_manifest::{BlobId, Draft, PublisherId, ReleaseId};
 use perennial_protocol::effect::FetchFailure;
 use perennial_store::Store;
@@ -30,7 +30,7 @@ pub(crate) struct Faces {
     core: Core,
     signer: Arc<Signer>,
     /// Fetches that somebody waits for.
-    under_way: Mutex<HashMap<Fetched, WeakShared<Fetch>>>,
+    under_way: Mutex<HashMap<BlobRequest, WeakShared<Fetch>>>,
 }
 
 /// Faces that are being served.
@@ -89,7 +89,7 @@ impl Faces {
         Ok(Served { address, task })
     }
 
-    fn shared(&self, wanted: Fetched) -> Shared<Fetch> {
+    fn shared(&self, wanted: BlobRequest) -> Shared<Fetch> {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         under_way.retain(|_, fetch| fetch.upgrade().is_some());
         if let Some(fetch) = under_way.get(&wanted).and_then(WeakShared::upgrade) {
@@ -97,7 +97,7 @@ impl Faces {
         }
         let (store, core) = (self.store.clone(), self.core.clone());
         let fetch = async move {
-            let Fetched { release, blob, size } = wanted;
+            let BlobRequest { release, blob, size } = wanted;
             fetch_blob(&store, &core, release, blob, size).await.map_err(refused)
         };
         let fetch = fetch.boxed().shared();
@@ -115,7 +115,7 @@ impl Backend for Faces {
         self.signer.publisher()
     }
 
-    fn fetch(&self, blob: Fetched) -> BoxFuture<'static, Result<(), FetchError>> {
+    fn fetch(&self, blob: BlobRequest) -> BoxFuture<'static, Result<(), FetchError>> {
         self.shared(blob).boxed()
     }
 

@@ -12,27 +12,27 @@ use serde::Serialize;
 
 use super::row;
 use crate::document::Document;
-use crate::problem::Problem;
+use crate::http_error::HttpError;
 
 /// Releases on a page, unless fewer are asked for; also the most.
 const PAGE: usize = 1_000;
 
 /// What is asked for.
-pub(super) struct Asked {
+pub(super) struct PageRequest {
     after: Option<ReleaseId>,
     limit: usize,
 }
 
-impl Asked {
-    pub(super) fn read(query: &HashMap<String, String>) -> Result<Self, Problem> {
+impl PageRequest {
+    pub(super) fn read(query: &HashMap<String, String>) -> Result<Self, HttpError> {
         let after = query.get("after").map(|id| {
             id.parse().map_err(|e| {
-                Problem::bad_request(format!("?after=: {e}; give the `next` of the page before"))
+                HttpError::bad_request(format!("?after=: {e}; give the `next` of the page before"))
             })
         });
         let limit = query.get("limit").map(|limit| match limit.parse() {
             Ok(limit @ 1..) => Ok(usize::min(limit, PAGE)),
-            _ => Err(Problem::bad_request(format!(
+            _ => Err(HttpError::bad_request(format!(
                 "?limit=: {limit:?} is no number from 1 to {PAGE}"
             ))),
         });
@@ -57,8 +57,8 @@ pub(super) fn order(store: &Store) -> Result<Order, StoreError> {
 pub(super) fn page(
     store: &Store,
     order: &[ReleaseId],
-    asked: &Asked,
-) -> Result<Result<Document, Problem>, StoreError> {
+    asked: &PageRequest,
+) -> Result<Result<Document, HttpError>, StoreError> {
     let from = match asked.after {
         None => 0,
         Some(after) => match order.iter().position(|id| *id == after) {
@@ -66,7 +66,7 @@ pub(super) fn page(
             None => {
                 let message =
                     format!("?after=: no release {after} is known here; begin again without it");
-                return Ok(Err(Problem::bad_request(message)));
+                return Ok(Err(HttpError::bad_request(message)));
             }
         },
     };

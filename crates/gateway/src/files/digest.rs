@@ -13,7 +13,7 @@ use super::naming::Digest;
 use super::{Files, attachment, cache_control};
 use crate::backend::FetchError;
 use crate::content::{Content, run};
-use crate::problem::Problem;
+use crate::http_error::HttpError;
 
 /// How long a request waits for bytes that can only be given out once all of them are here.
 const PATIENCE: Duration = Duration::from_secs(50);
@@ -27,7 +27,7 @@ impl Files {
         release: Option<ReleaseId>,
         method: &Method,
         request: &HeaderMap,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, HttpError> {
         let digest = Digest::read(text)?;
         let owner = self.is_owner(request);
         let mut content = match digest {
@@ -38,7 +38,7 @@ impl Files {
             },
         };
         content.headers.push(cache_control(true));
-        self.faces.answer(method, request, &content, owner).await
+        self.gateway.answer(method, request, &content, owner).await
     }
 
     /// What has a SHA-256 in truth, and is here now unless it is denied; or an answer that says to come again.
@@ -47,7 +47,7 @@ impl Files {
         sha256: Sha256Digest,
         release: Option<ReleaseId>,
         owner: bool,
-    ) -> Result<Result<Content, Response>, Problem> {
+    ) -> Result<Result<Content, Response>, HttpError> {
         let mut wrong = Vec::new();
         while wrong.len() < CLAIMS {
             let content = self.content(Digest::Sha256(sha256), release, &wrong).await?;
@@ -59,7 +59,7 @@ impl Files {
             }
             wrong.push(content.blob);
         }
-        Err(Problem::unknown(&format!(
+        Err(HttpError::unknown(&format!(
             "bytes with the digest {sha256}: {CLAIMS} lists name it, and all are wrong"
         )))
     }
@@ -70,7 +70,7 @@ impl Files {
         digest: Digest,
         release: Option<ReleaseId>,
         wrong: &[BlobId],
-    ) -> Result<Content, Problem> {
+    ) -> Result<Content, HttpError> {
         let hex = digest.to_string();
         let name = hex.split_once(':').map_or(hex.as_str(), |(_, hex)| hex).to_owned();
         let content = |blob, size, release| Content {
@@ -81,7 +81,7 @@ impl Files {
             release,
             headers: vec![attachment(&name)],
         };
-        let store = self.faces.backend.store().clone();
+        let store = self.gateway.backend.store().clone();
         let here = run(move || {
             let blob = match digest {
                 Digest::Blake3(blob) => Some(blob),
@@ -92,7 +92,7 @@ impl Files {
                 Some(blob) => Some((blob, store.blob_state(&blob)?)),
             })
         });
-        let here = here.await.map_err(|e| Problem::internal(&e))?;
+        let here = here.await.map_err(|e| HttpError::internal(&e))?;
         // answered as denied, whatever its size
         if let Some((blob, BlobState::Denied)) = here {
             return Ok(content(blob, 0, None));
@@ -104,25 +104,25 @@ impl Files {
         }
         match self.listed(digest, release, wrong).await? {
             Some((row, artifact)) => Ok(content(artifact.blake3, artifact.size, Some(row.release))),
-            None => Err(Problem::unknown(&format!("bytes with the digest {digest}"))),
+            None => Err(HttpError::unknown(&format!("bytes with the digest {digest}"))),
         }
     }
 
     /// Has all of it brought here; an answer that says to come again if that takes long. What came stays.
-    async fn bring(&self, content: &Content, owner: bool) -> Result<Option<Response>, Problem> {
-        let (store, blob) = (self.faces.backend.store().clone(), content.blob);
+    async fn bring(&self, content: &Content, owner: bool) -> Result<Option<Response>, HttpError> {
+        let (store, blob) = (self.gateway.backend.store().clone(), content.blob);
         let state =
-            run(move || store.blob_state(&blob)).await.map_err(|e| Problem::internal(&e))?;
+            run(move || store.blob_state(&blob)).await.map_err(|e| HttpError::internal(&e))?;
         if matches!(state, BlobState::Held { .. } | BlobState::Denied) {
             return Ok(None);
         }
-        let fetch = self.faces.fetch(content, owner)?;
+        let fetch = self.gateway.fetch(content, owner)?;
         match tokio::time::timeout(PATIENCE, fetch.outcome).await {
             Ok(Ok(())) => Ok(None),
-            Ok(Err(FetchError::NoHolder)) => Err(Problem::no_holder(&content.digest)),
-            Ok(Err(FetchError::Failed(error))) => Err(Problem::internal(&error)),
+            Ok(Err(FetchError::NoHolder)) => Err(HttpError::no_holder(&content.digest)),
+            Ok(Err(FetchError::Failed(error))) => Err(HttpError::internal(&error)),
             Err(_) => {
-                let problem = Problem::new(
+                let problem = HttpError::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     format!(
                         "{} is on its way here: ask again; by its blake3 digest it can be had meanwhile",
@@ -135,16 +135,16 @@ impl Files {
         }
     }
 
-    async fn is_true(&self, sha256: &Sha256Digest, blob: &BlobId) -> Result<bool, Problem> {
-        match self.hashed.holds(self.faces.backend.store(), *sha256, *blob).await {
+    async fn is_true(&self, sha256: &Sha256Digest, blob: &BlobId) -> Result<bool, HttpError> {
+        match self.sha256_checks.holds(self.gateway.backend.store(), *sha256, *blob).await {
             Ok(holds) => Ok(holds),
             // said by the answer, which looks again
             Err(perennial_store::StoreError::Denied(_)) => Ok(true),
             Err(perennial_store::StoreError::Corrupt { blob }) => {
-                self.faces.backend.damaged(blob);
-                Err(Problem::no_holder(&sha256.to_string()))
+                self.gateway.backend.damaged(blob);
+                Err(HttpError::no_holder(&sha256.to_string()))
             }
-            Err(error) => Err(Problem::internal(&error)),
+            Err(error) => Err(HttpError::internal(&error)),
         }
     }
 }

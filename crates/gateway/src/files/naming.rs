@@ -1,4 +1,4 @@
-//! Which release is meant: by name, as this node's user decided; by a digest, any that lists it.
+//! Selection release is meant: by name, as this node's user decided; by a digest, any that lists it.
 //!
 //! Owns how names that mean nothing, or too much, are answered.
 
@@ -10,36 +10,36 @@ use perennial_manifest::{
 };
 use perennial_store::ReleaseRow;
 
-use crate::Faces;
 use crate::content::run;
-use crate::problem::Problem;
+use crate::gateway::Gateway;
+use crate::http_error::HttpError;
 
 /// How many releases an answer names at most.
 const NAMED: usize = 50;
 
 /// The release that a selector means.
 pub(crate) async fn row_of(
-    faces: &Faces,
+    gateway: &Gateway,
     selector: Selector,
     only: Option<PublisherId>,
-) -> Result<ReleaseRow, Problem> {
+) -> Result<ReleaseRow, HttpError> {
     let (store, own, asked) =
-        (faces.backend.store().clone(), faces.backend.publisher(), selector.clone());
+        (gateway.backend.store().clone(), gateway.backend.publisher(), selector.clone());
     let resolution = run(move || store.resolve(&asked, &own, only.as_ref())).await;
-    let candidates = match resolution.map_err(|e| Problem::internal(&e))? {
+    let candidates = match resolution.map_err(|e| HttpError::internal(&e))? {
         Resolution::Found(found) => found,
-        Resolution::NotFound => return Err(Problem::unknown(&format!("release {selector}"))),
+        Resolution::NotFound => return Err(HttpError::unknown(&format!("release {selector}"))),
         Resolution::Conflict(found) => {
             let message = format!(
                 "publishers whom this node follows, or branches of a forked feed, disagree on the bytes of {selector}: \
                  ask with ?publisher=DID, or by the release's id below /r/"
             );
-            return Err(Problem::new(StatusCode::CONFLICT, listing(message, &found)));
+            return Err(HttpError::new(StatusCode::CONFLICT, listing(message, &found)));
         }
         Resolution::Ambiguous(found) => {
             let message =
                 format!("{selector} may mean several releases: ask for one of them below /r/");
-            return Err(Problem::new(StatusCode::MULTIPLE_CHOICES, listing(message, &found)));
+            return Err(HttpError::new(StatusCode::MULTIPLE_CHOICES, listing(message, &found)));
         }
         Resolution::Strangers(found) => {
             let message = match only {
@@ -49,17 +49,17 @@ pub(crate) async fn row_of(
                      `perennial follow DID` on this node trusts one of them; ?publisher=DID or the release's id below /r/ asks for it as it is"
                 ),
             };
-            return Err(Problem::new(StatusCode::NOT_FOUND, listing(message, &found)));
+            return Err(HttpError::new(StatusCode::NOT_FOUND, listing(message, &found)));
         }
     };
-    let store = faces.backend.store().clone();
+    let store = gateway.backend.store().clone();
     let found = run(move || {
         candidates.first().map_or(Ok(None), |candidate| store.release(&candidate.release))
     });
     found
         .await
-        .map_err(|e| Problem::internal(&e))?
-        .ok_or_else(|| Problem::unknown(&format!("release {selector}")))
+        .map_err(|e| HttpError::internal(&e))?
+        .ok_or_else(|| HttpError::unknown(&format!("release {selector}")))
 }
 
 fn listing(mut message: String, candidates: &[Candidate]) -> String {
@@ -82,13 +82,13 @@ pub(super) enum Digest {
 }
 
 impl Digest {
-    pub(super) fn read(text: &str) -> Result<Self, Problem> {
+    pub(super) fn read(text: &str) -> Result<Self, HttpError> {
         let read = match text.split_once(':') {
             Some(("blake3", _)) => text.parse().map(Self::Blake3),
             Some(("sha256", _)) => text.parse().map(Self::Sha256),
-            _ => return Err(Problem::bad_request("a digest is blake3:HEX or sha256:HEX")),
+            _ => return Err(HttpError::bad_request("a digest is blake3:HEX or sha256:HEX")),
         };
-        read.map_err(|e| Problem::bad_request(e.to_string()))
+        read.map_err(|e| HttpError::bad_request(e.to_string()))
     }
 
     fn names(self, artifact: &Artifact) -> bool {
@@ -115,16 +115,17 @@ impl super::Files {
         digest: Digest,
         release: Option<ReleaseId>,
         wrong: &[BlobId],
-    ) -> Result<Option<(ReleaseRow, Artifact)>, Problem> {
-        let store = self.faces.backend.store();
+    ) -> Result<Option<(ReleaseRow, Artifact)>, HttpError> {
+        let store = self.gateway.backend.store();
         let Some(release) = release else {
-            let found = self.looking.find(store, digest, wrong.to_vec()).await;
-            return found.map_err(|e| Problem::internal(&e));
+            let found = self.digest_search.find(store, digest, wrong.to_vec()).await;
+            return found.map_err(|e| HttpError::internal(&e));
         };
         let reader = store.clone();
-        let row = run(move || reader.release(&release)).await.map_err(|e| Problem::internal(&e))?;
+        let row =
+            run(move || reader.release(&release)).await.map_err(|e| HttpError::internal(&e))?;
         let Some(row) = row else { return Ok(None) };
-        let Some(list) = self.faces.list_here(row.artifacts).await? else { return Ok(None) };
+        let Some(list) = self.gateway.list_here(row.artifacts).await? else { return Ok(None) };
         let artifact = list.iter().find(|a| digest.names(a) && !wrong.contains(&a.blake3)).cloned();
         Ok(artifact.map(|artifact| (row, artifact)))
     }

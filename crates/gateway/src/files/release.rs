@@ -15,7 +15,7 @@ use super::{Files, attachment, cache_control, row_of};
 use crate::content::{Content, run};
 use crate::document::Document;
 use crate::feed;
-use crate::problem::Problem;
+use crate::http_error::HttpError;
 
 /// The file that is made of a release's list, unless the release has one of that name.
 const SUMS: &str = "SHA256SUMS";
@@ -36,11 +36,11 @@ impl Files {
         only: Option<PublisherId>,
         method: &Method,
         request: &HeaderMap,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, HttpError> {
         let cache = cache_control(matches!(target.selector, Selector::Release(_)));
-        let row = row_of(&self.faces, target.selector, only).await?;
+        let row = row_of(&self.gateway, target.selector, only).await?;
         let owner = self.is_owner(request);
-        let list = self.faces.list(&row, owner).await;
+        let list = self.gateway.list(&row, owner).await;
         let Some(path) = target.path else {
             let listing = self.listing(&row, list?).await?;
             // how much is here changes
@@ -52,13 +52,13 @@ impl Files {
                 Some(artifact) => {
                     let mut content = content(&row, artifact);
                     content.headers.push(cache);
-                    return self.faces.answer(method, request, &content, owner).await;
+                    return self.gateway.answer(method, request, &content, owner).await;
                 }
                 None if name == SUMS => self.sums(list).await?,
                 None if name == STATEMENT => self.statement(&row).await?,
                 None => {
                     let file = format!("file {name:?} of {} ({})", row.purl, row.release);
-                    return Err(Problem::unknown(&file));
+                    return Err(HttpError::unknown(&file));
                 }
             },
             // it is here without the list
@@ -73,9 +73,9 @@ impl Files {
         &self,
         row: &ReleaseRow,
         list: Arc<ArtifactList>,
-    ) -> Result<Document, Problem> {
-        let (store, row) = (self.faces.backend.store().clone(), row.clone());
-        let place = self.room.wait(list.len().saturating_mul(ROW)).await?;
+    ) -> Result<Document, HttpError> {
+        let (store, row) = (self.gateway.backend.store().clone(), row.clone());
+        let place = self.quota.wait(list.len().saturating_mul(ROW)).await?;
         let text = run(move || {
             let files = list.iter().map(|artifact| artifact_row(&store, artifact));
             let files = files.collect::<Result<Vec<ArtifactRow>, StoreError>>()?;
@@ -84,22 +84,22 @@ impl Files {
                 .map_err(|e| StoreError::Index(e.to_string()))?;
             Ok(place.filled(text))
         });
-        Ok(Document::new("application/json", text.await.map_err(|e| Problem::internal(&e))?))
+        Ok(Document::new("application/json", text.await.map_err(|e| HttpError::internal(&e))?))
     }
 
-    async fn sums(&self, list: Arc<ArtifactList>) -> Result<Document, Problem> {
+    async fn sums(&self, list: Arc<ArtifactList>) -> Result<Document, HttpError> {
         let lines = list.iter().map(|artifact| artifact.path.as_str().len() + SUM).sum();
-        let place = self.room.wait(lines).await?;
+        let place = self.quota.wait(lines).await?;
         let text = run(move || Ok(place.filled(sums(&list).into_bytes())));
-        let text = text.await.map_err(|e| Problem::internal(&e))?;
+        let text = text.await.map_err(|e| HttpError::internal(&e))?;
         Ok(Document::new("text/plain; charset=utf-8", text))
     }
 
-    async fn statement(&self, row: &ReleaseRow) -> Result<Document, Problem> {
-        let (store, id) = (self.faces.backend.store().clone(), row.release.entry());
-        let signed = run(move || store.entry(&id)).await.map_err(|e| Problem::internal(&e))?;
+    async fn statement(&self, row: &ReleaseRow) -> Result<Document, HttpError> {
+        let (store, id) = (self.gateway.backend.store().clone(), row.release.entry());
+        let signed = run(move || store.entry(&id)).await.map_err(|e| HttpError::internal(&e))?;
         let signed =
-            signed.ok_or_else(|| Problem::unknown(&format!("statement of {}", row.purl)))?;
+            signed.ok_or_else(|| HttpError::unknown(&format!("statement of {}", row.purl)))?;
         Ok(Document::new(STATEMENT_TYPE, signed.encode()))
     }
 }

@@ -6,7 +6,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use perennial_manifest::{ArtifactPath, Purl, Selector};
 
-use crate::problem::Problem;
+use crate::http_error::HttpError;
 
 /// All but the unreserved characters of a URL.
 pub(crate) const SEGMENT: &AsciiSet =
@@ -21,52 +21,52 @@ pub(super) struct Target {
 
 impl Target {
     /// Reads what comes after `/r/`.
-    pub(super) fn read(rest: &str) -> Result<Self, Problem> {
-        let segments = rest.split('/').map(decode).collect::<Result<Vec<String>, Problem>>()?;
+    pub(super) fn read(rest: &str) -> Result<Self, HttpError> {
+        let segments = rest.split('/').map(decode).collect::<Result<Vec<String>, HttpError>>()?;
         let (selector, path) = match segments.split_first() {
             Some((id, path))
                 if id.len() == 64 && id.parse::<perennial_manifest::ReleaseId>().is_ok() =>
             {
-                let id = id.parse().map_err(|e| Problem::bad_request(format!("{e}")))?;
+                let id = id.parse().map_err(|e| HttpError::bad_request(format!("{e}")))?;
                 (Selector::Release(id), path)
             }
             Some((name, [version, path @ ..])) if !version.is_empty() => {
                 (named(name, version)?, path)
             }
             Some((name, _)) => {
-                return Err(Problem::bad_request(format!(
+                return Err(HttpError::bad_request(format!(
                     "{name:?} has no version: ask for /r/NAME/VERSION/, or for a release by its whole id"
                 )));
             }
-            None => return Err(Problem::bad_request("no release is named")),
+            None => return Err(HttpError::bad_request("no release is named")),
         };
         let path = path.join("/");
         let path =
             match path.as_str() {
                 "" => None,
                 path => Some(ArtifactPath::parse(path).map_err(|e| {
-                    Problem::bad_request(format!("no release has such a file: {e}"))
+                    HttpError::bad_request(format!("no release has such a file: {e}"))
                 })?),
             };
         Ok(Self { selector, path })
     }
 }
 
-fn decode(segment: &str) -> Result<String, Problem> {
+fn decode(segment: &str) -> Result<String, HttpError> {
     let text = percent_decode_str(segment).decode_utf8();
-    Ok(text.map_err(|_| Problem::bad_request(format!("{segment:?} is no UTF-8")))?.into_owned())
+    Ok(text.map_err(|_| HttpError::bad_request(format!("{segment:?} is no UTF-8")))?.into_owned())
 }
 
-fn named(name: &str, version: &str) -> Result<Selector, Problem> {
+fn named(name: &str, version: &str) -> Result<Selector, HttpError> {
     if name.starts_with("pkg:") {
         // the version goes between the name and the qualifiers
         let (before, after) = name.split_at(name.find(['?', '#']).unwrap_or(name.len()));
         let text = format!("{before}@{}{after}", utf8_percent_encode(version, SEGMENT));
         let purl = Purl::parse(&text).map_err(|e| {
-            Problem::bad_request(format!("{e}; a package URL in a path is percent-encoded, with its version after it: /r/pkg%3Atype%2Fname/VERSION/"))
+            HttpError::bad_request(format!("{e}; a package URL in a path is percent-encoded, with its version after it: /r/pkg%3Atype%2Fname/VERSION/"))
         })?;
         if purl.version() != Some(version) {
-            return Err(Problem::bad_request(format!("{version:?} is no version of {name}")));
+            return Err(HttpError::bad_request(format!("{version:?} is no version of {name}")));
         }
         return Ok(Selector::Purl(purl));
     }
@@ -77,7 +77,7 @@ fn named(name: &str, version: &str) -> Result<Selector, Problem> {
     let parts = [Some(name), namespace, Some(version)];
     if parts.into_iter().flatten().any(|part| part.is_empty() || part.chars().any(char::is_control))
     {
-        return Err(Problem::bad_request(
+        return Err(HttpError::bad_request(
             "a part of the name is empty or holds control characters",
         ));
     }

@@ -1,4 +1,4 @@
-//! Which charts a repository lists, and the index that Helm reads.
+//! Selection charts a repository lists, and the index that Helm reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -12,9 +12,10 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::Registry;
-use super::refusal::{self, Refusal};
+use super::error::{self, OciError};
 use crate::access::is_owner;
-use crate::{Options, host};
+use crate::gateway::Options;
+use crate::host;
 
 /// Where passwords are exchanged.
 pub(super) const PATH: &str = "/token";
@@ -53,12 +54,12 @@ pub(super) fn refuse(options: &Options, request: &Parts) -> Response {
 fn refused(options: &Options, challenge: HeaderValue) -> Response {
     if options.token.is_none() {
         let message = "this node takes no pushes: its owner has to start it with --token-file";
-        let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message);
+        let refusal = OciError::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message);
         return refusal.and(vec![(header::ALLOW, super::READS.to_owned())]).into_response();
     }
     let message = "give this node's token as the password, with any user name";
     let mut refused =
-        Refusal::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message).into_response();
+        OciError::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message).into_response();
     refused.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     refused
 }
@@ -70,7 +71,7 @@ pub(super) async fn exchange(
     Query(query): Query<Vec<(String, String)>>,
     request: Request,
 ) -> Response {
-    let options = &registry.faces.options;
+    let options = &registry.gateway.options;
     let token = match &options.token {
         Some(token) if is_owner(options, request.headers()) => token,
         _ if !request.headers().contains_key(header::AUTHORIZATION) || only_pulls(&query) => {
@@ -79,7 +80,7 @@ pub(super) async fn exchange(
         _ => return refused(options, BASIC),
     };
     let body = json!({"token": token, "access_token": token, "expires_in": EXPIRES});
-    let mut response = refusal::json(StatusCode::OK, &body);
+    let mut response = error::json(StatusCode::OK, &body);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -11,10 +11,9 @@ use serde::Serialize;
 
 use super::Registry;
 use super::digest::Digest;
-use super::holdings::Found;
+use super::digest_index::ContentRef;
+use super::error::OciError;
 use super::manifest::{Descriptor, Manifest, OCI_INDEX};
-use super::publish::invalid;
-use super::refusal::Refusal;
 use crate::content::run;
 
 /// Deepest nesting of indexes.
@@ -50,31 +49,33 @@ impl Closure {
     }
 
     /// All files.
-    pub(crate) fn artifacts(&self) -> Result<Vec<Artifact>, Refusal> {
+    pub(crate) fn artifacts(&self) -> Result<Vec<Artifact>, OciError> {
         Ok(self.files.values().chain(&self.layout).cloned().collect())
     }
 
     /// Takes a manifest in.
     pub(crate) fn add_manifest(
         &mut self,
-        found: &Found,
+        found: &ContentRef,
         sha256: Sha256Digest,
         manifest: &Manifest,
         platform: Option<Platform>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), OciError> {
         let role = if manifest.is_index() { Role::ImageIndex } else { Role::ImageManifest };
         self.insert(found, sha256, role, platform)
     }
 
     fn insert(
         &mut self,
-        found: &Found,
+        found: &ContentRef,
         sha256: Sha256Digest,
         role: Role,
         platform: Option<Platform>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), OciError> {
         if self.files.len() >= MOST {
-            return Err(invalid(format!("it names more than {MOST} manifests and blobs")));
+            return Err(OciError::invalid(format!(
+                "it names more than {MOST} manifests and blobs"
+            )));
         }
         let artifact = Artifact { platform, ..file(&found.digest.path(), found, sha256, role)? };
         self.files.insert(found.digest, artifact);
@@ -82,11 +83,16 @@ impl Closure {
     }
 }
 
-fn file(path: &str, found: &Found, sha256: Sha256Digest, role: Role) -> Result<Artifact, Refusal> {
+fn file(
+    path: &str,
+    found: &ContentRef,
+    sha256: Sha256Digest,
+    role: Role,
+) -> Result<Artifact, OciError> {
     let kind = &found.media_type;
     let plain = kind.len() <= 255 && kind.contains('/') && !kind.chars().any(char::is_control);
     Ok(Artifact {
-        path: ArtifactPath::parse(path).map_err(|error| Refusal::internal(&error))?,
+        path: ArtifactPath::parse(path).map_err(|error| OciError::internal(&error))?,
         size: found.size,
         blake3: found.blob,
         sha256,
@@ -123,7 +129,7 @@ impl Registry {
         &self,
         closure: &mut Closure,
         root: &Manifest,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), OciError> {
         let mut todo = vec![(root.clone(), 0)];
         while let Some((manifest, depth)) = todo.pop() {
             for part in manifest.parts().filter(|part| !part.is_foreign()) {
@@ -133,15 +139,17 @@ impl Registry {
                 closure.insert(&found, sha256, role_of(part, is_config), None)?;
             }
             if depth >= DEPTH && !manifest.children().is_empty() {
-                return Err(invalid(format!("indexes are nested more than {DEPTH} deep")));
+                return Err(OciError::invalid(format!(
+                    "indexes are nested more than {DEPTH} deep"
+                )));
             }
             for child in manifest.children() {
                 let Some((found, sha256)) = self.named(closure, child).await? else { continue };
                 let bytes = self.whole(true, &found).await?;
                 let inner = Manifest::parse(&bytes)
-                    .map_err(|why| invalid(format!("{}: {why}", found.digest)))?;
+                    .map_err(|why| OciError::invalid(format!("{}: {why}", found.digest)))?;
                 let found =
-                    Found { media_type: inner.media_type(Some(&child.media_type)), ..found };
+                    ContentRef { media_type: inner.media_type(Some(&child.media_type)), ..found };
                 closure.add_manifest(&found, sha256, &inner, child.platform())?;
                 todo.push((inner, depth + 1));
             }
@@ -154,43 +162,43 @@ impl Registry {
         &self,
         closure: &Closure,
         descriptor: &Descriptor,
-    ) -> Result<Option<(Found, Sha256Digest)>, Refusal> {
-        let digest = descriptor.digest().ok_or_else(Refusal::digest)?;
+    ) -> Result<Option<(ContentRef, Sha256Digest)>, OciError> {
+        let digest = descriptor.digest().ok_or_else(OciError::digest)?;
         if closure.files.contains_key(&digest) {
             return Ok(None);
         }
         let missing = |why: &str| {
             let message = format!("{digest} {why}");
-            Refusal::new(StatusCode::NOT_FOUND, "MANIFEST_BLOB_UNKNOWN", message)
+            OciError::new(StatusCode::NOT_FOUND, "MANIFEST_BLOB_UNKNOWN", message)
         };
         let found =
             self.held(&digest).await?.ok_or_else(|| missing("is not held here: push it first"))?;
         if descriptor.size != found.size {
-            return Err(invalid(format!(
+            return Err(OciError::invalid(format!(
                 "{digest} has {} bytes, not {}",
                 found.size, descriptor.size
             )));
         }
-        let (store, blob) = (self.faces.backend.store().clone(), found.blob);
+        let (store, blob) = (self.gateway.backend.store().clone(), found.blob);
         let sha256 = match digest.sha256() {
             Some(sha256) => sha256,
             None => run(move || store.copy_out(&blob, &mut std::io::sink()))
                 .await
-                .map_err(|error| Refusal::store(&error))?,
+                .map_err(|error| OciError::store(&error))?,
         };
         let kind =
             [&descriptor.media_type, &found.media_type].into_iter().find(|kind| !kind.is_empty());
         let media_type = kind.cloned().unwrap_or_default();
-        Ok(Some((Found { media_type, ..found }, sha256)))
+        Ok(Some((ContentRef { media_type, ..found }, sha256)))
     }
 
     /// What a digest names, if all of it is here.
-    pub(crate) async fn held(&self, digest: &Digest) -> Result<Option<Found>, Refusal> {
-        let found = match self.pushed.find(digest) {
+    pub(crate) async fn held(&self, digest: &Digest) -> Result<Option<ContentRef>, OciError> {
+        let found = match self.pending.find(digest) {
             Some(found) => Some(found),
             None => {
                 let digest = *digest;
-                self.ask(move |known, world| known.find(&digest, &[], world)).await?
+                self.ask(move |snapshot, view| snapshot.find(&digest, &[], view)).await?
             }
         };
         match found {
@@ -203,15 +211,15 @@ impl Registry {
     pub(crate) async fn add_layout(
         &self,
         closure: &mut Closure,
-        root: &Found,
+        root: &ContentRef,
         tag: Option<&str>,
-    ) -> Result<Lease, Refusal> {
+    ) -> Result<Lease, OciError> {
         let mut descriptor = Descriptor::new(root.media_type.clone(), &root.digest, root.size);
         if let Some(tag) = tag {
             descriptor.annotations.insert(REF_NAME.into(), tag.into());
         }
         let index = Index { schema_version: 2, media_type: OCI_INDEX, manifests: [descriptor] };
-        let index = serde_json::to_vec(&index).map_err(|error| Refusal::internal(&error))?;
+        let index = serde_json::to_vec(&index).map_err(|error| OciError::internal(&error))?;
         let (added, lease) = self.add(vec![LAYOUT.to_vec(), index]).await?;
         let kinds = [
             ("oci-layout", "application/vnd.oci.layout.header.v1+json"),
@@ -219,8 +227,13 @@ impl Registry {
         ];
         for ((path, kind), added) in kinds.into_iter().zip(added) {
             let Added { blob, sha256, size, .. } = added;
-            let found =
-                Found { digest: sha256.into(), blob, size, media_type: kind.into(), release: None };
+            let found = ContentRef {
+                digest: sha256.into(),
+                blob,
+                size,
+                media_type: kind.into(),
+                release: None,
+            };
             closure.layout.push(file(path, &found, sha256, Role::Index)?);
         }
         Ok(lease)

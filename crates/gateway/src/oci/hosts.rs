@@ -10,7 +10,7 @@ use crate::host;
 /// The file, for the address that it was asked by.
 pub(super) async fn file(State(registry): State<Registry>, request: Request) -> Response {
     let (request, _) = request.into_parts();
-    let Some(origin) = host::origin(&registry.faces.options.hosts, &request) else {
+    let Some(origin) = host::origin(&registry.gateway.options.hosts, &request) else {
         let message = "the Host header tells no host to write into hosts.toml\n";
         return (StatusCode::BAD_REQUEST, message).into_response();
     };

@@ -8,11 +8,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::Registry;
-use super::known::{Which, is_ours};
+use super::error::{self, OciError};
 use super::name::Named;
 use super::policy::{Meaning, meaning, strangers};
 use super::pull::only;
-use super::refusal::{self, Refusal};
+use super::snapshot::{Selection, is_ours};
 
 /// Most names in one page.
 const PAGE: usize = 10_000;
@@ -20,7 +20,7 @@ const PAGE: usize = 10_000;
 /// What is escaped in a query, as the reference registry does.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// Which page is wanted.
+/// Selection page is wanted.
 struct Page {
     most: usize,
     after: Option<String>,
@@ -45,7 +45,7 @@ impl Page {
     }
 
     fn answer(&self, path: &str, ns: Option<&str>, last: Option<&str>, body: &Value) -> Response {
-        let mut response = refusal::json(StatusCode::OK, body);
+        let mut response = error::json(StatusCode::OK, body);
         if let Some(last) = last {
             let escaped = |text| utf8_percent_encode(text, ESCAPED);
             let ns = ns.map(|ns| format!("&ns={}", escaped(ns))).unwrap_or_default();
@@ -64,23 +64,23 @@ impl Registry {
         name: &Named,
         path: &str,
         query: &HashMap<String, String>,
-    ) -> Result<Response, Refusal> {
+    ) -> Result<Response, OciError> {
         let page = Page::of(query);
         let asked = name.clone();
-        let question = self.ask(move |known, world| {
-            let which = known.which(&asked, world);
-            let Which::One(repository) = &which else { return Ok((which, Ok(Vec::new()))) };
-            let Some(image) = known.catalogue.get(repository) else {
+        let question = self.ask(move |snapshot, view| {
+            let which = snapshot.which(&asked, view);
+            let Selection::One(repository) = &which else { return Ok((which, Ok(Vec::new()))) };
+            let Some(image) = snapshot.catalog.get(repository) else {
                 return Ok((which, Ok(Vec::new())));
             };
-            if !is_ours(image, world.trusted) {
+            if !is_ours(image, view.trusted) {
                 let who: BTreeSet<_> =
                     image.releases.iter().map(|release| release.publisher).collect();
                 let tagged = image.tags.values().flatten().map(|statement| statement.publisher);
                 return Ok((which, Err(who.into_iter().chain(tagged).collect::<BTreeSet<_>>())));
             }
             let counts = |tag: &&String| {
-                let meaning = meaning(&known.catalogue, image, tag, world.trusted);
+                let meaning = meaning(&snapshot.catalog, image, tag, view.trusted);
                 // what is in conflict is listed: asking for it says why it is
                 matches!(meaning, Meaning::Found(..) | Meaning::Conflict(_))
             };
@@ -91,7 +91,7 @@ impl Registry {
         let repository = only(which, name)?;
         let tags = tags.map_err(|who| {
             let message = strangers(&repository.to_string(), &who);
-            Refusal::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", message)
+            OciError::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", message)
         })?;
         let (tags, last) = page.cut(tags);
         let asked = path.trim_start_matches("/v2/").trim_end_matches("/tags/list");
@@ -103,10 +103,10 @@ impl Registry {
     pub(crate) async fn catalog(
         &self,
         query: &HashMap<String, String>,
-    ) -> Result<Response, Refusal> {
+    ) -> Result<Response, OciError> {
         let page = Page::of(query);
-        let names = self.ask(|known, world| {
-            let ours = known.catalogue.iter().filter(|(_, image)| is_ours(image, world.trusted));
+        let names = self.ask(|snapshot, view| {
+            let ours = snapshot.catalog.iter().filter(|(_, image)| is_ours(image, view.trusted));
             let mut names: Vec<String> =
                 ours.map(|(repository, _)| repository.prefixed()).collect();
             names.sort();

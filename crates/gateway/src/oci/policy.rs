@@ -1,6 +1,6 @@
 //! What a tag means, by the node's own policy: the publishers it trusts, of each the newest, and the most of them win.
 //!
-//! A pure decision over what the catalogue knows. As for all names, a forked feed means everything it said until it is
+//! A pure decision over what the catalog knows. As for all names, a forked feed means everything it said until it is
 //! merged: where that is not one digest, it has no vote.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,10 +9,10 @@ use axum::http::StatusCode;
 use perennial_manifest::{PublisherId, ReleaseId};
 use serde_json::json;
 
-use super::catalogue::{Catalogue, Image, Statement};
 use super::digest::Digest;
-use super::refusal::Refusal;
-use crate::problem::Problem;
+use super::error::OciError;
+use super::image_catalog::{Image, ImageCatalog, Statement};
+use crate::http_error::HttpError;
 
 /// Most publishers that an error names.
 const TOLD: usize = 10;
@@ -34,12 +34,12 @@ pub(crate) enum Meaning {
 
 impl Meaning {
     /// The digest and who says so, or why there is none. `full`: the tag with its repository.
-    pub(crate) fn found(self, full: &str) -> Result<(Digest, Vec<ReleaseId>), Refusal> {
+    pub(crate) fn found(self, full: &str) -> Result<(Digest, Vec<ReleaseId>), OciError> {
         let missing =
-            |message| Err(Refusal::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
+            |message| Err(OciError::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
         match self {
             Self::Found(digest, releases) => Ok((digest, releases)),
-            Self::Unknown => missing(Problem::unknown(full).message),
+            Self::Unknown => missing(HttpError::unknown(full).message),
             Self::Yanked => {
                 missing(format!("{full} was taken back by who signed it; its digest still answers"))
             }
@@ -53,7 +53,7 @@ impl Meaning {
                     said.join(", ")
                 );
                 // not a 404: it is there, and another mirror must not silently decide what we could not
-                Err(Refusal::new(StatusCode::CONFLICT, "DENIED", message).with(json!(said)))
+                Err(OciError::new(StatusCode::CONFLICT, "DENIED", message).with(json!(said)))
             }
         }
     }
@@ -71,7 +71,7 @@ pub(crate) fn strangers(what: &str, who: &BTreeSet<PublisherId>) -> String {
 
 /// Decides what a tag of an image means.
 pub(crate) fn meaning(
-    catalogue: &Catalogue,
+    catalog: &ImageCatalog,
     image: &Image,
     tag: &str,
     trusted: &dyn Fn(&PublisherId) -> bool,
@@ -80,7 +80,7 @@ pub(crate) fn meaning(
     let (ours, strangers): (Vec<_>, Vec<_>) =
         statements.iter().partition(|s| trusted(&s.publisher));
     let valid: Vec<&Statement> =
-        ours.iter().filter(|s| !catalogue.is_yanked(&s.publisher, &s.release)).copied().collect();
+        ours.iter().filter(|s| !catalog.is_yanked(&s.publisher, &s.release)).copied().collect();
     if valid.is_empty() {
         return match (ours.is_empty(), strangers.is_empty()) {
             (false, _) => Meaning::Yanked,
@@ -88,7 +88,7 @@ pub(crate) fn meaning(
             (true, false) => Meaning::Strangers(strangers.iter().map(|s| s.publisher).collect()),
         };
     }
-    let said = said_by_each(catalogue, &valid);
+    let said = said_by_each(catalog, &valid);
     let mut votes: BTreeMap<Digest, (usize, Vec<ReleaseId>)> = BTreeMap::new();
     for statements in said.values() {
         // a fork that says two things has no vote
@@ -114,13 +114,13 @@ pub(crate) fn meaning(
 
 /// The newest of each publisher; all of one whose feed is forked.
 fn said_by_each<'a>(
-    catalogue: &Catalogue,
+    catalog: &ImageCatalog,
     statements: &[&'a Statement],
 ) -> BTreeMap<PublisherId, Vec<&'a Statement>> {
     let mut said: BTreeMap<PublisherId, Vec<&Statement>> = BTreeMap::new();
     for statement in statements {
         let kept = said.entry(statement.publisher).or_default();
-        if catalogue.is_forked(&statement.publisher) {
+        if catalog.is_forked(&statement.publisher) {
             kept.push(statement);
         } else if kept
             .first()

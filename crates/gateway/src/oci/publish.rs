@@ -12,12 +12,12 @@ use perennial_store::{Added, Lease};
 use super::Registry;
 use super::closure::Closure;
 use super::digest::Digest;
-use super::holdings::Found;
+use super::digest_index::ContentRef;
+use super::error::OciError;
 use super::manifest::{MAX_MANIFEST, Manifest};
 use super::name::{Named, Repository, is_tag};
-use super::pull::{Asked, CONTENT_DIGEST, only};
+use super::pull::{CONTENT_DIGEST, RegistryRequest, only};
 use super::push::with;
-use super::refusal::Refusal;
 use crate::content::run;
 
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
@@ -30,29 +30,26 @@ enum Reference {
 }
 
 impl Reference {
-    fn parse(text: &str) -> Result<Self, Refusal> {
+    fn parse(text: &str) -> Result<Self, OciError> {
         match text.contains(':') {
-            true => Digest::parse(text).map(Self::Digest).ok_or_else(Refusal::digest),
+            true => Digest::parse(text).map(Self::Digest).ok_or_else(OciError::digest),
             false if is_tag(text) => Ok(Self::Tag(text.to_owned())),
-            false => Err(invalid("no tag: letters, digits, `_`, `.` and `-`, at most 128")),
+            false => {
+                Err(OciError::invalid("no tag: letters, digits, `_`, `.` and `-`, at most 128"))
+            }
         }
     }
-}
-
-/// A manifest that breaks a rule.
-pub(crate) fn invalid(why: impl Into<String>) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, "MANIFEST_INVALID", why)
 }
 
 impl Registry {
     /// `PUT` and `DELETE /v2/<name>/manifests/<reference>`.
     pub(crate) async fn change_manifest(
         &self,
-        asked: &Asked<'_>,
+        asked: &RegistryRequest<'_>,
         name: Named,
         reference: &str,
         body: Body,
-    ) -> Result<Response, Refusal> {
+    ) -> Result<Response, OciError> {
         let reference = Reference::parse(reference)?;
         match *asked.method {
             Method::PUT => self.put_manifest(asked, name, reference, body).await,
@@ -63,24 +60,26 @@ impl Registry {
 
     async fn put_manifest(
         &self,
-        asked: &Asked<'_>,
+        asked: &RegistryRequest<'_>,
         name: Named,
         reference: Reference,
         body: Body,
-    ) -> Result<Response, Refusal> {
+    ) -> Result<Response, OciError> {
         let limit = usize::try_from(MAX_MANIFEST).unwrap_or(usize::MAX);
         let bytes = axum::body::to_bytes(body, limit).await.map_err(|_| {
             let message =
                 format!("a manifest has at most {MAX_MANIFEST} bytes, or this one broke off");
-            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", message)
+            OciError::new(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", message)
         })?;
-        let manifest = Manifest::parse(&bytes).map_err(invalid)?;
+        let manifest = Manifest::parse(&bytes).map_err(OciError::invalid)?;
         let told = asked.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let told = told.map(|told| told.split(';').next().unwrap_or_default().trim());
         if let (Some(told), Some(own)) = (told, manifest.own_media_type())
             && told != own
         {
-            return Err(invalid(format!("it says that it is {own}, and the Content-Type {told}")));
+            return Err(OciError::invalid(format!(
+                "it says that it is {own}, and the Content-Type {told}"
+            )));
         }
         let media_type = manifest.media_type(told);
         let digest = match &reference {
@@ -88,18 +87,18 @@ impl Registry {
             Reference::Digest(digest) => {
                 let message =
                     format!("the {} bytes that came are not those of {digest}", bytes.len());
-                return Err(Refusal::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message));
+                return Err(OciError::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message));
             }
             Reference::Tag(_) => Digest::sha256_of(&bytes),
         };
-        let repository = name.clone().target().ok_or_else(Refusal::name)?;
+        let repository = name.clone().target().ok_or_else(OciError::name)?;
         // checked before anything is stored
         let mut closure = Closure::default();
         self.close_over(&mut closure, &manifest).await?;
         let (added, lease) = self.add(vec![bytes.to_vec()]).await?;
         let added =
-            *added.first().ok_or_else(|| Refusal::internal(&"a manifest was not stored"))?;
-        let found = Found {
+            *added.first().ok_or_else(|| OciError::internal(&"a manifest was not stored"))?;
+        let found = ContentRef {
             digest,
             blob: added.blob,
             size: added.size,
@@ -109,8 +108,8 @@ impl Registry {
         closure.add_manifest(&found, added.sha256, &manifest, None)?;
         match &reference {
             Reference::Digest(_) if manifest.subject.is_none() => {
-                self.pushed.keep(digest, added, media_type, lease, Instant::now());
-                self.pushed.note(name, Instant::now());
+                self.pending.keep(digest, added, media_type, lease, Instant::now());
+                self.pending.note(name, Instant::now());
             }
             _ => self.publish(&repository, &reference, &found, closure).await?,
         }
@@ -127,23 +126,23 @@ impl Registry {
         &self,
         repository: &Repository,
         reference: &Reference,
-        root: &Found,
+        root: &ContentRef,
         mut closure: Closure,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), OciError> {
         if self.says_so(repository, reference, root.digest).await? {
-            self.pushed.release(closure.digests());
+            self.pending.release(closure.digests());
             return Ok(());
         }
         let (version, tag) = match reference {
             Reference::Tag(tag) => (tag.clone(), Some(tag.as_str())),
             Reference::Digest(digest) => (digest.to_string(), None),
         };
-        let store = self.faces.backend.store();
+        let store = self.gateway.backend.store();
         let _kept = store.lease(closure.blobs());
         let _layout = self.add_layout(&mut closure, root, tag).await?;
         let tags = tag.map(|tag| (format!("{repository}:{tag}"), root.digest.to_string()));
         let draft = Draft {
-            purl: repository.purl(&version).map_err(invalid)?,
+            purl: repository.purl(&version).map_err(OciError::invalid)?,
             license: None,
             artifacts: closure.artifacts()?,
             from: "pushed to this node's registry".into(),
@@ -151,8 +150,8 @@ impl Registry {
             observations: Vec::new(),
             notes: None,
         };
-        self.faces.backend.sign(draft).await.map_err(|error| Refusal::internal(&error))?;
-        self.pushed.release(closure.digests());
+        self.gateway.backend.sign(draft).await.map_err(|error| OciError::internal(&error))?;
+        self.pending.release(closure.digests());
         Ok(())
     }
 
@@ -162,12 +161,12 @@ impl Registry {
         repository: &Repository,
         reference: &Reference,
         digest: Digest,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<bool, OciError> {
         let (repository, reference) = (repository.clone(), reference.clone());
-        let own = self.faces.backend.publisher();
-        let asked = self.ask(move |known, _| {
-            let Some(image) = known.catalogue.get(&repository) else { return Ok(false) };
-            let valid = |release: &ReleaseId| !known.catalogue.is_yanked(&own, release);
+        let own = self.gateway.backend.publisher();
+        let asked = self.ask(move |snapshot, _| {
+            let Some(image) = snapshot.catalog.get(&repository) else { return Ok(false) };
+            let valid = |release: &ReleaseId| !snapshot.catalog.is_yanked(&own, release);
             Ok(match reference {
                 Reference::Tag(tag) => {
                     let said = image.tags.get(&tag).into_iter().flatten();
@@ -185,14 +184,14 @@ impl Registry {
     }
 
     /// Takes back what this node signed of a tag or digest. The bytes stay, and answer by digest.
-    async fn untag(&self, name: Named, reference: Reference) -> Result<Response, Refusal> {
-        let own = self.faces.backend.publisher();
+    async fn untag(&self, name: Named, reference: Reference) -> Result<Response, OciError> {
+        let own = self.gateway.backend.publisher();
         let (asked, wanted) = (name.clone(), reference.clone());
-        let question = self.ask(move |known, world| {
-            let which = known.which(&asked, world);
-            let meant = known.catalogue.meant(&asked);
+        let question = self.ask(move |snapshot, view| {
+            let which = snapshot.which(&asked, view);
+            let meant = snapshot.catalog.meant(&asked);
             let (mut ours, mut others): (Vec<ReleaseId>, Vec<String>) = Default::default();
-            for image in meant.iter().filter_map(|repository| known.catalogue.get(repository)) {
+            for image in meant.iter().filter_map(|repository| snapshot.catalog.get(repository)) {
                 match &wanted {
                     Reference::Tag(tag) => {
                         let said = image.tags.get(tag).into_iter().flatten();
@@ -201,7 +200,7 @@ impl Registry {
                         );
                     }
                     Reference::Digest(digest) => {
-                        let of = |r: &&super::catalogue::ImageRelease| {
+                        let of = |r: &&super::image_catalog::ImageRelease| {
                             r.publisher == own && r.roots.contains(digest)
                         };
                         ours.extend(
@@ -210,11 +209,12 @@ impl Registry {
                     }
                 }
             }
-            ours.retain(|release| !known.catalogue.is_yanked(&own, release));
+            ours.retain(|release| !snapshot.catalog.is_yanked(&own, release));
             ours.sort_unstable();
             ours.dedup();
             if let Reference::Tag(tag) = &wanted {
-                for image in meant.iter().filter_map(|repository| known.catalogue.get(repository)) {
+                for image in meant.iter().filter_map(|repository| snapshot.catalog.get(repository))
+                {
                     let with = image.tags.iter().filter(|(other, said)| {
                         *other != tag && said.iter().any(|said| ours.contains(&said.release))
                     });
@@ -230,23 +230,29 @@ impl Registry {
                 "one release says this tag and {}: deleting one would take back all; delete its digest if that is meant",
                 others.join(", ")
             );
-            return Err(Refusal::new(StatusCode::CONFLICT, "DENIED", message));
+            return Err(OciError::new(StatusCode::CONFLICT, "DENIED", message));
         }
         if ours.is_empty() {
             let message = "this node signed no such thing, or took it back already; what others signed is theirs to take back";
-            return Err(Refusal::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
+            return Err(OciError::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
         }
         for release in ours {
-            let yanked =
-                self.faces.backend.yank(release, "deleted from this node's registry".into()).await;
-            yanked.map_err(|error| Refusal::internal(&error))?;
+            let yanked = self
+                .gateway
+                .backend
+                .yank(release, "deleted from this node's registry".into())
+                .await;
+            yanked.map_err(|error| OciError::internal(&error))?;
         }
         Ok(StatusCode::ACCEPTED.into_response())
     }
 
     /// Stores bytes; they are kept for as long as the lease.
-    pub(crate) async fn add(&self, contents: Vec<Vec<u8>>) -> Result<(Vec<Added>, Lease), Refusal> {
-        let store = self.faces.backend.store().clone();
+    pub(crate) async fn add(
+        &self,
+        contents: Vec<Vec<u8>>,
+    ) -> Result<(Vec<Added>, Lease), OciError> {
+        let store = self.gateway.backend.store().clone();
         let work = run(move || {
             let mut batch = store.batch();
             let added = contents
@@ -255,6 +261,6 @@ impl Registry {
                 .collect::<Result<Vec<_>, _>>()?;
             Ok((added, batch.commit()?))
         });
-        work.await.map_err(|error| Refusal::store(&error))
+        work.await.map_err(|error| OciError::store(&error))
     }
 }

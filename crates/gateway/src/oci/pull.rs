@@ -10,15 +10,15 @@ use perennial_store::StoreError;
 
 use super::Registry;
 use super::digest::Digest;
-use super::holdings::Found;
-use super::known::Which;
+use super::digest_index::ContentRef;
+use super::error::OciError;
 use super::manifest::{MAX_MANIFEST, Manifest, Taken, default_of, taken};
 use super::name::{Named, is_tag};
 use super::policy::{Meaning, meaning};
-use super::refusal::Refusal;
-use crate::backend::{FetchError, Fetched};
+use super::snapshot::Selection;
+use crate::backend::{BlobRequest, FetchError};
 use crate::content::{Content, run};
-use crate::problem::Problem;
+use crate::http_error::HttpError;
 
 /// How long a manifest may take to come from the swarm.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -29,10 +29,10 @@ const FOR_A_YEAR: (HeaderName, HeaderValue) =
     (header::CACHE_CONTROL, HeaderValue::from_static("max-age=31536000"));
 
 /// What is known of a digest, or what might tell.
-type Look = Result<Found, (Vec<(ReleaseId, ArtifactListRef)>, bool)>;
+type Look = Result<ContentRef, (Vec<(ReleaseId, ArtifactListRef)>, bool)>;
 
 /// What a client asks with.
-pub(crate) struct Asked<'a> {
+pub(crate) struct RegistryRequest<'a> {
     pub(crate) method: &'a Method,
     pub(crate) headers: &'a HeaderMap,
     /// Whether it gave the token.
@@ -43,7 +43,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) ns: Option<&'a str>,
 }
 
-impl Asked<'_> {
+impl RegistryRequest<'_> {
     /// A path below the repository, spelled as this client spells it.
     pub(crate) fn location(&self, tail: &str) -> String {
         let ns = self.ns.map(|ns| format!("?ns={ns}")).unwrap_or_default();
@@ -55,12 +55,12 @@ impl Registry {
     /// `GET /v2/<name>/manifests/<reference>`.
     pub(crate) async fn manifest(
         &self,
-        asked: &Asked<'_>,
+        asked: &RegistryRequest<'_>,
         name: &Named,
         reference: &str,
-    ) -> Result<Response, Refusal> {
+    ) -> Result<Response, OciError> {
         let (mut digest, releases, by_tag) = match reference.contains(':') {
-            true => (Digest::parse(reference).ok_or_else(Refusal::digest)?, Vec::new(), false),
+            true => (Digest::parse(reference).ok_or_else(OciError::digest)?, Vec::new(), false),
             false => {
                 let (digest, releases) = self.meaning(asked.owner, name, reference).await?;
                 (digest, releases, true)
@@ -69,10 +69,10 @@ impl Registry {
         let mut one_of_list = false;
         loop {
             let found = self.find(asked.owner, name, &digest, &releases).await;
-            let found = found.map_err(|problem| Refusal::manifest(&problem))?;
+            let found = found.map_err(|problem| OciError::manifest(&problem))?;
             let bytes = self.whole(asked.owner, &found).await?;
             let unknown = |why: String| {
-                Refusal::manifest(&Problem::unknown(&format!("manifest {digest}: it is {why}")))
+                OciError::manifest(&HttpError::unknown(&format!("manifest {digest}: it is {why}")))
             };
             let manifest = Manifest::parse(&bytes).map_err(unknown)?;
             let media_type = manifest.media_type(Some(&found.media_type));
@@ -82,8 +82,9 @@ impl Registry {
                     let mut headers = asked.headers.clone();
                     headers.remove(header::RANGE);
                     let content = content(&found, media_type);
-                    let answer = self.faces.answer(asked.method, &headers, &content, asked.owner);
-                    let mut answer = answer.await.map_err(|problem| Refusal::manifest(&problem))?;
+                    let answer = self.gateway.answer(asked.method, &headers, &content, asked.owner);
+                    let mut answer =
+                        answer.await.map_err(|problem| OciError::manifest(&problem))?;
                     answer.headers_mut().remove(header::ACCEPT_RANGES);
                     if answer.status() == StatusCode::NOT_MODIFIED {
                         answer.headers_mut().remove(CONTENT_DIGEST);
@@ -103,22 +104,22 @@ impl Registry {
     /// `GET /v2/<name>/blobs/<digest>`.
     pub(crate) async fn blob(
         &self,
-        asked: &Asked<'_>,
+        asked: &RegistryRequest<'_>,
         name: &Named,
         digest: &str,
-    ) -> Result<Response, Refusal> {
-        let digest = Digest::parse(digest).ok_or_else(Refusal::digest)?;
+    ) -> Result<Response, OciError> {
+        let digest = Digest::parse(digest).ok_or_else(OciError::digest)?;
         let found = self.find(asked.owner, name, &digest, &[]).await;
-        let found = found.map_err(|problem| Refusal::blob(&problem))?;
+        let found = found.map_err(|problem| OciError::blob(&problem))?;
         if asked.owner && *asked.method == Method::HEAD && !self.is_held(&found).await? {
             // whoever pushes is to send what is not held, so that what gets signed is
-            return Err(Refusal::blob(&Problem::no_holder(&digest.to_string())));
+            return Err(OciError::blob(&HttpError::no_holder(&digest.to_string())));
         }
         // as registries do, whatever the list says: nothing that a browser would run
         let mut content = content(&found, "application/octet-stream".into());
         content.headers.push(FOR_A_YEAR);
-        let answer = self.faces.answer(asked.method, asked.headers, &content, asked.owner);
-        answer.await.map_err(|problem| Refusal::blob(&problem))
+        let answer = self.gateway.answer(asked.method, asked.headers, &content, asked.owner);
+        answer.await.map_err(|problem| OciError::blob(&problem))
     }
 
     /// The digest that a tag means, and the releases that say so.
@@ -127,18 +128,18 @@ impl Registry {
         owner: bool,
         name: &Named,
         tag: &str,
-    ) -> Result<(Digest, Vec<ReleaseId>), Refusal> {
+    ) -> Result<(Digest, Vec<ReleaseId>), OciError> {
         if !is_tag(tag) {
             let message = "no tag: letters, digits, `_`, `.` and `-`, at most 128";
-            return Err(Refusal::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
+            return Err(OciError::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
         }
         let (asked, wanted) = (name.clone(), tag.to_owned());
-        let which = self.ask(move |known, world| {
-            let which = known.which(&asked, world);
+        let which = self.ask(move |snapshot, view| {
+            let which = snapshot.which(&asked, view);
             let meaning = match &which {
-                Which::One(repository) => {
-                    known.catalogue.get(repository).map_or(Meaning::Unknown, |image| {
-                        meaning(&known.catalogue, image, &wanted, world.trusted)
+                Selection::One(repository) => {
+                    snapshot.catalog.get(repository).map_or(Meaning::Unknown, |image| {
+                        meaning(&snapshot.catalog, image, &wanted, view.trusted)
                     })
                 }
                 _ => Meaning::Unknown,
@@ -162,24 +163,24 @@ impl Registry {
         name: &Named,
         digest: &Digest,
         first: &[ReleaseId],
-    ) -> Result<Found, Problem> {
-        let failed = |_| Problem::internal(&"the catalogue could not be read");
+    ) -> Result<ContentRef, HttpError> {
+        let failed = |_| HttpError::internal(&"the catalog could not be read");
         let absent = match self.look(name, digest, first).await.map_err(failed)? {
             Ok(found) => return Ok(found),
             Err((absent, _)) => absent,
         };
         let brought =
-            absent.iter().map(|(release, list)| self.faces.bring_list(*release, list, owner));
-        let brought: Vec<Result<(), Problem>> = join_all(brought).await;
+            absent.iter().map(|(release, list)| self.gateway.bring_list(*release, list, owner));
+        let brought: Vec<Result<(), HttpError>> = join_all(brought).await;
         let known = match self.look(name, digest, first).await.map_err(failed)? {
             Ok(found) => return Ok(found),
             Err((_, is_root)) => is_root || !first.is_empty(),
         };
         if known {
             let first = brought.into_iter().find_map(Result::err);
-            return Err(first.unwrap_or_else(|| Problem::no_holder(&digest.to_string())));
+            return Err(first.unwrap_or_else(|| HttpError::no_holder(&digest.to_string())));
         }
-        Err(Problem::unknown(&format!("{digest} in {name}")))
+        Err(HttpError::unknown(&format!("{digest} in {name}")))
     }
 
     /// What is known of a digest; if nothing, lists that may tell, and whether a release is one of it.
@@ -188,22 +189,22 @@ impl Registry {
         name: &Named,
         digest: &Digest,
         first: &[ReleaseId],
-    ) -> Result<Look, Refusal> {
-        let (waiting, pushed_to) = (self.pushed.find(digest), self.pushed.is_repository(name));
+    ) -> Result<Look, OciError> {
+        let (waiting, pushed_to) = (self.pending.find(digest), self.pending.is_repository(name));
         let (name, digest, first) = (name.clone(), *digest, first.to_vec());
-        let look = self.ask(move |known, world| {
+        let look = self.ask(move |snapshot, view| {
             // a repository that nobody speaks of has nothing, whoever has the content
-            if !pushed_to && !known.is_repository(&name) {
+            if !pushed_to && !snapshot.is_repository(&name) {
                 return Ok(Err((Vec::new(), false)));
             }
             if let Some(found) = waiting {
                 return Ok(Ok(found));
             }
-            Ok(match known.find(&digest, &first, world)? {
+            Ok(match snapshot.find(&digest, &first, view)? {
                 Some(found) => Ok(found),
                 None => Err((
-                    known.absent_lists(&name, &digest, &first, world)?,
-                    known.is_root(&name, &digest),
+                    snapshot.absent_lists(&name, &digest, &first, view)?,
+                    snapshot.is_root(&name, &digest),
                 )),
             })
         });
@@ -211,15 +212,15 @@ impl Registry {
     }
 
     /// All bytes of a manifest, checked against its digest; fetched first if they are not here.
-    pub(crate) async fn whole(&self, owner: bool, found: &Found) -> Result<Vec<u8>, Refusal> {
+    pub(crate) async fn whole(&self, owner: bool, found: &ContentRef) -> Result<Vec<u8>, OciError> {
         let (what, blob) = (found.digest.to_string(), found.blob);
         if found.size > MAX_MANIFEST {
             let why = format!("manifest {what}: it is longer than {MAX_MANIFEST} bytes");
-            return Err(Refusal::manifest(&Problem::unknown(&why)));
+            return Err(OciError::manifest(&HttpError::unknown(&why)));
         }
         let mut fetched = false;
         loop {
-            let store = self.faces.backend.store().clone();
+            let store = self.gateway.backend.store().clone();
             let read = run(move || {
                 let mut bytes = Vec::new();
                 store.copy_out(&blob, &mut bytes).map(|_| bytes)
@@ -229,40 +230,40 @@ impl Registry {
                 Ok(_) => {
                     let why =
                         format!("manifest {what}: a release lists other bytes under this digest");
-                    return Err(Refusal::manifest(&Problem::unknown(&why)));
+                    return Err(OciError::manifest(&HttpError::unknown(&why)));
                 }
-                Err(error) if fetched => return Err(Refusal::store(&error)),
-                Err(StoreError::Corrupt { blob }) => self.faces.backend.damaged(blob),
+                Err(error) if fetched => return Err(OciError::store(&error)),
+                Err(StoreError::Corrupt { blob }) => self.gateway.backend.damaged(blob),
                 Err(StoreError::NotHeld(_)) => {}
-                Err(error) => return Err(Refusal::store(&error)),
+                Err(error) => return Err(OciError::store(&error)),
             }
-            self.bring(owner, found).await.map_err(|problem| Refusal::manifest(&problem))?;
+            self.bring(owner, found).await.map_err(|problem| OciError::manifest(&problem))?;
             fetched = true;
         }
     }
 
-    async fn bring(&self, owner: bool, found: &Found) -> Result<(), Problem> {
+    async fn bring(&self, owner: bool, found: &ContentRef) -> Result<(), HttpError> {
         let what = found.digest.to_string();
-        let Some(release) = found.release else { return Err(Problem::no_holder(&what)) };
-        let _waiting = self.faces.within_budget(found.blob, found.size, owner)?;
+        let Some(release) = found.release else { return Err(HttpError::no_holder(&what)) };
+        let _waiting = self.gateway.within_budget(found.blob, found.size, owner)?;
         let fetch =
-            self.faces.backend.fetch(Fetched { release, blob: found.blob, size: found.size });
+            self.gateway.backend.fetch(BlobRequest { release, blob: found.blob, size: found.size });
         match tokio::time::timeout(PATIENCE, fetch).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(FetchError::Failed(error))) => Err(Problem::internal(&error)),
-            Ok(Err(FetchError::NoHolder)) | Err(_) => Err(Problem::no_holder(&what)),
+            Ok(Err(FetchError::Failed(error))) => Err(HttpError::internal(&error)),
+            Ok(Err(FetchError::NoHolder)) | Err(_) => Err(HttpError::no_holder(&what)),
         }
     }
 
     /// Whether all bytes of some content are here.
-    pub(crate) async fn is_held(&self, found: &Found) -> Result<bool, Refusal> {
-        let (store, blob) = (self.faces.backend.store().clone(), found.blob);
+    pub(crate) async fn is_held(&self, found: &ContentRef) -> Result<bool, OciError> {
+        let (store, blob) = (self.gateway.backend.store().clone(), found.blob);
         let held = run(move || store.blob_size(&blob)).await;
-        held.map(|size| size.is_some()).map_err(|error| Refusal::store(&error))
+        held.map(|size| size.is_some()).map_err(|error| OciError::store(&error))
     }
 }
 
-fn content(found: &Found, media_type: String) -> Content {
+fn content(found: &ContentRef, media_type: String) -> Content {
     let digest = found.digest.to_string();
     let headers =
         HeaderValue::try_from(&digest).map(|value| (CONTENT_DIGEST, value)).into_iter().collect();
@@ -277,15 +278,15 @@ fn content(found: &Found, media_type: String) -> Content {
 }
 
 /// The one repository that a name means, or why there is none.
-pub(crate) fn only(which: Which, name: &Named) -> Result<super::name::Repository, Refusal> {
+pub(crate) fn only(which: Selection, name: &Named) -> Result<super::name::Repository, OciError> {
     let message = match which {
-        Which::One(repository) => return Ok(repository),
-        Which::Unknown => Problem::unknown(&format!("repository {name}")).message,
-        Which::Several(several) => {
+        Selection::One(repository) => return Ok(repository),
+        Selection::Unknown => HttpError::unknown(&format!("repository {name}")).message,
+        Selection::Several(several) => {
             let names: Vec<String> =
                 several.iter().take(20).map(super::name::Repository::prefixed).collect();
             format!("{name} is known of more than one registry: write {}", names.join(" or "))
         }
     };
-    Err(Refusal::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", message))
+    Err(OciError::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", message))
 }

@@ -7,9 +7,9 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::digest::Digest;
+use super::error::OciError;
 use super::name::Named;
-use super::pull::{Asked, CONTENT_DIGEST};
-use super::refusal::Refusal;
+use super::pull::{CONTENT_DIGEST, RegistryRequest};
 use super::upload::{self, Open, append, finish};
 use super::{Parameters, Registry};
 
@@ -19,19 +19,20 @@ impl Registry {
     /// `POST /v2/<name>/blobs/uploads/`: begins an upload, takes a whole blob, or mounts one.
     pub(crate) async fn begin_upload(
         &self,
-        asked: &Asked<'_>,
+        asked: &RegistryRequest<'_>,
         name: Named,
         query: &Parameters,
         body: Body,
-    ) -> Result<Response, Refusal> {
+    ) -> Result<Response, OciError> {
         // what cannot be mounted, for whatever reason, can still be uploaded
         if let Some(mounted) = query.get("mount").and_then(|text| Digest::parse(text))
             && self.held(&mounted).await?.is_some()
         {
-            self.pushed.note(name, Instant::now());
+            self.pending.note(name, Instant::now());
             return Ok(created(asked, &mounted));
         }
-        let whole = query.get("digest").map(|text| Digest::parse(text).ok_or_else(Refusal::digest));
+        let whole =
+            query.get("digest").map(|text| Digest::parse(text).ok_or_else(OciError::digest));
         let whole = whole.transpose()?;
         let id = self.uploads.begin(name.clone(), Instant::now())?;
         let part = self.uploads.open(&name, &id, Instant::now())?;
@@ -47,12 +48,12 @@ impl Registry {
     /// Everything on an upload that was begun: where it is, a chunk, its end, giving it up.
     pub(crate) async fn go_on(
         &self,
-        asked: &Asked<'_>,
+        asked: &RegistryRequest<'_>,
         name: Named,
         id: &str,
         query: &Parameters,
         body: Body,
-    ) -> Result<Response, Refusal> {
+    ) -> Result<Response, OciError> {
         let part = self.uploads.open(&name, id, Instant::now())?;
         match *asked.method {
             Method::GET | Method::HEAD => {
@@ -65,7 +66,7 @@ impl Registry {
             }
             Method::PUT => {
                 let digest = query.get("digest").and_then(|text| Digest::parse(text));
-                let digest = digest.ok_or_else(Refusal::digest)?;
+                let digest = digest.ok_or_else(OciError::digest)?;
                 in_order(asked, id, &part)?;
                 self.take(asked, name, id, part, digest, body).await
             }
@@ -80,26 +81,26 @@ impl Registry {
     /// Takes the last bytes, and makes the upload a blob if they have that digest.
     async fn take(
         &self,
-        asked: &Asked<'_>,
+        asked: &RegistryRequest<'_>,
         name: Named,
         id: &str,
         part: Open,
         digest: Digest,
         body: Body,
-    ) -> Result<Response, Refusal> {
+    ) -> Result<Response, OciError> {
         let part = append(part, body).await?;
-        let taken = finish(part, self.faces.backend.store().clone(), digest).await;
+        let taken = finish(part, self.gateway.backend.store().clone(), digest).await;
         self.uploads.end(id);
         let (added, lease) = taken?;
         let media_type = "application/octet-stream".to_owned();
-        self.pushed.keep(digest, added, media_type, lease, Instant::now());
-        self.pushed.note(name, Instant::now());
+        self.pending.keep(digest, added, media_type, lease, Instant::now());
+        self.pending.note(name, Instant::now());
         Ok(created(asked, &digest))
     }
 }
 
 /// Refuses a chunk that does not begin where the last ended, or whose length is not what it says.
-fn in_order(asked: &Asked<'_>, id: &str, part: &Open) -> Result<(), Refusal> {
+fn in_order(asked: &RegistryRequest<'_>, id: &str, part: &Open) -> Result<(), OciError> {
     let length = asked
         .headers
         .get(header::CONTENT_LENGTH)
@@ -122,12 +123,12 @@ fn in_order(asked: &Asked<'_>, id: &str, part: &Open) -> Result<(), Refusal> {
     }
     let message =
         format!("{have} bytes have come: the next chunk begins there, and has the length it says");
-    let refusal = Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID", message);
+    let refusal = OciError::new(StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID", message);
     Err(refusal.and(placed(asked, id, have)))
 }
 
 /// Where an upload is, and how much of it has come.
-fn placed(asked: &Asked<'_>, id: &str, received: u64) -> Vec<(HeaderName, String)> {
+fn placed(asked: &RegistryRequest<'_>, id: &str, received: u64) -> Vec<(HeaderName, String)> {
     vec![
         (header::LOCATION, asked.location(&format!("/blobs/uploads/{id}"))),
         (header::RANGE, format!("0-{}", received.saturating_sub(1))),
@@ -135,11 +136,11 @@ fn placed(asked: &Asked<'_>, id: &str, received: u64) -> Vec<(HeaderName, String
     ]
 }
 
-fn accepted(asked: &Asked<'_>, id: &str, received: u64, status: StatusCode) -> Response {
+fn accepted(asked: &RegistryRequest<'_>, id: &str, received: u64, status: StatusCode) -> Response {
     with(status, placed(asked, id, received))
 }
 
-fn created(asked: &Asked<'_>, digest: &Digest) -> Response {
+fn created(asked: &RegistryRequest<'_>, digest: &Digest) -> Response {
     let location = asked.location(&format!("/blobs/{digest}"));
     with(
         StatusCode::CREATED,

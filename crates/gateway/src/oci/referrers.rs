@@ -1,6 +1,6 @@
 //! What refers to a manifest: signatures, SBOMs and the like that name it as their `subject`.
 //!
-//! Made of the manifests that are held of releases by trusted publishers: anybody could flood it otherwise.
+//! Memo of the manifests that are held of releases by trusted publishers: anybody could flood it otherwise.
 
 use std::collections::HashMap;
 
@@ -12,11 +12,11 @@ use serde_json::json;
 
 use super::Registry;
 use super::digest::Digest;
-use super::holdings::{digest_of, is_manifest};
-use super::known::{Known, World};
+use super::digest_index::{digest_of, is_manifest};
+use super::error::OciError;
 use super::manifest::{Descriptor, MAX_MANIFEST, Manifest, OCI_INDEX};
 use super::name::Named;
-use super::refusal::Refusal;
+use super::snapshot::{Snapshot, View};
 
 /// Most manifests whose subject is remembered.
 const REMEMBERED: usize = 50_000;
@@ -80,29 +80,27 @@ fn read(artifact: &Artifact, bytes: &[u8]) -> Option<(Digest, Descriptor)> {
     Some((subject, descriptor))
 }
 
-impl Known {
+impl Snapshot {
     fn referrers(
         &mut self,
         name: &Named,
         subject: &Digest,
-        world: &World<'_>,
+        view: &View<'_>,
     ) -> Result<Vec<Descriptor>, StoreError> {
-        let meant = self.catalogue.meant(name);
-        let releases = meant
-            .iter()
-            .filter_map(|r| self.catalogue.get(r))
-            .flat_map(|i| i.releases.iter().rev());
-        let ours = releases.filter(|image| (world.trusted)(&image.publisher));
+        let meant = self.catalog.meant(name);
+        let releases =
+            meant.iter().filter_map(|r| self.catalog.get(r)).flat_map(|i| i.releases.iter().rev());
+        let ours = releases.filter(|image| (view.trusted)(&image.publisher));
         let mut found: Vec<Descriptor> = Vec::new();
         let mut looks = 0;
         for image in ours.take(LOOKS) {
-            let Some(list) = world.list(&image.list)? else { continue };
+            let Some(list) = view.list(&image.list)? else { continue };
             for artifact in list.iter().filter(|artifact| is_manifest(artifact)) {
                 looks += usize::from(!self.subjects.knows(&artifact.blake3));
                 if looks > LOOKS || found.len() >= MOST {
                     return Ok(found);
                 }
-                if let Some((about, descriptor)) = self.subjects.of(world.store, artifact)?
+                if let Some((about, descriptor)) = self.subjects.of(view.store, artifact)?
                     && about == subject
                     && !found.iter().any(|known| known.digest == descriptor.digest)
                 {
@@ -122,11 +120,11 @@ impl Registry {
         name: &Named,
         subject: &str,
         kind: Option<&str>,
-    ) -> Result<Response, Refusal> {
-        let subject = Digest::parse(subject).ok_or_else(Refusal::digest)?;
+    ) -> Result<Response, OciError> {
+        let subject = Digest::parse(subject).ok_or_else(OciError::digest)?;
         let name = name.clone();
         let mut found =
-            self.ask(move |known, world| known.referrers(&name, &subject, world)).await?;
+            self.ask(move |snapshot, view| snapshot.referrers(&name, &subject, view)).await?;
         if let Some(kind) = kind {
             found.retain(|descriptor| descriptor.artifact_type.as_deref() == Some(kind));
         }

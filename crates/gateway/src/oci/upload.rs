@@ -17,9 +17,9 @@ use perennial_store::{Added, Lease, MAX_BLOB, SMALL, Store};
 use sha2::{Digest as _, Sha256};
 
 use super::digest::Digest;
+use super::error::OciError;
 use super::name::Named;
-use super::pushed::PATIENCE;
-use super::refusal::Refusal;
+use super::pending::PATIENCE;
 
 /// Most uploads at once.
 const MOST: usize = 1024;
@@ -61,7 +61,7 @@ impl Uploads {
     }
 
     /// Begins an upload to a repository; what was left a day ago goes.
-    pub(crate) fn begin(&self, name: Named, now: Instant) -> Result<String, Refusal> {
+    pub(crate) fn begin(&self, name: Named, now: Instant) -> Result<String, OciError> {
         let mut sessions = self.sessions();
         sessions.retain(|_, session| {
             let left = now.duration_since(session.touched) >= PATIENCE;
@@ -74,11 +74,15 @@ impl Uploads {
         });
         if sessions.len() >= MOST {
             let message = format!("{MOST} uploads are under way: finish or cancel one");
-            return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", message));
+            return Err(OciError::new(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", message));
         }
         let id = format!("{:032x}", rand::random::<u128>());
         let path = self.path(&id);
-        OpenOptions::new().write(true).create_new(true).open(&path).map_err(|e| Refusal::io(&e))?;
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(|e| OciError::io(&e))?;
         let part =
             Arc::new(tokio::sync::Mutex::new(Part { path, received: 0, sha256: Sha256::new() }));
         sessions.insert(id.clone(), Session { name, touched: now, part });
@@ -86,14 +90,14 @@ impl Uploads {
     }
 
     /// Opens an upload; one request at a time has it.
-    pub(crate) fn open(&self, name: &Named, id: &str, now: Instant) -> Result<Open, Refusal> {
+    pub(crate) fn open(&self, name: &Named, id: &str, now: Instant) -> Result<Open, OciError> {
         let mut sessions = self.sessions();
         let session =
             sessions.get_mut(id).filter(|session| session.name == *name).ok_or_else(unknown)?;
         session.touched = now;
         Arc::clone(&session.part).try_lock_owned().map_err(|_| {
             let message = "another request is writing to this upload: wait for its end";
-            Refusal::new(StatusCode::CONFLICT, "BLOB_UPLOAD_INVALID", message)
+            OciError::new(StatusCode::CONFLICT, "BLOB_UPLOAD_INVALID", message)
         })
     }
 
@@ -135,8 +139,8 @@ fn remove(path: &std::path::Path) {
     }
 }
 
-fn unknown() -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", "no such upload: begin again")
+fn unknown() -> OciError {
+    OciError::new(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", "no such upload: begin again")
 }
 
 impl Part {
@@ -145,7 +149,7 @@ impl Part {
         self.received
     }
 
-    fn write(&mut self, file: &mut File, bytes: &Bytes) -> Result<(), Refusal> {
+    fn write(&mut self, file: &mut File, bytes: &Bytes) -> Result<(), OciError> {
         let received = self.received.saturating_add(bytes.len() as u64);
         if received > MAX_BLOB {
             return Err(too_large());
@@ -153,7 +157,7 @@ impl Part {
         if let Err(error) = file.write_all(bytes) {
             // what was half written does not count
             let _ = file.set_len(self.received);
-            return Err(Refusal::io(&error));
+            return Err(OciError::io(&error));
         }
         self.sha256.update(bytes);
         self.received = received;
@@ -161,46 +165,46 @@ impl Part {
     }
 
     /// Checks the bytes against their digest, and makes them a blob of the store.
-    fn finish(&mut self, store: &Store, digest: &Digest) -> Result<(Added, Lease), Refusal> {
+    fn finish(&mut self, store: &Store, digest: &Digest) -> Result<(Added, Lease), OciError> {
         let matches = match digest {
             Digest::Sha256(expected) => self.sha256.clone().finalize()[..] == expected[..],
             Digest::Sha512(_) => {
-                let file = File::open(&self.path).map_err(|e| Refusal::io(&e))?;
-                digest.is_of_reader(file).map_err(|e| Refusal::io(&e))?
+                let file = File::open(&self.path).map_err(|e| OciError::io(&e))?;
+                digest.is_of_reader(file).map_err(|e| OciError::io(&e))?
             }
         };
         if !matches {
             let message =
                 format!("the {} bytes that came are not those of {digest}", self.received);
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message));
+            return Err(OciError::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message));
         }
         let mut batch = store.batch();
-        let added = batch.take_file(&self.path, &|_| {}).map_err(|e| Refusal::store(&e))?;
+        let added = batch.take_file(&self.path, &|_| {}).map_err(|e| OciError::store(&e))?;
         if digest.sha256().is_some_and(|sha256| sha256 != added.sha256) {
-            return Err(Refusal::internal(&"the upload changed on disk while it was taken in"));
+            return Err(OciError::internal(&"the upload changed on disk while it was taken in"));
         }
-        let lease = batch.commit().map_err(|e| Refusal::store(&e))?;
+        let lease = batch.commit().map_err(|e| OciError::store(&e))?;
         if added.size > SMALL {
-            store.note_sha256(&[(added.sha256, added.blob)]).map_err(|e| Refusal::store(&e))?;
+            store.note_sha256(&[(added.sha256, added.blob)]).map_err(|e| OciError::store(&e))?;
         }
         Ok((added, lease))
     }
 }
 
 /// The refusal of a blob that no release could hold.
-pub(crate) fn too_large() -> Refusal {
+pub(crate) fn too_large() -> OciError {
     let message = format!("a blob has at most {MAX_BLOB} bytes");
-    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", message)
+    OciError::new(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", message)
 }
 
 /// Appends a body to an upload. What came of a body that broke off stays, and counts.
-pub(crate) async fn append(mut part: Open, body: Body) -> Result<Open, Refusal> {
+pub(crate) async fn append(mut part: Open, body: Body) -> Result<Open, OciError> {
     let (send, mut receive) = tokio::sync::mpsc::channel::<Bytes>(QUEUE);
     let writer = tokio::task::spawn_blocking(move || {
         let file = OpenOptions::new().append(true).open(&part.path);
         let mut file = file.map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => unknown(),
-            _ => Refusal::io(&error),
+            _ => OciError::io(&error),
         })?;
         while let Some(bytes) = receive.blocking_recv() {
             part.write(&mut file, &bytes)?;
@@ -223,13 +227,13 @@ pub(crate) async fn append(mut part: Open, body: Body) -> Result<Open, Refusal> 
         }
     }
     drop(send);
-    let part = writer.await.map_err(|error| Refusal::internal(&error))??;
+    let part = writer.await.map_err(|error| OciError::internal(&error))??;
     match broken {
         None => Ok(part),
         Some(error) => {
             let message =
                 format!("the body broke off after {} bytes in all: {error}", part.received);
-            Err(Refusal::new(StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID", message))
+            Err(OciError::new(StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID", message))
         }
     }
 }
@@ -239,9 +243,9 @@ pub(crate) async fn finish(
     mut part: Open,
     store: Store,
     digest: Digest,
-) -> Result<(Added, Lease), Refusal> {
+) -> Result<(Added, Lease), OciError> {
     let work = tokio::task::spawn_blocking(move || part.finish(&store, &digest));
-    work.await.unwrap_or_else(|error| Err(Refusal::internal(&error)))
+    work.await.unwrap_or_else(|error| Err(OciError::internal(&error)))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::Limits;
-use super::life::{Answer, InFlight, Life, Noted};
+use super::activity::{Activity, Answer, InFlight, TrackedStream};
 use super::tls::Tls;
 
 /// The least that hyper takes for a head.
@@ -31,7 +31,7 @@ const STREAMS: u32 = 32;
 
 /// A connection that was taken.
 pub(super) struct Connection {
-    pub(super) life: Arc<Life>,
+    pub(super) life: Arc<Activity>,
     pub(super) limits: Limits,
     pub(super) tls: Option<Tls>,
     pub(super) router: Router,
@@ -41,7 +41,7 @@ pub(super) struct Connection {
 impl Connection {
     /// Serves it to its end.
     pub(super) async fn run(self, stream: TcpStream) {
-        let stream = Noted { stream, life: Arc::clone(&self.life) };
+        let stream = TrackedStream { stream, life: Arc::clone(&self.life) };
         match &self.tls {
             None => self.serve(stream, Scheme::HTTP).await,
             Some(tls) => {

@@ -21,7 +21,7 @@ pub enum TlsError {
     /// The certificates cannot be read.
     #[error("the certificate {path}: {reason}; give the chain as PEM, the server's own first")]
     Certificate {
-        /// Which file.
+        /// Selection file.
         path: PathBuf,
         /// Why.
         reason: String,
@@ -29,7 +29,7 @@ pub enum TlsError {
     /// The key cannot be read.
     #[error("the key {path}: {reason}; give it as PEM, not encrypted (PKCS#8, PKCS#1 or SEC1)")]
     Key {
-        /// Which file.
+        /// Selection file.
         path: PathBuf,
         /// Why.
         reason: String,

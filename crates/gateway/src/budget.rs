@@ -1,0 +1,107 @@
+//! What requests may make the node fetch from its peers: bytes an hour, counted once for all who wait for one blob.
+//!
+//! Decides; fetches nothing.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use perennial_manifest::BlobId;
+
+/// The time that a budget is for.
+const WINDOW: Duration = Duration::from_secs(3600);
+
+/// The budget, and what is being fetched for requests right now.
+#[derive(Debug)]
+pub(crate) struct FetchBudget {
+    limit: Option<u64>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    since: Instant,
+    spent: u64,
+    /// How many requests wait for a blob.
+    waiting: HashMap<BlobId, usize>,
+}
+
+/// A request that waits for a blob; it no longer does once this is dropped.
+#[derive(Debug)]
+pub(crate) struct Charge {
+    budget: Arc<FetchBudget>,
+    blob: BlobId,
+}
+
+impl FetchBudget {
+    pub(crate) fn new(budget: Option<u64>) -> Arc<Self> {
+        let state = State { since: Instant::now(), spent: 0, waiting: HashMap::new() };
+        Arc::new(Self { limit: budget, state: Mutex::new(state) })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a blob of `size` bytes against the budget unless it is being fetched already, or the request is the owner's.
+    /// An error is how long it takes until there is budget again.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        blob: BlobId,
+        size: u64,
+        owner: bool,
+        now: Instant,
+    ) -> Result<Charge, Duration> {
+        let mut state = self.state();
+        if now.duration_since(state.since) >= WINDOW {
+            (state.since, state.spent) = (now, 0);
+        }
+        if !owner && !state.waiting.contains_key(&blob) {
+            let spent = state.spent.saturating_add(size);
+            if self.limit.is_some_and(|limit| spent > limit) {
+                return Err(WINDOW.saturating_sub(now.duration_since(state.since)));
+            }
+            state.spent = spent;
+        }
+        *state.waiting.entry(blob).or_default() += 1;
+        Ok(Charge { budget: Arc::clone(self), blob })
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        let mut state = self.budget.state();
+        if let Some(count) = state.waiting.get_mut(&self.blob) {
+            *count -= 1;
+            if *count == 0 {
+                state.waiting.remove(&self.blob);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blob_counts_once_for_all_who_wait_and_again_when_nobody_does() {
+        let (fetching, now) = (FetchBudget::new(Some(100)), Instant::now());
+        let (one, other) = (BlobId::of(b"1"), BlobId::of(b"2"));
+        let first = fetching.begin(one, 60, false, now).expect("there is budget");
+        let second = fetching.begin(one, 60, false, now).expect("it is counted already");
+        assert!(fetching.begin(other, 60, false, now).expect_err("too much") <= WINDOW);
+        drop(fetching.begin(other, 60, true, now).expect("the owner may"));
+        drop((first, second));
+        assert!(fetching.begin(one, 60, false, now).is_err(), "it is fetched anew");
+        assert!(fetching.begin(other, 40, false, now).is_ok());
+        assert!(fetching.begin(one, 60, false, now + WINDOW).is_ok(), "an hour later");
+    }
+
+    #[test]
+    fn sizes_that_overflow_are_too_much() {
+        let (fetching, now) = (FetchBudget::new(Some(u64::MAX - 1)), Instant::now());
+        let _one = fetching.begin(BlobId::of(b"1"), 10, false, now).expect("there is budget");
+        assert!(fetching.begin(BlobId::of(b"2"), u64::MAX, false, now).is_err());
+    }
+}

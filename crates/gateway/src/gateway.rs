@@ -1,0 +1,52 @@
+//! The state shared by all faces, and the router over them.
+
+use std::sync::Arc;
+
+use axum::{Router, middleware};
+
+use crate::backend::Backend;
+use crate::budget::FetchBudget;
+use crate::content::ReadBudget;
+use crate::host::HostName;
+use crate::lists::Lists;
+use crate::{access, feed, files, helm, oci};
+
+/// How the faces behave.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Clients with this token may push and delete. They send it as `Authorization: Bearer`, as the password of basic
+    /// authentication, or as the password exchanged at `/token`. Without a token nothing can be pushed.
+    pub token: Option<String>,
+    /// Bytes an hour that anonymous requests may make the node fetch from its peers; `None` for no limit.
+    pub fetch_budget: Option<u64>,
+    /// Host names this node answers to, besides its addresses and `localhost`.
+    pub hosts: Vec<HostName>,
+}
+
+/// What every face works with: cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Gateway {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) options: Arc<Options>,
+    pub(crate) budget: Arc<FetchBudget>,
+    pub(crate) lists: Arc<Lists>,
+    pub(crate) reads: ReadBudget,
+}
+
+/// Builds the router with every face on it.
+pub fn router(backend: Arc<dyn Backend>, options: Options) -> Router {
+    let budget = FetchBudget::new(options.fetch_budget);
+    let gateway = Gateway {
+        backend,
+        options: Arc::new(options),
+        budget,
+        lists: Arc::default(),
+        reads: ReadBudget::default(),
+    };
+    Router::new()
+        .merge(files::routes(&gateway))
+        .merge(helm::routes(&gateway))
+        .merge(feed::routes(&gateway))
+        .merge(oci::routes(gateway))
+        .layer(middleware::from_fn(access::with_security_headers))
+}

@@ -1,0 +1,164 @@
+//! Bytes by digest: which are given out as what, and what that may cost.
+
+use std::time::Instant;
+
+use axum::http::StatusCode;
+use perennial_gateway::Options;
+use perennial_manifest::BlobId;
+
+use crate::fixtures::{bytes, key};
+use crate::test_gateway::{File, Lies, TestGateway, file, sha256};
+
+#[tokio::test]
+async fn bytes_are_had_by_either_digest() {
+    let gateway = TestGateway::new();
+    let (small, large) = (bytes(10, 1), bytes(200_000, 2));
+    gateway.release(
+        &key(1),
+        "pkg:generic/a@v1",
+        &[file("small", small.clone()), file("large", large.clone())],
+    );
+    for content in [small, large] {
+        for digest in [BlobId::of(&content).to_string(), sha256(&content).to_string()] {
+            let answer = gateway.get(&format!("/b/{digest}")).await;
+            assert_eq!((answer.status, &answer.body), (StatusCode::OK, &content), "{digest}");
+            assert_eq!(answer.header("etag"), format!("\"{digest}\""));
+            assert_eq!(answer.header("content-type"), "application/octet-stream");
+            assert!(answer.header("cache-control").contains("immutable"));
+            let hex = digest.split_once(':').expect("a function").1;
+            assert_eq!(
+                answer.header("content-disposition"),
+                format!("attachment; filename=\"{hex}\"")
+            );
+            let part = gateway.ask("GET", &format!("/b/{digest}"), &[("range", "bytes=2-4")]).await;
+            assert_eq!((part.status.as_u16(), &part.body[..]), (206, &content[2..5]));
+        }
+    }
+    for unknown in [BlobId::of(b"?").to_string(), sha256(b"?").to_string()] {
+        let answer = gateway.get(&format!("/b/{unknown}")).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+        assert!(answer.text().starts_with("unknown: "), "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_lies_about_a_sha256_gives_nobody_wrong_bytes() {
+    let wanted = bytes(200_000, 1);
+    for (lies, size) in [
+        (Lies::Here, 200_000),
+        (Lies::InTheSwarm, 200_000),
+        (Lies::Here, 10),
+        (Lies::InTheSwarm, 10),
+    ] {
+        let gateway = TestGateway::new();
+        let false_one =
+            File { sha256: Some(sha256(&wanted)), ..file("false", bytes(size, 2)).that_lies(lies) };
+        gateway.release(&key(1), "pkg:generic/a@v1", std::slice::from_ref(&false_one));
+        let path = format!("/b/{}", sha256(&wanted));
+        for _ in 0..2 {
+            for method in ["GET", "HEAD"] {
+                let answer = gateway.ask(method, &path, &[]).await;
+                assert_eq!(answer.status, StatusCode::NOT_FOUND, "{lies:?} {size}");
+                assert!(
+                    method == "HEAD" || answer.text().starts_with("unknown: "),
+                    "{lies:?} {size}"
+                );
+            }
+        }
+        // under the names that are true it is given out
+        let by_blake3 = gateway.get(&format!("/b/{}", false_one.artifact().blake3)).await;
+        assert!(by_blake3.body == false_one.bytes, "{lies:?} {size}");
+        assert!(
+            gateway.get(&format!("/b/{}", sha256(&false_one.bytes))).await.body == false_one.bytes,
+            "{lies:?} {size}"
+        );
+        // and once the right bytes are here, they are what the name means
+        gateway.release(&key(1), "pkg:generic/b@v1", &[file("true", wanted.clone())]);
+        assert!(gateway.get(&path).await.body == wanted, "{lies:?} {size}");
+    }
+}
+
+#[tokio::test]
+async fn what_others_hold_is_brought_here_whole_before_it_has_a_sha256() {
+    let gateway = TestGateway::new();
+    let far = file("far", bytes(200_000, 1)).that_lies(Lies::InTheSwarm);
+    let gone = file("gone", bytes(200_000, 2)).that_lies(Lies::Nowhere);
+    let id = gateway.release(&key(1), "pkg:generic/a@v1", &[far.clone(), gone.clone()]).id();
+    let answer = gateway.get(&format!("/b/{}", sha256(&far.bytes))).await;
+    assert_eq!((answer.status, answer.body), (StatusCode::OK, far.bytes));
+    for hint in [String::new(), format!("?release={id}")] {
+        let answer = gateway.get(&format!("/b/{}{hint}", sha256(&gone.bytes))).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+        assert!(
+            answer.text().starts_with("known but no reachable holder: sha256:"),
+            "{}",
+            answer.text()
+        );
+    }
+}
+
+#[tokio::test]
+async fn many_who_ask_for_what_is_nowhere_cost_little_more_than_one() {
+    let gateway = TestGateway::new();
+    for release in 0..400 {
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+        let files: Vec<File> =
+            names.iter().map(|path| file(path, format!("{path}{release}"))).collect();
+        gateway.release(&key(1), &format!("pkg:generic/a@v{release}"), &files);
+    }
+    let far = file("far", bytes(20_000, 1)).that_lies(Lies::InTheSwarm);
+    gateway.release(&key(1), "pkg:generic/far@v1", std::slice::from_ref(&far));
+    let unknown = |at: u32| format!("/b/{}", BlobId::of(&at.to_be_bytes()));
+    let begun = Instant::now();
+    assert_eq!(gateway.get(&unknown(0)).await.status, StatusCode::NOT_FOUND);
+    let one = begun.elapsed();
+    let begun = Instant::now();
+    let many = futures::future::join_all((0..500).map(|at| {
+        let (gateway, path) = (&gateway, unknown(at));
+        async move { gateway.get(&path).await.status }
+    }));
+    let path = format!("/b/{}", far.artifact().blake3);
+    let (many, found) = futures::join!(many, gateway.get(&path));
+    assert!(many.iter().all(|status| *status == StatusCode::NOT_FOUND));
+    assert!(found.body == far.bytes, "among all of them it is found");
+    assert!(begun.elapsed() < one * 50, "{:?} for 500, {one:?} for one", begun.elapsed());
+}
+
+#[tokio::test]
+async fn what_is_denied_is_denied_by_every_name() {
+    let gateway = TestGateway::new();
+    let content = bytes(200_000, 1);
+    gateway.release(&key(1), "pkg:generic/a@v1", &[file("x", content.clone())]);
+    gateway.store().set_denied(BlobId::of(&content), Some("no".into())).expect("remembered");
+    for path in [
+        "/r/a/v1/x".to_owned(),
+        format!("/b/{}", BlobId::of(&content)),
+        format!("/b/{}", sha256(&content)),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let answer = gateway.ask(method, &path, &[]).await;
+            assert_eq!(answer.status.as_u16(), 451, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn anonymous_requests_have_a_budget_and_the_owner_has_none() {
+    let options =
+        Options { token: Some("secret".into()), fetch_budget: Some(250_000), ..Options::default() };
+    let gateway = TestGateway::with(options);
+    let far: Vec<File> = [("1", 1), ("2", 2), ("3", 3)]
+        .map(|(path, seed)| file(path, bytes(200_000, seed)).that_lies(Lies::InTheSwarm))
+        .into();
+    gateway.release(&key(1), "pkg:generic/a@v1", &far);
+    assert_eq!(gateway.get("/r/a/v1/1").await.status, StatusCode::OK);
+    for path in ["/r/a/v1/2".to_owned(), format!("/b/{}", sha256(&far[1].bytes))] {
+        let answer = gateway.get(&path).await;
+        assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{path}");
+    }
+    let wrong = [("authorization", "Bearer wrong")];
+    assert_eq!(gateway.ask("GET", "/r/a/v1/2", &wrong).await.status, StatusCode::TOO_MANY_REQUESTS);
+    let right = [("authorization", "Bearer secret")];
+    assert_eq!(gateway.ask("GET", "/r/a/v1/2", &right).await.status, StatusCode::OK);
+    assert_eq!(gateway.get("/r/a/v1/2").await.status, StatusCode::OK, "it is here now");
+}

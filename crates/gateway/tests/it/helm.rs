@@ -1,0 +1,253 @@
+//! The Helm repository: what it lists, what it leaves out, and what charts may do to it.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use axum::http::StatusCode;
+use perennial_manifest::{Keypair, Role};
+use serde::Deserialize;
+
+use crate::fixtures::{bytes, key};
+use crate::test_gateway::{File, Lies, TestGateway, file, sha256};
+
+/// As Helm reads it: a field that it does not know is an error.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Index {
+    api_version: String,
+    #[allow(dead_code, reason = "it must be there")]
+    generated: String,
+    entries: BTreeMap<String, Vec<Entry>>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[allow(dead_code, reason = "they may be there")]
+struct Entry {
+    name: String,
+    version: String,
+    api_version: String,
+    app_version: Option<String>,
+    description: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    kube_version: Option<String>,
+    home: Option<String>,
+    keywords: Option<Vec<String>>,
+    maintainers: Option<Vec<BTreeMap<String, String>>>,
+    annotations: Option<BTreeMap<String, String>>,
+    dependencies: Option<Vec<BTreeMap<String, serde_json::Value>>>,
+    urls: Vec<String>,
+    created: String,
+    digest: String,
+}
+
+fn archive(entries: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (path, bytes) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, path, *bytes).expect("packed");
+    }
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&tar.into_inner().expect("packed")).expect("packed");
+    gzip.finish().expect("packed")
+}
+
+fn chart(yaml: &str) -> Vec<u8> {
+    archive(&[
+        ("x/values.yaml", b"a: 1"),
+        ("x/charts/inner/Chart.yaml", b"name: inner\nversion: 9.9.9\n"),
+        ("x/Chart.yaml", yaml.as_bytes()),
+        ("x/templates/a.yaml", b"{{ }}"),
+    ])
+}
+
+fn packed(path: &'static str, bytes: Vec<u8>) -> File {
+    File { role: Role::Chart, media_type: "application/gzip", ..file(path, bytes) }
+}
+
+async fn index(gateway: &TestGateway, publisher: &str) -> Index {
+    let answer = gateway.get(&format!("/helm/{publisher}/index.yaml")).await;
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (StatusCode::OK, "application/yaml")
+    );
+    serde_saphyr::from_slice(&answer.body)
+        .unwrap_or_else(|error| panic!("{error}: {}", answer.text()))
+}
+
+const KS: &str = "apiVersion: v2\nname: ks-core\nversion: 1.1.3\nappVersion: 4.1\ndescription: |\n  The core: \"quoted\"\n  第二行\ntype: application\nkubeVersion: \">=1.19.0-0\"\nkeywords: [a, b]\nmaintainers:\n- name: savers\n  email: a@b.example\nannotations:\n  category: x\ndependencies:\n- name: redis\n  version: 1.x\n  repository: https://charts.example\n  condition: redis.enabled\n  import-values: [data]\nx-unknown: 1\n";
+
+fn release(gateway: &TestGateway, key: &Keypair, purl: &str, yaml: &str) -> Vec<u8> {
+    let bytes = chart(yaml);
+    let provenance =
+        File { role: Role::Signature, ..file("ks-core-1.1.3.tgz.prov", "-----BEGIN PGP") };
+    gateway.release(key, purl, &[packed("ks-core-1.1.3.tgz", bytes.clone()), provenance]);
+    bytes
+}
+
+#[tokio::test]
+async fn charts_are_listed_as_helm_reads_them_and_pulled_by_their_urls() {
+    let gateway = TestGateway::new();
+    let bytes = release(&gateway, &key(1), "pkg:helm/ks-core@1.1.3", KS);
+    gateway.release(
+        &key(1),
+        "pkg:generic/other@1",
+        &[packed("other.tgz", chart("name: other\nversion: 1.0.0\n"))],
+    );
+    let own = key(1).id().to_string();
+    for publisher in ["all", &own] {
+        let index = index(&gateway, publisher).await;
+        assert_eq!(index.api_version, "v1");
+        assert_eq!(index.entries.keys().collect::<Vec<_>>(), ["ks-core"]);
+        let [entry] = &index.entries["ks-core"][..] else { panic!("{index:?}") };
+        assert_eq!(
+            (&*entry.name, &*entry.version, &*entry.api_version),
+            ("ks-core", "1.1.3", "v2")
+        );
+        assert_eq!(entry.app_version.as_deref(), Some("4.1"), "a number is a text there");
+        assert_eq!(entry.description.as_deref(), Some("The core: \"quoted\"\n第二行\n"));
+        assert_eq!(entry.dependencies.as_ref().expect("one").len(), 1);
+        assert_eq!(entry.digest, sha256(&bytes).to_hex());
+        assert_eq!(entry.created, "2025-06-15T15:06:40Z");
+        // relative to the index
+        assert_eq!(entry.urls, ["charts/ks-core-1.1.3.tgz"]);
+        let path = format!("/helm/{publisher}/{}", entry.urls[0]);
+        let pulled = gateway.get(&path).await;
+        assert!(pulled.status == StatusCode::OK && pulled.body == bytes);
+        assert_eq!(
+            pulled.header("content-disposition"),
+            "attachment; filename=\"ks-core-1.1.3.tgz\""
+        );
+        let provenance = gateway.get(&format!("{path}.prov")).await;
+        assert_eq!((provenance.status, provenance.text()), (StatusCode::OK, "-----BEGIN PGP"));
+    }
+    let answer = gateway.get("/helm/all/index.yaml").await;
+    let same = gateway
+        .ask("GET", "/helm/all/index.yaml", &[("if-none-match", answer.header("etag"))])
+        .await;
+    assert_eq!(same.status, StatusCode::NOT_MODIFIED);
+    for (path, status) in [
+        ("/helm/all/charts/other-1.0.0.tgz", 404),
+        ("/helm/all/charts/ks-core-1.1.4.tgz", 404),
+        ("/helm/all/charts/..%2findex.yaml", 404),
+        ("/helm/all/charts/%2e%2e", 404),
+        ("/helm/me/index.yaml", 400),
+        ("/helm/me/charts/ks-core-1.1.3.tgz", 400),
+    ] {
+        assert_eq!(gateway.get(path).await.status.as_u16(), status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn all_are_those_who_are_trusted_and_agree() {
+    let gateway = TestGateway::new();
+    let other = format!("{KS}home: https://other.example\n");
+    let (one, two) = (key(2), key(3));
+    let first = release(&gateway, &one, "pkg:helm/ks-core@1.1.3", KS);
+    assert!(index(&gateway, "all").await.entries.is_empty(), "nobody is followed");
+    assert_eq!(
+        index(&gateway, &one.id().to_string()).await.entries.len(),
+        1,
+        "and still asked by name"
+    );
+    gateway.follow(&one);
+    assert_eq!(index(&gateway, "all").await.entries.len(), 1);
+    // other bytes, said to be the same: by the name, and in another namespace, which Helm does not know
+    for (purl, trusted) in
+        [("pkg:helm/x/ks-core@1.1.3", key(3)), ("pkg:helm/ks-core@1.1.3", key(4))]
+    {
+        let gateway = TestGateway::new();
+        release(&gateway, &one, "pkg:helm/ks-core@1.1.3", KS);
+        gateway.follow(&one);
+        release(&gateway, &trusted, purl, &other);
+        assert_eq!(index(&gateway, "all").await.entries.len(), 1);
+        gateway.follow(&trusted);
+        let both = index(&gateway, "all").await;
+        assert!(both.entries.is_empty(), "{both:?}");
+        let left_out = &both.annotations["perennial/left-out"];
+        assert!(
+            [&one, &trusted].iter().all(|key| left_out.contains(&key.id().to_string())),
+            "{left_out}"
+        );
+        assert_eq!(
+            gateway.get("/helm/all/charts/ks-core-1.1.3.tgz").await.status,
+            StatusCode::NOT_FOUND
+        );
+        let digest = &index(&gateway, &one.id().to_string()).await.entries["ks-core"][0].digest;
+        assert_eq!(*digest, sha256(&first).to_hex());
+    }
+    // the same chart with something else beside it is the same chart
+    let extra = [packed("ks-core-1.1.3.tgz", first.clone()), file("README", "x")];
+    gateway.release(&two, "pkg:helm/ks-core@1.1.3", &extra);
+    gateway.follow(&two);
+    assert_eq!(index(&gateway, "all").await.entries["ks-core"][0].digest, sha256(&first).to_hex());
+    // what is not here disagrees too
+    let far = packed("ks-core-1.1.3.tgz", chart(&other)).that_lies(Lies::Nowhere);
+    gateway.release(&two, "pkg:helm/ks-core@1.1.3", &[far]);
+    assert!(index(&gateway, "all").await.entries.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_no_chart_or_not_here_is_not_listed_and_spoils_nothing() {
+    let gateway = TestGateway::new();
+    release(&gateway, &key(1), "pkg:helm/ks-core@1.1.3", KS);
+    let yaml = |name: &str| format!("name: {name}\nversion: 1.0.0\n");
+    let far = packed("far.tgz", chart(&yaml("far"))).that_lies(Lies::InTheSwarm);
+    let lies = File { sha256: Some(sha256(b"other")), ..packed("lies.tgz", chart(&yaml("lies"))) };
+    let bomb = vec![0; 101 << 20];
+    let mut cut = chart(&yaml("cut"));
+    cut.truncate(40);
+    let nested = format!("name: nested\nversion: 1.0.0\ndescription: {}", "[".repeat(30_000));
+    let mut laughs = "a: &a [x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for (one, next) in ('a'..'i').zip('b'..'j') {
+        laughs += &format!("{next}: &{next} [{}]\n", vec![format!("*{one}"); 9].join(", "));
+    }
+    let laughs = format!("name: laughs\nversion: 1.0.0\n{laughs}");
+    for (at, hostile) in [
+        far,
+        lies,
+        packed("random.tgz", bytes(10_000, 1)),
+        packed("cut.tgz", cut),
+        packed("empty.tgz", archive(&[("x/values.yaml", b"a: 1")])),
+        packed("root.tgz", archive(&[("Chart.yaml", yaml("root").as_bytes())])),
+        packed(
+            "bomb.tgz",
+            archive(&[("x/zeros", &bomb), ("x/Chart.yaml", yaml("bomb").as_bytes())]),
+        ),
+        packed(
+            "large.tgz",
+            chart(&format!("{}description: {}\n", yaml("large"), "a".repeat(70_000))),
+        ),
+        packed("nested.tgz", chart(&nested)),
+        packed("laughs.tgz", chart(&laughs)),
+        packed("path.tgz", chart(&yaml("../../etc"))),
+        packed("nameless.tgz", chart("version: 1.0.0\n")),
+        packed("list.tgz", chart("- a\n")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        gateway.release(&key(1), &format!("pkg:helm/hostile-{at}@1"), &[hostile]);
+    }
+    // characters that YAML may not hold, and texts that mean something in it
+    let odd = "name: odd\nversion: 1.0.0\ndescription: \"a\\u0000\\u007f\\uFEFF\\u0085: b\\n- c: &d *e !!f\"\nhome: yes\n";
+    gateway.release(&key(1), "pkg:helm/odd@1", &[packed("odd.tgz", chart(odd))]);
+    let answer = gateway.get("/helm/all/index.yaml").await;
+    assert!(!answer.text().contains(['\u{7f}', '\u{85}', '\u{feff}']));
+    let index = index(&gateway, "all").await;
+    let listed: Vec<&String> = index.entries.keys().collect();
+    let listed: Vec<&&String> =
+        listed.iter().filter(|name| !["laughs"].contains(&name.as_str())).collect();
+    assert_eq!(listed, [&"ks-core", &"odd"]);
+    assert_eq!(index.entries["odd"][0].description.as_deref(), Some("a: b\n- c: &d *e !!f"));
+    assert_eq!(index.entries["odd"][0].home.as_deref(), Some("yes"));
+    assert!(
+        gateway.node.fetched.lock().expect("not poisoned").is_empty(),
+        "an index brings nothing here"
+    );
+}

@@ -1,0 +1,17 @@
+//! The gateway from outside: every face over HTTP, with real stores and without a network; the server over loopback.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on ends"
+)]
+
+mod feed;
+mod files;
+mod files_by_digest;
+mod fixtures;
+mod helm;
+mod oci;
+mod server;
+mod test_gateway;
