@@ -1,13 +1,100 @@
-//! What the archive can do, once: add, publish, fetch, resolve, import, export, repair.
+//! What a node can do with its archive; each operation exists once, here.
 //!
-//! The frontends call it and translate; nothing here knows HTTP or the control socket.
+//! [`Archive`] joins the three parts every operation needs: the store (bytes and catalog), the network (peers to ask and to
+//! tell) and the signer (this node's publisher key). It owns the order of their steps: bytes are durable before a release is
+//! signed, and a release is stored before peers hear of it. The frontends translate between this type and their clients;
+//! nothing here knows HTTP or the control socket.
+//!
+//! Two promises hold for all callers. An operation that signs runs in a task of its own, so a client that disconnects
+//! leaves it complete or not begun. Callers that want the same bytes at the same time share one fetch.
 
-pub(crate) mod add;
-pub(crate) mod export;
-pub(crate) mod fetch;
-pub(crate) mod import;
-pub(crate) mod media;
-pub(crate) mod publish;
-pub(crate) mod repair;
-pub(crate) mod resolve;
-pub(crate) mod signer;
+mod add;
+mod error;
+mod export;
+mod fetch;
+mod import;
+mod maintenance;
+mod media;
+mod policy;
+mod progress;
+mod publish;
+mod repair;
+mod resolve;
+mod signer;
+
+use std::sync::Arc;
+
+use perennial_manifest::PublisherId;
+use perennial_store::Store;
+use tokio_util::task::TaskTracker;
+
+use crate::network::handle::Network;
+
+pub use add::AddFiles;
+pub use error::{ArchiveError, ErrorKind};
+pub use export::ExportError;
+pub use fetch::{FetchError, FetchedRelease};
+pub use import::{Import, ImportNews, ImportSource, ImportSummary};
+pub use maintenance::{Rebuilt, Verified};
+pub use policy::PinTarget;
+pub use progress::{Observer, Progress, Stage};
+pub use publish::{PublishOptions, Published};
+pub use resolve::{Claim, FetchedBlob, Unresolved};
+pub use signer::SignError;
+
+pub(crate) use fetch::keep;
+pub(crate) use policy::protocol_follows;
+pub(crate) use repair::held;
+pub(crate) use signer::Signer;
+
+/// A node's archive. Clones share everything.
+#[derive(Clone)]
+pub struct Archive {
+    store: Store,
+    network: Network,
+    signer: Arc<Signer>,
+    fetches: Arc<fetch::Flights>,
+    /// Tasks that outlive the caller who started them; [`Node::shutdown`](crate::Node::shutdown) waits for these.
+    tasks: TaskTracker,
+}
+
+impl std::fmt::Debug for Archive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Archive of {}", self.publisher())
+    }
+}
+
+impl Archive {
+    pub(crate) fn new(store: Store, network: Network, signer: Signer, tasks: TaskTracker) -> Self {
+        Self { store, network, signer: Arc::new(signer), fetches: Arc::default(), tasks }
+    }
+
+    /// The bytes and the catalog, for reading. Its calls block.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The publisher whose key this node signs with. Names resolve through it as through one that is followed.
+    #[must_use]
+    pub fn publisher(&self) -> PublisherId {
+        self.signer.publisher()
+    }
+
+    pub(crate) fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Runs `work` on a thread that may wait for the disk.
+    pub(crate) async fn blocking<T, E>(
+        &self,
+        work: impl FnOnce(&Archive) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, ArchiveError>
+    where
+        T: Send + 'static,
+        E: Into<ArchiveError> + Send + 'static,
+    {
+        let archive = self.clone();
+        self.tasks.spawn_blocking(move || work(&archive)).await?.map_err(Into::into)
+    }
+}

@@ -1,19 +1,22 @@
-//! A Perennial node: config, keys, the event loop, shutdown.
+//! A Perennial node: configuration, keys, the archive, the network's event loop, shutdown.
 //!
-//! The only place where effects happen: one task owns `protocol::Node`, feeds it what the swarm and the user
-//! say, and carries out what it answers. [`Node::start`] may be called many times in one process; each node has
-//! its own data directory. Everything a user asks goes over the control socket in that directory, also when the
-//! node runs inside the command that asks.
+//! The only place where effects happen. [`Node::start`] may be called many times in one process; each node has a data
+//! directory of its own. [`Archive`] is what a node can do. The command line asks for it over the control socket in the data
+//! directory, also when the node runs inside the command that asks; a program that embeds a node calls [`Node::archive`].
 
 mod archive;
-mod blocking;
 pub mod config;
 pub mod daemon;
-mod failure;
 mod frontends;
 pub mod keys;
 mod network;
 mod node;
 
+pub use archive::{
+    AddFiles, Archive, ArchiveError, Claim, ErrorKind, ExportError, FetchError, FetchedBlob,
+    FetchedRelease, Import, ImportNews, ImportSource, ImportSummary, Observer, PinTarget, Progress,
+    PublishOptions, Published, Rebuilt, SignError, Stage, Unresolved, Verified,
+};
 pub use config::Config;
+pub use frontends::http::ServeError;
 pub use node::{Node, StartError};

@@ -1,23 +1,24 @@
-//! The one task that owns the protocol's state: what happened goes in, what it decides is carried out.
+//! The event loop: the one task that owns the protocol's state.
 //!
-//! Nothing here waits for disk or for a peer: stores, streams and transfers run in tasks of their own, and their outcomes come
-//! back as messages. Every queue into the loop has a bound, so whoever is too fast waits.
+//! What happened goes in as an `Input`, what the protocol decides comes out as effects, which the loop carries out in order.
 
-pub(crate) mod blob_stream;
 pub(crate) mod catalog;
-pub(crate) mod download;
 pub(crate) mod handle;
-pub(crate) mod upload;
+pub(crate) mod overview;
 
 mod bans;
+mod blob_stream;
+mod dial;
+mod download;
 mod effects;
+mod upload;
+mod writer;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use perennial_manifest::{BlobId, ReleaseId};
-use perennial_protocol::catalog::Catalog;
-use perennial_protocol::effect::{Holder, Progress};
+use perennial_manifest::{BlobId, EntryId, ReleaseId};
+use perennial_protocol::effect::Holder;
 use perennial_protocol::input::{CensusId, FetchId, Input, LookupId, Token};
 use perennial_protocol::node::Node as Protocol;
 use perennial_protocol::peer::PeerId;
@@ -26,67 +27,84 @@ use perennial_protocol::transfer::AssignmentId;
 use perennial_store::Store;
 use perennial_swarm::{Event, Handle};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use self::bans::Bans;
-use crate::network::blob_stream::Limits;
-use crate::network::catalog::CatalogView;
-use crate::network::handle::{Core, FetchNews, LookupAnswer, Message, Overview, PeerInfo};
+use self::catalog::CatalogView;
+use self::dial::DialList;
+use self::handle::{FetchReport, LookupAnswer, Message, Network, NetworkEnds};
+use self::overview::{Overview, PeerInfo};
+use self::writer::Writer;
 
-/// A fetch and who waits for it.
-struct Waiting {
-    news: mpsc::Sender<FetchNews>,
-    progress: watch::Sender<Option<Progress>>,
-    release: Option<ReleaseId>,
-    blobs: Vec<BlobId>,
-}
+/// How often peers that are not connected are dialled again, and expired bans are lifted.
+const REDIAL: Duration = Duration::from_secs(15);
+/// Tokens of blob streams are the loop's and have this bit. Those of requests are the swarm's, which counts from 1.
+const STREAM_TOKENS: u64 = 1 << 63;
 
-pub(crate) struct EventLoop {
+/// What an event loop works with.
+pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) swarm: Handle,
-    pub(crate) core: Core,
-    pub(crate) limits: Limits,
+    pub(crate) network: Network,
+    pub(crate) ends: NetworkEnds,
+    pub(crate) protocol: Protocol,
+    /// Multiaddresses of peers to stay connected to.
     pub(crate) peers: Vec<String>,
+    /// Longest silence of the other end of a blob stream.
+    pub(crate) stall: Duration,
+    /// Starts to keep a release of a followed publisher; must not wait.
+    pub(crate) keep: Box<dyn Fn(ReleaseId) + Send>,
+    /// Where the tasks of blob streams run.
+    pub(crate) tasks: TaskTracker,
+}
+
+/// The protocol, and what its ids mean to this node.
+pub(crate) struct EventLoop {
+    store: Store,
+    swarm: Handle,
+    network: Network,
+    stall: Duration,
+    keep: Box<dyn Fn(ReleaseId) + Send>,
+    tasks: TaskTracker,
     protocol: Protocol,
     catalog: CatalogView,
+    writer: Writer,
+    messages: mpsc::Receiver<Message>,
+    overview: watch::Sender<Overview>,
     started: Instant,
     wake: Option<Instant>,
     next_id: u64,
     lookups: HashMap<LookupId, oneshot::Sender<LookupAnswer>>,
     censuses: HashMap<CensusId, oneshot::Sender<Vec<Holder>>>,
-    fetches: HashMap<FetchId, Waiting>,
+    fetches: HashMap<FetchId, (FetchReport, Vec<BlobId>)>,
     /// Sizes of blobs that fetches named, and how many named them.
     sizes: HashMap<BlobId, (u64, usize)>,
-    assignments: HashMap<AssignmentId, CancellationToken>,
+    downloads: HashMap<AssignmentId, CancellationToken>,
     serving: HashMap<Token, oneshot::Sender<Option<(Token, Time)>>>,
     banned: Bans,
-    overview: watch::Sender<Overview>,
+    dial: DialList,
 }
 
-/// How often the configured peers that are not connected are dialled again.
-const REDIAL: Duration = Duration::from_secs(15);
-/// Tokens of blob streams are ours; those of requests are the swarm's, which counts from 1.
-const STREAM_TOKENS: u64 = 1 << 63;
-
 impl EventLoop {
-    pub(crate) fn new(
-        store: Store,
-        swarm: Handle,
-        core: Core,
-        limits: Limits,
-        peers: Vec<String>,
-        protocol: Protocol,
-        overview: watch::Sender<Overview>,
-    ) -> Self {
+    /// A loop that has not begun, and starts the writer of entries.
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { store, swarm, network, ends, protocol, peers, stall, keep, tasks } = parts;
+        let (writer, writing) = Writer::new(store.clone(), network.clone(), ends.stored);
+        tasks.spawn(writing);
         Self {
             catalog: CatalogView(store.clone()),
             store,
             swarm,
-            core,
-            limits,
-            peers,
+            network,
+            stall,
+            keep,
+            tasks,
             protocol,
+            writer,
+            messages: ends.messages,
+            overview: ends.overview,
             started: Instant::now(),
             wake: None,
             next_id: 0,
@@ -94,21 +112,17 @@ impl EventLoop {
             censuses: HashMap::new(),
             fetches: HashMap::new(),
             sizes: HashMap::new(),
-            assignments: HashMap::new(),
+            downloads: HashMap::new(),
             serving: HashMap::new(),
             banned: Bans::default(),
-            overview,
+            dial: DialList::new(peers),
         }
     }
 
-    /// Runs until it is stopped.
-    pub(crate) async fn run(
-        mut self,
-        mut events: mpsc::Receiver<Event>,
-        mut messages: mpsc::Receiver<Message>,
-        stop: CancellationToken,
-    ) {
-        let mut redial = tokio::time::interval(REDIAL);
+    /// Runs until it is stopped, or until the swarm ends.
+    pub(crate) async fn run(mut self, mut events: mpsc::Receiver<Event>, stop: CancellationToken) {
+        let mut redial = interval(REDIAL);
+        redial.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let wake = self.wake;
             tokio::select! {
@@ -117,20 +131,15 @@ impl EventLoop {
                     Some(event) => self.on_event(event).await,
                     None => return,
                 },
-                message = messages.recv() => match message {
+                message = self.messages.recv() => match message {
                     Some(message) => self.on_message(message).await,
                     None => return,
                 },
-                () = async { tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)).await }, if wake.is_some() => {
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
                     self.wake = None;
                     self.input(Input::Tick).await;
                 }
-                _ = redial.tick() => {
-                    for peer in self.banned.over(self.now()) {
-                        let _ = self.swarm.ban(peer, false).await;
-                    }
-                    self.redial().await;
-                }
+                _ = redial.tick() => self.redial().await,
             }
         }
     }
@@ -149,26 +158,45 @@ impl EventLoop {
     }
 
     async fn redial(&mut self) {
-        let connected: Vec<String> =
-            self.overview.borrow().peers.keys().map(|peer| peer.to_string()).collect();
-        for address in &self.peers {
-            let there = address
-                .rsplit_once("/p2p/")
-                .is_some_and(|(_, id)| connected.iter().any(|peer| peer == id));
-            // an address without a peer id is dialled while nobody is connected: the swarm closes what is double
-            let wanted =
-                if address.contains("/p2p/") { !there } else { connected.len() < self.peers.len() };
-            if wanted && let Err(reason) = self.swarm.dial(address).await {
-                tracing::warn!(%address, %reason, "a peer could not be dialled");
-            }
+        for peer in self.banned.expire(self.now()) {
+            let _ = self.swarm.ban(peer, false).await;
+        }
+        let connected: Vec<PeerId> = self.overview.borrow().peers.keys().cloned().collect();
+        for address in self.dial.due(&connected) {
+            dial(&self.swarm, address).await;
         }
     }
 
+    /// Gives the protocol an input and carries out what it decides.
     async fn input(&mut self, input: Input) {
-        let now = self.now();
-        let effects = self.protocol.handle(now, input, &self.catalog as &dyn Catalog);
+        self.account(&input);
+        let effects = self.protocol.handle(self.now(), input, &self.catalog);
         for effect in effects {
             self.effect(effect).await;
+        }
+    }
+
+    /// Keeps this node's own books of what an input says.
+    fn account(&mut self, input: &Input) {
+        match input {
+            Input::Disconnected { peer } => {
+                self.overview.send_modify(|overview| {
+                    overview.peers.remove(peer);
+                });
+            }
+            Input::Fetch { fetch, blobs, .. } => {
+                let Some((_, named)) = self.fetches.get_mut(fetch) else { return };
+                for wanted in blobs {
+                    self.sizes.entry(wanted.blob).or_insert((wanted.size, 0)).1 += 1;
+                    named.push(wanted.blob);
+                }
+            }
+            Input::Cancel { fetch } => drop(self.forget(*fetch)),
+            Input::Transferred { assignment, end, .. } => {
+                self.downloads.remove(assignment);
+                tracing::debug!(?assignment, ?end, "download ended");
+            }
+            _ => {}
         }
     }
 
@@ -179,7 +207,7 @@ impl EventLoop {
             }
             Event::Connected { peer, prefix, address } => {
                 if self.banned.contains(&peer) {
-                    // it came in before the swarm heard of the ban
+                    // It connected before the swarm heard of the ban.
                     let _ = self.swarm.disconnect(peer).await;
                     return;
                 }
@@ -189,12 +217,7 @@ impl EventLoop {
                 });
                 self.input(Input::Connected { peer, prefix }).await;
             }
-            Event::Disconnected { peer } => {
-                self.overview.send_modify(|overview| {
-                    overview.peers.remove(&peer);
-                });
-                self.input(Input::Disconnected { peer }).await;
-            }
+            Event::Disconnected { peer } => self.input(Input::Disconnected { peer }).await,
             Event::Gossip { from, message, bytes } => {
                 self.input(Input::Gossip { from, message, bytes }).await;
             }
@@ -202,27 +225,29 @@ impl EventLoop {
                 self.input(Input::Request { from, token, request }).await;
             }
             Event::Response { from, id, result } => {
-                self.input(Input::Response { from, id, result }).await
-            }
-            Event::BlobStream { from, stream } => {
-                tokio::spawn(crate::network::upload::serve(
-                    self.store.clone(),
-                    self.core.clone(),
-                    self.limits,
-                    from,
-                    stream,
-                    self.started,
-                ));
+                self.input(Input::Response { from, id, result }).await;
             }
             Event::Providers { key, peers, done } => {
-                let release = perennial_manifest::EntryId::from_bytes(key).into();
+                let release = EntryId::from_bytes(key).into();
                 self.input(Input::Providers { release, peers, done }).await;
+            }
+            Event::BlobStream { from, stream } => {
+                let upload = upload::Upload {
+                    store: self.store.clone(),
+                    network: self.network.clone(),
+                    stall: self.stall,
+                    from,
+                    started: self.started,
+                    tasks: self.tasks.clone(),
+                };
+                self.tasks.spawn(upload.serve(stream));
             }
         }
     }
 
     async fn on_message(&mut self, message: Message) {
         match message {
+            Message::Input(input) => self.input(input).await,
             Message::Lookup { selector, publisher, answer } => {
                 let lookup = LookupId(self.id());
                 self.lookups.insert(lookup, answer);
@@ -233,44 +258,8 @@ impl EventLoop {
                 self.censuses.insert(census, answer);
                 self.input(Input::Census { census, release, blobs }).await;
             }
-            Message::Fetch { release, news, progress, id } => {
-                let fetch = self.id();
-                self.fetches
-                    .insert(FetchId(fetch), Waiting { news, progress, release, blobs: Vec::new() });
-                let _ = id.send(fetch);
-            }
-            Message::FetchBlobs { fetch, blobs, last } => {
-                let fetch = FetchId(fetch);
-                let Some(waiting) = self.fetches.get_mut(&fetch) else { return };
-                for wanted in &blobs {
-                    self.sizes.entry(wanted.blob).or_insert((wanted.size, 0)).1 += 1;
-                    waiting.blobs.push(wanted.blob);
-                }
-                let release = waiting.release;
-                self.input(Input::Fetch { fetch, release, blobs, last }).await;
-            }
-            Message::CancelFetch { fetch } => {
-                if self.forget(FetchId(fetch)).is_some() {
-                    self.input(Input::Cancel { fetch: FetchId(fetch) }).await;
-                }
-            }
-            Message::Publish(signed) => self.input(Input::Publish(signed)).await,
-            Message::Follows(follows) => self.input(Input::Follows(follows)).await,
-            Message::Held(release) => self.input(Input::Held { release }).await,
-            Message::Dropped(release) => self.input(Input::Dropped { release }).await,
-            Message::Kept { release, outcome } => {
-                self.input(Input::Kept { release, outcome }).await
-            }
-            Message::Stored { batch, verdicts } => {
-                self.input(Input::Stored { batch, verdicts }).await
-            }
-            Message::Received { assignment, report } => {
-                self.input(Input::Received { assignment, report }).await;
-            }
-            Message::Transferred { assignment, peer, report, end } => {
-                self.assignments.remove(&assignment);
-                tracing::debug!(%peer, ?end, "an assignment ended");
-                self.input(Input::Transferred { assignment, report, end }).await;
+            Message::Fetch { fetch, report } => {
+                self.fetches.insert(fetch, (report, Vec::new()));
             }
             Message::Serve { from, bytes, decision } => {
                 let token = Token(STREAM_TOKENS | self.id());
@@ -282,28 +271,20 @@ impl EventLoop {
                 self.input(Input::Served { token, bytes }).await;
             }
             Message::Dial(address) => {
-                if let Err(reason) = self.swarm.dial(&address).await {
-                    tracing::warn!(%address, %reason, "a peer could not be dialled");
-                }
-                if !self.peers.contains(&address) && self.peers.len() < 64 {
-                    self.peers.push(address);
-                }
+                dial(&self.swarm, &address).await;
+                self.dial.add(address);
             }
         }
     }
 
     fn count(&self, peer: &PeerId, change: impl FnOnce(&mut PeerInfo)) {
-        self.overview.send_modify(|overview| {
-            if let Some(info) = overview.peers.get_mut(peer) {
-                change(info);
-            }
-        });
+        self.overview.send_modify(|overview| overview.count(peer, change));
     }
 
     /// Takes a fetch off the books.
-    fn forget(&mut self, fetch: FetchId) -> Option<Waiting> {
-        let waiting = self.fetches.remove(&fetch)?;
-        for blob in &waiting.blobs {
+    fn forget(&mut self, fetch: FetchId) -> Option<FetchReport> {
+        let (report, named) = self.fetches.remove(&fetch)?;
+        for blob in &named {
             if let Some(size) = self.sizes.get_mut(blob) {
                 size.1 -= 1;
                 if size.1 == 0 {
@@ -311,6 +292,12 @@ impl EventLoop {
                 }
             }
         }
-        Some(waiting)
+        Some(report)
+    }
+}
+
+async fn dial(swarm: &Handle, address: &str) {
+    if let Err(reason) = swarm.dial(address).await {
+        tracing::warn!(%address, %reason, "could not dial a peer");
     }
 }

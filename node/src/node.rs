@@ -6,138 +6,146 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perennial_control::{BindError, Listener};
+use perennial_manifest::PublisherError;
 use perennial_protocol::node::{Config as ProtocolConfig, Node as Protocol};
-use perennial_store::{OpenError, OpenOptions, Store};
+use perennial_store::{Follows, OpenError, OpenOptions, Store};
 use perennial_swarm::Handle;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::Notify;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::archive::signer::Signer;
-use crate::config::{Config, ConfigError};
-use crate::frontends::control::{Services, for_protocol};
-use crate::frontends::http::{Faces, ServeError};
+use crate::archive::{self, Archive, Signer, protocol_follows};
+use crate::config::{ByteCount, Config};
+use crate::frontends::control::ControlService;
+use crate::frontends::http::{self, ServeError};
 use crate::keys::{KeyError, Keys};
-use crate::network::EventLoop;
-use crate::network::blob_stream::Limits;
-use crate::network::handle::{Core, Message, Overview, QUEUE};
+use crate::network::handle::Network;
+use crate::network::{EventLoop, Parts};
 
-/// How long the addresses that a node listens on may take to be known.
+/// How long a node waits at its start for the addresses it listens on.
 const LISTEN_WAIT: Duration = Duration::from_secs(5);
-/// How long parts get to end by themselves.
+/// How long each part of a node may take to end once it is told to.
 const STOP_WAIT: Duration = Duration::from_secs(4);
 
-/// A running node. Dropping it stops it without order; [`Node::shutdown`] stops it properly.
+/// A running node. Dropping it aborts nothing and leaves its tasks behind; call [`Node::shutdown`] to stop cleanly.
 #[derive(Debug)]
 pub struct Node {
     control: PathBuf,
     peer_id: String,
-    overview: watch::Receiver<Overview>,
-    services: Arc<Services>,
+    archive: Archive,
+    service: Arc<ControlService>,
     swarm: Handle,
     http: Option<SocketAddr>,
     stop: CancellationToken,
-    tasks: Vec<JoinHandle<()>>,
+    parts: Vec<JoinHandle<()>>,
+    tasks: TaskTracker,
 }
 
 impl Node {
-    /// Opens the data directory, starts the swarm and answers on the control socket. Needs a Tokio runtime with
-    /// more than one thread.
+    /// Opens the data directory, starts the swarm and answers on the control socket. Needs a Tokio runtime with more than one
+    /// thread.
+    ///
+    /// # Errors
+    /// [`StartError::InUse`] when another process uses the data directory; else whichever part did not start.
     pub async fn start(config: Config) -> Result<Node, StartError> {
         let data = config.data.clone();
-        let store =
-            tokio::task::spawn_blocking(move || Store::open(&data, OpenOptions::default())).await;
-        let store = store.map_err(|e| StartError::Task(e.to_string()))??;
+        let opened =
+            tokio::task::spawn_blocking(move || Store::open(&data, OpenOptions::default()));
+        let store = opened.await??;
+        let damage = store.damage();
         let keys = Keys::of(&config.data);
-        let (identity, signer) = (keys.node()?, Arc::new(Signer::new(keys.publisher()?)));
+        let (identity, signer) = (keys.node()?, Signer::new(keys.publisher()?));
         let follows = first_follows(&store, &config)?;
         store.watch(&signer.publisher()).map_err(OpenError::from)?;
 
-        let mut network = perennial_swarm::Config::new(identity);
-        (network.listen, network.mdns) = (config.listen.clone(), config.mdns);
-        network.external = config.external.clone();
-        (network.max_inbound, network.max_blob_streams) =
+        let mut swarm = perennial_swarm::Config::new(identity);
+        (swarm.listen, swarm.mdns) = (config.listen.clone(), config.mdns);
+        swarm.external = config.external.clone();
+        (swarm.max_inbound, swarm.max_blob_streams) =
             (config.max_peers, config.serve_streams as usize);
-        let (swarm, events) = perennial_swarm::start(&network)?;
+        let (swarm, events) = perennial_swarm::start(&swarm)?;
         let me = swarm.peer_id().clone();
         let mut seed = [0; 8];
         seed.copy_from_slice(&identity[..8]);
-        let upload = config.upload.map(crate::config::ByteCount::get);
         let protocol = Protocol::new(ProtocolConfig {
             me: me.clone(),
             seed: u64::from_le_bytes(seed),
-            upload,
+            upload: config.upload.map(ByteCount::get),
         });
 
-        let (messages, inbox) = mpsc::channel(QUEUE);
-        let (shown, overview) = watch::channel(Overview::default());
-        let core = Core { messages, overview: overview.clone(), damage: Arc::default() };
-        let services = Arc::new(Services {
-            store: store.clone(),
-            core: core.clone(),
-            signer: signer.clone(),
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let (network, ends) = Network::new(!config.peers.is_empty(), config.peer_wait);
+        let archive = Archive::new(store.clone(), network.clone(), signer, tasks.clone());
+        let (keeper, keepers) = (archive.clone(), tasks.clone());
+        let event_loop = EventLoop::new(Parts {
+            store,
+            swarm: swarm.clone(),
+            network: network.clone(),
+            ends,
+            protocol,
+            peers: config.peers.clone(),
+            stall: config.stall,
+            keep: Box::new(move |release| {
+                keepers.spawn(archive::keep(keeper.clone(), release));
+            }),
+            tasks: tasks.clone(),
+        });
+        let mut parts = vec![tokio::spawn(event_loop.run(events, stop.clone()))];
+        network.follow(protocol_follows(&follows, archive.publisher())).await;
+        tasks.spawn(announce_held(archive.clone()));
+        parts.push(tokio::spawn(archive.clone().repair(damage, stop.clone())));
+
+        let service = Arc::new(ControlService {
+            archive: archive.clone(),
             peer_id: me.to_string(),
             key_file: keys.publisher_path(),
-            expects_peers: (!config.peers.is_empty()).into(),
-            peer_wait: config.peer_wait,
             grace: config.grace,
-            stop: tokio::sync::Notify::new(),
+            stop: Notify::new(),
         });
-        let stop = CancellationToken::new();
-        let limits = Limits { stall: config.stall };
-        let event_loop = EventLoop::new(
-            store.clone(),
-            swarm.clone(),
-            core.clone(),
-            limits,
-            config.peers.clone(),
-            protocol,
-            shown,
-        );
-        let mut tasks = vec![tokio::spawn(event_loop.run(events, inbox, stop.clone()))];
-        core.send(Message::Follows(for_protocol(&follows, signer.publisher()))).await;
-        tasks.push(tokio::spawn(announce_held(store.clone(), core.clone())));
-        tasks.push(tokio::spawn(crate::archive::repair::run(store, core, stop.clone())));
-
         let listener = Listener::bind(&config.data)?;
-        let (handler, stopped) = (services.clone(), stop.clone());
-        tasks.push(tokio::spawn(async move { listener.serve(handler, stopped.cancelled()).await }));
-        let mut http = None;
+        let (handler, stopped) = (service.clone(), stop.clone());
+        parts.push(tokio::spawn(async move { listener.serve(handler, stopped.cancelled()).await }));
+        let mut served_at = None;
         if let Some(face) = &config.http {
-            let faces =
-                Faces::new(services.store.clone(), services.core.clone(), services.signer.clone());
-            match faces.serve(face, stop.clone()).await {
+            match http::serve(archive.clone(), face, stop.clone()).await {
                 Ok(served) => {
-                    http = Some(served.address);
-                    tasks.push(served.task);
+                    served_at = Some(served.address);
+                    parts.push(served.task);
                 }
                 Err(ServeError::Bind { address, source }) if face.if_free => {
-                    tracing::warn!(%address, %source, "not served over HTTP: give --http ADDR for another address");
+                    tracing::warn!(%address, %source, "HTTP is not served; give --http ADDR to choose another address");
                 }
                 Err(error) => return Err(error.into()),
             }
         }
         if !config.listen.is_empty() {
-            let mut listening = overview.clone();
-            let _ = tokio::time::timeout(
-                LISTEN_WAIT,
-                listening.wait_for(|overview| !overview.addresses.is_empty()),
-            )
-            .await;
+            let mut overview = network.overview();
+            let listening = overview.wait_for(|overview| !overview.addresses.is_empty());
+            let _ = timeout(LISTEN_WAIT, listening).await;
         }
         Ok(Node {
             control: config.control_path(),
             peer_id: me.to_string(),
-            overview,
-            services,
+            archive,
+            service,
             swarm,
-            http,
+            http: served_at,
             stop,
+            parts,
             tasks,
         })
     }
 
-    /// The socket that this node answers its user on.
+    /// The archive, for programs that embed a node.
+    #[must_use]
+    pub fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
+    /// The socket on which this node answers its user.
     #[must_use]
     pub fn control_path(&self) -> &Path {
         &self.control
@@ -146,10 +154,10 @@ impl Node {
     /// The multiaddresses this node listens on, each ending in `/p2p/<peer id>`.
     #[must_use]
     pub fn addresses(&self) -> Vec<String> {
-        self.overview.borrow().addresses.clone()
+        self.archive.network().overview().borrow().addresses.clone()
     }
 
-    /// Where the faces are served, if they are.
+    /// The address on which HTTP is served, if it is.
     #[must_use]
     pub fn http_address(&self) -> Option<SocketAddr> {
         self.http
@@ -161,41 +169,40 @@ impl Node {
         self.peer_id.clone()
     }
 
-    /// Returns once somebody asked the node to stop over its control socket.
+    /// Returns once a client has asked the node to stop over its control socket.
     pub async fn stop_requested(&self) {
-        self.services.stop.notified().await;
+        self.service.stop.notified().await;
     }
 
-    /// Stops in order: no new work, transfers cut, what was acknowledged durable, lock released. Within 10 s.
+    /// Stops cleanly, within 10 s: takes no new work, cuts transfers, lets what was begun become durable, and releases the
+    /// lock on the data directory.
     pub async fn shutdown(self) {
-        let Node { services, swarm, stop, tasks, .. } = self;
+        let Node { archive, service, swarm, stop, parts, tasks, .. } = self;
         stop.cancel();
-        let _ = tokio::time::timeout(STOP_WAIT, swarm.shutdown()).await;
-        for task in tasks {
-            let _ = tokio::time::timeout(STOP_WAIT, task).await;
+        let _ = timeout(STOP_WAIT, swarm.shutdown()).await;
+        for part in parts {
+            let _ = timeout(STOP_WAIT, part).await;
         }
-        // the store goes with its last user, and the lock with it: blocking work that runs on holds it that long
-        let store = services.store.clone();
-        drop((services, swarm));
-        let released = async {
-            while store.is_shared() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let _ = tokio::time::timeout(STOP_WAIT, released).await;
+        tasks.close();
+        let _ = timeout(STOP_WAIT, tasks.wait()).await;
+        // The lock goes with the last handle to the store. A request that was cut may still read on a blocking thread.
+        // The store's damage channel closes after the lock is released.
+        let mut damage = archive.store().damage();
+        drop((archive, service, swarm));
+        let released = async { while !matches!(damage.recv().await, Err(RecvError::Closed)) {} };
+        let _ = timeout(STOP_WAIT, released).await;
     }
 }
 
-/// Takes the follows of the configuration in with those that the user chose before.
-fn first_follows(store: &Store, config: &Config) -> Result<perennial_store::Follows, StartError> {
+/// Adds the configured follows to those the user chose before.
+fn first_follows(store: &Store, config: &Config) -> Result<Follows, StartError> {
     let mut follows = store.follows();
-    for wanted in &config.follow {
-        if wanted == "all" {
+    for text in &config.follow {
+        if text == "all" {
             follows.all = true;
         } else {
-            let publisher = wanted.parse().map_err(|e: perennial_manifest::PublisherError| {
-                StartError::Follow(e.to_string())
-            })?;
+            let publisher =
+                text.parse().map_err(|source| StartError::Follow { text: text.clone(), source })?;
             follows.publishers.entry(publisher).or_default();
         }
     }
@@ -205,15 +212,15 @@ fn first_follows(store: &Store, config: &Config) -> Result<perennial_store::Foll
     Ok(follows)
 }
 
-/// Tells the protocol what is held, so that it is announced.
-async fn announce_held(store: Store, core: Core) {
-    match crate::blocking::blocking(move || crate::archive::repair::held(&store)).await {
+/// Tells the protocol which releases are held, so that they are announced.
+async fn announce_held(archive: Archive) {
+    match archive.blocking(|archive| archive::held(archive.store())).await {
         Ok(held) => {
             for release in held {
-                core.send(Message::Held(release)).await;
+                archive.network().held(release).await;
             }
         }
-        Err(error) => tracing::warn!(%error, "what is held could not be listed"),
+        Err(error) => tracing::warn!(%error, "could not list the releases to announce"),
     }
 }
 
@@ -221,38 +228,40 @@ async fn announce_held(store: Store, core: Core) {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The configuration is no good.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// Something that is no publisher is to be followed.
-    #[error("--follow: {0}")]
-    Follow(String),
+    /// A text to follow is neither a publisher nor `all`.
+    #[error("--follow {text}: {source}")]
+    Follow {
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        source: PublisherError,
+    },
     /// Another process uses the data directory.
     #[error("{} is in use by process {pid}", data.display())]
     InUse {
         /// The data directory.
         data: PathBuf,
-        /// The process that uses it.
+        /// The other process's id.
         pid: u32,
     },
     /// The data directory cannot be used.
     #[error(transparent)]
     Open(OpenError),
-    /// A key cannot be had.
+    /// A key cannot be read or created.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The network cannot be had.
+    /// The network did not start.
     #[error(transparent)]
     Network(#[from] perennial_swarm::StartError),
-    /// The faces cannot be served.
+    /// HTTP cannot be served.
     #[error(transparent)]
     Http(#[from] ServeError),
-    /// The control socket cannot be had.
+    /// The control socket cannot be bound.
     #[error(transparent)]
     Control(#[from] BindError),
-    /// A part of the start ended early.
-    #[error("the start ended early: {0}")]
-    Task(String),
+    /// Opening the store was interrupted.
+    #[error("the start was interrupted: {0}")]
+    Interrupted(#[from] JoinError),
 }
 
 impl From<OpenError> for StartError {

@@ -86,6 +86,7 @@ impl Host {
                     Effect::FetchDone { fetch, .. } => {
                         if let Some(release) = self.fetches.remove(&fetch) {
                             self.memory.held.insert(release);
+                            inputs.push_back(Input::Held { release });
                             inputs.push_back(Input::Kept { release, outcome: KeepOutcome::Held });
                         }
                     }

@@ -267,14 +267,14 @@ pub enum Input {
         /// No more follow.
         done: bool,
     },
-    /// How an `Effect::Keep` ended.
+    /// How an `Effect::Keep` ended. Where it ended well, [`Input::Held`] came before.
     Kept {
         /// Which.
         release: ReleaseId,
         /// How.
         outcome: KeepOutcome,
     },
-    /// This release is held (after `add`, and for each held release at start): announce it if it is our turn.
+    /// This release is held (after `add` and after a fetch, and for each held release at start): announce it if it is our turn.
     Held {
         /// Which.
         release: ReleaseId,

@@ -14,7 +14,7 @@ use crate::{
     fetch::Fetches,
     find::{census::Censuses, lookup::Lookups},
     gossip::Gossip,
-    input::{Follows, Input, KeepOutcome, Prefix, RequestFailure},
+    input::{Follows, Input, Prefix, RequestFailure},
     keep::Keep,
     limits::Limits,
     peer::PeerId,
@@ -192,12 +192,7 @@ impl Node {
                 self.lookups.providers(&release, &peers, done, out);
                 self.censuses.providers(&release, &peers, done, out);
             }
-            Input::Kept { release, outcome } => {
-                self.keep.ended(out.now, &release, outcome);
-                if outcome == KeepOutcome::Held {
-                    self.held(release, out);
-                }
-            }
+            Input::Kept { release, outcome } => self.keep.ended(out.now, &release, outcome),
             Input::Held { release } => self.held(release, out),
             Input::Dropped { release } => {
                 out.effects.push(Effect::StopProviding { release });

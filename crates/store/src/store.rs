@@ -64,6 +64,7 @@ pub(crate) struct Inner {
     generation: std::sync::atomic::AtomicU64,
     /// Entries that did not read back: they count as not here until they come again.
     damaged_entries: Mutex<BTreeSet<EntryId>>,
+    /// The last field: it closes once the lock of the layout is released, which tells a node that it has stopped.
     damage: broadcast::Sender<Damaged>,
 }
 
@@ -105,12 +106,6 @@ impl Store {
         let _writing = self.0.lock();
         self.0.renew("asked for", true)?;
         self.0.ask(|catalog| catalog.count())
-    }
-
-    /// Whether others use this store too: its lock goes with the last of them.
-    #[must_use]
-    pub fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.0) > 1
     }
 
     /// The data directory.

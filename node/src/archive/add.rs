@@ -1,52 +1,107 @@
 //! `add`: files become blobs, a signed release, a pin.
 //!
-//! Owns how a tree becomes a list of artifacts. Links are not followed and special files are refused, by name. The bytes are
-//! durable before the release is signed; the signer pins it before it is in the catalog.
+//! Owns how paths become a list of artifacts. Links inside a tree are not followed, and anything but regular files is
+//! refused, by name. The bytes are durable before the release is signed; the signer pins the release before the catalog
+//! lists it.
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use perennial_control::{Add, AddDone, ErrorCode, Failure, Progress, Sink, Stage};
-use perennial_manifest::{Artifact, ArtifactPath, Draft, Purl, SignedEntry};
-use perennial_store::{Placement, SMALL, Store};
+use perennial_manifest::{Artifact, ArtifactPath, Draft, PublisherKind, Purl};
+use perennial_store::{Placement, SMALL};
 
-use crate::archive::media::guess;
-use crate::archive::publish::{Terms, release};
-use crate::archive::signer::Signer;
-use crate::failure::{failed, usage};
+use super::media::guess;
+use super::publish::Signing;
+use super::{Archive, ArchiveError, Observer, Progress, PublishOptions, Published, Stage};
 
-/// Adds files as a release: blocking. Gives the entries that were signed, for announcing.
-pub(crate) fn add(
-    store: &Store,
-    signer: &Signer,
-    request: &Add,
-    sink: &Sink,
-) -> Result<(AddDone, Vec<SignedEntry>), Failure> {
-    let purl = Purl::parse(&request.purl).map_err(usage)?;
+/// Files to publish as one release.
+#[derive(Debug, Clone)]
+pub struct AddFiles {
+    /// Files and directories. The files below a directory are named relative to it; a single file keeps its own name.
+    pub paths: Vec<PathBuf>,
+    /// The release's name, with a version.
+    pub purl: Purl,
+    /// SPDX expression; `None` is published as `NOASSERTION`.
+    pub license: Option<String>,
+    /// Licence texts that are not among `paths`.
+    pub license_files: Vec<PathBuf>,
+    /// Whether the bytes are copied, or referred to where they lie.
+    pub placement: Placement,
+    /// What the publisher says it is; `None` leaves its profile as it is.
+    pub kind: Option<PublisherKind>,
+    /// Remarks for people.
+    pub notes: Option<String>,
+}
+
+impl AddFiles {
+    /// Copies of the files below `path`, published as `purl` with nothing said about their licence.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>, purl: Purl) -> Self {
+        Self {
+            paths: vec![path.into()],
+            purl,
+            license: None,
+            license_files: Vec::new(),
+            placement: Placement::Copy,
+            kind: None,
+            notes: None,
+        }
+    }
+}
+
+impl Archive {
+    /// Stores files, signs a release of them and announces it. Where peers are expected, waits a moment for what they know
+    /// of this node's feed first.
+    ///
+    /// # Errors
+    /// When a path cannot be read or published, when nothing can be signed, when the store fails, and
+    /// [`ArchiveError::Cancelled`] once the observer has left before the release was signed.
+    pub async fn add(
+        &self,
+        files: AddFiles,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Published, ArchiveError> {
+        self.network.synced().await;
+        self.signing(move |signing| add(signing, files, &*observer)).await
+    }
+}
+
+fn add(
+    signing: &mut Signing<'_>,
+    request: AddFiles,
+    observer: &dyn Observer,
+) -> Result<Published, ArchiveError> {
     let mut files = collect(&request.paths)?;
     if !request.license_files.is_empty() {
         let texts = collect(&request.license_files)?;
         files.extend(texts.into_iter().map(|file| File { licence: true, ..file }));
     }
     let total: u64 = files.iter().map(|file| file.size).sum();
+    let store = signing.store().clone();
     let mut batch = store.batch();
     let mut artifacts = Vec::with_capacity(files.len());
     let mut new_bytes = 0;
     let mut large = Vec::new();
-    let placement = if request.in_place { Placement::InPlace } else { Placement::Copy };
-    let done = std::cell::Cell::new(0);
+    let done = Cell::new(0);
     for (at, file) in files.iter().enumerate() {
-        if sink.is_closed() {
-            return Err(Failure::new(ErrorCode::Failed, "cancelled"));
+        if observer.has_left() {
+            return Err(ArchiveError::Cancelled);
         }
         let progress = |bytes: u64| {
             done.set(done.get() + bytes);
-            let mut progress = Progress::of(Stage::Storing);
-            (progress.bytes, progress.total_bytes) = (done.get(), Some(total));
-            (progress.items, progress.total_items) = (at as u64, Some(files.len() as u64));
-            sink.progress(progress);
+            observer.progress(Progress {
+                bytes: done.get(),
+                total_bytes: Some(total),
+                items: at as u64,
+                total_items: Some(files.len() as u64),
+                ..Progress::of(Stage::Storing)
+            });
         };
-        let added = batch.add_file(&file.path, placement, &progress).map_err(failed)?;
+        let added = batch.add_file(&file.path, request.placement, &progress)?;
         new_bytes += if added.new { added.size } else { 0 };
         if added.size > SMALL {
             large.push((added.sha256, added.blob));
@@ -64,20 +119,20 @@ pub(crate) fn add(
             origins: Vec::new(),
         });
     }
-    let lease = batch.commit().map_err(failed)?;
-    store.note_sha256(&large).map_err(failed)?;
+    let lease = batch.commit()?;
+    store.note_sha256(&large)?;
     let draft = Draft {
-        purl,
-        license: request.license.clone(),
+        purl: request.purl,
+        license: request.license,
         artifacts,
         from: "file".into(),
-        tags: std::collections::BTreeMap::new(),
+        tags: BTreeMap::new(),
         observations: Vec::new(),
-        notes: request.notes.clone(),
+        notes: request.notes,
     };
-    let released = release(store, signer, draft, Terms { kind: request.kind, new_bytes });
+    let published = signing.release(draft, PublishOptions { kind: request.kind, new_bytes });
     drop(lease);
-    released
+    published
 }
 
 /// A file to add.
@@ -89,21 +144,19 @@ struct File {
     licence: bool,
 }
 
-/// All files under some paths: a directory's below its own name's place, a file by its name.
-fn collect(paths: &[PathBuf]) -> Result<Vec<File>, Failure> {
+/// All files under some paths.
+fn collect(paths: &[PathBuf]) -> Result<Vec<File>, ArchiveError> {
     let mut found = Vec::new();
     for path in paths {
-        let meta =
-            fs::symlink_metadata(path).map_err(|e| failed(format!("{}: {e}", path.display())))?;
+        let meta = fs::symlink_metadata(path).map_err(|source| unreadable(path, source))?;
         if meta.is_dir() {
             walk(path, "", &mut found)?;
         } else {
-            // a link that the user names is meant; links inside a tree are not
+            // A link that the user names is meant; a link inside a tree is not.
             let name = path.file_name().and_then(|name| name.to_str());
-            let name =
-                name.ok_or_else(|| usage(format!("{}: its name is not UTF-8", path.display())))?;
+            let name = name.ok_or_else(|| not_utf8(path))?;
             let path = if meta.is_symlink() {
-                fs::canonicalize(path).map_err(|e| failed(format!("{}: {e}", path.display())))?
+                fs::canonicalize(path).map_err(|source| unreadable(path, source))?
             } else {
                 path.clone()
             };
@@ -111,21 +164,19 @@ fn collect(paths: &[PathBuf]) -> Result<Vec<File>, Failure> {
         }
     }
     if found.is_empty() {
-        return Err(usage("there is no file to add"));
+        return Err(ArchiveError::NoFiles);
     }
     Ok(found)
 }
 
-fn walk(dir: &Path, prefix: &str, found: &mut Vec<File>) -> Result<(), Failure> {
-    let at = |e: std::io::Error| failed(format!("{}: {e}", dir.display()));
+fn walk(dir: &Path, prefix: &str, found: &mut Vec<File>) -> Result<(), ArchiveError> {
+    let at = |source| unreadable(dir, source);
     let mut entries = fs::read_dir(dir).map_err(at)?.collect::<Result<Vec<_>, _>>().map_err(at)?;
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let path = entry.path();
         let name = entry.file_name();
-        let name = name
-            .to_str()
-            .ok_or_else(|| usage(format!("{}: its name is not UTF-8", path.display())))?;
+        let name = name.to_str().ok_or_else(|| not_utf8(&path))?;
         let full = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
         if entry.file_type().map_err(at)?.is_dir() {
             walk(&path, &full, found)?;
@@ -136,18 +187,13 @@ fn walk(dir: &Path, prefix: &str, found: &mut Vec<File>) -> Result<(), Failure> 
     Ok(())
 }
 
-fn push(path: &Path, name: &str, found: &mut Vec<File>) -> Result<(), Failure> {
-    use std::os::unix::fs::PermissionsExt;
-    let meta =
-        fs::symlink_metadata(path).map_err(|e| failed(format!("{}: {e}", path.display())))?;
+fn push(path: &Path, name: &str, found: &mut Vec<File>) -> Result<(), ArchiveError> {
+    let meta = fs::symlink_metadata(path).map_err(|source| unreadable(path, source))?;
     if !meta.is_file() {
         let what = if meta.is_symlink() { "a symbolic link" } else { "not a regular file" };
-        return Err(usage(format!(
-            "{} is {what}; a release holds regular files only",
-            path.display()
-        )));
+        return Err(unportable(path, format!("is {what}; a release holds regular files only")));
     }
-    let name = ArtifactPath::parse(name).map_err(usage)?;
+    let name = ArtifactPath::parse(name).map_err(|error| unportable(path, error.to_string()))?;
     let upper = name.file_name().to_ascii_uppercase();
     let licence =
         ["LICENSE", "LICENCE", "COPYING", "UNLICENSE"].iter().any(|word| upper.starts_with(word));
@@ -159,4 +205,16 @@ fn push(path: &Path, name: &str, found: &mut Vec<File>) -> Result<(), Failure> {
         licence,
     });
     Ok(())
+}
+
+fn unreadable(path: &Path, source: std::io::Error) -> ArchiveError {
+    ArchiveError::Read { path: path.to_owned(), source }
+}
+
+fn unportable(path: &Path, reason: String) -> ArchiveError {
+    ArchiveError::Unportable { path: path.to_owned(), reason }
+}
+
+fn not_utf8(path: &Path) -> ArchiveError {
+    unportable(path, "its name is not UTF-8".to_owned())
 }

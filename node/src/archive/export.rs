@@ -1,106 +1,205 @@
 //! `get -o`: a held release becomes files.
 //!
-//! Promises that nothing is written outside the target (no link below it is followed), that a file appears whole and
-//! verified or not at all, that a file with the same bytes is left as it is, and that one with others is only replaced when
-//! the user says so.
+//! Promises: nothing is written outside the target (no link below it is followed); a file appears whole and verified or not
+//! at all; a file that already has the right bytes is left alone; a file with other bytes is replaced only on request.
 
-use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::collections::BTreeSet;
+use std::fs::{self, File, Permissions};
+use std::io::{self, ErrorKind as IoKind, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use perennial_control::{ErrorCode, Failure, Progress, Sink, Stage};
 use perennial_manifest::{Artifact, ArtifactList, BlobId, Sha256Digest};
-use perennial_store::Store;
+use perennial_store::{Store, StoreError};
 
-use crate::archive::repair::Damage;
-use crate::failure::failed;
+use super::{Archive, ArchiveError, ErrorKind, Observer, Progress, Stage};
 
-/// Writes all artifacts of a list below `target`.
-pub(crate) fn export(
+/// Why files were not written out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// A directory or file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The directory or file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The target's disk is full.
+    #[error("disk full while writing {}", path.display())]
+    DiskFull {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A path below the target must be a directory and is not.
+    #[error("{} is in the way: it is not a directory, and links are not followed", path.display())]
+    NotADirectory {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A path below the target must be a file and is not.
+    #[error("{} is in the way: it is not a regular file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A file exists with other bytes.
+    #[error("{} already exists with other content", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The SHA-256 that was claimed for a blob is not its own.
+    #[error("{blob} does not have the claimed {claimed}: it has {computed}")]
+    WrongSha256 {
+        /// The blob.
+        blob: BlobId,
+        /// The digest that a signed list or a peer claims.
+        claimed: Sha256Digest,
+        /// The digest of the blob's bytes.
+        computed: Sha256Digest,
+    },
+    /// The store failed, or found the blob damaged.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ExportError {
+    pub(super) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::WrongSha256 { .. } | Self::Store(StoreError::Corrupt { .. }) => {
+                ErrorKind::Verification
+            }
+            _ => ErrorKind::Failed,
+        }
+    }
+
+    pub(super) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Exists { .. } => Some("--force replaces it; or give another directory with -o"),
+            Self::Store(StoreError::Corrupt { .. }) => {
+                Some("get it again: the damaged copy was set aside")
+            }
+            _ => None,
+        }
+    }
+
+    fn io(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        if source.kind() == IoKind::StorageFull {
+            Self::DiskFull { path }
+        } else {
+            Self::Io { path, source }
+        }
+    }
+}
+
+impl Archive {
+    /// Writes all files of a held release below `target`, creating directories as needed. `force` replaces files that
+    /// have other content.
+    ///
+    /// # Errors
+    /// [`ExportError`], and [`ArchiveError::Cancelled`] once the observer has left; files written so far stay.
+    pub async fn export(
+        &self,
+        list: ArtifactList,
+        target: PathBuf,
+        force: bool,
+        observer: Arc<dyn Observer>,
+    ) -> Result<(), ArchiveError> {
+        self.blocking(move |archive| export(&archive.store, &list, &target, force, &*observer))
+            .await
+    }
+
+    /// Writes one held blob as a file in `target`, named by the digest it was asked for, in hex. Gives the file's path.
+    ///
+    /// # Errors
+    /// [`ExportError`], [`ExportError::WrongSha256`] among them where `sha256` is given.
+    pub async fn export_blob(
+        &self,
+        blob: BlobId,
+        sha256: Option<Sha256Digest>,
+        target: PathBuf,
+        force: bool,
+    ) -> Result<PathBuf, ArchiveError> {
+        self.blocking(move |archive| {
+            fs::create_dir_all(&target).map_err(|e| ExportError::io(&target, e))?;
+            let name = sha256.as_ref().map_or_else(|| blob.to_hex(), Sha256Digest::to_hex);
+            let path = target.join(name);
+            write_blob(&archive.store, &blob, sha256.as_ref(), &path, 0o644, force)?;
+            sync_dir(&target)?;
+            Ok::<_, ExportError>(path)
+        })
+        .await
+    }
+
+    /// Reads a held blob to compare its SHA-256 with a claim.
+    ///
+    /// # Errors
+    /// [`ExportError::WrongSha256`], or the store's.
+    pub async fn check_sha256(
+        &self,
+        blob: BlobId,
+        claimed: Sha256Digest,
+    ) -> Result<(), ArchiveError> {
+        self.blocking(move |archive| check_sha256(&archive.store, &blob, &claimed)).await
+    }
+}
+
+fn export(
     store: &Store,
-    damage: &Damage,
     list: &ArtifactList,
     target: &Path,
     force: bool,
-    sink: &Sink,
-) -> Result<(), Failure> {
-    make_target(target)?;
+    observer: &dyn Observer,
+) -> Result<(), ArchiveError> {
+    fs::create_dir_all(target).map_err(|e| ExportError::io(target, e))?;
     let mut written = 0;
-    let mut dirs = std::collections::BTreeSet::new();
+    let mut dirs = BTreeSet::new();
     for (at, artifact) in list.iter().enumerate() {
-        if sink.is_closed() {
-            return Err(Failure::new(ErrorCode::Failed, "cancelled"));
+        if observer.has_left() {
+            return Err(ArchiveError::Cancelled);
         }
         let dir = parent(target, artifact)?;
         let path = dir.join(artifact.path.file_name());
-        write_blob(
-            store,
-            damage,
-            &artifact.blake3,
-            Some(&artifact.sha256),
-            &path,
-            if artifact.exec { 0o755 } else { 0o644 },
-            force,
-        )?;
+        let mode = if artifact.exec { 0o755 } else { 0o644 };
+        write_blob(store, &artifact.blake3, Some(&artifact.sha256), &path, mode, force)?;
         dirs.insert(dir);
         written += artifact.size;
-        let mut progress = Progress::of(Stage::Writing);
-        (progress.bytes, progress.total_bytes) = (written, Some(list.total_bytes()));
-        (progress.items, progress.total_items) = (at as u64 + 1, Some(list.len() as u64));
-        sink.progress(progress);
+        observer.progress(Progress {
+            bytes: written,
+            total_bytes: Some(list.total_bytes()),
+            items: at as u64 + 1,
+            total_items: Some(list.len() as u64),
+            ..Progress::of(Stage::Writing)
+        });
     }
     for dir in dirs {
-        File::open(&dir)
-            .and_then(|dir| dir.sync_all())
-            .map_err(|e| failed(format!("{}: {e}", dir.display())))?;
+        sync_dir(&dir)?;
     }
     Ok(())
 }
 
-/// Writes one blob as a file in `target`, under its hex name. Gives where.
-pub(crate) fn export_blob(
-    store: &Store,
-    damage: &Damage,
-    blob: &BlobId,
-    sha256: Option<&Sha256Digest>,
-    target: &Path,
-    force: bool,
-) -> Result<PathBuf, Failure> {
-    make_target(target)?;
-    let name = sha256.map_or_else(|| blob.to_hex(), Sha256Digest::to_hex);
-    let path = target.join(name);
-    write_blob(store, damage, blob, sha256, &path, 0o644, force)?;
-    File::open(target)
-        .and_then(|dir| dir.sync_all())
-        .map_err(|e| failed(format!("{}: {e}", target.display())))?;
-    Ok(path)
+fn sync_dir(dir: &Path) -> Result<(), ExportError> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| ExportError::io(dir, e))
 }
 
-fn make_target(target: &Path) -> Result<(), Failure> {
-    fs::create_dir_all(target).map_err(|e| failed(format!("{}: {e}", target.display())))
-}
-
-/// The directory of an artifact, made where it is missing. Below the target every step must be a real directory.
-fn parent(target: &Path, artifact: &Artifact) -> Result<PathBuf, Failure> {
+/// The directory of an artifact, created where it is missing. Below the target every step must be a real directory.
+fn parent(target: &Path, artifact: &Artifact) -> Result<PathBuf, ExportError> {
     let mut dir = target.to_owned();
     let mut components: Vec<&str> = artifact.path.components().collect();
     components.pop();
     for component in components {
         dir.push(component);
-        let at = |e: std::io::Error| failed(format!("{}: {e}", dir.display()));
         match fs::symlink_metadata(&dir) {
             Ok(meta) if meta.is_dir() => {}
-            Ok(_) => {
-                return Err(failed(format!(
-                    "{} is in the way: it is not a directory, and links are not followed",
-                    dir.display()
-                )));
+            Ok(_) => return Err(ExportError::NotADirectory { path: dir }),
+            Err(e) if e.kind() == IoKind::NotFound => {
+                fs::create_dir(&dir).map_err(|e| ExportError::io(&dir, e))?;
             }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                fs::create_dir(&dir).map_err(at)?
-            }
-            Err(e) => return Err(at(e)),
+            Err(e) => return Err(ExportError::io(&dir, e)),
         }
     }
     Ok(dir)
@@ -108,89 +207,55 @@ fn parent(target: &Path, artifact: &Artifact) -> Result<PathBuf, Failure> {
 
 fn write_blob(
     store: &Store,
-    damage: &Damage,
     blob: &BlobId,
     sha256: Option<&Sha256Digest>,
     path: &Path,
     mode: u32,
     force: bool,
-) -> Result<(), Failure> {
-    let at = |e: std::io::Error| {
-        let full = e.kind() == std::io::ErrorKind::StorageFull;
-        failed(if full {
-            format!("disk full while writing {}", path.display())
-        } else {
-            format!("{}: {e}", path.display())
-        })
-    };
+) -> Result<(), ExportError> {
+    let at = |e| ExportError::io(path, e);
     match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_file() => {
-            if is_blob(path, blob).map_err(at)? {
-                return sha256.map_or(Ok(()), |sha256| check_sha256(store, damage, blob, sha256));
+            if has_bytes_of(path, blob).map_err(at)? {
+                return sha256.map_or(Ok(()), |claimed| check_sha256(store, blob, claimed));
             }
             if !force {
-                let message = format!("{} is there already, with other content", path.display());
-                return Err(Failure::new(ErrorCode::Failed, message)
-                    .hint("--force replaces it; or give another directory with -o"));
+                return Err(ExportError::Exists { path: path.to_owned() });
             }
         }
-        Ok(_) => {
-            return Err(failed(format!(
-                "{} is in the way and is not a regular file",
-                path.display()
-            )));
-        }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Ok(_) => return Err(ExportError::NotAFile { path: path.to_owned() }),
+        Err(e) if e.kind() == IoKind::NotFound => {}
         Err(e) => return Err(at(e)),
     }
     let dir = path.parent().unwrap_or(Path::new("."));
     let mut tmp = tempfile::Builder::new().prefix(".perennial-").tempfile_in(dir).map_err(at)?;
-    let computed = copy_out(store, damage, blob, tmp.as_file_mut())?;
-    if let Some(sha256) = sha256 {
-        agree(blob, sha256, &computed)?;
+    let computed = store.copy_out(blob, tmp.as_file_mut())?;
+    if let Some(claimed) = sha256 {
+        agree(blob, claimed, &computed)?;
     }
-    tmp.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(at)?;
+    tmp.as_file().set_permissions(Permissions::from_mode(mode)).map_err(at)?;
     tmp.as_file().sync_all().map_err(at)?;
     tmp.persist(path).map_err(|e| at(e.error))?;
     Ok(())
 }
 
-/// Reads a blob to see whether it has the SHA-256 that somebody says it has.
-pub(crate) fn check_sha256(
-    store: &Store,
-    damage: &Damage,
-    blob: &BlobId,
-    claimed: &Sha256Digest,
-) -> Result<(), Failure> {
-    agree(blob, claimed, &copy_out(store, damage, blob, &mut std::io::sink())?)
+fn check_sha256(store: &Store, blob: &BlobId, claimed: &Sha256Digest) -> Result<(), ExportError> {
+    agree(blob, claimed, &store.copy_out(blob, &mut io::sink())?)
 }
 
-fn agree(blob: &BlobId, claimed: &Sha256Digest, computed: &Sha256Digest) -> Result<(), Failure> {
+fn agree(
+    blob: &BlobId,
+    claimed: &Sha256Digest,
+    computed: &Sha256Digest,
+) -> Result<(), ExportError> {
     if claimed == computed {
         return Ok(());
     }
-    let message = format!("{blob} is said to have {claimed}, and has {computed}");
-    Err(Failure::new(ErrorCode::Verification, message))
-}
-
-fn copy_out(
-    store: &Store,
-    damage: &Damage,
-    blob: &BlobId,
-    out: &mut dyn Write,
-) -> Result<Sha256Digest, Failure> {
-    store.copy_out(blob, out).map_err(|error| match error {
-        perennial_store::StoreError::Corrupt { .. } => {
-            damage.found(*blob);
-            Failure::new(ErrorCode::Verification, error.to_string())
-                .hint("get it again: the damaged copy was set aside")
-        }
-        other => failed(other),
-    })
+    Err(ExportError::WrongSha256 { blob: *blob, claimed: *claimed, computed: *computed })
 }
 
 /// Whether a file's bytes are those of a blob.
-fn is_blob(path: &Path, blob: &BlobId) -> std::io::Result<bool> {
+fn has_bytes_of(path: &Path, blob: &BlobId) -> io::Result<bool> {
     let mut hasher = blake3::Hasher::new();
     let mut file = File::open(path)?;
     let mut buffer = vec![0; 256 << 10];

@@ -1,166 +1,260 @@
-//! Fetching releases: the artifact list first, then what of it is not here.
+//! Fetching from peers: a release's artifact list first, then the blobs that are not here.
 //!
-//! One way for both who ask: the protocol, for releases of followed publishers, and the user, for `get`.
+//! Every fetch of this node starts here, whichever frontend, follow or repair wants it. Equal fetches share one: the second
+//! caller waits for the first one's outcome and sees its progress. A fetch ends early only when its last caller leaves.
+
+mod flights;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use perennial_manifest::{ArtifactList, ReleaseId};
-use perennial_protocol::effect::{FetchFailure, Progress};
+use perennial_manifest::{ArtifactList, BlobId, ReleaseId};
+use perennial_protocol::effect::FetchFailure;
 use perennial_protocol::input::{KeepOutcome, WantedBlob};
 use perennial_protocol::peer::PeerId;
 use perennial_store::{BlobState, Lease, ReleaseRow, SMALL, Store, StoreError};
 use tokio::sync::watch;
+use tokio::task::JoinError;
 
-use crate::blocking::blocking;
-use crate::network::handle::{Core, Message, Ticket};
+use super::{Archive, Observer};
+use crate::network::handle::{FetchHandle, FetchProgress};
 
-/// Why a release could not be fetched.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum FetchError {
-    /// No such entry here.
-    #[error("release {0} is not known here")]
+pub(super) use flights::Flights;
+
+/// Why bytes did not come from peers.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// The catalog has no such release.
+    #[error("release {0} is not known on this node")]
     Unknown(ReleaseId),
-    /// Peers could not or would not.
+    /// Peers could not give the bytes, or this node could not take them.
     #[error("{}", failure_text(.0))]
     Peers(FetchFailure),
-    /// The user refuses one of its blobs.
+    /// The store failed, or refuses one of the blobs.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(Arc<StoreError>),
+    /// A thread of the fetch panicked or was stopped with the runtime.
+    #[error("the fetch was interrupted: {0}")]
+    Interrupted(Arc<JoinError>),
+}
+
+impl From<StoreError> for FetchError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
+    }
 }
 
 fn failure_text(failure: &FetchFailure) -> &'static str {
     match failure {
-        FetchFailure::NoHolder => "nobody who can be reached holds it",
-        FetchFailure::Stalled => "holders were found, but none of them gave all bytes",
-        FetchFailure::Local => "this node could not write it",
-        FetchFailure::Busy => "this node fetches too much at once; try again later",
+        FetchFailure::NoHolder => "no reachable peer holds it",
+        FetchFailure::Stalled => "peers hold it, but none of them sent all its bytes",
+        FetchFailure::Local => "this node could not store what peers sent; its log says why",
+        FetchFailure::Busy => "this node has too many fetches under way; try again later",
     }
 }
 
-/// A release that is held now.
+/// A release that is held.
 #[derive(Debug)]
-pub(crate) struct Fetched {
-    pub(crate) row: ReleaseRow,
-    pub(crate) list: ArtifactList,
-    /// Verified bytes by peer; empty where everything was here.
-    pub(crate) from: BTreeMap<PeerId, u64>,
-    /// Keeps what was fetched while the caller needs it.
-    pub(crate) _lease: Lease,
+pub struct FetchedRelease {
+    /// Its row in the catalog, as it was when the fetch began.
+    pub row: ReleaseRow,
+    /// Its files.
+    pub list: ArtifactList,
+    /// Verified bytes by peer; empty where everything was here already.
+    pub from: BTreeMap<PeerId, u64>,
+    /// Keeps the blobs from being collected while the value lives.
+    _lease: Lease,
 }
 
-/// Makes a release held. `progress` sees how it goes.
-pub(crate) async fn fetch_release(
-    store: &Store,
-    core: &Core,
+impl Archive {
+    /// Makes a release held: all its blobs are here and verified. Announces it.
+    ///
+    /// # Errors
+    /// [`FetchError`] alone.
+    pub async fn fetch(
+        &self,
+        release: ReleaseId,
+        observer: &dyn Observer,
+    ) -> Result<Arc<FetchedRelease>, FetchError> {
+        let archive = self.clone();
+        let fetch = move |progress| async move {
+            fetch_release(&archive, release, &progress).await.map(Arc::new)
+        };
+        self.fetches.releases.join(release, fetch).observed_by(observer).await
+    }
+
+    /// Makes the artifact list of a release available in the store.
+    ///
+    /// # Errors
+    /// [`FetchError`] alone.
+    pub async fn fetch_list(&self, release: ReleaseId) -> Result<(), FetchError> {
+        let archive = self.clone();
+        let fetch =
+            move |progress| async move { fetch_list(&archive, release, &progress).await.map(drop) };
+        self.fetches.lists.join(release, fetch).observed_by(&()).await
+    }
+
+    /// Makes one blob of a release held. `size` is what the release's list says.
+    ///
+    /// # Errors
+    /// [`FetchError`] alone.
+    pub async fn fetch_blob(
+        &self,
+        release: ReleaseId,
+        blob: BlobId,
+        size: u64,
+    ) -> Result<(), FetchError> {
+        let archive = self.clone();
+        let fetch = move |progress| async move {
+            let _lease = archive.store.lease(vec![blob]);
+            fetch_wanted(&archive, Some(release), blob, size, &progress).await.map(drop)
+        };
+        self.fetches.blobs.join((release, blob, size), fetch).observed_by(&()).await
+    }
+
+    pub(super) async fn in_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, FetchError> {
+        let store = self.store.clone();
+        match self.tasks.spawn_blocking(move || work(&store)).await {
+            Ok(outcome) => Ok(outcome?),
+            Err(error) => Err(FetchError::Interrupted(Arc::new(error))),
+        }
+    }
+}
+
+/// Carries out the protocol's decision to keep a release, and reports how that went.
+pub(crate) async fn keep(archive: Archive, release: ReleaseId) {
+    let outcome = match archive.fetch(release, &()).await {
+        Ok(fetched) => {
+            tracing::info!(purl = %fetched.row.purl, %release, "kept");
+            KeepOutcome::Held
+        }
+        Err(error) if is_refusal(&error) => {
+            tracing::warn!(%release, %error, "refused to keep");
+            KeepOutcome::Refused
+        }
+        Err(error) => {
+            tracing::info!(%release, %error, "could not keep; will retry");
+            KeepOutcome::Failed
+        }
+    };
+    archive.network.kept(release, outcome).await;
+}
+
+fn is_refusal(error: &FetchError) -> bool {
+    let FetchError::Store(error) = error else { return false };
+    matches!(**error, StoreError::Denied(_) | StoreError::Format { .. })
+}
+
+async fn fetch_release(
+    archive: &Archive,
     release: ReleaseId,
-    progress: impl Fn(watch::Receiver<Option<Progress>>),
-) -> Result<Fetched, FetchError> {
-    let Listed { row, list, lease, ticket } = fetch_list(store, core, release, &progress).await?;
-    let claim = row.artifacts;
+    progress: &watch::Sender<FetchProgress>,
+) -> Result<FetchedRelease, FetchError> {
+    let Listed { row, list, lease, fetch } = fetch_list(archive, release, progress).await?;
     drop(lease);
     let mut blobs = Store::blobs_of(&list);
-    blobs.push(claim.blob);
-    let lease = store.lease(blobs);
-    let (reader, artifacts) = (store.clone(), list.clone());
-    let missing = blocking(move || {
-        let missing = missing(&reader, &artifacts)?;
+    blobs.push(row.artifacts.blob);
+    let lease = archive.store.lease(blobs);
+    let artifacts = list.clone();
+    let missing = archive.in_store(move |store| {
+        let missing = missing(store, &artifacts)?;
         if !missing.is_empty() {
-            // perhaps held until it was damaged: said to be partial from here on, however the fetch ends
-            reader.refresh_state(&release)?;
+            // The release may have been held until it was damaged. From here on it is listed as partial, however the
+            // fetch ends.
+            store.refresh_state(&release)?;
         }
         Ok(missing)
     });
     let missing = missing.await?;
-    let from = if missing.is_empty() && ticket.is_none() {
-        Vec::new()
-    } else {
-        let mut open = match ticket {
-            Some(open) => open,
-            None => {
-                let open = start(core, release).await?;
-                progress(open.progress.clone());
-                open
-            }
+    let mut from = BTreeMap::new();
+    if !missing.is_empty() || fetch.is_some() {
+        let mut fetch = match fetch {
+            Some(fetch) => fetch,
+            None => start(archive, Some(release), progress).await?,
         };
-        open.add(missing, true).await;
-        open.done().await.map_err(FetchError::Peers)?
-    };
-    let writer = store.clone();
-    blocking(move || writer.refresh_state(&release)).await?;
-    core.send(Message::Held(release)).await;
-    let mut by_peer = BTreeMap::new();
-    for (peer, bytes) in from {
-        *by_peer.entry(peer).or_insert(0) += bytes;
+        fetch.add(missing, true).await;
+        for (peer, bytes) in fetch.done().await.map_err(FetchError::Peers)? {
+            *from.entry(peer).or_insert(0) += bytes;
+        }
     }
-    Ok(Fetched { row, list, from: by_peer, _lease: lease })
+    archive.in_store(move |store| store.refresh_state(&release)).await?;
+    archive.network.held(release).await;
+    Ok(FetchedRelease { row, list, from, _lease: lease })
 }
 
 /// A release whose artifact list is here.
-pub(crate) struct Listed {
-    pub(crate) row: ReleaseRow,
-    pub(crate) list: ArtifactList,
+struct Listed {
+    row: ReleaseRow,
+    list: ArtifactList,
     lease: Lease,
-    /// Open where the list was fetched: more of the release can be asked for.
-    ticket: Option<Ticket>,
+    /// Still open where the list had to be fetched: the same peers are asked for the blobs.
+    fetch: Option<FetchHandle>,
 }
 
-/// Makes the artifact list of a release be here.
-pub(crate) async fn fetch_list(
-    store: &Store,
-    core: &Core,
+async fn fetch_list(
+    archive: &Archive,
     release: ReleaseId,
-    progress: &impl Fn(watch::Receiver<Option<Progress>>),
+    progress: &watch::Sender<FetchProgress>,
 ) -> Result<Listed, FetchError> {
-    let reader = store.clone();
-    let row =
-        blocking(move || reader.release(&release)).await?.ok_or(FetchError::Unknown(release))?;
+    let row = archive.in_store(move |store| store.release(&release)).await?;
+    let row = row.ok_or(FetchError::Unknown(release))?;
     let claim = row.artifacts;
-    let lease = store.lease(vec![claim.blob]);
-    if let Some(list) = read_list(store, &row).await? {
-        return Ok(Listed { row, list, lease, ticket: None });
+    let lease = archive.store.lease(vec![claim.blob]);
+    if let Some(list) = read_list(archive, &row).await? {
+        return Ok(Listed { row, list, lease, fetch: None });
     }
-    let mut open = start(core, release).await?;
-    progress(open.progress.clone());
-    let reader = store.clone();
-    let missing = blocking(move || wanted(&reader, claim.blob, claim.size)).await?;
-    open.add(vec![missing], false).await;
-    open.blob(claim.blob).await.map_err(FetchError::Peers)?;
-    let list = read_list(store, &row).await?.ok_or(FetchError::Peers(FetchFailure::Local))?;
-    Ok(Listed { row, list, lease, ticket: Some(open) })
+    let mut fetch = start(archive, Some(release), progress).await?;
+    let missing = archive.in_store(move |store| wanted(store, claim.blob, claim.size)).await?;
+    fetch.add(vec![missing], false).await;
+    fetch.blob(claim.blob).await.map_err(FetchError::Peers)?;
+    let list = read_list(archive, &row).await?;
+    let list = list.ok_or(FetchError::Peers(FetchFailure::Local))?;
+    Ok(Listed { row, list, lease, fetch: Some(fetch) })
 }
 
-/// Makes one blob of a release held.
-pub(crate) async fn fetch_blob(
-    store: &Store,
-    core: &Core,
-    release: ReleaseId,
-    blob: perennial_manifest::BlobId,
+/// Fetches what is missing of one blob. Gives the verified bytes by peer.
+pub(super) async fn fetch_wanted(
+    archive: &Archive,
+    release: Option<ReleaseId>,
+    blob: BlobId,
     size: u64,
-) -> Result<(), FetchError> {
-    let _lease = store.lease(vec![blob]);
-    let reader = store.clone();
-    let missing = blocking(move || wanted(&reader, blob, size)).await?;
-    let mut open = start(core, release).await?;
-    open.add(vec![missing], true).await;
-    open.done().await.map_err(FetchError::Peers)?;
-    Ok(())
+    progress: &watch::Sender<FetchProgress>,
+) -> Result<Vec<(PeerId, u64)>, FetchError> {
+    // Verifies again what an interrupted fetch left.
+    let missing = archive.in_store(move |store| wanted(store, blob, size)).await?;
+    let mut fetch = start(archive, release, progress).await?;
+    fetch.add(vec![missing], true).await;
+    fetch.done().await.map_err(FetchError::Peers)
 }
 
-async fn start(core: &Core, release: ReleaseId) -> Result<Ticket, FetchError> {
-    core.fetch(Some(release)).await.ok_or(FetchError::Peers(FetchFailure::Local))
+async fn start(
+    archive: &Archive,
+    release: Option<ReleaseId>,
+    progress: &watch::Sender<FetchProgress>,
+) -> Result<FetchHandle, FetchError> {
+    let fetch = archive.network.fetch(release, progress.clone()).await;
+    fetch.ok_or(FetchError::Peers(FetchFailure::Local))
 }
 
-async fn read_list(store: &Store, row: &ReleaseRow) -> Result<Option<ArtifactList>, StoreError> {
-    let (store, claim) = (store.clone(), row.artifacts);
-    blocking(move || match store.read_list(&claim) {
-        // set aside just now: one that is not here
-        Err(StoreError::Corrupt { .. }) => Ok(None),
-        other => other,
-    })
-    .await
+async fn read_list(
+    archive: &Archive,
+    row: &ReleaseRow,
+) -> Result<Option<ArtifactList>, FetchError> {
+    let claim = row.artifacts;
+    archive
+        .in_store(move |store| match store.read_list(&claim) {
+            // The read has just set it aside, so it is missing now.
+            Err(StoreError::Corrupt { .. }) => Ok(None),
+            other => other,
+        })
+        .await
 }
 
-/// The blobs of a list that are not here, each once, with what is missing of them.
+/// The blobs of a list that are not here, each once, with the ranges that are missing.
 fn missing(store: &Store, list: &ArtifactList) -> Result<Vec<WantedBlob>, StoreError> {
     let mut found = BTreeMap::new();
     for artifact in list {
@@ -168,7 +262,7 @@ fn missing(store: &Store, list: &ArtifactList) -> Result<Vec<WantedBlob>, StoreE
             continue;
         }
         if artifact.size == 0 {
-            // nobody needs to send nothing
+            // An empty blob needs no peer.
             drop(store.add_small(vec![Vec::new()])?);
         }
         match store.blob_state(&artifact.blake3)? {
@@ -182,12 +276,8 @@ fn missing(store: &Store, list: &ArtifactList) -> Result<Vec<WantedBlob>, StoreE
     Ok(found.into_values().collect())
 }
 
-/// What is missing of a blob; of a large one whose fetch was cut, only what did not arrive.
-pub(crate) fn wanted(
-    store: &Store,
-    blob: perennial_manifest::BlobId,
-    size: u64,
-) -> Result<WantedBlob, StoreError> {
+/// The ranges of a blob that are missing. Of a large blob whose fetch was interrupted, what arrived is not fetched again.
+fn wanted(store: &Store, blob: BlobId, size: u64) -> Result<WantedBlob, StoreError> {
     let missing = if size == 0 {
         Vec::new()
     } else if size > SMALL && store.has_partial(&blob, size) {
@@ -200,23 +290,4 @@ pub(crate) fn wanted(
         vec![(0, size)]
     };
     Ok(WantedBlob { blob, size, missing })
-}
-
-/// Keeps a release of a followed publisher, and tells the protocol how that went.
-pub(crate) async fn keep(store: Store, core: Core, release: ReleaseId) {
-    let outcome = match fetch_release(&store, &core, release, |_| {}).await {
-        Ok(fetched) => {
-            tracing::info!(purl = %fetched.row.purl, %release, "held");
-            KeepOutcome::Held
-        }
-        Err(FetchError::Store(error @ (StoreError::Denied(_) | StoreError::Format { .. }))) => {
-            tracing::warn!(%release, %error, "not kept: refused");
-            KeepOutcome::Refused
-        }
-        Err(error) => {
-            tracing::info!(%release, %error, "not kept for now");
-            KeepOutcome::Failed
-        }
-    };
-    core.send(Message::Kept { release, outcome }).await;
 }

@@ -1,196 +1,268 @@
 //! `add` from elsewhere: an upstream's bytes become signed releases.
 //!
-//! Owns which importer a source goes to, and that what came of a cut or failing import is signed all the same. What an
-//! upstream is asked and believed is decided in `perennial-import`.
+//! Owns which importer a source goes to, and that whatever an interrupted or failing import brought in is signed all the
+//! same. `perennial-import` decides what an upstream is asked and what is believed of its answers.
 
 mod upstream_check;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use perennial_control::{
-    CompletenessRow, Done, ErrorCode, FailedRow, Failure, Import, ImportDone, Item, Sink, Source,
-    Stage,
-};
 use perennial_import::{
-    Archive, Chart, Completeness, Failed, Images, ImportError, Imported, Options, Urls, Watch,
+    Chart, Completeness, Failed, Images, Imported, Options, Urls, Watch, chart, images, layout,
+    urls,
 };
-use perennial_manifest::Purl;
-use perennial_store::Store;
+use perennial_manifest::{PublisherKind, Purl};
+use tokio::sync::mpsc;
 
-use crate::archive::media::guess;
-use crate::archive::publish::{Terms, announce, release};
-use crate::archive::signer::Signer;
-use crate::failure::{failed, usage};
-use crate::network::handle::Core;
+use super::media::guess;
+use super::{Archive, ArchiveError, Observer, Progress, PublishOptions, Published, Stage};
 
-/// What an import works with.
-#[derive(Clone)]
-pub(crate) struct Importing {
-    pub(crate) store: Store,
-    pub(crate) core: Core,
-    pub(crate) signer: Arc<Signer>,
+/// What to import, and how.
+#[derive(Debug, Clone)]
+pub struct Import {
+    /// Where it is published or saved.
+    pub source: ImportSource,
+    /// SPDX expression; `None` is published as `NOASSERTION`.
+    pub license: Option<String>,
+    /// What the publisher says it is; `None` leaves its profile as it is.
+    pub kind: Option<PublisherKind>,
+    /// Remarks for people.
+    pub notes: Option<String>,
+    /// What the importers are allowed to do on the network.
+    pub options: Options,
 }
 
-impl Importing {
-    /// Imports, signs and announces. Rows go to the user as they are signed.
-    pub(crate) async fn import(&self, request: Import, sink: Sink) -> Result<Done, Failure> {
-        let options =
-            Options { allow_private: request.allow_private, plain_http: request.plain_http };
-        let mut done = ImportDone::default();
-        match request.source.clone() {
-            Source::Images { references, all_tags, platforms, auth_file } => {
-                let images = |references| Images {
-                    references,
-                    all_tags,
-                    platforms: platforms.clone(),
-                    auth_file: auth_file.clone(),
-                    license: request.license.clone(),
-                    notes: request.notes.clone(),
-                };
-                // one after the other: what came is signed before the next is asked for; one that cannot be had is a row, so
-                // an error is a store's or that nobody waits any more
+/// Where something is published or saved.
+#[derive(Debug, Clone)]
+pub enum ImportSource {
+    /// Files by their URLs, as one release.
+    Urls {
+        /// `https://…`.
+        urls: Vec<String>,
+        /// The release's name, with a version.
+        purl: Purl,
+        /// Whether a web page is taken although the URL is not named like one.
+        html: bool,
+    },
+    /// Images of registries, one release each.
+    Images {
+        /// `docker://registry/repository:tag` or `…@sha256:…`.
+        references: Vec<String>,
+        /// Whether every tag of each repository is imported.
+        all_tags: bool,
+        /// `os/architecture[/variant]`; empty means all.
+        platforms: Vec<String>,
+        /// A file with credentials, read instead of podman's and docker's.
+        auth_file: Option<PathBuf>,
+    },
+    /// Images in an OCI layout, or in an archive written by skopeo or `docker save`.
+    Layout {
+        /// `oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE`, each with `:TAG` where there are several.
+        layout: String,
+        /// The reference to publish it under where the layout does not name one.
+        name: Option<String>,
+    },
+    /// A chart of a Helm repository.
+    Chart {
+        /// `https://…`, the repository's URL.
+        repository: String,
+        /// The chart's name in the repository's index.
+        name: String,
+        /// The chart's version; `None` means the newest.
+        version: Option<String>,
+        /// Whether the images that the chart names are imported, too.
+        with_images: bool,
+    },
+}
+
+/// What an import reports while it runs, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImportNews {
+    /// A release was signed.
+    Published(Published),
+    /// Something was not imported.
+    Failed(Failed),
+    /// How much of what a release refers to was imported.
+    Completeness(Completeness),
+}
+
+/// The totals of an import.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ImportSummary {
+    /// Releases signed.
+    pub releases: u64,
+    /// Things that were not imported.
+    pub failed: u64,
+    /// Bytes of all releases.
+    pub bytes: u64,
+    /// Bytes that the store did not have before.
+    pub new_bytes: u64,
+}
+
+impl Archive {
+    /// Imports, signs and announces; each release is reported on `news` once it is signed. Runs in a task of its own:
+    /// when the caller leaves, the import stops at the next blob and signs what it has.
+    ///
+    /// # Errors
+    /// When the source makes no sense, cannot be reached or gives something else than before, when nothing can be signed,
+    /// or when the store fails. A single image that cannot be imported is [`ImportNews::Failed`] instead.
+    pub async fn import(
+        &self,
+        import: Import,
+        observer: Arc<dyn Observer>,
+        news: mpsc::Sender<ImportNews>,
+    ) -> Result<ImportSummary, ArchiveError> {
+        self.network.synced().await;
+        let archive = self.clone();
+        let task = self.tasks.spawn(async move {
+            let mut job =
+                Job { archive, import, observer, news, summary: ImportSummary::default() };
+            job.run().await.map(|()| job.summary)
+        });
+        task.await?
+    }
+}
+
+/// One import under way.
+struct Job {
+    archive: Archive,
+    import: Import,
+    observer: Arc<dyn Observer>,
+    news: mpsc::Sender<ImportNews>,
+    summary: ImportSummary,
+}
+
+impl Job {
+    async fn run(&mut self) -> Result<(), ArchiveError> {
+        let store = self.archive.store.clone();
+        let options = self.import.options.clone();
+        let (license, notes) = (self.import.license.clone(), self.import.notes.clone());
+        let observer = Arc::clone(&self.observer);
+        let watch = ImportWatch(&*observer);
+        match self.import.source.clone() {
+            ImportSource::Images { references, all_tags, platforms, auth_file } => {
+                // One after the other: each is signed before the next is requested. An image that cannot be imported is a
+                // row of its own, so an error here is the store's, or the caller has left.
                 for reference in references {
-                    let what = images(vec![reference]);
-                    let came =
-                        perennial_import::images(&self.store, &options, &what, &Told(&sink)).await;
-                    self.sign(came.map_err(refused)?, &request, &sink, &mut done).await?;
+                    let what = Images {
+                        references: vec![reference],
+                        all_tags,
+                        platforms: platforms.clone(),
+                        auth_file: auth_file.clone(),
+                        license: license.clone(),
+                        notes: notes.clone(),
+                    };
+                    let imported = images(&store, &options, &what, &watch).await?;
+                    self.publish(imported).await?;
                 }
             }
-            Source::Urls { urls, purl, html } => {
-                let purl = Purl::parse(&purl).map_err(usage)?;
-                let (license, notes) = (request.license.clone(), request.notes.clone());
+            ImportSource::Urls { urls: from, purl, html } => {
                 let guess = |name: &str| guess(name, false);
-                let what = Urls { urls, purl: purl.clone(), license, html, notes, guess };
-                let came = perennial_import::urls(&self.store, &options, &what, &Told(&sink)).await;
-                let (store, signer) = (self.store.clone(), self.signer.clone());
-                let compared = tokio::task::spawn_blocking(move || {
-                    upstream_check::compared(&store, &signer, &purl, came)
-                })
-                .await;
-                match compared.map_err(failed)? {
-                    Ok(came) => self.sign(came, &request, &sink, &mut done).await?,
-                    Err((failure, seen)) => {
-                        announce(&self.core, seen).await;
-                        return Err(failure);
-                    }
-                }
+                let what = Urls { urls: from, purl: purl.clone(), license, html, notes, guess };
+                let outcome = urls(&store, &options, &what, &watch).await;
+                let checked = self
+                    .archive
+                    .signing(move |signing| upstream_check::check(signing, &purl, outcome))
+                    .await?;
+                self.publish(checked).await?;
             }
-            Source::Layout { layout, name } => {
-                let (license, notes) = (request.license.clone(), request.notes.clone());
-                let what = Archive { source: layout, name, license, notes };
-                let came = perennial_import::layout(&self.store, &what, &Told(&sink)).await;
-                self.sign(came.map_err(refused)?, &request, &sink, &mut done).await?;
+            ImportSource::Layout { layout: source, name } => {
+                let what = perennial_import::Archive { source, name, license, notes };
+                let imported = layout(&store, &what, &watch).await?;
+                self.publish(imported).await?;
             }
-            Source::Chart { repository, name, version, with_images } => {
+            ImportSource::Chart { repository, name, version, with_images } => {
                 let what = Chart { repo: repository, name, version, with_images };
-                let came =
-                    perennial_import::chart(&self.store, &options, &what, &Told(&sink)).await;
-                let came = came.map_err(refused)?;
+                let came = chart(&store, &options, &what, &watch).await?;
                 let of = came.imported.drafts.first().map(|draft| draft.purl.to_string());
-                self.sign(came.imported, &request, &sink, &mut done).await?;
+                self.publish(came.imported).await?;
                 if let (Some(of), true) = (of, with_images) {
-                    self.images_of(of, came.images, &options, &request, &sink, &mut done).await?;
+                    self.images_of(of, came.images, &watch).await?;
                 }
             }
         }
-        Ok(Done::Import(done))
+        Ok(())
     }
 
-    /// Imports the images that a chart names, as far as they can be had, and says how complete it is.
+    /// Imports the images that a chart names, as far as it can, and reports how complete the chart is.
     async fn images_of(
-        &self,
+        &mut self,
         of: String,
-        images: Vec<String>,
-        options: &Options,
-        request: &Import,
-        sink: &Sink,
-        done: &mut ImportDone,
-    ) -> Result<(), Failure> {
-        let mut row = CompletenessRow { of, held: Vec::new(), missing: Vec::new() };
-        for image in BTreeSet::from_iter(images) {
+        named: Vec<String>,
+        watch: &ImportWatch<'_>,
+    ) -> Result<(), ArchiveError> {
+        let mut completeness = Completeness { of, held: Vec::new(), missing: Vec::new() };
+        for image in BTreeSet::from_iter(named) {
             let what = Images {
                 references: vec![format!("docker://{image}")],
                 all_tags: false,
                 platforms: Vec::new(),
-                license: request.license.clone(),
+                license: self.import.license.clone(),
                 notes: None,
                 auth_file: None,
             };
-            let mut came = perennial_import::images(&self.store, options, &what, &Told(sink))
-                .await
-                .map_err(refused)?;
-            let failed = std::mem::take(&mut came.failed);
-            self.sign(came, request, sink, done).await?;
+            let store = &self.archive.store;
+            let mut imported = images(store, &self.import.options, &what, watch).await?;
+            let failed = std::mem::take(&mut imported.failed);
+            self.publish(imported).await?;
             if failed.is_empty() {
-                row.held.push(image);
+                completeness.held.push(image);
             } else {
                 let reasons: Vec<_> = failed.into_iter().map(|failed| failed.reason).collect();
-                row.missing.push(FailedRow { what: image, reason: reasons.join("; ") });
+                completeness.missing.push(Failed { what: image, reason: reasons.join("; ") });
             }
         }
-        sink.item(Item::Completeness(row)).await;
+        self.report(ImportNews::Completeness(completeness)).await;
         Ok(())
     }
 
-    async fn sign(
-        &self,
-        came: Imported,
-        request: &Import,
-        sink: &Sink,
-        done: &mut ImportDone,
-    ) -> Result<(), Failure> {
-        let mut new_bytes = came.new_bytes;
-        for draft in came.drafts {
-            let (store, signer) = (self.store.clone(), self.signer.clone());
-            let terms = Terms { kind: request.kind, new_bytes: std::mem::take(&mut new_bytes) };
-            let signed =
-                tokio::task::spawn_blocking(move || release(&store, &signer, draft, terms)).await;
-            let (row, signed) = signed.map_err(failed)??;
-            announce(&self.core, signed).await;
-            done.releases += 1;
-            done.bytes += row.bytes;
-            done.new_bytes += row.new_bytes;
-            sink.item(Item::Imported(row)).await;
+    /// Publishes what an importer brought in, and reports the rest.
+    async fn publish(&mut self, imported: Imported) -> Result<(), ArchiveError> {
+        let mut new_bytes = imported.new_bytes;
+        for draft in imported.drafts {
+            let options = PublishOptions {
+                kind: self.import.kind,
+                new_bytes: std::mem::take(&mut new_bytes),
+            };
+            let published = self.archive.publish(draft, options).await?;
+            self.summary.releases += 1;
+            self.summary.bytes += published.bytes;
+            self.summary.new_bytes += published.new_bytes;
+            self.report(ImportNews::Published(published)).await;
         }
-        for Failed { what, reason } in came.failed {
-            done.failed += 1;
-            sink.item(Item::NotImported(FailedRow { what, reason })).await;
+        for failed in imported.failed {
+            self.summary.failed += 1;
+            self.report(ImportNews::Failed(failed)).await;
         }
-        for Completeness { of, held, missing } in came.completeness {
-            let missing = missing
-                .into_iter()
-                .map(|Failed { what, reason }| FailedRow { what, reason })
-                .collect();
-            sink.item(Item::Completeness(CompletenessRow { of, held, missing })).await;
+        for completeness in imported.completeness {
+            self.report(ImportNews::Completeness(completeness)).await;
         }
         Ok(())
+    }
+
+    /// Waits while the caller is slow; a caller that has left hears nothing.
+    async fn report(&self, news: ImportNews) {
+        let _ = self.news.send(news).await;
     }
 }
 
-/// Passes progress on to the user, and his going away back.
-struct Told<'a>(&'a Sink);
+/// Forwards an importer's progress to the observer, and tells the importer when the observer has left.
+struct ImportWatch<'a>(&'a dyn Observer);
 
-impl Watch for Told<'_> {
+impl Watch for ImportWatch<'_> {
     fn progress(&self, progress: &perennial_import::Progress) {
-        let mut told = perennial_control::Progress::of(Stage::Importing);
-        (told.bytes, told.total_bytes) = (progress.bytes, progress.total_bytes);
-        (told.items, told.total_items) = (progress.items, progress.total_items);
-        self.0.progress(told);
+        self.0.progress(Progress {
+            bytes: progress.bytes,
+            total_bytes: progress.total_bytes,
+            items: progress.items,
+            total_items: progress.total_items,
+            ..Progress::of(Stage::Importing)
+        });
     }
 
     fn is_cancelled(&self) -> bool {
-        self.0.is_closed()
+        self.0.has_left()
     }
-}
-
-fn refused(error: ImportError) -> Failure {
-    let code = match &error {
-        ImportError::Usage(_) | ImportError::Private(_) => ErrorCode::Usage,
-        ImportError::Gone { .. } => ErrorCode::NotFound,
-        ImportError::Upstream { .. } => ErrorCode::Unreachable,
-        ImportError::Mismatch { .. } => ErrorCode::Verification,
-        _ => ErrorCode::Failed,
-    };
-    Failure::new(code, error.to_string())
 }

@@ -1,124 +1,186 @@
-//! From an unsigned release to a signed one that is announced: the last step of every add, import and push.
+//! From an unsigned draft to a signed release that peers hear of: the last step of every add, import and push.
 //!
-//! Promises that the list of artifacts is durable before the release is signed, and that what was seen at an upstream on the
-//! way is signed as well. The blobs are the caller's: here when it calls, and leased until this returned.
+//! Everything this node signs goes through [`Archive::signing`], which runs in a task of its own: a client that disconnects
+//! leaves the statement either complete (stored, then announced) or not begun. A release's artifact list is durable before
+//! the release is signed. The draft's blobs are the caller's: in the store, and leased until the call returns.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use perennial_control::{AddDone, ErrorCode, Failure};
 use perennial_manifest::{
-    Acquired, ArtifactList, Body, Draft, PublisherKind, Release, ReleaseId, Role, SignedEntry,
-    Status, StatusKind, Target, body,
+    Acquired, ArtifactList, Body, Draft, Merge, PublisherId, PublisherKind, Purl, Release,
+    ReleaseId, Role, SignedEntry, Status, StatusKind, Target, body,
 };
 use perennial_store::Store;
 
-use crate::archive::signer::{SignError, Signer};
-use crate::failure::{failed, usage};
-use crate::network::handle::{Core, Message};
+use super::{Archive, ArchiveError};
 
-/// Who releases, and what of it was not here before.
+/// Licence texts that a release names, at most; the format's limit.
+const MAX_LICENSE_TEXTS: usize = 64;
+
+/// What the caller of [`Archive::publish`] decides besides the draft.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Terms {
-    /// What the publisher says it is from now on; none: as before.
-    pub(crate) kind: Option<PublisherKind>,
-    /// For the answer.
-    pub(crate) new_bytes: u64,
+pub struct PublishOptions {
+    /// What the publisher says it is from now on; `None` leaves its profile as it is.
+    pub kind: Option<PublisherKind>,
+    /// Bytes of the draft that the store did not have before. Only reported back in [`Published`].
+    pub new_bytes: u64,
 }
 
-/// Signs a release and the observations that go with it: blocking. Gives the entries, for [`announce`].
-pub(crate) fn release(
-    store: &Store,
-    signer: &Signer,
-    draft: Draft,
-    terms: Terms,
-) -> Result<(AddDone, Vec<SignedEntry>), Failure> {
-    let purl = draft.purl;
-    if purl.version().is_none() {
-        return Err(Failure::new(ErrorCode::Usage, format!("{purl} has no version"))
-            .hint("give --version, or pkg:…@VERSION"));
+/// A release that was signed and stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// Its id.
+    pub release: ReleaseId,
+    /// Its name.
+    pub purl: Purl,
+    /// This node's publisher, who signed it.
+    pub publisher: PublisherId,
+    /// Number of files.
+    pub artifacts: u64,
+    /// Bytes of all files, repeated content counted each time.
+    pub bytes: u64,
+    /// Bytes that the store did not have before.
+    pub new_bytes: u64,
+}
+
+impl Archive {
+    /// Signs a release whose blobs are in the store, and announces it. Returns once it is durable and peers are being told.
+    ///
+    /// # Errors
+    /// When the draft is not a valid release, when this node's feed cannot be extended, or when the store fails.
+    pub async fn publish(
+        &self,
+        draft: Draft,
+        options: PublishOptions,
+    ) -> Result<Published, ArchiveError> {
+        self.signing(move |signing| signing.release(draft, options)).await
     }
-    let license = draft.license.unwrap_or_else(|| "NOASSERTION".to_owned());
-    body::check_licence(&license).map_err(usage)?;
-    let is_licence = |role: Role| role == Role::Licence;
-    let texts = draft.artifacts.iter().filter(|artifact| is_licence(artifact.role));
-    let license_texts = texts.map(|artifact| artifact.blake3).take(64).collect();
-    let list = ArtifactList::new(draft.artifacts).map_err(usage)?;
-    let (encoded, claim) = list.encode().map_err(usage)?;
-    let mut batch = store.batch();
-    batch.add_bytes(encoded).map_err(failed)?;
-    let _lease = batch.commit().map_err(failed)?;
-    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let release = Release {
-        purl: purl.clone(),
-        license,
-        license_texts,
-        artifacts: claim,
-        source: None,
-        acquired: Some(Acquired {
-            at,
-            from: draft.from,
-            tool: concat!("perennial/", env!("CARGO_PKG_VERSION")).into(),
-        }),
-        tags: draft.tags,
-        notes: draft.notes,
-    };
-    let mut signed =
-        signer.sign(store, terms.kind, Body::Release(Box::new(release))).map_err(sign_failure)?;
-    let id = signed.iter().rev().find_map(|entry| entry.release().map(|(id, _)| id));
-    let id = id.ok_or_else(|| Failure::new(ErrorCode::Failed, "nothing was signed"))?;
-    for observation in draft.observations {
-        signed.extend(
-            signer.sign(store, None, Body::Observation(observation)).map_err(sign_failure)?,
-        );
+
+    /// Signs that a release is yanked: names no longer mean it, its bytes stay.
+    ///
+    /// # Errors
+    /// When this node's feed cannot be extended, or when the store fails.
+    pub async fn yank(&self, release: ReleaseId, reason: String) -> Result<(), ArchiveError> {
+        let status = Status {
+            target: Target::Release(release.entry()),
+            status: StatusKind::Yanked,
+            text: reason,
+            references: Vec::new(),
+        };
+        self.signing(move |signing| signing.sign(None, Body::Status(status)).map(drop)).await
     }
-    let done = AddDone {
-        release: id.to_string(),
-        purl: purl.to_string(),
-        publisher: signer.publisher().to_string(),
-        artifacts: list.len() as u64,
-        bytes: list.total_bytes(),
-        new_bytes: terms.new_bytes,
-    };
-    Ok((done, signed))
+
+    /// Joins the branches of this node's own forked feed.
+    ///
+    /// # Errors
+    /// [`ArchiveError::NotForked`], or as for [`Archive::yank`].
+    pub async fn merge(&self) -> Result<(), ArchiveError> {
+        self.signing(|signing| {
+            let archive = signing.archive;
+            if !archive.store.feed(&archive.publisher())?.is_forked() {
+                return Err(ArchiveError::NotForked);
+            }
+            signing.sign(None, Body::Merge(Merge { reason: None })).map(drop)
+        })
+        .await
+    }
+
+    /// Runs `work` on a blocking thread and announces what it signed, also where it failed half-way: what is in the feed is
+    /// known to peers sooner or later, so they are told now. Dropping the future stops neither.
+    pub(super) async fn signing<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Signing<'_>) -> Result<T, ArchiveError> + Send + 'static,
+    ) -> Result<T, ArchiveError> {
+        let archive = self.clone();
+        let task = self.tasks.spawn(async move {
+            let (signer, tasks) = (archive.clone(), &archive.tasks);
+            let signed = tasks.spawn_blocking(move || {
+                let mut signing = Signing { archive: &signer, signed: Vec::new() };
+                let outcome = work(&mut signing);
+                (outcome, signing.signed)
+            });
+            let (outcome, signed) = signed.await?;
+            archive.network.announce(signed).await;
+            outcome
+        });
+        task.await?
+    }
 }
 
-/// Signs that a release is not to be meant by its names any more: blocking. Its bytes stay.
-pub(crate) fn yank(
-    store: &Store,
-    signer: &Signer,
-    release: ReleaseId,
-    reason: String,
-) -> Result<Vec<SignedEntry>, Failure> {
-    let status = Status {
-        target: Target::Release(release.entry()),
-        status: StatusKind::Yanked,
-        text: reason,
-        references: Vec::new(),
-    };
-    signer.sign(store, None, Body::Status(status)).map_err(sign_failure)
+/// One turn of signing. Blocking; remembers what it signed, to be announced.
+pub(super) struct Signing<'a> {
+    pub(super) archive: &'a Archive,
+    signed: Vec<SignedEntry>,
 }
 
-/// Tells peers what was signed.
-pub(crate) async fn announce(core: &Core, signed: Vec<SignedEntry>) {
-    for entry in signed {
-        let release = entry.release().map(|(id, _)| id);
-        core.send(Message::Publish(Box::new(entry))).await;
-        if let Some(release) = release {
-            core.send(Message::Held(release)).await;
+impl Signing<'_> {
+    pub(super) fn store(&self) -> &Store {
+        &self.archive.store
+    }
+
+    /// Signs one statement and stores it. Where the publisher's profile must come first, it is signed as well. Gives the
+    /// release's id, if the statement is one.
+    pub(super) fn sign(
+        &mut self,
+        kind: Option<PublisherKind>,
+        body: Body,
+    ) -> Result<Option<ReleaseId>, ArchiveError> {
+        let signed = self.archive.signer.sign(&self.archive.store, kind, body)?;
+        let release = signed.iter().rev().find_map(|entry| entry.release().map(|(id, _)| id));
+        self.signed.extend(signed);
+        Ok(release)
+    }
+
+    /// Signs a release and the observations made on the way to it.
+    pub(super) fn release(
+        &mut self,
+        draft: Draft,
+        options: PublishOptions,
+    ) -> Result<Published, ArchiveError> {
+        let purl = draft.purl;
+        if purl.version().is_none() {
+            return Err(ArchiveError::NoVersion(purl));
         }
+        let license = draft.license.unwrap_or_else(|| "NOASSERTION".to_owned());
+        body::check_licence(&license)?;
+        let texts = draft.artifacts.iter().filter(|artifact| artifact.role == Role::Licence);
+        let license_texts = texts.map(|artifact| artifact.blake3).take(MAX_LICENSE_TEXTS).collect();
+        let list = ArtifactList::new(draft.artifacts)?;
+        let (encoded, claim) = list.encode()?;
+        let mut batch = self.archive.store.batch();
+        batch.add_bytes(encoded)?;
+        let _lease = batch.commit()?;
+        let release = Release {
+            purl: purl.clone(),
+            license,
+            license_texts,
+            artifacts: claim,
+            source: None,
+            acquired: Some(Acquired {
+                at: unix_seconds(),
+                from: draft.from,
+                tool: concat!("perennial/", env!("CARGO_PKG_VERSION")).into(),
+            }),
+            tags: draft.tags,
+            notes: draft.notes,
+        };
+        let release = self.sign(options.kind, Body::Release(Box::new(release)))?;
+        let release = release.ok_or(super::SignError::NotARelease)?;
+        for observation in draft.observations {
+            self.sign(None, Body::Observation(observation))?;
+        }
+        Ok(Published {
+            release,
+            purl,
+            publisher: self.archive.publisher(),
+            artifacts: list.len() as u64,
+            bytes: list.total_bytes(),
+            new_bytes: options.new_bytes,
+        })
     }
 }
 
-/// What the user is told when the feed cannot be written to.
-pub(crate) fn sign_failure(error: SignError) -> Failure {
-    let failure = Failure::new(ErrorCode::Failed, error.to_string());
-    match error {
-        SignError::Refused(perennial_manifest::SignRefusal::Behind { .. }) => failure.hint(
-            "connect to a peer that has the newer entries (--peer) and try again; if another machine uses this key, stop one of them",
-        ),
-        SignError::Refused(perennial_manifest::SignRefusal::Forked(_)) => {
-            failure.hint("`perennial key --merge` joins the branches, once only one machine signs with this key")
-        }
-        _ => failure,
-    }
+/// Seconds since 1970 by this machine's clock.
+pub(super) fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

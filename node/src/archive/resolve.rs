@@ -1,153 +1,191 @@
-//! `get`: from what the user named to bytes that verified, and to files.
+//! From what the user named to a release or a blob.
 //!
-//! Names go through trust (`perennial_manifest::resolve`); digests need none. Nothing of a stranger is fetched by name.
+//! Names go through trust (`perennial_manifest::resolve`) and, where nothing here answers, through peers; digests need no
+//! trust (`resolve/digest`). Nothing that a stranger signed is fetched by name.
 
 mod digest;
 
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
-use perennial_control::{Claim, ErrorCode, Failure, Get, GetDone, Progress, Sink, Stage};
-use perennial_manifest::{Admit, Candidate, PublisherId, Resolution, Selector, SignedEntry};
-use perennial_protocol::effect::FetchFailure;
+use perennial_manifest::{
+    Admit, Candidate, PublisherId, PublisherKind, Resolution, Selector, SignedEntry,
+};
 use perennial_store::{Store, StoreError};
+use tokio::time::Instant;
 
-use crate::archive::export::export;
-use crate::archive::fetch::{FetchError, fetch_release};
-use crate::blocking::blocking;
-use crate::failure::{failed, usage};
-use crate::frontends::control::Services;
+use super::{Archive, ArchiveError, ErrorKind, Observer, Progress, Stage};
 
-/// How long an entry that was found waits for the entries before it, and how often it is looked.
+pub use digest::FetchedBlob;
+
+/// How long an entry that peers gave waits for the earlier entries of its feed.
 const FEED_WAIT: Duration = Duration::from_secs(10);
-const FEED_POLL: Duration = Duration::from_millis(50);
 
-impl Services {
-    pub(crate) async fn get(&self, request: Get, sink: &Sink) -> Result<GetDone, Failure> {
-        let selector: Selector = request.selector.parse().map_err(usage)?;
-        let started = Instant::now();
-        match selector {
-            Selector::Blob(blob) => self.get_blob(&request, blob, None, started, sink).await,
-            Selector::Sha256(digest) => {
-                let blob = self.blob_of(digest, sink).await?;
-                self.get_blob(&request, blob, Some(digest), started, sink).await
+/// A name that does not mean one release.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unresolved {
+    /// Neither this node nor a peer knows the name.
+    #[error("{selector} is not known on this node, and {}", asked_text(.asked))]
+    NotFound {
+        /// The name.
+        selector: Selector,
+        /// How many peers answered; `None` where none were to be asked.
+        asked: Option<usize>,
+    },
+    /// Only publishers that this node does not trust signed it.
+    #[error("{selector} was signed only by publishers that you do not follow")]
+    Strangers {
+        /// The name.
+        selector: Selector,
+        /// Who signed what.
+        claims: Vec<Claim>,
+    },
+    /// Trusted publishers disagree, or a forked feed disagrees with itself.
+    #[error("{selector}: publishers that you follow disagree on its bytes")]
+    Conflict {
+        /// The name.
+        selector: Selector,
+        /// Who signed what.
+        claims: Vec<Claim>,
+    },
+    /// Several versions or things match.
+    #[error("{selector} can mean several releases")]
+    Ambiguous {
+        /// The name.
+        selector: Selector,
+        /// Who signed what.
+        claims: Vec<Claim>,
+    },
+}
+
+fn asked_text(asked: &Option<usize>) -> String {
+    match asked {
+        None => "no peer was asked".to_owned(),
+        Some(0) => "no peer could be asked".to_owned(),
+        Some(1) => "the one peer that answered does not know it".to_owned(),
+        Some(peers) => format!("the {peers} peers that answered do not know it"),
+    }
+}
+
+impl Unresolved {
+    pub(super) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::Strangers { .. } => ErrorKind::Strangers,
+            Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::Ambiguous { .. } => ErrorKind::Ambiguous,
+        }
+    }
+
+    pub(super) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NotFound { asked: Some(0), .. } => {
+                Some("give a peer with --peer ADDRESS, or start a node that has some")
             }
-            selector => self.get_release(&request, &selector, started, sink).await,
+            _ => None,
         }
     }
 
-    async fn get_release(
-        &self,
-        request: &Get,
-        selector: &Selector,
-        started: Instant,
-        sink: &Sink,
-    ) -> Result<GetDone, Failure> {
-        let agreeing = self.resolve(selector, request.publisher.as_deref(), true, sink).await?;
-        let release = agreeing[0].release;
-        let fetched = fetch_release(&self.store, &self.core, release, |watched| {
-            forward(watched, sink.clone())
-        })
-        .await;
-        let fetched = fetched.map_err(fetch_failure)?;
-        if let Some(output) = request.output.clone() {
-            let (store, damage, list) =
-                (self.store.clone(), self.core.damage.clone(), fetched.list.clone());
-            let (sink, force) = (sink.clone(), request.force);
-            let exported = tokio::task::spawn_blocking(move || {
-                export(&store, &damage, &list, &output, force, &sink)
-            })
-            .await;
-            exported.map_err(failed)??;
+    pub(super) fn claims(&self) -> &[Claim] {
+        match self {
+            Self::NotFound { .. } => &[],
+            Self::Strangers { claims, .. }
+            | Self::Conflict { claims, .. }
+            | Self::Ambiguous { claims, .. } => claims,
         }
-        Ok(GetDone {
-            release: Some(release.to_string()),
-            blob: None,
-            purl: Some(fetched.row.purl.to_string()),
-            artifacts: fetched.list.len() as u64,
-            bytes: fetched.list.total_bytes(),
-            fetched_bytes: fetched.from.values().sum(),
-            from: fetched.from.into_iter().map(|(peer, bytes)| (peer.to_string(), bytes)).collect(),
-            elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            publishers: agreeing.iter().map(|candidate| candidate.publisher.to_string()).collect(),
-            output: request.output.as_ref().map(|output| output.display().to_string()),
+    }
+}
+
+/// One publisher's statement about a name.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// The release, its name and its publisher.
+    pub candidate: Candidate,
+    /// What the publisher says it is.
+    pub kind: PublisherKind,
+    /// What the user calls the publisher here.
+    pub name: Option<String>,
+    /// Number of files.
+    pub artifacts: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// When the publisher says it signed, in Unix seconds.
+    pub issued_at: u64,
+}
+
+impl Claim {
+    fn of(store: &Store, candidate: Candidate) -> Result<Self, StoreError> {
+        let row = store.release(&candidate.release)?;
+        Ok(Self {
+            kind: store.publisher_kind(&candidate.publisher)?.unwrap_or_default(),
+            name: store.follows().publishers.get(&candidate.publisher).cloned().flatten(),
+            artifacts: row.as_ref().map_or(0, |row| u64::from(row.artifacts.count)),
+            bytes: row.as_ref().map_or(0, |row| row.artifacts.bytes),
+            issued_at: row.as_ref().map_or(0, |row| row.issued_at),
+            candidate,
         })
     }
+}
 
-    /// What a name means by the publishers this node follows, or the one that is named; asks peers where `ask` and nothing
-    /// here answers. The first is to be taken, all agree.
-    pub(crate) async fn resolve(
+impl Archive {
+    /// What a name means to this node: by the publishers it follows, or by `only`. Where nothing here answers and `ask` is
+    /// set, peers are asked. All candidates agree on the bytes; the first is the one to fetch. Never empty.
+    ///
+    /// # Errors
+    /// [`Unresolved`], or the store's.
+    pub async fn resolve(
         &self,
         selector: &Selector,
-        publisher: Option<&str>,
+        only: Option<PublisherId>,
         ask: bool,
-        sink: &Sink,
-    ) -> Result<Vec<Candidate>, Failure> {
-        let only: Option<PublisherId> = publisher.map(str::parse).transpose().map_err(usage)?;
-        let here = self.resolve_here(selector, only).await?;
-        if let Resolution::Found(agreeing) = here {
-            return Ok(agreeing);
-        }
-        let mut answered = 0;
-        if ask && !matches!(here, Resolution::Conflict(_)) {
-            sink.progress(Progress::of(Stage::Connecting));
-            self.connected().await;
-            sink.progress(Progress::of(Stage::Finding));
-            let answer = self.core.lookup(selector.clone(), only).await;
-            answered = answer.answered;
+        observer: &dyn Observer,
+    ) -> Result<Vec<Candidate>, ArchiveError> {
+        let mut resolution = self.resolve_here(selector, only).await?;
+        let mut asked = None;
+        if ask && !matches!(resolution, Resolution::Found(_) | Resolution::Conflict(_)) {
+            observer.progress(Progress::of(Stage::Connecting));
+            self.network.connected().await;
+            observer.progress(Progress::of(Stage::Finding));
+            let answer = self.network.lookup(selector.clone(), only).await;
+            asked = Some(answer.answered);
             self.take_in(answer.entries).await?;
+            resolution = self.resolve_here(selector, only).await?;
         }
-        let (code, message, candidates) = match self.resolve_here(selector, only).await? {
+        let selector = selector.clone();
+        let unresolved = match resolution {
             Resolution::Found(agreeing) => return Ok(agreeing),
-            Resolution::NotFound if ask && answered == 0 => {
-                let failure = Failure::new(
-                    ErrorCode::NotFound,
-                    format!("{selector} is not known here, and no peer could be asked"),
-                );
-                return Err(
-                    failure.hint("give a peer with --peer ADDRESS, or start a node that has some")
-                );
+            Resolution::NotFound => Unresolved::NotFound { selector, asked },
+            Resolution::Strangers(all) => {
+                Unresolved::Strangers { selector, claims: self.claims(all).await? }
             }
-            Resolution::NotFound => {
-                let message = format!("{selector} is not known here nor to {answered} peers");
-                return Err(Failure::new(ErrorCode::NotFound, message));
+            Resolution::Conflict(all) => {
+                Unresolved::Conflict { selector, claims: self.claims(all).await? }
             }
-            Resolution::Strangers(strangers) => (
-                ErrorCode::Strangers,
-                format!("{selector} was signed only by publishers that you do not follow"),
-                strangers,
-            ),
-            Resolution::Conflict(all) => (
-                ErrorCode::Conflict,
-                format!("{selector}: publishers that you follow disagree on its bytes"),
-                all,
-            ),
             Resolution::Ambiguous(all) => {
-                (ErrorCode::Ambiguous, format!("{selector} may mean several releases"), all)
+                Unresolved::Ambiguous { selector, claims: self.claims(all).await? }
             }
         };
-        let store = self.store.clone();
-        let claims =
-            blocking(move || candidates.iter().map(|candidate| claim(&store, candidate)).collect())
-                .await;
-        Err(Failure::new(code, message).claims(claims.map_err(failed)?))
+        Err(Box::new(unresolved).into())
     }
 
-    /// Puts entries that a look-up found into the catalog. Their feeds are on their way with the same look-up: an entry waits
-    /// for those before it, up to a deadline.
-    async fn take_in(&self, entries: Vec<SignedEntry>) -> Result<(), Failure> {
+    /// Puts entries that a look-up found into the catalog. The rest of their feeds is on its way with the same look-up: an
+    /// entry waits for those before it, up to a deadline.
+    async fn take_in(&self, mut entries: Vec<SignedEntry>) -> Result<(), ArchiveError> {
         let give_up = Instant::now() + FEED_WAIT;
-        let mut entries = entries;
+        let mut stored = self.network.stored();
         while !entries.is_empty() {
-            let (store, put) = (self.store.clone(), entries.clone());
-            let puts = blocking(move || store.put_entries(&put)).await.map_err(failed)?;
+            stored.mark_unchanged();
+            let put = entries.clone();
+            let puts = self.blocking(move |archive| archive.store.put_entries(&put)).await?;
             let orphans = puts.iter().filter(|put| matches!(put.admit, Admit::Orphan(_)));
-            let orphans: std::collections::BTreeSet<_> = orphans.map(|put| put.id).collect();
+            let orphans: BTreeSet<_> = orphans.map(|put| put.id).collect();
             entries.retain(|entry| orphans.contains(&entry.id()));
-            if Instant::now() >= give_up {
+            // Told by the writer of every batch it stored; a closed channel means that the node is stopping.
+            if !entries.is_empty()
+                && !matches!(tokio::time::timeout_at(give_up, stored.changed()).await, Ok(Ok(())))
+            {
                 break;
-            }
-            if !entries.is_empty() {
-                tokio::time::sleep(FEED_POLL).await;
             }
         }
         Ok(())
@@ -157,54 +195,19 @@ impl Services {
         &self,
         selector: &Selector,
         only: Option<PublisherId>,
-    ) -> Result<Resolution, Failure> {
-        let (store, selector, own) =
-            (self.store.clone(), selector.clone(), self.signer.publisher());
-        blocking(move || store.resolve(&selector, &own, only.as_ref())).await.map_err(failed)
+    ) -> Result<Resolution, ArchiveError> {
+        let selector = selector.clone();
+        self.blocking(move |archive| {
+            archive.store.resolve(&selector, &archive.publisher(), only.as_ref())
+        })
+        .await
     }
-}
 
-fn claim(store: &Store, candidate: &Candidate) -> Result<Claim, StoreError> {
-    let row = store.release(&candidate.release)?;
-    let name = store.follows().publishers.get(&candidate.publisher).cloned().flatten();
-    Ok(Claim {
-        release: candidate.release.to_string(),
-        purl: candidate.purl.to_string(),
-        publisher: candidate.publisher.to_string(),
-        kind: store.publisher_kind(&candidate.publisher)?.unwrap_or_default(),
-        name,
-        list: candidate.artifacts.to_string(),
-        artifacts: row.as_ref().map_or(0, |row| u64::from(row.artifacts.count)),
-        bytes: row.as_ref().map_or(0, |row| row.artifacts.bytes),
-        issued_at: row.as_ref().map_or(0, |row| row.issued_at),
-        forked: candidate.forked,
-    })
-}
-
-fn fetch_failure(error: FetchError) -> Failure {
-    let code = match &error {
-        FetchError::Peers(FetchFailure::NoHolder | FetchFailure::Stalled)
-        | FetchError::Unknown(_) => ErrorCode::NotFound,
-        FetchError::Store(StoreError::Format { .. } | StoreError::WrongBytes(_)) => {
-            ErrorCode::Verification
-        }
-        _ => ErrorCode::Failed,
-    };
-    Failure::new(code, error.to_string())
-}
-
-/// Passes the progress of a fetch on to the user until it ends.
-fn forward(
-    mut watched: tokio::sync::watch::Receiver<Option<perennial_protocol::effect::Progress>>,
-    sink: Sink,
-) {
-    tokio::spawn(async move {
-        while watched.changed().await.is_ok() {
-            let Some(now) = *watched.borrow_and_update() else { continue };
-            let mut progress = Progress::of(Stage::Fetching);
-            (progress.bytes, progress.total_bytes) = (now.received, Some(now.total));
-            progress.peers = u32::try_from(now.holders).unwrap_or(u32::MAX);
-            sink.progress(progress);
-        }
-    });
+    async fn claims(&self, candidates: Vec<Candidate>) -> Result<Vec<Claim>, ArchiveError> {
+        self.blocking(move |archive| {
+            let of = |candidate| Claim::of(&archive.store, candidate);
+            candidates.into_iter().map(of).collect::<Result<Vec<_>, _>>()
+        })
+        .await
+    }
 }

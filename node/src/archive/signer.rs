@@ -1,39 +1,44 @@
-//! Signing entries with this node's publisher key, one after the other.
+//! Signing entries with this node's publisher key, one at a time.
 //!
-//! Promises that no entry is signed in a place that was seen taken: the highest entry seen of our own key is remembered
-//! outside the index, and a lower feed here (a restored backup, a second machine) is refused.
+//! Never signs a place in the feed that was seen taken: the highest entry seen of our own key is remembered outside the
+//! index, and a feed that is shorter than that (a restored backup, a second machine) is refused.
 
-use std::sync::Mutex;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, PoisonError};
 
 use perennial_manifest::{
-    Admit, Body, Entry, Keypair, NextEntry, Profile, PublisherId, PublisherKind, SignRefusal,
-    SignedEntry,
+    Admit, Body, Entry, EntryError, Keypair, NextEntry, Profile, PublisherId, PublisherKind,
+    SignRefusal, SignedEntry,
 };
 use perennial_store::{Pin, Store, StoreError};
 
+use super::publish::unix_seconds;
+
 /// Why nothing was signed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SignError {
-    /// The feed does not allow it.
+#[non_exhaustive]
+pub enum SignError {
+    /// The feed cannot be extended.
     #[error(transparent)]
     Refused(#[from] SignRefusal),
-    /// The statement is not allowed.
+    /// The statement is not valid.
     #[error(transparent)]
-    Entry(#[from] perennial_manifest::EntryError),
-    /// It could not be stored.
+    Entry(#[from] EntryError),
+    /// The statement could not be stored.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// What was just signed does not fit its feed: somebody else wrote to it.
-    #[error("the entry just signed was not taken into its own feed: {0}")]
-    NotTaken(String),
+    /// The entry just signed does not extend the feed: something else wrote to it at the same time.
+    #[error("the entry just signed was not admitted to its own feed: {0:?}")]
+    NotAdmitted(Option<Admit>),
+    /// The entry that was signed does not read back as a release.
+    #[error("the entry just signed is not a release")]
+    NotARelease,
 }
 
 /// Signs for one publisher.
 #[derive(Debug)]
 pub(crate) struct Signer {
     key: Keypair,
-    /// One entry at a time: the next one's place follows from the last one's.
+    /// Held while an entry is signed and stored: the next entry's place follows from the last one's.
     turn: Mutex<()>,
 }
 
@@ -46,14 +51,15 @@ impl Signer {
         self.key.id()
     }
 
-    /// Signs a statement and stores it; it lasts once this returned. The first of a feed is preceded by a profile.
-    pub(crate) fn sign(
+    /// Signs a statement and stores it; durable once this returns. A feed's first statement, and one that changes the
+    /// publisher's kind, is preceded by a profile. Gives what was signed, in feed order.
+    pub(super) fn sign(
         &self,
         store: &Store,
         kind: Option<PublisherKind>,
         body: Body,
     ) -> Result<Vec<SignedEntry>, SignError> {
-        let _turn = self.turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut signed = Vec::new();
         let known = self.kind(store)?;
         let new_kind = kind.is_some_and(|kind| known.is_some_and(|known| known != kind));
@@ -74,22 +80,22 @@ impl Signer {
         let seen = store.seen(&publisher).map(|(seq, _)| seq);
         let NextEntry { seq, prevs } =
             if merge { feed.next_merge(seen)? } else { feed.next(seen)? };
-        let issued_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let signed = Entry { publisher, seq, prevs, issued_at, body }.sign(&self.key)?;
+        let signed =
+            Entry { publisher, seq, prevs, issued_at: unix_seconds(), body }.sign(&self.key)?;
         if let Some((release, _)) = signed.release() {
-            // before the entry: a crash in between leaves a pin of nothing, never a release that may be collected
+            // Before the entry: a crash in between leaves a pin of nothing, never a release that may be collected.
             store.set_pin(Pin::Release(release), true)?;
         }
         let puts = store.put_entries(std::slice::from_ref(&signed))?;
-        match puts.first().map(|put| &put.admit) {
+        match puts.into_iter().next().map(|put| put.admit) {
             Some(Admit::New) => {}
-            other => return Err(SignError::NotTaken(format!("{other:?}"))),
+            other => return Err(SignError::NotAdmitted(other)),
         }
         store.see(&publisher, seq, signed.id())?;
         Ok(signed)
     }
 
-    /// What our feed's newest profile says we are.
+    /// What our newest profile says we are.
     pub(crate) fn kind(&self, store: &Store) -> Result<Option<PublisherKind>, StoreError> {
         store.publisher_kind(&self.publisher())
     }

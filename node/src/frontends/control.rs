@@ -1,57 +1,42 @@
-//! What a user asks over the control socket, answered.
+//! The control socket's requests, translated: request → method of the archive → rows and one result.
 //!
-//! Owns the services that answers are made of. One file a group of requests: `control/list`, `control/show`,
-//! `handler/policy`, `handler/rows`. Work that must not be half-done when the client goes away runs in a task of its own.
+//! One file per group of requests: `control/add`, `control/get`, `control/list`, `control/show`, `control/policy`.
 
-pub(crate) mod rows;
-
+mod add;
+mod get;
 mod list;
 mod policy;
+mod rows;
 mod show;
 
-pub(crate) use policy::for_protocol;
-
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use perennial_control::{Add, Done, ErrorCode, Failure, Handler, Import, Request, Sink};
-use perennial_manifest::{Body, Merge};
-use perennial_store::Store;
+use perennial_control::{Done, ErrorCode, Failure, Handler, Request, Sink};
+use perennial_store::{Store, StoreError};
 use tokio::sync::Notify;
 
-use crate::archive::add as adding;
-use crate::archive::import::Importing;
-use crate::archive::publish::{announce, sign_failure};
-use crate::archive::signer::Signer;
-use crate::failure::failed;
-use crate::network::handle::{Core, Message};
+use crate::archive::{Archive, ArchiveError, Claim, ErrorKind, Observer, Progress, Stage};
 
 /// What answers are made of. Shared by all conversations.
-pub(crate) struct Services {
-    pub(crate) store: Store,
-    pub(crate) core: Core,
-    pub(crate) signer: std::sync::Arc<Signer>,
+#[derive(Debug)]
+pub(crate) struct ControlService {
+    pub(crate) archive: Archive,
     pub(crate) peer_id: String,
     pub(crate) key_file: PathBuf,
-    /// Peers to wait for before a name is said to be unknown; they may be added to.
-    pub(crate) expects_peers: std::sync::atomic::AtomicBool,
-    pub(crate) peer_wait: Duration,
+    /// How long a collection spares what nothing refers to, unless the request says otherwise.
     pub(crate) grace: Duration,
+    /// Notified when a client asks the node to stop.
     pub(crate) stop: Notify,
 }
 
-impl std::fmt::Debug for Services {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Services of {}", self.peer_id)
-    }
-}
-
-impl Handler for Services {
+impl Handler for ControlService {
     async fn handle(&self, request: Request, sink: Sink) -> Result<Done, Failure> {
         match request {
             Request::Add(add) => self.add(add, sink).await,
             Request::Import(import) => self.import(import, sink).await,
-            Request::Get(get) => self.get(get, &sink).await.map(Done::Get),
+            Request::Get(get) => self.get(get, sink).await,
             Request::Ls(ls) => self.ls(ls, &sink).await,
             Request::Show { selector, publisher } => {
                 self.show(&selector, publisher.as_deref(), &sink).await
@@ -70,11 +55,15 @@ impl Handler for Services {
             Request::Status => self.status().await,
             Request::Peers => self.peers(&sink).await,
             Request::Key => self.key().await,
-            Request::Merge => self.merge().await,
+            Request::Merge => self.archive.merge().await.map(|()| Done::Ok).map_err(failure),
             Request::Verify => self.verify(sink).await,
             Request::Gc(gc) => self.gc(gc).await,
             Request::RebuildIndex => self.rebuild_index().await,
-            Request::Connect { peers, wait_ms } => self.connect(peers, wait_ms).await,
+            Request::Connect { peers, wait_ms } => {
+                let wait = Duration::from_millis(wait_ms.into());
+                self.archive.network().connect(peers, wait).await;
+                Ok(Done::Ok)
+            }
             Request::Shutdown => {
                 self.stop.notify_one();
                 Ok(Done::Ok)
@@ -83,87 +72,84 @@ impl Handler for Services {
     }
 }
 
-impl Services {
-    async fn add(&self, request: Add, sink: Sink) -> Result<Done, Failure> {
-        let (store, signer, core) = (self.store.clone(), self.signer.clone(), self.core.clone());
-        self.synced().await;
-        let task = tokio::spawn(async move {
-            let added =
-                tokio::task::spawn_blocking(move || adding::add(&store, &signer, &request, &sink))
-                    .await;
-            let (done, signed) = added.map_err(failed)??;
-            announce(&core, signed).await;
-            Ok(done)
-        });
-        task.await.map_err(failed)?.map(Done::Add)
-    }
-
-    async fn import(&self, request: Import, sink: Sink) -> Result<Done, Failure> {
-        self.synced().await;
-        let (store, core, signer) = (self.store.clone(), self.core.clone(), self.signer.clone());
-        // a task of its own, as `add`: what came is signed and announced though the client went away
-        let task =
-            tokio::spawn(
-                async move { Importing { store, core, signer }.import(request, sink).await },
-            );
-        task.await.map_err(failed)?
-    }
-
-    async fn merge(&self) -> Result<Done, Failure> {
-        let (store, signer, core) = (self.store.clone(), self.signer.clone(), self.core.clone());
-        let task = tokio::task::spawn_blocking(move || {
-            let feed = store.feed(&signer.publisher()).map_err(failed)?;
-            if !feed.is_forked() {
-                return Err(Failure::new(
-                    ErrorCode::Failed,
-                    "this key's feed is not forked: there is nothing to merge",
-                ));
-            }
-            signer.sign(&store, None, Body::Merge(Merge { reason: None })).map_err(sign_failure)
-        });
-        announce(&core, task.await.map_err(failed)??).await;
-        Ok(Done::Ok)
-    }
-
-    async fn connect(&self, peers: Vec<String>, wait_ms: u32) -> Result<Done, Failure> {
-        self.expects_peers.store(true, std::sync::atomic::Ordering::SeqCst);
-        for peer in peers {
-            self.core.send(Message::Dial(peer)).await;
-        }
-        let mut overview = self.core.overview.clone();
-        let wait = Duration::from_millis(u64::from(wait_ms));
-        let _ =
-            tokio::time::timeout(wait, overview.wait_for(|overview| !overview.peers.is_empty()))
-                .await;
-        Ok(Done::Ok)
-    }
-
-    /// Waits for a reconciliation where peers are expected.
-    async fn synced(&self) {
-        // a key that was used elsewhere shows once a peer was asked: wait for the reconciliation that is on its way
-        if self.expects_peers.load(std::sync::atomic::Ordering::SeqCst) {
-            self.connected().await;
-            let mut overview = self.core.overview.clone();
-            let _ = tokio::time::timeout(
-                SYNC_WAIT,
-                overview.wait_for(|overview| overview.synced > 0 || overview.peers.is_empty()),
-            )
-            .await;
-        }
-    }
-
-    /// Waits for a first peer where peers are expected, for a while.
-    pub(crate) async fn connected(&self) {
-        if self.expects_peers.load(std::sync::atomic::Ordering::SeqCst) {
-            let mut overview = self.core.overview.clone();
-            let _ = tokio::time::timeout(
-                self.peer_wait,
-                overview.wait_for(|overview| !overview.peers.is_empty()),
-            )
-            .await;
-        }
+impl ControlService {
+    /// Runs work on the store that only reads.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Failure> {
+        self.archive.blocking(move |archive| work(archive.store())).await.map_err(failure)
     }
 }
 
-/// How long `add` waits for a reconciliation where peers are expected.
-const SYNC_WAIT: Duration = Duration::from_secs(5);
+/// A request that makes no sense.
+fn usage(error: impl ToString) -> Failure {
+    Failure::new(ErrorCode::Usage, error.to_string())
+}
+
+/// An error of the archive, as the client is told.
+pub(crate) fn failure(error: impl Into<ArchiveError>) -> Failure {
+    let error = error.into();
+    let code = match error.kind() {
+        ErrorKind::Failed => ErrorCode::Failed,
+        ErrorKind::Usage => ErrorCode::Usage,
+        ErrorKind::Ambiguous => ErrorCode::Ambiguous,
+        ErrorKind::NotFound => ErrorCode::NotFound,
+        ErrorKind::Strangers => ErrorCode::Strangers,
+        ErrorKind::Verification => ErrorCode::Verification,
+        ErrorKind::Conflict => ErrorCode::Conflict,
+        ErrorKind::Unreachable => ErrorCode::Unreachable,
+    };
+    let failure = Failure::new(code, error.to_string());
+    let failure = match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    };
+    failure.claims(error.claims().iter().map(claim).collect())
+}
+
+fn claim(claim: &Claim) -> perennial_control::Claim {
+    let candidate = &claim.candidate;
+    perennial_control::Claim {
+        release: candidate.release.to_string(),
+        purl: candidate.purl.to_string(),
+        publisher: candidate.publisher.to_string(),
+        kind: claim.kind,
+        name: claim.name.clone(),
+        list: candidate.artifacts.to_string(),
+        artifacts: claim.artifacts,
+        bytes: claim.bytes,
+        issued_at: claim.issued_at,
+        forked: candidate.forked,
+    }
+}
+
+/// A client as the archive observes it.
+struct Client(Sink);
+
+/// The observer of an operation that reports to a client.
+fn observer(sink: &Sink) -> Arc<dyn Observer> {
+    Arc::new(Client(sink.clone()))
+}
+
+impl Observer for Client {
+    fn progress(&self, progress: Progress) {
+        let stage = match progress.stage {
+            Stage::Connecting => perennial_control::Stage::Connecting,
+            Stage::Finding => perennial_control::Stage::Finding,
+            Stage::Storing => perennial_control::Stage::Storing,
+            Stage::Importing => perennial_control::Stage::Importing,
+            Stage::Fetching => perennial_control::Stage::Fetching,
+            Stage::Writing => perennial_control::Stage::Writing,
+            Stage::Verifying => perennial_control::Stage::Verifying,
+        };
+        let Progress { bytes, total_bytes, items, total_items, peers, .. } = progress;
+        let told =
+            perennial_control::Progress { stage, bytes, total_bytes, items, total_items, peers };
+        self.0.progress(told);
+    }
+
+    fn has_left(&self) -> bool {
+        self.0.is_closed()
+    }
+}

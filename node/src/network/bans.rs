@@ -1,20 +1,20 @@
 //! Peers that are refused for a while.
 //!
-//! Owns until when. Promises never to hold more than [`MOST`]: whose time is nearest its end is let in to make room.
+//! Owns until when. Holds at most [`MOST`] bans; when full, the ban that expires soonest is lifted early.
 
 use std::collections::HashMap;
 
 use perennial_protocol::peer::PeerId;
 use perennial_protocol::time::Time;
 
-/// Peers refused at once: a peer id costs nothing to make.
+/// Bans at the same time, at most: a peer id costs nothing to make.
 const MOST: usize = 4096;
 
 #[derive(Debug, Default)]
 pub(super) struct Bans(HashMap<PeerId, Time>);
 
 impl Bans {
-    /// Refuses a peer; whom to let in for it.
+    /// Bans a peer. Gives the peer whose ban is lifted to make room, if any.
     pub(super) fn add(&mut self, peer: PeerId, until: Time) -> Option<PeerId> {
         let full = self.0.len() >= MOST && !self.0.contains_key(&peer);
         let first = self.0.iter().min_by_key(|(_, until)| **until).filter(|_| full);
@@ -26,8 +26,8 @@ impl Bans {
         first
     }
 
-    /// Whose time is over.
-    pub(super) fn over(&mut self, now: Time) -> Vec<PeerId> {
+    /// Removes the bans that have expired, and gives their peers.
+    pub(super) fn expire(&mut self, now: Time) -> Vec<PeerId> {
         self.0.extract_if(|_, until| *until <= now).map(|(peer, _)| peer).collect()
     }
 
@@ -56,9 +56,9 @@ mod tests {
             Some(peer(1)),
             "the first to end makes room"
         );
-        assert!(bans.over(Time::from_millis(1001)).is_empty());
-        assert_eq!(bans.over(Time::from_millis(1002)), [peer(2)]);
+        assert!(bans.expire(Time::from_millis(1001)).is_empty());
+        assert_eq!(bans.expire(Time::from_millis(1002)), [peer(2)]);
         assert!(!bans.contains(&peer(2)) && bans.contains(&peer(3)));
-        assert_eq!(bans.over(Time::from_millis(9000)).len(), MOST - 1);
+        assert_eq!(bans.expire(Time::from_millis(9000)).len(), MOST - 1);
     }
 }

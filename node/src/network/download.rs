@@ -6,94 +6,118 @@ use std::io::{self, BufReader, Read};
 use std::time::{Duration, Instant};
 
 use perennial_manifest::BlobId;
+use perennial_protocol::input::Input;
 use perennial_protocol::message::{
     BLOB_NOT_HELD, BLOB_OK, BLOB_REFUSED, BlobRange, BlobRequest, Bounded,
 };
 use perennial_protocol::peer::PeerId;
 use perennial_protocol::transfer::{AssignmentId, End, Report};
 use perennial_store::{SMALL, Store, StoreError};
-use perennial_swarm::Handle;
+use perennial_swarm::{BlobStream, Handle};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::network::blob_stream::{BUFFER, Blocking, Limits};
-use crate::network::handle::{Core, Message};
+use crate::network::blob_stream::{BUFFER, Blocking};
+use crate::network::handle::Network;
 
 /// How often an assignment reports while bytes flow.
 const REPORT: Duration = Duration::from_millis(250);
+/// Bytes of small blobs that are stored together, behind one fsync.
+const SMALL_BATCH: usize = 4 << 20;
 
-/// What is to be fetched from whom.
-pub(crate) struct Job {
-    pub(crate) assignment: AssignmentId,
-    pub(crate) peer: PeerId,
+/// An assignment, and what carrying it out takes.
+pub(super) struct Download {
+    pub(super) store: Store,
+    pub(super) network: Network,
+    pub(super) swarm: Handle,
+    /// Longest silence of the peer.
+    pub(super) stall: Duration,
+    pub(super) tasks: TaskTracker,
+    pub(super) assignment: AssignmentId,
+    pub(super) peer: PeerId,
     /// Each with the size of its blob.
-    pub(crate) items: Vec<(u64, BlobRange)>,
-    pub(crate) cancel: CancellationToken,
-    pub(crate) limits: Limits,
+    pub(super) items: Vec<(u64, BlobRange)>,
+    pub(super) cancel: CancellationToken,
 }
 
-/// Carries an assignment out and reports its end.
-pub(crate) async fn receive(store: Store, core: Core, swarm: Handle, job: Job) {
-    let Job { assignment, peer, items, cancel, limits } = job;
-    let transferred =
-        |report, end| Message::Transferred { assignment, peer: peer.clone(), report, end };
-    let request =
-        BlobRequest { items: Bounded::first_of(items.iter().map(|(_, item)| item.clone())) };
-    let opened = async {
-        let mut stream = swarm.open_blob_stream(&peer).await.map_err(io::Error::other)?;
-        let frame = request.encode_frame().map_err(io::Error::other)?;
-        stream.write_all(&frame).await?;
-        stream.shutdown().await?;
-        io::Result::Ok(stream)
-    };
-    let stream = tokio::select! {
-        () = cancel.cancelled() => return core.send(transferred(Report::default(), End::Closed)).await,
-        opened = timeout(limits.stall, opened) => match opened {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => {
-                tracing::debug!(%peer, %error, "no blob stream");
-                return core.send(transferred(Report::default(), End::Closed)).await;
-            }
-            Err(_) => return core.send(transferred(Report::default(), End::Stalled)).await,
-        },
-    };
-    let input = Blocking::new(stream, tokio::runtime::Handle::current(), limits.stall, cancel);
-    let to = core.clone();
-    let read = tokio::task::spawn_blocking(move || {
-        let input = BufReader::with_capacity(BUFFER, input);
-        let mut receiver = Receiver {
-            store,
-            core: to,
-            assignment,
-            input,
-            report: Report::default(),
-            reported: Instant::now(),
-            small: Vec::new(),
-            small_bytes: 0,
+impl Download {
+    /// Carries the assignment out and reports its end.
+    pub(super) async fn run(self) {
+        let (network, assignment) = (self.network.clone(), self.assignment);
+        let (report, end) = match self.open().await {
+            Ok(stream) => self.receive(stream).await,
+            Err(end) => (Report::default(), end),
         };
-        let outcome = receiver.all(&items).and_then(|()| receiver.store_small());
-        (outcome.err(), receiver.report)
-    })
-    .await;
-    let (error, report) = read
-        .unwrap_or((Some(Cut::Local("the receiving thread panicked".into())), Report::default()));
-    let end = match error {
-        None => End::Finished,
-        Some(Cut::Peer(end)) => end,
-        Some(Cut::Local(reason)) => {
-            tracing::error!(%reason, "what a peer sent could not be stored");
-            End::Local
+        network.input(Input::Transferred { assignment, report, end }).await;
+    }
+
+    /// Opens the stream and sends the request.
+    async fn open(&self) -> Result<BlobStream, End> {
+        let items = Bounded::first_of(self.items.iter().map(|(_, item)| item.clone()));
+        let opened = async {
+            let mut stream =
+                self.swarm.open_blob_stream(&self.peer).await.map_err(io::Error::other)?;
+            let frame = BlobRequest { items }.encode_frame().map_err(io::Error::other)?;
+            stream.write_all(&frame).await?;
+            stream.shutdown().await?;
+            io::Result::Ok(stream)
+        };
+        tokio::select! {
+            () = self.cancel.cancelled() => Err(End::Closed),
+            opened = timeout(self.stall, opened) => match opened {
+                Ok(Ok(stream)) => Ok(stream),
+                Ok(Err(error)) => {
+                    tracing::debug!(peer = %self.peer, %error, "could not open a blob stream");
+                    Err(End::Closed)
+                }
+                Err(_) => Err(End::Stalled),
+            },
         }
-    };
-    core.send(transferred(report, end)).await;
+    }
+
+    /// Decodes and stores what the stream brings, on a blocking thread.
+    async fn receive(self, stream: BlobStream) -> (Report, End) {
+        let Download { store, network, stall, tasks, assignment, items, cancel, .. } = self;
+        let runtime = tokio::runtime::Handle::current();
+        let received = tasks.spawn_blocking(move || {
+            let input = Blocking::new(stream, runtime, stall, cancel);
+            let mut receiver = Receiver {
+                store,
+                network,
+                assignment,
+                input: BufReader::with_capacity(BUFFER, input),
+                report: Report::default(),
+                reported: Instant::now(),
+                small: Vec::new(),
+                small_bytes: 0,
+            };
+            let outcome = receiver.all(&items).and_then(|()| receiver.store_small());
+            (receiver.report, outcome)
+        });
+        match received.await {
+            Ok((report, Ok(()))) => (report, End::Finished),
+            Ok((report, Err(Cut::Peer(end)))) => (report, end),
+            Ok((report, Err(Cut::Local(error)))) => {
+                tracing::error!(%error, "could not store what a peer sent");
+                (report, End::Local)
+            }
+            Err(error) => {
+                tracing::error!(%error, "a receiving thread ended early");
+                (Report::default(), End::Local)
+            }
+        }
+    }
 }
 
 /// Why an assignment ended early.
 #[derive(Debug)]
 enum Cut {
+    /// The peer's fault, or nobody's.
     Peer(End),
-    Local(String),
+    /// This node's.
+    Local(StoreError),
 }
 
 impl From<io::Error> for Cut {
@@ -107,25 +131,22 @@ impl From<StoreError> for Cut {
         match error {
             StoreError::WrongBytes(blob) => Self::Peer(End::Lied(blob)),
             StoreError::Broken { source, .. } => source.into(),
-            other => Self::Local(other.to_string()),
+            other => Self::Local(other),
         }
     }
 }
 
 struct Receiver {
     store: Store,
-    core: Core,
+    network: Network,
     assignment: AssignmentId,
     input: BufReader<Blocking>,
     report: Report,
     reported: Instant,
-    /// Small blobs that verified and are not stored yet: many go behind one fsync.
+    /// Small blobs that verified and are not stored yet.
     small: Vec<(BlobRange, Vec<u8>)>,
     small_bytes: usize,
 }
-
-/// Small blobs are stored once they have so many bytes together.
-const SMALL_BATCH: usize = 4 << 20;
 
 impl Receiver {
     fn all(&mut self, items: &[(u64, BlobRange)]) -> Result<(), Cut> {
@@ -164,7 +185,7 @@ impl Receiver {
         let (items, bytes): (Vec<_>, Vec<_>) = std::mem::take(&mut self.small).into_iter().unzip();
         self.small_bytes = 0;
         if !items.is_empty() {
-            // leases of the fetch cover them from here on
+            // The fetch's lease covers them.
             drop(self.store.add_small(bytes)?);
             self.report.verified.extend(items);
             self.tell();
@@ -178,17 +199,17 @@ impl Receiver {
         let ranges: Vec<_> = item.ranges.iter().map(|(start, end)| *start..*end).collect();
         let mut arrived = Arrived::new(&ranges);
         let (input, report, reported) = (&mut self.input, &mut self.report, &mut self.reported);
-        let (core, assignment) = (&self.core, self.assignment);
+        let (network, assignment) = (&self.network, self.assignment);
         let outcome = partial.decode(&ranges, input, &mut |bytes| {
             arrived.add(bytes);
             if reported.elapsed() >= REPORT {
                 *reported = Instant::now();
                 report.verified.extend(arrived.take(blob));
                 let report = std::mem::take(report);
-                core.send_blocking(Message::Received { assignment, report });
+                network.input_blocking(Input::Received { assignment, report });
             }
         });
-        // before the last ranges are reported, so that a blob that is said to be done is in its place
+        // Before the last ranges are reported: a blob that is reported as done is in its place.
         if outcome.is_ok() && partial.is_complete() {
             self.store.complete(&partial)?;
         }
@@ -199,14 +220,14 @@ impl Receiver {
     fn tell(&mut self) {
         self.reported = Instant::now();
         let report = std::mem::take(&mut self.report);
-        self.core.send_blocking(Message::Received { assignment: self.assignment, report });
+        self.network.input_blocking(Input::Received { assignment: self.assignment, report });
     }
 }
 
-/// Which ranges have arrived: the encoding brings them in order, so a count of bytes tells.
+/// Which ranges have arrived. The encoding brings them in order, so a count of bytes is enough.
 struct Arrived<'a> {
     ranges: &'a [std::ops::Range<u64>],
-    /// The range being filled, how far it came, and how much of it was told.
+    /// The index of the range being filled, the offset it is filled to, and the offset up to which it was reported.
     at: usize,
     to: u64,
     told: u64,
@@ -239,7 +260,7 @@ impl<'a> Arrived<'a> {
         }
     }
 
-    /// What arrived since it was last asked.
+    /// What arrived since the last call.
     fn take(&mut self, blob: BlobId) -> Option<BlobRange> {
         if self.told < self.to {
             self.done.push((self.told, self.to));

@@ -1,15 +1,19 @@
-//! Carrying out what the protocol decided, one effect after the other, in the order given.
+//! Carrying out what the protocol decided: one effect after the other, in order.
+//!
+//! An effect that takes time becomes a task, whose outcome comes back as an input. Commands to the swarm wait while its
+//! queue is full.
 
-use perennial_manifest::SignedEntry;
 use perennial_protocol::effect::Effect;
-use perennial_protocol::input::Verdict;
-use perennial_store::{Put, Store};
+use perennial_protocol::input::FetchId;
+use tokio_util::sync::CancellationToken;
 
-use super::{EventLoop, FetchNews, LookupAnswer, Message};
-use perennial_manifest::Admit;
+use super::EventLoop;
+use super::download::Download;
+use super::handle::{FetchNews, LookupAnswer, Message};
+use super::writer::Batch;
 
 impl EventLoop {
-    /// A swarm that has ended takes nothing: the loop ends with it, at its next event.
+    /// A swarm that has ended takes no commands; the loop ends with it, at its next event.
     pub(super) async fn effect(&mut self, effect: Effect) {
         match effect {
             Effect::Publish { bytes } => {
@@ -35,11 +39,11 @@ impl EventLoop {
                 }
             }
             Effect::Store { batch, entries, .. } => {
-                let (store, core) = (self.store.clone(), self.core.clone());
-                tokio::task::spawn_blocking(move || {
-                    let verdicts = put(&store, &entries);
-                    core.send_blocking(Message::Stored { batch, verdicts });
-                });
+                if let Some(refused) = self.writer.store(Batch { id: batch, entries }) {
+                    // As a message of its own: effects are not carried out within effects.
+                    let network = self.network.clone();
+                    self.tasks.spawn(async move { network.send(Message::Input(refused)).await });
+                }
             }
             Effect::LookupDone { lookup, answered, entries, claims } => {
                 if let Some(answer) = self.lookups.remove(&lookup) {
@@ -52,35 +56,39 @@ impl EventLoop {
                 }
             }
             Effect::Fetch { assignment, peer, items } => {
-                let cancel = tokio_util::sync::CancellationToken::new();
-                self.assignments.insert(assignment, cancel.clone());
-                let sized = items
+                let cancel = CancellationToken::new();
+                self.downloads.insert(assignment, cancel.clone());
+                let items = items
                     .into_iter()
                     .filter_map(|item| Some((self.sizes.get(&item.blob)?.0, item)))
                     .collect();
-                let job = crate::network::download::Job {
+                let download = Download {
+                    store: self.store.clone(),
+                    network: self.network.clone(),
+                    swarm: self.swarm.clone(),
+                    stall: self.stall,
+                    tasks: self.tasks.clone(),
                     assignment,
                     peer,
-                    items: sized,
+                    items,
                     cancel,
-                    limits: self.limits,
                 };
-                tokio::spawn(crate::network::download::receive(
-                    self.store.clone(),
-                    self.core.clone(),
-                    self.swarm.clone(),
-                    job,
-                ));
+                self.tasks.spawn(download.run());
             }
             Effect::CancelFetch { assignment } => {
-                if let Some(cancel) = self.assignments.remove(&assignment) {
+                if let Some(cancel) = self.downloads.remove(&assignment) {
                     cancel.cancel();
                 }
             }
-            Effect::BlobDone { fetch, blob } => self.tell(fetch, FetchNews::BlobDone(blob)),
+            Effect::BlobDone { fetch, blob } => {
+                if let Some((report, _)) = self.fetches.get(&fetch) {
+                    // A slow task may miss news of single blobs: the end of the fetch is what counts.
+                    let _ = report.news.try_send(FetchNews::BlobDone(blob));
+                }
+            }
             Effect::FetchProgress { fetch, progress } => {
-                if let Some(waiting) = self.fetches.get(&fetch) {
-                    waiting.progress.send_replace(Some(progress));
+                if let Some((report, _)) = self.fetches.get(&fetch) {
+                    report.progress.send_replace(Some(progress));
                 }
             }
             Effect::FetchDone { fetch, from } => {
@@ -90,13 +98,7 @@ impl EventLoop {
                 self.end(fetch, FetchNews::Done(from));
             }
             Effect::FetchFailed { fetch, failure } => self.end(fetch, FetchNews::Failed(failure)),
-            Effect::Keep { release, .. } => {
-                tokio::spawn(crate::archive::fetch::keep(
-                    self.store.clone(),
-                    self.core.clone(),
-                    release,
-                ));
-            }
+            Effect::Keep { release, .. } => (self.keep)(release),
             Effect::FindProviders { release } => {
                 let _ = self.swarm.find_providers(*release.as_bytes()).await;
             }
@@ -110,18 +112,18 @@ impl EventLoop {
                 let _ = self.swarm.dial_peer(peer).await;
             }
             Effect::Penalise { peer, offence } => {
-                tracing::warn!(%peer, ?offence, "a peer misbehaved");
+                tracing::warn!(%peer, ?offence, "peer misbehaved");
                 self.count(&peer, |info| info.faults += 1);
             }
             Effect::Ban { peer, until } => {
-                tracing::warn!(%peer, "a peer is banned for a while");
+                tracing::warn!(%peer, "peer banned");
                 if let Some(first) = self.banned.add(peer.clone(), until) {
                     let _ = self.swarm.ban(first, false).await;
                 }
                 let _ = self.swarm.ban(peer, true).await;
             }
             Effect::Synced { peer, new, sent, received, complete } => {
-                tracing::info!(%peer, new, sent, received, complete, "reconciled");
+                tracing::info!(%peer, new_entries = new, sent_bytes = sent, received_bytes = received, complete, "reconciled");
                 self.overview.send_modify(|overview| {
                     overview.sync_sent += sent;
                     overview.sync_received += received;
@@ -132,44 +134,10 @@ impl EventLoop {
         }
     }
 
-    /// News of single blobs may be missed by a slow waiter: the end of the fetch is what counts.
-    fn tell(&self, fetch: perennial_protocol::input::FetchId, news: FetchNews) {
-        if let Some(waiting) = self.fetches.get(&fetch) {
-            let _ = waiting.news.try_send(news);
+    fn end(&mut self, fetch: FetchId, news: FetchNews) {
+        if let Some(report) = self.forget(fetch) {
+            // From a task of its own: the queue may be full of single blobs, and the loop does not wait for its reader.
+            self.tasks.spawn(async move { report.news.send(news).await });
         }
     }
-
-    fn end(&mut self, fetch: perennial_protocol::input::FetchId, news: FetchNews) {
-        if let Some(waiting) = self.forget(fetch) {
-            // never waits: the end goes out from a task of its own where the queue is full of single blobs
-            tokio::spawn(async move { waiting.news.send(news).await });
-        }
-    }
-}
-
-fn put(store: &Store, entries: &[SignedEntry]) -> Vec<(perennial_manifest::EntryId, Verdict)> {
-    match store.put_entries(entries) {
-        Ok(puts) => puts.into_iter().map(verdict).collect(),
-        Err(error) => {
-            tracing::error!(%error, "entries could not be stored");
-            Vec::new()
-        }
-    }
-}
-
-fn verdict(put: Put) -> (perennial_manifest::EntryId, Verdict) {
-    let verdict = match put.admit {
-        Admit::New => Verdict::New,
-        Admit::Known => Verdict::Known,
-        Admit::Fork(proof) => {
-            tracing::warn!(?proof, "a publisher signed two histories");
-            Verdict::Fork
-        }
-        Admit::Orphan(missing) => Verdict::Orphan { missing },
-        Admit::Reject(error) => {
-            tracing::info!(%error, id = %put.id, "an entry does not fit its feed");
-            Verdict::Rejected
-        }
-    };
-    (put.id, verdict)
 }

@@ -1,29 +1,38 @@
-//! The way to the event loop from every other task of a node: requests in, answers back.
+//! The handle to the event loop, for every other task of a node.
 //!
-//! Owns the messages and the handle. The loop owns the state; nobody else touches it.
+//! Owns the messages to the loop. Their queue is bounded: a sender waits while it is full. The loop alone touches the
+//! protocol's state. A loop that has ended takes no message, and answers none: look-ups are then empty and fetches fail.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
-use perennial_manifest::{BlobId, EntryId, PublisherId, ReleaseId, Selector, SignedEntry};
+use perennial_manifest::{BlobId, PublisherId, ReleaseId, Selector, SignedEntry};
 use perennial_protocol::effect::{FetchFailure, Holder, Progress};
-use perennial_protocol::input::{Follows, KeepOutcome, Token, Verdict, WantedBlob};
+use perennial_protocol::input::{FetchId, Follows, Input, KeepOutcome, Token, WantedBlob};
 use perennial_protocol::message::BlobClaim;
 use perennial_protocol::peer::PeerId;
 use perennial_protocol::time::Time;
-use perennial_protocol::transfer::{AssignmentId, End, Report};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 
-use crate::archive::repair::Damage;
+use crate::network::overview::Overview;
 
-/// Messages that may wait for the loop; then their senders do.
-pub(crate) const QUEUE: usize = 1024;
+/// Messages that wait for the loop, at most.
+const QUEUE: usize = 1024;
+/// News of one fetch that wait for its task, at most.
+const FETCH_NEWS: usize = 64;
+/// How long an operation that signs waits for a reconciliation where peers are expected.
+const SYNC_WAIT: Duration = Duration::from_secs(5);
 
 /// What peers said about a name.
 #[derive(Debug, Default)]
 pub(crate) struct LookupAnswer {
+    /// How many peers answered.
     pub(crate) answered: usize,
+    /// Genuine release entries that match.
     pub(crate) entries: Vec<SignedEntry>,
+    /// For digests: which peer claims what.
     pub(crate) claims: Vec<(PeerId, BlobClaim)>,
 }
 
@@ -35,29 +44,21 @@ pub(crate) enum FetchNews {
     Failed(FetchFailure),
 }
 
-/// A peer that is connected.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct PeerInfo {
-    pub(crate) address: String,
-    pub(crate) received: u64,
-    pub(crate) sent: u64,
-    pub(crate) faults: u64,
+/// How far a fetch is; `None` before the first report.
+pub(crate) type FetchProgress = Option<Progress>;
+
+/// Where the loop reports on a fetch.
+#[derive(Debug)]
+pub(crate) struct FetchReport {
+    pub(crate) news: mpsc::Sender<FetchNews>,
+    pub(crate) progress: watch::Sender<FetchProgress>,
 }
 
-/// What the loop shows of itself, at any moment.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Overview {
-    pub(crate) addresses: Vec<String>,
-    pub(crate) peers: BTreeMap<PeerId, PeerInfo>,
-    pub(crate) sync_sent: u64,
-    pub(crate) sync_received: u64,
-    /// Reconciliations that came to their end.
-    pub(crate) synced: u64,
-}
-
-/// A message to the loop.
+/// A message to the loop: an input for the protocol, or a question that the loop answers.
 #[derive(Debug)]
 pub(crate) enum Message {
+    /// An input, as it is. `Input::Fetch` follows a `Message::Fetch` of the same id.
+    Input(Input),
     Lookup {
         selector: Selector,
         publisher: Option<PublisherId>,
@@ -68,73 +69,114 @@ pub(crate) enum Message {
         blobs: Vec<(BlobId, u64)>,
         answer: oneshot::Sender<Vec<Holder>>,
     },
+    /// Reports on this fetch go here.
     Fetch {
-        release: Option<ReleaseId>,
-        news: mpsc::Sender<FetchNews>,
-        progress: watch::Sender<Option<Progress>>,
-        id: oneshot::Sender<u64>,
+        fetch: FetchId,
+        report: FetchReport,
     },
-    FetchBlobs {
-        fetch: u64,
-        blobs: Vec<WantedBlob>,
-        last: bool,
-    },
-    CancelFetch {
-        fetch: u64,
-    },
-    Publish(Box<SignedEntry>),
-    Follows(Follows),
-    Held(ReleaseId),
-    Dropped(ReleaseId),
-    Kept {
-        release: ReleaseId,
-        outcome: KeepOutcome,
-    },
-    Stored {
-        batch: u64,
-        verdicts: Vec<(EntryId, Verdict)>,
-    },
-    Received {
-        assignment: AssignmentId,
-        report: Report,
-    },
-    Transferred {
-        assignment: AssignmentId,
-        peer: PeerId,
-        report: Report,
-        end: End,
-    },
+    /// May this many bytes be sent to a peer, and from when on?
     Serve {
         from: PeerId,
         bytes: u64,
         decision: oneshot::Sender<Option<(Token, Time)>>,
     },
+    /// A stream that was allowed has ended.
     Served {
         from: PeerId,
         token: Token,
         bytes: u64,
     },
+    /// Dial this multiaddress now, and again whenever it is not connected.
     Dial(String),
 }
 
-/// Sends to the loop of a node.
-#[derive(Debug, Clone)]
-pub(crate) struct Core {
-    pub(crate) messages: mpsc::Sender<Message>,
-    pub(crate) overview: watch::Receiver<Overview>,
-    /// Where readers say what they found damaged.
-    pub(crate) damage: Arc<Damage>,
+/// The loop's ends of the channels that a [`Network`] holds the others of.
+#[derive(Debug)]
+pub(crate) struct NetworkEnds {
+    pub(crate) messages: mpsc::Receiver<Message>,
+    pub(crate) overview: watch::Sender<Overview>,
+    /// Counts the batches of entries that the writer stored.
+    pub(crate) stored: watch::Sender<u64>,
 }
 
-impl Core {
-    /// Sends; a loop that has ended takes nothing, and whoever waits for an answer sees its channel closed.
+/// The handle to the event loop of a node. Clones talk to the same loop.
+#[derive(Debug, Clone)]
+pub(crate) struct Network {
+    messages: mpsc::Sender<Message>,
+    overview: watch::Receiver<Overview>,
+    stored: watch::Receiver<u64>,
+    fetches: Arc<AtomicU64>,
+    /// Whether there are peers to wait for before a name counts as unknown.
+    expects_peers: Arc<AtomicBool>,
+    /// How long a request waits for the first of them.
+    peer_wait: Duration,
+}
+
+impl Network {
+    /// A handle, and the ends for the loop.
+    pub(crate) fn new(expects_peers: bool, peer_wait: Duration) -> (Network, NetworkEnds) {
+        let (messages, inbox) = mpsc::channel(QUEUE);
+        let (shown, overview) = watch::channel(Overview::default());
+        let (counted, stored) = watch::channel(0);
+        let network = Network {
+            messages,
+            overview,
+            stored,
+            fetches: Arc::default(),
+            expects_peers: Arc::new(expects_peers.into()),
+            peer_wait,
+        };
+        (network, NetworkEnds { messages: inbox, overview: shown, stored: counted })
+    }
+
     pub(crate) async fn send(&self, message: Message) {
         let _ = self.messages.send(message).await;
     }
 
-    /// The same from blocking code.
-    pub(crate) fn send_blocking(&self, message: Message) {
-        let _ = self.messages.blocking_send(message);
+    pub(crate) async fn input(&self, input: Input) {
+        self.send(Message::Input(input)).await;
+    }
+
+    /// The same from a blocking thread.
+    pub(crate) fn input_blocking(&self, input: Input) {
+        let _ = self.messages.blocking_send(Message::Input(input));
+    }
+
+    /// The network's state, now and as it changes.
+    pub(crate) fn overview(&self) -> watch::Receiver<Overview> {
+        self.overview.clone()
+    }
+
+    /// Changes with every batch of entries that was stored for peers.
+    pub(crate) fn stored(&self) -> watch::Receiver<u64> {
+        self.stored.clone()
+    }
+
+    /// Tells peers what this node signed and stored; releases among it are held.
+    pub(crate) async fn announce(&self, signed: Vec<SignedEntry>) {
+        for entry in signed {
+            let release = entry.release().map(|(release, _)| release);
+            self.input(Input::Publish(Box::new(entry))).await;
+            if let Some(release) = release {
+                self.held(release).await;
+            }
+        }
+    }
+
+    pub(crate) async fn held(&self, release: ReleaseId) {
+        self.input(Input::Held { release }).await;
+    }
+
+    pub(crate) async fn dropped(&self, release: ReleaseId) {
+        self.input(Input::Dropped { release }).await;
+    }
+
+    pub(crate) async fn kept(&self, release: ReleaseId, outcome: KeepOutcome) {
+        self.input(Input::Kept { release, outcome }).await;
+    }
+
+    pub(crate) async fn follow(&self, follows: Follows) {
+        self.input(Input::Follows(follows)).await;
     }
 
     /// Asks peers what a name or digest may mean.
@@ -148,7 +190,7 @@ impl Core {
         answered.await.unwrap_or_default()
     }
 
-    /// Asks peers which of them hold a release.
+    /// Asks peers which of them hold a release, and which of these blobs.
     pub(crate) async fn census(
         &self,
         release: ReleaseId,
@@ -159,50 +201,81 @@ impl Core {
         answered.await.unwrap_or_default()
     }
 
-    /// Starts a fetch; blobs are named afterwards. Dropping the ticket cancels it.
-    pub(crate) async fn fetch(&self, release: Option<ReleaseId>) -> Option<Ticket> {
-        let (news, inbox) = mpsc::channel(64);
-        let (progress, watched) = watch::channel(None);
-        let (id, given) = oneshot::channel();
-        self.send(Message::Fetch { release, news, progress, id }).await;
-        Some(Ticket {
-            id: given.await.ok()?,
-            core: self.clone(),
-            news: inbox,
-            progress: watched,
-            over: false,
-        })
+    /// Starts a fetch; its blobs are named afterwards. Dropping the handle cancels it. `None`: the loop has ended.
+    pub(crate) async fn fetch(
+        &self,
+        release: Option<ReleaseId>,
+        progress: watch::Sender<FetchProgress>,
+    ) -> Option<FetchHandle> {
+        let (news, inbox) = mpsc::channel(FETCH_NEWS);
+        let fetch = FetchId(self.fetches.fetch_add(1, Ordering::Relaxed));
+        let report = FetchReport { news, progress };
+        self.messages.send(Message::Fetch { fetch, report }).await.ok()?;
+        let network = self.clone();
+        Some(FetchHandle { fetch, release, network, news: inbox, ended: false })
+    }
+
+    /// Dials peers, now and whenever they are not connected, and waits for the first.
+    pub(crate) async fn connect(&self, addresses: Vec<String>, wait: Duration) {
+        self.expects_peers.store(true, Ordering::SeqCst);
+        for address in addresses {
+            self.send(Message::Dial(address)).await;
+        }
+        self.any_peer(wait).await;
+    }
+
+    /// Where peers are expected, waits for the first of them, for a bounded time.
+    pub(crate) async fn connected(&self) {
+        if self.expects_peers.load(Ordering::SeqCst) {
+            self.any_peer(self.peer_wait).await;
+        }
+    }
+
+    /// Where peers are expected, waits for a reconciliation: if this node's key was used elsewhere, it shows then.
+    pub(crate) async fn synced(&self) {
+        if self.expects_peers.load(Ordering::SeqCst) {
+            self.connected().await;
+            let mut overview = self.overview();
+            let synced = overview.wait_for(|now| now.synced > 0 || now.peers.is_empty());
+            let _ = timeout(SYNC_WAIT, synced).await;
+        }
+    }
+
+    async fn any_peer(&self, wait: Duration) {
+        let mut overview = self.overview();
+        let _ = timeout(wait, overview.wait_for(|now| !now.peers.is_empty())).await;
     }
 }
 
 /// A fetch under way.
 #[derive(Debug)]
-pub(crate) struct Ticket {
-    id: u64,
-    core: Core,
+pub(crate) struct FetchHandle {
+    fetch: FetchId,
+    release: Option<ReleaseId>,
+    network: Network,
     news: mpsc::Receiver<FetchNews>,
-    pub(crate) progress: watch::Receiver<Option<Progress>>,
-    over: bool,
+    ended: bool,
 }
 
-impl Ticket {
-    /// Names blobs to fetch; `last`: no more will be named.
+impl FetchHandle {
+    /// Names blobs to fetch; after `last`, no more can be named.
     pub(crate) async fn add(&self, blobs: Vec<WantedBlob>, last: bool) {
-        self.core.send(Message::FetchBlobs { fetch: self.id, blobs, last }).await;
+        let (fetch, release) = (self.fetch, self.release);
+        self.network.input(Input::Fetch { fetch, release, blobs, last }).await;
     }
 
-    /// Waits until one blob is here.
+    /// Waits until one blob is stored.
     pub(crate) async fn blob(&mut self, wanted: BlobId) -> Result<(), FetchFailure> {
         loop {
             match self.news.recv().await {
                 Some(FetchNews::BlobDone(blob)) if blob == wanted => return Ok(()),
                 Some(FetchNews::BlobDone(_)) => {}
                 Some(FetchNews::Done(_)) => {
-                    self.over = true;
+                    self.ended = true;
                     return Ok(());
                 }
                 Some(FetchNews::Failed(failure)) => {
-                    self.over = true;
+                    self.ended = true;
                     return Err(failure);
                 }
                 None => return Err(FetchFailure::Local),
@@ -210,17 +283,17 @@ impl Ticket {
         }
     }
 
-    /// Waits for the end, and says how many bytes came from whom.
+    /// Waits until all blobs are stored. Gives the verified bytes by peer.
     pub(crate) async fn done(&mut self) -> Result<Vec<(PeerId, u64)>, FetchFailure> {
         loop {
             match self.news.recv().await {
                 Some(FetchNews::BlobDone(_)) => {}
                 Some(FetchNews::Done(from)) => {
-                    self.over = true;
+                    self.ended = true;
                     return Ok(from);
                 }
                 Some(FetchNews::Failed(failure)) => {
-                    self.over = true;
+                    self.ended = true;
                     return Err(failure);
                 }
                 None => return Err(FetchFailure::Local),
@@ -229,13 +302,13 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for FetchHandle {
     fn drop(&mut self) {
-        if !self.over {
-            // the loop is asked without waiting: a drop cannot wait, and a full queue means that it is asked later
-            let (core, fetch) = (self.core.clone(), self.id);
+        if !self.ended {
+            // A drop cannot wait for a place in the queue, so a task of its own does.
+            let (network, fetch) = (self.network.clone(), self.fetch);
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                runtime.spawn(async move { core.send(Message::CancelFetch { fetch }).await });
+                runtime.spawn(async move { network.input(Input::Cancel { fetch }).await });
             }
         }
     }

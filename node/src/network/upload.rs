@@ -1,77 +1,89 @@
 //! Serving blobs to a peer: one stream, many ranges, each group verified on its way out.
 //!
-//! What fails its name never leaves: the stream is cut in the middle instead, and the peer asks somebody else.
+//! Bytes that fail verification never leave: the stream is cut in the middle instead, and the peer asks another.
 
 use std::io::{BufWriter, Write};
+use std::time::Duration;
 
 use perennial_protocol::message::{
     BLOB_NOT_HELD, BLOB_OK, BLOB_REFUSED, BlobRequest, MAX_BLOB_REQUEST,
 };
 use perennial_protocol::peer::PeerId;
-use perennial_protocol::time::Time;
 use perennial_store::{Store, StoreError};
 use perennial_swarm::BlobStream;
 use tokio::io::AsyncReadExt;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::network::blob_stream::{BUFFER, Blocking, Limits};
-use crate::network::handle::{Core, Message};
+use crate::network::blob_stream::{BUFFER, Blocking};
+use crate::network::handle::{Message, Network};
 
-/// Answers one inbound stream.
-pub(crate) async fn serve(
-    store: Store,
-    core: Core,
-    limits: Limits,
-    from: PeerId,
-    mut stream: BlobStream,
-    started: Instant,
-) {
-    let request = match timeout(limits.stall, read_request(&mut stream)).await {
-        Ok(Ok(request)) => request,
-        outcome => {
-            tracing::debug!(%from, ?outcome, "no blob request came on a stream");
-            return;
-        }
-    };
-    let (decision, decided) = oneshot::channel();
-    core.send(Message::Serve { from: from.clone(), bytes: request.bytes(), decision }).await;
-    let Ok(decision) = decided.await else { return };
-    let runtime = tokio::runtime::Handle::current();
-    if let Some((_, start)) = decision {
-        tokio::time::sleep_until(
-            started + std::time::Duration::from_millis(Time::as_millis(start)),
-        )
-        .await;
-    }
-    let blocking = Blocking::new(stream, runtime, limits.stall, CancellationToken::new());
-    let (peer, damage) = (from.clone(), core.damage.clone());
-    let outcome = tokio::task::spawn_blocking(move || {
-        let mut out = BufWriter::with_capacity(BUFFER, blocking);
-        let served = match decision {
-            Some(_) => answer(&store, &request, &mut out),
-            None => refuse(&request, &mut out),
+/// One inbound stream, and what answering it takes.
+pub(super) struct Upload {
+    pub(super) store: Store,
+    pub(super) network: Network,
+    /// Longest silence of the peer.
+    pub(super) stall: Duration,
+    pub(super) from: PeerId,
+    /// When the protocol's clock was zero.
+    pub(super) started: Instant,
+    pub(super) tasks: TaskTracker,
+}
+
+/// Why a stream was cut.
+#[derive(Debug, thiserror::Error)]
+enum Cut {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Stream(#[from] std::io::Error),
+}
+
+impl Upload {
+    /// Reads the request, asks the protocol whether and when to serve it, and answers.
+    pub(super) async fn serve(self, mut stream: BlobStream) {
+        let Upload { store, network, stall, from, started, tasks } = self;
+        let request = match timeout(stall, read_request(&mut stream)).await {
+            Ok(Ok(request)) => request,
+            outcome => {
+                tracing::debug!(%from, ?outcome, "a blob stream brought no valid request");
+                return;
+            }
         };
-        if let Err(error) = &served {
-            if let Some(StoreError::Corrupt { blob }) = error.downcast_ref() {
-                damage.found(*blob);
-            }
-            tracing::info!(%peer, %error, "a blob stream was cut");
-            // without flushing what is buffered: dropped as it is
-            return out.into_parts().0.written;
+        let (decision, decided) = oneshot::channel();
+        network.send(Message::Serve { from: from.clone(), bytes: request.bytes(), decision }).await;
+        let Ok(decision) = decided.await else { return };
+        if let Some((_, start)) = decision {
+            sleep_until(started + Duration::from_millis(start.as_millis())).await;
         }
-        match out.into_inner() {
-            Ok(mut blocking) => {
-                let _ = blocking.close();
-                blocking.written
+        let stream = Blocking::new(stream, Handle::current(), stall, CancellationToken::new());
+        let peer = from.clone();
+        let sent = tasks.spawn_blocking(move || {
+            let mut out = BufWriter::with_capacity(BUFFER, stream);
+            let served = match decision {
+                Some(_) => answer(&store, &request, &mut out),
+                None => refuse(&request, &mut out),
+            };
+            if let Err(error) = served {
+                tracing::info!(%peer, %error, "blob stream cut");
+                // Without flushing the buffer, which may hold the beginning of a group.
+                return out.into_parts().0.written;
             }
-            Err(unwritten) => unwritten.into_inner().get_ref().written,
+            match out.into_inner() {
+                Ok(mut stream) => {
+                    let _ = stream.close();
+                    stream.written
+                }
+                Err(unwritten) => unwritten.into_inner().get_ref().written,
+            }
+        });
+        let bytes = sent.await.unwrap_or(0);
+        if let Some((token, _)) = decision {
+            network.send(Message::Served { from, token, bytes }).await;
         }
-    })
-    .await;
-    if let Some((token, _)) = decision {
-        core.send(Message::Served { from, token, bytes: outcome.unwrap_or(0) }).await;
     }
 }
 
@@ -86,11 +98,7 @@ async fn read_request(stream: &mut BlobStream) -> std::io::Result<BlobRequest> {
     BlobRequest::decode(&body).map_err(|e| invalid(e.to_string()))
 }
 
-fn answer(
-    store: &Store,
-    request: &BlobRequest,
-    out: &mut impl Write,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+fn answer(store: &Store, request: &BlobRequest, out: &mut impl Write) -> Result<(), Cut> {
     for item in request.items.iter() {
         let Some(size) = store.blob_size(&item.blob)? else {
             out.write_all(&[BLOB_NOT_HELD])?;
@@ -109,10 +117,7 @@ fn answer(
     Ok(())
 }
 
-fn refuse(
-    request: &BlobRequest,
-    out: &mut impl Write,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+fn refuse(request: &BlobRequest, out: &mut impl Write) -> Result<(), Cut> {
     for _ in request.items.iter() {
         out.write_all(&[BLOB_REFUSED])?;
     }

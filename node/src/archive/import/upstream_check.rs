@@ -1,41 +1,52 @@
-//! URLs that are added again: other bytes than before, or none any more.
+//! URLs that are added again: the upstream gives other bytes than before, or none.
 //!
-//! Promises that a name goes on meaning the bytes that were archived under it, and that what the upstream gives now is signed
-//! as seen.
+//! A name keeps the bytes that were archived under it. What the upstream gives now is signed as an observation and refused
+//! as a release of that name.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use perennial_control::{ErrorCode, Failure};
 use perennial_import::{ImportError, Imported};
 use perennial_manifest::{
-    Artifact, ArtifactList, Body, Observation, Purl, ReleaseId, Resolution, Role, Selector,
-    SignedEntry, Verdict,
+    Artifact, ArtifactList, Body, Observation, Purl, ReleaseId, Resolution, Role, Selector, Verdict,
 };
-use perennial_store::{Store, StoreError};
+use perennial_store::StoreError;
 
-use super::refused;
-use crate::archive::publish::sign_failure;
-use crate::archive::signer::Signer;
-use crate::failure::failed;
+use crate::archive::ArchiveError;
+use crate::archive::publish::{Signing, unix_seconds};
+
+/// Compares the outcome of an import with what this node archived before under the same name, if anything. Where the
+/// upstream gives something else, signs what was seen and fails; otherwise gives the outcome back. Blocking.
+pub(super) fn check(
+    signing: &mut Signing<'_>,
+    purl: &Purl,
+    outcome: Result<Imported, ImportError>,
+) -> Result<Imported, ArchiveError> {
+    let Some(archived) = Archived::of(signing, purl)? else { return Ok(outcome?) };
+    let (observations, differences) = archived.compare(&outcome);
+    if differences.is_empty() {
+        return Ok(outcome?);
+    }
+    for seen in observations {
+        signing.sign(None, Body::Observation(seen))?;
+    }
+    Err(ArchiveError::UpstreamChanged {
+        differences: differences.join("; "),
+        purl: Box::new(purl.clone()),
+        release: archived.release,
+        source: outcome.err(),
+    })
+}
 
 /// What this node released before under a name.
-pub(crate) struct Before {
-    purl: Purl,
+struct Archived {
     release: ReleaseId,
     list: ArtifactList,
 }
 
-impl Before {
-    /// What the name means, as far as this publisher says; none if it says nothing. Blocking.
-    pub(crate) fn of(
-        store: &Store,
-        signer: &Signer,
-        purl: &Purl,
-    ) -> Result<Option<Self>, StoreError> {
-        let own = signer.publisher();
-        let Resolution::Found(found) =
-            store.resolve(&Selector::Purl(purl.clone()), &own, Some(&own))?
-        else {
+impl Archived {
+    /// The release that the name means by this node's own statements; `None` if it made none.
+    fn of(signing: &Signing<'_>, purl: &Purl) -> Result<Option<Self>, StoreError> {
+        let (store, own) = (signing.store(), signing.archive.publisher());
+        let selector = Selector::Purl(purl.clone());
+        let Resolution::Found(found) = store.resolve(&selector, &own, Some(&own))? else {
             return Ok(None);
         };
         let Some(row) =
@@ -44,27 +55,17 @@ impl Before {
             return Ok(None);
         };
         let list = store.read_list(&row.artifacts)?;
-        Ok(list.map(|list| Self { purl: purl.clone(), release: row.release, list }))
+        Ok(list.map(|list| Self { release: row.release, list }))
     }
 
-    fn came_from(&self, url: &str) -> impl Iterator<Item = &Artifact> {
-        self.list.iter().filter(move |artifact| artifact.origins.iter().any(|origin| origin == url))
-    }
-
-    /// Signs what was seen where the upstream does not give what was archived, and says so; otherwise gives back what came.
-    /// Blocking.
-    pub(crate) fn compare(
-        &self,
-        store: &Store,
-        signer: &Signer,
-        came: Result<Imported, ImportError>,
-    ) -> Result<Imported, (Failure, Vec<SignedEntry>)> {
-        let (mut seen, mut differ) = (Vec::new(), Vec::new());
-        match &came {
-            Ok(came) => {
-                for draft in &came.drafts {
+    /// What to sign as seen, and how the upstream differs, in words. No words: it does not.
+    fn compare(&self, outcome: &Result<Imported, ImportError>) -> (Vec<Observation>, Vec<String>) {
+        let (mut seen, mut differences) = (Vec::new(), Vec::new());
+        match outcome {
+            Ok(imported) => {
+                for draft in &imported.drafts {
                     let observed = draft.observations.iter().filter(|seen| {
-                        self.came_from(&seen.url)
+                        self.from_url(&seen.url)
                             .any(|artifact| seen.blake3 != Some(artifact.blake3))
                     });
                     seen.extend(
@@ -73,48 +74,35 @@ impl Before {
                             .map(|seen| Observation { verdict: Verdict::Changed, ..seen }),
                     );
                     let new = draft.artifacts.iter().filter(|new| self.contradicts(new));
-                    differ.extend(new.map(|new| format!("{} has other bytes now", new.path)));
+                    differences.extend(new.map(|new| format!("{} has other bytes now", new.path)));
                 }
-                let lost = came
+                let lost = imported
                     .failed
                     .iter()
-                    .filter(|failed| self.came_from(&failed.what).next().is_some());
-                differ.extend(lost.map(|failed| failed.reason.clone()));
+                    .filter(|failed| self.from_url(&failed.what).next().is_some());
+                differences.extend(lost.map(|failed| failed.reason.clone()));
             }
             Err(error) => {
-                let (what, verdict) = match error {
+                let (url, verdict) = match error {
                     ImportError::Gone { what, .. } => (what, Verdict::Gone),
                     ImportError::Mismatch { what, .. } => (what, Verdict::Changed),
-                    _ => return came.map_err(|error| (refused(error), Vec::new())),
+                    _ => return (seen, differences),
                 };
-                if self.came_from(what).next().is_some() {
-                    seen.push(observation(what, verdict));
-                    differ.push(error.to_string());
+                if self.from_url(url).next().is_some() {
+                    seen.push(observation(url, verdict));
+                    differences.push(error.to_string());
                 }
             }
         }
-        if differ.is_empty() {
-            return came.map_err(|error| (refused(error), Vec::new()));
-        }
-        let code = came.map_or_else(|error| refused(error).code, |_| ErrorCode::Verification);
-        let mut signed = Vec::new();
-        for seen in seen {
-            match signer.sign(store, None, Body::Observation(seen)) {
-                Ok(entries) => signed.extend(entries),
-                Err(error) => return Err((sign_failure(error), signed)),
-            }
-        }
-        let message = format!(
-            "{}; {} goes on meaning what was archived (release {})",
-            differ.join("; "),
-            self.purl,
-            self.release
-        );
-        let failure = Failure::new(code, message);
-        Err((failure.hint("what the upstream gives now is added under another --version"), signed))
+        (seen, differences)
     }
 
-    /// Whether a file would take the place of another. Lists of checksums and signatures grow with what lies beside them.
+    fn from_url(&self, url: &str) -> impl Iterator<Item = &Artifact> {
+        self.list.iter().filter(move |artifact| artifact.origins.iter().any(|origin| origin == url))
+    }
+
+    /// Whether a file would take another one's place. Checksum lists and signatures do not count: they grow with the files
+    /// they cover.
     fn contradicts(&self, new: &Artifact) -> bool {
         let same = |old: &&Artifact| {
             old.path == new.path
@@ -128,7 +116,7 @@ impl Before {
 fn observation(url: &str, verdict: Verdict) -> Observation {
     Observation {
         url: url.to_owned(),
-        fetched_at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+        fetched_at: unix_seconds(),
         status: None,
         etag: None,
         last_modified: None,
@@ -136,18 +124,5 @@ fn observation(url: &str, verdict: Verdict) -> Observation {
         blake3: None,
         sha256: None,
         verdict,
-    }
-}
-
-/// Compares what came of URLs with what was archived before under the name, if anything was. Blocking.
-pub(crate) fn compared(
-    store: &Store,
-    signer: &Signer,
-    purl: &Purl,
-    came: Result<Imported, ImportError>,
-) -> Result<Imported, (Failure, Vec<SignedEntry>)> {
-    match Before::of(store, signer, purl).map_err(|error| (failed(error), Vec::new()))? {
-        Some(before) => before.compare(store, signer, came),
-        None => came.map_err(|error| (refused(error), Vec::new())),
     }
 }

@@ -1,138 +1,143 @@
-//! `get` by digest: nobody's signature is needed, and nothing but the bytes is believed.
+//! Blobs by digest: no signature is needed, and only the bytes are believed.
 //!
-//! What a peer says, that a SHA-256 names a blob or how long a blob is, is a claim: it costs nothing when it is a lie, and
-//! does not stand in the way of a peer that says the truth.
+//! A peer's statements, that a SHA-256 names a blob or how long a blob is, are claims. A false claim costs a bounded number
+//! of attempts and does not stand in the way of a peer that tells the truth.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use perennial_control::{ErrorCode, Failure, Get, GetDone, Progress, Sink, Stage};
 use perennial_manifest::{BlobId, Selector, Sha256Digest};
+use perennial_protocol::effect::FetchFailure;
 use perennial_protocol::peer::PeerId;
-use perennial_store::{BlobState, MAX_BLOB, StoreError};
+use perennial_store::{BlobState, Lease, MAX_BLOB, StoreError};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
-use super::{fetch_failure, forward};
-use crate::archive::export::{check_sha256, export_blob};
-use crate::archive::fetch::{FetchError, wanted};
-use crate::blocking::blocking;
-use crate::failure::failed;
-use crate::frontends::control::Services;
+use crate::archive::fetch::{FetchError, fetch_wanted};
+use crate::archive::{Archive, ArchiveError, Observer, Progress, Stage};
+use crate::network::handle::FetchProgress;
 
-/// So many claimed sizes of one blob are tried.
+/// Claimed sizes of one blob that are tried, at most.
 const CLAIMED_SIZES: usize = 8;
-/// How long others may take to come after those who answered were of no use, and how often they are asked for.
+/// How long peers may take to connect after those that answered were of no use.
 const OTHERS_WAIT: Duration = Duration::from_secs(5);
-const OTHERS_POLL: Duration = Duration::from_millis(250);
 
-impl Services {
-    pub(super) async fn blob_of(
+/// A blob that is held.
+#[derive(Debug)]
+pub struct FetchedBlob {
+    /// Its name.
+    pub blob: BlobId,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Verified bytes by peer; empty where it was here already.
+    pub from: BTreeMap<PeerId, u64>,
+    /// Keeps the blob from being collected while the value lives.
+    _lease: Lease,
+}
+
+impl Archive {
+    /// The blob with this SHA-256, by this node's own hashing or by a claim of a signed list or a peer. Compare the bytes
+    /// ([`Archive::check_sha256`]) before believing it.
+    ///
+    /// # Errors
+    /// [`ArchiveError::NoClaim`], or the store's.
+    pub async fn blob_of(
         &self,
         digest: Sha256Digest,
-        sink: &Sink,
-    ) -> Result<BlobId, Failure> {
-        let store = self.store.clone();
-        if let Some(blob) = blocking(move || store.blob_of_sha256(&digest)).await.map_err(failed)? {
+        observer: &dyn Observer,
+    ) -> Result<BlobId, ArchiveError> {
+        let here = self.blocking(move |archive| archive.store.blob_of_sha256(&digest)).await?;
+        if let Some(blob) = here {
             return Ok(blob);
         }
-        sink.progress(Progress::of(Stage::Finding));
-        self.connected().await;
-        let answer = self.core.lookup(Selector::Sha256(digest), None).await;
-        // a claim: the bytes are hashed before they are given out
+        observer.progress(Progress::of(Stage::Finding));
+        self.network.connected().await;
+        let answer = self.network.lookup(Selector::Sha256(digest), None).await;
         let claim = answer.claims.first().map(|(_, claim)| claim.blob);
-        claim.ok_or_else(|| {
-            Failure::new(ErrorCode::NotFound, format!("nobody who can be reached holds {digest}"))
-        })
+        claim.ok_or(ArchiveError::NoClaim(digest))
     }
 
-    /// Fetches a blob whose size nobody signed: the sizes that peers claim are tried, that of most peers first. Only the
-    /// true one verifies.
-    async fn fetch_blob(&self, blob: BlobId, sink: &Sink) -> Result<Vec<(PeerId, u64)>, Failure> {
-        self.connected().await;
-        let mut outcome = Err(Failure::new(
-            ErrorCode::NotFound,
-            format!("nobody who can be reached holds {blob}"),
-        ));
-        let (mut tried, begun) = (BTreeSet::new(), Instant::now());
-        loop {
-            let answer = self.core.lookup(Selector::Blob(blob), None).await;
-            let claimed = !answer.claims.is_empty();
-            let sizes = claimed_sizes(answer.claims.iter().map(|(_, claim)| claim.size));
-            for size in
-                sizes.into_iter().filter(|size| tried.len() < CLAIMED_SIZES && tried.insert(*size))
-            {
-                let mut ticket =
-                    self.core.fetch(None).await.ok_or_else(|| failed("the node is going down"))?;
-                forward(ticket.progress.clone(), sink.clone());
-                let store = self.store.clone();
-                // reads again what came before it was cut
-                let missing = blocking(move || wanted(&store, blob, size)).await.map_err(failed)?;
-                ticket.add(vec![missing], true).await;
-                match ticket.done().await {
-                    Ok(from) => return Ok(from),
-                    Err(failure) => outcome = Err(fetch_failure(FetchError::Peers(failure))),
-                }
-            }
-            // whoever answered lied or left: one who says the truth may still be connecting
-            if !claimed || begun.elapsed() >= OTHERS_WAIT {
-                return outcome;
-            }
-            tokio::time::sleep(OTHERS_POLL).await;
-        }
-    }
-
-    pub(super) async fn get_blob(
+    /// Makes a blob held, from whatever peer has it.
+    ///
+    /// # Errors
+    /// [`ArchiveError::NoHolder`], [`FetchError`], or the store's.
+    pub async fn get_blob(
         &self,
-        request: &Get,
         blob: BlobId,
-        sha256: Option<Sha256Digest>,
-        started: Instant,
-        sink: &Sink,
-    ) -> Result<GetDone, Failure> {
-        let _lease = self.store.lease(vec![blob]);
-        let store = self.store.clone();
-        let mut from = BTreeMap::new();
-        match blocking(move || store.blob_state(&blob)).await.map_err(failed)? {
-            BlobState::Held { .. } => {}
-            BlobState::Denied => return Err(failed(StoreError::Denied(blob))),
-            BlobState::Partial { .. } | BlobState::Missing => {
-                let got = self.fetch_blob(blob, sink).await?;
-                from.extend(got.into_iter().map(|(peer, bytes)| (peer.to_string(), bytes)));
-            }
+        observer: &dyn Observer,
+    ) -> Result<Arc<FetchedBlob>, ArchiveError> {
+        let archive = self.clone();
+        let fetch = move |progress| async move { get_blob(&archive, blob, &progress).await };
+        match self.fetches.digests.join(blob, fetch).observed_by(observer).await {
+            Ok(fetched) => Ok(fetched),
+            Err(FetchError::Peers(FetchFailure::NoHolder)) => Err(ArchiveError::NoHolder(blob)),
+            Err(error) => Err(error.into()),
         }
-        let store = self.store.clone();
-        let bytes = blocking(move || store.blob_size(&blob)).await.map_err(failed)?.unwrap_or(0);
-        let mut output = None;
-        if let Some(target) = request.output.clone() {
-            let (store, damage, force) =
-                (self.store.clone(), self.core.damage.clone(), request.force);
-            let written = tokio::task::spawn_blocking(move || {
-                export_blob(&store, &damage, &blob, sha256.as_ref(), &target, force)
-            })
-            .await;
-            output = Some(written.map_err(failed)??.display().to_string());
-        } else if let Some(sha256) = sha256 {
-            let (store, damage) = (self.store.clone(), self.core.damage.clone());
-            let checked =
-                tokio::task::spawn_blocking(move || check_sha256(&store, &damage, &blob, &sha256));
-            checked.await.map_err(failed)??;
-        }
-        Ok(GetDone {
-            release: None,
-            blob: Some(blob.to_string()),
-            purl: None,
-            artifacts: 1,
-            bytes,
-            fetched_bytes: from.values().sum(),
-            from,
-            elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            publishers: Vec::new(),
-            output,
-        })
     }
 }
 
-/// Sizes worth trying, in order: claimed by most, then the smallest. What no blob may have is left out.
+async fn get_blob(
+    archive: &Archive,
+    blob: BlobId,
+    progress: &watch::Sender<FetchProgress>,
+) -> Result<Arc<FetchedBlob>, FetchError> {
+    let lease = archive.store.lease(vec![blob]);
+    let mut from = BTreeMap::new();
+    match archive.in_store(move |store| store.blob_state(&blob)).await? {
+        BlobState::Held { .. } => {}
+        BlobState::Denied => return Err(StoreError::Denied(blob).into()),
+        BlobState::Partial { .. } | BlobState::Missing => {
+            from.extend(fetch_of_any_size(archive, blob, progress).await?);
+        }
+    }
+    let size = archive.in_store(move |store| store.blob_size(&blob)).await?.unwrap_or(0);
+    Ok(Arc::new(FetchedBlob { blob, size, from, _lease: lease }))
+}
+
+/// Fetches a blob whose size no signature covers: tries the sizes that peers claim, most frequent first. Only the true one
+/// verifies.
+async fn fetch_of_any_size(
+    archive: &Archive,
+    blob: BlobId,
+    progress: &watch::Sender<FetchProgress>,
+) -> Result<Vec<(PeerId, u64)>, FetchError> {
+    archive.network.connected().await;
+    let mut failure = FetchError::Peers(FetchFailure::NoHolder);
+    let mut tried = BTreeSet::new();
+    let give_up = Instant::now() + OTHERS_WAIT;
+    loop {
+        let mut overview = archive.network.overview();
+        let asked: BTreeSet<_> = overview.borrow_and_update().peers.keys().cloned().collect();
+        let answer = archive.network.lookup(Selector::Blob(blob), None).await;
+        let tried_before = tried.len();
+        for size in claimed_sizes(answer.claims.iter().map(|(_, claim)| claim.size)) {
+            if tried.len() >= CLAIMED_SIZES || !tried.insert(size) {
+                continue;
+            }
+            match fetch_wanted(archive, None, blob, size, progress).await {
+                Ok(from) => return Ok(from),
+                Err(error @ FetchError::Peers(_)) => failure = error,
+                Err(error) => return Err(error),
+            }
+        }
+        if answer.claims.is_empty() || Instant::now() >= give_up {
+            return Err(failure);
+        }
+        if tried.len() > tried_before {
+            // A claim was refuted, and its peer perhaps banned: the others may say something else by now.
+            continue;
+        }
+        // A peer that tells the truth may still be connecting. Once the set of peers changes, they are asked again.
+        let changed = overview.wait_for(|now| !now.peers.keys().eq(asked.iter()));
+        if !matches!(timeout_at(give_up, changed).await, Ok(Ok(_))) {
+            return Err(failure);
+        }
+    }
+}
+
+/// Sizes worth trying, in order: claimed by most peers first, then the smallest. Sizes that no blob may have are left out.
 fn claimed_sizes(claims: impl Iterator<Item = u64>) -> Vec<u64> {
     let mut peers = BTreeMap::<u64, usize>::new();
     for size in claims.filter(|size| *size <= MAX_BLOB) {

@@ -5,12 +5,10 @@ use std::collections::BTreeMap;
 use perennial_control::{
     Done, Failure, FollowRow, Item, KeyRow, Ls, PeerRow, PinRow, ReleaseRow, Sink, StatusRow,
 };
-use perennial_manifest::{Holding, PublisherId, Selector};
+use perennial_manifest::{Holding, Selector};
 use perennial_store::{BlobState, Pin, ReleaseFilter, Store, StoreError};
 
-use super::Services;
-use crate::blocking::blocking;
-use crate::failure::{failed, usage};
+use super::{ControlService, usage};
 
 /// Rows of one publisher are many: what the publisher says it is, is looked up once.
 fn release_rows(
@@ -42,7 +40,7 @@ fn release_rows(
         .collect()
 }
 
-impl Services {
+impl ControlService {
     async fn send_rows(found: Vec<ReleaseRow>, more: bool, sink: &Sink) -> Result<Done, Failure> {
         let rows = found.len() as u64;
         for row in found {
@@ -56,11 +54,9 @@ impl Services {
     pub(super) async fn ls(&self, request: Ls, sink: &Sink) -> Result<Done, Failure> {
         let selector: Option<Selector> =
             request.selector.as_deref().map(str::parse).transpose().map_err(usage)?;
-        let publisher: Option<PublisherId> =
-            request.publisher.as_deref().map(str::parse).transpose().map_err(usage)?;
+        let publisher = self.publisher(request.publisher.as_deref())?;
         let limit = request.limit.map_or(0, |limit| limit as usize);
-        let store = self.store.clone();
-        let found = blocking(move || {
+        let found = self.read(move |store| {
             // one more than asked tells whether there are more
             let filter = ReleaseFilter {
                 publisher,
@@ -71,9 +67,9 @@ impl Services {
             let found = store.releases(&filter)?;
             let more = limit != 0 && found.len() > limit;
             let shown = if more { &found[..limit] } else { &found[..] };
-            Ok((release_rows(&store, shown)?, more))
+            Ok((release_rows(store, shown)?, more))
         });
-        let (found, more) = found.await.map_err(failed)?;
+        let (found, more) = found.await?;
         Self::send_rows(found, more, sink).await
     }
 
@@ -83,19 +79,18 @@ impl Services {
         limit: u32,
         sink: &Sink,
     ) -> Result<Done, Failure> {
-        let (store, limit) = (self.store.clone(), limit.clamp(1, 10_000) as usize);
-        let found = blocking(move || {
+        let limit = limit.clamp(1, 10_000) as usize;
+        let found = self.read(move |store| {
             let found = store.search(&text, limit + 1)?;
             let more = found.len() > limit;
-            Ok((release_rows(&store, &found[..found.len().min(limit)])?, more))
+            Ok((release_rows(store, &found[..found.len().min(limit)])?, more))
         });
-        let (found, more) = found.await.map_err(failed)?;
+        let (found, more) = found.await?;
         Self::send_rows(found, more, sink).await
     }
 
     pub(super) async fn follows(&self, sink: &Sink) -> Result<Done, Failure> {
-        let store = self.store.clone();
-        let found = blocking(move || {
+        let found = self.read(move |store| {
             let follows = store.follows();
             let mut found = Vec::new();
             if follows.all {
@@ -128,7 +123,7 @@ impl Services {
             }
             Ok(found)
         });
-        let found = found.await.map_err(failed)?;
+        let found = found.await?;
         let rows = found.len() as u64;
         for row in found {
             if !sink.item(Item::Follow(row)).await {
@@ -139,11 +134,10 @@ impl Services {
     }
 
     pub(super) async fn pins(&self, sink: &Sink) -> Result<Done, Failure> {
-        let store = self.store.clone();
-        let found = blocking(move || {
-            store.pins().into_iter().map(|pin| pin_row(&store, pin)).collect::<Result<Vec<_>, _>>()
+        let found = self.read(move |store| {
+            store.pins().into_iter().map(|pin| pin_row(store, pin)).collect::<Result<Vec<_>, _>>()
         });
-        let found = found.await.map_err(failed)?;
+        let found = found.await?;
         let rows = found.len() as u64;
         for row in found {
             if !sink.item(Item::Pin(row)).await {
@@ -154,13 +148,13 @@ impl Services {
     }
 
     pub(super) async fn status(&self) -> Result<Done, Failure> {
-        let overview = self.core.overview.borrow().clone();
-        let (store, publisher) = (self.store.clone(), self.signer.publisher());
+        let overview = self.archive.network().overview().borrow().clone();
+        let publisher = self.archive.publisher();
         let (peer_id, mut notices) = (self.peer_id.clone(), Vec::new());
-        if let Some(reason) = self.store.rebuilt() {
+        if let Some(reason) = self.archive.store().rebuilt() {
             notices.push(format!("the index was made again: {reason}"));
         }
-        let row = blocking(move || {
+        let row = self.read(move |store| {
             let stats = store.stats()?;
             for (id, feed) in store.publishers()? {
                 if feed.is_forked() {
@@ -188,11 +182,11 @@ impl Services {
                 notices,
             })
         });
-        row.await.map(Done::Status).map_err(failed)
+        row.await.map(Done::Status)
     }
 
     pub(super) async fn peers(&self, sink: &Sink) -> Result<Done, Failure> {
-        let peers = self.core.overview.borrow().peers.clone();
+        let peers = self.archive.network().overview().borrow().peers.clone();
         let rows = peers.len() as u64;
         for (peer, info) in peers {
             let row = PeerRow {
@@ -210,15 +204,14 @@ impl Services {
     }
 
     pub(super) async fn key(&self) -> Result<Done, Failure> {
-        let (store, signer, file) =
-            (self.store.clone(), self.signer.clone(), self.key_file.display().to_string());
-        let row = blocking(move || {
-            let feed = store.feed(&signer.publisher())?;
-            let publisher = signer.publisher().to_string();
-            let kind = signer.kind(&store)?.unwrap_or_default();
+        let (own, file) = (self.archive.publisher(), self.key_file.display().to_string());
+        let row = self.read(move |store| {
+            let feed = store.feed(&own)?;
+            let publisher = own.to_string();
+            let kind = store.publisher_kind(&own)?.unwrap_or_default();
             Ok(KeyRow { publisher, kind, entries: feed.entries, forked: feed.is_forked(), file })
         });
-        row.await.map(Done::Key).map_err(failed)
+        row.await.map(Done::Key)
     }
 }
 

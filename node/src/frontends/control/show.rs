@@ -8,11 +8,9 @@ use perennial_protocol::effect::Holder;
 use perennial_protocol::message::MAX_HAVE_BLOBS;
 use perennial_store::{ReleaseFilter, Store, StoreError};
 
-use super::{Services, rows};
-use crate::blocking::blocking;
-use crate::failure::{failed, usage};
+use super::{ControlService, failure, observer, rows, usage};
 
-impl Services {
+impl ControlService {
     pub(super) async fn show(
         &self,
         selector: &str,
@@ -20,14 +18,15 @@ impl Services {
         sink: &Sink,
     ) -> Result<Done, Failure> {
         let selector: Selector = selector.parse().map_err(usage)?;
-        let agreeing = self.resolve(&selector, publisher, true, sink).await?;
-        let (store, release) = (self.store.clone(), agreeing[0].release);
-        let own = self.signer.publisher();
-        let shown = blocking(move || {
-            let files = Files::of(&store, &release)?;
-            Ok((show(&store, &agreeing, &own)?, files))
+        let only = self.publisher(publisher)?;
+        let resolved = self.archive.resolve(&selector, only, true, &*observer(sink)).await;
+        let agreeing = resolved.map_err(failure)?;
+        let (release, own) = (agreeing[0].release, self.archive.publisher());
+        let shown = self.read(move |store| {
+            let files = Files::of(store, &release)?;
+            Ok((show(store, &agreeing, &own)?, files))
         });
-        let (mut done, files) = shown.await.map_err(failed)?;
+        let (mut done, files) = shown.await?;
         if matches!(done.row.state, Holding::Held | Holding::Partial) {
             done.holders.push(HolderRow {
                 peer: self.peer_id.clone(),
@@ -36,7 +35,8 @@ impl Services {
                 held_bytes: Some(done.row.held_bytes),
             });
         }
-        let others = self.core.census(release, files.sizes.clone().into_iter().collect()).await;
+        let sizes = files.sizes.clone().into_iter().collect();
+        let others = self.archive.network().census(release, sizes).await;
         let whole = done.row.bytes;
         done.holders.extend(others.iter().map(|holder| files.row(whole, holder)));
         Ok(Done::Show(Box::new(done)))

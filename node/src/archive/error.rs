@@ -1,0 +1,225 @@
+//! The one error of the archive's operations.
+//!
+//! Each variant says what failed and to what; [`ArchiveError::kind`] groups them for frontends, which map a kind to an exit
+//! code or an HTTP status, and [`ArchiveError::hint`] says what the user can do next.
+
+use std::path::PathBuf;
+
+use perennial_import::ImportError;
+use perennial_manifest::{
+    BlobId, BodyError, ListError, Purl, ReleaseId, Selector, Sha256Digest, SignRefusal,
+};
+use perennial_protocol::effect::FetchFailure;
+use perennial_store::StoreError;
+use tokio::task::JoinError;
+
+use super::{Claim, ExportError, FetchError, SignError, Unresolved};
+
+/// What sort of failure an [`ArchiveError`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// A disk, a file or this program failed, or the state of the archive forbids the operation.
+    Failed,
+    /// The request cannot be carried out by any node.
+    Usage,
+    /// A name means several releases.
+    Ambiguous,
+    /// Neither this node nor a reachable peer has it.
+    NotFound,
+    /// Only publishers that this node does not trust signed the name.
+    Strangers,
+    /// Bytes do not match their digest.
+    Verification,
+    /// Trusted publishers disagree on the bytes of a name.
+    Conflict,
+    /// An upstream cannot be reached.
+    Unreachable,
+}
+
+/// Why an operation failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArchiveError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The bytes did not come from peers.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// Nothing was signed, or not all of it.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// An upstream, or what it sent, was refused.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// Files could not be written out.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// A name does not resolve to one release.
+    #[error(transparent)]
+    Unresolved(#[from] Box<Unresolved>),
+    /// The files do not make a valid artifact list.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// The licence is not an SPDX expression.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// A release needs a version.
+    #[error("{0} has no version")]
+    NoVersion(Purl),
+    /// None of the paths holds a file.
+    #[error("the given paths contain no file to add")]
+    NoFiles,
+    /// A file cannot be part of a release.
+    #[error("{}: {reason}", path.display())]
+    Unportable {
+        /// The file.
+        path: PathBuf,
+        /// What makes it unfit.
+        reason: String,
+    },
+    /// A file to add cannot be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// An upstream gives something else than what was archived from it. The name keeps its meaning.
+    #[error(
+        "{differences}; {purl} still means the bytes archived before (release {release}), which stay"
+    )]
+    UpstreamChanged {
+        /// Each file that differs and how, joined by `; `.
+        differences: String,
+        /// The name.
+        purl: Box<Purl>,
+        /// The release archived under that name before.
+        release: ReleaseId,
+        /// The upstream's error, where it gave no bytes at all.
+        source: Option<ImportError>,
+    },
+    /// The publisher signed nothing this node follows.
+    #[error("{0} is not followed")]
+    NotFollowed(String),
+    /// The text is neither a publisher's DID nor the local name of one that is followed.
+    #[error(
+        "{0:?} is neither a publisher's DID (did:key:…) nor the name of a publisher that this node follows"
+    )]
+    UnknownPublisher(String),
+    /// A local name for a publisher breaks the rules.
+    #[error("a name for a publisher has 1 to 100 bytes and no control characters")]
+    PublisherName,
+    /// There is no such pin to remove.
+    #[error("{0} is not pinned")]
+    NotPinned(Selector),
+    /// No peer that can be reached claims to have a blob with this SHA-256.
+    #[error("no reachable peer holds {0}")]
+    NoClaim(Sha256Digest),
+    /// No peer that can be reached holds a blob.
+    #[error("no reachable peer holds {0}")]
+    NoHolder(BlobId),
+    /// This node does not hold a blob with this SHA-256.
+    #[error("{0} is not held on this node")]
+    NotHeld(Sha256Digest),
+    /// A merge was asked for where nothing is forked.
+    #[error("this key's feed is not forked, so there is nothing to merge")]
+    NotForked,
+    /// The caller left before the operation ended.
+    #[error("cancelled")]
+    Cancelled,
+    /// The node is shutting down.
+    #[error("the node is shutting down")]
+    Stopping,
+    /// A thread of this operation panicked or was stopped with the runtime.
+    #[error("the operation was interrupted: {0}")]
+    Interrupted(#[from] JoinError),
+}
+
+impl ArchiveError {
+    /// What sort of failure this is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Fetch(error) => fetch_kind(error),
+            Self::Import(error) => import_kind(error),
+            Self::Export(error) => error.kind(),
+            Self::Unresolved(unresolved) => unresolved.kind(),
+            Self::UpstreamChanged { source, .. } => {
+                source.as_ref().map_or(ErrorKind::Verification, import_kind)
+            }
+            Self::List(_)
+            | Self::Body(_)
+            | Self::NoVersion(_)
+            | Self::NoFiles
+            | Self::Unportable { .. }
+            | Self::UnknownPublisher(_)
+            | Self::PublisherName => ErrorKind::Usage,
+            Self::NotFollowed(_)
+            | Self::NotPinned(_)
+            | Self::NoClaim(_)
+            | Self::NoHolder(_)
+            | Self::NotHeld(_) => ErrorKind::NotFound,
+            Self::Store(_)
+            | Self::Sign(_)
+            | Self::Read { .. }
+            | Self::NotForked
+            | Self::Cancelled
+            | Self::Stopping
+            | Self::Interrupted(_) => ErrorKind::Failed,
+        }
+    }
+
+    /// What the user can do next, where there is something.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoVersion(_) => Some("give --version, or pkg:…@VERSION"),
+            Self::UpstreamChanged { .. } => {
+                Some("to archive what the upstream gives now, add it under another --version")
+            }
+            Self::Sign(SignError::Refused(SignRefusal::Behind { .. })) => Some(
+                "connect to a peer that has the newer entries (--peer) and try again; if another machine uses this key, stop one of them",
+            ),
+            Self::Sign(SignError::Refused(SignRefusal::Forked(_))) => Some(
+                "`perennial key --merge` joins the branches, once only one machine signs with this key",
+            ),
+            Self::Export(error) => error.hint(),
+            Self::Unresolved(unresolved) => unresolved.hint(),
+            _ => None,
+        }
+    }
+
+    /// Who signed what, where a name does not resolve to one release.
+    #[must_use]
+    pub fn claims(&self) -> &[Claim] {
+        match self {
+            Self::Unresolved(unresolved) => unresolved.claims(),
+            _ => &[],
+        }
+    }
+}
+
+fn fetch_kind(error: &FetchError) -> ErrorKind {
+    match error {
+        FetchError::Peers(FetchFailure::NoHolder | FetchFailure::Stalled)
+        | FetchError::Unknown(_) => ErrorKind::NotFound,
+        FetchError::Store(error) => match **error {
+            StoreError::Format { .. } | StoreError::WrongBytes(_) => ErrorKind::Verification,
+            _ => ErrorKind::Failed,
+        },
+        FetchError::Peers(FetchFailure::Local | FetchFailure::Busy)
+        | FetchError::Interrupted(_) => ErrorKind::Failed,
+    }
+}
+
+fn import_kind(error: &ImportError) -> ErrorKind {
+    match error {
+        ImportError::Usage(_) | ImportError::Private(_) => ErrorKind::Usage,
+        ImportError::Gone { .. } => ErrorKind::NotFound,
+        ImportError::Upstream { .. } => ErrorKind::Unreachable,
+        ImportError::Mismatch { .. } => ErrorKind::Verification,
+        _ => ErrorKind::Failed,
+    }
+}

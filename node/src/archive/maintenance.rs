@@ -1,0 +1,84 @@
+//! Work on the whole store: verify, collect, rebuild the index.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use perennial_store::{GcOptions, GcReport, StoreError, VerifyReport};
+
+use super::repair::held;
+use super::{Archive, ArchiveError, Observer, Progress, Stage};
+
+/// The outcome of [`Archive::verify`].
+#[derive(Debug)]
+pub struct Verified {
+    /// What was read, and what of it is damaged.
+    pub report: VerifyReport,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// The outcome of [`Archive::rebuild_index`].
+#[derive(Debug, Clone, Copy)]
+pub struct Rebuilt {
+    /// Entries in the new index.
+    pub entries: u64,
+    /// Releases in the new index.
+    pub releases: u64,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+impl Archive {
+    /// Reads every stored blob and entry back. What is damaged is set aside, and repaired where this node keeps it.
+    ///
+    /// # Errors
+    /// The store's; damage is not an error.
+    pub async fn verify(&self, observer: Arc<dyn Observer>) -> Result<Verified, ArchiveError> {
+        let started = Instant::now();
+        let report = self.blocking(move |archive| {
+            archive.store.verify(&|bytes, total| {
+                observer.progress(Progress {
+                    bytes,
+                    total_bytes: Some(total),
+                    ..Progress::of(Stage::Verifying)
+                });
+            })
+        });
+        Ok(Verified { report: report.await?, elapsed: started.elapsed() })
+    }
+
+    /// Frees what nothing refers to, and stops announcing releases that are no longer whole.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn gc(&self, options: GcOptions) -> Result<GcReport, ArchiveError> {
+        let archive = self.clone();
+        let task = self.tasks.spawn(async move {
+            let collected = archive.blocking(move |archive| {
+                let before = held(&archive.store)?;
+                let report = archive.store.gc(options)?;
+                Ok::<_, StoreError>((report, &before - &held(&archive.store)?))
+            });
+            let (report, dropped) = collected.await?;
+            for release in dropped {
+                archive.network.dropped(release).await;
+            }
+            Ok(report)
+        });
+        task.await?
+    }
+
+    /// Makes the index again from the files.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn rebuild_index(&self) -> Result<Rebuilt, ArchiveError> {
+        let started = Instant::now();
+        let rebuilt = self.blocking(|archive| {
+            let entries = archive.store.rebuild_index()?;
+            Ok::<_, StoreError>((entries, archive.store.stats()?.releases))
+        });
+        let (entries, releases) = rebuilt.await?;
+        Ok(Rebuilt { entries, releases, elapsed: started.elapsed() })
+    }
+}

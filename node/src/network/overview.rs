@@ -1,0 +1,42 @@
+//! What the event loop shows of itself: for `status`, `peers`, and tasks that wait for a peer.
+
+use std::collections::BTreeMap;
+
+use perennial_protocol::peer::PeerId;
+
+/// A peer that is connected.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PeerInfo {
+    /// The address it connected from or was dialled at.
+    pub(crate) address: String,
+    /// Verified bytes of blobs that it sent, since it connected.
+    pub(crate) received: u64,
+    /// Bytes of blobs sent to it, since it connected.
+    pub(crate) sent: u64,
+    /// Offences, since it connected.
+    pub(crate) faults: u64,
+}
+
+/// The state of the network at one moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Overview {
+    /// Multiaddresses this node listens on, each ending in `/p2p/<peer id>`.
+    pub(crate) addresses: Vec<String>,
+    /// Connected peers.
+    pub(crate) peers: BTreeMap<PeerId, PeerInfo>,
+    /// Bytes of reconciliation requests sent.
+    pub(crate) sync_sent: u64,
+    /// Bytes of reconciliation responses received.
+    pub(crate) sync_received: u64,
+    /// Reconciliations that were completed.
+    pub(crate) synced: u64,
+}
+
+impl Overview {
+    /// Changes the numbers of a peer, if it is connected.
+    pub(crate) fn count(&mut self, peer: &PeerId, change: impl FnOnce(&mut PeerInfo)) {
+        if let Some(info) = self.peers.get_mut(peer) {
+            change(info);
+        }
+    }
+}
