@@ -1,64 +1,65 @@
-//! What may be typed. Help, manual pages and completions are all made from here.
+//! What may be typed. Help, manual pages and completions are all generated from here.
 
-use std::path::PathBuf;
-
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::commands::{
     add, completions, drill, follow, follows, gc, get, key, ls, man, peers, pin, pins,
     rebuild_index, search, show, status, unfollow, unpin, verify,
 };
+use crate::global::Global;
 
-const AFTER_HELP: &str = "\
+macro_rules! examples {
+    () => {
+        "\
 Examples:
   perennial add ./kubekey-v3.1.0 --name kubekey --version v3.1.0 --license Apache-2.0
   perennial follow did:key:z6Mk… --as kubesphere-savers
   perennial get kubekey@v3.1.0 -o out/
   perennial drill ./kubekey-v3.1.0
+"
+    };
+}
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 not found or nobody reachable holds it, 4 verification failed or \
-conflicting claims, 5 data directory in use or node unreachable.";
+const AFTER_HELP: &str =
+    concat!(examples!(), "\nMore options, words and exit codes: perennial --help");
+
+const AFTER_LONG_HELP: &str = concat!(
+    examples!(),
+    "
+Words:
+  archivist  A publisher that saved a copy; `upstream` is the project itself
+  blob       The bytes of one file, named by their BLAKE3 digest: blake3:…
+  DID        The id of a publisher's key: did:key:z6Mk…
+  entry      A statement that a publisher signed, such as that a release has these files
+  follow     Keep every release of a publisher and trust it for names
+  held       All files of a release are here; partial: some; known: only its entry
+  list       The list of a release's files, itself a blob, which the entry names
+  multiaddr  The address of a peer: /ip4/192.0.2.7/tcp/4407
+  pin        Keep one release or blob, whoever published it
+  purl       A package URL: pkg:generic/kubekey@v3.1.0
+
+Exit codes: 0 done; 1 failed; 2 wrong usage; 3 not found, or no reachable peer holds it; \
+4 verification failed, or claims conflict; 5 data directory in use, or node unreachable."
+);
 
 /// Keep open-source releases alive after their upstream pulls the plug.
 ///
-/// Releases are signed statements about files named by BLAKE3. Nodes pass the statements on, keep the files of
-/// the publishers they follow, repair each other, and give the files back. Each command asks the node that runs
-/// on the data directory; where none runs, it is a node itself for as long as it takes.
+/// A release is a signed entry that names its files by BLAKE3 digest. Nodes exchange entries, keep the files of
+/// the publishers they follow, repair each other's copies and serve the files to others. Each command asks the
+/// node that runs on the data directory; when none runs, the command starts one and stops it when it is done.
 #[derive(Debug, Parser)]
-#[command(name = "perennial", version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(
+    name = "perennial",
+    version,
+    max_term_width = 100,
+    after_help = AFTER_HELP,
+    after_long_help = AFTER_LONG_HELP
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// What every command takes.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Global options")]
-pub(crate) struct Global {
-    /// Data directory [default: $XDG_DATA_HOME/perennial or ~/.local/share/perennial]
-    #[arg(long, global = true, value_name = "DIR", env = "PERENNIAL_DATA", hide_env_values = true)]
-    pub(crate) data: Option<PathBuf>,
-    /// Ask this peer as well (repeatable; comma separated in the variable)
-    #[arg(
-        long = "peer",
-        global = true,
-        value_name = "MULTIADDR",
-        env = "PERENNIAL_PEERS",
-        value_delimiter = ',',
-        hide_env_values = true
-    )]
-    pub(crate) peers: Vec<String>,
-    /// Print JSON, one object a line
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-    /// Print results and errors only
-    #[arg(long, short, global = true)]
-    pub(crate) quiet: bool,
-    /// Log what an embedded node does (repeat for more)
-    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
-    pub(crate) verbose: u8,
 }
 
 /// The subcommands.

@@ -1,4 +1,4 @@
-//! Every way to fail, its exit code and what to do next. The only place where exit codes are decided.
+//! Every way a command fails, its exit code and what to do next. Exit codes are decided only here.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,60 +10,57 @@ use serde::Serialize;
 use crate::quantity::{bytes, count, day};
 use crate::screen::{Screen, safe, short};
 
-/// Anything that is not one of the others.
+/// Any failure without a code of its own.
 pub(crate) const FAILED: u8 = 1;
-/// What was typed makes no sense.
+/// The command line makes no sense.
 pub(crate) const USAGE: u8 = 2;
-/// Not found, or nobody reachable holds it.
+/// Not found, or no reachable peer holds it.
 pub(crate) const NOT_FOUND: u8 = 3;
 /// Verification failed, or claims conflict.
-pub(crate) const UNTRUE: u8 = 4;
+pub(crate) const DISPROVED: u8 = 4;
 /// Data directory in use, or node unreachable.
 pub(crate) const UNAVAILABLE: u8 = 5;
 
-/// Why a command did not do what it was asked.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
-    /// The node says why.
+    /// The node refused the request or could not do it.
     #[error("{}", .0.message)]
     Refused(Failure),
-    /// What was typed makes no sense.
+    /// The command line makes no sense.
     #[error("{message}")]
     Usage { message: String, hint: Option<String> },
-    /// The node that runs here cannot be asked.
+    /// The running node cannot be reached.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// A node cannot be started here.
+    /// A node could not be started on the data directory.
     #[error("{0}")]
     Start(#[from] StartError),
-    /// The data directory is taken, and nobody answers in it.
+    /// Another process has locked the data directory and does not answer.
     #[error("{} is in use by process {pid}, which does not answer", data.display())]
     InUse { data: PathBuf, pid: u32 },
-    /// The node went away.
-    #[error("the node ended the conversation before it answered")]
+    /// The node closed the connection.
+    #[error("the node closed the connection before it answered")]
     Lost,
-    /// The conversation with the node broke.
+    /// A frame could not be exchanged with the node.
     #[error(transparent)]
     Frame(FrameError),
-    /// The node's answer belongs to another question.
-    #[error("the node gave an answer that does not belong to the question")]
-    Answer,
-    /// Stored blobs are not what their names say.
+    /// Stored objects do not match their names.
     #[error("{0} failed verification")]
     Corrupt(String),
-    /// Some of what was to be added could not be had.
-    #[error("{} could not be added", count(*.0, "thing"))]
+    /// Some sources of an `add` could not be imported.
+    #[error("{} could not be added", count(*.0, "item"))]
     Incomplete(u64),
-    /// A file or directory.
+    /// A file, a directory or another resource of the system.
     #[error("{what}: {source}")]
     Io { what: String, source: io::Error },
-    /// Standard output.
+    /// Standard output could not be written.
     #[error("cannot write the result: {0}")]
     Output(#[from] io::Error),
-    /// The rehearsed release did not survive, or could not be rehearsed.
+    /// The rehearsed release did not survive, or the rehearsal failed.
     #[error("{0}")]
     Drill(String),
-    /// Ctrl-C.
+    /// SIGINT or SIGTERM.
     #[error("interrupted")]
     Interrupted,
 }
@@ -78,7 +75,7 @@ impl From<CallError> for CommandError {
     }
 }
 
-/// What scripts read on standard error under `--json`.
+/// A failure as scripts read it on standard error under `--json`.
 #[derive(Serialize)]
 struct ErrorRow<'a> {
     error: String,
@@ -99,20 +96,19 @@ impl CommandError {
                 ErrorCode::Failed => FAILED,
                 ErrorCode::Usage | ErrorCode::Ambiguous => USAGE,
                 ErrorCode::NotFound | ErrorCode::Strangers => NOT_FOUND,
-                ErrorCode::Verification | ErrorCode::Conflict => UNTRUE,
-                ErrorCode::Unreachable | ErrorCode::InUse => UNAVAILABLE,
+                ErrorCode::Verification | ErrorCode::Conflict => DISPROVED,
+                ErrorCode::Unreachable => UNAVAILABLE,
             },
             CommandError::Usage { .. } => USAGE,
-            CommandError::Corrupt(_) => UNTRUE,
+            CommandError::Corrupt(_) => DISPROVED,
             CommandError::Connect(_)
             | CommandError::Start(StartError::InUse { .. })
             | CommandError::InUse { .. }
             | CommandError::Lost => UNAVAILABLE,
-            // whoever reads the result has had enough of it
+            // The reader has closed the pipe: it has what it wanted.
             CommandError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             CommandError::Start(_)
             | CommandError::Frame(_)
-            | CommandError::Answer
             | CommandError::Io { .. }
             | CommandError::Output(_)
             | CommandError::Drill(_)
@@ -121,19 +117,18 @@ impl CommandError {
         }
     }
 
-    /// What to do next.
+    /// What the user can do next.
     fn hint(&self) -> Option<String> {
         Some(match self {
             CommandError::Refused(Failure { hint: Some(hint), .. }) => hint.clone(),
             CommandError::Refused(failure) => match failure.code {
                 ErrorCode::Strangers => {
-                    "nothing was fetched; follow one of them (`perennial follow DID`), or name it once with \
-                     --publisher DID, or ask for the release id: an id needs no trust"
+                    "nothing was fetched; follow one of them (`perennial follow DID`), name one for this \
+                     command with --publisher DID, or ask for the release id, which needs no trust"
                 }
-                ErrorCode::Conflict => "say whose bytes you want with --publisher DID",
+                ErrorCode::Conflict => "choose one with --publisher DID",
                 ErrorCode::Ambiguous => "add @VERSION, or give the package URL or the release id",
-                ErrorCode::NotFound => "name a node that may have it with --peer MULTIADDR",
-                ErrorCode::InUse => "stop the node on that data directory first",
+                ErrorCode::NotFound => "connect to a node that may have it with --peer MULTIADDR",
                 _ => return None,
             }
             .into(),
@@ -142,25 +137,26 @@ impl CommandError {
                 "run this as the user that runs the node, or give another --data DIR".into()
             }
             CommandError::Start(StartError::InUse { .. }) | CommandError::InUse { .. } => {
-                "wait until it ends, or give another --data DIR".into()
+                "wait for that process to end, or give another --data DIR".into()
             }
             CommandError::Lost => {
-                "it stopped or failed; its log says why. What it acknowledged is safe".into()
+                "it was stopped or it failed: see its log. Everything it acknowledged is safe".into()
             }
-            CommandError::Frame(_) | CommandError::Answer => {
+            CommandError::Frame(_) => {
                 "`perennial` and the running node may be of different versions".into()
             }
             CommandError::Corrupt(_) => {
-                "they were set aside and never leave this node; `perennial get` fetches them again".into()
+                "what is corrupt was set aside and is never served; `perennial get` fetches it again".into()
             }
             CommandError::Incomplete(_) => {
-                "the same command again goes on with what is missing; what came is kept and announced".into()
+                "the reason is given with each; what was added is kept, and the same command tries the rest again"
+                    .into()
             }
             _ => return None,
         })
     }
 
-    /// Tells the user and returns the exit code.
+    /// Prints the error and returns the exit code.
     pub(crate) fn report(&self, screen: &Screen) -> u8 {
         let code = self.exit_code();
         if code == 0 {
@@ -186,25 +182,27 @@ impl CommandError {
     }
 }
 
-/// Who signed what, in a line.
+/// A claim, in two lines.
 fn claim_line(claim: &Claim) -> String {
     let name = claim.name.as_deref().map(|name| format!(" \"{}\"", safe(name))).unwrap_or_default();
     let forked = if claim.forked { ", FORKED" } else { "" };
     format!(
         "{} ({}{name}{forked})\n    signed {} on {}: {}, {}, release {}, list {}",
-        safe(&claim.publisher),
+        claim.publisher,
         claim.kind,
-        safe(&claim.purl),
+        safe(claim.purl.as_str()),
         day(claim.issued_at),
         count(claim.artifacts, "file"),
         bytes(claim.bytes),
-        safe(&claim.release),
-        short(claim.list.trim_start_matches("blake3:")),
+        claim.release,
+        short(&claim.list.to_hex()),
     )
 }
 
 #[cfg(test)]
 mod tests {
+    use perennial_manifest::{BlobId, EntryId, Keypair, PublisherKind, Purl};
+
     use super::*;
 
     #[test]
@@ -218,7 +216,6 @@ mod tests {
             (ErrorCode::Verification, 4),
             (ErrorCode::Conflict, 4),
             (ErrorCode::Unreachable, 5),
-            (ErrorCode::InUse, 5),
         ] {
             assert_eq!(
                 CommandError::Refused(Failure::new(code, "x")).exit_code(),
@@ -247,12 +244,12 @@ mod tests {
     #[test]
     fn strangers_are_listed_without_their_control_characters() {
         let claim = Claim {
-            release: "ab".repeat(32),
-            purl: "pkg:generic/a@1".into(),
-            publisher: "did:key:z6Mk".into(),
-            kind: perennial_manifest::PublisherKind::Archivist,
+            release: EntryId::from_bytes([0xab; 32]).into(),
+            purl: Purl::parse("pkg:generic/a@1").unwrap(),
+            publisher: Keypair::from_seed([7; 32]).id(),
+            kind: PublisherKind::Archivist,
             name: Some("evil\u{1b}[2J\nupstream".into()),
-            list: format!("blake3:{}", "cd".repeat(32)),
+            list: BlobId::from_bytes([0xcd; 32]),
             artifacts: 2,
             bytes: 26,
             issued_at: 1_753_920_000,

@@ -1,16 +1,17 @@
-//! The `perennial` command: asks a node, prints what it answers.
+//! The `perennial` command: sends requests to a node and prints the answers.
 //!
-//! Owns the terminal and the exit code, and nothing else: what is asked goes through `perennial-control`, to
-//! the node that runs on the data directory or to one embedded for the length of the command. Results go to
-//! standard output, everything else to standard error. Text that others signed is escaped before it is printed.
+//! Owns the terminal and the exit code, and nothing else: requests go through `perennial-control` to the node
+//! that runs on the data directory, or to one embedded for the length of the command. Results go to standard
+//! output, everything else to standard error. Text that others signed is escaped before it is printed.
 
 mod args;
 mod commands;
 mod failure;
-mod link;
+mod global;
 mod progress;
 mod quantity;
 mod screen;
+mod session;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -22,14 +23,14 @@ use crate::failure::CommandError;
 use crate::screen::Screen;
 
 fn main() -> ExitCode {
-    // the container image has one file for both programs, under two names
+    // The container image has one file for both programs, under two names.
     if std::env::args_os().next().is_some_and(|name| Path::new(&name).ends_with("perennial-node")) {
         return perennial_node::daemon::main();
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // --help and --version come this way too; a closed pipe is no reason to fail
+            // --help and --version arrive here too; a closed pipe is not a failure.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 });
         }
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
         .map_err(|source| CommandError::Io { what: "cannot start".into(), source })
         .and_then(|runtime| {
             let result = runtime.block_on(commands::run(cli, &screen));
-            // blocking work that was cancelled is not waited for: it is safe to leave at any point
+            // Cancelled blocking work is not waited for: it can stop safely at any point.
             runtime.shutdown_timeout(std::time::Duration::from_secs(1));
             result
         });
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Logs of an embedded node: errors, or more with each `-v`.
+/// Sends the log of an embedded node to standard error: nothing, or more with each `-v`.
 fn log_to_stderr(verbose: u8) {
     let filter = match verbose {
         0 => "off",

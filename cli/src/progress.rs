@@ -1,4 +1,4 @@
-//! How far a request is: a bar on a terminal, a plain line now and then elsewhere, nothing when nobody asked.
+//! Progress of a request: a bar on a terminal, an occasional line elsewhere, nothing with `--quiet` or `--json`.
 
 use std::time::{Duration, Instant};
 
@@ -8,9 +8,9 @@ use perennial_control::{Progress, Stage};
 use crate::quantity::{bytes, count};
 use crate::screen::Screen;
 
-/// What takes less needs no bar.
+/// Requests that take less show no bar.
 const BAR_AFTER: Duration = Duration::from_millis(250);
-/// How often a bar is drawn, a second.
+/// How often a bar is drawn, per second.
 const BAR_HZ: u8 = 20;
 /// How often a plain line is printed while a stage lasts.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -44,7 +44,7 @@ impl Painter {
         if self.screen.live { self.paint_bar(progress) } else { self.paint_line(progress) }
     }
 
-    /// Takes the bar away, so that something else may be printed.
+    /// Removes the bar, so that something else can be printed.
     pub(crate) fn clear(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
@@ -103,7 +103,7 @@ impl Drop for Painter {
     }
 }
 
-/// Files and peers, where there is something to say about them.
+/// Files and peers, where there are any.
 fn details(progress: &Progress) -> String {
     let mut parts = Vec::new();
     match progress.total_items {
@@ -117,7 +117,7 @@ fn details(progress: &Progress) -> String {
     parts.join(", ")
 }
 
-/// What the node is doing.
+/// A stage as people read it.
 fn verb(stage: Stage) -> &'static str {
     match stage {
         Stage::Connecting => "connecting",
@@ -127,6 +127,5 @@ fn verb(stage: Stage) -> &'static str {
         Stage::Fetching => "fetching",
         Stage::Writing => "writing",
         Stage::Verifying => "verifying",
-        Stage::Collecting => "collecting",
     }
 }

@@ -1,4 +1,4 @@
-//! Bytes, counts, durations and days, as people write and read them.
+//! Bytes, counts, durations and dates, as people write and read them.
 
 use std::time::Duration;
 
@@ -15,6 +15,11 @@ pub(crate) fn count(n: u64, noun: &str) -> String {
     format!("{} {noun}{plural}", indicatif::HumanCount(n))
 }
 
+/// `1 entry`, `2,000 entries`
+pub(crate) fn entries(n: u64) -> String {
+    if n == 1 { "1 entry".to_owned() } else { format!("{} entries", indicatif::HumanCount(n)) }
+}
+
 /// `0.42 s`, `75.3 s`
 pub(crate) fn seconds(took: Duration) -> String {
     format!("{:.2} s", took.as_secs_f64())
@@ -27,9 +32,9 @@ pub(crate) fn rate(n: u64, took: Duration) -> String {
     format!("{}/s", bytes(u64::try_from(per_second).unwrap_or(u64::MAX)))
 }
 
-/// `2025-07-31`, in UTC, of a time in Unix seconds that anybody may have made up.
+/// `2025-07-31`, in UTC. Accepts any number of Unix seconds, since publishers may claim any time.
 pub(crate) fn day(unix_seconds: u64) -> String {
-    // days to a civil date, after Howard Hinnant's `civil_from_days`
+    // Days to a civil date, after Howard Hinnant's `civil_from_days`.
     let days = unix_seconds / 86_400 + 719_468;
     let (era, of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
@@ -41,7 +46,7 @@ pub(crate) fn day(unix_seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
 
-/// Reads `90`, `90s`, `15m`, `36h` or `14d`; a bare number is seconds.
+/// Parses `90`, `90s`, `15m`, `36h` or `14d`; a bare number means seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
@@ -50,11 +55,19 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "m" => 60,
         "h" => 60 * 60,
         "d" => 24 * 60 * 60,
-        _ => return Err("write a number and s, m, h or d, as in 90s, 15m, 36h, 14d".into()),
+        _ => {
+            return Err(
+                "write a number followed by s, m, h or d, such as 90s, 15m, 36h or 14d".into()
+            );
+        }
     };
-    let number: u64 =
-        number.parse().map_err(|_| "write a number and s, m, h or d, as in 36h".to_owned())?;
-    number.checked_mul(unit).map(Duration::from_secs).ok_or_else(|| "that is too long".into())
+    let number: u64 = number
+        .parse()
+        .map_err(|_| "write a number followed by s, m, h or d, such as 36h".to_owned())?;
+    number
+        .checked_mul(unit)
+        .map(Duration::from_secs)
+        .ok_or_else(|| "the duration is too long".into())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Standard output and standard error: who gets what, and nothing foreign unescaped.
+//! Standard output and standard error.
 //!
-//! Results go to standard output, status and errors to standard error. [`safe`] is for every text that somebody
-//! else may have written: names, paths, notes, error messages that quote them.
+//! Results go to standard output, status and errors to standard error. [`safe`] escapes every text that may
+//! come from others: names, paths, notes, and error messages that quote them.
 
 use std::borrow::Cow;
 use std::fmt::{Arguments, Write as _};
@@ -16,9 +16,9 @@ use crate::quantity::{bytes, count};
 /// Where a command prints.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Screen {
-    /// One JSON object a line instead of text.
+    /// Print one JSON object per line instead of text.
     pub(crate) json: bool,
-    /// Results and errors only.
+    /// Print results and errors only.
     pub(crate) quiet: bool,
     /// Whether standard error is a terminal.
     pub(crate) live: bool,
@@ -48,19 +48,19 @@ impl Screen {
         if self.json { self.json_line(row) } else { self.line(format_args!("{}", text(row))) }
     }
 
-    /// What happens meanwhile; not a result.
+    /// A line about what is going on; not part of the result.
     pub(crate) fn status(&self, text: Arguments<'_>) {
         if !self.quiet && !self.json {
             let _ = writeln!(io::stderr().lock(), "{text}");
         }
     }
 
-    /// What went wrong.
+    /// A line of an error.
     pub(crate) fn error(&self, text: Arguments<'_>) {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
-    /// What went wrong, for scripts.
+    /// An error, for scripts.
     pub(crate) fn error_json(&self, row: &impl Serialize) {
         if let Ok(text) = json(row) {
             self.error(format_args!("{text}"));
@@ -76,7 +76,7 @@ fn json(row: &impl Serialize) -> io::Result<String> {
     }
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        // serde_json leaves these as they are, and only inside strings
+        // serde_json leaves these unescaped; they occur only inside strings.
         if acts(c) {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 let _ = write!(out, "\\u{unit:04x}");
@@ -88,12 +88,12 @@ fn json(row: &impl Serialize) -> io::Result<String> {
     Ok(out)
 }
 
-/// Whether a character does something to a terminal or to the order of what stands beside it.
+/// Whether a character controls a terminal, changes the direction of text, or is invisible.
 fn acts(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
         || matches!(c, '\u{61c}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-        // nothing to see: two names that look like one
+        // Invisible: two names would look like one.
         || matches!(c, '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}')
         || matches!(c, '\u{3164}' | '\u{ffa0}')
 }
@@ -110,7 +110,7 @@ pub(crate) fn safe(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The beginning of an id, enough for people.
+/// The first 12 characters of an id, enough for people.
 pub(crate) fn short(id: &str) -> Cow<'_, str> {
     let end = id.char_indices().nth(12).map_or(id.len(), |(at, _)| at);
     safe(&id[..end])
@@ -125,12 +125,12 @@ pub(crate) fn release_line(row: &ReleaseRow) -> String {
     format!(
         "{:<7}  {}  {}  {}, {}{part}  by {} {}",
         row.state,
-        short(&row.release),
-        safe(&row.purl),
+        short(&row.release.to_hex()),
+        safe(row.purl.as_str()),
         count(row.artifacts, "file"),
         bytes(row.bytes),
         row.kind,
-        safe(&row.publisher),
+        row.publisher,
     )
 }
 

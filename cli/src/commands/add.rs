@@ -1,4 +1,4 @@
-//! `perennial add`: store files, or what an upstream publishes, sign a release of it, announce it.
+//! `perennial add`: stores files or what an upstream publishes, signs a release of it, announces it.
 
 mod import;
 mod source;
@@ -7,21 +7,29 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use perennial_control::{Add, AddDone, Done, Request, Source};
+use perennial_control::{Add, AddDone, Source};
 use perennial_manifest::{PublisherKind, Purl};
 
 use crate::failure::CommandError;
-use crate::link::{Link, absolute};
 use crate::quantity::{bytes, count};
 use crate::screen::{Screen, safe};
+use crate::session::{Dial, Session, absolute};
 
-use source::From;
+use source::SourceArg;
+
+/// Options for images, apart in the help.
+const IMAGES: &str = "Images";
+/// Options for URLs and charts, apart in the help.
+const OTHER: &str = "URLs, charts and networks";
 
 /// Store files or what an upstream publishes, sign a release of it, announce it
 ///
-/// A directory adds what is below it, each file named by its path in the directory; a file adds itself. URLs, images of
-/// registries, layouts and archives of images, and charts of Helm repositories are kept byte for byte, every platform, with the signatures that
-/// lie beside them; each image is a release. What is already stored is stored once. A release is signed with the publisher key of this data directory and pinned.
+/// A directory adds the files below it, each named by its path in the directory; a file adds itself. URLs, images in
+/// registries, image layouts and archives, and charts in Helm repositories are kept byte for byte, for every platform,
+/// together with the signatures published beside them; each image is a release of its own. Equal bytes are stored once.
+///
+/// A release is an entry (a signed statement) that names its files. It is signed with the publisher key of this data
+/// directory, and pinned.
 #[derive(Debug, Default, Args)]
 #[command(after_help = "\
 Examples:
@@ -35,127 +43,134 @@ Examples:
   perennial add oci-archive:saved.tar --ref quay.io/kubesphere/ks-console:v3.4.1
   perennial add helm+https://charts.example.org/ ks-core@1.1.0 --with-images")]
 pub(crate) struct AddArgs {
-    /// Files and directories; URLs; docker://IMAGE; oci:DIR, oci-archive:FILE or docker-archive:FILE, with :TAG where there
-    /// are several; helm+https://REPOSITORY NAME@VERSION
+    /// Files and directories; URLs; docker://IMAGE; oci:DIR, oci-archive:FILE or docker-archive:FILE, with :TAG to pick
+    /// one of several images; helm+https://REPOSITORY NAME@VERSION
     #[arg(required_unless_present = "from", value_name = "SOURCE")]
     sources: Vec<PathBuf>,
-    /// Images listed in a file, a reference a line (repeatable)
-    #[arg(long, value_name = "FILE")]
+    /// File that lists images to add, one reference per line (repeatable)
+    #[arg(long, value_name = "FILE", help_heading = IMAGES)]
     from: Vec<PathBuf>,
-    /// Name of what is released; with --version makes pkg:generic/NAME@VERSION
+    /// Name of the release; with --version, short for --purl pkg:generic/NAME@VERSION
     #[arg(long, requires = "version", conflicts_with = "purl")]
     name: Option<String>,
-    /// Version of what is released, as upstream writes it
+    /// Version of the release, as upstream writes it
     #[arg(long, requires = "name", conflicts_with = "purl")]
     version: Option<String>,
-    /// Package URL with a version, instead of --name and --version
+    /// Package URL (purl) with a version, instead of --name and --version
     #[arg(long)]
     purl: Option<String>,
     /// Licence as an SPDX expression [default: NOASSERTION]
     #[arg(long, value_name = "SPDX")]
     license: Option<String>,
-    /// Licence text that is not among the paths (repeatable)
-    #[arg(long, value_name = "FILE")]
+    /// Licence text that is not among the sources (repeatable)
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     license_file: Vec<PathBuf>,
-    /// Refer to the files where they lie instead of copying them; they must not change
+    /// Refer to the files in place instead of copying them; they must not change afterwards
     #[arg(long)]
     in_place: bool,
-    /// What you are: the project itself, or somebody who saved a copy [default: as before, at first archivist]
-    #[arg(long, value_parser = kind_parser())]
+    /// Your role as the publisher of this and later releases [default: unchanged; archivist at first]
+    #[arg(long, value_parser = kind_parser(), hide_short_help = true)]
     kind: Option<PublisherKind>,
     /// Free text for people
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", hide_short_help = true)]
     notes: Option<String>,
-    /// Images: every tag of each repository
-    #[arg(long)]
+    /// Add every tag of each repository
+    #[arg(long, help_heading = IMAGES)]
     all_tags: bool,
-    /// Images: only this platform, as in linux/arm64 (repeatable) [default: all]
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    /// Add only this platform, such as linux/arm64 (repeatable) [default: all]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", help_heading = IMAGES)]
     platform: Vec<String>,
-    /// Layouts and archives: the reference that the image is to be known by, where they do not say
-    #[arg(long = "ref", value_name = "IMAGE")]
+    /// Reference of the image in a layout or archive that does not contain it
+    #[arg(long = "ref", value_name = "IMAGE", help_heading = IMAGES, hide_short_help = true)]
     reference: Option<String>,
-    /// Charts: add the images that the chart names, too, and say how many of them are held
-    #[arg(long)]
+    /// Also add the images that a chart names, and report how many of them are held
+    #[arg(long, help_heading = OTHER)]
     with_images: bool,
-    /// URLs: take a web page although an archive was asked for
-    #[arg(long)]
+    /// Accept a web page where the URL promises an archive
+    #[arg(long, help_heading = OTHER, hide_short_help = true)]
     html: bool,
-    /// Call addresses inside private networks, too
-    #[arg(long)]
+    /// Allow connections to addresses in private networks
+    #[arg(long, help_heading = OTHER, hide_short_help = true)]
     allow_private: bool,
-    /// Images: credentials, as podman and docker keep them [default: where those keep them]
-    #[arg(long, value_name = "FILE")]
+    /// Credentials file in the format of podman and docker [default: the files of podman and docker]
+    #[arg(long, value_name = "FILE", help_heading = IMAGES, hide_short_help = true)]
     auth_file: Option<PathBuf>,
-    /// Speak plain HTTP to registries
-    #[arg(long)]
+    /// Use plain HTTP for registries
+    #[arg(long, help_heading = IMAGES, hide_short_help = true)]
     plain_http: bool,
 }
 
 fn kind_parser() -> impl TypedValueParser<Value = PublisherKind> {
     let values = [
         PossibleValue::new("upstream").help("The project itself"),
-        PossibleValue::new("archivist").help("Somebody who saved a copy"),
+        PossibleValue::new("archivist").help("Saved a copy of another project's release"),
     ];
     PossibleValuesParser::new(values).try_map(|word| word.parse())
 }
 
 pub(crate) async fn run(
     args: AddArgs,
-    link: &Link<'_>,
+    session: &Session<'_>,
     screen: &Screen,
 ) -> Result<(), CommandError> {
-    match source::from(&args)? {
-        From::Files(paths) => files(args, &paths, link, screen).await,
-        From::Urls(urls) => {
-            let purl = name_of(&args)?.to_string();
+    match source::parse(&args)? {
+        SourceArg::Files(paths) => files(args, &paths, session, screen).await,
+        SourceArg::Urls(urls) => {
+            let purl = name_of(&args)?;
             let source = Source::Urls { urls, purl, html: args.html };
-            import::run(args, source, link, screen).await
+            import::run(args, source, session, screen).await
         }
-        From::Elsewhere(source) => import::run(args, source, link, screen).await,
+        SourceArg::Upstream(source) => import::run(args, source, session, screen).await,
     }
 }
 
 async fn files(
     args: AddArgs,
     paths: &[PathBuf],
-    link: &Link<'_>,
+    session: &Session<'_>,
     screen: &Screen,
 ) -> Result<(), CommandError> {
     let purl = name_of(&args)?;
     let paths = existing(paths)?;
     let license_files = existing(&args.license_file)?;
     if args.license.is_none() {
-        screen.status(format_args!("note: no --license given; the release says NOASSERTION"));
+        screen.status(format_args!("note: no --license given; the release states NOASSERTION"));
     }
-    let request = Request::Add(Add {
+    let request = Add {
         paths,
-        purl: purl.to_string(),
+        purl,
         license: args.license,
         license_files,
         in_place: args.in_place,
         kind: args.kind,
         notes: args.notes,
-    });
-    let Done::Add(done) = link.ask(request).await? else { return Err(CommandError::Answer) };
-    screen.row(&done, added)?;
+    };
+    let answered = session.converse(request, Dial::Never, |_| Ok(())).await?;
+    if answered.embedded {
+        screen.status(format_args!(
+            "note: no node runs on this data directory, so no peer can fetch this yet: start \
+             `perennial-node --data {}`",
+            session.data().display()
+        ));
+    }
+    screen.row(&answered.answer, added)?;
     Ok(())
 }
 
-/// What is said of a release that was signed.
+/// A release that was signed, for people.
 fn added(done: &AddDone) -> String {
     format!(
         "added {}\n  release    {}\n  publisher  {}\n  {}, {}, {} of it new",
-        safe(&done.purl),
-        safe(&done.release),
-        safe(&done.publisher),
+        safe(done.purl.as_str()),
+        done.release,
+        done.publisher,
         count(done.artifacts, "file"),
         bytes(done.bytes),
         bytes(done.new_bytes),
     )
 }
 
-/// The release's package URL, or what to type to give one.
+/// The release's package URL, or a usage error with what to type.
 fn name_of(args: &AddArgs) -> Result<Purl, CommandError> {
     let purl = match (&args.purl, &args.name, &args.version) {
         (Some(purl), ..) => Purl::parse(purl),
@@ -205,7 +220,7 @@ fn split_version(stem: &str) -> Option<(&str, &str)> {
     })
 }
 
-/// The paths as the node needs them; one that is not there fails before anything is read.
+/// The paths made absolute; a missing one fails before anything is read.
 fn existing(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CommandError> {
     paths
         .iter()

@@ -1,4 +1,4 @@
-//! `perennial completions`: completions for a shell, made from the definition of the commands.
+//! `perennial completions`: shell completions, generated from the definition of the commands.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use crate::args::Cli;
 use crate::failure::CommandError;
 
-/// Print completions for your shell
+/// Print completions for a shell
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -16,13 +16,13 @@ Examples:
   perennial completions zsh > ~/.zfunc/_perennial
   perennial completions fish > ~/.config/fish/completions/perennial.fish")]
 pub(crate) struct CompletionsArgs {
-    /// The shell
+    /// The shell to complete in
     #[arg(value_enum)]
     shell: Shell,
 }
 
 pub(crate) fn run(args: &CompletionsArgs) -> Result<(), CommandError> {
-    // the generator panics when it cannot write: it gets memory, the pipe gets the rest
+    // The generator panics when it cannot write, so it writes to memory.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "perennial", &mut script);
     io::stdout().lock().write_all(&script)?;

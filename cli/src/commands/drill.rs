@@ -1,4 +1,4 @@
-//! `perennial drill`: a supply cut rehearsed, with real nodes, on the user's own files.
+//! `perennial drill`: rehearses a supply cut with real nodes and the user's own files.
 
 mod compare;
 mod machine;
@@ -9,34 +9,34 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use perennial_control::{Add, AddDone, Done, Get, GetDone, Request};
-use perennial_manifest::Holding;
+use perennial_control::{Add, AddDone, Get, GetDone, Key};
+use perennial_manifest::{Holding, PublisherId, Purl, SelectorError};
 use tempfile::TempDir;
 
 use self::compare::{compare, originals};
 use self::machine::Machine;
 use self::report::{Report, Step};
 use crate::failure::CommandError;
-use crate::link::{absolute, interrupted};
 use crate::quantity::{bytes, count, duration};
 use crate::screen::{Screen, safe};
+use crate::session::{absolute, interrupted};
 
 /// The rehearsed release, in the drill's own network.
 const PURL: &str = "pkg:generic/drill@1";
-/// The same, as a user would name it.
+/// The same, as a user would type it.
 const NAME: &str = "drill@1";
-/// How often to try to delete what the nodes leave.
+/// How often deleting the data directories is tried.
 const REMOVE_TRIES: u32 = 50;
-/// And how long to wait in between.
+/// The pause between two tries.
 const REMOVE_AGAIN: Duration = Duration::from_millis(100);
 
 /// Rehearse a supply cut with your own files
 ///
-/// Starts four nodes on this machine, each with a data directory of its own, connected over loopback. Adds the files
-/// as a release on the first, waits until two others that follow its publisher hold it, stops the first and deletes
-/// its data directory, fetches the release on the fourth, which never met the first, and compares every byte with
-/// the originals. Needs no configuration and no running node, and about five times the size of the files in
-/// temporary space. The exit code is 0 only if the release survived.
+/// Starts four nodes on this machine, each with its own data directory, connected over loopback. Adds the files as a
+/// release on the first, waits until two others that follow its publisher hold it, stops the first and deletes its data
+/// directory, fetches the release on the fourth, which never met the first, and compares every byte with the originals.
+/// Needs no configuration and no running node, but about five times the size of the files in temporary space. The exit
+/// code is 0 only if the release survived.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -44,16 +44,16 @@ Examples:
   perennial drill ~/.cargo/registry/cache
   perennial drill kk.tar.gz SHA256SUMS --dir /var/tmp --keep --json")]
 pub(crate) struct DrillArgs {
-    /// Files and directories
+    /// Files and directories to rehearse with
     #[arg(required = true, value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
-    /// Put the nodes' data directories here [default: the system's temporary directory]
+    /// Directory for the nodes' data [default: the system's temporary directory]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Leave the data directories of the nodes that are left, and what was fetched
+    /// Keep the data directories of the surviving nodes, and the fetched files
     #[arg(long)]
     keep: bool,
-    /// Give up when a step takes longer
+    /// Give up when one step takes longer
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
     timeout: Duration,
 }
@@ -84,7 +84,7 @@ pub(crate) async fn run(args: DrillArgs, screen: &Screen) -> Result<(), CommandE
     }
 }
 
-/// Deletes the data directories. Nodes that an error left behind stop on their own, but not at once.
+/// Deletes the data directories. Nodes left running by an error stop on their own, but not at once.
 async fn remove(place: &TempDir) {
     for _ in 0..REMOVE_TRIES {
         if std::fs::remove_dir_all(place.path()).is_ok() {
@@ -94,18 +94,15 @@ async fn remove(place: &TempDir) {
     }
 }
 
-/// The whole story. Returns only when every byte was compared.
+/// The whole rehearsal. Succeeds only when every byte was compared.
 async fn rehearse(args: &DrillArgs, place: &Path, report: &mut Report) -> Result<(), CommandError> {
     let originals = originals(&args.paths)?;
     let size: u64 = originals.iter().map(|original| original.size).sum();
 
     let started = Instant::now();
     let a = Machine::start('A', place, Vec::new(), Vec::new()).await?;
-    let Done::Key(key) = a.ask(Request::Key, report.screen()).await? else {
-        return Err(CommandError::Answer);
-    };
-    let publisher = key.publisher;
-    let follow = vec![publisher.clone()];
+    let publisher = a.ask(Key, report.screen()).await?.publisher;
+    let follow = vec![publisher.to_string()];
     let b = Machine::start('B', place, a.addresses(), follow.clone()).await?;
     let c = Machine::start('C', place, [a.addresses(), b.addresses()].concat(), follow).await?;
     report.step(
@@ -116,7 +113,7 @@ async fn rehearse(args: &DrillArgs, place: &Path, report: &mut Report) -> Result
     let added = add(args, &a, report).await?;
     if (added.artifacts, added.bytes) != (originals.len() as u64, size) {
         return Err(CommandError::Drill(format!(
-            "{} with {} were to be added, and {} with {} were",
+            "{} of {} should have been added, but {} of {} were",
             count(originals.len() as u64, "file"),
             bytes(size),
             count(added.artifacts, "file"),
@@ -141,15 +138,15 @@ async fn rehearse(args: &DrillArgs, place: &Path, report: &mut Report) -> Result
 
     let d = Machine::start('D', place, peers, Vec::new()).await?;
     let out = place.join("fetched");
-    get(&d, &publisher, &out, &nodes, report).await?;
+    get(&d, publisher, &out, &nodes, report).await?;
 
     let started = Instant::now();
     let compared = tokio::task::spawn_blocking(move || compare(&originals, &out))
         .await
-        .map_err(|error| CommandError::Drill(format!("the comparison broke off: {error}")))?;
+        .map_err(|error| CommandError::Drill(format!("the comparison failed: {error}")))?;
     let compared = compared.map_err(CommandError::Drill)?;
     let text = format!(
-        "every byte compared with the originals: {} are the same",
+        "every byte compared with the originals: {} identical",
         count(compared.files, "file")
     );
     report.step(Step::new("compare", started, compared.bytes), &text)?;
@@ -170,24 +167,22 @@ async fn rehearse(args: &DrillArgs, place: &Path, report: &mut Report) -> Result
 
 async fn add(args: &DrillArgs, a: &Machine, report: &mut Report) -> Result<AddDone, CommandError> {
     let started = Instant::now();
-    let request = Request::Add(Add {
+    let request = Add {
         paths: args.paths.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?,
-        purl: PURL.into(),
+        purl: Purl::parse(PURL).map_err(|error| CommandError::Drill(error.to_string()))?,
         license: None,
         license_files: Vec::new(),
         in_place: false,
         kind: None,
         notes: None,
-    });
-    let Done::Add(added) = a.ask(request, report.screen()).await? else {
-        return Err(CommandError::Answer);
     };
+    let added = a.ask(request, report.screen()).await?;
     report.added(&added);
     let text = format!(
         "A added {}, {}, and signed release {}",
         count(added.artifacts, "file"),
         bytes(added.bytes),
-        safe(&added.release)
+        added.release
     );
     report.step(Step::new("add", started, added.bytes), &text)?;
     Ok(added)
@@ -195,21 +190,21 @@ async fn add(args: &DrillArgs, a: &Machine, report: &mut Report) -> Result<AddDo
 
 async fn get(
     d: &Machine,
-    publisher: &str,
+    publisher: PublisherId,
     out: &Path,
     nodes: &BTreeMap<String, char>,
     report: &mut Report,
 ) -> Result<GetDone, CommandError> {
     let started = Instant::now();
-    let request = Request::Get(Get {
-        selector: NAME.into(),
-        publisher: Some(publisher.to_owned()),
+    let request = Get {
+        selector: NAME
+            .parse()
+            .map_err(|error: SelectorError| CommandError::Drill(error.to_string()))?,
+        publisher: Some(publisher.into()),
         output: Some(out.to_owned()),
         force: false,
-    });
-    let Done::Get(got) = d.ask(request, report.screen()).await? else {
-        return Err(CommandError::Answer);
     };
+    let got = d.ask(request, report.screen()).await?;
     let from = got.from.iter().map(|(peer, sent)| match nodes.get(peer) {
         Some(letter) => format!("{} from {letter}", bytes(*sent)),
         None => format!("{} from {}", bytes(*sent), safe(peer)),

@@ -1,17 +1,22 @@
-//! `perennial follow`: fetch and keep what a publisher releases, trust it for names.
+//! `perennial follow`: keep what a publisher releases, and trust it for names.
 
 use clap::Args;
-use perennial_control::{Done, Follow, Request, Target};
+use perennial_control::{Follow, Target};
+use perennial_manifest::{FollowName, PublisherId};
 use serde::Serialize;
 
 use crate::failure::CommandError;
-use crate::link::Link;
 use crate::screen::{Screen, safe};
+use crate::session::Session;
 
 /// Fetch, keep and serve what a publisher releases, and trust it for names
 ///
-/// `all` follows every publisher that this node hears of, which makes it a full archive; it trusts none of them
-/// for names.
+/// A publisher is a key, and its DID (did:key:…) is the id of that key: get it from the publisher, who sees it with
+/// `perennial key`. A node that follows a publisher fetches all its releases, and names such as kubekey@v3.1.0 mean
+/// what it signed. To keep a single release, `perennial pin` it.
+///
+/// `all` follows every publisher that this node hears of, which makes it a full archive; it trusts none of them for
+/// names.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -19,14 +24,18 @@ Examples:
   perennial follow all")]
 pub(crate) struct FollowArgs {
     /// Publisher (did:key:…), or all
-    #[arg(value_name = "DID|all", value_parser = super::did_or_all)]
-    target: Target,
-    /// What to call it here
-    #[arg(long = "as", value_name = "NAME", value_parser = super::follow_name)]
-    name: Option<String>,
+    #[arg(value_name = "DID|all", value_parser = target)]
+    target: Target<PublisherId>,
+    /// Your own name for the publisher, which every --publisher option accepts
+    #[arg(long = "as", value_name = "NAME")]
+    name: Option<FollowName>,
 }
 
-/// The result, for scripts.
+fn target(text: &str) -> Result<Target<PublisherId>, String> {
+    text.parse().map_err(|error| format!("{error}; write did:key:z6Mk… or all"))
+}
+
+/// The result of `follow` and `unfollow`, for scripts.
 #[derive(Serialize)]
 pub(super) struct FollowResult {
     pub(super) publisher: String,
@@ -35,15 +44,11 @@ pub(super) struct FollowResult {
 
 pub(crate) async fn run(
     args: FollowArgs,
-    link: &Link<'_>,
+    session: &Session<'_>,
     screen: &Screen,
 ) -> Result<(), CommandError> {
-    let publisher = match &args.target {
-        Target::All => "all".to_owned(),
-        Target::Publisher(id) => id.clone(),
-    };
-    let request = Request::Follow(Follow { target: args.target, name: args.name });
-    let Done::Ok = link.ask(request).await? else { return Err(CommandError::Answer) };
+    let publisher = args.target.to_string();
+    session.ask(Follow { target: args.target, name: args.name }).await?;
     screen.row(&FollowResult { publisher, followed: true }, |row| {
         match row.publisher.as_str() {
             "all" => "following every publisher".into(),

@@ -1,18 +1,20 @@
-//! `perennial gc`: free what nothing needs.
+//! `perennial gc`: free the space of blobs that nothing needs.
 
 use std::time::Duration;
 
 use clap::Args;
-use perennial_control::{Done, Gc, Request};
+use indicatif::HumanCount;
+use perennial_control::{Gc, GcDone};
 
 use crate::failure::CommandError;
-use crate::link::Link;
 use crate::quantity::{bytes, count, duration};
 use crate::screen::Screen;
+use crate::session::Session;
 
-/// Remove blobs that no pin, no follow and nothing under way needs
+/// Remove blobs that no pin, no follow and no running transfer needs
 ///
-/// Signed statements are never removed. Any error while looking removes nothing.
+/// A blob is the bytes of one file. Signed entries are never removed, so `perennial get` can fetch a release again.
+/// After any error nothing is removed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -20,31 +22,56 @@ Examples:
   perennial gc
   perennial gc --grace 14d")]
 pub(crate) struct GcArgs {
-    /// Only say what would go
+    /// Report what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
-    /// Spare what was touched in this time, as in 90s, 15m, 36h, 14d [default: the node's, at first 24h]
+    /// Spare blobs used within this time, such as 90s, 15m, 36h or 14d [default: the node's setting, 24h]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     grace: Option<Duration>,
 }
 
 pub(crate) async fn run(
     args: GcArgs,
-    link: &Link<'_>,
+    session: &Session<'_>,
     screen: &Screen,
 ) -> Result<(), CommandError> {
     let grace_seconds = args.grace.map(|grace| grace.as_secs());
-    let request = Request::Gc(Gc { dry_run: args.dry_run, grace_seconds });
-    let Done::Gc(done) = link.ask(request).await? else { return Err(CommandError::Answer) };
-    screen.row(&done, |done| {
-        format!(
-            "{} {}, {}; {} stay, {} of them only because they were touched lately",
-            if done.dry_run { "would remove" } else { "removed" },
-            count(done.blobs, "blob"),
-            bytes(done.bytes),
-            done.kept,
-            done.in_grace
-        )
-    })?;
+    let done = session.ask(Gc { dry_run: args.dry_run, grace_seconds }).await?;
+    screen.row(&done, text)?;
     Ok(())
+}
+
+fn text(done: &GcDone) -> String {
+    let (removed, kept) =
+        if done.dry_run { ("would remove", "would keep") } else { ("removed", "kept") };
+    let recent = match done.in_grace {
+        0 => String::new(),
+        n => format!(
+            ", {} of them only because they were used recently (see --grace)",
+            HumanCount(n)
+        ),
+    };
+    format!(
+        "{removed} {}, {}; {kept} {}{recent}",
+        count(done.blobs, "blob"),
+        bytes(done.bytes),
+        HumanCount(done.kept)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recent_blobs_are_told_of_only_where_there_are_some() {
+        let mut done = GcDone { dry_run: false, blobs: 1, bytes: 922, kept: 3, in_grace: 0 };
+        assert_eq!(text(&done), "removed 1 blob, 922 B; kept 3");
+        (done.dry_run, done.in_grace) = (true, 2);
+        assert_eq!(
+            text(&done),
+            "would remove 1 blob, 922 B; would keep 3, 2 of them only because they were used recently \
+             (see --grace)"
+        );
+    }
 }

@@ -1,21 +1,22 @@
-//! `perennial get`: bring a release or a blob here, from whoever holds it.
+//! `perennial get`: fetch a release or a blob from any peer that holds it.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use perennial_control::{Done, Get, GetDone, Request};
+use perennial_control::{Get, GetDone};
+use perennial_manifest::{PublisherRef, Selector};
 
 use crate::failure::CommandError;
-use crate::link::{Link, absolute};
 use crate::quantity::{bytes, count, rate, seconds};
 use crate::screen::{Screen, safe};
+use crate::session::{Dial, Session, absolute};
 
-/// Fetch a release or a blob, check every byte, write it out
+/// Fetch a release or a blob, verify every byte, write it out
 ///
-/// A name resolves only through publishers you follow, or the one named by --publisher: for a name that only
-/// strangers signed, they are listed, nothing is fetched, and the exit code is 3. When publishers you follow
-/// disagree on the bytes, both are shown, and the exit code is 4. Release ids and digests need no trust. What was
-/// fetched before an interruption is not fetched again.
+/// A name resolves only through publishers you follow, or the one given with --publisher. When only strangers signed
+/// it, they are listed, nothing is fetched, and the exit code is 3. When publishers you follow disagree on the bytes,
+/// both are shown, and the exit code is 4. Release ids and digests (blake3:…, sha256:…, which name a blob: the bytes of
+/// one file) need no trust. An interrupted download continues where it stopped.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -23,54 +24,56 @@ Examples:
   perennial get kubekey@v3.1.0 --publisher did:key:z6Mk… -o out/ --peer /ip4/192.0.2.7/tcp/4407
   perennial get pkg:generic/kubekey@v3.1.0 -o out/ --force
   perennial get sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 -o out/
-  perennial get 6ddf8a4e                          fetch into the store only")]
+  perennial get 6ddf8a4e                          store it without writing files")]
 pub(crate) struct GetArgs {
-    /// NAME@VERSION, pkg:…, a release id, blake3:… or sha256:…
-    #[arg(value_parser = super::selector)]
-    selector: String,
-    /// Write the files here; without it they are only stored
+    /// NAME@VERSION, pkg:… (a package URL, or purl), a release id, blake3:… or sha256:…
+    selector: Selector,
+    /// Directory to write the files to; without it they are only stored
     #[arg(long, short, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Resolve the name through this publisher: its did:key:…, or what you called it
-    #[arg(long, value_name = "DID", value_parser = super::publisher)]
-    publisher: Option<String>,
-    /// Replace files that are there with other content
+    /// Resolve the name through this publisher: its DID, or your name for it
+    #[arg(long, value_name = "DID|NAME")]
+    publisher: Option<PublisherRef>,
+    /// Replace existing files that have other content
     #[arg(long)]
     force: bool,
 }
 
 pub(crate) async fn run(
     args: GetArgs,
-    link: &Link<'_>,
+    session: &Session<'_>,
     screen: &Screen,
 ) -> Result<(), CommandError> {
-    let request = Request::Get(Get {
+    let request = Get {
         selector: args.selector,
         publisher: args.publisher,
         output: args.output.as_deref().map(absolute).transpose()?,
         force: args.force,
-    });
-    let Done::Get(done) = link.ask(request).await? else { return Err(CommandError::Answer) };
+    };
+    let done = session.ask_rows(request, Dial::Background, |_| Ok(())).await?;
     screen.row(&done, text)?;
     Ok(())
 }
 
 fn text(done: &GetDone) -> String {
-    let what = done.purl.as_ref().or(done.release.as_ref()).or(done.blob.as_ref());
+    let purl = done.purl.as_ref().map(ToString::to_string);
+    let release = done.release.as_ref().map(ToString::to_string);
+    let what = purl.or(release).or(done.blob.as_ref().map(ToString::to_string));
     let mut text = format!(
-        "got {}: {}, {}",
-        safe(what.map_or("it", String::as_str)),
+        "{}: {}, {}",
+        safe(what.as_deref().unwrap_or_default()),
         count(done.artifacts, "file"),
         bytes(done.bytes)
     );
-    if let Some(output) = &done.output {
-        text += &format!(", in {}", safe(output));
+    match &done.output {
+        Some(output) => text += &format!(", written to {}", safe(output)),
+        None => text += ", stored; -o DIR writes the files out",
     }
     if let Some(release) = &done.release {
-        text += &format!("\n  release    {}", safe(release));
+        text += &format!("\n  release    {release}");
     }
     for publisher in &done.publishers {
-        text += &format!("\n  signed by  {}", safe(publisher));
+        text += &format!("\n  signed by  {publisher}");
     }
     if done.publishers.len() > 1 {
         text += &format!(
@@ -80,7 +83,7 @@ fn text(done: &GetDone) -> String {
     }
     let took = std::time::Duration::from_millis(done.elapsed_ms);
     if done.fetched_bytes == 0 {
-        text += "\n  all of it was here";
+        text += "\n  nothing had to be fetched";
     } else {
         text += &format!(
             "\n  fetched    {} in {}, {}",

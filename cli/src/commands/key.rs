@@ -1,49 +1,51 @@
 //! `perennial key`: the publisher key of this data directory.
 
 use clap::Args;
-use perennial_control::{Done, Request};
+use perennial_control::{Key, Merge};
 
 use crate::failure::CommandError;
-use crate::link::Link;
-use crate::quantity::count;
+use crate::quantity::entries;
 use crate::screen::{Screen, safe};
+use crate::session::Session;
 
-/// Show who this node signs as (the key is made when there is none)
+/// Show the publisher key that this node signs with (created on first use)
 ///
-/// Give the did:key:… to those who should follow you. Keep a copy of the key file, but never sign with a copy on
-/// two machines: that forks the feed, and everybody sees it.
+/// The publisher is the key's DID (did:key:…): give it to people who should follow you. Keep a copy of the key file,
+/// but never sign with it on two machines: that forks your feed (the chain of entries you signed), and every node
+/// sees it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   perennial key
   perennial key --json
-  perennial key --merge              after a fork: sign that both branches are yours")]
+  perennial key --merge              after a fork: declare all branches yours")]
 pub(crate) struct KeyArgs {
-    /// Sign an entry that names all branches of your own forked feed, which ends the fork
+    /// Sign an entry that joins all branches of your forked feed, which ends the fork
     #[arg(long)]
     merge: bool,
 }
 
 pub(crate) async fn run(
     args: KeyArgs,
-    link: &Link<'_>,
+    session: &Session<'_>,
     screen: &Screen,
 ) -> Result<(), CommandError> {
-    if args.merge && !matches!(link.ask(Request::Merge).await?, Done::Ok) {
-        return Err(CommandError::Answer);
+    if args.merge {
+        session.ask(Merge).await?;
     }
-    let Done::Key(row) = link.ask(Request::Key).await? else { return Err(CommandError::Answer) };
+    let row = session.ask(Key).await?;
     screen.row(&row, |row| {
         let forked = if row.forked {
-            "\nFORKED     somebody signed two histories with this key: find out who, then `perennial key --merge`"
+            "\nFORKED     two histories were signed with this key: find out where else it is used, then run \
+             `perennial key --merge`"
         } else {
             ""
         };
         format!(
             "publisher  {}\nkind       {}\nsigned     {}\nfile       {}{forked}",
-            safe(&row.publisher),
+            row.publisher,
             row.kind,
-            count(row.entries, "statement"),
+            entries(row.entries),
             safe(&row.file),
         )
     })?;

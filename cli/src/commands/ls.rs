@@ -1,18 +1,18 @@
-//! `perennial ls`: releases held or known.
+//! `perennial ls`: the releases that are held or known here.
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use perennial_control::{Done, Item, Ls, Request};
-use perennial_manifest::Holding;
+use perennial_control::{Ask, Listed, Ls, ReleaseRow};
+use perennial_manifest::{Holding, PublisherRef, Selector};
 
 use crate::failure::CommandError;
-use crate::link::Link;
 use crate::screen::{Screen, release_line};
+use crate::session::{Dial, Session};
 
 /// List releases: held, partial, or only known
 ///
-/// `held` means that all bytes are here and were verified; `partial`, that some are; `known`, that only the
-/// signed statement is.
+/// A release is `held` when all its bytes are here and verified, `partial` when some are, and `known` when only its
+/// entry is: the statement, signed by a publisher, that the release exists and which files it has.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -20,16 +20,15 @@ Examples:
   perennial ls kubekey --state held
   perennial ls --publisher kubesphere-savers --json")]
 pub(crate) struct LsArgs {
-    /// Only what this names: NAME, NAME@VERSION, pkg:…, a release id
-    #[arg(value_parser = super::selector)]
-    selector: Option<String>,
-    /// Only of this publisher: its did:key:…, or what you called it
-    #[arg(long, value_name = "DID", value_parser = super::publisher)]
-    publisher: Option<String>,
-    /// Only in this state
+    /// List only what this names: NAME, NAME@VERSION, pkg:… (a package URL) or a release id
+    selector: Option<Selector>,
+    /// List only releases of this publisher: its DID, or your name for it
+    #[arg(long, value_name = "DID|NAME")]
+    publisher: Option<PublisherRef>,
+    /// List only releases in this state
     #[arg(long, value_parser = state_parser())]
     state: Option<Holding>,
-    /// At most so many
+    /// List at most this many [default: all]
     #[arg(long, value_name = "N")]
     limit: Option<u32>,
 }
@@ -38,46 +37,41 @@ fn state_parser() -> impl TypedValueParser<Value = Holding> {
     let values = [
         PossibleValue::new("held").help("All bytes are here"),
         PossibleValue::new("partial").help("Some bytes are here"),
-        PossibleValue::new("known").help("Only the statement is here"),
+        PossibleValue::new("known").help("Only the signed entry is here"),
     ];
     PossibleValuesParser::new(values).try_map(|word| word.parse())
 }
 
 pub(crate) async fn run(
     args: LsArgs,
-    link: &Link<'_>,
+    session: &Session<'_>,
     screen: &Screen,
 ) -> Result<(), CommandError> {
-    let request = Request::Ls(Ls {
+    let request = Ls {
         selector: args.selector,
         publisher: args.publisher,
         state: args.state,
         limit: args.limit,
-    });
-    list_releases(request, link, screen, "no such release here; `perennial get` asks other nodes")
-        .await
+    };
+    let none = "no release here matches; `perennial get` and `perennial show` ask other nodes";
+    list_releases(request, Dial::Never, session, screen, none).await
 }
 
-/// Prints rows as they come, for `ls` and `search`.
-pub(super) async fn list_releases(
-    request: Request,
-    link: &Link<'_>,
+/// Prints rows as they arrive, for `ls` and `search`.
+pub(super) async fn list_releases<R: Ask<Item = ReleaseRow, Answer = Listed>>(
+    request: R,
+    dial: Dial,
+    session: &Session<'_>,
     screen: &Screen,
     none: &str,
 ) -> Result<(), CommandError> {
-    let done = link
-        .ask_rows(request, |item| match item {
-            Item::Release(row) => screen.row(&row, release_line),
-            _ => Ok(()),
-        })
-        .await?;
-    match done {
-        Done::Listed { rows: 0, .. } => screen.status(format_args!("{none}")),
-        Done::Listed { rows, more: true } => {
-            screen.status(format_args!("the first {rows}; there are more"))
+    let print = |row| screen.row(&row, release_line);
+    match session.ask_rows(request, dial, print).await? {
+        Listed { rows: 0, .. } => screen.status(format_args!("{none}")),
+        Listed { rows, more: true } => {
+            screen.status(format_args!("only the first {rows} are listed; --limit lists more"));
         }
-        Done::Listed { .. } => {}
-        _ => return Err(CommandError::Answer),
+        Listed { .. } => {}
     }
     Ok(())
 }

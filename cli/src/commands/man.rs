@@ -1,4 +1,4 @@
-//! `perennial man`: manual pages, made from the definition of the commands.
+//! `perennial man`: manual pages, generated from the definition of the commands.
 
 use std::fs;
 use std::io::{self, Write};
@@ -17,7 +17,7 @@ Examples:
   perennial man --out ~/.local/share/man/man1
   perennial man | man -l -")]
 pub(crate) struct ManArgs {
-    /// Write a page for each command here; without it the main page goes to standard output
+    /// Directory to write a page per command to; without it the main page goes to standard output
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }

@@ -1,14 +1,17 @@
 //! `perennial peers`: connected peers.
 
 use clap::Args;
-use perennial_control::{Done, Item, PeerRow, Request};
+use perennial_control::PeerRow;
 
 use crate::failure::CommandError;
-use crate::link::Link;
-use crate::quantity::bytes;
+use crate::quantity::{bytes, count};
 use crate::screen::{Screen, safe};
+use crate::session::{Dial, Session};
 
 /// List connected peers
+///
+/// A peer is another node. With --peer, connects to that address first; an address is a multiaddr, such as
+/// /ip4/192.0.2.7/tcp/4407.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -16,16 +19,11 @@ Examples:
   perennial peers --peer /dns4/archive.example.org/tcp/4407 --json")]
 pub(crate) struct PeersArgs {}
 
-pub(crate) async fn run(link: &Link<'_>, screen: &Screen) -> Result<(), CommandError> {
-    let print = |item| match item {
-        Item::Peer(row) => screen.row(&row, text),
-        _ => Ok(()),
-    };
-    let Done::Listed { rows, .. } = link.ask_rows(Request::Peers, print).await? else {
-        return Err(CommandError::Answer);
-    };
-    if rows == 0 {
-        screen.status(format_args!("no peer is connected; name one with --peer MULTIADDR"));
+pub(crate) async fn run(session: &Session<'_>, screen: &Screen) -> Result<(), CommandError> {
+    let print = |row| screen.row(&row, text);
+    let listed = session.ask_rows(perennial_control::Peers, Dial::AndWait, print).await?;
+    if listed.rows == 0 {
+        screen.status(format_args!("no peer is connected; connect to one with --peer MULTIADDR"));
     }
     Ok(())
 }
@@ -33,7 +31,8 @@ pub(crate) async fn run(link: &Link<'_>, screen: &Screen) -> Result<(), CommandE
 fn text(row: &PeerRow) -> String {
     let address =
         row.address.as_deref().map(|address| format!("  {}", safe(address))).unwrap_or_default();
-    let faults = if row.faults > 0 { format!("  {} faults", row.faults) } else { String::new() };
+    let faults =
+        if row.faults > 0 { format!("  {}", count(row.faults, "fault")) } else { String::new() };
     format!(
         "{}{address}  {} received, {} sent{faults}",
         safe(&row.peer_id),

@@ -1,14 +1,18 @@
-//! `perennial pin`: keep something whatever else happens.
+//! `perennial pin`: keep a release or a blob.
 
 use clap::Args;
-use perennial_control::{Done, PinRow, Request};
+use perennial_control::{Pin, PinRow};
+use perennial_manifest::{PublisherRef, Selector};
 
 use crate::failure::CommandError;
-use crate::link::Link;
 use crate::quantity::bytes;
 use crate::screen::{Screen, safe};
+use crate::session::Session;
 
-/// Keep a release or a blob, whatever is unfollowed or collected
+/// Keep a release or a blob, even when nothing else needs it
+///
+/// `perennial gc` never removes what is pinned. A pin keeps one release, or one blob (the bytes of one file), whoever
+/// published it; to keep everything a publisher releases, `perennial follow` it. Releases that you add are pinned.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -16,28 +20,27 @@ Examples:
   perennial pin kubekey@v3.1.0 --publisher did:key:z6Mk…
   perennial pin blake3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262")]
 pub(crate) struct PinArgs {
-    /// NAME@VERSION, pkg:…, a release id, or blake3:…
-    #[arg(value_parser = super::selector)]
-    selector: String,
-    /// The release of this publisher: its did:key:…, or what you called it
-    #[arg(long, value_name = "DID", value_parser = super::publisher)]
-    publisher: Option<String>,
+    /// NAME@VERSION, pkg:… (a package URL), a release id, or blake3:…
+    selector: Selector,
+    /// Pin the release of this publisher: its DID, or your name for it
+    #[arg(long, value_name = "DID|NAME")]
+    publisher: Option<PublisherRef>,
 }
 
 pub(crate) async fn run(
     args: PinArgs,
-    link: &Link<'_>,
+    session: &Session<'_>,
     screen: &Screen,
 ) -> Result<(), CommandError> {
-    let request = Request::Pin { selector: args.selector, publisher: args.publisher };
-    let Done::Pin(row) = link.ask(request).await? else { return Err(CommandError::Answer) };
+    let row = session.ask(Pin { selector: args.selector, publisher: args.publisher }).await?;
     screen.row(&row, |row| format!("pinned {}", pin_line(row)))?;
     Ok(())
 }
 
 /// A pin in a list.
 pub(super) fn pin_line(row: &PinRow) -> String {
-    let purl = row.purl.as_deref().map(|purl| format!("  {}", safe(purl))).unwrap_or_default();
+    let purl =
+        row.purl.as_ref().map(|purl| format!("  {}", safe(purl.as_str()))).unwrap_or_default();
     let size = row.bytes.map(|size| format!("  {}", bytes(size))).unwrap_or_default();
-    format!("{:<7}  {:<7}  {}{purl}{size}", safe(&row.what), row.state, safe(&row.target))
+    format!("{:<7}  {:<7}  {}{purl}{size}", row.what, row.state, row.target)
 }

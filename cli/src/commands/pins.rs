@@ -1,14 +1,14 @@
-//! `perennial pins`: what may not be collected.
+//! `perennial pins`: the releases and blobs that are pinned.
 
 use clap::Args;
-use perennial_control::{Done, Item, Request};
+use perennial_control::Pins;
 
 use super::pin::pin_line;
 use crate::failure::CommandError;
-use crate::link::Link;
 use crate::screen::Screen;
+use crate::session::{Dial, Session};
 
-/// List what is pinned
+/// List pinned releases and blobs
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -16,15 +16,10 @@ Examples:
   perennial pins --json")]
 pub(crate) struct PinsArgs {}
 
-pub(crate) async fn run(link: &Link<'_>, screen: &Screen) -> Result<(), CommandError> {
-    let print = |item| match item {
-        Item::Pin(row) => screen.row(&row, pin_line),
-        _ => Ok(()),
-    };
-    let Done::Listed { rows, .. } = link.ask_rows(Request::Pins, print).await? else {
-        return Err(CommandError::Answer);
-    };
-    if rows == 0 {
+pub(crate) async fn run(session: &Session<'_>, screen: &Screen) -> Result<(), CommandError> {
+    let print = |row| screen.row(&row, pin_line);
+    let listed = session.ask_rows(Pins, Dial::Never, print).await?;
+    if listed.rows == 0 {
         screen.status(format_args!("nothing is pinned"));
     }
     Ok(())

@@ -1,17 +1,17 @@
-//! `perennial rebuild-index`: make the index again from the files.
+//! `perennial rebuild-index`: rebuild the index from the stored files.
 
 use clap::Args;
-use perennial_control::{Done, Request};
+use perennial_control::RebuildIndex;
 
 use crate::failure::CommandError;
-use crate::link::Link;
-use crate::quantity::{count, seconds};
+use crate::quantity::{count, entries, seconds};
 use crate::screen::Screen;
+use crate::session::Session;
 
-/// Make the index again from the stored files
+/// Rebuild the index from the stored files
 ///
-/// The index only makes things fast: releases, pins and follows are the same afterwards. A node does this by itself
-/// when it doubts its index.
+/// The index only speeds things up: releases, pins and follows are the same afterwards. A node rebuilds it on its own
+/// when it finds it damaged or out of date.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -19,15 +19,13 @@ Examples:
   perennial --data /srv/perennial rebuild-index --json")]
 pub(crate) struct RebuildIndexArgs {}
 
-pub(crate) async fn run(link: &Link<'_>, screen: &Screen) -> Result<(), CommandError> {
-    let Done::Rebuild(done) = link.ask(Request::RebuildIndex).await? else {
-        return Err(CommandError::Answer);
-    };
+pub(crate) async fn run(session: &Session<'_>, screen: &Screen) -> Result<(), CommandError> {
+    let done = session.ask(RebuildIndex).await?;
     screen.row(&done, |done| {
         format!(
-            "index made again: {}, {} in {}",
+            "index rebuilt: {}, {} in {}",
             count(done.releases, "release"),
-            count(done.entries, "statement"),
+            entries(done.entries),
             seconds(std::time::Duration::from_millis(done.elapsed_ms))
         )
     })?;

@@ -1,35 +1,37 @@
-//! `perennial search`: known releases by words.
+//! `perennial search`: known releases by words in their names.
 
 use clap::Args;
-use perennial_control::Request;
+use perennial_control::Search;
 
 use super::ls::list_releases;
 use crate::failure::CommandError;
-use crate::link::Link;
 use crate::screen::Screen;
+use crate::session::{Dial, Session};
 
 /// Find releases by words in their names
 ///
-/// Searches the statements that this node knows. Who signed what is shown, because a name alone proves nothing.
+/// Searches the signed entries that this node knows. The publisher is shown with each release, because a name alone
+/// proves nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   perennial search kubekey
   perennial search kubesphere console --limit 20 --json")]
 pub(crate) struct SearchArgs {
-    /// Words that must all occur
+    /// Words that must all occur in the name
     #[arg(required = true, value_name = "WORD")]
     words: Vec<String>,
-    /// At most so many
+    /// List at most this many
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: u32,
 }
 
 pub(crate) async fn run(
     args: SearchArgs,
-    link: &Link<'_>,
+    session: &Session<'_>,
     screen: &Screen,
 ) -> Result<(), CommandError> {
-    let request = Request::Search { text: args.words.join(" "), limit: args.limit };
-    list_releases(request, link, screen, "nothing known here matches").await
+    let request = Search { text: args.words.join(" "), limit: args.limit };
+    let none = "no release known here matches";
+    list_releases(request, Dial::AndWait, session, screen, none).await
 }

@@ -1,16 +1,20 @@
-//! `perennial show`: everything about one release.
+//! `perennial show`: one release in full.
 
 use std::fmt::Write as _;
 
 use clap::Args;
-use perennial_control::{ArtifactRow, Done, Request, ShowDone};
+use perennial_control::{ArtifactRow, Show, ShowDone};
+use perennial_manifest::{PublisherRef, Selector};
 
 use crate::failure::CommandError;
-use crate::link::Link;
 use crate::quantity::{bytes, count, day};
 use crate::screen::{Screen, safe, short};
+use crate::session::{Dial, Session};
 
-/// Show one release: who signed it, who agrees, who holds it, its files
+/// Show one release: its publisher, who agrees, who holds it, its files
+///
+/// Publishers agree when they signed the same list, which names every file of a release and its digest. Holders are
+/// this node and the peers that say they hold the release.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -18,22 +22,21 @@ Examples:
   perennial show kubekey@v3.1.0 --publisher did:key:z6Mk… --peer /ip4/192.0.2.7/tcp/4407
   perennial show 6ddf8a4e --json")]
 pub(crate) struct ShowArgs {
-    /// NAME@VERSION, pkg:… or a release id
-    #[arg(value_parser = super::selector)]
-    selector: String,
-    /// The release of this publisher: its did:key:…, or what you called it
-    #[arg(long, value_name = "DID", value_parser = super::publisher)]
-    publisher: Option<String>,
+    /// NAME@VERSION, pkg:… (a package URL, or purl) or a release id
+    selector: Selector,
+    /// Show the release of this publisher: its DID, or your name for it
+    #[arg(long, value_name = "DID|NAME")]
+    publisher: Option<PublisherRef>,
 }
 
 pub(crate) async fn run(
     args: ShowArgs,
-    link: &Link<'_>,
+    session: &Session<'_>,
     screen: &Screen,
 ) -> Result<(), CommandError> {
-    let request = Request::Show { selector: args.selector, publisher: args.publisher };
-    let Done::Show(done) = link.ask(request).await? else { return Err(CommandError::Answer) };
-    screen.row(&*done, |done| text(done).trim_end().to_owned())?;
+    let request = Show { selector: args.selector, publisher: args.publisher };
+    let done = session.ask_rows(request, Dial::AndWait, |_| Ok(())).await?;
+    screen.row(&done, |done| text(done).trim_end().to_owned())?;
     Ok(())
 }
 
@@ -41,25 +44,25 @@ fn text(done: &ShowDone) -> String {
     let mut out = String::new();
     let row = &done.row;
     let mut field = |name: &str, value: &str| {
-        // writing to a String does not fail
+        // Writing to a String cannot fail.
         let _ = writeln!(out, "{name:<11}{value}");
     };
-    field("release", &safe(&row.release));
-    field("purl", &safe(&row.purl));
+    field("release", &row.release.to_string());
+    field("purl", &safe(row.purl.as_str()));
     let name = done
         .publisher_name
         .as_deref()
         .map(|name| format!(" \"{}\"", safe(name)))
         .unwrap_or_default();
     let followed = if done.followed { "followed" } else { "not followed" };
-    field("publisher", &format!("{}{name}, {}, {followed}", safe(&row.publisher), row.kind));
+    field("publisher", &format!("{}{name}, {}, {followed}", row.publisher, row.kind));
     if done.forked {
         field(
             "FORKED",
-            "somebody signed two histories with this key; its tags are frozen until they are merged",
+            "two histories were signed with this key; its tags are frozen until they are merged",
         );
     }
-    field("signed", &format!("{} by its own clock", day(done.issued_at)));
+    field("signed", &format!("{}, by the publisher's clock", day(done.issued_at)));
     field("licence", &safe(&done.license));
     if let Some(source) = &done.source {
         field("source", &safe(source));
@@ -77,15 +80,15 @@ fn text(done: &ShowDone) -> String {
             count(row.artifacts, "file")
         ),
     );
-    field("list", &safe(&done.list));
+    field("list", &done.list.to_string());
     for publisher in &done.agreeing {
-        field("agrees", &safe(publisher));
+        field("agrees", &publisher.to_string());
     }
     for publisher in &done.disagreeing {
-        field("DISAGREES", &format!("{} signed other bytes under this name", safe(publisher)));
+        field("DISAGREES", &format!("{publisher} signed other bytes under this name"));
     }
     if done.holders.is_empty() {
-        field("holders", "nobody that was reached says it holds this");
+        field("holders", "no peer that answered holds it");
     }
     for holder in &done.holders {
         let who = if holder.this_node { "this node, " } else { "" };
@@ -93,7 +96,7 @@ fn text(done: &ShowDone) -> String {
         field("holder", &format!("{}: {who}{}{held}", safe(&holder.peer), holder.state));
     }
     match &done.files {
-        None => field("files", "the list of files is not here, and no peer gave it"),
+        None => field("files", "the list of files is not here, and no peer sent it"),
         Some(files) => {
             out.push('\n');
             for file in files {
@@ -112,27 +115,31 @@ fn file_line(file: &ArtifactRow) -> String {
     format!(
         "{held} {:>11}  {}  {}  {}{platform}{exec}",
         bytes(file.size),
-        short(file.blake3.trim_start_matches("blake3:")),
-        safe(&file.path),
-        safe(&file.role),
+        short(&file.blake3.to_hex()),
+        safe(file.path.as_str()),
+        file.role,
     )
 }
 
 #[cfg(test)]
 mod tests {
     use perennial_control::ReleaseRow;
-    use perennial_manifest::{Holding, PublisherKind};
+    use perennial_manifest::{
+        BlobId, EntryId, Holding, Keypair, PublisherKind, Purl, Role, Sha256Digest,
+    };
 
     use super::*;
 
     #[test]
     fn what_a_release_says_cannot_draw_on_the_terminal() {
         let evil = "x\u{1b}[1A\npublisher  did:key:you-trust";
+        let publisher = Keypair::from_seed([7; 32]).id();
+        let blob = BlobId::from_bytes([0xcd; 32]);
         let done = ShowDone {
             row: ReleaseRow {
-                release: "ab".repeat(32),
-                purl: "pkg:generic/a@1".into(),
-                publisher: "did:key:z6Mk".into(),
+                release: EntryId::from_bytes([0xab; 32]).into(),
+                purl: Purl::parse("pkg:generic/a@1").unwrap(),
+                publisher,
                 kind: PublisherKind::Archivist,
                 artifacts: 1,
                 bytes: 1,
@@ -144,18 +151,18 @@ mod tests {
             forked: false,
             license: evil.into(),
             issued_at: 0,
-            list: evil.into(),
+            list: blob,
             source: Some(evil.into()),
             notes: Some(evil.into()),
-            agreeing: vec![evil.into()],
-            disagreeing: vec![evil.into()],
+            agreeing: vec![publisher],
+            disagreeing: vec![publisher],
             holders: Vec::new(),
             files: Some(vec![ArtifactRow {
-                path: evil.into(),
+                path: "x".parse().unwrap(),
                 size: 1,
-                blake3: evil.into(),
-                sha256: evil.into(),
-                role: evil.into(),
+                blake3: blob,
+                sha256: Sha256Digest::from_bytes([7; 32]),
+                role: Role::Doc,
                 media_type: evil.into(),
                 platform: Some(evil.into()),
                 exec: true,

@@ -1,16 +1,19 @@
-//! `perennial status`: this node in numbers.
+//! `perennial status`: the node in numbers.
 
 use std::fmt::Write as _;
 
 use clap::Args;
-use perennial_control::{Done, Request, StatusRow};
+use perennial_control::{Status, StatusRow};
 
 use crate::failure::CommandError;
-use crate::link::Link;
 use crate::quantity::{bytes, count};
 use crate::screen::{Screen, safe};
+use crate::session::Session;
 
-/// Show this node: its name, addresses, peers, and what it stores
+/// Show this node: its id, addresses, peers, and what it stores
+///
+/// An entry is a statement that a publisher signed, a blob is the bytes of one file. `blobs` and `sync` count what was
+/// exchanged with other nodes.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -19,10 +22,8 @@ Examples:
   perennial --data /srv/perennial --quiet status && echo 'it answers'")]
 pub(crate) struct StatusArgs {}
 
-pub(crate) async fn run(link: &Link<'_>, screen: &Screen) -> Result<(), CommandError> {
-    let Done::Status(row) = link.ask(Request::Status).await? else {
-        return Err(CommandError::Answer);
-    };
+pub(crate) async fn run(session: &Session<'_>, screen: &Screen) -> Result<(), CommandError> {
+    let row = session.ask(Status).await?;
     screen.row(&row, |row| text(row).trim_end().to_owned())?;
     Ok(())
 }
@@ -30,7 +31,7 @@ pub(crate) async fn run(link: &Link<'_>, screen: &Screen) -> Result<(), CommandE
 fn text(row: &StatusRow) -> String {
     let mut out = String::new();
     let mut field = |name: &str, value: &str| {
-        // writing to a String does not fail
+        // Writing to a String cannot fail.
         let _ = writeln!(out, "{name:<11}{value}");
     };
     field("peer id", &safe(&row.peer_id));
@@ -38,13 +39,19 @@ fn text(row: &StatusRow) -> String {
         field("listens", &safe(address));
     }
     if let Some(publisher) = &row.publisher {
-        field("publisher", &safe(publisher));
+        field("publisher", &publisher.to_string());
     }
     field("peers", &row.peers.to_string());
-    field("releases", &format!("{} held, {} known", row.held, row.releases));
+    field("releases", &format!("{} known, {} held", row.releases, row.held));
     field("entries", &row.entries.to_string());
     field("stored", &format!("{} in {}", bytes(row.stored_bytes), count(row.blobs, "blob")));
-    field("logical", &format!("{} if nothing were shared", bytes(row.logical_bytes)));
+    field(
+        "logical",
+        &format!(
+            "{} as releases, counting shared files once per release",
+            bytes(row.logical_bytes)
+        ),
+    );
     if row.quarantined > 0 {
         field(
             "CORRUPT",

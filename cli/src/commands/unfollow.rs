@@ -1,42 +1,35 @@
-//! `perennial unfollow`: stop fetching what a publisher releases.
+//! `perennial unfollow`: stop keeping what a publisher releases.
 
 use clap::Args;
-use perennial_control::{Done, Request, Target};
+use perennial_control::{Target, Unfollow};
+use perennial_manifest::PublisherRef;
 
 use super::follow::FollowResult;
 use crate::failure::CommandError;
-use crate::link::Link;
 use crate::screen::{Screen, safe};
+use crate::session::Session;
 
 /// Stop following a publisher
 ///
-/// What is held stays until `perennial gc`; pin what you want to keep.
+/// What is held stays until `perennial gc` removes it; pin what you want to keep.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   perennial unfollow kubesphere-savers
   perennial unfollow all")]
 pub(crate) struct UnfollowArgs {
-    /// Publisher (did:key:…, or what you called it), or all
-    #[arg(value_name = "DID|NAME|all", value_parser = target)]
-    target: Target,
-}
-
-fn target(text: &str) -> Result<Target, String> {
-    if text == "all" { Ok(Target::All) } else { super::publisher(text).map(Target::Publisher) }
+    /// Publisher (its DID, or your name for it), or all
+    #[arg(value_name = "DID|NAME|all")]
+    target: Target<PublisherRef>,
 }
 
 pub(crate) async fn run(
     args: UnfollowArgs,
-    link: &Link<'_>,
+    session: &Session<'_>,
     screen: &Screen,
 ) -> Result<(), CommandError> {
-    let publisher = match &args.target {
-        Target::All => "all".to_owned(),
-        Target::Publisher(name) => name.clone(),
-    };
-    let request = Request::Unfollow { target: args.target };
-    let Done::Ok = link.ask(request).await? else { return Err(CommandError::Answer) };
+    let publisher = args.target.to_string();
+    session.ask(Unfollow { target: args.target }).await?;
     screen.row(&FollowResult { publisher, followed: false }, |row| {
         format!("no longer following {}", safe(&row.publisher))
     })?;

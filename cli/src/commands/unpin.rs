@@ -1,37 +1,36 @@
-//! `perennial unpin`: take a pin away.
+//! `perennial unpin`: remove a pin.
 
 use clap::Args;
-use perennial_control::{Done, Request};
+use perennial_control::Unpin;
+use perennial_manifest::{PublisherRef, Selector};
 
 use super::pin::pin_line;
 use crate::failure::CommandError;
-use crate::link::Link;
 use crate::screen::Screen;
+use crate::session::Session;
 
-/// Take a pin away
+/// Remove a pin
 ///
-/// What nothing else needs goes with the next `perennial gc`, after its grace period.
+/// The next `perennial gc` after the grace period removes the bytes, unless a follow or another pin needs them.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   perennial unpin kubekey@v3.1.0
   perennial unpin 6ddf8a4e")]
 pub(crate) struct UnpinArgs {
-    /// NAME@VERSION, pkg:…, a release id, or blake3:…
-    #[arg(value_parser = super::selector)]
-    selector: String,
-    /// The release of this publisher: its did:key:…, or what you called it
-    #[arg(long, value_name = "DID", value_parser = super::publisher)]
-    publisher: Option<String>,
+    /// NAME@VERSION, pkg:… (a package URL), a release id, or blake3:…
+    selector: Selector,
+    /// Unpin the release of this publisher: its DID, or your name for it
+    #[arg(long, value_name = "DID|NAME")]
+    publisher: Option<PublisherRef>,
 }
 
 pub(crate) async fn run(
     args: UnpinArgs,
-    link: &Link<'_>,
+    session: &Session<'_>,
     screen: &Screen,
 ) -> Result<(), CommandError> {
-    let request = Request::Unpin { selector: args.selector, publisher: args.publisher };
-    let Done::Pin(row) = link.ask(request).await? else { return Err(CommandError::Answer) };
-    screen.row(&row, |row| format!("no longer pinned {}", pin_line(row)))?;
+    let row = session.ask(Unpin { selector: args.selector, publisher: args.publisher }).await?;
+    screen.row(&row, |row| format!("unpinned {}", pin_line(row)))?;
     Ok(())
 }

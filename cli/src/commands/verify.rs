@@ -1,17 +1,19 @@
-//! `perennial verify`: read stored blobs again.
+//! `perennial verify`: read everything stored again.
+
+use std::time::Duration;
 
 use clap::Args;
-use perennial_control::{Done, Item, Request};
+use perennial_control::{CorruptRow, Verify, VerifyDone};
 
 use crate::failure::CommandError;
-use crate::link::Link;
 use crate::quantity::{bytes, count, rate, seconds};
 use crate::screen::{Screen, safe};
+use crate::session::{Dial, Session};
 
-/// Read every stored blob and statement again and report what no longer matches its name
+/// Read every stored blob and entry again and report what no longer matches its digest
 ///
-/// What fails is set aside, never leaves this node, and is fetched again from peers where it is pinned or followed.
-/// The exit code is 4 when anything failed.
+/// What fails is set aside, is never served, and is fetched again from peers where a pin or a follow needs it. The exit
+/// code is 4 when anything failed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -19,29 +21,26 @@ Examples:
   perennial verify --json --quiet")]
 pub(crate) struct VerifyArgs {}
 
-pub(crate) async fn run(link: &Link<'_>, screen: &Screen) -> Result<(), CommandError> {
-    let print = |item| match item {
-        Item::Corrupt(row) => {
-            screen.row(&row, |row| format!("CORRUPT  {}  {}", safe(&row.blob), safe(&row.reason)))
-        }
-        _ => Ok(()),
+pub(crate) async fn run(session: &Session<'_>, screen: &Screen) -> Result<(), CommandError> {
+    let print = |row: CorruptRow| {
+        screen.row(&row, |row| format!("CORRUPT  {}  {}", row.blob, safe(&row.reason)))
     };
-    let Done::Verify(done) = link.ask_rows(Request::Verify, print).await? else {
-        return Err(CommandError::Answer);
-    };
-    screen.row(&done, |done| {
-        let took = std::time::Duration::from_millis(done.elapsed_ms);
-        format!(
-            "{} read, {} in {}, {}: {} corrupt",
-            count(done.checked, "blob"),
-            bytes(done.bytes),
-            seconds(took),
-            rate(done.bytes, took),
-            if done.corrupt == 0 { "none".to_owned() } else { done.corrupt.to_string() },
-        )
-    })?;
+    let done = session.ask_rows(Verify, Dial::Never, print).await?;
+    screen.row(&done, text)?;
     if done.corrupt > 0 {
         return Err(CommandError::Corrupt(count(done.corrupt, "stored object")));
     }
     Ok(())
+}
+
+fn text(done: &VerifyDone) -> String {
+    let took = Duration::from_millis(done.elapsed_ms);
+    format!(
+        "read {}, {} in {}, {}: {} corrupt",
+        count(done.checked, "blob"),
+        bytes(done.bytes),
+        seconds(took),
+        rate(done.bytes, took),
+        if done.corrupt == 0 { "none".to_owned() } else { done.corrupt.to_string() },
+    )
 }

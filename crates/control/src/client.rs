@@ -1,64 +1,70 @@
 //! The asking end: one connection, one request, its replies.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use tokio::net::UnixStream;
 
+use crate::failure::Failure;
 use crate::frame::{FrameError, MAX_REPLY, MAX_REQUEST, read_frame, write_frame};
-use crate::reply::{Done, Failure, Item, Progress, Reply};
-use crate::request::Request;
-use crate::server::{ShortPath, socket_path};
+use crate::reply::{Event, Reply};
+use crate::request::{Ask, Request};
+use crate::socket::{ShortPath, socket_path};
 
-/// Why no node answers.
+/// Why a client could not connect.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the variants document their fields")]
 pub enum ConnectError {
-    /// No node runs on that data directory: there is no socket, or nobody behind it.
+    /// No node runs on the data directory `data`: there is no socket, or no process behind it.
     #[error("no node runs on {}", data.display())]
-    NotRunning {
-        /// The data directory.
-        data: PathBuf,
-    },
-    /// The socket belongs to somebody else.
-    #[error("{}: permission denied; the socket belongs to the user that runs the node", path.display())]
-    Denied {
-        /// The socket.
-        path: PathBuf,
-    },
-    /// The socket failed.
+    NotRunning { data: PathBuf },
+    /// The socket at `path` belongs to another user.
+    #[error("{}: permission denied; only the user that runs the node may use it", path.display())]
+    Denied { path: PathBuf },
+    /// The socket at `path` could not be opened or used.
     #[error("{}: {source}", path.display())]
-    Io {
-        /// The socket.
-        path: PathBuf,
-        /// How.
-        source: std::io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
 }
 
-/// Why a request has no result.
+/// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The node says why.
+    /// The node refused it or could not do it.
     #[error("{}", .0.message)]
     Failed(Failure),
-    /// The node closed the connection first.
-    #[error("the node ended the conversation before it answered")]
+    /// The node closed the connection before it answered.
+    #[error("the node closed the connection before it answered")]
     Lost,
-    /// The conversation broke.
+    /// A frame could not be written or read.
     #[error(transparent)]
     Frame(#[from] FrameError),
 }
 
-/// What comes before the result.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// How far it is.
-    Progress(Progress),
-    /// One row of a list.
-    Item(Item),
-}
-
 /// A connection to a node, good for one request.
+///
+/// ```no_run
+/// use std::path::Path;
+///
+/// use perennial_control::{Client, Event, Ls, Status};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let data = Path::new("/srv/perennial");
+/// let status = Client::connect(data).await?.call(Status, |_| ()).await?;
+/// println!("{} of {} releases held", status.held, status.releases);
+///
+/// // A connection carries one request; rows arrive before the answer.
+/// let listed = Client::connect(data)
+///     .await?
+///     .call(Ls::default(), |event| {
+///         if let Event::Item(row) = event {
+///             println!("{} {}", row.release, row.purl);
+///         }
+///     })
+///     .await?;
+/// println!("{} rows", listed.rows);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Client {
     stream: UnixStream,
@@ -66,6 +72,9 @@ pub struct Client {
 
 impl Client {
     /// Connects to the node on the data directory `data`.
+    ///
+    /// # Errors
+    /// [`ConnectError::NotRunning`] when no node runs there; the others when the socket cannot be used.
     pub async fn connect(data: &Path) -> Result<Client, ConnectError> {
         let path = socket_path(data);
         let failed = |source| ConnectError::Io { path: path.clone(), source };
@@ -87,19 +96,24 @@ impl Client {
         }
     }
 
-    /// Sends `request`, hands what comes before the result to `on_event`, returns the result. Dropping the
-    /// future cancels the request.
-    pub async fn call(
+    /// Sends `request`, hands its rows and progress to `on_event` and returns its answer. Dropping the future
+    /// cancels the request.
+    ///
+    /// # Errors
+    /// [`CallError::Failed`] with the node's own account; the others when the conversation broke.
+    pub async fn call<R: Ask>(
         mut self,
-        request: &Request,
-        mut on_event: impl FnMut(Event),
-    ) -> Result<Done, CallError> {
-        write_frame(&mut self.stream, request, MAX_REQUEST).await?;
+        request: R,
+        mut on_event: impl FnMut(Event<R::Item>),
+    ) -> Result<R::Answer, CallError> {
+        let request: Request = request.into();
+        write_frame(&mut self.stream, &request, MAX_REQUEST).await?;
         loop {
-            match read_frame(&mut self.stream, MAX_REPLY).await {
+            let reply = read_frame::<Reply<R::Item, R::Answer>>(&mut self.stream, MAX_REPLY).await;
+            match reply {
                 Ok(Some(Reply::Progress(progress))) => on_event(Event::Progress(progress)),
                 Ok(Some(Reply::Item(item))) => on_event(Event::Item(item)),
-                Ok(Some(Reply::Done(done))) => return Ok(done),
+                Ok(Some(Reply::Done(answer))) => return Ok(answer),
                 Ok(Some(Reply::Error(failure))) => return Err(CallError::Failed(failure)),
                 Ok(None) | Err(FrameError::Cut) => return Err(CallError::Lost),
                 Err(FrameError::Io(error)) if error.kind() == ErrorKind::ConnectionReset => {

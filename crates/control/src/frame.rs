@@ -1,6 +1,6 @@
-//! Frames: a length (u32, little-endian), then so many bytes of JSON.
+//! Frames: a length (u32, little-endian) followed by that many bytes of JSON.
 //!
-//! A length is compared with the bound first; memory then grows with the bytes that really come.
+//! The length is compared with its bound first; memory then grows only with the bytes that arrive.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,32 +10,28 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 pub const MAX_REQUEST: u32 = 4 * 1024 * 1024;
 /// Longest reply, in bytes. `show` of a release with 20,000 files fits.
 pub const MAX_REPLY: u32 = 16 * 1024 * 1024;
-/// What is allocated before the first byte came.
+/// Bytes allocated before the first byte has arrived.
 const FIRST_ALLOCATION: u32 = 64 * 1024;
 
-/// Why a frame cannot be read or written.
+/// Why a frame could not be read or written.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the variants document their fields")]
 pub enum FrameError {
-    /// Longer than it may be.
-    #[error("a frame of {length} bytes, where {limit} are the most")]
-    TooLong {
-        /// What it claims or has.
-        length: u64,
-        /// What it may have.
-        limit: u32,
-    },
-    /// The stream ended in the middle.
+    /// The frame has, or claims to have, `length` bytes; `limit` are allowed.
+    #[error("a frame of {length} bytes exceeds the limit of {limit}")]
+    TooLong { length: u64, limit: u32 },
+    /// The stream ended inside a frame.
     #[error("the connection ended in the middle of a frame")]
     Cut,
-    /// Not the JSON of this conversation: the other end may be of another version.
-    #[error("a frame that does not parse: {0}")]
+    /// The frame is not JSON of this conversation; the other end may be of another version.
+    #[error("a frame does not parse: {0}")]
     Json(#[from] serde_json::Error),
-    /// The socket failed.
+    /// The socket could not be read or written.
     #[error("control socket: {0}")]
     Io(#[from] std::io::Error),
 }
 
-/// Reads one frame; none when the stream ended before one began.
+/// Reads one frame; none when the stream ended before a frame began.
 pub(crate) async fn read_frame<T: DeserializeOwned>(
     stream: &mut (impl AsyncRead + Unpin),
     limit: u32,
@@ -61,7 +57,7 @@ pub(crate) async fn read_frame<T: DeserializeOwned>(
     Ok(Some(serde_json::from_slice(&bytes)?))
 }
 
-/// Writes one frame. Whoever buffers the stream flushes it.
+/// Writes one frame. A caller that buffers the stream flushes it.
 pub(crate) async fn write_frame(
     stream: &mut (impl AsyncWrite + Unpin),
     value: &impl Serialize,

@@ -1,29 +1,52 @@
-//! The local conversation between the command line and a node: one Unix socket in the data directory.
+//! The local conversation between a client, such as the command line, and a node: one Unix socket in the
+//! data directory.
 //!
-//! Owns the words of that conversation ([`Request`], [`Reply`] and the rows that `--json` prints), its framing
-//! and both ends. A connection carries one request and the replies to it; closing the connection cancels the
-//! request. Whoever may open the socket acts with the rights of the node's user: it is created with mode 0600,
-//! and nothing here opens a port.
+//! Owns the vocabulary of that conversation, its framing and both ends. Each request is a type that names the
+//! rows it streams and the answer it ends with ([`Ask`]); [`Client::call`] returns that answer, and a
+//! [`Handler`] has one method per request. The modules follow the nouns: a request, its rows and its answer
+//! are defined side by side. Rows and answers are what `perennial --json` prints, so their fields are stable.
 //!
-//! Names, digests and publishers are plain text here: this crate carries them, the node reads them.
-//! Promises: no length from the socket is believed before it was compared with a bound. Knows no store, no
-//! network and no terminal.
+//! A connection carries one request and the replies to it; closing the connection cancels the request. Any
+//! process that can open the socket acts with the rights of the node's user: the socket has mode 0600, and
+//! nothing here opens a port.
+//!
+//! Promises: a length read from the socket is compared with its bound before memory is allocated for it.
+//! Knows no store, no network and no terminal.
 
+mod add;
 mod client;
+mod failure;
+mod follow;
 mod frame;
-mod import_row;
+mod get;
+mod handler;
+mod import;
+mod maintenance;
+mod node;
+mod pin;
+mod progress;
+mod release;
 mod reply;
 mod request;
-mod row;
 mod server;
+mod socket;
 
-pub use client::{CallError, Client, ConnectError, Event};
+pub use add::{Add, AddDone};
+pub use client::{CallError, Client, ConnectError};
+pub use failure::{Claim, ErrorCode, Failure, MAX_CLAIMS};
+pub use follow::{Follow, FollowRow, Follows, Target, Unfollow};
 pub use frame::{FrameError, MAX_REPLY, MAX_REQUEST};
-pub use import_row::{CompletenessRow, FailedRow, ImportDone};
-pub use reply::{Claim, Done, ErrorCode, Failure, Item, MAX_CLAIMS, Progress, Reply, Stage};
-pub use request::{Add, Follow, Gc, Get, Import, Ls, Request, Source, Target};
-pub use row::{
-    AddDone, ArtifactRow, CorruptRow, FollowRow, GcDone, GetDone, HolderRow, KeyRow, PeerRow,
-    PinRow, RebuildDone, ReleaseRow, ShowDone, StatusRow, VerifyDone,
+pub use get::{Get, GetDone};
+pub use handler::{Handler, Sink};
+pub use import::{CompletenessRow, FailedRow, Import, ImportDone, ImportRow, Source};
+pub use maintenance::{
+    CorruptRow, Gc, GcDone, RebuildDone, RebuildIndex, StoredObject, Verify, VerifyDone,
 };
-pub use server::{BindError, Handler, Listener, MAX_CONNECTIONS, Sink, socket_path};
+pub use node::{Connect, Key, KeyRow, Merge, PeerRow, Peers, Shutdown, Status, StatusRow};
+pub use pin::{Pin, PinKind, PinRow, PinTarget, Pins, Unpin};
+pub use progress::{Progress, Stage};
+pub use release::{ArtifactRow, HolderRow, Ls, ReleaseRow, Search, Show, ShowDone};
+pub use reply::{Event, Listed, NoRows};
+pub use request::{Ask, Request};
+pub use server::{BindError, Listener, MAX_CONNECTIONS};
+pub use socket::socket_path;

@@ -14,7 +14,6 @@ use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
 use axum::routing::get;
 use chrono::{DateTime, FixedOffset};
-use perennial_store::{ReleaseRow, Store, StoreError};
 
 use crate::content::run;
 use crate::document::Document;
@@ -67,23 +66,6 @@ async fn known(
     let (store, order) = (store.clone(), order.map_err(|e| HttpError::internal(&e))?);
     let page = run(move || pages::page(&store, &order, &asked));
     Ok(page.await.map_err(|e| HttpError::internal(&e))??.answer(&method, &request))
-}
-
-/// A release in the words of `perennial ls --json`.
-pub(crate) fn row(
-    store: &Store,
-    row: &ReleaseRow,
-) -> Result<perennial_control::ReleaseRow, StoreError> {
-    Ok(perennial_control::ReleaseRow {
-        release: row.release.to_string(),
-        purl: row.purl.to_string(),
-        publisher: row.publisher.to_string(),
-        kind: store.publisher_kind(&row.publisher)?.unwrap_or_default(),
-        artifacts: u64::from(row.artifacts.count),
-        bytes: row.artifacts.bytes,
-        held_bytes: row.held_bytes,
-        state: row.state,
-    })
 }
 
 /// What a publisher's clock said. It may say anything; what is no date is the first one.

@@ -19,9 +19,11 @@ mod lists;
 mod memo;
 mod oci;
 mod range;
+mod rows;
 mod server;
 
 pub use backend::{Backend, BlobRequest, FetchError};
 pub use gateway::{Options, router};
 pub use host::HostName;
+pub use rows::{ReleaseRows, artifact_row};
 pub use server::{Limits, Tls, TlsError, serve};

@@ -5,13 +5,16 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{BlobId, Purl, ReleaseId, Sha256Digest};
 
 /// Shortest prefix of a release id that is read as one.
 pub const MIN_PREFIX: usize = 8;
 
 /// What a user named.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Selector {
     /// `<64 hex>`: exactly this release.
     Release(ReleaseId),
@@ -134,6 +137,20 @@ impl FromStr for Selector {
             name: name.to_owned(),
             version: owned(version),
         })
+    }
+}
+
+impl TryFrom<String> for Selector {
+    type Error = SelectorError;
+
+    fn try_from(text: String) -> Result<Self, SelectorError> {
+        text.parse()
+    }
+}
+
+impl From<Selector> for String {
+    fn from(selector: Selector) -> Self {
+        selector.to_string()
     }
 }
 

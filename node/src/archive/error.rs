@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use perennial_import::ImportError;
 use perennial_manifest::{
-    BlobId, BodyError, ListError, Purl, ReleaseId, Selector, Sha256Digest, SignRefusal,
+    BlobId, BodyError, FollowName, ListError, PublisherId, Purl, ReleaseId, Selector, Sha256Digest,
+    SignRefusal,
 };
 use perennial_protocol::effect::FetchFailure;
 use perennial_store::StoreError;
@@ -103,14 +104,25 @@ pub enum ArchiveError {
     /// The publisher signed nothing this node follows.
     #[error("{0} is not followed")]
     NotFollowed(String),
-    /// The text is neither a publisher's DID nor the local name of one that is followed.
-    #[error(
-        "{0:?} is neither a publisher's DID (did:key:…) nor the name of a publisher that this node follows"
-    )]
-    UnknownPublisher(String),
-    /// A local name for a publisher breaks the rules.
-    #[error("a name for a publisher has 1 to 100 bytes and no control characters")]
-    PublisherName,
+    /// No followed publisher has the name.
+    #[error("this node follows no publisher named {0}")]
+    UnknownPublisher(FollowName),
+    /// Several followed publishers have the name.
+    #[error("{name} is the name of both {} and {}", by[0], by[1])]
+    SharedName {
+        /// The name.
+        name: FollowName,
+        /// Two of the publishers.
+        by: Box<[PublisherId; 2]>,
+    },
+    /// Another followed publisher has the name already.
+    #[error("{name} is already the name of {by}")]
+    NameTaken {
+        /// The name.
+        name: FollowName,
+        /// The publisher that has it.
+        by: PublisherId,
+    },
     /// There is no such pin to remove.
     #[error("{0} is not pinned")]
     NotPinned(Selector),
@@ -154,9 +166,10 @@ impl ArchiveError {
             | Self::NoVersion(_)
             | Self::NoFiles
             | Self::Unportable { .. }
-            | Self::UnknownPublisher(_)
-            | Self::PublisherName => ErrorKind::Usage,
+            | Self::SharedName { .. }
+            | Self::NameTaken { .. } => ErrorKind::Usage,
             Self::NotFollowed(_)
+            | Self::UnknownPublisher(_)
             | Self::NotPinned(_)
             | Self::NoClaim(_)
             | Self::NoHolder(_)
@@ -185,8 +198,16 @@ impl ArchiveError {
             Self::Sign(SignError::Refused(SignRefusal::Forked(_))) => Some(
                 "`perennial key --merge` joins the branches, once only one machine signs with this key",
             ),
+            Self::NotFollowed(_) => Some("`perennial follows` lists the followed publishers"),
+            Self::UnknownPublisher(_) => Some(
+                "`perennial follows` lists the names; any publisher can be given by its DID (did:key:…)",
+            ),
+            Self::SharedName { .. } => Some(
+                "give the publisher by its DID (did:key:…); `perennial follow DID --as NAME` renames one",
+            ),
+            Self::NameTaken { .. } => Some("choose another name with --as NAME"),
+            Self::NotPinned(_) => Some("`perennial pins` lists what is pinned"),
             Self::Export(error) => error.hint(),
-            Self::Unresolved(unresolved) => unresolved.hint(),
             _ => None,
         }
     }

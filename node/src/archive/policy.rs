@@ -1,13 +1,10 @@
 //! What is kept: follows and pins.
 
-use perennial_manifest::{BlobId, PublisherId, ReleaseId, Selector};
+use perennial_manifest::{BlobId, FollowName, PublisherId, PublisherRef, ReleaseId, Selector};
 use perennial_protocol::input::Follows as ProtocolFollows;
 use perennial_store::{Follows, Pin};
 
 use super::{Archive, ArchiveError, Observer};
-
-/// Bytes of a local name for a publisher, at most.
-const MAX_NAME: usize = 100;
 
 /// What a pin keeps, resolved from what the user named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,19 +32,34 @@ pub(crate) fn protocol_follows(follows: &Follows, own: PublisherId) -> ProtocolF
     ProtocolFollows::Publishers(follows.publishers.keys().copied().chain([own]).collect())
 }
 
+/// The publisher that is followed under a name; none when there is none.
+fn publisher_by_name(
+    follows: &Follows,
+    name: &FollowName,
+) -> Result<Option<PublisherId>, ArchiveError> {
+    let named = |(_, own): &(_, &Option<String>)| own.as_deref() == Some(name.as_str());
+    let mut named = follows.publishers.iter().filter(named).map(|(id, _)| *id);
+    match (named.next(), named.next()) {
+        // Stores of earlier versions may hold one name twice.
+        (Some(one), Some(other)) => {
+            Err(ArchiveError::SharedName { name: name.clone(), by: Box::new([one, other]) })
+        }
+        (one, _) => Ok(one),
+    }
+}
+
 impl Archive {
-    /// The publisher that a text means: its DID, or the local name of one that is followed.
+    /// The publisher that a user refers to: the one with that id, or the one followed under that name.
     ///
     /// # Errors
-    /// [`ArchiveError::UnknownPublisher`].
-    pub fn publisher_named(&self, text: &str) -> Result<PublisherId, ArchiveError> {
-        let follows = self.store.follows();
-        let mut publishers = follows.publishers.iter();
-        let named = publishers.find(|(_, name)| name.as_deref() == Some(text));
-        named
-            .map(|(publisher, _)| *publisher)
-            .or_else(|| text.parse().ok())
-            .ok_or_else(|| ArchiveError::UnknownPublisher(text.to_owned()))
+    /// [`ArchiveError::UnknownPublisher`] when no followed publisher has the name, [`ArchiveError::SharedName`]
+    /// when several have it.
+    pub fn publisher_named(&self, publisher: &PublisherRef) -> Result<PublisherId, ArchiveError> {
+        match publisher {
+            PublisherRef::Id(id) => Ok(*id),
+            PublisherRef::Name(name) => publisher_by_name(&self.store.follows(), name)?
+                .ok_or_else(|| ArchiveError::UnknownPublisher(name.clone())),
+        }
     }
 
     /// Keeps what every publisher releases. Trusts none of them for names.
@@ -65,21 +77,24 @@ impl Archive {
     /// Keeps what a publisher releases, and trusts it for names. A `name` replaces the one it had on this node.
     ///
     /// # Errors
-    /// [`ArchiveError::PublisherName`], or the store's.
+    /// [`ArchiveError::NameTaken`] when another publisher has the name, or the store's.
     pub async fn follow(
         &self,
         publisher: PublisherId,
-        name: Option<String>,
+        name: Option<FollowName>,
     ) -> Result<(), ArchiveError> {
-        if name.as_ref().is_some_and(|name| {
-            name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control)
-        }) {
-            return Err(ArchiveError::PublisherName);
-        }
         self.change_follows(move |follows| {
+            let mut others = follows.publishers.iter().filter(|(id, _)| **id != publisher);
+            if let Some(name) = &name
+                && let Some((by, _)) =
+                    others.find(|(_, other)| other.as_deref() == Some(name.as_str()))
+            {
+                // A name is trust: it means one publisher.
+                return Err(ArchiveError::NameTaken { name: name.clone(), by: *by });
+            }
             let known_as = follows.publishers.entry(publisher).or_default();
-            if name.is_some() {
-                *known_as = name;
+            if let Some(name) = name {
+                *known_as = Some(name.into());
             }
             Ok(())
         })
@@ -182,5 +197,32 @@ impl Archive {
             Selector::Release(release) => PinTarget::Release(*release),
             _ => PinTarget::Release(self.resolve(selector, only, ask, observer).await?[0].release),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use perennial_manifest::Keypair;
+
+    use super::*;
+
+    #[test]
+    fn a_name_means_one_followed_publisher_or_none() {
+        let publisher = |seed| Keypair::from_seed([seed; 32]).id();
+        let named = |names: &[(u8, Option<&str>)]| Follows {
+            publishers: names
+                .iter()
+                .map(|(seed, name)| (publisher(*seed), name.map(str::to_owned)))
+                .collect(),
+            ..Follows::default()
+        };
+        let savers: FollowName = "savers".parse().unwrap();
+        let follows = named(&[(1, Some("others")), (2, Some("savers")), (3, None)]);
+        assert_eq!(publisher_by_name(&follows, &savers).unwrap(), Some(publisher(2)));
+        let follows = named(&[(1, Some("saver")), (3, None)]);
+        assert_eq!(publisher_by_name(&follows, &savers).unwrap(), None);
+        let follows = named(&[(1, Some("savers")), (2, Some("savers"))]);
+        let error = publisher_by_name(&follows, &savers).unwrap_err();
+        assert!(matches!(error, ArchiveError::SharedName { .. }), "{error}");
     }
 }

@@ -78,15 +78,6 @@ impl Unresolved {
         }
     }
 
-    pub(super) fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::NotFound { asked: Some(0), .. } => {
-                Some("give a peer with --peer ADDRESS, or start a node that has some")
-            }
-            _ => None,
-        }
-    }
-
     pub(super) fn claims(&self) -> &[Claim] {
         match self {
             Self::NotFound { .. } => &[],

@@ -6,14 +6,19 @@ mod add;
 mod get;
 mod list;
 mod policy;
-mod rows;
 mod show;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use perennial_control::{Done, ErrorCode, Failure, Handler, Request, Sink};
+use perennial_control::{
+    Add, AddDone, Connect, CorruptRow, ErrorCode, Failure, Follow, FollowRow, Follows, Gc, GcDone,
+    Get, GetDone, Handler, Import, ImportDone, ImportRow, Key, KeyRow, Listed, Ls, Merge, PeerRow,
+    Peers, Pin, PinRow, Pins, RebuildDone, RebuildIndex, ReleaseRow, Search, Show, ShowDone,
+    Shutdown, Sink, Status, StatusRow, Unfollow, Unpin, Verify, VerifyDone,
+};
+use perennial_manifest::{PublisherId, PublisherRef};
 use perennial_store::{Store, StoreError};
 use tokio::sync::Notify;
 
@@ -32,43 +37,91 @@ pub(crate) struct ControlService {
 }
 
 impl Handler for ControlService {
-    async fn handle(&self, request: Request, sink: Sink) -> Result<Done, Failure> {
-        match request {
-            Request::Add(add) => self.add(add, sink).await,
-            Request::Import(import) => self.import(import, sink).await,
-            Request::Get(get) => self.get(get, sink).await,
-            Request::Ls(ls) => self.ls(ls, &sink).await,
-            Request::Show { selector, publisher } => {
-                self.show(&selector, publisher.as_deref(), &sink).await
-            }
-            Request::Search { text, limit } => self.search(text, limit, &sink).await,
-            Request::Follow(follow) => self.follow(follow).await,
-            Request::Unfollow { target } => self.unfollow(target).await,
-            Request::Follows => self.follows(&sink).await,
-            Request::Pin { selector, publisher } => {
-                self.pin(&selector, publisher.as_deref(), true, &sink).await
-            }
-            Request::Unpin { selector, publisher } => {
-                self.pin(&selector, publisher.as_deref(), false, &sink).await
-            }
-            Request::Pins => self.pins(&sink).await,
-            Request::Status => self.status().await,
-            Request::Peers => self.peers(&sink).await,
-            Request::Key => self.key().await,
-            Request::Merge => self.archive.merge().await.map(|()| Done::Ok).map_err(failure),
-            Request::Verify => self.verify(sink).await,
-            Request::Gc(gc) => self.gc(gc).await,
-            Request::RebuildIndex => self.rebuild_index().await,
-            Request::Connect { peers, wait_ms } => {
-                let wait = Duration::from_millis(wait_ms.into());
-                self.archive.network().connect(peers, wait).await;
-                Ok(Done::Ok)
-            }
-            Request::Shutdown => {
-                self.stop.notify_one();
-                Ok(Done::Ok)
-            }
-        }
+    async fn add(&self, request: Add, sink: Sink) -> Result<AddDone, Failure> {
+        add::add(self, request, &sink).await
+    }
+
+    async fn import(&self, request: Import, sink: Sink<ImportRow>) -> Result<ImportDone, Failure> {
+        add::import(self, request, &sink).await
+    }
+
+    async fn get(&self, request: Get, sink: Sink) -> Result<GetDone, Failure> {
+        get::get(self, request, &sink).await
+    }
+
+    async fn ls(&self, request: Ls, sink: Sink<ReleaseRow>) -> Result<Listed, Failure> {
+        list::ls(self, request, &sink).await
+    }
+
+    async fn show(&self, request: Show, sink: Sink) -> Result<ShowDone, Failure> {
+        show::show(self, request, &sink).await
+    }
+
+    async fn search(&self, request: Search, sink: Sink<ReleaseRow>) -> Result<Listed, Failure> {
+        list::search(self, request, &sink).await
+    }
+
+    async fn follow(&self, request: Follow, _: Sink) -> Result<(), Failure> {
+        policy::follow(self, request).await
+    }
+
+    async fn unfollow(&self, request: Unfollow, _: Sink) -> Result<(), Failure> {
+        policy::unfollow(self, request).await
+    }
+
+    async fn follows(&self, _: Follows, sink: Sink<FollowRow>) -> Result<Listed, Failure> {
+        list::follows(self, &sink).await
+    }
+
+    async fn pin(&self, request: Pin, sink: Sink) -> Result<PinRow, Failure> {
+        policy::pin(self, request, &sink).await
+    }
+
+    async fn unpin(&self, request: Unpin, sink: Sink) -> Result<PinRow, Failure> {
+        policy::unpin(self, request, &sink).await
+    }
+
+    async fn pins(&self, _: Pins, sink: Sink<PinRow>) -> Result<Listed, Failure> {
+        list::pins(self, &sink).await
+    }
+
+    async fn status(&self, _: Status, _: Sink) -> Result<StatusRow, Failure> {
+        list::status(self).await
+    }
+
+    async fn peers(&self, _: Peers, sink: Sink<PeerRow>) -> Result<Listed, Failure> {
+        list::peers(self, &sink).await
+    }
+
+    async fn key(&self, _: Key, _: Sink) -> Result<KeyRow, Failure> {
+        list::key(self).await
+    }
+
+    async fn merge(&self, _: Merge, _: Sink) -> Result<(), Failure> {
+        self.archive.merge().await.map_err(failure)
+    }
+
+    async fn verify(&self, _: Verify, sink: Sink<CorruptRow>) -> Result<VerifyDone, Failure> {
+        policy::verify(self, &sink).await
+    }
+
+    async fn gc(&self, request: Gc, _: Sink) -> Result<GcDone, Failure> {
+        policy::gc(self, request).await
+    }
+
+    async fn rebuild_index(&self, _: RebuildIndex, _: Sink) -> Result<RebuildDone, Failure> {
+        policy::rebuild_index(self).await
+    }
+
+    async fn connect(&self, request: Connect, _: Sink) -> Result<(), Failure> {
+        let wait = Duration::from_millis(request.wait_ms.into());
+        self.archive.network().connect(request.peers, wait).await;
+        Ok(())
+    }
+
+    async fn shutdown(&self, _: Shutdown, _: Sink) -> Result<(), Failure> {
+        self.stop.notify_one();
+        Ok(())
     }
 }
 
@@ -80,11 +133,11 @@ impl ControlService {
     ) -> Result<T, Failure> {
         self.archive.blocking(move |archive| work(archive.store())).await.map_err(failure)
     }
-}
 
-/// A request that makes no sense.
-fn usage(error: impl ToString) -> Failure {
-    Failure::new(ErrorCode::Usage, error.to_string())
+    /// The publisher that a request names, if it names one.
+    fn publisher(&self, named: Option<&PublisherRef>) -> Result<Option<PublisherId>, Failure> {
+        named.map(|named| self.archive.publisher_named(named)).transpose().map_err(failure)
+    }
 }
 
 /// An error of the archive, as the client is told.
@@ -111,12 +164,12 @@ pub(crate) fn failure(error: impl Into<ArchiveError>) -> Failure {
 fn claim(claim: &Claim) -> perennial_control::Claim {
     let candidate = &claim.candidate;
     perennial_control::Claim {
-        release: candidate.release.to_string(),
-        purl: candidate.purl.to_string(),
-        publisher: candidate.publisher.to_string(),
+        release: candidate.release,
+        purl: candidate.purl.clone(),
+        publisher: candidate.publisher,
         kind: claim.kind,
         name: claim.name.clone(),
-        list: candidate.artifacts.to_string(),
+        list: candidate.artifacts,
         artifacts: claim.artifacts,
         bytes: claim.bytes,
         issued_at: claim.issued_at,
@@ -125,14 +178,14 @@ fn claim(claim: &Claim) -> perennial_control::Claim {
 }
 
 /// A client as the archive observes it.
-struct Client(Sink);
+struct Client<I>(Sink<I>);
 
 /// The observer of an operation that reports to a client.
-fn observer(sink: &Sink) -> Arc<dyn Observer> {
+fn observer<I: Send + 'static>(sink: &Sink<I>) -> Arc<dyn Observer> {
     Arc::new(Client(sink.clone()))
 }
 
-impl Observer for Client {
+impl<I: Send + 'static> Observer for Client<I> {
     fn progress(&self, progress: Progress) {
         let stage = match progress.stage {
             Stage::Connecting => perennial_control::Stage::Connecting,

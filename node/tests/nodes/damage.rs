@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use perennial_control::{Done, Request, VerifyDone};
-use perennial_manifest::Holding;
+use perennial_control::{Verify, VerifyDone};
+use perennial_manifest::{Holding, ReleaseId};
 
 use crate::machine::Machine;
 
@@ -37,17 +37,14 @@ fn flip(machine: &Machine, bytes: &[u8]) {
 }
 
 async fn verify(machine: &Machine) -> VerifyDone {
-    match machine.ask(Request::Verify).await.expect("verified").0 {
-        Done::Verify(done) => done,
-        other => panic!("{other:?}"),
-    }
+    machine.ask(Verify).await.expect("verified").0
 }
 
 /// A node that added a release and one that follows it.
-async fn pair(large: &[u8]) -> (Machine, Machine, String) {
+async fn pair(large: &[u8]) -> (Machine, Machine, ReleaseId) {
     let a = Machine::start(&[], &[]).await;
     let added = a.add(&[("large", large), ("small", b"small")]).await;
-    let b = Machine::start(&[&a], &[&added.publisher]).await;
+    let b = Machine::start(&[&a], &[added.publisher]).await;
     b.until(&added.release, Holding::Held).await;
     (a, b, added.release)
 }

@@ -19,7 +19,7 @@ async fn everybody_who_holds_it_is_shown_oneself_first() {
     let a = Machine::start(&[], &[]).await;
     // the same bytes twice: counted as files, stored once
     let added = a.add(&[("one", &[1; 1000]), ("two", &[1; 1000]), ("three", b"3")]).await;
-    let b = Machine::start(&[&a], &[&added.publisher]).await;
+    let b = Machine::start(&[&a], &[added.publisher]).await;
     // knows both, holds nothing
     let c = Machine::start(&[&a, &b], &[]).await;
     b.until(&added.release, Holding::Held).await;

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use perennial_control::{
-    Add, AddDone, CallError, Client, Done, ErrorCode, Event, Failure, Get, Item, Request, ShowDone,
+    Add, AddDone, Ask, CallError, Client, ErrorCode, Event, Failure, Get, GetDone, Show, ShowDone,
 };
-use perennial_manifest::Holding;
+use perennial_manifest::{Holding, PublisherId, Purl, ReleaseId, Selector};
 use perennial_node::{Config, Node};
 use tempfile::TempDir;
 
@@ -20,16 +20,16 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Starts a node that calls `peers` and follows the publishers in `follow`.
-    pub(crate) async fn start(peers: &[&Machine], follow: &[&str]) -> Machine {
+    pub(crate) async fn start(peers: &[&Machine], follow: &[PublisherId]) -> Machine {
         Machine::on(tempfile::tempdir().expect("a directory"), peers, follow).await
     }
 
     /// The same on a directory that another node was on.
-    pub(crate) async fn on(dir: TempDir, peers: &[&Machine], follow: &[&str]) -> Machine {
+    pub(crate) async fn on(dir: TempDir, peers: &[&Machine], follow: &[PublisherId]) -> Machine {
         let config = Config {
             listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
             peers: peers.iter().flat_map(|peer| peer.node.addresses()).collect(),
-            follow: follow.iter().map(|&publisher| publisher.to_owned()).collect(),
+            follow: follow.iter().map(ToString::to_string).collect(),
             ..Config::embedded(dir.path().join("data"))
         };
         let node = Node::start(config).await.expect("a node");
@@ -47,10 +47,13 @@ impl Machine {
     }
 
     /// Asks; gives the result and the rows before it.
-    pub(crate) async fn ask(&self, request: Request) -> Result<(Done, Vec<Item>), Failure> {
+    pub(crate) async fn ask<R: Ask>(
+        &self,
+        request: R,
+    ) -> Result<(R::Answer, Vec<R::Item>), Failure> {
         let client = Client::connect(&self.data()).await.expect("a socket");
         let mut rows = Vec::new();
-        let done = client.call(&request, |event| {
+        let done = client.call(request, |event| {
             if let Event::Item(row) = event {
                 rows.push(row);
             }
@@ -71,29 +74,23 @@ impl Machine {
         }
         let add = Add {
             paths: vec![source],
-            purl: "pkg:generic/thing@1".into(),
+            purl: Purl::parse("pkg:generic/thing@1").expect("a purl"),
             license: Some("MIT".into()),
             license_files: Vec::new(),
             in_place: false,
             kind: None,
             notes: None,
         };
-        match self.ask(Request::Add(add)).await.expect("added").0 {
-            Done::Add(done) => done,
-            other => panic!("{other:?}"),
-        }
+        self.ask(add).await.expect("added").0
     }
 
-    pub(crate) async fn show(&self, release: &str) -> Result<ShowDone, Failure> {
-        let show = Request::Show { selector: release.to_owned(), publisher: None };
-        match self.ask(show).await?.0 {
-            Done::Show(done) => Ok(*done),
-            other => panic!("{other:?}"),
-        }
+    pub(crate) async fn show(&self, release: &ReleaseId) -> Result<ShowDone, Failure> {
+        let show = Show { selector: Selector::Release(*release), publisher: None };
+        Ok(self.ask(show).await?.0)
     }
 
     /// Waits until a release is in that state here.
-    pub(crate) async fn until(&self, release: &str, state: Holding) -> ShowDone {
+    pub(crate) async fn until(&self, release: &ReleaseId, state: Holding) -> ShowDone {
         let give_up = Instant::now() + PATIENCE;
         loop {
             match self.show(release).await {
@@ -105,8 +102,12 @@ impl Machine {
         }
     }
 
-    pub(crate) async fn get(&self, what: &str, output: Option<PathBuf>) -> Result<Done, Failure> {
-        let get = Get { selector: what.to_owned(), publisher: None, output, force: false };
-        Ok(self.ask(Request::Get(get)).await?.0)
+    pub(crate) async fn get(
+        &self,
+        what: &str,
+        output: Option<PathBuf>,
+    ) -> Result<GetDone, Failure> {
+        let selector = what.parse().expect("a selector");
+        Ok(self.ask(Get { selector, publisher: None, output, force: false }).await?.0)
     }
 }

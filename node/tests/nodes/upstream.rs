@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use perennial_control::{Done, ErrorCode, Failure, Import, Item, Request, Source};
-use perennial_manifest::{BlobId, Body, EntryId, Verdict};
+use perennial_control::{ErrorCode, Failure, Import, ImportRow, Source};
+use perennial_manifest::{BlobId, Body, Purl, ReleaseId, Verdict};
 use perennial_store::{OpenOptions, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -37,8 +37,8 @@ async fn web(answers: Arc<Mutex<(String, Vec<u8>)>>) -> String {
     url
 }
 
-async fn import(node: &Machine, urls: Vec<String>) -> Result<String, Failure> {
-    let purl = "pkg:generic/thing@1".to_owned();
+async fn import(node: &Machine, urls: Vec<String>) -> Result<ReleaseId, Failure> {
+    let purl = Purl::parse("pkg:generic/thing@1").expect("a purl");
     let request = Import {
         source: Source::Urls { urls, purl, html: false },
         license: Some("MIT".into()),
@@ -47,10 +47,9 @@ async fn import(node: &Machine, urls: Vec<String>) -> Result<String, Failure> {
         allow_private: true,
         plain_http: false,
     };
-    let (done, rows) = node.ask(Request::Import(request)).await?;
-    assert!(matches!(done, Done::Import(_)), "{done:?}");
+    let (_, rows) = node.ask(request).await?;
     let released = rows.into_iter().find_map(|row| match row {
-        Item::Imported(row) => Some(row.release),
+        ImportRow::Imported(row) => Some(row.release),
         _ => None,
     });
     Ok(released.expect("a release"))
@@ -86,8 +85,7 @@ async fn what_an_upstream_gives_later_takes_no_name_over() {
     let store =
         Store::open(&dir.path().join("data"), OpenOptions::default()).expect("nobody else has it");
     assert!(store.blob_size(&BlobId::of(b"the first")).expect("read").is_some());
-    let release: EntryId = first.parse::<perennial_manifest::ReleaseId>().expect("an id").entry();
-    assert!(store.entry(&release).expect("read").is_some(), "the first release stays");
+    assert!(store.entry(&first.entry()).expect("read").is_some(), "the first release stays");
     let entries =
         store.times(None).expect("read").into_iter().map(|(_, id)| store.entry(&id).expect("read"));
     let mut seen: Vec<_> = entries
@@ -120,7 +118,7 @@ async fn a_file_that_is_gone_does_not_make_the_release_smaller() {
     let first = import(&node, both.clone()).await.expect("added");
     *answers.lock().expect("not poisoned") = ("404 Not Found".to_owned(), Vec::new());
     let refused = import(&node, both).await.expect_err("a half");
-    assert!(refused.message.contains(&first), "{refused:?}");
+    assert!(refused.message.contains(&first.to_string()), "{refused:?}");
     // another file of that name, from elsewhere
     *answers.lock().expect("not poisoned") = ("200 OK".to_owned(), b"the third".to_vec());
     let refused = import(&node, vec![format!("{url}/g.tgz")]).await.expect_err("another g.tgz");

@@ -1,32 +1,32 @@
-//! The request for what comes from elsewhere, and what is said of what came.
+//! The request to import from an upstream, and how its rows are printed.
 
-use perennial_control::{Done, Import, Item, Request, Source};
+use perennial_control::{Import, ImportRow, Source};
 
 use super::{AddArgs, added};
 use crate::failure::CommandError;
-use crate::link::Link;
 use crate::quantity::{bytes, count};
 use crate::screen::{Screen, safe};
+use crate::session::{Dial, Session};
 
 pub(super) async fn run(
     args: AddArgs,
     source: Source,
-    link: &Link<'_>,
+    session: &Session<'_>,
     screen: &Screen,
 ) -> Result<(), CommandError> {
-    let request = Request::Import(Import {
+    let request = Import {
         source,
         license: args.license,
         kind: args.kind,
         notes: args.notes,
         allow_private: args.allow_private,
         plain_http: args.plain_http,
-    });
+    };
     let print = |item| match item {
-        Item::Imported(row) => screen.row(&row, added),
-        Item::NotImported(row) => screen
+        ImportRow::Imported(row) => screen.row(&row, added),
+        ImportRow::NotImported(row) => screen
             .row(&row, |row| format!("NOT ADDED  {}\n  {}", safe(&row.what), safe(&row.reason))),
-        Item::Completeness(row) => screen.row(&row, |row| {
+        ImportRow::Completeness(row) => screen.row(&row, |row| {
             let all = row.held.len() + row.missing.len();
             let mut text =
                 format!("{}: {} of {all} referenced images held", safe(&row.of), row.held.len());
@@ -35,11 +35,8 @@ pub(super) async fn run(
             }
             text
         }),
-        _ => Ok(()),
     };
-    let Done::Import(done) = link.ask_rows(request, print).await? else {
-        return Err(CommandError::Answer);
-    };
+    let done = session.ask_rows(request, Dial::Never, print).await?;
     screen.status(format_args!(
         "{} added, {}, {} of it new",
         count(done.releases, "release"),

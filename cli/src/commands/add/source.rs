@@ -1,4 +1,4 @@
-//! What a user adds from: files, or one of the upstreams that a node can import from. Decided by how it is written.
+//! Where `add` takes its bytes from: files, or an upstream that a node imports from. The spelling decides.
 
 use std::path::{Path, PathBuf};
 
@@ -6,21 +6,21 @@ use perennial_control::Source;
 
 use super::AddArgs;
 use crate::failure::CommandError;
-use crate::link::absolute;
+use crate::session::absolute;
 
 /// Where the bytes are.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum From {
+pub(super) enum SourceArg {
     /// Files and directories of this machine.
     Files(Vec<PathBuf>),
     /// URLs, as one release.
     Urls(Vec<String>),
-    /// Somewhere that says itself what it has.
-    Elsewhere(Source),
+    /// An upstream that names its releases itself.
+    Upstream(Source),
 }
 
-/// Reads what was typed. Sources of several kinds make no release.
-pub(super) fn from(args: &AddArgs) -> Result<From, CommandError> {
+/// Reads the sources of one command, which must all be of one kind.
+pub(super) fn parse(args: &AddArgs) -> Result<SourceArg, CommandError> {
     let mut given: Vec<PathBuf> = args.sources.clone();
     for list in &args.from {
         let text = std::fs::read_to_string(list)
@@ -39,7 +39,7 @@ pub(super) fn from(args: &AddArgs) -> Result<From, CommandError> {
         text.iter().any(|text| prefixes.iter().any(|prefix| text.starts_with(prefix)))
     };
     if all(&["docker://"]) {
-        return Ok(From::Elsewhere(Source::Images {
+        return Ok(SourceArg::Upstream(Source::Images {
             references: text.into_iter().map(str::to_owned).collect(),
             all_tags: args.all_tags,
             platforms: args.platform.clone(),
@@ -47,10 +47,10 @@ pub(super) fn from(args: &AddArgs) -> Result<From, CommandError> {
         }));
     }
     if all(&["https://", "http://"]) {
-        return Ok(From::Urls(text.into_iter().map(str::to_owned).collect()));
+        return Ok(SourceArg::Urls(text.into_iter().map(str::to_owned).collect()));
     }
     if let ([layout], true) = (&text[..], all(&LAYOUTS)) {
-        return Ok(From::Elsewhere(Source::Layout {
+        return Ok(SourceArg::Upstream(Source::Layout {
             layout: absolute_layout(layout)?,
             name: args.reference.clone(),
         }));
@@ -58,7 +58,7 @@ pub(super) fn from(args: &AddArgs) -> Result<From, CommandError> {
     if let Some(repository) = text.first().and_then(|first| first.strip_prefix("helm+")) {
         let [_, chart] = &text[..] else {
             return Err(CommandError::usage(
-                "a Helm repository needs the name of one chart",
+                "a Helm repository needs the name of exactly one chart",
                 "perennial add helm+https://charts.example.org/ NAME[@VERSION]",
             ));
         };
@@ -66,7 +66,7 @@ pub(super) fn from(args: &AddArgs) -> Result<From, CommandError> {
             Some((name, version)) => (name, Some(version.to_owned())),
             None => (*chart, None),
         };
-        return Ok(From::Elsewhere(Source::Chart {
+        return Ok(SourceArg::Upstream(Source::Chart {
             repository: repository.to_owned(),
             name: name.to_owned(),
             version,
@@ -75,26 +75,26 @@ pub(super) fn from(args: &AddArgs) -> Result<From, CommandError> {
     }
     if any(&["containers-storage:"]) {
         return Err(CommandError::usage(
-            "the images of podman are not read in place",
-            "podman save --format oci-archive -o image.tar IMAGE, then perennial add oci-archive:image.tar",
+            "podman's storage is not read directly",
+            "run `podman save --format oci-archive -o image.tar IMAGE`, then `perennial add oci-archive:image.tar`",
         ));
     }
     if any(&["docker://", "https://", "http://", "helm+"]) || any(&LAYOUTS) {
         return Err(CommandError::usage(
-            "what is added together must be of one kind: files, URLs, images, or one layout or archive",
-            "add each kind by a command of its own",
+            "the sources of one command must be of one kind: files, URLs, images, or one layout or archive",
+            "add each kind with a command of its own",
         ));
     }
-    Ok(From::Files(given))
+    Ok(SourceArg::Files(given))
 }
 
-/// How images that lie on this machine are written.
+/// Prefixes of images on this machine.
 const LAYOUTS: [&str; 3] = ["oci:", "oci-archive:", "docker-archive:"];
 
-/// The path in `oci:DIR[:TAG]` and the like as the node needs it, which runs in a directory of its own.
+/// Makes the path in `oci:DIR[:TAG]` and the like absolute, because the node runs in a different working directory.
 fn absolute_layout(text: &str) -> Result<String, CommandError> {
     let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
-    // a tag has no slash; a path that has a colon and no tag is written with one at its end
+    // A path that contains a colon and has no tag is written with a colon at its end.
     let (path, tag) = match rest.rsplit_once(':') {
         Some((path, tag)) if !path.is_empty() && !Path::new(rest).exists() => (path, Some(tag)),
         _ => (rest, None),
@@ -102,8 +102,8 @@ fn absolute_layout(text: &str) -> Result<String, CommandError> {
     let path = absolute(Path::new(path))?;
     let Some(path) = path.to_str() else {
         return Err(CommandError::usage(
-            format!("{}: its name is not UTF-8", path.display()),
-            "give it another name",
+            format!("{}: the path is not UTF-8", path.display()),
+            "rename it",
         ));
     };
     Ok(match tag {
@@ -116,8 +116,8 @@ fn absolute_layout(text: &str) -> Result<String, CommandError> {
 mod tests {
     use super::*;
 
-    fn read(sources: &[&str]) -> Result<From, CommandError> {
-        from(&AddArgs {
+    fn read(sources: &[&str]) -> Result<SourceArg, CommandError> {
+        parse(&AddArgs {
             sources: sources.iter().map(PathBuf::from).collect(),
             ..AddArgs::default()
         })
@@ -125,20 +125,20 @@ mod tests {
 
     #[test]
     fn how_it_is_written_says_where_it_is() {
-        assert_eq!(read(&["a", "b"]).ok(), Some(From::Files(vec!["a".into(), "b".into()])));
-        assert_eq!(read(&["https://x/y"]).ok(), Some(From::Urls(vec!["https://x/y".into()])));
+        assert_eq!(read(&["a", "b"]).ok(), Some(SourceArg::Files(vec!["a".into(), "b".into()])));
+        assert_eq!(read(&["https://x/y"]).ok(), Some(SourceArg::Urls(vec!["https://x/y".into()])));
         let image = Source::Images {
             references: vec!["docker://q/x:1".into()],
             all_tags: false,
             platforms: Vec::new(),
             auth_file: None,
         };
-        assert_eq!(read(&["docker://q/x:1"]).ok(), Some(From::Elsewhere(image)));
-        let Ok(From::Elsewhere(Source::Layout { layout, .. })) = read(&["oci:/l:v1"]) else {
+        assert_eq!(read(&["docker://q/x:1"]).ok(), Some(SourceArg::Upstream(image)));
+        let Ok(SourceArg::Upstream(Source::Layout { layout, .. })) = read(&["oci:/l:v1"]) else {
             panic!("a layout")
         };
         assert_eq!(layout, "oci:/l:v1");
-        let Ok(From::Elsewhere(Source::Chart { repository, name, version, .. })) =
+        let Ok(SourceArg::Upstream(Source::Chart { repository, name, version, .. })) =
             read(&["helm+https://c/", "n@1"])
         else {
             panic!("a chart")

@@ -1,4 +1,4 @@
-//! The originals against what came back: the same files, the same bytes, nothing more.
+//! Compares the originals with what came back: the same files, the same bytes, nothing more.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -7,23 +7,23 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::CommandError;
 
-/// Read at a time from each of two files.
+/// Bytes read at a time from each of two files.
 const BUFFER: usize = 256 * 1024;
-/// Directories inside directories, at most; more is a loop.
+/// Deepest nesting of directories; anything deeper is taken for a loop.
 const MAX_DEPTH: usize = 128;
 
-/// A file that is to survive.
+/// A file that has to survive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Original {
-    /// Where it lies.
+    /// The file's path on this machine.
     pub(super) path: PathBuf,
-    /// Its path in the release.
+    /// The file's path in the release.
     pub(super) name: PathBuf,
-    /// Its size.
+    /// The file's size, in bytes.
     pub(super) size: u64,
 }
 
-/// What was compared.
+/// How much was compared.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Compared {
     pub(super) files: u64,
@@ -41,7 +41,7 @@ pub(super) fn originals(paths: &[PathBuf]) -> Result<Vec<Original>, CommandError
             let name = path.file_name().map(PathBuf::from).ok_or_else(|| {
                 CommandError::usage(
                     format!("{} has no file name", path.display()),
-                    "name a file or a directory",
+                    "give a file or a directory",
                 )
             })?;
             found.push(Original { path: path.clone(), name, size: meta.len() });
@@ -49,8 +49,8 @@ pub(super) fn originals(paths: &[PathBuf]) -> Result<Vec<Original>, CommandError
     }
     if found.is_empty() {
         return Err(CommandError::usage(
-            "there are no files in what was given",
-            "name files, or a directory with some",
+            "there are no files to rehearse with",
+            "give files, or a directory that contains some",
         ));
     }
     Ok(found)
@@ -84,7 +84,7 @@ fn failed(path: &Path, source: io::Error) -> CommandError {
     CommandError::Io { what: path.display().to_string(), source }
 }
 
-/// Compares every byte of `originals` with what lies in `out`; says what is different.
+/// Compares every byte of `originals` with the files in `out`. The error names the first difference.
 pub(super) fn compare(originals: &[Original], out: &Path) -> Result<Compared, String> {
     let mut compared = Compared { files: 0, bytes: 0 };
     for original in originals {
@@ -97,7 +97,7 @@ pub(super) fn compare(originals: &[Original], out: &Path) -> Result<Compared, St
     let mut there = Vec::new();
     walk(out, Path::new(""), 0, &mut there).map_err(|error| error.to_string())?;
     match there.iter().find(|file| !expected.contains(file.name.as_path())) {
-        Some(extra) => Err(format!("{} came back and was never added", extra.name.display())),
+        Some(extra) => Err(format!("{} came back, but was never added", extra.name.display())),
         None => Ok(compared),
     }
 }

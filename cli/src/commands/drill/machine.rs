@@ -1,22 +1,22 @@
-//! One node of a drill: a real one, in this process, with its own data directory and a loopback port.
+//! One node of a drill: a real node in this process, with its own data directory and a loopback port.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use perennial_control::{Client, Done, Item, Ls, Progress, ReleaseRow, Request, Stage};
-use perennial_manifest::Holding;
+use perennial_control::{Ask, Client, Ls, Progress, ReleaseRow, Stage};
+use perennial_manifest::{Holding, ReleaseId, Selector};
 use perennial_node::{Config, Node};
 
 use crate::failure::CommandError;
-use crate::link::call;
 use crate::progress::Painter;
 use crate::screen::Screen;
+use crate::session::call;
 
-/// How often to ask whether a release has arrived.
+/// How often a node is asked whether a release has arrived.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
-/// One of the nodes, by the letter the drill calls it.
+/// One of the nodes, named by a letter.
 pub(super) struct Machine {
     pub(super) letter: char,
     data: PathBuf,
@@ -24,7 +24,7 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// Starts a node below `place` that calls `peers` and follows the publishers in `follow`.
+    /// Starts a node below `place` that connects to `peers` and follows the publishers in `follow`.
     pub(super) async fn start(
         letter: char,
         place: &Path,
@@ -51,39 +51,37 @@ impl Machine {
         self.node.peer_id()
     }
 
-    /// Asks over the control socket, as any user would.
-    pub(super) async fn ask(
+    /// Sends a request over the control socket, as any client would.
+    pub(super) async fn ask<R: Ask>(
         &self,
-        request: Request,
+        request: R,
         screen: &Screen,
-    ) -> Result<Done, CommandError> {
+    ) -> Result<R::Answer, CommandError> {
         let client = Client::connect(&self.data).await?;
-        call(client, &request, screen, |_| Ok(())).await
+        call(client, request, screen, |_| Ok(())).await
     }
 
-    /// How much of the release is here; none: not even the statement.
+    /// The release's row on this node; none when the node does not know it.
     pub(super) async fn find(
         &self,
-        release: &str,
+        release: &ReleaseId,
         screen: &Screen,
     ) -> Result<Option<ReleaseRow>, CommandError> {
         let client = Client::connect(&self.data).await?;
-        let request = Request::Ls(Ls { selector: Some(release.to_owned()), ..Ls::default() });
+        let request = Ls { selector: Some(Selector::Release(*release)), ..Ls::default() };
         let mut found = None;
-        let on_item = |item| {
-            if let Item::Release(row) = item {
-                found = Some(row);
-            }
+        let on_row = |row| {
+            found = Some(row);
             Ok(())
         };
-        call(client, &request, screen, on_item).await?;
+        call(client, request, screen, on_row).await?;
         Ok(found)
     }
 
-    /// Returns once all bytes of the release are here.
+    /// Returns once the node holds the release, or fails after `limit`.
     pub(super) async fn wait_until_held(
         &self,
-        release: &str,
+        release: &ReleaseId,
         limit: Duration,
         screen: &Screen,
     ) -> Result<(), CommandError> {
@@ -105,7 +103,7 @@ impl Machine {
             }
             if Instant::now() >= give_up {
                 return Err(CommandError::Drill(format!(
-                    "{} does not hold it after {} s; there it is {}",
+                    "{} does not hold the release after {} s; there it is {}",
                     self.letter,
                     limit.as_secs(),
                     now.map_or("not known", Holding::as_str)
@@ -115,12 +113,12 @@ impl Machine {
         }
     }
 
-    /// Stops it in order.
+    /// Stops the node cleanly.
     pub(super) async fn stop(self) {
         self.node.shutdown().await;
     }
 
-    /// Stops it and deletes everything it had.
+    /// Stops the node and deletes its data directory.
     pub(super) async fn destroy(self) -> Result<(), CommandError> {
         let data = self.data;
         self.node.shutdown().await;

@@ -1,4 +1,4 @@
-//! What a drill says: a line a step as it happens, and whether the release survived; or one JSON object.
+//! The report of a drill: one line per step as it happens and the verdict, or one JSON object.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::quantity::{rate, seconds};
 use crate::screen::Screen;
 
-/// One step, done.
+/// One completed step.
 #[derive(Debug, Serialize)]
 pub(super) struct Step {
     step: &'static str,
@@ -40,7 +40,7 @@ struct Outcome {
     elapsed_ms: u64,
 }
 
-/// What has happened so far.
+/// The steps so far, and where they are printed.
 #[derive(Debug)]
 pub(super) struct Report {
     screen: Screen,
@@ -57,7 +57,7 @@ impl Report {
         &self.screen
     }
 
-    /// A step was done.
+    /// Records a step.
     pub(super) fn step(&mut self, step: Step, text: &str) -> io::Result<()> {
         let took = Duration::from_millis(step.elapsed_ms);
         let speed =
@@ -68,7 +68,7 @@ impl Report {
     }
 
     pub(super) fn added(&mut self, added: &AddDone) {
-        self.outcome.release.clone_from(&added.release);
+        self.outcome.release = added.release.to_string();
         self.outcome.artifacts = added.artifacts;
         self.outcome.bytes = added.bytes;
     }
@@ -78,20 +78,20 @@ impl Report {
         self.outcome.from.clone_from(&got.from);
     }
 
-    /// These nodes hold all of it.
+    /// Records the nodes that hold the whole release.
     pub(super) fn copies(&mut self, copies: Vec<String>) -> io::Result<()> {
         let text = format!("full copies left: {} ({})", copies.len(), copies.join(", "));
         self.outcome.copies = copies;
         self.say(&text)
     }
 
-    /// The last line of a good end.
+    /// Prints that the release survived.
     pub(super) fn survived(mut self) -> io::Result<()> {
         self.outcome.survived = true;
         self.end("the release SURVIVED the loss of the node it was added on")
     }
 
-    /// The last line of a bad end.
+    /// Prints that it did not.
     pub(super) fn lost(mut self, why: &str) -> io::Result<()> {
         self.outcome.reason = Some(why.to_owned());
         self.end("the release DID NOT SURVIVE")

@@ -10,9 +10,9 @@ use perennial_manifest::ReleaseId;
 use perennial_store::{ReleaseFilter, Store, StoreError};
 use serde::Serialize;
 
-use super::row;
 use crate::document::Document;
 use crate::http_error::HttpError;
+use crate::rows::ReleaseRows;
 
 /// Releases on a page, unless fewer are asked for; also the most.
 const PAGE: usize = 1_000;
@@ -71,10 +71,10 @@ pub(super) fn page(
         },
     };
     let ids = order.get(from..).unwrap_or_default();
-    let mut releases = Vec::new();
+    let (mut releases, mut rows) = (Vec::new(), ReleaseRows::new(store));
     for id in ids.iter().take(asked.limit) {
         let known = store.release(id)?;
-        releases.extend(known.map(|known| row(store, &known)).transpose()?);
+        releases.extend(known.map(|known| rows.row(&known)).transpose()?);
     }
     let more = ids.len() > asked.limit;
     let next = ids.get(asked.limit.saturating_sub(1)).filter(|_| more).map(ToString::to_string);

@@ -7,15 +7,15 @@ use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use perennial_control::ArtifactRow;
 use perennial_manifest::{Artifact, ArtifactList, PublisherId, Selector};
-use perennial_store::{ReleaseRow, Store, StoreError};
+use perennial_store::{ReleaseRow, StoreError};
 use serde::Serialize;
 
 use super::target::Target;
 use super::{Files, attachment, cache_control, row_of};
 use crate::content::{Content, run};
 use crate::document::Document;
-use crate::feed;
 use crate::http_error::HttpError;
+use crate::rows::{ReleaseRows, artifact_row};
 
 /// The file that is made of a release's list, unless the release has one of that name.
 const SUMS: &str = "SHA256SUMS";
@@ -79,7 +79,7 @@ impl Files {
         let text = run(move || {
             let files = list.iter().map(|artifact| artifact_row(&store, artifact));
             let files = files.collect::<Result<Vec<ArtifactRow>, StoreError>>()?;
-            let listing = Listing { row: feed::row(&store, &row)?, files };
+            let listing = Listing { row: ReleaseRows::new(&store).row(&row)?, files };
             let text = serde_json::to_vec_pretty(&listing)
                 .map_err(|e| StoreError::Index(e.to_string()))?;
             Ok(place.filled(text))
@@ -132,21 +132,4 @@ struct Listing {
     #[serde(flatten)]
     row: perennial_control::ReleaseRow,
     files: Vec<ArtifactRow>,
-}
-
-fn artifact_row(store: &Store, artifact: &Artifact) -> Result<ArtifactRow, StoreError> {
-    Ok(ArtifactRow {
-        path: artifact.path.to_string(),
-        size: artifact.size,
-        blake3: artifact.blake3.to_string(),
-        sha256: artifact.sha256.to_string(),
-        role: artifact.role.to_string(),
-        media_type: artifact.media_type.clone(),
-        platform: artifact
-            .platform
-            .as_ref()
-            .map(|platform| format!("{}/{}", platform.os, platform.arch)),
-        exec: artifact.exec,
-        held: store.blob_size(&artifact.blake3)? == Some(artifact.size),
-    })
 }

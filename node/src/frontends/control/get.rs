@@ -3,86 +3,87 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use perennial_control::{Done, Failure, Get, GetDone, Sink};
+use perennial_control::{Failure, Get, GetDone, Sink};
 use perennial_manifest::{BlobId, Selector, Sha256Digest};
 use perennial_protocol::peer::PeerId;
 
-use super::{ControlService, failure, observer, usage};
+use super::{ControlService, failure, observer};
 
-impl ControlService {
-    pub(super) async fn get(&self, request: Get, sink: Sink) -> Result<Done, Failure> {
-        let started = Instant::now();
-        let done = match request.selector.parse().map_err(usage)? {
-            Selector::Blob(blob) => self.get_blob(&request, blob, None, &sink).await?,
-            Selector::Sha256(digest) => {
-                let blob =
-                    self.archive.blob_of(digest, &*observer(&sink)).await.map_err(failure)?;
-                self.get_blob(&request, blob, Some(digest), &sink).await?
-            }
-            selector => self.get_release(&request, &selector, &sink).await?,
-        };
-        let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Ok(Done::Get(GetDone { elapsed_ms, ..done }))
-    }
-
-    async fn get_release(
-        &self,
-        request: &Get,
-        selector: &Selector,
-        sink: &Sink,
-    ) -> Result<GetDone, Failure> {
-        let (archive, observer) = (&self.archive, observer(sink));
-        let only = self.publisher(request.publisher.as_deref())?;
-        let agreeing = archive.resolve(selector, only, true, &*observer).await.map_err(failure)?;
-        let release = agreeing[0].release;
-        let fetched = archive.fetch(release, &*observer).await.map_err(failure)?;
-        if let Some(target) = request.output.clone() {
-            let exported = archive.export(fetched.list.clone(), target, request.force, observer);
-            exported.await.map_err(failure)?;
+pub(super) async fn get(
+    service: &ControlService,
+    request: Get,
+    sink: &Sink,
+) -> Result<GetDone, Failure> {
+    let started = Instant::now();
+    let done = match request.selector {
+        Selector::Blob(blob) => get_blob(service, &request, blob, None, sink).await?,
+        Selector::Sha256(digest) => {
+            let blob = service.archive.blob_of(digest, &*observer(sink)).await.map_err(failure)?;
+            get_blob(service, &request, blob, Some(digest), sink).await?
         }
-        Ok(GetDone {
-            release: Some(release.to_string()),
-            blob: None,
-            purl: Some(fetched.row.purl.to_string()),
-            artifacts: fetched.list.len() as u64,
-            bytes: fetched.list.total_bytes(),
-            fetched_bytes: fetched.from.values().sum(),
-            from: by_name(&fetched.from),
-            elapsed_ms: 0,
-            publishers: agreeing.iter().map(|candidate| candidate.publisher.to_string()).collect(),
-            output: request.output.as_ref().map(|output| output.display().to_string()),
-        })
-    }
+        _ => get_release(service, &request, sink).await?,
+    };
+    let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok(GetDone { elapsed_ms, ..done })
+}
 
-    async fn get_blob(
-        &self,
-        request: &Get,
-        blob: BlobId,
-        sha256: Option<Sha256Digest>,
-        sink: &Sink,
-    ) -> Result<GetDone, Failure> {
-        let archive = &self.archive;
-        let fetched = archive.get_blob(blob, &*observer(sink)).await.map_err(failure)?;
-        let mut output = None;
-        if let Some(target) = request.output.clone() {
-            let written = archive.export_blob(blob, sha256, target, request.force).await;
-            output = Some(written.map_err(failure)?.display().to_string());
-        } else if let Some(sha256) = sha256 {
-            archive.check_sha256(blob, sha256).await.map_err(failure)?;
-        }
-        Ok(GetDone {
-            release: None,
-            blob: Some(blob.to_string()),
-            purl: None,
-            artifacts: 1,
-            bytes: fetched.size,
-            fetched_bytes: fetched.from.values().sum(),
-            from: by_name(&fetched.from),
-            elapsed_ms: 0,
-            publishers: Vec::new(),
-            output,
-        })
+async fn get_release(
+    service: &ControlService,
+    request: &Get,
+    sink: &Sink,
+) -> Result<GetDone, Failure> {
+    let (archive, observer) = (&service.archive, observer(sink));
+    let only = service.publisher(request.publisher.as_ref())?;
+    let agreeing =
+        archive.resolve(&request.selector, only, true, &*observer).await.map_err(failure)?;
+    let release = agreeing[0].release;
+    let fetched = archive.fetch(release, &*observer).await.map_err(failure)?;
+    if let Some(target) = request.output.clone() {
+        let exported = archive.export(fetched.list.clone(), target, request.force, observer);
+        exported.await.map_err(failure)?;
     }
+    Ok(GetDone {
+        release: Some(release),
+        blob: None,
+        purl: Some(fetched.row.purl.clone()),
+        artifacts: fetched.list.len() as u64,
+        bytes: fetched.list.total_bytes(),
+        fetched_bytes: fetched.from.values().sum(),
+        from: by_name(&fetched.from),
+        elapsed_ms: 0,
+        publishers: agreeing.iter().map(|candidate| candidate.publisher).collect(),
+        output: request.output.as_ref().map(|output| output.display().to_string()),
+    })
+}
+
+async fn get_blob(
+    service: &ControlService,
+    request: &Get,
+    blob: BlobId,
+    sha256: Option<Sha256Digest>,
+    sink: &Sink,
+) -> Result<GetDone, Failure> {
+    let archive = &service.archive;
+    let fetched = archive.get_blob(blob, &*observer(sink)).await.map_err(failure)?;
+    let mut output = None;
+    if let Some(target) = request.output.clone() {
+        let written = archive.export_blob(blob, sha256, target, request.force).await;
+        output = Some(written.map_err(failure)?.display().to_string());
+    } else if let Some(sha256) = sha256 {
+        archive.check_sha256(blob, sha256).await.map_err(failure)?;
+    }
+    Ok(GetDone {
+        release: None,
+        blob: Some(blob),
+        purl: None,
+        artifacts: 1,
+        bytes: fetched.size,
+        fetched_bytes: fetched.from.values().sum(),
+        from: by_name(&fetched.from),
+        elapsed_ms: 0,
+        publishers: Vec::new(),
+        output,
+    })
 }
 
 fn by_name(from: &BTreeMap<PeerId, u64>) -> BTreeMap<String, u64> {

@@ -1,165 +1,112 @@
-//! Requests that only look: ls, search, follows, pins, status, peers, key.
-
-use std::collections::BTreeMap;
+//! Requests that only read: `ls`, `search`, `follows`, `pins`, `status`, `peers`, `key`.
 
 use perennial_control::{
-    Done, Failure, FollowRow, Item, KeyRow, Ls, PeerRow, PinRow, ReleaseRow, Sink, StatusRow,
+    Failure, FollowRow, KeyRow, Listed, Ls, PeerRow, PinRow, PinTarget, ReleaseRow, Search, Sink,
+    StatusRow, Target,
 };
-use perennial_manifest::{Holding, Selector};
+use perennial_gateway::ReleaseRows;
+use perennial_manifest::Holding;
 use perennial_store::{BlobState, Pin, ReleaseFilter, Store, StoreError};
 
-use super::{ControlService, usage};
+use super::ControlService;
 
-/// Rows of one publisher are many: what the publisher says it is, is looked up once.
-fn release_rows(
-    store: &Store,
-    found: &[perennial_store::ReleaseRow],
-) -> Result<Vec<ReleaseRow>, StoreError> {
-    let mut kinds = BTreeMap::new();
-    found
-        .iter()
-        .map(|row| {
-            let kind = match kinds.get(&row.publisher) {
-                Some(kind) => *kind,
-                None => {
-                    let kind = store.publisher_kind(&row.publisher)?.unwrap_or_default();
-                    *kinds.entry(row.publisher).or_insert(kind)
-                }
-            };
-            Ok(ReleaseRow {
-                release: row.release.to_string(),
-                purl: row.purl.to_string(),
-                publisher: row.publisher.to_string(),
-                kind,
-                artifacts: u64::from(row.artifacts.count),
-                bytes: row.artifacts.bytes,
-                held_bytes: row.held_bytes,
-                state: row.state,
-            })
-        })
-        .collect()
+pub(super) async fn ls(
+    service: &ControlService,
+    request: Ls,
+    sink: &Sink<ReleaseRow>,
+) -> Result<Listed, Failure> {
+    let publisher = service.publisher(request.publisher.as_ref())?;
+    let limit = request.limit.map_or(0, |limit| limit as usize);
+    let found = service.read(move |store| {
+        // One more than asked tells whether there are more
+        let filter = ReleaseFilter {
+            publisher,
+            selector: request.selector,
+            state: request.state,
+            limit: if limit == 0 { 0 } else { limit + 1 },
+        };
+        let found = store.releases(&filter)?;
+        let more = limit != 0 && found.len() > limit;
+        let shown = if more { &found[..limit] } else { &found[..] };
+        Ok((rows(store, shown)?, more))
+    });
+    let (found, more) = found.await?;
+    Ok(Listed { more, ..send(found, sink).await })
 }
 
-impl ControlService {
-    async fn send_rows(found: Vec<ReleaseRow>, more: bool, sink: &Sink) -> Result<Done, Failure> {
-        let rows = found.len() as u64;
-        for row in found {
-            if !sink.item(Item::Release(row)).await {
-                break;
-            }
+pub(super) async fn search(
+    service: &ControlService,
+    request: Search,
+    sink: &Sink<ReleaseRow>,
+) -> Result<Listed, Failure> {
+    let limit = request.limit.clamp(1, 10_000) as usize;
+    let found = service.read(move |store| {
+        let found = store.search(&request.text, limit + 1)?;
+        let more = found.len() > limit;
+        Ok((rows(store, &found[..found.len().min(limit)])?, more))
+    });
+    let (found, more) = found.await?;
+    Ok(Listed { more, ..send(found, sink).await })
+}
+
+pub(super) async fn follows(
+    service: &ControlService,
+    sink: &Sink<FollowRow>,
+) -> Result<Listed, Failure> {
+    let found = service.read(move |store| {
+        let follows = store.follows();
+        let mut found = Vec::new();
+        if follows.all {
+            let stats = store.stats()?;
+            found.push(FollowRow {
+                publisher: Target::All,
+                name: None,
+                kind: None,
+                releases: stats.releases,
+                held: stats.held,
+                forked: false,
+            });
         }
-        Ok(Done::Listed { rows, more })
-    }
-
-    pub(super) async fn ls(&self, request: Ls, sink: &Sink) -> Result<Done, Failure> {
-        let selector: Option<Selector> =
-            request.selector.as_deref().map(str::parse).transpose().map_err(usage)?;
-        let publisher = self.publisher(request.publisher.as_deref())?;
-        let limit = request.limit.map_or(0, |limit| limit as usize);
-        let found = self.read(move |store| {
-            // one more than asked tells whether there are more
-            let filter = ReleaseFilter {
-                publisher,
-                selector,
-                state: request.state,
-                limit: if limit == 0 { 0 } else { limit + 1 },
-            };
-            let found = store.releases(&filter)?;
-            let more = limit != 0 && found.len() > limit;
-            let shown = if more { &found[..limit] } else { &found[..] };
-            Ok((release_rows(store, shown)?, more))
-        });
-        let (found, more) = found.await?;
-        Self::send_rows(found, more, sink).await
-    }
-
-    pub(super) async fn search(
-        &self,
-        text: String,
-        limit: u32,
-        sink: &Sink,
-    ) -> Result<Done, Failure> {
-        let limit = limit.clamp(1, 10_000) as usize;
-        let found = self.read(move |store| {
-            let found = store.search(&text, limit + 1)?;
-            let more = found.len() > limit;
-            Ok((release_rows(store, &found[..found.len().min(limit)])?, more))
-        });
-        let (found, more) = found.await?;
-        Self::send_rows(found, more, sink).await
-    }
-
-    pub(super) async fn follows(&self, sink: &Sink) -> Result<Done, Failure> {
-        let found = self.read(move |store| {
-            let follows = store.follows();
-            let mut found = Vec::new();
-            if follows.all {
-                let stats = store.stats()?;
-                let all = "all".to_owned();
-                found.push(FollowRow {
-                    publisher: all,
-                    name: None,
-                    kind: None,
-                    releases: stats.releases,
-                    held: stats.held,
-                    forked: false,
-                });
-            }
-            for (publisher, name) in follows.publishers {
-                let rows = store.releases(&ReleaseFilter {
-                    publisher: Some(publisher),
-                    ..ReleaseFilter::default()
-                })?;
-                let held = rows.iter().filter(|row| row.state == Holding::Held).count() as u64;
-                let known = store.publisher_kind(&publisher)?;
-                found.push(FollowRow {
-                    publisher: publisher.to_string(),
-                    name,
-                    kind: known,
-                    releases: rows.len() as u64,
-                    held,
-                    forked: store.feed(&publisher)?.is_forked(),
-                });
-            }
-            Ok(found)
-        });
-        let found = found.await?;
-        let rows = found.len() as u64;
-        for row in found {
-            if !sink.item(Item::Follow(row)).await {
-                break;
-            }
+        for (publisher, name) in follows.publishers {
+            let rows = store.releases(&ReleaseFilter {
+                publisher: Some(publisher),
+                ..ReleaseFilter::default()
+            })?;
+            let held = rows.iter().filter(|row| row.state == Holding::Held).count() as u64;
+            found.push(FollowRow {
+                publisher: Target::Publisher(publisher),
+                name,
+                kind: store.publisher_kind(&publisher)?,
+                releases: rows.len() as u64,
+                held,
+                forked: store.feed(&publisher)?.is_forked(),
+            });
         }
-        Ok(Done::Listed { rows, more: false })
-    }
+        Ok(found)
+    });
+    Ok(send(found.await?, sink).await)
+}
 
-    pub(super) async fn pins(&self, sink: &Sink) -> Result<Done, Failure> {
-        let found = self.read(move |store| {
-            store.pins().into_iter().map(|pin| pin_row(store, pin)).collect::<Result<Vec<_>, _>>()
-        });
-        let found = found.await?;
-        let rows = found.len() as u64;
-        for row in found {
-            if !sink.item(Item::Pin(row)).await {
-                break;
-            }
-        }
-        Ok(Done::Listed { rows, more: false })
-    }
+pub(super) async fn pins(service: &ControlService, sink: &Sink<PinRow>) -> Result<Listed, Failure> {
+    let found = service.read(move |store| {
+        store.pins().into_iter().map(|pin| pin_row(store, pin)).collect::<Result<Vec<_>, _>>()
+    });
+    Ok(send(found.await?, sink).await)
+}
 
-    pub(super) async fn status(&self) -> Result<Done, Failure> {
-        let overview = self.archive.network().overview().borrow().clone();
-        let publisher = self.archive.publisher();
-        let (peer_id, mut notices) = (self.peer_id.clone(), Vec::new());
-        if let Some(reason) = self.archive.store().rebuilt() {
-            notices.push(format!("the index was made again: {reason}"));
-        }
-        let row = self.read(move |store| {
+pub(super) async fn status(service: &ControlService) -> Result<StatusRow, Failure> {
+    let overview = service.archive.network().overview().borrow().clone();
+    let publisher = service.archive.publisher();
+    let (peer_id, mut notices) = (service.peer_id.clone(), Vec::new());
+    if let Some(reason) = service.archive.store().rebuilt() {
+        notices.push(format!("the index was rebuilt: {reason}"));
+    }
+    let row = service.read(move |store| {
             let stats = store.stats()?;
             for (id, feed) in store.publishers()? {
                 if feed.is_forked() {
                     notices.push(format!(
-                        "{id} signed two histories; its tags are frozen until it merges them"
+                        "two histories were signed with the key of {id}; its tags are frozen until they are merged"
                     ));
                 }
             }
@@ -172,7 +119,7 @@ impl ControlService {
                 blobs: stats.blobs,
                 stored_bytes: stats.stored_bytes,
                 logical_bytes: stats.logical_bytes,
-                publisher: Some(publisher.to_string()),
+                publisher: Some(publisher),
                 entries: stats.entries,
                 quarantined: stats.quarantined,
                 sync_sent_bytes: overview.sync_sent,
@@ -182,51 +129,62 @@ impl ControlService {
                 notices,
             })
         });
-        row.await.map(Done::Status)
-    }
+    row.await
+}
 
-    pub(super) async fn peers(&self, sink: &Sink) -> Result<Done, Failure> {
-        let peers = self.archive.network().overview().borrow().peers.clone();
-        let rows = peers.len() as u64;
-        for (peer, info) in peers {
-            let row = PeerRow {
-                peer_id: peer.to_string(),
-                address: Some(info.address).filter(|address| !address.is_empty()),
-                received_bytes: info.received,
-                sent_bytes: info.sent,
-                faults: info.faults,
-            };
-            if !sink.item(Item::Peer(row)).await {
-                break;
-            }
+pub(super) async fn peers(
+    service: &ControlService,
+    sink: &Sink<PeerRow>,
+) -> Result<Listed, Failure> {
+    let peers = service.archive.network().overview().borrow().peers.clone();
+    let rows = peers.into_iter().map(|(peer, info)| PeerRow {
+        peer_id: peer.to_string(),
+        address: Some(info.address).filter(|address| !address.is_empty()),
+        received_bytes: info.received,
+        sent_bytes: info.sent,
+        faults: info.faults,
+    });
+    Ok(send(rows.collect(), sink).await)
+}
+
+pub(super) async fn key(service: &ControlService) -> Result<KeyRow, Failure> {
+    let (own, file) = (service.archive.publisher(), service.key_file.display().to_string());
+    let row = service.read(move |store| {
+        let feed = store.feed(&own)?;
+        let publisher = own;
+        let kind = store.publisher_kind(&own)?.unwrap_or_default();
+        Ok(KeyRow { publisher, kind, entries: feed.entries, forked: feed.is_forked(), file })
+    });
+    row.await
+}
+
+fn rows(
+    store: &Store,
+    found: &[perennial_store::ReleaseRow],
+) -> Result<Vec<ReleaseRow>, StoreError> {
+    let mut rows = ReleaseRows::new(store);
+    found.iter().map(|row| rows.row(row)).collect()
+}
+
+/// Sends rows until all are sent or the client has disconnected.
+async fn send<I>(rows: Vec<I>, sink: &Sink<I>) -> Listed {
+    let listed = Listed { rows: rows.len() as u64, more: false };
+    for row in rows {
+        if !sink.item(row).await {
+            break;
         }
-        Ok(Done::Listed { rows, more: false })
     }
-
-    pub(super) async fn key(&self) -> Result<Done, Failure> {
-        let (own, file) = (self.archive.publisher(), self.key_file.display().to_string());
-        let row = self.read(move |store| {
-            let feed = store.feed(&own)?;
-            let publisher = own.to_string();
-            let kind = store.publisher_kind(&own)?.unwrap_or_default();
-            Ok(KeyRow { publisher, kind, entries: feed.entries, forked: feed.is_forked(), file })
-        });
-        row.await.map(Done::Key)
-    }
+    listed
 }
 
 /// A pin as lists show it.
 pub(super) fn pin_row(store: &Store, pin: Pin) -> Result<PinRow, StoreError> {
-    Ok(match pin {
+    let (target, purl, state, bytes) = match pin {
         Pin::Release(id) => {
             let row = store.release(&id)?;
-            PinRow {
-                target: id.to_string(),
-                what: "release".into(),
-                purl: row.as_ref().map(|row| row.purl.to_string()),
-                state: row.as_ref().map_or(Holding::Known, |row| row.state),
-                bytes: row.map(|row| row.artifacts.bytes),
-            }
+            let state = row.as_ref().map_or(Holding::Known, |row| row.state);
+            let bytes = row.as_ref().map(|row| row.artifacts.bytes);
+            (PinTarget::Release(id), row.map(|row| row.purl), state, bytes)
         }
         Pin::Blob(blob) => {
             let (state, bytes) = match store.blob_state(&blob)? {
@@ -234,7 +192,8 @@ pub(super) fn pin_row(store: &Store, pin: Pin) -> Result<PinRow, StoreError> {
                 BlobState::Partial { .. } => (Holding::Partial, None),
                 BlobState::Missing | BlobState::Denied => (Holding::Known, None),
             };
-            PinRow { target: blob.to_string(), what: "blob".into(), purl: None, state, bytes }
+            (PinTarget::Blob(blob), None, state, bytes)
         }
-    })
+    };
+    Ok(PinRow { target, what: target.kind(), purl, state, bytes })
 }

@@ -1,46 +1,43 @@
-//! `show`: everything about one release, and who holds it.
+//! `show`: one release in full, and the nodes that hold it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use perennial_control::{ArtifactRow, Done, Failure, HolderRow, ShowDone, Sink};
+use perennial_control::{Failure, HolderRow, Show, ShowDone, Sink};
+use perennial_gateway::{ReleaseRows, artifact_row};
 use perennial_manifest::{BlobId, Holding, PublisherId, ReleaseId, Selector};
 use perennial_protocol::effect::Holder;
 use perennial_protocol::message::MAX_HAVE_BLOBS;
 use perennial_store::{ReleaseFilter, Store, StoreError};
 
-use super::{ControlService, failure, observer, rows, usage};
+use super::{ControlService, failure, observer};
 
-impl ControlService {
-    pub(super) async fn show(
-        &self,
-        selector: &str,
-        publisher: Option<&str>,
-        sink: &Sink,
-    ) -> Result<Done, Failure> {
-        let selector: Selector = selector.parse().map_err(usage)?;
-        let only = self.publisher(publisher)?;
-        let resolved = self.archive.resolve(&selector, only, true, &*observer(sink)).await;
-        let agreeing = resolved.map_err(failure)?;
-        let (release, own) = (agreeing[0].release, self.archive.publisher());
-        let shown = self.read(move |store| {
-            let files = Files::of(store, &release)?;
-            Ok((show(store, &agreeing, &own)?, files))
+pub(super) async fn show(
+    service: &ControlService,
+    request: Show,
+    sink: &Sink,
+) -> Result<ShowDone, Failure> {
+    let only = service.publisher(request.publisher.as_ref())?;
+    let resolved = service.archive.resolve(&request.selector, only, true, &*observer(sink)).await;
+    let agreeing = resolved.map_err(failure)?;
+    let (release, own) = (agreeing[0].release, service.archive.publisher());
+    let shown = service.read(move |store| {
+        let files = Files::of(store, &release)?;
+        Ok((describe(store, &agreeing, &own)?, files))
+    });
+    let (mut done, files) = shown.await?;
+    if matches!(done.row.state, Holding::Held | Holding::Partial) {
+        done.holders.push(HolderRow {
+            peer: service.peer_id.clone(),
+            this_node: true,
+            state: done.row.state,
+            held_bytes: Some(done.row.held_bytes),
         });
-        let (mut done, files) = shown.await?;
-        if matches!(done.row.state, Holding::Held | Holding::Partial) {
-            done.holders.push(HolderRow {
-                peer: self.peer_id.clone(),
-                this_node: true,
-                state: done.row.state,
-                held_bytes: Some(done.row.held_bytes),
-            });
-        }
-        let sizes = files.sizes.clone().into_iter().collect();
-        let others = self.archive.network().census(release, sizes).await;
-        let whole = done.row.bytes;
-        done.holders.extend(others.iter().map(|holder| files.row(whole, holder)));
-        Ok(Done::Show(Box::new(done)))
     }
+    let sizes = files.sizes.clone().into_iter().collect();
+    let others = service.archive.network().census(release, sizes).await;
+    let whole = done.row.bytes;
+    done.holders.extend(others.iter().map(|holder| files.row(whole, holder)));
+    Ok(done)
 }
 
 /// The blobs of a release's files: how long each is, and how many files it is.
@@ -83,7 +80,7 @@ impl Files {
     }
 }
 
-fn show(
+fn describe(
     store: &Store,
     agreeing: &[perennial_manifest::Candidate],
     own: &PublisherId,
@@ -102,27 +99,10 @@ fn show(
     let others = others.iter().filter(|other| other.publisher != row.publisher);
     let (agree, disagree): (Vec<_>, Vec<_>) =
         others.partition(|other| other.artifacts.blob == row.artifacts.blob);
-    let names = |rows: Vec<&perennial_store::ReleaseRow>| {
-        rows.iter().map(|row| row.publisher.to_string()).collect()
-    };
+    let names =
+        |rows: Vec<&perennial_store::ReleaseRow>| rows.iter().map(|row| row.publisher).collect();
     let files = store.read_list(&row.artifacts)?.map(|list| {
-        let artifact_row = |artifact: &perennial_manifest::Artifact| {
-            Ok(ArtifactRow {
-                path: artifact.path.to_string(),
-                size: artifact.size,
-                blake3: artifact.blake3.to_string(),
-                sha256: artifact.sha256.to_string(),
-                role: artifact.role.to_string(),
-                media_type: artifact.media_type.clone(),
-                platform: artifact
-                    .platform
-                    .as_ref()
-                    .map(|platform| format!("{}/{}", platform.os, platform.arch)),
-                exec: artifact.exec,
-                held: store.blob_size(&artifact.blake3)? == Some(artifact.size),
-            })
-        };
-        list.iter().map(artifact_row).collect::<Result<Vec<_>, StoreError>>()
+        list.iter().map(|artifact| artifact_row(store, artifact)).collect::<Result<Vec<_>, _>>()
     });
     Ok(ShowDone {
         publisher_name: follows.publishers.get(&row.publisher).cloned().flatten(),
@@ -130,13 +110,13 @@ fn show(
         forked: store.feed(&row.publisher)?.is_forked(),
         license: body.license.clone(),
         issued_at: row.issued_at,
-        list: row.artifacts.blob.to_string(),
+        list: row.artifacts.blob,
         source: body.source.as_ref().map(|source| source.vcs.clone()),
         notes: body.notes.clone(),
         agreeing: names(agree),
         disagreeing: names(disagree),
         holders: Vec::new(),
         files: files.transpose()?,
-        row: rows::release(store, &row)?,
+        row: ReleaseRows::new(store).row(&row)?,
     })
 }

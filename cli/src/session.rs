@@ -1,89 +1,124 @@
 //! The way to a node: the one that runs on the data directory, or one embedded for the length of the command.
 //!
-//! Both answer on the same socket, so what is asked and how it is answered does not depend on which it is.
+//! Both answer on the same socket, so requests and answers do not depend on which it is.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use perennial_control::{CallError, Client, ConnectError, Done, ErrorCode, Event, Item, Request};
+use perennial_control::{Ask, CallError, Client, Connect, ConnectError, ErrorCode, Event};
 use perennial_node::{Config, Node, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
-use crate::args::Global;
 use crate::failure::CommandError;
+use crate::global::Global;
 use crate::progress::Painter;
 use crate::screen::Screen;
 
-/// How long a data directory may be locked while nobody answers in it: a node that starts or stops.
+/// How long a locked data directory may stay silent: a node that is starting or stopping.
 const BUSY: Duration = Duration::from_secs(3);
-/// How often to look again meanwhile.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// How long commands that ask around wait for the first of the peers they were given.
-const PEER_WAIT_MS: u32 = 5_000;
+/// How often a silent data directory is tried again meanwhile.
+const RETRY_EVERY: Duration = Duration::from_millis(50);
 
-/// What is needed to reach a node.
+/// Whether a request connects to the peers given with `--peer`, and whether it waits for the first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Dial {
+    /// The request needs no peers.
+    Never,
+    /// In the background; the node waits for a connection itself if it needs one.
+    Background,
+    /// The request is sent once a peer is connected, or after five seconds.
+    AndWait,
+}
+
+/// How requests reach a node.
 #[derive(Debug)]
-pub(crate) struct Link<'a> {
+pub(crate) struct Session<'a> {
     data: PathBuf,
     peers: Vec<String>,
     screen: &'a Screen,
 }
 
-/// A reachable node.
+/// An answer, and how it was obtained.
+pub(crate) struct Answered<A> {
+    pub(crate) answer: A,
+    /// Whether a node was started for this request and has stopped since.
+    pub(crate) embedded: bool,
+}
+
+/// A node that answers.
 struct Reached {
     client: Client,
     embedded: Option<Node>,
 }
 
-impl<'a> Link<'a> {
-    pub(crate) fn new(global: &Global, screen: &'a Screen) -> Result<Link<'a>, CommandError> {
-        Ok(Link {
+impl<'a> Session<'a> {
+    pub(crate) fn new(global: &Global, screen: &'a Screen) -> Result<Session<'a>, CommandError> {
+        Ok(Session {
             data: data_directory(global)?,
             peers: global.peers.iter().filter(|peer| !peer.is_empty()).cloned().collect(),
             screen,
         })
     }
 
-    /// Asks for what has no rows.
-    pub(crate) async fn ask(&self, request: Request) -> Result<Done, CommandError> {
-        self.ask_rows(request, |_| Ok(())).await
+    /// The data directory.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
     }
 
-    /// Asks; rows go to `on_item` as they come. The request ends when `on_item` fails.
-    pub(crate) async fn ask_rows(
+    /// Sends a request that streams no rows and needs no peers.
+    pub(crate) async fn ask<R: Ask>(&self, request: R) -> Result<R::Answer, CommandError> {
+        self.ask_rows(request, Dial::Never, |_| Ok(())).await
+    }
+
+    /// Sends a request; rows go to `on_item` as they arrive. The request is cancelled when `on_item` fails.
+    pub(crate) async fn ask_rows<R: Ask>(
         &self,
-        request: Request,
-        on_item: impl FnMut(Item) -> io::Result<()>,
-    ) -> Result<Done, CommandError> {
-        let around = asks_around(&request);
-        let peers = if around.is_some() { self.peers.clone() } else { Vec::new() };
-        let Reached { mut client, embedded } = self.reach(&peers).await?;
+        request: R,
+        dial: Dial,
+        on_item: impl FnMut(R::Item) -> io::Result<()>,
+    ) -> Result<R::Answer, CommandError> {
+        Ok(self.converse(request, dial, on_item).await?.answer)
+    }
+
+    /// The same, and tells how the answer was obtained.
+    pub(crate) async fn converse<R: Ask>(
+        &self,
+        request: R,
+        dial: Dial,
+        on_item: impl FnMut(R::Item) -> io::Result<()>,
+    ) -> Result<Answered<R::Answer>, CommandError> {
+        let (to_connect, wait_ms) = match dial {
+            Dial::Never => (Vec::new(), 0),
+            Dial::Background => (self.peers.clone(), 0),
+            Dial::AndWait => (self.peers.clone(), 5_000),
+        };
+        let alone = to_connect.is_empty();
+        let Reached { mut client, embedded } = self.reach(&to_connect).await?;
         let answer = async {
-            if let Some(wait_ms) = around.filter(|_| !peers.is_empty()) {
-                client.call(&Request::Connect { peers: peers.clone(), wait_ms }, |_| ()).await?;
+            if !alone {
+                client.call(Connect { peers: to_connect, wait_ms }, |_| ()).await?;
                 client = Client::connect(&self.data).await?;
             }
-            call(client, &request, self.screen, on_item).await
+            call(client, request, self.screen, on_item).await
         };
         let answer = tokio::select! {
             answer = answer => answer,
             () = interrupted() => Err(CommandError::Interrupted),
         };
-        let alone = embedded.is_some() && peers.is_empty();
-        if embedded.is_some() && answer.is_ok() && matches!(request, Request::Add(_)) {
-            self.screen.status(format_args!(
-                "note: no node runs on this data directory, so nobody can fetch this yet: start `perennial-node --data {}`",
-                self.data.display()
-            ));
-        }
-        if let Some(node) = embedded {
-            node.shutdown().await;
-        }
+        let alone = alone && embedded.is_some();
+        let embedded = match embedded {
+            Some(node) => {
+                node.shutdown().await;
+                true
+            }
+            None => false,
+        };
         match answer {
+            Ok(answer) => Ok(Answered { answer, embedded }),
             Err(CommandError::Refused(mut failure))
-                if alone && failure.code == ErrorCode::NotFound =>
+                if alone && failure.code == ErrorCode::NotFound && failure.hint.is_none() =>
             {
                 failure.hint = Some(
                     "no node runs on this data directory and no peer was named: try --peer MULTIADDR \
@@ -92,7 +127,7 @@ impl<'a> Link<'a> {
                 );
                 Err(CommandError::Refused(failure))
             }
-            other => other,
+            Err(error) => Err(error),
         }
     }
 
@@ -114,7 +149,7 @@ impl<'a> Link<'a> {
                 Err(StartError::InUse { data, pid }) if Instant::now() >= give_up => {
                     return Err(CommandError::InUse { data, pid });
                 }
-                Err(StartError::InUse { .. }) => tokio::time::sleep(LOOK_AGAIN).await,
+                Err(StartError::InUse { .. }) => tokio::time::sleep(RETRY_EVERY).await,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -122,12 +157,12 @@ impl<'a> Link<'a> {
 }
 
 /// One request on one connection, with its progress shown.
-pub(crate) async fn call(
+pub(crate) async fn call<R: Ask>(
     client: Client,
-    request: &Request,
+    request: R,
     screen: &Screen,
-    mut on_item: impl FnMut(Item) -> io::Result<()>,
-) -> Result<Done, CommandError> {
+    mut on_item: impl FnMut(R::Item) -> io::Result<()>,
+) -> Result<R::Answer, CommandError> {
     let mut painter = Painter::new(*screen);
     let enough = Notify::new();
     let mut failed = None;
@@ -142,19 +177,19 @@ pub(crate) async fn call(
         }
         Event::Item(_) => {}
     });
-    let done: Result<Done, CallError> = tokio::select! {
+    let answer: Result<R::Answer, CallError> = tokio::select! {
         biased;
-        done = conversation => done,
+        answer = conversation => answer,
         () = enough.notified() => Err(CallError::Lost),
     };
     match failed {
         Some(error) => Err(error.into()),
-        None => Ok(done?),
+        None => Ok(answer?),
     }
 }
 
-/// The data directory to use.
-pub(crate) fn data_directory(global: &Global) -> Result<PathBuf, CommandError> {
+/// The data directory: given, or the user's default.
+fn data_directory(global: &Global) -> Result<PathBuf, CommandError> {
     let given = global.data.clone().filter(|path| !path.as_os_str().is_empty());
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
     let data = given
@@ -164,29 +199,19 @@ pub(crate) fn data_directory(global: &Global) -> Result<PathBuf, CommandError> {
         .ok_or_else(|| {
             CommandError::usage(
                 "there is no home directory to keep data in",
-                "say where with --data DIR",
+                "name a directory with --data DIR",
             )
         })?;
     absolute(&data)
 }
 
-/// `path` as the node needs it, which runs in a directory of its own.
+/// Makes `path` absolute, because the node runs in a different working directory.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
     std::path::absolute(path)
         .map_err(|source| CommandError::Io { what: path.display().to_string(), source })
 }
 
-/// Whether a request wants peers, and how long it wants to wait for the first one.
-fn asks_around(request: &Request) -> Option<u32> {
-    match request {
-        // looks here first, and waits for peers itself
-        Request::Get(_) => Some(0),
-        Request::Show { .. } | Request::Search { .. } | Request::Peers => Some(PEER_WAIT_MS),
-        _ => None,
-    }
-}
-
-/// Ready once the user wants it to stop.
+/// Ready once the user interrupts the command.
 pub(crate) async fn interrupted() {
     let mut signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
     match (&mut signals.0, &mut signals.1) {
@@ -196,7 +221,7 @@ pub(crate) async fn interrupted() {
                 _ = terminate.recv() => {}
             }
         }
-        // nothing to listen to: the default of the signal applies
+        // Signals cannot be received: their default action applies.
         _ => std::future::pending().await,
     }
 }

@@ -1,0 +1,106 @@
+//! One file per subcommand: its arguments, its request, and how its answer is printed.
+
+pub(crate) mod add;
+pub(crate) mod completions;
+pub(crate) mod drill;
+pub(crate) mod follow;
+pub(crate) mod follows;
+pub(crate) mod gc;
+pub(crate) mod get;
+pub(crate) mod key;
+pub(crate) mod ls;
+pub(crate) mod man;
+pub(crate) mod peers;
+pub(crate) mod pin;
+pub(crate) mod pins;
+pub(crate) mod rebuild_index;
+pub(crate) mod search;
+pub(crate) mod show;
+pub(crate) mod status;
+pub(crate) mod unfollow;
+pub(crate) mod unpin;
+pub(crate) mod verify;
+
+use crate::args::{Cli, Command};
+use crate::failure::CommandError;
+use crate::screen::Screen;
+use crate::session::Session;
+
+/// Runs a command line.
+pub(crate) async fn run(cli: Cli, screen: &Screen) -> Result<(), CommandError> {
+    // The first three need no data directory, and so no session.
+    let session = || Session::new(&cli.global, screen);
+    match cli.command {
+        Command::Drill(args) => drill::run(args, screen).await,
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args, screen),
+        Command::Add(args) => add::run(args, &session()?, screen).await,
+        Command::Get(args) => get::run(args, &session()?, screen).await,
+        Command::Ls(args) => ls::run(args, &session()?, screen).await,
+        Command::Show(args) => show::run(args, &session()?, screen).await,
+        Command::Search(args) => search::run(args, &session()?, screen).await,
+        Command::Follow(args) => follow::run(args, &session()?, screen).await,
+        Command::Unfollow(args) => unfollow::run(args, &session()?, screen).await,
+        Command::Follows(_) => follows::run(&session()?, screen).await,
+        Command::Pin(args) => pin::run(args, &session()?, screen).await,
+        Command::Unpin(args) => unpin::run(args, &session()?, screen).await,
+        Command::Pins(_) => pins::run(&session()?, screen).await,
+        Command::Status(_) => status::run(&session()?, screen).await,
+        Command::Peers(_) => peers::run(&session()?, screen).await,
+        Command::Key(args) => key::run(args, &session()?, screen).await,
+        Command::Verify(_) => verify::run(&session()?, screen).await,
+        Command::Gc(args) => gc::run(args, &session()?, screen).await,
+        Command::RebuildIndex(_) => rebuild_index::run(&session()?, screen).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn accepts(args: &[&str]) -> bool {
+        Cli::try_parse_from([&["perennial"], args].concat()).is_ok()
+    }
+
+    #[test]
+    fn publishers_are_dids_names_or_all() {
+        let id = perennial_manifest::Keypair::from_seed([7; 32]).id().to_string();
+        for right in ["all", id.as_str(), "kubesphere-savers"] {
+            assert!(accepts(&["unfollow", right]), "{right}");
+        }
+        assert!(accepts(&["follow", "all"]) && accepts(&["follow", &id, "--as", "me"]));
+        assert!(
+            !accepts(&["follow", "kubesphere-savers"]),
+            "a name is known only once it is followed"
+        );
+        let long = "n".repeat(65);
+        for wrong in
+            ["", "did:key:z6Mk", "did:web:example.org", &id[..id.len() - 1], "two words", &long]
+        {
+            assert!(!accepts(&["unfollow", wrong]), "{wrong}");
+            assert!(!accepts(&["ls", "--publisher", wrong]), "{wrong}");
+            assert!(!accepts(&["follow", &id, "--as", wrong]), "{wrong}");
+        }
+        assert!(
+            !accepts(&["ls", "--publisher", "all"]) && !accepts(&["follow", &id, "--as", "all"])
+        );
+    }
+
+    #[test]
+    fn selectors_are_checked_before_anything_is_asked() {
+        for right in [
+            "kubekey@v3.1.0",
+            "kubekey",
+            "pkg:generic/kubekey@v3.1.0",
+            &"ab".repeat(32),
+            "0123abcd",
+        ] {
+            assert!(accepts(&["get", right]), "{right}");
+        }
+        for wrong in ["", "blake3:xyz", "sha256:00", "pkg:"] {
+            assert!(!accepts(&["get", wrong]), "{wrong}");
+        }
+    }
+}

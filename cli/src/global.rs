@@ -1,0 +1,34 @@
+//! The options that every command takes.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Where the node is, whom it asks, and how results are printed.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Data directory [default: $XDG_DATA_HOME/perennial or ~/.local/share/perennial]
+    #[arg(long, global = true, value_name = "DIR", env = "PERENNIAL_DATA", hide_env_values = true)]
+    pub(crate) data: Option<PathBuf>,
+    /// Connect to this peer first (repeatable; the variable holds a comma-separated list)
+    #[arg(
+        long = "peer",
+        global = true,
+        value_name = "MULTIADDR",
+        env = "PERENNIAL_PEERS",
+        value_delimiter = ',',
+        hide_env_values = true,
+        hide_short_help = true
+    )]
+    pub(crate) peers: Vec<String>,
+    /// Print JSON, one object per line
+    #[arg(long, global = true, hide_short_help = true)]
+    pub(crate) json: bool,
+    /// Print results and errors only
+    #[arg(long, short, global = true, hide_short_help = true)]
+    pub(crate) quiet: bool,
+    /// Log what an embedded node does (repeat for more detail)
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, hide_short_help = true)]
+    pub(crate) verbose: u8,
+}

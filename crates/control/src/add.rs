@@ -1,0 +1,43 @@
+//! Releases made from files.
+
+use std::path::PathBuf;
+
+use perennial_manifest::{PublisherId, PublisherKind, Purl, ReleaseId};
+use serde::{Deserialize, Serialize};
+
+/// Which files to add, and under which name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Add {
+    /// Files and directories, absolute. A directory adds the files below it, named relative to it; a file adds
+    /// itself under its own name.
+    pub paths: Vec<PathBuf>,
+    /// The release's package URL, with a version.
+    pub purl: Purl,
+    /// SPDX expression; none means `NOASSERTION`.
+    pub license: Option<String>,
+    /// Licence texts that are not among the paths, absolute.
+    pub license_files: Vec<PathBuf>,
+    /// Refer to the files where they lie instead of copying them.
+    pub in_place: bool,
+    /// What this publisher is; none keeps what its profile says (`archivist` when it has no profile).
+    pub kind: Option<PublisherKind>,
+    /// Free text for people.
+    pub notes: Option<String>,
+}
+
+/// A release that was signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddDone {
+    /// The release's id.
+    pub release: ReleaseId,
+    /// The release's package URL.
+    pub purl: Purl,
+    /// The publisher that signed it: this node's key.
+    pub publisher: PublisherId,
+    /// Number of files.
+    pub artifacts: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Bytes that were not stored before.
+    pub new_bytes: u64,
+}

@@ -1,0 +1,90 @@
+//! Why a request failed, and what the user can do about it.
+
+use perennial_manifest::{BlobId, PublisherId, PublisherKind, Purl, ReleaseId};
+use serde::{Deserialize, Serialize};
+
+/// Most claims a failure lists.
+pub const MAX_CLAIMS: usize = 64;
+
+/// The class of a failure; the command line maps each to an exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorCode {
+    /// A disk, a file or the node itself failed.
+    Failed,
+    /// The request makes no sense.
+    Usage,
+    /// The name matches several releases; `claims` lists them.
+    Ambiguous,
+    /// It is not here, and no reachable peer knows or holds it.
+    NotFound,
+    /// Only publishers that the user does not follow signed the name; `claims` lists them. Nothing was fetched.
+    Strangers,
+    /// Bytes do not match their digest.
+    Verification,
+    /// Followed publishers disagree on the bytes, or a feed is forked; `claims` lists them.
+    Conflict,
+    /// An upstream did not answer.
+    Unreachable,
+}
+
+/// Why a request failed and what to do next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The class of the failure.
+    pub code: ErrorCode,
+    /// What happened, with the path or the id it happened to.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// The signed claims behind `Strangers`, `Conflict` and `Ambiguous`; at most [`MAX_CLAIMS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<Claim>,
+}
+
+impl Failure {
+    /// A failure without a hint and without claims.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Failure {
+        Failure { code, message: message.into(), hint: None, claims: Vec::new() }
+    }
+
+    /// Sets what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Failure {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Sets the claims, cut to [`MAX_CLAIMS`].
+    #[must_use]
+    pub fn claims(mut self, mut claims: Vec<Claim>) -> Failure {
+        claims.truncate(MAX_CLAIMS);
+        self.claims = claims;
+        self
+    }
+}
+
+/// A release that a publisher signed under a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The release's id.
+    pub release: ReleaseId,
+    /// The release's package URL.
+    pub purl: Purl,
+    /// The publisher that signed it.
+    pub publisher: PublisherId,
+    /// What the publisher says it is.
+    pub kind: PublisherKind,
+    /// The user's name for the publisher, if it is followed under one.
+    pub name: Option<String>,
+    /// The artifact list; releases with equal lists have equal bytes.
+    pub list: BlobId,
+    /// Number of files.
+    pub artifacts: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// When the publisher says it signed, in Unix seconds.
+    pub issued_at: u64,
+    /// Whether the publisher's feed is forked.
+    pub forked: bool,
+}

@@ -1,0 +1,82 @@
+//! Followed publishers.
+
+use std::fmt;
+use std::str::FromStr;
+
+use perennial_manifest::{FollowName, PublisherId, PublisherKind, PublisherRef};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A publisher, or all of them; written as the publisher or as `all`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target<P> {
+    /// Every publisher the node hears of: a full archive node. Trusts none of them for names.
+    All,
+    /// One publisher.
+    Publisher(P),
+}
+
+impl<P: fmt::Display> fmt::Display for Target<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::All => f.write_str("all"),
+            Target::Publisher(publisher) => publisher.fmt(f),
+        }
+    }
+}
+
+impl<P: FromStr> FromStr for Target<P> {
+    type Err = P::Err;
+
+    fn from_str(text: &str) -> Result<Target<P>, P::Err> {
+        if text == "all" { Ok(Target::All) } else { text.parse().map(Target::Publisher) }
+    }
+}
+
+impl<P: fmt::Display> Serialize for Target<P> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de, P: FromStr<Err: fmt::Display>> Deserialize<'de> for Target<P> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A publisher to follow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Follow {
+    /// The publisher, or all.
+    pub target: Target<PublisherId>,
+    /// The user's name for the publisher; none keeps the present one.
+    pub name: Option<FollowName>,
+}
+
+/// A publisher to stop following.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfollow {
+    /// The publisher, by id or by name, or all.
+    pub target: Target<PublisherRef>,
+}
+
+/// The request for all follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Follows;
+
+/// A followed publisher, or the follow of all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowRow {
+    /// `did:key:…`, or `all`.
+    pub publisher: Target<PublisherId>,
+    /// The user's name for the publisher.
+    pub name: Option<String>,
+    /// What the publisher says it is, once its profile is known.
+    pub kind: Option<PublisherKind>,
+    /// Number of its releases known here.
+    pub releases: u64,
+    /// Number of those that are held.
+    pub held: u64,
+    /// Whether its feed is forked.
+    pub forked: bool,
+}

@@ -1,0 +1,131 @@
+//! Care of the store: verifying, collecting, rebuilding the index.
+
+use std::fmt;
+use std::str::FromStr;
+
+use perennial_manifest::{BlobId, DigestError, EntryId};
+use serde::{Deserialize, Serialize};
+
+/// The request to read everything stored again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verify;
+
+/// A stored blob or a stored entry; written `blake3:…` or `entry:…`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum StoredObject {
+    /// A blob.
+    Blob(BlobId),
+    /// A signed entry.
+    Entry(EntryId),
+}
+
+impl fmt::Display for StoredObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoredObject::Blob(id) => id.fmt(f),
+            StoredObject::Entry(id) => write!(f, "entry:{id}"),
+        }
+    }
+}
+
+impl FromStr for StoredObject {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<StoredObject, DigestError> {
+        match text.strip_prefix("entry:") {
+            Some(id) => id.parse().map(StoredObject::Entry),
+            None => text.parse().map(StoredObject::Blob),
+        }
+    }
+}
+
+impl TryFrom<String> for StoredObject {
+    type Error = DigestError;
+
+    fn try_from(text: String) -> Result<StoredObject, DigestError> {
+        text.parse()
+    }
+}
+
+impl From<StoredObject> for String {
+    fn from(object: StoredObject) -> String {
+        object.to_string()
+    }
+}
+
+/// A stored object that does not match its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CorruptRow {
+    /// The object's name.
+    pub blob: StoredObject,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// The totals of `verify`. Corrupt objects do not make it a failure; the command line's exit code tells of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyDone {
+    /// Number of blobs read.
+    pub checked: u64,
+    /// Number of bytes read.
+    pub bytes: u64,
+    /// Number of blobs and entries that failed; each was sent as a row and set aside.
+    pub corrupt: u64,
+    /// Duration, in milliseconds.
+    pub elapsed_ms: u64,
+}
+
+/// How to collect.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gc {
+    /// Report what would be removed and remove nothing.
+    pub dry_run: bool,
+    /// Spare blobs that were used within this many seconds; none uses the node's setting.
+    pub grace_seconds: Option<u64>,
+}
+
+/// What `gc` removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GcDone {
+    /// Whether it was a dry run, which removes nothing.
+    pub dry_run: bool,
+    /// Number of blobs removed, or that would be.
+    pub blobs: u64,
+    /// Bytes freed, or that would be.
+    pub bytes: u64,
+    /// Number of blobs that stay.
+    pub kept: u64,
+    /// Number of those that stay only because they were used recently.
+    pub in_grace: u64,
+}
+
+/// The request to rebuild the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RebuildIndex;
+
+/// What the rebuilt index holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RebuildDone {
+    /// Number of signed entries in it.
+    pub entries: u64,
+    /// Number of releases in it.
+    pub releases: u64,
+    /// Duration, in milliseconds.
+    pub elapsed_ms: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_objects_keep_their_text() {
+        let hex = "ab".repeat(32);
+        for text in [format!("blake3:{hex}"), format!("entry:{hex}")] {
+            let object: StoredObject = text.parse().unwrap();
+            assert_eq!(serde_json::to_string(&object).unwrap(), format!("{text:?}"));
+        }
+        assert!(hex.parse::<StoredObject>().is_err());
+    }
+}

@@ -1,0 +1,100 @@
+//! The node itself: its state, its peers, its key, and its end.
+
+use perennial_manifest::{PublisherId, PublisherKind};
+use serde::{Deserialize, Serialize};
+
+/// The request for the node's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status;
+
+/// The request for the connected peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peers;
+
+/// The request for the node's publisher key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key;
+
+/// The request to merge the node's own forked feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Merge;
+
+/// The request to stop the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shutdown;
+
+/// Peers to connect to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connect {
+    /// Multiaddresses.
+    pub peers: Vec<String>,
+    /// How long to wait for the first connection, in milliseconds; 0 does not wait.
+    pub wait_ms: u32,
+}
+
+/// The node in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusRow {
+    /// The node's peer id.
+    pub peer_id: String,
+    /// Addresses the node listens on, each ending in `/p2p/<peer id>`.
+    pub addresses: Vec<String>,
+    /// Number of connected peers.
+    pub peers: u64,
+    /// Number of releases known.
+    pub releases: u64,
+    /// Number of those that are held.
+    pub held: u64,
+    /// Number of blobs stored.
+    pub blobs: u64,
+    /// Bytes the blobs take on disk.
+    pub stored_bytes: u64,
+    /// Bytes of all held releases, counting shared files once per release.
+    pub logical_bytes: u64,
+    /// The node's publisher, once it has signed or been asked for its key.
+    pub publisher: Option<PublisherId>,
+    /// Number of signed entries known.
+    pub entries: u64,
+    /// Number of blobs set aside because they failed verification.
+    pub quarantined: u64,
+    /// Bytes of entry reconciliation sent since the node started.
+    pub sync_sent_bytes: u64,
+    /// Bytes of entry reconciliation received since the node started, entries included.
+    pub sync_received_bytes: u64,
+    /// Bytes of blobs sent to the connected peers.
+    pub sent_bytes: u64,
+    /// Bytes of blobs received from the connected peers.
+    pub received_bytes: u64,
+    /// Notices for the user, such as "the index was rebuilt: …".
+    pub notices: Vec<String>,
+}
+
+/// A connected peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerRow {
+    /// The peer's id.
+    pub peer_id: String,
+    /// The peer's multiaddress.
+    pub address: Option<String>,
+    /// Bytes of blobs received from it.
+    pub received_bytes: u64,
+    /// Bytes of blobs sent to it.
+    pub sent_bytes: u64,
+    /// How often it sent wrong bytes or broke a promise.
+    pub faults: u64,
+}
+
+/// The node's publisher key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRow {
+    /// The publisher's id, `did:key:…`.
+    pub publisher: PublisherId,
+    /// What its profile says it is.
+    pub kind: PublisherKind,
+    /// Number of entries it has signed.
+    pub entries: u64,
+    /// Whether its feed is forked.
+    pub forked: bool,
+    /// Path of the key file.
+    pub file: String,
+}

@@ -1,0 +1,119 @@
+//! Pins: releases and blobs that `gc` never removes.
+
+use std::fmt;
+use std::str::FromStr;
+
+use perennial_manifest::{BlobId, DigestError, Holding, PublisherRef, Purl, ReleaseId, Selector};
+use serde::{Deserialize, Serialize};
+
+/// What to pin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// The release or the blob.
+    pub selector: Selector,
+    /// The publisher whose release is meant, where several signed the name.
+    pub publisher: Option<PublisherRef>,
+}
+
+/// What to unpin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unpin {
+    /// The release or the blob.
+    pub selector: Selector,
+    /// The publisher whose release is meant, where several signed the name.
+    pub publisher: Option<PublisherRef>,
+}
+
+/// The request for all pins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pins;
+
+/// A pinned release or blob; written as the release id or as `blake3:…`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum PinTarget {
+    /// A release and every blob it lists.
+    Release(ReleaseId),
+    /// One blob.
+    Blob(BlobId),
+}
+
+/// Whether a pin keeps a release or a single blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PinKind {
+    /// A release and every blob it lists.
+    Release,
+    /// One blob.
+    Blob,
+}
+
+impl PinTarget {
+    /// Whether it is a release or a blob.
+    #[must_use]
+    pub fn kind(&self) -> PinKind {
+        match self {
+            PinTarget::Release(_) => PinKind::Release,
+            PinTarget::Blob(_) => PinKind::Blob,
+        }
+    }
+}
+
+impl fmt::Display for PinTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PinTarget::Release(id) => id.fmt(f),
+            PinTarget::Blob(id) => id.fmt(f),
+        }
+    }
+}
+
+impl FromStr for PinTarget {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<PinTarget, DigestError> {
+        if text.starts_with("blake3:") {
+            text.parse().map(PinTarget::Blob)
+        } else {
+            text.parse().map(PinTarget::Release)
+        }
+    }
+}
+
+impl TryFrom<String> for PinTarget {
+    type Error = DigestError;
+
+    fn try_from(text: String) -> Result<PinTarget, DigestError> {
+        text.parse()
+    }
+}
+
+impl From<PinTarget> for String {
+    fn from(target: PinTarget) -> String {
+        target.to_string()
+    }
+}
+
+impl fmt::Display for PinKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            PinKind::Release => "release",
+            PinKind::Blob => "blob",
+        })
+    }
+}
+
+/// A pin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinRow {
+    /// The pinned release or blob.
+    pub target: PinTarget,
+    /// The kind of the target, for scripts.
+    pub what: PinKind,
+    /// The release's package URL.
+    pub purl: Option<Purl>,
+    /// How much of the target is here.
+    pub state: Holding,
+    /// Bytes of the target, when known.
+    pub bytes: Option<u64>,
+}

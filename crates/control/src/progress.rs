@@ -1,0 +1,48 @@
+//! How far a request is.
+
+use serde::{Deserialize, Serialize};
+
+/// What a node is busy with, in the order of an `add` or a `get`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Waiting for a connection to a configured peer.
+    Connecting,
+    /// Asking peers what they know and hold.
+    Finding,
+    /// Reading files into the store.
+    Storing,
+    /// Downloading from an upstream.
+    Importing,
+    /// Downloading from peers.
+    Fetching,
+    /// Writing files out.
+    Writing,
+    /// Reading stored blobs again.
+    Verifying,
+}
+
+/// How far a request is. Numbers only grow within a stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What the node is busy with.
+    pub stage: Stage,
+    /// Bytes done in this stage.
+    pub bytes: u64,
+    /// Bytes of the whole stage, when known.
+    pub total_bytes: Option<u64>,
+    /// Files or blobs done in this stage.
+    pub items: u64,
+    /// Files or blobs of the whole stage, when known.
+    pub total_items: Option<u64>,
+    /// Peers that are sending bytes now.
+    pub peers: u32,
+}
+
+impl Progress {
+    /// The beginning of `stage`, with no totals known.
+    #[must_use]
+    pub fn of(stage: Stage) -> Progress {
+        Progress { stage, bytes: 0, total_bytes: None, items: 0, total_items: None, peers: 0 }
+    }
+}

@@ -1,0 +1,41 @@
+//! Where the socket is, and how the kernel is told of it.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+/// Longest path the kernel accepts for a socket, without its terminating zero (`sun_path` in `unix(7)`).
+const MAX_SOCKET_PATH: usize = 107;
+
+/// The socket of the node on the data directory `data`.
+#[must_use]
+pub fn socket_path(data: &Path) -> PathBuf {
+    data.join("control.sock")
+}
+
+/// A spelling of a socket's path that the kernel accepts: a long one goes through its open directory.
+pub(crate) struct ShortPath {
+    path: PathBuf,
+    _directory: Option<File>,
+}
+
+impl ShortPath {
+    /// For the socket at `path`, whose directory exists.
+    pub(crate) fn of(path: &Path) -> io::Result<ShortPath> {
+        if path.as_os_str().len() <= MAX_SOCKET_PATH {
+            return Ok(ShortPath { path: path.to_owned(), _directory: None });
+        }
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let directory = File::open(parent)?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
+        Ok(ShortPath { path, _directory: Some(directory) })
+    }
+
+    /// The path to give to the kernel, valid while `self` lives.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}

@@ -1,0 +1,88 @@
+//! A node that answers a few requests and refuses the rest.
+
+use std::sync::Arc;
+
+use perennial_control::{
+    Add, AddDone, Connect, CorruptRow, ErrorCode, Failure, Follow, FollowRow, Follows, Gc, GcDone,
+    Get, GetDone, Handler, Import, ImportDone, ImportRow, Key, KeyRow, Listed, Ls, Merge, NoRows,
+    PeerRow, Peers, Pin, PinRow, Pins, Progress, RebuildDone, RebuildIndex, ReleaseRow, Search,
+    Show, ShowDone, Shutdown, Sink, Stage, Status, StatusRow, Unfollow, Unpin, Verify, VerifyDone,
+};
+use perennial_manifest::{EntryId, Holding, Keypair, PublisherKind, Purl};
+use tokio::sync::Notify;
+
+/// Answers `search` with as many rows as it may, never answers `peers`, and finds nothing else.
+#[derive(Default)]
+pub(crate) struct Fake {
+    /// Notified when a `peers` request is cancelled.
+    pub(crate) cancelled: Arc<Notify>,
+}
+
+struct OnDrop(Arc<Notify>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+/// A release that differs from others by its number.
+pub(crate) fn row(n: u32) -> ReleaseRow {
+    ReleaseRow {
+        release: EntryId::from_bytes([7; 32]).into(),
+        purl: Purl::parse("pkg:generic/a@1").unwrap(),
+        publisher: Keypair::from_seed([7; 32]).id(),
+        kind: PublisherKind::Archivist,
+        artifacts: 1,
+        bytes: u64::from(n),
+        held_bytes: 0,
+        state: Holding::Known,
+    }
+}
+
+macro_rules! not_found {
+    ($( $method:ident($request:ty, $item:ty) -> $answer:ty; )*) => {
+        $(
+            async fn $method(&self, _: $request, _: Sink<$item>) -> Result<$answer, Failure> {
+                Err(Failure::new(ErrorCode::NotFound, "nothing here").hint("look elsewhere"))
+            }
+        )*
+    };
+}
+
+impl Handler for Fake {
+    async fn search(&self, request: Search, sink: Sink<ReleaseRow>) -> Result<Listed, Failure> {
+        for n in 0..request.limit {
+            sink.progress(Progress::of(Stage::Finding));
+            assert!(sink.item(row(n)).await);
+        }
+        Ok(Listed { rows: request.limit.into(), more: false })
+    }
+
+    async fn peers(&self, _: Peers, _: Sink<PeerRow>) -> Result<Listed, Failure> {
+        let _guard = OnDrop(self.cancelled.clone());
+        std::future::pending().await
+    }
+
+    not_found! {
+        add(Add, NoRows) -> AddDone;
+        import(Import, ImportRow) -> ImportDone;
+        get(Get, NoRows) -> GetDone;
+        ls(Ls, ReleaseRow) -> Listed;
+        show(Show, NoRows) -> ShowDone;
+        follow(Follow, NoRows) -> ();
+        unfollow(Unfollow, NoRows) -> ();
+        follows(Follows, FollowRow) -> Listed;
+        pin(Pin, NoRows) -> PinRow;
+        unpin(Unpin, NoRows) -> PinRow;
+        pins(Pins, PinRow) -> Listed;
+        status(Status, NoRows) -> StatusRow;
+        key(Key, NoRows) -> KeyRow;
+        merge(Merge, NoRows) -> ();
+        verify(Verify, CorruptRow) -> VerifyDone;
+        gc(Gc, NoRows) -> GcDone;
+        rebuild_index(RebuildIndex, NoRows) -> RebuildDone;
+        connect(Connect, NoRows) -> ();
+        shutdown(Shutdown, NoRows) -> ();
+    }
+}

@@ -1,0 +1,68 @@
+//! Rows of releases and of their files, in the words of `perennial ls --json` and `perennial show --json`.
+//!
+//! The one place where what the store knows becomes the rows of `perennial_control`; the documents here and
+//! the node's answers to the command line are made of them alike.
+
+use std::collections::BTreeMap;
+
+use perennial_control::{ArtifactRow, ReleaseRow};
+use perennial_manifest::{Artifact, PublisherId, PublisherKind};
+use perennial_store::{Store, StoreError};
+
+/// Makes rows of releases, looking up only once what each publisher says it is.
+#[derive(Debug)]
+pub struct ReleaseRows<'a> {
+    store: &'a Store,
+    kinds: BTreeMap<PublisherId, PublisherKind>,
+}
+
+impl<'a> ReleaseRows<'a> {
+    /// Rows of releases in `store`.
+    #[must_use]
+    pub fn new(store: &'a Store) -> ReleaseRows<'a> {
+        ReleaseRows { store, kinds: BTreeMap::new() }
+    }
+
+    /// The row of one release.
+    ///
+    /// # Errors
+    /// When the publisher's profile cannot be read.
+    pub fn row(&mut self, row: &perennial_store::ReleaseRow) -> Result<ReleaseRow, StoreError> {
+        let kind = match self.kinds.get(&row.publisher) {
+            Some(kind) => *kind,
+            None => {
+                let kind = self.store.publisher_kind(&row.publisher)?.unwrap_or_default();
+                *self.kinds.entry(row.publisher).or_insert(kind)
+            }
+        };
+        Ok(ReleaseRow {
+            release: row.release,
+            purl: row.purl.clone(),
+            publisher: row.publisher,
+            kind,
+            artifacts: u64::from(row.artifacts.count),
+            bytes: row.artifacts.bytes,
+            held_bytes: row.held_bytes,
+            state: row.state,
+        })
+    }
+}
+
+/// The row of one file of a release.
+///
+/// # Errors
+/// When the store cannot tell whether the file's bytes are here.
+pub fn artifact_row(store: &Store, artifact: &Artifact) -> Result<ArtifactRow, StoreError> {
+    let platform = artifact.platform.as_ref();
+    Ok(ArtifactRow {
+        path: artifact.path.clone(),
+        size: artifact.size,
+        blake3: artifact.blake3,
+        sha256: artifact.sha256,
+        role: artifact.role,
+        media_type: artifact.media_type.clone(),
+        platform: platform.map(|platform| format!("{}/{}", platform.os, platform.arch)),
+        exec: artifact.exec,
+        held: store.blob_size(&artifact.blake3)? == Some(artifact.size),
+    })
+}
