@@ -4,6 +4,8 @@
 //! releases: what is wanted is the catalog's.
 
 mod reading;
+#[cfg(test)]
+mod tests;
 mod window;
 
 pub(crate) use reading::OpenBytes;

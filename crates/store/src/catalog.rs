@@ -17,13 +17,13 @@ use perennial_manifest::{
 
 use crate::blobs::Blobs;
 use crate::error::StoreError;
-use crate::keys::{self, PublisherValue};
-use crate::meta::{Change, MetaIndex};
+use crate::index_trait::{Change, MetaIndex};
+use crate::rows::{self, PublisherValue};
 pub use releases::{ReleaseFilter, ReleaseRow};
 
 /// What became of an entry that was put.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Put {
+pub struct PutOutcome {
     /// Which entry.
     pub id: EntryId,
     /// What the feed's rules say.
@@ -77,7 +77,7 @@ impl Known for FeedView<'_> {
         }
         let (own, seq) = self.own;
         if *id == own {
-            let key = keys::feed(self.value.ordinal, seq, id);
+            let key = rows::feed(self.value.ordinal, seq, id);
             return self.catalog.index.get(&key).ok()?.map(|_| seq);
         }
         self.seq_in_index(id).or_else(|| if self.gaps { seq.checked_sub(1) } else { None })
@@ -95,9 +95,9 @@ impl Known for FeedView<'_> {
             .map(|(id, _)| *id);
         pending.or_else(|| {
             let mut found = None;
-            let prefix = keys::feed_at(self.value.ordinal, seq);
+            let prefix = rows::feed_at(self.value.ordinal, seq);
             let walked = self.catalog.index.walk(&prefix, &prefix, &mut |key, value| {
-                found = keys::read_feed(key, value).map(|row| row.id);
+                found = rows::read_feed(key, value).map(|row| row.id);
                 false
             });
             walked.ok().and(found)
@@ -113,16 +113,16 @@ impl FeedView<'_> {
             Ok(signed) => {
                 let signed = signed?;
                 let (publisher, seq) = (signed.entry().publisher, signed.entry().seq);
-                let indexed = index.get(&keys::feed(self.value.ordinal, seq, id)).ok()?.is_some();
+                let indexed = index.get(&rows::feed(self.value.ordinal, seq, id)).ok()?.is_some();
                 (publisher == self.publisher && indexed).then_some(seq)
             }
             // damaged here, and part of the feed all the same
             Err(_) => {
                 let mut found = None;
-                let prefix = keys::feed_of(self.value.ordinal);
+                let prefix = rows::feed_of(self.value.ordinal);
                 let walked = index.walk(&prefix, &prefix, &mut |key, value| {
                     found =
-                        keys::read_feed(key, value).filter(|row| row.id == *id).map(|row| row.seq);
+                        rows::read_feed(key, value).filter(|row| row.id == *id).map(|row| row.seq);
                     found.is_none()
                 });
                 walked.ok().and(found)
@@ -156,10 +156,10 @@ impl Catalog<'_> {
 
     /// Whether an admitted entry names this one as its predecessor: this one closes a gap then, and is no end.
     fn has_successor(&self, signed: &SignedEntry, ordinal: u32) -> Result<bool, StoreError> {
-        let prefix = keys::feed_at(ordinal, signed.entry().seq + 1);
+        let prefix = rows::feed_at(ordinal, signed.entry().seq + 1);
         let mut next = Vec::new();
         self.index.walk(&prefix, &prefix, &mut |key, value| {
-            next.extend(keys::read_feed(key, value).map(|row| row.id));
+            next.extend(rows::read_feed(key, value).map(|row| row.id));
             true
         })?;
         let names = |id: &EntryId| matches!(self.entry(id), Ok(Some(next)) if next.entry().prevs.contains(&signed.id()));
@@ -167,7 +167,7 @@ impl Catalog<'_> {
     }
 
     pub(crate) fn publisher(&self, id: &PublisherId) -> Result<Option<PublisherValue>, StoreError> {
-        self.index.get(&keys::publisher(id))?.map(|bytes| decode(&bytes)).transpose()
+        self.index.get(&rows::publisher(id))?.map(|bytes| decode(&bytes)).transpose()
     }
 
     pub(crate) fn publishers(&self) -> Result<Vec<(PublisherId, PublisherValue)>, StoreError> {
@@ -189,12 +189,12 @@ impl Catalog<'_> {
     }
 
     pub(crate) fn count(&self) -> Result<u64, StoreError> {
-        self.number(keys::ENTRIES)
+        self.number(rows::ENTRIES)
     }
 
     /// How many entries of the packs are not in the index, because they do not read back or do not fit.
     pub(crate) fn skipped(&self) -> Result<u64, StoreError> {
-        self.number(keys::SKIPPED)
+        self.number(rows::SKIPPED)
     }
 
     fn number(&self, key: &[u8]) -> Result<u64, StoreError> {
@@ -208,7 +208,7 @@ impl Catalog<'_> {
         entries: &[SignedEntry],
         source: Source,
         keeps: &dyn Fn(&PublisherId) -> bool,
-    ) -> Result<Vec<Put>, StoreError> {
+    ) -> Result<Vec<PutOutcome>, StoreError> {
         let mut publishers: BTreeMap<PublisherId, PublisherValue> = BTreeMap::new();
         let mut next_ordinal = None;
         let mut pending = HashMap::new();
@@ -264,7 +264,7 @@ impl Catalog<'_> {
                 // a damaged record is replaced by the good bytes at hand
                 appended |= self.append(signed)? != Before::Good;
             }
-            puts.push(Put { id: signed.id(), admit });
+            puts.push(PutOutcome { id: signed.id(), admit });
         }
         // not only what was appended here: what another put left in the buffer when the disk was full
         if source == Source::Outside && (new > 0 || appended) {
@@ -274,15 +274,15 @@ impl Catalog<'_> {
             return Ok(puts);
         }
         for (id, value) in &publishers {
-            changes.push(Change::Put(keys::publisher(id), encode(value)?));
+            changes.push(Change::Put(rows::publisher(id), encode(value)?));
         }
         changes.push(Change::Put(
-            keys::ENTRIES.to_vec(),
+            rows::ENTRIES.to_vec(),
             (self.count()? + new).to_be_bytes().to_vec(),
         ));
         if found_again > 0 {
             let skipped = self.skipped()?.saturating_sub(found_again);
-            changes.push(Change::Put(keys::SKIPPED.to_vec(), skipped.to_be_bytes().to_vec()));
+            changes.push(Change::Put(rows::SKIPPED.to_vec(), skipped.to_be_bytes().to_vec()));
         }
         self.index.apply(&changes)?;
         Ok(puts)
@@ -297,8 +297,8 @@ impl Catalog<'_> {
     ) -> Result<(), StoreError> {
         let entry = signed.entry();
         let purl = signed.release().map_or("", |(_, release)| release.purl.as_str());
-        let key = keys::feed(ordinal, entry.seq, &signed.id());
-        changes.push(Change::Put(key, keys::feed_value(entry.issued_at, purl)));
+        let key = rows::feed(ordinal, entry.seq, &signed.id());
+        changes.push(Change::Put(key, rows::feed_value(entry.issued_at, purl)));
         self.index_release(signed, ordinal, kept, changes)
     }
 
@@ -312,14 +312,14 @@ impl Catalog<'_> {
             None => prefixes.push(b"F".to_vec()),
             Some(some) => {
                 for id in some {
-                    prefixes.extend(self.publisher(id)?.map(|value| keys::feed_of(value.ordinal)));
+                    prefixes.extend(self.publisher(id)?.map(|value| rows::feed_of(value.ordinal)));
                 }
             }
         }
         let mut found = Vec::new();
         for prefix in prefixes {
             self.index.walk(&prefix, &prefix, &mut |key, value| {
-                found.extend(keys::read_feed(key, value).map(|row| (row.issued_at, row.id)));
+                found.extend(rows::read_feed(key, value).map(|row| (row.issued_at, row.id)));
                 true
             })?;
         }

@@ -13,7 +13,10 @@ use std::path::Path;
 
 use crate::error::{AtPath, StoreError};
 #[cfg(test)]
-use crate::faults::step;
+pub(crate) mod faults;
+
+#[cfg(test)]
+use faults::step;
 
 #[cfg(not(test))]
 fn step() -> io::Result<()> {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::durable;
 use crate::error::{AtPath, StoreError};
-use crate::meta::{Change, MAX_VALUE, MetaIndex, Visit};
+use crate::index_trait::{Change, MAX_VALUE, MetaIndex, Visit};
 
 /// Pages kept in memory. It is a wish: sled's memory follows how randomly keys arrive.
 const CACHE_BYTES: u64 = 16 << 20;

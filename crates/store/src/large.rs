@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::durable;
 use crate::error::{AtPath, StoreError};
-use crate::pairs::ReadAhead;
+use crate::outboard_io::ReadAhead;
 
 /// Verified ranges are made of groups of 16 chunks of 1 KiB.
 pub(crate) const GROUP: BlockSize = BlockSize::from_chunk_log(4);

@@ -226,7 +226,7 @@ impl Packs {
             self.sync()?;
             // the one moment at which somebody could find what goes next; no write of its own makes it a step
             #[cfg(test)]
-            crate::faults::step().at(&self.dir)?;
+            crate::durable::faults::step().at(&self.dir)?;
             self.sealed.write().unwrap_or_else(PoisonError::into_inner).remove(&pack.number());
             // the pack before its index: an index without a pack is ignored, a pack without an index would be the active one
             durable::remove_file(&pack_path(&self.dir, pack.number()))?;

@@ -30,7 +30,7 @@ use crate::blobs::verified;
 use crate::durable;
 use crate::error::{AtPath, StoreError};
 use crate::large::{GROUP, GROUP_BYTES, LargeBlobs, trailer};
-use crate::pairs::ReadAhead;
+use crate::outboard_io::ReadAhead;
 use crate::write_back::WriteBack;
 
 use arrival::Arrival;

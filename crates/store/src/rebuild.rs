@@ -15,10 +15,10 @@ use crate::catalog::{Catalog, Source};
 use crate::durable;
 use crate::error::{AtPath, StoreError};
 use crate::index::SledIndex;
-use crate::keys;
+use crate::index_trait::{Change, Memory, MetaIndex, ReadOnly};
 use crate::layout::Layout;
-use crate::meta::{Change, Memory, MetaIndex, ReadOnly};
 use crate::pack::Kind;
+use crate::rows;
 use crate::state::{Follows, State};
 use crate::store::IndexKind;
 
@@ -105,7 +105,7 @@ fn believe(
     ids: &[EntryId],
 ) -> Result<Arc<dyn MetaIndex>, StoreError> {
     let index = SledIndex::open(&layout.index(), generation)?;
-    if index.get(keys::SCHEMA)?.as_deref() != Some(keys::SCHEMA_VERSION) {
+    if index.get(rows::SCHEMA)?.as_deref() != Some(rows::SCHEMA_VERSION) {
         return Err(StoreError::Index("it has another schema, or none".into()));
     }
     let catalog = Catalog { index: &index, blobs };
@@ -183,9 +183,9 @@ fn fill(
     }
     // last: an index without it was never finished
     index.apply(&[
-        Change::Put(keys::SKIPPED.to_vec(), left_out.to_be_bytes().to_vec()),
-        Change::Put(keys::FOLLOWS.to_vec(), follows.digest().to_vec()),
-        Change::Put(keys::SCHEMA.to_vec(), keys::SCHEMA_VERSION.to_vec()),
+        Change::Put(rows::SKIPPED.to_vec(), left_out.to_be_bytes().to_vec()),
+        Change::Put(rows::FOLLOWS.to_vec(), follows.digest().to_vec()),
+        Change::Put(rows::SCHEMA.to_vec(), rows::SCHEMA_VERSION.to_vec()),
     ])
 }
 
@@ -233,7 +233,7 @@ mod tests {
     use perennial_manifest::{Body, Entry, Keypair, Profile, PublisherKind};
 
     use super::*;
-    use crate::meta::Unavailable;
+    use crate::index_trait::Unavailable;
     use crate::store::{OpenOptions, Store};
 
     fn fail(store: &Store) {

@@ -11,8 +11,8 @@ use tokio::sync::broadcast;
 
 use crate::blobs::Blobs;
 use crate::error::StoreError;
+use crate::index_trait::MetaIndex;
 use crate::layout::{Layout, OpenError};
-use crate::meta::MetaIndex;
 use crate::rebuild;
 use crate::state::State;
 
@@ -24,6 +24,8 @@ mod entries;
 mod index_access;
 mod naming;
 mod stats;
+#[cfg(test)]
+mod tests;
 
 pub use arriving::Arriving;
 pub use bytes::{BlobState, OpenBlob};

@@ -7,7 +7,7 @@
 
 use perennial_manifest::{Admit, EntryId, SignedEntry};
 use perennial_protocol::input::{Input, Verdict};
-use perennial_store::{Put, Store};
+use perennial_store::{PutOutcome, Store};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
@@ -102,7 +102,7 @@ fn put_all(store: &Store, batches: Vec<Batch>) -> Vec<Input> {
     batches.into_iter().map(stored).collect()
 }
 
-fn verdict(put: Put) -> (EntryId, Verdict) {
+fn verdict(put: PutOutcome) -> (EntryId, Verdict) {
     let verdict = match put.admit {
         Admit::New => Verdict::New,
         Admit::Known => Verdict::Known,

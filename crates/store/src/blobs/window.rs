@@ -10,7 +10,7 @@ use bao_tree::io::outboard::PreOrderOutboard;
 use bao_tree::io::sync::{ReadAt, encode_ranges_validated};
 
 use crate::large::GROUP_BYTES;
-use crate::pairs::ReadAhead;
+use crate::outboard_io::ReadAhead;
 use crate::partial;
 
 /// Groups of a file that were read into memory.

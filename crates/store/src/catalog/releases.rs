@@ -10,8 +10,8 @@ use perennial_manifest::{
 
 use super::Catalog;
 use crate::error::StoreError;
-use crate::keys::{self, ReleaseValue};
-use crate::meta::Change;
+use crate::index_trait::Change;
+use crate::rows::{self, ReleaseValue};
 use crate::state::Follows;
 use crate::store::Stats;
 
@@ -64,7 +64,7 @@ impl Rows {
         };
         Some(ReleaseRow {
             release: value.release,
-            purl: Purl::parse(keys::purl_of(key)?).ok()?,
+            purl: Purl::parse(rows::purl_of(key)?).ok()?,
             publisher,
             artifacts: value.artifacts,
             seq: value.seq,
@@ -97,14 +97,14 @@ impl Catalog<'_> {
             state,
             held_bytes,
         };
-        let place = keys::place(ordinal, entry.seq, &signed.id());
-        let key = keys::release(body.purl.as_str(), &place);
+        let place = rows::place(ordinal, entry.seq, &signed.id());
+        let key = rows::release(body.purl.as_str(), &place);
         if kept && state != Holding::Held {
-            changes.push(Change::Put(keys::wanted(&release), key.clone()));
+            changes.push(Change::Put(rows::wanted(&release), key.clone()));
         }
-        for term in keys::terms(&body.purl) {
+        for term in rows::terms(&body.purl) {
             changes.push(Change::Put(
-                keys::term(&term, &place),
+                rows::term(&term, &place),
                 body.purl.as_str().as_bytes().to_vec(),
             ));
         }
@@ -117,8 +117,8 @@ impl Catalog<'_> {
         let Some(signed) = self.entry(&id.entry())? else { return Ok(None) };
         let Some((_, body)) = signed.release() else { return Ok(None) };
         let Some(publisher) = self.publisher(&signed.entry().publisher)? else { return Ok(None) };
-        let place = keys::place(publisher.ordinal, signed.entry().seq, &signed.id());
-        let key = keys::release(body.purl.as_str(), &place);
+        let place = rows::place(publisher.ordinal, signed.entry().seq, &signed.id());
+        let key = rows::release(body.purl.as_str(), &place);
         Ok(self.value(&key)?.map(|value| (key, value)))
     }
 
@@ -128,8 +128,8 @@ impl Catalog<'_> {
         row: &ReleaseRow,
     ) -> Result<Option<(Vec<u8>, ReleaseValue)>, StoreError> {
         let Some(publisher) = self.publisher(&row.publisher)? else { return Ok(None) };
-        let place = keys::place(publisher.ordinal, row.seq, &row.release.entry());
-        let key = keys::release(row.purl.as_str(), &place);
+        let place = rows::place(publisher.ordinal, row.seq, &row.release.entry());
+        let key = rows::release(row.purl.as_str(), &place);
         Ok(self.value(&key)?.map(|value| (key, value)))
     }
 
@@ -153,9 +153,9 @@ impl Catalog<'_> {
             return self.releases_of(publisher, filter);
         }
         let (mut found, mut rows) = (Vec::new(), Rows::default());
-        let prefix = keys::release_prefix(filter.selector.as_ref());
+        let prefix = rows::release_prefix(filter.selector.as_ref());
         self.index.walk(&prefix, &prefix, &mut |key, value| {
-            let Some(purl) = keys::purl_of(key) else { return true };
+            let Some(purl) = rows::purl_of(key) else { return true };
             let fits = |purl: &Purl, release: &ReleaseId| {
                 filter.selector.as_ref().is_none_or(|s| s.matches(purl) || s.is_release(release))
             };
@@ -203,10 +203,10 @@ impl Catalog<'_> {
     fn keys_of(&self, publisher: &PublisherId) -> Result<Vec<Vec<u8>>, StoreError> {
         let mut found = Vec::new();
         let Some(known) = self.publisher(publisher)? else { return Ok(found) };
-        let prefix = keys::feed_of(known.ordinal);
+        let prefix = rows::feed_of(known.ordinal);
         self.index.walk(&prefix, &prefix, &mut |key, value| {
-            if let Some(row) = keys::read_feed(key, value).filter(|row| !row.purl.is_empty()) {
-                found.push(keys::release(row.purl, &keys::place(known.ordinal, row.seq, &row.id)));
+            if let Some(row) = rows::read_feed(key, value).filter(|row| !row.purl.is_empty()) {
+                found.push(rows::release(row.purl, &rows::place(known.ordinal, row.seq, &row.id)));
             }
             true
         })?;
@@ -243,7 +243,7 @@ impl Catalog<'_> {
         after: Option<&ReleaseId>,
         limit: usize,
     ) -> Result<Vec<ReleaseRow>, StoreError> {
-        let from = after.map_or(b"W".to_vec(), |id| [&keys::wanted(id)[..], &[0]].concat());
+        let from = after.map_or(b"W".to_vec(), |id| [&rows::wanted(id)[..], &[0]].concat());
         let mut places = Vec::new();
         self.index.walk(b"W", &from, &mut |_, key| {
             places.push(key.to_vec());
@@ -268,7 +268,7 @@ impl Catalog<'_> {
             let keeps = now.keeps(&publisher);
             for key in self.keys_of(&publisher)? {
                 let Some(value) = self.value(&key)? else { continue };
-                let wanted = keys::wanted(&value.release);
+                let wanted = rows::wanted(&value.release);
                 changes.push(match keeps && value.state != Holding::Held {
                     true => Change::Put(wanted, key),
                     false => Change::Remove(wanted),
@@ -276,13 +276,13 @@ impl Catalog<'_> {
             }
         }
         // last: a process that is killed before it makes them again
-        changes.push(Change::Put(keys::FOLLOWS.to_vec(), now.digest().to_vec()));
+        changes.push(Change::Put(rows::FOLLOWS.to_vec(), now.digest().to_vec()));
         self.index.apply(&changes)
     }
 
     /// Whether the releases that are wanted are those that these follows ask for.
     pub(crate) fn follows_are(&self, now: &Follows) -> Result<bool, StoreError> {
-        Ok(self.index.get(keys::FOLLOWS)?.as_deref() == Some(&now.digest()[..]))
+        Ok(self.index.get(rows::FOLLOWS)?.as_deref() == Some(&now.digest()[..]))
     }
 
     /// The artifact list of a release, if it is here.
@@ -352,10 +352,10 @@ impl Catalog<'_> {
             changes.push(Change::Put(key.clone(), value.encode()));
         }
         let id = &value.release;
-        let wants = self.index.get(&keys::wanted(id))?.is_some();
+        let wants = self.index.get(&rows::wanted(id))?.is_some();
         match (wants, kept && state != Holding::Held) {
-            (true, false) => changes.push(Change::Remove(keys::wanted(id))),
-            (false, true) => changes.push(Change::Put(keys::wanted(id), key)),
+            (true, false) => changes.push(Change::Remove(rows::wanted(id))),
+            (false, true) => changes.push(Change::Put(rows::wanted(id), key)),
             _ => {}
         }
         if !changes.is_empty() {

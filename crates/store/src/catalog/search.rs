@@ -3,7 +3,7 @@
 use super::Catalog;
 use super::releases::ReleaseRow;
 use crate::error::StoreError;
-use crate::keys;
+use crate::rows;
 
 /// Rows of a word that are counted at most, to find the one with fewest.
 const COUNTED: usize = 1024;
@@ -11,10 +11,10 @@ const COUNTED: usize = 1024;
 impl Catalog<'_> {
     /// Releases whose namespace and name have all the words of `text`, the last of them as a beginning.
     pub(crate) fn search(&self, text: &str, limit: usize) -> Result<Vec<ReleaseRow>, StoreError> {
-        let words = keys::words(text);
+        let words = rows::words(text);
         let Some(rarest) = self.rarest(&words)? else { return Ok(Vec::new()) };
         let mut places = Vec::new();
-        let prefix = keys::term_prefix(rarest);
+        let prefix = rows::term_prefix(rarest);
         self.index.walk(&prefix, &prefix, &mut |key, purl| {
             let Ok(text) = std::str::from_utf8(purl) else { return true };
             // most are in lower case already, and there may be very many
@@ -22,7 +22,7 @@ impl Catalog<'_> {
             let lower = lower.then(|| text.to_lowercase());
             let lower = lower.as_deref().unwrap_or(text);
             if words.iter().all(|word| lower.contains(word.as_str())) {
-                places.extend(keys::place_of_term(key).map(|place| keys::release(text, place)));
+                places.extend(rows::place_of_term(key).map(|place| rows::release(text, place)));
             }
             places.len() < limit.max(1) * 4
         })?;
@@ -36,7 +36,7 @@ impl Catalog<'_> {
     fn rarest<'a>(&self, words: &'a [String]) -> Result<Option<&'a String>, StoreError> {
         let mut best: Option<(usize, &String)> = None;
         for word in words {
-            let (prefix, mut rows) = (keys::term_prefix(word), 0);
+            let (prefix, mut rows) = (rows::term_prefix(word), 0);
             self.index.walk(&prefix, &prefix, &mut |_, _| {
                 rows += 1;
                 rows < COUNTED

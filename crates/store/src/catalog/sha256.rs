@@ -7,20 +7,20 @@ use perennial_manifest::{Artifact, BlobId};
 
 use super::Catalog;
 use crate::error::StoreError;
-use crate::keys;
+use crate::index_trait::Change;
 use crate::large::SMALL;
-use crate::meta::Change;
+use crate::rows;
 
 impl Catalog<'_> {
     /// A large blob by the SHA-256 that was computed when it was added.
     pub(crate) fn large_of(&self, sha256: &[u8; 32]) -> Result<Option<BlobId>, StoreError> {
-        let value = self.index.get(&keys::large_sha256(sha256))?;
+        let value = self.index.get(&rows::large_sha256(sha256))?;
         Ok(value.and_then(|value| value.try_into().ok()).map(BlobId::from_bytes))
     }
 
     /// A blob that a signed list says has this SHA-256, and that is here.
     pub(crate) fn claimed(&self, sha256: &[u8; 32]) -> Result<Option<BlobId>, StoreError> {
-        let prefix = keys::claimed_sha256(sha256, &[]);
+        let prefix = rows::claimed_sha256(sha256, &[]);
         let mut claimed = Vec::new();
         self.index.walk(&prefix, &prefix, &mut |key, _| {
             claimed.extend(
@@ -46,7 +46,7 @@ impl Catalog<'_> {
         if artifact.size <= SMALL || self.large_of(sha256)? == Some(artifact.blake3) {
             return Ok(());
         }
-        let key = keys::claimed_sha256(sha256, artifact.blake3.as_bytes());
+        let key = rows::claimed_sha256(sha256, artifact.blake3.as_bytes());
         if self.index.get(&key)?.is_none() {
             changes.push(Change::Put(key, Vec::new()));
         }
@@ -56,7 +56,7 @@ impl Catalog<'_> {
     pub(crate) fn note_large(&self, pairs: &[([u8; 32], BlobId)]) -> Result<(), StoreError> {
         let changes: Vec<Change> = pairs
             .iter()
-            .map(|(sha256, blob)| Change::Put(keys::large_sha256(sha256), blob.as_bytes().to_vec()))
+            .map(|(sha256, blob)| Change::Put(rows::large_sha256(sha256), blob.as_bytes().to_vec()))
             .collect();
         if changes.is_empty() { Ok(()) } else { self.index.apply(&changes) }
     }

@@ -13,7 +13,7 @@ use rustix::io::{Errno, retry_on_intr};
 use super::Partial;
 use crate::error::{AtPath, StoreError};
 use crate::large::GROUP_BYTES;
-use crate::pairs::WriteBehind;
+use crate::outboard_io::WriteBehind;
 
 /// Groups that count as here together.
 const COUNTED: usize = 64;

@@ -12,7 +12,7 @@ use perennial_manifest::{
     ReleaseId, SignedEntry,
 };
 
-use crate::catalog::{Put, ReleaseFilter, ReleaseRow, Source};
+use crate::catalog::{PutOutcome, ReleaseFilter, ReleaseRow, Source};
 use crate::error::StoreError;
 use crate::pack::Kind;
 use crate::store::Store;
@@ -21,7 +21,7 @@ use perennial_manifest::Holding;
 impl Store {
     /// Takes entries in, in order; all that were admitted last once this returned. The highest seen of feeds that are
     /// followed is remembered outside the index, orphans included.
-    pub fn put_entries(&self, entries: &[SignedEntry]) -> Result<Vec<Put>, StoreError> {
+    pub fn put_entries(&self, entries: &[SignedEntry]) -> Result<Vec<PutOutcome>, StoreError> {
         let (puts, follows) = self.0.write(|catalog| {
             // asked for under the lock, so that a follow that comes meanwhile finds these, or they find it
             let follows = self.0.state.follows();

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 
 use crate::catalog::Catalog;
 use crate::error::StoreError;
-use crate::meta::MetaIndex;
+use crate::index_trait::MetaIndex;
 use crate::rebuild;
 use crate::store::Inner;
 
@@ -60,7 +60,7 @@ impl Inner {
     pub(crate) fn renew(&self, reason: &str, afresh: bool) -> Result<(), StoreError> {
         let mut slot = self.index.write().unwrap_or_else(PoisonError::into_inner);
         // sled locks its files: the old handle goes before the new one comes. Its drop may panic on a full disk.
-        let old = std::mem::replace(&mut *slot, Arc::new(crate::meta::Unavailable));
+        let old = std::mem::replace(&mut *slot, Arc::new(crate::index_trait::Unavailable));
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(old)));
         let opened =
             rebuild::reopen_index(&self.layout, &self.blobs, &self.state, self.kind, afresh);

@@ -1,7 +1,5 @@
 //! A publisher and its releases, made of a seed: what the tests of the store and its benchmark fill stores with.
 
-#![allow(dead_code, reason = "each test uses a part of it")]
-
 use std::path::Path;
 
 use perennial_manifest::{

@@ -1,19 +1,10 @@
 //! A collection beside adds of what it would take: whatever an add acknowledged is there while its lease lives.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a step that fails must end the test"
-)]
-
-mod world;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::fixtures::{bytes, open};
 use perennial_store::GcOptions;
-use world::{bytes, open};
 
 const NOW: GcOptions = GcOptions { grace: Duration::ZERO, dry_run: false };
 

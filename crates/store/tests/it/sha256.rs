@@ -1,20 +1,11 @@
 //! Blobs by SHA-256: what this node hashed is found, and what a signed list claims wrongly is found out.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a step that fails must end the test"
-)]
-
-mod world;
-
 use std::fs;
 use std::path::Path;
 
+use crate::fixtures::{bytes, id, key, list_of, open, release, statement};
 use perennial_manifest::{Artifact, ArtifactList, Holding, Sha256Digest};
 use perennial_store::{Added, Store};
-use world::{bytes, id, key, list_of, open, release, statement};
 
 fn added(store: &Store, len: usize) -> Added {
     let mut batch = store.batch();

@@ -5,8 +5,8 @@ use ipld_core::ipld::Ipld;
 use sha2::{Digest, Sha512};
 
 use super::{BEFORE, cbor, genesis, one, refuse, two};
-use crate::Refused;
-use crate::forge::{envelope, map, payload, sealed, signed_bytes, with};
+use crate::vectors::Refused;
+use crate::vectors::forge::{envelope, map, payload, sealed, signed_bytes, with};
 
 pub(super) fn signatures(all: &mut Vec<Refused>) {
     let good = cbor(&genesis());

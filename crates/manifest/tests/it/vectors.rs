@@ -2,14 +2,7 @@
 //!
 //! Each vector is checked both ways: its bytes read as its meaning, and its meaning is written as its bytes. The files are
 //! never written by a test run; after a change of the format on purpose:
-//! `PERENNIAL_BLESS=1 cargo test -p perennial-manifest --test vectors -- --ignored`, and read the difference.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a step that fails must end the test"
-)]
+//! `PERENNIAL_BLESS=1 cargo test -p perennial-manifest --test it vectors -- --ignored`, and read the difference.
 
 mod forge;
 mod harm;

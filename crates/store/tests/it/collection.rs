@@ -1,20 +1,11 @@
 //! What a collection spares: what an add or a fetch under way relies on, whenever it comes; and everything, in doubt.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a step that fails must end the test"
-)]
-
-mod world;
-
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use crate::fixtures::{bytes, flip, follow, key, open, release};
 use perennial_manifest::BlobId;
 use perennial_store::{BlobState, GcOptions, Store, StoreError};
-use world::{bytes, flip, follow, key, open, release};
 
 const NOW: GcOptions = GcOptions { grace: Duration::ZERO, dry_run: false };
 const SIZES: [usize; 2] = [5_000, 100_000];

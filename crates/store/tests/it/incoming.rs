@@ -1,22 +1,14 @@
 //! Files that become blobs without being copied, and readers that want plain bytes.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a step that fails must end the test"
-)]
-
-mod world;
-
 use std::fs;
 use std::time::Duration;
 
+use crate::fixtures;
 use perennial_manifest::BlobId;
 use perennial_store::{GcOptions, Store, StoreError};
 
 fn bytes(len: usize) -> Vec<u8> {
-    world::bytes(len, 1)
+    fixtures::bytes(len, 1)
 }
 
 fn take(store: &Store, bytes: &[u8]) -> (BlobId, bool) {
@@ -32,7 +24,7 @@ fn take(store: &Store, bytes: &[u8]) -> (BlobId, bool) {
 #[test]
 fn a_file_that_is_taken_is_the_blob_and_costs_once() {
     let dir = tempfile::tempdir().expect("room");
-    let store = world::open(dir.path());
+    let store = fixtures::open(dir.path());
     for len in [0, 1000, 65_536, 65_537, 3_000_001] {
         let bytes = bytes(len);
         assert_eq!(take(&store, &bytes), (BlobId::of(&bytes), true), "{len}");
@@ -46,7 +38,7 @@ fn a_file_that_is_taken_is_the_blob_and_costs_once() {
 #[test]
 fn ranges_are_the_bytes_of_the_file() {
     let dir = tempfile::tempdir().expect("room");
-    let store = world::open(dir.path());
+    let store = fixtures::open(dir.path());
     for len in [0usize, 1, 16_384, 65_536, 65_537, 200_000, 1 << 20] {
         let bytes = bytes(len);
         let (blob, _) = take(&store, &bytes);
@@ -74,7 +66,7 @@ fn ranges_are_the_bytes_of_the_file() {
 fn a_flipped_bit_stops_a_read_before_its_group() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().expect("room");
-    let store = world::open(dir.path());
+    let store = fixtures::open(dir.path());
     let mut bytes = bytes(200_000);
     let (blob, _) = take(&store, &bytes);
     let hex = blob.to_hex();
@@ -95,7 +87,7 @@ fn a_flipped_bit_stops_a_read_before_its_group() {
 #[test]
 fn what_nobody_goes_on_with_is_collected() {
     let dir = tempfile::tempdir().expect("room");
-    let store = world::open(dir.path());
+    let store = fixtures::open(dir.path());
     let path = store.incoming().join("upload");
     fs::write(&path, b"half").expect("room");
     let hour = GcOptions { grace: Duration::from_secs(3600), dry_run: false };

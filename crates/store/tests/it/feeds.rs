@@ -1,20 +1,11 @@
 //! What a store knows of a feed outlives a restart and a rebuilt index: an old entry that is said again changes nothing, and
 //! of a fork both branches and the proof are kept.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a step that fails must end the test"
-)]
-
-mod world;
-
 use std::path::Path;
 
+use crate::fixtures::{self, bytes, id, key, open, release, statement};
 use perennial_manifest::{ArtifactListRef, FeedState, SignedEntry};
 use perennial_store::Store;
-use world::{bytes, id, key, open, release, statement};
 
 /// Looks at a store as it is, after a restart, and after its index was made again.
 fn over_restart_and_rebuild(dir: &Path, look: &dyn Fn(&Store)) {
@@ -59,7 +50,7 @@ fn of_a_fork_both_releases_and_the_proof_are_kept() {
     let (root, _) = release(&store, &key(1), "kubekey", &[bytes(5_000, 1)]);
     let contents = bytes(200_000, 2);
     let (one, added) = release(&store, &key(1), "one", std::slice::from_ref(&contents));
-    let (_, claim): (_, ArtifactListRef) = world::list_of(&added).encode().unwrap();
+    let (_, claim): (_, ArtifactListRef) = fixtures::list_of(&added).encode().unwrap();
     let other = statement(&key(1), 1, Some(&root), "other", claim);
     store.put_entries(std::slice::from_ref(&other)).unwrap();
     let before = feed(&store);

@@ -5,8 +5,8 @@ use perennial_manifest::{Artifact, ArtifactList, ArtifactListRef, BlobId};
 use serde_json::json;
 
 use super::cbor;
-use crate::Refused;
-use crate::forge::{map, text, with};
+use crate::vectors::Refused;
+use crate::vectors::forge::{map, text, with};
 
 pub(super) fn lists(all: &mut Vec<Refused>) {
     let mut refuse_list = |name: &str, artifacts: &[Ipld], error: &str| {

@@ -9,16 +9,14 @@
 )]
 #![expect(clippy::single_range_in_vec_init, reason = "one range is meant")]
 
-mod world;
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::fixtures::{bytes, file_of, follow, id, key, open, release};
 use perennial_manifest::Holding;
 use perennial_store::{BlobState, GcOptions, Store, StoreError};
-use world::{bytes, file_of, follow, id, key, open, release};
 
 const LEN: usize = 200_000;
 const HARMS: [&str; 5] = ["cut", "empty", "longer", "link", "directory"];

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use perennial_manifest::{BlobId, Holding, SignedEntry};
 
-use crate::faults::{Plan, during};
+use crate::durable::faults::{Plan, during};
 use crate::store::OpenOptions;
-use crate::world::{bytes, follow, id, key, open, release, try_release};
+use crate::store::tests::fixtures::{bytes, follow, id, key, open, release, try_release};
 use crate::{Added, BlobState, GcOptions, Pin, ReleaseFilter, ReleaseRow, Store, StoreError};
 
 const PLANS: [fn(u32) -> Plan; 2] = [Plan::Once, Plan::From];

@@ -1,12 +1,5 @@
 //! The rules of a feed, played through with signed entries.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a step that fails must end the test"
-)]
-
 use std::collections::HashMap;
 
 use perennial_manifest::entry::{MAX_PREVS, MAX_SEQ};

@@ -1,12 +1,5 @@
 //! Signing and reading entries: whose key, which bounds, and bytes that anybody may have sent.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a step that fails must end the test"
-)]
-
 use perennial_manifest::entry::MAX_DEPTH;
 use perennial_manifest::{
     Body, BodyError, Entry, EntryError, EntryId, Keypair, MAX_ENCODED, MAX_PAYLOAD, Merge, Profile,

@@ -1,19 +1,10 @@
 //! The deny list: what is on it is neither taken in nor given out, and that it is gone is no damage.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a step that fails must end the test"
-)]
-
-mod world;
-
 use std::time::Duration;
 
+use crate::fixtures::{bytes, key, open, release};
 use perennial_manifest::{BlobId, Holding};
 use perennial_store::{GcOptions, Placement, StoreError};
-use world::{bytes, key, open, release};
 
 const SIZES: [usize; 2] = [500, 300_000];
 

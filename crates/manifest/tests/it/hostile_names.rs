@@ -1,12 +1,5 @@
 //! Names and lists that somebody chose to do harm: nothing panics, nothing is mended, twins never meet on a disk.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a step that fails must end the test"
-)]
-
 use perennial_manifest::{
     Artifact, ArtifactList, ArtifactListRef, ArtifactPath, BlobId, ListError, Purl, Role, Selector,
     Sha256Digest,

@@ -4,8 +4,8 @@ use ipld_core::ipld::Ipld;
 use perennial_manifest::{MAX_ENCODED, MAX_PAYLOAD, canonical};
 
 use super::{cbor, genesis, one, refuse};
-use crate::Refused;
-use crate::forge::{sealed, with};
+use crate::vectors::Refused;
+use crate::vectors::forge::{sealed, with};
 
 pub(super) fn encodings(all: &mut Vec<Refused>) {
     let good = sealed(&cbor(&genesis()), &[&one()]);

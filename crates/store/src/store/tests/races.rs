@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use perennial_manifest::BlobId;
 
-use crate::faults::at_step;
-use crate::world::{bytes, open};
+use crate::durable::faults::at_step;
+use crate::store::tests::fixtures::{bytes, open};
 use crate::{BlobState, GcOptions, Lease, Pin, Store};
 
 /// A small blob and a large one.

@@ -1,21 +1,12 @@
 //! A process that ends between two steps of adding a release: what the directory holds then opens, is whole, and is the state
 //! before or after the step. Each step's directory is copied as it lies there, with the store still open.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a step that fails must end the test"
-)]
-
-mod world;
-
 use std::fs;
 use std::path::Path;
 
+use crate::fixtures::{self, bytes, follow, id, key, list_of, open, statement};
 use perennial_manifest::Holding;
 use perennial_store::{Pin, ReleaseFilter};
-use world::{bytes, follow, id, key, list_of, open, statement};
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -58,7 +49,7 @@ fn after_each_step_of_an_add_the_state_is_before_or_after() {
     // within the step: the outboard is in place, the bytes not yet
     snap("outboard only");
     let between = steps.path().join("outboard only");
-    fs::rename(world::file_of(&between, &added[1]), between.join("tmp/left")).unwrap();
+    fs::rename(fixtures::file_of(&between, &added[1]), between.join("tmp/left")).unwrap();
     let (encoded, claim) = list_of(&added).encode().unwrap();
     batch.add_bytes(encoded).unwrap();
     snap("list");

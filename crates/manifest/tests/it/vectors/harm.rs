@@ -8,8 +8,8 @@ mod signatures;
 use ipld_core::ipld::Ipld;
 use perennial_manifest::{Keypair, canonical};
 
-use crate::Refused;
-use crate::forge::{map, payload, text};
+use crate::vectors::Refused;
+use crate::vectors::forge::{map, payload, text};
 
 /// Every refused encoding.
 pub(crate) fn all() -> Vec<Refused> {

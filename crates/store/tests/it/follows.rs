@@ -1,17 +1,8 @@
 //! Follows and what they want, over kills and in any order with the entries.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a step that fails must end the test"
-)]
-
-mod world;
-
+use crate::fixtures::{follow, key, open, statement};
 use perennial_manifest::ArtifactListRef;
 use perennial_store::Store;
-use world::{follow, key, open, statement};
 
 fn known(store: &Store, seed: u8, name: &str) {
     let blob = perennial_manifest::BlobId::of(name.as_bytes());

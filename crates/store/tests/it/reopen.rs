@@ -1,20 +1,11 @@
 //! A store that is closed, hurt and opened again: what was acknowledged is there.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a step that fails must end the test"
-)]
-
-mod world;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::fixtures::{bytes, follow, id, key, list_of, open, statement};
 use perennial_manifest::{ArtifactListRef, BlobId, Holding, SignedEntry};
 use perennial_store::{IndexKind, OpenOptions, Pin, ReleaseFilter, Store};
-use world::{bytes, follow, id, key, list_of, open, statement};
 
 fn release(seq: u64, prev: Option<&SignedEntry>, name: &str) -> SignedEntry {
     let artifacts =

@@ -9,15 +9,13 @@
 )]
 #![expect(clippy::single_range_in_vec_init, reason = "one range is meant")]
 
-mod world;
-
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::fixtures::{self, bytes, flip, follow, id, key, open, release};
 use perennial_manifest::{BlobId, Holding};
 use perennial_store::{BlobState, Damaged, GcOptions, Pin, Store, StoreError};
 use tokio::sync::broadcast::error::TryRecvError;
-use world::{bytes, flip, follow, id, key, open, release};
 
 fn pack(dir: &Path) -> PathBuf {
     dir.join("packs/0000000001.pack")
@@ -48,7 +46,8 @@ fn damaged_and_back(len: usize, more: usize, found: Found) {
     let (signed, added) = release(&store, &key(1), "kubekey", &contents);
     let blob = added[0].blob;
     assert_eq!(store.release(&id(&signed)).unwrap().unwrap().state, Holding::Held);
-    let path = if len > 65_536 { world::file_of(dir.path(), &added[0]) } else { pack(dir.path()) };
+    let path =
+        if len > 65_536 { fixtures::file_of(dir.path(), &added[0]) } else { pack(dir.path()) };
     flip(&path, &good);
 
     let mut damage = store.damage();
@@ -128,7 +127,7 @@ fn a_damaged_list_keeps_what_it_named_from_being_collected() {
     let (signed, added) =
         release(&store, &key(1), "kubekey", &[bytes(5_000, 1), bytes(200_000, 2)]);
     store.set_pin(Pin::Release(id(&signed)), true).unwrap();
-    let (encoded, _) = world::list_of(&added).encode().unwrap();
+    let (encoded, _) = fixtures::list_of(&added).encode().unwrap();
     flip(&pack(dir.path()), &encoded);
     let options = GcOptions { grace: Duration::ZERO, dry_run: false };
     let mut damage = store.damage();
@@ -152,7 +151,7 @@ fn what_nobody_needs_is_not_kept_aside_for_ever() {
         drop(batch.commit().unwrap());
         flip(
             &if good.len() > 65_536 {
-                world::file_of(dir.path(), &added)
+                fixtures::file_of(dir.path(), &added)
             } else {
                 pack(dir.path())
             },

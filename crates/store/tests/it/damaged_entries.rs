@@ -1,18 +1,9 @@
 //! A statement whose record is damaged: lists go on without reading it, the rest of its feed stays, and it is mended when
 //! it comes again.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a step that fails must end the test"
-)]
-
-mod world;
-
+use crate::fixtures::{bytes, flip, id, key, open, release};
 use perennial_manifest::{Admit, SignedEntry};
 use perennial_store::{GcOptions, ReleaseFilter, Store, StoreError};
-use world::{bytes, flip, id, key, open, release};
 
 fn listed(store: &Store) -> usize {
     let filter = ReleaseFilter { publisher: Some(key(1).id()), ..ReleaseFilter::default() };

@@ -1,0 +1,105 @@
+//! A publisher and its releases, made of a seed.
+
+use std::path::Path;
+
+use perennial_manifest::{
+    Artifact, ArtifactList, ArtifactListRef, ArtifactPath, Body, Entry, Keypair, Purl, Release,
+    ReleaseId, Role, SignedEntry,
+};
+
+use crate::{Added, Lease, OpenOptions, Store, StoreError};
+
+/// Bytes that differ by seed.
+pub(crate) fn bytes(len: usize, seed: u64) -> Vec<u8> {
+    let mut out = vec![0; len];
+    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut out);
+    out
+}
+
+pub(crate) fn key(seed: u8) -> Keypair {
+    Keypair::from_seed([seed; 32])
+}
+
+/// A statement, with nothing behind it.
+pub(crate) fn statement(
+    key: &Keypair,
+    seq: u64,
+    prev: Option<&SignedEntry>,
+    name: &str,
+    artifacts: ArtifactListRef,
+) -> SignedEntry {
+    let body = Body::Release(Box::new(Release {
+        purl: Purl::generic(name, "v1").unwrap(),
+        license: "MIT".into(),
+        license_texts: Vec::new(),
+        artifacts,
+        source: None,
+        acquired: None,
+        tags: std::collections::BTreeMap::new(),
+        notes: None,
+    }));
+    let prevs = prev.map(SignedEntry::id).into_iter().collect();
+    Entry { publisher: key.id(), seq, prevs, issued_at: 1_750_000_000 + seq, body }
+        .sign(key)
+        .unwrap()
+}
+
+pub(crate) fn list_of(added: &[Added]) -> ArtifactList {
+    let artifact = |(at, added): (usize, &Added)| Artifact {
+        path: ArtifactPath::parse(&format!("file-{at:06}")).unwrap(),
+        size: added.size,
+        blake3: added.blob,
+        sha256: added.sha256,
+        media_type: "application/octet-stream".into(),
+        role: Role::Binary,
+        platform: None,
+        exec: false,
+        origins: Vec::new(),
+    };
+    ArtifactList::new(added.iter().enumerate().map(artifact).collect()).unwrap()
+}
+
+/// Adds bytes, their list, and the statement that names it, as a node's `add` does.
+pub(crate) fn release(
+    store: &Store,
+    key: &Keypair,
+    name: &str,
+    contents: &[Vec<u8>],
+) -> (SignedEntry, Vec<Added>) {
+    let (signed, added, _lease) = try_release(store, key, name, contents).unwrap();
+    (signed, added)
+}
+
+pub(crate) fn try_release(
+    store: &Store,
+    key: &Keypair,
+    name: &str,
+    contents: &[Vec<u8>],
+) -> Result<(SignedEntry, Vec<Added>, Lease), StoreError> {
+    let mut batch = store.batch();
+    let added: Result<Vec<Added>, _> =
+        contents.iter().map(|bytes| batch.add_bytes(bytes.clone())).collect();
+    let added = added?;
+    let (encoded, claim) = list_of(&added).encode().unwrap();
+    batch.add_bytes(encoded)?;
+    let lease = batch.commit()?;
+    let next = store.feed(&key.id())?.next(None).unwrap();
+    let prev = next.prevs.first().map(|id| store.entry(id)).transpose()?.flatten();
+    let signed = statement(key, next.seq, prev.as_ref(), name, claim);
+    store.put_entries(std::slice::from_ref(&signed))?;
+    Ok((signed, added, lease))
+}
+
+pub(crate) fn id(signed: &SignedEntry) -> ReleaseId {
+    ReleaseId::from(signed.id())
+}
+
+pub(crate) fn open(dir: &Path) -> Store {
+    Store::open(dir, OpenOptions::default()).unwrap()
+}
+
+pub(crate) fn follow(store: &Store, key: &Keypair) {
+    let mut follows = store.follows();
+    follows.publishers.insert(key.id(), None);
+    store.set_follows(&follows).unwrap();
+}

@@ -1,0 +1,22 @@
+//! The store through its public interface.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails must end the test"
+)]
+
+mod add_steps;
+mod collection;
+mod damage;
+mod damaged_entries;
+mod denied;
+mod feeds;
+mod fixtures;
+mod follows;
+mod gc_race;
+mod incoming;
+mod reopen;
+mod replaced;
+mod sha256;
