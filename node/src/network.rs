@@ -17,13 +17,10 @@ mod writer;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use perennial_manifest::{BlobId, EntryId, ReleaseId};
-use perennial_protocol::effect::Holder;
-use perennial_protocol::input::{CensusId, FetchId, Input, LookupId, Token};
-use perennial_protocol::node::Node as Protocol;
-use perennial_protocol::peer::PeerId;
-use perennial_protocol::time::Time;
-use perennial_protocol::transfer::AssignmentId;
+use perennial_manifest::{EntryId, ReleaseId};
+use perennial_protocol::{
+    AssignmentId, CensusId, FetchId, Holder, Input, LookupId, Node as Protocol, PeerId, Time, Token,
+};
 use perennial_store::Store;
 use perennial_swarm::{Event, Handle};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -78,9 +75,7 @@ pub(crate) struct EventLoop {
     next_id: u64,
     lookups: HashMap<LookupId, oneshot::Sender<LookupAnswer>>,
     censuses: HashMap<CensusId, oneshot::Sender<Vec<Holder>>>,
-    fetches: HashMap<FetchId, (FetchReport, Vec<BlobId>)>,
-    /// Sizes of blobs that fetches named, and how many named them.
-    sizes: HashMap<BlobId, (u64, usize)>,
+    fetches: HashMap<FetchId, FetchReport>,
     downloads: HashMap<AssignmentId, CancellationToken>,
     serving: HashMap<Token, oneshot::Sender<Option<(Token, Time)>>>,
     banned: Bans,
@@ -111,7 +106,6 @@ impl EventLoop {
             lookups: HashMap::new(),
             censuses: HashMap::new(),
             fetches: HashMap::new(),
-            sizes: HashMap::new(),
             downloads: HashMap::new(),
             serving: HashMap::new(),
             banned: Bans::default(),
@@ -184,14 +178,7 @@ impl EventLoop {
                     overview.peers.remove(peer);
                 });
             }
-            Input::Fetch { fetch, blobs, .. } => {
-                let Some((_, named)) = self.fetches.get_mut(fetch) else { return };
-                for wanted in blobs {
-                    self.sizes.entry(wanted.blob).or_insert((wanted.size, 0)).1 += 1;
-                    named.push(wanted.blob);
-                }
-            }
-            Input::Cancel { fetch } => drop(self.forget(*fetch)),
+            Input::Cancel { fetch } => drop(self.fetches.remove(fetch)),
             Input::Transferred { assignment, end, .. } => {
                 self.downloads.remove(assignment);
                 tracing::debug!(?assignment, ?end, "download ended");
@@ -259,7 +246,7 @@ impl EventLoop {
                 self.input(Input::Census { census, release, blobs }).await;
             }
             Message::Fetch { fetch, report } => {
-                self.fetches.insert(fetch, (report, Vec::new()));
+                self.fetches.insert(fetch, report);
             }
             Message::Serve { from, bytes, decision } => {
                 let token = Token(STREAM_TOKENS | self.id());
@@ -279,20 +266,6 @@ impl EventLoop {
 
     fn count(&self, peer: &PeerId, change: impl FnOnce(&mut PeerInfo)) {
         self.overview.send_modify(|overview| overview.count(peer, change));
-    }
-
-    /// Takes a fetch off the books.
-    fn forget(&mut self, fetch: FetchId) -> Option<FetchReport> {
-        let (report, named) = self.fetches.remove(&fetch)?;
-        for blob in &named {
-            if let Some(size) = self.sizes.get_mut(blob) {
-                size.1 -= 1;
-                if size.1 == 0 {
-                    self.sizes.remove(blob);
-                }
-            }
-        }
-        Some(report)
     }
 }
 

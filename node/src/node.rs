@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use perennial_control::{BindError, Listener};
 use perennial_manifest::PublisherError;
-use perennial_protocol::node::{Config as ProtocolConfig, Node as Protocol};
+use perennial_protocol::{Config as ProtocolConfig, Node as Protocol};
 use perennial_store::{Follows, OpenError, OpenOptions, Store};
 use perennial_swarm::Handle;
 use tokio::sync::Notify;

@@ -2,7 +2,7 @@
 //! the fetch ends by itself, says so, and goes on later from what had verified.
 //!
 //! How long a peer may stall or crawl is the protocol's to decide and is tested there in virtual time
-//! (`protocol/src/transfer/test`); here real bytes go over real streams.
+//! (`protocol/src/transfer/tests`); here real bytes go over real streams.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

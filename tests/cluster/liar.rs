@@ -15,10 +15,10 @@ use tokio::runtime::Runtime;
 use perennial_manifest::{
     ArtifactListRef, BlobId, Body, Entry, Holding, Keypair, Release, Selector, SignedEntry,
 };
-use perennial_protocol::message::{
-    BLOB_NOT_HELD, BLOB_OK, BlobRange, BlobRequest, Bounded, EntryBytes, Refusal, Request, Response,
+use perennial_protocol::{
+    BLOB_NOT_HELD, BLOB_OK, BlobRange, BlobRequest, Bounded, EntryBytes, PeerId, Refusal, Request,
+    Response,
 };
-use perennial_protocol::peer::PeerId;
 use perennial_store::{OpenOptions, SMALL, Store};
 use perennial_swarm::{BlobStream, Config, Event, Handle};
 

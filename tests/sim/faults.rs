@@ -1,9 +1,10 @@
 //! Bad input: forks, floods, replays.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use perennial_manifest::{Entry, Keypair, SignedEntry};
-use perennial_protocol::input::Follows;
+use perennial_protocol::Follows;
 
 use super::world::World;
 

@@ -5,11 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use perennial_manifest::{BlobId, Keypair, ReleaseId};
 use perennial_protocol::{
-    effect::{Effect, Offence},
-    input::{FetchId, Follows, Input, KeepOutcome, WantedBlob},
-    node::{Config, Node},
-    peer::PeerId,
-    time::Time,
+    Config, Effect, FetchId, Follows, Input, KeepOutcome, Node, Offence, PeerId, Time, WantedBlob,
 };
 
 use super::content::Content;

@@ -6,11 +6,7 @@ use perennial_manifest::{
     Admit, BlobId, Entry, EntryId, FeedState, Holding, Keypair, Known, PublisherId, ReleaseId,
     Selector, Sha256Digest, SignedEntry,
 };
-use perennial_protocol::{
-    catalog::{Catalog, Wanted},
-    input::{Follows, Verdict},
-    message::{BlobClaim, Scope},
-};
+use perennial_protocol::{BlobClaim, Catalog, Follows, Scope, Verdict, Wanted};
 
 /// One publisher's feed.
 #[derive(Default)]

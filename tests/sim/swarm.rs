@@ -1,9 +1,10 @@
 //! Many nodes: everything followed arrives everywhere, after partitions and after long absence.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use perennial_manifest::{PublisherId, ReleaseId};
-use perennial_protocol::{input::Follows, time::Time};
+use perennial_protocol::{Follows, Time};
 use rand::Rng;
 
 use super::world::World;

@@ -6,20 +6,11 @@ use std::time::Duration;
 
 use perennial_manifest::{Body, PublisherId, ReleaseId, SignedEntry};
 use perennial_protocol::{
-    conduct,
-    effect::{Acceptance, Effect},
-    find, gossip,
-    input::{
-        AssignmentId, End, Follows, Input, MessageId, Prefix, Report, RequestFailure, RequestId,
-        Token,
-    },
-    keep,
-    message::{BlobRange, BlobRequest, Bounded, Request, Response},
-    peer::PeerId,
-    requests, sync,
-    time::Time,
+    Acceptance, AssignmentId, BlobRange, BlobRequest, Bounded, Effect, End, Follows, Input,
+    MessageId, PeerId, Prefix, Report, Request, RequestFailure, RequestId, Response, Time, Token,
 };
-use rand::{Rng, SeedableRng, seq::SliceRandom};
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::content::Content;
@@ -426,8 +417,9 @@ impl World {
                         );
                     }
                 }
-                Effect::Fetch { assignment, peer, items } => {
+                Effect::StartDownload { assignment, peer, items } => {
                     let to = self.index[&peer];
+                    let items: Vec<BlobRange> = items.into_iter().map(|item| item.range).collect();
                     let items = Bounded::try_from(items).expect("within its bound");
                     let frame = BlobRequest { items }.encode_frame().expect("within its bound");
                     let latency = self.travel(host, to).unwrap_or(40);
@@ -483,15 +475,7 @@ impl World {
     pub(crate) fn check_bounds(&self) {
         for host in &self.hosts {
             let load = host.node.load();
-            let within = load.requests <= requests::IN_ALL + requests::BATCHES
-                && load.gossip <= gossip::RECENT + 4 * gossip::BUCKETS
-                && load.keeping <= keep::CONCURRENT
-                && load.keep <= keep::CONCURRENT + keep::RESTING
-                && load.sync
-                    <= 8 + load.peers * sync::EXTRA_SCOPES + sync::EXCHANGES * sync::LACKING
-                && load.fetches <= find::HUNTS * (1 + 3 * find::PEERS) + find::seen::RELEASES
-                && load.conduct <= conduct::PEERS;
-            assert!(within, "{} at {:?}: {load:?}", host.peer, self.now);
+            assert_eq!(load.excess(), None, "{} at {:?}: {load:?}", host.peer, self.now);
         }
     }
 

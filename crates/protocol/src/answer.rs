@@ -2,14 +2,14 @@
 
 use perennial_manifest::{PublisherId, Selector};
 
-use crate::{
-    catalog::Catalog,
-    message::{Bounded, EntryBytes, MAX_ENTRIES_BYTES, MAX_FOUND, Refusal, Request, Response},
-    sync::Sync,
+use crate::catalog::Catalog;
+use crate::message::{
+    Bounded, EntryBytes, MAX_ENTRIES_BYTES, MAX_FOUND, Refusal, Request, Response,
 };
+use crate::sync::Reconciler;
 
 /// The answer to a request.
-pub(crate) fn answer(request: &Request, sync: &mut Sync, catalog: &dyn Catalog) -> Response {
+pub(crate) fn answer(request: &Request, sync: &mut Reconciler, catalog: &dyn Catalog) -> Response {
     match request {
         Request::Reconcile { scope, message } => sync.answer(scope, message, catalog),
         Request::Entries { ids } => {

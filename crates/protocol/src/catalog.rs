@@ -9,10 +9,8 @@ use perennial_manifest::{
     SignedEntry,
 };
 
-use crate::{
-    input::Follows,
-    message::{BlobClaim, Scope},
-};
+use crate::input::Follows;
+use crate::message::{BlobClaim, Scope};
 
 /// A release of a followed publisher whose bytes are not all here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +42,7 @@ pub trait Catalog {
         publisher: Option<&PublisherId>,
         limit: usize,
     ) -> Vec<SignedEntry>;
-    /// How much of a release is held here. `None` of one that is denied or not known.
+    /// How much of a release is held here; `None` when it is denied or not known.
     fn holding(&self, release: &ReleaseId) -> Option<Holding>;
     /// Size of a blob whose every byte is held here, unless it is denied.
     fn blob_size(&self, blob: &BlobId) -> Option<u64>;

@@ -1,21 +1,20 @@
-//! Everything a node can decide to do, as one enum. The caller carries effects out in the order given and
-//! decides nothing.
+//! Everything a node can decide to do, as one enum. The caller carries effects out in the order
+//! given and decides nothing.
 
 use perennial_manifest::{BlobId, Holding, PublisherId, ReleaseId, SignedEntry};
 
-use crate::{
-    input::{AssignmentId, CensusId, FetchId, LookupId, MessageId, RequestId, Token},
-    message::{BlobClaim, BlobRange, Request, Response},
-    peer::PeerId,
-    time::Time,
-};
+use crate::input::{CensusId, FetchId, LookupId, MessageId, RequestId, Token};
+use crate::message::{BlobClaim, BlobRange, Request, Response};
+use crate::peer::PeerId;
+use crate::time::Time;
+use crate::transfer::AssignmentId;
 
 /// What to do with a gossip message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Acceptance {
-    /// Pass it on.
+    /// Relay it.
     Accept,
-    /// Drop it; nobody is to blame.
+    /// Drop it; the peer is not to blame.
     Ignore,
     /// Drop it and hold it against the peer.
     Reject,
@@ -24,225 +23,148 @@ pub enum Acceptance {
 /// What a peer did wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Offence {
-    /// Gossip that is no signed entry.
+    /// Gossip that is not a signed entry.
     BadGossip,
-    /// An answer that does not fit the question, or is malformed.
+    /// A response that does not fit its request, or is malformed.
     BadResponse,
-    /// Bytes that do not fit their name.
+    /// Bytes that do not match the hash they were requested by.
     BadBytes,
-    /// Says it holds what it does not give.
+    /// A claim to hold something that the peer then does not give.
     FalseClaim,
-    /// Too slow, or went silent in the middle.
+    /// Below the minimum rate, or silent or gone in the middle of a transfer.
     Stalled,
-    /// Asks more than its share, again and again.
+    /// Requests beyond the peer's share, again and again.
     Flood,
 }
 
-/// Why a fetch ended without its bytes.
+/// Why a fetch ended without all its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FetchFailure {
-    /// Nobody reachable holds it. Says nothing about the rest of the world.
+    /// No reachable peer holds them. Says nothing about the rest of the world.
     NoHolder,
-    /// Holders were found, none gave the bytes.
+    /// Peers claimed to hold them, and none delivered.
     Stalled,
     /// This node could not write.
     Local,
-    /// More fetches at once than there is room for.
+    /// Too many fetches at once.
     Busy,
 }
 
-/// How a release was fetched.
+/// How far a fetch is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Verified bytes here.
+    /// Bytes received and verified by this fetch.
     pub received: u64,
-    /// Bytes wanted in all, as far as named.
+    /// Bytes that were missing, over all blobs named so far.
     pub total: u64,
-    /// Peers that hold some of it.
+    /// Peers that have delivered some of them.
     pub holders: usize,
 }
 
-/// A peer that says it holds a release, or some of it.
+/// A peer that claims to hold a release, or part of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// Who.
+    /// The peer that answered.
     pub peer: PeerId,
-    /// How much, by its own words: `Partial` or `Held`.
+    /// The peer's claim: [`Holding::Partial`] or [`Holding::Held`].
     pub holding: Holding,
-    /// Which of the blobs that were asked about it says it holds, with their true sizes.
+    /// The blobs of the census that the peer claims to hold, with the right sizes.
     pub blobs: Vec<BlobId>,
 }
 
-/// Do this.
+/// Part of a download from one peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DownloadItem {
+    /// The ranges to request.
+    pub range: BlobRange,
+    /// The size of the blob in bytes, as given in [`Input::Fetch`](crate::Input::Fetch).
+    pub size: u64,
+}
+
+/// A decision of the node, for the caller to carry out.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the variants document their fields")]
 pub enum Effect {
-    /// Gossip these bytes on [`TOPIC`](crate::message::TOPIC).
-    Publish {
-        /// An encoded entry.
-        bytes: Vec<u8>,
-    },
-    /// Answer the network layer about a gossip message.
-    ReportGossip {
-        /// Which.
-        message: MessageId,
-        /// Who passed it on.
-        from: PeerId,
-        /// The verdict.
-        acceptance: Acceptance,
-    },
-    /// Ask a peer.
-    Send {
-        /// Whom.
-        peer: PeerId,
-        /// For the answer.
-        id: RequestId,
-        /// What.
-        request: Request,
-    },
-    /// Answer a peer.
-    Respond {
-        /// Which question.
-        token: Token,
-        /// The answer.
-        response: Response,
-    },
-    /// Serve a blob stream, its first byte not before `start`.
-    Serve {
-        /// Which.
-        token: Token,
-        /// Not before.
-        start: Time,
-    },
-    /// Answer every item of a blob stream with [`BLOB_REFUSED`](crate::message::BLOB_REFUSED), or reset it.
-    RefuseServe {
-        /// Which.
-        token: Token,
-    },
-    /// Put entries into the store, in this order, then say `Input::Stored`.
-    Store {
-        /// For the answer.
-        batch: u64,
-        /// Verified entries, each feed in order.
-        entries: Vec<SignedEntry>,
-        /// Who sent them.
-        from: PeerId,
-    },
+    /// Gossip an encoded entry on [`TOPIC`](crate::TOPIC).
+    Publish { bytes: Vec<u8> },
+    /// Answer the network layer about a gossip message that `from` passed on.
+    ReportGossip { message: MessageId, from: PeerId, acceptance: Acceptance },
+    /// Send a request to a peer. [`Input::Response`](crate::Input::Response) with the same `id`
+    /// ends it.
+    Send { peer: PeerId, id: RequestId, request: Request },
+    /// Answer the [`Input::Request`](crate::Input::Request) with this token.
+    Respond { token: Token, response: Response },
+    /// Serve a blob stream, sending its first byte no earlier than `start`.
+    Serve { token: Token, start: Time },
+    /// Answer every item of a blob stream with [`BLOB_REFUSED`](crate::BLOB_REFUSED), or reset it.
+    RefuseServe { token: Token },
+    /// Store verified entries, which `from` sent, and report
+    /// [`Input::Stored`](crate::Input::Stored).
+    ///
+    /// Order matters: within a batch each feed's entries are ascending, and a later batch may build
+    /// on an earlier one. The caller stores batches one after the other, in the order of these
+    /// effects; were two batches of one feed stored side by side, the later entry could be judged
+    /// an orphan. Several waiting batches may share one commit.
+    Store { batch: u64, entries: Vec<SignedEntry>, from: PeerId },
     /// A look-up ended.
     LookupDone {
-        /// Which.
         lookup: LookupId,
-        /// Peers that answered.
+        /// The number of peers that answered.
         answered: usize,
-        /// Release entries that match: genuine, but whom to trust is the caller's to say. Their feeds are in the
-        /// store by now as far as peers gave them.
+        /// Matching release entries. Their signatures are valid; whom to trust is the caller's
+        /// choice. Their feeds are in the store by now as far as peers supplied them.
         entries: Vec<SignedEntry>,
-        /// For a blob or SHA-256: what peers claim, and who. Prove a SHA-256 by hashing the bytes.
+        /// For a blob or a SHA-256: each claim with the peer that made it. Hash the bytes before
+        /// believing a SHA-256.
         claims: Vec<(PeerId, BlobClaim)>,
     },
-    /// A census ended.
-    CensusDone {
-        /// Which.
-        census: CensusId,
-        /// Who answered that it holds some.
-        holders: Vec<Holder>,
-    },
-    /// Fetch these ranges from this peer on one blob stream; say `Received` and `Transferred`.
-    Fetch {
-        /// Its name.
-        assignment: AssignmentId,
-        /// From whom.
-        peer: PeerId,
-        /// What, perhaps of several fetches; the node knows each blob's size from `Input::Fetch`.
-        items: Vec<BlobRange>,
-    },
-    /// Reset an assignment's stream. What it wrote so far stays. A late `Received` or `Transferred` is harmless.
-    CancelFetch {
-        /// Which.
-        assignment: AssignmentId,
-    },
-    /// Every byte of a blob of a fetch was received.
-    BlobDone {
-        /// The fetch.
-        fetch: FetchId,
-        /// The blob.
-        blob: BlobId,
-    },
-    /// How a fetch goes; now and then.
-    FetchProgress {
-        /// Which.
-        fetch: FetchId,
-        /// How.
-        progress: Progress,
-    },
-    /// Every blob of a fetch is here.
-    FetchDone {
-        /// Which.
-        fetch: FetchId,
-        /// Verified bytes by peer.
-        from: Vec<(PeerId, u64)>,
-    },
-    /// A fetch ended without all its bytes; what came stays.
-    FetchFailed {
-        /// Which.
-        fetch: FetchId,
-        /// Why.
-        failure: FetchFailure,
-    },
-    /// Fetch and keep this followed release: `Input::Fetch` its list, then its artifacts, and end with
-    /// `Input::Kept`.
-    Keep {
-        /// Which.
-        release: ReleaseId,
-        /// Who signed it.
-        publisher: PublisherId,
-    },
-    /// Ask the DHT who provides a release; say `Input::Providers`.
-    FindProviders {
-        /// Which.
-        release: ReleaseId,
-    },
+    /// A census ended. `holders` are the peers that claim to hold some of the release.
+    CensusDone { census: CensusId, holders: Vec<Holder> },
+    /// Request `items`, perhaps of several fetches, from one peer on one blob stream. Report
+    /// progress as [`Input::Received`](crate::Input::Received) and the end as
+    /// [`Input::Transferred`](crate::Input::Transferred).
+    StartDownload { assignment: AssignmentId, peer: PeerId, items: Vec<DownloadItem> },
+    /// Reset an assignment's stream. What it has written stays, and a late `Received` or
+    /// `Transferred` is harmless.
+    StopDownload { assignment: AssignmentId },
+    /// Every byte of a blob of a fetch is here.
+    BlobDone { fetch: FetchId, blob: BlobId },
+    /// How far a fetch is; at most twice a second.
+    FetchProgress { fetch: FetchId, progress: Progress },
+    /// Every blob of a fetch is here. `from` lists the verified bytes by peer.
+    FetchDone { fetch: FetchId, from: Vec<(PeerId, u64)> },
+    /// A fetch ended without all its bytes; what has arrived stays.
+    FetchFailed { fetch: FetchId, failure: FetchFailure },
+    /// Fetch and keep a release of a followed publisher:
+    /// [`Input::Fetch`](crate::Input::Fetch) its list, then its artifacts, and end with
+    /// [`Input::Kept`](crate::Input::Kept).
+    Keep { release: ReleaseId, publisher: PublisherId },
+    /// Search the DHT for providers of a release and report
+    /// [`Input::Providers`](crate::Input::Providers).
+    FindProviders { release: ReleaseId },
     /// Announce in the DHT that this node holds a release.
-    Provide {
-        /// Which.
-        release: ReleaseId,
-    },
-    /// Stop announcing.
-    StopProviding {
-        /// Which.
-        release: ReleaseId,
-    },
-    /// Try to connect to a peer by its id, from whatever addresses are known. No answer but `Connected`.
-    Dial {
-        /// Whom.
-        peer: PeerId,
-    },
-    /// Note an offence (one line in the log), for the network layer's own score.
-    Penalise {
-        /// Who.
-        peer: PeerId,
-        /// What.
-        offence: Offence,
-    },
-    /// Close every connection to a peer and accept none before a moment.
-    Ban {
-        /// Who.
-        peer: PeerId,
-        /// Until when.
-        until: Time,
-    },
+    Provide { release: ReleaseId },
+    /// Stop announcing a release.
+    StopProviding { release: ReleaseId },
+    /// Try to connect to a peer by its id, at whatever addresses are known. Success shows as
+    /// [`Input::Connected`](crate::Input::Connected); failure is not reported.
+    Dial { peer: PeerId },
+    /// Log an offence, and count it in the network layer's own score.
+    Penalise { peer: PeerId, offence: Offence },
+    /// Close every connection to a peer and accept none before `until`.
+    Ban { peer: PeerId, until: Time },
     /// A reconciliation ended: for the log and for status.
     Synced {
-        /// With whom.
         peer: PeerId,
-        /// Entries that were new here.
+        /// The number of entries that were new here.
         new: u64,
         /// Bytes of requests sent.
         sent: u64,
         /// Bytes of responses received.
         received: u64,
-        /// Whether it got to the end.
+        /// False when a bound or a failure ended it early.
         complete: bool,
     },
-    /// Give `Input::Tick` at this moment. Replaces the last one.
+    /// Give [`Input::Tick`](crate::Input::Tick) at this moment. Replaces the previous one.
     WakeAt(Time),
 }

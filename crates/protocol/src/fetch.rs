@@ -1,26 +1,22 @@
-//! Fetches: what the caller wants, between the hunt for holders and the transfer machine.
+//! Fetches: what the caller wants, between the search for holders and the transfer machine.
 //!
 //! Owns the open fetches and which blobs each still lacks. Does not choose holders (`find`) nor ranges (`transfer`).
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use perennial_manifest::{BlobId, ReleaseId};
 
-use crate::{
-    effect::{Effect, FetchFailure, Offence, Progress},
-    find::{Find, Found},
-    input::{AssignmentId, End, FetchId, Report, WantedBlob},
-    peer::PeerId,
-    requests::Out,
-    time::Time,
-    transfer::{self, Command, Reason, SetId, Transfer},
-};
+use crate::effect::{Effect, FetchFailure, Offence, Progress};
+use crate::effects::Effects;
+use crate::find::{Find, Found};
+use crate::input::{FetchId, WantedBlob};
+use crate::peer::PeerId;
+use crate::time::Time;
+use crate::transfer::{AssignmentId, Command, Decision, End, Reason, Report, Transfer};
 
 /// Progress of a fetch is told at most so often.
-pub const TELL: Duration = Duration::from_millis(500);
+pub(crate) const TELL: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Default)]
 struct Open {
@@ -60,7 +56,7 @@ impl Fetches {
         blobs: Vec<WantedBlob>,
         last: bool,
         connected: &[PeerId],
-        out: &mut Out<'_>,
+        out: &mut Effects<'_>,
     ) {
         if !self.find.start(
             fetch,
@@ -69,7 +65,7 @@ impl Fetches {
             connected,
             out,
         ) {
-            out.effects.push(Effect::FetchFailed { fetch, failure: FetchFailure::Busy });
+            out.push(Effect::FetchFailed { fetch, failure: FetchFailure::Busy });
             return;
         }
         let open = self.open.entry(fetch).or_default();
@@ -83,13 +79,7 @@ impl Fetches {
                 .iter()
                 .fold(0_u64, |sum, (from, to)| sum.saturating_add(to.saturating_sub(*from)));
             open.total = open.total.saturating_add(bytes);
-            commands.push(Command::Want {
-                set: SetId(fetch.0),
-                blob,
-                size,
-                missing: Some(missing),
-                priority: 0,
-            });
+            commands.push(Command::Want { fetch, blob, size, missing: Some(missing) });
         }
         for command in commands {
             self.command(command, out);
@@ -97,17 +87,17 @@ impl Fetches {
         self.finish(fetch, out);
     }
 
-    pub(crate) fn cancel(&mut self, fetch: FetchId, out: &mut Out<'_>) {
+    pub(crate) fn cancel(&mut self, fetch: FetchId, out: &mut Effects<'_>) {
         self.find.stop(fetch);
         if self.open.remove(&fetch).is_some() {
-            self.command(Command::Cancel(SetId(fetch.0)), out);
+            self.command(Command::Cancel(fetch), out);
         }
     }
 
-    fn fail(&mut self, fetch: FetchId, failure: FetchFailure, out: &mut Out<'_>) {
+    fn fail(&mut self, fetch: FetchId, failure: FetchFailure, out: &mut Effects<'_>) {
         if self.open.contains_key(&fetch) {
             self.cancel(fetch, out);
-            out.effects.push(Effect::FetchFailed { fetch, failure });
+            out.push(Effect::FetchFailed { fetch, failure });
         }
     }
 
@@ -116,7 +106,7 @@ impl Fetches {
         assignment: AssignmentId,
         report: Report,
         end: Option<End>,
-        out: &mut Out<'_>,
+        out: &mut Effects<'_>,
     ) {
         let peer = self.transfer.peer_of(assignment).cloned();
         for range in &report.verified {
@@ -132,7 +122,7 @@ impl Fetches {
                     open.told = out.now;
                     let holders = open.by_peer.len();
                     let progress = Progress { received: open.received, total: open.total, holders };
-                    out.effects.push(Effect::FetchProgress { fetch: *fetch, progress });
+                    out.push(Effect::FetchProgress { fetch: *fetch, progress });
                 }
             }
         }
@@ -142,13 +132,13 @@ impl Fetches {
         }
     }
 
-    pub(crate) fn disconnected(&mut self, peer: &PeerId, out: &mut Out<'_>) {
+    pub(crate) fn disconnected(&mut self, peer: &PeerId, out: &mut Effects<'_>) {
         self.find.disconnected(peer);
         self.command(Command::Gone(peer.clone()), out);
     }
 
-    /// What the hunt found.
-    pub(crate) fn found(&mut self, found: Found, out: &mut Out<'_>) {
+    /// What the search found.
+    pub(crate) fn found(&mut self, found: Found, out: &mut Effects<'_>) {
         self.offences.extend(found.offences);
         for command in found.commands {
             self.command(command, out);
@@ -158,7 +148,7 @@ impl Fetches {
         }
     }
 
-    pub(crate) fn tick(&mut self, connected: &[PeerId], out: &mut Out<'_>) {
+    pub(crate) fn tick(&mut self, connected: &[PeerId], out: &mut Effects<'_>) {
         while self.wake <= out.now {
             self.wake = Time::NEVER;
             self.command(Command::Tick, out);
@@ -175,56 +165,46 @@ impl Fetches {
         self.open.len() + self.find.len()
     }
 
-    fn command(&mut self, command: Command, out: &mut Out<'_>) {
+    fn command(&mut self, command: Command, out: &mut Effects<'_>) {
         for effect in self.transfer.handle(out.now, command) {
             match effect {
-                transfer::Effect::Fetch { assignment, peer, items } => {
-                    out.effects.push(Effect::Fetch { assignment, peer, items });
+                Decision::StartDownload { assignment, peer, items } => {
+                    out.push(Effect::StartDownload { assignment, peer, items });
                 }
-                transfer::Effect::CancelFetch(assignment) => {
-                    out.effects.push(Effect::CancelFetch { assignment });
+                Decision::StopDownload(assignment) => {
+                    out.push(Effect::StopDownload { assignment });
                 }
-                transfer::Effect::Complete { blob, sets } => {
-                    for SetId(set) in sets {
-                        self.blob_done(FetchId(set), blob, out);
+                Decision::Complete { blob, fetches } => {
+                    for fetch in fetches {
+                        self.blob_done(fetch, blob, out);
                     }
                 }
-                transfer::Effect::Stuck { set: SetId(set), reason, .. } => match reason {
-                    Reason::NobodyHolds | Reason::AllFailed => self.find.stuck(FetchId(set)),
-                    Reason::Local => self.fail(FetchId(set), FetchFailure::Local, out),
-                    Reason::TooMany => self.fail(FetchId(set), FetchFailure::Busy, out),
+                Decision::Stuck { fetch, reason, .. } => match reason {
+                    Reason::NoHolder | Reason::AllFailed => self.find.stuck(fetch),
+                    Reason::Local => self.fail(fetch, FetchFailure::Local, out),
+                    Reason::TooMany => self.fail(fetch, FetchFailure::Busy, out),
                 },
-                transfer::Effect::Penalise { peer, offence } => {
-                    let offence = match offence {
-                        transfer::Offence::Lied(_) => Offence::BadBytes,
-                        transfer::Offence::Stalled | transfer::Offence::Closed => Offence::Stalled,
-                        // a size that nobody signed may be another peer's lie: an honest one is not to be banned for it
-                        transfer::Offence::NotHeld | transfer::Offence::WrongSize(_) => {
-                            Offence::FalseClaim
-                        }
-                    };
-                    self.offences.push((peer, offence));
-                }
-                transfer::Effect::WakeAt(at) => self.wake = at,
+                Decision::Penalise { peer, offence } => self.offences.push((peer, offence)),
+                Decision::WakeAt(at) => self.wake = at,
             }
         }
     }
 
-    fn blob_done(&mut self, fetch: FetchId, blob: BlobId, out: &mut Out<'_>) {
+    fn blob_done(&mut self, fetch: FetchId, blob: BlobId, out: &mut Effects<'_>) {
         let Some(open) = self.open.get_mut(&fetch) else { return };
         if open.left.remove(&blob) {
             self.find.blob_done(fetch, &blob);
-            out.effects.push(Effect::BlobDone { fetch, blob });
+            out.push(Effect::BlobDone { fetch, blob });
             self.finish(fetch, out);
         }
     }
 
-    fn finish(&mut self, fetch: FetchId, out: &mut Out<'_>) {
+    fn finish(&mut self, fetch: FetchId, out: &mut Effects<'_>) {
         let done = self.open.get(&fetch).is_some_and(|open| open.last && open.left.is_empty());
         if done && let Some(open) = self.open.remove(&fetch) {
             self.find.stop(fetch);
-            self.command(Command::Cancel(SetId(fetch.0)), out);
-            out.effects.push(Effect::FetchDone { fetch, from: open.by_peer.into_iter().collect() });
+            self.command(Command::Cancel(fetch), out);
+            out.push(Effect::FetchDone { fetch, from: open.by_peer.into_iter().collect() });
         }
     }
 }

@@ -1,26 +1,47 @@
 //! Every network decision, without a network: same inputs, same effects.
 //!
-//! One [`node::Node`] takes [`input::Input`] and the time and gives [`effect::Effect`]. It owns no socket, no
-//! disk, no clock and no randomness: the caller carries effects out and says what happened. What it may know
-//! about this node's entries and blobs it asks through [`catalog::Catalog`]. `PROTOCOL.md` draws the messages.
+//! One [`Node`] takes an [`Input`] and the [`Time`] and returns [`Effect`]s. It owns no socket, no
+//! disk, no clock and no randomness: the caller carries effects out and reports what happened. What
+//! it may know about this node's entries and blobs it asks through [`Catalog`]. `PROTOCOL.md`
+//! describes the messages.
 
 mod answer;
-pub mod catalog;
-pub mod conduct;
+mod batches;
+mod catalog;
+mod effect;
+mod effects;
 #[cfg(test)]
-mod double;
-pub mod effect;
-pub mod fetch;
-pub mod find;
-pub mod gossip;
-pub mod input;
-pub mod keep;
-pub mod limits;
-pub mod message;
-pub mod node;
-pub mod peer;
-pub mod placement;
-pub mod requests;
-pub mod sync;
-pub mod time;
-pub mod transfer;
+mod fake_catalog;
+mod fetch;
+mod find;
+mod gossip;
+mod input;
+mod keep;
+mod limits;
+mod message;
+mod node;
+mod peer;
+mod placement;
+mod reputation;
+mod requests;
+mod sync;
+mod time;
+mod transfer;
+
+pub use catalog::{Catalog, Wanted};
+pub use effect::{Acceptance, DownloadItem, Effect, FetchFailure, Holder, Offence, Progress};
+pub use input::{
+    CensusId, FetchId, Follows, Input, KeepOutcome, LookupId, MessageId, Prefix, RequestFailure,
+    RequestId, Token, Verdict, WantedBlob,
+};
+pub use message::{
+    BLOB_NOT_HELD, BLOB_OK, BLOB_PROTOCOL, BLOB_REFUSED, BlobClaim, BlobRange, BlobRequest,
+    Bounded, EntryBytes, GROUP, MAX_BLOB_ITEMS, MAX_BLOB_REQUEST, MAX_ENTRIES_BYTES, MAX_ENTRY_IDS,
+    MAX_FOUND, MAX_HAVE_BLOBS, MAX_HAVE_RELEASES, MAX_RANGES, MAX_RECONCILE_REQUEST,
+    MAX_RECONCILE_RESPONSE, MAX_REQUEST, MAX_RESPONSE, MAX_SCOPE, MAX_SELECTOR, MessageError,
+    REQUEST_PROTOCOL, Refusal, Request, Response, Scope, TOPIC, TooMany,
+};
+pub use node::{Config, Load, Node};
+pub use peer::{MAX_PEER_ID, PeerId, PeerIdError};
+pub use time::Time;
+pub use transfer::{AssignmentId, End, Report};

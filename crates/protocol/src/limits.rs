@@ -3,39 +3,38 @@
 //! Owns the token buckets and the places for blob streams. Charges for what is asked for, not for what is
 //! answered. Promises that its maps shrink when peers are gone and their buckets full again.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::{
-    input::{Prefix, Token},
-    message::Request,
-    peer::PeerId,
-    time::Time,
-};
+use crate::input::{Prefix, Token};
+use crate::message::Request;
+use crate::peer::PeerId;
+use crate::time::Time;
 
 /// Bytes of answers that a peer may ask for at once, and per second.
-pub const PEER_BURST: u64 = 32 << 20;
+pub(crate) const PEER_BURST: u64 = 32 << 20;
 /// See [`PEER_BURST`].
-pub const PEER_RATE: u64 = 2 << 20;
+pub(crate) const PEER_RATE: u64 = 2 << 20;
 /// The same for all peers behind one address prefix.
-pub const PREFIX_BURST: u64 = 4 * PEER_BURST;
+pub(crate) const PREFIX_BURST: u64 = 4 * PEER_BURST;
 /// See [`PREFIX_BURST`].
-pub const PREFIX_RATE: u64 = 4 * PEER_RATE;
+pub(crate) const PREFIX_RATE: u64 = 4 * PEER_RATE;
 /// The same for everybody.
-pub const ALL_BURST: u64 = 16 * PEER_BURST;
+pub(crate) const ALL_BURST: u64 = 16 * PEER_BURST;
 /// See [`ALL_BURST`].
-pub const ALL_RATE: u64 = 16 * PEER_RATE;
+pub(crate) const ALL_RATE: u64 = 16 * PEER_RATE;
 /// Blob streams served at once, to one peer and in all.
-pub const STREAMS_PER_PEER: usize = 4;
+pub(crate) const STREAMS_PER_PEER: usize = 4;
 /// See [`STREAMS_PER_PEER`].
-pub const STREAMS: usize = 64;
+pub(crate) const STREAMS: usize = 64;
 /// A blob stream whose turn under the upload cap is further away than this is refused.
-pub const LONGEST_WAIT: Duration = Duration::from_secs(5);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Buckets kept per kind before full ones are swept out; when none is full, new peers share the common one.
-pub const BUCKETS: usize = 8192;
+pub(crate) const BUCKETS: usize = 8192;
 
 /// Tokens that flow in at a rate up to a capacity. Plain data.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bucket {
+pub(crate) struct Bucket {
     capacity: u64,
     per_second: u64,
     /// In thousandths, so that a millisecond's share is whole.
@@ -46,7 +45,7 @@ pub struct Bucket {
 impl Bucket {
     /// A full one.
     #[must_use]
-    pub fn full(capacity: u64, per_second: u64, now: Time) -> Self {
+    pub(crate) fn full(capacity: u64, per_second: u64, now: Time) -> Self {
         Self { capacity, per_second, level: u128::from(capacity) * 1000, at: now }
     }
 
@@ -57,7 +56,7 @@ impl Bucket {
     }
 
     /// Takes tokens if there are enough.
-    pub fn take(&mut self, now: Time, tokens: u64) -> bool {
+    pub(crate) fn take(&mut self, now: Time, tokens: u64) -> bool {
         self.refill(now);
         let cost = u128::from(tokens) * 1000;
         let enough = self.level >= cost;
@@ -69,7 +68,7 @@ impl Bucket {
 
     /// Is it as full as it gets?
     #[must_use]
-    pub fn is_full(&mut self, now: Time) -> bool {
+    pub(crate) fn is_full(&mut self, now: Time) -> bool {
         self.refill(now);
         self.level == u128::from(self.capacity) * 1000
     }
@@ -77,7 +76,7 @@ impl Bucket {
 
 /// Buckets by key, in bounded number.
 #[derive(Debug, Clone)]
-pub struct Buckets<K> {
+pub(crate) struct Buckets<K> {
     capacity: u64,
     per_second: u64,
     limit: usize,
@@ -87,12 +86,12 @@ pub struct Buckets<K> {
 impl<K: Ord + Clone> Buckets<K> {
     /// None yet; each starts full.
     #[must_use]
-    pub const fn new(capacity: u64, per_second: u64, limit: usize) -> Self {
+    pub(crate) const fn new(capacity: u64, per_second: u64, limit: usize) -> Self {
         Self { capacity, per_second, limit, by_key: BTreeMap::new() }
     }
 
     /// Takes tokens from a key's bucket. A new key is refused while there is no room for it.
-    pub fn take(&mut self, now: Time, key: &K, tokens: u64) -> bool {
+    pub(crate) fn take(&mut self, now: Time, key: &K, tokens: u64) -> bool {
         if let Some(bucket) = self.by_key.get_mut(key) {
             return bucket.take(now, tokens);
         }
@@ -109,20 +108,14 @@ impl<K: Ord + Clone> Buckets<K> {
     }
 
     /// Forgets full buckets: a new one would be the same.
-    pub fn sweep(&mut self, now: Time) {
+    pub(crate) fn sweep(&mut self, now: Time) {
         self.by_key.retain(|_, bucket| !bucket.is_full(now));
     }
 
     /// How many there are.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.by_key.len()
-    }
-
-    /// Are there none?
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.by_key.is_empty()
     }
 }
 
@@ -216,10 +209,8 @@ pub(crate) fn cost(request: &Request) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::{Bucket, Buckets, Limits, STREAMS_PER_PEER};
-    use crate::{
-        input::{Prefix, Token},
-        time::Time,
-    };
+    use crate::input::{Prefix, Token};
+    use crate::time::Time;
 
     fn at(millis: u64) -> Time {
         Time::from_millis(millis)
@@ -246,7 +237,7 @@ mod tests {
         assert!(!buckets.take(at(0), &3, 1), "no room while the others are in use");
         assert!(buckets.take(at(1000), &3, 1), "full ones were swept");
         buckets.sweep(at(9000));
-        assert!(buckets.is_empty());
+        assert_eq!(buckets.len(), 0);
     }
 
     #[test]

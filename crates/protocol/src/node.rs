@@ -5,28 +5,31 @@
 
 mod events;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::{
-    catalog::Catalog,
-    conduct::Conduct,
-    effect::Effect,
-    fetch::Fetches,
-    find::{census::Censuses, lookup::Lookups},
-    gossip::Gossip,
-    input::{Follows, Input, Prefix, RequestFailure},
-    keep::Keep,
-    limits::Limits,
-    peer::PeerId,
-    requests::{Out, Requests},
-    sync::Sync,
-    time::Time,
-};
+use crate::batches::{self, Batches};
+use crate::catalog::Catalog;
+use crate::effect::Effect;
+use crate::effects::Effects;
+use crate::fetch::Fetches;
+use crate::find::census::Censuses;
+use crate::find::lookup::Lookups;
+use crate::gossip::Gossip;
+use crate::input::{Follows, Input, Prefix, RequestFailure};
+use crate::keep::Keep;
+use crate::limits::Limits;
+use crate::peer::PeerId;
+use crate::reputation::Reputation;
+use crate::requests::Requests;
+use crate::sync::Reconciler;
+use crate::time::Time;
+use crate::{find, gossip, keep, reputation, requests, sync};
 
 /// Peers that the machines deal with at once; the network layer's own limit is lower.
-pub const PEERS: usize = 1024;
+pub(crate) const PEERS: usize = 1024;
 /// How often what no longer limits anything is forgotten.
-pub const SWEEP: Duration = Duration::from_secs(60);
+pub(crate) const SWEEP: Duration = Duration::from_secs(60);
 
 /// What a node is told once.
 #[derive(Debug, Clone)]
@@ -53,7 +56,25 @@ pub struct Load {
     pub keep: usize,
     pub keeping: usize,
     pub limits: usize,
-    pub conduct: usize,
+    pub reputation: usize,
+}
+
+impl Load {
+    /// Which number is beyond its bound, if any: then this crate has a defect.
+    #[must_use]
+    pub fn excess(&self) -> Option<&'static str> {
+        let bounds = [
+            ("peers", self.peers, PEERS),
+            ("requests", self.requests, requests::IN_ALL + batches::BATCHES),
+            ("gossip", self.gossip, gossip::RECENT + 4 * gossip::BUCKETS),
+            ("sync", self.sync, sync::bound(self.peers)),
+            ("fetches", self.fetches, find::BOUND),
+            ("keep", self.keep, keep::CONCURRENT + keep::RESTING),
+            ("keeping", self.keeping, keep::CONCURRENT),
+            ("reputation", self.reputation, reputation::PEERS),
+        ];
+        bounds.into_iter().find(|(_, is, most)| is > most).map(|(name, ..)| name)
+    }
 }
 
 /// A node without a network.
@@ -63,14 +84,15 @@ pub struct Node {
     follows: Follows,
     peers: BTreeMap<PeerId, Prefix>,
     requests: Requests,
+    batches: Batches,
     gossip: Gossip,
-    sync: Sync,
+    sync: Reconciler,
     fetches: Fetches,
     lookups: Lookups,
     censuses: Censuses,
     keep: Keep,
     limits: Limits,
-    conduct: Conduct,
+    reputation: Reputation,
     sweep: Time,
     wake: Time,
 }
@@ -84,14 +106,15 @@ impl Node {
             follows: Follows::default(),
             peers: BTreeMap::new(),
             requests: Requests::default(),
+            batches: Batches::default(),
             gossip: Gossip::default(),
-            sync: Sync::default(),
+            sync: Reconciler::default(),
             fetches: Fetches::new(me.clone(), seed),
             lookups: Lookups::default(),
             censuses: Censuses::new(me.clone()),
             keep: Keep::new(me.clone()),
             limits: Limits::new(upload),
-            conduct: Conduct::default(),
+            reputation: Reputation::default(),
             sweep: Time::ZERO,
             wake: Time::NEVER,
             me,
@@ -100,28 +123,30 @@ impl Node {
 
     /// Handles one input. `now` never goes back from call to call.
     pub fn handle(&mut self, now: Time, input: Input, catalog: &dyn Catalog) -> Vec<Effect> {
-        let mut effects = Vec::new();
+        let mut list = Vec::new();
         let mut requests = std::mem::take(&mut self.requests);
-        let mut out = Out { now, effects: &mut effects, requests: &mut requests };
+        let mut batches = std::mem::take(&mut self.batches);
+        let mut out =
+            Effects { now, list: &mut list, requests: &mut requests, batches: &mut batches };
         if matches!(input, Input::Tick) {
-            // Perhaps a little early: then the same moment is wished for again.
+            // Perhaps a little early: then the same moment is asked for again.
             self.wake = Time::NEVER;
         }
         self.input(input, catalog, &mut out);
-        self.go_on(catalog, &mut out);
-        self.requests = requests;
+        self.run_due(catalog, &mut out);
+        (self.requests, self.batches) = (requests, batches);
         if self.wake <= now {
-            // That wish was fulfilled; the same moment may be wished for again.
+            // That moment has come; it may be asked for again.
             self.wake = Time::NEVER;
         }
         let wake = self.next().max(now);
         if wake != self.wake {
             self.wake = wake;
             if wake < Time::NEVER {
-                effects.push(Effect::WakeAt(wake));
+                list.push(Effect::WakeAt(wake));
             }
         }
-        effects
+        list
     }
 
     /// How much it keeps.
@@ -129,7 +154,7 @@ impl Node {
     pub fn load(&self) -> Load {
         Load {
             peers: self.peers.len(),
-            requests: self.requests.len(),
+            requests: self.requests.len() + self.batches.len(),
             gossip: self.gossip.len(),
             sync: self.sync.len(),
             fetches: self.fetches.len(),
@@ -138,11 +163,11 @@ impl Node {
             keep: self.keep.len(),
             keeping: self.keep.active(),
             limits: self.limits.len(),
-            conduct: self.conduct.len(),
+            reputation: self.reputation.len(),
         }
     }
 
-    fn input(&mut self, input: Input, catalog: &dyn Catalog, out: &mut Out<'_>) {
+    fn input(&mut self, input: Input, catalog: &dyn Catalog, out: &mut Effects<'_>) {
         match input {
             Input::Connected { peer, prefix } => self.connected(peer, prefix, out),
             Input::Disconnected { peer } => self.disconnected(&peer, out),
@@ -158,7 +183,7 @@ impl Node {
                 }
             }
             Input::BlobStream { from, token, bytes } => {
-                out.effects.push(match self.limits.serve(out.now, &from, token, bytes) {
+                out.push(match self.limits.serve(out.now, &from, token, bytes) {
                     Some(start) => Effect::Serve { token, start },
                     None => Effect::RefuseServe { token },
                 });
@@ -195,15 +220,15 @@ impl Node {
             Input::Kept { release, outcome } => self.keep.ended(out.now, &release, outcome),
             Input::Held { release } => self.held(release, out),
             Input::Dropped { release } => {
-                out.effects.push(Effect::StopProviding { release });
+                out.push(Effect::StopProviding { release });
                 self.keep.look(out.now);
             }
             Input::Tick => {}
         }
     }
 
-    /// What time, or the input, made due.
-    fn go_on(&mut self, catalog: &dyn Catalog, out: &mut Out<'_>) {
+    /// Runs whatever time or the input has made due.
+    fn run_due(&mut self, catalog: &dyn Catalog, out: &mut Effects<'_>) {
         for waiting in out.requests.lost(out.now, None) {
             self.response(&waiting, Err(RequestFailure::Timeout), catalog, out);
         }
@@ -213,7 +238,7 @@ impl Node {
         self.lookups.settle(out);
         self.censuses.settle(out);
         for wanted in self.keep.plan(out.now, &self.follows, catalog) {
-            out.effects.push(Effect::Keep { release: wanted.release, publisher: wanted.publisher });
+            out.push(Effect::Keep { release: wanted.release, publisher: wanted.publisher });
         }
         for (peer, offence) in std::mem::take(&mut self.fetches.offences) {
             self.blame(&peer, offence, out);

@@ -2,7 +2,9 @@
 //!
 //! Owns the bound on it. Does not know what a peer id means, nor how to reach one.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
 
 /// Longest peer id taken, in bytes.
 pub const MAX_PEER_ID: usize = 128;

@@ -7,11 +7,11 @@ use perennial_manifest::ReleaseId;
 use crate::peer::PeerId;
 
 /// How many holders announce a release in the DHT.
-pub const ANNOUNCERS: usize = 20;
+pub(crate) const ANNOUNCERS: usize = 20;
 
 /// A peer's score for a key; higher stands before lower.
 #[must_use]
-pub fn score(key: &[u8; 32], peer: &PeerId) -> u64 {
+pub(crate) fn score(key: &[u8; 32], peer: &PeerId) -> u64 {
     let mut hasher = blake3::Hasher::new();
     hasher.update(key);
     hasher.update(peer.as_str().as_bytes());
@@ -22,7 +22,10 @@ pub fn score(key: &[u8; 32], peer: &PeerId) -> u64 {
 
 /// Peers in the order in which they stand for a key. Ties cannot matter: they are broken by name.
 #[must_use]
-pub fn order<'a>(key: &[u8; 32], peers: impl IntoIterator<Item = &'a PeerId>) -> Vec<PeerId> {
+pub(crate) fn order<'a>(
+    key: &[u8; 32],
+    peers: impl IntoIterator<Item = &'a PeerId>,
+) -> Vec<PeerId> {
     let mut scored: Vec<(u64, &PeerId)> =
         peers.into_iter().map(|peer| (score(key, peer), peer)).collect();
     scored.sort_unstable_by(|one, other| other.cmp(one));
@@ -32,7 +35,7 @@ pub fn order<'a>(key: &[u8; 32], peers: impl IntoIterator<Item = &'a PeerId>) ->
 /// A key for the order in which one node asks for a release: differs from node to node, so that not all of them
 /// ask the same holder first.
 #[must_use]
-pub fn own_key(key: &[u8; 32], me: &PeerId) -> [u8; 32] {
+pub(crate) fn own_key(key: &[u8; 32], me: &PeerId) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(me.as_str().as_bytes());
     hasher.update(key);
@@ -41,7 +44,7 @@ pub fn own_key(key: &[u8; 32], me: &PeerId) -> [u8; 32] {
 
 /// Should `me` announce a release that these others hold too?
 #[must_use]
-pub fn announces<'a>(
+pub(crate) fn announces<'a>(
     release: &ReleaseId,
     me: &PeerId,
     holders: impl IntoIterator<Item = &'a PeerId>,
@@ -57,9 +60,10 @@ pub fn announces<'a>(
 
 #[cfg(test)]
 mod tests {
+    use perennial_manifest::{EntryId, ReleaseId};
+
     use super::{ANNOUNCERS, announces, order};
     use crate::peer::PeerId;
-    use perennial_manifest::{EntryId, ReleaseId};
 
     fn peers(count: usize) -> Vec<PeerId> {
         (0..count).map(|n| format!("peer{n}").parse().unwrap()).collect()

@@ -1,27 +1,20 @@
-//! Requests that wait for an answer: who was asked, by which machine, until when.
+//! Requests that wait for a response: the peer, the machine that asked, the deadline.
 //!
-//! Owns request ids and the bounds on what is in flight. Does not know what an answer means.
+//! Owns request ids and the bounds on requests in flight. Does not interpret responses.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use perennial_manifest::{PublisherId, SignedEntry};
-
-use crate::{
-    effect::Effect,
-    input::{CensusId, FetchId, LookupId, RequestId},
-    message::Request,
-    peer::PeerId,
-    time::Time,
-};
+use crate::input::{CensusId, FetchId, LookupId, RequestId};
+use crate::peer::PeerId;
+use crate::time::Time;
 
 /// How long an answer may take.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// Requests in flight to one peer.
-pub const PER_PEER: usize = 32;
+pub(crate) const PER_PEER: usize = 32;
 /// Requests in flight in all.
-pub const IN_ALL: usize = 1024;
-/// Batches that the store may be behind with before gossip is ignored.
-pub const BATCHES: usize = 512;
+pub(crate) const IN_ALL: usize = 1024;
 
 /// Which machine asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,13 +23,6 @@ pub(crate) enum Purpose {
     Have(FetchId),
     Lookup(LookupId),
     Census(CensusId),
-}
-
-/// Whose entries the store is putting away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Batch {
-    Sync,
-    Gossip(PublisherId),
 }
 
 /// A request in flight.
@@ -53,37 +39,16 @@ pub(crate) struct Requests {
     next: u64,
     waiting: BTreeMap<RequestId, Waiting>,
     by_peer: BTreeMap<PeerId, usize>,
-    next_batch: u64,
-    batches: BTreeMap<u64, (PeerId, Batch)>,
-}
-
-/// What a machine writes to while it handles one input: effects, and requests with their ids.
-#[derive(Debug)]
-pub(crate) struct Out<'a> {
-    pub(crate) now: Time,
-    pub(crate) effects: &'a mut Vec<Effect>,
-    pub(crate) requests: &'a mut Requests,
-}
-
-impl Out<'_> {
-    /// Asks a peer, unless too much is in flight: then nothing happens and it says `false`.
-    pub(crate) fn send(&mut self, peer: &PeerId, purpose: Purpose, request: Request) -> bool {
-        let Some(id) = self.requests.begin(self.now, peer, purpose) else { return false };
-        self.effects.push(Effect::Send { peer: peer.clone(), id, request });
-        true
-    }
-
-    /// Gives entries to the store.
-    pub(crate) fn store(&mut self, from: &PeerId, entries: Vec<SignedEntry>, what: Batch) {
-        let batch = self.requests.next_batch;
-        self.requests.next_batch += 1;
-        self.requests.batches.insert(batch, (from.clone(), what));
-        self.effects.push(Effect::Store { batch, entries, from: from.clone() });
-    }
 }
 
 impl Requests {
-    fn begin(&mut self, now: Time, peer: &PeerId, purpose: Purpose) -> Option<RequestId> {
+    /// Notes a request about to be sent; `None` when too many are in flight.
+    pub(crate) fn begin(
+        &mut self,
+        now: Time,
+        peer: &PeerId,
+        purpose: Purpose,
+    ) -> Option<RequestId> {
         let count = self.by_peer.entry(peer.clone()).or_default();
         if *count >= PER_PEER || self.waiting.len() >= IN_ALL {
             return None;
@@ -127,17 +92,7 @@ impl Requests {
         self.waiting.values().next().map_or(Time::NEVER, |found| found.until)
     }
 
-    /// The store is done with a batch.
-    pub(crate) fn stored(&mut self, batch: u64) -> Option<(PeerId, Batch)> {
-        self.batches.remove(&batch)
-    }
-
-    /// Has the store so much to do that nothing more is taken from gossip?
-    pub(crate) fn store_is_busy(&self) -> bool {
-        self.batches.len() >= BATCHES
-    }
-
     pub(crate) fn len(&self) -> usize {
-        self.waiting.len() + self.batches.len()
+        self.waiting.len()
     }
 }

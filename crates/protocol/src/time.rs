@@ -1,9 +1,7 @@
 //! Time as the caller tells it: milliseconds of a monotonic clock. Nothing in this crate reads a clock.
 
-use std::{
-    ops::{Add, Sub},
-    time::Duration,
-};
+use std::ops::{Add, Sub};
+use std::time::Duration;
 
 /// A moment: milliseconds since a start that only the caller knows. Never goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use libp2p::gossipsub::{self, MessageAuthenticity, ValidationMode, WhitelistSubscriptionFilter};
-use libp2p::kad;
 use libp2p::request_response::{self, ProtocolSupport};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{
-    StreamProtocol, allow_block_list, connection_limits, identify, identity, mdns,
+    StreamProtocol, allow_block_list, connection_limits, identify, identity, kad, mdns,
     memory_connection_limits, ping,
 };
-use perennial_protocol::message::{REQUEST_PROTOCOL, TOPIC};
+use perennial_protocol::{REQUEST_PROTOCOL, TOPIC};
 
 use crate::codec::Codec;
 use crate::config::{Config, StartError};

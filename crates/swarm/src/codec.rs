@@ -6,7 +6,7 @@ use std::io;
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use libp2p::request_response;
-use perennial_protocol::message::{MAX_REQUEST, MAX_RESPONSE, Request, Response};
+use perennial_protocol::{MAX_REQUEST, MAX_RESPONSE, Request, Response};
 
 /// The codec of `/perennial/request/1`.
 #[derive(Debug, Clone, Default)]

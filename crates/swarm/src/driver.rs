@@ -11,16 +11,15 @@ use libp2p::identity::Keypair;
 use libp2p::kad::{QueryId, RecordKey};
 use libp2p::request_response::{InboundRequestId, OutboundRequestId, ResponseChannel};
 use libp2p::{Multiaddr, Swarm};
-use perennial_protocol::effect::Acceptance;
-use perennial_protocol::input::{MessageId, RequestFailure, RequestId, Token};
-use perennial_protocol::message::{Response, TOPIC};
-use perennial_protocol::peer::PeerId;
+use perennial_protocol::{
+    Acceptance, MessageId, PeerId, RequestFailure, RequestId, Response, TOPIC, Token,
+};
 use tokio::sync::mpsc;
 
-use crate::arrivals::name;
 use crate::behaviour::Behaviour;
 use crate::config::{Config, StartError};
 use crate::event::Event;
+use crate::events::peer_id;
 use crate::handle::{Command, Handle};
 use crate::transport;
 
@@ -56,7 +55,7 @@ pub fn start(config: &Config) -> Result<(Handle, mpsc::Receiver<Event>), StartEr
     }
     let (commands, inbox) = mpsc::channel(QUEUE);
     let (outbox, events) = mpsc::channel(QUEUE);
-    let handle = Handle { peer: name(swarm.local_peer_id()), commands };
+    let handle = Handle { peer: peer_id(swarm.local_peer_id()), commands };
     let driver = Driver {
         swarm,
         outbox,

@@ -1,8 +1,8 @@
 //! What the network tells: the only things that come out of a swarm.
 
-use perennial_protocol::input::{MessageId, Prefix, RequestFailure, RequestId, Token};
-use perennial_protocol::message::{Request, Response};
-use perennial_protocol::peer::PeerId;
+use perennial_protocol::{
+    MessageId, PeerId, Prefix, Request, RequestFailure, RequestId, Response, Token,
+};
 
 use crate::stream::BlobStream;
 

@@ -1,9 +1,6 @@
 //! The way in: commands to the swarm, from any task.
 
-use perennial_protocol::effect::Acceptance;
-use perennial_protocol::input::{MessageId, RequestId, Token};
-use perennial_protocol::message::{Request, Response};
-use perennial_protocol::peer::PeerId;
+use perennial_protocol::{Acceptance, MessageId, PeerId, Request, RequestId, Response, Token};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::stream::BlobStream;

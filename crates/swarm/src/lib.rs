@@ -3,12 +3,12 @@
 //! The only crate that names libp2p. Decides nothing: whom to connect to, what to believe and what to pass on are
 //! `perennial_protocol`'s. Pushes back or sheds when its user falls behind; queues nothing without a bound.
 
-mod arrivals;
 mod behaviour;
 mod codec;
 mod config;
 mod driver;
 mod event;
+mod events;
 mod handle;
 mod muxer;
 mod providers;

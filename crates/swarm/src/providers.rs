@@ -165,8 +165,9 @@ impl RecordStore for Providers {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::time::Duration;
+
+    use super::*;
 
     fn key(n: usize) -> RecordKey {
         let mut key = [0; KEY];

@@ -21,7 +21,7 @@ use libp2p::swarm::{
     THandlerOutEvent, ToSwarm,
 };
 use libp2p::{PeerId, Stream, StreamProtocol};
-use perennial_protocol::message::BLOB_PROTOCOL;
+use perennial_protocol::BLOB_PROTOCOL;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// Inbound streams of one connection at a time: nobody takes all places.

@@ -10,7 +10,7 @@ use perennial_manifest::{
     BlobId, BodyError, FollowName, ListError, PublisherId, Purl, ReleaseId, Selector, Sha256Digest,
     SignRefusal,
 };
-use perennial_protocol::effect::FetchFailure;
+use perennial_protocol::FetchFailure;
 use perennial_store::StoreError;
 use tokio::task::JoinError;
 

@@ -9,9 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use perennial_manifest::{ArtifactList, BlobId, ReleaseId};
-use perennial_protocol::effect::FetchFailure;
-use perennial_protocol::input::{KeepOutcome, WantedBlob};
-use perennial_protocol::peer::PeerId;
+use perennial_protocol::{FetchFailure, KeepOutcome, PeerId, WantedBlob};
 use perennial_store::{BlobState, Lease, ReleaseRow, SMALL, Store, StoreError};
 use tokio::sync::watch;
 use tokio::task::JoinError;

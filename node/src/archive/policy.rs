@@ -1,7 +1,7 @@
 //! What is kept: follows and pins.
 
 use perennial_manifest::{BlobId, FollowName, PublisherId, PublisherRef, ReleaseId, Selector};
-use perennial_protocol::input::Follows as ProtocolFollows;
+use perennial_protocol::Follows as ProtocolFollows;
 use perennial_store::{Follows, Pin};
 
 use super::{Archive, ArchiveError, Observer};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures::future::{BoxFuture, FutureExt};
 use perennial_gateway::{Backend, BlobRequest, Limits, Options, Tls, TlsError};
 use perennial_manifest::{BlobId, Draft, PublisherId, ReleaseId};
-use perennial_protocol::effect::FetchFailure;
+use perennial_protocol::FetchFailure;
 use perennial_store::Store;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;

@@ -4,8 +4,7 @@
 
 use std::collections::HashMap;
 
-use perennial_protocol::peer::PeerId;
-use perennial_protocol::time::Time;
+use perennial_protocol::{PeerId, Time};
 
 /// Bans at the same time, at most: a peer id costs nothing to make.
 const MOST: usize = 4096;

@@ -5,9 +5,7 @@
 use perennial_manifest::{
     BlobId, EntryId, Holding, PublisherId, ReleaseId, Selector, Sha256Digest, SignedEntry,
 };
-use perennial_protocol::catalog::{Catalog, Wanted};
-use perennial_protocol::input::Follows;
-use perennial_protocol::message::{BlobClaim, Scope};
+use perennial_protocol::{BlobClaim, Catalog, Follows, Scope, Wanted};
 use perennial_store::{ReleaseFilter, Store, StoreError};
 
 /// A store as the protocol sees it.

@@ -2,7 +2,7 @@
 //!
 //! Owns which of them are due; the event loop dials. Addresses added at run time are bounded.
 
-use perennial_protocol::peer::PeerId;
+use perennial_protocol::PeerId;
 
 /// Addresses, at most: each is dialled again and again.
 const MOST: usize = 64;

@@ -6,12 +6,10 @@ use std::io::{self, BufReader, Read};
 use std::time::{Duration, Instant};
 
 use perennial_manifest::BlobId;
-use perennial_protocol::input::Input;
-use perennial_protocol::message::{
-    BLOB_NOT_HELD, BLOB_OK, BLOB_REFUSED, BlobRange, BlobRequest, Bounded,
+use perennial_protocol::{
+    AssignmentId, BLOB_NOT_HELD, BLOB_OK, BLOB_REFUSED, BlobRange, BlobRequest, Bounded,
+    DownloadItem, End, Input, PeerId, Report,
 };
-use perennial_protocol::peer::PeerId;
-use perennial_protocol::transfer::{AssignmentId, End, Report};
 use perennial_store::{SMALL, Store, StoreError};
 use perennial_swarm::{BlobStream, Handle};
 use tokio::io::AsyncWriteExt;
@@ -37,8 +35,7 @@ pub(super) struct Download {
     pub(super) tasks: TaskTracker,
     pub(super) assignment: AssignmentId,
     pub(super) peer: PeerId,
-    /// Each with the size of its blob.
-    pub(super) items: Vec<(u64, BlobRange)>,
+    pub(super) items: Vec<DownloadItem>,
     pub(super) cancel: CancellationToken,
 }
 
@@ -55,7 +52,7 @@ impl Download {
 
     /// Opens the stream and sends the request.
     async fn open(&self) -> Result<BlobStream, End> {
-        let items = Bounded::first_of(self.items.iter().map(|(_, item)| item.clone()));
+        let items = Bounded::first_of(self.items.iter().map(|item| item.range.clone()));
         let opened = async {
             let mut stream =
                 self.swarm.open_blob_stream(&self.peer).await.map_err(io::Error::other)?;
@@ -149,8 +146,8 @@ struct Receiver {
 }
 
 impl Receiver {
-    fn all(&mut self, items: &[(u64, BlobRange)]) -> Result<(), Cut> {
-        for (size, item) in items {
+    fn all(&mut self, items: &[DownloadItem]) -> Result<(), Cut> {
+        for DownloadItem { range: item, size } in items {
             let mut status = [0];
             self.input.read_exact(&mut status)?;
             match status[0] {

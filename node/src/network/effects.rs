@@ -3,8 +3,7 @@
 //! An effect that takes time becomes a task, whose outcome comes back as an input. Commands to the swarm wait while its
 //! queue is full.
 
-use perennial_protocol::effect::Effect;
-use perennial_protocol::input::FetchId;
+use perennial_protocol::{Effect, FetchId};
 use tokio_util::sync::CancellationToken;
 
 use super::EventLoop;
@@ -55,13 +54,9 @@ impl EventLoop {
                     let _ = answer.send(holders);
                 }
             }
-            Effect::Fetch { assignment, peer, items } => {
+            Effect::StartDownload { assignment, peer, items } => {
                 let cancel = CancellationToken::new();
                 self.downloads.insert(assignment, cancel.clone());
-                let items = items
-                    .into_iter()
-                    .filter_map(|item| Some((self.sizes.get(&item.blob)?.0, item)))
-                    .collect();
                 let download = Download {
                     store: self.store.clone(),
                     network: self.network.clone(),
@@ -75,19 +70,19 @@ impl EventLoop {
                 };
                 self.tasks.spawn(download.run());
             }
-            Effect::CancelFetch { assignment } => {
+            Effect::StopDownload { assignment } => {
                 if let Some(cancel) = self.downloads.remove(&assignment) {
                     cancel.cancel();
                 }
             }
             Effect::BlobDone { fetch, blob } => {
-                if let Some((report, _)) = self.fetches.get(&fetch) {
+                if let Some(report) = self.fetches.get(&fetch) {
                     // A slow task may miss news of single blobs: the end of the fetch is what counts.
                     let _ = report.news.try_send(FetchNews::BlobDone(blob));
                 }
             }
             Effect::FetchProgress { fetch, progress } => {
-                if let Some((report, _)) = self.fetches.get(&fetch) {
+                if let Some(report) = self.fetches.get(&fetch) {
                     report.progress.send_replace(Some(progress));
                 }
             }
@@ -135,7 +130,7 @@ impl EventLoop {
     }
 
     fn end(&mut self, fetch: FetchId, news: FetchNews) {
-        if let Some(report) = self.forget(fetch) {
+        if let Some(report) = self.fetches.remove(&fetch) {
             // From a task of its own: the queue may be full of single blobs, and the loop does not wait for its reader.
             self.tasks.spawn(async move { report.news.send(news).await });
         }

@@ -8,11 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use perennial_manifest::{BlobId, PublisherId, ReleaseId, Selector, SignedEntry};
-use perennial_protocol::effect::{FetchFailure, Holder, Progress};
-use perennial_protocol::input::{FetchId, Follows, Input, KeepOutcome, Token, WantedBlob};
-use perennial_protocol::message::BlobClaim;
-use perennial_protocol::peer::PeerId;
-use perennial_protocol::time::Time;
+use perennial_protocol::{
+    BlobClaim, FetchFailure, FetchId, Follows, Holder, Input, KeepOutcome, PeerId, Progress, Time,
+    Token, WantedBlob,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 

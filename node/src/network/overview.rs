@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use perennial_protocol::peer::PeerId;
+use perennial_protocol::PeerId;
 
 /// A peer that is connected.
 #[derive(Debug, Clone, Default)]

@@ -5,10 +5,9 @@
 use std::io::{BufWriter, Write};
 use std::time::Duration;
 
-use perennial_protocol::message::{
-    BLOB_NOT_HELD, BLOB_OK, BLOB_REFUSED, BlobRequest, MAX_BLOB_REQUEST,
+use perennial_protocol::{
+    BLOB_NOT_HELD, BLOB_OK, BLOB_REFUSED, BlobRequest, MAX_BLOB_REQUEST, PeerId,
 };
-use perennial_protocol::peer::PeerId;
 use perennial_store::{Store, StoreError};
 use perennial_swarm::BlobStream;
 use tokio::io::AsyncReadExt;

@@ -6,7 +6,7 @@
 //! waits for it: a batch that finds it full is reported as not stored, and its peer is asked again later.
 
 use perennial_manifest::{Admit, EntryId, SignedEntry};
-use perennial_protocol::input::{Input, Verdict};
+use perennial_protocol::{Input, Verdict};
 use perennial_store::{PutOutcome, Store};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};

@@ -3,31 +3,28 @@
 //! Owns the counts under way. Promises that each ends within [`LONGEST`] and asks a peer once. Proves nothing: what a
 //! peer says is its word until its bytes have come.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use perennial_manifest::{BlobId, Holding, ReleaseId};
 
-use crate::{
-    effect::{Effect, Holder, Offence},
-    input::CensusId,
-    message::{Bounded, MAX_HAVE_BLOBS, Request, Response},
-    peer::PeerId,
-    placement,
-    requests::{Out, Purpose},
-    time::Time,
-};
+use crate::effect::{Effect, Holder, Offence};
+use crate::effects::Effects;
+use crate::input::CensusId;
+use crate::message::{Bounded, MAX_HAVE_BLOBS, Request, Response};
+use crate::peer::PeerId;
+use crate::placement;
+use crate::requests::Purpose;
+use crate::time::Time;
 
 /// A census takes at most so long: somebody waits for it.
-pub const LONGEST: Duration = Duration::from_secs(2);
+pub(crate) const LONGEST: Duration = Duration::from_secs(2);
 /// Connected peers that one census asks.
-pub const PEERS: usize = 64;
+pub(crate) const PEERS: usize = 64;
 /// Peers that the DHT names and that one census dials.
-pub const DIALS: usize = 8;
+pub(crate) const DIALS: usize = 8;
 /// Censuses at once.
-pub const CENSUSES: usize = 16;
+pub(crate) const CENSUSES: usize = 16;
 
 #[derive(Debug)]
 struct Census {
@@ -61,10 +58,10 @@ impl Censuses {
         release: ReleaseId,
         mut blobs: Vec<(BlobId, u64)>,
         connected: &[PeerId],
-        out: &mut Out<'_>,
+        out: &mut Effects<'_>,
     ) {
         if self.under_way.len() >= CENSUSES || self.under_way.contains_key(&id) {
-            out.effects.push(Effect::CensusDone { census: id, holders: Vec::new() });
+            out.push(Effect::CensusDone { census: id, holders: Vec::new() });
             return;
         }
         blobs.truncate(MAX_HAVE_BLOBS);
@@ -81,14 +78,14 @@ impl Censuses {
                 holders: BTreeMap::new(),
             },
         );
-        out.effects.push(Effect::FindProviders { release });
+        out.push(Effect::FindProviders { release });
         // the likeliest first, where there are more than can be asked
         for peer in placement::order(release.entry().as_bytes(), connected).iter().take(PEERS) {
             self.ask(id, peer, out);
         }
     }
 
-    pub(crate) fn connected(&mut self, peer: &PeerId, out: &mut Out<'_>) {
+    pub(crate) fn connected(&mut self, peer: &PeerId, out: &mut Effects<'_>) {
         let open = self.under_way.iter();
         let open =
             open.filter(|(_, census)| census.asked.len() < PEERS || census.dialled.contains(peer));
@@ -98,7 +95,7 @@ impl Censuses {
         }
     }
 
-    fn ask(&mut self, id: CensusId, peer: &PeerId, out: &mut Out<'_>) {
+    fn ask(&mut self, id: CensusId, peer: &PeerId, out: &mut Effects<'_>) {
         let Some(census) = self.under_way.get_mut(&id) else { return };
         if !census.asked.insert(peer.clone()) {
             return;
@@ -117,7 +114,7 @@ impl Censuses {
         id: CensusId,
         from: &PeerId,
         response: Option<Response>,
-        out: &mut Out<'_>,
+        out: &mut Effects<'_>,
     ) -> Option<Offence> {
         let census = self.under_way.get_mut(&id)?;
         if !census.outstanding.remove(from) {
@@ -152,14 +149,14 @@ impl Censuses {
         release: &ReleaseId,
         peers: &[PeerId],
         done: bool,
-        out: &mut Out<'_>,
+        out: &mut Effects<'_>,
     ) {
         for census in self.under_way.values_mut().filter(|census| census.release == *release) {
             for peer in peers.iter().filter(|peer| **peer != self.me) {
                 let known = census.asked.contains(peer) || census.dialled.contains(peer);
                 if !known && census.dialled.len() < DIALS {
                     census.dialled.insert(peer.clone());
-                    out.effects.push(Effect::Dial { peer: peer.clone() });
+                    out.push(Effect::Dial { peer: peer.clone() });
                 }
             }
             census.searching &= !done;
@@ -167,7 +164,7 @@ impl Censuses {
         self.settle(out);
     }
 
-    pub(crate) fn disconnected(&mut self, peer: &PeerId, out: &mut Out<'_>) {
+    pub(crate) fn disconnected(&mut self, peer: &PeerId, out: &mut Effects<'_>) {
         for census in self.under_way.values_mut() {
             census.outstanding.remove(peer);
         }
@@ -175,7 +172,7 @@ impl Censuses {
     }
 
     /// Ends what is done or took too long.
-    pub(crate) fn settle(&mut self, out: &mut Out<'_>) {
+    pub(crate) fn settle(&mut self, out: &mut Effects<'_>) {
         let over = |census: &Census| {
             let quiet = census.outstanding.is_empty() && !census.searching;
             out.now >= census.until || quiet && census.dialled.is_subset(&census.asked)
@@ -185,7 +182,7 @@ impl Censuses {
         for id in done {
             if let Some(census) = self.under_way.remove(&id) {
                 let holders = census.holders.into_values().collect();
-                out.effects.push(Effect::CensusDone { census: id, holders });
+                out.push(Effect::CensusDone { census: id, holders });
             }
         }
     }

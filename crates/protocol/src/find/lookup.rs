@@ -3,36 +3,33 @@
 //! Owns look-ups under way. Promises that each ends within [`LONGEST`]. Does not judge what was found: an entry is
 //! genuine (its signature was checked) and matches the name, and whom to believe is the caller's business.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use perennial_manifest::{EntryId, PublisherId, ReleaseId, Selector, SignedEntry};
 
-use crate::{
-    catalog::Catalog,
-    effect::{Effect, Offence},
-    input::LookupId,
-    message::{BlobClaim, Bounded, MAX_FOUND, Request, Response, Scope},
-    peer::PeerId,
-    requests::{Out, Purpose},
-    sync::Sync,
-    time::Time,
-};
+use crate::catalog::Catalog;
+use crate::effect::{Effect, Offence};
+use crate::effects::Effects;
+use crate::input::LookupId;
+use crate::message::{BlobClaim, Bounded, MAX_FOUND, Request, Response, Scope};
+use crate::peer::PeerId;
+use crate::requests::Purpose;
+use crate::sync::Reconciler;
+use crate::time::Time;
 
 /// A look-up takes at most so long.
-pub const LONGEST: Duration = Duration::from_secs(12);
+pub(crate) const LONGEST: Duration = Duration::from_secs(12);
 /// Peers that one look-up asks.
-pub const PEERS: usize = 64;
+pub(crate) const PEERS: usize = 64;
 /// Entries that one look-up brings.
-pub const ENTRIES: usize = 1024;
+pub(crate) const ENTRIES: usize = 1024;
 /// Look-ups at once.
-pub const LOOKUPS: usize = 64;
+pub(crate) const LOOKUPS: usize = 64;
 /// Peers dialled for a release id that no connected peer knows.
-pub const DIALS: usize = 8;
+pub(crate) const DIALS: usize = 8;
 /// Once the DHT has answered, dialled peers are waited for so long.
-pub const DIAL_WAIT: Duration = Duration::from_secs(4);
+pub(crate) const DIAL_WAIT: Duration = Duration::from_secs(4);
 
 #[derive(Debug)]
 struct Lookup {
@@ -64,10 +61,10 @@ impl Lookups {
         selector: Selector,
         publisher: Option<PublisherId>,
         connected: &[PeerId],
-        out: &mut Out<'_>,
+        out: &mut Effects<'_>,
     ) {
         if self.under_way.len() >= LOOKUPS || self.under_way.contains_key(&lookup) {
-            out.effects.push(Effect::LookupDone {
+            out.push(Effect::LookupDone {
                 lookup,
                 answered: 0,
                 entries: Vec::new(),
@@ -98,14 +95,14 @@ impl Lookups {
         self.settle(out);
     }
 
-    pub(crate) fn connected(&mut self, peer: &PeerId, out: &mut Out<'_>) {
+    pub(crate) fn connected(&mut self, peer: &PeerId, out: &mut Effects<'_>) {
         let ids: Vec<LookupId> = self.under_way.keys().copied().collect();
         for id in ids {
             self.ask(id, peer, out);
         }
     }
 
-    fn ask(&mut self, id: LookupId, peer: &PeerId, out: &mut Out<'_>) {
+    fn ask(&mut self, id: LookupId, peer: &PeerId, out: &mut Effects<'_>) {
         let Some(lookup) = self.under_way.get_mut(&id) else { return };
         if lookup.asked.len() >= PEERS || lookup.asked.contains(peer) {
             return;
@@ -133,9 +130,9 @@ impl Lookups {
         id: LookupId,
         from: &PeerId,
         response: Option<Response>,
-        sync: &mut Sync,
+        sync: &mut Reconciler,
         catalog: &dyn Catalog,
-        out: &mut Out<'_>,
+        out: &mut Effects<'_>,
     ) -> Option<Offence> {
         let lookup = self.under_way.get_mut(&id)?;
         if !lookup.outstanding.remove(from) {
@@ -191,14 +188,14 @@ impl Lookups {
     }
 
     /// An exchange with a peer ended.
-    pub(crate) fn synced(&mut self, peer: &PeerId, out: &mut Out<'_>) {
+    pub(crate) fn synced(&mut self, peer: &PeerId, out: &mut Effects<'_>) {
         for lookup in self.under_way.values_mut() {
             lookup.syncing.remove(peer);
         }
         self.settle(out);
     }
 
-    pub(crate) fn disconnected(&mut self, peer: &PeerId, out: &mut Out<'_>) {
+    pub(crate) fn disconnected(&mut self, peer: &PeerId, out: &mut Effects<'_>) {
         for lookup in self.under_way.values_mut() {
             lookup.outstanding.remove(peer);
         }
@@ -210,7 +207,7 @@ impl Lookups {
         release: &ReleaseId,
         peers: &[PeerId],
         done: bool,
-        out: &mut Out<'_>,
+        out: &mut Effects<'_>,
     ) {
         for lookup in self.under_way.values_mut() {
             if !lookup.reaching || lookup.selector != Selector::Release(*release) {
@@ -219,7 +216,7 @@ impl Lookups {
             for peer in peers.iter().filter(|peer| !lookup.asked.contains(*peer)) {
                 if lookup.dialled < DIALS {
                     lookup.dialled += 1;
-                    out.effects.push(Effect::Dial { peer: peer.clone() });
+                    out.push(Effect::Dial { peer: peer.clone() });
                 }
             }
             if done {
@@ -231,7 +228,7 @@ impl Lookups {
     }
 
     /// Ends what is done or took too long.
-    pub(crate) fn settle(&mut self, out: &mut Out<'_>) {
+    pub(crate) fn settle(&mut self, out: &mut Effects<'_>) {
         let mut done = Vec::new();
         for (id, lookup) in &mut self.under_way {
             let quiet = lookup.outstanding.is_empty() && lookup.syncing.is_empty();
@@ -243,14 +240,14 @@ impl Lookups {
             } else if let (true, false, Selector::Release(release)) =
                 (quiet, lookup.asked_dht, &lookup.selector)
             {
-                out.effects.push(Effect::FindProviders { release: *release });
+                out.push(Effect::FindProviders { release: *release });
                 lookup.asked_dht = true;
                 lookup.reaching = true;
             }
         }
         for id in done {
             let Some(lookup) = self.under_way.remove(&id) else { continue };
-            out.effects.push(Effect::LookupDone {
+            out.push(Effect::LookupDone {
                 lookup: id,
                 answered: lookup.answered,
                 entries: lookup.entries.into_values().collect(),

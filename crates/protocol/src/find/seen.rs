@@ -7,9 +7,9 @@ use perennial_manifest::ReleaseId;
 use crate::peer::PeerId;
 
 /// Releases remembered, the oldest forgotten first.
-pub const RELEASES: usize = 8192;
+pub(crate) const RELEASES: usize = 8192;
 /// Holders remembered of each.
-pub const HOLDERS: usize = 24;
+pub(crate) const HOLDERS: usize = 24;
 
 /// The memory.
 #[derive(Debug, Default)]

@@ -1,21 +1,20 @@
-//! Hunts and look-ups through the router, against peers that hold, do not, or lie.
+//! Searches and look-ups through the router, against peers that hold, do not, or lie.
 
 use perennial_manifest::{BlobId, EntryId, Holding, ReleaseId, Selector, Sha256Digest};
 
-use crate::{
-    double::Double,
-    effect::{Effect, FetchFailure, Holder},
-    input::{CensusId, End, FetchId, Input, LookupId, Prefix, Report, WantedBlob},
-    message::{BlobClaim, Bounded, Request, Response},
-    node::{Config, Node},
-    peer::PeerId,
-    time::Time,
-};
+use crate::effect::{Effect, FetchFailure, Holder};
+use crate::fake_catalog::FakeCatalog;
+use crate::input::{CensusId, FetchId, Input, KeepOutcome, LookupId, Prefix, WantedBlob};
+use crate::message::{BlobClaim, Bounded, Request, Response};
+use crate::node::{Config, Node};
+use crate::peer::PeerId;
+use crate::time::Time;
+use crate::transfer::{End, Report};
 
 /// A node, and what it did; time passes as the node wishes.
 struct Scene {
     node: Node,
-    catalog: Double,
+    catalog: FakeCatalog,
     now: Time,
     wake: Time,
     effects: Vec<Effect>,
@@ -34,7 +33,7 @@ impl Scene {
         let node = Node::new(Config { me: peer("me"), seed: 1, upload: None });
         let mut scene = Self {
             node,
-            catalog: Double::default(),
+            catalog: FakeCatalog::default(),
             now: Time::ZERO,
             wake: Time::NEVER,
             effects: Vec::new(),
@@ -113,11 +112,17 @@ fn providers(effect: &Effect, peers: &[&str]) -> Option<Input> {
 }
 
 fn serve(effect: &Effect, honest: impl Fn(&PeerId) -> bool) -> Option<Input> {
-    let Effect::Fetch { assignment, peer, items } = effect else { return None };
+    let Effect::StartDownload { assignment, peer, items } = effect else { return None };
     let report = if honest(peer) {
-        Report { verified: items.clone(), not_held: Vec::new() }
+        Report {
+            verified: items.iter().map(|item| item.range.clone()).collect(),
+            not_held: Vec::new(),
+        }
     } else {
-        Report { verified: Vec::new(), not_held: items.iter().map(|item| item.blob).collect() }
+        Report {
+            verified: Vec::new(),
+            not_held: items.iter().map(|item| item.range.blob).collect(),
+        }
     };
     Some(Input::Transferred { assignment: *assignment, report, end: End::Finished })
 }
@@ -310,4 +315,13 @@ fn a_census_that_everybody_answered_does_not_wait() {
         ),
         1
     );
+}
+
+#[test]
+fn a_kept_release_is_announced_once() {
+    let mut scene = Scene::new(&[]);
+    let release = release();
+    scene.input(Input::Held { release });
+    scene.input(Input::Kept { release, outcome: KeepOutcome::Held });
+    assert_eq!(scene.count(|effect| matches!(effect, Effect::Provide { .. })), 1);
 }

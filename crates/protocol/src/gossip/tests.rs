@@ -3,7 +3,9 @@
 use perennial_manifest::{Body, Entry, Keypair, Profile, PublisherKind, SignedEntry};
 
 use super::{Acceptance, Gossip, PEER_BURST, RECENT, STRANGER_BURST};
-use crate::{double::Double, input::Follows, time::Time};
+use crate::fake_catalog::FakeCatalog;
+use crate::input::Follows;
+use crate::time::Time;
 
 fn entry(key: &Keypair, name: &str) -> SignedEntry {
     let body = Body::Profile(Profile {
@@ -21,12 +23,13 @@ fn follow(key: &Keypair) -> Follows {
 
 #[test]
 fn a_new_entry_is_accepted_once_and_a_known_one_ignored() {
-    let (mut gossip, mut catalog) = (Gossip::default(), Double::default());
+    let (mut gossip, mut catalog) = (Gossip::default(), FakeCatalog::default());
     let key = Keypair::from_seed([1; 32]);
     let (follows, peer) = (follow(&key), "p".parse().unwrap());
     let one = entry(&key, "one");
-    let mut check =
-        |bytes: &[u8], catalog: &Double| gossip.check(Time::ZERO, &peer, bytes, &follows, catalog);
+    let mut check = |bytes: &[u8], catalog: &FakeCatalog| {
+        gossip.check(Time::ZERO, &peer, bytes, &follows, catalog)
+    };
     let first = check(&one.encode(), &catalog);
     assert_eq!(
         (first.acceptance, first.entry.map(|e| e.id())),
@@ -40,7 +43,7 @@ fn a_new_entry_is_accepted_once_and_a_known_one_ignored() {
 
 #[test]
 fn what_is_no_signed_entry_is_rejected() {
-    let (mut gossip, catalog) = (Gossip::default(), Double::default());
+    let (mut gossip, catalog) = (Gossip::default(), FakeCatalog::default());
     let key = Keypair::from_seed([1; 32]);
     let (follows, peer) = (follow(&key), "p".parse().unwrap());
     let mut forged = entry(&key, "one").encode();
@@ -55,7 +58,7 @@ fn what_is_no_signed_entry_is_rejected() {
 
 #[test]
 fn strangers_have_a_share_and_do_not_take_the_followed_ones() {
-    let (mut gossip, catalog) = (Gossip::default(), Double::default());
+    let (mut gossip, catalog) = (Gossip::default(), FakeCatalog::default());
     let (known, stranger) = (Keypair::from_seed([1; 32]), Keypair::from_seed([2; 32]));
     let (follows, peer) = (follow(&known), "p".parse().unwrap());
     let accepted = (0..200)
@@ -73,7 +76,7 @@ fn strangers_have_a_share_and_do_not_take_the_followed_ones() {
 
 #[test]
 fn a_flood_from_one_peer_costs_bounded_memory_and_leaves_others_alone() {
-    let (mut gossip, catalog) = (Gossip::default(), Double::default());
+    let (mut gossip, catalog) = (Gossip::default(), FakeCatalog::default());
     let key = Keypair::from_seed([1; 32]);
     let (follows, flooder) = (follow(&key), "flooder".parse().unwrap());
     for n in 0..40_000_u32 {

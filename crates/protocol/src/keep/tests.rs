@@ -1,18 +1,17 @@
 //! Tests of this module.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use perennial_manifest::{EntryId, Keypair, ReleaseId};
 use proptest::prelude::*;
 
 use super::{CONCURRENT, Keep, REST};
-use crate::{
-    double::Double,
-    input::{Follows, KeepOutcome},
-    time::Time,
-};
+use crate::fake_catalog::FakeCatalog;
+use crate::input::{Follows, KeepOutcome};
+use crate::time::Time;
 
-fn releases(count: u64) -> Double {
+fn releases(count: u64) -> FakeCatalog {
     let publisher = Keypair::from_seed([1; 32]).id();
     let mut wanted: Vec<_> = (0..count)
         .map(|n| {
@@ -23,7 +22,7 @@ fn releases(count: u64) -> Double {
         })
         .collect();
     wanted.sort_unstable();
-    Double { wanted, ..Double::default() }
+    FakeCatalog { wanted, ..FakeCatalog::default() }
 }
 
 #[test]

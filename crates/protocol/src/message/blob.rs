@@ -86,9 +86,10 @@ impl BlobRequest {
 
 #[cfg(test)]
 mod tests {
+    use perennial_manifest::BlobId;
+
     use super::{BlobRange, BlobRequest};
     use crate::message::{Bounded, GROUP, MessageError};
-    use perennial_manifest::BlobId;
 
     fn request(ranges: &[(u64, u64)]) -> BlobRequest {
         let item =

@@ -1,11 +1,11 @@
 //! A list that cannot be longer than its type says, however it came to be.
 
-use std::{fmt, marker::PhantomData, ops::Deref};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
 
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{Error as _, SeqAccess, Visitor},
-};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// At most `N` of something. Reading a longer one fails at the first item too many.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,21 +3,19 @@
 use perennial_manifest::{EntryId, ReleaseId, SignedEntry};
 
 use super::{Node, PEERS};
-use crate::{
-    answer,
-    catalog::Catalog,
-    effect::{Acceptance, Effect, Offence},
-    input::{MessageId, Prefix, RequestFailure, Token, Verdict},
-    limits,
-    message::{Bounded, Refusal, Request, Response, Scope},
-    peer::PeerId,
-    placement,
-    requests::{Batch, Out, Purpose, Waiting},
-    sync::Ended,
-};
+use crate::batches::Batch;
+use crate::catalog::Catalog;
+use crate::effect::{Acceptance, Effect, Offence};
+use crate::effects::Effects;
+use crate::input::{MessageId, Prefix, RequestFailure, Token, Verdict};
+use crate::message::{Bounded, Refusal, Request, Response, Scope};
+use crate::peer::PeerId;
+use crate::requests::{Purpose, Waiting};
+use crate::sync::Ended;
+use crate::{answer, limits, placement};
 
 impl Node {
-    pub(super) fn connected(&mut self, peer: PeerId, prefix: Prefix, out: &mut Out<'_>) {
+    pub(super) fn connected(&mut self, peer: PeerId, prefix: Prefix, out: &mut Effects<'_>) {
         if peer == self.me || self.peers.len() >= PEERS && !self.peers.contains_key(&peer) {
             return;
         }
@@ -29,7 +27,7 @@ impl Node {
         self.peers.insert(peer, prefix);
     }
 
-    pub(super) fn disconnected(&mut self, peer: &PeerId, out: &mut Out<'_>) {
+    pub(super) fn disconnected(&mut self, peer: &PeerId, out: &mut Effects<'_>) {
         self.peers.remove(peer);
         drop(out.requests.lost(out.now, Some(peer)));
         let ended = self.sync.disconnected(peer);
@@ -45,10 +43,10 @@ impl Node {
         message: MessageId,
         bytes: &[u8],
         catalog: &dyn Catalog,
-        out: &mut Out<'_>,
+        out: &mut Effects<'_>,
     ) {
         let mut acceptance = Acceptance::Ignore;
-        if !out.requests.store_is_busy() {
+        if !out.batches.is_full() {
             let checked = self.gossip.check(out.now, from, bytes, &self.follows, catalog);
             acceptance = checked.acceptance;
             if let Some(entry) = checked.entry {
@@ -56,7 +54,7 @@ impl Node {
                 out.store(from, vec![entry], Batch::Gossip(publisher));
             }
         }
-        out.effects.push(Effect::ReportGossip { message, from: from.clone(), acceptance });
+        out.push(Effect::ReportGossip { message, from: from.clone(), acceptance });
         if acceptance == Acceptance::Reject {
             self.blame(from, Offence::BadGossip, out);
         }
@@ -68,7 +66,7 @@ impl Node {
         token: Token,
         request: &Request,
         catalog: &dyn Catalog,
-        out: &mut Out<'_>,
+        out: &mut Effects<'_>,
     ) {
         let prefix = self.peers.get(from).copied().unwrap_or_default();
         let response = if self.limits.ask(out.now, from, prefix, limits::cost(request)) {
@@ -77,7 +75,7 @@ impl Node {
             self.blame(from, Offence::Flood, out);
             Response::Refused { reason: Refusal::Busy }
         };
-        out.effects.push(Effect::Respond { token, response });
+        out.push(Effect::Respond { token, response });
     }
 
     pub(super) fn response(
@@ -85,7 +83,7 @@ impl Node {
         waiting: &Waiting,
         result: Result<Response, RequestFailure>,
         catalog: &dyn Catalog,
-        out: &mut Out<'_>,
+        out: &mut Effects<'_>,
     ) {
         let Waiting { peer, purpose, .. } = waiting;
         if result == Err(RequestFailure::Malformed) && *purpose != Purpose::Sync {
@@ -118,7 +116,7 @@ impl Node {
     pub(super) fn exchanges_ended(
         &mut self,
         ended: impl IntoIterator<Item = Ended>,
-        out: &mut Out<'_>,
+        out: &mut Effects<'_>,
     ) {
         for Ended { peer, offence } in ended {
             self.lookups.synced(&peer, out);
@@ -128,10 +126,10 @@ impl Node {
         }
     }
 
-    pub(super) fn publish(&mut self, entry: &SignedEntry, out: &mut Out<'_>) {
+    pub(super) fn publish(&mut self, entry: &SignedEntry, out: &mut Effects<'_>) {
         let bytes = entry.encode();
         self.gossip.sent(&bytes);
-        out.effects.push(Effect::Publish { bytes });
+        out.push(Effect::Publish { bytes });
         self.keep.look(out.now);
     }
 
@@ -140,9 +138,9 @@ impl Node {
         batch: u64,
         verdicts: &[(EntryId, Verdict)],
         catalog: &dyn Catalog,
-        out: &mut Out<'_>,
+        out: &mut Effects<'_>,
     ) {
-        let Some((from, what)) = out.requests.stored(batch) else { return };
+        let Some((from, what)) = out.batches.stored(batch) else { return };
         if verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::New | Verdict::Fork)) {
             self.keep.look(out.now);
         }
@@ -160,16 +158,16 @@ impl Node {
         }
     }
 
-    pub(super) fn held(&mut self, release: ReleaseId, out: &mut Out<'_>) {
+    pub(super) fn held(&mut self, release: ReleaseId, out: &mut Effects<'_>) {
         if placement::announces(&release, &self.me, self.fetches.find.holders_seen(&release)) {
-            out.effects.push(Effect::Provide { release });
+            out.push(Effect::Provide { release });
         }
     }
 
-    pub(super) fn blame(&mut self, peer: &PeerId, offence: Offence, out: &mut Out<'_>) {
-        out.effects.push(Effect::Penalise { peer: peer.clone(), offence });
-        if let Some(until) = self.conduct.note(out.now, peer, offence) {
-            out.effects.push(Effect::Ban { peer: peer.clone(), until });
+    pub(super) fn blame(&mut self, peer: &PeerId, offence: Offence, out: &mut Effects<'_>) {
+        out.push(Effect::Penalise { peer: peer.clone(), offence });
+        if let Some(until) = self.reputation.note(out.now, peer, offence) {
+            out.push(Effect::Ban { peer: peer.clone(), until });
         }
     }
 }

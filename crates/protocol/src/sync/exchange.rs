@@ -5,15 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use perennial_manifest::{EntryId, MAX_ENCODED, SignedEntry};
 
-use super::{
-    BYTES, LACKING, ORPHANS, PARENT_ROUNDS, ROUNDS,
-    set::{self, Lacking, Set, Sets},
-};
-use crate::{
-    catalog::Catalog,
-    input::{Follows, Verdict},
-    message::{Bounded, MAX_ENTRIES_BYTES, MAX_ENTRY_IDS, Request, Response, Scope},
-};
+use super::set::{self, Lacking, Set, Sets};
+use super::{BYTES, LACKING, ORPHANS, PARENT_ROUNDS, ROUNDS};
+use crate::catalog::Catalog;
+use crate::input::{Follows, Verdict};
+use crate::message::{Bounded, MAX_ENTRIES_BYTES, MAX_ENTRY_IDS, Request, Response, Scope};
 
 /// What comes next.
 #[derive(Debug)]

@@ -3,18 +3,17 @@
 //! Owns the cache of sealed sets, one per (scope, catalog generation), a few at a time. Promises that a hostile
 //! message costs at most one pass over the set, and an error.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use negentropy::{Id, Negentropy, NegentropyStorageVector};
 use perennial_manifest::EntryId;
 
-use crate::{
-    catalog::Catalog,
-    message::{MAX_RECONCILE_REQUEST, MAX_RECONCILE_RESPONSE, Scope},
-};
+use crate::catalog::Catalog;
+use crate::message::{MAX_RECONCILE_REQUEST, MAX_RECONCILE_RESPONSE, Scope};
 
 /// Sealed sets kept.
-pub const SETS: usize = 8;
+pub(crate) const SETS: usize = 8;
 /// What negentropy may write past its frame limit before it stops: one split range.
 const SLACK: usize = 4096;
 
@@ -144,7 +143,8 @@ fn varint(rest: &mut &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, sync::Arc};
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
 
     use negentropy::{Id, NegentropyStorageVector};
     use perennial_manifest::EntryId;

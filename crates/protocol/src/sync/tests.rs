@@ -4,14 +4,12 @@ use perennial_manifest::{Body, Entry, EntryId, Keypair, Profile, PublisherKind, 
 use proptest::prelude::*;
 
 use super::{PARENT_ROUNDS, ROUNDS};
-use crate::{
-    double::Double,
-    effect::{Effect, Offence},
-    input::{Follows, Input, Prefix, Verdict},
-    message::{Bounded, EntryBytes, Refusal, Request, Response},
-    node::{Config, Node},
-    time::Time,
-};
+use crate::effect::{Effect, Offence};
+use crate::fake_catalog::FakeCatalog;
+use crate::input::{Follows, Input, Prefix, Verdict};
+use crate::message::{Bounded, EntryBytes, Refusal, Request, Response};
+use crate::node::{Config, Node};
+use crate::time::Time;
 
 fn feed(key: &Keypair, count: u64) -> Vec<SignedEntry> {
     let mut entries: Vec<SignedEntry> = Vec::new();
@@ -35,8 +33,8 @@ fn run(
     key: &Keypair,
     here: Vec<SignedEntry>,
     mut answer: impl FnMut(&Request) -> Response,
-) -> (Double, usize, Vec<Offence>) {
-    let mut catalog = Double { entries: here, ..Double::default() };
+) -> (FakeCatalog, usize, Vec<Offence>) {
+    let mut catalog = FakeCatalog { entries: here, ..FakeCatalog::default() };
     let mut node = Node::new(Config { me: "me".parse().unwrap(), seed: 1, upload: None });
     let mut inputs = std::collections::VecDeque::from([
         Input::Follows(Follows::Publishers([key.id()].into())),
@@ -91,8 +89,8 @@ fn run(
 
 /// A peer that answers by the rules, from these entries.
 fn honest(there: Vec<SignedEntry>) -> impl FnMut(&Request) -> Response {
-    let catalog = Double { entries: there, ..Double::default() };
-    let mut sync = super::Sync::default();
+    let catalog = FakeCatalog { entries: there, ..FakeCatalog::default() };
+    let mut sync = super::Reconciler::default();
     move |request| crate::answer::answer(request, &mut sync, &catalog)
 }
 

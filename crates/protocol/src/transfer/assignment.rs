@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use perennial_manifest::BlobId;
 
-use super::{limits, ranges::Ranges};
-use crate::{
-    message::{BlobRange, Bounded},
-    peer::PeerId,
-    time::Time,
-};
+use super::limits;
+use super::ranges::Ranges;
+use super::want::Want;
+use crate::effect::DownloadItem;
+use crate::message::{BlobRange, Bounded};
+use crate::peer::PeerId;
+use crate::time::Time;
 
 /// Names an assignment. Never used twice by one machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,12 +53,13 @@ impl Assignment {
     }
 
     /// What goes over the wire.
-    pub(super) fn items(&self) -> Vec<BlobRange> {
+    pub(super) fn items(&self, wants: &BTreeMap<BlobId, Want>) -> Vec<DownloadItem> {
         self.order
             .iter()
             .filter_map(|blob| {
                 let ranges = self.owed.get(blob)?.as_slice().to_vec();
-                Some(BlobRange { blob: *blob, ranges: Bounded::first_of(ranges) })
+                let range = BlobRange { blob: *blob, ranges: Bounded::first_of(ranges) };
+                Some(DownloadItem { range, size: wants.get(blob)?.size })
             })
             .collect()
     }

@@ -4,15 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use perennial_manifest::BlobId;
 
-use super::{
-    AssignmentId, Effect, End, Offence, Report, Transfer,
-    assignment::Assignment,
-    limits,
-    ranges::Ranges,
-    source::{Offer, Source},
-    want::Want,
-};
-use crate::{message::BlobRange, time::Time};
+use super::assignment::Assignment;
+use super::ranges::Ranges;
+use super::source::{Offer, Source};
+use super::want::Want;
+use super::{AssignmentId, Decision, End, Report, Transfer, limits};
+use crate::effect::Offence;
+use crate::message::BlobRange;
+use crate::time::Time;
 
 impl Transfer {
     /// Takes note of what an assignment brought. What it verified counts whoever asked for it.
@@ -21,7 +20,7 @@ impl Transfer {
         now: Time,
         id: AssignmentId,
         report: &Report,
-        effects: &mut Vec<Effect>,
+        decisions: &mut Vec<Decision>,
     ) {
         let mut brought = 0_u64;
         for BlobRange { blob, ranges } in &report.verified {
@@ -45,8 +44,8 @@ impl Transfer {
                 }
             }
             if want.missing.is_empty() {
-                let sets = want.sets.iter().copied().collect();
-                effects.push(Effect::Complete { blob: *blob, sets });
+                let fetches = want.fetches.iter().copied().collect();
+                decisions.push(Decision::Complete { blob: *blob, fetches });
                 self.forget(blob);
             } else {
                 self.refresh_free(*blob);
@@ -87,7 +86,7 @@ impl Transfer {
         now: Time,
         assignment: &Assignment,
         end: End,
-        effects: &mut Vec<Effect>,
+        decisions: &mut Vec<Decision>,
     ) {
         let Some(source) = self.sources.get_mut(&assignment.peer) else { return };
         let had_nothing = assignment.not_held == assignment.order.len();
@@ -107,14 +106,15 @@ impl Transfer {
             }
             End::Finished if had_nothing => {
                 let claimed = Self::distrust(&self.wants, source, &assignment.order);
-                claimed.then(|| source.failed(now)).map(|()| Offence::NotHeld)
+                claimed.then(|| source.failed(now)).map(|()| Offence::FalseClaim)
             }
             End::Finished if assignment.owed.is_empty() => None,
             End::WrongSize(blob) => {
                 if let Some(want) = self.wants.get_mut(&blob) {
                     want.rule_out(&assignment.peer);
                 }
-                Some(Offence::WrongSize(blob))
+                // An unsigned size may be another peer's lie, and an honest peer is not banned for it.
+                Some(Offence::FalseClaim)
             }
             End::Lied(blob) => {
                 source.lied.insert(blob);
@@ -122,10 +122,10 @@ impl Transfer {
                 source.failed(now);
                 // What else is on the way from it is not to be believed either.
                 for other in source.in_flight.clone() {
-                    effects.push(Effect::CancelFetch(other));
+                    decisions.push(Decision::StopDownload(other));
                     self.take_assignment(other, now);
                 }
-                Some(Offence::Lied(blob))
+                Some(Offence::BadBytes)
             }
             End::Finished | End::Closed | End::Stalled => {
                 source.failed(now);
@@ -134,7 +134,7 @@ impl Transfer {
                 {
                     want.blame(&assignment.peer);
                 }
-                Some(if end == End::Stalled { Offence::Stalled } else { Offence::Closed })
+                Some(Offence::Stalled)
             }
         };
         for blob in &assignment.order {
@@ -145,19 +145,22 @@ impl Transfer {
         if self.sources.get(&assignment.peer).is_some_and(benched) {
             self.doubt_all(now);
         }
-        effects.extend(
-            offence.map(|offence| Effect::Penalise { peer: assignment.peer.clone(), offence }),
+        decisions.extend(
+            offence.map(|offence| Decision::Penalise { peer: assignment.peer.clone(), offence }),
         );
     }
 
-    /// A peer held nothing of an assignment: what it claims of those sets is believed less. Says
+    /// A peer held nothing of an assignment: what it claims of those fetches is believed less. Says
     /// whether it had claimed to hold one of them.
     fn distrust(wants: &BTreeMap<BlobId, Want>, source: &mut Source, blobs: &[BlobId]) -> bool {
-        let sets: BTreeSet<_> =
-            blobs.iter().filter_map(|blob| wants.get(blob)).flat_map(|want| &want.sets).collect();
+        let fetches: BTreeSet<_> = blobs
+            .iter()
+            .filter_map(|blob| wants.get(blob))
+            .flat_map(|want| &want.fetches)
+            .collect();
         let mut claimed = false;
-        for set in sets {
-            if let Some(offer) = source.sets.get_mut(set) {
+        for fetch in fetches {
+            if let Some(offer) = source.fetches.get_mut(fetch) {
                 claimed |= *offer == Offer::All;
                 *offer = if *offer == Offer::All { Offer::Perhaps } else { Offer::Nothing };
             }

@@ -3,8 +3,11 @@
 
 use perennial_manifest::BlobId;
 
-use super::{AssignmentId, Effect, End, Transfer, assignment::Assignment, ranges::Ranges};
-use crate::{peer::PeerId, time::Time};
+use super::assignment::Assignment;
+use super::ranges::Ranges;
+use super::{AssignmentId, Decision, End, Transfer};
+use crate::peer::PeerId;
+use crate::time::Time;
 
 impl Transfer {
     /// Puts an assignment in flight.
@@ -13,12 +16,16 @@ impl Transfer {
         now: Time,
         peer: &PeerId,
         items: Vec<(BlobId, Ranges)>,
-        effects: &mut Vec<Effect>,
+        decisions: &mut Vec<Decision>,
     ) {
         let id = AssignmentId(self.next_assignment);
         self.next_assignment += 1;
         let assignment = Assignment::new(peer.clone(), items, now);
-        let fetch = Effect::Fetch { assignment: id, peer: peer.clone(), items: assignment.items() };
+        let start = Decision::StartDownload {
+            assignment: id,
+            peer: peer.clone(),
+            items: assignment.items(&self.wants),
+        };
         let blobs = assignment.order.clone();
         self.assignments.insert(id, assignment);
         if let Some(source) = self.sources.get_mut(peer) {
@@ -31,7 +38,7 @@ impl Transfer {
             }
             self.refresh_free(blob);
         }
-        effects.push(fetch);
+        decisions.push(start);
     }
 
     /// Takes an assignment out; what it owed is free again unless others are asked for it too.
@@ -57,7 +64,7 @@ impl Transfer {
     }
 
     /// Ends assignments that owe nothing any more; those with bytes still on the way are stopped.
-    pub(super) fn drop_idle_assignments(&mut self, now: Time, effects: &mut Vec<Effect>) {
+    pub(super) fn drop_idle_assignments(&mut self, now: Time, decisions: &mut Vec<Decision>) {
         let idle: Vec<_> = self
             .assignments
             .iter()
@@ -67,16 +74,16 @@ impl Transfer {
         for id in idle {
             let Some(found) = self.take_assignment(id, now) else { continue };
             if found.brought < found.asked {
-                effects.push(Effect::CancelFetch(id));
+                decisions.push(Decision::StopDownload(id));
             }
-            self.judge(now, &found, End::Finished, effects);
+            self.judge(now, &found, End::Finished, decisions);
         }
     }
 
     /// Drops a want and every trace of it.
     pub(super) fn forget(&mut self, blob: &BlobId) {
         let Some(want) = self.wants.remove(blob) else { return };
-        self.ready.remove(&(want.priority, want.order, *blob));
+        self.ready.remove(&(want.order, *blob));
         self.free_bytes -= u128::from(want.free.bytes());
         self.doubts.remove(blob);
         for id in &want.asked {
@@ -104,7 +111,7 @@ impl Transfer {
         self.free_bytes -= u128::from(want.free.bytes());
         self.free_bytes += u128::from(free.bytes());
         want.free = free;
-        let key = (want.priority, want.order, blob);
+        let key = (want.order, blob);
         if want.free.is_empty() || want.halted {
             self.ready.remove(&key);
         } else {

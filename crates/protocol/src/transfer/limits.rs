@@ -5,91 +5,88 @@ use std::time::Duration;
 use crate::message;
 
 /// A verification group: what is asked for starts at a multiple of it.
-pub const GROUP: u64 = message::GROUP;
+pub(crate) const GROUP: u64 = message::GROUP;
 
 /// Assignments in flight per peer: while one waits for the disk or its hash, others keep the line busy.
-pub const SLOTS_PER_PEER: usize = 4;
+pub(crate) const SLOTS_PER_PEER: usize = 4;
 
 /// Assignments in flight in all.
-pub const SLOTS: usize = 64;
-
-/// How many peers may be fetching one byte at the same time.
-pub const COPIES: usize = 2;
+pub(crate) const SLOTS: usize = 64;
 
 /// Items of one assignment, as many as a blob request may carry.
-pub const ITEMS: usize = message::MAX_BLOB_ITEMS;
+pub(crate) const ITEMS: usize = message::MAX_BLOB_ITEMS;
 
 /// Ranges of one item: a badly fragmented partial blob is asked for over several assignments.
-pub const RANGES_PER_ITEM: usize = 64;
+pub(crate) const RANGES_PER_ITEM: usize = 64;
 
 /// Ranges of one assignment, so that the request stays under [`message::MAX_BLOB_REQUEST`].
-pub const RANGES: usize = 6 * 1024;
+pub(crate) const RANGES: usize = 6 * 1024;
 
 /// Bytes asked of a peer whose rate is not known yet.
-pub const PIECE: u64 = 16 * MIB;
+pub(crate) const PIECE: u64 = 16 * MIB;
 
 /// Smallest and largest number of bytes that an assignment is aimed at.
-pub const PIECE_MIN: u64 = MIB;
+pub(crate) const PIECE_MIN: u64 = MIB;
 /// See [`PIECE_MIN`].
-pub const PIECE_MAX: u64 = 64 * MIB;
+pub(crate) const PIECE_MAX: u64 = 64 * MIB;
 
 /// How long an assignment should keep its peer busy.
-pub const PIECE_TIME: Duration = Duration::from_secs(2);
+pub(crate) const PIECE_TIME: Duration = Duration::from_secs(2);
 
 /// Blobs up to this size are asked for whole and many at a time.
-pub const SMALL: u64 = MIB;
+pub(crate) const SMALL: u64 = MIB;
 
 /// Bytes of small blobs in one assignment.
-pub const BATCH: u64 = 8 * MIB;
+pub(crate) const BATCH: u64 = 8 * MIB;
 
 /// An assignment must deliver [`MIN_RATE`] over this window, or the peer counts as stalled.
-pub const WINDOW: Duration = Duration::from_secs(10);
+pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 
 /// Verified bytes a second below which a peer counts as stalled.
-pub const MIN_RATE: u64 = 8 * 1024;
+pub(crate) const MIN_RATE: u64 = 8 * 1024;
 
 /// The rate assumed of a peer until it was measured.
-pub const RATE_GUESS: u64 = 4 * MIB;
+pub(crate) const RATE_GUESS: u64 = 4 * MIB;
 
 /// A rate is measured over at least this long.
-pub const RATE_PERIOD: Duration = Duration::from_millis(500);
+pub(crate) const RATE_PERIOD: Duration = Duration::from_millis(500);
 
 /// Without progress for so long, all that an assignment still owes may be asked of others.
-pub const STALL_HINT: Duration = Duration::from_secs(3);
+pub(crate) const STALL_HINT: Duration = Duration::from_secs(3);
 
 /// How often idle peers look for work to take over.
-pub const STEAL_PERIOD: Duration = Duration::from_millis(500);
+pub(crate) const STEAL_PERIOD: Duration = Duration::from_millis(500);
 
-/// How long blobs may be without anybody to ask before [`Effect::Stuck`](super::Effect::Stuck) is
+/// How long blobs may be without anybody to ask before [`Decision::Stuck`](super::Decision::Stuck) is
 /// said, so that holders can be named after the wants.
-pub const DOUBT: Duration = Duration::from_millis(100);
+pub(crate) const DOUBT: Duration = Duration::from_millis(100);
 
 /// First wait after a failure; it doubles with each further one.
-pub const BACKOFF: Duration = Duration::from_millis(500);
+pub(crate) const BACKOFF: Duration = Duration::from_millis(500);
 /// Longest such wait.
-pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
+pub(crate) const BACKOFF_MAX: Duration = Duration::from_secs(60);
 
 /// Fruitless attempts at one blob with one peer, after which that peer is not asked for it again.
-pub const TRIES: u8 = 4;
+pub(crate) const TRIES: u8 = 4;
 
 /// Fruitless assignments in a row, after which a peer is left alone for [`BENCH`].
-pub const BENCH_AFTER: u32 = 6;
+pub(crate) const BENCH_AFTER: u32 = 6;
 /// See [`BENCH_AFTER`].
-pub const BENCH: Duration = Duration::from_secs(300);
+pub(crate) const BENCH: Duration = Duration::from_secs(300);
 
 /// Lies after which a peer is not asked for anything again.
-pub const LIES: u32 = 3;
+pub(crate) const LIES: u32 = 3;
 
 /// Blobs wanted at once; further ones are answered with [`Reason::TooMany`](super::Reason::TooMany).
-pub const WANTS: usize = 1_000_000;
+pub(crate) const WANTS: usize = 1_000_000;
 
 /// Peers whose holdings are remembered.
-pub const SOURCES: usize = 1024;
+pub(crate) const SOURCES: usize = 1024;
 
 /// Sets remembered per peer.
-pub const SETS_PER_SOURCE: usize = 4096;
+pub(crate) const FETCHES_PER_SOURCE: usize = 4096;
 
 /// Missing ranges taken over from the caller for one blob; beyond it the gaps are joined.
-pub const MISSING_RANGES: usize = 16 * 1024;
+pub(crate) const MISSING_RANGES: usize = 16 * 1024;
 
 const MIB: u64 = 1024 * 1024;

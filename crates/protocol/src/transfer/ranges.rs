@@ -75,19 +75,6 @@ impl Ranges {
         &self.0
     }
 
-    /// What is in both.
-    pub(super) fn and(&self, other: &Self) -> Self {
-        let (mut i, mut j, mut out) = (0, 0, Vec::new());
-        while let (Some(&(a, b)), Some(&(c, d))) = (self.0.get(i), other.0.get(j)) {
-            let (start, end) = (a.max(c), b.min(d));
-            if start < end {
-                out.push((start, end));
-            }
-            if b < d { i += 1 } else { j += 1 }
-        }
-        Self(out)
-    }
-
     /// What is in `self` only.
     pub(super) fn minus(&self, other: &Self) -> Self {
         let (mut j, mut out) = (0, Vec::new());

@@ -1,29 +1,26 @@
 //! Who is asked for what: filling free slots, taking over from the slow, saying what is stuck,
 //! and when to look again.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use perennial_manifest::BlobId;
 
-use super::{
-    AssignmentId, Effect, Reason, Transfer, limits,
-    ranges::Ranges,
-    source::{Offer, Source},
-    split::{self, Budget},
-    want::Want,
-};
-use crate::{peer::PeerId, time::Time};
+use super::ranges::Ranges;
+use super::source::{Offer, Source};
+use super::split::{self, Budget};
+use super::want::Want;
+use super::{AssignmentId, Decision, Reason, Transfer, limits};
+use crate::peer::PeerId;
+use crate::time::Time;
 
 impl Transfer {
     /// Gives free ranges to peers with room, then lets idle peers help the slow.
-    pub(super) fn schedule(&mut self, now: Time, effects: &mut Vec<Effect>) {
+    pub(super) fn schedule(&mut self, now: Time, decisions: &mut Vec<Decision>) {
         for busy in 0..limits::SLOTS_PER_PEER {
             for peer in self.ready_peers(now, busy) {
                 if self.assignments.len() < limits::SLOTS {
-                    self.fill(now, &peer, effects);
+                    self.fill(now, &peer, decisions);
                 }
             }
         }
@@ -33,7 +30,7 @@ impl Transfer {
         self.steal_after = now + limits::STEAL_PERIOD;
         for peer in self.ready_peers(now, 0) {
             if self.assignments.len() < limits::SLOTS {
-                self.steal(now, &peer, effects);
+                self.steal(now, &peer, decisions);
             }
         }
     }
@@ -57,7 +54,7 @@ impl Transfer {
         })
     }
 
-    fn fill(&mut self, now: Time, peer: &PeerId, effects: &mut Vec<Effect>) {
+    fn fill(&mut self, now: Time, peer: &PeerId, decisions: &mut Vec<Decision>) {
         let Some(source) = self.sources.get(peer) else { return };
         if source.idle_at == Some(self.generation) || !source.has_something() {
             return;
@@ -71,7 +68,7 @@ impl Transfer {
         let rate = source.is_measured().then(|| source.rate());
         let mut budget = Budget::new(rate, free, u64::try_from(sharing).unwrap_or(u64::MAX));
         let mut items = Vec::new();
-        for (_, _, blob) in &self.ready {
+        for (_, blob) in &self.ready {
             if budget.is_spent() {
                 break;
             }
@@ -80,7 +77,6 @@ impl Transfer {
             };
             let able = match source.offer(blob, want) {
                 Offer::All => want.free.clone(),
-                Offer::Some(ranges) => want.free.and(&ranges),
                 Offer::Perhaps if !self.has_sure_holder(now, blob, want) => want.free.clone(),
                 Offer::Perhaps | Offer::Nothing => continue,
             };
@@ -94,25 +90,19 @@ impl Transfer {
                 source.idle_at = Some(generation);
             }
         } else {
-            self.assign(now, peer, items, effects);
+            self.assign(now, peer, items, decisions);
         }
     }
 
     /// Does a peer that may be asked say it has something free of this blob.
     fn has_sure_holder(&self, now: Time, blob: &BlobId, want: &Want) -> bool {
         self.sources.iter().any(|(peer, source)| {
-            source.is_usable(now)
-                && want.may_ask(peer)
-                && match source.offer(blob, want) {
-                    Offer::All => true,
-                    Offer::Some(ranges) => !want.free.and(&ranges).is_empty(),
-                    Offer::Perhaps | Offer::Nothing => false,
-                }
+            source.is_usable(now) && want.may_ask(peer) && source.offer(blob, want) == Offer::All
         })
     }
 
     /// Asks `thief`, who has nothing to do, for bytes that another peer owes and is late with.
-    fn steal(&mut self, now: Time, thief: &PeerId, effects: &mut Vec<Effect>) {
+    fn steal(&mut self, now: Time, thief: &PeerId, decisions: &mut Vec<Decision>) {
         let Some(source) = self.sources.get(thief).filter(|source| source.has_something()) else {
             return;
         };
@@ -124,7 +114,7 @@ impl Transfer {
             let bytes = items.iter().map(|(_, part)| part.bytes()).fold(0, u64::saturating_add);
             let needs = at_rate(bytes, source.rate()).saturating_mul(2);
             if bytes > 0 && late.eta >= needs.saturating_add(limits::STEAL_PERIOD) {
-                self.assign(now, thief, items, effects);
+                self.assign(now, thief, items, decisions);
                 return;
             }
         }
@@ -172,10 +162,8 @@ impl Transfer {
                 continue;
             };
             let mut able = assignment.owed.get(blob).cloned().unwrap_or_default();
-            match source.offer(blob, want) {
-                Offer::All => {}
-                Offer::Some(ranges) => able = able.and(&ranges),
-                Offer::Perhaps | Offer::Nothing => continue,
+            if source.offer(blob, want) != Offer::All {
+                continue;
             }
             for other in want.asked.iter().filter(|other| **other != late.id) {
                 if let Some(owed) = self.assignments.get(other).and_then(|a| a.owed.get(blob)) {
@@ -197,7 +185,7 @@ impl Transfer {
     }
 
     /// Says which doubted blobs have nobody left to ask, once [`limits::DOUBT`] has passed.
-    pub(super) fn say_stuck(&mut self, now: Time, effects: &mut Vec<Effect>) {
+    pub(super) fn say_stuck(&mut self, now: Time, decisions: &mut Vec<Decision>) {
         if self.doubt_since.is_none_or(|since| now.since(since) < limits::DOUBT) {
             return;
         }
@@ -207,14 +195,14 @@ impl Transfer {
             let reason = self.wants.get(&blob).and_then(|want| self.reason(now, &blob, want));
             let Some(want) = self.wants.get_mut(&blob) else { continue };
             if reason.is_some() && reason != want.told {
-                for set in &want.sets {
-                    stuck.entry((*set, reason)).or_default().push(blob);
+                for fetch in &want.fetches {
+                    stuck.entry((*fetch, reason)).or_default().push(blob);
                 }
             }
             want.told = reason;
         }
-        for ((set, reason), blobs) in stuck {
-            effects.extend(reason.map(|reason| Effect::Stuck { set, blobs, reason }));
+        for ((fetch, reason), blobs) in stuck {
+            decisions.extend(reason.map(|reason| Decision::Stuck { fetch, blobs, reason }));
         }
     }
 
@@ -228,25 +216,21 @@ impl Transfer {
         }
         let mut failed = want.failures.values().any(|count| *count > 0);
         for (peer, source) in &self.sources {
-            let has = match source.offer(blob, want) {
-                Offer::All | Offer::Perhaps => true,
-                Offer::Some(ranges) => !want.free.and(&ranges).is_empty(),
-                Offer::Nothing => false,
-            };
+            let has = source.offer(blob, want) != Offer::Nothing;
             if has && source.is_usable(now) && want.may_ask(peer) {
                 return None;
             }
             failed |= has || source.lied.contains(blob);
         }
-        Some(if failed { Reason::AllFailed } else { Reason::NobodyHolds })
+        Some(if failed { Reason::AllFailed } else { Reason::NoHolder })
     }
 
     /// Asks to be woken when the next thing is due, unless that was said.
-    pub(super) fn wake_if_changed(&mut self, now: Time, effects: &mut Vec<Effect>) {
+    pub(super) fn wake_if_changed(&mut self, now: Time, decisions: &mut Vec<Decision>) {
         let next = self.next_wake(now);
         if next != self.wake {
             self.wake = next;
-            effects.extend(next.map(Effect::WakeAt));
+            decisions.extend(next.map(Decision::WakeAt));
         }
     }
 

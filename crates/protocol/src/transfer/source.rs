@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use perennial_manifest::BlobId;
 
-use super::{AssignmentId, SetId, limits, ranges::Ranges, want::Want};
+use super::want::Want;
+use super::{AssignmentId, limits};
+use crate::input::FetchId;
 use crate::time::Time;
 
 /// What a peer can do for one want.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offer {
     All,
-    Some(Ranges),
     Perhaps,
     Nothing,
 }
@@ -20,7 +21,7 @@ pub(super) enum Offer {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Source {
     pub(super) connected: bool,
-    pub(super) sets: BTreeMap<SetId, Offer>,
+    pub(super) fetches: BTreeMap<FetchId, Offer>,
     pub(super) blobs: BTreeMap<BlobId, Offer>,
     /// Oldest first; only the oldest one's clock runs, for a peer may serve them one by one.
     pub(super) in_flight: Vec<AssignmentId>,
@@ -56,13 +57,13 @@ impl Source {
             return Offer::Nothing;
         }
         if let Some(offer) = self.blobs.get(blob) {
-            return offer.clone();
+            return *offer;
         }
         let mut best = Offer::Nothing;
-        for set in &want.sets {
-            match self.sets.get(set) {
+        for fetch in &want.fetches {
+            match self.fetches.get(fetch) {
                 Some(Offer::All) => return Offer::All,
-                Some(Offer::Perhaps | Offer::Some(_)) => best = Offer::Perhaps,
+                Some(Offer::Perhaps) => best = Offer::Perhaps,
                 Some(Offer::Nothing) | None => {}
             }
         }
@@ -71,7 +72,7 @@ impl Source {
 
     /// Whether it may have anything at all.
     pub(super) fn has_something(&self) -> bool {
-        let mut offers = self.sets.values().chain(self.blobs.values());
+        let mut offers = self.fetches.values().chain(self.blobs.values());
         offers.any(|offer| *offer != Offer::Nothing)
     }
 

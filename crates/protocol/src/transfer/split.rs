@@ -1,6 +1,8 @@
 //! How much to ask of one peer: geometry only, no decision about whom.
 
-use super::{limits, ranges::Ranges, want::Want};
+use super::limits;
+use super::ranges::Ranges;
+use super::want::Want;
 
 /// What may still go into an assignment.
 #[derive(Clone, Debug, PartialEq, Eq)]

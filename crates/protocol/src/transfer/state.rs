@@ -5,25 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use perennial_manifest::BlobId;
 
-use super::{
-    AssignmentId, Command, Effect, End, Has, Reason, Report, SetId, Subject,
-    assignment::Assignment,
-    limits,
-    ranges::Ranges,
-    source::{Offer, Source},
-    want::Want,
-};
-use crate::{peer::PeerId, time::Time};
+use super::assignment::Assignment;
+use super::source::{Offer, Source};
+use super::want::Want;
+use super::{AssignmentId, Command, Decision, End, Has, Reason, Report, Subject, limits};
+use crate::input::FetchId;
+use crate::peer::PeerId;
+use crate::time::Time;
 
 /// The machine. Plain data: two with the same seed and the same commands are equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transfer {
+pub(crate) struct Transfer {
     pub(super) seed: u64,
     pub(super) wants: BTreeMap<BlobId, Want>,
     pub(super) sources: BTreeMap<PeerId, Source>,
     pub(super) assignments: BTreeMap<AssignmentId, Assignment>,
     /// Wants with free ranges that do not rest, in the order they are served.
-    pub(super) ready: BTreeSet<(u8, u64, BlobId)>,
+    pub(super) ready: BTreeSet<(u64, BlobId)>,
     pub(super) free_bytes: u128,
     /// Counts what may give an idle peer work.
     pub(super) generation: u64,
@@ -42,7 +40,7 @@ impl Transfer {
     /// An empty machine. The seed only decides which of equal peers is asked first, so that not
     /// every node begins with the same one.
     #[must_use]
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             seed,
             wants: BTreeMap::new(),
@@ -64,71 +62,56 @@ impl Transfer {
     /// Does what a command asks and says what is to be done about it.
     ///
     /// `Want` and `Holder` only take note and ask for a tick at once, so that many small blobs said
-    /// one after the other travel together: carry out the last [`Effect::WakeAt`] after a burst.
-    pub fn handle(&mut self, now: Time, command: Command) -> Vec<Effect> {
-        let mut effects = Vec::new();
+    /// one after the other travel together: carry out the last [`Decision::WakeAt`] after a burst.
+    pub(crate) fn handle(&mut self, now: Time, command: Command) -> Vec<Decision> {
+        let mut decisions = Vec::new();
         match command {
-            Command::Want { set, blob, size, missing, priority } => {
-                self.want(now, set, blob, size, missing.as_deref(), priority, &mut effects);
+            Command::Want { fetch, blob, size, missing } => {
+                self.want(now, fetch, blob, size, missing.as_deref(), &mut decisions);
             }
-            Command::Cancel(set) => self.cancel(set, now, &mut effects),
-            Command::Holder { peer, subject, has } => self.holder(now, peer, subject, &has),
+            Command::Cancel(fetch) => self.cancel(fetch, now, &mut decisions),
+            Command::Holder { peer, subject, has } => self.holder(now, peer, subject, has),
             Command::Gone(peer) => self.gone(now, &peer),
-            Command::Progress(id, report) => self.progress(now, id, &report, &mut effects),
-            Command::Ended(id, report, end) => self.ended(now, id, &report, end, &mut effects),
-            Command::Tick => self.tick(now, &mut effects),
+            Command::Progress(id, report) => self.progress(now, id, &report, &mut decisions),
+            Command::Ended(id, report, end) => self.ended(now, id, &report, end, &mut decisions),
+            Command::Tick => self.tick(now, &mut decisions),
         }
-        self.wake_if_changed(now, &mut effects);
-        effects
-    }
-
-    /// How many bytes of a wanted blob are not verified yet; `None` when it is not wanted.
-    #[must_use]
-    pub fn missing_bytes(&self, blob: &BlobId) -> Option<u64> {
-        self.wants.get(blob).map(|want| want.missing.bytes())
-    }
-
-    /// How many blobs are wanted and not complete.
-    #[must_use]
-    pub fn wanted(&self) -> usize {
-        self.wants.len()
+        self.wake_if_changed(now, &mut decisions);
+        decisions
     }
 
     /// The peer of an assignment in flight.
     #[must_use]
-    pub fn peer_of(&self, assignment: AssignmentId) -> Option<&PeerId> {
+    pub(crate) fn peer_of(&self, assignment: AssignmentId) -> Option<&PeerId> {
         self.assignments.get(&assignment).map(|found| &found.peer)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of one command")]
     fn want(
         &mut self,
         now: Time,
-        set: SetId,
+        fetch: FetchId,
         blob: BlobId,
         size: u64,
         missing: Option<&[(u64, u64)]>,
-        priority: u8,
-        effects: &mut Vec<Effect>,
+        decisions: &mut Vec<Decision>,
     ) {
         if let Some(want) = self.wants.get_mut(&blob) {
-            self.ready.remove(&(want.priority, want.order, blob));
-            want.sets.insert(set);
-            want.priority = want.priority.min(priority);
+            self.ready.remove(&(want.order, blob));
+            want.fetches.insert(fetch);
             want.failures.clear();
             want.halted = false;
             want.told = None;
         } else if self.wants.len() >= limits::WANTS {
-            effects.push(Effect::Stuck { set, blobs: vec![blob], reason: Reason::TooMany });
+            decisions.push(Decision::Stuck { fetch, blobs: vec![blob], reason: Reason::TooMany });
             return;
         } else {
-            let mut want = Want::new(size, missing, priority, self.next_order);
+            let mut want = Want::new(size, missing, self.next_order);
             if want.missing.is_empty() {
-                effects.push(Effect::Complete { blob, sets: vec![set] });
+                decisions.push(Decision::Complete { blob, fetches: vec![fetch] });
                 return;
             }
             self.next_order += 1;
-            want.sets.insert(set);
+            want.fetches.insert(fetch);
             self.free_bytes += u128::from(want.free.bytes());
             self.wants.insert(blob, want);
         }
@@ -138,41 +121,32 @@ impl Transfer {
         self.tick_due = true;
     }
 
-    fn cancel(&mut self, set: SetId, now: Time, effects: &mut Vec<Effect>) {
+    fn cancel(&mut self, fetch: FetchId, now: Time, decisions: &mut Vec<Decision>) {
         let mut unwanted = Vec::new();
         for (blob, want) in &mut self.wants {
-            if want.sets.remove(&set) && want.sets.is_empty() {
+            if want.fetches.remove(&fetch) && want.fetches.is_empty() {
                 unwanted.push(*blob);
             }
         }
         for source in self.sources.values_mut() {
-            source.sets.remove(&set);
+            source.fetches.remove(&fetch);
         }
         for blob in unwanted {
             self.forget(&blob);
         }
-        self.drop_idle_assignments(now, effects);
+        self.drop_idle_assignments(now, decisions);
         self.doubt_all(now);
-        self.schedule(now, effects);
+        self.schedule(now, decisions);
     }
 
-    fn holder(&mut self, now: Time, peer: PeerId, subject: Subject, has: &Has) {
-        let offer = match (subject, has) {
-            (Subject::Blob(blob), has) => {
-                // Nothing is remembered about blobs that nobody wants.
-                let Some(want) = self.wants.get(&blob) else { return };
-                match has {
-                    Has::Held => Offer::All,
-                    Has::Partial(ranges) => Offer::Some(
-                        Ranges::from_untrusted(ranges, want.size).shrunk(limits::GROUP, want.size),
-                    ),
-                    Has::Unknown => Offer::Perhaps,
-                    Has::Missing => Offer::Nothing,
-                }
-            }
-            (Subject::Set(_), Has::Held) => Offer::All,
-            (Subject::Set(_), Has::Partial(_) | Has::Unknown) => Offer::Perhaps,
-            (Subject::Set(_), Has::Missing) => Offer::Nothing,
+    fn holder(&mut self, now: Time, peer: PeerId, subject: Subject, has: Has) {
+        if matches!(subject, Subject::Blob(blob) if !self.wants.contains_key(&blob)) {
+            // Nothing is remembered about blobs that are not wanted.
+            return;
+        }
+        let offer = match has {
+            Has::Held => Offer::All,
+            Has::Unknown => Offer::Perhaps,
         };
         if !self.sources.contains_key(&peer) && !self.make_room() {
             return;
@@ -180,18 +154,16 @@ impl Transfer {
         let source = self.sources.entry(peer).or_default();
         source.connected = true;
         source.idle_at = None;
-        let worse = offer == Offer::Nothing && source.has_something();
         match subject {
             Subject::Blob(blob) => {
                 source.blobs.insert(blob, offer);
                 self.doubt(now, blob);
             }
-            Subject::Set(set) => {
-                if source.sets.len() < limits::SETS_PER_SOURCE || source.sets.contains_key(&set) {
-                    source.sets.insert(set, offer);
-                }
-                if worse {
-                    self.doubt_all(now);
+            Subject::Fetch(fetch) => {
+                if source.fetches.len() < limits::FETCHES_PER_SOURCE
+                    || source.fetches.contains_key(&fetch)
+                {
+                    source.fetches.insert(fetch, offer);
                 }
             }
         }
@@ -218,7 +190,7 @@ impl Transfer {
         }
         if let Some(source) = self.sources.get_mut(peer) {
             source.connected = false;
-            source.sets.clear();
+            source.fetches.clear();
             source.blobs.clear();
             if source.lies == 0 && source.failures == 0 && source.benched_until <= now {
                 self.sources.remove(peer);
@@ -233,11 +205,11 @@ impl Transfer {
         now: Time,
         id: AssignmentId,
         report: &Report,
-        effects: &mut Vec<Effect>,
+        decisions: &mut Vec<Decision>,
     ) {
-        self.account(now, id, report, effects);
-        self.drop_idle_assignments(now, effects);
-        self.schedule(now, effects);
+        self.account(now, id, report, decisions);
+        self.drop_idle_assignments(now, decisions);
+        self.schedule(now, decisions);
     }
 
     fn ended(
@@ -246,30 +218,30 @@ impl Transfer {
         id: AssignmentId,
         report: &Report,
         end: End,
-        effects: &mut Vec<Effect>,
+        decisions: &mut Vec<Decision>,
     ) {
-        self.account(now, id, report, effects);
+        self.account(now, id, report, decisions);
         if let Some(assignment) = self.take_assignment(id, now) {
-            self.judge(now, &assignment, end, effects);
+            self.judge(now, &assignment, end, decisions);
         }
-        self.drop_idle_assignments(now, effects);
-        self.schedule(now, effects);
+        self.drop_idle_assignments(now, decisions);
+        self.schedule(now, decisions);
     }
 
-    fn tick(&mut self, now: Time, effects: &mut Vec<Effect>) {
+    fn tick(&mut self, now: Time, decisions: &mut Vec<Decision>) {
         self.wake = None;
         self.tick_due = false;
         let oldest: Vec<_> =
             self.sources.values().filter_map(|source| source.in_flight.first().copied()).collect();
         for id in oldest {
             if self.assignments.get_mut(&id).is_some_and(|found| found.stalled(now)) {
-                effects.push(Effect::CancelFetch(id));
+                decisions.push(Decision::StopDownload(id));
                 if let Some(assignment) = self.take_assignment(id, now) {
-                    self.judge(now, &assignment, End::Stalled, effects);
+                    self.judge(now, &assignment, End::Stalled, decisions);
                 }
             }
         }
-        self.schedule(now, effects);
-        self.say_stuck(now, effects);
+        self.schedule(now, decisions);
+        self.say_stuck(now, decisions);
     }
 }

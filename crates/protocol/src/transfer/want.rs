@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{AssignmentId, Reason, SetId, limits, ranges::Ranges};
+use super::ranges::Ranges;
+use super::{AssignmentId, Reason, limits};
+use crate::input::FetchId;
 use crate::peer::PeerId;
 
 /// A blob that is wanted and not complete: `missing` is never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Want {
     pub(super) size: u64,
-    pub(super) priority: u8,
-    /// Arrival, so that equal priorities are served in the order they were asked for.
+    /// Arrival number: blobs are served in the order in which they were wanted.
     pub(super) order: u64,
-    pub(super) sets: BTreeSet<SetId>,
+    pub(super) fetches: BTreeSet<FetchId>,
     /// Not verified yet, in whole groups.
     pub(super) missing: Ranges,
     /// Missing and asked of nobody.
@@ -28,7 +29,7 @@ pub(super) struct Want {
 }
 
 impl Want {
-    pub(super) fn new(size: u64, missing: Option<&[(u64, u64)]>, priority: u8, order: u64) -> Self {
+    pub(super) fn new(size: u64, missing: Option<&[(u64, u64)]>, order: u64) -> Self {
         let missing = match missing {
             None => Ranges::of(0, size),
             Some(list) => Ranges::from_untrusted(list, size)
@@ -37,9 +38,8 @@ impl Want {
         };
         Self {
             size,
-            priority,
             order,
-            sets: BTreeSet::new(),
+            fetches: BTreeSet::new(),
             free: missing.clone(),
             missing,
             asked: BTreeSet::new(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use perennial_protocol::effect::Acceptance;
+use perennial_protocol::Acceptance;
 use perennial_swarm::Event;
 
 use super::{PATIENCE, Peer, config};

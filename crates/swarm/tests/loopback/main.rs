@@ -16,7 +16,7 @@ mod streams;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use perennial_protocol::peer::PeerId;
+use perennial_protocol::PeerId;
 use perennial_swarm::{Config, Event, Handle};
 use tokio::sync::mpsc;
 

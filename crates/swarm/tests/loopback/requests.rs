@@ -1,9 +1,7 @@
 //! Requests: answered both ways on one connection; frames that promise too much, or fall silent, fail alone.
 
 use perennial_manifest::Sha256Digest;
-use perennial_protocol::input::{RequestFailure, RequestId};
-use perennial_protocol::message::{Request, Response};
-use perennial_protocol::peer::PeerId;
+use perennial_protocol::{PeerId, Request, RequestFailure, RequestId, Response};
 use perennial_swarm::Event;
 
 use super::{Peer, config};
@@ -56,8 +54,7 @@ async fn what_is_too_long_fails_and_the_connection_lives() {
     let (mut a, mut b) = (Peer::start(&config()).await, Peer::start(&config()).await);
     a.connect(&mut b).await;
     ask(&a, &b.id(), 1).await;
-    let long =
-        Response::Reconcile { message: vec![0; perennial_protocol::message::MAX_RESPONSE + 1] };
+    let long = Response::Reconcile { message: vec![0; perennial_protocol::MAX_RESPONSE + 1] };
     answer(&mut b, long).await;
     assert!(answered(&mut a, 1).await.is_err());
     ask(&a, &b.id(), 2).await;

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perennial_manifest::{BlobId, Selector, Sha256Digest};
-use perennial_protocol::effect::FetchFailure;
-use perennial_protocol::peer::PeerId;
+use perennial_protocol::{FetchFailure, PeerId};
 use perennial_store::{BlobState, Lease, MAX_BLOB, StoreError};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use perennial_control::{Failure, Get, GetDone, Sink};
 use perennial_manifest::{BlobId, Selector, Sha256Digest};
-use perennial_protocol::peer::PeerId;
+use perennial_protocol::PeerId;
 
 use super::{ControlService, failure, observer};
 

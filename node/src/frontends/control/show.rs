@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use perennial_control::{Failure, HolderRow, Show, ShowDone, Sink};
 use perennial_gateway::{ReleaseRows, artifact_row};
 use perennial_manifest::{BlobId, Holding, PublisherId, ReleaseId, Selector};
-use perennial_protocol::effect::Holder;
-use perennial_protocol::message::MAX_HAVE_BLOBS;
+use perennial_protocol::{Holder, MAX_HAVE_BLOBS};
 use perennial_store::{ReleaseFilter, Store, StoreError};
 
 use super::{ControlService, failure, observer};

@@ -1,4 +1,4 @@
-//! The hunt for the holders of one fetch, as a machine of its own.
+//! The search for the holders of one fetch, as a machine of its own.
 //!
 //! ```text
 //!  Asking ──stuck, all answered──► Reaching (dial, DHT) ──time──► Resting ──time──► Asking … GiveUp
@@ -9,15 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use perennial_manifest::{BlobId, ReleaseId};
 
 use super::{ASK_AGAIN, ASKED_AT_ONCE, DIAL_WAIT, DIALS, PEERS, REACH, ROUND_WAIT, ROUNDS};
-use crate::{
-    effect::FetchFailure,
-    input::FetchId,
-    message::MAX_HAVE_BLOBS,
-    peer::PeerId,
-    placement,
-    time::Time,
-    transfer::{Command, SetId},
-};
+use crate::effect::FetchFailure;
+use crate::input::FetchId;
+use crate::message::MAX_HAVE_BLOBS;
+use crate::peer::PeerId;
+use crate::placement;
+use crate::time::Time;
+use crate::transfer::Command;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -37,7 +35,7 @@ pub(crate) enum Turn {
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Hunt {
+pub(crate) struct HolderSearch {
     pub(crate) release: Option<ReleaseId>,
     /// Not here yet, with their sizes.
     pub(crate) blobs: BTreeMap<BlobId, u64>,
@@ -55,7 +53,7 @@ pub(crate) struct Hunt {
     dialled: usize,
 }
 
-impl Hunt {
+impl HolderSearch {
     pub(crate) const fn new(release: Option<ReleaseId>) -> Self {
         Self {
             release,
@@ -145,11 +143,10 @@ impl Hunt {
             return Vec::new();
         }
         let want = |(blob, size): (&BlobId, &u64)| Command::Want {
-            set: SetId(fetch.0),
+            fetch,
             blob: *blob,
             size: *size,
             missing: None,
-            priority: 0,
         };
         self.blobs.iter().map(want).collect()
     }

@@ -4,15 +4,13 @@
 //! by the protocol that carried it.
 
 use libp2p::core::{ConnectedPoint, Endpoint};
-use libp2p::gossipsub;
-use libp2p::kad::{self, store::RecordStore};
+use libp2p::kad::store::RecordStore;
+use libp2p::kad::{self};
 use libp2p::multiaddr::Protocol;
 use libp2p::request_response::{self, OutboundFailure};
 use libp2p::swarm::{ConnectionId, NetworkBehaviour, SwarmEvent};
-use libp2p::{Multiaddr, identify, mdns};
-use perennial_protocol::input::{MessageId, Prefix, RequestFailure, Token};
-use perennial_protocol::message::{Request, Response};
-use perennial_protocol::peer::PeerId;
+use libp2p::{Multiaddr, gossipsub, identify, mdns};
+use perennial_protocol::{MessageId, PeerId, Prefix, Request, RequestFailure, Response, Token};
 
 use crate::behaviour::BehaviourEvent;
 use crate::driver::Driver;
@@ -28,7 +26,7 @@ const MAX_ADDRESSES: usize = 4;
 const MAX_LISTEN_ADDRESSES: usize = 16;
 
 /// A peer id as the rest of Perennial writes it.
-pub(crate) fn name(peer: &libp2p::PeerId) -> PeerId {
+pub(crate) fn peer_id(peer: &libp2p::PeerId) -> PeerId {
     // base58 of at most 42 bytes: always printable ASCII and short
     peer.to_string().parse().unwrap_or_else(|_| unreachable!("a libp2p peer id is printable"))
 }
@@ -41,21 +39,21 @@ impl Driver {
                 let me = *self.swarm.local_peer_id();
                 vec![Event::Listening(address.with(Protocol::P2p(me)).to_string())]
             }
-            SwarmEvent::ConnectionEstablished { peer_id, num_established, endpoint, .. }
-                if num_established.get() == 1 =>
-            {
+            SwarmEvent::ConnectionEstablished {
+                peer_id: peer, num_established, endpoint, ..
+            } if num_established.get() == 1 => {
                 let address = endpoint.get_remote_address();
                 if let ConnectedPoint::Dialer { .. } = endpoint {
-                    self.swarm.behaviour_mut().kad.add_address(&peer_id, address.clone());
+                    self.swarm.behaviour_mut().kad.add_address(&peer, address.clone());
                 }
                 vec![Event::Connected {
-                    peer: name(&peer_id),
+                    peer: peer_id(&peer),
                     prefix: prefix(address),
                     address: address.to_string(),
                 }]
             }
-            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
-                vec![Event::Disconnected { peer: name(&peer_id) }]
+            SwarmEvent::ConnectionClosed { peer_id: peer, num_established: 0, .. } => {
+                vec![Event::Disconnected { peer: peer_id(&peer) }]
             }
             SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
                 tracing::debug!(?peer_id, %error, "could not connect");
@@ -73,12 +71,12 @@ impl Driver {
                 message_id,
                 message,
             }) => {
-                let from = name(&propagation_source);
+                let from = peer_id(&propagation_source);
                 vec![Event::Gossip { from, message: MessageId(message_id.0), bytes: message.data }]
             }
             BehaviourEvent::Streams(Inbound { from, stream, place }) => {
                 vec![Event::BlobStream {
-                    from: name(&from),
+                    from: peer_id(&from),
                     stream: BlobStream::new(stream, Some(place)),
                 }]
             }
@@ -112,11 +110,11 @@ impl Driver {
                     self.next += 1;
                     let token = Token(self.next);
                     self.answers.insert(token, (request_id, channel));
-                    Some(Event::Request { from: name(&peer), token, request })
+                    Some(Event::Request { from: peer_id(&peer), token, request })
                 }
                 request_response::Message::Response { request_id, response } => {
                     let id = self.asked.remove(&request_id)?;
-                    Some(Event::Response { from: name(&peer), id, result: Ok(response) })
+                    Some(Event::Response { from: peer_id(&peer), id, result: Ok(response) })
                 }
             },
             request_response::Event::OutboundFailure { peer, request_id, error, .. } => {
@@ -129,7 +127,7 @@ impl Driver {
                     }
                     _ => RequestFailure::Disconnected,
                 };
-                Some(Event::Response { from: name(&peer), id, result: Err(failure) })
+                Some(Event::Response { from: peer_id(&peer), id, result: Err(failure) })
             }
             request_response::Event::InboundFailure { request_id, .. } => {
                 self.answers.retain(|_, (id, _)| *id != request_id);
@@ -206,7 +204,7 @@ impl Driver {
         for address in found.unwrap_or_default().into_iter().take(MAX_ADDRESSES) {
             self.swarm.add_peer_address(*peer, address);
         }
-        name(peer)
+        peer_id(peer)
     }
 }
 

@@ -5,19 +5,17 @@ use perennial_manifest::{
     SignedEntry,
 };
 
-use crate::{
-    catalog::{Catalog, Wanted},
-    input::Follows,
-    message::{BlobClaim, Scope},
-};
+use crate::catalog::{Catalog, Wanted};
+use crate::input::Follows;
+use crate::message::{BlobClaim, Scope};
 
 #[derive(Debug, Default)]
-pub(crate) struct Double {
+pub(crate) struct FakeCatalog {
     pub(crate) entries: Vec<SignedEntry>,
     pub(crate) wanted: Vec<(ReleaseId, PublisherId)>,
 }
 
-impl Catalog for Double {
+impl Catalog for FakeCatalog {
     fn generation(&self) -> u64 {
         self.entries.len().try_into().unwrap()
     }

@@ -1,16 +1,13 @@
 //! Random command lists: every invariant after each command, and the same list twice gives the same
-//! state and effects.
+//! state and decisions.
 
 use proptest::prelude::*;
 
-use super::{
-    super::{AssignmentId, Command, End, Has, Report, SetId, Subject, Transfer, limits},
-    blob, invariants, peer,
-};
-use crate::{
-    message::{BlobRange, Bounded},
-    time::Time,
-};
+use super::{blob, invariants, peer};
+use crate::input::FetchId;
+use crate::message::{BlobRange, Bounded};
+use crate::time::Time;
+use crate::transfer::{AssignmentId, Command, End, Has, Report, Subject, Transfer, limits};
 
 const SIZES: [u64; 8] = [0, 1, limits::GROUP, 100_000, 3 << 20, 40 << 20, 500 << 20, u64::MAX];
 
@@ -57,23 +54,23 @@ fn end() -> impl Strategy<Value = End> {
 fn has() -> impl Strategy<Value = Has> {
     prop_oneof![
         4 => Just(Has::Held),
-        2 => ranges().prop_map(Has::Partial),
         2 => Just(Has::Unknown),
-        1 => Just(Has::Missing),
     ]
 }
 
 fn command() -> impl Strategy<Value = Command> {
-    let set = || (0_u64..3).prop_map(SetId);
-    let subject =
-        prop_oneof![set().prop_map(Subject::Set), number().prop_map(|n| Subject::Blob(blob(n)))];
+    let fetch = || (0_u64..3).prop_map(FetchId);
+    let subject = prop_oneof![
+        fetch().prop_map(Subject::Fetch),
+        number().prop_map(|n| Subject::Blob(blob(n)))
+    ];
     let assignment = || (0_u64..24).prop_map(AssignmentId);
     prop_oneof![
-        4 => (set(), number(), prop::option::of(ranges()), 0_u8..3).prop_map(
-            |(set, number, missing, priority)| Command::Want {
-                set, blob: blob(number), size: SIZES[usize::from(number)], missing, priority,
+        4 => (fetch(), number(), prop::option::of(ranges())).prop_map(
+            |(fetch, number, missing)| Command::Want {
+                fetch, blob: blob(number), size: SIZES[usize::from(number)], missing,
             }),
-        1 => set().prop_map(Command::Cancel),
+        1 => fetch().prop_map(Command::Cancel),
         5 => (number(), subject, has()).prop_map(
             |(number, subject, has)| Command::Holder { peer: peer(number), subject, has }),
         1 => number().prop_map(|number| Command::Gone(peer(number))),
@@ -97,17 +94,17 @@ proptest! {
         let mut now = 0;
         for (wait, command) in steps {
             now += wait;
-            let effects = machine.handle(Time::from_millis(now), command.clone());
+            let decisions = machine.handle(Time::from_millis(now), command.clone());
             prop_assert_eq!(invariants::check(&machine), Ok(()), "after {:?}", command);
             if !matches!(command, Command::Cancel(_)) {
-                prop_assert_eq!(invariants::check_effects(&machine, &effects), Ok(()));
+                prop_assert_eq!(invariants::check_decisions(&machine, &decisions), Ok(()));
             }
-            prop_assert_eq!(&effects, &twin.handle(Time::from_millis(now), command));
+            prop_assert_eq!(&decisions, &twin.handle(Time::from_millis(now), command));
         }
         prop_assert_eq!(&machine, &twin);
         // Whatever happened before: cancelled is forgotten.
-        for set in invariants::wanted_sets(&machine) {
-            machine.handle(Time::from_millis(now), Command::Cancel(set));
+        for fetch in invariants::wanted_fetches(&machine) {
+            machine.handle(Time::from_millis(now), Command::Cancel(fetch));
         }
         prop_assert_eq!(invariants::check(&machine), Ok(()));
         prop_assert_eq!((machine.wanted(), machine.assignments.len()), (0, 0));

@@ -1,17 +1,17 @@
 //! Which bytes to ask of whom: the transfer machine.
 //!
 //! It owns what is wanted (blobs, their missing ranges), who may have it, what has been asked of
-//! whom, and how each peer has behaved. Commands go in with the time, effects come out; there is
+//! whom, and how each peer has behaved. Commands go in with the time, decisions come out; there is
 //! no socket, no clock and no randomness in it, so a run is repeated by repeating its commands.
 //!
 //! It promises: never to ask for a byte twice of one peer at one time, never for a byte beyond the
 //! signed size, never for a verified byte; at most [`limits::SLOTS_PER_PEER`] assignments in flight
-//! per peer and [`limits::COPIES`] per byte; never again a blob from a peer that lied about it. If
+//! per peer and two peers asked for any byte; never again a blob from a peer that lied about it. If
 //! one peer holds a blob and answers honestly, the blob arrives, whatever the others do.
 //!
 //! It does not verify bytes (the driver does, group by group, and reports what was good), does not
-//! look for providers (it says [`Effect::Stuck`]) and does not know releases: blobs wanted together
-//! belong to a [`SetId`] that the caller chose.
+//! look for providers (it says [`Decision::Stuck`]) and does not know releases: blobs wanted together
+//! belong to a [`FetchId`] that the caller chose.
 //!
 //! ```text
 //!  Want, Holder, Gone, Cancel ──►  wants ── free ranges ──►  schedule  ──► Fetch, CancelFetch
@@ -20,10 +20,10 @@
 
 mod assignment;
 mod command;
-mod effect;
+mod decision;
 mod judge;
 mod ledger;
-pub mod limits;
+pub(crate) mod limits;
 mod ranges;
 mod schedule;
 mod source;
@@ -32,9 +32,10 @@ mod state;
 mod want;
 
 #[cfg(test)]
-mod test;
+mod tests;
 
 pub use assignment::AssignmentId;
-pub use command::{Command, End, Has, Report, SetId, Subject};
-pub use effect::{Effect, Offence, Reason};
-pub use state::Transfer;
+pub(crate) use command::{Command, Has, Subject};
+pub use command::{End, Report};
+pub(crate) use decision::{Decision, Reason};
+pub(crate) use state::Transfer;

@@ -8,7 +8,20 @@ mod swarm;
 
 use perennial_manifest::BlobId;
 
+use super::Transfer;
 use crate::peer::PeerId;
+
+impl Transfer {
+    /// How many bytes of a wanted blob are not verified yet; `None` when it is not wanted.
+    fn missing_bytes(&self, blob: &BlobId) -> Option<u64> {
+        self.wants.get(blob).map(|want| want.missing.bytes())
+    }
+
+    /// How many blobs are wanted and not complete.
+    fn wanted(&self) -> usize {
+        self.wants.len()
+    }
+}
 
 pub(super) fn blob(number: u8) -> BlobId {
     BlobId::from_bytes([number; 32])

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use perennial_manifest::BlobId;
 
-use super::super::{AssignmentId, Effect, SetId, Transfer, limits, ranges::Ranges, source::Offer};
+use crate::effect::DownloadItem;
+use crate::input::FetchId;
 use crate::peer::PeerId;
+use crate::transfer::ranges::Ranges;
+use crate::transfer::{AssignmentId, Decision, Transfer, limits};
 
 /// A broken promise.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,7 +27,7 @@ pub(super) enum Violation {
     RuledOut(PeerId, BlobId),
     /// A peer that is gone has something in flight.
     AskedTheGone(PeerId),
-    /// A set or blob that nobody wants is remembered.
+    /// A fetch or blob that nobody wants is remembered.
     Hoarding(PeerId),
     /// A request that could not be sent or would be refused.
     BadRequest(AssignmentId, &'static str),
@@ -36,8 +39,8 @@ pub(super) fn check(machine: &Transfer) -> Result<(), Violation> {
     let mut ready = std::collections::BTreeSet::new();
     for (blob, want) in &machine.wants {
         sound("missing", blob, &want.missing, want.size)?;
-        if want.missing.is_empty() || want.sets.is_empty() {
-            return Err(Violation::Bookkeeping("a want without missing bytes or sets"));
+        if want.missing.is_empty() || want.fetches.is_empty() {
+            return Err(Violation::Bookkeeping("a want without missing bytes or fetches"));
         }
         let mut free = want.missing.clone();
         let mut owed_by = BTreeMap::<PeerId, Ranges>::new();
@@ -50,7 +53,7 @@ pub(super) fn check(machine: &Transfer) -> Result<(), Violation> {
                 return Err(Violation::OwesWhatIsNotMissing(*id, *blob));
             }
             if let Some(before) = owed_by.insert(assignment.peer.clone(), owed.clone())
-                && !before.and(owed).is_empty()
+                && !overlap(&before, owed).is_empty()
             {
                 return Err(Violation::TooManyCopies(*blob));
             }
@@ -63,7 +66,7 @@ pub(super) fn check(machine: &Transfer) -> Result<(), Violation> {
         }
         for (i, a) in layers.iter().enumerate() {
             for (j, b) in layers.iter().enumerate().skip(i + 1) {
-                if layers.iter().skip(j + 1).any(|c| !a.and(b).and(c).is_empty()) {
+                if layers.iter().skip(j + 1).any(|c| !overlap(&overlap(a, b), c).is_empty()) {
                     return Err(Violation::TooManyCopies(*blob));
                 }
             }
@@ -73,7 +76,7 @@ pub(super) fn check(machine: &Transfer) -> Result<(), Violation> {
         }
         free_bytes += u128::from(free.bytes());
         if !free.is_empty() && !want.halted {
-            ready.insert((want.priority, want.order, *blob));
+            ready.insert((want.order, *blob));
         }
     }
     if free_bytes != machine.free_bytes || ready != machine.ready {
@@ -113,30 +116,29 @@ fn check_sources(machine: &Transfer) -> Result<(), Violation> {
             return Err(Violation::Bookkeeping("in_flight"));
         }
         if source.blobs.keys().any(|blob| !machine.wants.contains_key(blob))
-            || source.sets.len() > limits::SETS_PER_SOURCE
+            || source.fetches.len() > limits::FETCHES_PER_SOURCE
         {
             return Err(Violation::Hoarding(peer.clone()));
-        }
-        for (blob, offer) in &source.blobs {
-            if let Offer::Some(ranges) = offer {
-                sound("offer", blob, ranges, machine.wants[blob].size)?;
-            }
         }
     }
     Ok(())
 }
 
-/// Checks the effects of one command, given the state after it.
-pub(super) fn check_effects(machine: &Transfer, effects: &[Effect]) -> Result<(), Violation> {
-    for effect in effects {
-        let Effect::Fetch { assignment, peer, items } = effect else { continue };
+/// Checks the decisions of one command, given the state after it.
+pub(super) fn check_decisions(machine: &Transfer, decisions: &[Decision]) -> Result<(), Violation> {
+    for effect in decisions {
+        let Decision::StartDownload { assignment, peer, items } = effect else { continue };
         let bad = |why| Err(Violation::BadRequest(*assignment, why));
-        let ranges: usize = items.iter().map(|item| item.ranges.len()).sum();
+        let ranges: usize = items.iter().map(|item| item.range.ranges.len()).sum();
         if items.is_empty() || items.len() > limits::ITEMS || ranges > limits::RANGES {
             return bad("too many or no items");
         }
         for item in items {
+            let DownloadItem { range: item, size } = item;
             let Some(want) = machine.wants.get(&item.blob) else { return bad("not wanted") };
+            if *size != want.size {
+                return bad("another size than the signed one");
+            }
             if item.ranges.is_empty() || item.ranges.len() > limits::RANGES_PER_ITEM {
                 return bad("too many or no ranges");
             }
@@ -153,6 +155,11 @@ pub(super) fn check_effects(machine: &Transfer, effects: &[Effect]) -> Result<()
     Ok(())
 }
 
+/// What is in both.
+fn overlap(one: &Ranges, other: &Ranges) -> Ranges {
+    one.minus(&one.minus(other))
+}
+
 fn sound(what: &'static str, blob: &BlobId, ranges: &Ranges, size: u64) -> Result<(), Violation> {
     let mut last = None;
     for &(start, end) in ranges.as_slice() {
@@ -165,9 +172,9 @@ fn sound(what: &'static str, blob: &BlobId, ranges: &Ranges, size: u64) -> Resul
     Ok(())
 }
 
-/// Every set that is wanted.
-pub(super) fn wanted_sets(machine: &Transfer) -> Vec<SetId> {
-    let sets: std::collections::BTreeSet<_> =
-        machine.wants.values().flat_map(|want| want.sets.iter().copied()).collect();
-    sets.into_iter().collect()
+/// Every fetch that is wanted.
+pub(super) fn wanted_fetches(machine: &Transfer) -> Vec<FetchId> {
+    let fetches: std::collections::BTreeSet<_> =
+        machine.wants.values().flat_map(|want| want.fetches.iter().copied()).collect();
+    fetches.into_iter().collect()
 }

@@ -4,34 +4,33 @@
 //! release tried again and again (ever more rarely), and no list of all that is wanted: it pages through the
 //! catalog. Every node goes through a page in an order of its own, so that a new release's copies spread.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use perennial_manifest::{PublisherId, ReleaseId};
 
-use crate::{
-    catalog::{Catalog, Wanted},
-    input::{Follows, KeepOutcome},
-    peer::PeerId,
-    placement,
-    time::Time,
-};
+use crate::catalog::{Catalog, Wanted};
+use crate::input::{Follows, KeepOutcome};
+use crate::peer::PeerId;
+use crate::placement;
+use crate::time::Time;
 
 /// Releases fetched at once.
-pub const CONCURRENT: usize = 16;
+pub(crate) const CONCURRENT: usize = 16;
 /// First rest after a failure; it doubles.
-pub const REST: Duration = Duration::from_secs(15);
+pub(crate) const REST: Duration = Duration::from_secs(15);
 /// Longest rest.
-pub const REST_MAX: Duration = Duration::from_secs(3600);
+pub(crate) const REST_MAX: Duration = Duration::from_secs(3600);
 /// Rest that a new connection leaves: somebody new may hold what nobody held.
-pub const REST_NEW_PEER: Duration = Duration::from_secs(3);
+pub(crate) const REST_NEW_PEER: Duration = Duration::from_secs(3);
 /// Releases whose failures are remembered.
-pub const RESTING: usize = 64 * 1024;
+pub(crate) const RESTING: usize = 64 * 1024;
 /// Releases asked of the catalog at once, and how many times in a row.
-pub const PAGE: usize = 256;
+pub(crate) const PAGE: usize = 256;
 /// See [`PAGE`].
-pub const PAGES: usize = 8;
+pub(crate) const PAGES: usize = 8;
 /// When nothing is known to be wanted, look again after so long.
-pub const LOOK_AGAIN: Duration = Duration::from_secs(60);
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy)]
 struct Rest {
@@ -41,7 +40,7 @@ struct Rest {
 
 /// The keep machine.
 #[derive(Debug)]
-pub struct Keep {
+pub(crate) struct Keep {
     me: PeerId,
     active: BTreeMap<ReleaseId, PublisherId>,
     resting: BTreeMap<ReleaseId, Rest>,
@@ -52,7 +51,7 @@ pub struct Keep {
 impl Keep {
     /// Nothing under way.
     #[must_use]
-    pub const fn new(me: PeerId) -> Self {
+    pub(crate) const fn new(me: PeerId) -> Self {
         Self {
             me,
             active: BTreeMap::new(),
@@ -63,12 +62,12 @@ impl Keep {
     }
 
     /// Something changed that may give it work: new entries, follows, a peer.
-    pub fn look(&mut self, now: Time) {
+    pub(crate) fn look(&mut self, now: Time) {
         self.next = self.next.min(now);
     }
 
     /// A peer came: what rests need not rest long.
-    pub fn peer_came(&mut self, now: Time) {
+    pub(crate) fn peer_came(&mut self, now: Time) {
         let soon = now + REST_NEW_PEER;
         for rest in self.resting.values_mut() {
             rest.until = rest.until.min(soon);
@@ -77,7 +76,7 @@ impl Keep {
     }
 
     /// A release under way ended.
-    pub fn ended(&mut self, now: Time, release: &ReleaseId, outcome: KeepOutcome) {
+    pub(crate) fn ended(&mut self, now: Time, release: &ReleaseId, outcome: KeepOutcome) {
         if self.active.remove(release).is_none() {
             return;
         }
@@ -103,7 +102,12 @@ impl Keep {
     }
 
     /// Which to start now.
-    pub fn plan(&mut self, now: Time, follows: &Follows, catalog: &dyn Catalog) -> Vec<Wanted> {
+    pub(crate) fn plan(
+        &mut self,
+        now: Time,
+        follows: &Follows,
+        catalog: &dyn Catalog,
+    ) -> Vec<Wanted> {
         let mut chosen = Vec::new();
         if now < self.next {
             return chosen;

@@ -1,17 +1,20 @@
 //! How peers behaved, and when it is enough: points per offence, forgiven with time, a ban at the limit.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::{effect::Offence, peer::PeerId, time::Time};
+use crate::effect::Offence;
+use crate::peer::PeerId;
+use crate::time::Time;
 
 /// Points at which a peer is banned.
-pub const LIMIT: u64 = 100;
+pub(crate) const LIMIT: u64 = 100;
 /// A point is forgiven after so long.
-pub const FORGIVE: Duration = Duration::from_secs(6);
+pub(crate) const FORGIVE: Duration = Duration::from_secs(6);
 /// How long a ban lasts.
-pub const BAN: Duration = Duration::from_secs(600);
+pub(crate) const BAN: Duration = Duration::from_secs(600);
 /// Peers remembered. Beyond it the one with the fewest points is forgotten.
-pub const PEERS: usize = 4096;
+pub(crate) const PEERS: usize = 4096;
 
 const fn points(offence: Offence) -> u64 {
     match offence {
@@ -25,11 +28,11 @@ const fn points(offence: Offence) -> u64 {
 
 /// Everybody's points.
 #[derive(Debug, Default)]
-pub(crate) struct Conduct {
+pub(crate) struct Reputation {
     peers: BTreeMap<PeerId, (u64, Time)>,
 }
 
-impl Conduct {
+impl Reputation {
     /// Notes an offence; says until when to ban, if it is enough.
     pub(crate) fn note(&mut self, now: Time, peer: &PeerId, offence: Offence) -> Option<Time> {
         if self.peers.len() >= PEERS && !self.peers.contains_key(peer) {
@@ -59,22 +62,23 @@ impl Conduct {
 
 #[cfg(test)]
 mod tests {
-    use super::Conduct;
-    use crate::{effect::Offence, time::Time};
+    use super::Reputation;
+    use crate::effect::Offence;
+    use crate::time::Time;
 
     #[test]
     fn offences_add_up_and_are_forgiven() {
-        let mut conduct = Conduct::default();
+        let mut reputation = Reputation::default();
         let peer = "p".parse().unwrap();
-        assert_eq!(conduct.note(Time::ZERO, &peer, Offence::BadBytes), None);
-        assert!(conduct.note(Time::ZERO, &peer, Offence::BadBytes).is_some());
+        assert_eq!(reputation.note(Time::ZERO, &peer, Offence::BadBytes), None);
+        assert!(reputation.note(Time::ZERO, &peer, Offence::BadBytes).is_some());
         for n in 0..50 {
             let now = Time::from_millis(n * 3_600_000);
-            assert_eq!(conduct.note(now, &peer, Offence::BadBytes), None, "an hour forgives");
+            assert_eq!(reputation.note(now, &peer, Offence::BadBytes), None, "an hour forgives");
         }
         for n in 0..10_000 {
-            conduct.note(Time::ZERO, &format!("p{n}").parse().unwrap(), Offence::Stalled);
+            reputation.note(Time::ZERO, &format!("p{n}").parse().unwrap(), Offence::Stalled);
         }
-        assert!(conduct.len() <= super::PEERS);
+        assert!(reputation.len() <= super::PEERS);
     }
 }

@@ -7,44 +7,47 @@
 //! not come wait in a bounded place and are given to the store again after the next batch.
 
 mod exchange;
-pub mod set;
+pub(crate) mod set;
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use perennial_manifest::EntryId;
 
 use self::exchange::{Exchange, Step};
-use crate::{
-    catalog::Catalog,
-    effect::{Effect, Offence},
-    input::{Follows, RequestFailure, Verdict},
-    message::{Refusal, Response, Scope},
-    peer::PeerId,
-    requests::{Batch, Out, Purpose},
-    time::Time,
-};
+use crate::batches::Batch;
+use crate::catalog::Catalog;
+use crate::effect::{Effect, Offence};
+use crate::effects::Effects;
+use crate::input::{Follows, RequestFailure, Verdict};
+use crate::message::{Refusal, Response, Scope};
+use crate::peer::PeerId;
+use crate::requests::Purpose;
+use crate::time::Time;
 
 /// How often this node reconciles with each peer.
-pub const INTERVAL: Duration = Duration::from_secs(180);
+pub(crate) const INTERVAL: Duration = Duration::from_secs(180);
 /// After an exchange that did not get to its end.
-pub const RETRY: Duration = Duration::from_secs(20);
+pub(crate) const RETRY: Duration = Duration::from_secs(20);
 /// Exchanges at once.
-pub const EXCHANGES: usize = 4;
+pub(crate) const EXCHANGES: usize = 4;
 /// Rounds of one exchange.
-pub const ROUNDS: u32 = 256;
+pub(crate) const ROUNDS: u32 = 256;
 /// Bytes of one exchange, both ways.
-pub const BYTES: u64 = 256 << 20;
+pub(crate) const BYTES: u64 = 256 << 20;
 /// Entries that one exchange may find lacking; the rest is for the next one.
-pub const LACKING: usize = 1 << 20;
+pub(crate) const LACKING: usize = 1 << 20;
 /// Entries without parents that wait.
-pub const ORPHANS: usize = 4096;
+pub(crate) const ORPHANS: usize = 4096;
 /// Requests for parents in one exchange.
-pub const PARENT_ROUNDS: u32 = 64;
+pub(crate) const PARENT_ROUNDS: u32 = 64;
 /// Scopes that wait for one peer beside its regular exchange.
-pub const EXTRA_SCOPES: usize = 16;
+pub(crate) const EXTRA_SCOPES: usize = 16;
+
+/// Most that the machine keeps for this many peers.
+pub(crate) const fn bound(peers: usize) -> usize {
+    set::SETS + peers * EXTRA_SCOPES + EXCHANGES * LACKING
+}
 
 /// An exchange ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,12 +67,12 @@ struct Peer {
 
 /// The sync machine.
 #[derive(Debug, Default)]
-pub(crate) struct Sync {
+pub(crate) struct Reconciler {
     peers: BTreeMap<PeerId, Peer>,
     sets: set::Sets,
 }
 
-impl Sync {
+impl Reconciler {
     pub(crate) fn connected(&mut self, now: Time, peer: &PeerId) {
         self.peers.entry(peer.clone()).or_insert(Peer {
             due: now,
@@ -108,7 +111,7 @@ impl Sync {
         &mut self,
         follows: &Follows,
         catalog: &dyn Catalog,
-        out: &mut Out<'_>,
+        out: &mut Effects<'_>,
     ) -> Vec<Ended> {
         let mut ended = Vec::new();
         let mut running = self.peers.values().filter(|peer| peer.exchange.is_some()).count();
@@ -151,7 +154,7 @@ impl Sync {
         result: Result<Response, RequestFailure>,
         follows: &Follows,
         catalog: &dyn Catalog,
-        out: &mut Out<'_>,
+        out: &mut Effects<'_>,
     ) -> Option<Ended> {
         let exchange = self.peers.get_mut(from)?.exchange.as_mut()?;
         let fine = match result {
@@ -178,7 +181,7 @@ impl Sync {
         from: &PeerId,
         verdicts: &[(EntryId, Verdict)],
         catalog: &dyn Catalog,
-        out: &mut Out<'_>,
+        out: &mut Effects<'_>,
     ) -> Option<Ended> {
         self.peers.get_mut(from)?.exchange.as_mut()?.stored(verdicts);
         self.drive(from, catalog, out)
@@ -224,7 +227,12 @@ impl Sync {
     }
 
     /// Goes on with an exchange until it waits for something, or ends.
-    fn drive(&mut self, peer: &PeerId, catalog: &dyn Catalog, out: &mut Out<'_>) -> Option<Ended> {
+    fn drive(
+        &mut self,
+        peer: &PeerId,
+        catalog: &dyn Catalog,
+        out: &mut Effects<'_>,
+    ) -> Option<Ended> {
         let exchange = self.peers.get_mut(peer)?.exchange.as_mut()?;
         match exchange.step(&mut self.sets, catalog) {
             Step::Wait => None,
@@ -247,7 +255,7 @@ impl Sync {
         peer: &PeerId,
         complete: bool,
         offence: Option<Offence>,
-        out: &mut Out<'_>,
+        out: &mut Effects<'_>,
     ) -> Option<Ended> {
         let found = self.peers.get_mut(peer)?;
         let exchange = found.exchange.take()?;
@@ -255,7 +263,7 @@ impl Sync {
             found.due = found.due.min(out.now + if offence.is_some() { INTERVAL } else { RETRY });
         }
         let (new, sent, received) = exchange.totals();
-        out.effects.push(Effect::Synced { peer: peer.clone(), new, sent, received, complete });
+        out.push(Effect::Synced { peer: peer.clone(), new, sent, received, complete });
         Some(Ended { peer: peer.clone(), offence })
     }
 }

@@ -8,45 +8,43 @@ use std::collections::{BTreeSet, VecDeque};
 
 use perennial_manifest::{MAX_ENCODED, PublisherId, SignedEntry};
 
-use crate::{
-    catalog::Catalog,
-    effect::Acceptance,
-    input::Follows,
-    limits::{Bucket, Buckets},
-    peer::PeerId,
-    time::Time,
-};
+use crate::catalog::Catalog;
+use crate::effect::Acceptance;
+use crate::input::Follows;
+use crate::limits::{Bucket, Buckets};
+use crate::peer::PeerId;
+use crate::time::Time;
 
 /// Recent messages remembered, so that one is judged once.
-pub const RECENT: usize = 16 * 1024;
+pub(crate) const RECENT: usize = 16 * 1024;
 /// Messages that one peer may pass on at once, and per second, before they are ignored.
-pub const PEER_BURST: u64 = 2048;
+pub(crate) const PEER_BURST: u64 = 2048;
 /// See [`PEER_BURST`].
-pub const PEER_RATE: u64 = 64;
+pub(crate) const PEER_RATE: u64 = 64;
 /// Malformed messages from one peer at once, and per second, before they are not even looked at.
-pub const GARBAGE_BURST: u64 = 8;
+pub(crate) const GARBAGE_BURST: u64 = 8;
 /// See [`GARBAGE_BURST`].
-pub const GARBAGE_RATE: u64 = 1;
+pub(crate) const GARBAGE_RATE: u64 = 1;
 /// Entries of one followed publisher at once, and per second.
-pub const FOLLOWED_BURST: u64 = 4096;
+pub(crate) const FOLLOWED_BURST: u64 = 4096;
 /// See [`FOLLOWED_BURST`].
-pub const FOLLOWED_RATE: u64 = 32;
+pub(crate) const FOLLOWED_RATE: u64 = 32;
 /// Entries of one publisher that is not followed at once, and per second.
-pub const STRANGER_BURST: u64 = 32;
+pub(crate) const STRANGER_BURST: u64 = 32;
 /// See [`STRANGER_BURST`].
-pub const STRANGER_RATE: u64 = 1;
+pub(crate) const STRANGER_RATE: u64 = 1;
 /// Entries of all publishers that are not followed at once, and per second.
-pub const STRANGERS_BURST: u64 = 512;
+pub(crate) const STRANGERS_BURST: u64 = 512;
 /// See [`STRANGERS_BURST`].
-pub const STRANGERS_RATE: u64 = 8;
+pub(crate) const STRANGERS_RATE: u64 = 8;
 /// Entries kept of publishers that are not followed.
-pub const STRANGER_ENTRIES: u64 = 100_000;
+pub(crate) const STRANGER_ENTRIES: u64 = 100_000;
 /// Peers and publishers whose rates are kept.
-pub const BUCKETS: usize = 4096;
+pub(crate) const BUCKETS: usize = 4096;
 
 /// The gossip machine.
 #[derive(Debug)]
-pub struct Gossip {
+pub(crate) struct Gossip {
     recent: BTreeSet<[u8; 32]>,
     order: VecDeque<[u8; 32]>,
     peers: Buckets<PeerId>,
@@ -58,11 +56,11 @@ pub struct Gossip {
 
 /// What came of a message.
 #[derive(Debug)]
-pub struct Checked {
+pub(crate) struct Checked {
     /// What to tell the network layer.
-    pub acceptance: Acceptance,
+    pub(crate) acceptance: Acceptance,
     /// The entry, when it is new and worth storing.
-    pub entry: Option<SignedEntry>,
+    pub(crate) entry: Option<SignedEntry>,
 }
 
 impl Checked {
@@ -90,7 +88,7 @@ impl Default for Gossip {
 
 impl Gossip {
     /// Judges a message.
-    pub fn check(
+    pub(crate) fn check(
         &mut self,
         now: Time,
         from: &PeerId,
@@ -132,12 +130,12 @@ impl Gossip {
     }
 
     /// Notes an own message, so that its echo is not judged.
-    pub fn sent(&mut self, bytes: &[u8]) {
+    pub(crate) fn sent(&mut self, bytes: &[u8]) {
         self.remember(*blake3::hash(bytes).as_bytes());
     }
 
     /// Forgets what no longer limits anything.
-    pub fn sweep(&mut self, now: Time) {
+    pub(crate) fn sweep(&mut self, now: Time) {
         self.peers.sweep(now);
         self.garbage.sweep(now);
         self.followed.sweep(now);

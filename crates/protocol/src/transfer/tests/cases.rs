@@ -1,39 +1,43 @@
 //! Single stories.
 
-use super::{
-    super::{
-        AssignmentId, Command, Effect, End, Has, Offence, Reason, Report, SetId, Subject, Transfer,
-        limits,
-    },
-    blob, peer,
+use super::{blob, peer};
+use crate::effect::{DownloadItem, Offence};
+use crate::input::FetchId;
+use crate::message::BlobRange;
+use crate::time::Time;
+use crate::transfer::{
+    AssignmentId, Command, Decision, End, Has, Reason, Report, Subject, Transfer, limits,
 };
-use crate::{message::BlobRange, time::Time};
 
-const SET: SetId = SetId(1);
+const FETCH: FetchId = FetchId(1);
 
 fn at(millis: u64) -> Time {
     Time::from_millis(millis)
 }
 
 fn want(number: u8, size: u64, missing: Option<Vec<(u64, u64)>>) -> Command {
-    Command::Want { set: SET, blob: blob(number), size, missing, priority: 1 }
+    Command::Want { fetch: FETCH, blob: blob(number), size, missing }
 }
 
 fn holder(number: u8, has: Has) -> Command {
-    Command::Holder { peer: peer(number), subject: Subject::Set(SET), has }
+    Command::Holder { peer: peer(number), subject: Subject::Fetch(FETCH), has }
 }
 
-/// The fetches among effects: assignment, peer's number by name, items.
-fn fetches(effects: &[Effect]) -> Vec<(AssignmentId, String, Vec<BlobRange>)> {
-    effects
+/// The downloads among decisions: assignment, the name of the peer, ranges.
+fn downloads(decisions: &[Decision]) -> Vec<(AssignmentId, String, Vec<BlobRange>)> {
+    decisions
         .iter()
         .filter_map(|effect| match effect {
-            Effect::Fetch { assignment, peer, items } => {
-                Some((*assignment, peer.to_string(), items.clone()))
+            Decision::StartDownload { assignment, peer, items } => {
+                Some((*assignment, peer.to_string(), ranges(items)))
             }
             _ => None,
         })
         .collect()
+}
+
+fn ranges(items: &[DownloadItem]) -> Vec<BlobRange> {
+    items.iter().map(|item| item.range.clone()).collect()
 }
 
 fn all_of(items: &[BlobRange]) -> Report {
@@ -44,10 +48,10 @@ fn all_of(items: &[BlobRange]) -> Report {
 fn small_blobs_travel_many_to_an_assignment() {
     let mut machine = Transfer::new(0);
     for number in 0..200 {
-        assert_eq!(fetches(&machine.handle(at(0), want(number, 5000, None))), []);
+        assert_eq!(downloads(&machine.handle(at(0), want(number, 5000, None))), []);
     }
     machine.handle(at(0), holder(1, Has::Held));
-    let sent = fetches(&machine.handle(at(0), Command::Tick));
+    let sent = downloads(&machine.handle(at(0), Command::Tick));
     assert_eq!(sent.len(), 1);
     assert_eq!(sent[0].2.len(), 200);
     assert_eq!(sent[0].2[7].ranges.to_vec(), [(0, 5000)]);
@@ -60,7 +64,7 @@ fn a_resumed_blob_is_asked_only_for_what_is_missing_and_never_beyond_its_size() 
     // Ranges off the grid, out of order, beyond the end: grown to groups, cut at the size.
     machine.handle(at(0), want(1, size, Some(vec![(90_000, u64::MAX), (20_000, 20_001)])));
     machine.handle(at(0), holder(1, Has::Held));
-    let sent = fetches(&machine.handle(at(0), Command::Tick));
+    let sent = downloads(&machine.handle(at(0), Command::Tick));
     assert_eq!(sent[0].2[0].ranges.to_vec(), [(16_384, 32_768), (81_920, 100_000)]);
 }
 
@@ -68,23 +72,23 @@ fn a_resumed_blob_is_asked_only_for_what_is_missing_and_never_beyond_its_size() 
 fn nothing_missing_is_complete_at_once() {
     let mut machine = Transfer::new(0);
     for (size, missing) in [(0, None), (70_000, Some(Vec::new()))] {
-        let effects = machine.handle(at(0), want(1, size, missing));
-        assert_eq!(effects, [Effect::Complete { blob: blob(1), sets: vec![SET] }]);
+        let decisions = machine.handle(at(0), want(1, size, missing));
+        assert_eq!(decisions, [Decision::Complete { blob: blob(1), fetches: vec![FETCH] }]);
     }
     assert_eq!(machine.wanted(), 0);
 }
 
 #[test]
-fn two_assignments_are_in_flight_per_peer_and_the_next_follows_at_once() {
+fn all_slots_of_a_peer_are_filled_and_the_next_assignment_follows_at_once() {
     let mut machine = Transfer::new(0);
     machine.handle(at(0), want(1, 200 << 20, None));
     machine.handle(at(0), holder(1, Has::Held));
-    let sent = fetches(&machine.handle(at(0), Command::Tick));
+    let sent = downloads(&machine.handle(at(0), Command::Tick));
     assert_eq!(sent.len(), limits::SLOTS_PER_PEER);
     assert_eq!(sent[0].2[0].ranges.to_vec(), [(0, limits::PIECE)]);
     assert_eq!(sent[1].2[0].ranges.to_vec(), [(limits::PIECE, 2 * limits::PIECE)]);
     let ended = Command::Ended(sent[0].0, all_of(&sent[0].2), End::Finished);
-    assert_eq!(fetches(&machine.handle(at(100), ended)).len(), 1);
+    assert_eq!(downloads(&machine.handle(at(100), ended)).len(), 1);
 }
 
 #[test]
@@ -92,19 +96,19 @@ fn a_liar_is_never_asked_for_that_blob_again_not_even_after_it_came_back() {
     let mut machine = Transfer::new(0);
     machine.handle(at(0), want(1, 1000, None));
     machine.handle(at(0), holder(1, Has::Held));
-    let sent = fetches(&machine.handle(at(0), Command::Tick));
+    let sent = downloads(&machine.handle(at(0), Command::Tick));
     let lied = Command::Ended(sent[0].0, Report::default(), End::Lied(blob(1)));
-    let effects = machine.handle(at(10), lied);
-    let offence = Offence::Lied(blob(1));
-    assert!(effects.contains(&Effect::Penalise { peer: peer(1), offence }));
+    let decisions = machine.handle(at(10), lied);
+    let offence = Offence::BadBytes;
+    assert!(decisions.contains(&Decision::Penalise { peer: peer(1), offence }));
     machine.handle(at(20), Command::Gone(peer(1)));
     machine.handle(at(30), holder(1, Has::Held));
     machine.handle(at(30), want(1, 1000, None));
     for time in [30, 100_000, 10_000_000] {
-        assert_eq!(fetches(&machine.handle(at(time), Command::Tick)), []);
+        assert_eq!(downloads(&machine.handle(at(time), Command::Tick)), []);
     }
     machine.handle(at(10_000_001), holder(2, Has::Held));
-    assert_eq!(fetches(&machine.handle(at(10_000_001), Command::Tick)).len(), 1);
+    assert_eq!(downloads(&machine.handle(at(10_000_001), Command::Tick)).len(), 1);
 }
 
 #[test]
@@ -112,21 +116,23 @@ fn a_stalled_assignment_is_cancelled_at_its_deadline_and_given_to_another() {
     let mut machine = Transfer::new(0);
     machine.handle(at(0), want(1, 1000, None));
     machine.handle(at(0), holder(1, Has::Held));
-    let sent = fetches(&machine.handle(at(0), Command::Tick));
+    let sent = downloads(&machine.handle(at(0), Command::Tick));
     let due = u64::try_from(limits::WINDOW.as_millis()).expect("small");
-    assert!(!machine.handle(at(due - 1), Command::Tick).contains(&Effect::CancelFetch(sent[0].0)));
+    assert!(
+        !machine.handle(at(due - 1), Command::Tick).contains(&Decision::StopDownload(sent[0].0))
+    );
     machine.handle(
         at(due - 1),
-        Command::Holder { peer: peer(2), subject: Subject::Set(SET), has: Has::Held },
+        Command::Holder { peer: peer(2), subject: Subject::Fetch(FETCH), has: Has::Held },
     );
-    let effects = machine.handle(at(due), Command::Tick);
-    assert!(effects.contains(&Effect::CancelFetch(sent[0].0)), "{effects:?}");
-    let again = fetches(&effects);
+    let decisions = machine.handle(at(due), Command::Tick);
+    assert!(decisions.contains(&Decision::StopDownload(sent[0].0)), "{decisions:?}");
+    let again = downloads(&decisions);
     assert_eq!((again.len(), again[0].1.as_str()), (1, "peer-2"));
 }
 
 #[test]
-fn what_nobody_holds_is_said_once_per_set_and_goes_on_with_a_new_holder() {
+fn a_fetch_without_a_holder_is_stuck_once_until_a_holder_appears() {
     let mut machine = Transfer::new(0);
     machine.handle(at(0), want(1, 1000, None));
     machine.handle(at(0), want(2, 1000, None));
@@ -135,12 +141,12 @@ fn what_nobody_holds_is_said_once_per_set_and_goes_on_with_a_new_holder() {
         1,
         "only a wake: holders may still be named"
     );
-    let effects = machine.handle(at(100), Command::Tick);
+    let decisions = machine.handle(at(100), Command::Tick);
     let blobs = vec![blob(1), blob(2)];
-    assert_eq!(effects, [Effect::Stuck { set: SET, blobs, reason: Reason::NobodyHolds }]);
+    assert_eq!(decisions, [Decision::Stuck { fetch: FETCH, blobs, reason: Reason::NoHolder }]);
     assert_eq!(machine.handle(at(5000), Command::Tick), []);
     machine.handle(at(6000), holder(1, Has::Unknown));
-    assert_eq!(fetches(&machine.handle(at(6000), Command::Tick)).len(), 1);
+    assert_eq!(downloads(&machine.handle(at(6000), Command::Tick)).len(), 1);
 }
 
 #[test]
@@ -151,7 +157,7 @@ fn a_peer_that_did_not_say_is_asked_only_where_nobody_says_to_hold_it() {
     machine.handle(at(0), holder(1, Has::Unknown));
     let has = Has::Held;
     machine.handle(at(0), Command::Holder { peer: peer(2), subject: Subject::Blob(blob(1)), has });
-    let sent = fetches(&machine.handle(at(0), Command::Tick));
+    let sent = downloads(&machine.handle(at(0), Command::Tick));
     let asked: Vec<_> =
         sent.iter().map(|(_, peer, items)| (peer.as_str(), items[0].blob)).collect();
     assert_eq!(sent.len(), 2);
@@ -163,30 +169,35 @@ fn our_own_failure_rests_the_blobs_and_blames_nobody() {
     let mut machine = Transfer::new(0);
     machine.handle(at(0), want(1, 1000, None));
     machine.handle(at(0), holder(1, Has::Held));
-    let sent = fetches(&machine.handle(at(0), Command::Tick));
-    let effects = machine.handle(at(10), Command::Ended(sent[0].0, Report::default(), End::Local));
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Penalise { .. })));
-    let effects = machine.handle(at(300), Command::Tick);
-    assert_eq!(effects, [Effect::Stuck { set: SET, blobs: vec![blob(1)], reason: Reason::Local }]);
+    let sent = downloads(&machine.handle(at(0), Command::Tick));
+    let decisions =
+        machine.handle(at(10), Command::Ended(sent[0].0, Report::default(), End::Local));
+    assert!(!decisions.iter().any(|effect| matches!(effect, Decision::Penalise { .. })));
+    let decisions = machine.handle(at(300), Command::Tick);
+    assert_eq!(
+        decisions,
+        [Decision::Stuck { fetch: FETCH, blobs: vec![blob(1)], reason: Reason::Local }]
+    );
     machine.handle(at(400), want(1, 1000, None));
-    assert_eq!(fetches(&machine.handle(at(400), Command::Tick)).len(), 1);
+    assert_eq!(downloads(&machine.handle(at(400), Command::Tick)).len(), 1);
 }
 
 #[test]
-fn a_cancelled_set_stops_its_fetches_but_not_those_of_another_set() {
+fn a_cancelled_fetch_stops_its_downloads_but_not_those_of_another() {
     let mut machine = Transfer::new(0);
     machine.handle(at(0), want(1, 1000, None));
     machine.handle(at(0), want(2, 1000, None));
-    let (set, priority) = (SetId(2), 0);
-    machine
-        .handle(at(0), Command::Want { set, blob: blob(2), size: 1000, missing: None, priority });
+    let fetch = FetchId(2);
+    machine.handle(at(0), Command::Want { fetch, blob: blob(2), size: 1000, missing: None });
     machine.handle(at(0), holder(1, Has::Held));
-    let sent = fetches(&machine.handle(at(0), Command::Tick));
-    assert_eq!(sent[0].2[0].blob, blob(2), "the higher priority first");
-    assert!(!machine.handle(at(1), Command::Cancel(SET)).contains(&Effect::CancelFetch(sent[0].0)));
+    let sent = downloads(&machine.handle(at(0), Command::Tick));
+    assert_eq!(sent[0].2[0].blob, blob(1), "in the order in which they were wanted");
+    assert!(
+        !machine.handle(at(1), Command::Cancel(FETCH)).contains(&Decision::StopDownload(sent[0].0))
+    );
     assert_eq!((machine.wanted(), machine.missing_bytes(&blob(1))), (1, None));
-    let effects = machine.handle(at(2), Command::Cancel(SetId(2)));
-    assert!(effects.contains(&Effect::CancelFetch(sent[0].0)));
+    let decisions = machine.handle(at(2), Command::Cancel(FetchId(2)));
+    assert!(decisions.contains(&Decision::StopDownload(sent[0].0)));
 }
 
 #[test]
@@ -198,28 +209,30 @@ fn a_hundred_thousand_small_blobs_cost_little() {
     };
     let mut machine = Transfer::new(0);
     for number in 0..100_000 {
-        let (size, priority) = (2000, 1);
-        machine.handle(
-            at(0),
-            Command::Want { set: SET, blob: id(number), size, missing: None, priority },
-        );
+        let size = 2000;
+        machine
+            .handle(at(0), Command::Want { fetch: FETCH, blob: id(number), size, missing: None });
     }
     machine.handle(at(0), holder(1, Has::Held));
     machine.handle(at(0), holder(2, Has::Held));
-    // Those who know nothing of the set, and those who hold another, cost no walk each time.
+    // Peers with nothing to offer, as their only fetch was cancelled, cost no walk each time.
+    let other = FetchId(2);
     for number in 3..100 {
-        machine.handle(at(0), holder(number, Has::Missing));
+        let subject = Subject::Fetch(other);
+        machine.handle(at(0), Command::Holder { peer: peer(number), subject, has: Has::Held });
     }
+    machine.handle(at(0), Command::Cancel(other));
     let (mut todo, mut rounds, mut done) = (machine.handle(at(0), Command::Tick), 0, 0);
-    while let Some((id, _, items)) = fetches(&todo).into_iter().next() {
+    while let Some((id, _, items)) = downloads(&todo).into_iter().next() {
         todo.retain(
-            |effect| !matches!(effect, Effect::Fetch { assignment, .. } if *assignment == id),
+            |effect| !matches!(effect, Decision::StartDownload { assignment, .. } if *assignment == id),
         );
         rounds += 1;
-        let effects =
+        let decisions =
             machine.handle(at(rounds * 10), Command::Ended(id, all_of(&items), End::Finished));
-        done += effects.iter().filter(|effect| matches!(effect, Effect::Complete { .. })).count();
-        todo.extend(effects);
+        done +=
+            decisions.iter().filter(|effect| matches!(effect, Decision::Complete { .. })).count();
+        todo.extend(decisions);
     }
     assert_eq!((done, machine.wanted()), (100_000, 0));
     assert!(rounds <= 150, "{rounds} assignments");
@@ -229,15 +242,15 @@ fn a_hundred_thousand_small_blobs_cost_little() {
 fn attempts(machine: &mut Transfer, seconds: u64, end: impl Fn(&[BlobRange]) -> End) -> usize {
     let mut count = 0;
     for second in 0..seconds {
-        let mut effects = machine.handle(at(second * 1000), Command::Tick);
-        while let Some((id, _, items)) = fetches(&effects).into_iter().next() {
-            effects.retain(
-                |effect| !matches!(effect, Effect::Fetch { assignment, .. } if *assignment == id),
+        let mut decisions = machine.handle(at(second * 1000), Command::Tick);
+        while let Some((id, _, items)) = downloads(&decisions).into_iter().next() {
+            decisions.retain(
+                |effect| !matches!(effect, Decision::StartDownload { assignment, .. } if *assignment == id),
             );
             if machine.peer_of(id).is_some() {
                 count += 1;
                 let ended = Command::Ended(id, Report::default(), end(&items));
-                effects.extend(machine.handle(at(second * 1000), ended));
+                decisions.extend(machine.handle(at(second * 1000), ended));
             }
         }
     }

@@ -6,17 +6,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use perennial_manifest::BlobId;
 use proptest::prelude::*;
 
-use super::{
-    super::{
-        AssignmentId, Command, Effect, End, Has, Report, SetId, Subject, Transfer, limits,
-        ranges::Ranges,
-    },
-    blob, invariants, peer,
-};
-use crate::{
-    message::{BlobRange, Bounded},
-    peer::PeerId,
-    time::Time,
+use super::{blob, invariants, peer};
+use crate::effect::DownloadItem;
+use crate::input::FetchId;
+use crate::message::{BlobRange, Bounded};
+use crate::peer::PeerId;
+use crate::time::Time;
+use crate::transfer::ranges::Ranges;
+use crate::transfer::{
+    AssignmentId, Command, Decision, End, Has, Report, Subject, Transfer, limits,
 };
 
 const STEP: u64 = 50;
@@ -59,7 +57,7 @@ struct World {
     sizes: BTreeMap<BlobId, u64>,
     good: BTreeMap<BlobId, Ranges>,
     done: BTreeSet<BlobId>,
-    stuck: Vec<Effect>,
+    stuck: Vec<Decision>,
     wake: Option<Time>,
     moved: u64,
     /// Blobs each peer lied about, to see that it is never asked for them again.
@@ -82,7 +80,7 @@ impl World {
             lied: BTreeSet::new(),
         };
         for (blob, size) in world.sizes.clone() {
-            let want = Command::Want { set: SetId(1), blob, size, missing: None, priority: 1 };
+            let want = Command::Want { fetch: FetchId(1), blob, size, missing: None };
             world.command(want);
         }
         for (index, manner) in manners.iter().enumerate() {
@@ -93,7 +91,7 @@ impl World {
             );
             world.command(Command::Holder {
                 peer,
-                subject: Subject::Set(SetId(1)),
+                subject: Subject::Fetch(FetchId(1)),
                 has: Has::Held,
             });
         }
@@ -102,14 +100,14 @@ impl World {
 
     fn command(&mut self, command: Command) {
         let ticked = command == Command::Tick;
-        let effects = self.machine.handle(Time::from_millis(self.now), command);
+        let decisions = self.machine.handle(Time::from_millis(self.now), command);
         assert_eq!(invariants::check(&self.machine), Ok(()));
-        assert_eq!(invariants::check_effects(&self.machine, &effects), Ok(()));
-        for effect in effects {
+        assert_eq!(invariants::check_decisions(&self.machine, &decisions), Ok(()));
+        for effect in decisions {
             match effect {
-                Effect::Fetch { assignment, peer, items } => {
+                Decision::StartDownload { assignment, peer, items } => {
                     let mut todo = VecDeque::new();
-                    for item in items {
+                    for DownloadItem { range: item, .. } in items {
                         assert!(
                             !self.lied.contains(&(peer.clone(), item.blob)),
                             "asked a liar again"
@@ -121,25 +119,25 @@ impl World {
                     let stream = Stream { id: assignment, todo, sent: 0 };
                     self.peers.get_mut(&peer).expect("known").streams.push(stream);
                 }
-                Effect::CancelFetch(id) => {
+                Decision::StopDownload(id) => {
                     for peer in self.peers.values_mut() {
                         peer.streams.retain(|stream| stream.id != id);
                     }
                 }
-                Effect::Complete { blob, .. } => {
+                Decision::Complete { blob, .. } => {
                     let all = Ranges::of(0, self.sizes[&blob]);
                     assert_eq!(self.good.get(&blob).cloned().unwrap_or_default(), all);
                     assert!(self.done.insert(blob), "complete twice");
                 }
-                stuck @ Effect::Stuck { .. } => self.stuck.push(stuck),
-                Effect::WakeAt(at) => {
+                stuck @ Decision::Stuck { .. } => self.stuck.push(stuck),
+                Decision::WakeAt(at) => {
                     assert!(
                         !ticked || at.as_millis() > self.now,
                         "a tick that asks for a tick at once"
                     );
                     self.wake = Some(at);
                 }
-                Effect::Penalise { .. } => {}
+                Decision::Penalise { .. } => {}
             }
         }
     }
@@ -291,7 +289,7 @@ fn a_crawling_peer_alone_is_endured_and_helped_once_another_comes() {
     assert_eq!((world.done.len(), world.stuck.len()), (0, 0));
     let fast = Peer { manner: Manner::Honest(16 * MIB), streams: Vec::new(), sent: 0, credit: 0 };
     world.peers.insert(peer(9), fast);
-    let subject = Subject::Set(SetId(1));
+    let subject = Subject::Fetch(FetchId(1));
     world.command(Command::Holder { peer: peer(9), subject, has: Has::Held });
     let took = world.run(60_000);
     assert!(took < 27_000, "took {took} ms");
@@ -316,7 +314,7 @@ fn nobody_honest_ends_in_a_reason_after_bounded_tries() {
     assert!(
         world.stuck.iter().any(|effect| matches!(
             effect,
-            Effect::Stuck { reason: super::super::Reason::AllFailed, .. }
+            Decision::Stuck { reason: crate::transfer::Reason::AllFailed, .. }
         )),
         "{:?}",
         world.stuck

@@ -1,0 +1,264 @@
+//! Who holds what a fetch needs: connected peers first, then holders seen before, the DHT last.
+//!
+//! Owns one search per fetch and the memory of holders seen. Tells the transfer machine who holds what. Promises
+//! bounded tries with growing waits, each peer asked once a round, and never to conclude that something is gone:
+//! a search that ends without holders says that nobody *reachable* has it.
+
+pub(crate) mod census;
+pub(crate) mod lookup;
+pub(crate) mod search;
+pub(crate) mod seen;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use perennial_manifest::{BlobId, Holding, ReleaseId};
+
+use self::search::HolderSearch;
+use self::seen::Seen;
+use crate::effect::{Effect, FetchFailure, Offence};
+use crate::effects::Effects;
+use crate::input::FetchId;
+use crate::message::{Bounded, Request, Response};
+use crate::peer::PeerId;
+use crate::requests::Purpose;
+use crate::transfer::{Command, Has, Subject};
+
+/// Peers of one search that are asked at the same time.
+pub(crate) const ASKED_AT_ONCE: usize = 16;
+/// While a fetch runs, peers that did not hold it are asked again after so long.
+pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(10);
+/// Rounds of asking everybody before a search gives up.
+pub(crate) const ROUNDS: u32 = 4;
+/// Wait between rounds; it doubles.
+pub(crate) const ROUND_WAIT: Duration = Duration::from_secs(1);
+/// How long the DHT and dialled peers are waited for in one round.
+pub(crate) const REACH: Duration = Duration::from_secs(8);
+/// Once the DHT has answered, dialled peers are waited for so long.
+pub(crate) const DIAL_WAIT: Duration = Duration::from_secs(3);
+/// Peers dialled in one round of one search.
+pub(crate) const DIALS: usize = 8;
+/// Peers that one search remembers.
+pub(crate) const PEERS: usize = 1024;
+/// Searches at once.
+pub(crate) const SEARCHES: usize = 256;
+/// Most that all searches and the memory of holders keep together.
+pub(crate) const BOUND: usize = SEARCHES * (1 + 3 * PEERS) + seen::RELEASES;
+
+/// What a step of a search brought, for the router to pass on.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) commands: Vec<Command>,
+    pub(crate) failed: Vec<(FetchId, FetchFailure)>,
+    pub(crate) offences: Vec<(PeerId, Offence)>,
+}
+
+/// All searches.
+#[derive(Debug)]
+pub(crate) struct Find {
+    me: PeerId,
+    searches: BTreeMap<FetchId, HolderSearch>,
+    seen: Seen,
+}
+
+impl Find {
+    pub(crate) fn new(me: PeerId) -> Self {
+        Self { me, searches: BTreeMap::new(), seen: Seen::default() }
+    }
+
+    /// Begins a search, or gives one more blobs. `false`: no room.
+    pub(crate) fn start(
+        &mut self,
+        fetch: FetchId,
+        release: Option<ReleaseId>,
+        blobs: impl IntoIterator<Item = (BlobId, u64)>,
+        connected: &[PeerId],
+        out: &mut Effects<'_>,
+    ) -> bool {
+        if !self.searches.contains_key(&fetch) {
+            if self.searches.len() >= SEARCHES {
+                return false;
+            }
+            self.searches.insert(fetch, HolderSearch::new(release));
+        }
+        let Some(search) = self.searches.get_mut(&fetch) else { return false };
+        search.more_blobs(blobs, connected);
+        self.ask(fetch, out);
+        true
+    }
+
+    pub(crate) fn stop(&mut self, fetch: FetchId) {
+        self.searches.remove(&fetch);
+    }
+
+    pub(crate) fn blob_done(&mut self, fetch: FetchId, blob: &BlobId) {
+        if let Some(search) = self.searches.get_mut(&fetch) {
+            search.blobs.remove(blob);
+        }
+    }
+
+    /// A peer came: every search asks it.
+    pub(crate) fn connected(&mut self, peer: &PeerId, out: &mut Effects<'_>) {
+        let searches: Vec<FetchId> = self.searches.keys().copied().collect();
+        for fetch in searches {
+            if let Some(search) = self.searches.get_mut(&fetch) {
+                search.queue(peer);
+            }
+            self.ask(fetch, out);
+        }
+    }
+
+    pub(crate) fn disconnected(&mut self, peer: &PeerId) {
+        for search in self.searches.values_mut() {
+            search.forget(peer);
+        }
+    }
+
+    /// The transfer machine has nobody left to ask.
+    pub(crate) fn stuck(&mut self, fetch: FetchId) {
+        if let Some(search) = self.searches.get_mut(&fetch) {
+            search.stuck = true;
+        }
+    }
+
+    /// Bytes come: all is well.
+    pub(crate) fn progress(&mut self, fetch: FetchId) {
+        if let Some(search) = self.searches.get_mut(&fetch) {
+            search.progress();
+        }
+    }
+
+    /// This node holds a release: others that do compete with it for announcing.
+    pub(crate) fn holders_seen(&self, release: &ReleaseId) -> &[PeerId] {
+        self.seen.holders(release)
+    }
+
+    /// An answer to a have-query.
+    pub(crate) fn response(
+        &mut self,
+        fetch: FetchId,
+        from: &PeerId,
+        response: Option<Response>,
+        out: &mut Effects<'_>,
+    ) -> Found {
+        let mut found = Found::default();
+        let Some(search) = self.searches.get_mut(&fetch) else { return found };
+        let asked = search.answered(out.now, from);
+        match (asked, response) {
+            (Some(blobs), Some(Response::Have { releases, blobs: sizes }))
+                if releases.len() == usize::from(search.release.is_some())
+                    && sizes.len() == blobs.len() =>
+            {
+                let holding = releases.first().copied().flatten();
+                let whole = Subject::Fetch(fetch);
+                let mut tell = |subject, has| {
+                    found.commands.push(Command::Holder { peer: from.clone(), subject, has })
+                };
+                // Also of a release that is held as a whole: what a peer holds of a blob overrides, in the transfer
+                // machine, that it had not held it before.
+                let mut some = false;
+                for (blob, size) in blobs.iter().zip(sizes.iter()) {
+                    if size.is_some() && size.as_ref() == search.blobs.get(blob) {
+                        tell(Subject::Blob(*blob), Has::Held);
+                        some = true;
+                    }
+                }
+                if holding == Some(Holding::Held) {
+                    tell(whole, Has::Held);
+                    search.holds_all(from);
+                    if let Some(release) = search.release {
+                        self.seen.note(release, from);
+                    }
+                } else if holding == Some(Holding::Partial) {
+                    tell(whole, Has::Unknown);
+                }
+                if some || holding == Some(Holding::Held) {
+                    search.anybody = true;
+                    found.commands.extend(search.try_again(fetch));
+                }
+            }
+            (Some(_), Some(Response::Refused { .. }) | None) | (None, _) => {}
+            (Some(_), Some(_)) => found.offences.push((from.clone(), Offence::BadResponse)),
+        }
+        self.ask(fetch, out);
+        found
+    }
+
+    /// The DHT answered.
+    pub(crate) fn providers(
+        &mut self,
+        release: &ReleaseId,
+        peers: &[PeerId],
+        done: bool,
+        connected: &[PeerId],
+        out: &mut Effects<'_>,
+    ) {
+        for search in
+            self.searches.values_mut().filter(|search| search.release.as_ref() == Some(release))
+        {
+            for peer in search.reached(out.now, peers, done, connected, &self.me) {
+                out.push(Effect::Dial { peer });
+            }
+        }
+    }
+
+    /// Moves searches that are stuck along.
+    pub(crate) fn tick(&mut self, connected: &[PeerId], out: &mut Effects<'_>) -> Found {
+        let mut found = Found::default();
+        let ids: Vec<FetchId> = self.searches.keys().copied().collect();
+        for fetch in ids {
+            let Some(search) = self.searches.get_mut(&fetch) else { continue };
+            match search.tick(out.now, connected) {
+                search::Turn::Nothing => {}
+                search::Turn::TryAgain => found.commands.extend(search.try_again(fetch)),
+                search::Turn::Reach => {
+                    let known = search.release.map(|release| self.seen.holders(&release).to_vec());
+                    for peer in search.reached(
+                        out.now,
+                        &known.unwrap_or_default(),
+                        false,
+                        connected,
+                        &self.me,
+                    ) {
+                        out.push(Effect::Dial { peer });
+                    }
+                    if let Some(release) = search.release {
+                        out.push(Effect::FindProviders { release });
+                    }
+                }
+                search::Turn::GiveUp(failure) => {
+                    self.searches.remove(&fetch);
+                    found.failed.push((fetch, failure));
+                    continue;
+                }
+            }
+            self.ask(fetch, out);
+        }
+        found
+    }
+
+    pub(crate) fn next(&self) -> crate::time::Time {
+        self.searches.values().map(HolderSearch::next).min().unwrap_or(crate::time::Time::NEVER)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.seen.len() + self.searches.values().map(HolderSearch::len).sum::<usize>()
+    }
+
+    fn ask(&mut self, fetch: FetchId, out: &mut Effects<'_>) {
+        let Some(search) = self.searches.get_mut(&fetch) else { return };
+        while let Some((peer, blobs)) = search.next_to_ask(&self.me) {
+            let request = Request::Have {
+                releases: Bounded::first_of(search.release),
+                blobs: Bounded::first_of(blobs.iter().copied()),
+            };
+            if !out.send(&peer, Purpose::Have(fetch), request) {
+                break;
+            }
+            search.asked(peer, blobs);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
