@@ -1,11 +1,20 @@
 //! Whole nodes: real `perennial-node` and `perennial` processes on loopback.
 //!
-//! `survive` is the main job (lose a node, get the release back); `absent` a node that was away; `names`
-//! who may be believed; `lock` who may use a data directory; `stop` SIGTERM and restarts; `corrupt` bytes
-//! that rot on disk; `full` disks without room and without leave to write; `kill` kill -9 at random moments;
-//! `cheats` peers that send wrong bytes, none or too many; `lists` signed releases whose lists mean harm;
-//! `two_machines` one key used twice, and backups; `deny` digests that are refused;
-//! `flood` gossip without end.
+//! | module | shows |
+//! |---|---|
+//! | `survive` | the main promise: lose a node, get the release back |
+//! | `absent` | a node that was offline catches up |
+//! | `names` | which publishers a name resolves through |
+//! | `lock` | exclusive use of a data directory |
+//! | `stop` | SIGTERM during transfers, restarts |
+//! | `corrupt` | bytes that rot on disk |
+//! | `full` | full and read-only disks |
+//! | `kill` | SIGKILL at random moments |
+//! | `cheats` | peers that send wrong, missing or endless bytes |
+//! | `lists` | signed releases with hostile artifact lists |
+//! | `two_machines` | one key on two machines, restored backups |
+//! | `deny` | denied digests |
+//! | `flood` | endless gossip |
 
 mod absent;
 mod cheats;

@@ -1,5 +1,5 @@
-//! The architecture as a test: which crate may know which, where `sled` and `libp2p` may be named, what
-//! the pure crates must not touch, how long a file may be. The rules are those of the design's layout.
+//! The architecture as a test: which crate may use which, where `sled` and `libp2p` may be named, what the
+//! pure crates must not touch, how long a file may be. The rules come from DESIGN, section 3.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-/// A crate of the workspace, and the crates of the workspace that it may name. `tests` may name all.
+/// A crate of the workspace and the workspace crates it may use. `tests` may use all.
 const EDGES: [(&str, &[&str]); 10] = [
     ("perennial-manifest", &[]),
     ("perennial-store", &["manifest"]),
@@ -22,11 +22,11 @@ const EDGES: [(&str, &[&str]); 10] = [
     ("perennial", &["manifest", "control", "node"]),
 ];
 
-/// Lines of one file, at most.
+/// The longest file, in lines.
 const LINES: usize = 600;
 
-/// What `cargo metadata` says, as far as it is asked here. Not by its crate: that turns on features of `serde_json` which the
-/// programs do not have, and all that stands on it would be compiled twice.
+/// The part of the output of `cargo metadata` needed here. The crate `cargo_metadata` is avoided: it enables
+/// features of `serde_json` that the programs do not use, so every dependent would be compiled twice.
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
@@ -57,7 +57,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent").to_owned()
 }
 
-/// Dependencies of every kind between packages, as names.
+/// Dependencies between packages, of every kind, by name.
 fn edges(metadata: &Metadata) -> Vec<(String, String)> {
     let named = |package: &Package| {
         let from = package.name.clone();
@@ -75,7 +75,7 @@ fn is_allowed(from: &str, to: &str) -> bool {
     to.strip_prefix("perennial-").is_some_and(|to| allowed.contains(&to))
 }
 
-/// The Rust files of the project, and their text.
+/// The project's Rust files and their text.
 fn sources() -> Vec<(PathBuf, String)> {
     let (mut found, mut todo) = (Vec::new(), Vec::new());
     todo.extend(["crates", "node", "cli", "tests"].map(|part| root().join(part)));
@@ -97,7 +97,7 @@ fn sources() -> Vec<(PathBuf, String)> {
     found
 }
 
-/// Which of `words` a text names in code, outside comments, as whole words.
+/// The uses of `words` in code, outside comments, as whole words, with line numbers.
 fn named<'w>(text: &str, words: &[&'w str]) -> Vec<(usize, &'w str)> {
     let word = |c: char| c.is_alphanumeric() || c == '_';
     let mut found = Vec::new();
@@ -115,7 +115,7 @@ fn named<'w>(text: &str, words: &[&'w str]) -> Vec<(usize, &'w str)> {
     found
 }
 
-/// The text without its inline test module, which by habit comes last.
+/// The text without its inline test module, which comes last by convention.
 fn shipped(text: &str) -> &str {
     match text.find("#[cfg(test)]\nmod tests {") {
         Some(at) => &text[..at],
@@ -129,7 +129,7 @@ fn is_test(path: &Path) -> bool {
 }
 
 #[test]
-fn crates_know_only_whom_they_may_know() {
+fn crates_use_only_what_they_may() {
     let metadata = metadata();
     let bad: Vec<_> = edges(&metadata)
         .into_iter()
@@ -220,7 +220,7 @@ fn files_are_short_and_say_what_they_are() {
     }
 }
 
-/// The checks themselves would notice.
+/// The checks themselves work.
 #[test]
 fn the_checks_see_what_they_look_for() {
     assert_eq!(

@@ -8,7 +8,7 @@ use crate::machine::{Machine, json, print_row, time};
 
 const RUNS: usize = 5;
 
-/// 1 GiB that does not compress, against `b3sum` plus `cp` plus fsync in one script.
+/// 1 GiB of incompressible bytes, against `b3sum` plus `cp` plus fsync in one script.
 pub(crate) fn one_large_file(machine: &Machine) -> Result<(), Failure> {
     let file = machine.random_file("large", 1 << 30)?;
     let (mut ours, mut script) = (Vec::new(), Vec::new());

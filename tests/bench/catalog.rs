@@ -1,4 +1,4 @@
-//! A node that knows 100,000 entries and does nothing: memory, start, and how fast it answers.
+//! An idle node that knows 100,000 entries: memory, start-up time and query latency.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ const RUNS: usize = 5;
 pub(crate) fn idle_with_many_entries(machine: &Machine) -> Result<(), Failure> {
     let data = machine.fresh("catalog")?;
     let publisher = fill(&data)?;
-    // the first start takes what the filling left to recover; the figure is of the ones after it
+    // The first start recovers what the filling left behind; the figure is of later starts.
     drop(machine.node(&data, &[])?);
     let (mut starts, mut lists, mut searches) = (Vec::new(), Vec::new(), Vec::new());
     let mut resident = (0, 0);
@@ -54,7 +54,7 @@ fn timed(command: &mut Command) -> Result<Duration, Failure> {
     Ok(start.elapsed())
 }
 
-/// Puts the entries into a store of its own, and names one of the publishers.
+/// Fills a fresh store with the entries and returns one of the publishers.
 fn fill(data: &std::path::Path) -> Result<String, Failure> {
     let store = Store::open(data, OpenOptions::default())?;
     let mut entries = Vec::new();

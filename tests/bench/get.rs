@@ -8,7 +8,7 @@ use crate::machine::{Machine, json, print_row};
 
 const RUNS: usize = 5;
 
-/// 1 GiB into the store of a second node, verified and fsynced, against 1 GiB down a bare libp2p stream.
+/// 1 GiB into the store of a second node, verified and fsynced, against 1 GiB over a bare libp2p stream.
 pub(crate) fn against_a_bare_stream(machine: &Machine) -> Result<(), Failure> {
     let (data, release, seeder) = seeded(machine, 1 << 30)?;
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
@@ -30,7 +30,7 @@ pub(crate) fn against_a_bare_stream(machine: &Machine) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Highest resident memory of both ends of a 4 GiB transfer, and of a 1 GiB one to see that it does not grow.
+/// Highest resident memory of both ends of a 1 GiB and a 4 GiB transfer, to show that it does not grow.
 pub(crate) fn memory_of_both_ends(machine: &Machine) -> Result<(), Failure> {
     for gib in [1u64, 4] {
         let (data, release, seeder) = seeded(machine, gib << 30)?;
@@ -56,7 +56,7 @@ fn seeded(
     let file = machine.random_file("blob", bytes)?;
     let data = machine.fresh("seeder")?;
     {
-        // added by a node of its own, so that the memory read later is of the transfer alone
+        // Added by a separate node, so that the memory measured later is that of the transfer alone.
         let adder = machine.node(&data, &[])?;
         json(machine.perennial(&data).arg("add").arg(&file).args([
             "--name",

@@ -1,6 +1,7 @@
-//! Images by skopeo, out of a node and into it, against Debian's `docker-registry` in the same run.
+//! Images pushed and pulled with skopeo, on a node and on Debian's `docker-registry` in the same run.
 //!
-//! Needs skopeo, docker-registry and `ss` (iproute2). Every run of a push begins with empty servers; pulls go to fresh folders.
+//! Needs skopeo, docker-registry and `ss` (iproute2). Each push starts with an empty server, each pull with
+//! an empty folder.
 
 use std::fs;
 use std::io::Read;
@@ -17,7 +18,7 @@ use crate::machine::{Daemon, Machine, cpu_of, json, print_row, time};
 const RUNS: usize = 5;
 const TOKEN: &str = "benchmark-benchmark";
 
-/// A 1 GiB layer pushed, then pulled, by wall clock and by the server's processor time.
+/// A 1 GiB layer pushed, then pulled: wall-clock time and the server's CPU time.
 pub(crate) fn against_the_reference(machine: &Machine) -> Result<(), Failure> {
     let image = layout(machine, 1 << 30)?;
     let (mut pushed, mut pulled) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
@@ -42,7 +43,7 @@ pub(crate) fn against_the_reference(machine: &Machine) -> Result<(), Failure> {
                 memory = memory.max(node.memory()?.1);
             }
             fs::remove_dir_all(out)?;
-            // the first run is for the caches
+            // The first run warms the caches.
             if run > 0 {
                 pushed[which].push(push);
                 pulled[which].push(pull);
@@ -62,7 +63,7 @@ pub(crate) fn against_the_reference(machine: &Machine) -> Result<(), Failure> {
     Ok(())
 }
 
-/// 50 clients at once pull from a node that knows the image and does not hold it.
+/// 50 clients pull at once from a node that knows the image but does not hold it.
 pub(crate) fn fifty_at_once(machine: &Machine) -> Result<(), Failure> {
     const CLIENTS: usize = 50;
     const SIZE: u64 = 64 << 20;
@@ -70,7 +71,7 @@ pub(crate) fn fifty_at_once(machine: &Machine) -> Result<(), Failure> {
     let holder = Server::node(machine)?;
     let digest = manifest_digest(&image)?;
     let Process::Node(held_by) = &holder.process else { return Err("a node".into()) };
-    // it follows nobody: it hears of the release when it is announced, and holds nothing of it
+    // It follows no publisher: it hears the announcement of the release and fetches nothing.
     let here = machine.fresh("asked")?;
     let asked = machine.node(&here, &["--http", "127.0.0.1:0", "--peer", &held_by.address])?;
     let http = asked.http.clone().ok_or("no `http` line")?;
@@ -125,7 +126,7 @@ enum Process {
     Reference(Child),
 }
 
-/// A registry: a node, or the reference.
+/// A registry: a node or the reference.
 struct Server {
     http: String,
     pid: u32,
@@ -201,7 +202,7 @@ fn skopeo(from: &str, to: &str) -> Result<(), Failure> {
     if status.success() { Ok(()) } else { Err(format!("skopeo copy {from} {to}: {status}").into()) }
 }
 
-/// An OCI layout with one image, whose one layer is `size` incompressible bytes.
+/// An OCI layout of one image with one layer of `size` incompressible bytes.
 fn layout(machine: &Machine, size: u64) -> Result<PathBuf, Failure> {
     let root = machine.fresh("layout")?;
     let blobs = root.join("blobs/sha256");
@@ -253,13 +254,13 @@ fn manifest_digest(layout: &Path) -> Result<String, Failure> {
     Ok(index["manifests"][0]["digest"].as_str().ok_or("no digest")?.to_owned())
 }
 
-/// The manifest of `host/name@digest`.
+/// The URL of the manifest of `host/name@digest`.
 fn url_of(name: &str) -> String {
     let (host, rest) = name.split_once('/').unwrap_or((name, ""));
     format!("http://{host}/v2/{}", rest.replace('@', "/manifests/"))
 }
 
-/// Bytes that a node on this machine has sent from where it listens.
+/// Bytes that a node on this machine has sent from its listening port.
 fn sent_by(address: &str) -> Result<u64, Failure> {
     let port = address.split('/').nth(4).ok_or("a multiaddr with a port")?;
     let output = Command::new("ss").args(["-tinH", &format!("( sport = :{port} )")]).output()?;

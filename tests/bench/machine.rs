@@ -10,7 +10,7 @@ use rand::RngCore;
 
 use crate::Failure;
 
-/// Where a run works and with which binaries.
+/// The scratch folder and the binaries of a run.
 pub(crate) struct Machine {
     scratch: tempfile::TempDir,
     binaries: PathBuf,
@@ -36,7 +36,7 @@ impl Machine {
         Ok(Self { scratch, binaries: fs::canonicalize(target.join("release"))? })
     }
 
-    /// One line on the machine's size, for the table's head.
+    /// The machine's cores and memory in one line, for the head of the table.
     pub(crate) fn describe(&self) -> String {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -44,7 +44,7 @@ impl Machine {
         format!("{cores} cores, {} GiB of memory", kib / 1_048_576)
     }
 
-    /// A path in the scratch folder; whatever was there is removed.
+    /// A path in the scratch folder, after removing anything there.
     pub(crate) fn fresh(&self, name: &str) -> Result<PathBuf, Failure> {
         let path = self.scratch.path().join(name);
         if path.is_dir() {
@@ -55,7 +55,8 @@ impl Machine {
         Ok(path)
     }
 
-    /// Waits until what earlier runs wrote and removed is on disk, so that the next one does not pay for it.
+    /// Waits until the writes and deletions of earlier runs are on disk, so that the next run does not pay for
+    /// them.
     pub(crate) fn settle(&self) -> Result<(), Failure> {
         if Command::new("sync").status()?.success() { Ok(()) } else { Err("sync failed".into()) }
     }
@@ -118,7 +119,7 @@ pub(crate) struct Daemon {
     child: Child,
     /// The address it printed.
     pub(crate) address: String,
-    /// Where it serves tools.
+    /// The `address:port` of its HTTP frontend.
     pub(crate) http: Option<String>,
     /// From spawn to `ready`.
     pub(crate) started_in: Duration,
@@ -129,7 +130,7 @@ impl Daemon {
         self.child.id()
     }
 
-    /// Resident memory now and at its highest, MiB.
+    /// Resident memory now and at its peak, in MiB.
     pub(crate) fn memory(&self) -> Result<(u64, u64), Failure> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let field = |name: &str| -> u64 {
@@ -148,7 +149,7 @@ impl Drop for Daemon {
     }
 }
 
-/// Runs a command to its end and gives its first line of JSON; an exit other than 0 is a failure.
+/// Runs a command to its end and returns its first line of JSON. A non-zero exit is a failure.
 pub(crate) fn json(command: &mut Command) -> Result<serde_json::Value, Failure> {
     let output = command.output()?;
     if !output.status.success() {
@@ -170,10 +171,11 @@ pub(crate) fn time(work: impl FnOnce() -> Result<(), Failure>) -> Result<Duratio
     Ok(start.elapsed())
 }
 
-/// Processor time that a process used so far, of itself and the kernel for it.
+/// CPU time a process has used so far, user and system.
 pub(crate) fn cpu_of(pid: u32) -> Result<Duration, Failure> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // after the name, which may have anything in it: utime and stime are fields 14 and 15, in hundredths of a second
+    // The name may contain anything, so parse after it: utime and stime are fields 14 and 15, in
+    // hundredths of a second.
     let fields =
         stat.rsplit_once(')').ok_or("no name in stat")?.1.split_whitespace().skip(11).take(2);
     let ticks = fields.map(str::parse::<u64>).sum::<Result<u64, _>>()?;
@@ -187,7 +189,7 @@ pub(crate) fn median(numbers: &[f64]) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// A table row: medians in seconds, and the ratios yardstick/ours (more than 1: we are faster).
+/// Prints a table row: medians in seconds and the ratios yardstick/ours (above 1: we are faster).
 pub(crate) fn print_row(figure: &str, ours: &[Duration], yardstick: &[Duration], asked: &str) {
     let seconds =
         |times: &[Duration]| median(&times.iter().map(Duration::as_secs_f64).collect::<Vec<_>>());

@@ -2,8 +2,8 @@
 //!
 //! Run by hand: `cargo bench -p perennial-tests`, or one figure with `-- add-large`. It owns a scratch folder under
 //! `PERENNIAL_BENCH_DIR` (default: the system's temporary folder, which needs 20 GiB free) and drives the real binaries.
-//! Ours and the yardstick run in turn, at least three times, and the median of the ratios is printed; nothing here
-//! asserts, because a timed test fails for other people's reasons.
+//! Ours and the yardstick alternate at least three times, and the median of the ratios is printed. Nothing here
+//! asserts, because a timed test fails for reasons outside the project.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,7 +22,7 @@ use machine::Machine;
 
 type Failure = Box<dyn std::error::Error>;
 
-/// A figure: its name on the command line, and what measures and prints it.
+/// A figure: its name on the command line and the function that measures and prints it.
 type Figure = (&'static str, fn(&Machine) -> Result<(), Failure>);
 
 const FIGURES: [Figure; 7] = [

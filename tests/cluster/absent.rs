@@ -1,5 +1,5 @@
-//! A node that was away: everything that happened meanwhile is there soon after it starts, and the bytes
-//! exchanged follow the difference.
+//! A node that was offline catches up soon after it starts, and the bytes exchanged follow the
+//! difference.
 
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ fn five_hundred_releases_arrive_within_thirty_seconds_of_a_start() {
     let (took, full) = (start.elapsed(), sync_bytes(&b));
     b.terminate(Duration::from_secs(10));
 
-    // Once more, with a difference of two.
+    // Again, with a difference of two.
     for number in 0..2 {
         let source = write_tree(&at(&format!("late-{number}")), 9000 + number, &[500]);
         add(a.data(), &source, "late", &format!("1.0.{number}"));
@@ -58,7 +58,7 @@ fn five_hundred_releases_arrive_within_thirty_seconds_of_a_start() {
     println!(
         "{RELEASES} releases held {took:?} after the start; sync moved {full} bytes, {few} for two more"
     );
-    // An entry is some 400 bytes: both bounds are generous, and neither follows the catalog.
+    // An entry takes about 400 bytes. Both bounds are generous, and neither grows with the catalog.
     assert!(full < 4 * 1024 * 1024, "{full} bytes for {RELEASES} releases");
     assert!(few < full / 10, "{few} bytes for a difference of two, {full} for {RELEASES}");
 }

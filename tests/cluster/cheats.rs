@@ -1,8 +1,8 @@
-//! Peers that cheat with bytes: what they send never becomes a file, an honest peer makes up for them, and without one
-//! the fetch ends by itself, says so, and goes on later from what had verified.
+//! Peers that cheat with bytes. Their bytes never become a file, and an honest peer makes up for them.
+//! Without one the fetch fails with a reason, and a later fetch resumes from what had verified.
 //!
-//! How long a peer may stall or crawl is the protocol's to decide and is tested there in virtual time
-//! (`protocol/src/transfer/tests`); here real bytes go over real streams.
+//! Deadlines for stalling and crawling peers belong to the protocol and are tested there in virtual time
+//! (`crates/protocol/src/transfer/tests`). Here real bytes cross real streams.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,10 +13,10 @@ use super::liar::{Goods, Liar, Manner, genesis};
 use perennial_manifest::SignedEntry;
 use perennial_tests::{Daemon, MIB, add, assert_same, count, field, perennial, text, write_tree};
 
-/// After so long a command that nobody helps has given up.
+/// A command that no peer helps has given up after this long.
 const GIVES_UP: Duration = Duration::from_secs(150);
 
-/// A release, one data directory that has it for the liar and one for an honest node.
+/// A release in two data directories: one for the liar, one for an honest node.
 pub(crate) struct Scene {
     dir: tempfile::TempDir,
     source: PathBuf,
@@ -36,7 +36,7 @@ impl Scene {
         let files = shown["files"].as_array().expect("files");
         let blob = files.iter().find(|file| file["size"] == size).expect("the large one");
         let blob = field(blob, "blake3").to_owned();
-        // the liar vouches for the same bytes with a feed that begins there, so that one entry is all it has to give
+        // The liar vouches for the same bytes in a feed of its own, so a single entry is enough.
         let goods = Goods::of(&data, Vec::new());
         let added = field(&added, "release").parse().expect("an id");
         let row = goods.store.release(&added).expect("reads").expect("its release");
@@ -65,9 +65,10 @@ impl Scene {
     }
 }
 
-/// Fetches from the liar and an honest node: everything arrives, and the offence is held against the liar, if it is one.
+/// Fetches from the liar and an honest node. Everything arrives, and the liar is charged with its
+/// offence, if any.
 fn an_honest_peer_makes_up_for(manner: Manner, offence: Option<&str>) {
-    // more than two assignments of a peer that nobody measured yet, so that both are asked
+    // More than two assignments of an unmeasured peer, so that both are asked.
     let scene = Scene::new(48 * MIB);
     let (liar, honest) = (scene.liar(manner), Daemon::start(&scene.at("honest"), &[]));
     let d = Daemon::start(&scene.at("d"), &["--peer", &liar.address, "--peer", honest.address()]);
@@ -82,8 +83,8 @@ fn an_honest_peer_makes_up_for(manner: Manner, offence: Option<&str>) {
     assert!(offence.is_none_or(told), "not held against {peer}:\n{}", d.log());
 }
 
-/// Fetches from the liar alone, which ends in a clear failure and leaves nothing wrong; then from an honest node.
-/// Gives the bytes that were still to be fetched then.
+/// Fetches from the liar alone, which fails clearly and leaves no wrong byte, then from an honest node.
+/// Returns the bytes the second fetch still had to transfer.
 fn alone_it_fails_and_goes_on_later(size: usize, manner: Manner) -> u64 {
     let scene = Scene::new(size);
     let liar = scene.liar(manner);
@@ -136,7 +137,7 @@ fn a_peer_that_claims_another_length_is_left() {
     an_honest_peer_makes_up_for(Manner::Claims(1 << 63), Some("FalseClaim"));
 }
 
-/// What follows the bytes that were asked for is not read, let alone kept.
+/// Bytes beyond the requested ones are neither read nor kept.
 #[test]
 fn bytes_without_end_are_cut_at_the_signed_length() {
     let scene = Scene::new(4 * MIB);
@@ -183,8 +184,8 @@ fn a_length_of_2_to_the_63_alone_ends_and_takes_no_room() {
     alone_it_fails_and_goes_on_later(2 * MIB, Manner::Claims(1 << 63));
 }
 
-/// A digest that is asked for by itself has no signed length: whatever peers say of it costs nothing, and the true one
-/// is found among them.
+/// A digest fetched by itself has no signed length. False lengths cost nothing, and the true one is
+/// found among them.
 #[test]
 fn a_lie_about_the_length_of_a_digest_costs_nothing() {
     let scene = Scene::new(2 * MIB);

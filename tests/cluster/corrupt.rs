@@ -1,5 +1,5 @@
-//! Bytes that rot on disk: they never leave the node as what they are not, `verify` finds them, and they
-//! are fetched again from a peer that has them.
+//! Bytes that rot on disk never leave the node under their old name. `verify` finds them, and they are
+//! fetched again from a peer.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -11,7 +11,7 @@ use perennial_tests::{
     write_tree,
 };
 
-/// Where below the data directory a file's bytes lie, as a file and an offset in it.
+/// Finds the bytes of a file in the data directory: the file that stores them and the offset.
 fn stored(data: &Path, content: &[u8]) -> (PathBuf, usize) {
     for (name, bytes) in files(data) {
         let at = if bytes.len() < content.len() {
@@ -39,7 +39,7 @@ fn flip(path: &Path, at: usize) {
     fs::write(path, bytes).expect("writable");
 }
 
-/// Nothing below `out` differs from the original: missing is fine, wrong is not.
+/// Fails if a file below `out` differs from the original. Missing files are fine.
 fn assert_nothing_wrong(out: &Path, source: &Path) {
     if !out.exists() {
         return;
@@ -60,8 +60,8 @@ fn assert_found(said: Outcome, blob: &str) {
     assert!(rows.iter().any(|row| row["blob"] == blob), "names the blob: {said:?}");
 }
 
-/// One kind of rot, on the artifact of that size: it never leaves by a peer or the command line, and
-/// `verify` names it; with a peer that has it, it comes back.
+/// Damages the artifact of that size in one way. The damage never leaves through a peer or the command
+/// line, `verify` names it, and a peer with the bytes heals it.
 fn rot_is_contained(size: usize, spoil: impl Fn(&Path, usize)) {
     let dir = tempfile::tempdir().expect("a directory");
     let at = |name: &str| dir.path().join(name);
@@ -91,7 +91,7 @@ fn rot_is_contained(size: usize, spoil: impl Fn(&Path, usize)) {
     let (path, offset) = stored(&at("a"), &content);
     spoil(&path, offset);
 
-    // By a peer.
+    // Through a peer.
     let a = Daemon::start(&at("a"), &[]);
     let out = at("out");
     let said = perennial(&at("d"), &["--peer", a.address(), "get", release, "-o", text(&out)]);
@@ -102,7 +102,7 @@ fn rot_is_contained(size: usize, spoil: impl Fn(&Path, usize)) {
     assert_nothing_wrong(&out, &source);
     drop(a);
 
-    // Of the node itself, and by `verify`.
+    // From the node itself, and by `verify`.
     rot_is_found_and_healed(&at("a"), &at("b"), release, &source, &blob);
 }
 
@@ -117,7 +117,7 @@ fn rot_is_found_and_healed(a: &Path, b: &Path, release: &str, source: &Path, blo
         assert_found(perennial(a, &["verify"]), blob);
     }
     assert_eq!(count(a, "held"), 0, "not held any more");
-    // Fetched again from a good copy.
+    // Fetched again from the good copy.
     let b = Daemon::start(b, &[]);
     perennial(a, &["--peer", b.address(), "get", release, "-o", text(&out)]).ok();
     assert_same(source, &out);

@@ -1,4 +1,5 @@
-//! A digest on the deny list: its bytes are neither given out, nor fetched, nor taken in again, and go at the next gc.
+//! The bytes of a denied digest are not given out, fetched or taken in again, and the next gc removes
+//! them.
 
 use std::fs;
 use std::path::Path;
@@ -12,18 +13,18 @@ use perennial_tests::{
 
 const REASON: &str = "a court order";
 
-/// Denies a blob on a data directory that nobody uses meanwhile.
+/// Denies a blob in a data directory that is not in use.
 fn deny(data: &Path, blob: BlobId) {
     let store = Store::open(data, OpenOptions::default()).expect("a data directory");
     store.set_denied(blob, Some(REASON.to_owned())).expect("written");
 }
 
-/// Whether some file below the data directory has these bytes in it.
+/// Whether any file below the data directory contains these bytes.
 fn kept(data: &Path, content: &[u8]) -> bool {
     files(data).values().any(|bytes| bytes.windows(content.len()).any(|window| window == content))
 }
 
-/// A release of a denied file and another one, in `a`; denied in `a`, and in `d` which has nothing yet.
+/// A release of a denied file and another file in `a`. Denied in `a`, and in `d`, which is still empty.
 fn denied_everywhere(size: usize) {
     let dir = tempfile::tempdir().expect("a directory");
     let at = |name: &str| dir.path().join(name);
@@ -37,7 +38,7 @@ fn denied_everywhere(size: usize) {
     deny(&at("d"), blob);
     let out = at("out");
 
-    // Not fetched, by name or by digest, by a command or by a follow; what else there is of it is not in the way.
+    // Not fetched by name, by digest or by a follow; the rest of the release is not held up.
     let a = Daemon::start(&at("a"), &[]);
     for what in [release.to_owned(), blob.to_string()] {
         let said = perennial(&at("d"), &["--peer", a.address(), "get", &what, "-o", text(&out)]);
@@ -49,7 +50,7 @@ fn denied_everywhere(size: usize) {
     wait_until(Duration::from_secs(60), "the release is known", || {
         (perennial(d.data(), &["ls"]).ok().rows().len() == 1).then_some(())
     });
-    // What follows it in the same feed comes: the denied one was looked at before.
+    // The next entry of the feed arrives, so the denied one has been considered.
     let next = write_tree(&at("next"), 42, &[90_000]);
     add(a.data(), &next, "thing", "2");
     wait_until(Duration::from_secs(60), "the next release", || {
@@ -59,7 +60,7 @@ fn denied_everywhere(size: usize) {
     assert!(!kept(&at("d"), &content), "fetched for a follow");
     a.terminate(Duration::from_secs(10));
 
-    // Not given out where it is, to a peer or to the user; gone after gc.
+    // The node that has the bytes gives them to neither peers nor the user, and gc removes them.
     deny(&at("a"), blob);
     let a = Daemon::start(&at("a"), &[]);
     perennial(&at("c"), &["--peer", a.address(), "get", &blob.to_string(), "-o", text(&out)])

@@ -1,5 +1,5 @@
-//! Gossip without end, from peers that are connected: it costs a bounded share, who sends rubbish is left, and what the
-//! followed publisher signs arrives all the same.
+//! Endless gossip from connected peers costs a bounded share, senders of garbage are disconnected, and
+//! the followed publisher's entries still arrive.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::liar::{Goods, Liar, Manner, genesis};
 use perennial_manifest::{ArtifactListRef, BlobId};
 use perennial_tests::{Daemon, add, perennial, publisher, wait_until, write_tree};
 
-/// What a node keeps of strangers that nobody follows, at most, after a flood of a few seconds.
+/// The most entries of unfollowed publishers that a node keeps after a flood of a few seconds.
 const STRANGERS: u64 = 1000;
 
 #[test]
@@ -28,7 +28,7 @@ fn a_flood_of_rubbish_and_of_strangers_is_bounded_and_the_followed_publisher_is_
     let offence = format!("peer={peer} offence=BadGossip");
     let offences = || d.log().matches(&offence).count();
     let mut sent = 0u64;
-    wait_until(Duration::from_secs(60), "rubbish is held against who sends it", || {
+    wait_until(Duration::from_secs(60), "the sender of garbage is charged", || {
         for _ in 0..1000 {
             sent += 1;
             rubbish.gossip(format!("rubbish {sent}").into_bytes());

@@ -1,5 +1,5 @@
-//! A disk without room, and one without leave to write. Both need a small file system of their own, so
-//! they need root; elsewhere they say so in a line.
+//! A full disk and a read-only one. Both tests mount a small file system, so they need root; without it
+//! they print a line and pass.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use perennial_tests::{
     Daemon, MIB, add, assert_same, count, field, perennial, text, wait_until, write_tree,
 };
 
-/// A tmpfs, unmounted when it goes.
+/// A tmpfs, unmounted when dropped.
 struct Tmpfs {
     dir: PathBuf,
 }
@@ -68,7 +68,7 @@ fn a_full_disk_fails_the_add_and_nothing_else() {
     );
     assert_eq!(leftovers(&data), 0, "what was begun is removed");
 
-    // It still serves what it has.
+    // It still serves the releases it holds.
     let out = dir.path().join("out");
     perennial(
         &dir.path().join("d"),
@@ -77,14 +77,14 @@ fn a_full_disk_fails_the_add_and_nothing_else() {
     .ok();
     assert_same(&small, &out);
 
-    // Full to the last byte: every write fails, nothing acknowledged is lost, nothing panics.
+    // Full to the last byte: every write fails, no acknowledged data is lost, nothing panics.
     let ballast = disk.dir.join("ballast");
     let _ = fs::write(&ballast, vec![7; 80 * MIB]);
     let args = ["add", text(&medium), "--name", "medium", "--version", "1", "--license", "MIT"];
     perennial(&data, &args).failed(1);
     assert_eq!(count(&data, "held"), 1);
 
-    // Room again: it works without a restart.
+    // With room again it works without a restart.
     fs::remove_file(&ballast).expect("ours");
     let added = wait_until(Duration::from_secs(30), "adding works once there is room", || {
         let said = perennial(&data, &args);
@@ -131,7 +131,7 @@ fn a_read_only_data_directory_is_refused_in_a_line() {
     let data = disk.dir.join("a");
     let source = write_tree(&dir.path().join("src"), 1, &[100_000]);
     add(&data, &source, "x", "1");
-    // The log lies beside the data; give the daemon one that it can write.
+    // The log is beside the data directory; give the daemon a place it can write to.
     let log = disk.dir.join("a.err");
     fs::write(&log, "").expect("writable");
     disk.remount("ro");

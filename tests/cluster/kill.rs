@@ -1,7 +1,7 @@
-//! kill -9 at random moments of adding, starting, rebuilding and collecting, 200 rounds each. What was acknowledged is
-//! there, what is listed is whole, and it always starts again.
+//! SIGKILL at random moments of adding, starting, rebuilding and collecting, 200 rounds each. Everything
+//! acknowledged is there, everything listed is whole, and the node always starts again.
 //!
-//! The seed is printed; `PERENNIAL_SEED=n` repeats a run's moments, as far as the machine repeats itself.
+//! Prints its seed. `PERENNIAL_SEED=n` repeats the moments of a run, as far as the machine repeats itself.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,7 +18,7 @@ use perennial_tests::{
 
 const ROUNDS: u64 = 200;
 
-/// How often the whole state is compared.
+/// The whole state is compared once in this many rounds.
 const CHECK: u64 = 20;
 
 fn rng(test: &str) -> StdRng {
@@ -31,12 +31,12 @@ fn rng(test: &str) -> StdRng {
     StdRng::seed_from_u64(seed)
 }
 
-/// A moment within a run that takes `whole`, more often early than late.
+/// A random moment within a run that takes `whole`, or shortly after it.
 fn moment(rng: &mut StdRng, whole: Duration) -> Duration {
     whole.mul_f64(rng.random_range(0.0..1.15))
 }
 
-/// `ls`, sorted; everything in it must be held.
+/// The sorted output of `ls`. Fails unless everything in it is held.
 #[track_caller]
 fn whole(data: &Path) -> BTreeSet<String> {
     let rows = perennial(data, &["ls"]).ok().rows();
@@ -46,7 +46,7 @@ fn whole(data: &Path) -> BTreeSet<String> {
     rows.iter().map(|row| field(row, "release").to_owned()).collect()
 }
 
-/// Runs a command and kills it after `wait`, or lets it end before. Its JSON, if it came so far.
+/// Runs a command and kills it after `wait` unless it ended before. Returns its JSON, if it printed any.
 fn killed(data: &Path, args: &[&str], wait: Duration) -> Option<Value> {
     let mut child = command(data, args).spawn().expect("perennial starts");
     thread::sleep(wait);
@@ -54,7 +54,7 @@ fn killed(data: &Path, args: &[&str], wait: Duration) -> Option<Value> {
     let output = child.wait_with_output().expect("waitable");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(!stderr.contains("panicked"), "{stderr}");
-    // Ended by itself: then well.
+    // It ended by itself, so it must have succeeded.
     assert!(matches!(output.status.code(), None | Some(0)), "{}: {stderr}", args.join(" "));
     let line = String::from_utf8_lossy(&output.stdout).into_owned();
     line.ends_with('\n').then(|| serde_json::from_str(line.trim()).expect("whole lines only"))
@@ -75,7 +75,7 @@ fn killed_at_random_moments_of_add() {
     let mut acknowledged =
         vec![(field(&add(&data, &first, "x", "first"), "release").to_owned(), first)];
     let mut lost = Vec::new();
-    // measured on a busy machine it may be long: the moments are to fall within an add, not behind it
+    // On a busy machine this is an overestimate; the moments must fall within an add, not after it.
     let once = start.elapsed().min(Duration::from_millis(600));
 
     for round in 0..ROUNDS {
@@ -83,7 +83,7 @@ fn killed_at_random_moments_of_add() {
         let version = format!("1.{round}");
         let args = ["add", text(&source), "--name", "x", "--version", &version, "--license", "MIT"];
         let wait = moment(&mut rng, once);
-        // Every fourth time a daemon does the work, and is what is killed.
+        // Every fourth round a daemon does the work and is killed.
         let done = if round % 4 == 3 {
             let daemon = Daemon::start(&data, &[]);
             let child = command(&data, &args).spawn().expect("perennial starts");
@@ -106,11 +106,11 @@ fn killed_at_random_moments_of_add() {
     }
     println!("{} of {ROUNDS} were acknowledged before the kill", acknowledged.len() - 1);
     perennial(&data, &["verify"]).ok();
-    // What was cut off can be added again.
+    // Interrupted adds can be repeated.
     for (version, source) in lost.iter().take(5) {
         add(&data, source, "x", version);
     }
-    // Nothing is left behind by the others.
+    // The other rounds left nothing behind.
     perennial(&data, &["gc", "--grace", "0s"]).ok();
     for part in ["tmp", "partial"] {
         let left = fs::read_dir(data.join(part)).map(Iterator::count).unwrap_or_default();
@@ -187,7 +187,7 @@ fn killed_at_random_moments_of_rebuilding_the_index() {
     let once = start.elapsed();
     for round in 0..ROUNDS {
         killed(&data, &["rebuild-index"], moment(&mut rng, once));
-        // Every fourth time it is killed again in the start that mends it.
+        // Every fourth round it is killed again during the start that recovers.
         if round % 4 == 3 {
             killed(&data, &["status"], moment(&mut rng, once));
         }
@@ -218,7 +218,7 @@ fn killed_at_random_moments_of_gc() {
         ));
     }
     let litter = |round: u64| {
-        // Half of it is also in what is kept: it must not go.
+        // A release that is kept shares half of these bytes, so they must stay.
         for number in 0..3 {
             let source = dir.path().join(format!("litter-{round}-{number}"));
             write_tree(&source, 1000 + round * 10 + number, &[150_000, 900, 900]);

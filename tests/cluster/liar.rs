@@ -1,7 +1,8 @@
-//! A peer that speaks the protocol and means harm: it says it holds everything, hands out what it was given to sign
-//! with, and serves large blobs as its [`Manner`] says. Small blobs (lists) it serves as its store has them.
+//! A hostile peer that speaks the protocol: it claims to hold everything, hands out the entries it was
+//! given, and serves large blobs according to its [`Manner`]. Small blobs (lists) it serves honestly.
 //!
-//! Lives in the test's process on `perennial_swarm`; ends with its owner. Bytes go out as fast as the other end takes them.
+//! Lives in the test's process on `perennial_swarm` and ends with its owner. Sends as fast as the other
+//! side reads.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,40 +23,40 @@ use perennial_protocol::{
 use perennial_store::{OpenOptions, SMALL, Store};
 use perennial_swarm::{BlobStream, Config, Event, Handle};
 
-/// What it does to whoever asks it for a large blob.
+/// How it answers a request for a large blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// Nothing bad.
+    /// Correctly.
     Honest,
-    /// One wrong bit, in the group that lies so far into the answer: 0 the first, 50 in the middle, 100 the last.
+    /// With one wrong bit, at this percentage of the answer: 0 in the first group, 100 in the last.
     Wrong(usize),
-    /// 99 % of what was asked, then nothing more on an open stream.
+    /// With 99 % of the bytes, then silence on an open stream.
     Stalls,
-    /// A byte ten times a second.
+    /// With ten bytes per second.
     Trickles,
-    /// What was asked, and then bytes without end.
+    /// Correctly, then with endless further bytes.
     Endless,
-    /// Half of it, then the end.
+    /// With half of the bytes, then the end of the stream.
     Closes,
-    /// Says that the blob is so long, and sends what it has.
+    /// With this false length, then the true bytes.
     Claims(u64),
 }
 
-/// What it has to give.
+/// The entries and blobs it offers.
 pub(crate) struct Goods {
     pub(crate) entries: Vec<SignedEntry>,
     pub(crate) store: Store,
 }
 
 impl Goods {
-    /// What a data directory holds, which nobody else uses meanwhile.
+    /// The contents of a data directory that is not in use.
     pub(crate) fn of(data: &std::path::Path, entries: Vec<SignedEntry>) -> Self {
         let store = Store::open(data, OpenOptions::default()).expect("a data directory");
         Self { entries, store }
     }
 }
 
-/// A release that is the first entry of its publisher's feed.
+/// A release as the first entry of its publisher's feed.
 pub(crate) fn genesis(seed: [u8; 32], purl: &str, artifacts: ArtifactListRef) -> SignedEntry {
     let key = Keypair::from_seed(seed);
     let release = Release {
@@ -73,14 +74,14 @@ pub(crate) fn genesis(seed: [u8; 32], purl: &str, artifacts: ArtifactListRef) ->
     entry.sign(&key).expect("a sound entry")
 }
 
-/// How often it was asked for bytes of large blobs, and how many it sent.
+/// How many requests for large blobs it received, and how many bytes it sent.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) asked: AtomicU64,
     pub(crate) sent: AtomicU64,
 }
 
-/// The peer.
+/// The hostile peer.
 pub(crate) struct Liar {
     runtime: Option<Runtime>,
     handle: Handle,
@@ -124,15 +125,15 @@ impl Liar {
         Self { runtime: Some(runtime), handle, address, tally }
     }
 
-    /// Gossips these bytes; those who are not connected do not hear it.
+    /// Gossips these bytes to connected peers.
     pub(crate) fn gossip(&self, bytes: Vec<u8>) {
         if let Some(runtime) = &self.runtime {
             runtime.block_on(self.handle.publish(bytes)).expect("it runs");
         }
     }
 
-    /// As a peer of another name, asks `address` so many times for a blob, and reads only the first byte of each answer.
-    /// Gives how many came; the streams stay open as long as the liar lives.
+    /// Opens this many streams to `address` under another peer id, asks for a blob on each and reads only the
+    /// first byte of the answer. Returns how many were answered. The streams stay open as long as the liar lives.
     pub(crate) fn hang(&self, address: &str, blob: BlobId, size: u64, streams: usize) -> usize {
         let Some(runtime) = &self.runtime else { return 0 };
         let to: PeerId =
@@ -208,7 +209,7 @@ fn answer(goods: &Goods, manner: Manner, request: &Request) -> Response {
     }
 }
 
-/// What it says the length of a blob is.
+/// The length it claims for a blob.
 fn claimed(goods: &Goods, manner: Manner, blob: &BlobId) -> Option<u64> {
     let size = goods.store.blob_size(blob).expect("a sound store")?;
     Some(match manner {
@@ -254,12 +255,12 @@ async fn read_request(stream: &mut BlobStream) -> Option<BlobRequest> {
 fn encoded(store: &Store, item: &BlobRange) -> Vec<u8> {
     let ranges: Vec<_> = item.ranges.iter().map(|(start, end)| *start..*end).collect();
     let mut bytes = Vec::new();
-    // a range beyond the blob's true end cannot be encoded: who claims that gives nothing
+    // A range beyond the blob's true end cannot be encoded; a liar that claims one sends nothing.
     let _ = store.encode(&item.blob, &ranges, &mut bytes);
     bytes
 }
 
-/// Sends the answer its way; whether that was the end of the stream.
+/// Sends the answer in its manner. True if the stream is finished.
 async fn misbehave(manner: Manner, honest: &[u8], tally: &Tally, stream: &mut BlobStream) -> bool {
     let sent = |bytes: usize| tally.sent.fetch_add(bytes as u64, SeqCst);
     let part = match manner {
@@ -270,7 +271,7 @@ async fn misbehave(manner: Manner, honest: &[u8], tally: &Tally, stream: &mut Bl
     };
     let mut bytes = part.to_vec();
     if let Manner::Wrong(percent) = manner {
-        // the parents before the first group are less than 4 KiB, a group is 16 KiB
+        // The tree nodes before the first group take less than 4 KiB; a group takes 16 KiB.
         let at = (honest.len() / 100 * percent).clamp(4096, honest.len() - 1);
         bytes[at] ^= 4;
     }

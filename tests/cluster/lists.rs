@@ -1,6 +1,6 @@
-//! Signed releases whose artifact lists mean harm: paths that lead elsewhere, two names of one file, numbers that
-//! nobody can keep. The signature is genuine and the bytes are what it says; the list is refused all the same, with
-//! the entry named, by `get` and by a node that follows, and nothing is written.
+//! Signed releases with hostile artifact lists: paths that lead elsewhere, two names for one file,
+//! impossible numbers. Signature and digest are genuine. `get` and a following node still refuse the list,
+//! name the offending artifact and write nothing.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::liar::{Goods, Liar, Manner, genesis};
 use perennial_manifest::{ArtifactList, ArtifactListRef, BlobId, SignedEntry};
 use perennial_tests::{Daemon, count, field, files, perennial, text, wait_until};
 
-/// DAG-CBOR of a head: kind and number.
+/// A CBOR head of this major type and number.
 fn head(kind: u8, number: u64) -> Vec<u8> {
     let kind = kind << 5;
     let [.., d, c, b, a] = number.to_be_bytes();
@@ -27,7 +27,7 @@ fn string(text: &str) -> Vec<u8> {
     [head(3, text.len() as u64), text.as_bytes().to_vec()].concat()
 }
 
-/// A list as nobody who checks it would write it: so many entries are said to follow.
+/// A list written without checks, with a claimed number of artifacts.
 fn encoded(said: u64, artifacts: &[(&str, u64)]) -> Vec<u8> {
     let mut bytes = head(4, said);
     for (path, size) in artifacts {
@@ -52,7 +52,7 @@ fn claim(list: &[u8], count: u32, bytes: u64) -> ArtifactListRef {
     ArtifactListRef { blob: BlobId::of(list), count, bytes, size: list.len() as u64 }
 }
 
-/// A list, what its release says of it, and what the refusal has to name.
+/// A list, the claim of its release, and the text the refusal must contain.
 struct Case {
     list: Vec<u8>,
     claim: ArtifactListRef,
@@ -87,7 +87,7 @@ fn hostile_paths() -> Vec<Case> {
         &long,
     ]
     .iter()
-    // a refusal names as much of it as a line takes
+    // A refusal quotes as much of it as fits on a line.
     .map(|path| Case::of_paths(&[path], &path.escape_debug().take(100).collect::<String>()))
     .collect();
     cases.push(Case::of_paths(&["a\0b"], "a\\0b"));
@@ -117,7 +117,7 @@ fn impossible_numbers() -> Vec<Case> {
     ]
 }
 
-/// A liar with these lists, each in a signed release of its own.
+/// A liar that offers each of these lists in a signed release.
 fn liar_with(data: &Path, cases: &[Case]) -> (Liar, Vec<SignedEntry>) {
     let goods = Goods::of(data, Vec::new());
     let lists = cases.iter().map(|case| case.list.clone()).collect();
@@ -131,7 +131,7 @@ fn liar_with(data: &Path, cases: &[Case]) -> (Liar, Vec<SignedEntry>) {
     (Liar::start(Goods { entries: entries.clone(), ..goods }, Manner::Honest), entries)
 }
 
-/// `get` of each release ends with 4 and names the entry; the only thing below `target` is what was there before.
+/// `get` of each release exits with 4 and names the artifact. `target` is unchanged.
 fn get_refuses(cases: &[Case]) {
     let dir = tempfile::tempdir().expect("a directory");
     let (liar, entries) = liar_with(&dir.path().join("liar"), cases);
@@ -143,7 +143,7 @@ fn get_refuses(cases: &[Case]) {
         let out = around.join("out");
         let said = perennial(d.data(), &["get", &release, "-o", text(&out)]).failed(4);
         let error: serde_json::Value = serde_json::from_str(said.stderr.trim()).expect("JSON");
-        // however often it was escaped on its way
+        // However many times it was escaped on the way.
         let (told, named) =
             (field(&error, "error").replace('\\', ""), case.named.replace('\\', ""));
         assert!(told.contains(&named), "{named} is to be named: {said:?}");
@@ -151,7 +151,7 @@ fn get_refuses(cases: &[Case]) {
     }
     assert!(files(&dir.path().join("deep")).is_empty(), "written outside the target");
     assert_eq!(count(d.data(), "held"), 0);
-    // none of it is kept from working by what it was shown
+    // None of the lists stops the node from working.
     perennial(d.data(), &["verify"]).ok();
     let peak = d.highest_memory();
     assert!(peak < 200 << 10, "{peak} KiB of memory for lists of a few bytes");
@@ -174,7 +174,7 @@ fn impossible_numbers_are_refused_before_they_cost_memory() {
     get_refuses(&impossible_numbers());
 }
 
-/// A node that follows such a publisher knows of the release, never holds it, and goes on.
+/// A node that follows such a publisher knows the release, never holds it, and keeps working.
 #[test]
 fn a_follower_keeps_nothing_of_them() {
     let cases = hostile_paths();
@@ -185,7 +185,7 @@ fn a_follower_keeps_nothing_of_them() {
         entries.iter().for_each(|entry| liar.gossip(entry.encode()));
         (perennial(d.data(), &["ls"]).ok().rows().len() == entries.len()).then_some(())
     });
-    // each list came and was looked at
+    // Each list arrived and was examined.
     wait_until(Duration::from_secs(60), "the lists were fetched", || {
         let status = perennial(d.data(), &["status"]).ok().json();
         (status["blobs"] == cases.len()).then_some(())

@@ -1,4 +1,4 @@
-//! Who may use a data directory: one process, of this version or newer, that may write to it.
+//! Exclusive use of a data directory: one process, of the same or a newer version, with write access.
 
 use std::fs;
 use std::time::Duration;
@@ -17,9 +17,9 @@ fn a_second_daemon_is_refused_and_names_the_first() {
     assert_eq!(code, Some(5), "{}", second.log());
     assert!(second.log().contains(&first.pid().to_string()), "names the pid: {}", second.log());
     assert!(!second.log().contains("panicked"), "{}", second.log());
-    // The first did not notice.
+    // The first is unaffected.
     perennial(&data, &["status"]).ok();
-    // Killed, its lock is stale and is taken over.
+    // Its lock is stale once it is killed, and is taken over.
     first.kill();
     Daemon::start(&data, &[]);
 }
@@ -35,7 +35,7 @@ fn commands_need_no_daemon_and_use_the_one_that_runs() {
     assert_eq!(publisher(&data), who);
     add(&data, &source, "two", "1");
     assert_eq!(count(&data, "held"), 2);
-    // A socket that a killed daemon left is no daemon.
+    // The socket left by a killed daemon is not mistaken for a daemon.
     daemon.kill();
     assert_eq!(count(&data, "held"), 2);
 }
@@ -55,7 +55,7 @@ fn two_commands_at_once_without_a_daemon_do_not_harm_each_other() {
     let mut done = 0;
     for child in children {
         let output = child.wait_with_output().expect("ends");
-        // In use by another command (5), or served by it.
+        // Refused because another command uses it (5), or served by that command.
         assert!(matches!(output.status.code(), Some(0 | 5)), "{output:?}");
         done += usize::from(output.status.success());
     }

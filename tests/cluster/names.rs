@@ -1,8 +1,8 @@
-//! Who may be believed: strangers, disagreement, agreement.
+//! Which publishers a name resolves through: strangers, disagreement, agreement.
 
 use perennial_tests::{Daemon, add, assert_same, field, perennial, publisher, text, write_tree};
 
-/// Publishers that are archive nodes for each other, and each one's release of the same name.
+/// Publishers that archive each other, each with a release of the same name.
 fn two_publishers(dir: &std::path::Path, seeds: [u64; 2]) -> (Daemon, Daemon, [String; 2]) {
     let a = Daemon::start(&dir.join("a"), &["--follow", "all"]);
     let b = Daemon::start(&dir.join("b"), &["--follow", "all", "--peer", a.address()]);
@@ -33,7 +33,7 @@ fn a_name_that_only_strangers_signed_is_listed_and_not_fetched() {
         "nothing is fetched: {status}"
     );
 
-    // Named by the user, one of them is enough.
+    // A publisher named by the user decides.
     let decided = [&peers[..], &get[..], &["--publisher", &whos[1]]].concat();
     perennial(&at("d"), &decided).ok();
     assert_same(&at("src-2"), &out);

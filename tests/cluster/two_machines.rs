@@ -1,5 +1,5 @@
-//! One key on two machines: a fork is proof, shown to everybody who sees both halves, and mended by a merge; a restored
-//! backup signs nothing where something was seen.
+//! One key on two machines. A fork is proof, every node that sees both branches shows it, and a merge ends
+//! it. A restored backup signs nothing below the sequence numbers its peers have seen.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use perennial_tests::{
 
 const ARRIVES: Duration = Duration::from_secs(60);
 
-/// The same publisher on another machine: everything but the name on the network.
+/// Copies the publisher to another machine, with a different peer id.
 fn copy(from: &Path, to: &Path) {
     assert!(Command::new("cp").arg("-a").args([from, to]).status().expect("cp runs").success());
     fs::remove_file(to.join("keys/node.key")).expect("the node's own key");
@@ -32,7 +32,7 @@ fn key(data: &Path) -> Value {
     perennial(data, &["key"]).ok().json()
 }
 
-/// Whether a follower shows the fork.
+/// Whether this follower shows the fork.
 fn forked(data: &Path, who: &str) -> bool {
     let rows = perennial(data, &["follows"]).ok().rows();
     rows.iter().any(|row| row["publisher"] == who && row["forked"] == true)
@@ -50,7 +50,7 @@ fn a_fork_that_two_halves_saw_is_shown_by_both_and_mended_by_a_merge() {
     let first = add(&at("a"), &source(dir.path(), 1), "tool", "1");
     let who = publisher(&at("a"));
     copy(&at("a"), &at("b"));
-    // Each half has a machine that signs and a follower.
+    // Each half has a signing machine and a follower.
     let (a, b) = (Daemon::start(&at("a"), &[]), Daemon::start(&at("b"), &[]));
     let follow = |name: &str, peer: &Daemon| {
         Daemon::start(&at(name), &["--peer", peer.address(), "--follow", &who])
@@ -82,7 +82,7 @@ fn a_fork_that_two_halves_saw_is_shown_by_both_and_mended_by_a_merge() {
         }
     }
 
-    // Its owner is told, signs nothing more before a merge, and goes on after it.
+    // The owner is told, cannot sign before a merge, and can after it.
     drop(a);
     let a = Daemon::start(&at("a"), &["--peer", d.address()]);
     wait_until(ARRIVES, "its owner sees it", || (key(a.data())["forked"] == true).then_some(()));
@@ -98,7 +98,7 @@ fn a_fork_that_two_halves_saw_is_shown_by_both_and_mended_by_a_merge() {
     }
 }
 
-/// The name means two things and is refused with both shown; each list marks the fork.
+/// The name is ambiguous: it is refused with both releases shown, and each list marks the fork.
 fn shows_the_fork(data: &Path, who: &str, releases: [&Value; 2]) {
     for command in ["get", "show"] {
         let said = perennial(data, &[command, "tool@2"]).failed(4);
@@ -149,13 +149,13 @@ fn a_restored_backup_signs_nothing_below_what_it_has_seen() {
     add(&at("a"), &source(dir.path(), 1), "tool", "1");
     copy(&at("a"), &at("old"));
     add(&at("a"), &source(dir.path(), 2), "tool", "2");
-    // The entries are those of the backup; what was seen is remembered apart from them.
+    // The entries are the backup's; the highest sequence seen is remembered separately.
     fs::copy(at("a").join("state/seen.json"), at("old").join("state/seen.json")).expect("copied");
     let before = key(&at("old"))["entries"].clone();
     for _ in 0..2 {
         let said = try_add(&at("old"), &source(dir.path(), 3), "2").failed(1);
         assert!(said.stderr.contains("a restored backup, or a second machine"), "{said:?}");
-        // also after the index was made again
+        // After a rebuild of the index too.
         perennial(&at("old"), &["rebuild-index"]).ok();
     }
     assert_eq!(key(&at("old"))["entries"], before, "nothing was signed");

@@ -1,8 +1,8 @@
-//! What is asked of both.
+//! Requests, made to both registries.
 
 use axum::http::Method;
 
-/// A request, made to both.
+/// A request to both registries.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
     pub(crate) method: Method,
@@ -13,11 +13,11 @@ pub(crate) struct Ask {
     pub(crate) anonymous: bool,
 }
 
-/// Where a request goes.
+/// The target of a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Target {
     Path(String),
-    /// Where the last upload goes on, as each of the two said it, with this query.
+    /// The location of the last upload, as each registry gave it, with this query.
     Upload(String),
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn head(path: impl Into<String>) -> Ask {
     ask(Method::HEAD, path)
 }
 
-/// A request to the upload that was begun last.
+/// A request to the upload started last.
 pub(crate) fn upload(method: Method, query: impl Into<String>) -> Ask {
     Ask { target: Target::Upload(query.into()), ..ask(method, "") }
 }
@@ -55,7 +55,7 @@ impl Ask {
         Self { anonymous: true, ..self }
     }
 
-    /// The request in a line.
+    /// The request in one line.
     pub(crate) fn title(&self) -> String {
         let mut title = match &self.target {
             Target::Path(path) => format!("{} {path}", self.method),

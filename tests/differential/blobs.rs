@@ -1,4 +1,4 @@
-//! Pulling blobs: whole, in ranges, under conditions, unknown ones.
+//! Pulls of blobs: whole, in ranges, conditional, unknown.
 
 use axum::http::Method;
 
@@ -24,7 +24,7 @@ fn whole(bench: &mut Bench<'_>, content: &Content) {
     bench.ask(get(format!("{OTHER}/blobs/{}", sha256(&content.layer))));
     bench.ask(get(format!("{APP}/blobs/{}", sha256(&content.layer))).anonymous());
     bench.ask(get(format!("{APP}/blobs/{}", sha256(&content.layer).replace(':', "%3A"))));
-    // a manifest is content too
+    // A manifest is content too.
     bench.ask(get(format!("{APP}/blobs/{}", sha256(&content.image)))).differs(
         blob("image", &content.image),
         refused(404, "BLOB_UNKNOWN"),

@@ -1,4 +1,4 @@
-//! A client that shows answers as they came: HTTP/1.1, a connection for each request, no redirect followed.
+//! A client that reports answers unchanged: HTTP/1.1, one connection per request, redirects not followed.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
-/// How long a request may take, on a busy machine.
+/// How long a request may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An answer.
@@ -16,12 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// None where it ended before its `Content-Length`.
+    /// `None` if it ended before its `Content-Length`.
     pub(crate) body: Option<Vec<u8>>,
 }
 
 impl Answer {
-    /// A header's values as one, in the order they came; empty where there is none.
+    /// A header's values joined in order of arrival; empty if there are none.
     pub(crate) fn header(&self, name: &str) -> String {
         let values = self
             .headers
@@ -41,7 +41,8 @@ impl Client {
         Self(runtime.expect("a runtime"))
     }
 
-    /// Asks `host` (`address:port`) and waits for the whole answer. The text says why there is none.
+    /// Sends a request to `host` (`address:port`) and waits for the whole answer. The error says why there is
+    /// none.
     pub(crate) fn send(
         &self,
         host: &str,

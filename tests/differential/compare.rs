@@ -1,8 +1,8 @@
-//! What counts of two answers.
+//! The parts of two answers that must be equal.
 //!
-//! Answers are compared in what clients read: the status, [`HEADERS`] and the body. What cannot be the same is written the same:
-//! the registry's own address, the ids of uploads, and digests of the test's content, which go by their names. Errors are
-//! compared by their codes, as their messages are for people.
+//! Answers are compared by what clients read: the status, [`HEADERS`] and the body. Parts that necessarily
+//! differ are normalised first: the registry's own address, upload ids, and digests of the test's content,
+//! which are replaced by names. Errors are compared by code, because their messages are for people.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::content::sha256;
 use crate::processes::TOKEN;
 use crate::table::{Row, table};
 
-/// The headers that count.
+/// The headers that are compared.
 const HEADERS: [&str; 16] = [
     "Content-Type",
     "Content-Length",
@@ -35,13 +35,13 @@ const HEADERS: [&str; 16] = [
     "Docker-Distribution-Api-Version",
 ];
 
-/// Both registries, and all that was asked of them.
+/// Both registries and the requests made to them.
 pub(crate) struct Bench<'a> {
     pub(crate) client: &'a Client,
     /// Ours, then the reference.
     hosts: [&'a str; 2],
     uploads: [String; 2],
-    /// What known digests are called.
+    /// The names of known digests.
     names: BTreeMap<String, String>,
     rows: Vec<Row>,
 }
@@ -52,12 +52,12 @@ impl<'a> Bench<'a> {
         Self { client, hosts: [ours, theirs], uploads: Default::default(), names, rows: Vec::new() }
     }
 
-    /// Gives content a name, for the table.
+    /// Names content for the table.
     pub(crate) fn name(&mut self, name: &str, bytes: &[u8]) {
         self.names.insert(sha256(bytes), format!("<{name}>"));
     }
 
-    /// Asks both, and compares.
+    /// Asks both and compares the answers.
     pub(crate) fn ask(&mut self, ask: Ask) -> &mut Row {
         let ours = self.send(0, &ask);
         let theirs = self.send(1, &ask);
@@ -98,7 +98,7 @@ impl<'a> Bench<'a> {
         answer
     }
 
-    /// What counts of an answer, each written in a way that is the same for both.
+    /// The compared parts of an answer, normalised.
     fn fields(&self, side: usize, ask: &Ask, answer: &Answer) -> Vec<(&'static str, String)> {
         let failed = answer.status.is_client_error() || answer.status.is_server_error();
         let mut fields = vec![("status", answer.status.as_u16().to_string())];
@@ -109,7 +109,7 @@ impl<'a> Bench<'a> {
                 "WWW-Authenticate" => value.replace(self.hosts[side], "<host>"),
                 "Docker-Upload-UUID" if !value.is_empty() => "<id>".to_owned(),
                 "Content-Type" => without_boundary(value),
-                // the length of a message for people
+                // The length of a message for people.
                 "Content-Length" if failed => String::new(),
                 "Allow" => sorted(&value),
                 _ => value,
@@ -141,14 +141,14 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// A text with the names of what it speaks of by digest.
+    /// A text with known digests replaced by their names.
     fn named(&self, text: &str) -> String {
         let replace =
             |text: String, (digest, name): (&String, &String)| text.replace(digest.as_str(), name);
         self.names.iter().fold(text.to_owned(), replace)
     }
 
-    /// The table, and what is wrong.
+    /// The table, and the unexpected differences.
     pub(crate) fn finish(self) -> (String, Vec<String>) {
         table(&self.rows)
     }
@@ -158,7 +158,7 @@ fn without_host(location: &str, host: &str) -> String {
     location.strip_prefix(&format!("http://{host}")).unwrap_or(location).to_owned()
 }
 
-/// The place of an upload without its id, and without what a registry adds for itself.
+/// An upload's location without its id and without the registry's own parameters.
 fn upload_by_name(location: &str) -> String {
     match location.split_once("/blobs/uploads/") {
         Some((above, id)) if !id.is_empty() => format!("{above}/blobs/uploads/<id>"),
@@ -166,14 +166,14 @@ fn upload_by_name(location: &str) -> String {
     }
 }
 
-/// The boundary of parts is made up for each answer.
+/// The boundary between parts is random in each answer.
 fn without_boundary(kind: String) -> String {
     kind.split_once("boundary=")
         .map(|(kind, _)| format!("{kind}boundary=<boundary>"))
         .unwrap_or(kind)
 }
 
-/// A list of tags in lexical order, and whether it came so: the reference's order is that of its disk.
+/// A list of tags in lexical order, and whether it arrived so. The reference uses the order of its disk.
 fn in_order(body: String) -> (String, &'static str) {
     let Some((above, tags)) = body.split_once("\"tags\":[") else { return (body, "") };
     let Some((tags, below)) = tags.split_once(']') else { return (body, "") };
@@ -188,7 +188,7 @@ fn sorted(list: &str) -> String {
     items.join(", ")
 }
 
-/// The codes of an error as the specification writes it.
+/// The codes of an error in the format of the specification.
 fn error_codes(body: &[u8]) -> Option<String> {
     let value: Value = serde_json::from_slice(body).ok()?;
     let codes = value.get("errors")?.as_array()?.iter().map(|error| error["code"].as_str());

@@ -1,4 +1,4 @@
-//! Images that are pushed to both: blobs, manifests of each kind that registries know, and what refers to them.
+//! The images pushed to both: blobs, manifests of each kind registries know, and referrers.
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -17,7 +17,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 
-/// Bytes that look like compressed ones, and differ by seed.
+/// Bytes that look compressed and differ by seed.
 fn bytes(len: usize, seed: u8) -> Vec<u8> {
     let blocks = (0..len.div_ceil(32))
         .flat_map(|at| Sha256::digest([&[seed], &at.to_le_bytes()[..]].concat()));
@@ -28,25 +28,25 @@ fn descriptor(kind: &str, bytes: &[u8]) -> Value {
     json!({"mediaType": kind, "digest": sha256(bytes), "size": bytes.len()})
 }
 
-/// All of it.
+/// All content of the test.
 pub(crate) struct Content {
     pub(crate) layer: Vec<u8>,
     /// Pushed in chunks.
     pub(crate) chunked: Vec<u8>,
     pub(crate) config: Vec<u8>,
-    /// Image of both layers.
+    /// An image of both layers.
     pub(crate) image: Vec<u8>,
-    /// Image without layers for another machine.
+    /// An image without layers for another platform.
     pub(crate) other: Vec<u8>,
     pub(crate) other_config: Vec<u8>,
-    /// Index of both images.
+    /// An index of both images.
     pub(crate) index: Vec<u8>,
     pub(crate) docker: Vec<u8>,
-    /// Docker's list, of its one image for linux on amd64.
+    /// Docker's manifest list with one image for linux on amd64.
     pub(crate) list: Vec<u8>,
     /// Refers to `image`.
     pub(crate) signature: Vec<u8>,
-    /// Pushed nowhere.
+    /// Never pushed.
     pub(crate) absent: Vec<u8>,
 }
 
@@ -100,7 +100,7 @@ impl Content {
         }
     }
 
-    /// Everything with its name.
+    /// All content with its names.
     pub(crate) fn all(&self) -> [(&'static str, &[u8]); 12] {
         [
             ("layer", &self.layer),

@@ -1,4 +1,4 @@
-//! Deleting: tags, manifests and blobs.
+//! Deletion of tags, manifests and blobs.
 
 use axum::http::Method;
 
@@ -21,7 +21,7 @@ pub(crate) fn requests(bench: &mut Bench<'_>, content: &Content) {
 }
 
 fn tags(bench: &mut Bench<'_>, content: &Content) {
-    // the reference deletes manifests only
+    // The reference deletes manifests only.
     let theirs = || refused(400, "DIGEST_INVALID");
     let accepted = says([("status", "202"), ("Content-Length", "0")]);
     bench.ask(delete(format!("{OTHER}/manifests/v1")).anonymous()).differs(
@@ -56,7 +56,7 @@ fn manifests(bench: &mut Bench<'_>, content: &Content) {
     let digest = sha256(&content.list);
     let path = format!("{APP}/manifests/{digest}");
     bench.ask(delete(&path));
-    // untagged, and not destroyed: who names the bytes still gets them
+    // Untagged, not destroyed: the bytes are still served by digest.
     bench.ask(head(&path)).differs(
         bare(manifest(DOCKER_LIST, "docker list", &content.list)),
         bare(refused(404, "MANIFEST_UNKNOWN")),

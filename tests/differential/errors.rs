@@ -1,5 +1,5 @@
-//! Requests that are none: names, tags, digests and methods outside the grammar, paths that mean nothing, manifests that are
-//! refused.
+//! Invalid requests: names, tags, digests and methods outside the grammar, unknown paths, refused
+//! manifests.
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ fn base(bench: &mut Bench<'_>) {
     for ask in [get("/v2/"), head("/v2/")] {
         bench.ask(ask);
     }
-    // clients learn here how to log in, and docker does so nowhere else
+    // Clients learn here how to log in; docker looks nowhere else.
     let asked = says([("status", "401"), ("body", "errors UNAUTHORIZED")]);
     let served = says([("status", "200"), ("Content-Length", "2"), ("body", "{}")]);
     bench.ask(get("/v2/").anonymous()).differs(and(asked, challenge()), served, &spec::BASE);
@@ -79,7 +79,7 @@ fn digests(bench: &mut Bench<'_>, content: &Content) {
         let row = bench.ask(get(format!("{APP}/manifests/{digest}")));
         row.differs(invalid(), refused(500, "UNKNOWN"), &spec::BAD_REQUEST);
     }
-    // a tag
+    // A tag.
     bench.ask(get(format!("{APP}/manifests/{hex}")));
     bench.ask(get(format!("{APP}/blobs/{hex}"))).differs(invalid(), no_page(), &spec::BAD_REQUEST);
     bench.ask(head(format!("{APP}/blobs/sha256:short")));
@@ -120,7 +120,7 @@ fn methods(bench: &mut Bench<'_>, content: &Content) {
     bench.ask(ask(Method::OPTIONS, format!("{APP}/manifests/v1")));
 }
 
-/// Texts that are no manifests, or not those that they are said to be.
+/// Texts that are not manifests, or not of the declared type.
 fn manifests(bench: &mut Bench<'_>, content: &Content) {
     let invalid = || refused(400, "MANIFEST_INVALID");
     bench.ask(put(APP, "bad", OCI_INDEX, &content.image));
@@ -140,7 +140,7 @@ fn manifests(bench: &mut Bench<'_>, content: &Content) {
     );
 }
 
-/// Images that name what is not there, or are too long.
+/// Images that name missing content, or are too long.
 fn images(bench: &mut Bench<'_>, content: &Content) {
     let changed = |change: &dyn Fn(&mut Value)| {
         let mut value: Value = serde_json::from_slice(&content.image).expect("it is JSON");

@@ -1,10 +1,11 @@
-//! The node's registry face against the reference registry, Debian's `docker-registry`: the same requests to both, answers equal
-//! but where a sentence of a specification justifies the node's.
+//! The node's registry compared with the reference registry, Debian's `docker-registry`. Both get the same
+//! requests, and their answers are equal except where a sentence of a specification justifies the node's.
 //!
-//! `processes` starts the two, `client` sends what `ask` asks, `compare` says what counts of the answers, `table` keeps the rows;
-//! `said` writes the answers of expected differences, and `spec` the sentences that justify them. The other modules are the
-//! requests, in the order of [`main`]: what one pushes, those after it read. Prints the table. Needs `docker-registry`, and so
-//! runs only when it is asked for: `cargo test -p perennial-tests --test differential`.
+//! `processes` starts the two, `ask` describes requests, `client` sends them, `compare` decides which parts
+//! of an answer count, `table` keeps the rows, `said` writes expected differences and `spec` holds the
+//! sentences that justify them. The other modules are the requests, in the order of [`main`]: later ones
+//! read what earlier ones pushed. Prints the table. Needs `docker-registry`, so it runs only on request:
+//! `cargo test --release -p perennial-tests --test differential`.
 
 #![allow(
     clippy::unwrap_used,

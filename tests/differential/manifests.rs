@@ -1,4 +1,4 @@
-//! Pulling manifests: by tag and by digest, with what clients accept, under conditions, unknown ones.
+//! Pulls of manifests: by tag and digest, with the `Accept` of real clients, conditional, unknown.
 
 use axum::http::Method;
 
@@ -16,7 +16,7 @@ pub(crate) fn requests(bench: &mut Bench<'_>, content: &Content) {
     unknown(bench, content);
 }
 
-/// What clients of today accept.
+/// The `Accept` header of current clients.
 fn everything() -> String {
     [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST].join(", ")
 }
@@ -53,7 +53,7 @@ fn accepted(bench: &mut Bench<'_>, content: &Content) {
     let (missing, invalid) = (refused(404, "MANIFEST_UNKNOWN"), refused(400, "MANIFEST_INVALID"));
     let plain = |reference: &str| get(format!("{APP}/manifests/{reference}"));
     let get = |reference: &str, accept: &str| plain(reference).with("accept", accept);
-    // who does not say what it accepts gets docker's first schema from the reference, or nothing
+    // Without `Accept`, the reference answers with docker's schema 1, or nothing.
     bench.ask(plain("v1")).differs(image.clone(), missing.clone(), &spec::MANIFEST);
     bench.ask(head(format!("{APP}/manifests/v1"))).differs(
         bare(image.clone()),
@@ -142,7 +142,7 @@ fn unknown(bench: &mut Bench<'_>, content: &Content) {
         &spec::NAME_UNKNOWN,
     );
     bench.ask(head(format!("{nowhere}/v1")));
-    // a manifest of another repository, and blobs asked for as manifests
+    // A manifest of another repository, and blobs requested as manifests.
     bench
         .ask(
             get(format!("{OTHER}/manifests/{}", sha256(&content.image)))

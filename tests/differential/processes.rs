@@ -1,4 +1,5 @@
-//! The two that are compared: a node with its HTTP face, and Debian's `docker-registry`, on directories of their own.
+//! The two registries: a node with its HTTP frontend and Debian's `docker-registry`, each in a directory
+//! of its own.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +10,7 @@ use axum::http::Method;
 use crate::client::Client;
 use perennial_tests::{Daemon, READY_LIMIT, wait_until};
 
-/// What the node's owner gives.
+/// The push token of the node.
 pub(crate) const TOKEN: &str = "the token of this test";
 
 /// Debian's registry.
@@ -29,20 +30,20 @@ impl Node {
         Self { daemon: Daemon::start(&dir.join("node"), &args) }
     }
 
-    /// `address:port` of its HTTP face.
+    /// The `address:port` of its HTTP frontend.
     pub(crate) fn host(&self) -> &str {
         self.daemon.http.as_deref().expect("an `http` line before `ready`")
     }
 }
 
-/// The reference registry; ended with this.
+/// The reference registry. Killed when dropped.
 pub(crate) struct Reference {
     child: Child,
     host: String,
 }
 
 impl Reference {
-    /// Starts it on an empty storage, with deletion enabled, and waits until it answers.
+    /// Starts it with empty storage and deletion enabled, and waits until it answers.
     pub(crate) fn start(dir: &Path, client: &Client) -> Self {
         let (config, log, storage) =
             (dir.join("config.yml"), dir.join("registry.err"), dir.join("registry"));
@@ -64,7 +65,7 @@ impl Reference {
             let log = fs::read_to_string(&log).unwrap_or_default();
             let ended = reference.child.try_wait().expect("waitable");
             assert!(ended.is_none(), "docker-registry ended:\n{log}");
-            // a line that is still being written has no end yet
+            // A line still being written has no closing quote yet.
             let (_, rest) = log.split_once("listening on ")?;
             Some(rest.split_once('"')?.0.to_owned())
         });

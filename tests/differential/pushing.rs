@@ -1,4 +1,4 @@
-//! Pushing: blobs in each way there is, mounts, manifests of each kind, tags.
+//! Pushes: blobs in every way there is, mounts, manifests of each kind, tags.
 
 use axum::http::Method;
 
@@ -8,9 +8,9 @@ use crate::content::{Content, DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIF
 use crate::said::{self, created, refused, says};
 use crate::spec;
 
-/// The repository that most is asked of.
+/// The repository most requests go to.
 pub(crate) const APP: &str = "/v2/localhost/team/app";
-/// One that shares blobs with it.
+/// A repository that shares blobs with it.
 pub(crate) const OTHER: &str = "/v2/localhost/team/other";
 const OCTETS: &str = "application/octet-stream";
 
@@ -31,7 +31,7 @@ pub(crate) fn requests(bench: &mut Bench<'_>, content: &Content) {
 fn blobs(bench: &mut Bench<'_>, content: &Content) {
     let layer = sha256(&content.layer);
     bench.ask(head(format!("{APP}/blobs/{layer}")));
-    // whole, after a POST
+    // Whole, after a POST.
     bench.ask(begin(APP));
     bench.ask(
         upload(Method::PUT, format!("digest={layer}"))
@@ -39,14 +39,14 @@ fn blobs(bench: &mut Bench<'_>, content: &Content) {
             .body(&content.layer),
     );
     bench.ask(head(format!("{APP}/blobs/{layer}")));
-    // once more
+    // Again.
     bench.ask(begin(APP));
     bench.ask(
         upload(Method::PUT, format!("digest={layer}"))
             .with("content-type", OCTETS)
             .body(&content.layer),
     );
-    // in chunks that say where they belong
+    // In chunks with a `Content-Range`.
     let chunk = |range: std::ops::Range<usize>| {
         let said = format!("{}-{}", range.start, range.end - 1);
         upload(Method::PATCH, "")
@@ -64,7 +64,7 @@ fn blobs(bench: &mut Bench<'_>, content: &Content) {
             .with("content-range", "40000-49999")
             .body(&content.chunked[40_000..]),
     );
-    // as docker does: one PATCH of unknown length, then an empty PUT
+    // As docker does: one PATCH of unknown length, then an empty PUT.
     bench.ask(begin(APP));
     bench.ask(
         upload(Method::PATCH, "")
@@ -73,7 +73,7 @@ fn blobs(bench: &mut Bench<'_>, content: &Content) {
             .body(&content.config),
     );
     bench.ask(upload(Method::PUT, format!("digest={}", sha256(&content.config))));
-    // in a single POST
+    // In a single POST.
     let config = sha256(&content.other_config);
     bench
         .ask(
@@ -88,7 +88,7 @@ fn blobs(bench: &mut Bench<'_>, content: &Content) {
         );
     bench.ask(begin(APP));
     bench.ask(upload(Method::PUT, format!("digest={config}")).body(&content.other_config));
-    // from another repository
+    // Mounted from another repository.
     let mount = |digest: &str, from: &str| {
         ask(Method::POST, format!("{OTHER}/blobs/uploads/?mount={digest}&from={from}"))
     };
@@ -106,7 +106,7 @@ fn blobs(bench: &mut Bench<'_>, content: &Content) {
 
 fn manifests(bench: &mut Bench<'_>, content: &Content) {
     bench.ask(put(APP, "v1", OCI_MANIFEST, &content.image));
-    // once more
+    // Again.
     bench.ask(put(APP, "v1", OCI_MANIFEST, &content.image));
     bench.ask(put(APP, &sha256(&content.other), OCI_MANIFEST, &content.other));
     bench.ask(put(APP, "multi", OCI_INDEX, &content.index));
@@ -117,11 +117,11 @@ fn manifests(bench: &mut Bench<'_>, content: &Content) {
         says([]),
         &spec::SUBJECT,
     );
-    // a tag that moves
+    // A tag that moves.
     bench.ask(put(APP, "latest", OCI_MANIFEST, &content.other));
     bench.ask(put(APP, "latest", OCI_MANIFEST, &content.image));
     bench.ask(put(OTHER, "v1", DOCKER_MANIFEST, &content.docker));
-    // with a parameter, and without a type
+    // With a parameter, and without a type.
     bench.ask(put(APP, "v1.0", &format!("{OCI_MANIFEST}; charset=utf-8"), &content.image));
     let image = format!("{APP}/manifests/{}", sha256(&content.image));
     bench.ask(ask(Method::PUT, image).body(&content.image)).differs(

@@ -1,4 +1,4 @@
-//! Answers as the table writes them: what an expected difference is made of.
+//! Short forms for the answers in expected differences, as the table writes them.
 
 use crate::table::Said;
 
@@ -17,13 +17,13 @@ pub(crate) fn and(mut said: Said, more: Said) -> Said {
     said
 }
 
-/// As to HEAD.
+/// The answer to HEAD.
 pub(crate) fn bare(mut said: Said) -> Said {
     said.retain(|(field, _)| *field != "body");
     said
 }
 
-/// An error as the specification writes it.
+/// An error in the format of the specification.
 pub(crate) fn refused(status: u16, code: &str) -> Said {
     let (status, code) = (status.to_string(), format!("errors {code}"));
     says([("status", &status), ("Content-Type", JSON), ("body", &code)])
@@ -34,17 +34,17 @@ pub(crate) fn plain(status: u16, text: &str) -> Said {
     says([("status", &status.to_string()), ("Content-Type", TEXT), ("body", text)])
 }
 
-/// The reference's answer where nothing matches the path.
+/// The reference's answer to an unknown path.
 pub(crate) fn no_page() -> Said {
     plain(404, "404 page not found\n")
 }
 
-/// The reference's answer to a method that it does not know.
+/// The reference's answer to an unknown method.
 pub(crate) fn no_method(allow: &str) -> Said {
     and(plain(405, "Method not allowed\n"), says([("Allow", allow)]))
 }
 
-/// What says of content which it is.
+/// The headers that identify content.
 pub(crate) fn named(name: &str) -> Said {
     let (digest, etag) = (format!("<{name}>"), format!("\"<{name}>\""));
     says([("Docker-Content-Digest", &digest), ("ETag", &etag)])
@@ -64,7 +64,8 @@ pub(crate) fn blob(name: &str, bytes: &[u8]) -> Said {
     and(manifest(BLOB, name, bytes), says(more))
 }
 
-/// Part of a blob, and the reference's refusal to give one: it tells the length of the blob, and sends a text that is shorter.
+/// Part of a blob, and the reference's refusal of one: it announces the length of the blob and sends a
+/// shorter text.
 pub(crate) fn cut_off(name: &str) -> Said {
     let fields = [
         ("status", "416"),
@@ -75,7 +76,7 @@ pub(crate) fn cut_off(name: &str) -> Said {
     and(says(fields), named(name))
 }
 
-/// An upload that is begun or goes on.
+/// An upload that has started or continues.
 pub(crate) fn upload(status: u16, repository: &str, range: &str) -> Said {
     let (status, location) = (status.to_string(), format!("{repository}/blobs/uploads/<id>"));
     says([
@@ -87,7 +88,7 @@ pub(crate) fn upload(status: u16, repository: &str, range: &str) -> Said {
     ])
 }
 
-/// Content that was taken in.
+/// Accepted content.
 pub(crate) fn created(location: &str, name: &str) -> Said {
     let (location, digest) = (format!("{location}/<{name}>"), format!("<{name}>"));
     says([
@@ -108,7 +109,7 @@ pub(crate) fn list(body: &str) -> Said {
     ])
 }
 
-/// The node's answer to whoever may not push.
+/// The node's answer to a client that may not push.
 pub(crate) fn challenged() -> Said {
     and(refused(401, "UNAUTHORIZED"), challenge())
 }

@@ -1,9 +1,9 @@
-//! Sentences of the specifications that justify an answer of ours where the reference answers otherwise: of the OCI
-//! distribution specification 1.1.1, and of HTTP's semantics, RFC 9110.
+//! Sentences of the specifications that justify our answer where the reference's differs: the OCI
+//! distribution specification 1.1.1 and HTTP semantics, RFC 9110.
 
 use std::fmt;
 
-/// A sentence, exactly, and where it stands.
+/// A sentence, verbatim, and its place.
 pub(crate) struct Sentence {
     place: &'static str,
     text: &'static str,

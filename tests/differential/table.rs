@@ -1,26 +1,26 @@
-//! The table: a row for each request, with what differs and the sentence that says why it may.
+//! The table: one row per request, with the differences and the sentence that justifies them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::spec::Sentence;
 
-/// Fields of an answer; those that are not among them are empty.
+/// Fields of an answer. Fields not listed are empty.
 pub(crate) type Said = Vec<(&'static str, String)>;
 
-/// A difference that is expected.
+/// An expected difference.
 struct Expected {
     field: &'static str,
     ours: String,
     theirs: String,
     why: &'static Sentence,
-    /// Whether it may be missing.
+    /// True if it may be absent.
     chance: bool,
 }
 
-/// What one request came to.
+/// The result of one request.
 pub(crate) struct Row {
     title: String,
-    /// Field, ours, theirs: all that is not equal.
+    /// The differing fields: name, ours, theirs.
     found: Vec<(&'static str, String, String)>,
     expected: Vec<Expected>,
 }
@@ -30,7 +30,7 @@ impl Row {
         Self { title, found, expected: Vec::new() }
     }
 
-    /// Expects that the answers differ in these fields, which the sentence allows or demands.
+    /// Expects the answers to differ in these fields, as the sentence allows or demands.
     pub(crate) fn differs(
         &mut self,
         ours: Said,
@@ -50,7 +50,7 @@ impl Row {
         self
     }
 
-    /// Takes a difference as it comes, where the reference's answer is left to chance.
+    /// Accepts any difference, because the reference's answer is random.
     pub(crate) fn may_differ(
         &mut self,
         field: &'static str,
@@ -63,7 +63,7 @@ impl Row {
         self
     }
 
-    /// What differs, by the sentence that says why it may: ours and theirs.
+    /// The differences by justifying sentence: ours and theirs.
     fn differences(&self) -> BTreeMap<String, (String, String)> {
         let mut all: BTreeMap<String, (String, String)> = BTreeMap::new();
         for found in &self.found {
@@ -80,7 +80,7 @@ impl Row {
         all
     }
 
-    /// What is wrong with it.
+    /// The unexpected differences of this row.
     fn wrong(&self) -> Vec<String> {
         let unexpected =
             self.found.iter().filter(|found| !self.expected.iter().any(|e| e.is(found)));
@@ -104,7 +104,7 @@ impl Expected {
     }
 }
 
-/// All rows, in words and in cells, and what is wrong with them.
+/// All rows as text and cells, and their unexpected differences.
 pub(crate) fn table(rows: &[Row]) -> (String, Vec<String>) {
     let equal = rows.iter().filter(|row| row.found.is_empty()).count();
     let differ = rows.len() - equal;
@@ -129,7 +129,7 @@ pub(crate) fn table(rows: &[Row]) -> (String, Vec<String>) {
     (table, wrong)
 }
 
-/// Text that may stand in a cell.
+/// Text escaped for a cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "&lt;").replace('\n', "␤")
 }

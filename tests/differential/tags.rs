@@ -1,4 +1,4 @@
-//! Lists: tags and repositories in pages, and what refers to a manifest.
+//! Lists: tags and repositories in pages, and referrers.
 
 use crate::ask::{get, head};
 use crate::compare::Bench;
@@ -14,13 +14,13 @@ pub(crate) fn requests(bench: &mut Bench<'_>, content: &Content) {
     referrers(bench, content);
 }
 
-/// The list of [`APP`] with these of its tags.
+/// The list of [`APP`] with these tags.
 fn of_app(tags: &[&str]) -> Said {
     let tags: Vec<String> = tags.iter().map(|tag| format!("{tag:?}")).collect();
     list(&format!("{{\"name\":\"localhost/team/app\",\"tags\":[{}]}}\n", tags.join(",")))
 }
 
-/// The order of the reference's tags is that of its disk.
+/// The reference lists tags in the order of its disk.
 pub(crate) fn in_any_order(row: &mut Row) {
     row.may_differ("order of tags", "lexical", "another", &spec::ORDER);
 }
@@ -32,11 +32,11 @@ fn tags(bench: &mut Bench<'_>) {
     in_any_order(bench.ask(get(&path).anonymous()));
     bench.ask(get(format!("{OTHER}/tags/list")));
     bench.ask(head(&path)).differs(bare(of_app(&all)), bare(no_method("GET")), &spec::HEAD);
-    // all at once, or what is no number
+    // All at once, or a value that is not a number.
     for query in ["n=100", "last=", "n=-1", "n=x", "n=", "n=99999999999999999999"] {
         in_any_order(bench.ask(get(format!("{path}?{query}"))));
     }
-    // the reference gives all of them, whatever is asked for
+    // The reference always returns all of them.
     for (query, given, more, why) in [
         ("n=1", &all[..1], true, &spec::N),
         ("n=2", &all[..2], true, &spec::N),

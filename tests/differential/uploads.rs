@@ -1,4 +1,4 @@
-//! Uploads that go wrong: out of order, of another digest, unknown, given up.
+//! Failing uploads: out of order, wrong digest, unknown, cancelled.
 
 use axum::http::Method;
 
@@ -17,7 +17,7 @@ pub(crate) fn requests(bench: &mut Bench<'_>, content: &Content) {
     unknown(bench, content);
 }
 
-/// What tells where the upload is, besides how much of it has come.
+/// The headers that locate an upload, besides its progress.
 fn placed(range: &str) -> Said {
     let place =
         says([("Location", &format!("{APP}/blobs/uploads/<id>")), ("Docker-Upload-UUID", "<id>")]);
@@ -36,7 +36,7 @@ fn order(bench: &mut Bench<'_>, content: &Content) {
     bench.ask(begin(APP));
     bench.ask(upload(Method::GET, ""));
     bench.ask(upload(Method::HEAD, ""));
-    // not from the beginning
+    // Not from the beginning.
     bench.ask(chunk("10-19", &content.absent[10..20])).differs(
         out_of_order("0-0"),
         said::upload(202, APP, "0-9"),
@@ -49,12 +49,12 @@ fn order(bench: &mut Bench<'_>, content: &Content) {
     );
     bench.ask(upload(Method::DELETE, ""));
     for wrong in [
-        // a gap, and once more what came
+        // A gap, then a repetition.
         "200-299",
         "0-99",
-        // another length than it says
+        // A length other than announced.
         "100-149",
-        // ranges that are none
+        // Invalid ranges.
         "100",
         "199-100",
         "bytes 100-199/1000",
@@ -73,7 +73,7 @@ fn order(bench: &mut Bench<'_>, content: &Content) {
         );
         bench.ask(upload(Method::DELETE, ""));
     }
-    // the last chunk, in the closing PUT
+    // The last chunk in the closing PUT.
     bench.ask(begin(APP));
     bench.ask(chunk("0-99", &content.absent[..100]));
     let part = upload(Method::PUT, format!("digest={}", sha256(&content.absent[..200])));
