@@ -16,6 +16,8 @@ pub use settings::Settings;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use perennial_store::DEFAULT_GRACE;
+
 /// Where a node listens when nobody says otherwise.
 pub const DEFAULT_LISTEN: [&str; 2] = ["/ip4/0.0.0.0/tcp/4407", "/ip4/0.0.0.0/udp/4407/quic-v1"];
 /// Peers a node keeps connections to, at most.
@@ -24,8 +26,6 @@ pub const DEFAULT_MAX_PEERS: u32 = 128;
 pub const DEFAULT_SERVE_STREAMS: u32 = 32;
 /// How long the other end of a transfer may stay silent.
 pub const DEFAULT_STALL: Duration = Duration::from_secs(15);
-/// How long a collected blob stays after the last thing touched it.
-pub const DEFAULT_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long an embedded command waits for its peers to answer before it calls them unreachable.
 pub const DEFAULT_PEER_WAIT: Duration = Duration::from_secs(20);
 

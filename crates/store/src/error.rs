@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use perennial_manifest::{BlobId, EntryId};
+use perennial_manifest::{BlobId, EntryId, ReleaseId};
 
 /// An operation on the store failed; what it had not acknowledged did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +58,12 @@ pub enum StoreError {
     /// The index failed. The store serves reads; it takes nothing in until it is opened again.
     #[error("the index failed ({0}); the store is read-only until it is reopened")]
     Index(String),
+    /// No entry that states this release is known here.
+    #[error("release {0} is not in the catalog")]
+    UnknownRelease(ReleaseId),
+    /// A task that used the store was cancelled or panicked before it had an outcome.
+    #[error("the work on the store ended early: {0}")]
+    Interrupted(String),
     /// A state file or entry does not read back.
     #[error("{path}: {reason}")]
     Format {

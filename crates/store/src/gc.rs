@@ -54,6 +54,8 @@ pub struct GcOptions {
 pub struct GcReport {
     /// Blobs that stay.
     pub kept: u64,
+    /// Blobs among them that nothing needs, and that only the grace period spares.
+    pub in_grace: u64,
     /// Blobs that went.
     pub removed: u64,
     /// Unfinished fetches that went.
@@ -79,12 +81,13 @@ impl Store {
         let mut report = GcReport::default();
         let mut large = Vec::new();
         inner.blobs.each_large(&mut |blob, info| {
-            if goes(&blob)
-                && (info.touched < before || options.grace.is_zero() || denied.contains_key(&blob))
-            {
+            let unneeded = goes(&blob);
+            let old = info.touched < before || options.grace.is_zero();
+            if unneeded && (old || denied.contains_key(&blob)) {
                 large.push((blob, info.disk_bytes));
             } else {
                 report.kept += 1;
+                report.in_grace += u64::from(unneeded);
             }
             Ok(())
         })?;

@@ -10,6 +10,7 @@ use perennial_manifest::EntryId;
 use tokio::sync::broadcast;
 
 use crate::blobs::Blobs;
+use crate::catalog::Catalog;
 use crate::error::StoreError;
 use crate::index_trait::MetaIndex;
 use crate::layout::{Layout, OpenError};
@@ -21,6 +22,7 @@ mod bytes;
 mod damage;
 mod decisions;
 mod entries;
+mod entry_counts;
 mod index_access;
 mod naming;
 mod stats;
@@ -30,6 +32,7 @@ mod tests;
 pub use arriving::Arriving;
 pub use bytes::{BlobState, OpenBlob};
 pub use damage::Damaged;
+use entry_counts::EntryCounts;
 pub use stats::Stats;
 
 /// Where the index is kept.
@@ -68,6 +71,8 @@ pub(crate) struct Inner {
     damaged_entries: Mutex<BTreeSet<EntryId>>,
     /// The last field: it closes once the lock of the layout is released, which tells a node that it has stopped.
     damage: broadcast::Sender<Damaged>,
+    /// Changed under the `writing` lock, in step with the index.
+    entry_counts: Mutex<EntryCounts>,
 }
 
 impl Store {
@@ -79,6 +84,8 @@ impl Store {
         let blobs = Blobs::open(&layout)?;
         let state = State::open(&layout.state())?;
         let opened = rebuild::open_index(&layout, &blobs, &state, kind)?;
+        let catalog = Catalog { index: &*opened.index, blobs: &blobs };
+        let entry_counts = EntryCounts::of(catalog.publishers()?);
         Ok(Self(Arc::new(Inner {
             blobs,
             state,
@@ -90,6 +97,7 @@ impl Store {
             generation: std::sync::atomic::AtomicU64::new(0),
             damaged_entries: Mutex::default(),
             damage: broadcast::Sender::new(damage::DAMAGE_BACKLOG),
+            entry_counts: Mutex::new(entry_counts),
         })))
     }
 

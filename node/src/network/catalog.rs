@@ -40,8 +40,10 @@ impl Catalog for CatalogView {
     }
 
     fn strangers(&self, follows: &Follows) -> u64 {
-        let publishers = or_nothing(self.0.publishers());
-        publishers.iter().filter(|(id, _)| !follows.covers(id)).map(|(_, feed)| feed.entries).sum()
+        match follows {
+            Follows::All => 0,
+            Follows::Publishers(followed) => self.0.strangers(followed),
+        }
     }
 
     fn find(

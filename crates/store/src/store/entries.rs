@@ -27,6 +27,12 @@ impl Store {
             let follows = self.0.state.follows();
             let puts =
                 catalog.put(entries, Source::Outside, &|publisher| follows.keeps(publisher))?;
+            let mut counts = self.0.entry_counts();
+            for (signed, put) in entries.iter().zip(&puts) {
+                if matches!(put.admit, Admit::New | Admit::Fork(_)) {
+                    counts.add(signed.entry().publisher, 1);
+                }
+            }
             Ok((puts, follows))
         })?;
         let seen: Vec<_> = entries
@@ -118,6 +124,12 @@ impl Store {
         let damaged = self.damaged_entries();
         times.retain(|(_, id)| !damaged.contains(id));
         Ok(times)
+    }
+
+    /// How many entries are stored of all publishers but these. Answered from memory.
+    #[must_use]
+    pub fn strangers(&self, followed: &BTreeSet<PublisherId>) -> u64 {
+        self.0.entry_counts().except(followed)
     }
 
     /// How many entries are stored.

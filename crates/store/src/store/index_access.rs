@@ -3,16 +3,17 @@
 //! Promises that reads that need only files go on without it, and that nothing is taken in until it was opened again,
 //! or made again where it is not to be believed.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use crate::catalog::Catalog;
 use crate::error::StoreError;
 use crate::index_trait::MetaIndex;
 use crate::rebuild;
 use crate::store::Inner;
+use crate::store::entry_counts::EntryCounts;
 
 impl Inner {
-    pub(crate) fn lock(&self) -> std::sync::MutexGuard<'_, ()> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, ()> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -56,6 +57,17 @@ impl Inner {
         outcome
     }
 
+    /// Counts the entries of an index that takes the place of another.
+    fn count_entries(&self, index: &dyn MetaIndex) -> Result<(), StoreError> {
+        let publishers = Catalog { index, blobs: &self.blobs }.publishers()?;
+        *self.entry_counts() = EntryCounts::of(publishers);
+        Ok(())
+    }
+
+    pub(super) fn entry_counts(&self) -> MutexGuard<'_, EntryCounts> {
+        self.entry_counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Lets go of the index and opens it again; from nothing if `afresh`. The caller holds the writing lock.
     pub(crate) fn renew(&self, reason: &str, afresh: bool) -> Result<(), StoreError> {
         let mut slot = self.index.write().unwrap_or_else(PoisonError::into_inner);
@@ -69,9 +81,11 @@ impl Inner {
             Err(error) => {
                 // what is known is still listed, from the packs; the next change tries again
                 *slot = rebuild::read_only(&self.blobs, &self.state)?;
+                self.count_entries(&**slot)?;
                 return Err(error);
             }
         };
+        self.count_entries(&*opened.index)?;
         *slot = opened.index;
         let why = opened.rebuilt.unwrap_or_else(|| reason.to_owned());
         *self.rebuilt.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::fixtures::{bytes, flip, follow, key, open, release};
 use perennial_manifest::BlobId;
-use perennial_store::{BlobState, GcOptions, Store, StoreError};
+use perennial_store::{BlobState, GcOptions, Pin, Store, StoreError};
 
 const NOW: GcOptions = GcOptions { grace: Duration::ZERO, dry_run: false };
 const SIZES: [usize; 2] = [5_000, 100_000];
@@ -24,6 +24,28 @@ fn unneeded(store: &Store, bytes: Vec<u8>) -> BlobId {
 
 fn collect(store: &Store) {
     store.gc(NOW).unwrap();
+}
+
+#[test]
+fn the_report_says_what_only_the_grace_period_spares() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let (large, pinned) = (unneeded(&store, bytes(100_000, 1)), unneeded(&store, bytes(99_000, 2)));
+    store.set_pin(Pin::Blob(pinned), true).unwrap();
+    let leased = store.lease(vec![unneeded(&store, bytes(98_000, 3))]);
+    let gc = |grace, dry_run| {
+        let report = store.gc(GcOptions { grace, dry_run }).unwrap();
+        (report.kept, report.in_grace, report.removed)
+    };
+    let hour = Duration::from_secs(3600);
+    for dry_run in [true, false] {
+        assert_eq!(gc(hour, dry_run), (3, 1, 0), "dry run: {dry_run}");
+    }
+    assert_eq!(gc(Duration::ZERO, true), (2, 0, 1));
+    assert!(is_whole(&store, &large));
+    assert_eq!(gc(Duration::ZERO, false), (2, 0, 1));
+    drop(leased);
+    assert_eq!(gc(hour, false), (2, 1, 0), "the lease was all that it had");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What a store knows of a feed outlives a restart and a rebuilt index: an old entry that is said again changes nothing, and
 //! of a fork both branches and the proof are kept.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::fixtures::{self, bytes, id, key, open, release, statement};
@@ -68,4 +69,30 @@ fn of_a_fork_both_releases_and_the_proof_are_kept() {
             assert!(out == contents);
         }
     });
+}
+
+#[test]
+fn entries_of_strangers_are_counted_as_they_come_and_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path());
+    let [ours, other] = [key(1), key(2)];
+    let followed = BTreeSet::from([ours.id()]);
+    let (first, _) = release(&store, &other, "kubekey", &[bytes(10, 1)]);
+    release(&store, &ours, "kubekey", &[bytes(10, 1)]);
+    assert_eq!(store.strangers(&followed), 1);
+    store.put_entries(&[first]).unwrap();
+    assert_eq!(store.strangers(&followed), 1, "known already");
+    release(&store, &other, "kubesphere", &[bytes(10, 2)]);
+    let all = BTreeSet::from([ours.id(), other.id()]);
+    let check = |store: &Store| {
+        assert_eq!(store.strangers(&followed), 2);
+        assert_eq!(store.strangers(&BTreeSet::new()), 3);
+        assert_eq!(store.strangers(&all), 0);
+    };
+    check(&store);
+    store.rebuild_index().unwrap();
+    check(&store);
+    drop(store);
+    store = open(dir.path());
+    check(&store);
 }

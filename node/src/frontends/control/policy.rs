@@ -85,7 +85,7 @@ pub(super) async fn gc(service: &ControlService, request: Gc) -> Result<GcDone, 
         blobs: report.removed,
         bytes: report.freed_bytes,
         kept: report.kept,
-        in_grace: 0,
+        in_grace: report.in_grace,
     })
 }
 

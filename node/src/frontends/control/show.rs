@@ -85,7 +85,7 @@ fn describe(
     own: &PublisherId,
 ) -> Result<ShowDone, StoreError> {
     let release = agreeing[0].release;
-    let unknown = || StoreError::Index(format!("release {release} is not in the catalog"));
+    let unknown = || StoreError::UnknownRelease(release);
     let row = store.release(&release)?.ok_or_else(unknown)?;
     let entry = store.entry(&release.entry())?.ok_or_else(unknown)?;
     let (_, body) = entry.release().ok_or_else(unknown)?;
