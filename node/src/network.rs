@@ -17,12 +17,12 @@ mod writer;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use perennial_manifest::{EntryId, ReleaseId};
+use perennial_manifest::ReleaseId;
 use perennial_protocol::{
     AssignmentId, CensusId, FetchId, Holder, Input, LookupId, Node as Protocol, PeerId, Time, Token,
 };
 use perennial_store::Store;
-use perennial_swarm::{Event, Handle};
+use perennial_swarm::{Event, Handle, PeerAddress};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -109,7 +109,7 @@ impl EventLoop {
             downloads: HashMap::new(),
             serving: HashMap::new(),
             banned: Bans::default(),
-            dial: DialList::new(peers),
+            dial: DialList::new(&peers),
         }
     }
 
@@ -189,7 +189,9 @@ impl EventLoop {
 
     async fn on_event(&mut self, event: Event) {
         match event {
+            Event::Input(input) => self.input(input).await,
             Event::Listening(address) => {
+                let address = address.to_string();
                 self.overview.send_modify(|overview| overview.addresses.push(address));
             }
             Event::Connected { peer, prefix, address } => {
@@ -198,25 +200,11 @@ impl EventLoop {
                     let _ = self.swarm.disconnect(peer).await;
                     return;
                 }
-                let info = PeerInfo { address, ..PeerInfo::default() };
+                let info = PeerInfo { address: address.to_string(), ..PeerInfo::default() };
                 self.overview.send_modify(|overview| {
                     overview.peers.insert(peer.clone(), info);
                 });
                 self.input(Input::Connected { peer, prefix }).await;
-            }
-            Event::Disconnected { peer } => self.input(Input::Disconnected { peer }).await,
-            Event::Gossip { from, message, bytes } => {
-                self.input(Input::Gossip { from, message, bytes }).await;
-            }
-            Event::Request { from, token, request } => {
-                self.input(Input::Request { from, token, request }).await;
-            }
-            Event::Response { from, id, result } => {
-                self.input(Input::Response { from, id, result }).await;
-            }
-            Event::Providers { key, peers, done } => {
-                let release = EntryId::from_bytes(key).into();
-                self.input(Input::Providers { release, peers, done }).await;
             }
             Event::BlobStream { from, stream } => {
                 let upload = upload::Upload {
@@ -258,8 +246,9 @@ impl EventLoop {
                 self.input(Input::Served { token, bytes }).await;
             }
             Message::Dial(address) => {
-                dial(&self.swarm, &address).await;
-                self.dial.add(address);
+                if let Some(address) = self.dial.add(&address) {
+                    dial(&self.swarm, &address).await;
+                }
             }
         }
     }
@@ -269,8 +258,8 @@ impl EventLoop {
     }
 }
 
-async fn dial(swarm: &Handle, address: &str) {
-    if let Err(reason) = swarm.dial(address).await {
-        tracing::warn!(%address, %reason, "could not dial a peer");
+async fn dial(swarm: &Handle, address: &PeerAddress) {
+    if let Err(error) = swarm.dial(address).await {
+        tracing::warn!(%error, "could not dial a peer");
     }
 }

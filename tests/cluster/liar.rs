@@ -17,11 +17,11 @@ use perennial_manifest::{
     ArtifactListRef, BlobId, Body, Entry, Holding, Keypair, Release, Selector, SignedEntry,
 };
 use perennial_protocol::{
-    BLOB_NOT_HELD, BLOB_OK, BlobRange, BlobRequest, Bounded, EntryBytes, PeerId, Refusal, Request,
+    BLOB_NOT_HELD, BLOB_OK, BlobRange, BlobRequest, Bounded, EntryBytes, Input, Refusal, Request,
     Response,
 };
 use perennial_store::{OpenOptions, SMALL, Store};
-use perennial_swarm::{BlobStream, Config, Event, Handle};
+use perennial_swarm::{BlobStream, Config, Event, Handle, PeerAddress};
 
 /// How it answers a request for a large blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl Liar {
         let address = runtime.block_on(async {
             loop {
                 match events.recv().await.expect("it runs") {
-                    Event::Listening(address) => return address,
+                    Event::Listening(address) => return address.to_string(),
                     _ => continue,
                 }
             }
@@ -111,7 +111,7 @@ impl Liar {
         runtime.spawn(async move {
             while let Some(event) = events.recv().await {
                 match event {
-                    Event::Request { token, request, .. } => {
+                    Event::Input(Input::Request { token, request, .. }) => {
                         let response = answer(&goods, manner, &request);
                         let _ = swarm.respond(token, response).await;
                     }
@@ -136,8 +136,8 @@ impl Liar {
     /// first byte of the answer. Returns how many were answered. The streams stay open as long as the liar lives.
     pub(crate) fn hang(&self, address: &str, blob: BlobId, size: u64, streams: usize) -> usize {
         let Some(runtime) = &self.runtime else { return 0 };
-        let to: PeerId =
-            address.rsplit('/').next().and_then(|id| id.parse().ok()).expect("ends in the peer id");
+        let address: PeerAddress = address.parse().expect("an address");
+        let to = address.peer_id().expect("it names the peer");
         let item = BlobRange { blob, ranges: Bounded::first_of([(0, size)]) };
         let frame = BlobRequest { items: Bounded::first_of([item]) }
             .encode_frame()
@@ -145,7 +145,7 @@ impl Liar {
         runtime.block_on(async {
             let (swarm, mut events) =
                 perennial_swarm::start(&Config::new(rand::random())).expect("a swarm");
-            swarm.dial(address).await.expect("dials");
+            swarm.dial(&address).await.expect("dials");
             while !matches!(events.recv().await.expect("it runs"), Event::Connected { .. }) {}
             let mut open = Vec::new();
             for _ in 0..streams {

@@ -39,9 +39,11 @@ pub use message::{
     Bounded, EntryBytes, GROUP, MAX_BLOB_ITEMS, MAX_BLOB_REQUEST, MAX_ENTRIES_BYTES, MAX_ENTRY_IDS,
     MAX_FOUND, MAX_HAVE_BLOBS, MAX_HAVE_RELEASES, MAX_RANGES, MAX_RECONCILE_REQUEST,
     MAX_RECONCILE_RESPONSE, MAX_REQUEST, MAX_RESPONSE, MAX_SCOPE, MAX_SELECTOR, MessageError,
-    REQUEST_PROTOCOL, Refusal, Request, Response, Scope, TOPIC, TooMany,
+    REQUEST_PROTOCOL, Refusal, Request, Response, Scope, TOPIC, TooMany, frame_length,
+    frame_prefix,
 };
 pub use node::{Config, Load, Node};
 pub use peer::{MAX_PEER_ID, PeerId, PeerIdError};
+pub use requests::REQUEST_TIMEOUT;
 pub use time::Time;
 pub use transfer::{AssignmentId, End, Report};

@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 
 mod blob;
 mod bounded;
+mod frame;
 mod holdings;
 pub use blob::{BlobRange, BlobRequest};
 pub use bounded::{Bounded, TooMany};
+pub use frame::{frame_length, frame_prefix};
 
 /// Gossip topic of signed entries. A message is one `SignedEntry`, encoded.
 pub const TOPIC: &str = "perennial/entries/1";

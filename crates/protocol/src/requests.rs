@@ -10,7 +10,7 @@ use crate::peer::PeerId;
 use crate::time::Time;
 
 /// How long an answer may take.
-pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// Requests in flight to one peer.
 pub(crate) const PER_PEER: usize = 32;
 /// Requests in flight in all.

@@ -88,7 +88,7 @@ async fn receive(server: &mut std::process::Child) -> Result<f64, Failure> {
     let mut address = String::new();
     BufReader::new(server.stdout.take().ok_or("no output")?).read_line(&mut address)?;
     let (handle, mut events) = start(2, None)?;
-    handle.dial(address.trim()).await?;
+    handle.dial(&address.trim().parse()?).await?;
     let peer = loop {
         if let Event::Connected { peer, .. } = events.recv().await.ok_or("the swarm ended")? {
             break peer;

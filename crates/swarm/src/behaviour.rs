@@ -1,4 +1,4 @@
-//! Which libp2p protocols a node speaks, and with what settings. Settings only: nothing is decided here.
+//! The libp2p protocols that a node speaks, and their settings. Decides nothing.
 
 use std::time::Duration;
 
@@ -10,21 +10,23 @@ use libp2p::{
     StreamProtocol, allow_block_list, connection_limits, identify, identity, kad, mdns,
     memory_connection_limits, ping,
 };
-use perennial_protocol::{REQUEST_PROTOCOL, TOPIC};
+use perennial_protocol::{REQUEST_PROTOCOL, REQUEST_TIMEOUT, TOPIC};
 
 use crate::codec::Codec;
 use crate::config::{Config, StartError};
 use crate::providers::Providers;
 use crate::streams;
 
-/// Longest gossip message: an entry with its envelope, and what gossipsub puts around it.
+/// Longest gossip message in bytes: an entry with its envelope, and gossipsub's framing.
 const MAX_GOSSIP: usize = 10 << 10;
-/// How long a request may take. Reconciling a million entries answers within a second.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// Most requests of one connection at a time.
+/// How long libp2p lets a request take. The protocol's own deadline decides; this one is later, so
+/// that it only frees what the protocol has given up.
+const TRANSPORT_TIMEOUT: Duration = REQUEST_TIMEOUT.saturating_add(Duration::from_secs(10));
+/// Requests in flight on one connection, at most.
 const MAX_REQUESTS: usize = 64;
-/// How long a provider record lives, and how often ours are announced again.
+/// How long a provider record lives.
 const PROVIDER_TTL: Duration = Duration::from_secs(24 * 3600);
+/// How often this node's own records are announced again.
 const PROVIDER_INTERVAL: Duration = Duration::from_secs(6 * 3600);
 
 pub(crate) type Gossip =
@@ -32,7 +34,7 @@ pub(crate) type Gossip =
 
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
-    // limits first: they refuse a connection before the others spend anything on it
+    // The limits come first: they refuse a connection before the others spend anything on it.
     limits: connection_limits::Behaviour,
     memory: memory_connection_limits::Behaviour,
     pub(crate) banned: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
@@ -47,7 +49,6 @@ pub(crate) struct Behaviour {
 
 impl Behaviour {
     pub(crate) fn new(key: &identity::Keypair, config: &Config) -> Result<Self, StartError> {
-        let setup = |e: &dyn std::fmt::Display| StartError::Setup(e.to_string());
         let peer = key.public().to_peer_id();
         let limits = connection_limits::ConnectionLimits::default()
             .with_max_pending_incoming(Some(32))
@@ -58,13 +59,13 @@ impl Behaviour {
         let mdns = if config.mdns {
             Some(
                 mdns::tokio::Behaviour::new(mdns::Config::default(), peer)
-                    .map_err(|e| setup(&e))?,
+                    .map_err(StartError::setup)?,
             )
         } else {
             None
         };
         let requests = request_response::Config::default()
-            .with_request_timeout(REQUEST_TIMEOUT)
+            .with_request_timeout(TRANSPORT_TIMEOUT)
             .with_max_concurrent_streams(MAX_REQUESTS);
         let identify = identify::Config::new("/perennial/1".to_owned(), key.public())
             .with_agent_version(concat!("perennial/", env!("CARGO_PKG_VERSION")).to_owned());
@@ -72,7 +73,7 @@ impl Behaviour {
             limits: connection_limits::Behaviour::new(limits),
             memory: memory_connection_limits::Behaviour::with_max_bytes(config.max_memory),
             banned: allow_block_list::Behaviour::default(),
-            gossip: gossip().map_err(|e| setup(&e))?,
+            gossip: gossip()?,
             requests: request_response::Behaviour::with_codec(
                 Codec,
                 [(REQUEST_PROTOCOL, ProtocolSupport::Full)],
@@ -87,9 +88,10 @@ impl Behaviour {
     }
 }
 
-/// Entries sign themselves, so messages carry no author; the id is the hash of the bytes, so that one entry is one message
-/// whoever sends it; and nothing is passed on before the node said so.
-fn gossip() -> Result<Gossip, String> {
+/// Entries carry their own signature, so messages have no author. A message's id is the hash of its
+/// bytes, so that an entry is one message whichever peer sends it. Nothing is relayed before the
+/// node accepts it.
+fn gossip() -> Result<Gossip, StartError> {
     let config = gossipsub::ConfigBuilder::default()
         .validate_messages()
         .validation_mode(ValidationMode::Anonymous)
@@ -100,17 +102,20 @@ fn gossip() -> Result<Gossip, String> {
         })
         .max_transmit_size(MAX_GOSSIP)
         .build()
-        .map_err(|e| e.to_string())?;
+        .map_err(StartError::setup)?;
     let topic = gossipsub::IdentTopic::new(TOPIC);
     let filter = WhitelistSubscriptionFilter(std::iter::once(topic.hash()).collect());
     let mut gossip =
-        Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, filter)?;
-    // deliveries in the mesh (P3, P3b) are not scored: on a quiet topic they punish the honest. Loopback is no crowd (P6).
+        Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, filter)
+            .map_err(StartError::setup)?;
+    // Mesh deliveries (P3, P3b) are not scored: on a quiet topic they punish honest peers. Loopback
+    // does not count as a crowd (P6).
     let mut peers = gossipsub::PeerScoreParams::default();
     peers.ip_colocation_factor_whitelist.insert(std::net::Ipv4Addr::LOCALHOST.into());
     peers.ip_colocation_factor_whitelist.insert(std::net::Ipv6Addr::LOCALHOST.into());
-    // What a peer earns by being there and by being first is little beside what one malformed message costs: no reserve
-    // of good standing to be spent on garbage. Six of them within a minute or so, and a peer is not heard any more.
+    // Presence and first deliveries earn little compared to the cost of one malformed message, so
+    // that no peer can save up good standing and spend it on garbage. After six malformed messages
+    // within about a minute, a peer is not heard any more.
     let scored = gossipsub::TopicScoreParams {
         topic_weight: 1.0,
         time_in_mesh_quantum: Duration::from_secs(1),
@@ -125,12 +130,15 @@ fn gossip() -> Result<Gossip, String> {
         ..gossipsub::TopicScoreParams::default()
     };
     peers.topics.insert(topic.hash(), scored);
-    gossip.with_peer_score(peers, gossipsub::PeerScoreThresholds::default())?;
-    gossip.subscribe(&topic).map_err(|e| e.to_string())?;
+    gossip
+        .with_peer_score(peers, gossipsub::PeerScoreThresholds::default())
+        .map_err(StartError::setup)?;
+    gossip.subscribe(&topic).map_err(StartError::setup)?;
     Ok(gossip)
 }
 
-/// Provider records only: values are refused (`FilterBoth`, and nobody takes them out), and what others may store is bounded.
+/// Provider records only. Values are refused (`FilterBoth`, and they are never taken out of the
+/// filter), and the store bounds what peers may add.
 fn kademlia(peer: libp2p::PeerId) -> kad::Behaviour<Providers> {
     let mut config = kad::Config::new(StreamProtocol::new("/perennial/kad/1"));
     config

@@ -1,40 +1,39 @@
-//! Requests and responses on a stream: a length (u32, little endian), then the message as `perennial_protocol` encodes it.
+//! Requests and responses on a stream: one frame each way.
 //!
-//! Promises that no length is believed beyond the protocol's bound, and that memory grows with the bytes that came.
+//! Promises that no length beyond the protocol's bound is believed, and that memory grows with the
+//! bytes that have arrived.
 
 use std::io;
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use libp2p::request_response;
-use perennial_protocol::{MAX_REQUEST, MAX_RESPONSE, Request, Response};
+use perennial_protocol::{
+    MAX_REQUEST, MAX_RESPONSE, Request, Response, frame_length, frame_prefix,
+};
 
 /// The codec of `/perennial/request/1`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Codec;
 
 async fn read_frame<T: AsyncRead + Unpin + Send>(io: &mut T, limit: usize) -> io::Result<Vec<u8>> {
-    let mut len = [0; 4];
-    io.read_exact(&mut len).await?;
-    let len = u32::from_le_bytes(len);
-    if len as usize > limit {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("a frame of {len} bytes, more than {limit}"),
-        ));
-    }
+    let mut prefix = [0; 4];
+    io.read_exact(&mut prefix).await?;
+    let length = frame_length(prefix, limit).map_err(invalid)?;
     let mut frame = Vec::new();
-    // grows as bytes come, not as they are promised
-    io.take(u64::from(len)).read_to_end(&mut frame).await?;
-    if frame.len() != len as usize {
+    // Grows as bytes arrive, not as they are promised.
+    io.take(length as u64).read_to_end(&mut frame).await?;
+    if frame.len() != length {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(frame)
 }
 
-async fn write_frame<T: AsyncWrite + Unpin + Send>(io: &mut T, frame: &[u8]) -> io::Result<()> {
-    let len =
-        u32::try_from(frame.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-    io.write_all(&len.to_le_bytes()).await?;
+async fn write_frame<T: AsyncWrite + Unpin + Send>(
+    io: &mut T,
+    frame: &[u8],
+    limit: usize,
+) -> io::Result<()> {
+    io.write_all(&frame_prefix(frame.len(), limit).map_err(invalid)?).await?;
     io.write_all(frame).await?;
     io.close().await
 }
@@ -70,7 +69,7 @@ impl request_response::Codec for Codec {
         io: &mut T,
         request: Request,
     ) -> io::Result<()> {
-        write_frame(io, &request.encode().map_err(invalid)?).await
+        write_frame(io, &request.encode().map_err(invalid)?, MAX_REQUEST).await
     }
 
     async fn write_response<T: AsyncWrite + Unpin + Send>(
@@ -79,6 +78,6 @@ impl request_response::Codec for Codec {
         io: &mut T,
         response: Response,
     ) -> io::Result<()> {
-        write_frame(io, &response.encode().map_err(invalid)?).await
+        write_frame(io, &response.encode().map_err(invalid)?, MAX_RESPONSE).await
     }
 }

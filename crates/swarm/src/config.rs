@@ -1,29 +1,35 @@
 //! What a swarm is started with. Every limit has a default that suits a node on a small machine.
 
+use std::error::Error;
+use std::fmt;
+
+use crate::address::{AddressError, PeerAddress};
+
 /// The parameters of a swarm.
 #[derive(Clone)]
 pub struct Config {
-    /// The Ed25519 seed of the node's key: who it is to its peers.
+    /// The seed of the node's Ed25519 key, which determines its peer id.
     pub identity: [u8; 32],
-    /// Multiaddrs to listen on.
+    /// Multiaddresses to listen on.
     pub listen: Vec<String>,
-    /// Multiaddrs that others can reach this node at, when they differ from those it listens on.
+    /// Multiaddresses at which peers can reach this node, when they differ from those it listens
+    /// on.
     pub external: Vec<String>,
-    /// Whether to look for nodes on the local network.
+    /// Look for nodes on the local network.
     pub mdns: bool,
-    /// Most connections that others may hold open to us.
+    /// Most connections opened by peers at a time.
     pub max_inbound: u32,
-    /// Most connections that we hold open to others.
+    /// Most connections opened by this node at a time.
     pub max_outbound: u32,
-    /// Resident memory above which no connection is taken, in bytes.
+    /// Resident memory in bytes above which connections are refused.
     pub max_memory: usize,
-    /// Most blob streams that are served at once; more are dropped, not queued.
+    /// Most blob streams served at a time; further ones are reset, not queued.
     pub max_blob_streams: usize,
 }
 
-impl std::fmt::Debug for Config {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // all but the identity
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The identity is secret.
         f.debug_struct("Config")
             .field("listen", &self.listen)
             .field("mdns", &self.mdns)
@@ -32,9 +38,9 @@ impl std::fmt::Debug for Config {
 }
 
 impl Config {
-    /// The defaults for a node with this key.
+    /// The defaults for a node with this identity. It listens nowhere.
     #[must_use]
-    pub fn new(identity: [u8; 32]) -> Self {
+    pub const fn new(identity: [u8; 32]) -> Self {
         Self {
             identity,
             listen: Vec::new(),
@@ -48,27 +54,24 @@ impl Config {
     }
 }
 
-/// A swarm that could not be started.
+/// Why a swarm could not be started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// Not a multiaddr.
-    #[error("{address:?} is not an address such as /ip4/0.0.0.0/tcp/4407: {reason}")]
-    Address {
-        /// What was given.
-        address: String,
-        /// What the parser says.
-        reason: String,
-    },
-    /// The system refused to listen there.
-    #[error("cannot listen on {address}: {reason}")]
-    Listen {
-        /// Where.
-        address: String,
-        /// Why.
-        reason: String,
-    },
+    /// A configured text is not a multiaddress.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The system refused to listen on an address, or no transport serves it.
+    #[error("cannot listen on {address}: {source}")]
+    #[expect(missing_docs, reason = "the variant documents them")]
+    Listen { address: PeerAddress, source: Box<dyn Error + Send + Sync> },
     /// A transport or protocol could not be set up.
     #[error("the network could not be set up: {0}")]
-    Setup(String),
+    Setup(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl StartError {
+    pub(crate) fn setup(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Setup(error.into())
+    }
 }

@@ -1,61 +1,57 @@
-//! The loop that owns the libp2p swarm: commands in, events out.
+//! The task that owns the libp2p swarm: commands in, events out.
 //!
-//! One task. The network is polled only while no event waits to go out, so that a slow user slows the network down rather
-//! than filling memory.
+//! The network is polled only while no event waits for its reader, so that a slow reader slows the
+//! network down instead of filling memory. Peer ids are parsed here, once for each command.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use futures::StreamExt;
+use libp2p::Swarm;
 use libp2p::gossipsub::{self, MessageAcceptance};
 use libp2p::identity::Keypair;
 use libp2p::kad::{QueryId, RecordKey};
 use libp2p::request_response::{InboundRequestId, OutboundRequestId, ResponseChannel};
-use libp2p::{Multiaddr, Swarm};
+use perennial_manifest::ReleaseId;
 use perennial_protocol::{
-    Acceptance, MessageId, PeerId, RequestFailure, RequestId, Response, TOPIC, Token,
+    Acceptance, Input, PeerId, RequestFailure, RequestId, Response, TOPIC, Token,
 };
 use tokio::sync::mpsc;
 
+use crate::address::PeerAddress;
 use crate::behaviour::Behaviour;
 use crate::config::{Config, StartError};
 use crate::event::Event;
 use crate::events::peer_id;
-use crate::handle::{Command, Handle};
+use crate::handle::{Command, DialError, Handle, OpenFailure, PeerCommand};
 use crate::transport;
 
-/// Commands and events that may wait; then their senders do.
+/// Capacity of the queue of commands and of the queue of events; when one is full, its senders wait.
 const QUEUE: usize = 256;
-/// Keys that are announced at a time.
+/// Releases announced at a time.
 const MAX_ANNOUNCING: usize = 16;
 
-pub(crate) fn keypair(identity: [u8; 32]) -> Result<Keypair, StartError> {
-    Keypair::ed25519_from_bytes(identity).map_err(|e| StartError::Setup(e.to_string()))
-}
-
-fn parse(address: &str) -> Result<Multiaddr, StartError> {
-    address.parse().map_err(|e: libp2p::multiaddr::Error| StartError::Address {
-        address: address.to_owned(),
-        reason: e.to_string(),
-    })
-}
-
-/// Starts a swarm on the current tokio runtime. The addresses it listens on come as events.
+/// Starts a swarm on the current Tokio runtime. The addresses on which it listens arrive as events.
+///
+/// The swarm ends with [`Handle::shutdown`], or once the receiver of its events is dropped.
+///
+/// # Errors
+/// When an address is malformed or cannot be listened on, or a transport cannot be set up.
 pub fn start(config: &Config) -> Result<(Handle, mpsc::Receiver<Event>), StartError> {
-    let key = keypair(config.identity)?;
+    let key = Keypair::ed25519_from_bytes(config.identity).map_err(StartError::setup)?;
     let mut swarm = transport::build(key, config)?;
     for address in &config.listen {
-        let parsed = parse(address)?;
-        swarm
-            .listen_on(parsed)
-            .map_err(|e| StartError::Listen { address: address.clone(), reason: e.to_string() })?;
+        let address: PeerAddress = address.parse()?;
+        if let Err(error) = swarm.listen_on(address.multiaddr().clone()) {
+            return Err(StartError::Listen { address, source: error.into() });
+        }
     }
     for address in &config.external {
-        let parsed = parse(address)?;
-        swarm.add_external_address(parsed);
+        let address: PeerAddress = address.parse()?;
+        swarm.add_external_address(address.multiaddr().clone());
     }
     let (commands, inbox) = mpsc::channel(QUEUE);
     let (outbox, events) = mpsc::channel(QUEUE);
-    let handle = Handle { peer: peer_id(swarm.local_peer_id()), commands };
+    let handle = Handle { me: peer_id(swarm.local_peer_id()), commands };
     let driver = Driver {
         swarm,
         outbox,
@@ -73,21 +69,24 @@ pub fn start(config: &Config) -> Result<(Handle, mpsc::Receiver<Event>), StartEr
 pub(crate) struct Driver {
     pub(crate) swarm: Swarm<Behaviour>,
     outbox: mpsc::Sender<Event>,
-    /// Peers' questions that wait for an answer.
+    /// Peers' requests that wait for an answer.
     pub(crate) answers: HashMap<Token, (InboundRequestId, ResponseChannel<Response>)>,
-    /// Our questions under way.
+    /// This node's requests in flight.
     pub(crate) asked: HashMap<OutboundRequestId, RequestId>,
-    pub(crate) searches: HashMap<QueryId, [u8; 32]>,
-    /// Keys to be announced, and announcements under way.
-    to_announce: BTreeSet<[u8; 32]>,
+    /// Searches for providers under way.
+    pub(crate) searches: HashMap<QueryId, ReleaseId>,
+    /// Releases that wait to be announced.
+    to_announce: BTreeSet<ReleaseId>,
+    /// Announcements under way.
     pub(crate) announcing: HashSet<QueryId>,
-    /// The last token given.
+    /// The last token assigned.
     pub(crate) next: u64,
 }
 
 impl Driver {
     async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
-        // commands are taken while events wait for their reader: whoever reads the one and writes the other never locks up
+        // Commands are taken even while events wait for their reader, so that a task that both sends
+        // commands and reads events cannot lock up.
         let mut waiting: VecDeque<Event> = VecDeque::new();
         let outbox = self.outbox.clone();
         loop {
@@ -102,7 +101,7 @@ impl Driver {
             } else {
                 tokio::select! {
                     permit = outbox.reserve() => {
-                        // nobody listens any more: the node is going down
+                        // The receiver is gone: the node is going down.
                         let Ok(permit) = permit else { return };
                         if let Some(event) = waiting.pop_front() {
                             permit.send(event);
@@ -122,104 +121,108 @@ impl Driver {
     fn on_command(&mut self, command: Command) -> Option<Event> {
         match command {
             Command::Dial { address, outcome } => {
-                let _ = outcome.send(self.dial(&address));
+                let dialled = self.swarm.dial(address.multiaddr().clone());
+                let _ = outcome.send(
+                    dialled.map_err(|error| DialError::Refused { address, source: error.into() }),
+                );
             }
-            Command::DialPeer(peer) => {
-                if let Ok(peer) = peer.as_str().parse::<libp2p::PeerId>() {
-                    // a peer that can't be reached is not an event: whoever waits has a deadline
-                    let _ = self.swarm.dial(peer);
-                }
-            }
-            Command::Disconnect(peer) => {
-                if let Ok(peer) = peer.as_str().parse() {
-                    let _ = self.swarm.disconnect_peer_id(peer);
-                }
-            }
-            Command::Ban { peer, banned } => {
-                if let Ok(peer) = peer.as_str().parse() {
-                    let list = &mut self.swarm.behaviour_mut().banned;
-                    // closes what is open, too; whether it was on the list before makes no difference
-                    let _ = if banned { list.block_peer(peer) } else { list.unblock_peer(peer) };
-                }
-            }
-            Command::Publish(bytes) => {
-                // no peers yet, or published before: reconciliation carries it
-                let _ = self
-                    .swarm
-                    .behaviour_mut()
-                    .gossip
-                    .publish(gossipsub::IdentTopic::new(TOPIC), bytes);
-            }
-            Command::Report { message, from, acceptance } => {
-                self.report(&message, &from, acceptance)
-            }
-            Command::Request { peer, id, request } => match peer.as_str().parse() {
-                Ok(to) => {
-                    let asked = self.swarm.behaviour_mut().requests.send_request(&to, request);
-                    self.asked.insert(asked, id);
-                }
-                Err(_) => {
-                    return Some(Event::Response {
-                        from: peer,
-                        id,
-                        result: Err(RequestFailure::Disconnected),
-                    });
-                }
+            Command::Peer(peer, command) => match peer.as_str().parse() {
+                Ok(id) => self.on_peer_command(id, command),
+                Err(_) => return refuse(peer, command),
             },
+            Command::Publish(bytes) => {
+                // An error means no peers, or published before: reconciliation carries it.
+                let topic = gossipsub::IdentTopic::new(TOPIC);
+                let _ = self.swarm.behaviour_mut().gossip.publish(topic, bytes);
+            }
             Command::Respond { token, response } => {
                 if let Some((_, channel)) = self.answers.remove(&token) {
-                    // gone by now: the asker sees it
+                    // If the connection is gone by now, the peer sees that.
                     let _ = self.swarm.behaviour_mut().requests.send_response(channel, response);
                 }
             }
-            Command::Provide(key) => {
-                self.to_announce.insert(key);
+            Command::Provide(release) => {
+                self.to_announce.insert(release);
                 self.announce();
             }
-            Command::StopProviding(key) => {
-                self.to_announce.remove(&key);
-                self.swarm.behaviour_mut().kad.stop_providing(&RecordKey::new(&key));
+            Command::StopProviding(release) => {
+                self.to_announce.remove(&release);
+                self.swarm.behaviour_mut().kad.stop_providing(&key(&release));
             }
-            Command::FindProviders(key) => {
-                let query = self.swarm.behaviour_mut().kad.get_providers(RecordKey::new(&key));
-                self.searches.insert(query, key);
+            Command::FindProviders(release) => {
+                let query = self.swarm.behaviour_mut().kad.get_providers(key(&release));
+                self.searches.insert(query, release);
             }
-            Command::OpenStream { peer, opened } => match peer.as_str().parse() {
-                Ok(peer) => self.swarm.behaviour_mut().streams.open(peer, opened),
-                // whoever asked may be gone by now
-                Err(_) => drop(opened.send(Err("not a libp2p peer id".to_owned()))),
-            },
             Command::Shutdown => {}
         }
         None
     }
 
-    /// Announces what waits for it, a few keys at a time: each is a search for the peers to tell.
-    pub(crate) fn announce(&mut self) {
-        while self.announcing.len() < MAX_ANNOUNCING {
-            let Some(key) = self.to_announce.pop_first() else { return };
-            // never refused: own keys have no bound
-            if let Ok(query) = self.swarm.behaviour_mut().kad.start_providing(RecordKey::new(&key))
-            {
-                self.announcing.insert(query);
+    fn on_peer_command(&mut self, peer: libp2p::PeerId, command: PeerCommand) {
+        match command {
+            PeerCommand::Dial => {
+                // A failure is not an event: tasks that wait for the peer have a deadline.
+                let _ = self.swarm.dial(peer);
+            }
+            PeerCommand::Disconnect => {
+                let _ = self.swarm.disconnect_peer_id(peer);
+            }
+            PeerCommand::Ban => {
+                // Closes open connections, too.
+                self.swarm.behaviour_mut().banned.block_peer(peer);
+            }
+            PeerCommand::Unban => {
+                self.swarm.behaviour_mut().banned.unblock_peer(peer);
+            }
+            PeerCommand::ReportGossip { message, acceptance } => {
+                let acceptance = match acceptance {
+                    Acceptance::Accept => MessageAcceptance::Accept,
+                    Acceptance::Ignore => MessageAcceptance::Ignore,
+                    Acceptance::Reject => MessageAcceptance::Reject,
+                };
+                let id = gossipsub::MessageId::from(message.0);
+                let gossip = &mut self.swarm.behaviour_mut().gossip;
+                gossip.report_message_validation_result(&id, &peer, acceptance);
+            }
+            PeerCommand::Request { id, request } => {
+                let sent = self.swarm.behaviour_mut().requests.send_request(&peer, request);
+                self.asked.insert(sent, id);
+            }
+            PeerCommand::OpenStream(opened) => {
+                self.swarm.behaviour_mut().streams.open(peer, opened);
             }
         }
     }
 
-    fn dial(&mut self, address: &str) -> Result<(), String> {
-        let address: Multiaddr =
-            address.parse().map_err(|e| format!("{address:?} is not an address: {e}"))?;
-        self.swarm.dial(address.clone()).map_err(|e| format!("cannot dial {address}: {e}"))
+    /// Announces waiting releases, a few at a time: each is a search for the peers to tell.
+    pub(crate) fn announce(&mut self) {
+        while self.announcing.len() < MAX_ANNOUNCING {
+            let Some(release) = self.to_announce.pop_first() else { return };
+            // Never refused: the store sets no bound on this node's own keys.
+            if let Ok(query) = self.swarm.behaviour_mut().kad.start_providing(key(&release)) {
+                self.announcing.insert(query);
+            }
+        }
     }
+}
 
-    fn report(&mut self, message: &MessageId, from: &PeerId, acceptance: Acceptance) {
-        let Ok(from) = from.as_str().parse() else { return };
-        let acceptance = match acceptance {
-            Acceptance::Accept => MessageAcceptance::Accept,
-            Acceptance::Ignore => MessageAcceptance::Ignore,
-            Acceptance::Reject => MessageAcceptance::Reject,
-        };
-        let id = gossipsub::MessageId::from(message.0.clone());
-        self.swarm.behaviour_mut().gossip.report_message_validation_result(&id, &from, acceptance);
+/// The key of a release in the DHT.
+fn key(release: &ReleaseId) -> RecordKey {
+    RecordKey::new(release.as_bytes())
+}
+
+/// Fails a command for an id that libp2p did not write: there is no such peer.
+fn refuse(peer: PeerId, command: PeerCommand) -> Option<Event> {
+    match command {
+        PeerCommand::Request { id, .. } => {
+            let result = Err(RequestFailure::Disconnected);
+            Some(Event::Input(Input::Response { from: peer, id, result }))
+        }
+        PeerCommand::OpenStream(opened) => {
+            // The task that asked may be gone.
+            let _ = opened.send(Err(OpenFailure::NotConnected));
+            None
+        }
+        _ => None,
     }
 }

@@ -1,71 +1,29 @@
-//! What the network tells: the only things that come out of a swarm.
+//! Everything that comes out of a swarm.
 
-use perennial_protocol::{
-    MessageId, PeerId, Prefix, Request, RequestFailure, RequestId, Response, Token,
-};
+use perennial_protocol::{Input, PeerId, Prefix};
 
+use crate::address::PeerAddress;
 use crate::stream::BlobStream;
 
-/// Something happened.
+/// Something that happened on the network.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "the variants document their fields")]
 pub enum Event {
-    /// An address that others can reach this node at; ends in `/p2p/<peer id>`.
-    Listening(String),
-    /// The first connection to a peer is up.
-    Connected {
-        /// Who.
-        peer: PeerId,
-        /// Where it is, coarsely.
-        prefix: Prefix,
-        /// The address, for people.
-        address: String,
-    },
-    /// The last connection to a peer is gone.
-    Disconnected {
-        /// Who.
-        peer: PeerId,
-    },
-    /// A gossip message. It is passed on only once it was reported as accepted.
-    Gossip {
-        /// Who passed it on to us.
-        from: PeerId,
-        /// For the report.
-        message: MessageId,
-        /// The bytes.
-        bytes: Vec<u8>,
-    },
-    /// A peer asks.
-    Request {
-        /// Who.
-        from: PeerId,
-        /// For the answer.
-        token: Token,
-        /// What.
-        request: Request,
-    },
-    /// An answer, or why there is none.
-    Response {
-        /// From whom.
-        from: PeerId,
-        /// To which request.
-        id: RequestId,
-        /// The answer.
-        result: Result<Response, RequestFailure>,
-    },
-    /// A peer opened a stream to fetch blobs.
-    BlobStream {
-        /// Who.
-        from: PeerId,
-        /// The stream.
-        stream: BlobStream,
-    },
-    /// Peers that say they provide a key.
-    Providers {
-        /// The key that was looked for.
-        key: [u8; 32],
-        /// Those found now.
-        peers: Vec<PeerId>,
-        /// Whether the search is over.
-        done: bool,
-    },
+    /// Something that the protocol decides about: hand it to [`Node::handle`]. One of
+    /// [`Input::Disconnected`], [`Input::Gossip`], [`Input::Request`], [`Input::Response`] and
+    /// [`Input::Providers`].
+    ///
+    /// A gossip message is relayed only once [`Handle::report_gossip`] accepted it.
+    ///
+    /// [`Node::handle`]: perennial_protocol::Node::handle
+    /// [`Handle::report_gossip`]: crate::Handle::report_gossip
+    Input(Input),
+    /// This node listens on an address; it ends in `/p2p/<peer id>`.
+    Listening(PeerAddress),
+    /// The first connection to a peer is up. `prefix` and `address` say where the peer is. Unless
+    /// the peer is unwanted, this becomes an [`Input::Connected`].
+    Connected { peer: PeerId, prefix: Prefix, address: PeerAddress },
+    /// A peer opened a stream to request blobs. Once its request is read, this becomes an
+    /// [`Input::BlobStream`].
+    BlobStream { from: PeerId, stream: BlobStream },
 }

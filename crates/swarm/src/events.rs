@@ -1,7 +1,7 @@
-//! What comes from the network, put into the words of the rest of Perennial: libp2p's events in, [`Event`]s out.
+//! Translates libp2p's events to [`Event`]s.
 //!
-//! Bounds what peers may leave here: questions without an answer, addresses. Everything else that they send was bounded
-//! by the protocol that carried it.
+//! Bounds what peers may leave here: requests without an answer, addresses. Everything else that
+//! they send was bounded by the protocol that carried it.
 
 use libp2p::core::{ConnectedPoint, Endpoint};
 use libp2p::kad::store::RecordStore;
@@ -10,97 +10,93 @@ use libp2p::multiaddr::Protocol;
 use libp2p::request_response::{self, OutboundFailure};
 use libp2p::swarm::{ConnectionId, NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, gossipsub, identify, mdns};
-use perennial_protocol::{MessageId, PeerId, Prefix, Request, RequestFailure, Response, Token};
+use perennial_protocol::{
+    Input, MessageId, PeerId, Prefix, Request, RequestFailure, Response, Token,
+};
 
+use crate::address::PeerAddress;
 use crate::behaviour::BehaviourEvent;
 use crate::driver::Driver;
 use crate::event::Event;
 use crate::stream::BlobStream;
 use crate::streams::Inbound;
 
-/// Questions of peers that may wait for an answer; further ones fail at once.
+/// Requests of peers that may wait for an answer; further ones fail at once.
 const MAX_UNANSWERED: usize = 1024;
-/// Addresses that are remembered of a provider.
+/// Addresses remembered for a provider.
 const MAX_ADDRESSES: usize = 4;
-/// Addresses that are remembered of a peer that introduced itself, however often it does.
+/// Addresses remembered for a peer that introduced itself, however often it does.
 const MAX_LISTEN_ADDRESSES: usize = 16;
 
-/// A peer id as the rest of Perennial writes it.
-pub(crate) fn peer_id(peer: &libp2p::PeerId) -> PeerId {
-    // base58 of at most 42 bytes: always printable ASCII and short
-    peer.to_string().parse().unwrap_or_else(|_| unreachable!("a libp2p peer id is printable"))
-}
-
 impl Driver {
-    /// What the user is told of something that libp2p reports.
-    pub(crate) fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) -> Vec<Event> {
+    /// Translates an event of libp2p.
+    pub(crate) fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) -> Option<Event> {
         match event {
             SwarmEvent::NewListenAddr { address, .. } => {
                 let me = *self.swarm.local_peer_id();
-                vec![Event::Listening(address.with(Protocol::P2p(me)).to_string())]
+                Some(Event::Listening(PeerAddress::new(address.with(Protocol::P2p(me)))))
             }
             SwarmEvent::ConnectionEstablished {
-                peer_id: peer, num_established, endpoint, ..
+                peer_id: id, num_established, endpoint, ..
             } if num_established.get() == 1 => {
                 let address = endpoint.get_remote_address();
                 if let ConnectedPoint::Dialer { .. } = endpoint {
-                    self.swarm.behaviour_mut().kad.add_address(&peer, address.clone());
+                    self.swarm.behaviour_mut().kad.add_address(&id, address.clone());
                 }
-                vec![Event::Connected {
-                    peer: peer_id(&peer),
+                Some(Event::Connected {
+                    peer: peer_id(&id),
                     prefix: prefix(address),
-                    address: address.to_string(),
-                }]
+                    address: PeerAddress::new(address.clone()),
+                })
             }
-            SwarmEvent::ConnectionClosed { peer_id: peer, num_established: 0, .. } => {
-                vec![Event::Disconnected { peer: peer_id(&peer) }]
+            SwarmEvent::ConnectionClosed { peer_id: id, num_established: 0, .. } => {
+                Some(Event::Input(Input::Disconnected { peer: peer_id(&id) }))
             }
             SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
                 tracing::debug!(?peer_id, %error, "could not connect");
-                Vec::new()
+                None
             }
             SwarmEvent::Behaviour(event) => self.on_behaviour(event),
-            _ => Vec::new(),
+            _ => None,
         }
     }
 
-    fn on_behaviour(&mut self, event: BehaviourEvent) -> Vec<Event> {
+    fn on_behaviour(&mut self, event: BehaviourEvent) -> Option<Event> {
         match event {
             BehaviourEvent::Gossip(gossipsub::Event::Message {
                 propagation_source,
                 message_id,
                 message,
-            }) => {
-                let from = peer_id(&propagation_source);
-                vec![Event::Gossip { from, message: MessageId(message_id.0), bytes: message.data }]
-            }
-            BehaviourEvent::Streams(Inbound { from, stream, place }) => {
-                vec![Event::BlobStream {
-                    from: peer_id(&from),
-                    stream: BlobStream::new(stream, Some(place)),
-                }]
-            }
-            BehaviourEvent::Requests(event) => self.on_request(event).into_iter().collect(),
-            BehaviourEvent::Kad(event) => self.on_kad(event),
+            }) => Some(Event::Input(Input::Gossip {
+                from: peer_id(&propagation_source),
+                message: MessageId(message_id.0),
+                bytes: message.data,
+            })),
+            BehaviourEvent::Streams(Inbound { from, stream, slot }) => Some(Event::BlobStream {
+                from: peer_id(&from),
+                stream: BlobStream::new(stream, Some(slot)),
+            }),
+            BehaviourEvent::Requests(event) => self.on_request(event).map(Event::Input),
+            BehaviourEvent::Kad(event) => self.on_kad(event).map(Event::Input),
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 for address in info.listen_addrs.into_iter().take(MAX_LISTEN_ADDRESSES) {
                     self.learn(&peer_id, address);
                 }
-                Vec::new()
+                None
             }
             BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => {
                 for (peer, address) in found {
                     self.learn(&peer, address);
-                    // connected already, or on its way: fine
+                    // An error means that it is connected or being dialled already.
                     let _ = self.swarm.dial(peer);
                 }
-                Vec::new()
+                None
             }
-            _ => Vec::new(),
+            _ => None,
         }
     }
 
-    fn on_request(&mut self, event: request_response::Event<Request, Response>) -> Option<Event> {
+    fn on_request(&mut self, event: request_response::Event<Request, Response>) -> Option<Input> {
         match event {
             request_response::Event::Message { peer, message, .. } => match message {
                 request_response::Message::Request { request_id, request, channel } => {
@@ -110,11 +106,11 @@ impl Driver {
                     self.next += 1;
                     let token = Token(self.next);
                     self.answers.insert(token, (request_id, channel));
-                    Some(Event::Request { from: peer_id(&peer), token, request })
+                    Some(Input::Request { from: peer_id(&peer), token, request })
                 }
                 request_response::Message::Response { request_id, response } => {
                     let id = self.asked.remove(&request_id)?;
-                    Some(Event::Response { from: peer_id(&peer), id, result: Ok(response) })
+                    Some(Input::Response { from: peer_id(&peer), id, result: Ok(response) })
                 }
             },
             request_response::Event::OutboundFailure { peer, request_id, error, .. } => {
@@ -127,7 +123,7 @@ impl Driver {
                     }
                     _ => RequestFailure::Disconnected,
                 };
-                Some(Event::Response { from: peer_id(&peer), id, result: Err(failure) })
+                Some(Input::Response { from: peer_id(&peer), id, result: Err(failure) })
             }
             request_response::Event::InboundFailure { request_id, .. } => {
                 self.answers.retain(|_, (id, _)| *id != request_id);
@@ -137,17 +133,17 @@ impl Driver {
         }
     }
 
-    fn on_kad(&mut self, event: kad::Event) -> Vec<Event> {
+    fn on_kad(&mut self, event: kad::Event) -> Option<Input> {
         match event {
             kad::Event::InboundRequest {
                 request: kad::InboundRequest::AddProvider { record: Some(record) },
             } => {
-                // the store bounds how many keys and providers it takes
+                // The store bounds how many keys and providers it takes.
                 let store = self.swarm.behaviour_mut().kad.store_mut();
                 if let Err(error) = RecordStore::add_provider(store, record) {
-                    tracing::debug!(%error, "a provider record too many");
+                    tracing::debug!(%error, "provider record refused");
                 }
-                Vec::new()
+                None
             }
             kad::Event::OutboundQueryProgressed {
                 id,
@@ -155,7 +151,7 @@ impl Driver {
                 step,
                 ..
             } => {
-                let Some(key) = self.searches.get(&id).copied() else { return Vec::new() };
+                let release = *self.searches.get(&id)?;
                 let peers = match result {
                     Ok(kad::GetProvidersOk::FoundProviders { providers, .. }) => {
                         providers.iter().map(|peer| self.remember(peer)).collect()
@@ -165,7 +161,7 @@ impl Driver {
                 if step.last {
                     self.searches.remove(&id);
                 }
-                vec![Event::Providers { key, peers, done: step.last }]
+                Some(Input::Providers { release, peers, done: step.last })
             }
             kad::Event::OutboundQueryProgressed {
                 id,
@@ -175,13 +171,14 @@ impl Driver {
             } if step.last => {
                 self.announcing.remove(&id);
                 self.announce();
-                Vec::new()
+                None
             }
-            _ => Vec::new(),
+            _ => None,
         }
     }
 
-    /// Notes where a peer says it is. Kademlia itself has no bound on the addresses of one peer.
+    /// Notes an address that a peer gave for itself. Kademlia itself sets no bound on the addresses
+    /// of one peer.
     fn learn(&mut self, peer: &libp2p::PeerId, address: Multiaddr) {
         let kad = &mut self.swarm.behaviour_mut().kad;
         let known = kad.kbucket(*peer).and_then(|bucket| {
@@ -195,10 +192,12 @@ impl Driver {
         }
     }
 
-    /// Keeps where a provider is said to be: Kademlia forgets it with the search, and the user calls it later.
+    /// Keeps the addresses of a provider: Kademlia forgets them with the search, and the provider may
+    /// be dialled later.
     fn remember(&mut self, peer: &libp2p::PeerId) -> PeerId {
         let kad = &mut self.swarm.behaviour_mut().kad;
-        let connection = ConnectionId::new_unchecked(0); // not a connection: Kademlia does not look at it
+        // Not a connection: Kademlia does not look at it.
+        let connection = ConnectionId::new_unchecked(0);
         let found =
             kad.handle_pending_outbound_connection(connection, Some(*peer), &[], Endpoint::Dialer);
         for address in found.unwrap_or_default().into_iter().take(MAX_ADDRESSES) {
@@ -208,7 +207,13 @@ impl Driver {
     }
 }
 
-/// The network an address lies in: an IPv4 /24 or an IPv6 /48; 0 for this machine and for names.
+/// A peer id as the protocol writes it.
+pub(crate) fn peer_id(id: &libp2p::PeerId) -> PeerId {
+    // Base58 of at most 42 bytes: printable ASCII, and shorter than the bound.
+    id.to_string().parse().unwrap_or_else(|_| unreachable!("a libp2p peer id is printable"))
+}
+
+/// The network of an address: an IPv4 /24 or an IPv6 /48; 0 for this machine and for names.
 fn prefix(address: &Multiaddr) -> Prefix {
     let found = address.iter().find_map(|part| match part {
         Protocol::Ip4(ip) if !ip.is_loopback() => Some(u64::from(u32::from(ip) >> 8) | 1 << 32),

@@ -1,156 +1,245 @@
-//! The way in: commands to the swarm, from any task.
+//! Commands to a swarm, from any task.
 
+use std::error::Error;
+use std::fmt;
+
+use perennial_manifest::ReleaseId;
 use perennial_protocol::{Acceptance, MessageId, PeerId, Request, RequestId, Response, Token};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::address::PeerAddress;
 use crate::stream::BlobStream;
 use crate::streams::Opened;
 
 /// What the driver is told to do.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Dial { address: String, outcome: oneshot::Sender<Result<(), String>> },
-    DialPeer(PeerId),
-    Disconnect(PeerId),
-    Ban { peer: PeerId, banned: bool },
+    Dial {
+        address: PeerAddress,
+        outcome: oneshot::Sender<Result<(), DialError>>,
+    },
+    /// A command about one peer.
+    Peer(PeerId, PeerCommand),
     Publish(Vec<u8>),
-    Report { message: MessageId, from: PeerId, acceptance: Acceptance },
-    Request { peer: PeerId, id: RequestId, request: Request },
-    Respond { token: Token, response: Response },
-    Provide([u8; 32]),
-    StopProviding([u8; 32]),
-    FindProviders([u8; 32]),
-    OpenStream { peer: PeerId, opened: Opened },
+    Respond {
+        token: Token,
+        response: Response,
+    },
+    Provide(ReleaseId),
+    StopProviding(ReleaseId),
+    FindProviders(ReleaseId),
     Shutdown,
 }
 
-/// The swarm has ended.
+/// What the driver is told to do about one peer.
+#[derive(Debug)]
+pub(crate) enum PeerCommand {
+    Dial,
+    Disconnect,
+    Ban,
+    Unban,
+    ReportGossip { message: MessageId, acceptance: Acceptance },
+    Request { id: RequestId, request: Request },
+    OpenStream(Opened),
+}
+
+/// The swarm has ended: it was shut down, or its events are no longer read.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the network part of this node has ended")]
 pub struct Closed;
 
+/// Why an address was not dialled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DialError {
+    /// The swarm has ended.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+    /// The address was refused at once: its peer is banned or already being dialled, or too many
+    /// connections are open.
+    #[error("cannot dial {address}: {source}")]
+    #[expect(missing_docs, reason = "the variant documents them")]
+    Refused { address: PeerAddress, source: Box<dyn Error + Send + Sync> },
+}
+
 /// A stream that could not be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("no blob stream to {peer}: {reason}")]
+#[error("no blob stream to {peer}: {source}")]
 pub struct OpenError {
-    /// To whom.
+    /// The peer that should have been asked.
     pub peer: PeerId,
-    /// Why.
-    pub reason: String,
+    /// Why no stream opened.
+    pub source: OpenFailure,
+}
+
+/// Why a stream could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenFailure {
+    /// There is no connection to the peer.
+    #[error("not connected")]
+    NotConnected,
+    /// The connection ended before the stream was open.
+    #[error("the connection ended")]
+    Disconnected,
+    /// Too many streams are being opened on the connection; try again.
+    #[error("too many streams are being opened")]
+    Busy,
+    /// The peer does not speak the protocol, or did not answer.
+    #[error(transparent)]
+    Negotiation(Box<dyn Error + Send + Sync>),
+    /// The swarm has ended.
+    #[error(transparent)]
+    Closed(#[from] Closed),
 }
 
 /// Commands a swarm. Clones command the same one.
+///
+/// A method returns once the command is queued; it waits while the queue is full. Outcomes arrive
+/// as [`Event`](crate::Event)s.
 #[derive(Clone)]
 pub struct Handle {
-    pub(crate) peer: PeerId,
+    pub(crate) me: PeerId,
     pub(crate) commands: mpsc::Sender<Command>,
 }
 
-impl std::fmt::Debug for Handle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Handle of {}", self.peer)
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Handle of {}", self.me)
     }
 }
 
-/// The peer id of a node with this key.
-#[must_use]
-pub fn peer_id(identity: [u8; 32]) -> Option<PeerId> {
-    crate::driver::keypair(identity).ok()?.public().to_peer_id().to_string().parse().ok()
-}
-
 impl Handle {
-    /// Who we are.
+    /// The peer id of this node.
     #[must_use]
-    pub fn peer_id(&self) -> &PeerId {
-        &self.peer
+    pub const fn peer_id(&self) -> &PeerId {
+        &self.me
     }
 
     async fn send(&self, command: Command) -> Result<(), Closed> {
         self.commands.send(command).await.map_err(|_| Closed)
     }
 
-    /// Connects to an address. Returns once dialling began; the connection shows as an event.
-    pub async fn dial(&self, address: &str) -> Result<(), String> {
+    /// Connects to an address. Returns once dialling began; success shows as
+    /// [`Event::Connected`](crate::Event::Connected).
+    ///
+    /// # Errors
+    /// When the address is refused at once, or the swarm has ended.
+    pub async fn dial(&self, address: &PeerAddress) -> Result<(), DialError> {
         let (outcome, answer) = oneshot::channel();
-        let command = Command::Dial { address: address.to_owned(), outcome };
-        self.send(command).await.map_err(|e| e.to_string())?;
-        answer.await.map_err(|_| Closed.to_string())?
+        self.send(Command::Dial { address: address.clone(), outcome }).await?;
+        answer.await.map_err(|_| Closed)?
     }
 
-    /// Connects to a peer whose address is known from others.
+    /// Connects to a peer at the addresses that other peers told of it. A failure is not reported.
+    ///
+    /// # Errors
+    /// When the swarm has ended.
     pub async fn dial_peer(&self, peer: PeerId) -> Result<(), Closed> {
-        self.send(Command::DialPeer(peer)).await
+        self.send(Command::Peer(peer, PeerCommand::Dial)).await
     }
 
     /// Closes all connections to a peer.
+    ///
+    /// # Errors
+    /// When the swarm has ended.
     pub async fn disconnect(&self, peer: PeerId) -> Result<(), Closed> {
-        self.send(Command::Disconnect(peer)).await
+        self.send(Command::Peer(peer, PeerCommand::Disconnect)).await
     }
 
-    /// Refuses a peer, or takes it again.
+    /// Bans a peer, which closes all connections to it, or lifts its ban.
+    ///
+    /// # Errors
+    /// When the swarm has ended.
     pub async fn ban(&self, peer: PeerId, banned: bool) -> Result<(), Closed> {
-        self.send(Command::Ban { peer, banned }).await
+        let command = if banned { PeerCommand::Ban } else { PeerCommand::Unban };
+        self.send(Command::Peer(peer, command)).await
     }
 
     /// Gossips a message.
+    ///
+    /// # Errors
+    /// When the swarm has ended.
     pub async fn publish(&self, bytes: Vec<u8>) -> Result<(), Closed> {
         self.send(Command::Publish(bytes)).await
     }
 
-    /// Says what to do with a gossip message.
+    /// Decides about a gossip message, which waits for it.
+    ///
+    /// # Errors
+    /// When the swarm has ended.
     pub async fn report_gossip(
         &self,
         message: MessageId,
         from: PeerId,
         acceptance: Acceptance,
     ) -> Result<(), Closed> {
-        self.send(Command::Report { message, from, acceptance }).await
+        self.send(Command::Peer(from, PeerCommand::ReportGossip { message, acceptance })).await
     }
 
-    /// Asks a peer; the answer is an event with this id.
+    /// Sends a request. It ends with one [`Input::Response`](perennial_protocol::Input::Response)
+    /// with this id.
+    ///
+    /// # Errors
+    /// When the swarm has ended.
     pub async fn request(
         &self,
         peer: PeerId,
         id: RequestId,
         request: Request,
     ) -> Result<(), Closed> {
-        self.send(Command::Request { peer, id, request }).await
+        self.send(Command::Peer(peer, PeerCommand::Request { id, request })).await
     }
 
     /// Answers a request.
+    ///
+    /// # Errors
+    /// When the swarm has ended.
     pub async fn respond(&self, token: Token, response: Response) -> Result<(), Closed> {
         self.send(Command::Respond { token, response }).await
     }
 
-    /// Announces that we provide a key, now and from time to time.
-    pub async fn provide(&self, key: [u8; 32]) -> Result<(), Closed> {
-        self.send(Command::Provide(key)).await
+    /// Announces that this node provides a release, now and again every six hours.
+    ///
+    /// # Errors
+    /// When the swarm has ended.
+    pub async fn provide(&self, release: ReleaseId) -> Result<(), Closed> {
+        self.send(Command::Provide(release)).await
     }
 
-    /// Stops announcing a key.
-    pub async fn stop_providing(&self, key: [u8; 32]) -> Result<(), Closed> {
-        self.send(Command::StopProviding(key)).await
+    /// Stops announcing a release.
+    ///
+    /// # Errors
+    /// When the swarm has ended.
+    pub async fn stop_providing(&self, release: ReleaseId) -> Result<(), Closed> {
+        self.send(Command::StopProviding(release)).await
     }
 
-    /// Looks for providers of a key; they are events.
-    pub async fn find_providers(&self, key: [u8; 32]) -> Result<(), Closed> {
-        self.send(Command::FindProviders(key)).await
+    /// Searches the DHT for providers of a release. They arrive as
+    /// [`Input::Providers`](perennial_protocol::Input::Providers).
+    ///
+    /// # Errors
+    /// When the swarm has ended.
+    pub async fn find_providers(&self, release: ReleaseId) -> Result<(), Closed> {
+        self.send(Command::FindProviders(release)).await
     }
 
-    /// Opens a stream to a connected peer to fetch blobs.
+    /// Opens a stream to a connected peer to request blobs. The peer notices it with its first
+    /// byte.
+    ///
+    /// # Errors
+    /// When there is no connection, too many streams are being opened on it, the peer does not
+    /// speak the protocol, or the swarm has ended.
     pub async fn open_blob_stream(&self, peer: &PeerId) -> Result<BlobStream, OpenError> {
-        let fail = |reason: String| OpenError { peer: peer.clone(), reason };
+        let fail = |source: OpenFailure| OpenError { peer: peer.clone(), source };
         let (opened, outcome) = oneshot::channel();
-        let command = Command::OpenStream { peer: peer.clone(), opened };
-        self.send(command).await.map_err(|e| fail(e.to_string()))?;
-        match outcome.await {
-            Ok(Ok(stream)) => Ok(BlobStream::new(stream, None)),
-            Ok(Err(reason)) => Err(fail(reason)),
-            Err(_) => Err(fail("the connection ended".to_owned())),
-        }
+        let command = Command::Peer(peer.clone(), PeerCommand::OpenStream(opened));
+        self.send(command).await.map_err(|closed| fail(closed.into()))?;
+        let opened = outcome.await.unwrap_or(Err(OpenFailure::Disconnected));
+        opened.map(|stream| BlobStream::new(stream, None)).map_err(fail)
     }
 
-    /// Closes all connections and ends the swarm.
+    /// Closes all connections and waits for the swarm to end.
     pub async fn shutdown(&self) {
         let _ = self.send(Command::Shutdown).await;
         self.commands.closed().await;

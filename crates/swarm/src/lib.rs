@@ -1,8 +1,11 @@
-//! The libp2p driver: what happens on the network comes out as [`Event`]s, what is to happen goes in through a [`Handle`].
+//! The libp2p driver: what happens on the network comes out as [`Event`]s, what should happen goes
+//! in through a [`Handle`].
 //!
-//! The only crate that names libp2p. Decides nothing: whom to connect to, what to believe and what to pass on are
-//! `perennial_protocol`'s. Pushes back or sheds when its user falls behind; queues nothing without a bound.
+//! The only crate that names libp2p. Decides nothing: whom to connect to, what to believe and what
+//! to relay is decided by `perennial_protocol`. Pushes back or sheds when its reader falls behind;
+//! every queue has a bound.
 
+mod address;
 mod behaviour;
 mod codec;
 mod config;
@@ -16,8 +19,9 @@ mod stream;
 mod streams;
 mod transport;
 
+pub use address::{AddressError, PeerAddress};
 pub use config::{Config, StartError};
 pub use driver::start;
 pub use event::Event;
-pub use handle::{Closed, Handle, OpenError, peer_id};
+pub use handle::{Closed, DialError, Handle, OpenError, OpenFailure};
 pub use stream::BlobStream;

@@ -1,4 +1,4 @@
-//! A stream between two peers for blobs, as tokio reads and writes it.
+//! A stream of blobs between two peers, as Tokio reads and writes it.
 
 use std::io;
 use std::pin::Pin;
@@ -7,18 +7,18 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
 
-use crate::streams::Place;
+use crate::streams::Slot;
 
-/// Bytes both ways, encrypted and flow-controlled; ends with either side or its connection.
+/// Bytes both ways, encrypted and flow-controlled. Ends when either side or the connection does.
 pub struct BlobStream {
     inner: Compat<libp2p::Stream>,
-    /// Of an inbound stream; none for those that we opened.
-    _place: Option<Place>,
+    /// Held by an inbound stream until it is dropped; `None` for streams that this node opened.
+    _slot: Option<Slot>,
 }
 
 impl BlobStream {
-    pub(crate) fn new(stream: libp2p::Stream, place: Option<Place>) -> Self {
-        Self { inner: stream.compat(), _place: place }
+    pub(crate) fn new(stream: libp2p::Stream, slot: Option<Slot>) -> Self {
+        Self { inner: stream.compat(), _slot: slot }
     }
 }
 

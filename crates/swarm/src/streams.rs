@@ -1,8 +1,10 @@
-//! The blob protocol as a libp2p behaviour: raw streams, opened on demand and handed out as they come in.
+//! The blob protocol as a libp2p behaviour: raw streams, opened on demand and handed out as they
+//! arrive.
 //!
-//! Promises that an inbound stream within the limits is never lost, however many come in one moment (which
-//! `libp2p-stream` does not: its accept queue is one place for all peers), and that one beyond them is reset at once
-//! rather than queued. Knows nothing of what is said on a stream.
+//! Promises that an inbound stream within the limits is never lost, however many arrive at one
+//! moment (`libp2p-stream` does not promise that: its accept queue has one slot for all peers), and
+//! that one beyond the limits is reset at once instead of queued. Knows nothing of what is said on a
+//! stream.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -24,41 +26,43 @@ use libp2p::{PeerId, Stream, StreamProtocol};
 use perennial_protocol::BLOB_PROTOCOL;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-/// Inbound streams of one connection at a time: nobody takes all places.
+use crate::handle::OpenFailure;
+
+/// Inbound streams of one connection at a time, so that no peer occupies all slots.
 const MAX_PER_CONNECTION: usize = 16;
-/// Streams being opened on one connection; further ones fail at once.
+/// Streams being opened on one connection, at most; further ones fail at once.
 const MAX_OPENING: usize = 64;
 
-/// Where an opened stream goes, or why there is none.
-pub(crate) type Opened = oneshot::Sender<Result<Stream, String>>;
+/// Receives the opened stream, or the reason why there is none.
+pub(crate) type Opened = oneshot::Sender<Result<Stream, OpenFailure>>;
 
-/// A place among the inbound streams, of its connection and of all: given back when the stream is dropped.
+/// A slot for an inbound stream, of its connection and of the whole node. Freed when dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Slot {
     _of_connection: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
 }
 
-/// An inbound stream.
+/// An inbound stream, its peer and its slot.
 #[derive(Debug)]
 pub(crate) struct Inbound {
     pub(crate) from: PeerId,
     pub(crate) stream: Stream,
-    pub(crate) place: Place,
+    pub(crate) slot: Slot,
 }
 
-/// The behaviour.
+/// The behaviour: the connections of each peer, and streams on their way in or out.
 pub(crate) struct Behaviour {
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     connections: HashMap<PeerId, Vec<ConnectionId>>,
-    /// Bounded by commands under way and, inbound, by `places`.
+    /// Bounded by the commands under way and, inbound, by `slots`.
     out: VecDeque<ToSwarm<Inbound, Opened>>,
 }
 
 impl Behaviour {
     pub(crate) fn new(limit: usize) -> Self {
-        let places = Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
-        Self { places, connections: HashMap::new(), out: VecDeque::new() }
+        let slots = Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
+        Self { slots, connections: HashMap::new(), out: VecDeque::new() }
     }
 
     /// Opens a stream to a connected peer.
@@ -72,8 +76,8 @@ impl Behaviour {
                     event: opened,
                 });
             }
-            // whoever asked may be gone by now
-            None => drop(opened.send(Err("not connected".to_owned()))),
+            // The task that asked may be gone.
+            None => drop(opened.send(Err(OpenFailure::NotConnected))),
         }
     }
 }
@@ -89,7 +93,7 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::new(self.places.clone()))
+        Ok(Handler::new(self.slots.clone()))
     }
 
     fn handle_established_outbound_connection(
@@ -100,7 +104,7 @@ impl NetworkBehaviour for Behaviour {
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::new(self.places.clone()))
+        Ok(Handler::new(self.slots.clone()))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -130,35 +134,35 @@ impl NetworkBehaviour for Behaviour {
         _: ConnectionId,
         event: THandlerOutEvent<Self>,
     ) {
-        let (stream, place) = event;
-        self.out.push_back(ToSwarm::GenerateEvent(Inbound { from, stream, place }));
+        let (stream, slot) = event;
+        self.out.push_back(ToSwarm::GenerateEvent(Inbound { from, stream, slot }));
     }
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        // `open` and handler events happen within the task that polls: it looks here again by itself
+        // `open` and handler events happen within the polling task, which looks here again by itself.
         self.out.pop_front().map_or(Poll::Pending, Poll::Ready)
     }
 }
 
 /// The blob protocol on one connection.
 pub(crate) struct Handler {
-    places: Arc<Semaphore>,
-    places_here: Arc<Semaphore>,
-    inbound: VecDeque<(Stream, Place)>,
+    slots: Arc<Semaphore>,
+    slots_here: Arc<Semaphore>,
+    inbound: VecDeque<(Stream, Slot)>,
     to_open: VecDeque<Opened>,
     opening: usize,
 }
 
 impl Handler {
-    fn new(places: Arc<Semaphore>) -> Self {
-        let places_here = Arc::new(Semaphore::new(MAX_PER_CONNECTION));
-        Self { places, places_here, inbound: VecDeque::new(), to_open: VecDeque::new(), opening: 0 }
+    fn new(slots: Arc<Semaphore>) -> Self {
+        let slots_here = Arc::new(Semaphore::new(MAX_PER_CONNECTION));
+        Self { slots, slots_here, inbound: VecDeque::new(), to_open: VecDeque::new(), opening: 0 }
     }
 
-    fn place(&self) -> Option<Place> {
-        let of_connection = self.places_here.clone().try_acquire_owned().ok()?;
-        let of_all = self.places.clone().try_acquire_owned().ok()?;
-        Some(Place { _of_connection: of_connection, _of_all: of_all })
+    fn slot(&self) -> Option<Slot> {
+        let of_connection = self.slots_here.clone().try_acquire_owned().ok()?;
+        let of_all = self.slots.clone().try_acquire_owned().ok()?;
+        Some(Slot { _of_connection: of_connection, _of_all: of_all })
     }
 }
 
@@ -168,7 +172,7 @@ fn protocol<T>(info: T) -> SubstreamProtocol<ReadyUpgrade<StreamProtocol>, T> {
 
 impl ConnectionHandler for Handler {
     type FromBehaviour = Opened;
-    type ToBehaviour = (Stream, Place);
+    type ToBehaviour = (Stream, Slot);
     type InboundProtocol = ReadyUpgrade<StreamProtocol>;
     type OutboundProtocol = ReadyUpgrade<StreamProtocol>;
     type InboundOpenInfo = ();
@@ -182,7 +186,7 @@ impl ConnectionHandler for Handler {
         if self.opening + self.to_open.len() < MAX_OPENING {
             self.to_open.push_back(opened);
         } else {
-            drop(opened.send(Err("too many streams are being opened".to_owned())));
+            drop(opened.send(Err(OpenFailure::Busy)));
         }
     }
 
@@ -199,7 +203,7 @@ impl ConnectionHandler for Handler {
                 protocol: protocol(opened),
             });
         }
-        // events come from the connection's own task, which polls again after each
+        // Events come from the connection's own task, which polls again after each.
         Poll::Pending
     }
 
@@ -211,9 +215,9 @@ impl ConnectionHandler for Handler {
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
                 protocol: stream,
                 ..
-            }) => match self.place() {
-                Some(place) => self.inbound.push_back((stream, place)),
-                None => tracing::debug!("a blob stream too many, reset"),
+            }) => match self.slot() {
+                Some(slot) => self.inbound.push_back((stream, slot)),
+                None => tracing::debug!("blob stream reset: too many"),
             },
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
                 protocol: stream,
@@ -224,7 +228,7 @@ impl ConnectionHandler for Handler {
             }
             ConnectionEvent::DialUpgradeError(DialUpgradeError { info, error }) => {
                 self.opening = self.opening.saturating_sub(1);
-                drop(info.send(Err(error.to_string())));
+                drop(info.send(Err(OpenFailure::Negotiation(error.into()))));
             }
             _ => {}
         }

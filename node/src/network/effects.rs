@@ -95,13 +95,13 @@ impl EventLoop {
             Effect::FetchFailed { fetch, failure } => self.end(fetch, FetchNews::Failed(failure)),
             Effect::Keep { release, .. } => (self.keep)(release),
             Effect::FindProviders { release } => {
-                let _ = self.swarm.find_providers(*release.as_bytes()).await;
+                let _ = self.swarm.find_providers(release).await;
             }
             Effect::Provide { release } => {
-                let _ = self.swarm.provide(*release.as_bytes()).await;
+                let _ = self.swarm.provide(release).await;
             }
             Effect::StopProviding { release } => {
-                let _ = self.swarm.stop_providing(*release.as_bytes()).await;
+                let _ = self.swarm.stop_providing(release).await;
             }
             Effect::Dial { peer } => {
                 let _ = self.swarm.dial_peer(peer).await;

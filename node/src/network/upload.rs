@@ -6,7 +6,7 @@ use std::io::{BufWriter, Write};
 use std::time::Duration;
 
 use perennial_protocol::{
-    BLOB_NOT_HELD, BLOB_OK, BLOB_REFUSED, BlobRequest, MAX_BLOB_REQUEST, PeerId,
+    BLOB_NOT_HELD, BLOB_OK, BLOB_REFUSED, BlobRequest, MAX_BLOB_REQUEST, PeerId, frame_length,
 };
 use perennial_store::{Store, StoreError};
 use perennial_swarm::BlobStream;
@@ -87,14 +87,13 @@ impl Upload {
 }
 
 async fn read_request(stream: &mut BlobStream) -> std::io::Result<BlobRequest> {
-    let invalid = |reason: String| std::io::Error::new(std::io::ErrorKind::InvalidData, reason);
-    let len = stream.read_u32_le().await? as usize;
-    if len > MAX_BLOB_REQUEST {
-        return Err(invalid(format!("a request of {len} bytes")));
-    }
+    let invalid = |error| std::io::Error::new(std::io::ErrorKind::InvalidData, error);
+    let mut prefix = [0; 4];
+    stream.read_exact(&mut prefix).await?;
+    let length = frame_length(prefix, MAX_BLOB_REQUEST).map_err(invalid)?;
     let mut body = Vec::new();
-    AsyncReadExt::take(stream, len as u64).read_to_end(&mut body).await?;
-    BlobRequest::decode(&body).map_err(|e| invalid(e.to_string()))
+    AsyncReadExt::take(stream, length as u64).read_to_end(&mut body).await?;
+    BlobRequest::decode(&body).map_err(invalid)
 }
 
 fn answer(store: &Store, request: &BlobRequest, out: &mut impl Write) -> Result<(), Cut> {

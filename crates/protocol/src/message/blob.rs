@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Bounded, GROUP, MAX_BLOB_ITEMS, MAX_BLOB_REQUEST, MAX_RANGES, MessageError, decode, encode,
+    frame_prefix,
 };
 
 /// Byte ranges of one blob.
@@ -62,9 +63,7 @@ impl BlobRequest {
             return Err(MessageError::Ranges);
         }
         let body = encode(self, MAX_BLOB_REQUEST)?;
-        let length = u32::try_from(body.len())
-            .map_err(|_| MessageError::TooLong { length: body.len(), limit: MAX_BLOB_REQUEST })?;
-        let mut frame = length.to_le_bytes().to_vec();
+        let mut frame = frame_prefix(body.len(), MAX_BLOB_REQUEST)?.to_vec();
         frame.extend_from_slice(&body);
         Ok(frame)
     }

@@ -16,8 +16,8 @@ mod streams;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use perennial_protocol::PeerId;
-use perennial_swarm::{Config, Event, Handle};
+use perennial_protocol::{Input, PeerId};
+use perennial_swarm::{Config, Event, Handle, PeerAddress};
 use tokio::sync::mpsc;
 
 /// How long anything may take before a test gives up on it.
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Peer {
     handle: Handle,
     events: mpsc::Receiver<Event>,
-    address: String,
+    address: PeerAddress,
 }
 
 /// A configuration with a key of its own, listening on loopback.
@@ -40,38 +40,31 @@ fn config() -> Config {
 
 impl Peer {
     async fn start(config: &Config) -> Self {
-        let (handle, events) = perennial_swarm::start(config).expect("starts");
-        let mut peer = Self { handle, events, address: String::new() };
-        peer.address = peer
-            .until("an address", |event| match event {
-                Event::Listening(address) => Some(address),
-                _ => None,
-            })
-            .await;
-        peer
+        let (handle, mut events) = perennial_swarm::start(config).expect("starts");
+        let listening = |event| match event {
+            Event::Listening(address) => Some(address),
+            _ => None,
+        };
+        let address = until(&mut events, "an address", listening).await;
+        Self { handle, events, address }
     }
 
     fn id(&self) -> PeerId {
         self.handle.peer_id().clone()
     }
 
-    /// Takes events until one fits; the others are gone.
-    async fn until<T>(&mut self, what: &str, mut fits: impl FnMut(Event) -> Option<T>) -> T {
-        let waiting = async {
-            loop {
-                let event = self
-                    .events
-                    .recv()
-                    .await
-                    .unwrap_or_else(|| panic!("the swarm ended before {what}"));
-                if let Some(found) = fits(event) {
-                    return found;
-                }
-            }
+    /// Takes events until one fits; the others are dropped.
+    async fn until<T>(&mut self, what: &str, fits: impl FnMut(Event) -> Option<T>) -> T {
+        until(&mut self.events, what, fits).await
+    }
+
+    /// Takes events until an input fits; the others are dropped.
+    async fn input<T>(&mut self, what: &str, mut fits: impl FnMut(Input) -> Option<T>) -> T {
+        let input = |event| match event {
+            Event::Input(input) => fits(input),
+            _ => None,
         };
-        tokio::time::timeout(PATIENCE, waiting)
-            .await
-            .unwrap_or_else(|_| panic!("no {what} in {PATIENCE:?}"))
+        until(&mut self.events, what, input).await
     }
 
     async fn connect(&mut self, other: &mut Peer) {
@@ -89,17 +82,36 @@ impl Peer {
     }
 }
 
+async fn until<T>(
+    events: &mut mpsc::Receiver<Event>,
+    what: &str,
+    mut fits: impl FnMut(Event) -> Option<T>,
+) -> T {
+    let waiting = async {
+        loop {
+            let event = events.recv().await;
+            let event = event.unwrap_or_else(|| panic!("the swarm ended before {what}"));
+            if let Some(found) = fits(event) {
+                return found;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting)
+        .await
+        .unwrap_or_else(|_| panic!("no {what} in {PATIENCE:?}"))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_and_its_end_are_events() {
     let (mut a, mut b) = (Peer::start(&config()).await, Peer::start(&config()).await);
-    assert!(a.address.ends_with(&format!("/p2p/{}", a.id())), "{}", a.address);
+    assert_eq!(a.address.peer_id(), Some(a.id()), "{}", a.address);
     a.connect(&mut b).await;
     let before = Instant::now();
     b.handle.shutdown().await;
     assert!(before.elapsed() < Duration::from_secs(5));
     let gone = b.id();
-    a.until("end", |event| {
-        matches!(event, Event::Disconnected { peer } if peer == gone).then_some(())
+    a.input("end", |input| {
+        matches!(input, Input::Disconnected { peer } if peer == gone).then_some(())
     })
     .await;
 }
@@ -109,11 +121,8 @@ async fn all_addresses_of_the_machine_are_told_apart() {
     let mut any = config();
     any.listen = vec!["/ip4/0.0.0.0/tcp/0".to_owned()];
     let peer = Peer::start(&any).await;
-    assert!(
-        peer.address.starts_with("/ip4/") && !peer.address.starts_with("/ip4/0.0.0.0"),
-        "{}",
-        peer.address
-    );
+    let address = peer.address.to_string();
+    assert!(address.starts_with("/ip4/") && !address.starts_with("/ip4/0.0.0.0"), "{address}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -144,17 +153,19 @@ async fn disconnected_is_not_banned_and_banned_stays_out() {
     let (mut a, mut b) = (Peer::start(&config()).await, Peer::start(&config()).await);
     a.connect(&mut b).await;
     let gone = |peer: PeerId| {
-        move |e: Event| matches!(e, Event::Disconnected { peer: p } if p == peer).then_some(())
+        move |input: Input| {
+            matches!(input, Input::Disconnected { peer: p } if p == peer).then_some(())
+        }
     };
     a.handle.disconnect(b.id()).await.expect("runs");
-    a.until("end", gone(b.id())).await;
-    b.until("end", gone(a.id())).await;
+    a.input("end", gone(b.id())).await;
+    b.input("end", gone(a.id())).await;
     a.connect(&mut b).await;
     gossip::arrives(&mut b, &mut a, b"after a disconnect").await;
 
     a.handle.ban(b.id(), true).await.expect("runs");
-    a.until("end", gone(b.id())).await;
-    b.until("end", gone(a.id())).await;
+    a.input("end", gone(b.id())).await;
+    b.input("end", gone(a.id())).await;
     b.handle.dial(&a.address).await.expect("dials");
     let mut seen = false;
     // `b` may see a connection that `a` closes at once; `a` never sees one

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use perennial_protocol::Acceptance;
+use perennial_protocol::{Acceptance, Input, MessageId, PeerId};
 use perennial_swarm::Event;
 
 use super::{PATIENCE, Peer, config};
@@ -16,7 +16,7 @@ pub(crate) async fn arrives(from: &mut Peer, to: &mut Peer, bytes: &[u8]) {
             round += 1;
             from.handle.publish([bytes, &round.to_le_bytes()].concat()).await.expect("runs");
             let next = tokio::time::timeout(Duration::from_millis(200), hear(to)).await;
-            if next.is_ok_and(|(_, heard)| heard.starts_with(bytes)) {
+            if next.is_ok_and(|(.., heard)| heard.starts_with(bytes)) {
                 return;
             }
         }
@@ -24,19 +24,20 @@ pub(crate) async fn arrives(from: &mut Peer, to: &mut Peer, bytes: &[u8]) {
     tokio::time::timeout(PATIENCE, heard).await.expect("gossip arrives");
 }
 
-async fn hear(peer: &mut Peer) -> (Event, Vec<u8>) {
+/// The next gossip message: its id, the peer that relayed it, its bytes.
+async fn hear(peer: &mut Peer) -> (MessageId, PeerId, Vec<u8>) {
     loop {
-        let event = peer.events.recv().await.expect("runs");
-        if let Event::Gossip { bytes, .. } = &event {
-            let bytes = bytes.clone();
-            return (event, bytes);
+        if let Event::Input(Input::Gossip { from, message, bytes }) =
+            peer.events.recv().await.expect("runs")
+        {
+            return (message, from, bytes);
         }
     }
 }
 
 async fn hear_and_say(peer: &mut Peer, acceptance: Acceptance) -> Vec<u8> {
-    let (event, bytes) = tokio::time::timeout(PATIENCE, hear(peer)).await.expect("gossip");
-    let Event::Gossip { from, message, .. } = event else { unreachable!("only gossip is heard") };
+    let heard = tokio::time::timeout(PATIENCE, hear(peer)).await;
+    let (message, from, bytes) = heard.expect("gossip");
     peer.handle.report_gossip(message, from, acceptance).await.expect("runs");
     bytes
 }
@@ -63,7 +64,7 @@ async fn only_what_was_accepted_is_passed_on() {
         a.handle.publish(bytes.to_vec()).await.expect("runs");
         while hear_and_say(&mut b, acceptance).await != bytes {}
     }
-    let (_, heard) =
+    let (.., heard) =
         tokio::time::timeout(PATIENCE, hear(&mut c)).await.expect("what was accepted arrives");
     assert_eq!(heard, b"accepted", "the first thing that c hears is what b accepted");
 }

@@ -1,8 +1,9 @@
-//! Who provides a key is found through a third peer, and can then be called by its id alone.
+//! A provider of a release is found through a third peer, and can then be dialled by its id alone.
 
 use std::time::Duration;
 
-use perennial_swarm::Event;
+use perennial_manifest::{EntryId, ReleaseId};
+use perennial_protocol::Input;
 
 use super::{PATIENCE, Peer, config};
 
@@ -12,18 +13,18 @@ async fn a_provider_is_found_through_a_third_peer_and_called() {
         (Peer::start(&config()).await, Peer::start(&config()).await, Peer::start(&config()).await);
     a.connect(&mut b).await;
     c.connect(&mut b).await;
-    let key = [7; 32];
-    a.handle.provide(key).await.expect("runs");
-    // what `a` told `b` takes a moment to be there: asked until it is
+    let release = ReleaseId::from(EntryId::from_bytes([7; 32]));
+    a.handle.provide(release).await.expect("runs");
+    // What `a` told `b` takes a moment to arrive: searched until it has.
     let found = async {
         loop {
-            c.handle.find_providers(key).await.expect("runs");
+            c.handle.find_providers(release).await.expect("runs");
             let mut found = Vec::new();
             let mut done = false;
             while !done {
                 let (peers, last) = c
-                    .until("providers", |event| match event {
-                        Event::Providers { key: of, peers, done } if of == key => {
+                    .input("providers", |input| match input {
+                        Input::Providers { release: of, peers, done } if of == release => {
                             Some((peers, done))
                         }
                         _ => None,
@@ -35,7 +36,7 @@ async fn a_provider_is_found_through_a_third_peer_and_called() {
             if found.contains(&a.id()) {
                 return;
             }
-            a.handle.provide(key).await.expect("runs");
+            a.handle.provide(release).await.expect("runs");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
@@ -47,10 +48,10 @@ async fn a_provider_is_found_through_a_third_peer_and_called() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_search_among_nobody_ends() {
     let mut alone = Peer::start(&config()).await;
-    alone.handle.find_providers([9; 32]).await.expect("runs");
+    alone.handle.find_providers(EntryId::from_bytes([9; 32]).into()).await.expect("runs");
     let peers = alone
-        .until("end of the search", |event| match event {
-            Event::Providers { peers, done: true, .. } => Some(peers),
+        .input("end of the search", |input| match input {
+            Input::Providers { peers, done: true, .. } => Some(peers),
             _ => None,
         })
         .await;

@@ -1,8 +1,7 @@
 //! Requests: answered both ways on one connection; frames that promise too much, or fall silent, fail alone.
 
 use perennial_manifest::Sha256Digest;
-use perennial_protocol::{PeerId, Request, RequestFailure, RequestId, Response};
-use perennial_swarm::Event;
+use perennial_protocol::{Input, PeerId, Request, RequestFailure, RequestId, Response};
 
 use super::{Peer, config};
 
@@ -18,8 +17,8 @@ pub(crate) async fn ask(from: &Peer, to: &PeerId, n: u64) {
 
 async fn answer(peer: &mut Peer, response: Response) -> Request {
     let (token, request) = peer
-        .until("request", |event| match event {
-            Event::Request { token, request, .. } => Some((token, request)),
+        .input("request", |input| match input {
+            Input::Request { token, request, .. } => Some((token, request)),
             _ => None,
         })
         .await;
@@ -28,8 +27,8 @@ async fn answer(peer: &mut Peer, response: Response) -> Request {
 }
 
 async fn answered(peer: &mut Peer, n: u64) -> Result<Response, RequestFailure> {
-    peer.until("response", |event| match event {
-        Event::Response { id: RequestId(id), result, .. } if id == n => Some(result),
+    peer.input("response", |input| match input {
+        Input::Response { id: RequestId(id), result, .. } if id == n => Some(result),
         _ => None,
     })
     .await
@@ -70,7 +69,7 @@ async fn nobody_there_is_an_answer_too() {
     assert_eq!(answered(&mut a, 1).await, Err(RequestFailure::Disconnected));
     a.connect(&mut b).await;
     ask(&a, &b.id(), 2).await;
-    b.until("request", |event| matches!(event, Event::Request { .. }).then_some(())).await;
+    b.input("request", |input| matches!(input, Input::Request { .. }).then_some(())).await;
     b.handle.shutdown().await;
     assert_eq!(answered(&mut a, 2).await, Err(RequestFailure::Disconnected));
 }
