@@ -6,8 +6,8 @@ use perennial_manifest::{Artifact, Draft, Observation, Purl, Verdict};
 use perennial_store::{Added, Lease};
 use reqwest::Url;
 
-use crate::client::shown;
 use crate::download::{Answer, Taken};
+use crate::error::shown;
 use crate::{Failed, ImportError, Imported};
 
 /// Most origins noted for one file.

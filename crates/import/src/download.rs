@@ -1,8 +1,9 @@
 //! From a URL to a file: streamed, resumed by range, and tried again.
 //!
-//! Owns the conversation with a web server. Promises that memory does not grow with the file, that bytes of two states of the
-//! upstream's file are never put together, that a length beyond the bound is not written, and that every wait has an end.
-//! Believes nothing else: whether the bytes are the right ones is for checksums and signatures to say.
+//! Owns the conversation with a web server. Promises that memory does not grow with the file, that
+//! bytes of two states of the upstream's file are never joined, that no byte beyond the bound is
+//! written, and that every wait has an end. Believes nothing else: checksums and signatures decide
+//! whether the bytes are the right ones.
 
 mod answer;
 mod part;
@@ -15,35 +16,33 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, IF_RANGE, RANGE};
 use reqwest::{Method, Response, StatusCode, Url};
 
 pub(crate) use answer::Answer;
-pub(crate) use part::{Part, at};
+pub(crate) use part::Part;
 pub(crate) use taking::{Taken, take};
 
-use crate::blocking::blocking;
-use crate::client::{Client, Unanswered, shown, why};
-use crate::meter::{FileMeter, Meter};
-use crate::patience::{Patience, is_busy, wish};
+use crate::client::{Client, Failure, why};
+use crate::error::shown;
+use crate::locked::when_free;
+use crate::meter::{FileMeter, Meter, blocking};
+use crate::retry::{RetryPolicy, is_busy, wish};
 use crate::{ImportError, Options, html};
 
-/// Bytes collected before they are written.
+/// The number of bytes collected before they are written.
 const PIECE: usize = 1 << 20;
-/// So much more than ever before makes a failure the first one again.
+/// The progress, in bytes, after which failures are counted anew.
 const PROGRESS: u64 = 1 << 20;
-/// How often to look whether another import is done with the same file.
-const LOOK: Duration = Duration::from_millis(200);
-
-/// What is wanted of a URL.
+/// A file that is wanted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Want<'a> {
     pub(crate) url: &'a Url,
-    /// Most bytes taken.
+    /// The most bytes that are taken.
     pub(crate) most: u64,
-    /// Whether a page is what is wanted.
+    /// Whether an HTML page is wanted.
     pub(crate) html: bool,
-    /// Whether it may well be missing: then a server that refuses it has none, and it is tried less often.
+    /// Whether it may well be missing: then a refusal means that there is none, and tries are fewer.
     pub(crate) optional: bool,
 }
 
-/// A whole file, and what was said with it.
+/// A whole file, with the headers it came with.
 #[derive(Debug)]
 pub(crate) struct Fetched {
     pub(crate) part: Part,
@@ -57,11 +56,11 @@ pub(crate) struct Downloader<'a> {
     meter: &'a Meter<'a>,
 }
 
-/// Why a try ended.
+/// The end of a try that did not bring the whole file.
 enum Trouble {
-    /// Another one is of no use.
+    /// Another try is useless.
     Final(ImportError),
-    /// Go on from here, at the earliest after so long.
+    /// Continue here, after the wait that the server asks for.
     Again(Part, ImportError, Option<Duration>),
 }
 
@@ -80,13 +79,13 @@ impl<'a> Downloader<'a> {
         Ok(Self { client: Client::new(options)?, dir, meter })
     }
 
-    /// Fetches a URL, going on with what an earlier import left of it.
+    /// Fetches a URL, continuing a download that an earlier import left.
     pub(crate) async fn fetch(&self, want: Want<'_>) -> Result<Fetched, ImportError> {
         self.meter.unless_cancelled(self.keep_trying(want)).await
     }
 
     async fn keep_trying(&self, want: Want<'_>) -> Result<Fetched, ImportError> {
-        let patience = if want.optional { Patience::SHORT } else { Patience::LONG };
+        let patience = if want.optional { RetryPolicy::SHORT } else { RetryPolicy::LONG };
         let mut part = self.open(want.url).await?;
         let mut meter = self.meter.file();
         let mut tried = 0;
@@ -112,14 +111,13 @@ impl<'a> Downloader<'a> {
         }
     }
 
+    /// Opens the file of a URL, once no other import writes to it.
     async fn open(&self, url: &Url) -> Result<Part, ImportError> {
-        loop {
+        when_free(|| {
             let (dir, url) = (self.dir.clone(), url.clone());
-            if let Some(part) = blocking(move || Part::open(&dir, &url)).await? {
-                return Ok(part);
-            }
-            tokio::time::sleep(LOOK).await;
-        }
+            blocking(move || Part::open(&dir, &url))
+        })
+        .await
     }
 
     async fn attempt(
@@ -130,7 +128,7 @@ impl<'a> Downloader<'a> {
     ) -> Result<Fetched, Trouble> {
         let what = shown(want.url);
         let upstream = |reason: String| ImportError::Upstream { what: what.clone(), reason };
-        // bytes as they are: what a server packs for the way is not the file
+        // The bytes as they are: a transfer encoding would not be the file.
         let mut request = self.client.request(Method::GET, want.url);
         request = request.header(ACCEPT, "*/*").header(ACCEPT_ENCODING, "identity");
         let from = part.resume()?;
@@ -139,8 +137,8 @@ impl<'a> Downloader<'a> {
         }
         let response = match self.client.send(request).await {
             Ok(response) => response,
-            Err(Unanswered::Settled(error)) => return Err(error.into()),
-            Err(Unanswered::Again(error)) => return Err(Trouble::Again(part, error, None)),
+            Err(Failure::Permanent(error)) => return Err(error.into()),
+            Err(Failure::Transient(error)) => return Err(Trouble::Again(part, error, None)),
         };
         let status = response.status();
         let said = upstream(format!("the server answers {status}"));
@@ -186,7 +184,7 @@ impl<'a> Downloader<'a> {
     }
 }
 
-/// Takes the body in, from where the file ends.
+/// Appends the body to the file.
 async fn receive(
     mut part: Part,
     want: Want<'_>,
@@ -229,7 +227,7 @@ async fn receive(
         if part.len() + piece.len() as u64 > want.most {
             return Err(discard(part, too_long(&what, want.most)).await);
         }
-        // pages that the server calls something else
+        // Pages under another media type.
         if part.len() == 0
             && !want.html
             && (is_end || piece.len() >= html::ENOUGH)
@@ -259,11 +257,11 @@ async fn receive(
 fn too_long(what: &str, most: u64) -> ImportError {
     ImportError::Mismatch {
         what: what.to_owned(),
-        reason: format!("it is longer than the {most} bytes that are taken"),
+        reason: format!("it is longer than {most} bytes, the most that is taken"),
     }
 }
 
-/// Removes what came, which is of no use to a later try.
+/// Removes the file, which a later try cannot use.
 async fn discard(part: Part, error: ImportError) -> Trouble {
     Trouble::Final(blocking(|| part.remove()).await.err().unwrap_or(error))
 }

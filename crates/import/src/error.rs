@@ -1,20 +1,26 @@
 //! Why something was not imported.
 
-use perennial_store::StoreError;
+use std::io;
+use std::path::{Path, PathBuf};
 
-/// An upstream, or what it sent, is no good. The text says what happened, to what, and what to do next.
+use perennial_oci::{DigestMismatch, ManifestError, ReferenceError, Rule, TreeError};
+use perennial_store::StoreError;
+use reqwest::Url;
+
+/// A fault of an upstream, of its answers, or of this machine. The text says what happened, to what,
+/// and what to do next.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
-    /// What was asked for makes no sense.
+    /// The request makes no sense.
     #[error("{0}")]
     Usage(String),
-    /// The upstream has no such thing (404, 410).
+    /// The upstream does not have it (404, 410).
     #[error("{what} is not there: {reason}")]
     Gone {
         /// A URL or reference.
         what: String,
-        /// What the upstream said.
+        /// The upstream's answer.
         reason: String,
     },
     /// The upstream could not be reached or refused, after all tries.
@@ -22,23 +28,23 @@ pub enum ImportError {
     Upstream {
         /// A URL or reference.
         what: String,
-        /// What happened.
+        /// The last fault.
         reason: String,
     },
-    /// The bytes are not what the upstream says they are.
+    /// The bytes are not the ones that the upstream announced.
     #[error("{what}: {reason}")]
     Mismatch {
         /// A URL or reference.
         what: String,
-        /// What was expected and what came.
+        /// The difference.
         reason: String,
     },
-    /// The address is not to be called.
+    /// The address is inside a private network.
     #[error("{0} is an address inside a private network; --allow-private lets it be called")]
     Private(String),
-    /// Nobody waits for the outcome any more.
+    /// The caller no longer waits for the outcome.
     #[error(
-        "the import was cancelled; what came of it is kept, and the same command goes on from there"
+        "the import was cancelled; what came of it is kept, and the same command continues there"
     )]
     Cancelled,
     /// The store failed.
@@ -47,15 +53,16 @@ pub enum ImportError {
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     File {
-        /// Which.
-        path: std::path::PathBuf,
-        /// Why.
-        source: std::io::Error,
+        /// The file.
+        path: PathBuf,
+        /// The error of the system.
+        source: io::Error,
     },
 }
 
 impl ImportError {
-    /// Whether to go on with something else makes no sense: the fault lies here, or nobody waits for the outcome.
+    /// Whether other parts of the import would fail as well: the fault lies here, or the caller has
+    /// left.
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Store(StoreError::Denied(_)) => false,
@@ -63,4 +70,46 @@ impl ImportError {
             _ => false,
         }
     }
+
+    /// A manifest that breaks a rule. `what`: its digest or URL.
+    pub(crate) fn manifest(what: impl Into<String>, error: ManifestError) -> Self {
+        Self::Upstream { what: what.into(), reason: error.to_string() }
+    }
+}
+
+impl From<DigestMismatch> for ImportError {
+    fn from(error: DigestMismatch) -> Self {
+        Self::Mismatch { what: error.expected.to_string(), reason: error.to_string() }
+    }
+}
+
+impl From<ReferenceError> for ImportError {
+    fn from(error: ReferenceError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+impl From<TreeError> for ImportError {
+    fn from(error: TreeError) -> Self {
+        let (what, reason) = (error.digest.to_string(), error.rule.to_string());
+        match error.rule {
+            Rule::Size { .. } => Self::Mismatch { what, reason },
+            _ => Self::Upstream { what, reason },
+        }
+    }
+}
+
+/// Names the file that an operation failed on.
+pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> ImportError + '_ {
+    |source| ImportError::File { path: path.to_owned(), source }
+}
+
+/// A URL for people and statements: without credentials, which are the user's own business, and
+/// without fragment.
+pub(crate) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // Both fail only for URLs that cannot have any.
+    let _ = (url.set_username(""), url.set_password(None));
+    url.set_fragment(None);
+    url.into()
 }

@@ -1,10 +1,11 @@
-//! Which addresses may be called: the public internet only, unless the user says otherwise.
+//! The addresses that may be called: the public internet only, unless the user says otherwise.
 //!
-//! A name is judged by the addresses it resolves to, at the moment of the call: an upstream cannot mean another host the second
-//! time it is asked (DNS rebinding). An address in a URL never reaches the resolver, so the client asks
-//! [`Guard::check`] before each request; redirects are checked here by themselves. Where a proxy is set, names are resolved by the proxy, which the user
-//! chose and which may lie in the private network; addresses in URLs are checked all the same. A name that means no host is
-//! told from one that cannot be looked up just now, so that nobody waits for a misspelt one.
+//! A name is judged by the addresses it resolves to, at the moment of the call, so an upstream cannot
+//! point it elsewhere on the second look-up (DNS rebinding). An address in a URL never reaches the
+//! resolver, so the client asks [`Guard::check`] before each request; redirects are checked here.
+//! Where a proxy is set, the proxy resolves names: the user chose it, and it may lie in the private
+//! network. Addresses in URLs are checked all the same. A name without a host is told from one that
+//! cannot be looked up just now, so that a misspelt name fails at once.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,13 +16,23 @@ use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 
-use crate::client::shown;
-use crate::{ImportError, Options};
+use crate::ImportError;
+use crate::error::shown;
 
 /// Most redirects that are followed.
 const REDIRECTS: usize = 10;
 
-/// What is not the public internet (IANA's special-purpose registry), as address and prefix length.
+/// The permissions that the user gives an import.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Call addresses inside private networks too.
+    pub allow_private: bool,
+    /// Speak plain HTTP to registries.
+    pub plain_http: bool,
+}
+
+/// Blocks outside the public internet (IANA's special-purpose registry), as address and prefix
+/// length.
 const SPECIAL_V4: [([u8; 4], u32); 15] = [
     ([0, 0, 0, 0], 8),
     ([10, 0, 0, 0], 8),
@@ -40,11 +51,12 @@ const SPECIAL_V4: [([u8; 4], u32); 15] = [
     ([240, 0, 0, 0], 4),
 ];
 
-/// What inside 2000::/3, the only block handed out, is special: protocols (Teredo among them), documentation, 6to4.
+/// Special blocks inside 2000::/3, the only one handed out: protocols (Teredo among them),
+/// documentation, 6to4.
 const SPECIAL_V6: [([u16; 2], u32); 4] =
     [([0x2001, 0], 23), ([0x2001, 0x0db8], 32), ([0x2002, 0], 16), ([0x3fff, 0], 20)];
 
-/// Whether an address is one of the public internet.
+/// Whether an address belongs to the public internet.
 pub(crate) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -61,13 +73,13 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    // networks without IPv4 reach it through 64:ff9b::/96, so what counts is the address inside
+    // Networks without IPv4 reach it through 64:ff9b::/96, so the address inside counts.
     if let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = address.segments() {
         return is_public_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
     }
     let [first, second, ..] = address.segments();
     let bits = u32::from(first) << 16 | u32::from(second);
-    // v4-mapped, v4-compatible, unique-local, link-local, multicast and loopback are all outside of it
+    // v4-mapped, v4-compatible, unique-local, link-local, multicast and loopback are all outside.
     first >> 13 == 1
         && !SPECIAL_V6.iter().any(|([first, second], prefix)| {
             let shift = 32 - prefix;
@@ -75,14 +87,14 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         })
 }
 
-/// Why something is not called.
+/// The reason that a call is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// An address, or a name with its address.
     Private(String),
-    /// A redirect, and what is wrong with it.
+    /// A redirect, with its fault.
     Redirect(String),
-    /// A name that means no host, and what the resolver says of it.
+    /// A name without a host, with the resolver's answer.
     Unknown(String),
 }
 
@@ -97,7 +109,7 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// Judges what is about to be called.
+/// Judges each address before it is called.
 #[derive(Debug, Clone)]
 pub(crate) struct Guard {
     may_call: fn(IpAddr) -> bool,
@@ -121,13 +133,13 @@ impl Guard {
         Self { may_call, proxies: Arc::new(set.into_iter().filter_map(host).collect()) }
     }
 
-    /// Refuses a URL with an address in it that is not to be called; to be asked before every request.
+    /// Refuses a URL that holds an address which may not be called. Asked before every request.
     pub(crate) fn check(&self, url: &Url) -> Result<(), ImportError> {
         self.judge(url).map_err(|refused| refused.into_error(url))
     }
 
     fn judge(&self, url: &Url) -> Result<(), Refused> {
-        // an IPv6 address stands in brackets
+        // An IPv6 address stands in brackets.
         let host = url.host_str().unwrap_or_default();
         match host.trim_start_matches('[').trim_end_matches(']').parse() {
             Ok(address) if !(self.may_call)(address) => Err(Refused::Private(address.to_string())),
@@ -152,7 +164,7 @@ impl Guard {
         self.judge(next)
     }
 
-    /// Follows redirects that may be followed. Credentials are not sent along to another host; `reqwest` sees to that.
+    /// Follows the redirects that are allowed. `reqwest` keeps credentials from going to another host.
     pub(crate) fn policy(self) -> Policy {
         Policy::custom(move |attempt| {
             match self.judge_redirect(attempt.previous(), attempt.url()) {
@@ -162,7 +174,7 @@ impl Guard {
         })
     }
 
-    /// What may be called of what a name resolves to.
+    /// The addresses of a name that may be called.
     fn choose(&self, name: &str, addresses: Vec<IpAddr>) -> Result<Vec<IpAddr>, Refused> {
         let first = addresses.first().copied();
         let is_proxy = self.proxies.contains(name);
@@ -179,9 +191,11 @@ impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let guard = self.clone();
         Box::pin(async move {
-            // RFC 6761, 6.4: nothing is ever called so, and nobody need be asked
+            // RFC 6761, 6.4: no host ever has such a name, so no resolver need be asked.
             if name.as_str().trim_end_matches('.').ends_with(".invalid") {
-                return Err(Refused::unknown(name.as_str(), "such names mean no host").into());
+                return Err(
+                    Refused::unknown(name.as_str(), "names in `.invalid` never have one").into()
+                );
             }
             let found = match tokio::net::lookup_host((name.as_str(), 0)).await {
                 Err(error) if is_no_host(&error) => {
@@ -196,8 +210,9 @@ impl Resolve for Guard {
     }
 }
 
-/// Whether a resolver says that there is nothing to find. Its code is lost on the way, so that this goes by what the C library
-/// says of the other one, "temporary failure" (glibc, macOS) or "try again" (musl); an error of the system has a code.
+/// Whether a resolver says that a name has no host. Its code is lost on the way here, so the text
+/// decides: the C library says "temporary failure" (glibc, macOS) or "try again" (musl) of the other
+/// case. Errors of the system have a code.
 fn is_no_host(error: &std::io::Error) -> bool {
     let said = error.to_string().to_ascii_lowercase();
     error.raw_os_error().is_none()
@@ -219,7 +234,7 @@ impl Refused {
     }
 }
 
-/// What the guard said, where an error comes from it; asking again is of no use then.
+/// The guard's refusal, if that is the cause of an error. Asking again is useless then.
 pub(crate) fn refusal(url: &Url, error: &reqwest::Error) -> Option<ImportError> {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {

@@ -5,23 +5,20 @@ mod archive;
 mod images;
 mod index;
 mod listed;
-mod reference;
-mod yaml;
 
 use packageurl::PackageUrl;
 use perennial_manifest::{Artifact, ArtifactPath, Purl, Role};
+use perennial_oci::{HELM_CHART, HELM_PROVENANCE};
 use perennial_store::Store;
 use reqwest::Url;
 
 pub use self::images::images_of;
 use self::index::{Picked, Place, pick};
-use crate::blocking::blocking;
-use crate::client::shown;
 use crate::collected::Collected;
-use crate::download::{Downloader, Fetched, Want, at, take};
+use crate::download::{Downloader, Fetched, Want, take};
+use crate::error::{at, shown};
 use crate::http::{self, Sum};
-use crate::image::{CHART, PROVENANCE};
-use crate::meter::Meter;
+use crate::meter::{Meter, blocking};
 use crate::{Failed, ImportError, Imported, Options, Watch};
 
 const MAX_INDEX: u64 = 64 << 20;
@@ -101,7 +98,13 @@ pub async fn chart(
     let index_path =
         ArtifactPath::parse("index.yaml").map_err(|e| ImportError::Usage(e.to_string()))?;
     let mut files = vec![
-        Piece { url, path: path.clone(), role: Role::Chart, media_type: CHART, fetched: chart },
+        Piece {
+            url,
+            path: path.clone(),
+            role: Role::Chart,
+            media_type: HELM_CHART,
+            fetched: chart,
+        },
         Piece {
             url: index_url,
             path: index_path,
@@ -117,7 +120,7 @@ pub async fn chart(
             url: prov_url,
             path,
             role: Role::Signature,
-            media_type: PROVENANCE,
+            media_type: HELM_PROVENANCE,
             fetched,
         });
     }

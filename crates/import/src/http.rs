@@ -12,6 +12,7 @@ mod sums;
 use std::collections::{HashMap, HashSet};
 
 use perennial_manifest::{Artifact, ArtifactPath, Purl, Role};
+use perennial_oci::is_media_type;
 use perennial_store::{Added, MAX_BLOB, Store};
 use reqwest::Url;
 
@@ -19,12 +20,10 @@ use self::beside::{Beside, Found};
 use self::name::{last_part, name_of};
 use self::notes::Notes;
 pub(crate) use self::sums::Sum;
-use crate::blocking::blocking;
-use crate::client::shown;
 use crate::collected::Collected;
 use crate::download::{Answer, Downloader, Fetched, Part, Want, take};
-use crate::image::is_media_type;
-use crate::meter::Meter;
+use crate::error::shown;
+use crate::meter::{Meter, blocking};
 use crate::{Failed, ImportError, Imported, Options, Watch};
 
 /// Longest URL, which is signed as it is.

@@ -1,8 +1,10 @@
 //! Images that are on this machine: `oci:DIR`, `oci-archive:FILE`, `docker-archive:FILE`.
 //!
-//! Gives the drafts that a registry would have given for the same images, except where they were seen: an archive is no
-//! witness. Promises that an archive from a stranger reads nothing outside itself and costs bounded memory.
+//! Gives the drafts that a registry would have given for the same images, without observations: an
+//! archive is not a witness. Promises that a hostile archive reads nothing outside itself and costs
+//! bounded memory.
 
+mod contents;
 mod docker;
 mod entries;
 mod place;
@@ -11,26 +13,24 @@ mod source;
 
 use std::collections::BTreeSet;
 
-use oci_spec::image::Digest;
 use perennial_manifest::Draft;
+use perennial_oci::{Digest, Reference, Version};
 use perennial_store::Store;
 
-use crate::blocking::blocking;
-use crate::image::{
-    About, Keeper, Platforms, Reference, draft, gather, has_version, parse_reference, with_tag,
-};
-use crate::meter::Meter;
+use crate::image::{About, BlobSink, Platforms, draft, gather};
+use crate::layout::contents::Root;
+use crate::layout::saved::Saved;
+use crate::layout::source::Source;
+use crate::meter::{Meter, blocking};
 use crate::{Failed, ImportError, Imported, Watch};
-use saved::{Root, Saved};
-use source::Source;
 
-/// Which images of which archive.
+/// An archive, and the images of it that are wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Archive {
     /// `oci:DIR[:tag]`, `oci-archive:FILE[:tag]` or `docker-archive:FILE[:reference]`. Without a tag, all images in it.
     pub source: String,
-    /// What the image is to be known by (`registry/repository[:tag]`), instead of what the archive says; most layouts say
-    /// a tag at most.
+    /// The name of the image (`registry/repository[:tag]`), instead of the one in the archive. Most
+    /// layouts state a tag at most.
     pub name: Option<String>,
     /// SPDX licence expression of the releases.
     pub license: Option<String>,
@@ -38,22 +38,26 @@ pub struct Archive {
     pub notes: Option<String>,
 }
 
-/// Brings the images of an archive in; those that cannot be had are in [`Imported::failed`].
+/// Imports the images of an archive. Images that cannot be had are in [`Imported::failed`].
+///
+/// # Errors
+/// [`ImportError`] if the archive cannot be read or has no such image, if the store fails, or if the
+/// import is cancelled.
 pub async fn layout(
     store: &Store,
     what: &Archive,
     watch: &dyn Watch,
 ) -> Result<Imported, ImportError> {
     let source: Source = what.source.parse()?;
-    let keeper = Keeper::new(store, Meter::new(watch));
+    let sink = BlobSink::new(store, Meter::new(watch));
     let mut imported = Imported::default();
-    keeper.meter.unless_cancelled(all(&keeper, source, what, &mut imported)).await?;
-    (imported.leases, imported.new_bytes) = keeper.finish();
+    sink.meter.unless_cancelled(all(&sink, source, what, &mut imported)).await?;
+    (imported.leases, imported.new_bytes) = sink.finish();
     Ok(imported)
 }
 
 async fn all(
-    keeper: &Keeper<'_>,
+    sink: &BlobSink<'_>,
     source: Source,
     what: &Archive,
     imported: &mut Imported,
@@ -77,10 +81,10 @@ async fn all(
         let taken = async {
             let reference = name(root, what.name.as_deref(), roots.len() == 1)?;
             if !seen.insert(reference.to_string()) {
-                let reason = format!("a second image in it is called {reference}, too");
+                let reason = format!("a second image in it is also called {reference}");
                 return Err(ImportError::Upstream { what: shown.clone(), reason });
             }
-            one(keeper, &saved, &root.digest, &reference, what, kind_word).await
+            one(sink, &saved, &root.digest, &reference, what, kind_word).await
         };
         match taken.await {
             Ok((draft, left_out)) => {
@@ -98,57 +102,58 @@ async fn all(
 }
 
 async fn one(
-    keeper: &Keeper<'_>,
+    sink: &BlobSink<'_>,
     saved: &Saved,
     root: &Digest,
     reference: &Reference,
     what: &Archive,
     kind: &str,
 ) -> Result<(Draft, Vec<Failed>), ImportError> {
-    let mut image = gather(keeper, saved, root, reference.tag(), &Platforms::default()).await?;
+    let mut image = gather(sink, saved, root, reference.tag(), &Platforms::default()).await?;
     let left_out = std::mem::take(&mut image.left_out);
-    // not the path: it says something of this machine and nothing of the image
+    // Not the path, which tells of this machine and not of the image.
     let from = kind.to_owned();
     let (license, notes) = (what.license.clone(), what.notes.clone());
     let about = About { from, license, notes, observations: Vec::new() };
-    Ok((draft(keeper, reference, image, about).await?, left_out))
+    Ok((draft(sink, reference, image, about).await?, left_out))
 }
 
 fn is_wanted(root: &Root, wanted: Option<&str>) -> bool {
     let Some(wanted) = wanted else { return true };
     let same = |name: &String| {
-        name == wanted
-            || parse_reference(name)
-                .is_ok_and(|name| parse_reference(wanted).is_ok_and(|it| it == name))
+        let parsed = |text: &str| text.parse::<Reference>().ok();
+        name == wanted || parsed(name).is_some_and(|name| parsed(wanted) == Some(name))
     };
     root.tag.as_deref() == Some(wanted) || root.image.as_ref().is_some_and(same)
 }
 
-/// What an image is called: as the user says, else as the archive does.
+/// The name of an image: the user's, or else the archive's.
 fn name(root: &Root, given: Option<&str>, only: bool) -> Result<Reference, ImportError> {
     if let Some(given) = given {
-        let reference = parse_reference(given)?;
-        if has_version(given) {
+        let reference: Reference = given.parse()?;
+        if Reference::has_version(given) {
             if !only {
                 let reason =
                     "one name for several images; name one of them by `:tag` after the file";
                 return Err(ImportError::Usage(reason.into()));
             }
-            if reference.digest().is_some_and(|digest| digest != root.digest.as_ref()) {
+            if reference.digest().is_some_and(|digest| digest != root.digest) {
                 return Err(ImportError::Usage(format!("{given} is not {}", root.digest)));
             }
             return Ok(reference);
         }
-        return match &root.tag {
-            Some(tag) => with_tag(&reference, tag),
-            None => Ok(reference.clone_with_digest(root.digest.to_string())),
+        let version = match &root.tag {
+            Some(tag) => tag
+                .parse::<Version>()
+                .map_err(|error| ImportError::Usage(format!("{tag:?} is not a tag: {error}")))?,
+            None => Version::Digest(root.digest),
         };
+        return Ok(reference.at(version));
     }
     match &root.image {
-        Some(image) => parse_reference(image),
+        Some(image) => Ok(image.parse()?),
         None => Err(ImportError::Usage(
-            "the archive does not say what the image is called; give a name (`registry/repository:tag`)"
-                .into(),
+            "the archive has no name for the image; give a name (`registry/repository:tag`)".into(),
         )),
     }
 }

@@ -4,7 +4,6 @@
 //! compared with every digest that the upstream names, that memory does not grow with what is fetched, that an import goes on
 //! where it was cut, and that no address inside the user's network is called unless that is allowed. Signs nothing.
 
-mod blocking;
 mod client;
 mod collected;
 mod download;
@@ -15,16 +14,16 @@ mod html;
 mod http;
 mod image;
 mod layout;
+mod locked;
 mod meter;
 mod outcome;
-mod patience;
 mod registry;
+mod retry;
 
-pub use client::Options;
 pub use error::ImportError;
+pub use guard::Options;
 pub use helm::{Chart, ChartImported, chart, images_of};
 pub use http::{Urls, urls};
-pub use image::{Reference, image_purl};
 pub use layout::{Archive, layout};
 pub use outcome::{Completeness, Failed, Imported, Progress, Watch};
 pub use registry::{Images, images};

@@ -1,14 +1,14 @@
-//! How far an import is, for whoever watches.
+//! The course of an import: its progress, its cancellation, and its work on blocking threads.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::{ImportError, Progress, Watch};
 
-/// How soon a cancelled import ends.
+/// The time between two looks at whether the import was cancelled.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Counts what came and tells the watcher.
+/// Counts items and bytes, and tells the watcher.
 pub(crate) struct Meter<'a> {
     watch: &'a dyn Watch,
     progress: Mutex<Progress>,
@@ -19,13 +19,13 @@ impl<'a> Meter<'a> {
         Self { watch, progress: Mutex::default() }
     }
 
-    /// A file that is about to come.
+    /// Expects one more file, and counts it.
     pub(crate) fn file(&self) -> FileMeter<'_> {
         self.expect(1, 0);
         FileMeter { meter: self, counted: 0, expected: 0 }
     }
 
-    /// So much more is to come.
+    /// Expects more items and bytes.
     pub(crate) fn expect(&self, items: u64, bytes: u64) {
         self.change(|progress| {
             progress.total_items = Some(progress.total_items.unwrap_or(0).saturating_add(items));
@@ -33,16 +33,16 @@ impl<'a> Meter<'a> {
         });
     }
 
-    /// Bytes came, or were here.
+    /// Counts bytes that arrived or were held.
     pub(crate) fn bytes(&self, bytes: u64) {
         self.change(|progress| {
-            // what has to come twice counts once
+            // Bytes that have to come twice count once.
             let most = progress.total_bytes.unwrap_or(u64::MAX);
             progress.bytes = progress.bytes.saturating_add(bytes).min(most);
         });
     }
 
-    /// A blob or file is done.
+    /// Counts a finished blob or file.
     pub(crate) fn item(&self) {
         self.change(|progress| progress.items += 1);
     }
@@ -53,7 +53,7 @@ impl<'a> Meter<'a> {
         self.watch.progress(&progress);
     }
 
-    /// Does something for as long as somebody waits for the outcome.
+    /// Works until it is done or the watcher cancels the import.
     pub(crate) async fn unless_cancelled<T>(
         &self,
         work: impl Future<Output = Result<T, ImportError>>,
@@ -71,7 +71,7 @@ impl<'a> Meter<'a> {
     }
 }
 
-/// Counts one file, whose transfer may begin more than once.
+/// Counts one file, whose transfer may start more than once.
 pub(crate) struct FileMeter<'a> {
     meter: &'a Meter<'a>,
     counted: u64,
@@ -79,7 +79,7 @@ pub(crate) struct FileMeter<'a> {
 }
 
 impl FileMeter<'_> {
-    /// The transfer begins, or begins again: so many bytes are here, and so many are to come, where that is known.
+    /// The transfer starts or restarts with `here` bytes on disk and `rest` bytes to come, if known.
     pub(crate) fn begin(&mut self, here: u64, rest: Option<u64>) {
         if self.counted == 0 {
             self.bytes(here);
@@ -94,16 +94,31 @@ impl FileMeter<'_> {
         }
     }
 
-    /// Bytes came.
+    /// Counts bytes that arrived.
     pub(crate) fn bytes(&mut self, bytes: u64) {
         self.counted = self.counted.saturating_add(bytes);
-        // of some files nobody says how long they are
+        // Some servers do not state the length of a file.
         self.expect(self.counted);
         self.meter.bytes(bytes);
     }
 
-    /// All of it is here.
+    /// Counts the file as finished.
     pub(crate) fn done(&self) {
         self.meter.item();
+    }
+}
+
+/// Starts work at once on a thread that may wait for a disk. It runs to its end even if the caller
+/// no longer waits for the outcome.
+pub(crate) fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ImportError> + Send + 'static,
+) -> impl Future<Output = Result<T, ImportError>> + Send {
+    let started = tokio::task::spawn_blocking(work);
+    async move {
+        started.await.unwrap_or_else(|error| match error.try_into_panic() {
+            // A panic is a defect: the caller sees it as if there were no other thread.
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(ImportError::Cancelled),
+        })
     }
 }

@@ -1,9 +1,11 @@
 //! Images from a registry: `perennial add docker://…`.
 //!
-//! Speaks the OCI distribution API with `reqwest` directly: `oci-client` makes its HTTP client itself, so that no address
-//! could be refused, reads manifests without a bound and goes on with no blob that was cut. Promises that one image that
-//! cannot be had costs no other, and that a rerun fetches only what is missing. What an image is, is [`crate::image`]'s.
+//! Speaks the OCI distribution API with `reqwest` directly: `oci-client` makes its own HTTP client, so
+//! that no address could be refused, reads manifests without a bound, and cannot continue a blob.
+//! Promises that an image that cannot be had costs no other, and that a rerun fetches only the rest.
+//! The make-up of an image is [`crate::image`]'s.
 
+mod answer;
 mod auth;
 mod credentials;
 mod pages;
@@ -15,35 +17,38 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use perennial_manifest::{Draft, Observation, Verdict};
+use perennial_oci::{Reference, Repository as Name, Version, subject_of_tag};
 use perennial_store::Store;
 
 use crate::client::Client;
-use crate::image::{
-    About, Keeper, Platforms, Reference, cosign_subject, draft, gather, has_version,
-    parse_reference, with_tag,
-};
+use crate::image::{About, BlobSink, Platforms, draft, gather};
 use crate::meter::Meter;
+use crate::registry::repository::Repository;
 use crate::{Failed, ImportError, Imported, Options, Watch};
-use repository::Repository;
 
-/// Which images.
+/// The images that are wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Images {
     /// `docker://registry/repository:tag` or `…@sha256:…`.
     pub references: Vec<String>,
     /// Every tag of each repository.
     pub all_tags: bool,
-    /// `os/arch` or `os/arch/variant`; none means all. An index is kept whole, and refers to what was left out.
+    /// `os/arch` or `os/arch/variant`; an empty list means all. An index is kept whole, so it also
+    /// names the platforms that were left out.
     pub platforms: Vec<String>,
     /// SPDX licence expression of the releases.
     pub license: Option<String>,
     /// Remarks on the releases.
     pub notes: Option<String>,
-    /// Where credentials are, instead of the files of podman and docker.
+    /// The file with credentials, instead of those of podman and docker.
     pub auth_file: Option<PathBuf>,
 }
 
-/// Brings images in; what of them cannot be had is in [`Imported::failed`].
+/// Imports images. Those that cannot be had are in [`Imported::failed`].
+///
+/// # Errors
+/// [`ImportError`] if a platform is malformed, if HTTPS cannot be set up, if the store fails, or if
+/// the import is cancelled.
 pub async fn images(
     store: &Store,
     options: &Options,
@@ -56,21 +61,21 @@ pub async fn images(
         options,
         what,
         platforms,
-        keeper: Keeper::new(store, Meter::new(watch)),
+        sink: BlobSink::new(store, Meter::new(watch)),
     };
     let mut imported = Imported::default();
-    session.keeper.meter.unless_cancelled(session.all(&mut imported)).await?;
-    (imported.leases, imported.new_bytes) = session.keeper.finish();
+    session.sink.meter.unless_cancelled(session.all(&mut imported)).await?;
+    (imported.leases, imported.new_bytes) = session.sink.finish();
     Ok(imported)
 }
 
-/// One import of some images.
+/// An import under way.
 struct Session<'a> {
     client: Client,
     options: &'a Options,
     what: &'a Images,
     platforms: Platforms,
-    keeper: Keeper<'a>,
+    sink: BlobSink<'a>,
 }
 
 impl Session<'_> {
@@ -106,36 +111,41 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// The images that a name means.
+    /// The images that a name stands for.
     async fn expand(
         &self,
         text: &str,
-        repositories: &mut BTreeMap<String, Repository>,
+        repositories: &mut BTreeMap<Name, Repository>,
     ) -> Result<Vec<Reference>, ImportError> {
-        let reference = parse_reference(text)?;
+        let reference: Reference = text.parse()?;
         if !self.what.all_tags {
             return Ok(vec![reference]);
         }
-        if has_version(text) {
+        if Reference::has_version(text) {
             return Err(ImportError::Usage(
                 "names one tag or digest, but all tags were asked for".into(),
             ));
         }
         let tags = self.repository(&reference, repositories)?.tags().await?;
-        // what is said about images comes with them
-        tags.iter()
-            .filter(|tag| cosign_subject(tag).is_none())
-            .map(|tag| with_tag(&reference, tag))
-            .collect()
+        // Statements about images come with the images.
+        let images = tags.iter().filter(|tag| subject_of_tag(tag).is_none());
+        let at = |tag: &String| match tag.parse() {
+            Ok(Version::Tag(tag)) => Ok(reference.at(Version::Tag(tag))),
+            _ => {
+                let reason = format!("lists {tag:?}, which is not a tag");
+                let what = reference.repository().to_string();
+                Err(ImportError::Upstream { what, reason })
+            }
+        };
+        images.map(at).collect()
     }
 
     fn repository<'r>(
         &self,
         reference: &Reference,
-        repositories: &'r mut BTreeMap<String, Repository>,
+        repositories: &'r mut BTreeMap<Name, Repository>,
     ) -> Result<&'r Repository, ImportError> {
-        let name = format!("{}/{}", reference.registry(), reference.repository());
-        match repositories.entry(name) {
+        match repositories.entry(reference.repository().clone()) {
             std::collections::btree_map::Entry::Occupied(known) => Ok(known.into_mut()),
             std::collections::btree_map::Entry::Vacant(place) => {
                 let auth_file = self.what.auth_file.clone();
@@ -149,16 +159,16 @@ impl Session<'_> {
     async fn one(
         &self,
         reference: &Reference,
-        repositories: &mut BTreeMap<String, Repository>,
+        repositories: &mut BTreeMap<Name, Repository>,
     ) -> Result<(Draft, Vec<Failed>), ImportError> {
         let repository = self.repository(reference, repositories)?;
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let found = repository.resolve(reference).await?;
         let url = format!("docker://{reference}");
-        let pull = pull::Pull { repository, url: url.clone() };
+        let pull = pull::Pull { repository };
         let image =
-            gather(&self.keeper, &pull, &found.digest, reference.tag(), &self.platforms).await?;
-        let root = image.root_kept();
+            gather(&self.sink, &pull, &found.digest, reference.tag(), &self.platforms).await?;
+        let root = image.root_stored();
         let observation = Observation {
             url: url.clone(),
             fetched_at: at,
@@ -184,7 +194,7 @@ impl Session<'_> {
             notes: self.what.notes.clone(),
             observations: vec![observation],
         };
-        Ok((draft(&self.keeper, reference, image, about).await?, left_out))
+        Ok((draft(&self.sink, reference, image, about).await?, left_out))
     }
 }
 

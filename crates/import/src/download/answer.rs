@@ -7,7 +7,7 @@ use reqwest::header::{
 };
 use reqwest::{Response, Url};
 
-use crate::client::shown;
+use crate::error::shown;
 
 /// Longest text in a signed statement.
 const MAX_TEXT: usize = 2048;

@@ -4,7 +4,7 @@ use perennial_store::{Added, Lease, SMALL, Store};
 
 use super::Part;
 use crate::ImportError;
-use crate::blocking::blocking;
+use crate::meter::blocking;
 
 /// Blobs, in the order of their files, and what keeps them.
 pub(crate) struct Taken {

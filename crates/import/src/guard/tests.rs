@@ -3,7 +3,7 @@
 use reqwest::Method;
 
 use super::*;
-use crate::client::{Client, Unanswered};
+use crate::client::{Client, Failure};
 
 fn url(text: &str) -> Url {
     Url::parse(text).unwrap()
@@ -150,7 +150,7 @@ async fn redirecting(to: &str) -> (Url, tokio::task::JoinHandle<()>) {
 /// What is said of a URL that is not to be called; it is not to be asked for again.
 async fn refused(client: &Client, url: &Url) -> ImportError {
     match client.send(client.request(Method::GET, url)).await {
-        Err(Unanswered::Settled(error)) => error,
+        Err(Failure::Permanent(error)) => error,
         other => panic!("{url}: {other:?}"),
     }
 }

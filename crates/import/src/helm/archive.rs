@@ -1,37 +1,38 @@
-//! The files of a chart archive that name images. Nothing is written anywhere: paths only say what a file is for.
+//! The files of a chart archive that name images. Nothing is written: a path only tells what a file
+//! is for.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use flate2::read::MultiGzDecoder;
+use perennial_oci::Reference;
 use tar::Archive;
 
-use super::reference;
 use crate::ImportError;
 
-/// Most bytes unpacked, charts within charts included; the largest charts in use have some 10 MiB.
+/// Most bytes unpacked, charts within charts included; the largest charts in use have about 10 MiB.
 const MAX_BYTES: u64 = 64 << 20;
 const MAX_ENTRIES: u32 = 20_000;
-/// Longest file that is looked into.
+/// Longest file that is read.
 const MAX_TEXT: u64 = 4 << 20;
 /// Charts within charts.
 const MAX_DEPTH: usize = 8;
 
-/// A chart, as far as it names images.
+/// The parts of a chart that name images.
 #[derive(Debug, Default)]
 pub(super) struct Files {
     /// `Chart.yaml`.
     pub(super) about: Vec<u8>,
     /// `values.yaml`.
     pub(super) values: Vec<u8>,
-    /// Images named in templates as they are.
+    /// Images that templates name literally.
     pub(super) literals: BTreeSet<String>,
     /// Charts in `charts/`, by directory or file name.
     pub(super) charts: BTreeMap<String, Files>,
 }
 
-/// What may still be unpacked.
+/// The bytes and entries that may still be unpacked.
 struct Budget {
     bytes: Cell<u64>,
     entries: Cell<u32>,
@@ -63,7 +64,7 @@ fn unpack(tgz: &mut dyn Read, budget: &Budget, depth: usize) -> io::Result<Files
         let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let parts: Vec<_> =
             path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-        // the first part is the chart's own directory
+        // The first part is the chart's own directory.
         chart.take(parts.get(1..).unwrap_or_default(), &mut entry, budget, depth)?;
     }
     Ok(chart)
@@ -119,10 +120,17 @@ fn literal(line: &str) -> Option<String> {
     let line = line.trim_start();
     let value = line.strip_prefix("- ").unwrap_or(line).trim_start().strip_prefix("image:")?;
     let value = value.split(" #").next()?.trim();
-    reference::valid(value.trim_matches(['"', '\'']))
+    image_name(value.trim_matches(['"', '\'']))
 }
 
-/// Ends in an error where more is read than there is room for.
+/// A text that names an image as it stands, without rendering.
+pub(super) fn image_name(text: &str) -> Option<String> {
+    let name = text.strip_prefix("docker://").unwrap_or(text);
+    let fits = !name.contains("://") && name.parse::<Reference>().is_ok();
+    fits.then(|| name.to_owned())
+}
+
+/// Fails when more is read than the budget allows.
 struct Capped<'a, R> {
     inner: R,
     left: &'a Cell<u64>,
@@ -134,7 +142,7 @@ impl<R: Read> Read for Capped<'_, R> {
         let left = self.left.get().checked_sub(got as u64);
         self.left.set(left.ok_or_else(|| {
             io::Error::other(format!(
-                "it unpacks to more than the {MAX_BYTES} bytes that are looked into"
+                "it unpacks to more than {MAX_BYTES} bytes, the most that is read"
             ))
         })?);
         Ok(got)

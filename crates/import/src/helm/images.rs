@@ -6,13 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
+use perennial_oci::{Reference, starts_with_registry};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::archive::{self, Files};
-use super::{reference, yaml};
+use super::archive::{self, Files, image_name};
+use super::index::yaml;
 use crate::ImportError;
-use crate::image::has_version;
+
+/// Most nodes of a file that people write.
+const MAX_NODES: usize = 250_000;
 
 /// Annotations that list images (Artifact Hub's and Bitnami's).
 const ANNOTATIONS: [&str; 2] = ["artifacthub.io/images", "images"];
@@ -86,10 +89,10 @@ fn collect(
         ANNOTATIONS.iter().filter_map(|key| about.annotations.as_ref()?.get(*key)?.as_deref())
     {
         // anyone writes there what they like
-        let list = yaml::parse(list.as_bytes(), yaml::MAX_NODES).unwrap_or(Value::Null);
+        let list = yaml(list.as_bytes(), MAX_NODES).unwrap_or(Value::Null);
         walk(&list, false, &plain, found);
         let names = list.as_array().into_iter().flatten().filter_map(Value::as_str);
-        found.extend(names.filter_map(reference::valid));
+        found.extend(names.filter_map(image_name));
     }
     Ok(())
 }
@@ -102,7 +105,7 @@ fn parsed<T: serde::de::DeserializeOwned + Default>(
     if text.is_empty() {
         return Ok(T::default());
     }
-    yaml::parse(text, yaml::MAX_NODES)
+    yaml(text, MAX_NODES)
         .map_err(|reason| ImportError::Mismatch { what: format!("{file} of {chart}"), reason })
 }
 
@@ -142,8 +145,8 @@ fn with_tag(name: &str, beside: &Map<String, Value>) -> Option<String> {
         .into_iter()
         .find(|tag| !tag.is_empty());
     match tag {
-        Some(tag) if !has_version(name) => reference::valid(&format!("{name}:{tag}")),
-        _ => reference::valid(name),
+        Some(tag) if !Reference::has_version(name) => image_name(&format!("{name}:{tag}")),
+        _ => image_name(name),
     }
 }
 
@@ -160,18 +163,18 @@ fn put_together(map: &Map<String, Value>, is_image: bool, defaults: &Defaults) -
     }
     let mut name = String::new();
     let registry = if defaults.registry.is_empty() { registry } else { defaults.registry.clone() };
-    if !registry.is_empty() && !reference::has_registry(&repository) {
+    if !registry.is_empty() && !starts_with_registry(&repository) {
         name = format!("{}/", registry.trim_end_matches('/'));
     }
     name.push_str(&repository);
     let tag = if tag.is_empty() && digest.is_empty() { &defaults.tag } else { &tag };
-    if !tag.is_empty() && !has_version(&repository) {
+    if !tag.is_empty() && !Reference::has_version(&repository) {
         name = format!("{name}:{tag}");
     }
     if !digest.is_empty() {
         name = format!("{name}@{digest}");
     }
-    reference::valid(&name)
+    image_name(&name)
 }
 
 /// A scalar as text; numbers as Helm prints them.

@@ -1,19 +1,20 @@
-//! The index of a chart repository, and which of its charts is meant.
+//! The index of a chart repository, and the choice of a chart in it.
 
 use std::collections::BTreeMap;
 
 use perennial_manifest::ArtifactPath;
+use perennial_oci::Reference;
 use reqwest::Url;
 use semver::Version;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_saphyr::options::DuplicateKeyPolicy;
 
-use super::yaml;
 use crate::ImportError;
-use crate::client::shown;
+use crate::error::shown;
 use crate::http::Sum;
-use crate::image::has_version;
 
-/// Most nodes of an index: large repositories have some hundred thousand versions with twenty fields each.
+/// Most nodes of an index: large repositories list some hundred thousand versions of twenty fields.
 const MAX_NODES: usize = 10_000_000;
 
 #[derive(Deserialize)]
@@ -21,7 +22,7 @@ struct Index {
     entries: Option<BTreeMap<String, Option<Vec<Listed>>>>,
 }
 
-/// A chart as it is listed. Everything may be missing: what others list is not for us to refuse.
+/// A listed chart. Any field may be missing: one odd chart is no reason to refuse the index.
 #[derive(Debug, Clone, Deserialize)]
 struct Listed {
     version: Option<String>,
@@ -29,17 +30,17 @@ struct Listed {
     digest: Option<String>,
 }
 
-/// The chart that is meant.
+/// The chart that was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Picked {
     pub(super) version: String,
-    /// What `helm package` calls it.
+    /// The file name that `helm package` gives it.
     pub(super) path: ArtifactPath,
     pub(super) place: Place,
     pub(super) digest: Option<Sum>,
 }
 
-/// Where a chart is.
+/// The place of a chart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     Web(Url),
@@ -47,7 +48,7 @@ pub(super) enum Place {
     Registry(String),
 }
 
-/// Finds a chart by name and version, or the newest that is no pre-release.
+/// Finds a chart by name and version, or else the newest that is not a pre-release.
 pub(super) fn pick(
     index: &[u8],
     repo: &Url,
@@ -58,7 +59,7 @@ pub(super) fn pick(
         what: format!("{}index.yaml", shown(repo)),
         reason,
     };
-    let index: Index = yaml::parse(index, MAX_NODES).map_err(wrong)?;
+    let index: Index = yaml(index, MAX_NODES).map_err(wrong)?;
     let all = index.entries.unwrap_or_default().remove(name).flatten().unwrap_or_default();
     let gone =
         |reason: String| ImportError::Gone { what: format!("{name} in {}", shown(repo)), reason };
@@ -75,22 +76,24 @@ pub(super) fn pick(
     let version = listed.version.clone().unwrap_or_default();
     let file = format!("{name}-{version}.tgz");
     let path = ArtifactPath::parse(&file).ok().filter(|_| !file.contains('/'));
-    let path = path.ok_or_else(|| wrong(format!("{file:?} is no name of a file")))?;
+    let path = path.ok_or_else(|| wrong(format!("{file:?} is not a file name")))?;
     let url = listed.urls.iter().flatten().next();
     let url = url.ok_or_else(|| wrong(format!("{name} {version} has no URL")))?;
     let place = match url.strip_prefix("oci://") {
-        Some(named) if has_version(named) => Place::Registry(format!("docker://{named}")),
-        // no tag has a plus, and Helm writes another sign for it
+        Some(named) if Reference::has_version(named) => {
+            Place::Registry(format!("docker://{named}"))
+        }
+        // A tag has no plus; Helm writes an underscore.
         Some(named) => Place::Registry(format!("docker://{named}:{}", version.replace('+', "_"))),
         None => Place::Web(repo.join(url).map_err(|e| wrong(format!("{url:?}: {e}")))?),
     };
-    let digest = match listed.digest.as_deref().map(|digest| digest.trim_start_matches("sha256:")) {
-        None | Some("") => None,
-        Some(digest) => Some(
-            Sum::parse(digest)
-                .ok_or_else(|| wrong(format!("{digest:?} is no digest of {name} {version}")))?,
-        ),
-    };
+    let digest =
+        match listed.digest.as_deref().map(|digest| digest.trim_start_matches("sha256:")) {
+            None | Some("") => None,
+            Some(digest) => Some(Sum::parse(digest).ok_or_else(|| {
+                wrong(format!("{digest:?}, for {name} {version}, is not a digest"))
+            })?),
+        };
     let is_open =
         matches!(&place, Place::Web(url) if (repo.scheme(), url.scheme()) == ("https", "http"));
     if digest.is_none() && is_open {
@@ -101,7 +104,7 @@ pub(super) fn pick(
     Ok(Picked { version, path, place, digest })
 }
 
-/// The version as it is written, else the one that is it but for a `v`.
+/// The version as written, or else the same with or without a `v`.
 fn exactly<'a>(all: &'a [Listed], wanted: &str) -> Option<&'a Listed> {
     let plain = |text: &str| text.strip_prefix('v').unwrap_or(text).to_owned();
     let is = |listed: &&Listed| listed.version.as_deref() == Some(wanted);
@@ -118,6 +121,23 @@ fn newest(all: &[Listed]) -> Option<&Listed> {
     };
     let known = all.iter().filter_map(|listed| Some((version(listed)?, listed)));
     known.max_by(|(a, _), (b, _)| a.cmp(b)).map(|(_, listed)| listed)
+}
+
+/// Reads YAML of at most `max_nodes` nodes from an untrusted source. Depth and aliases are bounded too.
+/// Of a repeated key the last value counts, as for Helm.
+pub(super) fn yaml<T: DeserializeOwned>(text: &[u8], max_nodes: usize) -> Result<T, String> {
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_nodes: max_nodes,
+            max_events: max_nodes.saturating_mul(2)
+        },
+        duplicate_keys: DuplicateKeyPolicy::LastWins,
+        with_snippet: false,
+    };
+    serde_saphyr::from_slice_with_options(text, options).map_err(|e| {
+        let said = e.to_string();
+        said.chars().filter(|c| !c.is_control()).take(200).collect()
+    })
 }
 
 #[cfg(test)]

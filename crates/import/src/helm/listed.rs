@@ -8,9 +8,9 @@ use perennial_manifest::{Artifact, Role};
 use perennial_store::Store;
 
 use super::{ChartImported, images_of};
-use crate::blocking::blocking;
-use crate::download::at;
+use crate::error::at;
 use crate::http::Sum;
+use crate::meter::blocking;
 use crate::registry::{Images, images};
 use crate::{Failed, ImportError, Options, Watch};
 

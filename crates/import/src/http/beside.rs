@@ -11,8 +11,8 @@ use reqwest::Url;
 use super::kind::Kind;
 use super::sums::{Sum, Sums};
 use crate::ImportError;
-use crate::blocking::blocking;
 use crate::download::{Downloader, Fetched, Want};
+use crate::meter::blocking;
 
 /// Longest checksum file or signature.
 const MOST: u64 = 4 << 20;

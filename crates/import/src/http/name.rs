@@ -7,8 +7,8 @@ use perennial_manifest::ArtifactPath;
 use reqwest::Url;
 
 use crate::ImportError;
-use crate::client::shown;
 use crate::download::Answer;
+use crate::error::shown;
 
 /// The name of what came from a URL.
 pub(super) fn name_of(

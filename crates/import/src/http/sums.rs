@@ -11,7 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256, Sha512};
 
 use crate::ImportError;
-use crate::download::at;
+use crate::error::at;
 
 /// A digest that a checksum file names.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,58 +1,64 @@
-//! An image and what is said about it: signatures, attestations, bills of materials.
+//! An image and the statements about it: signatures, attestations, SBOMs.
 //!
-//! Promises that what is gathered, and its order, depend on what the origin has and not on what arrived first; and that a
-//! statement about an image which cannot be had costs the statement, not the image.
+//! Promises that the result and its order depend on what the origin has, not on what arrived first,
+//! and that a statement that cannot be had costs the statement, not the image.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, stream};
-use oci_spec::image::Digest;
+use perennial_oci::{Descriptor, Digest, MAX_MANIFESTS, Stored};
 
-use super::keeper::Kept;
-use super::tree::{Entry, MAX_MANIFESTS, Piece, Tree, path_of};
-use super::{Keeper, Origin, Platforms};
+use crate::image::walk::{Piece, Walk};
+use crate::image::{Attached, BlobSink, Origin, Platforms};
 use crate::{Failed, ImportError};
 
-/// Questions to an origin at a time.
+/// Most questions to an origin at once.
 const PARALLEL: usize = 4;
-/// Where no more statements are taken along: well below what a list may hold.
+/// The number of files from which no more statements are taken, well below the bound of a list.
 const MAX_PIECES: usize = 50_000;
-/// A signature of a bill of materials of an image.
+/// Statements about statements: a signature of an SBOM of an image.
 const MAX_LEVELS: usize = 2;
 
 /// An image that is in the store.
 #[derive(Debug)]
 pub(crate) struct Gathered {
-    pub(crate) pieces: BTreeMap<String, Piece>,
-    pub(crate) root: Entry,
-    /// What is said about it, in the order of their digests.
-    pub(crate) attached: Vec<Entry>,
-    /// What was left out, and why.
+    pub(crate) pieces: BTreeMap<Digest, Piece>,
+    pub(crate) root: Descriptor,
+    /// The statements about it, in the order of their digests.
+    pub(crate) attached: Vec<Descriptor>,
+    /// Content that was left out, with the reason.
     pub(crate) left_out: Vec<Failed>,
-    pub(crate) origins: Vec<String>,
 }
 
 impl Gathered {
-    /// The root manifest, where it is kept.
-    pub(crate) fn root_kept(&self) -> Option<Kept> {
-        self.pieces.get(&path_of(&self.root.digest)).map(|piece| piece.kept)
+    /// The root manifest, where it is stored.
+    pub(crate) fn root_stored(&self) -> Option<Stored> {
+        self.pieces.get(&self.root.digest).map(|piece| piece.stored)
     }
+}
+
+/// The parts of a statement, in the store.
+struct Taken {
+    entry: Descriptor,
+    manifests: Vec<Digest>,
+    pieces: BTreeMap<Digest, Piece>,
+    left_out: Vec<Failed>,
 }
 
 /// Brings an image into the store.
 pub(crate) async fn gather(
-    keeper: &Keeper<'_>,
+    sink: &BlobSink<'_>,
     origin: &impl Origin,
     root: &Digest,
     tag: Option<&str>,
     platforms: &Platforms,
 ) -> Result<Gathered, ImportError> {
-    let tree = Tree::walk(keeper, origin, root, Some(platforms)).await?;
-    let mut subjects = tree.manifests.clone();
-    let entry = tree.entry(root, tag);
-    let mut seen: BTreeSet<String> = subjects.iter().map(ToString::to_string).collect();
-    let (mut pieces, mut left_out) = tree.fetch(keeper, origin).await?;
-    let mut attached: BTreeMap<String, Entry> = BTreeMap::new();
+    let walk = Walk::image(sink, origin, root, platforms).await?;
+    let mut subjects = walk.manifests().to_vec();
+    let entry = walk.entry(tag).ok_or_else(|| lost(root))?;
+    let mut seen: BTreeSet<Digest> = subjects.iter().copied().collect();
+    let (mut pieces, mut left_out) = walk.fetch(sink, origin).await?;
+    let mut attached: BTreeMap<Digest, Descriptor> = BTreeMap::new();
     for _ in 0..MAX_LEVELS {
         let mut next = Vec::new();
         let said: Vec<_> = stream::iter(subjects)
@@ -69,29 +75,26 @@ pub(crate) async fn gather(
                 }
             };
             for said in said {
-                // found twice, it keeps the tag it was found by
-                if let Some(known) = attached.get_mut(said.digest.as_ref()) {
-                    known.tag = known.tag.take().or(said.tag);
+                // A statement that is found twice keeps the tag that it was found by.
+                if let Some(known) = attached.get_mut(&said.digest) {
+                    if let Some(tag) = said.tag {
+                        let named = perennial_oci::REF_NAME.to_owned();
+                        known.annotations.entry(named).or_insert(tag);
+                    }
                     continue;
                 }
                 let full = pieces.len() >= MAX_PIECES || attached.len() >= MAX_MANIFESTS;
-                if full || !seen.insert(said.digest.to_string()) {
+                if full || !seen.insert(said.digest) {
                     continue;
                 }
-                let taken = async {
-                    let tree = Tree::walk(keeper, origin, &said.digest, None).await?;
-                    let entry = tree.entry(&said.digest, said.tag.as_deref());
-                    let manifests = tree.manifests.clone();
-                    tree.fetch(keeper, origin).await.map(|fetched| (entry, manifests, fetched))
-                };
-                match taken.await {
-                    Ok((entry, manifests, (more, skipped))) => {
-                        for (path, piece) in more {
-                            pieces.entry(path).or_insert(piece);
+                match take(sink, origin, &said).await {
+                    Ok(taken) => {
+                        for (digest, piece) in taken.pieces {
+                            pieces.entry(digest).or_insert(piece);
                         }
-                        left_out.extend(skipped);
-                        attached.insert(entry.digest.to_string(), entry);
-                        next.extend(manifests);
+                        left_out.extend(taken.left_out);
+                        attached.insert(said.digest, taken.entry);
+                        next.extend(taken.manifests);
                     }
                     Err(error) if error.is_final() => return Err(error),
                     Err(error) => {
@@ -104,12 +107,30 @@ pub(crate) async fn gather(
         subjects = next;
     }
     let attached = attached.into_values().collect();
-    Ok(Gathered { pieces, root: entry, attached, left_out, origins: origin.origins() })
+    Ok(Gathered { pieces, root: entry, attached, left_out })
 }
 
-async fn about(origin: &impl Origin, digest: Digest) -> Result<Vec<super::Attached>, Failed> {
+async fn take(
+    sink: &BlobSink<'_>,
+    origin: &impl Origin,
+    said: &Attached,
+) -> Result<Taken, ImportError> {
+    let walk = Walk::statement(sink, origin, &said.digest).await?;
+    let entry = walk.entry(said.tag.as_deref()).ok_or_else(|| lost(&said.digest))?;
+    let manifests = walk.manifests().to_vec();
+    let (pieces, left_out) = walk.fetch(sink, origin).await?;
+    Ok(Taken { entry, manifests, pieces, left_out })
+}
+
+async fn about(origin: &impl Origin, digest: Digest) -> Result<Vec<Attached>, Failed> {
     origin.attached(&digest).await.map_err(|error| Failed {
         what: format!("signatures and other statements about {digest}"),
         reason: error.to_string(),
     })
+}
+
+/// A walk whose root is not among its manifests, which does not happen.
+fn lost(root: &Digest) -> ImportError {
+    let reason = "the walk ended without its root".to_owned();
+    ImportError::Upstream { what: root.to_string(), reason }
 }

@@ -1,43 +1,38 @@
-//! Where the bytes of an image come from: a registry, or a layout on disk.
+//! The place that the bytes of an image come from: a registry, or a layout on disk.
 
-use std::future::Future;
-
-use oci_spec::image::Digest;
+use perennial_oci::Digest;
 
 use crate::ImportError;
 use crate::image::Incoming;
 use crate::meter::Meter;
 
-/// A blob or a manifest by what it has to be.
+/// A blob, by what its bytes must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) digest: Digest,
     pub(crate) size: u64,
 }
 
-/// A manifest that says something of another one: a signature, an attestation, a bill of materials.
+/// A manifest that says something about another one: a signature, an attestation, an SBOM.
 #[derive(Debug, Clone)]
 pub(crate) struct Attached {
     pub(crate) digest: Digest,
-    /// Its own tag, where it is found by one.
+    /// Its own tag, if it was found by one.
     pub(crate) tag: Option<String>,
 }
 
-/// Gives bytes by digest. It need not check them: who asks does.
+/// Gives bytes by digest. Checking them is the caller's part.
 pub(crate) trait Origin: Sync {
-    /// What its artifacts say where they come from.
-    fn origins(&self) -> Vec<String>;
-
-    /// A manifest, of at most [`super::MAX_MANIFEST`] bytes.
+    /// A manifest, of at most [`perennial_oci::MAX_MANIFEST`] bytes.
     fn manifest(
         &self,
         digest: &Digest,
     ) -> impl Future<Output = Result<Vec<u8>, ImportError>> + Send;
 
-    /// Whether it is known that a manifest is not to be had here, because only a part was saved.
+    /// Whether a manifest is known to be missing here, because only a part was saved.
     fn lacks(&self, digest: &Digest) -> bool;
 
-    /// What is said of a manifest.
+    /// The statements about a manifest.
     fn attached(
         &self,
         digest: &Digest,

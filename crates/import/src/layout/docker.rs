@@ -1,19 +1,20 @@
-//! What `docker save` wrote before docker 25, and podman, kaniko and others write still: `manifest.json` and layers.
+//! The archives that `docker save` wrote before docker 25 and that podman, kaniko and others still
+//! write: `manifest.json` and layers.
 //!
-//! Such an archive has no manifest that anybody signed or serves; one is made, the same for all who have the same layers.
-//! Layers stay as they are and are compared with the config, which is the only thing in the archive that names them by digest.
+//! Such an archive has no manifest that was ever signed or served. One is made, the same for all who
+//! have the same layers. Layers stay as they are and are compared with the config, the only file of
+//! the archive that names them by digest.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-use oci_spec::image::Digest;
+use perennial_oci::{Descriptor, Digest, MAX_MANIFEST, OCI_MANIFEST};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::contents::{Contents, Elsewhere, Root};
 use super::place::Place;
-use super::saved::{Elsewhere, Root};
 use crate::ImportError;
-use crate::image::{MANIFEST, MAX_MANIFEST, sha256_of};
 
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
@@ -39,25 +40,15 @@ struct RootFs {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Manifest<'a> {
+struct Manifest {
     schema_version: u8,
-    media_type: &'a str,
-    config: Part<'a>,
-    layers: Vec<Part<'a>>,
+    media_type: &'static str,
+    config: Descriptor,
+    layers: Vec<Descriptor>,
 }
 
-#[derive(Serialize, Clone)]
-#[serde(rename_all = "camelCase")]
-struct Part<'a> {
-    media_type: &'a str,
-    digest: String,
-    size: u64,
-}
-
-/// Finds the images of an archive, and where their bytes are.
-pub(super) fn convert(
-    place: &Place,
-) -> Result<(BTreeMap<String, Elsewhere>, Vec<Root>), ImportError> {
+/// Finds the images of an archive, and the places of their blobs.
+pub(super) fn convert(place: &Place) -> Result<Contents, ImportError> {
     let what = place.path().display().to_string();
     let refuse = |reason: String| ImportError::Upstream { what: what.clone(), reason };
     let gone = || ImportError::Gone {
@@ -67,23 +58,22 @@ pub(super) fn convert(
     };
     let list = place.read("manifest.json", MAX_MANIFEST)?.ok_or_else(gone)?;
     let list: Vec<Item> = serde_json::from_slice(&list)
-        .map_err(|e| refuse(format!("its manifest.json is none: {e}")))?;
-    let mut elsewhere = BTreeMap::new();
-    let mut roots = Vec::new();
-    // images share layers, which are read once
-    let mut known: BTreeMap<String, (Part, String)> = BTreeMap::new();
+        .map_err(|e| refuse(format!("its manifest.json cannot be read: {e}")))?;
+    let mut contents = Contents::default();
+    // Images share layers, which are read once.
+    let mut known: BTreeMap<String, (Descriptor, Digest)> = BTreeMap::new();
     for item in list {
         let config = place
             .read(&item.config, MAX_MANIFEST)?
             .ok_or_else(|| refuse(format!("names {:?}, which is not in it", item.config)))?;
-        let digest = sha256_of(&config)?;
+        let digest = Digest::sha256_of(&config);
         let stem = item.config.rsplit('/').next().unwrap_or_default().trim_end_matches(".json");
-        if stem.len() == 64 && stem != digest.digest() {
-            let reason = format!("what is there has the digest {digest}");
+        if stem.len() == 64 && stem != digest.hex() {
+            let reason = format!("the file has the digest {digest}");
             return Err(ImportError::Mismatch { what: item.config, reason });
         }
         let parsed: Config = serde_json::from_slice(&config)
-            .map_err(|e| refuse(format!("{:?} is no config of an image: {e}", item.config)))?;
+            .map_err(|e| refuse(format!("{:?} is not the config of an image: {e}", item.config)))?;
         let diff_ids = parsed.rootfs.diff_ids;
         if diff_ids.len() != item.layers.len() {
             let (layers, named) = (item.layers.len(), diff_ids.len());
@@ -97,28 +87,29 @@ pub(super) fn convert(
                 known.insert(name.clone(), layer(place, &name, &refuse)?);
             }
             let Some((part, inner)) = known.get(&name) else { continue };
-            if *inner != diff_id {
+            if inner.to_string() != diff_id {
                 let reason =
-                    format!("the config says {diff_id}, but what is there has the digest {inner}");
+                    format!("the config says {diff_id}, but the layer has the digest {inner}");
                 return Err(ImportError::Mismatch { what: name, reason });
             }
-            elsewhere.insert(part.digest.clone(), Elsewhere::Named(name));
+            contents.elsewhere.insert(part.digest, Elsewhere::Named(name));
             layers.push(part.clone());
         }
         let size = config.len() as u64;
-        let part = Part { media_type: CONFIG, digest: digest.to_string(), size };
-        elsewhere.insert(digest.to_string(), Elsewhere::Named(item.config));
-        let manifest = Manifest { schema_version: 2, media_type: MANIFEST, config: part, layers };
+        let part = Descriptor::new(CONFIG, digest, size);
+        contents.elsewhere.insert(digest, Elsewhere::Named(item.config));
+        let manifest =
+            Manifest { schema_version: 2, media_type: OCI_MANIFEST, config: part, layers };
         let manifest = serde_json::to_vec(&manifest).map_err(|e| refuse(e.to_string()))?;
-        let root = sha256_of(&manifest)?;
-        elsewhere.insert(root.to_string(), Elsewhere::Made(manifest));
-        roots.extend(named(&root, item.repo_tags.unwrap_or_default()));
+        let root = Digest::sha256_of(&manifest);
+        contents.elsewhere.insert(root, Elsewhere::Made(manifest));
+        contents.roots.extend(named(root, item.repo_tags.unwrap_or_default()));
     }
-    Ok((elsewhere, roots))
+    Ok(contents)
 }
 
-fn named(digest: &Digest, tags: Vec<String>) -> Vec<Root> {
-    let root = |image| Root::new(digest.clone(), None, image);
+fn named(digest: Digest, tags: Vec<String>) -> Vec<Root> {
+    let root = |image| Root::new(digest, None, image);
     if tags.is_empty() {
         vec![root(None)]
     } else {
@@ -127,11 +118,11 @@ fn named(digest: &Digest, tags: Vec<String>) -> Vec<Root> {
 }
 
 /// Describes a layer, with the digest of the tar in it.
-fn layer<'a>(
+fn layer(
     place: &Place,
     name: &str,
     refuse: &dyn Fn(String) -> ImportError,
-) -> Result<(Part<'a>, String), ImportError> {
+) -> Result<(Descriptor, Digest), ImportError> {
     let open =
         || place.get(name)?.ok_or_else(|| refuse(format!("names {name:?}, which is not in it")));
     let digest = |reader: &mut dyn Read| hash(reader).map_err(|source| place.failed(source));
@@ -147,18 +138,18 @@ fn layer<'a>(
             hash(&mut unpacked).map_err(|e| refuse(format!("{name:?} cannot be unpacked: {e}")))?;
         (GZIP_LAYER, inner)
     } else {
-        (LAYER, outer.clone())
+        (LAYER, outer)
     };
-    Ok((Part { media_type, digest: outer, size }, inner))
+    Ok((Descriptor::new(media_type, outer, size), inner))
 }
 
-fn hash(reader: &mut dyn Read) -> io::Result<String> {
+fn hash(reader: &mut dyn Read) -> io::Result<Digest> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 128 << 10];
     loop {
         let read = reader.read(&mut buffer)?;
         if read == 0 {
-            return Ok(format!("sha256:{}", hex::encode(hasher.finalize())));
+            return Ok(Digest::Sha256(hasher.finalize().into()));
         }
         hasher.update(&buffer[..read]);
     }

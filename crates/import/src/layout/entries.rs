@@ -1,7 +1,7 @@
-//! What is in a tar, by name, without unpacking it.
+//! The entries of a tar, by name, without unpacking it.
 //!
-//! Nothing is written anywhere and a link leads to another entry or nowhere, so no name escapes. What is read to find the
-//! entries is bounded, and with it the memory that they cost, whatever their headers claim.
+//! Nothing is written, and a link leads to another entry or nowhere, so no name escapes. The number
+//! of bytes read to find the entries is bounded, and with it their memory, whatever headers claim.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -38,7 +38,7 @@ impl Entries {
         let at = |source| ImportError::File { path: path.to_owned(), source };
         let refuse =
             |reason: String| ImportError::Upstream { what: path.display().to_string(), reason };
-        // opening a pipe would wait for whoever writes to it
+        // Opening a pipe would wait for its writer.
         if !std::fs::metadata(path).map_err(at)?.is_file() {
             return Err(refuse("is not a file".into()));
         }
@@ -51,7 +51,7 @@ impl Entries {
         let mut found = BTreeMap::new();
         let mut tar =
             tar::Archive::new(Bounded { file: file.try_clone().map_err(at)?, left: MAX_HEADERS });
-        let no_tar = |e: io::Error| refuse(format!("is no whole tar: {e}"));
+        let no_tar = |e: io::Error| refuse(format!("is not a whole tar: {e}"));
         for entry in tar.entries_with_seek().map_err(no_tar)? {
             let entry = entry.map_err(no_tar)?;
             let Some(name) = normal("", &entry.path_bytes()) else { continue };
@@ -78,7 +78,7 @@ impl Entries {
         Ok(Self { file: Arc::new(file), found })
     }
 
-    /// The bytes of an entry, and how many they are.
+    /// The bytes of an entry, and its size.
     pub(super) fn get(&self, name: &str) -> Option<(Window, u64)> {
         let mut name = name;
         for _ in 0..MAX_HOPS {
@@ -93,7 +93,7 @@ impl Entries {
     }
 }
 
-/// A path inside the archive, of which `/` is the root; `None` if it leads out, or is no text.
+/// A path inside the archive, whose root is `/`; `None` if it leads out or is not UTF-8.
 fn normal(base: &str, name: &[u8]) -> Option<String> {
     let name = std::str::from_utf8(name).ok().filter(|name| name.len() <= MAX_NAME)?;
     let base = if name.starts_with('/') { "" } else { base };
@@ -108,7 +108,7 @@ fn normal(base: &str, name: &[u8]) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("/"))
 }
 
-/// A part of a file, read from where it is.
+/// A part of a file, read in place.
 #[derive(Debug)]
 pub(super) struct Window {
     file: Arc<File>,
@@ -126,7 +126,7 @@ impl Read for Window {
     }
 }
 
-/// A file of which only so much may be read; skipping is free.
+/// A file of which `left` bytes may still be read; skipping is free.
 struct Bounded {
     file: File,
     left: u64,

@@ -1,4 +1,4 @@
-//! Files of a layout, in a directory or in a tar.
+//! The files of a layout, in a directory or in a tar.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,14 +8,14 @@ use super::entries::Entries;
 use super::source::Kind;
 use crate::ImportError;
 
-/// Where the files are.
+/// A directory or a tar.
 #[derive(Debug)]
 pub(super) enum Place {
     Dir(PathBuf),
     Tar(PathBuf, Entries),
 }
 
-/// A file that is open.
+/// An open file.
 pub(super) struct Opened {
     pub(super) reader: Box<dyn Read>,
     pub(super) size: u64,
@@ -39,7 +39,7 @@ impl Place {
 
     pub(super) fn has(&self, name: &str) -> bool {
         match self {
-            // neither links nor pipes: what a stranger packed leads nowhere and waits for nobody
+            // Neither links nor pipes: a hostile archive leads nowhere and blocks nothing.
             Self::Dir(dir) => {
                 std::fs::symlink_metadata(dir.join(name)).is_ok_and(|meta| meta.is_file())
             }
@@ -67,7 +67,7 @@ impl Place {
         }
     }
 
-    /// A short file, whole.
+    /// A short file, as a whole.
     pub(super) fn read(&self, name: &str, most: u64) -> Result<Option<Vec<u8>>, ImportError> {
         let Some(opened) = self.get(name)? else { return Ok(None) };
         let mut bytes = Vec::new();

@@ -1,11 +1,12 @@
-//! `oci:DIR`, `oci-archive:FILE`, `docker-archive:FILE`, each perhaps with the name of an image in it, as skopeo writes them.
+//! `oci:DIR`, `oci-archive:FILE` and `docker-archive:FILE`, each with an optional image in it, as
+//! skopeo writes them.
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::ImportError;
 
-/// How images were saved.
+/// The form in which images were saved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Dir,
@@ -23,7 +24,7 @@ impl Kind {
     }
 }
 
-/// An archive, and which image of it is meant.
+/// An archive, and the image of it that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Source {
     pub(super) kind: Kind,
@@ -41,11 +42,10 @@ impl FromStr for Source {
             (!rest.is_empty()).then_some((kind, rest))
         });
         let Some((kind, rest)) = found else {
-            let reason =
-                "is no archive of images (`oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE`)";
+            let reason = "is not an archive of images (`oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE`)";
             return Err(ImportError::Usage(format!("{text:?} {reason}")));
         };
-        // a colon may be part of the path, and of what is behind it: the shortest path that is there
+        // A colon may belong to the path or to the name behind it: the shortest path that exists.
         let ends = rest.match_indices(':').map(|(at, _)| at).filter(|at| *at > 0);
         let whole = PathBuf::from(rest);
         let split = if whole.exists() {

@@ -1,25 +1,26 @@
-//! Getting in: anonymous, by password, by a token that the registry's own server gives out.
+//! Authorization: none, by password, or by a token from the registry's token server.
 //!
-//! Promises that credentials go to the registry itself and to the token server it names, over TLS unless plain HTTP was
-//! asked for, and to nobody they would redirect to; and that a token goes to the registry alone.
+//! Promises that credentials go to the registry and to the token server that it names, over TLS
+//! unless plain HTTP was asked for, and to no host they redirect to; and that a token goes to the
+//! registry alone.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use perennial_oci::Reference;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use reqwest::{Method, RequestBuilder, Url};
 use serde::Deserialize;
 
+use super::answer::{accepted, read};
 use super::credentials::{Credential, Credentials};
-use super::repository::{accepted, read};
 use crate::ImportError;
 use crate::client::Client;
-use crate::image::Reference;
 
 /// Longest answer of a token server.
 const MAX_TOKEN: u64 = 1 << 20;
 
-/// What lets us in to one repository.
+/// The authorization for one repository.
 pub(super) struct Auth {
     registry: String,
     repository: String,
@@ -28,14 +29,14 @@ pub(super) struct Auth {
     shown: Mutex<Option<Shown>>,
 }
 
-/// What the registry wants to see.
+/// The header that the registry asked for.
 #[derive(Clone)]
 enum Shown {
     Token(String),
     Password(String, String),
 }
 
-/// What a token server gives.
+/// The answer of a token server.
 #[derive(Deserialize)]
 struct Given {
     token: Option<String>,
@@ -45,15 +46,15 @@ struct Given {
 impl Auth {
     pub(super) fn new(reference: &Reference, plain_http: bool, file: Option<PathBuf>) -> Self {
         Self {
-            registry: reference.registry().to_owned(),
-            repository: reference.repository().to_owned(),
+            registry: reference.repository().registry().to_owned(),
+            repository: reference.repository().path().to_owned(),
             plain_http,
             credentials: Credentials::new(reference, file),
             shown: Mutex::new(None),
         }
     }
 
-    /// Shows what the registry asked for, once it did.
+    /// Adds the authorization that the registry asked for, if it did.
     pub(super) fn show(&self, request: RequestBuilder) -> RequestBuilder {
         match self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             Some(Shown::Token(token)) => request.bearer_auth(token),
@@ -66,7 +67,7 @@ impl Auth {
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
     }
 
-    /// Does what a registry asks for that answered 401.
+    /// Gets the authorization that a registry asks for with a 401.
     pub(super) async fn answer(
         &self,
         client: &Client,
@@ -99,7 +100,7 @@ impl Auth {
         }
         if !basic {
             return Err(refuse(
-                "it wants to know who asks, in a way that is not known (Basic and Bearer are)"
+                "it asks for authorization in a way that is not known (Basic and Bearer are)"
                     .into(),
             ));
         }
@@ -124,7 +125,7 @@ impl Auth {
     ) -> Result<String, ImportError> {
         let refuse = |reason: String| ImportError::Upstream { what: self.registry.clone(), reason };
         let mut url = Url::parse(realm)
-            .map_err(|e| refuse(format!("its token server {realm:?} is no address: {e}")))?;
+            .map_err(|e| refuse(format!("its token server {realm:?} is not an address: {e}")))?;
         if url.scheme() != "https" && !(self.plain_http && url.scheme() == "http") {
             return Err(refuse(format!(
                 "its token server {realm:?} is not behind TLS; --plain-http lets credentials go there in the open"
@@ -141,7 +142,7 @@ impl Auth {
                 .append_pair("scope", &scope)
                 .append_pair("refresh_token", token);
             let form = form.query().unwrap_or_default().to_owned();
-            // a body that cannot be sent twice is not sent on to where the server redirects
+            // A body that can be sent only once does not follow a redirect.
             let once = futures::stream::once(async move { Ok::<_, std::io::Error>(form) });
             client
                 .request(Method::POST, &url)
@@ -171,8 +172,9 @@ impl Auth {
             refuse(format!("no token: {e}{hint}"))
         })?;
         let given = read(answer, MAX_TOKEN).await;
-        let given = given
-            .map_err(|_| refuse("what its token server sends is too long, or ends early".into()))?;
+        let given = given.map_err(|_| {
+            refuse("the answer of its token server is too long, or ends early".into())
+        })?;
         let given: Given = serde_json::from_slice(&given)
             .map_err(|e| refuse(format!("its token server gives no token: {e}")))?;
         given
@@ -185,11 +187,10 @@ impl Auth {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::parse_reference;
 
     #[tokio::test]
     async fn without_tls_no_token_server_is_called() {
-        let reference = parse_reference("quay.io/a/b:1").unwrap();
+        let reference = "quay.io/a/b:1".parse().unwrap();
         let auth = Auth::new(&reference, false, Some("/nowhere".into()));
         let client = Client::new(&crate::Options::default()).unwrap();
         for realm in ["http://127.0.0.1:1/token", "file:///etc/passwd", "nonsense"] {
@@ -197,7 +198,7 @@ mod tests {
             let asked = HeaderMap::from_iter([(WWW_AUTHENTICATE, asks.parse().unwrap())]);
             let refused = auth.answer(&client, &asked).await.unwrap_err().to_string();
             assert!(
-                refused.contains("not behind TLS") || refused.contains("no address"),
+                refused.contains("not behind TLS") || refused.contains("not an address"),
                 "{refused}"
             );
         }

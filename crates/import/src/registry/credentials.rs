@@ -3,36 +3,35 @@
 use std::path::{Path, PathBuf};
 
 use docker_credential::{CredentialRetrievalError, DockerCredential};
+use perennial_oci::Reference;
 use tokio::sync::OnceCell;
 
-use crate::image::Reference;
-
-/// What is on this machine to show to one registry.
+/// The credentials on this machine for one registry.
 pub(super) struct Credentials {
     registry: String,
-    /// Names under which they may be, the most particular first.
+    /// The names they may be stored under, the most specific first.
     keys: Vec<String>,
     file: Option<PathBuf>,
     found: OnceCell<Result<Credential, String>>,
 }
 
-/// A place where credentials are kept.
+/// A place that keeps credentials.
 type Source = fn(&str) -> Result<DockerCredential, CredentialRetrievalError>;
 
-/// What to show to a registry. It cannot be printed.
+/// A credential for a registry. It cannot be printed.
 #[derive(Clone)]
 pub(super) enum Credential {
     Password(String, String),
-    /// A refresh token, which the token server takes for another.
+    /// A refresh token, which the token server exchanges for another.
     Token(String),
 }
 
 impl Credentials {
     pub(super) fn new(reference: &Reference, file: Option<PathBuf>) -> Self {
-        let registry = reference.registry().to_owned();
+        let registry = reference.repository().registry().to_owned();
         let mut keys = Vec::new();
-        let mut name = format!("{registry}/{}", reference.repository());
-        // podman keeps them for parts of a registry, too
+        let mut name = reference.repository().to_string();
+        // Podman also keeps them for parts of a registry.
         while let Some((parent, _)) = name.rsplit_once('/') {
             keys.push(name.clone());
             name = parent.to_owned();
@@ -48,14 +47,14 @@ impl Credentials {
     pub(super) async fn get(&self) -> Option<Credential> {
         let look = || async {
             let (keys, file) = (self.keys.clone(), self.file.clone());
-            // a helper is a program that may ask a key ring
+            // A helper is a program that may ask a key ring.
             let found = tokio::task::spawn_blocking(move || find(&keys, file.as_deref())).await;
             found.unwrap_or_else(|error| Err(error.to_string()))
         };
         self.found.get_or_init(look).await.as_ref().ok().cloned()
     }
 
-    /// What to say where there are none and some are needed.
+    /// The text for credentials that are needed but missing.
     pub(super) fn missing(&self) -> String {
         let reason = match self.found.get() {
             Some(Err(reason)) => reason.as_str(),
@@ -74,7 +73,7 @@ fn find(keys: &[String], file: Option<&Path>) -> Result<Credential, String> {
         CredentialRetrievalError::ConfigNotFound
         | CredentialRetrievalError::NoCredentialConfigured
         | CredentialRetrievalError::ConfigReadError => {}
-        // its output may hold what nobody is to read
+        // Its output may hold secrets.
         CredentialRetrievalError::HelperFailure { helper, .. } => {
             problem = Some(format!("the helper {helper} has none for {key}"));
         }

@@ -1,15 +1,16 @@
-//! Lists that a registry gives page by page: tags, and what refers to a manifest.
+//! Lists that a registry gives page by page: tags, and the referrers of a manifest.
 
 use std::collections::BTreeSet;
 
-use oci_spec::image::Digest;
+use perennial_oci::{Digest, Manifest, ManifestError, OCI_INDEX, cosign_tags, referrers_tag};
 use reqwest::header::{HeaderMap, LINK};
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 
-use super::repository::{Repository, refusal};
+use super::answer::refusal;
+use super::repository::Repository;
 use crate::ImportError;
-use crate::image::{Attached, INDEX, Manifest, cosign_tags, fallback_tag};
+use crate::image::Attached;
 
 const MAX_PAGES: usize = 1_000;
 const MAX_TAGS: usize = 100_000;
@@ -31,7 +32,7 @@ impl Repository {
             next = self.next_page(&url, &got.headers);
             let refuse = |reason: String| ImportError::Upstream { what: url.to_string(), reason };
             let page: Tags = serde_json::from_slice(&got.bytes)
-                .map_err(|e| refuse(format!("is no list of tags: {e}")))?;
+                .map_err(|e| refuse(format!("is not a list of tags: {e}")))?;
             let known = tags.len();
             tags.extend(page.tags.unwrap_or_default());
             pages += 1;
@@ -41,7 +42,7 @@ impl Repository {
                 )));
             }
             if tags.len() == known {
-                // a page that says nothing new and names another would go on for ever
+                // Pages that say nothing new but name a next one would never end.
                 break;
             }
         }
@@ -52,7 +53,7 @@ impl Repository {
         Ok(tags.into_iter().collect())
     }
 
-    /// What refers to a manifest, by the referrers API or else by its tag, and by the tags of cosign.
+    /// The referrers of a manifest, by the API or else by its tag, and those under cosign's tags.
     pub(super) async fn attached(&self, digest: &Digest) -> Result<Vec<Attached>, ImportError> {
         let by_api = if self.has_referrers() { self.referrers(digest).await? } else { None };
         let mut found = match by_api {
@@ -76,8 +77,8 @@ impl Repository {
         let mut found = Vec::new();
         let mut pages = 0;
         while let Some(url) = next {
-            let got = self.ask(&url, INDEX).await?;
-            // that there is no such thing is said in many ways; that it is busy is another matter
+            let got = self.ask(&url, OCI_INDEX).await?;
+            // Registries say in many ways that they have no such API. Being busy is another matter.
             if pages == 0
                 && got.status.is_client_error()
                 && got.status != StatusCode::TOO_MANY_REQUESTS
@@ -88,17 +89,17 @@ impl Repository {
                 return Err(refusal(&url, got.status, &got.headers, &got.bytes));
             }
             next = self.next_page(&url, &got.headers);
-            // some registries answer every path with a page for people
-            let Ok(page) = Manifest::parse(url.as_str(), &got.bytes) else {
-                if pages == 0 {
+            let page = match Manifest::parse(&got.bytes) {
+                Ok(page) => page,
+                // Some registries answer every path with a page for people.
+                Err(ManifestError::Json(_) | ManifestError::Neither) if pages == 0 => {
                     return Ok(None);
                 }
-                let reason = "is no index of referrers".to_owned();
-                return Err(ImportError::Upstream { what: url.to_string(), reason });
+                Err(error) => return Err(ImportError::manifest(url, error)),
             };
             let known = found.len();
             found.extend(
-                page.manifests.iter().map(|m| Attached { digest: m.digest().clone(), tag: None }),
+                page.children().iter().map(|child| Attached { digest: child.digest, tag: None }),
             );
             pages += 1;
             if found.len() > MAX_REFERRERS {
@@ -113,21 +114,22 @@ impl Repository {
     }
 
     async fn referrers_tag(&self, digest: &Digest) -> Result<Vec<Attached>, ImportError> {
-        let url = self.url(&format!("manifests/{}", fallback_tag(digest)))?;
-        let got = match self.get(&url, INDEX).await {
+        let url = self.url(&format!("manifests/{}", referrers_tag(digest)))?;
+        let got = match self.get(&url, OCI_INDEX).await {
             Err(ImportError::Gone { .. }) => return Ok(Vec::new()),
             got => got?,
         };
-        let index = Manifest::parse(url.as_str(), &got.bytes)?;
+        let index =
+            Manifest::parse(&got.bytes).map_err(|error| ImportError::manifest(url, error))?;
         Ok(index
-            .manifests
+            .children()
             .iter()
             .take(MAX_REFERRERS)
-            .map(|m| Attached { digest: m.digest().clone(), tag: None })
+            .map(|child| Attached { digest: child.digest, tag: None })
             .collect())
     }
 
-    /// The next page, if there is one at the same registry.
+    /// The next page, if it is at the same registry.
     fn next_page(&self, url: &Url, headers: &HeaderMap) -> Option<Url> {
         headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok()).find_map(|link| {
             let (target, params) = link.trim().strip_prefix('<')?.split_once('>')?;

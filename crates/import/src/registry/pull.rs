@@ -1,34 +1,28 @@
-//! One image of a repository, as the walk sees it; a blob goes on by range where it was cut.
+//! An image of a repository as an origin; a blob that was cut off continues by range.
 
 use bytes::Bytes;
-use oci_spec::image::Digest;
+use perennial_oci::Digest;
 use reqwest::header::CONTENT_RANGE;
 use reqwest::{Method, Response, StatusCode};
 use tokio::sync::mpsc;
 
-use super::repository::{Repository, accepted};
+use super::answer::accepted;
+use super::repository::Repository;
 use crate::ImportError;
-use crate::blocking::blocking;
 use crate::client::why;
 use crate::image::{Attached, Incoming, Origin, Wanted};
-use crate::meter::Meter;
-use crate::patience::Patience;
+use crate::meter::{Meter, blocking};
+use crate::retry::RetryPolicy;
 
-/// Pieces of a body between the line and the disk.
+/// Most pieces of a body between the network and the disk.
 const AHEAD: usize = 16;
 
-/// An image under a name.
+/// An image of a repository.
 pub(super) struct Pull<'a> {
     pub(super) repository: &'a Repository,
-    /// `docker://…`
-    pub(super) url: String,
 }
 
 impl Origin for Pull<'_> {
-    fn origins(&self) -> Vec<String> {
-        vec![self.url.clone()]
-    }
-
     async fn manifest(&self, digest: &Digest) -> Result<Vec<u8>, ImportError> {
         self.repository.manifest(digest).await
     }
@@ -75,7 +69,7 @@ impl Origin for Pull<'_> {
                 last = cut;
             }
             idle += 1;
-            let Some(wait) = Patience::MIDDLE.before_next(idle, None) else {
+            let Some(wait) = RetryPolicy::MIDDLE.before_next(idle, None) else {
                 let reason = format!("{idle} times in a row nothing more came: {last}");
                 return Err(ImportError::Upstream { what: url.to_string(), reason });
             };
@@ -85,7 +79,7 @@ impl Origin for Pull<'_> {
     }
 }
 
-/// Whether an answer is the rest that was asked for.
+/// Whether an answer is the range that was asked for.
 fn goes_on(answer: &Response, from: u64) -> bool {
     let range = answer.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
     let starts =
@@ -93,7 +87,8 @@ fn goes_on(answer: &Response, from: u64) -> bool {
     answer.status() == StatusCode::PARTIAL_CONTENT && starts == Some(from)
 }
 
-/// Writes a body to the file, off the threads that wait for the network. Gives why it ended.
+/// Writes a body to the file, off the threads that wait for the network. Also returns the reason that
+/// it ended.
 async fn pour(
     mut answer: Response,
     mut into: Incoming,

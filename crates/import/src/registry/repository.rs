@@ -1,33 +1,31 @@
-//! A repository of a registry: requests to it, repeated where that helps, with what it asks for to let us in.
+//! A repository of a registry: requests to it, with authorization, repeated where that helps.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use oci_spec::image::Digest;
+use perennial_oci::{ACCEPT as MANIFESTS, Digest, MAX_MANIFEST, Reference, Version};
 use reqwest::header::{ACCEPT, HeaderMap, RANGE};
 use reqwest::{Method, Response, StatusCode, Url};
 
+use super::answer::{Short, is_gone, read, refusal};
 use super::auth::Auth;
-use crate::client::{Client, Unanswered, why};
-use crate::image::{MAX_MANIFEST, Manifest, Reference, sha256_of};
-use crate::patience::{Patience, is_busy, wish};
+use crate::client::{Client, Failure};
+use crate::retry::{RetryPolicy, is_busy, wish};
 use crate::{ImportError, Options};
 
-/// How often one thing is asked for.
-const PATIENCE: Patience = Patience::MIDDLE;
-/// Longest answer to a request that failed that is read for its text.
-const MAX_ERROR: u64 = 16 << 10;
+/// The policy for each request.
+const RETRIES: RetryPolicy = RetryPolicy::MIDDLE;
 
-/// One repository.
+/// A repository.
 pub(super) struct Repository {
     client: Client,
     base: Url,
     auth: Auth,
-    /// Whether the registry said that it has no referrers API.
+    /// Whether the registry was found to have no referrers API.
     no_referrers: AtomicBool,
 }
 
-/// What a tag or digest means now.
+/// The manifest that a tag or digest names now.
 pub(super) struct Found {
     pub(super) digest: Digest,
     pub(super) status: u16,
@@ -40,12 +38,6 @@ pub(super) struct Got {
     pub(super) bytes: Vec<u8>,
 }
 
-/// Why a body was not read to its end.
-pub(super) enum Short {
-    TooLong,
-    Broken(String),
-}
-
 impl Repository {
     pub(super) fn new(
         client: Client,
@@ -53,13 +45,13 @@ impl Repository {
         reference: &Reference,
         auth_file: Option<PathBuf>,
     ) -> Result<Self, ImportError> {
-        let host = match reference.registry() {
-            // its website and its registry are two hosts
+        let host = match reference.repository().registry() {
+            // Its website and its registry are two hosts.
             "docker.io" => "registry-1.docker.io",
             registry => registry,
         };
         let scheme = if options.plain_http { "http" } else { "https" };
-        let base = format!("{scheme}://{host}/v2/{}/", reference.repository());
+        let base = format!("{scheme}://{host}/v2/{}/", reference.repository().path());
         let base =
             Url::parse(&base).map_err(|e| ImportError::Usage(format!("{reference}: {e}")))?;
         let auth = Auth::new(reference, options.plain_http, auth_file);
@@ -83,39 +75,39 @@ impl Repository {
         self.no_referrers.store(true, Ordering::Relaxed);
     }
 
-    /// The digest behind a reference. Asks for headers first: what is held needs no more, and it is not counted as a pull.
+    /// The digest of a reference. A tag is asked for by its headers: content that is held needs no
+    /// more, and registries do not count that as a pull.
     pub(super) async fn resolve(&self, reference: &Reference) -> Result<Found, ImportError> {
-        let name = reference.digest().or(reference.tag()).unwrap_or("latest");
-        let what = format!("docker://{reference}");
-        if let Some(digest) = reference.digest() {
-            let reason = |e: oci_spec::OciSpecError| ImportError::Usage(format!("{what}: {e}"));
-            return Ok(Found { digest: Digest::try_from(digest).map_err(reason)?, status: 200 });
-        }
-        self.tag(name).await?.ok_or_else(|| ImportError::Gone {
-            what,
+        let tag = match reference.version() {
+            Version::Digest(digest) => return Ok(Found { digest: *digest, status: 200 }),
+            Version::Tag(tag) => tag,
+        };
+        self.tag(tag).await?.ok_or_else(|| ImportError::Gone {
+            what: format!("docker://{reference}"),
             reason: format!("{} has no such tag", self.base.host_str().unwrap_or_default()),
         })
     }
 
-    /// The digest behind a tag, if there is such a tag.
+    /// The digest of a tag, if there is such a tag.
     pub(super) async fn tag(&self, tag: &str) -> Result<Option<Found>, ImportError> {
         let url = self.url(&format!("manifests/{tag}"))?;
-        let head = self.send(Method::HEAD, &url, Manifest::ACCEPT, None).await?;
+        let head = self.send(Method::HEAD, &url, MANIFESTS, None).await?;
         let digest =
             head.headers().get("docker-content-digest").and_then(|value| value.to_str().ok());
         let status = head.status();
         if status.is_success()
-            && let Some(Ok(digest)) = digest.map(Digest::try_from)
+            && let Some(Ok(digest)) = digest.map(str::parse)
         {
             return Ok(Some(Found { digest, status: status.as_u16() }));
         }
         if is_gone(status) {
             return Ok(None);
         }
-        match self.get(&url, Manifest::ACCEPT).await {
-            Ok(got) => {
-                Ok(Some(Found { digest: sha256_of(&got.bytes)?, status: got.status.as_u16() }))
-            }
+        match self.get(&url, MANIFESTS).await {
+            Ok(got) => Ok(Some(Found {
+                digest: Digest::sha256_of(&got.bytes),
+                status: got.status.as_u16(),
+            })),
             Err(ImportError::Gone { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -124,10 +116,10 @@ impl Repository {
     /// A manifest by digest.
     pub(super) async fn manifest(&self, digest: &Digest) -> Result<Vec<u8>, ImportError> {
         let url = self.url(&format!("manifests/{digest}"))?;
-        Ok(self.get(&url, Manifest::ACCEPT).await?.bytes)
+        Ok(self.get(&url, MANIFESTS).await?.bytes)
     }
 
-    /// A short answer that is a success, whole.
+    /// A short answer with success, as a whole.
     pub(super) async fn get(&self, url: &Url, accept: &str) -> Result<Got, ImportError> {
         let got = self.ask(url, accept).await?;
         if got.status.is_success() {
@@ -137,7 +129,7 @@ impl Repository {
         }
     }
 
-    /// A short answer of any kind, whole: asked for again where the line broke.
+    /// A short answer of any status, as a whole; asked for again after a broken connection.
     pub(super) async fn ask(&self, url: &Url, accept: &str) -> Result<Got, ImportError> {
         let mut tried = 0;
         loop {
@@ -150,7 +142,7 @@ impl Repository {
                     let reason = format!("the answer is longer than {MAX_MANIFEST} bytes");
                     return Err(ImportError::Upstream { what: url.to_string(), reason });
                 }
-                Err(Short::Broken(reason)) => match PATIENCE.before_next(tried, None) {
+                Err(Short::Broken(reason)) => match RETRIES.before_next(tried, None) {
                     Some(wait) => tokio::time::sleep(wait).await,
                     None => return Err(ImportError::Upstream { what: url.to_string(), reason }),
                 },
@@ -158,7 +150,8 @@ impl Repository {
         }
     }
 
-    /// Asks, and asks again where the registry is busy or the line broke. Gives whatever else it answers.
+    /// Sends a request, again while the registry is busy or the connection breaks. Returns any other
+    /// answer.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -173,15 +166,15 @@ impl Repository {
             if let Some(from) = from {
                 request = request.header(RANGE, format!("bytes={from}-"));
             }
-            // a page's address comes from the registry: what lets us in is for itself alone
+            // The registry supplies the address of a page: credentials are for the registry alone.
             if self.is_ours(url) {
                 request = self.auth.show(request);
             }
             tried += 1;
             let wait = match self.client.send(request).await {
-                Err(Unanswered::Settled(error)) => return Err(error),
-                Err(Unanswered::Again(error)) => PATIENCE.before_next(tried, None).ok_or(error)?,
-                // only the registry itself is told who we are, not where it sends us
+                Err(Failure::Permanent(error)) => return Err(error),
+                Err(Failure::Transient(error)) => RETRIES.before_next(tried, None).ok_or(error)?,
+                // Credentials go to the registry itself, not to where it redirects.
                 Ok(answer)
                     if answer.status() == StatusCode::UNAUTHORIZED
                         && asked < 2
@@ -193,8 +186,9 @@ impl Repository {
                     continue;
                 }
                 Ok(answer) if is_busy(answer.status()) => {
-                    // to ask sooner than it wishes would be no use, and to wait too long neither: a rerun goes on from here
-                    match PATIENCE.before_next(tried, wish(answer.headers())) {
+                    // Asking sooner than it wishes is useless, and so is a very long wait: a rerun
+                    // continues from here.
+                    match RETRIES.before_next(tried, wish(answer.headers())) {
                         Some(wait) => wait,
                         None => return Ok(answer),
                     }
@@ -202,71 +196,6 @@ impl Repository {
                 Ok(answer) => return Ok(answer),
             };
             tokio::time::sleep(wait).await;
-        }
-    }
-}
-
-pub(super) fn is_gone(status: StatusCode) -> bool {
-    matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
-}
-
-/// Makes an answer that is no success an error, with what the registry says.
-pub(super) async fn accepted(answer: Response) -> Result<Response, ImportError> {
-    let (status, mut url, headers) =
-        (answer.status(), answer.url().clone(), answer.headers().clone());
-    if status.is_success() {
-        return Ok(answer);
-    }
-    let body = read(answer, MAX_ERROR).await.unwrap_or_default();
-    // where blobs lie elsewhere, it is a key to them
-    url.set_query(None);
-    Err(refusal(&url, status, &headers, &body))
-}
-
-/// What a registry that refuses says.
-pub(super) fn refusal(
-    url: &Url,
-    status: StatusCode,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> ImportError {
-    let said = said_in(body).map(|said| format!(": {said}")).unwrap_or_default();
-    let later = wish(headers).map(|wait| format!("; it wants {} seconds of rest", wait.as_secs()));
-    let reason = format!("the registry answers {status}{said}{}", later.unwrap_or_default());
-    let what = url.to_string();
-    if is_gone(status) {
-        ImportError::Gone { what, reason }
-    } else {
-        ImportError::Upstream { what, reason }
-    }
-}
-
-/// The text of a registry's error (`{"errors": [{"code": …, "message": …}]}`).
-fn said_in(body: &[u8]) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Errors {
-        errors: Vec<One>,
-    }
-    #[derive(serde::Deserialize)]
-    struct One {
-        message: String,
-    }
-    let errors: Errors = serde_json::from_slice(body).ok()?;
-    let message = errors.errors.into_iter().next()?.message;
-    Some(message.chars().filter(|c| !c.is_control()).take(200).collect())
-}
-
-/// A short body, whole.
-pub(super) async fn read(mut answer: Response, most: u64) -> Result<Vec<u8>, Short> {
-    let mut bytes = Vec::new();
-    loop {
-        match answer.chunk().await {
-            Ok(None) => return Ok(bytes),
-            Ok(Some(chunk)) if (bytes.len() + chunk.len()) as u64 <= most => {
-                bytes.extend_from_slice(&chunk)
-            }
-            Ok(Some(_)) => return Err(Short::TooLong),
-            Err(error) => return Err(Short::Broken(why(error))),
         }
     }
 }

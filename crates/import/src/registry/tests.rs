@@ -1,17 +1,18 @@
-//! Where a registry sends us, and that it is not where nobody but us can go.
+//! Redirects of a registry, and that none leads into the private network.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, TcpListener};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use perennial_oci::Digest;
+
 use super::repository::Repository;
 use crate::client::Client;
 use crate::guard::Guard;
-use crate::image::{parse_reference, sha256_of};
 use crate::{ImportError, Options};
 
-/// A registry on 127.0.0.1 that gives every request one answer.
+/// A registry on 127.0.0.1 that gives every request the same answer.
 async fn registry(answer: String) -> (String, tokio::task::JoinHandle<()>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let host = listener.local_addr().unwrap().to_string();
@@ -27,12 +28,12 @@ async fn registry(answer: String) -> (String, tokio::task::JoinHandle<()>) {
 
 #[tokio::test]
 async fn a_registry_sends_us_to_nobody_inside() {
-    // nobody there is to hear of us; the test's own registry stands for the public internet
+    // No call may arrive there; the test's own registry stands for the public internet.
     let inside = TcpListener::bind("127.0.0.2:0").unwrap();
     inside.set_nonblocking(true).unwrap();
     let guard = Guard::with(|address| address == IpAddr::from([127, 0, 0, 1]));
     let options = Options { allow_private: false, plain_http: true };
-    let digest = sha256_of(b"").unwrap();
+    let digest = Digest::sha256_of(b"");
     for to in [format!("http://{}", inside.local_addr().unwrap()), "http://169.254.169.254".into()]
     {
         let refused = [
@@ -45,7 +46,7 @@ async fn a_registry_sends_us_to_nobody_inside() {
             let answer =
                 format!("HTTP/1.1 {head}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             let (host, serving) = registry(answer).await;
-            let reference = parse_reference(&format!("{host}/a/b:1")).unwrap();
+            let reference = format!("{host}/a/b:1").parse().unwrap();
             let client = Client::behind(guard.clone()).unwrap();
             let repository =
                 Repository::new(client, &options, &reference, Some("/nowhere".into())).unwrap();
@@ -53,14 +54,14 @@ async fn a_registry_sends_us_to_nobody_inside() {
             assert!(matches!(error, ImportError::Private(_)), "{head}: {error:?}");
             serving.abort();
         }
-        // a list that goes on elsewhere ends here
+        // A list whose next page is elsewhere ends here.
         let page = r#"{"tags":["1"]}"#;
         let answer = format!(
             "HTTP/1.1 200 OK\r\nLink: <{to}/next>; rel=\"next\"\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}",
             page.len()
         );
         let (host, serving) = registry(answer).await;
-        let reference = parse_reference(&format!("{host}/a/b:1")).unwrap();
+        let reference = format!("{host}/a/b:1").parse().unwrap();
         let client = Client::behind(guard.clone()).unwrap();
         let repository = Repository::new(client, &options, &reference, None).unwrap();
         assert_eq!(repository.tags().await.unwrap(), ["1"]);

@@ -5,8 +5,8 @@ use perennial_manifest::{Artifact, Role, Verdict};
 use serde_json::{Value, json};
 
 use crate::made::{LAYER, MANIFEST, Made, digest_of, noise, sha256, sha512};
+use crate::registry::{Node, at, blob, named, only};
 use crate::upstream::{Upstream, World};
-use crate::{Node, at, blob, named, only};
 
 /// A registry with `team/app:v1`, an image for two platforms; gives its index.
 async fn upstream() -> (Upstream, Value) {
@@ -34,7 +34,7 @@ async fn an_image_for_all_platforms_comes_byte_for_byte() {
     for (digest, (media_type, bytes)) in &made.0 {
         let artifact = blob(draft, digest);
         assert_eq!((&node.bytes(artifact), &artifact.media_type), (bytes, media_type));
-        assert_eq!(artifact.origins, [format!("docker://{name}")]);
+        assert_eq!(artifact.origins, [""; 0], "a mirror would make another list");
     }
     assert_eq!(node.bytes(at(draft, "oci-layout")), br#"{"imageLayoutVersion":"1.0.0"}"#);
     let written: Value = serde_json::from_slice(&node.bytes(at(draft, "index.json"))).unwrap();

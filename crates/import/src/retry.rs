@@ -1,32 +1,32 @@
-//! Whether an upstream is asked again, how long to wait before that, and when to stop asking.
+//! When an upstream is asked again, after which wait, and when to give up.
 
 use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
-/// The first wait; each is twice as long as the one before.
+/// The first wait; each later one is twice as long.
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// How hard to try.
+/// The number of tries, and the longest wait between them.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
+pub(crate) struct RetryPolicy {
     tries: u32,
     /// The longest wait that an upstream may ask for.
     wish: Duration,
 }
 
-impl Patience {
-    /// For a file that was asked for.
+impl RetryPolicy {
+    /// For a file that the user asked for.
     pub(crate) const LONG: Self = Self { tries: 7, wish: Duration::from_secs(120) };
     /// For one of the many requests that an image takes.
     pub(crate) const MIDDLE: Self = Self { tries: 5, wish: Duration::from_secs(60) };
-    /// For what may well be missing.
+    /// For a file that may well be missing.
     pub(crate) const SHORT: Self = Self { tries: 3, wish: Duration::from_secs(5) };
 
-    /// How long to wait after so many tries, of which the last failed; none to give up. The upstream's wish counts unless it
-    /// is out of all proportion.
+    /// The wait after `tried` tries, the last of which failed; `None` to give up. The upstream's wish
+    /// counts unless it is out of proportion.
     pub(crate) fn before_next(self, tried: u32, wish: Option<Duration>) -> Option<Duration> {
         if tried >= self.tries {
             return None;
@@ -38,13 +38,13 @@ impl Patience {
     }
 }
 
-/// Whether an answer means that another one may come later.
+/// Whether a status means that a later request may succeed.
 pub(crate) fn is_busy(status: StatusCode) -> bool {
     matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
         || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
 }
 
-/// How long an upstream asks to wait (`Retry-After`): seconds, or a date.
+/// The wait that an upstream asks for (`Retry-After`): seconds, or a date.
 pub(crate) fn wish(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn waits_grow_and_end() {
-        let patience = Patience { tries: 9, ..Patience::LONG };
+        let patience = RetryPolicy { tries: 9, ..RetryPolicy::LONG };
         let waits: Vec<_> = (1..9).map_while(|tried| patience.before_next(tried, None)).collect();
         assert_eq!(
             waits.iter().map(Duration::as_millis).collect::<Vec<_>>(),
@@ -73,7 +73,7 @@ mod tests {
             Some(Duration::from_secs(7))
         );
         assert_eq!(patience.before_next(1, Some(Duration::from_secs(86_400))), None);
-        assert_eq!(Patience::SHORT.before_next(1, Some(Duration::from_secs(7))), None);
+        assert_eq!(RetryPolicy::SHORT.before_next(1, Some(Duration::from_secs(7))), None);
     }
 
     #[test]

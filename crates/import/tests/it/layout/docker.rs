@@ -5,8 +5,8 @@ use std::io::Write;
 use perennial_manifest::Draft;
 use serde_json::{Value, json};
 
+use crate::layout::{Node, files, write_tar};
 use crate::made::{LAYER, MANIFEST, Made, noise, sha256};
-use crate::{Node, files, write_tar};
 
 /// An image as it was saved before docker 25: two layers, the second by a link.
 fn old(node: &Node, name: &str, damage: bool, gzip: bool) -> String {

@@ -1,21 +1,12 @@
 //! Images that lie on this machine: what comes of layouts and archives, and of those that are hostile.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a step that fails must end the test"
-)]
-
 mod docker;
 mod hostile;
-#[path = "../registry/made.rs"]
-mod made;
 mod oci;
 
 use std::path::{Path, PathBuf};
 
-use made::Made;
+use crate::made::Made;
 use perennial_import::{Archive, ImportError, Imported, Progress, Watch, layout};
 use perennial_manifest::{Artifact, ArtifactList, Draft};
 use perennial_store::{OpenOptions, Store};

@@ -1,7 +1,5 @@
 //! Images made up for tests: bytes by digest, as any upstream has them.
 
-#![allow(dead_code, reason = "each test binary uses a part")]
-
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};

@@ -1,7 +1,5 @@
 //! An upstream for tests: a web server on the loopback address whose answers are scripted, and a store to import into.
 
-#![allow(dead_code, reason = "each test uses a part of it")]
-
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -6,8 +6,8 @@ use perennial_import::{ImportError, Options, Progress, Watch, images};
 use serde_json::json;
 
 use crate::made::{digest_of, noise, sha256};
+use crate::registry::{Images, Node, blob, named, only};
 use crate::upstream::{Upstream, World};
-use crate::{Images, Node, blob, named, only};
 
 /// A registry with the image `app:1`, of one layer.
 async fn upstream() -> (Upstream, String) {

@@ -1,19 +1,10 @@
 //! What files from the web are called, and what comes along because it is named after them: checksums and signatures.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a step that fails must end the test"
-)]
-
-mod web;
-
 use perennial_import::ImportError;
 use perennial_manifest::Role;
 use sha2::{Digest, Sha256, Sha512};
 
-use web::{Here, Reply, Web, artifact, bytes, hex, import};
+use crate::web::{Here, Reply, Web, artifact, bytes, hex, import};
 
 fn sha256(bytes: &[u8]) -> String {
     hex(Sha256::digest(bytes))

@@ -1,11 +1,11 @@
-//! Which platforms are wanted, in the words of `--platform`: `linux/arm64`, `linux/arm/v7`.
+//! The platforms that are wanted, in the words of `--platform`: `linux/arm64`, `linux/arm/v7`.
 
-use oci_spec::image::Descriptor;
 use perennial_manifest::Platform;
+use perennial_oci::Descriptor;
 
 use crate::ImportError;
 
-/// The platforms that are wanted; none named means all.
+/// The platforms that are wanted; an empty list means all.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Platforms(Vec<Platform>);
 
@@ -27,20 +27,29 @@ impl Platforms {
         let parsed = texts.iter().map(|text| {
             read(text).ok_or_else(|| {
                 ImportError::Usage(format!(
-                    "{text:?} is no platform (`os/arch` or `os/arch/variant`)"
+                    "{text:?} is not a platform (`os/arch` or `os/arch/variant`)"
                 ))
             })
         });
         parsed.collect::<Result<_, _>>().map(Self)
     }
 
-    pub(crate) fn all(&self) -> bool {
+    pub(crate) fn are_all(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether this one is wanted. Without a variant, every variant is meant.
-    pub(crate) fn want(&self, platform: &Platform) -> bool {
-        self.all()
+    /// Whether a child of an index is wanted. A child without a platform serves all of them; one
+    /// marked `unknown`, such as an attestation, comes with the image it belongs to.
+    pub(crate) fn want(&self, child: &Descriptor) -> bool {
+        match child.platform() {
+            Some(platform) => self.name(platform),
+            None => self.are_all() || !child.states_platform(),
+        }
+    }
+
+    /// Whether a platform is among those wanted. Without a variant, every variant is meant.
+    fn name(&self, platform: &Platform) -> bool {
+        self.are_all()
             || self.0.iter().any(|wanted| {
                 (&wanted.os, &wanted.arch) == (&platform.os, &platform.arch)
                     && (wanted.variant.is_none() || wanted.variant == platform.variant)
@@ -48,21 +57,7 @@ impl Platforms {
     }
 }
 
-/// What an index says that one of its manifests runs on. `unknown` is how builders say that it does not run.
-pub(crate) fn platform_of(descriptor: &Descriptor) -> Option<Platform> {
-    let said = descriptor.platform().as_ref()?;
-    let plain = |text: String| {
-        let good = !text.is_empty() && text.len() <= 64 && !text.chars().any(char::is_control);
-        (good && text != "unknown").then_some(text)
-    };
-    Some(Platform {
-        os: plain(said.os().to_string())?,
-        arch: plain(said.architecture().to_string())?,
-        variant: said.variant().clone().and_then(plain),
-    })
-}
-
-/// As `--platform` takes it.
+/// A platform in the form that `--platform` takes.
 pub(crate) fn show(platform: &Platform) -> String {
     let variant =
         platform.variant.as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();

@@ -1,21 +1,12 @@
 //! Files from the web, from a server that behaves and from servers that do not.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a step that fails must end the test"
-)]
-
-mod web;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use perennial_import::{ImportError, Options, Urls, urls};
 use perennial_manifest::{Role, Verdict};
 
-use web::{Here, Reply, Seen, Web, artifact, bytes, import, private, what};
+use crate::web::{Here, Reply, Seen, Web, artifact, bytes, import, private, what};
 
 const ETAG: &str = "\"one\"";
 

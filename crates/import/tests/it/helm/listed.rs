@@ -3,8 +3,8 @@
 use perennial_import::{Chart, ChartImported, ImportError, Options, chart};
 use perennial_manifest::Role;
 
+use crate::helm::{plain, sha256};
 use crate::web::{Here, Reply, Seen, Web};
-use crate::{plain, sha256};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::layout::{Files, Node, files, tagged, write_dir, write_tar};
 use crate::made::{Made, digest_of, noise, sha256};
-use crate::{Files, Node, files, tagged, write_dir, write_tar};
 
 /// What is done to something, and what is said of it then.
 type Lie<T> = (fn(&mut T), &'static str);
@@ -111,7 +111,7 @@ async fn tars_that_are_cut_packed_or_claim_too_much_are_refused_in_words() {
     std::fs::write(&path, [&[0x1f, 0x8b], &whole[..]].concat()).unwrap();
     assert!(node.add(&source, None).await.unwrap_err().to_string().contains("gunzip"));
     std::fs::write(&path, noise(3, 5_000)).unwrap();
-    assert!(node.add(&source, None).await.unwrap_err().to_string().contains("no whole tar"));
+    assert!(node.add(&source, None).await.unwrap_err().to_string().contains("not a whole tar"));
     // a name of 100 GiB, in a file that takes no room
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(tar::EntryType::GNULongName);
@@ -134,7 +134,7 @@ async fn tars_that_are_cut_packed_or_claim_too_much_are_refused_in_words() {
 async fn claims_of_an_index_cost_nothing() {
     let lies: [Lie<Value>; 4] = [
         (|layer| layer["size"] = json!(u64::MAX), "more than a blob may have"),
-        (|layer| layer["digest"] = json!("sha256:../../../../etc/passwd"), "no image manifest"),
+        (|layer| layer["digest"] = json!("sha256:../../../../etc/passwd"), "is not a digest"),
         (|layer| layer["digest"] = json!("md5:d41d8cd98f00b204e9800998ecf8427e"), "not known"),
         (|layer| layer["size"] = json!(1), "90000 bytes are there"),
     ];

@@ -3,8 +3,8 @@
 use perennial_manifest::Role;
 use serde_json::{Value, json};
 
+use crate::layout::{Node, files, tagged, write_dir, write_tar};
 use crate::made::{Made, digest_of, noise};
-use crate::{Node, files, tagged, write_dir, write_tar};
 
 #[tokio::test]
 async fn a_directory_and_an_archive_give_the_list_that_a_release_written_out_gives() {

@@ -1,15 +1,6 @@
 //! Charts from a repository, and the images that charts name; the charts are made here.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a step that fails must end the test"
-)]
-
 mod listed;
-#[path = "../web/mod.rs"]
-mod web;
 
 use std::io::Write;
 
@@ -19,7 +10,7 @@ use perennial_import::{Chart, ChartImported, ImportError, chart, images_of};
 use perennial_manifest::{Role, Verdict};
 use sha2::{Digest, Sha256};
 
-use web::{Here, Reply, Seen, Web, artifact, hex, private};
+use crate::web::{Here, Reply, Seen, Web, artifact, hex, private};
 
 /// A chart archive with these files.
 fn tgz(files: &[(&str, &str)]) -> Vec<u8> {

@@ -1,16 +1,7 @@
 //! Images from a registry: what comes, what does not, and what is told to whom.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a step that fails must end the test"
-)]
-
-mod made;
 mod pulls;
 mod refusals;
-mod upstream;
 
 use perennial_import::{Images, ImportError, Imported, Options, Progress, Watch, images};
 use perennial_manifest::{Artifact, ArtifactList, Body, Draft, Entry, Keypair, Release};

@@ -1,54 +1,52 @@
-//! Into the store: what is held already is not brought again, and what arrives lasts before the next is asked for.
+//! The way into the store: blobs that are held are not brought again, and each one that arrives is
+//! durable before the next is asked for.
 //!
-//! Each blob is a batch of its own, so that an import that is cut loses nothing that came whole.
+//! Each blob is a batch of its own, so that an import that is cut off loses no blob that came whole.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use oci_spec::image::{Digest, DigestAlgorithm};
-use perennial_manifest::{BlobId, Sha256Digest};
+use perennial_manifest::Sha256Digest;
+use perennial_oci::{Check, Digest, MAX_MANIFEST, Stored};
 use perennial_store::{Added, Lease, SMALL, Store, StoreError};
 
-use super::named::Named;
-use super::{Check, Incoming, MAX_MANIFEST, Origin, Wanted};
 use crate::ImportError;
-use crate::blocking::blocking;
-use crate::meter::Meter;
-
-/// How often to look whether another import is done with the same blob.
-const LOOK: Duration = Duration::from_millis(100);
-
-/// A blob that is in the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Kept {
-    pub(crate) blob: BlobId,
-    pub(crate) sha256: Sha256Digest,
-    pub(crate) size: u64,
-}
+use crate::image::sha512_names::Sha512Names;
+use crate::image::{Incoming, Origin, Wanted};
+use crate::locked::when_free;
+use crate::meter::{Meter, blocking};
 
 /// The store, as an import of images sees it.
-pub(crate) struct Keeper<'a> {
+pub(crate) struct BlobSink<'a> {
     store: &'a Store,
-    named: Named,
+    names: Sha512Names,
     pub(crate) meter: Meter<'a>,
     leases: Mutex<Vec<Lease>>,
     new_bytes: AtomicU64,
 }
 
-impl<'a> Keeper<'a> {
+/// A blob that is wanted: in the store, or a file to be filled.
+enum Found {
+    Held(Stored),
+    Missing(Incoming),
+}
+
+/// A blob in the store, with its bytes if it is as short as a manifest.
+type Held = (Stored, Option<Vec<u8>>);
+
+impl<'a> BlobSink<'a> {
     pub(crate) fn new(store: &'a Store, meter: Meter<'a>) -> Self {
         Self {
             store,
-            named: Named::default(),
+            names: Sha512Names::default(),
             meter,
             leases: Mutex::default(),
             new_bytes: AtomicU64::new(0),
         }
     }
 
-    /// What keeps the blobs, and how many bytes of them are new.
+    /// The leases that keep the blobs, and the number of bytes that are new.
     pub(crate) fn finish(self) -> (Vec<Lease>, u64) {
         (
             self.leases.into_inner().unwrap_or_else(PoisonError::into_inner),
@@ -61,12 +59,14 @@ impl<'a> Keeper<'a> {
         &self,
         origin: &impl Origin,
         digest: &Digest,
-    ) -> Result<(Kept, Vec<u8>), ImportError> {
-        if let Some((kept, Some(bytes))) = self.held(digest, None).await? {
-            return Ok((kept, bytes));
+    ) -> Result<(Stored, Vec<u8>), ImportError> {
+        if let Some((stored, Some(bytes))) = self.held(digest, None).await? {
+            return Ok((stored, bytes));
         }
         let bytes = origin.manifest(digest).await?;
-        Check::bytes(digest, &bytes)?;
+        let mut check = digest.check();
+        check.update(&bytes);
+        check.finish()?;
         Ok((self.bytes(bytes.clone()).await?, bytes))
     }
 
@@ -75,38 +75,36 @@ impl<'a> Keeper<'a> {
         &self,
         origin: &impl Origin,
         wanted: &Wanted,
-    ) -> Result<Kept, ImportError> {
-        let incoming = loop {
-            if let Some((kept, _)) = self.held(&wanted.digest, Some(wanted.size)).await? {
-                self.meter.bytes(kept.size);
-                return Ok(kept);
+    ) -> Result<Stored, ImportError> {
+        let found = when_free(|| async {
+            if let Some((stored, _)) = self.held(&wanted.digest, Some(wanted.size)).await? {
+                return Ok(Some(Found::Held(stored)));
             }
-            if let Some(incoming) = self.open(wanted).await? {
-                break incoming;
+            Ok(self.open(wanted).await?.map(Found::Missing))
+        });
+        let incoming = match found.await? {
+            Found::Held(stored) => {
+                self.meter.bytes(stored.size);
+                return Ok(stored);
             }
-            tokio::time::sleep(LOOK).await;
+            Found::Missing(incoming) => incoming,
         };
         let resumed = incoming.len() > 0;
         self.meter.bytes(incoming.len());
         let arrived = origin.blob(wanted, incoming, &self.meter).await?;
         match self.file(&wanted.digest, arrived).await {
-            // what an earlier attempt left may be what is wrong
-            Err(ImportError::Mismatch { .. }) if resumed => match self.open(wanted).await? {
-                Some(incoming) => {
-                    let arrived = origin.blob(wanted, incoming, &self.meter).await?;
-                    self.file(&wanted.digest, arrived).await
-                }
-                None => Err(ImportError::Upstream {
-                    what: wanted.digest.to_string(),
-                    reason: "another import fetches it; try again".into(),
-                }),
-            },
+            // The fault may lie in the bytes that an earlier attempt left.
+            Err(ImportError::Mismatch { .. }) if resumed => {
+                let incoming = when_free(|| self.open(wanted)).await?;
+                let arrived = origin.blob(wanted, incoming, &self.meter).await?;
+                self.file(&wanted.digest, arrived).await
+            }
             outcome => outcome,
         }
     }
 
-    /// Keeps bytes that are in memory.
-    pub(crate) async fn bytes(&self, bytes: Vec<u8>) -> Result<Kept, ImportError> {
+    /// Stores bytes that are in memory.
+    pub(crate) async fn bytes(&self, bytes: Vec<u8>) -> Result<Stored, ImportError> {
         let store = self.store.clone();
         let (added, lease) = blocking(move || {
             let mut batch = store.batch();
@@ -124,53 +122,49 @@ impl<'a> Keeper<'a> {
         blocking(move || Incoming::open(&dir, &wanted)).await
     }
 
-    async fn file(&self, digest: &Digest, incoming: Incoming) -> Result<Kept, ImportError> {
-        let (store, named, digest) = (self.store.clone(), self.named.clone(), digest.clone());
+    async fn file(&self, digest: &Digest, incoming: Incoming) -> Result<Stored, ImportError> {
+        let (store, names, digest) = (self.store.clone(), self.names.clone(), *digest);
         let (added, lease) = blocking(move || {
             let (path, _lock) = incoming.finish()?;
             let mut batch = store.batch();
             let added = batch.take_file(&path, &|_| {})?;
             let lease = batch.commit()?;
             note(&store, &added)?;
-            named.note(&digest, added.blob);
+            names.note(&digest, added.blob);
             Ok((added, lease))
         })
         .await?;
         Ok(self.added(added, lease))
     }
 
-    fn added(&self, added: Added, lease: Lease) -> Kept {
+    fn added(&self, added: Added, lease: Lease) -> Stored {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner).push(lease);
         if added.new {
             self.new_bytes.fetch_add(added.size, Ordering::Relaxed);
         }
-        Kept { blob: added.blob, sha256: added.sha256, size: added.size }
+        Stored { blob: added.blob, sha256: added.sha256, size: added.size }
     }
 
-    /// A blob that is held and, read through, is what its digest says; with its bytes if it is as short as a manifest.
-    async fn held(
-        &self,
-        digest: &Digest,
-        size: Option<u64>,
-    ) -> Result<Option<(Kept, Option<Vec<u8>>)>, ImportError> {
-        let (store, named, digest) = (self.store.clone(), self.named.clone(), digest.clone());
+    /// A blob that is held and whose bytes, read through, have the digest.
+    async fn held(&self, digest: &Digest, size: Option<u64>) -> Result<Option<Held>, ImportError> {
+        let (store, names, digest) = (self.store.clone(), self.names.clone(), *digest);
         let found = blocking(move || {
-            for blob in named.by(&digest, &store)? {
+            for blob in names.candidates(&digest, &store)? {
                 let lease = store.lease(vec![blob]);
                 let Some(held) = store.blob_size(&blob)? else { continue };
                 if size.is_some_and(|size| size != held) {
                     continue;
                 }
                 let bytes = (size.is_none() && held <= MAX_MANIFEST).then(Vec::new);
-                // the store says the SHA-256 of what it reads, which is hashed once then
-                let is_sha256 = *digest.algorithm() == DigestAlgorithm::Sha256;
-                let check = (!is_sha256).then(|| Check::new(&digest)).transpose()?;
+                // The store reports the SHA-256 of what it reads, so that is not hashed twice.
+                let check = digest.sha256().is_none().then(|| digest.check());
                 let mut through = Through { check, bytes };
                 match store.copy_out(&blob, &mut through) {
                     Ok(sha256) if through.is(&digest, &sha256) => {
-                        return Ok(Some((Kept { blob, sha256, size: held }, through.bytes, lease)));
+                        let stored = Stored { blob, sha256, size: held };
+                        return Ok(Some((stored, through.bytes, lease)));
                     }
-                    // a list that lied, or damage: fetched again, which heals it
+                    // A list that lied, or damage. Fetching again repairs both.
                     Ok(_) | Err(StoreError::Corrupt { .. }) => {}
                     Err(error) => return Err(error.into()),
                 }
@@ -178,25 +172,25 @@ impl<'a> Keeper<'a> {
             Ok(None)
         })
         .await?;
-        Ok(found.map(|(kept, bytes, lease)| {
+        Ok(found.map(|(stored, bytes, lease)| {
             self.leases.lock().unwrap_or_else(PoisonError::into_inner).push(lease);
-            (kept, bytes)
+            (stored, bytes)
         }))
     }
 }
 
-/// Bytes that are read through, and those that are to be looked into.
+/// A writer that checks bytes, and keeps those of a manifest.
 struct Through {
     check: Option<Check>,
     bytes: Option<Vec<u8>>,
 }
 
 impl Through {
-    /// Whether they are what a digest names.
+    /// Whether the bytes have a digest; `sha256` is their SHA-256.
     fn is(&mut self, digest: &Digest, sha256: &Sha256Digest) -> bool {
         match self.check.take() {
             Some(check) => check.finish().is_ok(),
-            None => sha256.to_hex() == digest.digest(),
+            None => digest.sha256() == Some(*sha256),
         }
     }
 }
@@ -217,7 +211,7 @@ impl io::Write for Through {
     }
 }
 
-/// Large blobs are found by SHA-256 only if that is noted; small ones by their packs.
+/// Notes the SHA-256 of a large blob; small ones are found by their packs.
 fn note(store: &Store, added: &Added) -> Result<(), StoreError> {
     if added.size > SMALL { store.note_sha256(&[(added.sha256, added.blob)]) } else { Ok(()) }
 }

@@ -1,0 +1,49 @@
+//! The contents of an archive: its images, and blobs that lie elsewhere than a layout has them.
+
+use std::collections::BTreeMap;
+
+use perennial_oci::Digest;
+
+/// The images of an old archive, and the places of their blobs.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub(super) elsewhere: BTreeMap<Digest, Elsewhere>,
+    pub(super) roots: Vec<Root>,
+}
+
+/// The place of a blob that is not at its path of an OCI layout.
+#[derive(Debug)]
+pub(super) enum Elsewhere {
+    /// Under another name in the archive.
+    Named(String),
+    /// Made here, because the archive has none.
+    Made(Vec<u8>),
+}
+
+/// An image in an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Root {
+    pub(super) digest: Digest,
+    pub(super) tag: Option<String>,
+    /// Its full name.
+    pub(super) image: Option<String>,
+}
+
+impl Root {
+    /// An image under the name that an archive gives it: a tag, or a full name.
+    pub(super) fn new(digest: Digest, name: Option<String>, image: Option<String>) -> Self {
+        let is_full = |name: &String| name.contains(['/', ':']);
+        let image = image.or_else(|| name.clone().filter(is_full));
+        let of_image = || {
+            let (_, tag) = image.as_ref()?.rsplit('/').next()?.split_once(':')?;
+            (!tag.contains('@')).then(|| tag.to_owned())
+        };
+        let tag = name.filter(|name| !is_full(name)).or_else(of_image);
+        Self { digest, tag, image }
+    }
+
+    /// The name shown to people.
+    pub(super) fn shown(&self) -> Option<String> {
+        self.image.clone().or_else(|| self.tag.clone())
+    }
+}

@@ -1,0 +1,83 @@
+//! Files that one import at a time may write: an exclusive lock, and word of its release.
+//!
+//! The store belongs to one process, so the imports that compete for a file are tasks of this one: a
+//! release wakes those that wait.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::ops::{Deref, DerefMut};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use tokio::sync::Notify;
+
+use crate::ImportError;
+use crate::error::at;
+
+/// Rings whenever an import releases a file.
+static RELEASED: Notify = Notify::const_new();
+
+/// A file under an exclusive lock, which ends with this value.
+#[derive(Debug)]
+pub(crate) struct LockedFile(File);
+
+impl LockedFile {
+    /// Opens or creates a file; `None` if another import has it. Blocking.
+    pub(crate) fn open(path: &Path) -> Result<Option<Self>, ImportError> {
+        let mut options = File::options();
+        options.create(true).truncate(false).read(true).write(true);
+        let file = options.open(path).map_err(at(path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(at(path)(error)),
+        }
+        let file = Self(file);
+        // The holder before may have made the file a blob, which must not be written to.
+        let own = file.metadata().map_err(at(path))?;
+        match std::fs::symlink_metadata(path) {
+            Ok(there) if (there.dev(), there.ino()) == (own.dev(), own.ino()) => Ok(Some(file)),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(at(path)(error)),
+        }
+    }
+}
+
+impl Deref for LockedFile {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl DerefMut for LockedFile {
+    fn deref_mut(&mut self) -> &mut File {
+        &mut self.0
+    }
+}
+
+impl Drop for LockedFile {
+    fn drop(&mut self) {
+        // Closing the file ends the lock anyway; this is sooner than the bell.
+        let _ = self.0.unlock();
+        RELEASED.notify_waiters();
+    }
+}
+
+/// Attempts something until it gives a value, again after each file that an import releases.
+pub(crate) async fn when_free<T, F: Future<Output = Result<Option<T>, ImportError>>>(
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, ImportError> {
+    loop {
+        let released = RELEASED.notified();
+        tokio::pin!(released);
+        // Listening begins before the attempt, so that no release falls between the two.
+        released.as_mut().enable();
+        if let Some(value) = attempt().await? {
+            return Ok(value);
+        }
+        released.await;
+    }
+}

@@ -1,0 +1,82 @@
+//! Answers of a registry: bodies of bounded length, and refusals as errors.
+
+use reqwest::header::HeaderMap;
+use reqwest::{Response, StatusCode, Url};
+
+use crate::ImportError;
+use crate::client::why;
+use crate::retry::wish;
+
+/// Longest answer to a failed request that is read for its text.
+const MAX_ERROR: u64 = 16 << 10;
+
+/// The reason that a body was not read to its end.
+pub(super) enum Short {
+    TooLong,
+    Broken(String),
+}
+
+pub(super) fn is_gone(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
+}
+
+/// Turns an answer without success into an error, with the registry's words.
+pub(super) async fn accepted(answer: Response) -> Result<Response, ImportError> {
+    let (status, mut url, headers) =
+        (answer.status(), answer.url().clone(), answer.headers().clone());
+    if status.is_success() {
+        return Ok(answer);
+    }
+    let body = read(answer, MAX_ERROR).await.unwrap_or_default();
+    // For blobs that lie elsewhere, the query is a key to them.
+    url.set_query(None);
+    Err(refusal(&url, status, &headers, &body))
+}
+
+/// The error for a refusal.
+pub(super) fn refusal(
+    url: &Url,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> ImportError {
+    let said = said_in(body).map(|said| format!(": {said}")).unwrap_or_default();
+    let later = wish(headers).map(|wait| format!("; it asks to wait {} seconds", wait.as_secs()));
+    let reason = format!("the registry answers {status}{said}{}", later.unwrap_or_default());
+    let what = url.to_string();
+    if is_gone(status) {
+        ImportError::Gone { what, reason }
+    } else {
+        ImportError::Upstream { what, reason }
+    }
+}
+
+/// The text of a registry's error (`{"errors": [{"code": …, "message": …}]}`).
+fn said_in(body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Errors {
+        errors: Vec<One>,
+    }
+    #[derive(serde::Deserialize)]
+    struct One {
+        message: String,
+    }
+    let errors: Errors = serde_json::from_slice(body).ok()?;
+    let message = errors.errors.into_iter().next()?.message;
+    Some(message.chars().filter(|c| !c.is_control()).take(200).collect())
+}
+
+/// A short body, as a whole.
+pub(super) async fn read(mut answer: Response, most: u64) -> Result<Vec<u8>, Short> {
+    let mut bytes = Vec::new();
+    loop {
+        match answer.chunk().await {
+            Ok(None) => return Ok(bytes),
+            Ok(Some(chunk)) if (bytes.len() + chunk.len()) as u64 <= most => {
+                bytes.extend_from_slice(&chunk)
+            }
+            Ok(Some(_)) => return Err(Short::TooLong),
+            Err(error) => return Err(Short::Broken(why(error))),
+        }
+    }
+}
