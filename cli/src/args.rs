@@ -35,7 +35,7 @@ Words:
   held       All files of a release are here; partial: some; known: only its entry
   list       The list of a release's files, itself a blob, which the entry names
   multiaddr  The address of a peer: /ip4/192.0.2.7/tcp/4407
-  pin        Keep one release or blob, whoever published it
+  pin        Keep one release or blob, of any publisher
   purl       A package URL: pkg:generic/kubekey@v3.1.0
 
 Exit codes: 0 done; 1 failed; 2 wrong usage; 3 not found, or no reachable peer holds it; \
@@ -44,9 +44,10 @@ Exit codes: 0 done; 1 failed; 2 wrong usage; 3 not found, or no reachable peer h
 
 /// Keep open-source releases alive after their upstream pulls the plug.
 ///
-/// A release is a signed entry that names its files by BLAKE3 digest. Nodes exchange entries, keep the files of
-/// the publishers they follow, repair each other's copies and serve the files to others. Each command asks the
-/// node that runs on the data directory; when none runs, the command starts one and stops it when it is done.
+/// A release is a signed entry that names its files by BLAKE3 digest. Nodes exchange entries, keep
+/// the files of the publishers they follow, repair each other's copies and serve the files to
+/// others. Each command asks the node that runs on the data directory; when none runs, the command
+/// starts one and stops it when it is done.
 #[derive(Debug, Parser)]
 #[command(
     name = "perennial",

@@ -146,10 +146,10 @@ impl CommandError {
                 "`perennial` and the running node may be of different versions".into()
             }
             CommandError::Corrupt(_) => {
-                "what is corrupt was set aside and is never served; `perennial get` fetches it again".into()
+                "corrupt data was set aside and is never served; `perennial get` fetches it again".into()
             }
             CommandError::Incomplete(_) => {
-                "the reason is given with each; what was added is kept, and the same command tries the rest again"
+                "each line above gives the reason; added releases are kept, and the same command retries the rest"
                     .into()
             }
             _ => return None,

@@ -1,8 +1,9 @@
 //! The `perennial` command: sends requests to a node and prints the answers.
 //!
-//! Owns the terminal and the exit code, and nothing else: requests go through `perennial-control` to the node
-//! that runs on the data directory, or to one embedded for the length of the command. Results go to standard
-//! output, everything else to standard error. Text that others signed is escaped before it is printed.
+//! Owns the terminal and the exit code, and nothing else: requests go through `perennial-control`
+//! to the node that runs on the data directory, or to one embedded for the length of the command.
+//! Results go to standard output, everything else to standard error. Text that others signed is
+//! escaped before it is printed.
 
 mod args;
 mod commands;

@@ -1,4 +1,5 @@
-//! Progress of a request: a bar on a terminal, an occasional line elsewhere, nothing with `--quiet` or `--json`.
+//! Progress of a request: a bar on a terminal, an occasional line elsewhere, nothing with `--quiet`
+//! or `--json`.
 
 use std::time::{Duration, Instant};
 

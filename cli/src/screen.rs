@@ -1,7 +1,7 @@
 //! Standard output and standard error.
 //!
-//! Results go to standard output, status and errors to standard error. [`safe`] escapes every text that may
-//! come from others: names, paths, notes, and error messages that quote them.
+//! Results go to standard output, status and errors to standard error. [`safe`] escapes every text
+//! that may come from others: names, paths, notes, and error messages that quote them.
 
 use std::borrow::Cow;
 use std::fmt::{Arguments, Write as _};

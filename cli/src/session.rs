@@ -1,4 +1,5 @@
-//! The way to a node: the one that runs on the data directory, or one embedded for the length of the command.
+//! The way to a node: the one that runs on the data directory, or one embedded for the length of
+//! the command.
 //!
 //! Both answer on the same socket, so requests and answers do not depend on which it is.
 
@@ -72,7 +73,8 @@ impl<'a> Session<'a> {
         self.ask_rows(request, Dial::Never, |_| Ok(())).await
     }
 
-    /// Sends a request; rows go to `on_item` as they arrive. The request is cancelled when `on_item` fails.
+    /// Sends a request; rows go to `on_item` as they arrive. The request is cancelled when
+    /// `on_item` fails.
     pub(crate) async fn ask_rows<R: Ask>(
         &self,
         request: R,

@@ -88,11 +88,6 @@ impl Config {
             peer_wait: DEFAULT_PEER_WAIT,
         }
     }
-
-    /// The socket that the node on `data` answers its user on.
-    pub fn control_path(&self) -> PathBuf {
-        self.data.join("control.sock")
-    }
 }
 
 /// The data directory for a user without one in mind: `$XDG_DATA_HOME/perennial`, or below the home directory.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use perennial_control::{BindError, Listener};
+use perennial_control::{BindError, Listener, socket_path};
 use perennial_manifest::PublisherError;
 use perennial_protocol::{Config as ProtocolConfig, Node as Protocol};
 use perennial_store::{Follows, OpenError, OpenOptions, Store};
@@ -127,7 +127,7 @@ impl Node {
             let _ = timeout(LISTEN_WAIT, listening).await;
         }
         Ok(Node {
-            control: config.control_path(),
+            control: socket_path(&config.data),
             peer_id: me.to_string(),
             archive,
             service,

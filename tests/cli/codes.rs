@@ -36,6 +36,9 @@ fn usage_is_2_and_says_what_to_type() {
             "Nobody-1.0",
         ],
         &["gc", "--grace", "soon"],
+        &["ls", "--publisher", "two words"],
+        &["follow", "all", "--as", "all"],
+        &["follow", "all", "--as", &"n".repeat(65)],
     ] {
         let said = place.fails(2, args);
         assert_eq!(said.stdout, "", "{args:?}");
@@ -53,6 +56,7 @@ fn what_nobody_has_is_3() {
         &["show", "nothing@v0"],
         &["unpin", &"ab".repeat(32)],
         &["unfollow", "nobody"],
+        &["ls", "--publisher", "nobody"],
     ] {
         let said = place.fails(3, args);
         assert!(said.stderr.starts_with("error: "), "{args:?}: {said:?}");

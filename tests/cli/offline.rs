@@ -82,8 +82,12 @@ fn what_is_there_with_other_content_is_not_overwritten_without_force() {
     place.row(&get);
     place.row(&get);
     place.file("out/kk", b"mine");
-    let said = place.run(&get);
-    assert!(said.code != Some(0) && said.stderr.contains("--force"), "{said:?}");
+    let said = place.fails(1, &get);
+    assert!(
+        said.stderr.contains("already exists with other content")
+            && said.stderr.contains("hint: --force replaces it"),
+        "{said:?}"
+    );
     assert_eq!(fs::read(place.path("out/kk")).unwrap(), b"mine");
     place.row(&[&get[..], &["--force"]].concat());
     assert!(same(&place.path("kubekey"), &place.path("out")));
@@ -150,6 +154,46 @@ fn lists_and_care_have_the_documented_shapes() {
     assert!(place.row(&["gc", "--grace", "0s"])["blobs"].as_u64() > Some(0));
     assert_eq!(place.row(&["ls"])["state"], "known", "the statement stays");
     assert!(place.rows(&["peers"]).is_empty());
+}
+
+#[test]
+fn a_publisher_goes_by_the_name_it_is_followed_under() {
+    let place = Place::new();
+    let added = release(&place);
+    let publisher = text(&added, "publisher");
+    place.row(&["follow", publisher, "--as", "savers"]);
+    let commands: [&[&str]; 5] = [
+        &["ls"],
+        &["show", "kubekey@v3.1.0"],
+        &["get", "kubekey@v3.1.0", "-o", "out"],
+        &["pin", "kubekey@v3.1.0"],
+        &["unpin", "kubekey@v3.1.0"],
+    ];
+    for command in commands {
+        let row = place.row(&[command, &["--publisher", "savers"]].concat());
+        let release = row.get("release").unwrap_or(&row["target"]);
+        assert_eq!(release, &added["release"], "{command:?}: {row}");
+        let said = place.fails(3, &[command, &["--publisher", "strangers"]].concat());
+        assert!(
+            said.stderr.contains("no publisher named strangers")
+                && said.stderr.contains("hint: `perennial follows` lists the names"),
+            "{command:?}: {said:?}"
+        );
+    }
+    assert!(same(&place.path("kubekey"), &place.path("out")));
+
+    let other = perennial_manifest::Keypair::from_seed([3; 32]).id().to_string();
+    assert!(
+        place.rows(&["ls", "--publisher", &other]).is_empty(),
+        "a stranger has no release here"
+    );
+    let said = place.fails(2, &["follow", &other, "--as", "savers"]);
+    assert!(said.stderr.contains("already the name of"), "a name means one publisher: {said:?}");
+    place.row(&["follow", publisher, "--as", "saviours"]);
+    place.row(&["follow", &other, "--as", "savers"]);
+    assert!(place.rows(&["ls", "--publisher", "savers"]).is_empty(), "the name has moved");
+    place.row(&["unfollow", "saviours"]);
+    place.fails(3, &["unfollow", "saviours"]);
 }
 
 #[test]

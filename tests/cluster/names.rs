@@ -57,6 +57,16 @@ fn two_followed_publishers_that_disagree_are_a_conflict() {
     assert!(!out.exists());
     perennial(&at("d"), &[&peers[..], &get[..], &["--publisher", &whos[0]]].concat()).ok();
     assert_same(&at("src-1"), &out);
+
+    // By the name given with `follow --as`, the other one's.
+    let other = at("other");
+    let get = ["get", "tool@v1", "-o", text(&other), "--publisher", "bert"];
+    perennial(&at("d"), &[&peers[..], &get[..]].concat()).ok();
+    assert_same(&at("src-2"), &other);
+    let get = ["get", "tool@v1", "--publisher", "carla"];
+    let said = perennial(&at("d"), &[&peers[..], &get[..]].concat()).failed(3);
+    assert!(said.stderr.contains("no publisher named carla"), "{said:?}");
+    assert!(said.stderr.contains("perennial follows"), "it says what to do next: {said:?}");
 }
 
 #[test]
@@ -88,8 +98,9 @@ fn get_never_overwrites_other_content_unless_forced() {
     perennial(a.data(), &args).ok();
     perennial(a.data(), &args).ok();
     std::fs::write(out.join("file-1.bin"), "mine").expect("writable");
-    let said = perennial(a.data(), &args);
-    assert_ne!(said.code, Some(0), "{said:?}");
+    let said = perennial(a.data(), &args).failed(1);
+    assert!(said.stderr.contains("file-1.bin already exists with other content"), "{said:?}");
+    assert!(said.stderr.contains("--force replaces it"), "{said:?}");
     assert_eq!(std::fs::read(out.join("file-1.bin")).expect("kept"), b"mine");
     perennial(a.data(), &[&args[..], &["--force"]].concat()).ok();
     assert_same(&source, &out);

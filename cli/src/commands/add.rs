@@ -1,4 +1,5 @@
-//! `perennial add`: stores files or what an upstream publishes, signs a release of it, announces it.
+//! `perennial add`: stores files or what an upstream publishes, signs a release of it, announces
+//! it.
 
 mod import;
 mod source;
@@ -24,12 +25,13 @@ const OTHER: &str = "URLs, charts and networks";
 
 /// Store files or what an upstream publishes, sign a release of it, announce it
 ///
-/// A directory adds the files below it, each named by its path in the directory; a file adds itself. URLs, images in
-/// registries, image layouts and archives, and charts in Helm repositories are kept byte for byte, for every platform,
-/// together with the signatures published beside them; each image is a release of its own. Equal bytes are stored once.
+/// A directory adds the files below it, each named by its path in the directory; a file adds
+/// itself. URLs, images in registries, image layouts and archives, and charts in Helm repositories
+/// are kept byte for byte, for every platform, together with the signatures published beside them;
+/// each image is a release of its own. Equal bytes are stored once.
 ///
-/// A release is an entry (a signed statement) that names its files. It is signed with the publisher key of this data
-/// directory, and pinned.
+/// A release is an entry (a signed statement) that names its files. It is signed with the publisher
+/// key of this data directory, and pinned.
 #[derive(Debug, Default, Args)]
 #[command(after_help = "\
 Examples:
@@ -43,8 +45,9 @@ Examples:
   perennial add oci-archive:saved.tar --ref quay.io/kubesphere/ks-console:v3.4.1
   perennial add helm+https://charts.example.org/ ks-core@1.1.0 --with-images")]
 pub(crate) struct AddArgs {
-    /// Files and directories; URLs; docker://IMAGE; oci:DIR, oci-archive:FILE or docker-archive:FILE, with :TAG to pick
-    /// one of several images; helm+https://REPOSITORY NAME@VERSION
+    /// Files and directories; URLs; docker://IMAGE; oci:DIR, oci-archive:FILE or
+    /// docker-archive:FILE, with :TAG to pick one of several images; helm+https://REPOSITORY
+    /// NAME@VERSION
     #[arg(required_unless_present = "from", value_name = "SOURCE")]
     sources: Vec<PathBuf>,
     /// File that lists images to add, one reference per line (repeatable)
@@ -68,7 +71,8 @@ pub(crate) struct AddArgs {
     /// Refer to the files in place instead of copying them; they must not change afterwards
     #[arg(long)]
     in_place: bool,
-    /// Your role as the publisher of this and later releases [default: unchanged; archivist at first]
+    /// Your role as the publisher of this and later releases [default: unchanged; archivist at
+    /// first]
     #[arg(long, value_parser = kind_parser(), hide_short_help = true)]
     kind: Option<PublisherKind>,
     /// Free text for people
@@ -92,7 +96,8 @@ pub(crate) struct AddArgs {
     /// Allow connections to addresses in private networks
     #[arg(long, help_heading = OTHER, hide_short_help = true)]
     allow_private: bool,
-    /// Credentials file in the format of podman and docker [default: the files of podman and docker]
+    /// Credentials file in the format of podman and docker [default: the files of podman and
+    /// docker]
     #[arg(long, value_name = "FILE", help_heading = IMAGES, hide_short_help = true)]
     auth_file: Option<PathBuf>,
     /// Use plain HTTP for registries

@@ -32,11 +32,12 @@ const REMOVE_AGAIN: Duration = Duration::from_millis(100);
 
 /// Rehearse a supply cut with your own files
 ///
-/// Starts four nodes on this machine, each with its own data directory, connected over loopback. Adds the files as a
-/// release on the first, waits until two others that follow its publisher hold it, stops the first and deletes its data
-/// directory, fetches the release on the fourth, which never met the first, and compares every byte with the originals.
-/// Needs no configuration and no running node, but about five times the size of the files in temporary space. The exit
-/// code is 0 only if the release survived.
+/// Starts four nodes on this machine, each with its own data directory, connected over loopback.
+/// Adds the files as a release on the first, waits until two others that follow its publisher hold
+/// it, stops the first and deletes its data directory, fetches the release on the fourth, which
+/// never met the first, and compares every byte with the originals. Needs no configuration and no
+/// running node, but about five times the size of the files in temporary space. The exit code is 0
+/// only if the release survived.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

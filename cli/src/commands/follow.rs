@@ -11,12 +11,12 @@ use crate::session::Session;
 
 /// Fetch, keep and serve what a publisher releases, and trust it for names
 ///
-/// A publisher is a key, and its DID (did:key:…) is the id of that key: get it from the publisher, who sees it with
-/// `perennial key`. A node that follows a publisher fetches all its releases, and names such as kubekey@v3.1.0 mean
-/// what it signed. To keep a single release, `perennial pin` it.
+/// A publisher is a key, and its DID (did:key:…) is the id of that key: get it from the publisher,
+/// who sees it with `perennial key`. A node that follows a publisher fetches all its releases, and
+/// names such as kubekey@v3.1.0 mean what it signed. To keep a single release, `perennial pin` it.
 ///
-/// `all` follows every publisher that this node hears of, which makes it a full archive; it trusts none of them for
-/// names.
+/// `all` follows every publisher that this node hears of, which makes it a full archive; it trusts
+/// none of them for names.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

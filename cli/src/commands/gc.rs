@@ -13,8 +13,8 @@ use crate::session::Session;
 
 /// Remove blobs that no pin, no follow and no running transfer needs
 ///
-/// A blob is the bytes of one file. Signed entries are never removed, so `perennial get` can fetch a release again.
-/// After any error nothing is removed.
+/// A blob is the bytes of one file. Signed entries are never removed, so `perennial get` can fetch
+/// a release again. After any error nothing is removed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -25,7 +25,8 @@ pub(crate) struct GcArgs {
     /// Report what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
-    /// Spare blobs used within this time, such as 90s, 15m, 36h or 14d [default: the node's setting, 24h]
+    /// Spare blobs used within this time, such as 90s, 15m, 36h or 14d [default: the node's
+    /// setting, 24h]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     grace: Option<Duration>,
 }

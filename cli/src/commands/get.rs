@@ -13,10 +13,11 @@ use crate::session::{Dial, Session, absolute};
 
 /// Fetch a release or a blob, verify every byte, write it out
 ///
-/// A name resolves only through publishers you follow, or the one given with --publisher. When only strangers signed
-/// it, they are listed, nothing is fetched, and the exit code is 3. When publishers you follow disagree on the bytes,
-/// both are shown, and the exit code is 4. Release ids and digests (blake3:…, sha256:…, which name a blob: the bytes of
-/// one file) need no trust. An interrupted download continues where it stopped.
+/// A name resolves only through publishers you follow, or the one given with --publisher. When only
+/// strangers signed it, they are listed, nothing is fetched, and the exit code is 3. When
+/// publishers you follow disagree on the bytes, both are shown, and the exit code is 4. Release ids
+/// and digests (blake3:…, sha256:…, which name a blob: the bytes of one file) need no trust. An
+/// interrupted download continues where it stopped.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -10,9 +10,9 @@ use crate::session::Session;
 
 /// Show the publisher key that this node signs with (created on first use)
 ///
-/// The publisher is the key's DID (did:key:…): give it to people who should follow you. Keep a copy of the key file,
-/// but never sign with it on two machines: that forks your feed (the chain of entries you signed), and every node
-/// sees it.
+/// The publisher is the key's DID (did:key:…): give it to people who should follow you. Keep a copy
+/// of the key file, but never sign with it on two machines: that forks your feed (the chain of
+/// entries you signed), and every node sees it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

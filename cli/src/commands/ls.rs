@@ -11,8 +11,9 @@ use crate::session::{Dial, Session};
 
 /// List releases: held, partial, or only known
 ///
-/// A release is `held` when all its bytes are here and verified, `partial` when some are, and `known` when only its
-/// entry is: the statement, signed by a publisher, that the release exists and which files it has.
+/// A release is `held` when all its bytes are here and verified, `partial` when some are, and
+/// `known` when only its entry is: the statement, signed by a publisher, that the release exists
+/// and which files it has.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -10,8 +10,8 @@ use crate::session::{Dial, Session};
 
 /// List connected peers
 ///
-/// A peer is another node. With --peer, connects to that address first; an address is a multiaddr, such as
-/// /ip4/192.0.2.7/tcp/4407.
+/// A peer is another node. With --peer, connects to that address first; an address is a multiaddr,
+/// such as /ip4/192.0.2.7/tcp/4407.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

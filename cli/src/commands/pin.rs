@@ -11,8 +11,9 @@ use crate::session::Session;
 
 /// Keep a release or a blob, even when nothing else needs it
 ///
-/// `perennial gc` never removes what is pinned. A pin keeps one release, or one blob (the bytes of one file), whoever
-/// published it; to keep everything a publisher releases, `perennial follow` it. Releases that you add are pinned.
+/// `perennial gc` never removes a pinned release. A pin keeps one release, or one blob (the bytes
+/// of one file), of any publisher; to keep everything a publisher releases, `perennial follow` it.
+/// Releases that you add are pinned.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -10,8 +10,8 @@ use crate::session::Session;
 
 /// Rebuild the index from the stored files
 ///
-/// The index only speeds things up: releases, pins and follows are the same afterwards. A node rebuilds it on its own
-/// when it finds it damaged or out of date.
+/// The index only speeds things up: releases, pins and follows are the same afterwards. A node
+/// rebuilds it on its own when it finds it damaged or out of date.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -10,8 +10,8 @@ use crate::session::{Dial, Session};
 
 /// Find releases by words in their names
 ///
-/// Searches the signed entries that this node knows. The publisher is shown with each release, because a name alone
-/// proves nothing.
+/// Searches the signed entries that this node knows. The publisher is shown with each release,
+/// because a name alone proves nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

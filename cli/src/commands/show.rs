@@ -13,8 +13,8 @@ use crate::session::{Dial, Session};
 
 /// Show one release: its publisher, who agrees, who holds it, its files
 ///
-/// Publishers agree when they signed the same list, which names every file of a release and its digest. Holders are
-/// this node and the peers that say they hold the release.
+/// Publishers agree when they signed the same list, which names every file of a release and its
+/// digest. Holders are this node and the peers that say they hold the release.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -12,8 +12,8 @@ use crate::session::Session;
 
 /// Show this node: its id, addresses, peers, and what it stores
 ///
-/// An entry is a statement that a publisher signed, a blob is the bytes of one file. `blobs` and `sync` count what was
-/// exchanged with other nodes.
+/// An entry is a statement that a publisher signed, a blob is the bytes of one file. `blobs` and
+/// `sync` count what was exchanged with other nodes.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -11,7 +11,7 @@ use crate::session::Session;
 
 /// Stop following a publisher
 ///
-/// What is held stays until `perennial gc` removes it; pin what you want to keep.
+/// Held releases stay until `perennial gc` removes them; pin those you want to keep.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -11,7 +11,8 @@ use crate::session::Session;
 
 /// Remove a pin
 ///
-/// The next `perennial gc` after the grace period removes the bytes, unless a follow or another pin needs them.
+/// The next `perennial gc` after the grace period removes the bytes, unless a follow or another pin
+/// needs them.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -12,8 +12,8 @@ use crate::session::{Dial, Session};
 
 /// Read every stored blob and entry again and report what no longer matches its digest
 ///
-/// What fails is set aside, is never served, and is fetched again from peers where a pin or a follow needs it. The exit
-/// code is 4 when anything failed.
+/// Corrupt data is set aside, is never served, and is fetched again from peers where a pin or a
+/// follow needs it. The exit code is 4 when anything failed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

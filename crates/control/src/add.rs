@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 /// Which files to add, and under which name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Add {
-    /// Files and directories, absolute. A directory adds the files below it, named relative to it; a file adds
-    /// itself under its own name.
+    /// Files and directories, absolute. A directory adds the files below it, named relative to it;
+    /// a file adds itself under its own name.
     pub paths: Vec<PathBuf>,
     /// The release's package URL, with a version.
     pub purl: Purl,
@@ -19,7 +19,8 @@ pub struct Add {
     pub license_files: Vec<PathBuf>,
     /// Refer to the files where they lie instead of copying them.
     pub in_place: bool,
-    /// What this publisher is; none keeps what its profile says (`archivist` when it has no profile).
+    /// What this publisher is; none keeps what its profile says (`archivist` when it has no
+    /// profile).
     pub kind: Option<PublisherKind>,
     /// Free text for people.
     pub notes: Option<String>,

@@ -74,7 +74,8 @@ impl Client {
     /// Connects to the node on the data directory `data`.
     ///
     /// # Errors
-    /// [`ConnectError::NotRunning`] when no node runs there; the others when the socket cannot be used.
+    /// [`ConnectError::NotRunning`] when no node runs there; the others when the socket cannot be
+    /// used.
     pub async fn connect(data: &Path) -> Result<Client, ConnectError> {
         let path = socket_path(data);
         let failed = |source| ConnectError::Io { path: path.clone(), source };
@@ -96,8 +97,8 @@ impl Client {
         }
     }
 
-    /// Sends `request`, hands its rows and progress to `on_event` and returns its answer. Dropping the future
-    /// cancels the request.
+    /// Sends `request`, hands its rows and progress to `on_event` and returns its answer. Dropping
+    /// the future cancels the request.
     ///
     /// # Errors
     /// [`CallError::Failed`] with the node's own account; the others when the conversation broke.

@@ -18,7 +18,8 @@ pub enum ErrorCode {
     Ambiguous,
     /// It is not here, and no reachable peer knows or holds it.
     NotFound,
-    /// Only publishers that the user does not follow signed the name; `claims` lists them. Nothing was fetched.
+    /// Only publishers that the user does not follow signed the name; `claims` lists them. Nothing
+    /// was fetched.
     Strangers,
     /// Bytes do not match their digest.
     Verification,

@@ -15,11 +15,11 @@ pub(crate) const QUEUE: usize = 64;
 
 macro_rules! define_handler {
     ($( $(#[$doc:meta])* $name:ident, $method:ident: $item:ident => $answer:ty; )*) => {
-        /// A node's side of the conversation: one method per request. Rows and progress go to the sink; the
-        /// returned value is the last reply.
+        /// A node's side of the conversation: one method per request. Rows and progress go to the
+        /// sink; the returned value is the last reply.
         ///
-        /// The future is dropped when the client disconnects, so work that must be finished once it has begun
-        /// runs in a task of its own.
+        /// The future is dropped when the client disconnects, so work that must be finished once it
+        /// has begun runs in a task of its own.
         pub trait Handler: Send + Sync + 'static {
             $(
                 $(#[$doc])*
@@ -57,13 +57,14 @@ impl<I> Sink<I> {
         }
     }
 
-    /// Sends a row, waiting while the client is slow. Returns false when the client has disconnected.
+    /// Sends a row, waiting while the client is slow. Returns false when the client has
+    /// disconnected.
     pub async fn item(&self, item: I) -> bool {
         self.0.send(Event::Item(item)).await.is_ok()
     }
 
-    /// Sends a row from blocking code, which must not run on a runtime worker. Returns false when the client
-    /// has disconnected.
+    /// Sends a row from blocking code, which must not run on a runtime worker. Returns false when
+    /// the client has disconnected.
     pub fn item_blocking(&self, item: I) -> bool {
         self.0.blocking_send(Event::Item(item)).is_ok()
     }

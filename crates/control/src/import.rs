@@ -50,8 +50,8 @@ pub enum Source {
     },
     /// Images in an OCI layout, or in an archive of one or of `docker save`.
     Layout {
-        /// `oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE` with an absolute path, and `:TAG` to pick one
-        /// of several images.
+        /// `oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE` with an absolute path, and `:TAG`
+        /// to pick one of several images.
         layout: String,
         /// The image's reference, for a layout that does not contain it.
         name: Option<String>,

@@ -1,17 +1,18 @@
-//! The local conversation between a client, such as the command line, and a node: one Unix socket in the
-//! data directory.
+//! The local conversation between a client, such as the command line, and a node: one Unix socket
+//! in the data directory.
 //!
-//! Owns the vocabulary of that conversation, its framing and both ends. Each request is a type that names the
-//! rows it streams and the answer it ends with ([`Ask`]); [`Client::call`] returns that answer, and a
-//! [`Handler`] has one method per request. The modules follow the nouns: a request, its rows and its answer
-//! are defined side by side. Rows and answers are what `perennial --json` prints, so their fields are stable.
+//! Owns the vocabulary of that conversation, its framing and both ends. Each request is a type that
+//! names the rows it streams and the answer it ends with ([`Ask`]); [`Client::call`] returns that
+//! answer, and a [`Handler`] has one method per request. The modules follow the nouns: a request,
+//! its rows and its answer are defined side by side. Rows and answers are what `perennial --json`
+//! prints, so their fields are stable.
 //!
-//! A connection carries one request and the replies to it; closing the connection cancels the request. Any
-//! process that can open the socket acts with the rights of the node's user: the socket has mode 0600, and
-//! nothing here opens a port.
+//! A connection carries one request and the replies to it; closing the connection cancels the
+//! request. Any process that can open the socket acts with the rights of the node's user: the
+//! socket has mode 0600, and nothing here opens a port.
 //!
-//! Promises: a length read from the socket is compared with its bound before memory is allocated for it.
-//! Knows no store, no network and no terminal.
+//! Promises: a length read from the socket is compared with its bound before memory is allocated
+//! for it. Knows no store, no network and no terminal.
 
 mod add;
 mod client;

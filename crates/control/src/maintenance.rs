@@ -63,7 +63,8 @@ pub struct CorruptRow {
     pub reason: String,
 }
 
-/// The totals of `verify`. Corrupt objects do not make it a failure; the command line's exit code tells of them.
+/// The totals of `verify`. Corrupt objects do not make it a failure; the command line's exit code
+/// tells of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerifyDone {
     /// Number of blobs read.

@@ -1,7 +1,8 @@
 //! The table of requests: which there are, and which rows and answer belong to each.
 //!
-//! [`Request`], the [`Ask`] implementations and [`Handler`](crate::Handler) are generated from the one table
-//! in [`requests!`], so a request without an answer, or without a handler, does not compile.
+//! [`Request`], the [`Ask`] implementations and [`Handler`](crate::Handler) are generated from the
+//! one table in [`requests!`], so a request without an answer, or without a handler, does not
+//! compile.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -19,14 +20,15 @@ pub trait Ask: Into<Request> {
     type Answer: Serialize + DeserializeOwned + Send + 'static;
 }
 
-/// Passes the table of requests to the macro `$consumer`. One line per request: its type and the handler's
-/// method, the rows it streams, the answer it ends with.
+/// Passes the table of requests to the macro `$consumer`. One line per request: its type and the
+/// handler's method, the rows it streams, the answer it ends with.
 macro_rules! requests {
     ($consumer:ident) => {
         $consumer! {
             /// Stores files, signs a release of them and announces it.
             Add, add: NoRows => AddDone;
-            /// Fetches what an upstream publishes, signs a release of each thing that came and announces it.
+            /// Fetches what an upstream publishes, signs a release of each thing that came and
+            /// announces it.
             Import, import: ImportRow => ImportDone;
             /// Brings a release or a blob here and, on request, writes it out.
             Get, get: NoRows => GetDone;
@@ -38,7 +40,8 @@ macro_rules! requests {
             Search, search: ReleaseRow => Listed;
             /// Follows a publisher: keeps what it releases and trusts it for names.
             Follow, follow: NoRows => ();
-            /// Stops following a publisher; `not-found` when it is not followed. Held bytes stay until `gc`.
+            /// Stops following a publisher; `not-found` when it is not followed. Held bytes stay
+            /// until `gc`.
             Unfollow, unfollow: NoRows => ();
             /// Lists the followed publishers.
             Follows, follows: FollowRow => Listed;
@@ -62,8 +65,9 @@ macro_rules! requests {
             Gc, gc: NoRows => GcDone;
             /// Rebuilds the index from the stored files.
             RebuildIndex, rebuild_index: NoRows => RebuildDone;
-            /// Connects to peers, now and whenever a connection is lost, until the node stops. Answers when a
-            /// peer is connected or the wait is over; a peer that does not answer is not an error.
+            /// Connects to peers, now and whenever a connection is lost, until the node stops.
+            /// Answers when a peer is connected or the wait is over; a peer that does not answer is
+            /// not an error.
             Connect, connect: NoRows => ();
             /// Stops the node cleanly. Answers before it stops.
             Shutdown, shutdown: NoRows => ();

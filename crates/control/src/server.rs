@@ -1,8 +1,8 @@
 //! The answering end: the socket file, connections, cancellation.
 //!
-//! A node binds only while it holds the lock of its data directory, so an existing socket file was left by a
-//! node that died; it is replaced in one step. The number of simultaneous conversations is bounded; further
-//! clients wait in the kernel's queue.
+//! A node binds only while it holds the lock of its data directory, so an existing socket file was
+//! left by a node that died; it is replaced in one step. The number of simultaneous conversations
+//! is bounded; further clients wait in the kernel's queue.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -53,11 +53,12 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds the socket in the data directory `data`, whose lock the caller holds. Needs a Tokio runtime.
+    /// Binds the socket in the data directory `data`, whose lock the caller holds. Needs a Tokio
+    /// runtime.
     ///
     /// # Errors
-    /// [`BindError::InTheWay`] when another file has the socket's name; otherwise whatever the file system
-    /// refused.
+    /// [`BindError::InTheWay`] when another file has the socket's name; otherwise whatever the file
+    /// system refused.
     pub fn bind(data: &Path) -> Result<Listener, BindError> {
         let path = socket_path(data);
         let failed = |source| BindError::Io { path: path.clone(), source };
@@ -77,7 +78,8 @@ impl Listener {
         Ok(Listener { listener, path })
     }
 
-    /// Answers requests until `stop` is ready, then accepts no more and gives running conversations 2 s to end.
+    /// Answers requests until `stop` is ready, then accepts no more and gives running conversations
+    /// 2 s to end.
     pub async fn serve<H: Handler>(self, handler: Arc<H>, stop: impl Future<Output = ()>) {
         let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut conversations = JoinSet::new();
@@ -189,7 +191,8 @@ async fn write_replies<R: Ask>(
             answer = &mut answer => break answer,
         }
     };
-    // Events sent before the handler returned are written; clones of its sink that still exist are cut off.
+    // Events sent before the handler returned are written; clones of its sink that still exist are
+    // cut off.
     events.close();
     while let Ok(event) = events.try_recv() {
         write_event::<R>(&mut output, event).await?;

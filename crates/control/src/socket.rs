@@ -5,7 +5,8 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-/// Longest path the kernel accepts for a socket, without its terminating zero (`sun_path` in `unix(7)`).
+/// Longest path the kernel accepts for a socket, without its terminating zero (`sun_path` in
+/// `unix(7)`).
 const MAX_SOCKET_PATH: usize = 107;
 
 /// The socket of the node on the data directory `data`.
@@ -14,7 +15,8 @@ pub fn socket_path(data: &Path) -> PathBuf {
     data.join("control.sock")
 }
 
-/// A spelling of a socket's path that the kernel accepts: a long one goes through its open directory.
+/// A spelling of a socket's path that the kernel accepts: a long one goes through its open
+/// directory.
 pub(crate) struct ShortPath {
     path: PathBuf,
     _directory: Option<File>,

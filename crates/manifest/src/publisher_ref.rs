@@ -12,8 +12,9 @@ use crate::{PublisherError, PublisherId};
 /// Longest name, in bytes.
 const MAX_NAME: usize = 64;
 
-/// The user's own name for a followed publisher: 1 to 64 bytes without whitespace and control characters. It
-/// is not `all`, and it does not begin with `did:`, so it is never mistaken for a publisher's id.
+/// The user's own name for a followed publisher: 1 to 64 bytes without whitespace and control
+/// characters. It is not `all`, and it does not begin with `did:`, so it is never mistaken for a
+/// publisher's id.
 ///
 /// ```
 /// use perennial_manifest::FollowName;

@@ -49,11 +49,12 @@ fn publisher_by_name(
 }
 
 impl Archive {
-    /// The publisher that a user refers to: the one with that id, or the one followed under that name.
+    /// The publisher that a user refers to: the one with that id, or the one followed under that
+    /// name.
     ///
     /// # Errors
-    /// [`ArchiveError::UnknownPublisher`] when no followed publisher has the name, [`ArchiveError::SharedName`]
-    /// when several have it.
+    /// [`ArchiveError::UnknownPublisher`] when no followed publisher has the name,
+    /// [`ArchiveError::SharedName`] when several have it.
     pub fn publisher_named(&self, publisher: &PublisherRef) -> Result<PublisherId, ArchiveError> {
         match publisher {
             PublisherRef::Id(id) => Ok(*id),
@@ -74,7 +75,8 @@ impl Archive {
         .await
     }
 
-    /// Keeps what a publisher releases, and trusts it for names. A `name` replaces the one it had on this node.
+    /// Keeps what a publisher releases, and trusts it for names. A `name` replaces the one it had
+    /// on this node.
     ///
     /// # Errors
     /// [`ArchiveError::NameTaken`] when another publisher has the name, or the store's.
@@ -127,7 +129,8 @@ impl Archive {
         .await
     }
 
-    /// Changes the follows on disk, then tells the protocol. Neither is undone when the caller leaves.
+    /// Changes the follows on disk, then tells the protocol. Neither is undone when the caller
+    /// leaves.
     async fn change_follows(
         &self,
         change: impl FnOnce(&mut Follows) -> Result<(), ArchiveError> + Send + 'static,
@@ -150,7 +153,8 @@ impl Archive {
     /// Keeps a release or a blob whatever else happens. A release is not fetched by this alone.
     ///
     /// # Errors
-    /// As for [`Archive::resolve`]; [`ArchiveError::NotHeld`] for a SHA-256 that names no blob here.
+    /// As for [`Archive::resolve`]; [`ArchiveError::NotHeld`] for a SHA-256 that names no blob
+    /// here.
     pub async fn pin(
         &self,
         selector: &Selector,

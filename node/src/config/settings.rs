@@ -17,13 +17,13 @@ pub struct Settings {
     /// Data directory
     #[arg(long, value_name = "DIR", env = "PERENNIAL_DATA")]
     pub data: Option<PathBuf>,
-    /// Listen here (repeatable) [default: /ip4/0.0.0.0/tcp/4407 and the same port over QUIC]
+    /// Listen on this address (repeatable) [default: /ip4/0.0.0.0/tcp/4407 and the same port over QUIC]
     #[arg(long, value_name = "MULTIADDR")]
     pub listen: Vec<String>,
-    /// Tell others to reach this node here (repeatable)
+    /// Address to announce to peers, when it differs from --listen (repeatable)
     #[arg(long, value_name = "MULTIADDR")]
     pub external: Vec<String>,
-    /// Call this peer, and again whenever it is lost (repeatable)
+    /// Connect to this peer, and again whenever the connection is lost (repeatable)
     #[arg(long, value_name = "MULTIADDR")]
     pub peer: Vec<String>,
     /// Fetch and keep what this publisher releases; `all` makes a full archive node (repeatable)
@@ -32,10 +32,10 @@ pub struct Settings {
     /// Do not look for peers on the local network
     #[arg(long)]
     pub no_mdns: bool,
-    /// Serve docker, containerd, Helm and curl here, or `off` [default: 127.0.0.1:4480, if it is free]
+    /// Serve docker, containerd, Helm and curl on this address, or `off` [default: 127.0.0.1:4480, if it is free]
     #[arg(long, value_name = "ADDR|off")]
     pub http: Option<HttpFace>,
-    /// A name that tools ask this node by; with https:// before it where a proxy in front encrypts (repeatable)
+    /// Host name by which clients reach this node, prefixed with https:// if a proxy in front terminates TLS (repeatable)
     #[arg(long, value_name = "NAME")]
     pub http_host: Vec<String>,
     /// Certificate chain for HTTPS, as PEM; with --tls-key
@@ -44,28 +44,28 @@ pub struct Settings {
     /// Private key for HTTPS, as PEM; with --tls-cert
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Whoever gives the content of this file as token or password may push and delete
+    /// File with the secret that lets clients push and delete; they send it as token or password
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// Fetch at most so many bytes an hour from peers for anonymous HTTP requests [default: 20GiB]
+    /// Bytes per hour to fetch from peers for anonymous HTTP requests, at most [default: 20GiB]
     #[arg(long, value_name = "BYTES")]
     pub fetch_budget: Option<ByteCount>,
-    /// What to log, as in `info,perennial_node=debug`
+    /// Log filter, such as `info,perennial_node=debug` [default: info]
     #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,
-    /// Send at most so many bytes of blobs a second, as in `10MiB`
+    /// Bytes of blobs to send per second, at most, such as `10MiB` [default: unlimited]
     #[arg(long, value_name = "BYTES")]
     pub upload: Option<ByteCount>,
-    /// Keep connections to at most so many peers [default: 128]
+    /// Peers to stay connected to, at most [default: 128]
     #[arg(long, value_name = "N")]
     pub max_peers: Option<u32>,
-    /// Serve at most so many blob streams at once [default: 32]
+    /// Blob streams to serve at once, at most [default: 32]
     #[arg(long, value_name = "N")]
     pub serve_streams: Option<u32>,
-    /// Seconds that the other end of a transfer may stay silent [default: 15]
+    /// Seconds of silence after which a transfer is given up [default: 15]
     #[arg(long, value_name = "SECONDS")]
     pub stall_seconds: Option<u32>,
-    /// Seconds that gc spares what nothing refers to any more [default: 86400]
+    /// Seconds for which gc spares unneeded blobs after their last use [default: 86400]
     #[arg(long, value_name = "SECONDS")]
     pub grace_seconds: Option<u32>,
 }

@@ -1,6 +1,8 @@
-//! The control socket's requests, translated: request → method of the archive → rows and one result.
+//! The control socket's requests, translated: request → method of the archive → rows and one
+//! result.
 //!
-//! One file per group of requests: `control/add`, `control/get`, `control/list`, `control/show`, `control/policy`.
+//! One file per group of requests: `control/add`, `control/get`, `control/list`, `control/show`,
+//! `control/policy`.
 
 mod add;
 mod get;

@@ -1,4 +1,5 @@
-//! Where `add` takes its bytes from: files, or an upstream that a node imports from. The spelling decides.
+//! Where `add` takes its bytes from: files, or an upstream that a node imports from. The spelling
+//! decides.
 
 use std::path::{Path, PathBuf};
 
@@ -91,7 +92,8 @@ pub(super) fn parse(args: &AddArgs) -> Result<SourceArg, CommandError> {
 /// Prefixes of images on this machine.
 const LAYOUTS: [&str; 3] = ["oci:", "oci-archive:", "docker-archive:"];
 
-/// Makes the path in `oci:DIR[:TAG]` and the like absolute, because the node runs in a different working directory.
+/// Makes the path in `oci:DIR[:TAG]` and the like absolute, because the node runs in a different
+/// working directory.
 fn absolute_layout(text: &str) -> Result<String, CommandError> {
     let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
     // A path that contains a colon and has no tag is written with a colon at its end.

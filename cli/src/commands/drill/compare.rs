@@ -84,7 +84,8 @@ fn failed(path: &Path, source: io::Error) -> CommandError {
     CommandError::Io { what: path.display().to_string(), source }
 }
 
-/// Compares every byte of `originals` with the files in `out`. The error names the first difference.
+/// Compares every byte of `originals` with the files in `out`. The error names the first
+/// difference.
 pub(super) fn compare(originals: &[Original], out: &Path) -> Result<Compared, String> {
     let mut compared = Compared { files: 0, bytes: 0 };
     for original in originals {

@@ -1,4 +1,5 @@
-//! One node of a drill: a real node in this process, with its own data directory and a loopback port.
+//! One node of a drill: a real node in this process, with its own data directory and a loopback
+//! port.
 
 use std::fs;
 use std::path::{Path, PathBuf};
