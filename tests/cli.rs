@@ -1,7 +1,7 @@
-//! The `perennial` program as a user and a script meet it, on one data directory and without a network.
+//! The `perennial` program as users and scripts meet it, on one data directory and without a network.
 //!
-//! `help` what it says about itself · `codes` exit codes · `offline` the round of one user with a release ·
-//! `terminal` foreign text on a screen · `program` runs it. What needs several nodes is in `tests/cluster`.
+//! `help` help texts · `codes` exit codes · `offline` one user's round with a release · `terminal`
+//! foreign text on a screen · `program` runs the program. Tests with several nodes: `tests/cluster`.
 
 mod codes;
 mod help;

@@ -18,12 +18,11 @@ pub(crate) struct Global {
         value_name = "MULTIADDR",
         env = "PERENNIAL_PEERS",
         value_delimiter = ',',
-        hide_env_values = true,
-        hide_short_help = true
+        hide_env_values = true
     )]
     pub(crate) peers: Vec<String>,
     /// Print JSON, one object per line
-    #[arg(long, global = true, hide_short_help = true)]
+    #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Print results and errors only
     #[arg(long, short, global = true, hide_short_help = true)]

@@ -1,4 +1,5 @@
-//! Exit codes, and what is said along with them. 4 and the listings of strangers need several nodes: `tests/cluster`.
+//! Exit codes and the messages that come with them. Code 4 and lists of strangers need several
+//! nodes: `tests/cluster`.
 
 use std::fs::File;
 use std::time::{Duration, Instant};
@@ -63,7 +64,7 @@ fn what_nobody_has_is_3() {
     }
     let said = place.fails(3, &["get", "nothing@v0", "-o", "out"]);
     assert!(said.stderr.contains("--peer"), "it says how to ask others: {said:?}");
-    assert!(!place.path("out").exists(), "nothing is left behind");
+    assert!(!place.path("out").exists(), "no output directory is left behind");
 }
 
 #[test]
@@ -88,7 +89,7 @@ fn a_directory_that_another_process_uses_is_5() {
     let start = Instant::now();
     let said = place.fails(5, &["ls"]);
     assert!(said.stderr.contains("in use") && said.stderr.contains("hint: "), "{said:?}");
-    assert!(start.elapsed() < Duration::from_secs(30), "it does not wait for ever");
+    assert!(start.elapsed() < Duration::from_secs(30), "it gives up in time");
     drop(lock);
     place.rows(&["ls"]);
 }

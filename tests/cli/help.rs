@@ -1,4 +1,4 @@
-//! What the program says about itself: help, manual pages and completions agree, because one definition makes them.
+//! Help, manual pages and completions agree, because they are generated from one definition.
 
 use std::fmt::Write;
 use std::path::Path;

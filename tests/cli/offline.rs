@@ -1,4 +1,4 @@
-//! One user with a release, on one data directory: every command has a node of its own for as long as it runs.
+//! One user with one release on one data directory: every command embeds a node while it runs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::program::Place;
 
-/// The fields that scripts rely on, as the program gives them.
+/// Fails unless the row has the fields that scripts rely on.
 #[track_caller]
 fn has_fields(row: &Value, fields: &[&str]) {
     let there: BTreeSet<&str> =
@@ -19,7 +19,7 @@ fn has_fields(row: &Value, fields: &[&str]) {
 }
 
 fn text<'a>(row: &'a Value, field: &str) -> &'a str {
-    row[field].as_str().unwrap_or_else(|| panic!("{field} is no text in {row}"))
+    row[field].as_str().unwrap_or_else(|| panic!("{field} is not a string in {row}"))
 }
 
 fn release(place: &Place) -> Value {

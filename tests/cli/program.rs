@@ -1,4 +1,4 @@
-//! Runs the program with nothing of the user's environment.
+//! Runs the program without the user's environment.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-/// The program of this build. Cargo does not build another package's programs for a test, so the first call
-/// does, with the profile and target directory of the test itself.
+/// The program of this build. Cargo does not build another package's programs for a test, so the
+/// first call builds it, with the test's own profile and target directory.
 fn program() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -33,12 +33,12 @@ fn program() -> &'static Path {
     })
 }
 
-/// A place with a home, a data directory and files of its own.
+/// A temporary directory with a home, a data directory and files.
 pub(crate) struct Place {
     dir: tempfile::TempDir,
 }
 
-/// How a command ended.
+/// The exit code and the output of a command.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) code: Option<i32>,
@@ -62,7 +62,7 @@ impl Place {
         std::fs::write(path, content).unwrap();
     }
 
-    /// The command, on the data directory `data` of this place, in this place.
+    /// A command that runs in this place, on its data directory `data`.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(program());
         for (name, _) in std::env::vars_os() {
@@ -80,23 +80,23 @@ impl Place {
         command
     }
 
-    /// Runs the command to its end.
+    /// Runs a command to completion.
     pub(crate) fn run(&self, args: &[&str]) -> Said {
         said(self.command(args).output().unwrap())
     }
 
-    /// Runs a command that succeeds, with `--json`; its rows.
+    /// Runs a command with `--json`; it must succeed. Returns its rows.
     #[track_caller]
     pub(crate) fn rows(&self, args: &[&str]) -> Vec<Value> {
         let said = self.run(&[&["--json"], args].concat());
         assert_eq!(said.code, Some(0), "{args:?}: {said:?}");
-        assert_eq!(said.stderr, "", "under --json there is nothing but the result");
+        assert_eq!(said.stderr, "", "with --json only the result is printed");
         let row =
             |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         said.stdout.lines().map(row).collect()
     }
 
-    /// The same, for one row.
+    /// Like `rows`, for a command that prints exactly one.
     #[track_caller]
     pub(crate) fn row(&self, args: &[&str]) -> Value {
         let mut rows = self.rows(args);
@@ -104,7 +104,7 @@ impl Place {
         rows.remove(0)
     }
 
-    /// Runs a command that ends with this exit code.
+    /// Runs a command that must exit with this code.
     #[track_caller]
     pub(crate) fn fails(&self, code: i32, args: &[&str]) -> Said {
         let said = self.run(args);

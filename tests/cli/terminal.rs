@@ -1,4 +1,5 @@
-//! What strangers signed, on a terminal: no character of it acts on the screen or hides, in no command.
+//! Text signed by strangers on a terminal: no command prints characters that control it or are
+//! invisible.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +11,10 @@ use perennial_store::{OpenOptions, Store};
 
 use super::program::Place;
 
-/// Turns the text round, hides, and looks like nothing.
+/// Characters that reverse text or are invisible.
 const EVIL: &str = "x\u{202e}gpj\u{2066}\u{200b}\u{feff}\u{ad}y";
 
-/// Puts a release into the store whose every free text is evil; its id and publisher.
+/// Stores a release whose every free text is evil. Returns its id and its publisher.
 fn evil_release(place: &Place) -> (String, String) {
     let store = Store::open(&place.path("data"), OpenOptions::default()).unwrap();
     let bytes = b"#!/bin/sh\n".to_vec();
@@ -61,7 +62,7 @@ fn no_command_prints_what_acts_on_a_terminal() {
     let place = Place::new();
     assert_eq!(place.run(&["key"]).code, Some(0));
     let (id, publisher) = evil_release(&place);
-    // a name of the user's own may come from a web page, too
+    // The user's own names may be copied from a web page.
     let petname = format!("anna{EVIL}");
     let commands: [&[&str]; 12] = [
         &["follow", &publisher, "--as", &petname],
@@ -70,7 +71,7 @@ fn no_command_prints_what_acts_on_a_terminal() {
         &["search", "tool"],
         &["show", &id],
         &["get", &id, "-o", EVIL],
-        // its SHA-256 is a lie, which is told with the path
+        // Its SHA-256 is wrong, which is reported with the path.
         &["get", "tool@1", "--publisher", &publisher, "-o", "out", "--force"],
         &["pin", &id],
         &["pins"],
