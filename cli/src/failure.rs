@@ -123,8 +123,9 @@ impl CommandError {
             CommandError::Refused(Failure { hint: Some(hint), .. }) => hint.clone(),
             CommandError::Refused(failure) => match failure.code {
                 ErrorCode::Strangers => {
-                    "nothing was fetched; follow one of them (`perennial follow DID`), name one for this \
-                     command with --publisher DID, or ask for the release id, which needs no trust"
+                    "nothing was fetched; follow one of them (`perennial follow DID`), name one for \
+                     this command with --publisher DID, or ask for the release id, which needs no \
+                     trust"
                 }
                 ErrorCode::Conflict => "choose one with --publisher DID",
                 ErrorCode::Ambiguous => "add @VERSION, or give the package URL or the release id",
@@ -140,16 +141,19 @@ impl CommandError {
                 "wait for that process to end, or give another --data DIR".into()
             }
             CommandError::Lost => {
-                "it was stopped or it failed: see its log. Everything it acknowledged is safe".into()
+                "it was stopped or it failed: see its log. Everything it acknowledged is safe"
+                    .into()
             }
             CommandError::Frame(_) => {
                 "`perennial` and the running node may be of different versions".into()
             }
             CommandError::Corrupt(_) => {
-                "corrupt data was set aside and is never served; `perennial get` fetches it again".into()
+                "corrupt data was set aside and is never served; `perennial get` fetches it again"
+                    .into()
             }
             CommandError::Incomplete(_) => {
-                "each line above gives the reason; added releases are kept, and the same command retries the rest"
+                "the reason is given with each item; added releases are kept, and the same command \
+                 retries the rest"
                     .into()
             }
             _ => return None,

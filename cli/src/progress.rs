@@ -64,7 +64,8 @@ impl Painter {
         });
         if bar.length() != progress.total_bytes {
             let template = if progress.total_bytes.is_some() {
-                "{prefix} [{bar:30}] {binary_bytes}/{binary_total_bytes}  {binary_bytes_per_sec}  {msg}"
+                "{prefix} [{bar:30}] {binary_bytes}/{binary_total_bytes}  {binary_bytes_per_sec}  \
+                 {msg}"
             } else {
                 "{prefix} {spinner} {binary_bytes}  {msg}"
             };

@@ -123,8 +123,8 @@ impl<'a> Session<'a> {
                 if alone && failure.code == ErrorCode::NotFound && failure.hint.is_none() =>
             {
                 failure.hint = Some(
-                    "no node runs on this data directory and no peer was named: try --peer MULTIADDR \
-                     (or PERENNIAL_PEERS)"
+                    "no node runs on this data directory and no peer was named: try --peer \
+                     MULTIADDR (or PERENNIAL_PEERS)"
                         .into(),
                 );
                 Err(CommandError::Refused(failure))

@@ -71,8 +71,8 @@ mod tests {
         (done.dry_run, done.in_grace) = (true, 2);
         assert_eq!(
             text(&done),
-            "would remove 1 blob, 922 B; would keep 3, 2 of them only because they were used recently \
-             (see --grace)"
+            "would remove 1 blob, 922 B; would keep 3, 2 of them only because they were used \
+             recently (see --grace)"
         );
     }
 }

@@ -36,8 +36,8 @@ pub(crate) async fn run(
     let row = session.ask(Key).await?;
     screen.row(&row, |row| {
         let forked = if row.forked {
-            "\nFORKED     two histories were signed with this key: find out where else it is used, then run \
-             `perennial key --merge`"
+            "\nFORKED     two histories were signed with this key: find out where else it is used, \
+             then run `perennial key --merge`"
         } else {
             ""
         };

@@ -77,12 +77,14 @@ pub(super) fn parse(args: &AddArgs) -> Result<SourceArg, CommandError> {
     if any(&["containers-storage:"]) {
         return Err(CommandError::usage(
             "podman's storage is not read directly",
-            "run `podman save --format oci-archive -o image.tar IMAGE`, then `perennial add oci-archive:image.tar`",
+            "run `podman save --format oci-archive -o image.tar IMAGE`, then `perennial add \
+             oci-archive:image.tar`",
         ));
     }
     if any(&["docker://", "https://", "http://", "helm+"]) || any(&LAYOUTS) {
         return Err(CommandError::usage(
-            "the sources of one command must be of one kind: files, URLs, images, or one layout or archive",
+            "the sources of one command must be of one kind: files, URLs, images, or one layout or \
+             archive",
             "add each kind with a command of its own",
         ));
     }

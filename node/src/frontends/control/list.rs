@@ -102,33 +102,34 @@ pub(super) async fn status(service: &ControlService) -> Result<StatusRow, Failur
         notices.push(format!("the index was rebuilt: {reason}"));
     }
     let row = service.read(move |store| {
-            let stats = store.stats()?;
-            for (id, feed) in store.publishers()? {
-                if feed.is_forked() {
-                    notices.push(format!(
-                        "two histories were signed with the key of {id}; its tags are frozen until they are merged"
-                    ));
-                }
+        let stats = store.stats()?;
+        for (id, feed) in store.publishers()? {
+            if feed.is_forked() {
+                notices.push(format!(
+                    "two histories were signed with the key of {id}; its tags are frozen until \
+                         they are merged"
+                ));
             }
-            Ok(StatusRow {
-                peer_id,
-                addresses: overview.addresses,
-                peers: overview.peers.len() as u64,
-                releases: stats.releases,
-                held: stats.held,
-                blobs: stats.blobs,
-                stored_bytes: stats.stored_bytes,
-                logical_bytes: stats.logical_bytes,
-                publisher: Some(publisher),
-                entries: stats.entries,
-                quarantined: stats.quarantined,
-                sync_sent_bytes: overview.sync_sent,
-                sync_received_bytes: overview.sync_received,
-                sent_bytes: overview.peers.values().map(|peer| peer.sent).sum(),
-                received_bytes: overview.peers.values().map(|peer| peer.received).sum(),
-                notices,
-            })
-        });
+        }
+        Ok(StatusRow {
+            peer_id,
+            addresses: overview.addresses,
+            peers: overview.peers.len() as u64,
+            releases: stats.releases,
+            held: stats.held,
+            blobs: stats.blobs,
+            stored_bytes: stats.stored_bytes,
+            logical_bytes: stats.logical_bytes,
+            publisher: Some(publisher),
+            entries: stats.entries,
+            quarantined: stats.quarantined,
+            sync_sent_bytes: overview.sync_sent,
+            sync_received_bytes: overview.sync_received,
+            sent_bytes: overview.peers.values().map(|peer| peer.sent).sum(),
+            received_bytes: overview.peers.values().map(|peer| peer.received).sum(),
+            notices,
+        })
+    });
     row.await
 }
 
