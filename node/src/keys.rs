@@ -76,7 +76,7 @@ fn read(path: &Path) -> Result<Option<[u8; 32]>, KeyError> {
     let key = PrivateKey::from_openssh(&text).map_err(|error| malformed(error.to_string()))?;
     match key.key_data() {
         KeypairData::Ed25519(pair) => Ok(Some(pair.private.to_bytes())),
-        _ => Err(malformed("it is no unencrypted Ed25519 key".to_owned())),
+        _ => Err(malformed("it is not an unencrypted Ed25519 key".to_owned())),
     }
 }
 

@@ -34,7 +34,7 @@ impl FromStr for HostName {
         };
         if name.len() > 253 || !name.split('.').all(letters) {
             return Err(format!(
-                "`{text}` is no name: write archive.example, without a port, or https://archive.example where a proxy in \
+                "`{text}` is not a name: write archive.example, without a port, or https://archive.example where a proxy in \
                  front of the node encrypts"
             ));
         }
@@ -61,7 +61,7 @@ pub(crate) fn check(
     Err(HttpError::new(
         StatusCode::MISDIRECTED_REQUEST,
         format!(
-            "{named:?} is no name of this node: ask by its address or localhost, or start it with --http-host NAME"
+            "{named:?} is not a name this node answers to: use its address or localhost, or start it with --http-host NAME"
         ),
     ))
 }

@@ -118,7 +118,7 @@ fn distinct(urls: &[String]) -> Result<Vec<Url>, ImportError> {
 /// Reads a URL of the web.
 pub(crate) fn parse(text: &str) -> Result<Url, ImportError> {
     let usage =
-        |reason: String| ImportError::Usage(format!("{text:?} is no URL to fetch: {reason}"));
+        |reason: String| ImportError::Usage(format!("{text:?} is not a URL to fetch: {reason}"));
     let url = Url::parse(text).map_err(|e| usage(e.to_string()))?;
     match url.scheme() {
         "http" | "https" if url.as_str().len() <= MAX_URL => Ok(url),

@@ -72,7 +72,7 @@ async fn all(
         let names = names.into_iter().collect::<Vec<_>>().join(", ");
         let reason = match wanted {
             Some(wanted) => format!("there is no {wanted:?} in it; there is: {names}"),
-            None => "there is no image in it".to_owned(),
+            None => "it contains no image".to_owned(),
         };
         return Err(ImportError::Gone { what: shown, reason });
     }

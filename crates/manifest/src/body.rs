@@ -37,7 +37,9 @@ pub enum BodyError {
     #[error("body: field `{0}` is empty, too long or holds control characters")]
     Field(&'static str),
     /// The licence is no SPDX expression.
-    #[error("licence {text:?} is no SPDX expression: {reason} (`NOASSERTION` where it is unknown)")]
+    #[error(
+        "licence {text:?} is not an SPDX expression: {reason} (`NOASSERTION` where it is unknown)"
+    )]
     Licence {
         /// What was given.
         text: String,

@@ -79,7 +79,7 @@ impl FromStr for Role {
     fn from_str(text: &str) -> Result<Self, String> {
         Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or_else(|| {
             let known: Vec<_> = Self::ALL.iter().map(|role| role.as_str()).collect();
-            format!("{text:?} is no role; roles are {}", known.join(", "))
+            format!("{text:?} is not a role; roles are {}", known.join(", "))
         })
     }
 }

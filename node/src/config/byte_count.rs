@@ -27,9 +27,12 @@ impl FromStr for ByteCount {
             "k" | "kib" => 10,
             "m" | "mib" => 20,
             "g" | "gib" => 30,
-            other => return Err(format!("`{other}` is no unit of bytes; write KiB, MiB or GiB")),
+            other => {
+                return Err(format!("`{other}` is not a unit of bytes; write KiB, MiB or GiB"));
+            }
         };
-        let number: u64 = number.parse().map_err(|_| format!("`{text}` is no number of bytes"))?;
+        let number: u64 =
+            number.parse().map_err(|_| format!("`{text}` is not a number of bytes"))?;
         number
             .checked_mul(1 << shift)
             .filter(|bytes| *bytes > 0)
@@ -45,7 +48,7 @@ impl TryFrom<toml::Value> for ByteCount {
         match value {
             toml::Value::String(text) => text.parse(),
             toml::Value::Integer(number) => number.to_string().parse(),
-            other => Err(format!("{other} is no number of bytes")),
+            other => Err(format!("{other} is not a number of bytes")),
         }
     }
 }

@@ -33,7 +33,7 @@ impl PageRequest {
         let limit = query.get("limit").map(|limit| match limit.parse() {
             Ok(limit @ 1..) => Ok(usize::min(limit, PAGE)),
             _ => Err(HttpError::bad_request(format!(
-                "?limit=: {limit:?} is no number from 1 to {PAGE}"
+                "?limit=: {limit:?} is not a number from 1 to {PAGE}"
             ))),
         });
         Ok(Self { after: after.transpose()?, limit: limit.transpose()?.unwrap_or(PAGE) })

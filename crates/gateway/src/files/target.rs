@@ -54,7 +54,7 @@ impl Target {
 
 fn decode(segment: &str) -> Result<String, HttpError> {
     let text = percent_decode_str(segment).decode_utf8();
-    Ok(text.map_err(|_| HttpError::bad_request(format!("{segment:?} is no UTF-8")))?.into_owned())
+    Ok(text.map_err(|_| HttpError::bad_request(format!("{segment:?} is not UTF-8")))?.into_owned())
 }
 
 fn named(name: &str, version: &str) -> Result<Selector, HttpError> {
@@ -66,7 +66,7 @@ fn named(name: &str, version: &str) -> Result<Selector, HttpError> {
             HttpError::bad_request(format!("{e}; a package URL in a path is percent-encoded, with its version after it: /r/pkg%3Atype%2Fname/VERSION/"))
         })?;
         if purl.version() != Some(version) {
-            return Err(HttpError::bad_request(format!("{version:?} is no version of {name}")));
+            return Err(HttpError::bad_request(format!("{version:?} is not a version of {name}")));
         }
         return Ok(Selector::Purl(purl));
     }

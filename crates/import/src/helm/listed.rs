@@ -30,7 +30,7 @@ pub(super) async fn chart(
     };
     let wrong = |reason: String| ImportError::Mismatch { what: reference.clone(), reason };
     let chart = draft.artifacts.iter().find(|artifact| artifact.role == Role::Chart);
-    let chart = chart.ok_or_else(|| wrong("there is no chart in it".into()))?;
+    let chart = chart.ok_or_else(|| wrong("it contains no chart".into()))?;
     // an index names the archive, or what a registry calls the whole
     let is_listed = |artifact: &Artifact| {
         let sum = Sum::Sha256(*artifact.sha256.as_bytes());

@@ -119,7 +119,7 @@ pub(super) fn fields(all: &mut Vec<Refused>) {
         "a licence that is none",
         "release",
         with(&release(), "license", text("Apache 2")),
-        "no SPDX expression",
+        "not an SPDX expression",
     );
     refuse_body(
         "a release of nothing",
