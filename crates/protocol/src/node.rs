@@ -1,7 +1,24 @@
-//! The router: one input in, effects out. Owns the machines and nothing of its own but who is connected.
+//! The router: one input in, effects out. Owns the machines, and itself only the connected peers.
 //!
-//! Decides nothing that a machine could decide. Every machine's state is bounded; [`Node::load`] says how much
-//! there is. [`Node::handle`] ends with `WakeAt` whenever the next moment of interest has changed.
+//! Decides nothing that a machine could decide. Every machine's state is bounded; [`Node::load`]
+//! says how large it is. [`Node::handle`] returns `WakeAt` whenever the next moment of interest has
+//! changed.
+//!
+//! ```text
+//!  Input                    machine                                Effect
+//!  Gossip, Publish ───────► gossip ──────────────────────────────► ReportGossip, Publish, Store
+//!  Request, BlobStream ───► limits ──► answer ───────────────────► Respond, Serve, RefuseServe
+//!  Connected, Stored, … ──► sync (one exchange a peer) ──────────► Send, Store, Synced
+//!  Response ──► requests ─► whichever machine asked
+//!  Fetch, Cancel ─────────► fetch ──► find (holders) ────────────► Send, FindProviders, Dial
+//!  Received, Transferred ─►   └─────► transfer (ranges) ─────────► StartDownload, StopDownload
+//!                                                                  BlobDone, FetchDone, FetchFailed
+//!  Lookup, Census ────────► find/lookup, find/census ────────────► Send, LookupDone, CensusDone
+//!  Follows, Kept, … ──────► keep ────────────────────────────────► Keep
+//!  Held, Dropped ─────────► placement ───────────────────────────► Provide, StopProviding
+//!  offences of any ───────► reputation ──────────────────────────► Penalise, Ban
+//!  Tick ──────────────────► whatever is due ─────────────────────► WakeAt
+//! ```
 
 mod events;
 
@@ -26,25 +43,25 @@ use crate::sync::Reconciler;
 use crate::time::Time;
 use crate::{find, gossip, keep, reputation, requests, sync};
 
-/// Peers that the machines deal with at once; the network layer's own limit is lower.
+/// Peers that the machines know at a time; the network layer's own limit is lower.
 pub(crate) const PEERS: usize = 1024;
-/// How often what no longer limits anything is forgotten.
+/// How often the rate limiters are swept of entries that no longer limit anything.
 pub(crate) const SWEEP: Duration = Duration::from_secs(60);
 
-/// What a node is told once.
+/// The settings of a node.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// This node's own name.
+    /// This node's own peer id.
     pub me: PeerId,
-    /// Makes equal choices differ from node to node.
+    /// Breaks ties, so that nodes in the same situation choose differently.
     pub seed: u64,
-    /// Bytes a second that blob streams may take in all; `None`: no cap.
+    /// Cap on all blob streams served together, in bytes per second; `None`: no cap.
     pub upload: Option<u64>,
 }
 
-/// How much a node keeps in its machines. Every number has a bound, whatever peers do.
+/// The sizes of a node's machines. Every number has a bound, whatever peers do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names of the machines")]
+#[expect(missing_docs, reason = "the fields are named for the machines")]
 pub struct Load {
     pub peers: usize,
     pub requests: usize,
@@ -60,7 +77,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// Which number is beyond its bound, if any: then this crate has a defect.
+    /// The first number beyond its bound. `Some` means a defect of this crate.
     #[must_use]
     pub fn excess(&self) -> Option<&'static str> {
         let bounds = [
@@ -77,7 +94,48 @@ impl Load {
     }
 }
 
-/// A node without a network.
+/// The network decisions of one node, without a network.
+///
+/// ```
+/// use perennial_manifest::{
+///     BlobId, EntryId, Holding, PublisherId, ReleaseId, Selector, Sha256Digest, SignedEntry,
+/// };
+/// use perennial_protocol::{
+///     BlobClaim, Catalog, Config, Effect, Follows, Input, Node, Prefix, Request, Scope, Time, Wanted,
+/// };
+///
+/// /// A node that holds nothing yet.
+/// struct Empty;
+///
+/// impl Catalog for Empty {
+///     fn generation(&self) -> u64 { 0 }
+///     fn has_entry(&self, _: &EntryId) -> bool { false }
+///     fn entry(&self, _: &EntryId) -> Option<SignedEntry> { None }
+///     fn times(&self, _: &Scope) -> Vec<(u64, EntryId)> { Vec::new() }
+///     fn strangers(&self, _: &Follows) -> u64 { 0 }
+///     fn find(&self, _: &Selector, _: Option<&PublisherId>, _: usize) -> Vec<SignedEntry> {
+///         Vec::new()
+///     }
+///     fn holding(&self, _: &ReleaseId) -> Option<Holding> { None }
+///     fn blob_size(&self, _: &BlobId) -> Option<u64> { None }
+///     fn sha256(&self, _: &Sha256Digest) -> Option<BlobClaim> { None }
+///     fn wanted(&self, _: &Follows, _: Option<&ReleaseId>, _: usize) -> Vec<Wanted> {
+///         Vec::new()
+///     }
+/// }
+///
+/// let mut node = Node::new(Config { me: "me".parse()?, seed: 7, upload: None });
+/// node.handle(Time::ZERO, Input::Follows(Follows::All), &Empty);
+///
+/// // A peer connects: the node asks it what it has signed that this node lacks.
+/// let connected = Input::Connected { peer: "peer".parse()?, prefix: Prefix::default() };
+/// let effects = node.handle(Time::from_millis(5), connected, &Empty);
+/// assert!(effects.iter().any(|effect| matches!(
+///     effect,
+///     Effect::Send { request: Request::Reconcile { scope: Scope::All, .. }, .. }
+/// )));
+/// # Ok::<(), perennial_protocol::PeerIdError>(())
+/// ```
 #[derive(Debug)]
 pub struct Node {
     me: PeerId,
@@ -98,7 +156,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node that knows nobody and follows nobody.
+    /// A node that knows no peer and follows no publisher.
     #[must_use]
     pub fn new(config: Config) -> Self {
         let Config { me, seed, upload } = config;
@@ -149,7 +207,7 @@ impl Node {
         list
     }
 
-    /// How much it keeps.
+    /// The sizes of its machines.
     #[must_use]
     pub fn load(&self) -> Load {
         Load {

@@ -213,8 +213,6 @@ fn a_hundred_thousand_small_blobs_cost_little() {
         machine
             .handle(at(0), Command::Want { fetch: FETCH, blob: id(number), size, missing: None });
     }
-    machine.handle(at(0), holder(1, Has::Held));
-    machine.handle(at(0), holder(2, Has::Held));
     // Peers with nothing to offer, as their only fetch was cancelled, cost no walk each time.
     let other = FetchId(2);
     for number in 3..100 {
@@ -222,6 +220,8 @@ fn a_hundred_thousand_small_blobs_cost_little() {
         machine.handle(at(0), Command::Holder { peer: peer(number), subject, has: Has::Held });
     }
     machine.handle(at(0), Command::Cancel(other));
+    machine.handle(at(0), holder(1, Has::Held));
+    machine.handle(at(0), holder(2, Has::Held));
     let (mut todo, mut rounds, mut done) = (machine.handle(at(0), Command::Tick), 0, 0);
     while let Some((id, _, items)) = downloads(&todo).into_iter().next() {
         todo.retain(
