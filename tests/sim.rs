@@ -1,4 +1,5 @@
-//! The simulator: the real protocol machines of many nodes on one thread, in virtual time, from a printed seed.
+//! The simulator: the real protocol machines of many nodes on one thread, in virtual time, from a
+//! printed seed.
 
 #![expect(clippy::cast_possible_truncation, reason = "the numbers of a test are small")]
 

@@ -1,5 +1,5 @@
-//! What releases consist of, for everybody in the simulation. Blobs have names and sizes; their bytes are not
-//! simulated, only the time that they take.
+//! What releases consist of, for everybody in the simulation. Blobs have names and sizes; their
+//! bytes are not simulated, only the time that they take.
 
 use std::collections::BTreeMap;
 

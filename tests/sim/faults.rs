@@ -17,7 +17,8 @@ fn everybody_follows(world: &mut World, publisher: usize) {
     }
 }
 
-/// A key used on two machines: each half of a partition sees another entry of the same sequence number.
+/// A key used on two machines: each half of a partition sees another entry of the same sequence
+/// number.
 #[test]
 fn after_contact_both_halves_hold_the_fork_proof_and_both_releases() {
     let mut world = World::new(30, vec![Follows::default(); 20]);
@@ -51,7 +52,8 @@ fn after_contact_both_halves_hold_the_fork_proof_and_both_releases() {
     }
 }
 
-/// Garbage, entries of unknown keys and repetitions by the thousand, from two neighbours of everybody.
+/// Garbage, entries of unknown keys and repetitions by the thousand, from two neighbours of
+/// everybody.
 #[test]
 fn a_flood_costs_bounded_state_and_honest_entries_arrive() {
     let mut world = World::new(28, vec![Follows::default(); 12]);

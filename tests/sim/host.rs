@@ -1,5 +1,5 @@
-//! A node as the simulator runs it: the real machines over a catalog in memory, and the little that the real
-//! node's event loop does around them (fetch the list, then the artifacts, then say so).
+//! A node as the simulator runs it: the real machines over a catalog in memory, and the little that
+//! the real node's event loop does around them (fetch the list, then the artifacts, then say so).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -100,7 +100,8 @@ impl Host {
                     Effect::Synced { new, sent, received, .. } => {
                         self.synced.push((new, sent, received))
                     }
-                    // A broken link looks like a peer that stalls, and may be held against it a little.
+                    // A broken link looks like a peer that stalls, and may be held against it a
+                    // little.
                     Effect::Penalise {
                         offence: Offence::Stalled | Offence::FalseClaim, ..
                     } => {}

@@ -93,7 +93,8 @@ fn the_same_seed_is_the_same_run() {
     assert_ne!(one, trace(8), "and the seed does decide");
 }
 
-/// One node is off while releases are added; then it meets one other. Bytes of the exchange that caught up.
+/// One node is off while releases are added; then it meets one other. Bytes of the exchange that
+/// caught up.
 fn catch_up(before: u64, while_away: u64) -> (u64, Duration) {
     let mut world = World::new(3, nobody(2)).lossless();
     let publisher = world.publisher(0);

@@ -163,8 +163,8 @@ impl World {
         self.run_until(until, |_| false);
     }
 
-    /// Runs until a condition holds, which is checked once a simulated second, or time is up. Returns
-    /// whether it held.
+    /// Runs until a condition holds, which is checked once a simulated second, or time is up.
+    /// Returns whether it held.
     pub(crate) fn run_until(&mut self, until: Time, done: impl Fn(&Self) -> bool) -> bool {
         let mut check = self.now;
         loop {

@@ -1,4 +1,5 @@
-//! Answers to what peers ask, from the catalog alone. Keeps nothing; the limits were asked before.
+//! Responses to the requests of peers, from the catalog alone. Keeps nothing; the caller has
+//! checked the limits.
 
 use perennial_manifest::{PublisherId, Selector};
 
@@ -8,7 +9,7 @@ use crate::message::{
 };
 use crate::sync::Reconciler;
 
-/// The answer to a request.
+/// The response to a request.
 pub(crate) fn answer(request: &Request, sync: &mut Reconciler, catalog: &dyn Catalog) -> Response {
     match request {
         Request::Reconcile { scope, message } => sync.answer(scope, message, catalog),

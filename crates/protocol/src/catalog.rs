@@ -1,8 +1,8 @@
-//! What the protocol may ask about what this node holds and knows. The caller answers: the node over its store,
-//! the simulator from memory.
+//! The protocol's view of what this node holds and knows. The caller implements it: the node over
+//! its store, the simulator over memory.
 //!
-//! Every method must be quick (memory or a few reads): it is called while an input is handled. Nothing here
-//! changes anything; changes are effects.
+//! Every method must be quick (memory or a few reads), because it is called while an input is
+//! handled. Nothing here changes anything; changes are effects.
 
 use perennial_manifest::{
     ArtifactListRef, BlobId, EntryId, Holding, PublisherId, ReleaseId, Selector, Sha256Digest,
@@ -12,20 +12,20 @@ use perennial_manifest::{
 use crate::input::Follows;
 use crate::message::{BlobClaim, Scope};
 
-/// A release of a followed publisher whose bytes are not all here.
+/// A release of a followed publisher, with some of its bytes missing here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// The release.
+    /// The id of its entry.
     pub release: ReleaseId,
-    /// Who signed it.
+    /// The publisher that signed it.
     pub publisher: PublisherId,
-    /// Its artifact list.
+    /// The artifact list, as the release names it.
     pub artifacts: ArtifactListRef,
 }
 
 /// A read-only view of this node's entries and blobs.
 pub trait Catalog {
-    /// Grows whenever an entry was added. Equal generations promise equal answers of [`Catalog::times`].
+    /// Grows with every entry added. While it is unchanged, [`Catalog::times`] returns the same.
     fn generation(&self) -> u64;
     /// Is this entry stored?
     fn has_entry(&self, id: &EntryId) -> bool;
@@ -33,9 +33,10 @@ pub trait Catalog {
     fn entry(&self, id: &EntryId) -> Option<SignedEntry>;
     /// `(issued_at, id)` of every stored entry in a scope, in any order.
     fn times(&self, scope: &Scope) -> Vec<(u64, EntryId)>;
-    /// How many entries are stored of publishers that are not followed. May be a cached number.
+    /// The number of stored entries of publishers that are not followed. Called for every gossip
+    /// message of such a publisher: answer from a counter.
     fn strangers(&self, follows: &Follows) -> u64;
-    /// Stored release entries that match, newest first, at most `limit`.
+    /// At most `limit` stored release entries that match, newest first.
     fn find(
         &self,
         selector: &Selector,
@@ -44,11 +45,11 @@ pub trait Catalog {
     ) -> Vec<SignedEntry>;
     /// How much of a release is held here; `None` when it is denied or not known.
     fn holding(&self, release: &ReleaseId) -> Option<Holding>;
-    /// Size of a blob whose every byte is held here, unless it is denied.
+    /// The size in bytes of a blob that is completely held here and not denied.
     fn blob_size(&self, blob: &BlobId) -> Option<u64>;
-    /// The held blob with this SHA-256, by this node's own hashing.
+    /// The held blob with this SHA-256, as computed by this node.
     fn sha256(&self, digest: &Sha256Digest) -> Option<BlobClaim>;
-    /// Releases of followed publishers that are not held and not denied, ascending by release id, those after
-    /// `after` (all when `None`), at most `limit`.
+    /// At most `limit` releases of followed publishers that are neither held nor denied, ascending
+    /// by release id, beginning after `after`.
     fn wanted(&self, follows: &Follows, after: Option<&ReleaseId>, limit: usize) -> Vec<Wanted>;
 }

@@ -1,4 +1,4 @@
-//! A catalog for unit tests: what a test puts in, and nothing clever.
+//! A catalog for unit tests: it returns what the test put in.
 
 use perennial_manifest::{
     ArtifactListRef, BlobId, EntryId, Holding, PublisherId, ReleaseId, Selector, Sha256Digest,

@@ -1,6 +1,6 @@
-//! Fetches: what the caller wants, between the search for holders and the transfer machine.
+//! Fetches: joins the search for holders (`find`) and the transfer machine (`transfer`).
 //!
-//! Owns the open fetches and which blobs each still lacks. Does not choose holders (`find`) nor ranges (`transfer`).
+//! Owns the open fetches and the blobs that each still lacks. Chooses neither holders nor ranges.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::peer::PeerId;
 use crate::time::Time;
 use crate::transfer::{AssignmentId, Command, Decision, End, Reason, Report, Transfer};
 
-/// Progress of a fetch is told at most so often.
+/// Shortest time between two progress effects of a fetch.
 pub(crate) const TELL: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ struct Open {
     told: Time,
 }
 
-/// All fetches.
+/// Every open fetch.
 #[derive(Debug)]
 pub(crate) struct Fetches {
     open: BTreeMap<FetchId, Open>,
@@ -137,7 +137,7 @@ impl Fetches {
         self.command(Command::Gone(peer.clone()), out);
     }
 
-    /// What the search found.
+    /// Passes on what the search found.
     pub(crate) fn found(&mut self, found: Found, out: &mut Effects<'_>) {
         self.offences.extend(found.offences);
         for command in found.commands {

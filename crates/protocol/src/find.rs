@@ -1,8 +1,10 @@
-//! Who holds what a fetch needs: connected peers first, then holders seen before, the DHT last.
+//! Finds the holders of what a fetch needs: among connected peers first, then holders seen before,
+//! then through the DHT.
 //!
-//! Owns one search per fetch and the memory of holders seen. Tells the transfer machine who holds what. Promises
-//! bounded tries with growing waits, each peer asked once a round, and never to conclude that something is gone:
-//! a search that ends without holders says that nobody *reachable* has it.
+//! Owns one search per fetch and the memory of holders seen. Tells the transfer machine which peer
+//! holds what. Promises bounded tries with growing waits, each peer asked once per round, and never
+//! to conclude that something is gone: a search that ends without holders says that no *reachable*
+//! peer holds it.
 
 pub(crate) mod census;
 pub(crate) mod lookup;
@@ -24,28 +26,28 @@ use crate::peer::PeerId;
 use crate::requests::Purpose;
 use crate::transfer::{Command, Has, Subject};
 
-/// Peers of one search that are asked at the same time.
+/// Requests of one search in flight, at most.
 pub(crate) const ASKED_AT_ONCE: usize = 16;
-/// While a fetch runs, peers that did not hold it are asked again after so long.
+/// Time after which a running fetch asks a peer again that did not hold it all.
 pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(10);
-/// Rounds of asking everybody before a search gives up.
+/// Rounds of asking every peer before a search gives up.
 pub(crate) const ROUNDS: u32 = 4;
-/// Wait between rounds; it doubles.
+/// Wait after the first round; it doubles with each.
 pub(crate) const ROUND_WAIT: Duration = Duration::from_secs(1);
-/// How long the DHT and dialled peers are waited for in one round.
+/// Longest wait for the DHT and for dialled peers in one round.
 pub(crate) const REACH: Duration = Duration::from_secs(8);
-/// Once the DHT has answered, dialled peers are waited for so long.
+/// Longest wait for dialled peers once the DHT has answered.
 pub(crate) const DIAL_WAIT: Duration = Duration::from_secs(3);
-/// Peers dialled in one round of one search.
+/// Peers dialled in one round of a search, at most.
 pub(crate) const DIALS: usize = 8;
-/// Peers that one search remembers.
+/// Peers that a search remembers, at most.
 pub(crate) const PEERS: usize = 1024;
-/// Searches at once.
+/// Searches at a time.
 pub(crate) const SEARCHES: usize = 256;
-/// Most that all searches and the memory of holders keep together.
+/// Most records that all searches and the memory of holders keep together.
 pub(crate) const BOUND: usize = SEARCHES * (1 + 3 * PEERS) + seen::RELEASES;
 
-/// What a step of a search brought, for the router to pass on.
+/// The results of a step, for [`Fetches`](crate::fetch::Fetches) to pass on.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) commands: Vec<Command>,
@@ -53,7 +55,7 @@ pub(crate) struct Found {
     pub(crate) offences: Vec<(PeerId, Offence)>,
 }
 
-/// All searches.
+/// Every search, and the holders seen.
 #[derive(Debug)]
 pub(crate) struct Find {
     me: PeerId,
@@ -66,7 +68,7 @@ impl Find {
         Self { me, searches: BTreeMap::new(), seen: Seen::default() }
     }
 
-    /// Begins a search, or gives one more blobs. `false`: no room.
+    /// Begins a search, or adds blobs to one. Returns `false` when there are too many searches.
     pub(crate) fn start(
         &mut self,
         fetch: FetchId,
@@ -97,7 +99,7 @@ impl Find {
         }
     }
 
-    /// A peer came: every search asks it.
+    /// A peer connected: every search asks it.
     pub(crate) fn connected(&mut self, peer: &PeerId, out: &mut Effects<'_>) {
         let searches: Vec<FetchId> = self.searches.keys().copied().collect();
         for fetch in searches {
@@ -114,26 +116,26 @@ impl Find {
         }
     }
 
-    /// The transfer machine has nobody left to ask.
+    /// The transfer machine has no peer left to ask.
     pub(crate) fn stuck(&mut self, fetch: FetchId) {
         if let Some(search) = self.searches.get_mut(&fetch) {
             search.stuck = true;
         }
     }
 
-    /// Bytes come: all is well.
+    /// Bytes arrived.
     pub(crate) fn progress(&mut self, fetch: FetchId) {
         if let Some(search) = self.searches.get_mut(&fetch) {
             search.progress();
         }
     }
 
-    /// This node holds a release: others that do compete with it for announcing.
+    /// Peers seen to hold a release; they compete with this node for announcing it.
     pub(crate) fn holders_seen(&self, release: &ReleaseId) -> &[PeerId] {
         self.seen.holders(release)
     }
 
-    /// An answer to a have-query.
+    /// A response to a `Have` request.
     pub(crate) fn response(
         &mut self,
         fetch: FetchId,
@@ -154,8 +156,8 @@ impl Find {
                 let mut tell = |subject, has| {
                     found.commands.push(Command::Holder { peer: from.clone(), subject, has })
                 };
-                // Also of a release that is held as a whole: what a peer holds of a blob overrides, in the transfer
-                // machine, that it had not held it before.
+                // Also when the whole release is held: in the transfer machine, a claim about a
+                // blob overrides an earlier "not held" of the same peer.
                 let mut some = false;
                 for (blob, size) in blobs.iter().zip(sizes.iter()) {
                     if size.is_some() && size.as_ref() == search.blobs.get(blob) {
@@ -202,7 +204,7 @@ impl Find {
         }
     }
 
-    /// Moves searches that are stuck along.
+    /// Advances searches that are stuck.
     pub(crate) fn tick(&mut self, connected: &[PeerId], out: &mut Effects<'_>) -> Found {
         let mut found = Found::default();
         let ids: Vec<FetchId> = self.searches.keys().copied().collect();

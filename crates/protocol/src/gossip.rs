@@ -1,8 +1,9 @@
-//! What to do with a gossip message: pass it on, drop it, or drop it and blame the peer.
+//! Judges gossip messages: relay, drop, or drop and blame the peer.
 //!
-//! Owns the memory of recent messages and the rates per peer and per publisher. Promises to be quick (no entry is
-//! fetched here), to check a signature only of what was not seen and within its peer's rate, and to keep bounded
-//! state whatever is sent. Does not store: it hands out the entry that is worth storing.
+//! Owns the memory of recent messages and the rates per peer and per publisher. Promises to be
+//! quick (it fetches no entries), to check signatures only of messages that are new and within
+//! their peer's rate, and to keep bounded state whatever is sent. Does not store: it returns the
+//! entry worth storing.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -15,31 +16,31 @@ use crate::limits::{Bucket, Buckets};
 use crate::peer::PeerId;
 use crate::time::Time;
 
-/// Recent messages remembered, so that one is judged once.
+/// Recent messages remembered, so that each is judged once.
 pub(crate) const RECENT: usize = 16 * 1024;
-/// Messages that one peer may pass on at once, and per second, before they are ignored.
+/// Messages of one peer at once, beyond which they are ignored.
 pub(crate) const PEER_BURST: u64 = 2048;
-/// See [`PEER_BURST`].
+/// The same, per second.
 pub(crate) const PEER_RATE: u64 = 64;
-/// Malformed messages from one peer at once, and per second, before they are not even looked at.
+/// Malformed messages of one peer at once, beyond which they are no longer remembered.
 pub(crate) const GARBAGE_BURST: u64 = 8;
-/// See [`GARBAGE_BURST`].
+/// The same, per second.
 pub(crate) const GARBAGE_RATE: u64 = 1;
-/// Entries of one followed publisher at once, and per second.
+/// Entries of one followed publisher at once.
 pub(crate) const FOLLOWED_BURST: u64 = 4096;
-/// See [`FOLLOWED_BURST`].
+/// The same, per second.
 pub(crate) const FOLLOWED_RATE: u64 = 32;
-/// Entries of one publisher that is not followed at once, and per second.
+/// Entries at once of one publisher that is not followed, a stranger.
 pub(crate) const STRANGER_BURST: u64 = 32;
-/// See [`STRANGER_BURST`].
+/// The same, per second.
 pub(crate) const STRANGER_RATE: u64 = 1;
-/// Entries of all publishers that are not followed at once, and per second.
+/// Entries of all strangers together at once.
 pub(crate) const STRANGERS_BURST: u64 = 512;
-/// See [`STRANGERS_BURST`].
+/// The same, per second.
 pub(crate) const STRANGERS_RATE: u64 = 8;
-/// Entries kept of publishers that are not followed.
+/// Stored entries of strangers, beyond which no more are accepted.
 pub(crate) const STRANGER_ENTRIES: u64 = 100_000;
-/// Peers and publishers whose rates are kept.
+/// Peers, and publishers of each kind, whose rates are tracked.
 pub(crate) const BUCKETS: usize = 4096;
 
 /// The gossip machine.
@@ -54,12 +55,12 @@ pub(crate) struct Gossip {
     strangers: Bucket,
 }
 
-/// What came of a message.
+/// The verdict on a message.
 #[derive(Debug)]
 pub(crate) struct Checked {
-    /// What to tell the network layer.
+    /// The answer to the network layer.
     pub(crate) acceptance: Acceptance,
-    /// The entry, when it is new and worth storing.
+    /// The entry, if it is new and worth storing.
     pub(crate) entry: Option<SignedEntry>,
 }
 
@@ -104,7 +105,8 @@ impl Gossip {
             return Checked::ignore();
         }
         let Ok(entry) = SignedEntry::decode(bytes) else {
-            // Blamed each time up to a rate; beyond it the peer is soon gone, and nothing is remembered for it.
+            // Within its rate a message is remembered and blamed once. Beyond it each repetition is
+            // blamed, so that the peer is soon banned, and memory is not spent on it.
             if self.garbage.take(now, from, 1) {
                 self.remember(key);
             }
@@ -129,12 +131,12 @@ impl Gossip {
         Checked { acceptance: Acceptance::Accept, entry: Some(entry) }
     }
 
-    /// Notes an own message, so that its echo is not judged.
+    /// Notes a message of this node, so that its echo is ignored.
     pub(crate) fn sent(&mut self, bytes: &[u8]) {
         self.remember(*blake3::hash(bytes).as_bytes());
     }
 
-    /// Forgets what no longer limits anything.
+    /// Forgets rates that no longer limit anything.
     pub(crate) fn sweep(&mut self, now: Time) {
         self.peers.sweep(now);
         self.garbage.sweep(now);

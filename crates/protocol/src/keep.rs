@@ -1,8 +1,9 @@
-//! Which followed releases to fetch next.
+//! Decides which followed releases to fetch next.
 //!
-//! Owns which are under way and which rest after a failure. Promises at most [`CONCURRENT`] at once, every wanted
-//! release tried again and again (ever more rarely), and no list of all that is wanted: it pages through the
-//! catalog. Every node goes through a page in an order of its own, so that a new release's copies spread.
+//! Owns the releases being fetched and those resting after a failure. Promises at most
+//! [`CONCURRENT`] at a time, that every wanted release is retried with growing delays, and that no
+//! list of all wanted releases is kept: it pages through the catalog. Every node walks a page in an
+//! order of its own, so that the copies of a new release spread.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,21 +16,21 @@ use crate::peer::PeerId;
 use crate::placement;
 use crate::time::Time;
 
-/// Releases fetched at once.
+/// Releases fetched at a time.
 pub(crate) const CONCURRENT: usize = 16;
-/// First rest after a failure; it doubles.
+/// Rest after the first failure; it doubles with each.
 pub(crate) const REST: Duration = Duration::from_secs(15);
 /// Longest rest.
 pub(crate) const REST_MAX: Duration = Duration::from_secs(3600);
-/// Rest that a new connection leaves: somebody new may hold what nobody held.
+/// Longest rest left once a peer connects: it may hold what no other peer held.
 pub(crate) const REST_NEW_PEER: Duration = Duration::from_secs(3);
-/// Releases whose failures are remembered.
+/// Releases whose failures are remembered, at most.
 pub(crate) const RESTING: usize = 64 * 1024;
-/// Releases asked of the catalog at once, and how many times in a row.
+/// Releases read from the catalog at a time.
 pub(crate) const PAGE: usize = 256;
-/// See [`PAGE`].
+/// Pages read in one step, at most.
 pub(crate) const PAGES: usize = 8;
-/// When nothing is known to be wanted, look again after so long.
+/// Time after which the catalog is read again without an occasion.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +50,7 @@ pub(crate) struct Keep {
 }
 
 impl Keep {
-    /// Nothing under way.
+    /// A machine that fetches nothing yet. `me` determines its order of releases.
     #[must_use]
     pub(crate) const fn new(me: PeerId) -> Self {
         Self {
@@ -61,12 +62,12 @@ impl Keep {
         }
     }
 
-    /// Something changed that may give it work: new entries, follows, a peer.
+    /// New entries, follows or space may have given it work: look at the next step.
     pub(crate) fn look(&mut self, now: Time) {
         self.next = self.next.min(now);
     }
 
-    /// A peer came: what rests need not rest long.
+    /// A peer connected: cuts all rests short.
     pub(crate) fn peer_came(&mut self, now: Time) {
         let soon = now + REST_NEW_PEER;
         for rest in self.resting.values_mut() {
@@ -75,7 +76,7 @@ impl Keep {
         self.next = self.next.min(soon);
     }
 
-    /// A release under way ended.
+    /// The fetch of a release ended.
     pub(crate) fn ended(&mut self, now: Time, release: &ReleaseId, outcome: KeepOutcome) {
         if self.active.remove(release).is_none() {
             return;
@@ -101,7 +102,7 @@ impl Keep {
         self.resting.insert(release, rest);
     }
 
-    /// Which to start now.
+    /// The releases to start now.
     pub(crate) fn plan(
         &mut self,
         now: Time,
@@ -134,7 +135,7 @@ impl Keep {
                 chosen.push(wanted);
             }
             if more || self.active.len() >= CONCURRENT {
-                // The same page once more, when there is room: `ended` says so.
+                // The same page is read again once `ended` makes room.
                 self.next = Time::NEVER;
                 return chosen;
             }

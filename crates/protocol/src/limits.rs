@@ -1,7 +1,8 @@
-//! What a peer may ask of this node: bytes, per peer, per address prefix and in all.
+//! Limits the requests of peers: bytes per peer, per address prefix and in all.
 //!
-//! Owns the token buckets and the places for blob streams. Charges for what is asked for, not for what is
-//! answered. Promises that its maps shrink when peers are gone and their buckets full again.
+//! Owns the token buckets and the slots for blob streams. Charges for the bytes requested, not for
+//! the bytes answered. Promises that its maps shrink when peers are gone and their buckets have
+//! refilled.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,39 +12,39 @@ use crate::message::Request;
 use crate::peer::PeerId;
 use crate::time::Time;
 
-/// Bytes of answers that a peer may ask for at once, and per second.
+/// Bytes of responses that a peer may request at once.
 pub(crate) const PEER_BURST: u64 = 32 << 20;
-/// See [`PEER_BURST`].
+/// The same, per second.
 pub(crate) const PEER_RATE: u64 = 2 << 20;
-/// The same for all peers behind one address prefix.
+/// Bytes that all peers of one address prefix may request at once.
 pub(crate) const PREFIX_BURST: u64 = 4 * PEER_BURST;
-/// See [`PREFIX_BURST`].
+/// The same, per second.
 pub(crate) const PREFIX_RATE: u64 = 4 * PEER_RATE;
-/// The same for everybody.
+/// Bytes that all peers together may request at once.
 pub(crate) const ALL_BURST: u64 = 16 * PEER_BURST;
-/// See [`ALL_BURST`].
+/// The same, per second.
 pub(crate) const ALL_RATE: u64 = 16 * PEER_RATE;
-/// Blob streams served at once, to one peer and in all.
+/// Blob streams served to one peer at a time.
 pub(crate) const STREAMS_PER_PEER: usize = 4;
-/// See [`STREAMS_PER_PEER`].
+/// Blob streams served at a time.
 pub(crate) const STREAMS: usize = 64;
-/// A blob stream whose turn under the upload cap is further away than this is refused.
+/// Longest wait for a turn under the upload cap; a blob stream that would wait longer is refused.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// Buckets kept per kind before full ones are swept out; when none is full, new peers share the common one.
+/// Buckets of each kind. When all are in use, new peers and prefixes are refused.
 pub(crate) const BUCKETS: usize = 8192;
 
-/// Tokens that flow in at a rate up to a capacity. Plain data.
+/// A token bucket: tokens flow in at a rate, up to a capacity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Bucket {
     capacity: u64,
     per_second: u64,
-    /// In thousandths, so that a millisecond's share is whole.
+    /// In thousandths of a token, so that the share of a millisecond is whole.
     level: u128,
     at: Time,
 }
 
 impl Bucket {
-    /// A full one.
+    /// A full bucket.
     #[must_use]
     pub(crate) fn full(capacity: u64, per_second: u64, now: Time) -> Self {
         Self { capacity, per_second, level: u128::from(capacity) * 1000, at: now }
@@ -74,7 +75,7 @@ impl Bucket {
     }
 }
 
-/// Buckets by key, in bounded number.
+/// Token buckets by key, in bounded number.
 #[derive(Debug, Clone)]
 pub(crate) struct Buckets<K> {
     capacity: u64,
@@ -84,7 +85,7 @@ pub(crate) struct Buckets<K> {
 }
 
 impl<K: Ord + Clone> Buckets<K> {
-    /// None yet; each starts full.
+    /// No buckets yet; each starts full.
     #[must_use]
     pub(crate) const fn new(capacity: u64, per_second: u64, limit: usize) -> Self {
         Self { capacity, per_second, limit, by_key: BTreeMap::new() }
@@ -112,21 +113,22 @@ impl<K: Ord + Clone> Buckets<K> {
         self.by_key.retain(|_, bucket| !bucket.is_full(now));
     }
 
-    /// How many there are.
+    /// The number of buckets.
     #[must_use]
     pub(crate) fn len(&self) -> usize {
         self.by_key.len()
     }
 }
 
-/// All limits on what others ask.
+/// Every limit on the requests of peers.
 #[derive(Debug)]
 pub(crate) struct Limits {
     peers: Buckets<PeerId>,
     prefixes: Buckets<Prefix>,
     all: Bucket,
-    /// Bytes a second of blob streams, and from when on the line is free.
+    /// Cap on all blob streams, in bytes per second.
     upload: Option<u64>,
+    /// When the bytes granted so far will have been sent under that cap.
     line_free: Time,
     streams: BTreeMap<Token, PeerId>,
 }
@@ -143,14 +145,14 @@ impl Limits {
         }
     }
 
-    /// May this peer ask for so many bytes of answer now?
+    /// May this peer request this many bytes now?
     pub(crate) fn ask(&mut self, now: Time, peer: &PeerId, prefix: Prefix, bytes: u64) -> bool {
         self.peers.take(now, peer, bytes)
             && (prefix == Prefix::default() || self.prefixes.take(now, &prefix, bytes))
             && self.all.take(now, bytes)
     }
 
-    /// May a blob stream start, and when?
+    /// When a blob stream may start; `None`: it is refused.
     pub(crate) fn serve(
         &mut self,
         now: Time,

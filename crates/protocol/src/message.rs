@@ -1,8 +1,9 @@
-//! What peers say to each other: requests, responses and blob requests, and their one encoding (DAG-CBOR).
+//! The messages between peers: requests, responses and blob requests, and their encoding
+//! (DAG-CBOR).
 //!
-//! Owns every bound on a message; a list longer than its bound is refused while it is read, before it costs
-//! memory. Promises that what decodes re-encodes to the same bytes. Does not decide what to answer.
-//! The bytes are drawn in `PROTOCOL.md`.
+//! Owns every bound on a message; a list longer than its bound is refused while it is read, before
+//! it costs memory. Promises that whatever decodes re-encodes to the same bytes. Does not decide
+//! what to answer. `PROTOCOL.md` describes the bytes.
 
 use perennial_manifest::{BlobId, EntryId, Holding, PublisherId, ReleaseId, Sha256Digest};
 use serde::{Deserialize, Serialize};
@@ -15,129 +16,130 @@ pub use blob::{BlobRange, BlobRequest};
 pub use bounded::{Bounded, TooMany};
 pub use frame::{frame_length, frame_prefix};
 
-/// Gossip topic of signed entries. A message is one `SignedEntry`, encoded.
+/// Gossip topic of signed entries. A message is one encoded `SignedEntry`.
 pub const TOPIC: &str = "perennial/entries/1";
 /// Protocol name of requests and responses.
 pub const REQUEST_PROTOCOL: &str = "/perennial/request/1";
 /// Protocol name of blob streams.
 pub const BLOB_PROTOCOL: &str = "/perennial/blob/1";
 
-/// Largest encoded request.
+/// Largest encoded request, in bytes.
 pub const MAX_REQUEST: usize = 512 * 1024;
-/// Largest encoded response.
+/// Largest encoded response, in bytes.
 pub const MAX_RESPONSE: usize = 8 * 1024 * 1024;
-/// Bytes of entries that one response carries at most; the rest is asked for again.
+/// Bytes of entries in one response, at most; the rest is requested again.
 pub const MAX_ENTRIES_BYTES: usize = 4 * 1024 * 1024;
-/// Largest encoded blob request (without its length).
+/// Largest encoded blob request in bytes, without its length prefix.
 pub const MAX_BLOB_REQUEST: usize = 256 * 1024;
-/// Entries that one request names.
+/// Entries in one request, at most.
 pub const MAX_ENTRY_IDS: usize = 512;
-/// Publishers that one scope names.
+/// Publishers in one scope, at most.
 pub const MAX_SCOPE: usize = 1024;
-/// Entries that a `Find` answer carries.
+/// Entries in the response to a `Find`, at most.
 pub const MAX_FOUND: usize = 256;
-/// Longest selector text.
+/// Longest selector text, in bytes.
 pub const MAX_SELECTOR: usize = 1100;
-/// Releases that one `Have` names.
+/// Releases in one `Have`, at most.
 pub const MAX_HAVE_RELEASES: usize = 256;
-/// Blobs that one `Have` names.
+/// Blobs in one `Have`, at most.
 pub const MAX_HAVE_BLOBS: usize = 1024;
-/// Blobs that one blob request names.
+/// Blobs in one blob request, at most.
 pub const MAX_BLOB_ITEMS: usize = 1024;
-/// Ranges that one item of a blob request names.
+/// Ranges in one item of a blob request, at most.
 pub const MAX_RANGES: usize = 256;
-/// Ranges start at multiples of this: the group that bao verifies.
+/// Size in bytes of the group that bao verifies. Ranges start at multiples of it.
 pub const GROUP: u64 = 16 * 1024;
-/// Largest negentropy message in a request, and in a response.
+/// Largest negentropy message in a request, in bytes.
 pub const MAX_RECONCILE_REQUEST: usize = 384 * 1024;
-/// See [`MAX_RECONCILE_REQUEST`].
+/// Largest negentropy message in a response, in bytes.
 pub const MAX_RECONCILE_RESPONSE: usize = 4 * 1024 * 1024;
 
-/// Answer to an item of a blob request: the encoded ranges follow (size, then bao).
+/// Status of an item of a blob request: the size and the bao encoding of the ranges follow.
 pub const BLOB_OK: u8 = 0;
-/// Answer to an item of a blob request: not held here. Nothing follows.
+/// Status of an item of a blob request: not held here. Nothing follows.
 pub const BLOB_NOT_HELD: u8 = 1;
-/// Answer to an item of a blob request: held perhaps, not given now. Nothing follows.
+/// Status of an item of a blob request: refused for now. Nothing follows.
 pub const BLOB_REFUSED: u8 = 2;
 
-/// Whose entries a reconciliation is about.
+/// The publishers whose entries are reconciled.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
-    /// Everybody's.
+    /// Every publisher.
     All,
-    /// These publishers', sorted, each once.
+    /// These publishers, sorted, each once.
     Publishers(Bounded<PublisherId, MAX_SCOPE>),
 }
 
-/// A question to a peer.
+/// A request to a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
-    /// One round of range-based reconciliation. Rounds carry no state: the responder needs only this message.
+    /// One round of range-based reconciliation. The responder keeps no state: this message is all
+    /// it needs.
     Reconcile {
-        /// Whose entries.
+        /// The publishers whose entries are reconciled.
         scope: Scope,
         /// A negentropy message of the initiator.
         #[serde(with = "serde_bytes")]
         message: Vec<u8>,
     },
-    /// These entries, please.
+    /// Asks for entries by id.
     Entries {
-        /// Which.
+        /// The entries, in the order wanted.
         ids: Bounded<EntryId, MAX_ENTRY_IDS>,
     },
-    /// Release entries that match a selector.
+    /// Asks for release entries that match a selector.
     Find {
         /// A `Selector` as text.
         selector: String,
-        /// Only this publisher's.
+        /// Only entries of this publisher.
         publisher: Option<PublisherId>,
-        /// At most so many, up to [`MAX_FOUND`].
+        /// Entries wanted, at most; no more than [`MAX_FOUND`].
         limit: u16,
     },
-    /// What do you hold of these?
+    /// Asks how much the peer holds.
     Have {
-        /// Releases.
+        /// Releases to ask about.
         releases: Bounded<ReleaseId, MAX_HAVE_RELEASES>,
-        /// Blobs.
+        /// Blobs to ask about.
         blobs: Bounded<BlobId, MAX_HAVE_BLOBS>,
     },
-    /// Which blob has this SHA-256? The answer is a claim until the bytes were hashed.
+    /// Asks which blob has this SHA-256. The answer is a claim until the bytes are hashed.
     ResolveSha256 {
         /// The digest.
         digest: Sha256Digest,
     },
 }
 
-/// An encoded `SignedEntry` as it travels: checked by whoever decodes it, not here.
+/// An encoded `SignedEntry` as it travels. Checked when it is decoded, not here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EntryBytes(#[serde(with = "serde_bytes")] pub Vec<u8>);
 
-/// A blob that a peer says has a certain SHA-256.
+/// A peer's claim about a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlobClaim {
-    /// The blob.
+    /// The blob's digest.
     pub blob: BlobId,
     /// Its size in bytes.
     pub size: u64,
 }
 
-/// Why a peer does not answer.
+/// Why a request was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Refusal {
-    /// Asked too much for now: later.
+    /// The peer has used up its share for now.
     Busy,
-    /// Never so much at once.
+    /// More than is ever answered at once.
     TooLarge,
-    /// The question makes no sense.
+    /// The request makes no sense.
     Malformed,
 }
 
-/// An answer.
+/// A response to a [`Request`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Response {
@@ -147,7 +149,8 @@ pub enum Response {
         #[serde(with = "serde_bytes")]
         message: Vec<u8>,
     },
-    /// To `Entries`: those of them that the peer has, up to [`MAX_ENTRIES_BYTES`], in the order asked.
+    /// To `Entries`: the entries that the peer has, up to [`MAX_ENTRIES_BYTES`], in the order
+    /// asked.
     Entries {
         /// Encoded entries.
         entries: Bounded<EntryBytes, MAX_ENTRY_IDS>,
@@ -162,7 +165,7 @@ pub enum Response {
         /// Of each release; `None` of one that the peer does not know.
         #[serde(with = "holdings")]
         releases: Bounded<Option<Holding>, MAX_HAVE_RELEASES>,
-        /// Of each blob the size, if every byte of it is held.
+        /// The size in bytes of each blob that is completely held.
         blobs: Bounded<Option<u64>, MAX_HAVE_BLOBS>,
     },
     /// To `ResolveSha256`.
@@ -170,31 +173,31 @@ pub enum Response {
         /// The blob, if the peer holds one.
         blob: Option<BlobClaim>,
     },
-    /// No answer, and why.
+    /// To any request: it is not answered.
     Refused {
-        /// Why.
+        /// Why it is not answered.
         reason: Refusal,
     },
 }
 
-/// Why a message was not written or not read.
+/// Why a message could not be encoded or decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
-    /// Longer than the bound.
-    #[error("a message of {length} bytes, limit {limit}")]
+    /// It is longer than its bound.
+    #[error("a message of {length} bytes is over the limit of {limit}")]
     TooLong {
-        /// Its length.
+        /// Its length in bytes.
         length: usize,
-        /// The bound.
+        /// The bound in bytes.
         limit: usize,
     },
-    /// Not the encoding of anything we know.
-    #[error("not a message: {0}")]
+    /// It is not the encoding of a known message.
+    #[error("malformed message: {0}")]
     Malformed(String),
-    /// Decodes, but is not the one encoding of its value.
-    #[error("not the canonical encoding")]
+    /// It decodes, but is not the canonical encoding of its value.
+    #[error("a message is not in its canonical encoding")]
     NotCanonical,
-    /// Ranges out of order, overlapping, empty or not aligned.
+    /// Its ranges are out of order, overlapping, empty or not aligned.
     #[error(
         "blob ranges must ascend, must not overlap or be empty, and start at multiples of {GROUP}"
     )]
@@ -202,7 +205,7 @@ pub enum MessageError {
 }
 
 impl Request {
-    /// Its encoding.
+    /// Encodes the message.
     ///
     /// # Errors
     /// When it is over [`MAX_REQUEST`].
@@ -210,7 +213,7 @@ impl Request {
         encode(self, MAX_REQUEST)
     }
 
-    /// Reads one.
+    /// Decodes a message.
     ///
     /// # Errors
     /// When it is too long, not canonical or over a bound.
@@ -229,7 +232,7 @@ impl Request {
 }
 
 impl Response {
-    /// Its encoding.
+    /// Encodes the message.
     ///
     /// # Errors
     /// When it is over [`MAX_RESPONSE`].
@@ -237,7 +240,7 @@ impl Response {
         encode(self, MAX_RESPONSE)
     }
 
-    /// Reads one.
+    /// Decodes a message.
     ///
     /// # Errors
     /// When it is too long, not canonical or over a bound.

@@ -5,19 +5,19 @@
 //! changed.
 //!
 //! ```text
-//!  Input                    machine                                Effect
-//!  Gossip, Publish ───────► gossip ──────────────────────────────► ReportGossip, Publish, Store
-//!  Request, BlobStream ───► limits ──► answer ───────────────────► Respond, Serve, RefuseServe
-//!  Connected, Stored, … ──► sync (one exchange a peer) ──────────► Send, Store, Synced
-//!  Response ──► requests ─► whichever machine asked
-//!  Fetch, Cancel ─────────► fetch ──► find (holders) ────────────► Send, FindProviders, Dial
-//!  Received, Transferred ─►   └─────► transfer (ranges) ─────────► StartDownload, StopDownload
-//!                                                                  BlobDone, FetchDone, FetchFailed
-//!  Lookup, Census ────────► find/lookup, find/census ────────────► Send, LookupDone, CensusDone
-//!  Follows, Kept, … ──────► keep ────────────────────────────────► Keep
-//!  Held, Dropped ─────────► placement ───────────────────────────► Provide, StopProviding
-//!  offences of any ───────► reputation ──────────────────────────► Penalise, Ban
-//!  Tick ──────────────────► whatever is due ─────────────────────► WakeAt
+//!  Input                    machine                          Effect
+//!  Gossip, Publish ───────► gossip ────────────────────────► ReportGossip, Publish, Store
+//!  Request, BlobStream ───► limits ──► answer ─────────────► Respond, Serve, RefuseServe
+//!  Connected, Stored, … ──► sync (one exchange per peer) ──► Send, Store, Synced
+//!  Response ──► requests ─► the machine that asked
+//!  Fetch, Cancel ─────────► fetch ──► find (holders) ──────► Send, FindProviders, Dial
+//!  Received, Transferred ─►   └─────► transfer (ranges) ───► StartDownload, StopDownload
+//!                                                            BlobDone, FetchDone, FetchFailed
+//!  Lookup, Census ────────► find/lookup, find/census ──────► Send, LookupDone, CensusDone
+//!  Follows, Kept, … ──────► keep ──────────────────────────► Keep
+//!  Held, Dropped ─────────► placement ─────────────────────► Provide, StopProviding
+//!  any offence ───────────► reputation ────────────────────► Penalise, Ban
+//!  Tick ──────────────────► whatever is due ───────────────► WakeAt
 //! ```
 
 mod events;
@@ -101,7 +101,8 @@ impl Load {
 ///     BlobId, EntryId, Holding, PublisherId, ReleaseId, Selector, Sha256Digest, SignedEntry,
 /// };
 /// use perennial_protocol::{
-///     BlobClaim, Catalog, Config, Effect, Follows, Input, Node, Prefix, Request, Scope, Time, Wanted,
+///     BlobClaim, Catalog, Config, Effect, Follows, Input, Node, Prefix, Request, Scope, Time,
+///     Wanted,
 /// };
 ///
 /// /// A node that holds nothing yet.

@@ -1,25 +1,25 @@
-//! The name of a peer: opaque text, as the network layer writes it.
+//! Peer ids: opaque text, as the network layer writes it.
 //!
-//! Owns the bound on it. Does not know what a peer id means, nor how to reach one.
+//! Owns the bound on it. Does not know how a peer id is made, nor how to reach a peer.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// Longest peer id taken, in bytes.
+/// Longest peer id, in bytes.
 pub const MAX_PEER_ID: usize = 128;
 
-/// A peer's name. Cheap to clone; ordered, so that every walk over peers is the same walk.
+/// Identifies a peer. Cheap to clone; ordered, so that iteration over peers is deterministic.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId(Arc<str>);
 
-/// Why a text is no peer id.
+/// A text that is not a peer id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a peer id is 1 to {MAX_PEER_ID} printable ASCII bytes")]
 pub struct PeerIdError;
 
 impl PeerId {
-    /// The text.
+    /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

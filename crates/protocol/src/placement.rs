@@ -1,15 +1,15 @@
-//! Who stands first for a release: rendezvous hashing, the same on every node, without anybody in charge.
+//! Ranks peers for a release by rendezvous hashing, alike on every node and without coordination.
 //!
-//! Pure functions. When a peer leaves, only the releases it stood first for move.
+//! Pure functions. When a peer leaves, only the releases for which it ranked first move.
 
 use perennial_manifest::ReleaseId;
 
 use crate::peer::PeerId;
 
-/// How many holders announce a release in the DHT.
+/// Holders that announce a release in the DHT, at most.
 pub(crate) const ANNOUNCERS: usize = 20;
 
-/// A peer's score for a key; higher stands before lower.
+/// A peer's score for a key; the highest ranks first.
 #[must_use]
 pub(crate) fn score(key: &[u8; 32], peer: &PeerId) -> u64 {
     let mut hasher = blake3::Hasher::new();
@@ -20,7 +20,7 @@ pub(crate) fn score(key: &[u8; 32], peer: &PeerId) -> u64 {
     u64::from_le_bytes(first)
 }
 
-/// Peers in the order in which they stand for a key. Ties cannot matter: they are broken by name.
+/// Peers by rank for a key. Ties are broken by id.
 #[must_use]
 pub(crate) fn order<'a>(
     key: &[u8; 32],
@@ -32,8 +32,8 @@ pub(crate) fn order<'a>(
     scored.into_iter().map(|(_, peer)| peer.clone()).collect()
 }
 
-/// A key for the order in which one node asks for a release: differs from node to node, so that not all of them
-/// ask the same holder first.
+/// The key by which one node ranks the holders of a release for its own requests. Differs from node
+/// to node, so that they do not all ask the same holder first.
 #[must_use]
 pub(crate) fn own_key(key: &[u8; 32], me: &PeerId) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
@@ -42,7 +42,7 @@ pub(crate) fn own_key(key: &[u8; 32], me: &PeerId) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-/// Should `me` announce a release that these others hold too?
+/// Should `me` announce a release, given the other holders?
 #[must_use]
 pub(crate) fn announces<'a>(
     release: &ReleaseId,

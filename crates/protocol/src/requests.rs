@@ -9,14 +9,14 @@ use crate::input::{CensusId, FetchId, LookupId, RequestId};
 use crate::peer::PeerId;
 use crate::time::Time;
 
-/// How long an answer may take.
+/// Time after which a request without a response has failed.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
-/// Requests in flight to one peer.
+/// Requests in flight to one peer, at most.
 pub(crate) const PER_PEER: usize = 32;
-/// Requests in flight in all.
+/// Requests in flight, at most.
 pub(crate) const IN_ALL: usize = 1024;
 
-/// Which machine asked.
+/// The machine that asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Sync,
@@ -61,7 +61,7 @@ impl Requests {
         Some(id)
     }
 
-    /// An answer came: the request it belongs to, if that peer was asked and has not answered.
+    /// A response arrived: returns its request, if that peer was asked and has not answered.
     pub(crate) fn finish(&mut self, id: RequestId, from: &PeerId) -> Option<Waiting> {
         if self.waiting.get(&id).is_none_or(|found| found.peer != *from) {
             return None;
@@ -76,7 +76,7 @@ impl Requests {
         Some(found)
     }
 
-    /// Requests that had no answer in time, or whose peer is gone.
+    /// Removes the requests that are overdue, or whose peer is gone.
     pub(crate) fn lost(&mut self, now: Time, gone: Option<&PeerId>) -> Vec<Waiting> {
         let ids: Vec<(RequestId, PeerId)> = self
             .waiting
@@ -88,7 +88,7 @@ impl Requests {
     }
 
     pub(crate) fn next_timeout(&self) -> Time {
-        // Ids are given in the order of time, and all wait equally long.
+        // Ids ascend with time, and all requests wait equally long.
         self.waiting.values().next().map_or(Time::NEVER, |found| found.until)
     }
 

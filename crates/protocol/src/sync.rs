@@ -1,10 +1,11 @@
-//! Catching up: learning the entries of followed publishers that a peer has and this node has not.
+//! Reconciliation: fetches the entries of followed publishers that a peer has and this node lacks.
 //!
-//! Owns one exchange per peer at most, and when the next one is due. The initiator pulls: it reconciles over the
-//! scope of its own follows, one `Reconcile` a round, then asks for the entries it lacks, oldest first,
-//! and for parents that are still missing. Promises that every exchange ends, whatever the peer answers: rounds,
-//! ids and bytes are capped, and each answer must bring something that was asked for. Entries whose parents have
-//! not come wait in a bounded place and are given to the store again after the next batch.
+//! Owns at most one exchange per peer, and the time of the next one. The initiator pulls: it
+//! reconciles over the scope of its own follows, one `Reconcile` per round, then requests the
+//! entries it lacks, oldest first, and parents that are still missing. Promises that every exchange
+//! ends, whatever the peer answers: rounds, ids and bytes are capped, and each response must
+//! contain only what was requested. Entries whose parents are missing wait in a bounded buffer and
+//! are given to the store again with the next batch.
 
 mod exchange;
 pub(crate) mod set;
@@ -25,26 +26,26 @@ use crate::peer::PeerId;
 use crate::requests::Purpose;
 use crate::time::Time;
 
-/// How often this node reconciles with each peer.
+/// Time between two regular exchanges with a peer.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(180);
-/// After an exchange that did not get to its end.
+/// Time until the next exchange after one that ended early.
 pub(crate) const RETRY: Duration = Duration::from_secs(20);
-/// Exchanges at once.
+/// Exchanges at a time.
 pub(crate) const EXCHANGES: usize = 4;
-/// Rounds of one exchange.
+/// Rounds of one exchange, at most.
 pub(crate) const ROUNDS: u32 = 256;
-/// Bytes of one exchange, both ways.
+/// Bytes of one exchange in both directions, at most.
 pub(crate) const BYTES: u64 = 256 << 20;
-/// Entries that one exchange may find lacking; the rest is for the next one.
+/// Lacking entries that one exchange collects, at most; the next one continues.
 pub(crate) const LACKING: usize = 1 << 20;
-/// Entries without parents that wait.
+/// Entries waiting for their parents, at most.
 pub(crate) const ORPHANS: usize = 4096;
-/// Requests for parents in one exchange.
+/// Requests for parents in one exchange, at most.
 pub(crate) const PARENT_ROUNDS: u32 = 64;
-/// Scopes that wait for one peer beside its regular exchange.
+/// Scopes that wait for one peer beside its regular exchange, at most.
 pub(crate) const EXTRA_SCOPES: usize = 16;
 
-/// Most that the machine keeps for this many peers.
+/// Most records that the machine keeps for this many peers.
 pub(crate) const fn bound(peers: usize) -> usize {
     set::SETS + peers * EXTRA_SCOPES + EXCHANGES * LACKING
 }
@@ -58,14 +59,14 @@ pub(crate) struct Ended {
 
 #[derive(Debug)]
 struct Peer {
-    /// Next regular exchange.
+    /// Time of the next regular exchange.
     due: Time,
-    /// Asked for beside it.
+    /// Scopes wanted beside it.
     extra: VecDeque<Scope>,
     exchange: Option<Exchange>,
 }
 
-/// The sync machine.
+/// Reconciles with every peer, a few at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Reconciler {
     peers: BTreeMap<PeerId, Peer>,
@@ -86,14 +87,14 @@ impl Reconciler {
         had.exchange.is_some().then(|| Ended { peer: peer.clone(), offence: None })
     }
 
-    /// Everybody is asked again: what is followed has changed.
+    /// Makes every peer due, because the follows have changed.
     pub(crate) fn all_due(&mut self, now: Time) {
         for peer in self.peers.values_mut() {
             peer.due = now;
         }
     }
 
-    /// An exchange about this scope, soon. Says whether there will be one.
+    /// Asks for an exchange about this scope soon. Returns whether there will be one.
     pub(crate) fn want(&mut self, peer: &PeerId, scope: Scope) -> bool {
         let Some(found) = self.peers.get_mut(peer) else { return false };
         if found.extra.contains(&scope) {
@@ -106,7 +107,7 @@ impl Reconciler {
         true
     }
 
-    /// Starts what is due, as far as there is room.
+    /// Starts the exchanges that are due, as far as there is room.
     pub(crate) fn start_due(
         &mut self,
         follows: &Follows,
@@ -147,7 +148,7 @@ impl Reconciler {
         ended
     }
 
-    /// An answer to a request of this machine.
+    /// A response to a request of this machine.
     pub(crate) fn response(
         &mut self,
         from: &PeerId,
@@ -187,7 +188,7 @@ impl Reconciler {
         self.drive(from, catalog, out)
     }
 
-    /// One round as the responder. Keeps nothing but the sealed set.
+    /// One round as the responder. Keeps only the sealed set.
     pub(crate) fn answer(
         &mut self,
         scope: &Scope,
@@ -226,7 +227,7 @@ impl Reconciler {
         self.sets.len() + self.peers.values().map(of_peer).sum::<usize>()
     }
 
-    /// Goes on with an exchange until it waits for something, or ends.
+    /// Advances an exchange until it waits for something or ends.
     fn drive(
         &mut self,
         peer: &PeerId,

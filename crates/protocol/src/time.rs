@@ -1,31 +1,32 @@
-//! Time as the caller tells it: milliseconds of a monotonic clock. Nothing in this crate reads a clock.
+//! Time as the caller gives it: milliseconds of a monotonic clock. Nothing in this crate reads a
+//! clock.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// A moment: milliseconds since a start that only the caller knows. Never goes back.
+/// A moment: milliseconds since a start that the caller chose. Never goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Time(u64);
 
 impl Time {
-    /// The caller's start.
+    /// The start.
     pub const ZERO: Self = Self(0);
-    /// Later than everything.
+    /// Later than every other moment.
     pub const NEVER: Self = Self(u64::MAX);
 
-    /// A moment, in milliseconds since the caller's start.
+    /// The moment this many milliseconds after the start.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since the caller's start.
+    /// Milliseconds since the start.
     #[must_use]
     pub const fn as_millis(self) -> u64 {
         self.0
     }
 
-    /// How long ago `earlier` was; zero when it is not earlier.
+    /// The duration since `earlier`; zero when it is not earlier.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))

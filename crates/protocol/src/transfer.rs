@@ -5,8 +5,8 @@
 //! has no socket, clock or randomness, so repeating the commands repeats the run.
 //!
 //! ```text
-//!  Want, Holder, Gone, Cancel ──►  wants ── free ranges ──►  schedule  ──► StartDownload, StopDownload
-//!  Progress, Ended, Tick      ──►  assignments, sources ◄──  (fill, steal) ──► Complete, Stuck, Penalise
+//!  Want, Holder, Gone, Cancel ──► wants ── free ranges ──► schedule ──► StartDownload, StopDownload
+//!  Progress, Ended, Tick      ──► assignments, sources ──► judge    ──► Complete, Stuck, Penalise
 //! ```
 //!
 //! It promises: never to request a byte twice from one peer at one time, never a byte beyond the
@@ -22,12 +22,12 @@
 //!
 //! A want is the set of ranges still missing. Its *free* ranges are those that no assignment owes.
 //! Whenever a slot may have come free, peers are offered work, the idle ones first, and among
-//! equally busy ones the fastest; ties are broken by a shuffle that the seed fixes, so that not every
-//! node begins with the same holder. A peer takes free ranges in the order in which the blobs were
-//! wanted: small blobs whole and many at a time (up to [`limits::BATCH`]), of a large one a piece
-//! that keeps the peer busy for [`limits::PIECE_TIME`] at its measured rate, but at most half of its
-//! share of what is left, so that the pieces shrink towards the end. A peer that only may hold a
-//! blob is asked where no other claims to.
+//! equally busy ones the fastest; ties are broken by a shuffle that the seed fixes, so that not
+//! every node begins with the same holder. A peer takes free ranges in the order in which the blobs
+//! were wanted: small blobs whole and many at a time (up to [`limits::BATCH`]), of a large one a
+//! piece that keeps the peer busy for [`limits::PIECE_TIME`] at its measured rate, but at most half
+//! of its share of what is left, so that the pieces shrink towards the end. A peer that only may
+//! hold a blob is asked where no other claims to.
 //!
 //! Four slots rather than one hide the round trip and the disk: while one answer is being written,
 //! the next is on its way. More would only put bytes out of reach of other peers.
@@ -43,28 +43,29 @@
 //!
 //! # Slow peers
 //!
-//! A peer's oldest assignment must bring [`limits::MIN_RATE`] over each [`limits::WINDOW`]. Only the
-//! oldest is on the clock, because a peer may serve its streams one by one. After
+//! A peer's oldest assignment must bring [`limits::MIN_RATE`] over each [`limits::WINDOW`]. Only
+//! the oldest is on the clock, because a peer may serve its streams one by one. After
 //! [`limits::STALL_HINT`] without progress, everything it owes may be taken over; at the end of the
 //! window the assignment is stopped and the peer penalised. A fruitless assignment makes the peer
 //! rest, twice as long each time, and [`limits::BENCH_AFTER`] in a row bench it for
-//! [`limits::BENCH`]. A slow peer that is the only holder is endured as long as it meets the minimum.
+//! [`limits::BENCH`]. A slow peer that is the only holder is endured as long as it meets the
+//! minimum.
 //!
 //! # Lying peers
 //!
 //! A group that does not verify ends the assignment, and all others of that peer, since their bytes
-//! are no more credible. The peer is never asked for that blob again, and after [`limits::LIES`] for
-//! nothing at all. What verified before stays, so a liar costs at most one group for each lie. A
-//! wrong size may be another peer's lie (a size from a claim instead of a signed list), so it rules
-//! the peer out for this want and is held against it only a little. A peer that claims a fetch and
-//! then holds none of it is believed less each time.
+//! are no more credible. The peer is never asked for that blob again, and after [`limits::LIES`]
+//! for nothing at all. What verified before stays, so a liar costs at most one group for each lie.
+//! A wrong size may be another peer's lie (a size from a claim instead of a signed list), so it
+//! rules the peer out for this want and is held against it only a little. A peer that claims a
+//! fetch and then holds none of it is believed less each time.
 //!
 //! # When it is stuck
 //!
 //! A blob without a peer to ask is in doubt. After [`limits::DOUBT`], so that holders can be named
 //! after the wants, [`Decision::Stuck`] says once per fetch why; the blob stays wanted. The caller
-//! finds holders or cancels. This node's own failures ([`End::Local`]) halt the blobs until they are
-//! wanted again, and blame no peer.
+//! finds holders or cancels. This node's own failures ([`End::Local`]) halt the blobs until they
+//! are wanted again, and blame no peer.
 
 mod assignment;
 mod command;

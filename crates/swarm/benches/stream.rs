@@ -1,5 +1,6 @@
-//! How fast a bare blob stream is: 1 GiB of zeros from one process to another over loopback TCP, as the swarm of a node
-//! sets it up, without hashing and without a disk. Prints `<rate> MiB/s`: what `perennial get` is measured against.
+//! How fast a bare blob stream is: 1 GiB of zeros from one process to another over loopback TCP, as
+//! the swarm of a node sets it up, without hashing and without a disk. Prints `<rate> MiB/s`: what
+//! `perennial get` is measured against.
 //!
 //! `cargo bench -p perennial-swarm --bench stream [-- tcp|quic]`
 
@@ -48,7 +49,8 @@ fn start(seed: u8, listen: Option<&str>) -> Result<(Handle, mpsc::Receiver<Event
     Ok(perennial_swarm::start(&config)?)
 }
 
-/// The sending process: prints its address, and answers each stream with all the bytes, until it is ended.
+/// The sending process: prints its address, and answers each stream with all the bytes, until it is
+/// ended.
 async fn serve(quic: bool) -> Result<(), Failure> {
     let listen = if quic { "/ip4/127.0.0.1/udp/0/quic-v1" } else { "/ip4/127.0.0.1/tcp/0" };
     let (_handle, mut events) = start(1, Some(listen))?;

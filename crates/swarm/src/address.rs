@@ -9,8 +9,8 @@ use perennial_protocol::PeerId;
 
 use crate::events::peer_id;
 
-/// Where a peer can be reached, such as `/ip4/192.0.2.1/tcp/4407/p2p/12D3Koo…`. The last part, which
-/// is optional, names the peer: a connection to any other is refused.
+/// Where a peer can be reached, such as `/ip4/192.0.2.1/tcp/4407/p2p/12D3Koo…`. The last part,
+/// which is optional, names the peer: a connection to any other is refused.
 ///
 /// ```
 /// use perennial_swarm::PeerAddress;

@@ -25,7 +25,8 @@ use crate::events::peer_id;
 use crate::handle::{Command, DialError, Handle, OpenFailure, PeerCommand};
 use crate::transport;
 
-/// Capacity of the queue of commands and of the queue of events; when one is full, its senders wait.
+/// Capacity of the queue of commands and of the queue of events; when one is full, its senders
+/// wait.
 const QUEUE: usize = 256;
 /// Releases announced at a time.
 const MAX_ANNOUNCING: usize = 16;
@@ -85,8 +86,8 @@ pub(crate) struct Driver {
 
 impl Driver {
     async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
-        // Commands are taken even while events wait for their reader, so that a task that both sends
-        // commands and reads events cannot lock up.
+        // Commands are taken even while events wait for their reader, so that a task that both
+        // sends commands and reads events cannot lock up.
         let mut waiting: VecDeque<Event> = VecDeque::new();
         let outbox = self.outbox.clone();
         loop {

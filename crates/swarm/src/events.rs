@@ -192,8 +192,8 @@ impl Driver {
         }
     }
 
-    /// Keeps the addresses of a provider: Kademlia forgets them with the search, and the provider may
-    /// be dialled later.
+    /// Keeps the addresses of a provider: Kademlia forgets them with the search, and the provider
+    /// may be dialled later.
     fn remember(&mut self, peer: &libp2p::PeerId) -> PeerId {
         let kad = &mut self.swarm.behaviour_mut().kad;
         // Not a connection: Kademlia does not look at it.

@@ -1,7 +1,8 @@
 //! Many streams over one connection: yamux as all of libp2p speaks it, with larger frames.
 //!
-//! libp2p's own yamux splits what is written at 16 KiB and has no setting for it; on large transfers half of the time
-//! then goes into frames. The bytes on the wire are `/yamux/1.0.0`: any libp2p node is a peer. Decides nothing.
+//! libp2p's own yamux splits writes at 16 KiB and has no setting for it; large transfers then spend
+//! half of their time on frames. The bytes on the wire are `/yamux/1.0.0`, so any libp2p node is a
+//! peer. Decides nothing.
 
 use std::collections::VecDeque;
 use std::future::{Ready, ready};
@@ -14,17 +15,20 @@ use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
 use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo};
 use yamux::{Connection, ConnectionError, Mode};
 
-/// Largest frame that we send. The receiver bounds what is on the way by its window, whatever the size of frames.
+/// Largest frame sent, in bytes. The receiver bounds the bytes in flight by its window, whatever
+/// the size of frames.
 const FRAME: usize = 256 << 10;
 /// Streams of one connection at a time.
 const MAX_STREAMS: usize = 128;
-/// Bytes that all streams of one connection may have on the way to us: the window that yamux promises each of them, and
-/// what they may grow by together as the round trip asks for it, 320 MB/s at 100 ms.
+/// Bytes in flight to this node over all streams of one connection: the window that yamux
+/// guarantees each of them, and what they may grow by together as the round trip requires, 320 MB/s
+/// at 100 ms.
 const MAX_WINDOW: usize = MAX_STREAMS * (256 << 10) + (32 << 20);
-/// Inbound streams that wait to be taken in; further ones are reset. A peer opens no more before we answered.
+/// Inbound streams that wait to be accepted; further ones are reset. A peer opens no more than this
+/// before it is answered.
 const MAX_WAITING: usize = 256;
 
-/// The upgrade of a secured connection to one of many streams.
+/// The upgrade of a secured connection to one with many streams.
 #[derive(Debug, Clone)]
 pub(crate) struct Config(yamux::Config);
 
@@ -67,12 +71,12 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> OutboundConnectionUpgra
     }
 }
 
-/// A connection of many streams.
+/// A connection with many streams.
 #[derive(Debug)]
 pub(crate) struct Muxer<C> {
     connection: Connection<C>,
-    /// yamux makes progress only while it is asked for inbound streams, libp2p asks for progress and for inbound
-    /// streams apart: those that come between the two wait here.
+    /// yamux makes progress only while it is polled for inbound streams, and libp2p polls for
+    /// progress and for inbound streams separately: streams that arrive in between wait here.
     waiting: VecDeque<yamux::Stream>,
     taker: Option<Waker>,
 }
@@ -135,9 +139,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin> StreamMuxer for Muxer<C> {
                 taker.wake();
             }
         } else {
-            tracing::debug!(%stream, "a stream too many, reset");
+            tracing::debug!(%stream, "stream reset: too many");
         }
-        // There may be more to do: once more, after everybody else had a turn.
+        // There may be more to do: poll again after every other task had a turn.
         cx.waker().wake_by_ref();
         Poll::Pending
     }

@@ -1,7 +1,8 @@
-//! Who provides which key, as far as other nodes told this one: the Kademlia record store.
+//! The Kademlia record store: which peers provide which key, as other nodes have told this one.
 //!
-//! Owns the bounds on what strangers may have a node remember: so many records of each peer, of each key and in all.
-//! What the node itself provides is counted nowhere and never refused. Values (PUT_VALUE) are not kept at all.
+//! Owns the bounds on what strangers may make a node remember: records of each peer, of each key and
+//! in all. This node's own records are not counted and never refused. Values (PUT_VALUE) are not
+//! kept.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,25 +12,27 @@ use libp2p::PeerId;
 use libp2p::kad::store::{Error, RecordStore, Result};
 use libp2p::kad::{ProviderRecord, Record, RecordKey};
 
-/// Bytes of a key; nothing else is kept.
+/// Length of a key in bytes; keys of another length are refused.
 const KEY: usize = 32;
-/// Records of one peer.
+/// Records of one peer, at most.
 const MAX_PER_PEER: usize = 4096;
-/// Peers of one key: as many as Kademlia hands out.
+/// Peers of one key, at most: as many as Kademlia hands out.
 const MAX_PER_KEY: usize = 20;
-/// Records in all, own ones not counted: some 16 MiB.
+/// Records of other peers, at most: about 16 MiB.
 const MAX_RECORDS: usize = 32 * 1024;
-/// Addresses of one record, and the length of each in bytes.
+/// Addresses of one record, at most.
 const MAX_ADDRESSES: usize = 4;
+/// Longest such address, in bytes.
 const MAX_ADDRESS: usize = 128;
 
-/// The record store.
+/// The record store, with the records of this node apart from those of others.
 pub(crate) struct Providers {
     me: PeerId,
     own: HashMap<RecordKey, ProviderRecord>,
     others: HashMap<RecordKey, Vec<ProviderRecord>>,
-    /// How many of `others` are of each peer; their sum is the number of records.
+    /// Records of each peer in `others`.
     counts: HashMap<PeerId, usize>,
+    /// Their sum.
     records: usize,
 }
 
@@ -38,7 +41,7 @@ impl Providers {
         Self { me, own: HashMap::new(), others: HashMap::new(), counts: HashMap::new(), records: 0 }
     }
 
-    /// Forgets what is past its time.
+    /// Forgets expired records.
     fn sweep(&mut self, now: Instant) {
         let (counts, records) = (&mut self.counts, &mut self.records);
         self.others.retain(|_, of_key| {
@@ -53,7 +56,8 @@ impl Providers {
         });
     }
 
-    /// Makes room by dropping a record of the peer that has most, unless that is `asking` itself.
+    /// Makes room by dropping a record of the peer that has the most, unless that is `asking`
+    /// itself. Returns whether there is room.
     fn evict_for(&mut self, asking: &PeerId) -> bool {
         let Some((&heaviest, &most)) = self.counts.iter().max_by_key(|(_, count)| **count) else {
             return true;
@@ -165,9 +169,13 @@ impl RecordStore for Providers {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
-    use super::*;
+    use libp2p::PeerId;
+    use libp2p::kad::store::RecordStore;
+    use libp2p::kad::{ProviderRecord, RecordKey};
+
+    use super::{KEY, MAX_ADDRESSES, MAX_PER_KEY, MAX_PER_PEER, MAX_RECORDS, Providers};
 
     fn key(n: usize) -> RecordKey {
         let mut key = [0; KEY];
@@ -187,7 +195,7 @@ mod tests {
             store.add_provider(record(n, peer)).unwrap();
         }
         assert!(store.add_provider(record(MAX_PER_PEER, peer)).is_err());
-        store.add_provider(record(0, peer)).unwrap(); // said again: no new record
+        store.add_provider(record(0, peer)).unwrap(); // Repeated: not a new record.
         store.add_provider(record(MAX_PER_PEER, PeerId::random())).unwrap();
         store.remove_provider(&key(0), &peer);
         store.add_provider(record(MAX_PER_PEER, peer)).unwrap();

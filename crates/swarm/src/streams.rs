@@ -3,8 +3,8 @@
 //!
 //! Promises that an inbound stream within the limits is never lost, however many arrive at one
 //! moment (`libp2p-stream` does not promise that: its accept queue has one slot for all peers), and
-//! that one beyond the limits is reset at once instead of queued. Knows nothing of what is said on a
-//! stream.
+//! that one beyond the limits is reset at once instead of queued. Knows nothing of what is said on
+//! a stream.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -139,7 +139,8 @@ impl NetworkBehaviour for Behaviour {
     }
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        // `open` and handler events happen within the polling task, which looks here again by itself.
+        // `open` and handler events happen within the polling task, which looks here again by
+        // itself.
         self.out.pop_front().map_or(Poll::Pending, Poll::Ready)
     }
 }

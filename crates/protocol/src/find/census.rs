@@ -1,7 +1,8 @@
-//! Who says it holds a release, for a user who wants to see it: connected peers, and those that the DHT names.
+//! Which peers claim to hold a release, for a user who wants to see it. Asks connected peers and
+//! the ones that the DHT names.
 //!
-//! Owns the counts under way. Promises that each ends within [`LONGEST`] and asks a peer once. Proves nothing: what a
-//! peer says is its word until its bytes have come.
+//! Owns the censuses under way. Promises that each ends within [`LONGEST`] and asks a peer once.
+//! Proves nothing: a claim is a claim until the bytes have arrived.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,19 +18,19 @@ use crate::placement;
 use crate::requests::Purpose;
 use crate::time::Time;
 
-/// A census takes at most so long: somebody waits for it.
+/// Longest duration of a census: a user waits for it.
 pub(crate) const LONGEST: Duration = Duration::from_secs(2);
-/// Connected peers that one census asks.
+/// Connected peers that a census asks, at most.
 pub(crate) const PEERS: usize = 64;
-/// Peers that the DHT names and that one census dials.
+/// Peers named by the DHT that a census dials, at most.
 pub(crate) const DIALS: usize = 8;
-/// Censuses at once.
+/// Censuses at a time.
 pub(crate) const CENSUSES: usize = 16;
 
 #[derive(Debug)]
 struct Census {
     release: ReleaseId,
-    /// What is asked about, with the sizes that are true.
+    /// The blobs asked about, with their true sizes.
     blobs: Vec<(BlobId, u64)>,
     until: Time,
     asked: BTreeSet<PeerId>,
@@ -40,7 +41,7 @@ struct Census {
     holders: BTreeMap<PeerId, Holder>,
 }
 
-/// All of them.
+/// Every census under way.
 #[derive(Debug)]
 pub(crate) struct Censuses {
     me: PeerId,
@@ -79,7 +80,7 @@ impl Censuses {
             },
         );
         out.push(Effect::FindProviders { release });
-        // the likeliest first, where there are more than can be asked
+        // The likeliest holders first, as there may be more peers than can be asked.
         for peer in placement::order(release.entry().as_bytes(), connected).iter().take(PEERS) {
             self.ask(id, peer, out);
         }
@@ -143,7 +144,7 @@ impl Censuses {
         offence
     }
 
-    /// The DHT answered: whom it names and who is not connected is dialled, and asked if it comes in time.
+    /// The DHT answered: peers that it names are dialled, and asked if they connect in time.
     pub(crate) fn providers(
         &mut self,
         release: &ReleaseId,
@@ -171,7 +172,7 @@ impl Censuses {
         self.settle(out);
     }
 
-    /// Ends what is done or took too long.
+    /// Ends every census that is done or has taken too long.
     pub(crate) fn settle(&mut self, out: &mut Effects<'_>) {
         let over = |census: &Census| {
             let quiet = census.outstanding.is_empty() && !census.searching;

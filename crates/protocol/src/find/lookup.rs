@@ -1,7 +1,8 @@
-//! What a name may mean, asked of peers: release entries, or blobs that peers claim.
+//! Asks peers what a name may mean: release entries, or blobs that peers claim.
 //!
-//! Owns look-ups under way. Promises that each ends within [`LONGEST`]. Does not judge what was found: an entry is
-//! genuine (its signature was checked) and matches the name, and whom to believe is the caller's business.
+//! Owns the look-ups under way. Promises that each ends within [`LONGEST`]. Does not judge what it
+//! finds: an entry is genuine (its signature is checked) and matches the name, and whom to believe
+//! is the caller's choice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,17 +19,17 @@ use crate::requests::Purpose;
 use crate::sync::Reconciler;
 use crate::time::Time;
 
-/// A look-up takes at most so long.
+/// Longest duration of a look-up.
 pub(crate) const LONGEST: Duration = Duration::from_secs(12);
-/// Peers that one look-up asks.
+/// Peers that a look-up asks, at most.
 pub(crate) const PEERS: usize = 64;
-/// Entries that one look-up brings.
+/// Entries that a look-up returns, at most.
 pub(crate) const ENTRIES: usize = 1024;
-/// Look-ups at once.
+/// Look-ups at a time.
 pub(crate) const LOOKUPS: usize = 64;
-/// Peers dialled for a release id that no connected peer knows.
+/// Peers dialled for a release id that no connected peer knows, at most.
 pub(crate) const DIALS: usize = 8;
-/// Once the DHT has answered, dialled peers are waited for so long.
+/// Longest wait for dialled peers once the DHT has answered.
 pub(crate) const DIAL_WAIT: Duration = Duration::from_secs(4);
 
 #[derive(Debug)]
@@ -42,13 +43,14 @@ struct Lookup {
     answered: usize,
     entries: BTreeMap<EntryId, SignedEntry>,
     claims: Vec<(PeerId, BlobClaim)>,
-    /// The DHT was asked (only for a release id, once), and whom it named may still come.
+    /// The DHT was asked: once, and only for a release id.
     asked_dht: bool,
+    /// The DHT has yet to answer, or peers that it named may still connect.
     reaching: bool,
     dialled: usize,
 }
 
-/// All look-ups.
+/// Every look-up under way.
 #[derive(Debug, Default)]
 pub(crate) struct Lookups {
     under_way: BTreeMap<LookupId, Lookup>,
@@ -124,7 +126,8 @@ impl Lookups {
         }
     }
 
-    /// An answer. Feeds that an entry belongs to and that are not here are asked for, so that it can be stored.
+    /// A response. Where the catalog lacks an entry, its feed is reconciled, so that the entry can
+    /// be stored.
     pub(crate) fn response(
         &mut self,
         id: LookupId,
@@ -227,7 +230,7 @@ impl Lookups {
         self.settle(out);
     }
 
-    /// Ends what is done or took too long.
+    /// Ends every look-up that is done or has taken too long.
     pub(crate) fn settle(&mut self, out: &mut Effects<'_>) {
         let mut done = Vec::new();
         for (id, lookup) in &mut self.under_way {
@@ -272,7 +275,7 @@ impl Lookup {
             && (self.selector.is_release(&id) || self.selector.matches(&release.purl))
     }
 
-    /// The DHT knows release ids only, and is asked once.
+    /// Has every source been asked? The DHT knows release ids only, and is asked once.
     const fn asked_everywhere(&self) -> bool {
         !matches!(self.selector, Selector::Release(_)) || self.asked_dht
     }

@@ -1,7 +1,10 @@
 //! The search for the holders of one fetch, as a machine of its own.
 //!
+//! It asks every connected peer, then dials peers that may hold the release, then waits and begins
+//! again, until bytes arrive or the rounds are used up.
+//!
 //! ```text
-//!  Asking ──stuck, all answered──► Reaching (dial, DHT) ──time──► Resting ──time──► Asking … GiveUp
+//!  Asking ──stuck, all answered──► Reaching (dial, DHT) ──► Resting ──► Asking … GiveUp
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +27,7 @@ enum Stage {
     Resting(Time),
 }
 
-/// What a tick asks for.
+/// What a tick calls for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
     Nothing,
@@ -33,22 +36,23 @@ pub(crate) enum Turn {
     GiveUp(FetchFailure),
 }
 
-/// See the module.
+/// The search of one fetch.
 #[derive(Debug)]
 pub(crate) struct HolderSearch {
     pub(crate) release: Option<ReleaseId>,
-    /// Not here yet, with their sizes.
+    /// The blobs still missing, with their sizes in bytes.
     pub(crate) blobs: BTreeMap<BlobId, u64>,
-    /// The transfer machine has nobody left to ask.
+    /// The transfer machine has no peer left to ask.
     pub(crate) stuck: bool,
     stage: Stage,
     round: u32,
     queue: BTreeSet<PeerId>,
     outstanding: BTreeMap<PeerId, Vec<BlobId>>,
-    /// Who answered, when; and who held everything.
+    /// Peers that have answered, and when.
     answered: BTreeMap<PeerId, Time>,
+    /// Peers that claim to hold the whole release.
     holders: BTreeSet<PeerId>,
-    /// Somebody said to hold some of it.
+    /// Some peer claimed to hold some of it.
     pub(crate) anybody: bool,
     dialled: usize,
 }
@@ -74,7 +78,8 @@ impl HolderSearch {
         self.queue.len() + self.outstanding.len() + self.answered.len()
     }
 
-    /// What one peer answered about blobs does not speak of these: whoever does not hold the whole is asked again.
+    /// Earlier answers do not cover these blobs, so every peer not known to hold the whole release
+    /// is asked again.
     pub(crate) fn more_blobs(
         &mut self,
         blobs: impl IntoIterator<Item = (BlobId, u64)>,
@@ -103,7 +108,7 @@ impl HolderSearch {
         self.holders.remove(peer);
     }
 
-    /// Whom to ask next, and about which blobs.
+    /// The next peer to ask, and the blobs to ask it about.
     pub(crate) fn next_to_ask(&self, me: &PeerId) -> Option<(PeerId, Vec<BlobId>)> {
         if self.outstanding.len() >= ASKED_AT_ONCE {
             return None;
@@ -123,7 +128,7 @@ impl HolderSearch {
         self.outstanding.insert(peer, blobs);
     }
 
-    /// Somebody answered (or did not in time): the blobs that were asked about.
+    /// A peer answered, or did not in time. Returns the blobs it was asked about.
     pub(crate) fn answered(&mut self, now: Time, peer: &PeerId) -> Option<Vec<BlobId>> {
         let blobs = self.outstanding.remove(peer)?;
         if self.answered.len() < PEERS {
@@ -136,8 +141,8 @@ impl HolderSearch {
         self.holders.insert(peer.clone());
     }
 
-    /// The transfer machine says once that it is stuck. To hear it again, if it is so again, everything is wanted
-    /// again; that also forgives failed attempts.
+    /// The transfer machine says once that it is stuck. Wanting everything again makes it say so
+    /// again if it still is; that also forgives failed attempts.
     pub(crate) fn try_again(&mut self, fetch: FetchId) -> Vec<Command> {
         if !std::mem::take(&mut self.stuck) {
             return Vec::new();
@@ -151,12 +156,12 @@ impl HolderSearch {
         self.blobs.iter().map(want).collect()
     }
 
-    /// Bytes came: the rounds count from here.
+    /// Bytes arrived: the rounds start over.
     pub(crate) fn progress(&mut self) {
         self.round = 0;
     }
 
-    /// Peers that may hold it: whom to dial of them. Those connected are asked.
+    /// Peers that may hold it. Connected ones are asked; returns the ones to dial.
     pub(crate) fn reached(
         &mut self,
         now: Time,
@@ -183,7 +188,7 @@ impl HolderSearch {
     }
 
     pub(crate) fn tick(&mut self, now: Time, connected: &[PeerId]) -> Turn {
-        // While bytes flow, somebody else may have come to hold it.
+        // While bytes flow, another peer may have come to hold it.
         let again: Vec<PeerId> = self
             .answered
             .iter()

@@ -1,4 +1,4 @@
-//! Which peers were seen to hold a release, in bounded number.
+//! Remembers which peers were seen to hold a release, in bounded number.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -6,12 +6,12 @@ use perennial_manifest::ReleaseId;
 
 use crate::peer::PeerId;
 
-/// Releases remembered, the oldest forgotten first.
+/// Releases remembered, at most; the oldest is forgotten to make room.
 pub(crate) const RELEASES: usize = 8192;
-/// Holders remembered of each.
+/// Holders remembered for each.
 pub(crate) const HOLDERS: usize = 24;
 
-/// The memory.
+/// Holders by release, and the releases in order of arrival.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     holders: BTreeMap<ReleaseId, Vec<PeerId>>,

@@ -1,4 +1,4 @@
-//! Searches and look-ups through the router, against peers that hold, do not, or lie.
+//! Searches, look-ups and censuses through the router, against peers that hold, lack or lie.
 
 use perennial_manifest::{BlobId, EntryId, Holding, ReleaseId, Selector, Sha256Digest};
 
@@ -11,7 +11,7 @@ use crate::peer::PeerId;
 use crate::time::Time;
 use crate::transfer::{End, Report};
 
-/// A node, and what it did; time passes as the node wishes.
+/// A node and its effects. Time advances to the moments that the node asks for.
 struct Scene {
     node: Node,
     catalog: FakeCatalog,
@@ -188,7 +188,7 @@ fn one_honest_holder_is_enough() {
     assert!(scene.count(|effect| matches!(effect, Effect::Penalise { .. })) >= 1);
 }
 
-/// Whoever held it only later is asked for what it did not hold before.
+/// A peer that did not hold it at first is asked for it later.
 #[test]
 fn a_peer_that_comes_to_hold_it_is_asked_again() {
     let mut scene = Scene::new(&["a"]);

@@ -1,4 +1,4 @@
-//! What gossip accepts, ignores, rejects and remembers.
+//! What is accepted, ignored, rejected and remembered.
 
 use perennial_manifest::{Body, Entry, Keypair, Profile, PublisherKind, SignedEntry};
 

@@ -1,4 +1,4 @@
-//! Tests of this module.
+//! Rests, retries, and the order of releases.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -50,7 +50,7 @@ fn nothing_is_kept_that_is_not_followed() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
-    /// Whatever order they end in, never too many at once, and every release is held in the end.
+    /// In whatever order they end: never too many at once, and every release is held in the end.
     #[test]
     fn everything_is_held_in_the_end(count in 0_u64..400, outcomes in prop::collection::vec(any::<u8>(), 1..64)) {
         let mut catalog = releases(count);

@@ -1,4 +1,4 @@
-//! The one frame that a requester sends on a blob stream.
+//! Blob requests: the one frame that a requester sends on a blob stream.
 
 use perennial_manifest::BlobId;
 use serde::{Deserialize, Serialize};
@@ -12,15 +12,15 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlobRange {
-    /// The blob.
+    /// The blob's digest.
     pub blob: BlobId,
-    /// `[start, end)` in bytes: ascending, disjoint, not empty, each start a multiple of [`GROUP`], each end too
-    /// unless it is the blob's end. At most [`MAX_RANGES`].
+    /// `[start, end)` in bytes: ascending, disjoint, not empty. Each start is a multiple of
+    /// [`GROUP`], and each end too unless it is the blob's end. At most [`MAX_RANGES`].
     pub ranges: Bounded<(u64, u64), MAX_RANGES>,
 }
 
 impl BlobRange {
-    /// How many bytes are asked for.
+    /// The number of bytes requested.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.ranges
@@ -39,25 +39,25 @@ impl BlobRange {
     }
 }
 
-/// The one frame that a requester sends on a blob stream, before it closes its side.
+/// The frame that a requester sends on a blob stream before it closes its side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlobRequest {
-    /// What, answered in this order. At most [`MAX_BLOB_ITEMS`].
+    /// The ranges, answered in this order. At most [`MAX_BLOB_ITEMS`].
     pub items: Bounded<BlobRange, MAX_BLOB_ITEMS>,
 }
 
 impl BlobRequest {
-    /// How many bytes are asked for.
+    /// The number of bytes requested.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.items.iter().fold(0, |sum, item| sum.saturating_add(item.bytes()))
     }
 
-    /// The frame: `u32` little-endian length, then the request.
+    /// Encodes the frame: length prefix, then the request.
     ///
     /// # Errors
-    /// When it is longer than [`MAX_BLOB_REQUEST`] or over another bound: ask for less at once.
+    /// When it is longer than [`MAX_BLOB_REQUEST`], or names unsound ranges.
     pub fn encode_frame(&self) -> Result<Vec<u8>, MessageError> {
         if !self.items.iter().all(BlobRange::is_sound) {
             return Err(MessageError::Ranges);
@@ -68,8 +68,8 @@ impl BlobRequest {
         Ok(frame)
     }
 
-    /// Reads the body of a frame (what follows the length, which the reader checked against
-    /// [`MAX_BLOB_REQUEST`] before reading on).
+    /// Decodes the body of a frame, without its length prefix
+    /// ([`frame_length`](crate::frame_length) checks that).
     ///
     /// # Errors
     /// When it is too long, not canonical, over a bound, or names unsound ranges.

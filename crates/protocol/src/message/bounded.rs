@@ -1,4 +1,4 @@
-//! A list that cannot be longer than its type says, however it came to be.
+//! A list that cannot be longer than its type says, however it was made.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,37 +7,37 @@ use std::ops::Deref;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// At most `N` of something. Reading a longer one fails at the first item too many.
+/// A list of at most `N` items. Deserializing a longer one fails at the first item too many.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bounded<T, const N: usize>(Vec<T>);
 
-/// There were more items than the list may hold.
+/// A list with more items than its bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{length} items, limit {limit}")]
+#[error("{length} items are over the limit of {limit}")]
 pub struct TooMany {
-    /// How many there were.
+    /// The number of items.
     pub length: usize,
-    /// How many there may be.
+    /// The bound.
     pub limit: usize,
 }
 
 impl<T, const N: usize> Bounded<T, N> {
-    /// How many it may hold.
+    /// The bound, `N`.
     pub const LIMIT: usize = N;
 
-    /// No items.
+    /// An empty list.
     #[must_use]
     pub const fn empty() -> Self {
         Self(Vec::new())
     }
 
-    /// The first `N` of them; the rest is left out.
+    /// The first `N` items; the rest is left out.
     #[must_use]
     pub fn first_of(items: impl IntoIterator<Item = T>) -> Self {
         Self(items.into_iter().take(N).collect())
     }
 
-    /// The items.
+    /// The items as a vector.
     #[must_use]
     pub fn into_vec(self) -> Vec<T> {
         self.0

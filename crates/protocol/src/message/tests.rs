@@ -1,4 +1,4 @@
-//! Tests of this module.
+//! Encodings, bounds and hostile bytes.
 
 use perennial_manifest::{BlobId, EntryId, Holding, Keypair, ReleaseId, Sha256Digest};
 use proptest::prelude::*;
@@ -68,7 +68,7 @@ fn every_message_is_read_as_it_was_written() {
     }
 }
 
-/// The bytes of PROTOCOL.md. They change only with the protocol's name.
+/// The bytes in PROTOCOL.md. They change only with the protocol's name.
 #[test]
 fn golden_bytes() {
     let written = |request: &Request| hex::encode(request.encode().unwrap());

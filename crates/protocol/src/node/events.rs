@@ -1,4 +1,4 @@
-//! What each input means to the machines, one method an input.
+//! The inputs that concern several machines, one method each.
 
 use perennial_manifest::{EntryId, ReleaseId, SignedEntry};
 
@@ -149,7 +149,8 @@ impl Node {
                 let ended = self.sync.stored(&from, verdicts, catalog, out);
                 self.exchanges_ended(ended, out);
             }
-            // Something of this feed was missed: ask whoever passed its newest entry on.
+            // This node missed part of the feed: reconcile with the peer that relayed its newest
+            // entry.
             Batch::Gossip(publisher) => {
                 if verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::Orphan { .. })) {
                     self.sync.want(&from, Scope::Publishers(Bounded::first_of([publisher])));

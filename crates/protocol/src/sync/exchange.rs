@@ -1,5 +1,6 @@
-//! One exchange with one peer, as a machine of its own: reconcile, ask for what is lacking, store, look for
-//! parents, next scope. Does one thing at a time, so that a slow store slows the peer and nothing piles up.
+//! One exchange with one peer, as a machine of its own: reconcile, request what is lacking, store,
+//! request parents, next scope. Does one thing at a time, so that a slow store slows the exchange
+//! and nothing piles up.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -11,10 +12,10 @@ use crate::catalog::Catalog;
 use crate::input::{Follows, Verdict};
 use crate::message::{Bounded, MAX_ENTRIES_BYTES, MAX_ENTRY_IDS, Request, Response, Scope};
 
-/// What comes next.
+/// The next step of an exchange.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// Nothing, until an answer or the store.
+    /// None, until the peer or the store answers.
     Wait,
     Ask(Request),
     Store(Vec<SignedEntry>),
@@ -23,7 +24,7 @@ pub(super) enum Step {
     },
 }
 
-/// The answer does not fit the question.
+/// The response does not fit the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Misfit;
 
@@ -35,24 +36,25 @@ enum Waiting {
     Store,
 }
 
-/// See the module.
+/// An exchange under way.
 #[derive(Debug)]
 pub(super) struct Exchange {
     scopes: VecDeque<Scope>,
-    /// The scope under way, and what of it was here when it began.
+    /// The scope being reconciled, and the set of its entries that were here when it began.
     current: Option<(Scope, Set)>,
-    /// The next round's message.
+    /// The message of the next round.
     message: Option<Vec<u8>>,
     waiting: Waiting,
-    /// Found in the rounds so far; sorted when they are over.
+    /// Lacking entries found so far; sorted when the rounds are over.
     found: Vec<Lacking>,
     lacking: VecDeque<EntryId>,
-    /// Parents to ask for, and those asked for already: once each.
+    /// Parents to request.
     parents: BTreeSet<EntryId>,
+    /// Parents requested already: once each.
     parents_asked: BTreeSet<EntryId>,
     ready: Vec<SignedEntry>,
     orphans: BTreeMap<EntryId, SignedEntry>,
-    /// Given to the store, to find orphans again by the verdict.
+    /// Entries given to the store, to be found again when a verdict calls them orphans.
     storing: BTreeMap<EntryId, SignedEntry>,
     rounds: u32,
     parent_rounds: u32,
@@ -97,7 +99,7 @@ impl Exchange {
             + self.storing.len()
     }
 
-    /// What comes next, if it waits for nothing.
+    /// The next step, unless it waits for something.
     pub(super) fn step(&mut self, sets: &mut Sets, catalog: &dyn Catalog) -> Step {
         if !matches!(self.waiting, Waiting::Nothing) {
             return Step::Wait;
@@ -171,7 +173,7 @@ impl Exchange {
         (!ids.is_empty()).then(|| Bounded::first_of(ids))
     }
 
-    /// Everything at hand, each feed in order; entries that found no parents before come along again.
+    /// Everything at hand, each feed in order, including earlier orphans.
     fn give_to_store(&mut self) -> Step {
         let mut entries = std::mem::take(&mut self.ready);
         entries.extend(std::mem::take(&mut self.orphans).into_values());
@@ -182,7 +184,7 @@ impl Exchange {
         Step::Store(entries)
     }
 
-    /// An answer.
+    /// A response.
     pub(super) fn response(
         &mut self,
         response: Response,
@@ -202,7 +204,8 @@ impl Exchange {
                     }
                     self.ready.push(entry);
                 }
-                // Left out for want of room: once more. Left out though there was room: it has them not.
+                // Left out because the response was full: request them again. Left out despite
+                // room: the peer does not have them.
                 let full = bytes + MAX_ENCODED > MAX_ENTRIES_BYTES;
                 if full {
                     left.into_iter().for_each(|id| self.lacking.push_front(id));
@@ -243,7 +246,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// What became of a batch.
+    /// The verdicts on a batch.
     pub(super) fn stored(&mut self, verdicts: &[(EntryId, Verdict)]) {
         if !matches!(self.waiting, Waiting::Store) {
             return;
@@ -273,7 +276,7 @@ impl Exchange {
             }
         }
         if !storing.is_empty() {
-            // The store failed in the middle.
+            // The store failed part-way.
             self.cut_short = true;
         }
     }

@@ -1,7 +1,7 @@
 //! Sealed sets of `(issued_at, entry id)` and the two sides of a negentropy round over them.
 //!
-//! Owns the cache of sealed sets, one per (scope, catalog generation), a few at a time. Promises that a hostile
-//! message costs at most one pass over the set, and an error.
+//! Owns the cache of sealed sets, one per (scope, catalog generation), a few at a time. Promises
+//! that a hostile message costs at most one pass over the set and an error.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use perennial_manifest::EntryId;
 use crate::catalog::Catalog;
 use crate::message::{MAX_RECONCILE_REQUEST, MAX_RECONCILE_RESPONSE, Scope};
 
-/// Sealed sets kept.
+/// Sealed sets cached, at most.
 pub(crate) const SETS: usize = 8;
-/// What negentropy may write past its frame limit before it stops: one split range.
+/// Bytes that negentropy may write past its frame limit before it stops: one split range.
 const SLACK: usize = 4096;
 
 /// A sealed set.
 pub(crate) type Set = Arc<NegentropyStorageVector>;
 
-/// A message that is no negentropy, or not ours to answer.
+/// A message that is not negentropy, or not for this side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BadMessage;
 
@@ -41,9 +41,9 @@ impl Sets {
         }
         let mut vector = NegentropyStorageVector::new();
         for (issued_at, id) in catalog.times(scope) {
-            // `u64::MAX` is negentropy's infinity: no range would ever include it.
+            // `u64::MAX` is negentropy's infinity: no range includes it.
             let time = issued_at.min(u64::MAX - 1);
-            // Inserting fails only after sealing.
+            // Insertion fails only after sealing.
             let _ = vector.insert(time, Id::from_byte_array(*id.as_bytes()));
         }
         let _ = vector.seal();
@@ -76,11 +76,12 @@ pub(crate) fn answer(set: &Set, message: &[u8]) -> Result<Vec<u8>, BadMessage> {
     machine(set, MAX_RECONCILE_RESPONSE)?.reconcile(message).map_err(|_| BadMessage)
 }
 
-/// An id that the other side has more, and the end of the range of time in which it was listed.
+/// An entry that only the other side has, and the end of the time range in which it was listed.
 pub(crate) type Lacking = (u64, EntryId);
 
-/// The initiator's next message (none: all is known), and what the other side has more. Sorted by the first half,
-/// stably and over all rounds, these are oldest first: entries come before their successors.
+/// The initiator's next message (`None`: the rounds are over), and the entries that only the other
+/// side has. Sorted stably by range end over all rounds, they are oldest first: entries come before
+/// their successors.
 pub(crate) fn proceed(
     set: &Set,
     message: &[u8],
@@ -90,8 +91,8 @@ pub(crate) fn proceed(
     let (mut have, mut need) = (Vec::new(), Vec::new());
     let next =
         negentropy.reconcile_with_ids(message, &mut have, &mut need).map_err(|_| BadMessage)?;
-    // negentropy gives them in a random order. The message had them in an order, and so do we: the same inputs
-    // have the same effects.
+    // negentropy returns them in random order. Restoring the order of the message keeps the promise
+    // that the same inputs have the same effects.
     let mut needed: BTreeSet<[u8; 32]> = need.iter().map(|id| id.to_bytes()).collect();
     let mut ordered = Vec::with_capacity(needed.len());
     for (end, id) in listed(message).unwrap_or_default() {
@@ -102,7 +103,7 @@ pub(crate) fn proceed(
     Ok((next, ordered))
 }
 
-/// Every id that a message lists, in its order, each with the end of its range.
+/// Every id that a message lists, in order, each with the end of its range.
 fn listed(message: &[u8]) -> Option<Vec<(u64, [u8; 32])>> {
     let mut rest = message.get(1..)?;
     let mut ids = Vec::new();
@@ -165,7 +166,7 @@ mod tests {
         EntryId::from_bytes(*blake3::hash(&n.to_le_bytes()).as_bytes())
     }
 
-    /// What `here` lacks of `there`, and the bytes of both ways.
+    /// The entries of `there` that `here` lacks, and the bytes exchanged.
     fn difference(
         here: &BTreeMap<EntryId, u64>,
         there: &BTreeMap<EntryId, u64>,

@@ -1,4 +1,4 @@
-//! The sync machine against a peer that answers whatever it likes.
+//! Reconciliation with a peer that answers arbitrarily.
 
 use perennial_manifest::{Body, Entry, EntryId, Keypair, Profile, PublisherKind, SignedEntry};
 use proptest::prelude::*;
@@ -27,8 +27,8 @@ fn feed(key: &Keypair, count: u64) -> Vec<SignedEntry> {
     entries
 }
 
-/// A node that follows `key`, connected to one peer; runs until it asks nothing more. `answer` is the peer.
-/// Returns the catalog, the requests and the offences.
+/// Runs a node that follows `key` and is connected to one peer, `answer`, until it sends no more
+/// requests. Returns the catalog, the number of requests and the offences.
 fn run(
     key: &Keypair,
     here: Vec<SignedEntry>,
@@ -87,7 +87,7 @@ fn run(
     (catalog, requests, offences)
 }
 
-/// A peer that answers by the rules, from these entries.
+/// A peer that answers by the rules from these entries.
 fn honest(there: Vec<SignedEntry>) -> impl FnMut(&Request) -> Response {
     let catalog = FakeCatalog { entries: there, ..FakeCatalog::default() };
     let mut sync = super::Reconciler::default();

@@ -1,4 +1,4 @@
-//! One request to one peer, and what it still owes.
+//! Assignments: one request to one peer, and the ranges that it still owes.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::message::{BlobRange, Bounded};
 use crate::peer::PeerId;
 use crate::time::Time;
 
-/// Names an assignment. Never used twice by one machine.
+/// Identifies an assignment: one download from one peer. Never reused by one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AssignmentId(pub u64);
 
@@ -20,14 +20,14 @@ pub struct AssignmentId(pub u64);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Assignment {
     pub(super) peer: PeerId,
-    /// The order in which the peer serves; what is at the front is what a failure is blamed on.
+    /// The order in which the peer serves. A failure is blamed on the first blob still owed.
     pub(super) order: Vec<BlobId>,
     pub(super) owed: BTreeMap<BlobId, Ranges>,
-    /// Bytes asked for and not answered "not held".
+    /// Bytes requested and not answered "not held".
     pub(super) asked: u64,
-    /// Verified bytes that came from this peer through this assignment.
+    /// Verified bytes that this assignment brought.
     pub(super) brought: u64,
-    /// Items whose answer was "not held".
+    /// Items answered "not held".
     pub(super) not_held: usize,
     pub(super) last_progress: Time,
     window_start: Time,
@@ -52,7 +52,7 @@ impl Assignment {
         assignment
     }
 
-    /// What goes over the wire.
+    /// The items to request.
     pub(super) fn items(&self, wants: &BTreeMap<BlobId, Want>) -> Vec<DownloadItem> {
         self.order
             .iter()
@@ -73,7 +73,8 @@ impl Assignment {
         self.order.iter().copied().find(|blob| self.owed.contains_key(blob))
     }
 
-    /// The clock starts anew: it became this peer's oldest assignment, or a window was passed.
+    /// Restarts the clock: it became its peer's oldest assignment, or it met the minimum rate over
+    /// a window.
     pub(super) fn restart_window(&mut self, now: Time) {
         let must = (limits::MIN_RATE * limits::WINDOW.as_secs()).min(self.owed_bytes());
         self.window_start = now;
@@ -85,7 +86,8 @@ impl Assignment {
         self.window_start + limits::WINDOW
     }
 
-    /// Called at each progress and tick: moves the window along, or says that it was missed.
+    /// Called with each progress and tick: moves the window along, or reports that the minimum was
+    /// missed.
     pub(super) fn stalled(&mut self, now: Time) -> bool {
         if self.brought >= self.window_floor {
             self.restart_window(now);

@@ -66,8 +66,8 @@ pub(crate) enum Command {
         blob: BlobId,
         /// The blob's signed size in bytes.
         size: u64,
-        /// The byte ranges that are not here yet, as the caller found them by verifying its partial
-        /// copy. `None`: the whole blob.
+        /// The byte ranges that are not here yet, as the caller found them by verifying its
+        /// partial copy. `None`: the whole blob.
         missing: Option<Vec<(u64, u64)>>,
     },
     /// A fetch is over: forgets its blobs, unless another fetch wants them, and everything that

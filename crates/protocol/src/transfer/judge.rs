@@ -1,4 +1,4 @@
-//! What assignments brought, and what their ends say about their peers.
+//! Accounts for what assignments brought, and judges peers by how their assignments end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use crate::message::BlobRange;
 use crate::time::Time;
 
 impl Transfer {
-    /// Takes note of what an assignment brought. What it verified counts whoever asked for it.
+    /// Accounts for a report. Verified bytes count for every assignment that owes them.
     pub(super) fn account(
         &mut self,
         now: Time,
@@ -80,7 +80,7 @@ impl Transfer {
         }
     }
 
-    /// What the end of an assignment, already taken out, says about its peer.
+    /// Judges a peer by the end of its assignment, which is no longer in flight.
     pub(super) fn judge(
         &mut self,
         now: Time,
@@ -113,14 +113,15 @@ impl Transfer {
                 if let Some(want) = self.wants.get_mut(&blob) {
                     want.rule_out(&assignment.peer);
                 }
-                // An unsigned size may be another peer's lie, and an honest peer is not banned for it.
+                // An unsigned size may be another peer's lie, and an honest peer is not banned for
+                // it.
                 Some(Offence::FalseClaim)
             }
             End::Lied(blob) => {
                 source.lied.insert(blob);
                 source.lies += 1;
                 source.failed(now);
-                // What else is on the way from it is not to be believed either.
+                // Its other answers are no more credible.
                 for other in source.in_flight.clone() {
                     decisions.push(Decision::StopDownload(other));
                     self.take_assignment(other, now);
@@ -140,7 +141,7 @@ impl Transfer {
         for blob in &assignment.order {
             self.doubt(now, *blob);
         }
-        // A peer that went to the bench leaves others' blobs in doubt too.
+        // A benched peer leaves other blobs in doubt, too.
         let benched = |source: &Source| source.benched_until > now || source.lies >= limits::LIES;
         if self.sources.get(&assignment.peer).is_some_and(benched) {
             self.doubt_all(now);
@@ -150,7 +151,7 @@ impl Transfer {
         );
     }
 
-    /// A peer held nothing of an assignment: what it claims of those fetches is believed less. Says
+    /// A peer held nothing of an assignment: believes its claims about those fetches less. Returns
     /// whether it had claimed to hold one of them.
     fn distrust(wants: &BTreeMap<BlobId, Want>, source: &mut Source, blobs: &[BlobId]) -> bool {
         let fetches: BTreeSet<_> = blobs

@@ -1,5 +1,5 @@
-//! Keeps wants, assignments, sources and what follows from them (free ranges, the ready list, doubts)
-//! consistent. Every change of what is owed goes through here.
+//! Keeps wants, assignments and sources consistent with what derives from them: free ranges, the
+//! ready list, doubts. Every change of what is owed goes through here.
 
 use perennial_manifest::BlobId;
 
@@ -41,7 +41,7 @@ impl Transfer {
         decisions.push(start);
     }
 
-    /// Takes an assignment out; what it owed is free again unless others are asked for it too.
+    /// Removes an assignment. What it owed is free again unless another assignment owes it, too.
     pub(super) fn take_assignment(&mut self, id: AssignmentId, now: Time) -> Option<Assignment> {
         let assignment = self.assignments.remove(&id)?;
         if let Some(source) = self.sources.get_mut(&assignment.peer) {
@@ -63,7 +63,7 @@ impl Transfer {
         Some(assignment)
     }
 
-    /// Ends assignments that owe nothing any more; those with bytes still on the way are stopped.
+    /// Ends assignments that no longer owe anything, stopping those with bytes still on the way.
     pub(super) fn drop_idle_assignments(&mut self, now: Time, decisions: &mut Vec<Decision>) {
         let idle: Vec<_> = self
             .assignments
@@ -80,7 +80,7 @@ impl Transfer {
         }
     }
 
-    /// Drops a want and every trace of it.
+    /// Forgets a want and every trace of it.
     pub(super) fn forget(&mut self, blob: &BlobId) {
         let Some(want) = self.wants.remove(blob) else { return };
         self.ready.remove(&(want.order, *blob));
@@ -96,7 +96,7 @@ impl Transfer {
         }
     }
 
-    /// Sets what is free of a blob: missing, and owed by nobody.
+    /// Recomputes the free ranges of a blob: missing, and owed by no assignment.
     pub(super) fn refresh_free(&mut self, blob: BlobId) {
         let Some(want) = self.wants.get_mut(&blob) else { return };
         let mut free = want.missing.clone();

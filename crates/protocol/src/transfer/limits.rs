@@ -1,39 +1,40 @@
-//! The policy numbers of a transfer, together. Sizes are in bytes.
+//! The policy numbers of the transfer machine. Sizes are in bytes.
 
 use std::time::Duration;
 
 use crate::message;
 
-/// A verification group: what is asked for starts at a multiple of it.
+/// A verification group: requested ranges start at multiples of it.
 pub(crate) const GROUP: u64 = message::GROUP;
 
-/// Assignments in flight per peer: while one waits for the disk or its hash, others keep the line busy.
+/// Assignments in flight per peer: while one waits for the disk or a hash, others keep the line
+/// busy.
 pub(crate) const SLOTS_PER_PEER: usize = 4;
 
-/// Assignments in flight in all.
+/// Assignments in flight, at most.
 pub(crate) const SLOTS: usize = 64;
 
-/// Items of one assignment, as many as a blob request may carry.
+/// Items of one assignment: as many as a blob request may carry.
 pub(crate) const ITEMS: usize = message::MAX_BLOB_ITEMS;
 
-/// Ranges of one item: a badly fragmented partial blob is asked for over several assignments.
+/// Ranges of one item. A badly fragmented blob takes several assignments.
 pub(crate) const RANGES_PER_ITEM: usize = 64;
 
 /// Ranges of one assignment, so that the request stays under [`message::MAX_BLOB_REQUEST`].
 pub(crate) const RANGES: usize = 6 * 1024;
 
-/// Bytes asked of a peer whose rate is not known yet.
+/// Bytes requested from a peer whose rate is not known yet.
 pub(crate) const PIECE: u64 = 16 * MIB;
 
-/// Smallest and largest number of bytes that an assignment is aimed at.
+/// Smallest size that an assignment aims at.
 pub(crate) const PIECE_MIN: u64 = MIB;
-/// See [`PIECE_MIN`].
+/// Largest size that an assignment aims at.
 pub(crate) const PIECE_MAX: u64 = 64 * MIB;
 
 /// How long an assignment should keep its peer busy.
 pub(crate) const PIECE_TIME: Duration = Duration::from_secs(2);
 
-/// Blobs up to this size are asked for whole and many at a time.
+/// Blobs up to this size are requested whole and many at a time.
 pub(crate) const SMALL: u64 = MIB;
 
 /// Bytes of small blobs in one assignment.
@@ -45,48 +46,49 @@ pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 /// Verified bytes a second below which a peer counts as stalled.
 pub(crate) const MIN_RATE: u64 = 8 * 1024;
 
-/// The rate assumed of a peer until it was measured.
+/// The rate assumed for a peer until it is measured.
 pub(crate) const RATE_GUESS: u64 = 4 * MIB;
 
 /// A rate is measured over at least this long.
 pub(crate) const RATE_PERIOD: Duration = Duration::from_millis(500);
 
-/// Without progress for so long, all that an assignment still owes may be asked of others.
+/// Time without progress after which other peers may take over all that an assignment owes.
 pub(crate) const STALL_HINT: Duration = Duration::from_secs(3);
 
 /// How often idle peers look for work to take over.
 pub(crate) const STEAL_PERIOD: Duration = Duration::from_millis(500);
 
-/// How long blobs may be without anybody to ask before [`Decision::Stuck`](super::Decision::Stuck) is
+/// How long blobs may have no peer to ask before [`Decision::Stuck`](super::Decision::Stuck) is
 /// said, so that holders can be named after the wants.
 pub(crate) const DOUBT: Duration = Duration::from_millis(100);
 
-/// First wait after a failure; it doubles with each further one.
+/// Wait after the first failure; it doubles with each.
 pub(crate) const BACKOFF: Duration = Duration::from_millis(500);
 /// Longest such wait.
 pub(crate) const BACKOFF_MAX: Duration = Duration::from_secs(60);
 
-/// Fruitless attempts at one blob with one peer, after which that peer is not asked for it again.
+/// Fruitless attempts at one blob after which a peer is not asked for it again.
 pub(crate) const TRIES: u8 = 4;
 
 /// Fruitless assignments in a row, after which a peer is left alone for [`BENCH`].
 pub(crate) const BENCH_AFTER: u32 = 6;
-/// See [`BENCH_AFTER`].
+/// Time for which such a peer is left alone.
 pub(crate) const BENCH: Duration = Duration::from_secs(300);
 
 /// Lies after which a peer is not asked for anything again.
 pub(crate) const LIES: u32 = 3;
 
-/// Blobs wanted at once; further ones are answered with [`Reason::TooMany`](super::Reason::TooMany).
+/// Blobs wanted at a time; further ones are answered with
+/// [`Reason::TooMany`](super::Reason::TooMany).
 pub(crate) const WANTS: usize = 1_000_000;
 
-/// Peers whose holdings are remembered.
+/// Peers whose holdings are remembered, at most.
 pub(crate) const SOURCES: usize = 1024;
 
-/// Sets remembered per peer.
+/// Fetches remembered per peer, at most.
 pub(crate) const FETCHES_PER_SOURCE: usize = 4096;
 
-/// Missing ranges taken over from the caller for one blob; beyond it the gaps are joined.
+/// Missing ranges accepted for one blob; beyond it the last gaps are joined.
 pub(crate) const MISSING_RANGES: usize = 16 * 1024;
 
 const MIB: u64 = 1024 * 1024;

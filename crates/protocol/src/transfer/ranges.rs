@@ -1,6 +1,6 @@
 //! A set of bytes of one blob, as sorted, disjoint, non-empty ranges.
 
-/// Which bytes. Kept normal: sorted, no two ranges touch.
+/// A set of bytes in normal form: sorted, and no two ranges touch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ranges(Vec<(u64, u64)>);
 
@@ -10,7 +10,7 @@ impl Ranges {
         Self(if start < end { vec![(start, end)] } else { Vec::new() })
     }
 
-    /// Any ranges from outside: cut at `size`, sorted, joined.
+    /// Arbitrary ranges, brought into normal form and cut at `size`.
     pub(super) fn from_untrusted(ranges: &[(u64, u64)], size: u64) -> Self {
         let mut list: Vec<_> = ranges
             .iter()
@@ -66,7 +66,7 @@ impl Ranges {
         self.0.is_empty()
     }
 
-    /// How many bytes.
+    /// The number of bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.0.iter().map(|(start, end)| end - start).sum()
     }
@@ -75,7 +75,7 @@ impl Ranges {
         &self.0
     }
 
-    /// What is in `self` only.
+    /// The bytes of `self` that are not in `other`.
     pub(super) fn minus(&self, other: &Self) -> Self {
         let (mut j, mut out) = (0, Vec::new());
         for &(start, end) in &self.0 {
@@ -98,8 +98,8 @@ impl Ranges {
         Self(out)
     }
 
-    /// The first bytes of it, up to `budget` of them and `max` ranges; a range is cut at a multiple
-    /// of `align`, so at least one `align` is taken however small the budget.
+    /// The first bytes, up to `budget` bytes and `max` ranges. A range is cut at a multiple of
+    /// `align`, so at least one `align` is taken however small the budget.
     pub(super) fn head(&self, budget: u64, max: usize, align: u64) -> Self {
         let (mut left, mut out) = (budget, Vec::new());
         for &(start, end) in self.0.iter().take(max) {
@@ -116,7 +116,7 @@ impl Ranges {
         Self(out)
     }
 
-    /// The last bytes of it, about `budget` of them, cut at a multiple of `align`.
+    /// The last bytes, about `budget` of them, cut at a multiple of `align`.
     pub(super) fn tail(&self, budget: u64, max: usize, align: u64) -> Self {
         let (mut left, mut out) = (budget, Vec::new());
         for &(start, end) in self.0.iter().rev().take(max) {

@@ -1,5 +1,5 @@
-//! Who is asked for what: filling free slots, taking over from the slow, saying what is stuck,
-//! and when to look again.
+//! Decides which peer is asked for what: fills free slots, takes over from slow peers, reports what
+//! is stuck, and asks to be woken.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::peer::PeerId;
 use crate::time::Time;
 
 impl Transfer {
-    /// Gives free ranges to peers with room, then lets idle peers help the slow.
+    /// Gives free ranges to peers with room, then lets idle peers take over from slow ones.
     pub(super) fn schedule(&mut self, now: Time, decisions: &mut Vec<Decision>) {
         for busy in 0..limits::SLOTS_PER_PEER {
             for peer in self.ready_peers(now, busy) {
@@ -35,7 +35,7 @@ impl Transfer {
         }
     }
 
-    /// Peers that can take an assignment and have `busy` in flight: the fastest first.
+    /// Peers that can take an assignment and have `busy` of them in flight, the fastest first.
     fn ready_peers(&self, now: Time, busy: usize) -> Vec<PeerId> {
         let mut peers: Vec<_> = self
             .sources
@@ -94,14 +94,14 @@ impl Transfer {
         }
     }
 
-    /// Does a peer that may be asked say it has something free of this blob.
+    /// Does a peer that may be asked claim to hold this blob?
     fn has_sure_holder(&self, now: Time, blob: &BlobId, want: &Want) -> bool {
         self.sources.iter().any(|(peer, source)| {
             source.is_usable(now) && want.may_ask(peer) && source.offer(blob, want) == Offer::All
         })
     }
 
-    /// Asks `thief`, who has nothing to do, for bytes that another peer owes and is late with.
+    /// Gives `thief`, which is idle, bytes that another peer owes and is late with.
     fn steal(&mut self, now: Time, thief: &PeerId, decisions: &mut Vec<Decision>) {
         let Some(source) = self.sources.get(thief).filter(|source| source.has_something()) else {
             return;
@@ -120,7 +120,7 @@ impl Transfer {
         }
     }
 
-    /// When an assignment may be done.
+    /// Estimates when an assignment will be done.
     fn lateness(&self, now: Time, id: AssignmentId) -> Option<Late> {
         let assignment = self.assignments.get(&id)?;
         let source = self.sources.get(&assignment.peer)?;
@@ -137,8 +137,9 @@ impl Transfer {
         Some(Late { id, eta, stalled, rate: source.rate() })
     }
 
-    /// What `thief` could take over of a late assignment: nothing of which a second copy is already
-    /// under way. From a stalled peer all, otherwise from the end, a share by the rates.
+    /// The ranges that `thief` could take over from a late assignment, without those that a third
+    /// peer owes, too. From a stalled peer all of them, otherwise a share from the end by the
+    /// rates.
     fn loot(&self, late: &Late, thief: &PeerId, source: &Source) -> Vec<(BlobId, Ranges)> {
         let Some(assignment) = self.assignments.get(&late.id) else { return Vec::new() };
         let mut left = if late.stalled {
@@ -184,7 +185,7 @@ impl Transfer {
         items
     }
 
-    /// Says which doubted blobs have nobody left to ask, once [`limits::DOUBT`] has passed.
+    /// Reports the doubted blobs that have no peer left to ask, once [`limits::DOUBT`] has passed.
     pub(super) fn say_stuck(&mut self, now: Time, decisions: &mut Vec<Decision>) {
         if self.doubt_since.is_none_or(|since| now.since(since) < limits::DOUBT) {
             return;
@@ -206,7 +207,7 @@ impl Transfer {
         }
     }
 
-    /// Why nothing can be done for what is free of a blob, if so.
+    /// Why the free ranges of a blob cannot be assigned; `None`: they can.
     fn reason(&self, now: Time, blob: &BlobId, want: &Want) -> Option<Reason> {
         if want.halted {
             return Some(Reason::Local);
@@ -225,7 +226,7 @@ impl Transfer {
         Some(if failed { Reason::AllFailed } else { Reason::NoHolder })
     }
 
-    /// Asks to be woken when the next thing is due, unless that was said.
+    /// Asks to be woken at the next moment of interest, unless that was asked already.
     pub(super) fn wake_if_changed(&mut self, now: Time, decisions: &mut Vec<Decision>) {
         let next = self.next_wake(now);
         if next != self.wake {
@@ -260,7 +261,7 @@ impl Transfer {
     }
 }
 
-/// An assignment that may be helped.
+/// An assignment that others may take over from.
 struct Late {
     id: AssignmentId,
     eta: Duration,

@@ -1,5 +1,5 @@
-//! The transfer machine's state and its commands. `ledger` keeps its parts consistent, `judge` weighs
-//! what assignments brought, `schedule` decides who is asked for what.
+//! The state of the transfer machine, and its commands. `ledger` keeps its parts consistent,
+//! `judge` weighs what assignments brought, `schedule` decides which peer is asked for what.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,13 +20,14 @@ pub(crate) struct Transfer {
     pub(super) wants: BTreeMap<BlobId, Want>,
     pub(super) sources: BTreeMap<PeerId, Source>,
     pub(super) assignments: BTreeMap<AssignmentId, Assignment>,
-    /// Wants with free ranges that do not rest, in the order they are served.
+    /// Wants with free ranges that are not halted, in the order in which they are served.
     pub(super) ready: BTreeSet<(u64, BlobId)>,
     pub(super) free_bytes: u128,
-    /// Counts what may give an idle peer work.
+    /// Counts events that may give an idle peer work.
     pub(super) generation: u64,
-    /// Blobs that may have nobody left to ask, and since when the oldest doubt stands.
+    /// Blobs that may have no peer left to ask.
     pub(super) doubts: BTreeSet<BlobId>,
+    /// The time of the oldest doubt.
     pub(super) doubt_since: Option<Time>,
     /// When idle peers may next look for work to take over.
     pub(super) steal_after: Time,
@@ -37,8 +38,8 @@ pub(crate) struct Transfer {
 }
 
 impl Transfer {
-    /// An empty machine. The seed only decides which of equal peers is asked first, so that not
-    /// every node begins with the same one.
+    /// An empty machine. The seed only orders equal peers, so that not every node begins with the
+    /// same one.
     #[must_use]
     pub(crate) fn new(seed: u64) -> Self {
         Self {
@@ -59,10 +60,11 @@ impl Transfer {
         }
     }
 
-    /// Does what a command asks and says what is to be done about it.
+    /// Handles a command and returns the decisions that follow.
     ///
-    /// `Want` and `Holder` only take note and ask for a tick at once, so that many small blobs said
-    /// one after the other travel together: carry out the last [`Decision::WakeAt`] after a burst.
+    /// `Want` and `Holder` only take note and ask for a tick at once, so that many small blobs
+    /// wanted one after the other travel together: after a burst, carry out the last
+    /// [`Decision::WakeAt`].
     pub(crate) fn handle(&mut self, now: Time, command: Command) -> Vec<Decision> {
         let mut decisions = Vec::new();
         match command {
@@ -170,7 +172,7 @@ impl Transfer {
         self.tick_due = true;
     }
 
-    /// Room for one more source; those who left go first.
+    /// Makes room for one more source by forgetting a disconnected one.
     fn make_room(&mut self) -> bool {
         if self.sources.len() < limits::SOURCES {
             return true;

@@ -1,5 +1,6 @@
-//! Tests of the transfer machine: `invariants` says what always holds, `model` runs random command
-//! lists against it, `swarm` plays peers that serve, crawl, lie and vanish, `cases` are single stories.
+//! Tests of the transfer machine: `invariants` states what always holds, `model` runs random
+//! command lists against it, `swarm` simulates peers that serve, crawl, lie and vanish, `cases`
+//! tells single stories.
 
 mod cases;
 mod invariants;

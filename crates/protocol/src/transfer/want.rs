@@ -1,4 +1,4 @@
-//! One wanted blob: what is missing of it, and who is not to be asked.
+//! Wants: for each blob, what is missing of it, and which peers not to ask.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,17 +14,17 @@ pub(super) struct Want {
     /// Arrival number: blobs are served in the order in which they were wanted.
     pub(super) order: u64,
     pub(super) fetches: BTreeSet<FetchId>,
-    /// Not verified yet, in whole groups.
+    /// Ranges not verified yet, in whole groups.
     pub(super) missing: Ranges,
-    /// Missing and asked of nobody.
+    /// Ranges missing and owed by no assignment.
     pub(super) free: Ranges,
-    /// Who is being asked for some of it.
+    /// Assignments that owe some of it.
     pub(super) asked: BTreeSet<AssignmentId>,
-    /// Fruitless attempts in a row, per peer; [`limits::TRIES`] or more is "not again".
+    /// Fruitless attempts in a row per peer; at [`limits::TRIES`] it is not asked again.
     pub(super) failures: BTreeMap<PeerId, u8>,
-    /// This side could not store it: rests until it is wanted again.
+    /// This node could not store it: not requested until it is wanted again.
     pub(super) halted: bool,
-    /// The reason that was last reported, not to repeat it.
+    /// The reason last reported, so that it is not repeated.
     pub(super) told: Option<Reason>,
 }
 
@@ -55,7 +55,7 @@ impl Want {
         *count = count.saturating_add(1);
     }
 
-    /// Never again from this peer, until the blob is wanted anew.
+    /// Not again from this peer until the blob is wanted anew.
     pub(super) fn rule_out(&mut self, peer: &PeerId) {
         self.failures.insert(peer.clone(), limits::TRIES);
     }

@@ -1,4 +1,5 @@
-//! Gossip: heard once accepted, by whoever is behind the one that accepted; otherwise not passed on.
+//! Gossip: heard once accepted, by whoever is behind the one that accepted; otherwise not passed
+//! on.
 
 use std::time::Duration;
 

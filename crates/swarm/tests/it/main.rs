@@ -1,5 +1,5 @@
-//! Whole swarms over loopback TCP, as a node uses them: what a peer does arrives as events, limits hold, an end is an
-//! end. Every wait polls a condition with a deadline.
+//! Whole swarms over loopback TCP, as a node uses them: what a peer does arrives as events, limits
+//! hold, an end is an end. Every wait polls a condition with a deadline.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! Requests: answered both ways on one connection; frames that promise too much, or fall silent, fail alone.
+//! Requests: answered both ways on one connection; frames that promise too much, or fall silent,
+//! fail alone.
 
 use perennial_manifest::Sha256Digest;
 use perennial_protocol::{Input, PeerId, Request, RequestFailure, RequestId, Response};
@@ -74,7 +75,8 @@ async fn nobody_there_is_an_answer_too() {
     assert_eq!(answered(&mut a, 2).await, Err(RequestFailure::Disconnected));
 }
 
-/// Both ask, and neither takes an event before it has asked everything: no queue may wait for the other.
+/// Both ask, and neither takes an event before it has asked everything: no queue may wait for the
+/// other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_that_says_much_before_it_listens_does_not_stop_the_swarm() {
     const MANY: u64 = 600;

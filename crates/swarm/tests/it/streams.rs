@@ -43,7 +43,8 @@ async fn an_echo_of_several_windows_is_whole() {
     assert!(back == expected);
 }
 
-/// Whoever asks for streams within the limit gets each of them, also when all are asked for in one moment.
+/// Whoever asks for streams within the limit gets each of them, also when all are asked for in one
+/// moment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_within_the_limit_loses_none() {
     const PEERS: usize = 4;

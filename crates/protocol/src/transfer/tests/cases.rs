@@ -238,7 +238,8 @@ fn a_hundred_thousand_small_blobs_cost_little() {
     assert!(rounds <= 150, "{rounds} assignments");
 }
 
-/// Ends every assignment like this, without a byte, and ticks on for `seconds`. How many there were.
+/// Ends every assignment like this, without a byte, and ticks on for `seconds`. How many there
+/// were.
 fn attempts(machine: &mut Transfer, seconds: u64, end: impl Fn(&[BlobRange]) -> End) -> usize {
     let mut count = 0;
     for second in 0..seconds {

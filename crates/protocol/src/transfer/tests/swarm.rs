@@ -1,5 +1,5 @@
-//! Simulated peers on virtual time: honest and fast, crawling, stalling, lying, empty, closing early,
-//! partial. If one honest peer holds it all, everything arrives, in bounded time and waste.
+//! Simulated peers on virtual time: honest and fast, crawling, stalling, lying, empty, closing
+//! early, partial. If one honest peer holds it all, everything arrives, in bounded time and waste.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
