@@ -1,7 +1,8 @@
 //! Adding many blobs behind one fsync.
 //!
-//! Owns the order of an add: bytes, fsync, rename, fsync of the directories. Promises that nothing counts as added before
-//! [`Batch::commit`] returned, that the same bytes cost once, and that what a batch touched is not collected while it lives.
+//! Owns the order of an add: bytes, fsync, rename, fsync of the directories. Promises that no blob
+//! counts as added before [`Batch::commit`] returns, that the same bytes are stored once, and that
+//! a collection spares every blob that a live batch touched.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -15,46 +16,49 @@ use crate::blobs::Blobs;
 use crate::durable;
 use crate::error::{AtPath, StoreError};
 use crate::hashing;
-use crate::large::{Reference, SMALL, open, trailer};
+use crate::large::{Reference, SMALL, Stamp, open, trailer};
 use crate::lease::Lease;
 use crate::pack::Record;
 
-/// Where the bytes of an added file are to be.
+/// Where the bytes of an added file go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placement {
-    /// Copied into the store.
+    /// They are copied into the store.
     Copy,
-    /// Left where they lie and referenced, for seeding mirrors. Small files are copied all the same.
+    /// They stay in the user's file, which the store refers to; for seeding mirrors. Small files
+    /// are copied all the same.
     InPlace,
 }
 
 /// A blob that was added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Added {
-    /// Its name in the swarm.
+    /// BLAKE3 of the bytes: the name in the swarm.
     pub blob: BlobId,
-    /// Its name elsewhere.
+    /// SHA-256 of the bytes: the name that other tools use.
     pub sha256: Sha256Digest,
-    /// Its length in bytes.
+    /// Length in bytes.
     pub size: u64,
-    /// Whether its bytes were not here before.
+    /// Whether the store did not hold the bytes before.
     pub new: bool,
 }
 
-/// An add under way.
+/// An add in progress. Dropping it before [`Batch::commit`] acknowledges nothing; what was written
+/// is collected later.
 #[derive(Debug)]
 pub struct Batch<'a> {
     blobs: &'a Blobs,
     lease: Lease,
     dirs: BTreeSet<PathBuf>,
-    /// Blobs whose damaged bytes are kept aside until the good ones last.
+    /// Blobs whose damaged bytes are set aside until the good ones are durable.
     healed: Vec<BlobId>,
-    /// What the user refuses, as it was when the add began; the next collection takes what was denied since.
+    /// The deny list as it was when the add began; the next collection removes blobs denied since.
     denied: BTreeMap<BlobId, String>,
 }
 
 impl<'a> Batch<'a> {
-    pub(crate) fn new(blobs: &'a Blobs, lease: Lease, denied: BTreeMap<BlobId, String>) -> Self {
+    pub(crate) fn new(blobs: &'a Blobs, denied: BTreeMap<BlobId, String>) -> Self {
+        let lease = blobs.leases().take(Vec::new());
         Self { blobs, lease, dirs: BTreeSet::new(), healed: Vec::new(), denied }
     }
 
@@ -62,18 +66,22 @@ impl<'a> Batch<'a> {
         if self.denied.contains_key(&blob) { Err(StoreError::Denied(blob)) } else { Ok(()) }
     }
 
-    /// Adds a regular file; a link is refused. `progress` hears of the bytes as they are read.
+    /// Adds a regular file. `progress` is called with the number of bytes in each piece read.
+    ///
+    /// # Errors
+    /// [`StoreError::NotAFile`] for a link or directory, [`StoreError::Changed`] if the file changed
+    /// meanwhile, [`StoreError::Denied`], and failures of the disk.
     pub fn add_file(
         &mut self,
         path: &Path,
         placement: Placement,
         progress: &dyn Fn(u64),
     ) -> Result<Added, StoreError> {
-        let mut file = open(path)?.ok_or_else(|| StoreError::NotAFile(path.to_owned()))?;
-        let size = file.metadata().at(path)?.len();
+        let (mut file, meta) = open(path)?.ok_or_else(|| StoreError::NotAFile(path.to_owned()))?;
+        let size = meta.len();
         if size <= SMALL {
             let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-            // one more than was there a moment ago shows a file that grows
+            // One byte more than the file had a moment ago reveals a file that grows.
             Read::by_ref(&mut file).take(SMALL + 1).read_to_end(&mut bytes).at(path)?;
             if bytes.len() as u64 != size {
                 return Err(StoreError::Changed(path.to_owned()));
@@ -81,18 +89,24 @@ impl<'a> Batch<'a> {
             progress(size);
             return self.add_bytes(bytes);
         }
-        let reference = Reference::new(path, &file)?;
+        let stamp = Stamp::of(&meta);
         let added = match placement {
             Placement::Copy => self.copy_large(path, &file, size, progress)?,
-            Placement::InPlace => self.refer_large(path, &file, size, &reference, progress)?,
+            Placement::InPlace => {
+                let reference = Reference::new(path, stamp.clone())?;
+                self.refer_large(path, &file, size, &reference, progress)?
+            }
         };
-        if Reference::new(path, &file)? != reference {
+        if Stamp::of(&file.metadata().at(path)?) != stamp {
             return Err(StoreError::Changed(path.to_owned()));
         }
         Ok(added)
     }
 
-    /// Adds bytes that are in memory.
+    /// Adds bytes from memory.
+    ///
+    /// # Errors
+    /// [`StoreError::Denied`], and failures of the disk.
     pub fn add_bytes(&mut self, bytes: Vec<u8>) -> Result<Added, StoreError> {
         let size = bytes.len() as u64;
         if size > SMALL {
@@ -108,7 +122,7 @@ impl<'a> Batch<'a> {
         self.refuse_denied(blob)?;
         let _gate = self.blobs.gate().read().unwrap_or_else(PoisonError::into_inner);
         self.lease.add(blob);
-        // read, not only looked up: a damaged record is replaced by the good bytes at hand
+        // Read, not only looked up: a damaged record is replaced by the good bytes at hand.
         let new = match self.blobs.small(&blob) {
             Ok(found) => found.is_none() && !self.blobs.has(&blob)?,
             Err(StoreError::Corrupt { .. }) => true,
@@ -123,11 +137,14 @@ impl<'a> Batch<'a> {
         Ok(Added { blob, sha256, size, new })
     }
 
-    /// Takes over a file that lies in [`crate::Store::incoming`]: it becomes the blob and is not copied. It stays where it is
-    /// if this fails.
+    /// Takes over a file from [`crate::Store::incoming`]: it becomes the blob without being copied.
+    /// On failure it stays where it is.
+    ///
+    /// # Errors
+    /// As [`Batch::add_file`].
     pub fn take_file(&mut self, path: &Path, progress: &dyn Fn(u64)) -> Result<Added, StoreError> {
-        let mut file = open(path)?.ok_or_else(|| StoreError::NotAFile(path.to_owned()))?;
-        let size = file.metadata().at(path)?.len();
+        let (mut file, meta) = open(path)?.ok_or_else(|| StoreError::NotAFile(path.to_owned()))?;
+        let size = meta.len();
         let added = if size <= SMALL {
             let mut bytes = Vec::new();
             Read::by_ref(&mut file).take(SMALL + 1).read_to_end(&mut bytes).at(path)?;
@@ -143,7 +160,7 @@ impl<'a> Batch<'a> {
             taken.disable_cleanup(true);
             self.publish(pass, size, Some(taken), &outboard, None)?
         };
-        // where the same bytes were here already
+        // The store held the bytes already, so the file was not renamed.
         durable::remove_file(path)?;
         Ok(added)
     }
@@ -178,7 +195,7 @@ impl<'a> Batch<'a> {
         self.publish(pass, size, None, &outboard, Some(reference))
     }
 
-    /// Fsyncs the files of a large blob and puts them in their place.
+    /// Fsyncs the files of a large blob and renames them into place.
     fn publish(
         &mut self,
         pass: hashing::Pass,
@@ -192,9 +209,9 @@ impl<'a> Batch<'a> {
         let _gate = self.blobs.gate().read().unwrap_or_else(PoisonError::into_inner);
         self.lease.add(blob);
         let large = self.blobs.large();
-        // a copy was asked for: bytes that are only referenced where they lie do not stand in for it
+        // The caller asked for a copy: bytes that are only referenced in place do not count as one.
         if self.blobs.has(&blob)? && (copy.is_none() || !large.is_reference(&blob)) {
-            // another batch may have renamed it without having fsynced the directory yet
+            // Another batch may have renamed it without having fsynced the directory yet.
             self.dirs.insert(large.dir_of(&blob));
             self.blobs.touch(&blob)?;
             return Ok(Added { blob, sha256, size, new: false });
@@ -220,7 +237,10 @@ impl<'a> Batch<'a> {
         Ok(Added { blob, sha256, size, new: true })
     }
 
-    /// Makes everything added last. The lease goes on for as long as the returned value lives.
+    /// Makes everything added durable. The returned lease protects the blobs until it is dropped.
+    ///
+    /// # Errors
+    /// Failures of the disk. Nothing is acknowledged then, and the add can be repeated.
     pub fn commit(self) -> Result<Lease, StoreError> {
         self.blobs.packs().sync()?;
         for dir in &self.dirs {
@@ -233,7 +253,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// A pass that ended early because the file is not what it was, or because of the disk.
+/// Tells why a pass ended early: the file changed, or the disk failed.
 fn changed_or(source: &Path, target: &Path, error: std::io::Error) -> StoreError {
     use std::io::ErrorKind::{InvalidData, UnexpectedEof};
     if matches!(error.kind(), InvalidData | UnexpectedEof) {

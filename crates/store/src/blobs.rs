@@ -1,17 +1,16 @@
-//! All bytes of a node: small blobs and entries in packs, large blobs as files, fetches under way.
+//! All bytes of a node: small blobs and entries in packs, large blobs as files, fetches in
+//! progress.
 //!
-//! Owns `blobs/`, `packs/` and `partial/`: what is here and how it comes; `reading` is how it leaves. Knows nothing of
-//! releases: what is wanted is the catalog's.
+//! Owns `blobs/`, `packs/` and `partial/`, and how bytes get there; `reading` owns how they leave.
+//! Does not know about releases: the catalog decides what is wanted.
 
 mod reading;
 #[cfg(test)]
 mod tests;
-mod window;
 
 pub(crate) use reading::OpenBytes;
-pub(crate) use window::verified;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
@@ -19,7 +18,6 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use perennial_manifest::{BlobId, EntryId};
 use tokio::sync::watch;
 
-use crate::batch::Batch;
 use crate::durable;
 use crate::error::StoreError;
 use crate::large::{LargeBlobs, LargeInfo};
@@ -78,17 +76,14 @@ impl Blobs {
         &self.partial
     }
 
-    /// Taken shared by whoever finds bytes here and means to rely on them, and alone by the collection: so that nothing is
-    /// found here that is just going.
+    /// Held shared by an add or a fetch that finds bytes here and relies on them, and exclusively
+    /// by a collection, so that no one finds bytes that are about to be deleted.
     pub(crate) fn gate(&self) -> &RwLock<()> {
         &self.gate
     }
 
-    pub(crate) fn batch(&self, denied: BTreeMap<BlobId, String>) -> Batch<'_> {
-        Batch::new(self, self.leases.take(Vec::new()), denied)
-    }
-
-    /// The length of a blob that is here, by its files; its bytes are checked when they are read.
+    /// The length of a held blob, according to its files. Its bytes are verified when they are
+    /// read.
     pub(crate) fn size(&self, blob: &BlobId) -> Result<Option<u64>, StoreError> {
         if let Some(len) = self.packs.len_of(Kind::Blob, blob.as_bytes())? {
             return Ok(Some(u64::from(len)));
@@ -100,35 +95,36 @@ impl Blobs {
         Ok(self.size(blob)?.is_some())
     }
 
-    /// Notes that somebody needs a blob now. Records in packs have no time of their own: the lease spares them.
+    /// Marks a blob as needed now. Records in packs have no timestamps; a lease protects them.
     pub(crate) fn touch(&self, blob: &BlobId) -> Result<(), StoreError> {
         if self.large.info(blob)?.is_some() { self.large.touch(blob) } else { Ok(()) }
     }
 
-    /// Drops small blobs; the caller holds the gate.
+    /// Drops small blobs. The caller holds the gate.
     pub(crate) fn compact(&self, dead: &dyn Fn(&BlobId) -> bool) -> Result<(), StoreError> {
         self.packs.compact(dead, &mut self.keep()).map(drop)
     }
 
-    /// The fetch of a large blob, shared by all who fetch it.
+    /// The fetch of a large blob, shared by all its users.
     pub(crate) fn partial(&self, blob: BlobId, size: u64) -> Result<Arc<Partial>, StoreError> {
         let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
         fetching.retain(|_, partial| partial.strong_count() > 0);
-        // by size too: a peer that claims another one starts a fetch of its own and spoils none
+        // Keyed by size too: a peer that claims another size gets a fetch of its own and spoils
+        // none.
         if let Some(partial) = fetching.get(&(blob, size)).and_then(Weak::upgrade) {
             return Ok(partial);
         }
         let partial = Partial::open(&self.partial, blob, size, self.progress.of(&blob))?;
         let partial = Arc::new(partial);
         fetching.insert((blob, size), Arc::downgrade(&partial));
-        // Once it is found by its name: readers that are told look for it.
+        // After the insertion: readers that are woken look the fetch up.
         drop(fetching);
         partial.tell_progress(false);
         Ok(partial)
     }
 
-    /// The fetch of a blob that is under way. Of several, which differ in the claimed size, the one
-    /// that has most: under a false size nothing verifies.
+    /// The fetch of a blob in progress. Fetches of one blob differ in the claimed size; the one
+    /// with most bytes is the right one, because under a false size nothing verifies.
     pub(crate) fn fetching(&self, blob: &BlobId) -> Option<Arc<Partial>> {
         let fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
         let of_blob = fetching.iter().filter(|(key, _)| key.0 == *blob);
@@ -137,18 +133,18 @@ impl Blobs {
             .max_by_key(|partial| partial.have_bytes())
     }
 
-    /// The channel that tells how far the fetches of a blob are.
+    /// The channel for the progress of a blob's fetches.
     pub(crate) fn progress(&self, blob: &BlobId) -> Arc<watch::Sender<FetchProgress>> {
         self.progress.of(blob)
     }
 
-    /// Makes a fetched blob one of the store's.
+    /// Makes a complete fetch a blob of the store.
     pub(crate) fn complete(&self, partial: &Partial) -> Result<(), StoreError> {
         let blob = partial.blob();
         if !partial.is_complete() {
             return Err(StoreError::Broken { blob, source: io::ErrorKind::UnexpectedEof.into() });
         }
-        // between its two renames it looks like something left over
+        // Between its two renames the blob looks like a leftover, which a collection would remove.
         let _gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
         let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
         if fetching.remove(&(blob, partial.size())).is_none() && self.has(&blob)? {
@@ -173,7 +169,7 @@ impl Blobs {
         }
     }
 
-    /// Walks all blobs that are here: name and length.
+    /// Visits all held blobs with their lengths.
     pub(crate) fn each(
         &self,
         visit: &mut dyn FnMut(BlobId, u64) -> Result<(), StoreError>,
@@ -183,7 +179,7 @@ impl Blobs {
         self.each_large(&mut |blob, info| visit(blob, info.size))
     }
 
-    /// Walks all large blobs that are here.
+    /// Visits all held large blobs.
     pub(crate) fn each_large(
         &self,
         visit: &mut dyn FnMut(BlobId, LargeInfo) -> Result<(), StoreError>,

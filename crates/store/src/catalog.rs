@@ -1,134 +1,53 @@
-//! All entries a node knows, and how much of their releases is here.
+//! All entries that a node knows, and how much of each release it holds.
 //!
-//! Owns the tables of the index and the rules by which entries enter it; what it lists is in `releases`, what is known by
-//! SHA-256 in `sha256`. The entries themselves lie in packs; every row here can be made again from them (`rebuild`).
-//! Promises that an entry is in the index only if its bytes are durable.
+//! Owns the tables of the index and the rules by which entries enter it; listing is in `releases`,
+//! look-ups by SHA-256 are in `sha256`. The entries themselves lie in packs, and every row here can
+//! be rebuilt from them (`rebuild`). Promises that an entry is in the index only if its bytes are
+//! durable.
 
+mod admission;
+mod feed_view;
+mod holdings;
 mod releases;
 mod search;
 mod sha256;
+mod stats;
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap};
-
-use perennial_manifest::{
-    Admit, Body, EntryId, FeedState, Known, PublisherId, SignedEntry, canonical,
-};
+use perennial_manifest::{Admit, EntryId, PublisherId, SignedEntry, canonical};
 
 use crate::blobs::Blobs;
 use crate::error::StoreError;
 use crate::index_trait::{Change, MetaIndex};
 use crate::rows::{self, PublisherValue};
+use admission::Admission;
 pub use releases::{ReleaseFilter, ReleaseRow};
+pub use stats::Stats;
 
-/// What became of an entry that was put.
+/// The outcome of putting one entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PutOutcome {
-    /// Which entry.
+    /// The id of the entry.
     pub id: EntryId,
-    /// What the feed's rules say.
+    /// The verdict of the feed's rules.
     pub admit: Admit,
 }
 
-/// Where the entries come from that are put.
+/// Where the entries of a put come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
     /// From a publisher or a peer: their bytes are written first.
     Outside,
-    /// From our own packs, for a rebuild.
+    /// From this store's packs, for a rebuild.
     Packs,
-    /// The same, and predecessors that are not there are lost: they were when these were admitted.
+    /// As `Packs`, and missing predecessors count as lost: they were there when these entries were
+    /// admitted.
     PacksWithGaps,
 }
 
-/// What was in the packs of an entry that is put.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Before {
-    Nothing,
-    Damaged,
-    Good,
-}
-
-/// The catalog, over the index of the moment.
+/// The catalog, over the index that is open at the moment.
 pub(crate) struct Catalog<'a> {
     pub(crate) index: &'a dyn MetaIndex,
     pub(crate) blobs: &'a Blobs,
-}
-
-/// A feed as the index and the batch under way know it.
-struct FeedView<'a> {
-    catalog: &'a Catalog<'a>,
-    value: &'a PublisherValue,
-    pending: &'a HashMap<EntryId, (PublisherId, u64)>,
-    publisher: PublisherId,
-    /// The entry that is put.
-    own: (EntryId, u64),
-    /// Whether predecessors of it that are not here are taken for lost.
-    gaps: bool,
-}
-
-impl Known for FeedView<'_> {
-    fn seq_of(&self, id: &EntryId) -> Option<u64> {
-        if let Some((_, seq)) = self.value.feed.heads.iter().find(|(head, _)| head == id) {
-            return Some(*seq);
-        }
-        if let Some((publisher, seq)) = self.pending.get(id) {
-            return (*publisher == self.publisher).then_some(*seq);
-        }
-        let (own, seq) = self.own;
-        if *id == own {
-            let key = rows::feed(self.value.ordinal, seq, id);
-            return self.catalog.index.get(&key).ok()?.map(|_| seq);
-        }
-        self.seq_in_index(id).or_else(|| if self.gaps { seq.checked_sub(1) } else { None })
-    }
-
-    fn at_seq(&self, seq: u64) -> Option<EntryId> {
-        // the common case without a look-up: nothing is as high as this yet
-        if self.value.feed.highest().is_none_or(|(highest, _)| highest < seq) {
-            return None;
-        }
-        let pending = self
-            .pending
-            .iter()
-            .find(|(_, place)| **place == (self.publisher, seq))
-            .map(|(id, _)| *id);
-        pending.or_else(|| {
-            let mut found = None;
-            let prefix = rows::feed_at(self.value.ordinal, seq);
-            let walked = self.catalog.index.walk(&prefix, &prefix, &mut |key, value| {
-                found = rows::read_feed(key, value).map(|row| row.id);
-                false
-            });
-            walked.ok().and(found)
-        })
-    }
-}
-
-impl FeedView<'_> {
-    /// In a pack is not enough: a rebuild, or a put whose index write failed, has entries that are not admitted yet.
-    fn seq_in_index(&self, id: &EntryId) -> Option<u64> {
-        let Catalog { index, .. } = self.catalog;
-        match self.catalog.entry(id) {
-            Ok(signed) => {
-                let signed = signed?;
-                let (publisher, seq) = (signed.entry().publisher, signed.entry().seq);
-                let indexed = index.get(&rows::feed(self.value.ordinal, seq, id)).ok()?.is_some();
-                (publisher == self.publisher && indexed).then_some(seq)
-            }
-            // damaged here, and part of the feed all the same
-            Err(_) => {
-                let mut found = None;
-                let prefix = rows::feed_of(self.value.ordinal);
-                let walked = index.walk(&prefix, &prefix, &mut |key, value| {
-                    found =
-                        rows::read_feed(key, value).filter(|row| row.id == *id).map(|row| row.seq);
-                    found.is_none()
-                });
-                walked.ok().and(found)
-            }
-        }
-    }
 }
 
 impl Catalog<'_> {
@@ -138,23 +57,12 @@ impl Catalog<'_> {
             path: format!("entry {id}").into(),
             reason: e.to_string(),
         })?;
-        // the hash of a record says that its content is whole, not that it is the one that is asked for
+        // The hash of a record proves that its content is whole, not that it is the one asked for.
         if signed.id() == *id { Ok(Some(signed)) } else { Err(StoreError::DamagedEntry(*id)) }
     }
 
-    /// Writes an entry's bytes, unless good ones are in a pack already. Says what was there before.
-    fn append(&self, signed: &SignedEntry) -> Result<Before, StoreError> {
-        let before = match self.blobs.entry(signed.id().as_bytes()) {
-            Ok(Some(_)) => return Ok(Before::Good),
-            Ok(None) => Before::Nothing,
-            Err(StoreError::DamagedEntry(_)) => Before::Damaged,
-            Err(error) => return Err(error),
-        };
-        self.blobs.append_entry(*signed.id().as_bytes(), signed.encode())?;
-        Ok(before)
-    }
-
-    /// Whether an admitted entry names this one as its predecessor: this one closes a gap then, and is no end.
+    /// Whether an admitted entry names this one as its predecessor. If so, this one closes a gap
+    /// and is not a head.
     fn has_successor(&self, signed: &SignedEntry, ordinal: u32) -> Result<bool, StoreError> {
         let prefix = rows::feed_at(ordinal, signed.entry().seq + 1);
         let mut next = Vec::new();
@@ -192,7 +100,7 @@ impl Catalog<'_> {
         self.number(rows::ENTRIES)
     }
 
-    /// How many entries of the packs are not in the index, because they do not read back or do not fit.
+    /// How many entries of the packs the index lacks, because they do not read back or do not fit.
     pub(crate) fn skipped(&self) -> Result<u64, StoreError> {
         self.number(rows::SKIPPED)
     }
@@ -202,90 +110,21 @@ impl Catalog<'_> {
         Ok(value.and_then(|value| value.try_into().ok()).map_or(0, u64::from_be_bytes))
     }
 
-    /// Takes entries in, in order. `keeps` says whose releases are wanted.
+    /// Takes entries in, in order. `keeps` tells whether a publisher's releases are wanted.
     pub(crate) fn put(
         &self,
         entries: &[SignedEntry],
         source: Source,
         keeps: &dyn Fn(&PublisherId) -> bool,
     ) -> Result<Vec<PutOutcome>, StoreError> {
-        let mut publishers: BTreeMap<PublisherId, PublisherValue> = BTreeMap::new();
-        let mut next_ordinal = None;
-        let mut pending = HashMap::new();
-        let (mut puts, mut changes, mut new) = (Vec::new(), Vec::new(), 0);
-        // entries that a rebuild had to leave out, and that came again
-        let (mut appended, mut found_again) = (false, 0);
-        for signed in entries {
-            let entry = signed.entry();
-            let value = match publishers.entry(entry.publisher) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(slot) => slot.insert(match self.publisher(&entry.publisher)? {
-                    Some(value) => value,
-                    None => {
-                        let ordinal = match next_ordinal {
-                            Some(ordinal) => ordinal,
-                            None => u32::try_from(self.publishers()?.len()).unwrap_or(u32::MAX),
-                        };
-                        next_ordinal = Some(ordinal + 1);
-                        PublisherValue { ordinal, feed: FeedState::default(), kind: None }
-                    }
-                }),
-            };
-            let mut feed = value.feed.clone();
-            let (own, gaps) = ((signed.id(), entry.seq), source == Source::PacksWithGaps);
-            let view = FeedView {
-                catalog: self,
-                value,
-                pending: &pending,
-                publisher: entry.publisher,
-                own,
-                gaps,
-            };
-            let admit = feed.admit(signed, &view);
-            if matches!(admit, Admit::New | Admit::Fork(_)) {
-                if feed.highest().is_some_and(|(seq, _)| seq > entry.seq)
-                    && self.has_successor(signed, value.ordinal)?
-                {
-                    feed.heads.retain(|(head, _)| *head != signed.id());
-                }
-                value.feed = feed;
-                if let Body::Profile(profile) = &entry.body {
-                    value.kind = Some(profile.publisher_kind);
-                }
-                if source == Source::Outside {
-                    let before = self.append(signed)?;
-                    appended |= before != Before::Good;
-                    found_again += u64::from(before != Before::Nothing);
-                }
-                pending.insert(signed.id(), (entry.publisher, entry.seq));
-                self.index_entry(signed, value.ordinal, keeps(&entry.publisher), &mut changes)?;
-                new += 1;
-            } else if source == Source::Outside && admit == Admit::Known {
-                // a damaged record is replaced by the good bytes at hand
-                appended |= self.append(signed)? != Before::Good;
-            }
-            puts.push(PutOutcome { id: signed.id(), admit });
-        }
-        // not only what was appended here: what another put left in the buffer when the disk was full
-        if source == Source::Outside && (new > 0 || appended) {
-            self.blobs.packs().sync()?;
-        }
-        if new == 0 {
-            return Ok(puts);
-        }
-        for (id, value) in &publishers {
-            changes.push(Change::Put(rows::publisher(id), encode(value)?));
-        }
-        changes.push(Change::Put(
-            rows::ENTRIES.to_vec(),
-            (self.count()? + new).to_be_bytes().to_vec(),
-        ));
-        if found_again > 0 {
-            let skipped = self.skipped()?.saturating_sub(found_again);
-            changes.push(Change::Put(rows::SKIPPED.to_vec(), skipped.to_be_bytes().to_vec()));
-        }
-        self.index.apply(&changes)?;
-        Ok(puts)
+        let mut admission = Admission::new(self, source);
+        let outcomes: Result<Vec<_>, StoreError> = entries
+            .iter()
+            .map(|signed| admission.take(signed, keeps(&signed.entry().publisher)))
+            .collect();
+        let outcomes = outcomes?;
+        admission.commit()?;
+        Ok(outcomes)
     }
 
     fn index_entry(
@@ -302,7 +141,7 @@ impl Catalog<'_> {
         self.index_release(signed, ordinal, kept, changes)
     }
 
-    /// `(issued_at, id)` of all entries of some publishers, or of all.
+    /// `(issued_at, id)` of all entries of some publishers, or of all. Reads one row per entry.
     pub(crate) fn times(
         &self,
         publishers: Option<&[PublisherId]>,

@@ -1,8 +1,9 @@
-//! Making files that a power cut cannot halve: temporary name, fsync, rename, fsync of the directory.
+//! Writing files so that a power cut cannot halve them: temporary name, fsync, rename, fsync of the
+//! directory.
 //!
-//! Owns that order, in one place, and the calls that it is made of: each is a step at which tests let the disk fail
-//! (`faults`). A failed fsync ends the operation: the kernel may have dropped the pages, so a second fsync that succeeds
-//! proves nothing (Rebello et al., ATC 2020).
+//! Owns that order and the calls it consists of, each of which is a step at which tests let the
+//! disk fail (`faults`). A failed fsync ends the operation: the kernel may have dropped the pages,
+//! so a second fsync that succeeds proves nothing (Rebello et al., ATC 2020).
 
 use std::fs::{self, File};
 #[cfg(not(test))]
@@ -23,7 +24,7 @@ fn step() -> io::Result<()> {
     Ok(())
 }
 
-/// Writes bytes at a place of a file.
+/// Writes bytes at an offset.
 pub(crate) fn write_at(
     file: &File,
     bytes: &[u8],
@@ -33,27 +34,28 @@ pub(crate) fn write_at(
     step().and_then(|()| file.write_all_at(bytes, offset)).at(path)
 }
 
-/// Fsyncs a file. If it fails, what was written since the last one that did not is in doubt, and no other call mends that.
+/// Fsyncs a file. After a failure, everything written since the last success is in doubt, and no
+/// further call can settle it.
 pub(crate) fn sync_file(file: &File, path: &Path) -> Result<(), StoreError> {
     step().and_then(|()| file.sync_all()).at(path)
 }
 
-/// Gives a file its name.
+/// Renames a file into place.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
     step().and_then(|()| fs::rename(from, to)).at(to)
 }
 
-/// Cuts a file off.
+/// Truncates a file.
 pub(crate) fn truncate(file: &File, len: u64, path: &Path) -> Result<(), StoreError> {
     step().and_then(|()| file.set_len(len)).at(path)
 }
 
-/// Fsyncs a directory, so that the names in it last.
+/// Fsyncs a directory, which makes the names in it durable.
 pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
     step().and_then(|()| File::open(dir)).and_then(|dir| dir.sync_all()).at(dir)
 }
 
-/// Makes a directory and its missing parents, and fsyncs the one that names it.
+/// Creates a directory and its missing parents, and fsyncs the one that names it.
 pub(crate) fn make_dir(dir: &Path) -> Result<(), StoreError> {
     if dir.is_dir() {
         return Ok(());
@@ -62,10 +64,10 @@ pub(crate) fn make_dir(dir: &Path) -> Result<(), StoreError> {
     dir.parent().map_or(Ok(()), sync_dir)
 }
 
-/// How the names of temporary files begin that lie beside the files that they are to replace.
+/// Prefix of temporary files that lie beside the file they are about to replace.
 pub(crate) const TMP: &str = ".tmp-";
 
-/// Replaces a small file as a whole. The temporary file lies beside it, and is removed on failure.
+/// Replaces a small file as a whole. The temporary file lies beside it and is removed on failure.
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let mut tmp = tempfile::Builder::new().prefix(TMP).tempfile_in(dir).at(path)?;
@@ -75,7 +77,7 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     sync_dir(dir)
 }
 
-/// Removes a file that may be gone already.
+/// Removes a file, which may be missing already.
 pub(crate) fn remove_file(path: &Path) -> Result<(), StoreError> {
     match step().and_then(|()| fs::remove_file(path)) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),

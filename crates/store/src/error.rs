@@ -1,81 +1,82 @@
-//! What can go wrong in the store, each with the path or blob it happened to.
+//! What can go wrong in the store, each with the path, blob or entry it happened to.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use perennial_manifest::{BlobId, EntryId, ReleaseId};
 
-/// An operation on the store failed; what it had not acknowledged did not happen.
+/// A failed operation on the store. Nothing of it was acknowledged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The disk is full. Nothing of the operation is kept; it can be tried again when there is room.
+    /// The disk is full. Nothing of the operation is kept; it can be repeated once there is room.
     #[error("disk full while writing {path}: free some space and try again")]
     DiskFull {
-        /// What was being written.
+        /// The file being written.
         path: PathBuf,
     },
-    /// The operating system refused.
+    /// The operating system reported an error.
     #[error("{path}: {source}")]
     Io {
-        /// What was touched.
+        /// The file or directory.
         path: PathBuf,
-        /// Why.
+        /// The error.
         source: io::Error,
     },
-    /// Stored bytes no longer match their name. They were set aside.
+    /// Stored bytes do not match their name. They were set aside.
     #[error("{blob} is damaged on this disk; it was set aside and can be fetched again")]
     Corrupt {
-        /// Which blob.
+        /// The damaged blob.
         blob: BlobId,
     },
-    /// A stored entry no longer reads back.
+    /// A stored entry does not read back.
     #[error("entry {0} is damaged on this disk; it is mended when it comes again")]
     DamagedEntry(EntryId),
-    /// The bytes are not here.
+    /// The store does not hold the blob.
     #[error("{0} is not held here")]
     NotHeld(BlobId),
-    /// The deny list names it.
+    /// The blob is on the deny list.
     #[error("{0} is on this node's deny list")]
     Denied(BlobId),
     /// A file changed while it was read.
     #[error("{0} changed while it was being added; add it again")]
     Changed(PathBuf),
-    /// Not a regular file.
+    /// The path is not a regular file.
     #[error("{0} is not a regular file")]
     NotAFile(PathBuf),
     /// Bytes from a peer do not belong to the blob.
     #[error("the bytes received are not those of {0}")]
     WrongBytes(BlobId),
-    /// A peer ended early.
+    /// A peer ended the transfer early.
     #[error("the transfer of {blob} broke off: {source}")]
     Broken {
-        /// Which blob.
+        /// The blob being transferred.
         blob: BlobId,
-        /// What the stream said.
+        /// The error of the stream.
         source: io::Error,
     },
-    /// The index failed. The store serves reads; it takes nothing in until it is opened again.
+    /// The index failed. The store still serves reads, and takes nothing in until the index is open
+    /// again.
     #[error("the index failed ({0}); the store is read-only until it is reopened")]
     Index(String),
-    /// No entry that states this release is known here.
+    /// No known entry states this release.
     #[error("release {0} is not in the catalog")]
     UnknownRelease(ReleaseId),
     /// A task that used the store was cancelled or panicked before it had an outcome.
     #[error("the work on the store ended early: {0}")]
     Interrupted(String),
-    /// A state file or entry does not read back.
+    /// A state file, list or entry does not read back.
     #[error("{path}: {reason}")]
     Format {
-        /// Which file.
+        /// The file, or the name of the entry or list.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with it.
         reason: String,
     },
 }
 
 impl StoreError {
-    /// Says what `source` happened to.
+    /// Attaches the path to an I/O error.
     pub(crate) fn io(path: &Path, source: io::Error) -> Self {
         if source.kind() == io::ErrorKind::StorageFull
             || source.kind() == io::ErrorKind::QuotaExceeded
@@ -87,9 +88,9 @@ impl StoreError {
     }
 }
 
-/// A result with the path still to be told.
+/// A result that lacks its path.
 pub(crate) trait AtPath<T> {
-    /// Says what the error happened to.
+    /// Attaches the path.
     fn at(self, path: &Path) -> Result<T, StoreError>;
 }
 

@@ -1,9 +1,10 @@
-//! Garbage collection: what nothing needs goes, once nobody touched it for a while.
+//! Garbage collection: blobs that nothing needs are deleted once they have been idle for a while.
 //!
-//! Owns the mark: pins, releases of followed publishers, leases. Promises that an error while marking deletes nothing, that
-//! what an add or fetch under way needs stays (leases; and for large blobs the grace period, so that what an
-//! ended process left can be gone on with), and that a
-//! collection that is killed leaves nothing half-deleted: it marks again next time. Entries are never collected.
+//! Owns the mark: pins, releases of followed publishers, leases. Promises that an error while
+//! marking deletes nothing; that what an add or a fetch in progress needs stays (by its lease; a
+//! large blob also by the grace period, so that a later process can continue what an ended one
+//! left); and that a killed collection leaves nothing half-deleted, because the next one marks
+//! again. Entries are never collected.
 
 use std::collections::HashSet;
 use std::fs;
@@ -22,12 +23,12 @@ use crate::state::Pin;
 use crate::store::Store;
 use perennial_manifest::Holding;
 
-/// Removes downloads and uploads that were last written to before a time. Gives how many.
+/// Removes downloads and uploads last written to before a time (Unix seconds). Returns how many.
 fn clear_incoming(dir: &Path, before: u64) -> Result<u64, StoreError> {
     let mut removed = 0;
     for file in fs::read_dir(dir).at(dir)? {
         let path = file.at(dir)?.path();
-        // one that is gone by now became a blob
+        // A file that has vanished meanwhile became a blob.
         let Ok(modified) = fs::metadata(&path).and_then(|meta| meta.modified()) else { continue };
         if modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() < before {
             durable::remove_file(&path)?;
@@ -37,38 +38,43 @@ fn clear_incoming(dir: &Path, before: u64) -> Result<u64, StoreError> {
     Ok(removed)
 }
 
-/// How long what is not needed is spared, unless the caller says otherwise.
+/// How long an unneeded blob is spared by default.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(24 * 3600);
 
-/// How to collect.
+/// The options of a collection.
 #[derive(Debug, Clone, Copy)]
 pub struct GcOptions {
-    /// Large blobs and fetches touched within this time stay.
+    /// Spare large blobs and fetches that were touched within this time. Zero spares none.
     pub grace: Duration,
-    /// Only say what would go.
+    /// Report what would be removed, and remove nothing.
     pub dry_run: bool,
 }
 
-/// What a collection did.
+/// The outcome of a collection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct GcReport {
     /// Blobs that stay.
     pub kept: u64,
-    /// Blobs among them that nothing needs, and that only the grace period spares.
+    /// Blobs among `kept` that nothing needs and that only the grace period spares.
     pub in_grace: u64,
-    /// Blobs that went.
+    /// Blobs removed.
     pub removed: u64,
-    /// Unfinished fetches that went.
+    /// Unfinished fetches, downloads and uploads removed.
     pub partial_removed: u64,
     /// Bytes freed on disk.
     pub freed_bytes: u64,
 }
 
 impl Store {
-    /// Collects what nothing needs.
+    /// Removes every blob that nothing needs.
+    ///
+    /// # Errors
+    /// An entry or list that cannot be read, because it may name blobs that must stay; then nothing is
+    /// removed. Failures of the disk, after which the next collection finishes the work.
     pub fn gc(&self, options: GcOptions) -> Result<GcReport, StoreError> {
         let inner = self.inner();
-        // from the mark to the last delete: nobody finds bytes here meanwhile that are about to go
+        // Held from the mark to the last deletion, so that no add or fetch finds bytes that are
+        // about to be deleted.
         let _gate = inner.blobs.gate().write().unwrap_or_else(PoisonError::into_inner);
         let marked = self.mark()?;
         let before = SystemTime::now().checked_sub(options.grace).unwrap_or(UNIX_EPOCH);
@@ -106,7 +112,8 @@ impl Store {
         if options.dry_run {
             return Ok(report);
         }
-        // the index first: whatever is killed in between is listed as less than it is, never as more
+        // The index first: a process killed in between lists a release as less than it is, never as
+        // more.
         let mut losing = Vec::new();
         for row in self.releases(&ReleaseFilter::default())? {
             if row.state != Holding::Known && !marked.contains(&row.artifacts.blob) {
@@ -117,7 +124,7 @@ impl Store {
             inner.write(|catalog| catalog.set_known(&losing))?;
         }
         for (blob, _) in &large {
-            // asked again: an add may have found it here since
+            // Asked again: an add may have found it here since.
             if goes(blob) {
                 inner.blobs.large().remove(blob)?;
             }
@@ -146,7 +153,8 @@ impl Store {
         Ok(report)
     }
 
-    /// All blobs that something needs. Any doubt is an error: what cannot be read may name what must stay.
+    /// All blobs that something needs. Any doubt is an error: an unreadable list may name blobs
+    /// that must stay.
     fn mark(&self) -> Result<HashSet<BlobId>, StoreError> {
         let mut marked = HashSet::new();
         for pin in self.pins() {
@@ -175,7 +183,8 @@ impl Store {
         let Some((_, body)) = signed.release() else { return Ok(()) };
         marked.insert(body.artifacts.blob);
         marked.extend(&body.license_texts);
-        // a list that never came names nothing that is here; one that is here, or was and is damaged, does
+        // A list that never arrived names nothing that is here. One that is here, or was and is
+        // damaged, does.
         if self.inner().blobs.is_quarantined(&body.artifacts.blob)? {
             return Err(StoreError::Corrupt { blob: body.artifacts.blob });
         }

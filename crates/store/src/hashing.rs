@@ -1,7 +1,7 @@
 //! Names for bytes: BLAKE3 with its tree, SHA-256, and a copy, in one pass over the source.
 //!
-//! The trees are `bao-tree`'s, the hashes `blake3`'s and `sha2`'s. SHA-256 runs on a thread beside the rest, because it is
-//! the slowest part and the machine has a second core.
+//! The trees are `bao-tree`'s, the hashes `blake3`'s and `sha2`'s. SHA-256 runs on a second thread,
+//! because it is the slowest part.
 
 use std::io::{self, Read, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -14,16 +14,16 @@ use sha2::{Digest, Sha256};
 
 use crate::large::GROUP;
 
-/// What moves between the threads at a time, and how many of them are in flight.
+/// Size of the pieces that travel between the threads, and how many are in flight.
 const PIECE: usize = 256 << 10;
 const PIECES: usize = 8;
 
-/// Both names of some bytes in memory.
+/// Both names of bytes in memory.
 pub(crate) fn names_of(bytes: &[u8]) -> (BlobId, Sha256Digest) {
     (BlobId::of(bytes), Sha256Digest::from_bytes(Sha256::digest(bytes).into()))
 }
 
-/// Copies a source and gives both names of what was copied.
+/// Copies a source and returns both names of the copied bytes.
 pub(crate) fn plain(source: impl Read, copy: &mut dyn Write) -> io::Result<(BlobId, Sha256Digest)> {
     let (pieces, inbox) = sync_channel::<Vec<u8>>(PIECES);
     let (back, empties) = sync_channel::<Vec<u8>>(PIECES + 1);
@@ -56,21 +56,22 @@ fn hash_pieces(inbox: Receiver<Vec<u8>>, back: &SyncSender<Vec<u8>>) -> Sha256Di
     let mut hasher = Sha256::new();
     for piece in inbox {
         hasher.update(&piece);
-        // a full return channel means enough buffers: this one is dropped
+        // A full return channel means that there are enough buffers: this one is dropped.
         let _ = back.try_send(piece);
     }
     Sha256Digest::from_bytes(hasher.finalize().into())
 }
 
-/// What one pass over a source gives.
+/// The result of one pass over a source.
 pub(crate) struct Pass {
     pub(crate) blob: BlobId,
     pub(crate) sha256: Sha256Digest,
-    /// Hash pairs in pre-order, 64 bytes a pair.
+    /// Hash pairs in pre-order, 64 bytes per pair.
     pub(crate) outboard: Vec<u8>,
 }
 
-/// Hashes `size` bytes of `source` both ways and copies them to `copy`, if there is one. `progress` hears of every piece.
+/// Hashes `size` bytes of `source` both ways and copies them to `copy`, if given. `progress` is
+/// called with the length of each piece.
 pub(crate) fn pass<'a>(
     source: impl Read,
     size: u64,
@@ -101,7 +102,7 @@ pub(crate) fn pass<'a>(
     })
 }
 
-/// Reads a source piece by piece, handing each to the copy and to the other thread before it goes on.
+/// Reads a source piece by piece, and hands each piece to the copy and to the SHA-256 thread.
 struct Tee<'a, R> {
     source: R,
     copy: Option<&'a mut (dyn Write + 'a)>,

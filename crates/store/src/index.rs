@@ -1,9 +1,10 @@
-//! The index on disk: sled 0.34.7, used so that none of its measured faults can lose anything.
+//! The index on disk: sled 0.34.7, used so that none of its measured faults can lose data.
 //!
-//! The only place that names sled. It opens it on a thread of its own under `catch_unwind` with a deadline, after removing
-//! the half-written snapshots that would brick it; makes `flush` durable with an fsync of its own; keeps values small and
-//! batches short; takes a panic for an error, and stops at the first one. The generation number is kept in the index and in a file
-//! outside it: an index that lost its tail has the lower one, and is not believed.
+//! The only file that names sled. Opens it on a thread of its own under `catch_unwind` with a
+//! deadline, after removing the half-written snapshots that would keep it from ever opening again;
+//! makes `flush` durable with an additional fsync; keeps values small and batches short; treats a
+//! panic as an error and stops at the first one. The generation number is kept in the index and in
+//! a file outside it: an index that lost its tail has the lower one and is not trusted.
 
 use std::fs::{self, File};
 use std::panic::AssertUnwindSafe;
@@ -16,11 +17,12 @@ use crate::durable;
 use crate::error::{AtPath, StoreError};
 use crate::index_trait::{Change, MAX_VALUE, MetaIndex, Visit};
 
-/// Pages kept in memory. It is a wish: sled's memory follows how randomly keys arrive.
+/// Page cache of sled, in bytes. Advisory: sled may exceed it, depending on how randomly keys
+/// arrive.
 const CACHE_BYTES: u64 = 16 << 20;
-/// Longest batch that is applied at once; longer ones raise sled's memory and its flush time.
+/// Most changes applied at once; longer batches raise sled's memory use and flush time.
 const BATCH: usize = 256;
-/// How long sled may take to open before it is given up.
+/// How long sled may take to open.
 const OPEN_DEADLINE: Duration = Duration::from_secs(120);
 const GENERATION_KEY: &[u8] = b"M-generation";
 
@@ -34,7 +36,8 @@ pub(crate) struct SledIndex {
 }
 
 impl SledIndex {
-    /// Opens it, or says why it is not to be believed; the caller then moves it aside and rebuilds.
+    /// Opens the index, or tells why it is not trusted; the caller then moves it aside and
+    /// rebuilds.
     pub(crate) fn open(dir: &Path, generation_file: &Path) -> Result<Self, StoreError> {
         remove_half_snapshots(dir)?;
         let db = open_guarded(dir)?;
@@ -63,8 +66,8 @@ impl SledIndex {
         Ok(value.and_then(|value| value.try_into().ok()).map_or(0, u64::from_be_bytes))
     }
 
-    /// Asks sled, which panics on some damaged pages where it meets them. Notes the first failure: from then on nothing is
-    /// written through this handle.
+    /// Calls sled, which panics when it meets some kinds of damaged pages. Remembers the first
+    /// failure: from then on nothing is written through this handle.
     fn guarded<T>(&self, ask: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
         let reason = match std::panic::catch_unwind(AssertUnwindSafe(ask)) {
             Ok(Ok(answer)) => return Ok(answer),
@@ -99,7 +102,7 @@ impl MetaIndex for SledIndex {
             return Err(StoreError::Index("an earlier write failed".into()));
         }
         let generation = self.generation()? + 1;
-        // the last write of every group, so that a lost tail shows
+        // The last write of every group, so that a lost tail shows.
         for group in changes.chunks(BATCH) {
             let mut batch = sled::Batch::default();
             for change in group {
@@ -137,7 +140,8 @@ impl MetaIndex for SledIndex {
     }
 }
 
-/// Killed while opening, sled leaves a snapshot that it later takes for the newest and fails on for ever (its issue 1527).
+/// Removes half-written snapshots. When killed while opening, sled leaves one that it later takes
+/// for the newest and fails on for ever (sled issue 1527).
 fn remove_half_snapshots(dir: &Path) -> Result<(), StoreError> {
     let Ok(files) = fs::read_dir(dir) else { return Ok(()) };
     for file in files {
@@ -161,7 +165,7 @@ fn open_guarded(dir: &Path) -> Result<sled::Db, StoreError> {
                 .flush_every_ms(Some(500))
                 .use_compression(false)
                 .open()?;
-            // damage shows when pages are read, so every page is read before anything is believed
+            // Damage shows when pages are read, so every page is read before the index is trusted.
             for row in db.iter() {
                 row?;
             }
@@ -189,7 +193,7 @@ fn open_guarded(dir: &Path) -> Result<sled::Db, StoreError> {
 mod tests {
     use super::*;
 
-    /// More than the cache takes, so that pages are read from the file again.
+    /// More than the cache holds, so that pages are read from the file again.
     const ROWS: u32 = 40_000;
 
     #[test]

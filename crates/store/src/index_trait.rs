@@ -1,4 +1,5 @@
-//! The narrow door to the index: ordered keys, small values, atomic batches. The catalog knows nothing else of it.
+//! The narrow interface to the index: ordered keys, small values, atomic batches. The catalog uses
+//! nothing else of it.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -6,8 +7,18 @@ use std::sync::{PoisonError, RwLock};
 
 use crate::error::StoreError;
 
-/// Longest value; sled writes longer ones (over 128 KiB) to files that it never fsyncs.
+/// Longest value. Sled writes values over 128 KiB to files that it never fsyncs.
 pub(crate) const MAX_VALUE: usize = 4 << 10;
+
+/// Where the index is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum IndexKind {
+    /// In sled, beside the blobs.
+    #[default]
+    Sled,
+    /// In memory, rebuilt at every start; for tests.
+    Memory,
+}
 
 /// A change to the index.
 pub(crate) enum Change {
@@ -17,22 +28,22 @@ pub(crate) enum Change {
     Remove(Vec<u8>),
 }
 
-/// Hears of one key and its value; `false` ends the walk.
+/// Receives a key and its value; returns `false` to end the walk.
 pub(crate) type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> bool;
 
-/// An ordered map that lasts. It holds nothing that cannot be made again from the files.
+/// A durable ordered map. It holds nothing that cannot be rebuilt from the files.
 pub(crate) trait MetaIndex: Send + Sync + std::fmt::Debug {
     /// The value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
-    /// Applies changes: all of them, or none after a crash. They last once this returned.
+    /// Applies changes: all of them, or none after a crash. They are durable on return.
     fn apply(&self, changes: &[Change]) -> Result<(), StoreError>;
-    /// Walks the keys that begin with `prefix`, ascending, from `from` on.
+    /// Visits the keys with a prefix in ascending order, starting at `from`.
     fn walk(&self, prefix: &[u8], from: &[u8], visit: Visit<'_>) -> Result<(), StoreError>;
     /// Bytes on disk.
     fn disk_bytes(&self) -> u64;
 }
 
-/// The index in memory: for tests, and as the model that the other one is held against.
+/// The index in memory: for tests, and as the model that the sled index is compared with.
 #[derive(Debug, Default)]
 pub(crate) struct Memory(RwLock<BTreeMap<Vec<u8>, Vec<u8>>>);
 
@@ -68,7 +79,8 @@ impl MetaIndex for Memory {
     }
 }
 
-/// Stands in while there is no index: every use is an error, which makes the next change try to open one.
+/// Stands in while there is no index. Every use is an error, which makes the next change try to
+/// open one.
 #[derive(Debug)]
 pub(crate) struct Unavailable;
 
@@ -90,7 +102,8 @@ impl MetaIndex for Unavailable {
     }
 }
 
-/// What is known, without an index on disk: every change is an error, which makes the next one try to open one.
+/// A catalog without an index on disk: readable, and every change is an error, which makes the next
+/// one try to open the index.
 #[derive(Debug)]
 pub(crate) struct ReadOnly(pub(crate) Memory);
 

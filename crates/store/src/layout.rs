@@ -1,7 +1,7 @@
 //! The data directory: its parts, its lock, and the version of its layout (FORMAT.md).
 //!
-//! Promises that one process at a time uses a directory, that a newer layout is refused with nothing touched, and that a
-//! lock left by a killed process is taken over.
+//! Promises that one process at a time uses a directory, that a newer layout is refused before
+//! anything is touched, and that the lock of a killed process is taken over.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -13,45 +13,45 @@ use rustix::fs::{FlockOperation, flock};
 use crate::durable;
 use crate::error::{AtPath, StoreError};
 
-/// The layout this version reads and writes.
+/// The version of the layout that this code reads and writes.
 pub const FORMAT: u32 = 1;
 
-/// A data directory that cannot be used.
+/// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// Another process uses it.
     #[error("{dir} is in use by process {pid}")]
     InUse {
-        /// The directory.
+        /// The data directory.
         dir: PathBuf,
-        /// The process that holds the lock; 0 where it did not say.
+        /// The process that holds the lock; 0 if it is unknown.
         pid: u32,
     },
-    /// Written by a newer version.
+    /// It was written by a newer version.
     #[error(
         "{dir} has layout {found}; this version reads up to {FORMAT}. Nothing was changed; use a newer version"
     )]
     Newer {
-        /// The directory.
+        /// The data directory.
         dir: PathBuf,
-        /// The layout found.
+        /// The layout version found.
         found: String,
     },
-    /// It cannot be written to.
+    /// It is not writable.
     #[error("{dir} cannot be written to ({source}); a node needs to write to its data directory")]
     ReadOnly {
-        /// The directory.
+        /// The data directory.
         dir: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// Something in it failed.
+    /// Opening the store in it failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// A locked data directory; the lock goes with it.
+/// A locked data directory. Dropping it releases the lock.
 #[derive(Debug)]
 pub(crate) struct Layout {
     root: PathBuf,
@@ -59,7 +59,7 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Locks a directory, and makes it where there is none.
+    /// Locks a directory, and creates it if it is missing.
     pub(crate) fn open(root: &Path) -> Result<Self, OpenError> {
         if !root.exists() {
             fs::DirBuilder::new()
@@ -69,7 +69,7 @@ impl Layout {
                 .map_err(|e| unusable(root, e))?;
         }
         let format = root.join("FORMAT");
-        // before the lock: a newer layout may lock differently, and must not be touched
+        // Before the lock: a newer layout may lock differently, and must not be touched.
         let found = match fs::read_to_string(&format) {
             Ok(text) => Some(text.trim().to_owned()),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
@@ -101,7 +101,7 @@ impl Layout {
         Ok(layout)
     }
 
-    /// Removes what a killed process left half-written: nothing refers to it.
+    /// Removes what a killed process left half-written. Nothing refers to it.
     fn remove_unfinished(&self) -> Result<(), StoreError> {
         let tmp = self.tmp();
         for dir in [&tmp, &self.state(), &self.root] {
@@ -173,7 +173,7 @@ fn lock(root: &Path) -> Result<File, OpenError> {
         .mode(0o600)
         .open(&path)
         .map_err(|e| unusable(root, e))?;
-    // flock goes with the process, so a lock that a killed one left is free
+    // The kernel drops a flock with its process, so the lock of a killed process is free.
     if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
         let mut text = String::new();
         let _ = file.read_to_string(&mut text);
@@ -182,7 +182,7 @@ fn lock(root: &Path) -> Result<File, OpenError> {
             pid: text.trim().parse().unwrap_or(0),
         });
     }
-    // the pid is for people: a full disk must not keep a node from serving what it holds
+    // The pid is informational: a full disk must not keep a node from serving what it holds.
     let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
     Ok(file)
 }

@@ -1,17 +1,19 @@
-//! What must not be collected now, because an add, a fetch or a reader needs it: counted in memory.
+//! Leases: blobs that an add, a fetch or a reader needs, and that must not be collected now.
+//! Counted in memory.
 //!
-//! Leases end with the process; what an unfinished add or fetch leaves is spared by the grace period instead.
+//! Leases end with the process; the grace period protects what an unfinished add or fetch leaves
+//! behind.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use perennial_manifest::BlobId;
 
-/// Who holds what, by count.
+/// The number of leases on each blob.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Leases(Arc<Mutex<HashMap<BlobId, usize>>>);
 
-/// Keeps blobs from being collected until it is dropped.
+/// Protects blobs from being collected until it is dropped.
 #[derive(Debug)]
 pub struct Lease {
     leases: Leases,
@@ -19,7 +21,7 @@ pub struct Lease {
 }
 
 impl Leases {
-    /// Takes a lease on some blobs, here or not yet.
+    /// Takes a lease on some blobs, held or not yet.
     pub(crate) fn take(&self, blobs: Vec<BlobId>) -> Lease {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for blob in &blobs {
@@ -28,14 +30,14 @@ impl Leases {
         Lease { leases: self.clone(), blobs }
     }
 
-    /// Whether anybody holds a lease on a blob.
+    /// Whether there is a lease on a blob.
     pub(crate) fn covers(&self, blob: &BlobId) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(blob)
     }
 }
 
 impl Lease {
-    /// Takes one more blob in.
+    /// Extends the lease to one more blob.
     pub(crate) fn add(&mut self, blob: BlobId) {
         *self.leases.0.lock().unwrap_or_else(PoisonError::into_inner).entry(blob).or_insert(0) += 1;
         self.blobs.push(blob);

@@ -1,8 +1,66 @@
-//! Bytes on disk by BLAKE3, the catalog of entries, pins, garbage collection and verification. Blocking, no network.
+//! A node's bytes and knowledge on one disk: blobs by BLAKE3, signed entries, pins, garbage
+//! collection and verification. Blocking; knows no network.
 //!
-//! Open a [`Store`]; everything hangs off it. FORMAT.md draws the files. Promises: a byte that did not verify against its
-//! name is never handed out; after a crash every acknowledged blob, entry, pin and follow is there and nothing
-//! half-written is listed; the index may be deleted at any time.
+//! # Design
+//!
+//! A [`Store`] is a data directory that one process has locked. It keeps three kinds of data, in
+//! order of how much a loss of each would hurt:
+//!
+//! ```text
+//! state/    decisions of the user: pins, follows, the deny list, the highest entries seen
+//! packs/    signed entries and small blobs, appended to logs; immutable once sealed
+//! blobs/    large blobs, a plain file and a hash tree each
+//! partial/  fetches in progress            incoming/  downloads and uploads in progress
+//! index/    the catalog: rows derived from the entries, in sled
+//! ```
+//!
+//! FORMAT.md draws every file. Three decisions shape the rest.
+//!
+//! **The name of a blob is its checksum.** Every read verifies: small blobs as a whole, large ones
+//! by 16 KiB groups against a BLAKE3 tree. Bytes that do not match never leave the store. They are
+//! set aside, every release that names them stops being held, and subscribers of [`Store::damage`]
+//! are told. Nothing is repaired here; the next add or fetch of the same bytes replaces them.
+//!
+//! **The index is disposable.** Each row can be derived from packs, blobs and `state/`, so the
+//! index may be deleted, truncated or replaced by an older copy at any time: [`Store::open`]
+//! compares it with the packs and rebuilds it if in doubt. That allows an embedded database with
+//! known faults (sled), and is why pins and follows are never kept in the index alone.
+//!
+//! **Small things share files.** A release brings one entry and one list, and many artifacts are
+//! small; one fsync per file would dominate an add. Blobs of up to [`SMALL`] bytes and all entries
+//! are appended to packs, so that a [`Batch`] of any size costs a handful of fsyncs. The price is
+//! that deleting a small blob means rewriting its pack, which only garbage collection does.
+//!
+//! # Order of writes
+//!
+//! An acknowledged write survives a power cut. The order is always: bytes → fsync → rename → fsync
+//! of the directory → index → flush and fsync of the index → generation number → return. Deletions
+//! run in the opposite direction. A crash therefore leaves one of three things, all harmless: a
+//! temporary file that the next start removes, bytes that the index does not mention (the next
+//! rebuild or add finds them), or an index that is behind and gets rebuilt. A release is never
+//! listed as held before its bytes are durable.
+//!
+//! A failed fsync is final. The kernel may have dropped the dirty pages and reports the failure
+//! only once, so the store neither retries nor acknowledges what was in flight, and truncates it
+//! where others could find it.
+//!
+//! # Concurrency
+//!
+//! All methods block, and [`Store`] is cheap to clone. One lock serialises changes of the index,
+//! which makes the judgement of a feed and its update one step; reads do not take it. A read-write
+//! gate separates garbage collection from adds and fetches: they find either the old bytes or none,
+//! never bytes about to be deleted. Callers that put entries of one feed from several threads must
+//! keep their order themselves: an entry whose predecessor is missing is an orphan.
+//!
+//! Two channels report events, so that no caller polls: [`Store::damage`], and [`Store::arriving`]
+//! for the progress of a fetch. They come from tokio's `sync` feature, which brings neither a
+//! runtime nor I/O; a condition variable could not wake an async task.
+//!
+//! # Limits
+//!
+//! Nothing here is encrypted or compressed. Two processes cannot share a data directory. A blob has
+//! at most [`MAX_BLOB`] bytes; the number of entries and blobs is bounded by the disk, and memory
+//! grows with entries only in the index's cache and with publishers (one counter each).
 
 mod batch;
 mod blobs;
@@ -23,17 +81,19 @@ mod rebuild;
 mod rows;
 mod state;
 mod store;
+mod verified;
 mod verify;
 mod write_back;
 
 pub use batch::{Added, Batch, Placement};
-pub use catalog::{PutOutcome, ReleaseFilter, ReleaseRow};
+pub use catalog::{PutOutcome, ReleaseFilter, ReleaseRow, Stats};
 pub use error::StoreError;
 pub use gc::{DEFAULT_GRACE, GcOptions, GcReport};
+pub use index_trait::IndexKind;
 pub use large::SMALL;
 pub use layout::{FORMAT, OpenError};
 pub use lease::Lease;
 pub use partial::{FetchProgress, MAX_BLOB, Partial};
 pub use state::{Follows, Pin};
-pub use store::{Arriving, BlobState, Damaged, IndexKind, OpenBlob, OpenOptions, Stats, Store};
+pub use store::{Arriving, BlobState, Damaged, OpenBlob, OpenOptions, Store};
 pub use verify::VerifyReport;

@@ -1,7 +1,7 @@
 //! The hash pairs of an outboard file, read and written several at a time.
 //!
-//! Owns the buffers between bao-tree, which asks for 64 bytes at a time, and the file; in pre-order, the pairs of
-//! neighbours are neighbours. Does not know what a pair means.
+//! Owns the buffers between bao-tree, which asks for 64 bytes at a time, and the file. In
+//! pre-order, the pairs of neighbouring groups are adjacent. Does not interpret the pairs.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -10,10 +10,10 @@ use std::os::unix::fs::FileExt;
 
 use bao_tree::io::sync::{ReadAt, WriteAt};
 
-/// Bytes that go between memory and file at a time: the pairs of 1 MiB of data.
+/// Bytes per read or write: the pairs of 1 MiB of data.
 const BUFFER: usize = 4 << 10;
 
-/// Bytes of a file that lie together, as they are there or as they are to be there.
+/// Adjacent bytes of a file, as they are or as they will be.
 #[derive(Debug, Default)]
 struct Run {
     start: u64,
@@ -26,7 +26,7 @@ impl Run {
     }
 }
 
-/// Reads a file some bytes ahead of what is asked for.
+/// Reads a file ahead of the requests.
 #[derive(Debug)]
 pub(crate) struct ReadAhead {
     file: File,
@@ -58,7 +58,7 @@ impl ReadAt for ReadAhead {
     }
 }
 
-/// Gathers writes that follow each other. What is in it reaches the file by `flush` only.
+/// Gathers adjacent writes. They reach the file only by `flush`.
 #[derive(Debug)]
 pub(crate) struct WriteBehind<'a> {
     file: &'a File,
@@ -97,7 +97,7 @@ mod tests {
         let file = tempfile::tempfile().expect("a file");
         let mut out = WriteBehind::new(&file);
         let pair = |n: u64| [u8::try_from(n % 251).expect("below 251"); 64];
-        // runs that are apart, in the midst of others, and longer than the buffer
+        // Runs that are apart, inside others, and longer than the buffer.
         let order = [500, 0, 1, 2, 700, 3, 600, 601].into_iter().chain(4..200);
         for n in order.clone() {
             out.write_all_at(n * 64, &pair(n)).expect("room");

@@ -1,8 +1,9 @@
 //! Packs: append-only logs of small blobs and entries, with a sorted index beside each sealed one.
 //!
-//! Owns `packs/` (FORMAT.md, "Packs"). Promises that a record read back is the one that was written (its hash is checked
-//! at every read), that a torn tail of the pack being written is cut off at open, and that look-ups cost a few preads
-//! and no memory that grows with sealed packs. Callers decide when appended records count: after [`Packs::sync`].
+//! Owns `packs/` (FORMAT.md, "Packs"). Promises that a record reads back as it was written (its
+//! hash is checked at every read), that the torn tail of the pack being written is cut off at open,
+//! and that look-ups cost a few preads and no memory that grows with sealed packs. An appended
+//! record counts once [`Packs::sync`] has returned.
 
 mod active;
 mod damage;
@@ -25,7 +26,7 @@ pub(crate) use damage::Keep;
 pub(crate) use record::{Kind, Record};
 use sealed::Sealed;
 
-/// A pack is sealed once it is this long, or has this many records.
+/// A pack is sealed once it has this many bytes or records.
 const SEAL_BYTES: u64 = 64 << 20;
 const SEAL_RECORDS: usize = 1 << 16;
 
@@ -46,7 +47,7 @@ fn index_path(dir: &Path, number: u64) -> PathBuf {
 }
 
 impl Packs {
-    /// `keep` gets the damaged blobs that are found on the way.
+    /// Opens all packs. Damaged blobs found on the way go to `keep`.
     pub(crate) fn open(dir: &Path, keep: Keep<'_>) -> Result<Self, StoreError> {
         let mut numbers = Vec::new();
         for file in fs::read_dir(dir).at(dir)? {
@@ -58,7 +59,7 @@ impl Packs {
             match (number, path.extension().and_then(|ext| ext.to_str())) {
                 (Some(number), Some("pack")) => numbers.push(number),
                 (_, Some("idx" | "damaged")) => {}
-                // a temporary index of a sealing that did not finish
+                // A temporary index of a sealing that did not finish.
                 _ => durable::remove_file(&path)?,
             }
         }
@@ -84,16 +85,16 @@ impl Packs {
     }
 
     fn sealed(&self) -> Vec<Arc<Sealed>> {
-        // newest first: what was written last is asked for most
+        // Newest first: recent records are asked for most.
         self.sealed.read().unwrap_or_else(PoisonError::into_inner).values().rev().cloned().collect()
     }
 
-    /// Appends a record; it lasts once [`Packs::sync`] returned.
+    /// Appends a record, which is durable once [`Packs::sync`] has returned.
     pub(crate) fn append(&self, record: &Record) -> Result<(), StoreError> {
         self.active().append(record)
     }
 
-    /// Makes everything appended so far last, and seals the pack if it is full.
+    /// Makes everything appended so far durable, and seals the pack if it is full.
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
         let mut active = self.active();
         active.sync()?;
@@ -107,14 +108,14 @@ impl Packs {
         let number = active.number();
         Sealed::write_index(&self.dir, number, active.rows())?;
         let sealed = Arc::new(Sealed::open(&self.dir, number, &mut |_, _| Ok(()))?);
-        // under one lock with the switch, so that no look-up falls between the two
+        // The switch and the new entry under one lock, so that no look-up falls between them.
         let mut all = self.sealed.write().unwrap_or_else(PoisonError::into_inner);
         *active = Active::create(&self.dir, number + 1)?;
         all.insert(number, sealed);
         Ok(())
     }
 
-    /// Whether a record is here, and how long its bytes are.
+    /// The length of a record's content, if it is here.
     pub(crate) fn len_of(&self, kind: Kind, key: &[u8; 32]) -> Result<Option<u32>, StoreError> {
         if let Some(row) = self.active().find(kind, key) {
             return Ok(Some(row.len));
@@ -127,7 +128,8 @@ impl Packs {
         Ok(None)
     }
 
-    /// Reads a record and checks it. `Ok(None)`: not here. A damaged record is [`StoreError::Corrupt`].
+    /// Reads and checks a record. `Ok(None)`: it is not here. A damaged record is
+    /// [`StoreError::Corrupt`].
     pub(crate) fn read(&self, kind: Kind, key: &[u8; 32]) -> Result<Option<Record>, StoreError> {
         let mut damaged = None;
         {
@@ -142,7 +144,7 @@ impl Packs {
             if let Some(row) = pack.find(kind, key)? {
                 match pack.read(&row) {
                     Ok(record) => return Ok(Some(record)),
-                    // another pack may have a good copy, after a refetch
+                    // Another pack may have a good copy, after a refetch.
                     Err(error) => damaged = Some(error),
                 }
             }
@@ -163,7 +165,7 @@ impl Packs {
         Ok(None)
     }
 
-    /// Walks all records of a kind, oldest pack first, without reading their bytes.
+    /// Visits all records of a kind, oldest pack first, without reading their content.
     pub(crate) fn each(
         &self,
         kind: Kind,
@@ -183,13 +185,40 @@ impl Packs {
         Ok(())
     }
 
+    /// Removes damaged blobs from the look-ups: this one wherever it is damaged, and any other
+    /// damaged blob of the same sealed packs, because their index is rewritten as a whole.
+    pub(crate) fn forget_damaged(&self, blob: &BlobId, keep: Keep<'_>) -> Result<(), StoreError> {
+        self.active().forget_damaged(blob, keep)?;
+        // Exclusively, so that a pack that is being compacted away is not brought back.
+        let mut all = self.sealed.write().unwrap_or_else(PoisonError::into_inner);
+        for (number, pack) in &mut *all {
+            let Some(row) = pack.find(Kind::Blob, blob.as_bytes())? else { continue };
+            if pack.read_raw(&row)?.is_whole() {
+                continue;
+            }
+            let mut good = Vec::new();
+            for row in pack.rows()? {
+                let raw = pack.read_raw(&row)?;
+                if row.kind == Kind::Entry || raw.is_whole() {
+                    good.push(row);
+                } else {
+                    keep(BlobId::from_bytes(row.key), &raw.content)?;
+                }
+            }
+            Sealed::write_index(&self.dir, *number, good)?;
+            *pack = Arc::new(Sealed::open(&self.dir, *number, keep)?);
+        }
+        Ok(())
+    }
+
     /// Bytes of all packs on disk.
     pub(crate) fn disk_bytes(&self) -> u64 {
         self.sealed().iter().map(|pack| pack.len()).sum::<u64>() + self.active().len()
     }
 
-    /// Drops the blobs that `dead` names, by writing what else there is again. Entries are never dropped, damaged ones are
-    /// carried over as they are; damaged blobs go to `keep`. Returns bytes freed.
+    /// Drops the blobs that `dead` selects, by rewriting the rest of their packs. Entries are never
+    /// dropped, and damaged ones are carried over unchanged; damaged blobs go to `keep`. Returns
+    /// the bytes freed.
     pub(crate) fn compact(
         &self,
         dead: &dyn Fn(&BlobId) -> bool,
@@ -215,7 +244,8 @@ impl Packs {
                 continue;
             }
             for row in rows.iter().filter(|row| !is_dead(row)) {
-                // a disk that does not answer is an error here, and no proof of damage: nothing is removed
+                // A disk that does not answer is an error and does not prove damage: nothing is
+                // removed.
                 let raw = pack.read_raw(row)?;
                 if row.kind == Kind::Blob && !raw.is_whole() {
                     keep(BlobId::from_bytes(row.key), &raw.content)?;
@@ -224,11 +254,13 @@ impl Packs {
                 }
             }
             self.sync()?;
-            // the one moment at which somebody could find what goes next; no write of its own makes it a step
+            // The one moment at which a reader could find what is about to go. No write makes it a
+            // step.
             #[cfg(test)]
             crate::durable::faults::step().at(&self.dir)?;
             self.sealed.write().unwrap_or_else(PoisonError::into_inner).remove(&pack.number());
-            // the pack before its index: an index without a pack is ignored, a pack without an index would be the active one
+            // The pack before its index: an index without a pack is ignored, but a pack without an
+            // index would be taken for the active one.
             durable::remove_file(&pack_path(&self.dir, pack.number()))?;
             durable::remove_file(&index_path(&self.dir, pack.number()))?;
             durable::sync_dir(&self.dir)?;

@@ -1,18 +1,21 @@
-//! Fetches under way of large blobs: bytes that arrived and verified, kept over a restart.
+//! Fetches of large blobs in progress: bytes that arrived and verified survive a restart.
 //!
-//! Owns `partial/` (FORMAT.md, "Partial blobs"). Promises that a group counts as here only after it verified against the
-//! blob's name, and that a fetch goes on where it was cut. What is here is found again by verifying the file, not
-//! by trusting a bitmap that a crash may have left ahead of the bytes: that reads the part file once, at 3 GB a second.
+//! Owns `partial/` (FORMAT.md, "Partial blobs"). Promises that a group counts only after it
+//! verified against the blob's name, and that a fetch continues where it was cut. After a restart
+//! the verified groups are found by verifying the file (once, at about 3 GB/s) and not from a
+//! bitmap, which a crash may have left ahead of the bytes.
 
 mod arrival;
+mod encoding;
 mod groups;
 mod progress;
 
+pub(crate) use encoding::decode_small;
 pub use progress::FetchProgress;
 pub(crate) use progress::ProgressChannels;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io::Read;
 use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -20,23 +23,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bao_tree::io::outboard::PreOrderOutboard;
 use bao_tree::io::sync::{DecodeResponseIter, valid_ranges};
-use bao_tree::io::{BaoContentItem, DecodeError, EncodeError};
-use bao_tree::{BaoTree, ChunkNum, ChunkRanges};
+use bao_tree::io::{BaoContentItem, EncodeError};
+use bao_tree::{BaoTree, ChunkRanges};
 use perennial_manifest::BlobId;
 use rustix::fs::OFlags;
 use tokio::sync::watch;
 
-use crate::blobs::verified;
 use crate::durable;
 use crate::error::{AtPath, StoreError};
 use crate::large::{GROUP, GROUP_BYTES, LargeBlobs, trailer};
 use crate::outboard_io::ReadAhead;
+use crate::verified::{chunks, verified};
 use crate::write_back::WriteBack;
 
 use arrival::Arrival;
+use encoding::decode_error;
 use groups::Groups;
 
-/// Largest blob that is fetched: bounds what a claimed size costs in memory (one bit a group: 8 MiB) and in tree.
+/// Largest blob that is fetched. Bounds what a claimed size costs in memory (one bit per group: 8
+/// MiB) and in tree.
 pub const MAX_BLOB: u64 = 1 << 40;
 
 /// A blob that is being fetched. Several peers may write to it at once.
@@ -53,23 +58,15 @@ pub struct Partial {
     progress: Arc<watch::Sender<FetchProgress>>,
 }
 
-/// The chunk ranges of some byte ranges, as bao-tree counts them.
-pub(crate) fn chunks(ranges: &[Range<u64>]) -> ChunkRanges {
-    let mut all = ChunkRanges::empty();
-    for range in ranges {
-        all |= ChunkRanges::from(ChunkNum::full_chunks(range.start)..ChunkNum::chunks(range.end));
-    }
-    all
-}
-
 pub(crate) fn paths(dir: &Path, blob: &BlobId, size: u64) -> (PathBuf, PathBuf) {
     let hex = blob.to_hex();
     (dir.join(format!("{hex}-{size}.data")), dir.join(format!("{hex}-{size}.obao")))
 }
 
 impl Partial {
-    /// Opens or starts the fetch of a blob that is said to have `size` bytes. A wrong size never completes: the last
-    /// group proves it, and a fetch that holds nothing verified yet is started anew with another size.
+    /// Opens or starts the fetch of a blob with a claimed size. A wrong size never completes,
+    /// because the last group disproves it; a fetch without verified groups is restarted under
+    /// another size.
     pub(crate) fn open(
         dir: &Path,
         blob: BlobId,
@@ -101,7 +98,7 @@ impl Partial {
             outboard_file.set_len(0).at(&outboard)?;
             data_file.set_len(0).at(&data)?;
         }
-        // sparse: a claimed size takes no room until bytes that verify arrive
+        // Sparse: a claimed size takes no room until bytes that verify arrive.
         data_file.set_len(size).at(&data)?;
         outboard_file.set_len(tree.outboard_size()).at(&outboard)?;
         let partial = Self {
@@ -121,7 +118,7 @@ impl Partial {
         Ok(partial)
     }
 
-    /// The tree over some reader or writer of the outboard file.
+    /// The tree over a reader or writer of the outboard file.
     fn tree<T>(&self, data: T) -> PreOrderOutboard<T> {
         PreOrderOutboard {
             root: (*self.blob.as_bytes()).into(),
@@ -147,25 +144,25 @@ impl Partial {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Which blob.
+    /// The blob.
     #[must_use]
     pub fn blob(&self) -> BlobId {
         self.blob
     }
 
-    /// Its length in bytes, as claimed until it is complete.
+    /// Its length in bytes; a claim until the fetch is complete.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Verified bytes that are here.
+    /// Bytes that arrived and verified.
     #[must_use]
     pub fn have_bytes(&self) -> u64 {
         (self.groups().here * GROUP_BYTES).min(self.size)
     }
 
-    /// Byte ranges that are not here yet: ascending, apart, on group borders but for the end.
+    /// Byte ranges that are missing: ascending, not adjacent, on group borders except for the end.
     #[must_use]
     pub fn missing(&self) -> Vec<Range<u64>> {
         let groups = self.groups();
@@ -180,14 +177,14 @@ impl Partial {
         missing
     }
 
-    /// Whether every group is here.
+    /// Whether all groups arrived.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let groups = self.groups();
         groups.here == groups.all
     }
 
-    /// Bytes from the start of a range that are here and verified.
+    /// Bytes from the start of a range that arrived and verified.
     pub(crate) fn readable(&self, range: Range<u64>) -> u64 {
         let range = range.start..range.end.min(self.size);
         let groups = self.groups();
@@ -198,13 +195,18 @@ impl Partial {
         end.min(range.end).saturating_sub(range.start)
     }
 
-    /// Tells readers how far the fetch is.
+    /// Publishes the progress to readers.
     pub(crate) fn tell_progress(&self, complete: bool) {
         self.progress.send_replace(FetchProgress { verified: self.have_bytes(), complete });
     }
 
-    /// Reads the bao encoding of `ranges` from `input` and writes each group once it verified. `arrived` hears the bytes of
-    /// every good group. Never reads further than the encoding of these ranges can go, whatever the peer sends.
+    /// Reads the bao encoding of `ranges` from `input` and writes each group once it verified.
+    /// `arrived` is called with the length of each. Never reads further than the encoding of these
+    /// ranges can reach, whatever the peer sends.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongBytes`] if the input does not verify, [`StoreError::Broken`] if it ends early,
+    /// and failures of the disk. What verified before stays.
     pub fn decode(
         &self,
         ranges: &[Range<u64>],
@@ -224,12 +226,12 @@ impl Partial {
                     Ok(())
                 }
             });
-        // what verified before a stream broke off stays
+        // What verified before a stream broke off stays.
         arrival.count()?;
         decoded
     }
 
-    /// The bytes of a range, verified again on their way; none: not all of it is here.
+    /// The bytes of a range, verified again on the way out; `None` if some are missing.
     pub(crate) fn read(&self, range: Range<u64>) -> Result<Option<Vec<u8>>, StoreError> {
         let mut groups = range.start / GROUP_BYTES..range.end.div_ceil(GROUP_BYTES);
         {
@@ -246,7 +248,7 @@ impl Partial {
         }
     }
 
-    /// Makes a complete blob one of the store's; the directory is fsynced by the caller.
+    /// Makes a complete fetch a blob of the store. The caller fsyncs the directory.
     pub(crate) fn publish(&self, large: &LargeBlobs) -> Result<(), StoreError> {
         let end = BaoTree::new(self.size, GROUP).outboard_size();
         durable::write_at(&self.outboard_file, &trailer(self.size, None), end, &self.outboard)?;
@@ -256,7 +258,7 @@ impl Partial {
         large.remove_damaged(&self.blob)
     }
 
-    /// Gives the fetch up and frees its room.
+    /// Gives up the fetches of a blob and frees their room.
     pub(crate) fn discard(dir: &Path, blob: &BlobId) -> Result<(), StoreError> {
         let hex = blob.to_hex();
         for file in fs::read_dir(dir).at(dir)? {
@@ -273,40 +275,7 @@ impl Partial {
     }
 }
 
-/// Reads the bao encoding of a whole small blob and verifies it.
-pub(crate) fn decode_small(
-    blob: BlobId,
-    size: u64,
-    input: impl Read,
-) -> Result<Vec<u8>, StoreError> {
-    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-    for item in DecodeResponseIter::new(
-        (*blob.as_bytes()).into(),
-        BaoTree::new(size, GROUP),
-        input,
-        &ChunkRanges::all(),
-    ) {
-        if let BaoContentItem::Leaf(leaf) = item.map_err(|e| decode_error(blob, e))? {
-            bytes.extend_from_slice(&leaf.data);
-        }
-    }
-    Ok(bytes)
-}
-
-/// Whose fault it was: the bytes did not verify, or the stream ended.
-fn decode_error(blob: BlobId, error: DecodeError) -> StoreError {
-    match error {
-        DecodeError::ParentHashMismatch(_) | DecodeError::LeafHashMismatch(_) => {
-            StoreError::WrongBytes(blob)
-        }
-        DecodeError::ParentNotFound(_) | DecodeError::LeafNotFound(_) => {
-            StoreError::Broken { blob, source: io::ErrorKind::UnexpectedEof.into() }
-        }
-        DecodeError::Io(source) => StoreError::Broken { blob, source },
-    }
-}
-
-/// The fetches in a directory and when each was last written to, in Unix seconds.
+/// The fetches in a directory, and when each was last written to (Unix seconds).
 pub(crate) fn list(dir: &Path) -> Result<Vec<(BlobId, u64)>, StoreError> {
     let mut found = Vec::new();
     for file in fs::read_dir(dir).at(dir)? {

@@ -1,8 +1,9 @@
-//! Opening the index, deciding whether it is to be believed, and making it again from the files.
+//! Opening the index, deciding whether to trust it, and rebuilding it from the files.
 //!
-//! An index is believed if sled opens and reads it to its end, its generation is not behind the one kept outside, its schema is
-//! ours, and it has exactly the entries that the packs have. Anything else moves it aside (one is kept) and rebuilds. A
-//! rebuild that is killed leaves an index with fewer entries than the packs: the next start sees that and rebuilds again.
+//! An index is trusted if sled opens it and reads it to its end, its generation is not behind the
+//! one kept outside, it has this version's schema, and it has exactly the entries that the packs
+//! have. Otherwise it is moved aside (one such copy is kept) and rebuilt. A rebuild that is killed
+//! leaves an index with fewer entries than the packs, which the next start notices.
 
 use std::collections::HashSet;
 use std::fs;
@@ -15,17 +16,16 @@ use crate::catalog::{Catalog, Source};
 use crate::durable;
 use crate::error::{AtPath, StoreError};
 use crate::index::SledIndex;
-use crate::index_trait::{Change, Memory, MetaIndex, ReadOnly};
+use crate::index_trait::{Change, IndexKind, Memory, MetaIndex, ReadOnly};
 use crate::layout::Layout;
 use crate::pack::Kind;
 use crate::rows;
 use crate::state::{Follows, State};
-use crate::store::IndexKind;
 
-/// Entries put at a time while rebuilding.
+/// Entries per put while rebuilding.
 const PORTION: usize = 4096;
 
-/// An index that is open, and why it was made again, if it was.
+/// An open index, and why it was rebuilt, if it was.
 pub(crate) struct Opened {
     pub(crate) index: Arc<dyn MetaIndex>,
     pub(crate) rebuilt: Option<String>,
@@ -41,7 +41,7 @@ pub(crate) fn open_index(
     reopen_index(layout, blobs, state, kind, false)
 }
 
-/// Opens the index; `afresh` does not even try the one that is there.
+/// Opens the index; with `afresh`, without trying the existing one.
 pub(crate) fn reopen_index(
     layout: &Layout,
     blobs: &Blobs,
@@ -64,7 +64,7 @@ pub(crate) fn reopen_index(
     };
     match doubt {
         Ok(index) => Ok(Opened { index, rebuilt: None }),
-        // a disk that is full or fails says nothing about the index
+        // A full or failing disk says nothing about the index.
         Err(error @ (StoreError::DiskFull { .. } | StoreError::Io { .. })) => Err(error),
         Err(error) => {
             let reason = match error {
@@ -84,7 +84,8 @@ pub(crate) fn reopen_index(
     }
 }
 
-/// Ids of all entries in packs, each once, in the order in which they lie: nearly that in which they were admitted.
+/// Ids of all entries in the packs, each once, in their order on disk, which is nearly that of
+/// their admission.
 fn entry_ids(blobs: &Blobs) -> Result<Vec<EntryId>, StoreError> {
     let (mut ids, mut seen) = (Vec::new(), HashSet::new());
     blobs.packs().each(Kind::Entry, &mut |key, _| {
@@ -122,13 +123,14 @@ fn believe(
         )));
     }
     if !catalog.follows_are(follows)? {
-        // killed between the follows and what they want
+        // Killed between writing the follows and indexing what they want.
         catalog.follow(None, follows)?;
     }
     Ok(Arc::new(index))
 }
 
-/// An index in memory, made from the files, that takes no changes: while there is none on disk.
+/// An index in memory, made from the files, that takes no changes; used while there is none on
+/// disk.
 pub(crate) fn read_only(blobs: &Blobs, state: &State) -> Result<Arc<dyn MetaIndex>, StoreError> {
     let memory = Memory::default();
     fill(&memory, blobs, state, &entry_ids(blobs)?)?;
@@ -142,7 +144,7 @@ fn move_aside(layout: &Layout) -> Result<(), StoreError> {
     }
     match fs::symlink_metadata(&aside) {
         Ok(found) if found.is_dir() => fs::remove_dir_all(&aside).at(&aside)?,
-        // what stood there was no directory
+        // A file, not a directory.
         _ => durable::remove_file(&aside)?,
     }
     durable::rename(&index, &aside)?;
@@ -167,7 +169,8 @@ fn fill(
     let mut filling =
         Filling { catalog: &catalog, follows: &follows, late: Vec::new(), left_out: 0 };
     filling.put(ids, Source::Packs)?;
-    // packs that were written again stand behind younger ones: what came too early comes once more, in order
+    // A rewritten pack stands behind younger ones: entries that came too early are put once more,
+    // in order.
     for source in [Source::Packs, Source::PacksWithGaps] {
         let mut late = std::mem::take(&mut filling.late);
         late.sort_unstable();
@@ -181,7 +184,7 @@ fn fill(
             "entries that do not read back stay out of the index until they come again"
         );
     }
-    // last: an index without it was never finished
+    // Last: an index without it was never finished.
     index.apply(&[
         Change::Put(rows::SKIPPED.to_vec(), left_out.to_be_bytes().to_vec()),
         Change::Put(rows::FOLLOWS.to_vec(), follows.digest().to_vec()),
@@ -189,13 +192,13 @@ fn fill(
     ])
 }
 
-/// A rebuild under way.
+/// A rebuild in progress.
 struct Filling<'a> {
     catalog: &'a Catalog<'a>,
     follows: &'a Follows,
-    /// Entries that came before their predecessors, with their sequence numbers.
+    /// Sequence numbers and ids of entries that came before their predecessors.
     late: Vec<(u64, EntryId)>,
-    /// Entries that do not read back or do not fit.
+    /// Number of entries that do not read back or do not fit.
     left_out: u64,
 }
 
@@ -210,7 +213,7 @@ impl Filling<'_> {
                         tracing::warn!(%error, "left out of the index");
                         self.left_out += 1;
                     }
-                    // a disk that does not answer is no proof that the entry is lost
+                    // A disk that does not answer does not prove that the entry is lost.
                     Err(error) => return Err(error),
                 }
             }

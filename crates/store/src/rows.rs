@@ -1,4 +1,5 @@
-//! The keys and values of the index (FORMAT.md, "Index"): one letter for the table, then fields in order.
+//! Keys and values of the index (FORMAT.md, "Index"): one letter for the table, then fields in
+//! order.
 
 use perennial_manifest::{
     ArtifactListRef, BlobId, EntryId, FeedState, Holding, PublisherId, PublisherKind, ReleaseId,
@@ -6,17 +7,17 @@ use perennial_manifest::{
 };
 use serde::{Deserialize, Serialize};
 
-/// `P publisher` → its place in the other tables, and its feed.
+/// `P publisher` → its ordinal in the other tables, and its feed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PublisherValue {
     pub(crate) ordinal: u32,
     pub(crate) feed: FeedState,
-    /// What its newest profile says it is.
+    /// The kind in its newest profile.
     pub(crate) kind: Option<PublisherKind>,
 }
 
-/// `R purl 0 ordinal seq id` → the release; 8 bytes of the id keep the two sides of a fork apart. Fields of fixed length,
-/// because listing reads very many of them.
+/// `R purl 0 ordinal seq id` → the release. 8 bytes of the id tell the sides of a fork apart. The
+/// fields have fixed lengths, because a list reads very many of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ReleaseValue {
     pub(crate) state: Holding,
@@ -24,7 +25,7 @@ pub(crate) struct ReleaseValue {
     pub(crate) seq: u64,
     pub(crate) issued_at: u64,
     pub(crate) release: ReleaseId,
-    /// The bytes of its id: to check that they are a key costs more than all else in a list.
+    /// The bytes of its id: checking that they are a key would dominate the cost of a list.
     pub(crate) publisher: [u8; 32],
     pub(crate) artifacts: ArtifactListRef,
 }
@@ -78,7 +79,8 @@ pub(crate) fn publisher(id: &PublisherId) -> Vec<u8> {
     [b"P", &id.as_bytes()[..]].concat()
 }
 
-/// `F ordinal seq entry` → issued_at, and the purl of a release: the way from a feed to its releases.
+/// `F ordinal seq entry` → `issued_at`, and the purl of a release: leads from a feed to its
+/// releases.
 pub(crate) fn feed(ordinal: u32, seq: u64, id: &EntryId) -> Vec<u8> {
     [&feed_at(ordinal, seq)[..], id.as_bytes()].concat()
 }
@@ -100,7 +102,7 @@ pub(crate) struct FeedRow<'a> {
     pub(crate) seq: u64,
     pub(crate) id: EntryId,
     pub(crate) issued_at: u64,
-    /// Empty where the entry states no release.
+    /// Empty if the entry does not state a release.
     pub(crate) purl: &'a str,
 }
 
@@ -124,7 +126,7 @@ pub(crate) fn purl_of(key: &[u8]) -> Option<&str> {
     std::str::from_utf8(key.get(1..end)?).ok()
 }
 
-/// Where the releases of a selector stand together, if they do.
+/// The prefix under which the releases of a selector lie together, if they do.
 pub(crate) fn release_prefix(selector: Option<&Selector>) -> Vec<u8> {
     match selector {
         Some(Selector::Purl(purl)) => [b"R", purl.as_str().as_bytes()].concat(),
@@ -132,10 +134,10 @@ pub(crate) fn release_prefix(selector: Option<&Selector>) -> Vec<u8> {
     }
 }
 
-/// Bytes of a place: ordinal, seq, the beginning of the id.
+/// Bytes of a place: ordinal, seq, the first bytes of the id.
 const PLACE: usize = 4 + 8 + 8;
 
-/// Where an entry stands among all: its publisher's ordinal, its seq, and 8 bytes of its id.
+/// The place of an entry among all: its publisher's ordinal, its seq, and 8 bytes of its id.
 pub(crate) fn place(ordinal: u32, seq: u64, id: &EntryId) -> Vec<u8> {
     [&ordinal.to_be_bytes()[..], &seq.to_be_bytes(), &id.as_bytes()[..8]].concat()
 }
@@ -164,7 +166,8 @@ pub(crate) fn large_sha256(sha256: &[u8; 32]) -> Vec<u8> {
     [b"L", &sha256[..]].concat()
 }
 
-/// `C sha256 blob` → nothing: a signed list says that the blob has this SHA-256; nobody here has hashed it.
+/// `C sha256 blob` → nothing. A signed list claims this SHA-256 for the blob; this node has not
+/// hashed it.
 pub(crate) fn claimed_sha256(sha256: &[u8; 32], blob: &[u8]) -> Vec<u8> {
     [b"C", &sha256[..], blob].concat()
 }
@@ -175,12 +178,12 @@ pub(crate) const SKIPPED: &[u8] = b"M-skipped";
 pub(crate) const ENTRIES: &[u8] = b"M-entries";
 /// The version of this schema.
 pub(crate) const SCHEMA: &[u8] = b"M-schema";
-/// What [`SCHEMA`] holds.
+/// The value of [`SCHEMA`].
 pub(crate) const SCHEMA_VERSION: &[u8] = b"3";
 /// BLAKE3 of the follows that the `W` table was made for.
 pub(crate) const FOLLOWS: &[u8] = b"M-follows";
 
-/// The words that a release is searched by: those of its namespace and name.
+/// The words that find a release: those of its namespace and name.
 pub(crate) fn terms(purl: &perennial_manifest::Purl) -> Vec<String> {
     let text = format!("{} {}", purl.namespace().unwrap_or_default(), purl.name());
     let mut terms = words(&text);
@@ -188,7 +191,7 @@ pub(crate) fn terms(purl: &perennial_manifest::Purl) -> Vec<String> {
     terms
 }
 
-/// Lower-case runs of letters and digits, each once, none longer than 64 bytes.
+/// Lower-case runs of letters and digits, without duplicates, none longer than 64 bytes.
 pub(crate) fn words(text: &str) -> Vec<String> {
     let lower = text.to_lowercase();
     let mut words: Vec<String> = lower

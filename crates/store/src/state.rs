@@ -1,7 +1,9 @@
-//! What only the user knows: pins, follows, the deny list, and the highest entry seen of feeds that matter.
+//! Decisions of the user: pins, follows, the deny list, and the highest entry seen of feeds that
+//! matter.
 //!
-//! Owns `state/`: one JSON file each, replaced as a whole and fsynced. Never only in the index, because it cannot be made
-//! again from the blobs. A file that does not read back stops the start: guessing at pins would let a collection delete.
+//! Owns `state/`: one JSON file per kind, replaced as a whole and fsynced. Never kept in the index
+//! alone, because it cannot be rebuilt from blobs. A file that does not read back stops the start:
+//! guessing at pins would let a collection delete blobs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -28,22 +30,23 @@ pub enum Pin {
 /// Whose releases this node fetches and keeps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Follows {
-    /// Everybody's: a full archive node.
+    /// Of all publishers: a full archive node.
     #[serde(default)]
     pub all: bool,
-    /// These publishers', under the names that the user gave them.
+    /// Of these publishers, under the names that the user gave them.
     #[serde(default)]
     pub publishers: BTreeMap<PublisherId, Option<String>>,
 }
 
 impl Follows {
-    /// Whether a publisher is named; only those are trusted for names. `all` keeps bytes, it trusts nobody.
+    /// Whether a publisher is followed by name. Only those are trusted for names; `all` keeps bytes
+    /// and trusts no one.
     #[must_use]
     pub fn names(&self, publisher: &PublisherId) -> bool {
         self.publishers.contains_key(publisher)
     }
 
-    /// Tells one set of follows from another.
+    /// A digest that tells one set of follows from another.
     pub(crate) fn digest(&self) -> [u8; 32] {
         *blake3::hash(&serde_json::to_vec(self).unwrap_or_default()).as_bytes()
     }
@@ -110,7 +113,7 @@ impl State {
         self.lock().pins.clone()
     }
 
-    /// Changes the pins; in memory only once they are on disk. Returns whether anything changed.
+    /// Changes a pin; in memory only once it is on disk. Returns whether anything changed.
     pub(crate) fn set_pin(&self, pin: Pin, pinned: bool) -> Result<bool, StoreError> {
         let mut decisions = self.lock();
         let mut pins = decisions.pins.clone();
@@ -162,7 +165,7 @@ impl State {
         self.lock().seen.get(publisher).copied()
     }
 
-    /// Remembers the highest entries seen; lower ones change nothing. One write for all of them.
+    /// Remembers the highest entries seen, in one write. Lower ones change nothing.
     pub(crate) fn see(&self, entries: &[(PublisherId, u64, EntryId)]) -> Result<(), StoreError> {
         let mut decisions = self.lock();
         let mut seen = decisions.seen.clone();

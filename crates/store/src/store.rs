@@ -1,6 +1,6 @@
 //! The store as its users see it: open it, add and read blobs, put entries, decide what is kept.
 //!
-//! Owns the parts and the locks between them; a file below `store/` for each thing users ask of it.
+//! Owns the parts and the locks between them; each concern has a file below `store/`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,7 +12,7 @@ use tokio::sync::broadcast;
 use crate::blobs::Blobs;
 use crate::catalog::Catalog;
 use crate::error::StoreError;
-use crate::index_trait::MetaIndex;
+use crate::index_trait::{IndexKind, MetaIndex};
 use crate::layout::{Layout, OpenError};
 use crate::rebuild;
 use crate::state::State;
@@ -33,19 +33,8 @@ pub use arriving::Arriving;
 pub use bytes::{BlobState, OpenBlob};
 pub use damage::Damaged;
 use entry_counts::EntryCounts;
-pub use stats::Stats;
 
-/// Where the index is kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum IndexKind {
-    /// In sled, beside the blobs.
-    #[default]
-    Sled,
-    /// In memory, made again at every start: for tests.
-    Memory,
-}
-
-/// How to open a store.
+/// The options of [`Store::open`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OpenOptions {
     /// Where the index is kept.
@@ -61,23 +50,28 @@ pub(crate) struct Inner {
     pub(crate) blobs: Blobs,
     pub(crate) state: State,
     pub(crate) index: RwLock<Arc<dyn MetaIndex>>,
-    /// Taken by everything that changes the index, so that feeds are read and written as one.
+    /// Held during every change of the index, so that judging a feed and updating it are one step.
     pub(crate) writing: Mutex<()>,
     pub(crate) layout: Layout,
     kind: IndexKind,
     rebuilt: Mutex<Option<String>>,
     generation: std::sync::atomic::AtomicU64,
-    /// Entries that did not read back: they count as not here until they come again.
+    /// Entries that did not read back. They count as missing until they come again.
     damaged_entries: Mutex<BTreeSet<EntryId>>,
-    /// The last field: it closes once the lock of the layout is released, which tells a node that it has stopped.
+    /// The last field: it closes after the layout has released its lock, which tells a node that
+    /// the store is closed.
     damage: broadcast::Sender<Damaged>,
     /// Changed under the `writing` lock, in step with the index.
     entry_counts: Mutex<EntryCounts>,
 }
 
 impl Store {
-    /// Opens the store in a directory, and makes it where there is none. An index that is missing, damaged or behind is
-    /// moved aside and made again from the files; [`Store::rebuilt`] then says why.
+    /// Opens the store in a directory, and creates it if it is missing. An index that is missing,
+    /// damaged or behind is moved aside and rebuilt from the files; [`Store::rebuilt`] tells why.
+    ///
+    /// # Errors
+    /// [`OpenError`]: another process uses the directory, it has a newer layout, it is not writable, or a
+    /// file of the user's decisions does not read back.
     pub fn open(dir: &Path, options: OpenOptions) -> Result<Self, OpenError> {
         let OpenOptions { index: kind } = options;
         let layout = Layout::open(dir)?;
@@ -105,13 +99,17 @@ impl Store {
         &self.0
     }
 
-    /// Why the index was made again since the store was opened, if it was.
+    /// Why the index was rebuilt since the store was opened, if it was.
     #[must_use]
     pub fn rebuilt(&self) -> Option<String> {
         self.0.rebuilt.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Makes the index again from the files, whatever state it is in. Returns how many entries it has then.
+    /// Rebuilds the index from the files, whatever state it is in. Returns how many entries it has
+    /// then.
+    ///
+    /// # Errors
+    /// Failures of the disk; the store then answers reads from memory and takes nothing in.
     pub fn rebuild_index(&self) -> Result<u64, StoreError> {
         let _writing = self.0.lock();
         self.0.renew("asked for", true)?;

@@ -1,4 +1,4 @@
-//! Reading everything again: does every stored blob still match its name?
+//! Verification: reads everything back and compares it with its name.
 
 use std::collections::BTreeSet;
 
@@ -10,23 +10,30 @@ use crate::pack::Kind;
 use crate::store::{Damaged, Store};
 use perennial_manifest::Holding;
 
-/// What a verification found.
+/// The findings of a verification.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VerifyReport {
-    /// Blobs read.
+    /// Blobs that match their name.
     pub checked: u64,
     /// Bytes read.
     pub bytes: u64,
-    /// Blobs that do not match, found now or before; they were set aside, and are fetched again where a followed release names them.
+    /// Blobs that do not match their name, found now or before. They were set aside, and are
+    /// fetched again where a followed release names them.
     pub corrupt: Vec<BlobId>,
-    /// Blobs that a held release names and that are not here.
+    /// Blobs that a held release names and that are missing.
     pub missing: Vec<BlobId>,
-    /// Signed entries whose record is damaged. They count as not here from now on, so that peers send them again.
+    /// Signed entries whose record is damaged. They count as missing from now on, so that peers
+    /// send them again.
     pub damaged_entries: Vec<EntryId>,
 }
 
 impl Store {
-    /// Reads every blob and every signed entry, and compares it with its name. `progress` hears bytes done and bytes in all.
+    /// Reads every blob and every signed entry, and compares each with its name. `progress` is
+    /// called with the bytes done and the bytes in total. Subscribers of [`Store::damage`] are told
+    /// of all findings in one message.
+    ///
+    /// # Errors
+    /// Failures of the disk and the index. Damage is not an error; the report has it.
     pub fn verify(&self, progress: &dyn Fn(u64, u64)) -> Result<VerifyReport, StoreError> {
         let mut blobs = Vec::new();
         self.inner().blobs.each(&mut |blob, size| {
@@ -39,14 +46,14 @@ impl Store {
             match self.inner().blobs.check(&blob) {
                 Ok(_) => report.checked += 1,
                 Err(StoreError::Corrupt { blob }) => report.corrupt.push(blob),
-                // collected while we looked
+                // Collected meanwhile.
                 Err(StoreError::NotHeld(_)) => {}
                 Err(error) => return Err(error),
             }
             report.bytes += size;
             progress(report.bytes, all);
         }
-        // found before, by a reader, and still not whole: said until it is
+        // Found earlier by a reader and still damaged: reported until it is whole.
         for blob in self.inner().blobs.leftovers()?.into_keys() {
             if !report.corrupt.contains(&blob) && self.inner().blobs.is_quarantined(&blob)? {
                 report.corrupt.push(blob);
@@ -57,10 +64,10 @@ impl Store {
         for row in &held {
             self.find_missing(&row.artifacts, &mut report.missing)?;
         }
-        // what was found wrong makes a held release partial, and wanted again where it is followed
+        // A held release that is damaged becomes partial, and wanted again where it is followed.
         self.refresh_rows(&held)?;
         self.tell_lost(&held, &report)?;
-        // what the user refuses is gone on purpose
+        // A denied blob is missing on purpose.
         report
             .missing
             .retain(|blob| !report.corrupt.contains(blob) && !self.inner().state.is_denied(blob));

@@ -1,8 +1,9 @@
-//! Sends what is written of a large file to disk while more of it is still to come.
+//! Sends a large file to disk while more of it is still being written.
 //!
-//! Owns when that happens, and what came of it. Promises that `finish` says whether all of the file is on disk; a failure
-//! on the way is kept, as the kernel tells of it only once (Rebello et al., ATC 2020): every later call fails as well, and
-//! the file is cut to nothing, so that whoever opens it anew counts none of it as there. Does not write.
+//! Owns when that happens and what came of it. Promises that `finish` tells whether the whole file
+//! is on disk. The kernel reports a failure only once (Rebello et al., ATC 2020), so it is
+//! remembered: every later call fails too, and the file is truncated, so that nothing of it counts
+//! when it is opened again. Does not write.
 
 use std::fs::File;
 use std::io;
@@ -13,7 +14,7 @@ use std::thread::{self, JoinHandle};
 use crate::durable;
 use crate::error::{AtPath, StoreError};
 
-/// Bytes that are written between two fsyncs. Small enough that little is left for the last one; at a quarter of it, the
+/// Bytes between two fsyncs. Small enough to leave little for the last one; at a quarter of it, the
 /// fsyncs cost more than they save.
 const STEP: u64 = 64 << 20;
 
@@ -27,7 +28,7 @@ pub(crate) struct WriteBack {
 
 #[derive(Debug)]
 struct State {
-    /// Bytes that were written since the last fsync began.
+    /// Bytes written since the last fsync began.
     written: u64,
     running: Option<JoinHandle<io::Result<()>>>,
     failed: bool,
@@ -43,7 +44,7 @@ impl WriteBack {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts bytes that were written, and has them sent to disk by a thread of its own when they are many.
+    /// Counts written bytes, and starts an fsync on another thread when there are many.
     pub(crate) fn wrote(&self, bytes: u64) -> Result<(), StoreError> {
         let mut state = self.state();
         state.written += bytes;
@@ -54,13 +55,13 @@ impl WriteBack {
         state.settle().at(&self.path)?;
         state.written = 0;
         let file = Arc::clone(&self.file);
-        // where no thread can be had, the last fsync has more to do
+        // If no thread can be started, the last fsync has more to do.
         state.running =
             thread::Builder::new().name("write-back".into()).spawn(move || sync(&file)).ok();
         Ok(())
     }
 
-    /// Waits until everything that was written is on disk.
+    /// Waits until everything written is on disk.
     pub(crate) fn finish(&self) -> Result<(), StoreError> {
         let mut state = self.state();
         state.settle().at(&self.path)?;
@@ -84,7 +85,7 @@ fn give_up(file: &File) {
 }
 
 impl State {
-    /// Hears how the last fsync went, waiting for it.
+    /// Waits for the running fsync and remembers its outcome.
     fn settle(&mut self) -> io::Result<()> {
         if self.failed {
             return Err(io::Error::other("an earlier fsync of this file failed"));
@@ -118,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_failure_on_the_way_is_told_at_the_end_and_ever_after() {
-        // a device that has no disk behind it refuses fsync
+        // A device without a disk behind it refuses fsync.
         let file = File::options().write(true).open("/dev/full").expect("every Linux has it");
         let back = WriteBack::new(Arc::new(file), Path::new("f"));
         back.wrote(STEP).expect("it goes on beside");

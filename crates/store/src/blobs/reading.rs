@@ -1,7 +1,8 @@
-//! Reading blobs so that none leaves unverified, and what becomes of those that turn out damaged.
+//! Reading blobs so that nothing leaves unverified, and setting aside those that are damaged.
 //!
-//! Promises that what is handed out verified on the way, and that an error of our disk or of the receiver is not taken for
-//! damage. Damaged bytes are set aside, where the next add or fetch replaces them.
+//! Promises that every byte handed out was verified on the way, and that an error of this disk or
+//! of the receiver is not mistaken for damage. Damaged bytes are set aside, and the next add or
+//! fetch replaces them.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -14,23 +15,22 @@ use bao_tree::io::sync::encode_ranges_validated;
 use perennial_manifest::{BlobId, Sha256Digest};
 
 use super::Blobs;
-use super::window::verified;
 use crate::error::{AtPath, StoreError};
 use crate::hashing;
 use crate::large::{GROUP, LargeBlob, SMALL};
 use crate::pack::Kind;
-use crate::partial;
+use crate::verified::{chunks, verified};
 
-/// A blob that is open: what it was when it was opened, whatever becomes of its name.
+/// An open blob: its bytes as they were when it was opened, whatever happens to its name.
 #[derive(Debug)]
 pub(crate) enum OpenBytes {
-    /// All of a small one, verified.
+    /// A whole small blob, verified.
     Small(Vec<u8>),
     Large(LargeBlob),
 }
 
 impl Blobs {
-    /// A whole small blob, verified. One that is damaged is set aside on the way.
+    /// A whole small blob, verified. A damaged one is set aside on the way.
     pub(crate) fn small(&self, blob: &BlobId) -> Result<Option<Vec<u8>>, StoreError> {
         match self.packs.read(Kind::Blob, blob.as_bytes()) {
             Ok(record) => Ok(record.map(|record| record.content)),
@@ -43,8 +43,8 @@ impl Blobs {
         }
     }
 
-    /// Copies a blob out; what was written is only to be used if this returns, because the name is checked at the end.
-    /// Returns the SHA-256 of the bytes on the way.
+    /// Copies a blob out. The name is checked at the end, so the output counts only if this
+    /// succeeds. Returns the SHA-256 of the bytes.
     pub(crate) fn copy_out(
         &self,
         blob: &BlobId,
@@ -68,14 +68,15 @@ impl Blobs {
         Ok(pass.1)
     }
 
-    /// Writes the bao encoding of byte ranges of a blob; every group is verified before it is written.
+    /// Writes the bao encoding of byte ranges of a blob. Every group is verified before it is
+    /// written.
     pub(crate) fn encode(
         &self,
         blob: &BlobId,
         ranges: &[Range<u64>],
         out: impl Write,
     ) -> Result<(), StoreError> {
-        let chunks = partial::chunks(ranges);
+        let chunks = chunks(ranges);
         let mut out = Receiver { out, failed: false };
         let outcome = if let Some(bytes) = self.small(blob)? {
             encode_ranges_validated(
@@ -91,7 +92,7 @@ impl Blobs {
         outcome.map_err(|error| self.blame(blob, error, out.failed))
     }
 
-    /// Opens a blob to read ranges of it; none: it is not held.
+    /// Opens a blob to read ranges of it; `None` if it is not held.
     pub(crate) fn open_bytes(&self, blob: &BlobId) -> Result<Option<OpenBytes>, StoreError> {
         if let Some(bytes) = self.small(blob)? {
             return Ok(Some(OpenBytes::Small(bytes)));
@@ -105,7 +106,8 @@ impl Blobs {
         }
     }
 
-    /// The bytes of a range of a blob, as far as it goes; every group of 16 KiB they lie in is verified.
+    /// The bytes of a range of a blob, clipped to its length. Every 16 KiB group they lie in is
+    /// verified.
     pub(crate) fn read(
         &self,
         blob: &BlobId,
@@ -113,7 +115,7 @@ impl Blobs {
         range: Range<u64>,
     ) -> Result<Vec<u8>, StoreError> {
         match open {
-            // verified when it was opened
+            // Verified when it was opened.
             OpenBytes::Small(bytes) => {
                 let at =
                     |at: u64| usize::try_from(at).map_or(bytes.len(), |at| at.min(bytes.len()));
@@ -124,9 +126,11 @@ impl Blobs {
         }
     }
 
-    /// Why a blob cannot be opened: it is not here, or what is in its place is not it: cut, longer, a link, a directory.
+    /// Tells why a blob cannot be opened: it is missing, or something else is in its place
+    /// (truncated, extended, a link, a directory).
     fn absent(&self, blob: &BlobId) -> StoreError {
-        // alone, and looked at once more: not taken for damage is what an add or a fetch is just putting there
+        // Alone, and after a second look: a blob that an add or a fetch is just putting there is
+        // not damage.
         let alone = self.gate.try_write();
         match self.large.open(blob) {
             Ok(None) if alone.is_ok() && self.large.is_occupied(blob) => self.damaged(blob),
@@ -135,7 +139,7 @@ impl Blobs {
         }
     }
 
-    /// What an encoding that ended early says: that the bytes here are damaged, that our disk failed, or the receiver.
+    /// Tells what ended an encoding early: damaged bytes, this disk, or the receiver.
     pub(crate) fn blame(&self, blob: &BlobId, error: EncodeError, receiver: bool) -> StoreError {
         let source = match error {
             EncodeError::ParentHashMismatch(_)
@@ -151,12 +155,12 @@ impl Blobs {
             Some(source) if source.kind() != io::ErrorKind::UnexpectedEof => {
                 StoreError::io(&self.large.path(blob, "blob"), source)
             }
-            // an end that comes too early is damage too: the length was right when it was opened
+            // A premature end is damage too: the length was right when the blob was opened.
             _ => self.damaged(blob),
         }
     }
 
-    /// Sets a blob aside that turned out damaged.
+    /// Sets a damaged blob aside.
     fn damaged(&self, blob: &BlobId) -> StoreError {
         match self.set_aside(blob) {
             Ok(()) => StoreError::Corrupt { blob: *blob },
@@ -168,7 +172,7 @@ impl Blobs {
     pub(crate) fn check(&self, blob: &BlobId) -> Result<u64, StoreError> {
         let size = self.size(blob)?.ok_or(StoreError::NotHeld(*blob))?;
         if size > SMALL || self.small(blob)?.is_none() {
-            // by the encoding, so that a damaged tree is found as well as damaged bytes
+            // By its encoding, so that a damaged tree is found as well as damaged bytes.
             #[expect(clippy::single_range_in_vec_init, reason = "one range is meant")]
             self.encode(blob, &[0..size], io::sink())?;
         }
@@ -186,13 +190,13 @@ impl Blobs {
         |blob, bytes| self.large.keep_damaged(&blob, bytes)
     }
 
-    /// Whether bytes that were to be this blob are here, and are not it.
+    /// Whether bytes are here under the name of this blob that do not match it.
     pub(crate) fn is_quarantined(&self, blob: &BlobId) -> Result<bool, StoreError> {
         Ok(self.large.has_damage(blob) && !self.has(blob)?)
     }
 
-    /// Blobs that are not here and have files here all the same: damaged ones, and what a killed process left. With the
-    /// length of what is kept aside.
+    /// Blobs that are not held and still have files here, damaged or left by a killed process, with
+    /// the length of what is set aside.
     pub(crate) fn leftovers(&self) -> Result<BTreeMap<BlobId, u64>, StoreError> {
         let mut found = BTreeMap::new();
         for extension in ["damaged", "obao"] {
@@ -207,7 +211,7 @@ impl Blobs {
     }
 }
 
-/// Tells who is to blame for an error of a copy: whoever takes the bytes, or our own disk.
+/// Tells whether an error of a copy is the receiver's fault or that of this disk.
 struct Receiver<W> {
     out: W,
     failed: bool,
@@ -216,7 +220,7 @@ struct Receiver<W> {
 impl<W: Write> Write for Receiver<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.out.write(bytes);
-        // taking nothing is an error too, to whoever writes it all
+        // `write_all` turns a write of nothing into an error too.
         self.failed |= matches!(written, Err(_) | Ok(0)) && !bytes.is_empty();
         written
     }

@@ -1,4 +1,4 @@
-//! What the bytes half promises when files are damaged, replaced, claimed wrongly or added twice.
+//! The guarantees of [`Blobs`] when files are damaged, replaced, claimed wrongly or added twice.
 
 #![expect(
     clippy::single_range_in_vec_init,
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use perennial_manifest::BlobId;
 
-use crate::batch::Placement;
+use crate::batch::{Batch, Placement};
 use crate::blobs::Blobs;
 use crate::error::StoreError;
 use crate::large::SMALL;
@@ -40,7 +40,7 @@ fn bytes(len: usize, seed: u8) -> Vec<u8> {
 }
 
 fn add(at: &Bench, bytes: &[u8]) -> BlobId {
-    let mut batch = at.blobs.batch(BTreeMap::new());
+    let mut batch = Batch::new(&at.blobs, BTreeMap::new());
     let added = batch.add_bytes(bytes.to_vec()).unwrap();
     batch.commit().unwrap();
     added.blob
@@ -125,7 +125,7 @@ fn a_copy_is_made_of_what_was_only_referenced() {
     let at = store();
     let file = at.dir.path().join("mirror.iso");
     fs::write(&file, bytes(300_000, 4)).unwrap();
-    let mut batch = at.blobs.batch(BTreeMap::new());
+    let mut batch = Batch::new(&at.blobs, BTreeMap::new());
     let blob = batch.add_file(&file, Placement::InPlace, &|_| {}).unwrap().blob;
     batch.add_file(&file, Placement::Copy, &|_| {}).unwrap();
     batch.commit().unwrap();

@@ -1,15 +1,16 @@
-//! Releases by words of their names: walks the rows of one word, and compares the others with the purl that stands there.
+//! Search for releases by words of their names: walks the rows of one word, and compares the others
+//! with the purl found there.
 
 use super::Catalog;
 use super::releases::ReleaseRow;
 use crate::error::StoreError;
 use crate::rows;
 
-/// Rows of a word that are counted at most, to find the one with fewest.
+/// Most rows counted per word when looking for the rarest.
 const COUNTED: usize = 1024;
 
 impl Catalog<'_> {
-    /// Releases whose namespace and name have all the words of `text`, the last of them as a beginning.
+    /// Releases whose namespace and name have all the words of `text`, the last one as a prefix.
     pub(crate) fn search(&self, text: &str, limit: usize) -> Result<Vec<ReleaseRow>, StoreError> {
         let words = rows::words(text);
         let Some(rarest) = self.rarest(&words)? else { return Ok(Vec::new()) };
@@ -17,7 +18,7 @@ impl Catalog<'_> {
         let prefix = rows::term_prefix(rarest);
         self.index.walk(&prefix, &prefix, &mut |key, purl| {
             let Ok(text) = std::str::from_utf8(purl) else { return true };
-            // most are in lower case already, and there may be very many
+            // Most are in lower case already, and there may be very many.
             let lower = text.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii());
             let lower = lower.then(|| text.to_lowercase());
             let lower = lower.as_deref().unwrap_or(text);
@@ -32,7 +33,8 @@ impl Catalog<'_> {
         self.rows(&places)
     }
 
-    /// The word that fewest releases have: one that begins nearly every name costs a walk over all of them.
+    /// The rarest of the words: walking the rows of a word that begins nearly every name would
+    /// visit all of them.
     fn rarest<'a>(&self, words: &'a [String]) -> Result<Option<&'a String>, StoreError> {
         let mut best: Option<(usize, &String)> = None;
         for word in words {

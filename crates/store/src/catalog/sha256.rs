@@ -1,7 +1,9 @@
-//! Large blobs by SHA-256. Small ones are found in their packs, which hashed them when they were stored.
+//! Large blobs by SHA-256. Small ones are found in their packs, which hash them when they are
+//! stored.
 //!
-//! Keeps apart what this node computed (`L`) and what a signed list says (`C`): a claim is to be hashed before it is
-//! believed. Both are made again by a rebuild: from the outboards, and from the lists that are here.
+//! Separates what this node computed (`L`) from what a signed list claims (`C`): a claim must be
+//! hashed before it is believed. A rebuild recovers both, from the outboards and from the lists
+//! that are here.
 
 use perennial_manifest::{Artifact, BlobId};
 
@@ -18,7 +20,7 @@ impl Catalog<'_> {
         Ok(value.and_then(|value| value.try_into().ok()).map(BlobId::from_bytes))
     }
 
-    /// A blob that a signed list says has this SHA-256, and that is here.
+    /// A held blob for which a signed list claims this SHA-256.
     pub(crate) fn claimed(&self, sha256: &[u8; 32]) -> Result<Option<BlobId>, StoreError> {
         let prefix = rows::claimed_sha256(sha256, &[]);
         let mut claimed = Vec::new();
@@ -36,7 +38,7 @@ impl Catalog<'_> {
         Ok(None)
     }
 
-    /// Notes what a list says of a large blob that is here, unless it is known already.
+    /// Notes what a list claims of a held large blob, unless it is known already.
     pub(super) fn claim(
         &self,
         artifact: &Artifact,

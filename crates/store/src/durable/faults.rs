@@ -1,25 +1,26 @@
-//! Lets the disk fail at a step of a write, or others come in between, for tests: every call of `durable` is a step.
+//! Fault injection for tests: every call of `durable` is a step that can fail, or at which other
+//! work can run.
 
 use std::cell::RefCell;
 use std::io;
 
-/// When the steps of this thread fail.
+/// When steps of this thread fail.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Plan {
-    /// One step fails, after so many that passed; the process goes on.
+    /// One step fails after this many passed; the process continues.
     Once(u32),
-    /// Every step fails, after so many that passed: nothing more reaches the disk, as if the process had been killed.
+    /// Every step fails after this many passed: nothing more reaches the disk, as after a kill.
     From(u32),
 }
 
-/// Hears how many steps passed, and says whether the next one fails.
+/// Receives the number of steps that passed, and tells whether the next one fails.
 type Armed = Box<dyn FnMut(u32) -> bool>;
 
 thread_local! {
     static ARMED: RefCell<Option<(Armed, u32)>> = const { RefCell::new(None) };
 }
 
-/// Counts a step, and fails it if that is planned.
+/// Counts a step, and fails it if the plan says so.
 pub(crate) fn step() -> io::Result<()> {
     let fails = ARMED.with_borrow_mut(|armed| {
         let Some((fails, passed)) = armed else { return false };
@@ -39,7 +40,7 @@ fn armed<T>(fails: Armed, work: impl FnOnce() -> T) -> (T, u32) {
     (out, ARMED.take().map_or(0, |(_, steps)| steps))
 }
 
-/// Does some work while a plan holds. Says whether a step failed.
+/// Runs `work` under a plan. Returns whether a step failed.
 pub(crate) fn during<T>(plan: Plan, work: impl FnOnce() -> T) -> (T, bool) {
     let (Plan::Once(n) | Plan::From(n)) = plan;
     let fails = move |passed| if let Plan::Once(n) = plan { passed == n } else { passed >= n };
@@ -47,7 +48,7 @@ pub(crate) fn during<T>(plan: Plan, work: impl FnOnce() -> T) -> (T, bool) {
     (out, steps > n)
 }
 
-/// Does some work, and something else when so many steps of it passed. Says whether it had as many.
+/// Runs `work`, and `other` once `n` steps of it have passed. Returns whether it had that many.
 pub(crate) fn at_step<T>(
     n: u32,
     mut other: impl FnMut() + 'static,

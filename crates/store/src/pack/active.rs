@@ -1,4 +1,4 @@
-//! The pack that is being written: appended to, found in memory, recovered by reading it.
+//! The pack being written: appended to, looked up in memory, recovered by reading it.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -13,7 +13,7 @@ use super::record::{self, HEADER, Kind, MAX_CONTENT, Record, Row};
 use crate::durable;
 use crate::error::{AtPath, StoreError};
 
-/// Appends gather here before they are written, so that many small records are few system calls.
+/// Size of the buffer that gathers appends, so that many small records take few system calls.
 const BUFFER: usize = 1 << 20;
 
 #[derive(Debug)]
@@ -23,11 +23,12 @@ pub(super) struct Active {
     file: File,
     /// Bytes in the file and in the buffer.
     len: u64,
-    /// Bytes that an fsync made last.
+    /// Bytes that an fsync has made durable.
     synced: u64,
     buffer: Vec<u8>,
     dirty: bool,
-    /// Set by the first fsync that failed: what was appended is in doubt, and nothing more is acknowledged.
+    /// Set by the first failed fsync: what was appended is in doubt, and nothing more is
+    /// acknowledged.
     failed: bool,
     rows: HashMap<(Kind, [u8; 32]), Row>,
     by_sha256: HashMap<[u8; 32], [u8; 32]>,
@@ -38,7 +39,7 @@ impl Active {
         let path = pack_path(dir, number);
         let file =
             OpenOptions::new().read(true).write(true).create_new(true).open(&path).at(&path)?;
-        // one that is left would be in the way of the next try
+        // A file left behind would be in the way of the next try.
         durable::sync_dir(dir).inspect_err(|_| drop(std::fs::remove_file(&path)))?;
         Ok(Self::new(number, path, file))
     }
@@ -49,7 +50,7 @@ impl Active {
         Self { number, path, file, len: 0, synced: 0, buffer, dirty, failed, rows, by_sha256 }
     }
 
-    /// Reads a pack that was being written when its process ended, and cuts off what is not whole at its end.
+    /// Reads a pack that was being written when its process ended, and cuts off the torn tail.
     pub(super) fn recover(dir: &Path, number: u64, keep: Keep<'_>) -> Result<Self, StoreError> {
         let path = pack_path(dir, number);
         let file = OpenOptions::new().read(true).write(true).open(&path).at(&path)?;
@@ -67,7 +68,8 @@ impl Active {
             keep_tail(&active.path, &active.file, offset, end)?;
             durable::truncate(&active.file, offset, &active.path)?;
         }
-        // what a killed process wrote is whole here, and may not have reached the disk: others are told that they have it
+        // What a killed process wrote is whole here and may not have reached the disk, yet callers
+        // are told that it is held.
         durable::sync_file(&active.file, &active.path)?;
         (active.len, active.synced) = (offset, offset);
         Ok(active)
@@ -91,7 +93,7 @@ impl Active {
             .filter(|len| *len <= MAX_CONTENT)
             .ok_or_else(too_long)?;
         let bytes = record.encode();
-        // before it is taken in, so that a record that was refused is not here
+        // Before the record is added, so that a refused record is not found here.
         if self.buffer.len() >= BUFFER {
             self.write_out()?;
         }
@@ -105,8 +107,8 @@ impl Active {
 
     fn write_out(&mut self) -> Result<(), StoreError> {
         let start = self.len - self.buffer.len() as u64;
-        // on a full disk the buffer stays as it is: it holds other batches' records too, and each of them must hear of it
-        // from its own sync, or be written by it once there is room
+        // On a full disk the buffer stays as it is: it holds records of other batches too, and each
+        // of them must hear of it from its own sync, or be written by that sync once there is room.
         durable::write_at(&self.file, &self.buffer, start, &self.path)?;
         self.buffer.clear();
         Ok(())
@@ -128,7 +130,8 @@ impl Active {
         }
         self.write_out()?;
         if let Err(error) = durable::sync_file(&self.file, &self.path) {
-            // the kernel may have dropped the pages: a second fsync that succeeds would prove nothing
+            // The kernel may have dropped the pages: a second fsync that succeeds would prove
+            // nothing.
             self.failed = true;
             self.discard();
             return Err(error);
@@ -137,8 +140,8 @@ impl Active {
         Ok(())
     }
 
-    /// Takes back what no fsync made last: it reads well for as long as the kernel caches it, and whoever finds it here
-    /// would take it for stored.
+    /// Takes back what no fsync has made durable. It reads well as long as the kernel caches it,
+    /// and callers that found it would take it for stored.
     fn discard(&mut self) {
         let synced = self.synced;
         self.rows.retain(|_, row| row.offset < synced);
@@ -169,7 +172,7 @@ impl Active {
         Ok(Record { kind: row.kind, key: row.key, check: row.check, content })
     }
 
-    /// Takes a blob out of the look-ups if its record is damaged.
+    /// Removes a blob from the look-ups if its record is damaged.
     pub(super) fn forget_damaged(
         &mut self,
         blob: &BlobId,
@@ -206,13 +209,14 @@ impl Active {
     }
 }
 
-/// What is cut off is normally a record that was never acknowledged; a copy costs little and may help after a disk fault.
+/// Keeps a copy of a tail that is cut off. It is normally a record that was never acknowledged; a
+/// copy costs little and may help after a disk fault.
 fn keep_tail(path: &Path, file: &File, offset: u64, end: u64) -> Result<(), StoreError> {
     let kept = path.with_extension("damaged");
     let len = usize::try_from((end - offset).min(1 << 20)).unwrap_or(0);
     let mut tail = vec![0; len];
     file.read_exact_at(&mut tail, offset).at(path)?;
-    // on a full disk the copy is given up, the start is not
+    // On a full disk the copy is given up, not the start.
     let _ = std::fs::write(kept, tail);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! One record of a pack: its bytes on disk, and the row that finds it again.
+//! One record of a pack: its bytes on disk, and the row that finds it.
 
 use std::fs::File;
 use std::io;
@@ -13,7 +13,7 @@ pub(crate) const HEADER: usize = 72;
 /// Longest content of a record. Small blobs end at 64 KiB, entries before 9 KiB.
 pub(crate) const MAX_CONTENT: u32 = 64 << 10;
 
-/// What a record holds.
+/// The kind of a record's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
     /// A small blob: the key is its BLAKE3, `check` its SHA-256.
@@ -54,7 +54,7 @@ pub(crate) struct Row {
     pub(crate) kind: Kind,
     pub(crate) key: [u8; 32],
     pub(crate) check: [u8; 32],
-    /// Of the content, in the pack.
+    /// Offset of the content in the pack.
     pub(crate) offset: u64,
     pub(crate) len: u32,
 }
@@ -88,7 +88,7 @@ impl Record {
         bytes
     }
 
-    /// Whether the content is what the header says.
+    /// Whether the content matches the header.
     pub(crate) fn is_whole(&self) -> bool {
         let hash = blake3::hash(&self.content);
         match self.kind {
@@ -98,7 +98,7 @@ impl Record {
     }
 }
 
-/// Reads a header: the row of a record at `offset`, if there is a plausible one.
+/// Reads the header at an offset: the row of the record, if the header is plausible.
 pub(crate) fn parse_header(header: &[u8; HEADER], offset: u64) -> Option<Row> {
     let len = u32::from_le_bytes(header[..4].try_into().ok()?);
     let kind = Kind::of(header[4])?;
@@ -110,12 +110,12 @@ pub(crate) fn parse_header(header: &[u8; HEADER], offset: u64) -> Option<Row> {
     Some(Row { kind, key, check, offset: offset + HEADER as u64, len })
 }
 
-/// Reads a record's content and checks it; `Ok(None)` where it is not what was written.
+/// Reads and checks a record's content. `Ok(None)`: it is not what was written.
 pub(crate) fn read(file: &File, row: &Row) -> io::Result<Option<Record>> {
     Ok(Some(read_raw(file, row)?).filter(Record::is_whole))
 }
 
-/// Reads a record as it is, whole or not; without content where the file ends before it.
+/// Reads a record unchecked; without content if the file ends before it.
 pub(crate) fn read_raw(file: &File, row: &Row) -> io::Result<Record> {
     let mut content = vec![0; row.len.min(MAX_CONTENT) as usize];
     match file.read_exact_at(&mut content, row.offset) {
@@ -125,9 +125,10 @@ pub(crate) fn read_raw(file: &File, row: &Row) -> io::Result<Record> {
     Ok(Record { kind: row.kind, key: row.key, check: row.check, content })
 }
 
-/// Where the next whole record begins, at or after `from`; `None` where there is none before `end`.
+/// The offset of the next whole record at or after `from`; `None` if there is none before `end`.
 ///
-/// A header carries no checksum, so a damaged length leads astray. Content that has the hash its header names is proof.
+/// A header carries no checksum, so a damaged length leads astray. Content that has the hash its
+/// header names is proof.
 pub(crate) fn resync(file: &File, from: u64, end: u64) -> io::Result<Option<u64>> {
     let mut window = vec![0; 1 << 20];
     let mut start = from;
@@ -136,7 +137,7 @@ pub(crate) fn resync(file: &File, from: u64, end: u64) -> io::Result<Option<u64>
         file.read_exact_at(&mut window[..take], start)?;
         let last = take - HEADER;
         for at in 0..=last {
-            // kind and three zero bytes: rules out nearly every place before anything is hashed
+            // Kind and three zero bytes: rules out nearly every offset before anything is hashed.
             if Kind::of(window[at + 4]).is_none() || window[at + 5..at + 8] != [0; 3] {
                 continue;
             }
@@ -151,8 +152,9 @@ pub(crate) fn resync(file: &File, from: u64, end: u64) -> io::Result<Option<u64>
     Ok(None)
 }
 
-/// Walks the records from the start of a pack, and says of each whether it is whole; ends where no whole record follows,
-/// and says where that is. A damaged record is told of only if the headers lead past it to a whole one, or to the end.
+/// Visits the records from the start of a pack and tells of each whether it is whole. Returns the
+/// end: the offset after which no whole record follows. A damaged record is visited only if the
+/// headers lead past it to a whole one, or to the end.
 pub(crate) fn walk(file: &File, end: u64, mut visit: impl FnMut(Row, bool)) -> io::Result<u64> {
     let mut offset = 0;
     while offset + HEADER as u64 <= end {
@@ -161,13 +163,15 @@ pub(crate) fn walk(file: &File, end: u64, mut visit: impl FnMut(Row, bool)) -> i
         {
             offset = row.end();
             if row.kind == Kind::Blob {
-                // the name of the content says nothing of the SHA-256 beside it, which others are found by
+                // The hash of the content does not cover the SHA-256 beside it, by which others
+                // look it up.
                 row.check = *names_of(&record.content).1.as_bytes();
             }
             visit(row, true);
             continue;
         }
-        // damage, or the torn end: it is the end only if nothing whole comes after it, and no header leads to the last byte
+        // Damage, or the torn end: it is the end only if nothing whole follows and no header leads
+        // to the last byte.
         let next = resync(file, offset + 1, end)?;
         let (mut at, mut named) = (offset, Vec::new());
         while let Some(row) = header_at(file, at, next.unwrap_or(end))? {
@@ -187,7 +191,7 @@ pub(crate) fn walk(file: &File, end: u64, mut visit: impl FnMut(Row, bool)) -> i
     Ok(offset)
 }
 
-/// The row whose header stands at `offset`, if it is a plausible one that ends by `end`.
+/// The row whose header stands at `offset`, if it is plausible and its record ends by `end`.
 fn header_at(file: &File, offset: u64, end: u64) -> io::Result<Option<Row>> {
     if offset + HEADER as u64 > end {
         return Ok(None);

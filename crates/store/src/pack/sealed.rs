@@ -1,7 +1,7 @@
-//! A pack that is full: immutable, found through the sorted index beside it, as git's packs are.
+//! A full pack: immutable, and found through the sorted index beside it, as git's packs are.
 //!
-//! The index is read with pread, never mapped, so that a damaged disk is an error and not a signal. It can be made again
-//! from its pack at any time, and is, when it does not fit.
+//! The index is read with pread and never mapped, so that a damaged disk causes an error and not a
+//! signal. It can be rebuilt from its pack at any time, and is, when it does not fit.
 
 use std::fs::File;
 use std::io;
@@ -35,8 +35,8 @@ pub(super) struct Sealed {
 }
 
 impl Sealed {
-    /// Opens a pack and its index; an index that is missing or does not fit is made again.
-    /// `keep` gets the damaged blobs that are found then.
+    /// Opens a pack and its index. An index that is missing or does not fit is rebuilt, and damaged
+    /// blobs found then go to `keep`.
     pub(super) fn open(dir: &Path, number: u64, keep: Keep<'_>) -> Result<Self, StoreError> {
         if let Some(sealed) = Self::try_open(dir, number)? {
             return Ok(sealed);
@@ -172,7 +172,7 @@ impl Sealed {
         }
     }
 
-    /// A record as it is, whole or not; empty where the pack ends before it.
+    /// A record unchecked; empty if the pack ends before it.
     pub(super) fn read_raw(&self, row: &Row) -> Result<Record, StoreError> {
         record::read_raw(&self.pack, row).at(Path::new("packs"))
     }

@@ -1,4 +1,4 @@
-//! What packs promise, under torn ends, flipped bits, full disks and random use.
+//! The guarantees of packs under torn ends, flipped bits, full disks and random use.
 
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};

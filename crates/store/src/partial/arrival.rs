@@ -1,4 +1,4 @@
-//! What verified of one stream, on its way into the files of a fetch.
+//! Verified groups of one stream, on their way into the files of a fetch.
 
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -15,19 +15,19 @@ use crate::error::{AtPath, StoreError};
 use crate::large::GROUP_BYTES;
 use crate::outboard_io::WriteBehind;
 
-/// Groups that count as here together.
+/// Groups that are counted together.
 const COUNTED: usize = 64;
-/// Bytes of room that are taken at a time: a file that several streams fill lies together on disk, and is written at less
-/// cost than one that takes its room page by page.
+/// Bytes allocated at a time. A file that several streams fill stays contiguous on disk, and costs
+/// less to write than one that is extended page by page.
 const ROOM: u64 = 4 << 20;
 
 /// Groups from one stream, on their way into the files.
 pub(super) struct Arrival<'a> {
     partial: &'a Partial,
     tree: PreOrderOutboard<WriteBehind<'a>>,
-    /// Groups that are written; their pairs may not be yet, so they do not count yet.
+    /// Groups that are written but do not count yet, because their pairs may not be in the file.
     verified: Vec<u64>,
-    /// Where the room ends that was taken.
+    /// End of the allocated room.
     room: u64,
 }
 
@@ -37,12 +37,12 @@ impl<'a> Arrival<'a> {
         Self { partial, tree, verified: Vec::new(), room: 0 }
     }
 
-    /// Takes a pair of hashes that verified.
+    /// Takes a verified pair of hashes.
     pub(super) fn pair(&mut self, node: TreeNode, pair: &(Hash, Hash)) -> Result<(), StoreError> {
         self.tree.save(node, pair).at(&self.partial.outboard)
     }
 
-    /// Writes bytes that verified.
+    /// Writes verified bytes.
     pub(super) fn leaf(&mut self, offset: u64, bytes: &[u8]) -> Result<(), StoreError> {
         let (partial, len) = (self.partial, bytes.len() as u64);
         if offset + len > self.room {
@@ -51,7 +51,7 @@ impl<'a> Arrival<'a> {
         }
         partial.data_file.write_all_at(bytes, offset).at(&partial.data)?;
         partial.write_back.wrote(len)?;
-        // a leaf is one group, unless ranges were cut finer than groups
+        // A leaf is one group, unless ranges were cut finer than groups.
         if offset.is_multiple_of(GROUP_BYTES)
             && (offset + len == partial.size || len == GROUP_BYTES)
         {
@@ -60,19 +60,20 @@ impl<'a> Arrival<'a> {
         if self.verified.len() == COUNTED { self.count() } else { Ok(()) }
     }
 
-    /// Takes room for what follows bytes that verified. Not before: what a peer claims takes none.
+    /// Allocates room for what follows verified bytes. Not earlier: a peer's claims take none.
     fn take_room(&self, from: u64) -> Result<(), StoreError> {
         let file = &*self.partial.data_file;
         let taken =
             retry_on_intr(|| fallocate(file, FallocateFlags::empty(), from, self.room - from));
         match taken {
-            // not every file system can, and writing takes room as well
+            // Not every file system can, and writing takes room as well.
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
             other => other.map_err(io::Error::from).at(&self.partial.data),
         }
     }
 
-    /// Counts what verified as here, once its pairs are in the file, too: others may find the blob complete from then on.
+    /// Counts the verified groups once their pairs are in the file too: from then on readers may
+    /// find the blob complete.
     pub(super) fn count(&mut self) -> Result<(), StoreError> {
         self.tree.sync().at(&self.partial.outboard)?;
         let mut groups = self.partial.groups();

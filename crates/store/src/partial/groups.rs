@@ -1,8 +1,8 @@
-//! Which groups of a blob are here.
+//! Which groups of a blob have arrived.
 
 use crate::large::GROUP_BYTES;
 
-/// Which groups are here and verified, one bit each.
+/// The groups that arrived and verified, one bit each.
 #[derive(Debug)]
 pub(super) struct Groups {
     bits: Vec<u64>,

@@ -1,7 +1,7 @@
-//! How far the fetches of blobs are, for readers that wait for their bytes.
+//! Progress of fetches, for readers that wait for the bytes.
 //!
-//! Owns a channel per blob that is being fetched or waited for. Reads no disk: what a fetch has is
-//! known in memory.
+//! Owns a channel per blob that is being fetched or waited for. Reads no disk: the groups of a
+//! fetch are known in memory.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use perennial_manifest::BlobId;
 use tokio::sync::watch;
 
-/// How far the fetch of a blob is.
+/// The progress of a blob's fetch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FetchProgress {
     /// Bytes that arrived and verified, in any order.
@@ -18,12 +18,12 @@ pub struct FetchProgress {
     pub complete: bool,
 }
 
-/// The channels, by blob. One lives as long as a fetch or a reader uses it.
+/// The channels, by blob. A channel lives as long as a fetch or a reader uses it.
 #[derive(Debug, Default)]
 pub(crate) struct ProgressChannels(Mutex<HashMap<BlobId, Weak<watch::Sender<FetchProgress>>>>);
 
 impl ProgressChannels {
-    /// The channel of a blob, which all its fetches and readers share.
+    /// The channel of a blob, shared by its fetches and readers.
     pub(crate) fn of(&self, blob: &BlobId) -> Arc<watch::Sender<FetchProgress>> {
         let mut channels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(channel) = channels.get(blob).and_then(Weak::upgrade) {

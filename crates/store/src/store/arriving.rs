@@ -13,7 +13,7 @@ use crate::error::StoreError;
 use crate::partial::FetchProgress;
 use crate::store::Store;
 
-/// A blob that is being fetched, or is about to be.
+/// A blob that is being fetched, or about to be.
 #[derive(Debug)]
 pub struct Arriving {
     store: Store,
@@ -38,14 +38,14 @@ impl Store {
 }
 
 impl Arriving {
-    /// How far the fetch is.
+    /// The progress of the fetch.
     #[must_use]
     pub fn progress(&self) -> FetchProgress {
         *self.progress.borrow()
     }
 
-    /// Bytes from the start of a range that [`Arriving::read`] gives now. Reads no disk. 0 once the
-    /// blob is complete: open it then ([`Store::open_blob`]).
+    /// Bytes from the start of a range that [`Arriving::read`] can return now. Reads no disk. 0
+    /// once the blob is complete; use [`Store::open_blob`] then.
     #[must_use]
     pub fn readable(&self, range: Range<u64>) -> u64 {
         self.store.0.blobs.fetching(&self.blob).map_or(0, |partial| partial.readable(range))
@@ -57,11 +57,11 @@ impl Arriving {
         let _ = self.progress.changed().await;
     }
 
-    /// The bytes of a range, verified by groups of 16 KiB; `None` while some of it is missing, and
-    /// once the blob is complete.
+    /// The bytes of a range, verified by groups of 16 KiB; `None` while some are missing, and once
+    /// the blob is complete.
     ///
     /// # Errors
-    /// [`StoreError::Denied`]; or the disk fails, or lost what had verified.
+    /// [`StoreError::Denied`], and failures of the disk, including the loss of verified bytes.
     pub fn read(&self, range: Range<u64>) -> Result<Option<Vec<u8>>, StoreError> {
         self.store.read_arriving(&self.blob, range)
     }

@@ -1,7 +1,7 @@
-//! Blobs as the store's users see them: added, fetched, read, named by SHA-256.
+//! Blobs as the store's users see them: added, fetched, read, looked up by SHA-256.
 //!
-//! Promises that a denied blob is neither given out nor taken in, and that a release whose bytes turn out damaged is no
-//! longer said to be held. Where bytes lie is [`crate::blobs`]'.
+//! Promises that a denied blob is neither handed out nor taken in, and that a release whose bytes
+//! turn out damaged is no longer listed as held. [`crate::blobs`] knows where bytes lie.
 
 use std::io::{Read, Write};
 use std::ops::Range;
@@ -19,23 +19,24 @@ use crate::store::Store;
 /// How much of a blob is here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlobState {
-    /// All of it.
+    /// All of it is held.
     Held {
-        /// Bytes.
+        /// Length in bytes.
         size: u64,
     },
-    /// A fetch is under way.
+    /// A fetch is in progress.
     Partial {
-        /// Bytes that are here and verified.
+        /// Bytes that arrived and verified.
         have: u64,
     },
-    /// None of it.
+    /// None of it is here.
     Missing,
-    /// The user refuses it.
+    /// It is on the deny list.
     Denied,
 }
 
-/// A held blob that is being read: its files stay open, so that a reader of many ranges opens them once.
+/// A held blob that is being read. Its files stay open, so that reading many ranges opens them
+/// once.
 #[derive(Debug)]
 pub struct OpenBlob {
     store: Store,
@@ -44,27 +45,35 @@ pub struct OpenBlob {
 }
 
 impl OpenBlob {
-    /// The bytes of a range, as far as the blob goes, verified by groups of 16 KiB. Takes memory for the whole range.
+    /// The bytes of a range, clipped to the blob, verified by groups of 16 KiB. Allocates memory
+    /// for the whole range.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if the bytes are damaged; they are set aside then. Failures of the disk.
     pub fn read(&self, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
         self.store.record_damage(self.store.0.blobs.read(&self.blob, &self.bytes, range))
     }
 }
 
 impl Store {
-    /// Starts adding blobs. One that is denied is refused.
+    /// Starts an add. Denied blobs are refused.
     #[must_use]
     pub fn batch(&self) -> Batch<'_> {
-        self.0.blobs.batch(self.0.state.denied())
+        Batch::new(&self.0.blobs, self.0.state.denied())
     }
 
-    /// Where files are put together that are to become blobs ([`Batch::take_file`]): downloads and uploads under way. What lies
-    /// there outlives a restart; a collection removes what was not written to for its grace period.
+    /// The directory in which downloads and uploads are assembled before they become blobs
+    /// ([`Batch::take_file`]). Its files survive a restart; a collection removes those not written
+    /// to within its grace period.
     #[must_use]
     pub fn incoming(&self) -> std::path::PathBuf {
         self.0.layout.incoming()
     }
 
-    /// Takes in small blobs that were fetched; each is stored under the name its bytes have.
+    /// Takes in fetched small blobs, each under the name that its bytes have.
+    ///
+    /// # Errors
+    /// [`StoreError::Denied`], and failures of the disk.
     pub fn add_small(&self, blobs: Vec<Vec<u8>>) -> Result<Lease, StoreError> {
         let mut batch = self.batch();
         for bytes in blobs {
@@ -74,6 +83,9 @@ impl Store {
     }
 
     /// How much of a blob is here.
+    ///
+    /// # Errors
+    /// Failures of the disk.
     pub fn blob_state(&self, blob: &BlobId) -> Result<BlobState, StoreError> {
         if self.0.state.is_denied(blob) {
             return Ok(BlobState::Denied);
@@ -86,17 +98,29 @@ impl Store {
     }
 
     /// The length of a blob that is held and not denied.
+    ///
+    /// # Errors
+    /// Failures of the disk.
     pub fn blob_size(&self, blob: &BlobId) -> Result<Option<u64>, StoreError> {
         if self.0.state.is_denied(blob) { Ok(None) } else { self.0.blobs.size(blob) }
     }
 
-    /// Copies a blob out. What was written is only to be used if this returns `Ok`. Gives the SHA-256 of the bytes.
+    /// Copies a blob out and returns the SHA-256 of its bytes. The output counts only if this
+    /// succeeds.
+    ///
+    /// # Errors
+    /// [`StoreError::NotHeld`], [`StoreError::Denied`], [`StoreError::Corrupt`] (the blob was set aside),
+    /// and I/O errors of either side.
     pub fn copy_out(&self, blob: &BlobId, out: &mut dyn Write) -> Result<Sha256Digest, StoreError> {
         self.refuse_denied(blob)?;
         self.record_damage(self.0.blobs.copy_out(blob, out))
     }
 
-    /// Writes the bao encoding of byte ranges (16 KiB groups), each group verified before it is written.
+    /// Writes the bao encoding of byte ranges (16 KiB groups). Each group is verified before it is
+    /// written.
+    ///
+    /// # Errors
+    /// As [`Store::copy_out`]; [`StoreError::Broken`] if `out` failed.
     pub fn encode(
         &self,
         blob: &BlobId,
@@ -107,14 +131,21 @@ impl Store {
         self.record_damage(self.0.blobs.encode(blob, ranges, out))
     }
 
-    /// Opens a blob to read it; none: it is not held.
+    /// Opens a blob for reading; `None` if it is not held.
+    ///
+    /// # Errors
+    /// [`StoreError::Denied`], [`StoreError::Corrupt`], and failures of the disk.
     pub fn open_blob(&self, blob: &BlobId) -> Result<Option<OpenBlob>, StoreError> {
         self.refuse_denied(blob)?;
         let bytes = self.record_damage(self.0.blobs.open_bytes(blob))?;
         Ok(bytes.map(|bytes| OpenBlob { store: self.clone(), blob: *blob, bytes }))
     }
 
-    /// As [`OpenBlob::read`], of a blob that is on its way here; none: not all of the range is here yet.
+    /// As [`OpenBlob::read`], for a blob that is being fetched; `None` while some of the range is
+    /// missing.
+    ///
+    /// # Errors
+    /// As [`Arriving::read`](crate::Arriving::read).
     pub fn read_arriving(
         &self,
         blob: &BlobId,
@@ -124,36 +155,50 @@ impl Store {
         self.0.blobs.fetching(blob).map_or(Ok(None), |partial| partial.read(range))
     }
 
-    /// The fetch of a blob of more than [`crate::SMALL`] bytes, shared by all who fetch it.
+    /// The fetch of a blob of more than [`crate::SMALL`] bytes, shared by all its users. Continues
+    /// what an earlier process left.
+    ///
+    /// # Errors
+    /// [`StoreError::Denied`], a claimed size over [`crate::MAX_BLOB`], and failures of the disk.
     pub fn partial(&self, blob: BlobId, size: u64) -> Result<Arc<Partial>, StoreError> {
         self.refuse_denied(&blob)?;
         self.0.blobs.partial(blob, size)
     }
 
-    /// Whether a fetch of this blob was begun and left something to go on from.
+    /// Whether an earlier fetch of this blob left bytes to continue from.
     #[must_use]
     pub fn has_partial(&self, blob: &BlobId, size: u64) -> bool {
         partial::paths(self.0.blobs.partial_dir(), blob, size).0.exists()
     }
 
-    /// Makes a fetched blob one of the store's; it lasts once this returned.
+    /// Makes a complete fetch a blob of the store. It is durable on return.
+    ///
+    /// # Errors
+    /// [`StoreError::Broken`] if bytes are missing, and failures of the disk.
     pub fn complete(&self, partial: &Partial) -> Result<(), StoreError> {
         self.0.blobs.complete(partial)
     }
 
-    /// Reads the bao encoding of a whole small blob from a peer, and verifies it.
+    /// Reads the bao encoding of a whole small blob from a peer and verifies it.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongBytes`] if it does not verify, [`StoreError::Broken`] if it ends early.
     pub fn decode_small(blob: BlobId, size: u64, input: impl Read) -> Result<Vec<u8>, StoreError> {
         partial::decode_small(blob, size, input)
     }
 
-    /// Keeps blobs from being collected until the lease is dropped.
+    /// Protects blobs from being collected until the lease is dropped.
     #[must_use]
     pub fn lease(&self, blobs: Vec<BlobId>) -> Lease {
         let _gate = self.0.blobs.gate().read().unwrap_or_else(PoisonError::into_inner);
         self.0.blobs.leases().take(blobs)
     }
 
-    /// The blob with this SHA-256: by this node's own hashing, else by what a signed list says. Hash it before it is believed.
+    /// The blob with this SHA-256: as hashed by this node, or else as claimed by a signed list. The
+    /// caller must hash the bytes of a claim before believing it.
+    ///
+    /// # Errors
+    /// Failures of the disk and the index.
     pub fn blob_of_sha256(&self, sha256: &Sha256Digest) -> Result<Option<BlobId>, StoreError> {
         if let Some(blob) = self.0.blobs.packs().blob_of(sha256)? {
             return Ok(Some(blob));
@@ -164,7 +209,10 @@ impl Store {
         })
     }
 
-    /// Notes the SHA-256 of large blobs that this node computed.
+    /// Notes SHA-256 digests of large blobs that this node computed.
+    ///
+    /// # Errors
+    /// Failures of the disk and the index.
     pub fn note_sha256(&self, pairs: &[(Sha256Digest, BlobId)]) -> Result<(), StoreError> {
         let pairs: Vec<_> =
             pairs.iter().map(|(sha256, blob)| (*sha256.as_bytes(), *blob)).collect();

@@ -1,4 +1,4 @@
-//! Damage as it is found: what was set aside, and which releases are less than held because of it.
+//! Damage as it is found: what was set aside, and which releases are no longer held because of it.
 //!
 //! Promises that the catalog stops listing a release as held before subscribers hear of it. Repairs
 //! nothing: a subscriber fetches the blobs again, and the next add replaces what was set aside.
@@ -10,14 +10,14 @@ use crate::catalog::ReleaseFilter;
 use crate::error::StoreError;
 use crate::store::Store;
 
-/// Discoveries that a slow subscriber may lag behind. Older ones are dropped; [`Store::verify`]
+/// Discoveries that a slow subscriber may lag behind. Older ones are dropped, and [`Store::verify`]
 /// finds them again.
 pub(super) const DAMAGE_BACKLOG: usize = 256;
 
 /// One discovery of damage, by a read or by [`Store::verify`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Damaged {
-    /// Blobs that no longer match their name, or that a held release names and that are gone.
+    /// Blobs that do not match their name, or that a held release names and that are missing.
     pub blobs: Vec<BlobId>,
     /// Releases that name one of them. None is listed as held any more.
     pub releases: Vec<ReleaseId>,
@@ -34,8 +34,8 @@ impl Store {
         self.0.damage.subscribe()
     }
 
-    /// Passes an outcome on. If it says that a blob is damaged, the releases that name the blob
-    /// stop being held (and are wanted where they are followed), and subscribers are told.
+    /// Passes an outcome on. If it reports a damaged blob, the releases that name the blob stop
+    /// being held (and become wanted where they are followed), and subscribers are told.
     pub(super) fn record_damage<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(StoreError::Corrupt { blob }) = &outcome {
             match self.mark_missing(blob) {
@@ -53,7 +53,7 @@ impl Store {
         let _ = self.0.damage.send(damaged);
     }
 
-    /// Counts again how much is here of the releases that name a blob. Returns those releases.
+    /// Recounts the releases that name a blob, and returns them.
     fn mark_missing(&self, blob: &BlobId) -> Result<Vec<ReleaseId>, StoreError> {
         let names = |list: ArtifactList| list.iter().any(|artifact| artifact.blake3 == *blob);
         let mut naming = Vec::new();

@@ -1,6 +1,7 @@
-//! What the user decided: pins, follows, the deny list. Each lasts once it was answered.
+//! The user's decisions: pins, follows, the deny list. Each is durable once it is answered.
 //!
-//! Owns no file: [`crate::state`] does. Keeps the index in step where a decision changes what is wanted.
+//! Owns no file: [`crate::state`] does. Keeps the index in step where a decision changes what is
+//! wanted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,13 +12,16 @@ use crate::state::{Follows, Pin};
 use crate::store::Store;
 
 impl Store {
-    /// What may not be collected.
+    /// What must not be collected.
     #[must_use]
     pub fn pins(&self) -> BTreeSet<Pin> {
         self.0.state.pins()
     }
 
-    /// Pins or unpins; whether that changed anything. It lasts once this returned.
+    /// Pins or unpins, durably. Returns whether anything changed.
+    ///
+    /// # Errors
+    /// Failures of the disk; nothing changed then.
     pub fn set_pin(&self, pin: Pin, pinned: bool) -> Result<bool, StoreError> {
         self.0.state.set_pin(pin, pinned)
     }
@@ -28,7 +32,11 @@ impl Store {
         self.0.state.follows()
     }
 
-    /// Replaces the follows; the releases that are wanted then follow from them. It lasts once this returned.
+    /// Replaces the follows, durably, and recomputes which releases are wanted.
+    ///
+    /// # Errors
+    /// Failures of the disk and the index. The follows may be replaced already; the next start then
+    /// recomputes the rest.
     pub fn set_follows(&self, follows: &Follows) -> Result<(), StoreError> {
         let before = self.0.state.follows();
         self.0.state.set_follows(follows.clone())?;
@@ -39,13 +47,17 @@ impl Store {
         self.0.state.see(&newest)
     }
 
-    /// What the user refuses, and why.
+    /// The deny list: blobs and the reasons given.
     #[must_use]
     pub fn denied(&self) -> BTreeMap<BlobId, String> {
         self.0.state.denied()
     }
 
-    /// Refuses a blob with a reason, or allows it again. Its bytes go with the next collection, its name stays.
+    /// Denies a blob with a reason, or allows it again (`None`). Its bytes go with the next
+    /// collection; its name stays on the list.
+    ///
+    /// # Errors
+    /// Failures of the disk; nothing changed then.
     pub fn set_denied(&self, blob: BlobId, reason: Option<String>) -> Result<(), StoreError> {
         self.0.state.set_denied(blob, reason)
     }

@@ -1,7 +1,7 @@
-//! Signed entries and what they say, as the store's users ask for it: feeds, releases, lists.
+//! Signed entries and what they state, as the store's users ask for them: feeds, releases, lists.
 //!
-//! Promises that what was taken in lasts, and that the highest entry ever seen of a followed publisher is remembered
-//! outside the index. What is believed of a feed is decided in `perennial-manifest`.
+//! Promises that an admitted entry is durable, and that the highest entry ever seen of a followed
+//! publisher is remembered outside the index. `perennial-manifest` decides what a feed admits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
@@ -19,11 +19,18 @@ use crate::store::Store;
 use perennial_manifest::Holding;
 
 impl Store {
-    /// Takes entries in, in order; all that were admitted last once this returned. The highest seen of feeds that are
-    /// followed is remembered outside the index, orphans included.
+    /// Takes entries in, in order. Those that were admitted are durable on return. The highest
+    /// entries seen of followed feeds are remembered outside the index, orphans included.
+    ///
+    /// Puts are serialised. Two puts with entries of one feed must come in order, or the later
+    /// entry is judged an orphan: give them to one writer.
+    ///
+    /// # Errors
+    /// Failures of the disk and the index. Nothing is acknowledged then; the put can be repeated.
     pub fn put_entries(&self, entries: &[SignedEntry]) -> Result<Vec<PutOutcome>, StoreError> {
         let (puts, follows) = self.0.write(|catalog| {
-            // asked for under the lock, so that a follow that comes meanwhile finds these, or they find it
+            // Read under the lock, so that a follow that comes meanwhile finds these entries, or
+            // they find it.
             let follows = self.0.state.follows();
             let puts =
                 catalog.put(entries, Source::Outside, &|publisher| follows.keeps(publisher))?;
@@ -40,7 +47,7 @@ impl Store {
             .zip(&puts)
             .filter(|(signed, put)| {
                 let publisher = &signed.entry().publisher;
-                // known ones too: it may be known only because the note of it failed last time
+                // Known entries too: one may be known only because remembering it failed last time.
                 let counts = !matches!(put.admit, Admit::Reject(_));
                 counts && (follows.names(publisher) || self.0.state.seen(publisher).is_some())
             })
@@ -54,7 +61,10 @@ impl Store {
         Ok(puts)
     }
 
-    /// Starts to remember the highest entry of a publisher: called for this node's own key.
+    /// Starts to remember the highest entry of a publisher; used for this node's own key.
+    ///
+    /// # Errors
+    /// Failures of the disk and the index.
     pub fn watch(&self, publisher: &PublisherId) -> Result<(), StoreError> {
         match self.feed(publisher)?.highest() {
             Some((seq, id)) => self.0.state.see(&[(*publisher, seq, id)]),
@@ -69,11 +79,17 @@ impl Store {
     }
 
     /// Remembers that an entry of a publisher exists, stored or not.
+    ///
+    /// # Errors
+    /// Failures of the disk.
     pub fn see(&self, publisher: &PublisherId, seq: u64, id: EntryId) -> Result<(), StoreError> {
         self.0.state.see(&[(*publisher, seq, id)])
     }
 
-    /// A stored entry.
+    /// A stored entry. Reads one record from a pack and verifies it.
+    ///
+    /// # Errors
+    /// [`StoreError::DamagedEntry`] if it does not read back; it counts as missing from then on.
     pub fn entry(&self, id: &EntryId) -> Result<Option<SignedEntry>, StoreError> {
         let outcome = self.0.read(|catalog| catalog.entry(id));
         if let Err(StoreError::DamagedEntry(id)) = &outcome {
@@ -86,20 +102,30 @@ impl Store {
         self.0.damaged_entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether an entry is stored; one that was found damaged is not.
+    /// Whether an entry is stored and not known to be damaged. Costs at most one binary search per
+    /// sealed pack.
+    ///
+    /// # Errors
+    /// Failures of the disk.
     pub fn has_entry(&self, id: &EntryId) -> Result<bool, StoreError> {
         Ok(self.0.blobs.packs().len_of(Kind::Entry, id.as_bytes())?.is_some()
             && !self.damaged_entries().contains(id))
     }
 
-    /// What is known of a feed; empty where nothing is.
+    /// The state of a feed; empty if no entry of it is known. Reads one row.
+    ///
+    /// # Errors
+    /// Failures of the index.
     pub fn feed(&self, publisher: &PublisherId) -> Result<FeedState, StoreError> {
         self.0.read(|catalog| {
             Ok(catalog.publisher(publisher)?.map(|value| value.feed).unwrap_or_default())
         })
     }
 
-    /// What a publisher says it is, in its newest profile.
+    /// The kind in a publisher's newest profile. Reads one row.
+    ///
+    /// # Errors
+    /// Failures of the index.
     pub fn publisher_kind(
         &self,
         publisher: &PublisherId,
@@ -107,15 +133,23 @@ impl Store {
         self.0.read(|catalog| Ok(catalog.publisher(publisher)?.and_then(|value| value.kind)))
     }
 
-    /// All publishers with entries here, and their feeds.
+    /// All publishers with entries here, and the states of their feeds. Reads one row per
+    /// publisher.
+    ///
+    /// # Errors
+    /// Failures of the index.
     pub fn publishers(&self) -> Result<BTreeMap<PublisherId, FeedState>, StoreError> {
         self.0.read(|catalog| {
             Ok(catalog.publishers()?.into_iter().map(|(id, value)| (id, value.feed)).collect())
         })
     }
 
-    /// `(issued_at, id)` of all entries of some publishers, or of all, but those that were found damaged: what reconciliation
-    /// compares.
+    /// `(issued_at, id)` of all entries of some publishers, or of all, except those found damaged:
+    /// what reconciliation compares. Reads one row per entry and no entry itself; callers keep the
+    /// result as long as [`Store::generation`] stays.
+    ///
+    /// # Errors
+    /// Failures of the index.
     pub fn times(
         &self,
         publishers: Option<&[PublisherId]>,
@@ -126,13 +160,16 @@ impl Store {
         Ok(times)
     }
 
-    /// How many entries are stored of all publishers but these. Answered from memory.
+    /// How many entries are stored of publishers other than these. Answered from memory.
     #[must_use]
     pub fn strangers(&self, followed: &BTreeSet<PublisherId>) -> u64 {
         self.0.entry_counts().except(followed)
     }
 
-    /// How many entries are stored.
+    /// How many entries are stored. Reads one row.
+    ///
+    /// # Errors
+    /// Failures of the index.
     pub fn entry_count(&self) -> Result<u64, StoreError> {
         self.0.read(|catalog| catalog.count())
     }
@@ -143,42 +180,68 @@ impl Store {
         self.0.generation.load(Ordering::SeqCst)
     }
 
-    /// Releases that a filter lets through.
+    /// Releases that a filter selects. With a release id, reads one entry and two rows; with a
+    /// package URL, the rows under that name; with a publisher alone, two rows per release of its
+    /// feed; otherwise (a plain name, no selector) every release row until the limit is reached.
+    ///
+    /// # Errors
+    /// Failures of the index.
     pub fn releases(&self, filter: &ReleaseFilter) -> Result<Vec<ReleaseRow>, StoreError> {
         self.0.read(|catalog| catalog.releases(filter))
     }
 
-    /// One release.
+    /// One release. Reads one entry and two rows.
+    ///
+    /// # Errors
+    /// [`StoreError::DamagedEntry`], and failures of the index.
     pub fn release(&self, id: &ReleaseId) -> Result<Option<ReleaseRow>, StoreError> {
         self.0.read(|catalog| catalog.release(id))
     }
 
-    /// Releases by words of their names.
+    /// Releases by words of their names. Walks the rows of the rarest word.
+    ///
+    /// # Errors
+    /// Failures of the index.
     pub fn search(&self, text: &str, limit: usize) -> Result<Vec<ReleaseRow>, StoreError> {
         self.0.read(|catalog| catalog.search(text, limit))
     }
 
     /// The artifact list of a release, if it is here.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] or [`StoreError::Format`] if the list or its entry is damaged.
     pub fn artifact_list(&self, id: &ReleaseId) -> Result<Option<ArtifactList>, StoreError> {
         self.record_damage(self.0.read(|catalog| catalog.artifact_list(id)))
     }
 
     /// An artifact list by what a release says of it, if it is here.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if its bytes are damaged, [`StoreError::Format`] if they are not what the
+    /// release says.
     pub fn read_list(&self, claim: &ArtifactListRef) -> Result<Option<ArtifactList>, StoreError> {
         self.record_damage(self.0.read(|catalog| catalog.read_list(claim)))
     }
 
-    /// Counts again how much of a release is here; to be called when blobs of it came or went.
+    /// Recounts how much of a release is held; to be called when blobs of it came or went. `None`
+    /// if the release is not known.
+    ///
+    /// # Errors
+    /// Failures of the disk and the index.
     pub fn refresh_state(&self, id: &ReleaseId) -> Result<Option<Holding>, StoreError> {
         self.0.write(|catalog| catalog.refresh(id, &self.0.state.follows()))
     }
 
-    /// The same for many, also those whose statement is damaged.
+    /// The same for many, including those whose entry is damaged.
     pub(crate) fn refresh_rows(&self, rows: &[ReleaseRow]) -> Result<(), StoreError> {
         self.0.write(|catalog| catalog.refresh_rows(rows, &self.0.state.follows()))
     }
 
-    /// Releases of followed publishers that are not held, by ascending id, after `after`.
+    /// Releases of followed publishers that are not held, by ascending id, after `after`. Reads two
+    /// rows per release returned, at most `2 * limit`.
+    ///
+    /// # Errors
+    /// Failures of the index.
     pub fn wanted(
         &self,
         after: Option<&ReleaseId>,

@@ -1,7 +1,7 @@
-//! How many entries each publisher has here, in memory.
+//! The number of entries of each publisher, in memory.
 //!
-//! Derived from the publisher rows of the index when it is opened, and changed with every put, so
-//! that the question costs no read. Owns no disk.
+//! Counted from the publisher rows when the index is opened, and changed with every put, so that
+//! asking costs no read. Owns no disk.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -30,7 +30,7 @@ impl EntryCounts {
         self.total += entries;
     }
 
-    /// Entries of all publishers but these.
+    /// Entries of publishers other than these.
     pub(crate) fn except(&self, publishers: &BTreeSet<PublisherId>) -> u64 {
         let theirs = publishers.iter().filter_map(|publisher| self.by_publisher.get(publisher));
         self.total.saturating_sub(theirs.sum())

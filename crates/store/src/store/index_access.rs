@@ -1,7 +1,7 @@
-//! Asking and changing the index, and what happens when it fails.
+//! Reading and changing the index, and what happens when it fails.
 //!
-//! Promises that reads that need only files go on without it, and that nothing is taken in until it was opened again,
-//! or made again where it is not to be believed.
+//! Promises that reads that need only files continue without it, and that nothing is taken in until
+//! it was reopened, or rebuilt if it is not trusted.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 
@@ -21,7 +21,8 @@ impl Inner {
         self.index.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Asks the index. One that fails is in doubt: it is opened again, or made again, before the question is put once more.
+    /// Reads the index. One that fails is in doubt: it is reopened or rebuilt before the read is
+    /// repeated.
     pub(crate) fn read<T>(
         &self,
         work: impl Fn(&Catalog<'_>) -> Result<T, StoreError>,
@@ -32,7 +33,7 @@ impl Inner {
         }
     }
 
-    /// Asks the index as it is.
+    /// Reads the index as it is.
     pub(super) fn ask<T>(
         &self,
         work: impl Fn(&Catalog<'_>) -> Result<T, StoreError>,
@@ -41,7 +42,8 @@ impl Inner {
         work(&Catalog { index: &*index, blobs: &self.blobs })
     }
 
-    /// Changes the index. If it fails by itself, it is opened again before the next change, not retried on the same handle.
+    /// Changes the index. If it fails, it is reopened before the change is repeated, not retried on
+    /// the same handle.
     pub(crate) fn write<T>(
         &self,
         work: impl Fn(&Catalog<'_>) -> Result<T, StoreError>,
@@ -57,7 +59,7 @@ impl Inner {
         outcome
     }
 
-    /// Counts the entries of an index that takes the place of another.
+    /// Counts the entries of an index that replaces another.
     fn count_entries(&self, index: &dyn MetaIndex) -> Result<(), StoreError> {
         let publishers = Catalog { index, blobs: &self.blobs }.publishers()?;
         *self.entry_counts() = EntryCounts::of(publishers);
@@ -68,10 +70,12 @@ impl Inner {
         self.entry_counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets go of the index and opens it again; from nothing if `afresh`. The caller holds the writing lock.
+    /// Closes the index and opens it again, from nothing with `afresh`. The caller holds the
+    /// writing lock.
     pub(crate) fn renew(&self, reason: &str, afresh: bool) -> Result<(), StoreError> {
         let mut slot = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        // sled locks its files: the old handle goes before the new one comes. Its drop may panic on a full disk.
+        // Sled locks its files, so the old handle is dropped before the new one is opened. Its drop
+        // may panic on a full disk.
         let old = std::mem::replace(&mut *slot, Arc::new(crate::index_trait::Unavailable));
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(old)));
         let opened =
@@ -79,7 +83,7 @@ impl Inner {
         let opened = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                // what is known is still listed, from the packs; the next change tries again
+                // The catalog is still readable, from the packs; the next change tries again.
                 *slot = rebuild::read_only(&self.blobs, &self.state)?;
                 self.count_entries(&**slot)?;
                 return Err(error);

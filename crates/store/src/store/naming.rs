@@ -1,4 +1,5 @@
-//! What a name means here: by this node's own publisher and those that the user follows by name.
+//! What a name means on this node: through its own publisher and those that the user follows by
+//! name.
 
 use perennial_manifest::{Candidate, PublisherId, Resolution, Selector, resolve};
 
@@ -13,7 +14,11 @@ impl Store {
         publisher == own || self.follows().names(publisher)
     }
 
-    /// What a name means, by what is known here. `only`: through this publisher alone, trusted or not.
+    /// What a name means, by what is known here. With `only`, through that publisher alone, trusted
+    /// or not.
+    ///
+    /// # Errors
+    /// Failures of the index.
     pub fn resolve(
         &self,
         selector: &Selector,

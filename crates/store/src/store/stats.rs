@@ -1,30 +1,15 @@
-//! What a store holds, in numbers.
+//! Counting what a store holds.
 
+use crate::catalog::Stats;
 use crate::error::StoreError;
 use crate::pack::Kind;
 use crate::store::Store;
 
-/// What a store holds, in numbers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Entries known.
-    pub entries: u64,
-    /// Releases known.
-    pub releases: u64,
-    /// Releases held whole.
-    pub held: u64,
-    /// Blobs here.
-    pub blobs: u64,
-    /// Bytes on this disk.
-    pub stored_bytes: u64,
-    /// Blobs that were found damaged and set aside, and did not come again yet.
-    pub quarantined: u64,
-    /// Bytes of all held releases, as if nothing were shared.
-    pub logical_bytes: u64,
-}
-
 impl Store {
-    /// What is here, in numbers.
+    /// What the store holds, in numbers. Walks all release rows and all large blobs.
+    ///
+    /// # Errors
+    /// Failures of the disk and the index.
     pub fn stats(&self) -> Result<Stats, StoreError> {
         let mut stats = self.0.read(|catalog| catalog.counts())?;
         self.0.blobs.packs().each(Kind::Blob, &mut |_, _| {

@@ -1,4 +1,4 @@
-//! The bytes of a range, for readers that know nothing of BLAKE3: verified all the same.
+//! Verified byte ranges for readers that know nothing of BLAKE3.
 
 use std::fs::File;
 use std::io;
@@ -8,10 +8,19 @@ use std::os::unix::fs::FileExt;
 use bao_tree::io::EncodeError;
 use bao_tree::io::outboard::PreOrderOutboard;
 use bao_tree::io::sync::{ReadAt, encode_ranges_validated};
+use bao_tree::{ChunkNum, ChunkRanges};
 
 use crate::large::GROUP_BYTES;
 use crate::outboard_io::ReadAhead;
-use crate::partial;
+
+/// Byte ranges as bao-tree's chunk ranges.
+pub(crate) fn chunks(ranges: &[Range<u64>]) -> ChunkRanges {
+    let mut all = ChunkRanges::empty();
+    for range in ranges {
+        all |= ChunkRanges::from(ChunkNum::full_chunks(range.start)..ChunkNum::chunks(range.end));
+    }
+    all
+}
 
 /// Groups of a file that were read into memory.
 struct Window<'a> {
@@ -29,7 +38,8 @@ impl ReadAt for Window<'_> {
     }
 }
 
-/// The bytes of a range, as far as the blob goes, once every group they lie in has verified. Takes memory for all of them.
+/// The bytes of a range, clipped to the blob, once every group they lie in has verified. Allocates
+/// memory for all of them.
 pub(crate) fn verified(
     data: &File,
     tree: &PreOrderOutboard<ReadAhead>,
@@ -44,9 +54,9 @@ pub(crate) fn verified(
     let end = range.end.next_multiple_of(GROUP_BYTES).min(size);
     let length = |to: u64| usize::try_from(to - start).map_err(io::Error::other);
     let mut bytes = vec![0; length(end)?];
-    // once, so that what is verified is what is given out, whatever becomes of the file
+    // Read once, so that the verified bytes are those handed out, whatever happens to the file.
     FileExt::read_exact_at(data, &mut bytes, start)?;
-    let groups = partial::chunks(std::slice::from_ref(&(start..end)));
+    let groups = chunks(std::slice::from_ref(&(start..end)));
     encode_ranges_validated(&Window { start, bytes: &bytes }, tree, &groups, io::sink())?;
     bytes.truncate(length(range.end)?);
     bytes.drain(..length(range.start)?);

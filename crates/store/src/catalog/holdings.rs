@@ -1,0 +1,157 @@
+//! How much of each release is held, and which releases of followed publishers are still wanted.
+
+use perennial_manifest::{ArtifactList, ArtifactListRef, Holding, PublisherId, ReleaseId};
+
+use super::{Catalog, ReleaseRow};
+use crate::error::StoreError;
+use crate::index_trait::Change;
+use crate::rows::{self, ReleaseValue};
+use crate::state::Follows;
+
+impl Catalog<'_> {
+    /// Recomputes which releases are wanted. `before`: the follows that the present state was made
+    /// for, if known.
+    pub(crate) fn follow(&self, before: Option<&Follows>, now: &Follows) -> Result<(), StoreError> {
+        let differs =
+            |id: &PublisherId| before.is_none_or(|before| before.keeps(id) != now.keeps(id));
+        let mut publishers: Vec<PublisherId> = match before {
+            Some(before) if before.all == now.all => {
+                before.publishers.keys().chain(now.publishers.keys()).copied().collect()
+            }
+            _ => self.publishers()?.into_iter().map(|(id, _)| id).collect(),
+        };
+        publishers.retain(differs);
+        let mut changes = Vec::new();
+        for publisher in publishers {
+            let keeps = now.keeps(&publisher);
+            for key in self.keys_of(&publisher)? {
+                let Some(value) = self.value(&key)? else { continue };
+                let wanted = rows::wanted(&value.release);
+                changes.push(match keeps && value.state != Holding::Held {
+                    true => Change::Put(wanted, key),
+                    false => Change::Remove(wanted),
+                });
+            }
+        }
+        // Last: a process killed before it makes the rows again.
+        changes.push(Change::Put(rows::FOLLOWS.to_vec(), now.digest().to_vec()));
+        self.index.apply(&changes)
+    }
+
+    /// Whether the wanted releases are those that these follows ask for.
+    pub(crate) fn follows_are(&self, now: &Follows) -> Result<bool, StoreError> {
+        Ok(self.index.get(rows::FOLLOWS)?.as_deref() == Some(&now.digest()[..]))
+    }
+
+    /// The artifact list of a release, if it is here.
+    pub(crate) fn artifact_list(&self, id: &ReleaseId) -> Result<Option<ArtifactList>, StoreError> {
+        let Some(signed) = self.entry(&id.entry())? else { return Ok(None) };
+        let Some((_, body)) = signed.release() else { return Ok(None) };
+        self.read_list(&body.artifacts)
+    }
+
+    pub(crate) fn read_list(
+        &self,
+        claim: &ArtifactListRef,
+    ) -> Result<Option<ArtifactList>, StoreError> {
+        let Some(size) = self.blobs.size(&claim.blob)? else { return Ok(None) };
+        if size != claim.size {
+            let reason = format!("it has {size} bytes, and the release says {}", claim.size);
+            return Err(StoreError::Format {
+                path: format!("artifact list {}", claim.blob).into(),
+                reason,
+            });
+        }
+        let mut encoded = Vec::new();
+        self.blobs.copy_out(&claim.blob, &mut encoded)?;
+        let list = ArtifactList::decode(&encoded, claim);
+        list.map(Some).map_err(|e| StoreError::Format {
+            path: format!("artifact list {}", claim.blob).into(),
+            reason: e.to_string(),
+        })
+    }
+
+    /// Recounts how much of a release is held.
+    pub(crate) fn refresh(
+        &self,
+        id: &ReleaseId,
+        follows: &Follows,
+    ) -> Result<Option<Holding>, StoreError> {
+        let Some((key, value)) = self.place_of(id)? else { return Ok(None) };
+        self.refresh_at(key, value, follows).map(Some)
+    }
+
+    /// Recounts many releases, including those whose entry is damaged.
+    pub(crate) fn refresh_rows(
+        &self,
+        rows: &[ReleaseRow],
+        follows: &Follows,
+    ) -> Result<(), StoreError> {
+        for row in rows {
+            if let Some((key, value)) = self.place_of_row(row)? {
+                self.refresh_at(key, value, follows)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn refresh_at(
+        &self,
+        key: Vec<u8>,
+        mut value: ReleaseValue,
+        follows: &Follows,
+    ) -> Result<Holding, StoreError> {
+        let kept = PublisherId::from_bytes(value.publisher)
+            .is_ok_and(|publisher| follows.keeps(&publisher));
+        let mut changes = Vec::new();
+        let (state, held_bytes) = self.count_held(&value.artifacts, &mut changes)?;
+        if value.state != state || value.held_bytes != held_bytes {
+            (value.state, value.held_bytes) = (state, held_bytes);
+            changes.push(Change::Put(key.clone(), value.encode()));
+        }
+        let id = &value.release;
+        let wants = self.index.get(&rows::wanted(id))?.is_some();
+        match (wants, kept && state != Holding::Held) {
+            (true, false) => changes.push(Change::Remove(rows::wanted(id))),
+            (false, true) => changes.push(Change::Put(rows::wanted(id), key)),
+            _ => {}
+        }
+        if !changes.is_empty() {
+            self.index.apply(&changes)?;
+        }
+        Ok(state)
+    }
+
+    /// How much of a release is held. Also notes what its list claims of large blobs that are held.
+    pub(super) fn count_held(
+        &self,
+        claim: &ArtifactListRef,
+        changes: &mut Vec<Change>,
+    ) -> Result<(Holding, u64), StoreError> {
+        let Some(list) = self.read_list(claim).ok().flatten() else {
+            return Ok((Holding::Known, 0));
+        };
+        let (mut held, mut bytes) = (0, 0);
+        for artifact in &list {
+            if self.blobs.size(&artifact.blake3)? == Some(artifact.size) {
+                held += 1;
+                bytes += artifact.size;
+                self.claim(artifact, changes)?;
+            }
+        }
+        let state = if held == list.len() { Holding::Held } else { Holding::Partial };
+        Ok((state, bytes))
+    }
+
+    /// Lists releases as known only. Called before their bytes are deleted, so that a killed
+    /// collection leaves no release listed as held that is not whole.
+    pub(crate) fn set_known(&self, rows: &[ReleaseRow]) -> Result<(), StoreError> {
+        let mut changes = Vec::new();
+        for row in rows {
+            let Some((key, mut value)) = self.place_of_row(row)? else { continue };
+            (value.state, value.held_bytes) = (Holding::Known, 0);
+            changes.push(Change::Put(key, value.encode()));
+        }
+        if changes.is_empty() { Ok(()) } else { self.index.apply(&changes) }
+    }
+}
