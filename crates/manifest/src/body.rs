@@ -36,7 +36,7 @@ pub enum BodyError {
     /// A field is empty, too long, or holds control characters.
     #[error("body: field `{0}` is empty, too long or holds control characters")]
     Field(&'static str),
-    /// The licence is no SPDX expression.
+    /// The licence is not an SPDX expression.
     #[error(
         "licence {text:?} is not an SPDX expression: {reason} (`NOASSERTION` where it is unknown)"
     )]
