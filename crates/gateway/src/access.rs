@@ -1,6 +1,7 @@
-//! Who asks, and what browsers may do with an answer.
+//! The owner's token, and what browsers may do with an answer.
 //!
-//! Owns the token's check and the headers of every answer. Decides nothing about content.
+//! Owns the check of the token and the security headers of every answer. Decides nothing about
+//! content.
 
 use std::convert::Infallible;
 
@@ -16,7 +17,7 @@ use subtle::ConstantTimeEq;
 
 use crate::gateway::Options;
 
-/// On every answer: archived pages are data, never a page of this node.
+/// Headers of every answer: archived pages are data, never pages of this node.
 const SECURITY: [(HeaderName, HeaderValue); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
@@ -27,8 +28,8 @@ const SECURITY: [(HeaderName, HeaderValue); 4] = [
     ),
 ];
 
-/// Whether a request came with the node's token: as `Authorization: Bearer`, or as the password of basic authentication. Where
-/// there is no token, nobody is the owner.
+/// Whether a request came with the node's token, as `Authorization: Bearer` or as the password of
+/// basic authentication. A node without a token has no owner.
 pub(crate) fn is_owner(options: &Options, request: &HeaderMap) -> bool {
     let Some(token) = options.token.as_deref().filter(|token| !token.is_empty()) else {
         return false;
@@ -52,10 +53,11 @@ fn secret(authorization: &str) -> Option<String> {
     decoded.split_once(':').map(|(_, password)| password.to_owned())
 }
 
-/// What browsers show as a page. No face makes any: it was archived, and a publisher chose its type.
+/// The types that browsers show as pages. No face produces them: such content was archived, and a
+/// publisher chose its type.
 const PAGES: [&str; 3] = ["text/html", "application/xhtml+xml", "image/svg+xml"];
 
-/// Whether an answer would be shown as a page.
+/// Whether a browser would show an answer as a page.
 fn is_page(headers: &HeaderMap) -> bool {
     let kind =
         headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -63,8 +65,9 @@ fn is_page(headers: &HeaderMap) -> bool {
     PAGES.iter().any(|page| kind.eq_ignore_ascii_case(page))
 }
 
-/// Puts the security headers on an answer; what a face set itself stays. Where HTTP forbids a length, the
-/// body gets none: axum would tell HEAD of 0, as that of the content (RFC 9110, section 8.6).
+/// Adds the security headers to an answer, except those that the face set itself. Where HTTP
+/// forbids a length, the body gets none: axum would answer HEAD with a length of 0, which would be
+/// read as that of the content (RFC 9110, section 8.6).
 pub(crate) async fn with_security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if is_page(response.headers()) {

@@ -1,53 +1,92 @@
-//! What the faces need of the node around them.
+//! What the faces need from the node around them.
+
+use std::error::Error;
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use perennial_manifest::{BlobId, Draft, PublisherId, ReleaseId};
 use perennial_store::Store;
 
-/// The node, as the faces see it.
+/// The node, as seen by the faces.
 pub trait Backend: Send + Sync + 'static {
-    /// Where the bytes and the catalog are.
+    /// The store with the node's bytes and catalog.
     fn store(&self) -> &Store;
 
-    /// The publisher whose key this node signs with; it trusts itself for names.
+    /// The publisher whose key this node signs with. The node trusts it for names.
     fn publisher(&self) -> PublisherId;
 
-    /// Brings a blob here from the swarm; ends when it is held. Those who want one blob at a time share one fetch. Dropping
-    /// the future gives up, unless others wait as well.
+    /// Fetches a blob from the swarm and resolves once it is held. Concurrent requests for one
+    /// blob share one fetch. Dropping the future gives up, unless other requests wait for it.
+    ///
+    /// # Errors
+    ///
+    /// [`FetchError::NoHolder`] if no reachable peer has the blob, [`FetchError::Failed`] if this
+    /// node could not take it in.
     fn fetch(&self, blob: BlobRequest) -> BoxFuture<'static, Result<(), FetchError>>;
 
-    /// Brings the artifact list of a release here.
+    /// Fetches the artifact list of a release.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::fetch`].
     fn fetch_list(&self, release: ReleaseId) -> BoxFuture<'static, Result<(), FetchError>>;
 
-    /// Signs and announces a release whose blobs are in the store; it lasts once this ended.
-    fn sign(&self, draft: Draft) -> BoxFuture<'static, Result<ReleaseId, String>>;
+    /// Signs and announces a release whose blobs are in the store. The release is durable once
+    /// the future resolves, and is completed even if the future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`SignError`] if nothing was signed.
+    fn sign(&self, draft: Draft) -> BoxFuture<'static, Result<ReleaseId, SignError>>;
 
-    /// Signs that a release of ours is yanked: its names mean it no longer, its bytes stay.
-    fn yank(&self, release: ReleaseId, reason: String) -> BoxFuture<'static, Result<(), String>>;
-
-    /// Is told of a blob that turned out damaged, so that it is fetched again.
-    fn damaged(&self, blob: BlobId);
+    /// Signs that one of this node's own releases is yanked: its names no longer resolve to it,
+    /// its bytes stay.
+    ///
+    /// # Errors
+    ///
+    /// [`SignError`] if nothing was signed.
+    fn yank(&self, release: ReleaseId, reason: String)
+    -> BoxFuture<'static, Result<(), SignError>>;
 }
 
-/// A blob that is wanted from the swarm.
+/// A blob to fetch from the swarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BlobRequest {
-    /// A release that names it: who holds the release is asked.
+    /// A release that lists the blob: its holders are asked.
     pub release: ReleaseId,
-    /// Its name.
+    /// The blob's name.
     pub blob: BlobId,
-    /// Its length in bytes, as the list says.
+    /// The blob's length in bytes, as the list claims.
     pub size: u64,
 }
 
-/// Why a blob did not come.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why a blob was not fetched.
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// Nobody who can be reached holds it.
-    #[error("nobody who can be reached holds it")]
+    /// No reachable peer holds the blob.
+    #[error("no reachable peer holds it")]
     NoHolder,
-    /// Something failed here.
-    #[error("{0}")]
-    Failed(String),
+    /// This node failed: a full disk, for example.
+    #[error(transparent)]
+    Failed(Arc<dyn Error + Send + Sync>),
+}
+
+impl FetchError {
+    /// A failure of this node.
+    pub fn failed(source: impl Error + Send + Sync + 'static) -> Self {
+        Self::Failed(Arc::new(source))
+    }
+}
+
+/// Why a statement was not signed.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct SignError(Box<dyn Error + Send + Sync>);
+
+impl SignError {
+    /// Wraps the node's own error.
+    pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(source.into())
+    }
 }

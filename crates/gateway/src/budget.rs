@@ -1,4 +1,5 @@
-//! What requests may make the node fetch from its peers: bytes an hour, counted once for all who wait for one blob.
+//! A limit on the bytes an hour that anonymous requests make the node fetch from its peers. A blob
+//! is charged once for all requests that wait for it.
 //!
 //! Decides; fetches nothing.
 
@@ -8,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use perennial_manifest::BlobId;
 
-/// The time that a budget is for.
+/// The period of a budget.
 const WINDOW: Duration = Duration::from_secs(3600);
 
-/// The budget, and what is being fetched for requests right now.
+/// The budget, and the blobs being fetched for requests now.
 #[derive(Debug)]
 pub(crate) struct FetchBudget {
     limit: Option<u64>,
@@ -22,11 +23,11 @@ pub(crate) struct FetchBudget {
 struct State {
     since: Instant,
     spent: u64,
-    /// How many requests wait for a blob.
+    /// The number of requests that wait for each blob.
     waiting: HashMap<BlobId, usize>,
 }
 
-/// A request that waits for a blob; it no longer does once this is dropped.
+/// One request's wait for a blob, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Charge {
     budget: Arc<FetchBudget>,
@@ -34,17 +35,21 @@ pub(crate) struct Charge {
 }
 
 impl FetchBudget {
-    pub(crate) fn new(budget: Option<u64>) -> Arc<Self> {
+    pub(crate) fn new(limit: Option<u64>) -> Arc<Self> {
         let state = State { since: Instant::now(), spent: 0, waiting: HashMap::new() };
-        Arc::new(Self { limit: budget, state: Mutex::new(state) })
+        Arc::new(Self { limit, state: Mutex::new(state) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a blob of `size` bytes against the budget unless it is being fetched already, or the request is the owner's.
-    /// An error is how long it takes until there is budget again.
+    /// Charges a blob of `size` bytes, unless it is already being fetched or the request is the
+    /// owner's.
+    ///
+    /// # Errors
+    ///
+    /// The time until there is budget again.
     pub(crate) fn begin(
         self: &Arc<Self>,
         blob: BlobId,
@@ -86,22 +91,22 @@ mod tests {
 
     #[test]
     fn a_blob_counts_once_for_all_who_wait_and_again_when_nobody_does() {
-        let (fetching, now) = (FetchBudget::new(Some(100)), Instant::now());
+        let (budget, now) = (FetchBudget::new(Some(100)), Instant::now());
         let (one, other) = (BlobId::of(b"1"), BlobId::of(b"2"));
-        let first = fetching.begin(one, 60, false, now).expect("there is budget");
-        let second = fetching.begin(one, 60, false, now).expect("it is counted already");
-        assert!(fetching.begin(other, 60, false, now).expect_err("too much") <= WINDOW);
-        drop(fetching.begin(other, 60, true, now).expect("the owner may"));
+        let first = budget.begin(one, 60, false, now).expect("there is budget");
+        let second = budget.begin(one, 60, false, now).expect("it is counted already");
+        assert!(budget.begin(other, 60, false, now).expect_err("too much") <= WINDOW);
+        drop(budget.begin(other, 60, true, now).expect("the owner may"));
         drop((first, second));
-        assert!(fetching.begin(one, 60, false, now).is_err(), "it is fetched anew");
-        assert!(fetching.begin(other, 40, false, now).is_ok());
-        assert!(fetching.begin(one, 60, false, now + WINDOW).is_ok(), "an hour later");
+        assert!(budget.begin(one, 60, false, now).is_err(), "it is fetched anew");
+        assert!(budget.begin(other, 40, false, now).is_ok());
+        assert!(budget.begin(one, 60, false, now + WINDOW).is_ok(), "an hour later");
     }
 
     #[test]
     fn sizes_that_overflow_are_too_much() {
-        let (fetching, now) = (FetchBudget::new(Some(u64::MAX - 1)), Instant::now());
-        let _one = fetching.begin(BlobId::of(b"1"), 10, false, now).expect("there is budget");
-        assert!(fetching.begin(BlobId::of(b"2"), u64::MAX, false, now).is_err());
+        let (budget, now) = (FetchBudget::new(Some(u64::MAX - 1)), Instant::now());
+        let _one = budget.begin(BlobId::of(b"1"), 10, false, now).expect("there is budget");
+        assert!(budget.begin(BlobId::of(b"2"), u64::MAX, false, now).is_err());
     }
 }

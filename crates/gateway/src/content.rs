@@ -1,55 +1,64 @@
-//! One blob as an HTTP answer: conditions, ranges, and its bytes, from here or from the swarm while they arrive.
+//! One blob as an HTTP answer: conditions, ranges and bytes, from the store or from the swarm while
+//! they arrive.
 //!
-//! Promises that every group of 16 KiB is verified before any of it is sent: what turns out wrong ends the connection
-//! before its bytes leave. An answer begins once its first bytes are at hand, so that what cannot be had is a 404 and not a
-//! broken 200.
+//! Promises that every group of 16 KiB is verified before any of it is sent: a damaged group ends
+//! the connection before its bytes leave. An answer begins once its first bytes are available, so
+//! unavailable content is a 404 and not a broken 200.
 
 mod read_budget;
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::Response;
 use bytes::Bytes;
-use futures::future::{BoxFuture, FutureExt};
+use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 use perennial_manifest::{BlobId, ReleaseId};
-use perennial_store::{BlobState, OpenBlob, StoreError};
+use perennial_store::{Arriving, BlobState, OpenBlob, Store, StoreError};
+use tokio::task::JoinError;
 
-use crate::backend::{Backend, BlobRequest, FetchError};
+use crate::backend::{BlobRequest, FetchError};
+use crate::blocking::blocking;
 use crate::budget::Charge;
 use crate::gateway::Gateway;
 use crate::http_error::HttpError;
-use crate::range::{Wanted, wanted};
+use crate::range::{Head, requested};
 pub(crate) use read_budget::ReadBudget;
 use read_budget::ReadShare;
 
-/// How often it is looked whether bytes arrived.
-const LOOK: Duration = Duration::from_millis(20);
-/// How long the first bytes may take that come from the swarm.
+/// How long the first bytes from the swarm may take.
 const FIRST_BYTES: Duration = Duration::from_secs(30);
-/// How long bytes may take after that before the connection is given up.
+/// How long later bytes may take before the connection is given up.
 const NEXT_BYTES: Duration = Duration::from_secs(60);
 
-/// Some content by digest, as a face gives it out.
+/// Content by digest, as a face serves it.
 #[derive(Debug, Clone)]
 pub(crate) struct Content {
     pub(crate) blob: BlobId,
     pub(crate) size: u64,
     pub(crate) media_type: String,
-    /// The entity tag without quotes: the digest that the face names it by.
+    /// The entity tag without quotes: the digest that the face names the content by.
     pub(crate) digest: String,
-    /// A release that names it, where it may be fetched from the swarm.
+    /// A release that lists the content, so that it can be fetched from the swarm.
     pub(crate) release: Option<ReleaseId>,
-    /// Headers of the face's own.
+    /// Further headers of the face.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
+impl Content {
+    /// What to ask the swarm for; `None` if no release lists the content.
+    pub(crate) fn request(&self) -> Option<BlobRequest> {
+        let (blob, size) = (self.blob, self.size);
+        self.release.map(|release| BlobRequest { release, blob, size })
+    }
+}
+
 impl Gateway {
-    /// Answers a GET or HEAD for some content. `owner`: whether the request may cost more than anonymous ones.
+    /// Answers a GET or HEAD with some content. `owner`: the request came with the node's token,
+    /// so no fetch budget applies.
     pub(crate) async fn answer(
         &self,
         method: &Method,
@@ -57,79 +66,40 @@ impl Gateway {
         content: &Content,
         owner: bool,
     ) -> Result<Response, HttpError> {
-        let state = self.refuse_denied(content.blob).await?;
-        let etag = format!("\"{}\"", content.digest);
-        let (status, range) = match wanted(method, request, &etag, content.size) {
-            Wanted::All => (StatusCode::OK, 0..content.size),
-            Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
-            Wanted::NotModified => (StatusCode::NOT_MODIFIED, 0..0),
-            Wanted::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, 0..0),
-            Wanted::Unsatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, 0..0),
-        };
-        let bytes = matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT);
-        let body = match bytes && *method != Method::HEAD {
-            true => self.body(content, state, range.clone(), owner).await?,
-            false => Body::empty(),
-        };
-        let mut response = (status, body).into_response();
-        let headers = response.headers_mut();
-        let mut set = |name, value: String| {
-            // a value that is no header text is left out: nothing of it is needed to use the bytes
-            let _ = HeaderValue::try_from(value).map(|value| headers.insert(name, value));
-        };
-        set(header::ETAG, etag);
-        match status {
-            StatusCode::PARTIAL_CONTENT => {
-                let (first, last) = (range.start, range.end.saturating_sub(1));
-                set(header::CONTENT_RANGE, format!("bytes {first}-{last}/{}", content.size));
+        let (etag, size) = (format!("\"{}\"", content.digest), content.size);
+        let requested = requested(method, request, &etag, size);
+        let range = requested.bytes(size).filter(|_| *method != Method::HEAD);
+        let body = match range.filter(|range| !range.is_empty()) {
+            Some(range) => self.body(content, range, owner).await?,
+            None => {
+                self.refuse_denied(content.blob).await?;
+                Body::empty()
             }
-            StatusCode::RANGE_NOT_SATISFIABLE => {
-                set(header::CONTENT_RANGE, format!("bytes */{}", content.size));
-            }
-            _ => {}
-        }
-        if bytes {
-            set(header::ACCEPT_RANGES, "bytes".into());
-            set(header::CONTENT_TYPE, content.media_type.clone());
-            set(header::CONTENT_LENGTH, (range.end - range.start).to_string());
-        }
-        headers.extend(content.headers.iter().cloned());
-        Ok(response)
+        };
+        let (etag, media_type, headers) = (&*etag, &*content.media_type, &*content.headers);
+        Ok(requested.respond(&Head { etag, size, media_type, headers }, body))
     }
 
     async fn body(
         &self,
         content: &Content,
-        state: BlobState,
         range: Range<u64>,
         owner: bool,
     ) -> Result<Body, HttpError> {
-        if range.is_empty() {
-            return Ok(Body::empty());
-        }
-        let mut source = Source {
-            backend: Arc::clone(&self.backend),
-            blob: content.blob,
-            open: None,
-            fetch: None,
-            share: self.reads.one_more(),
-        };
+        let (store, blob) = (self.backend.store().clone(), content.blob);
+        let mut source =
+            Source { store, blob, open: None, fetch: None, share: self.reads.one_more() };
         let first = source.next(&range, range.start);
-        if !matches!(state, BlobState::Held { .. }) {
-            source.fetch = Some(self.fetch(content, owner)?);
-        }
-        let bytes = match source.piece(first.clone(), FIRST_BYTES).await {
-            Err(Cut::Damaged) if source.fetch.is_none() => {
-                // it was set aside: others may have it whole
-                source.fetch = Some(self.fetch(content, owner)?);
+        let bytes = match source.held(first.clone()).await {
+            Ok(Some(bytes)) => Ok(bytes),
+            // Damaged bytes are set aside: a peer may have the blob whole.
+            Ok(None) | Err(Interrupted::Damaged) => {
+                source.fetch = Some(self.fetch(content.request(), &content.digest, owner)?);
                 source.piece(first.clone(), FIRST_BYTES).await
             }
-            other => other,
+            Err(other) => Err(other),
         };
-        let bytes = bytes.map_err(|cut| match cut {
-            Cut::Failed(error) => HttpError::internal(&error),
-            Cut::Damaged | Cut::NoHolder | Cut::Late => HttpError::no_holder(&content.digest),
-        })?;
+        let bytes = bytes.map_err(|interrupted| interrupted.answer(&content.digest))?;
         let rest = stream::unfold((source, first.end), move |(mut source, at)| {
             let next = source.next(&range, at);
             async move {
@@ -144,17 +114,22 @@ impl Gateway {
         Ok(Body::from_stream(stream::once(async { Ok(bytes) }).chain(rest)))
     }
 
-    /// Has the content brought here.
-    pub(crate) fn fetch(&self, content: &Content, owner: bool) -> Result<Fetch, HttpError> {
-        let Some(release) = content.release else {
-            return Err(HttpError::no_holder(&content.digest));
-        };
-        let fetched = BlobRequest { release, blob: content.blob, size: content.size };
-        let waiting = self.within_budget(content.blob, content.size, owner)?;
-        Ok(Fetch { outcome: self.backend.fetch(fetched), _waiting: waiting })
+    /// Starts to fetch a blob, within the budget. `what` names it in errors; without a release to
+    /// ask for, it has no holder.
+    pub(crate) fn fetch(
+        &self,
+        request: Option<BlobRequest>,
+        what: &str,
+        owner: bool,
+    ) -> Result<Fetch, HttpError> {
+        let request = request.ok_or_else(|| HttpError::no_holder(what))?;
+        let charge = self.within_budget(request.blob, request.size, owner)?;
+        // Subscribed before the fetch starts, so that no progress is missed.
+        let arriving = self.backend.store().arriving(&request.blob);
+        Ok(Fetch { outcome: self.backend.fetch(request), arriving, _charge: charge })
     }
 
-    /// Counts what is about to be fetched for a request.
+    /// Charges a fetch to the budget of anonymous requests.
     pub(crate) fn within_budget(
         &self,
         blob: BlobId,
@@ -165,118 +140,140 @@ impl Gateway {
             let minutes = wait.as_secs().div_ceil(60);
             HttpError::new(
                 StatusCode::TOO_MANY_REQUESTS,
-                format!("the bytes an hour that this node fetches for anonymous requests are spent: try again in {minutes} minutes, or ask with its token"),
+                format!(
+                    "this node has fetched its hourly limit for anonymous requests: \
+                     try again in {minutes} minutes, or send the node's token"
+                ),
             )
         })
     }
 
-    /// Refuses what the user refuses, however it is asked for.
-    async fn refuse_denied(&self, blob: BlobId) -> Result<BlobState, HttpError> {
+    async fn refuse_denied(&self, blob: BlobId) -> Result<(), HttpError> {
         let store = self.backend.store().clone();
-        match run(move || store.blob_state(&blob)).await.map_err(|e| HttpError::internal(&e))? {
-            BlobState::Denied => {
-                let message = format!("{blob} is on this node's deny list");
-                Err(HttpError::new(StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS, message))
-            }
-            state => Ok(state),
-        }
+        blocking(move || match store.blob_state(&blob)? {
+            BlobState::Denied => Err(StoreError::Denied(blob).into()),
+            _ => Ok(()),
+        })
+        .await
     }
 }
 
-/// Content on its way here.
+/// A blob on its way here.
 pub(crate) struct Fetch {
     pub(crate) outcome: BoxFuture<'static, Result<(), FetchError>>,
-    _waiting: Charge,
+    arriving: Arriving,
+    _charge: Charge,
 }
 
 /// Where the bytes of an answer come from.
 struct Source {
-    backend: Arc<dyn Backend>,
+    store: Store,
     blob: BlobId,
-    /// The blob, once it is here.
+    /// The blob, once it is held.
     open: Option<OpenBlob>,
-    /// Runs while the bytes are on their way here.
+    /// The fetch, while the blob is on its way.
     fetch: Option<Fetch>,
     share: ReadShare,
 }
 
-/// Why bytes do not come.
+/// Why an answer has no further bytes.
 #[derive(Debug, thiserror::Error)]
-enum Cut {
-    #[error("the bytes here are damaged")]
+enum Interrupted {
+    #[error("the bytes held here are damaged")]
     Damaged,
-    #[error("nobody who can be reached holds it")]
+    #[error("no reachable peer holds it")]
     NoHolder,
-    #[error("the bytes did not come in time")]
+    #[error("the bytes did not arrive in time")]
     Late,
-    #[error("{0}")]
-    Failed(String),
+    #[error(transparent)]
+    Store(StoreError),
+    #[error(transparent)]
+    Fetch(FetchError),
+    #[error(transparent)]
+    Panicked(#[from] JoinError),
+}
+
+impl From<StoreError> for Interrupted {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Corrupt { .. } => Self::Damaged,
+            other => Self::Store(other),
+        }
+    }
+}
+
+impl Interrupted {
+    /// The answer to a request whose first bytes did not come.
+    fn answer(self, what: &str) -> HttpError {
+        match self {
+            Self::Damaged | Self::NoHolder | Self::Late => HttpError::no_holder(what),
+            Self::Store(error) => error.into(),
+            Self::Fetch(error) => HttpError::fetch(&error, what),
+            Self::Panicked(error) => error.into(),
+        }
+    }
 }
 
 impl Source {
-    /// What is read next of a range of which the bytes before `at` were read.
+    /// The next piece to read of a range whose bytes before `at` were read.
     fn next(&self, range: &Range<u64>, at: u64) -> Range<u64> {
         at..range.end.min(at.saturating_add(self.share.piece()))
     }
 
     /// A piece, as soon as it is here.
-    async fn piece(&mut self, range: Range<u64>, patience: Duration) -> Result<Bytes, Cut> {
+    async fn piece(&mut self, range: Range<u64>, patience: Duration) -> Result<Bytes, Interrupted> {
         let deadline = tokio::time::Instant::now() + patience;
         loop {
-            if let Some(bytes) = self.read(range.clone()).await? {
+            let arriving = self.fetch.as_ref().map(|fetch| &fetch.arriving);
+            if (self.open.is_some() || arriving.is_none_or(|arriving| arriving.progress().complete))
+                && let Some(bytes) = self.held(range.clone()).await?
+            {
                 return Ok(bytes);
             }
-            let Some(fetch) = &mut self.fetch else { return Err(Cut::NoHolder) };
+            if let Some(bytes) = self.arrived(range.clone()).await? {
+                return Ok(bytes);
+            }
+            let Some(fetch) = &mut self.fetch else { return Err(Interrupted::NoHolder) };
             tokio::select! {
                 outcome = &mut fetch.outcome => {
                     self.fetch = None;
                     match outcome {
                         Ok(()) => {}
-                        Err(FetchError::NoHolder) => return Err(Cut::NoHolder),
-                        Err(FetchError::Failed(error)) => return Err(Cut::Failed(error)),
+                        Err(FetchError::NoHolder) => return Err(Interrupted::NoHolder),
+                        Err(error) => return Err(Interrupted::Fetch(error)),
                     }
                 }
-                () = tokio::time::sleep(LOOK) => {}
-                () = tokio::time::sleep_until(deadline) => return Err(Cut::Late),
+                () = fetch.arriving.changed() => {}
+                () = tokio::time::sleep_until(deadline) => return Err(Interrupted::Late),
             }
         }
     }
 
-    /// A piece, if it is here.
-    async fn read(&mut self, range: Range<u64>) -> Result<Option<Bytes>, Cut> {
-        let (store, blob, open) = (self.backend.store().clone(), self.blob, self.open.take());
-        let read = run(move || {
+    /// A piece of the blob, if the store holds the blob.
+    async fn held(&mut self, range: Range<u64>) -> Result<Option<Bytes>, Interrupted> {
+        let (store, blob, open) = (self.store.clone(), self.blob, self.open.take());
+        let read = blocking(move || {
             let open = match open {
                 Some(open) => Some(open),
                 None => store.open_blob(&blob)?,
             };
-            let bytes = match &open {
-                Some(open) => Some(open.read(range)?),
-                None => store.read_arriving(&blob, range)?,
-            };
-            Ok((open, bytes.map(Bytes::from)))
+            let bytes = open.as_ref().map(|open| open.read(range)).transpose()?;
+            Ok::<_, Interrupted>((open, bytes.map(Bytes::from)))
         });
-        match read.await {
-            Ok((open, bytes)) => {
-                self.open = open;
-                Ok(bytes)
-            }
-            Err(StoreError::Corrupt { blob }) => {
-                self.backend.damaged(blob);
-                Err(Cut::Damaged)
-            }
-            Err(error) => Err(Cut::Failed(error.to_string())),
-        }
+        let bytes;
+        (self.open, bytes) = read.await?;
+        Ok(bytes)
     }
-}
 
-/// Work of the store, off the threads that answer requests.
-pub(crate) async fn run<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    let task = tokio::task::spawn_blocking(work).map(|joined| match joined {
-        Ok(outcome) => outcome,
-        Err(error) => Err(StoreError::Index(error.to_string())),
-    });
-    task.await
+    /// A piece of a blob on its way here, if all of the piece arrived.
+    async fn arrived(&mut self, range: Range<u64>) -> Result<Option<Bytes>, Interrupted> {
+        let length = range.end - range.start;
+        let arriving = self.fetch.as_ref().map(|fetch| &fetch.arriving);
+        if arriving.is_none_or(|arriving| arriving.readable(range.clone()) < length) {
+            return Ok(None);
+        }
+        let (store, blob) = (self.store.clone(), self.blob);
+        let read = blocking(move || Ok::<_, Interrupted>(store.read_arriving(&blob, range)?));
+        Ok(read.await?.map(Bytes::from))
+    }
 }

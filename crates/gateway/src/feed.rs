@@ -1,6 +1,6 @@
-//! What is new, and what is known: an Atom feed for people, JSON in pages for scripts.
+//! New and known releases: an Atom feed for people, JSON pages for scripts.
 //!
-//! Promises that a document is made again only when entries came or follows changed.
+//! Promises that a document is computed again only after entries arrived or follows changed.
 
 mod atom;
 mod pages;
@@ -15,14 +15,14 @@ use axum::response::Response;
 use axum::routing::get;
 use chrono::{DateTime, FixedOffset};
 
-use crate::content::run;
+use crate::blocking::blocking;
 use crate::document::Document;
 use crate::gateway::Gateway;
 use crate::host;
 use crate::http_error::HttpError;
 use crate::memo::Memo;
 
-/// What the paths here work with.
+/// The state of these paths.
 #[derive(Clone)]
 struct Feed {
     gateway: Gateway,
@@ -31,7 +31,7 @@ struct Feed {
     order: Arc<Memo<(), pages::Order>>,
 }
 
-/// The routes of what is new and known.
+/// The routes of new and known releases.
 pub(crate) fn routes(gateway: &Gateway) -> Router {
     let (atom, order) = (Arc::new(Memo::of_entries()), Arc::new(Memo::of_entries()));
     let feed = Feed { gateway: gateway.clone(), atom, order };
@@ -48,8 +48,11 @@ async fn new_releases(
 ) -> Result<Response, HttpError> {
     let own = feed.gateway.backend.publisher();
     let store = feed.gateway.backend.store();
-    let document = feed.atom.get((), store, move |store, follows| atom::feed(store, &own, follows));
-    Ok(document.await.map_err(|e| HttpError::internal(&e))?.answer(&method, &request))
+    let document = feed.atom.get((), store, move |(), store, follows| {
+        Ok::<_, HttpError>(atom::feed(store, &own, follows)?)
+    });
+    let document: Document = document.await?;
+    Ok(document.answer(&method, &request))
 }
 
 async fn known(
@@ -62,15 +65,15 @@ async fn known(
     host::check(&feed.gateway.options.hosts, &request, uri.authority())?;
     let asked = pages::PageRequest::read(&query)?;
     let store = feed.gateway.backend.store();
-    let order = feed.order.get((), store, |store, _| pages::order(store)).await;
-    let (store, order) = (store.clone(), order.map_err(|e| HttpError::internal(&e))?);
-    let page = run(move || pages::page(&store, &order, &asked));
-    Ok(page.await.map_err(|e| HttpError::internal(&e))??.answer(&method, &request))
+    let order = feed.order.get((), store, |(), store, _| Ok::<_, HttpError>(pages::order(store)?));
+    let (order, store) = (order.await?, store.clone());
+    let page = blocking(move || pages::page(&store, &order, &asked)).await?;
+    Ok(page.answer(&method, &request))
 }
 
-/// What a publisher's clock said. It may say anything; what is no date is the first one.
+/// What a publisher's clock said. It may say anything: a time that is no date becomes 1970.
 pub(crate) fn date(seconds: u64) -> DateTime<FixedOffset> {
-    // after the year 9999 the formats have none
+    // The formats have no dates after the year 9999.
     let seconds = i64::try_from(seconds).ok().filter(|seconds| *seconds < 253_402_300_800);
     seconds
         .and_then(|seconds| DateTime::from_timestamp(seconds, 0))

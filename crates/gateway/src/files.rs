@@ -1,15 +1,15 @@
 //! Files of releases by name, and bytes by digest: `/r/…` and `/b/…`.
 //!
-//! Promises that a name means what this node's user decided by whom to follow, that a digest means those bytes alone, and that
-//! what is given out is a download: no browser shows an archived page as one of this node.
+//! Promises that a name means what this node's user decided by whom to follow, that a digest means
+//! those bytes alone, and that every answer is a download: no browser shows an archived page as one
+//! of this node's.
 
 mod digest;
 mod digest_search;
 mod disposition;
-mod naming;
 mod quota;
 mod release;
-mod sha256_check;
+mod resolve;
 mod target;
 
 use std::collections::HashMap;
@@ -28,19 +28,18 @@ use crate::gateway::Gateway;
 use crate::host;
 use crate::http_error::HttpError;
 pub(crate) use disposition::attachment;
-use naming::row_of;
 pub(crate) use target::SEGMENT;
 
-/// What the paths here work with.
+/// The state of these paths.
 #[derive(Clone)]
 struct Files {
     gateway: Gateway,
-    sha256_checks: Arc<sha256_check::Sha256Checks>,
+    sha256_checks: Arc<digest::Sha256Checks>,
     digest_search: Arc<digest_search::DigestSearch>,
     quota: Arc<quota::Quota>,
 }
 
-/// The routes of files, and what this node says of itself.
+/// The routes of files, and of what this node says of itself.
 pub(crate) fn routes(gateway: &Gateway) -> Router {
     let files = Files {
         gateway: gateway.clone(),
@@ -98,7 +97,7 @@ async fn of_release(
             .get("publisher")
             .map(|did| did.parse().map_err(|e| HttpError::bad_request(format!("?publisher=: {e}"))))
             .transpose()?;
-        // as it was sent: a `/` that was encoded belongs to a name
+        // As it was sent: an encoded `/` belongs to a name.
         let target = target::Target::read(uri.path().strip_prefix("/r/").unwrap_or_default())?;
         files.release(target, only, &method, &request).await
     };
@@ -125,7 +124,7 @@ impl Files {
     }
 }
 
-/// What is named by digest never changes; what is named otherwise is to be asked for again.
+/// Content named by digest never changes; other names have to be revalidated.
 fn cache_control(immutable: bool) -> (header::HeaderName, header::HeaderValue) {
     let value = if immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
     (header::CACHE_CONTROL, header::HeaderValue::from_static(value))

@@ -1,8 +1,9 @@
 //! A Helm repository: `/helm/<publisher or all>/index.yaml` and the charts it lists.
 //!
-//! Promises that every chart listed is held, has the digest that the index says, and that its `Chart.yaml` was read from those
-//! bytes; and that where publishers disagree on a chart, `all` lists neither. The index is JSON, which is YAML: nothing in a
-//! chart's texts can mean another thing there. URLs are relative to it, so it is right under any name and behind any proxy.
+//! Promises that every listed chart is held and has the digest in the index, that its `Chart.yaml`
+//! was read from those bytes, and that `all` lists no chart that publishers disagree on. The index
+//! is JSON, which is YAML: no text of a chart can mean anything else there. URLs are relative to
+//! the index, so it is right under any name and behind any proxy.
 
 mod chart;
 mod index;
@@ -15,7 +16,7 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
 use perennial_manifest::PublisherId;
-use perennial_store::{Follows, Store, StoreError};
+use perennial_store::{Follows, Store};
 
 use crate::access::is_owner;
 use crate::content::Content;
@@ -26,18 +27,19 @@ use crate::http_error::HttpError;
 use crate::memo::Memo;
 use index::Charts;
 
-/// What the paths here work with.
+/// The state of these paths.
 #[derive(Clone)]
 struct Helm {
     gateway: Gateway,
     read: Arc<chart::ChartsRead>,
-    /// Of all who are trusted.
+    /// The charts of all trusted publishers.
     all: Arc<Memo<(), Repository>>,
-    /// Of one publisher: strangers' charts, which may be any number, keep nobody waiting who asks for all.
+    /// The charts of one publisher. Apart from `all`, so that strangers' charts, which may be any
+    /// number, delay no request for it.
     of_one: Arc<Memo<PublisherId, Repository>>,
 }
 
-/// Charts, and the index of them.
+/// Charts and their index.
 #[derive(Debug, Clone)]
 struct Repository {
     charts: Arc<Charts>,
@@ -55,7 +57,7 @@ pub(crate) fn routes(gateway: &Gateway) -> Router {
 }
 
 impl Helm {
-    /// The charts of a publisher, or of all whom this node trusts.
+    /// The charts of a publisher, or of all trusted publishers.
     async fn repository(&self, publisher: &str) -> Result<Repository, HttpError> {
         let only: Option<PublisherId> = match publisher {
             "all" => None,
@@ -67,18 +69,17 @@ impl Helm {
         };
         let (lists, read) = (Arc::clone(&self.gateway.lists), Arc::clone(&self.read));
         let (store, own) = (self.gateway.backend.store(), self.gateway.backend.publisher());
-        let make = move |store: &Store, _: &Follows| {
+        let make = move |(): &mut (), store: &Store, _: &Follows| {
             let charts = Charts::gather(store, &lists, &read, &own, only)?;
-            let text = charts.index().map_err(|e| StoreError::Index(e.to_string()))?;
+            let text = charts.index()?;
             let index =
                 Document::new("application/yaml", text).with(header::CACHE_CONTROL, "no-cache");
-            Ok(Repository { charts: Arc::new(charts), index })
+            Ok::<_, HttpError>(Repository { charts: Arc::new(charts), index })
         };
-        let repository = match only {
+        match only {
             None => self.all.get((), store, make).await,
             Some(only) => self.of_one.get(only, store, make).await,
-        };
-        repository.map_err(|e| HttpError::internal(&e))
+        }
     }
 }
 
@@ -99,8 +100,7 @@ async fn file(
 ) -> Result<Response, HttpError> {
     let charts = helm.repository(&publisher).await?.charts;
     let Some((release, artifact)) = charts.file(&file) else {
-        let message =
-            format!("unknown: {file:?} is none of the charts of {publisher} that this node holds");
+        let message = format!("unknown: this node holds no chart {file:?} of {publisher}");
         return Err(HttpError::new(StatusCode::NOT_FOUND, message));
     };
     let content = Content {

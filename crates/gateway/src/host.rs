@@ -1,7 +1,8 @@
-//! By which names this node is asked, and how it writes its own address where a client has to be told.
+//! The names this node answers to, and its own address where an answer has to contain it.
 //!
-//! Promises that the address in an answer is the one that the client used, encrypted where the connection is. Believes no header
-//! but `Host`: that a proxy in front of the node encrypts is for its owner to say.
+//! Promises that the address in an answer is the one that the client used, with `https` where the
+//! connection is encrypted. Believes no header but `Host`: the owner configures whether a proxy in
+//! front of the node encrypts.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -11,8 +12,17 @@ use axum::http::{HeaderMap, StatusCode, header, request::Parts};
 
 use crate::http_error::HttpError;
 
-/// A name that this node is asked by: `archive.example`, or `https://archive.example` where something in front of the node
-/// encrypts and the node does not.
+/// A name this node answers to: `archive.example`, or `https://archive.example` if a proxy in front
+/// of the node encrypts and the node does not.
+///
+/// ```
+/// use perennial_gateway::HostName;
+///
+/// assert!("archive.example".parse::<HostName>().is_ok());
+/// assert!("https://archive.example".parse::<HostName>().is_ok());
+/// // A name has no port and no path.
+/// assert!("archive.example:4480".parse::<HostName>().is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostName {
     name: String,
@@ -34,16 +44,17 @@ impl FromStr for HostName {
         };
         if name.len() > 253 || !name.split('.').all(letters) {
             return Err(format!(
-                "`{text}` is not a name: write archive.example, without a port, or https://archive.example where a proxy in \
-                 front of the node encrypts"
+                "`{text}` is not a host name: write archive.example, without a port, or \
+                 https://archive.example if a proxy in front of the node encrypts"
             ));
         }
         Ok(Self { name, encrypted_in_front })
     }
 }
 
-/// Refuses a request for a name that is not this node's, as a page of another origin makes whose name was pointed here (DNS
-/// rebinding). Addresses, `localhost` and the names that are configured are this node's.
+/// Refuses a request for a name that is not this node's. A page of another origin makes such
+/// requests after its name was pointed here (DNS rebinding). Addresses, `localhost` and the
+/// configured names are this node's.
 pub(crate) fn check(
     names: &[HostName],
     headers: &HeaderMap,
@@ -61,12 +72,14 @@ pub(crate) fn check(
     Err(HttpError::new(
         StatusCode::MISDIRECTED_REQUEST,
         format!(
-            "{named:?} is not a name this node answers to: use its address or localhost, or start it with --http-host NAME"
+            "{named:?} is not a name of this node: use its address or localhost, or start it with \
+             --http-host NAME"
         ),
     ))
 }
 
-/// Scheme, host and port that a request came by, as in `http://127.0.0.1:4480`; none where it names no host.
+/// Scheme, host and port that a request came by, as in `http://127.0.0.1:4480`; `None` if it names
+/// no host.
 pub(crate) fn origin(names: &[HostName], request: &Parts) -> Option<String> {
     let asked = asked(&request.headers, request.uri.authority())?;
     let encrypted = request.extensions.get::<Scheme>() == Some(&Scheme::HTTPS)
@@ -77,9 +90,9 @@ pub(crate) fn origin(names: &[HostName], request: &Parts) -> Option<String> {
     Some(format!("{scheme}://{host}{port}"))
 }
 
-/// What a request calls this node.
+/// The name and port that a request uses for this node.
 struct HostHeader {
-    /// In lower case, without brackets; nothing in it means anything in a header or a file.
+    /// In lower case, without brackets. Safe to write into a header or a file.
     host: String,
     port: Option<u16>,
 }
@@ -90,8 +103,9 @@ impl HostHeader {
     }
 }
 
-/// What a request's target says comes before its header (RFC 9112, section 3.2.2); HTTP/2 says it there alone. Of two headers
-/// neither counts: something in front of the node may have gone by the other.
+/// The host that a request names. Its target takes precedence over the header (RFC 9112, section
+/// 3.2.2), and HTTP/2 has only the target. With two headers neither counts: a proxy in front of the
+/// node may have decided by the other.
 fn named(headers: &HeaderMap, authority: Option<&Authority>) -> Option<String> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let only = hosts.next().filter(|_| hosts.next().is_none());

@@ -1,9 +1,14 @@
-//! An answer that is no content: which status, and a text that says what happened, to what, and what to do next.
+//! An answer without content: a status, and a text that says what happened, to what, and what to
+//! do next.
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use perennial_store::StoreError;
+use tokio::task::JoinError;
 
-/// Why there is no content. Gateway with a format of their own for errors make theirs of it.
+use crate::backend::{FetchError, SignError};
+
+/// Why there is no content. Faces with their own error format wrap it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HttpError {
     pub(crate) status: StatusCode,
@@ -20,21 +25,74 @@ impl HttpError {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
-    /// Nobody signed such a thing, as far as this node knows.
+    /// As far as this node knows, no publisher signed such a thing.
     pub(crate) fn unknown(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("unknown: this node knows no {what}"))
     }
 
-    /// It was signed, and its bytes cannot be had now.
+    /// A publisher signed it, and no reachable peer has the bytes.
     pub(crate) fn no_holder(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("known but no reachable holder: {what}"))
     }
 
-    /// Our own fault.
+    /// A failure of this node.
     pub(crate) fn internal(error: &dyn std::fmt::Display) -> Self {
-        tracing::error!(%error, "a request failed");
+        tracing::error!(%error, "request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
     }
+
+    /// A fetch of `what` that failed.
+    pub(crate) fn fetch(error: &FetchError, what: &str) -> Self {
+        match error {
+            FetchError::NoHolder => Self::no_holder(what),
+            FetchError::Failed(source) => Self::internal(source),
+        }
+    }
+}
+
+impl From<StoreError> for HttpError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Denied(_) => {
+                Self::new(StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS, error.to_string())
+            }
+            StoreError::DiskFull { .. } => disk_full(),
+            _ => Self::internal(&error),
+        }
+    }
+}
+
+impl From<std::io::Error> for HttpError {
+    fn from(error: std::io::Error) -> Self {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        match error.kind() {
+            StorageFull | QuotaExceeded => disk_full(),
+            _ => Self::internal(&error),
+        }
+    }
+}
+
+impl From<JoinError> for HttpError {
+    fn from(error: JoinError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<serde_json::Error> for HttpError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<SignError> for HttpError {
+    fn from(error: SignError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+fn disk_full() -> HttpError {
+    let message = "the disk of this node is full: nothing was kept; try again when there is room";
+    HttpError::new(StatusCode::INSUFFICIENT_STORAGE, message)
 }
 
 impl IntoResponse for HttpError {

@@ -1,99 +1,184 @@
-//! What is made of all that the store knows, kept until it would be another thing.
+//! Memos of values derived from the whole catalog; recomputed when the catalog's generation or the
+//! follows change.
 //!
-//! Promises that one is made at a time, whoever goes away meanwhile, and that those who wait for it hold no thread.
+//! Promises that one computation runs at a time, however many requests wait and whichever of them
+//! are dropped; that waiting requests hold no thread; and that a value is never older than the
+//! request for it, so that a client that pushed and then pulls sees its push.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
-use perennial_store::{Follows, Store, StoreError};
+use perennial_store::{Follows, Store};
 use tokio::sync::Mutex;
+use tokio::task::JoinError;
 
-use crate::content::run;
+use crate::blocking::blocking;
 
-/// How long a thing is kept that changes with what is held as well: so many times as long as it took to make.
+/// A value that also depends on which blobs are held is kept for this many times as long as its
+/// computation took.
 const REST: u32 = 9;
-/// How many things of one kind are kept.
+/// Values kept per memo.
 const KEPT: usize = 16;
 
-/// Things that cost to make, by what they are of.
+/// Values derived from the catalog, by key. `S` is state that one computation leaves to the next.
 #[derive(Debug)]
-pub(crate) struct Memo<K, T> {
-    kept: Arc<Mutex<VecDeque<Kept<K, T>>>>,
-    /// Whether it also depends on which blobs are held: that changes unseen.
-    on_held: bool,
+pub(crate) struct Memo<K, T, S = ()> {
+    kept: Arc<RwLock<Vec<Arc<Computed<K, T>>>>>,
+    /// Held while a value is computed.
+    turn: Arc<Mutex<S>>,
+    /// Whether the values also depend on which blobs are held: that changes without a generation.
+    of_blobs: bool,
 }
 
 #[derive(Debug)]
-struct Kept<K, T> {
-    of: K,
+struct Computed<K, T> {
+    key: K,
     generation: u64,
     follows: Follows,
-    made: Instant,
-    cost: Duration,
-    thing: T,
+    begun: Instant,
+    ended: Instant,
+    value: T,
 }
 
-impl<K: PartialEq + Send + 'static, T: Clone + Send + 'static> Memo<K, T> {
-    /// One that depends on entries and follows alone.
+/// What a value has to be to answer a request.
+struct Wanted<K> {
+    key: K,
+    generation: u64,
+    /// The computation must not have begun earlier.
+    begun: Option<Instant>,
+}
+
+impl<K, T, S> Memo<K, T, S>
+where
+    K: PartialEq + Clone + Send + Sync + 'static,
+    T: Clone + Send + Sync + 'static,
+    S: Default + Send + 'static,
+{
+    /// A memo of values that depend on entries and follows alone.
     pub(crate) fn of_entries() -> Self {
-        Self { kept: Arc::default(), on_held: false }
+        Self { kept: Arc::default(), turn: Arc::default(), of_blobs: false }
     }
 
-    /// One that depends on which blobs are held as well.
+    /// A memo of values that depend on which blobs are held as well.
     pub(crate) fn of_blobs() -> Self {
-        Self { on_held: true, ..Self::of_entries() }
+        Self { of_blobs: true, ..Self::of_entries() }
     }
 
-    /// The thing as it was made last, or made now.
-    pub(crate) async fn get(
+    /// The value for a key: the one kept, or one computed now.
+    ///
+    /// # Errors
+    ///
+    /// Those of `compute`; the next request computes again.
+    pub(crate) async fn get<E>(
         &self,
-        of: K,
+        key: K,
         store: &Store,
-        make: impl FnOnce(&Store, &Follows) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        // goes to the thread that makes it: a client that leaves does not let the next one begin beside it
-        let mut kept = Arc::clone(&self.kept).lock_owned().await;
-        let (generation, follows) = (store.generation(), store.follows());
-        kept.retain(|kept| {
-            let rests = !self.on_held || kept.made.elapsed() < kept.cost * REST;
-            rests && kept.generation == generation && kept.follows == follows
-        });
-        if let Some(kept) = kept.iter().find(|kept| kept.of == of) {
-            return Ok(kept.thing.clone());
+        compute: impl FnOnce(&mut S, &Store, &Follows) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        E: From<JoinError> + Send + 'static,
+    {
+        let wanted = Wanted { key, generation: store.generation(), begun: None };
+        self.compute(wanted, store, compute).await
+    }
+
+    /// As [`Self::get`], but computed after this call: for a change that has no generation, such
+    /// as a blob that arrived.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::get`].
+    pub(crate) async fn renew<E>(
+        &self,
+        key: K,
+        store: &Store,
+        compute: impl FnOnce(&mut S, &Store, &Follows) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        E: From<JoinError> + Send + 'static,
+    {
+        let wanted = Wanted { key, generation: store.generation(), begun: Some(Instant::now()) };
+        self.compute(wanted, store, compute).await
+    }
+
+    async fn compute<E>(
+        &self,
+        wanted: Wanted<K>,
+        store: &Store,
+        compute: impl FnOnce(&mut S, &Store, &Follows) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        E: From<JoinError> + Send + 'static,
+    {
+        if let Some(value) = self.kept(&wanted, store) {
+            return Ok(value);
         }
-        let store = store.clone();
-        let made = run(move || {
+        let mut turn = Arc::clone(&self.turn).lock_owned().await;
+        if let Some(value) = self.kept(&wanted, store) {
+            return Ok(value);
+        }
+        let (kept, store) = (Arc::clone(&self.kept), store.clone());
+        // The turn moves to the thread that computes: a dropped request does not start a second
+        // computation beside the first.
+        let computed = blocking(move || {
             let begun = Instant::now();
-            let thing = make(&store, &follows)?;
-            let (made, cost) = (Instant::now(), begun.elapsed());
+            // Read before the entries are: what comes meanwhile belongs to the next generation.
+            let (generation, follows) = (store.generation(), store.follows());
+            let value = compute(&mut turn, &store, &follows)?;
+            let (key, ended) = (wanted.key, Instant::now());
+            let computed =
+                Computed { key, generation, follows, begun, ended, value: value.clone() };
+            let mut kept = kept.write().unwrap_or_else(PoisonError::into_inner);
+            kept.retain(|old| {
+                old.key != computed.key
+                    && old.generation == computed.generation
+                    && old.follows == computed.follows
+            });
             kept.truncate(KEPT - 1);
-            kept.push_front(Kept { of, generation, follows, made, cost, thing: thing.clone() });
-            Ok(thing)
+            kept.insert(0, Arc::new(computed));
+            Ok(value)
         });
-        made.await
+        computed.await
+    }
+
+    fn kept(&self, wanted: &Wanted<K>, store: &Store) -> Option<T> {
+        let computed = {
+            let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+            kept.iter().find(|computed| computed.key == wanted.key).map(Arc::clone)?
+        };
+        let cost = computed.ended.saturating_duration_since(computed.begun);
+        let rests = !self.of_blobs || computed.ended.elapsed() < cost * REST;
+        let fresh = computed.generation >= wanted.generation
+            && wanted.begun.is_none_or(|begun| computed.begun >= begun)
+            && computed.follows == store.follows();
+        (rests && fresh).then(|| computed.value.clone())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex as SyncMutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use perennial_store::{OpenOptions, StoreError};
 
     use super::*;
-    use perennial_store::OpenOptions;
+    use crate::http_error::HttpError;
 
     #[tokio::test]
-    async fn many_who_ask_and_leave_cost_one_making() {
+    async fn many_who_ask_and_leave_cost_one_computation() {
         let dir = tempfile::tempdir().expect("a directory");
         let store = Store::open(dir.path(), OpenOptions::default()).expect("a store");
-        let (begin, told) = std::sync::mpsc::channel::<()>();
-        let (made, told) = (Arc::new(AtomicUsize::new(0)), Arc::new(std::sync::Mutex::new(told)));
-        let thing = Memo::<(), usize>::of_blobs();
+        let (begin, told) = mpsc::channel::<()>();
+        let (count, told) = (Arc::new(AtomicUsize::new(0)), Arc::new(SyncMutex::new(told)));
+        let memo = Memo::<(), usize>::of_blobs();
         let ask = || {
-            let (made, told) = (Arc::clone(&made), Arc::clone(&told));
-            thing.get((), &store, move |_, _| {
+            let (count, told) = (Arc::clone(&count), Arc::clone(&told));
+            memo.get((), &store, move |(), _, _| {
                 let _ = told.lock().expect("not poisoned").recv();
-                Ok(made.fetch_add(1, Ordering::SeqCst))
+                Ok::<_, HttpError>(count.fetch_add(1, Ordering::SeqCst))
             })
         };
         for _ in 0..20 {
@@ -101,7 +186,32 @@ mod tests {
             assert!(left.is_err(), "it is not told to begin yet");
         }
         drop(begin);
-        assert_eq!(futures::future::try_join(ask(), ask()).await.expect("made"), (0, 0));
-        assert_eq!(made.load(Ordering::SeqCst), 1);
+        assert_eq!(futures::future::try_join(ask(), ask()).await.expect("computed"), (0, 0));
+        assert_eq!(count.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_value_is_computed_again_when_it_is_renewed_and_its_state_remains() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::open(dir.path(), OpenOptions::default()).expect("a store");
+        let memo = Memo::<(), usize, usize>::of_entries();
+        let count = |state: &mut usize, _: &Store, _: &Follows| {
+            *state += 1;
+            Ok::<_, HttpError>(*state)
+        };
+        for expected in [1, 1] {
+            assert_eq!(memo.get((), &store, count).await.expect("computed"), expected);
+        }
+        assert_eq!(memo.renew((), &store, count).await.expect("computed"), 2);
+        assert_eq!(memo.get((), &store, count).await.expect("computed"), 2);
+        store.put_entries(&[]).expect("taken");
+        assert_eq!(memo.get((), &store, count).await.expect("computed"), 3, "a new generation");
+        let failed = |_: &mut usize, _: &Store, _: &Follows| {
+            Err::<usize, _>(HttpError::from(StoreError::NotHeld(perennial_manifest::BlobId::of(
+                b"",
+            ))))
+        };
+        assert!(memo.renew((), &store, failed).await.is_err());
+        assert_eq!(memo.get((), &store, count).await.expect("computed"), 3, "the last one stays");
     }
 }

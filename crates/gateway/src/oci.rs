@@ -1,8 +1,14 @@
-//! The registry face: the OCI distribution API 1.1, for docker, podman, containerd, skopeo, Helm and their like.
+//! The registry face: the OCI distribution API 1.1, for docker, podman, containerd, skopeo, Helm
+//! and similar clients.
 //!
-//! Owns what the paths below `/v2/` mean. Reading asks for nothing and changes nothing; pushing and deleting ask for the
-//! node's token, and what a push changes is a release that the node signs. Tags are what signed releases say
-//! ([`policy`]); bytes come from the store or the swarm, never from another registry.
+//! Owns the meaning of the paths below `/v2/`. Reading needs no token and changes nothing. Pushing
+//! and deleting need the node's token, and a push results in a release that the node signs. Tags
+//! mean what signed releases say ([`policy`]); bytes come from the store or the swarm, never from
+//! another registry.
+//!
+//! Five modules say what is known: [`image_catalog`] what signed releases say of tags,
+//! [`digest_index`] which releases list a digest, [`snapshot`] both at one moment, [`pending`] what
+//! was pushed and is not released, [`cosign`] the tags that an image brings along.
 
 mod auth;
 mod closure;
@@ -10,7 +16,6 @@ mod cosign;
 mod digest;
 mod digest_index;
 mod error;
-mod hosts;
 mod image_catalog;
 mod listing;
 mod manifest;
@@ -25,20 +30,23 @@ mod snapshot;
 mod upload;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use tokio::sync::Semaphore;
 
 use crate::gateway::Gateway;
+use crate::host;
 use error::OciError;
 use name::Named;
 use pending::Pending;
 use pull::RegistryRequest;
-use snapshot::Snapshot;
+use referrers::Subjects;
+use snapshot::Snapshots;
 use upload::Uploads;
 
 const API_VERSION: (HeaderName, HeaderValue) = (
@@ -46,21 +54,26 @@ const API_VERSION: (HeaderName, HeaderValue) = (
     HeaderValue::from_static("registry/2.0"),
 );
 
-/// The registry: the faces' common ground, and what it remembers between requests.
+/// The registry: the state of all faces, and what it remembers between requests.
 #[derive(Clone)]
 pub(crate) struct Registry {
     gateway: Gateway,
-    snapshot: Arc<Mutex<Snapshot>>,
+    snapshots: Arc<Snapshots>,
+    subjects: Arc<Subjects>,
+    /// One permit, for questions that may read many lists or manifests.
+    searching: Arc<Semaphore>,
     pending: Arc<Pending>,
     uploads: Arc<Uploads>,
 }
 
-/// The paths of this face.
+/// The routes of the registry.
 pub(crate) fn routes(gateway: Gateway) -> Router {
     let uploads = Uploads::new(gateway.backend.store().incoming());
     let registry = Registry {
         gateway,
-        snapshot: Arc::default(),
+        snapshots: Arc::new(Snapshots::of_entries()),
+        subjects: Arc::default(),
+        searching: Arc::new(Semaphore::new(1)),
         pending: Arc::default(),
         uploads: Arc::new(uploads),
     };
@@ -69,11 +82,11 @@ pub(crate) fn routes(gateway: Gateway) -> Router {
         .route("/v2/", any(answer))
         .route("/v2/{*rest}", any(answer))
         .route(auth::PATH, get(auth::exchange))
-        .route("/containerd/hosts.toml", get(hosts::file))
+        .route("/containerd/hosts.toml", get(hosts_toml))
         .with_state(registry)
 }
 
-/// The methods of what can only be read.
+/// The methods of read-only resources.
 const READS: &str = "GET, HEAD";
 
 type Parameters = HashMap<String, String>;
@@ -85,7 +98,7 @@ async fn answer(State(registry): State<Registry>, request: Request) -> Response 
     response
 }
 
-/// As the reference registry has it: the base of the API ends in a slash.
+/// The base of the API ends in a slash; the redirect is the reference registry's.
 async fn base() -> Response {
     let (kind, place) =
         ((header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::LOCATION, "/v2/"));
@@ -93,7 +106,19 @@ async fn base() -> Response {
     (StatusCode::MOVED_PERMANENTLY, [API_VERSION], [kind, place], body).into_response()
 }
 
-/// What a path below `/v2/<name>/` is about.
+/// containerd's `_default/hosts.toml` with this node as the mirror of every registry, at the
+/// address that the client used.
+async fn hosts_toml(State(registry): State<Registry>, request: Request) -> Response {
+    let (request, _) = request.into_parts();
+    let Some(origin) = host::origin(&registry.gateway.options.hosts, &request) else {
+        let message = "the Host header names no host that could stand in hosts.toml\n";
+        return (StatusCode::BAD_REQUEST, message).into_response();
+    };
+    let text = format!("[host.\"{origin}\"]\n  capabilities = [\"pull\", \"resolve\"]\n");
+    ([(header::CONTENT_TYPE, "application/toml")], text).into_response()
+}
+
+/// The resource that a path below `/v2/<name>/` names.
 enum About<'a> {
     Manifest(&'a str),
     Blob(&'a str),
@@ -104,10 +129,10 @@ enum About<'a> {
 }
 
 impl About<'_> {
-    /// The methods it knows.
+    /// The methods that the resource supports.
     fn methods(&self) -> &'static str {
         match self {
-            // an archive destroys nothing: blobs are not deleted
+            // An archive destroys nothing: blobs cannot be deleted.
             Self::Blob(_) | Self::Tags | Self::Referrers(_) => READS,
             Self::Manifest(_) => "GET, HEAD, PUT, DELETE",
             Self::Uploads => "POST",
@@ -116,7 +141,7 @@ impl About<'_> {
     }
 }
 
-/// The answer to a method that is not among those known; OPTIONS asks which are.
+/// The answer to a method that is not supported, and to OPTIONS, which asks for those that are.
 fn other(known: &str, method: &Method) -> Option<Result<Response, OciError>> {
     let allow = (header::ALLOW, known.to_owned());
     if known.split(", ").any(|known| known == method.as_str()) {
@@ -124,13 +149,13 @@ fn other(known: &str, method: &Method) -> Option<Result<Response, OciError>> {
     } else if *method == Method::OPTIONS {
         Some(Ok(push::with(StatusCode::OK, vec![allow])))
     } else {
-        let message = format!("this knows {known}, and not {method}");
-        let refusal = OciError::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message);
-        Some(Err(refusal.and(vec![allow])))
+        let message = format!("{method} is not supported here: use {known}");
+        let error = OciError::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message);
+        Some(Err(error.and(vec![allow])))
     }
 }
 
-/// Takes a path apart, from its end: names hold slashes.
+/// Splits a path, from its end: names contain slashes.
 fn about(path: &str) -> Option<(&str, About<'_>)> {
     if let Some(name) = path.strip_suffix("/tags/list") {
         return Some((name, About::Tags));
@@ -157,13 +182,7 @@ fn about(path: &str) -> Option<(&str, About<'_>)> {
 impl Registry {
     async fn route(&self, request: Request) -> Result<Response, OciError> {
         let query = Query::<Parameters>::try_from_uri(request.uri()).map(|query| query.0).map_err(
-            |_| {
-                OciError::new(
-                    StatusCode::BAD_REQUEST,
-                    "UNSUPPORTED",
-                    "the query does not read as one",
-                )
-            },
+            |_| OciError::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", "the query cannot be parsed"),
         )?;
         let (parts, body) = request.into_parts();
         let options = &self.gateway.options;
@@ -192,7 +211,7 @@ impl Registry {
         let asked =
             RegistryRequest { method: &parts.method, headers: &parts.headers, owner, name, ns };
         let name = Named::parse(name, ns).ok_or_else(OciError::name)?;
-        // some clients escape the colon of a digest
+        // Some clients escape the colon of a digest.
         let plain = |text: &str| text.replace("%3A", ":").replace("%3a", ":");
         match about {
             About::Manifest(reference) if reads => {

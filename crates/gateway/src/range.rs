@@ -1,71 +1,130 @@
-//! Selection part of some content a request asks for: conditions and one range (RFC 9110, sections 13 and 14).
+//! Which part of some content a request asks for: conditions and one range (RFC 9110, sections 13
+//! and 14), and the head of the answer.
 
 use std::ops::Range;
 
-use axum::http::{HeaderMap, Method, header};
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 
-/// What is to be answered.
+/// What a request gets of some content.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum Requested {
     /// All of it: 200.
     All,
     /// A part: 206.
     Part(Range<u64>),
-    /// The client has it: 304.
+    /// Nothing, because the client has it: 304.
     NotModified,
-    /// It is not what the client expects: 412.
+    /// Nothing, because it is not what the client expects: 412.
     PreconditionFailed,
-    /// The range lies beyond its end: 416.
+    /// Nothing, because the range lies beyond the end: 416.
     Unsatisfiable,
 }
 
-/// Decides by the headers of a request what it gets of content with this entity tag (quoted) and length.
-pub(crate) fn wanted(method: &Method, headers: &HeaderMap, etag: &str, size: u64) -> Wanted {
+impl Requested {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::All => StatusCode::OK,
+            Self::Part(_) => StatusCode::PARTIAL_CONTENT,
+            Self::NotModified => StatusCode::NOT_MODIFIED,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            Self::Unsatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
+        }
+    }
+
+    /// The bytes of content of this size that the answer describes; `None` if it has none.
+    pub(crate) fn bytes(&self, size: u64) -> Option<Range<u64>> {
+        match self {
+            Self::All => Some(0..size),
+            Self::Part(range) => Some(range.clone()),
+            Self::NotModified | Self::PreconditionFailed | Self::Unsatisfiable => None,
+        }
+    }
+
+    /// The answer with this body, which is empty for HEAD.
+    pub(crate) fn respond(&self, head: &Head<'_>, body: Body) -> Response {
+        let mut response = (self.status(), body).into_response();
+        let headers = response.headers_mut();
+        let mut set = |name, value: String| {
+            // A value that cannot stand in a header is left out: the bytes are usable without it.
+            let _ = HeaderValue::try_from(value).map(|value| headers.insert(name, value));
+        };
+        set(header::ETAG, head.etag.to_owned());
+        match self {
+            Self::Part(range) => {
+                let last = range.end.saturating_sub(1);
+                set(header::CONTENT_RANGE, format!("bytes {}-{last}/{}", range.start, head.size));
+            }
+            Self::Unsatisfiable => set(header::CONTENT_RANGE, format!("bytes */{}", head.size)),
+            _ => {}
+        }
+        if let Some(bytes) = self.bytes(head.size) {
+            set(header::ACCEPT_RANGES, "bytes".into());
+            set(header::CONTENT_TYPE, head.media_type.to_owned());
+            set(header::CONTENT_LENGTH, (bytes.end - bytes.start).to_string());
+        }
+        headers.extend(head.headers.iter().cloned());
+        response
+    }
+}
+
+/// What the head of an answer says of content.
+pub(crate) struct Head<'a> {
+    /// The entity tag, quoted.
+    pub(crate) etag: &'a str,
+    pub(crate) size: u64,
+    pub(crate) media_type: &'a str,
+    /// Further headers of the face.
+    pub(crate) headers: &'a [(HeaderName, HeaderValue)],
+}
+
+/// Decides by the headers of a request what it gets of content with this entity tag (quoted) and
+/// size.
+pub(crate) fn requested(method: &Method, headers: &HeaderMap, etag: &str, size: u64) -> Requested {
     let lists = |name: header::HeaderName| {
         let mut values = headers.get_all(name).iter().peekable();
-        values.peek().is_some().then(|| {
-            let values: Vec<&str> = headers_text(values);
-            values.iter().any(|value| names(value, etag))
-        })
+        values
+            .peek()
+            .is_some()
+            .then(|| values.filter_map(|value| value.to_str().ok()).any(|value| names(value, etag)))
     };
     if lists(header::IF_MATCH) == Some(false) {
-        return Wanted::PreconditionFailed;
+        return Requested::PreconditionFailed;
     }
     if lists(header::IF_NONE_MATCH) == Some(true) {
-        return Wanted::NotModified;
+        return Requested::NotModified;
     }
-    // section 14.2: a range means something for GET alone; HEAD tells of the whole
+    // Section 14.2: only GET has ranges. HEAD describes the whole.
     if method != Method::GET {
-        return Wanted::All;
+        return Requested::All;
     }
     if let Some(expected) = headers.get(header::IF_RANGE)
         && expected.to_str().map_or("", str::trim) != etag
     {
-        return Wanted::All;
+        return Requested::All;
     }
     match headers.get(header::RANGE).and_then(|value| value.to_str().ok()) {
         Some(range) => part(range, size),
-        None => Wanted::All,
+        None => Requested::All,
     }
 }
 
-fn headers_text<'a>(values: impl Iterator<Item = &'a header::HeaderValue>) -> Vec<&'a str> {
-    values.filter_map(|value| value.to_str().ok()).collect()
-}
-
-/// Whether a list of entity tags names this one, weakly compared (section 8.8.3.2): content by digest is never only similar.
+/// Whether a list of entity tags contains this one. The comparison is weak (section 8.8.3.2), which
+/// is safe: equal digests mean equal bytes.
 fn names(list: &str, etag: &str) -> bool {
     list.split(',')
         .map(str::trim)
         .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
-/// One range of bytes. Several at once, other units and what makes no sense are ignored, as section 14.2 allows.
-fn part(text: &str, size: u64) -> Wanted {
+/// Parses one range of bytes. Several ranges, other units and malformed ranges are ignored, as
+/// section 14.2 allows.
+fn part(text: &str, size: u64) -> Requested {
     let Some((first, last)) =
         text.strip_prefix("bytes=").and_then(|range| range.trim().split_once('-'))
     else {
-        return Wanted::All;
+        return Requested::All;
     };
     let number = |text: &str| -> Option<Option<u64>> {
         match text.trim() {
@@ -79,16 +138,16 @@ fn part(text: &str, size: u64) -> Wanted {
     match (number(first), number(last)) {
         (Some(Some(first)), Some(last)) if last.is_none_or(|last| last >= first) => {
             let end = last.map_or(size, |last| last.saturating_add(1).min(size));
-            if first < size { Wanted::Part(first..end) } else { Wanted::Unsatisfiable }
+            if first < size { Requested::Part(first..end) } else { Requested::Unsatisfiable }
         }
         (Some(None), Some(Some(suffix))) => {
             if suffix > 0 && size > 0 {
-                Wanted::Part(size.saturating_sub(suffix)..size)
+                Requested::Part(size.saturating_sub(suffix)..size)
             } else {
-                Wanted::Unsatisfiable
+                Requested::Unsatisfiable
             }
         }
-        _ => Wanted::All,
+        _ => Requested::All,
     }
 }
 
@@ -96,42 +155,42 @@ fn part(text: &str, size: u64) -> Wanted {
 mod tests {
     use super::*;
 
-    fn get(headers: &[(header::HeaderName, &str)]) -> Wanted {
+    fn get(headers: &[(header::HeaderName, &str)]) -> Requested {
         let headers = headers
             .iter()
             .map(|(name, value)| (name.clone(), value.parse().expect("a value")))
             .collect();
-        wanted(&Method::GET, &headers, "\"x\"", 100)
+        requested(&Method::GET, &headers, "\"x\"", 100)
     }
 
     #[test]
     fn ranges_mean_what_the_standard_says() {
         for (text, expected) in [
-            ("bytes=0-0", Wanted::Part(0..1)),
-            ("bytes=10-", Wanted::Part(10..100)),
-            ("bytes=-10", Wanted::Part(90..100)),
-            ("bytes=-1000", Wanted::Part(0..100)),
-            ("bytes=99-1000", Wanted::Part(99..100)),
-            ("bytes=0-99999999999999999999999", Wanted::Part(0..100)),
-            ("bytes=100-", Wanted::Unsatisfiable),
-            ("bytes=99999999999999999999999-", Wanted::Unsatisfiable),
-            ("bytes=-0", Wanted::Unsatisfiable),
-            ("bytes=5-4", Wanted::All),
-            ("bytes=0-1,5-6", Wanted::All),
-            ("bytes=-", Wanted::All),
-            ("bytes=+1-2", Wanted::All),
-            ("items=0-1", Wanted::All),
+            ("bytes=0-0", Requested::Part(0..1)),
+            ("bytes=10-", Requested::Part(10..100)),
+            ("bytes=-10", Requested::Part(90..100)),
+            ("bytes=-1000", Requested::Part(0..100)),
+            ("bytes=99-1000", Requested::Part(99..100)),
+            ("bytes=0-99999999999999999999999", Requested::Part(0..100)),
+            ("bytes=100-", Requested::Unsatisfiable),
+            ("bytes=99999999999999999999999-", Requested::Unsatisfiable),
+            ("bytes=-0", Requested::Unsatisfiable),
+            ("bytes=5-4", Requested::All),
+            ("bytes=0-1,5-6", Requested::All),
+            ("bytes=-", Requested::All),
+            ("bytes=+1-2", Requested::All),
+            ("items=0-1", Requested::All),
         ] {
             assert_eq!(get(&[(header::RANGE, text)]), expected, "{text}");
         }
         assert_eq!(
-            wanted(
+            requested(
                 &Method::GET,
                 &[(header::RANGE, "bytes=0-".parse().expect("a value"))].into_iter().collect(),
                 "\"x\"",
                 0
             ),
-            Wanted::Unsatisfiable
+            Requested::Unsatisfiable
         );
     }
 
@@ -140,20 +199,23 @@ mod tests {
         let range = (header::RANGE, "bytes=0-0");
         assert_eq!(
             get(&[(header::IF_NONE_MATCH, "\"a\", W/\"x\""), range.clone()]),
-            Wanted::NotModified
+            Requested::NotModified
         );
-        assert_eq!(get(&[(header::IF_NONE_MATCH, "*")]), Wanted::NotModified);
-        assert_eq!(get(&[(header::IF_NONE_MATCH, "\"a\""), range.clone()]), Wanted::Part(0..1));
-        assert_eq!(get(&[(header::IF_MATCH, "\"a\""), range.clone()]), Wanted::PreconditionFailed);
-        assert_eq!(get(&[(header::IF_MATCH, "\"x\""), range.clone()]), Wanted::Part(0..1));
-        assert_eq!(get(&[(header::IF_RANGE, "\"a\""), range.clone()]), Wanted::All);
-        assert_eq!(get(&[(header::IF_RANGE, "\"x\""), range]), Wanted::Part(0..1));
+        assert_eq!(get(&[(header::IF_NONE_MATCH, "*")]), Requested::NotModified);
+        assert_eq!(get(&[(header::IF_NONE_MATCH, "\"a\""), range.clone()]), Requested::Part(0..1));
+        assert_eq!(
+            get(&[(header::IF_MATCH, "\"a\""), range.clone()]),
+            Requested::PreconditionFailed
+        );
+        assert_eq!(get(&[(header::IF_MATCH, "\"x\""), range.clone()]), Requested::Part(0..1));
+        assert_eq!(get(&[(header::IF_RANGE, "\"a\""), range.clone()]), Requested::All);
+        assert_eq!(get(&[(header::IF_RANGE, "\"x\""), range]), Requested::Part(0..1));
     }
 
     #[test]
     fn head_tells_of_the_whole() {
         let headers =
             [(header::RANGE, "bytes=0-0".parse().expect("a value"))].into_iter().collect();
-        assert_eq!(wanted(&Method::HEAD, &headers, "\"x\"", 100), Wanted::All);
+        assert_eq!(requested(&Method::HEAD, &headers, "\"x\"", 100), Requested::All);
     }
 }

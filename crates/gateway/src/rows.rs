@@ -1,8 +1,8 @@
 //! Rows of releases and of their files, in the words of `perennial ls --json` and `perennial show
 //! --json`.
 //!
-//! The one place where what the store knows becomes the rows of `perennial_control`; the documents
-//! here and the node's answers to the command line are made of them alike.
+//! The one place where the store's rows become those of `perennial_control`: the documents of the
+//! faces and the node's answers to the command line consist of them alike.
 
 use std::collections::BTreeMap;
 

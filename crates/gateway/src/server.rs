@@ -1,15 +1,21 @@
-//! Connections: taken up to a number, each within its limits, and ended.
+//! The HTTP server: listening, TLS, HTTP/1.1 and HTTP/2 for any router.
 //!
-//! Owns listening, TLS and HTTP/1.1 and 2 for a router of any faces, and tells each request's extensions whether it came by
-//! `http` or `https`. Promises that a client that is slow, silent or greedy costs
-//! one place of a bounded number, and that its place goes to the next who comes while it asks for nothing or does not take
-//! what it asked for. How much a request may carry is for the faces to say.
+//! Connections are bounded ([`Limits::connections`]). A slow client occupies at most one slot. When
+//! all slots are taken and a new client is waiting, the connection that needs its slot the least
+//! loses it: one that has been idle for a second, longest first, else one whose client has taken
+//! less than it could for five seconds. A client whose request is being answered, and who takes the
+//! answer, keeps its slot. Whether or not a client is waiting, a connection also ends when the head
+//! of a request takes too long, when it idles for that long, or when no byte moves while it is
+//! being answered.
+//!
+//! Each request carries the [`Scheme`](axum::http::uri::Scheme) it came by, `http` or `https`, in
+//! its extensions. Limits on the content of a request are the router's.
 
 mod activity;
 mod connection;
 mod tls;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::Router;
@@ -22,26 +28,28 @@ use activity::Activity;
 use connection::Connection;
 pub use tls::{Tls, TlsError};
 
-/// How long a connection is left alone before its place may be given away.
+/// How long a connection may be idle before it can lose its slot.
 const SETTLE: Duration = Duration::from_secs(1);
-/// How long a client may leave an answer untaken before its place may be given away.
+/// How long a client may leave an answer untaken before it can lose its slot.
 const TAKING: Duration = Duration::from_secs(5);
-/// How often it is looked for a place while there is none; also how long accepting rests when the system refuses.
-const LOOK: Duration = Duration::from_millis(200);
+/// The interval between attempts to free a slot, and the pause after a failed accept.
+const RETRY: Duration = Duration::from_millis(200);
 
-/// What connections may take.
+/// Limits on connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// How many there may be; more wait in the system's queue until one ends, or until one is ended that asks for nothing or
-    /// does not take its answer.
+    /// Connections at once. Further clients wait in the system's queue until a connection ends, or
+    /// until one loses its slot because it is idle or does not take its answer.
     pub connections: usize,
-    /// Longest head of a request in bytes (at least 8192); a longer one is answered with 431.
+    /// The longest request head in bytes, at least 8192. A longer one is answered with 431.
     pub head_bytes: usize,
-    /// How long the head of a request may take, counted from the answer before it: so also how long a connection may idle.
+    /// How long a request head may take, counted from the answer before it: this is also how long a
+    /// connection may idle.
     pub head_time: Duration,
-    /// How long a connection may stand still, with no byte moving either way, while it is being answered.
+    /// How long a connection may stand still while it is being answered, with no byte moving either
+    /// way.
     pub stalled: Duration,
-    /// How long those who are being answered have left after the stop.
+    /// How long requests being answered may continue after the stop.
     pub grace: Duration,
 }
 
@@ -51,14 +59,15 @@ impl Default for Limits {
             connections: 256,
             head_bytes: 32 << 10,
             head_time: Duration::from_secs(60),
-            // longer than bytes from the swarm may take
+            // Longer than bytes from the swarm may take.
             stalled: Duration::from_secs(120),
             grace: Duration::from_secs(5),
         }
     }
 }
 
-/// Serves until `stop`, then lets those who are being answered finish for [`Limits::grace`]. Dropping it ends all connections.
+/// Serves until `stop`, then lets requests being answered finish for [`Limits::grace`]. Dropping
+/// the future ends all connections.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Tls>,
@@ -66,18 +75,18 @@ pub async fn serve(
     limits: Limits,
     stop: impl Future<Output = ()>,
 ) {
-    let places = Arc::new(Semaphore::new(limits.connections.max(1)));
-    let lives = Connections::default();
+    let slots = Arc::new(Semaphore::new(limits.connections.max(1)));
+    let connections = Connections::default();
     let (tasks, stopping, cut) =
         (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
     let _cut_when_dropped = cut.clone().drop_guard();
     let accepting = async {
         loop {
-            let place = place(&places, &lives).await;
+            let slot = slot(&slots, &connections).await;
             let stream = accept(&listener).await;
-            let life = lives.begin();
+            let activity = connections.begin();
             let connection = Connection {
-                life,
+                activity,
                 limits,
                 tls: tls.clone(),
                 router: router.clone(),
@@ -85,7 +94,7 @@ pub async fn serve(
             };
             let cut = cut.clone();
             tasks.spawn(async move {
-                let _place = place;
+                let _slot = slot;
                 cut.run_until_cancelled(connection.run(stream)).await;
             });
         }
@@ -98,27 +107,25 @@ pub async fn serve(
     stopping.cancel();
     tasks.close();
     if tokio::time::timeout(limits.grace, tasks.wait()).await.is_err() {
-        tracing::warn!(
-            connections = tasks.len(),
-            "cutting connections that did not finish in time"
-        );
+        tracing::warn!(connections = tasks.len(), "connections did not finish in time and are cut");
         cut.cancel();
         tasks.wait().await;
     }
 }
 
-/// A place for one more connection, if need be that of the one which needs its own the least.
-async fn place(places: &Arc<Semaphore>, lives: &Connections) -> OwnedSemaphorePermit {
+/// A slot for one more connection; if all are taken, that of the connection that needs its own the
+/// least.
+async fn slot(slots: &Arc<Semaphore>, connections: &Connections) -> OwnedSemaphorePermit {
     loop {
-        let free = Arc::clone(places).acquire_owned();
-        // the semaphore is never closed
-        if let Ok(Ok(place)) = tokio::time::timeout(Duration::ZERO, free).await {
-            return place;
+        let free = Arc::clone(slots).acquire_owned();
+        // The semaphore is never closed.
+        if let Ok(Ok(slot)) = tokio::time::timeout(Duration::ZERO, free).await {
+            return slot;
         }
-        lives.end_one();
-        let freed = Arc::clone(places).acquire_owned();
-        if let Ok(Ok(place)) = tokio::time::timeout(LOOK, freed).await {
-            return place;
+        connections.end_one();
+        let freed = Arc::clone(slots).acquire_owned();
+        if let Ok(Ok(slot)) = tokio::time::timeout(RETRY, freed).await {
+            return slot;
         }
     }
 }
@@ -127,48 +134,48 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                // answers are written in pieces; waiting to fill packets helps nobody
+                // Answers are written in large pieces: waiting to fill packets only adds delay.
                 let _ = stream.set_nodelay(true);
                 return stream;
             }
             Err(error) => {
-                // out of file descriptors, most likely: connections that end free some
-                tracing::warn!(%error, "cannot accept a connection; trying again");
-                tokio::time::sleep(LOOK).await;
+                // Most likely out of file descriptors; connections that end free some.
+                tracing::warn!(%error, "accepting a connection failed; retrying");
+                tokio::time::sleep(RETRY).await;
             }
         }
     }
 }
 
-/// The connections there are.
+/// The open connections.
 #[derive(Debug, Default)]
-struct Connections(Mutex<Vec<std::sync::Weak<Activity>>>);
+struct Connections(Mutex<Vec<Weak<Activity>>>);
 
 impl Connections {
     fn begin(&self) -> Arc<Activity> {
-        let life = Arc::new(Activity::new());
-        let mut lives = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lives.retain(|life| life.strong_count() > 0);
-        lives.push(Arc::downgrade(&life));
-        life
+        let activity = Arc::new(Activity::new());
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|activity| activity.strong_count() > 0);
+        all.push(Arc::downgrade(&activity));
+        activity
     }
 
     fn end_one(&self) {
-        let lives = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = lives
-            .iter()
-            .filter_map(|life| life.upgrade().and_then(|life| Some((may_end(&life)?, life))));
-        if let Some((_, life)) = may.max_by_key(|(least, _)| *least) {
-            life.end();
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let candidates = all.iter().filter_map(|activity| {
+            activity.upgrade().and_then(|activity| Some((may_end(&activity)?, activity)))
+        });
+        if let Some((_, activity)) = candidates.max_by_key(|(rank, _)| *rank) {
+            activity.end();
         }
     }
 }
 
-/// Whether a connection's place may be given away, and how well: rather one that asks for nothing than one that is slow, and
-/// of those the one that has been so for the longest time.
-fn may_end(life: &Activity) -> Option<(bool, Duration)> {
-    match life.idle() {
+/// Whether a connection can lose its slot, ranked: idle connections before slow ones, and of either
+/// the one that has been so for the longest time.
+fn may_end(activity: &Activity) -> Option<(bool, Duration)> {
+    match activity.idle() {
         Some(idle) => (idle >= SETTLE).then_some((true, idle)),
-        None => life.not_taking().filter(|slow| *slow >= TAKING).map(|slow| (false, slow)),
+        None => activity.not_taking().filter(|slow| *slow >= TAKING).map(|slow| (false, slow)),
     }
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt};
-use perennial_gateway::{Backend, BlobRequest, Limits, Options, Tls, TlsError};
-use perennial_manifest::{BlobId, Draft, PublisherId, ReleaseId};
+use perennial_gateway::{Backend, BlobRequest, Limits, Options, SignError, Tls, TlsError};
+use perennial_manifest::{Draft, PublisherId, ReleaseId};
 use perennial_protocol::FetchFailure;
 use perennial_store::Store;
 use tokio::net::TcpListener;
@@ -104,23 +104,24 @@ impl Backend for Archive {
         async move { Archive::fetch_list(&archive, release).await.map_err(not_fetched) }.boxed()
     }
 
-    fn sign(&self, draft: Draft) -> BoxFuture<'static, Result<ReleaseId, String>> {
+    fn sign(&self, draft: Draft) -> BoxFuture<'static, Result<ReleaseId, SignError>> {
         let archive = self.clone();
         async move {
             let published = archive.publish(draft, PublishOptions::default()).await;
-            published.map(|published| published.release).map_err(|error| error.to_string())
+            published.map(|published| published.release).map_err(SignError::new)
         }
         .boxed()
     }
 
-    fn yank(&self, release: ReleaseId, reason: String) -> BoxFuture<'static, Result<(), String>> {
+    fn yank(
+        &self,
+        release: ReleaseId,
+        reason: String,
+    ) -> BoxFuture<'static, Result<(), SignError>> {
         let archive = self.clone();
-        async move { Archive::yank(&archive, release, reason).await.map_err(|e| e.to_string()) }
+        async move { Archive::yank(&archive, release, reason).await.map_err(SignError::new) }
             .boxed()
     }
-
-    /// The store has told the archive already.
-    fn damaged(&self, _: BlobId) {}
 }
 
 /// The first line of a file that only its owner reads: an argument would be visible to every user of the machine.
@@ -139,6 +140,6 @@ fn not_fetched(error: FetchError) -> perennial_gateway::FetchError {
         FetchError::Peers(FetchFailure::NoHolder | FetchFailure::Stalled) => {
             perennial_gateway::FetchError::NoHolder
         }
-        other => perennial_gateway::FetchError::Failed(other.to_string()),
+        other => perennial_gateway::FetchError::failed(other),
     }
 }

@@ -1,16 +1,18 @@
-//! How much of an answer is read at a time, so that all answers together hold a bounded number of bytes.
+//! How much of an answer is read at a time, so that all answers together hold a bounded number of
+//! bytes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes that are read and sent at a time, at most.
+/// Bytes read and sent at a time, at most.
 const PIECE: u64 = 512 << 10;
-/// The fewest: what is verified at once.
+/// Bytes read at a time, at least: the unit of verification.
 const GROUP: u64 = 16 << 10;
-/// Bytes that all answers together have read and not yet sent, more or less: the more answers, the smaller their pieces.
+/// Bytes that all answers together have read and not yet sent, approximately: the more answers,
+/// the smaller their pieces.
 const READ: u64 = 24 << 20;
 
-/// How many answers are being sent.
+/// The number of answers being sent.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ReadBudget(Arc<AtomicU64>);
 
@@ -21,12 +23,12 @@ impl ReadBudget {
     }
 }
 
-/// One of the answers that are being sent.
+/// One answer's share of the budget.
 #[derive(Debug)]
 pub(super) struct ReadShare(ReadBudget);
 
 impl ReadShare {
-    /// How much of it is read at a time.
+    /// The number of bytes to read at a time.
     pub(super) fn piece(&self) -> u64 {
         let fair = READ / self.0.0.load(Ordering::Relaxed).max(1);
         (fair - fair % GROUP).clamp(GROUP, PIECE)
@@ -45,18 +47,18 @@ mod tests {
 
     #[test]
     fn many_answers_hold_no_more_bytes_than_some_do() {
-        let sending = ReadBudget::default();
-        let mut all = vec![sending.one_more()];
+        let budget = ReadBudget::default();
+        let mut all = vec![budget.one_more()];
         assert_eq!(all[0].piece(), PIECE);
         let held = |all: &[ReadShare]| all.iter().map(ReadShare::piece).sum::<u64>();
         for many in [48, 100, 256, 1024] {
-            all.resize_with(many, || sending.one_more());
+            all.resize_with(many, || budget.one_more());
             assert!(held(&all) <= READ && held(&all) > READ / 2, "{many}: {}", held(&all));
             assert_eq!(all[0].piece() % GROUP, 0);
         }
-        all.resize_with(5000, || sending.one_more());
+        all.resize_with(5000, || budget.one_more());
         assert_eq!(all[0].piece(), GROUP);
         all.truncate(1);
-        assert_eq!(all[0].piece(), PIECE, "who went holds nothing");
+        assert_eq!(all[0].piece(), PIECE, "an answer that ended holds nothing");
     }
 }

@@ -1,6 +1,6 @@
 //! All releases known here, page by page, in the order of `perennial ls`.
 //!
-//! Promises that a page costs what is on it: the order is kept from one entry that comes to the next.
+//! Promises that a page costs only what is on it: the order is kept until entries arrive.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::document::Document;
 use crate::http_error::HttpError;
 use crate::rows::ReleaseRows;
 
-/// Releases on a page, unless fewer are asked for; also the most.
+/// Releases per page; a client may ask for fewer.
 const PAGE: usize = 1_000;
 
-/// What is asked for.
+/// The page that a query asks for.
 pub(super) struct PageRequest {
     after: Option<ReleaseId>,
     limit: usize,
@@ -27,7 +27,9 @@ impl PageRequest {
     pub(super) fn read(query: &HashMap<String, String>) -> Result<Self, HttpError> {
         let after = query.get("after").map(|id| {
             id.parse().map_err(|e| {
-                HttpError::bad_request(format!("?after=: {e}; give the `next` of the page before"))
+                HttpError::bad_request(format!(
+                    "?after=: {e}; give the `next` of the previous page"
+                ))
             })
         });
         let limit = query.get("limit").map(|limit| match limit.parse() {
@@ -46,7 +48,7 @@ pub(super) type Order = Arc<[ReleaseId]>;
 #[derive(Serialize)]
 struct Page {
     releases: Vec<perennial_control::ReleaseRow>,
-    /// What to ask for after it; none on the last page.
+    /// The `after` of the next page; `None` on the last.
     next: Option<String>,
 }
 
@@ -58,15 +60,15 @@ pub(super) fn page(
     store: &Store,
     order: &[ReleaseId],
     asked: &PageRequest,
-) -> Result<Result<Document, HttpError>, StoreError> {
+) -> Result<Document, HttpError> {
     let from = match asked.after {
         None => 0,
         Some(after) => match order.iter().position(|id| *id == after) {
             Some(at) => at + 1,
             None => {
-                let message =
-                    format!("?after=: no release {after} is known here; begin again without it");
-                return Ok(Err(HttpError::bad_request(message)));
+                return Err(HttpError::bad_request(format!(
+                    "?after=: no release {after} is known here; begin again without it"
+                )));
             }
         },
     };
@@ -81,11 +83,10 @@ pub(super) fn page(
     let link = next
         .as_ref()
         .map(|id| format!("<releases.json?after={id}&limit={}>; rel=\"next\"", asked.limit));
-    let text = serde_json::to_vec(&Page { releases, next })
-        .map_err(|e| StoreError::Index(e.to_string()))?;
+    let text = serde_json::to_vec(&Page { releases, next })?;
     let document = Document::new("application/json", text);
-    Ok(Ok(match link {
+    Ok(match link {
         Some(link) => document.with(header::LINK, link),
         None => document,
-    }))
+    })
 }

@@ -1,24 +1,63 @@
 //! Bytes by digest: `/b/blake3:…` and `/b/sha256:…`.
 //!
-//! Promises that what is given out as a SHA-256 was hashed here first: a list only claims it.
+//! Promises that bytes served under a SHA-256 were hashed here first: a list only claims it.
 
-use std::time::Duration;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use perennial_manifest::{BlobId, ReleaseId, Sha256Digest};
-use perennial_store::BlobState;
+use perennial_manifest::{Artifact, BlobId, ReleaseId, Sha256Digest};
+use perennial_store::{BlobState, ReleaseRow, Store, StoreError};
+use tokio::sync::Semaphore;
 
-use super::naming::Digest;
 use super::{Files, attachment, cache_control};
-use crate::backend::FetchError;
-use crate::content::{Content, run};
+use crate::blocking::blocking;
+use crate::bounded::Bounded;
+use crate::content::Content;
 use crate::http_error::HttpError;
 
-/// How long a request waits for bytes that can only be given out once all of them are here.
+/// How long a request waits for bytes that can be served only once all of them are here.
 const PATIENCE: Duration = Duration::from_secs(50);
-/// How many claims of one SHA-256 are looked into.
+/// Claims of one SHA-256 that are checked.
 const CLAIMS: usize = 8;
+/// Outcomes of checks that are remembered.
+const CHECKS: usize = 4096;
+
+/// A digest of either function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BlobDigest {
+    Blake3(BlobId),
+    Sha256(Sha256Digest),
+}
+
+impl BlobDigest {
+    fn read(text: &str) -> Result<Self, HttpError> {
+        let read = match text.split_once(':') {
+            Some(("blake3", _)) => text.parse().map(Self::Blake3),
+            Some(("sha256", _)) => text.parse().map(Self::Sha256),
+            _ => return Err(HttpError::bad_request("a digest is blake3:HEX or sha256:HEX")),
+        };
+        read.map_err(|e| HttpError::bad_request(e.to_string()))
+    }
+
+    fn names(self, artifact: &Artifact) -> bool {
+        match self {
+            Self::Blake3(blob) => artifact.blake3 == blob,
+            Self::Sha256(sha256) => artifact.sha256 == sha256,
+        }
+    }
+}
+
+impl fmt::Display for BlobDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Blake3(blob) => blob.fmt(f),
+            Self::Sha256(sha256) => sha256.fmt(f),
+        }
+    }
+}
 
 impl Files {
     pub(super) async fn digest(
@@ -28,11 +67,11 @@ impl Files {
         method: &Method,
         request: &HeaderMap,
     ) -> Result<Response, HttpError> {
-        let digest = Digest::read(text)?;
+        let digest = BlobDigest::read(text)?;
         let owner = self.is_owner(request);
         let mut content = match digest {
-            Digest::Blake3(_) => self.content(digest, release, &[]).await?,
-            Digest::Sha256(sha256) => match self.true_content(sha256, release, owner).await? {
+            BlobDigest::Blake3(_) => self.content(digest, release, &[]).await?,
+            BlobDigest::Sha256(sha256) => match self.true_content(sha256, release, owner).await? {
                 Ok(content) => content,
                 Err(later) => return Ok(later),
             },
@@ -41,7 +80,8 @@ impl Files {
         self.gateway.answer(method, request, &content, owner).await
     }
 
-    /// What has a SHA-256 in truth, and is here now unless it is denied; or an answer that says to come again.
+    /// The content that truly has a SHA-256, held unless it is denied; or an answer that tells the
+    /// client to ask again.
     async fn true_content(
         &self,
         sha256: Sha256Digest,
@@ -50,7 +90,7 @@ impl Files {
     ) -> Result<Result<Content, Response>, HttpError> {
         let mut wrong = Vec::new();
         while wrong.len() < CLAIMS {
-            let content = self.content(Digest::Sha256(sha256), release, &wrong).await?;
+            let content = self.content(BlobDigest::Sha256(sha256), release, &wrong).await?;
             if let Some(later) = self.bring(&content, owner).await? {
                 return Ok(Err(later));
             }
@@ -64,15 +104,15 @@ impl Files {
         )))
     }
 
-    /// What a digest names here, or by some list.
+    /// The content that a digest names here, or by some list; none of the blobs in `wrong`.
     async fn content(
         &self,
-        digest: Digest,
+        digest: BlobDigest,
         release: Option<ReleaseId>,
         wrong: &[BlobId],
     ) -> Result<Content, HttpError> {
-        let hex = digest.to_string();
-        let name = hex.split_once(':').map_or(hex.as_str(), |(_, hex)| hex).to_owned();
+        let text = digest.to_string();
+        let name = text.split_once(':').map_or(text.as_str(), |(_, hex)| hex).to_owned();
         let content = |blob, size, release| Content {
             blob,
             size,
@@ -82,25 +122,23 @@ impl Files {
             headers: vec![attachment(&name)],
         };
         let store = self.gateway.backend.store().clone();
-        let here = run(move || {
+        let here = blocking(move || {
             let blob = match digest {
-                Digest::Blake3(blob) => Some(blob),
-                Digest::Sha256(sha256) => store.blob_of_sha256(&sha256)?,
+                BlobDigest::Blake3(blob) => Some(blob),
+                BlobDigest::Sha256(sha256) => store.blob_of_sha256(&sha256)?,
             };
-            Ok(match blob {
+            Ok::<_, HttpError>(match blob {
                 None => None,
                 Some(blob) => Some((blob, store.blob_state(&blob)?)),
             })
         });
-        let here = here.await.map_err(|e| HttpError::internal(&e))?;
-        // answered as denied, whatever its size
-        if let Some((blob, BlobState::Denied)) = here {
-            return Ok(content(blob, 0, None));
-        }
-        if let Some((blob, BlobState::Held { size })) = here
-            && !wrong.contains(&blob)
-        {
-            return Ok(content(blob, size, None));
+        match here.await? {
+            // Answered as denied, whatever its size.
+            Some((blob, BlobState::Denied)) => return Ok(content(blob, 0, None)),
+            Some((blob, BlobState::Held { size })) if !wrong.contains(&blob) => {
+                return Ok(content(blob, size, None));
+            }
+            _ => {}
         }
         match self.listed(digest, release, wrong).await? {
             Some((row, artifact)) => Ok(content(artifact.blake3, artifact.size, Some(row.release))),
@@ -108,43 +146,114 @@ impl Files {
         }
     }
 
-    /// Has all of it brought here; an answer that says to come again if that takes long. What came stays.
+    /// An artifact with this digest, in the given release or in any whose list is held; none of the
+    /// blobs in `wrong`.
+    async fn listed(
+        &self,
+        digest: BlobDigest,
+        release: Option<ReleaseId>,
+        wrong: &[BlobId],
+    ) -> Result<Option<(ReleaseRow, Artifact)>, HttpError> {
+        let store = self.gateway.backend.store();
+        let Some(release) = release else {
+            return self.digest_search.find(store, digest, wrong.to_vec()).await;
+        };
+        let reader = store.clone();
+        let row = blocking(move || Ok::<_, HttpError>(reader.release(&release)?)).await?;
+        let Some(row) = row else { return Ok(None) };
+        let Some(list) = self.gateway.list_here(row.artifacts).await? else { return Ok(None) };
+        let artifact = list.iter().find(|a| digest.names(a) && !wrong.contains(&a.blake3)).cloned();
+        Ok(artifact.map(|artifact| (row, artifact)))
+    }
+
+    /// Fetches all of a blob. If that takes long, gives an answer that tells the client to ask
+    /// again; what arrived stays.
     async fn bring(&self, content: &Content, owner: bool) -> Result<Option<Response>, HttpError> {
         let (store, blob) = (self.gateway.backend.store().clone(), content.blob);
-        let state =
-            run(move || store.blob_state(&blob)).await.map_err(|e| HttpError::internal(&e))?;
+        let state = blocking(move || Ok::<_, HttpError>(store.blob_state(&blob)?)).await?;
         if matches!(state, BlobState::Held { .. } | BlobState::Denied) {
             return Ok(None);
         }
-        let fetch = self.gateway.fetch(content, owner)?;
+        let fetch = self.gateway.fetch(content.request(), &content.digest, owner)?;
         match tokio::time::timeout(PATIENCE, fetch.outcome).await {
             Ok(Ok(())) => Ok(None),
-            Ok(Err(FetchError::NoHolder)) => Err(HttpError::no_holder(&content.digest)),
-            Ok(Err(FetchError::Failed(error))) => Err(HttpError::internal(&error)),
+            Ok(Err(error)) => Err(HttpError::fetch(&error, &content.digest)),
             Err(_) => {
-                let problem = HttpError::new(
+                let error = HttpError::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     format!(
-                        "{} is on its way here: ask again; by its blake3 digest it can be had meanwhile",
+                        "{} is still being fetched: try again in a few seconds; its blake3 digest \
+                         is served while it arrives",
                         content.digest
                     ),
                 );
-                let retry = [(axum::http::header::RETRY_AFTER, "5")];
-                Ok(Some((retry, problem).into_response()))
+                Ok(Some(([(header::RETRY_AFTER, "5")], error).into_response()))
             }
         }
     }
 
     async fn is_true(&self, sha256: &Sha256Digest, blob: &BlobId) -> Result<bool, HttpError> {
-        match self.sha256_checks.holds(self.gateway.backend.store(), *sha256, *blob).await {
-            Ok(holds) => Ok(holds),
-            // said by the answer, which looks again
-            Err(perennial_store::StoreError::Denied(_)) => Ok(true),
-            Err(perennial_store::StoreError::Corrupt { blob }) => {
-                self.gateway.backend.damaged(blob);
-                Err(HttpError::no_holder(&sha256.to_string()))
-            }
-            Err(error) => Err(HttpError::internal(&error)),
+        match self.sha256_checks.has(self.gateway.backend.store(), *sha256, *blob).await? {
+            Checked::Has(has) => Ok(has),
+            // The answer checks again, and says that the blob is denied.
+            Checked::Denied => Ok(true),
+            Checked::Damaged => Err(HttpError::no_holder(&sha256.to_string())),
         }
+    }
+}
+
+/// Blobs that were hashed here, and whether they have the SHA-256 that a list claims.
+#[derive(Debug)]
+pub(super) struct Sha256Checks {
+    outcomes: Arc<Bounded<(Sha256Digest, BlobId), bool>>,
+    /// One permit: many requests for one blob cost one hashing, and all requests one core.
+    hashing: Arc<Semaphore>,
+}
+
+/// The outcome of a check.
+enum Checked {
+    Has(bool),
+    Denied,
+    Damaged,
+}
+
+impl Default for Sha256Checks {
+    fn default() -> Self {
+        let (outcomes, hashing) = (Bounded::new(CHECKS), Semaphore::new(1));
+        Self { outcomes: Arc::new(outcomes), hashing: Arc::new(hashing) }
+    }
+}
+
+impl Sha256Checks {
+    /// Whether a held blob has this SHA-256. Reads the blob unless it was checked before.
+    async fn has(
+        &self,
+        store: &Store,
+        sha256: Sha256Digest,
+        blob: BlobId,
+    ) -> Result<Checked, HttpError> {
+        if let Some(has) = self.outcomes.get(&(sha256, blob)) {
+            return Ok(Checked::Has(has));
+        }
+        // Closed never. The permit moves to the work, which runs on when the client leaves.
+        let permit = Arc::clone(&self.hashing).acquire_owned().await;
+        if let Some(has) = self.outcomes.get(&(sha256, blob)) {
+            return Ok(Checked::Has(has));
+        }
+        let (outcomes, store) = (Arc::clone(&self.outcomes), store.clone());
+        blocking(move || {
+            let _permit = permit;
+            let found = match store.copy_out(&blob, &mut std::io::sink()) {
+                Ok(found) => found,
+                Err(StoreError::Denied(_)) => return Ok(Checked::Denied),
+                Err(StoreError::Corrupt { .. }) => return Ok(Checked::Damaged),
+                Err(error) => return Err(error.into()),
+            };
+            store.note_sha256(&[(found, blob)])?;
+            let has = found == sha256;
+            outcomes.insert((sha256, blob), has, 1, Instant::now());
+            Ok(Checked::Has(has))
+        })
+        .await
     }
 }

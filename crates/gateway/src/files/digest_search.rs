@@ -1,9 +1,11 @@
-//! Selection release lists a digest that is not here: the one question that reads many lists.
+//! Which release lists a digest that is not held: the one question that reads many lists.
 //!
-//! Promises that it takes a share of one core at most, whoever asks and however often: all who wait are answered by one
-//! looking through, which goes on though they leave, and rests after it.
+//! Promises that it takes a bounded share of one core, however many clients ask and how often: one
+//! pass over the lists answers every waiting question, is completed even if clients leave, and is
+//! followed by a rest.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -11,32 +13,33 @@ use perennial_manifest::{Artifact, BlobId, Sha256Digest};
 use perennial_store::{ReleaseFilter, ReleaseRow, Store, StoreError};
 use tokio::sync::oneshot;
 
-use super::naming::Digest;
-use crate::content::run;
+use super::digest::BlobDigest;
+use crate::blocking::blocking;
+use crate::http_error::HttpError;
 
-/// How many lists are looked through.
+/// Lists read in one pass.
 const LISTS: usize = 5_000;
-/// How long it rests: so many times as long as it took.
+/// The rest after a pass, as a multiple of the pass.
 const REST: u32 = 3;
-/// Questions of those who left are forgotten once there are so many.
+/// Waiting questions above which those of clients that left are dropped.
 const LEFT: usize = 4_096;
 
-/// What was found; the error is for all who asked.
-type Found = Result<Option<(ReleaseRow, Artifact)>, Arc<StoreError>>;
+/// The release and the artifact that were found.
+type Found = Result<Option<(ReleaseRow, Artifact)>, HttpError>;
 
-/// Somebody waits for an artifact that has a digest and is none of these blobs.
+/// A client that waits for an artifact with a digest, which is none of the blobs in `wrong`.
 #[derive(Debug)]
 struct Question {
-    digest: Digest,
+    digest: BlobDigest,
     wrong: Vec<BlobId>,
     answer: oneshot::Sender<Found>,
 }
 
-/// Those who wait, and whose turn it is to look.
+/// The waiting questions, and the turn to answer them.
 #[derive(Debug, Default)]
 pub(super) struct DigestSearch {
     questions: Mutex<Vec<Question>>,
-    /// Not before when the next may look.
+    /// Held during a pass; the earliest start of the next one.
     turn: Arc<tokio::sync::Mutex<Option<tokio::time::Instant>>>,
 }
 
@@ -45,8 +48,13 @@ impl DigestSearch {
         self.questions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks through the lists that are here.
-    pub(super) async fn find(&self, store: &Store, digest: Digest, wrong: Vec<BlobId>) -> Found {
+    /// Searches the lists that are held.
+    pub(super) async fn find(
+        &self,
+        store: &Store,
+        digest: BlobDigest,
+        wrong: Vec<BlobId>,
+    ) -> Found {
         let (answer, mut answered) = oneshot::channel();
         {
             let mut questions = self.questions();
@@ -64,14 +72,15 @@ impl DigestSearch {
                 }
                 let questions = std::mem::take(&mut *self.questions());
                 let store = store.clone();
-                let looked = run(move || {
+                let searched = blocking(move || {
                     let begun = Instant::now();
-                    look(&store, questions);
-                    // the turn goes with the work: who leaves does not let the next one begin beside it
+                    search(&store, questions);
+                    // The turn moves with the work: a client that leaves does not let the next
+                    // pass begin beside this one.
                     *turn = Some(tokio::time::Instant::now() + begun.elapsed() * REST);
-                    Ok(())
+                    Ok::<_, HttpError>(())
                 });
-                looked.await.map_err(Arc::new)?;
+                searched.await?;
                 answered.await.unwrap_or_else(|_| stopped())
             }
         }
@@ -79,27 +88,27 @@ impl DigestSearch {
 }
 
 fn stopped() -> Found {
-    Err(Arc::new(StoreError::Index("looking through the lists ended early".into())))
+    Err(HttpError::internal(&"the search for a digest ended early; ask again"))
 }
 
-/// Answers all questions; whoever asked for what no list has is told so.
-fn look(store: &Store, questions: Vec<Question>) {
+/// Answers all questions.
+fn search(store: &Store, questions: Vec<Question>) {
     let mut open = Open::default();
     for question in questions.into_iter().filter(|question| !question.answer.is_closed()) {
         match question.digest {
-            Digest::Blake3(blob) => open.blake3.entry(blob).or_default().push(question),
-            Digest::Sha256(sha256) => open.sha256.entry(sha256).or_default().push(question),
+            BlobDigest::Blake3(blob) => open.blake3.entry(blob).or_default().push(question),
+            BlobDigest::Sha256(sha256) => open.sha256.entry(sha256).or_default().push(question),
         }
     }
-    let outcome = open.look(store).map_err(Arc::new);
+    let outcome = open.search(store).map_err(HttpError::from);
     let unanswered = open.blake3.into_values().chain(open.sha256.into_values()).flatten();
     for Question { answer, .. } in unanswered {
-        // who left needs no answer
+        // A client that left needs no answer.
         let _ = answer.send(outcome.clone().map(|()| None));
     }
 }
 
-/// Questions that nothing answered yet.
+/// Questions without an answer so far.
 #[derive(Default)]
 struct Open {
     blake3: HashMap<BlobId, Vec<Question>>,
@@ -107,14 +116,14 @@ struct Open {
 }
 
 impl Open {
-    fn look(&mut self, store: &Store) -> Result<(), StoreError> {
+    fn search(&mut self, store: &Store) -> Result<(), StoreError> {
         if self.blake3.is_empty() && self.sha256.is_empty() {
             return Ok(());
         }
         for row in store.releases(&ReleaseFilter { limit: LISTS, ..ReleaseFilter::default() })? {
             let list = match store.read_list(&row.artifacts) {
                 Ok(Some(list)) => list,
-                // a list that is not here or damaged names nothing; the others may
+                // A missing or damaged list names nothing; the others may.
                 Ok(None) | Err(StoreError::Corrupt { .. } | StoreError::Format { .. }) => continue,
                 Err(error) => return Err(error),
             };
@@ -130,7 +139,7 @@ impl Open {
     }
 }
 
-fn answer<K: Eq + std::hash::Hash>(
+fn answer<K: Eq + Hash>(
     open: &mut HashMap<K, Vec<Question>>,
     key: &K,
     row: &ReleaseRow,

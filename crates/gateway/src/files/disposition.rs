@@ -1,12 +1,12 @@
-//! The name that a download is saved under (RFC 6266).
+//! The file name of a download (RFC 6266).
 
 use axum::http::{HeaderName, HeaderValue, header};
 use percent_encoding::utf8_percent_encode;
 
 use super::target::SEGMENT;
 
-/// `Content-Disposition: attachment`, with the last component of a name; what is not plain ASCII is replaced in the form that
-/// old clients read, and whole in the other.
+/// `Content-Disposition: attachment`, with the last component of a name. The form for old clients
+/// replaces what is not plain ASCII, the other is complete.
 pub(crate) fn attachment(name: &str) -> (HeaderName, HeaderValue) {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let name = if name.trim_matches('.').is_empty() { "download" } else { name };

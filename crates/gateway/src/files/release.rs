@@ -1,4 +1,4 @@
-//! One release: the list of its files, one of them, its checksums, its signed statement.
+//! One release: its list of files, one file, its checksums, its signed statement.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -10,21 +10,23 @@ use perennial_manifest::{Artifact, ArtifactList, PublisherId, Selector};
 use perennial_store::{ReleaseRow, StoreError};
 use serde::Serialize;
 
+use super::resolve::row_of;
 use super::target::Target;
-use super::{Files, attachment, cache_control, row_of};
-use crate::content::{Content, run};
+use super::{Files, attachment, cache_control};
+use crate::blocking::blocking;
+use crate::content::Content;
 use crate::document::Document;
 use crate::http_error::HttpError;
 use crate::rows::{ReleaseRows, artifact_row};
 
-/// The file that is made of a release's list, unless the release has one of that name.
+/// The checksums, computed from a release's list unless the release has a file of that name.
 const SUMS: &str = "SHA256SUMS";
-/// The file that is the signed statement, unless the release has one of that name.
+/// The signed statement, unless the release has a file of that name.
 const STATEMENT: &str = "release.cbor";
-/// What a signed statement is (`manifest/FORMAT.md`, "Entry").
+/// The type of a signed statement (`manifest/FORMAT.md`, "Entry").
 const STATEMENT_TYPE: &str = "application/vnd.perennial.entry.v1+cbor";
 
-/// Bytes of a file in the JSON of its release, more or less.
+/// Bytes of a file in the JSON of its release, approximately.
 const ROW: usize = 600;
 /// Bytes of a line of `SHA256SUMS` besides the path.
 const SUM: usize = 67;
@@ -43,7 +45,7 @@ impl Files {
         let list = self.gateway.list(&row, owner).await;
         let Some(path) = target.path else {
             let listing = self.listing(&row, list?).await?;
-            // how much is here changes
+            // How much is held changes.
             let (name, value) = cache_control(false);
             return Ok(listing.with(name, value).answer(method, request));
         };
@@ -61,9 +63,9 @@ impl Files {
                     return Err(HttpError::unknown(&file));
                 }
             },
-            // it is here without the list
+            // Held without the list.
             (Err(_), STATEMENT) => self.statement(&row).await?,
-            (Err(problem), _) => return Err(problem),
+            (Err(error), _) => return Err(error),
         };
         let (disposition, file) = attachment(path.as_str());
         Ok(document.with(disposition, file).with(cache.0, cache.1).answer(method, request))
@@ -75,36 +77,34 @@ impl Files {
         list: Arc<ArtifactList>,
     ) -> Result<Document, HttpError> {
         let (store, row) = (self.gateway.backend.store().clone(), row.clone());
-        let place = self.quota.wait(list.len().saturating_mul(ROW)).await?;
-        let text = run(move || {
+        let reservation = self.quota.reserve(list.len().saturating_mul(ROW)).await?;
+        let text = blocking(move || {
             let files = list.iter().map(|artifact| artifact_row(&store, artifact));
             let files = files.collect::<Result<Vec<ArtifactRow>, StoreError>>()?;
             let listing = Listing { row: ReleaseRows::new(&store).row(&row)?, files };
-            let text = serde_json::to_vec_pretty(&listing)
-                .map_err(|e| StoreError::Index(e.to_string()))?;
-            Ok(place.filled(text))
+            Ok::<_, HttpError>(reservation.filled(serde_json::to_vec_pretty(&listing)?))
         });
-        Ok(Document::new("application/json", text.await.map_err(|e| HttpError::internal(&e))?))
+        Ok(Document::new("application/json", text.await?))
     }
 
     async fn sums(&self, list: Arc<ArtifactList>) -> Result<Document, HttpError> {
         let lines = list.iter().map(|artifact| artifact.path.as_str().len() + SUM).sum();
-        let place = self.quota.wait(lines).await?;
-        let text = run(move || Ok(place.filled(sums(&list).into_bytes())));
-        let text = text.await.map_err(|e| HttpError::internal(&e))?;
-        Ok(Document::new("text/plain; charset=utf-8", text))
+        let reservation = self.quota.reserve(lines).await?;
+        let text =
+            blocking(move || Ok::<_, HttpError>(reservation.filled(sums(&list).into_bytes())));
+        Ok(Document::new("text/plain; charset=utf-8", text.await?))
     }
 
     async fn statement(&self, row: &ReleaseRow) -> Result<Document, HttpError> {
         let (store, id) = (self.gateway.backend.store().clone(), row.release.entry());
-        let signed = run(move || store.entry(&id)).await.map_err(|e| HttpError::internal(&e))?;
+        let signed = blocking(move || Ok::<_, HttpError>(store.entry(&id)?)).await?;
         let signed =
             signed.ok_or_else(|| HttpError::unknown(&format!("statement of {}", row.purl)))?;
         Ok(Document::new(STATEMENT_TYPE, signed.encode()))
     }
 }
 
-/// A file of a release, as it is given out.
+/// A file of a release, as it is served.
 fn content(row: &ReleaseRow, artifact: &Artifact) -> Content {
     Content {
         blob: artifact.blake3,
@@ -116,11 +116,12 @@ fn content(row: &ReleaseRow, artifact: &Artifact) -> Content {
     }
 }
 
-/// What `sha256sum -c` reads. Paths hold neither backslashes nor line ends, so none needs an escape.
+/// The input of `sha256sum -c`. Paths contain neither backslashes nor line breaks, so none needs an
+/// escape.
 fn sums(list: &ArtifactList) -> String {
     let mut text = String::new();
     for artifact in list {
-        // a String takes any text
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "{}  {}", artifact.sha256.to_hex(), artifact.path);
     }
     text

@@ -1,18 +1,18 @@
-//! What a path below `/r/` asks for.
+//! The target of a path below `/r/`.
 //!
-//! Owns its grammar: segments are taken apart as they were sent and decoded after, so that a name may hold a `/`. Nothing is
-//! mended: a path that is none of a release's names nothing.
+//! Owns the grammar: segments are split as they were sent and decoded afterwards, so that a name
+//! may contain a `/`. Nothing is repaired: a path that no release can have names nothing.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use perennial_manifest::{ArtifactPath, Purl, Selector};
 
 use crate::http_error::HttpError;
 
-/// All but the unreserved characters of a URL.
+/// All characters except the unreserved ones of a URL, and `+`.
 pub(crate) const SEGMENT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'+');
 
-/// A release, and which file of it; none for the list of them.
+/// A release and one of its files; no file for the list of them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) selector: Selector,
@@ -20,7 +20,7 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Reads what comes after `/r/`.
+    /// Parses the path after `/r/`.
     pub(super) fn read(rest: &str) -> Result<Self, HttpError> {
         let segments = rest.split('/').map(decode).collect::<Result<Vec<String>, HttpError>>()?;
         let (selector, path) = match segments.split_first() {
@@ -35,19 +35,18 @@ impl Target {
             }
             Some((name, _)) => {
                 return Err(HttpError::bad_request(format!(
-                    "{name:?} has no version: ask for /r/NAME/VERSION/, or for a release by its whole id"
+                    "{name:?} has no version: ask for /r/NAME/VERSION/, or by the whole release id"
                 )));
             }
             None => return Err(HttpError::bad_request("no release is named")),
         };
         let path = path.join("/");
-        let path =
-            match path.as_str() {
-                "" => None,
-                path => Some(ArtifactPath::parse(path).map_err(|e| {
-                    HttpError::bad_request(format!("no release has such a file: {e}"))
-                })?),
-            };
+        let path = match path.as_str() {
+            "" => None,
+            path => Some(ArtifactPath::parse(path).map_err(|e| {
+                HttpError::bad_request(format!("no release can have such a file: {e}"))
+            })?),
+        };
         Ok(Self { selector, path })
     }
 }
@@ -59,11 +58,14 @@ fn decode(segment: &str) -> Result<String, HttpError> {
 
 fn named(name: &str, version: &str) -> Result<Selector, HttpError> {
     if name.starts_with("pkg:") {
-        // the version goes between the name and the qualifiers
+        // The version goes between the name and the qualifiers.
         let (before, after) = name.split_at(name.find(['?', '#']).unwrap_or(name.len()));
         let text = format!("{before}@{}{after}", utf8_percent_encode(version, SEGMENT));
         let purl = Purl::parse(&text).map_err(|e| {
-            HttpError::bad_request(format!("{e}; a package URL in a path is percent-encoded, with its version after it: /r/pkg%3Atype%2Fname/VERSION/"))
+            HttpError::bad_request(format!(
+                "{e}; percent-encode a package URL in a path, and put its version after it: \
+                 /r/pkg%3Atype%2Fname/VERSION/"
+            ))
         })?;
         if purl.version() != Some(version) {
             return Err(HttpError::bad_request(format!("{version:?} is not a version of {name}")));
@@ -78,7 +80,7 @@ fn named(name: &str, version: &str) -> Result<Selector, HttpError> {
     if parts.into_iter().flatten().any(|part| part.is_empty() || part.chars().any(char::is_control))
     {
         return Err(HttpError::bad_request(
-            "a part of the name is empty or holds control characters",
+            "a part of the name is empty or contains control characters",
         ));
     }
     Ok(Selector::Name {

@@ -1,25 +1,30 @@
-//! What a chart says of itself: its `Chart.yaml`, read from the archive.
+//! A chart's metadata: its `Chart.yaml`, read from the archive.
 //!
-//! Owns the bounds of that reading, and which fields an index may have: Helm refuses an index with others.
+//! Owns the bounds of that reading, and the fields that an index may have: Helm refuses others.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use perennial_manifest::{Artifact, BlobId};
 use perennial_store::{Store, StoreError};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// Longest archive that is read; Helm itself takes no larger one.
+use crate::bounded::Bounded;
+
+/// Longest archive that is read. Helm's own limit.
 const MAX_CHART: u64 = 20 << 20;
-/// Most bytes that an archive may unpack to before its `Chart.yaml` was found.
+/// Bytes that an archive may unpack to before its `Chart.yaml` is found.
 const MAX_UNPACKED: u64 = 100 << 20;
 /// Longest `Chart.yaml`.
 const MAX_YAML: u64 = 64 << 10;
-/// How many charts are remembered, and how many bytes of `Chart.yaml` they may have had together.
-const KEPT: (usize, usize) = (4096, 16 << 20);
+/// Bytes of `Chart.yaml` of all remembered charts together.
+const KEPT: usize = 16 << 20;
+/// What a chart counts at least, so that 4096 are remembered at most.
+const LEAST: usize = KEPT / 4096;
 
-/// A text without the characters that YAML may not hold.
+/// A text without the characters that YAML forbids.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(super) struct Text(pub(super) String);
 
@@ -35,7 +40,7 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-/// The fields that Helm knows (`chart.Metadata`), each left out where it is empty.
+/// The fields that Helm knows (`chart.Metadata`). Empty ones are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Metadata {
@@ -102,7 +107,8 @@ struct Dependency {
 }
 
 impl Metadata {
-    /// The name of its archive, as Helm makes it. None where a part may not be in a file's name.
+    /// The name of the chart's archive, as Helm forms it; `None` if a part cannot be in a file
+    /// name.
     pub(super) fn file(&self) -> Option<String> {
         let plain = |text: &str| {
             let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '+');
@@ -116,40 +122,38 @@ impl Metadata {
     }
 }
 
-/// What was read of charts; none of what is no chart.
-#[derive(Debug, Default)]
+/// The metadata of the charts read last; `None` for archives that are not charts.
+#[derive(Debug)]
 pub(super) struct ChartsRead {
-    kept: Mutex<VecDeque<Kept>>,
-    /// Held while an archive is read: one at a time is in memory.
+    kept: Bounded<BlobId, Option<Arc<Metadata>>>,
+    /// Held while an archive is read: one is in memory at a time.
     reading: Mutex<()>,
 }
 
-#[derive(Debug)]
-struct Kept {
-    blob: BlobId,
-    yaml_bytes: usize,
-    metadata: Option<Arc<Metadata>>,
+impl Default for ChartsRead {
+    fn default() -> Self {
+        Self { kept: Bounded::new(KEPT), reading: Mutex::default() }
+    }
 }
 
 impl ChartsRead {
-    fn known(&self, blob: &BlobId) -> Option<Option<Arc<Metadata>>> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().find(|kept| kept.blob == *blob).map(|kept| kept.metadata.clone())
-    }
-
-    /// What a chart that is held says of itself; none if it is no chart, or not the bytes that the list claims. An error
-    /// where it cannot be read now.
+    /// The metadata of a held chart; `None` if it is not a chart, or not the bytes that the list
+    /// claims.
+    ///
+    /// # Errors
+    ///
+    /// The store's, if the chart cannot be read now.
     pub(super) fn metadata(
         &self,
         store: &Store,
         artifact: &Artifact,
     ) -> Result<Option<Arc<Metadata>>, StoreError> {
         let blob = artifact.blake3;
-        if let Some(known) = self.known(&blob) {
+        if let Some(known) = self.kept.get(&blob) {
             return Ok(known);
         }
         let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = self.known(&blob) {
+        if let Some(known) = self.kept.get(&blob) {
             return Ok(known);
         }
         if artifact.size > MAX_CHART {
@@ -159,18 +163,13 @@ impl ChartsRead {
         let sha256 = store.copy_out(&blob, &mut archive)?;
         let yaml = if sha256 == artifact.sha256 { chart_yaml(&archive) } else { None };
         let metadata = yaml.as_deref().and_then(read).map(Arc::new);
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let yaml_bytes = yaml.map_or(0, |yaml| yaml.len());
-        kept.push_back(Kept { blob, yaml_bytes, metadata: metadata.clone() });
-        while kept.len() > KEPT.0 || kept.iter().map(|kept| kept.yaml_bytes).sum::<usize>() > KEPT.1
-        {
-            kept.pop_front();
-        }
+        let weight = yaml.map_or(LEAST, |yaml| yaml.len().max(LEAST));
+        self.kept.insert(blob, metadata.clone(), weight, Instant::now());
         Ok(metadata)
     }
 }
 
-/// The `Chart.yaml` in the archive's one directory; those of charts inside lie deeper.
+/// The `Chart.yaml` in the archive's one directory. Those of subcharts lie deeper.
 fn chart_yaml(archive: &[u8]) -> Option<Vec<u8>> {
     let unpacked = flate2::read::MultiGzDecoder::new(archive).take(MAX_UNPACKED);
     for entry in tar::Archive::new(unpacked).entries().ok()? {
@@ -194,7 +193,7 @@ fn read(yaml: &[u8]) -> Option<Metadata> {
     match serde_saphyr::from_slice::<Metadata>(yaml) {
         Ok(metadata) => metadata.file().is_some().then_some(metadata),
         Err(error) => {
-            tracing::debug!(%error, "a Chart.yaml that does not read");
+            tracing::debug!(%error, "Chart.yaml does not parse");
             None
         }
     }

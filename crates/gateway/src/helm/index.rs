@@ -1,4 +1,4 @@
-//! Selection charts a repository lists, and the index that Helm reads.
+//! The charts that a repository lists, and the index that Helm reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -17,10 +17,10 @@ use crate::feed::date;
 use crate::files::SEGMENT;
 use crate::lists::Lists;
 
-/// Most charts of an index.
+/// Charts in an index, at most.
 const MOST: usize = 5_000;
 
-/// A chart that is held.
+/// A held chart.
 #[derive(Debug)]
 struct Chart {
     metadata: Arc<Metadata>,
@@ -28,15 +28,15 @@ struct Chart {
     publisher: PublisherId,
     issued_at: u64,
     artifact: Artifact,
-    /// Its signature, if the release has one.
+    /// The chart's signature, if the release has one.
     provenance: Option<Artifact>,
 }
 
-/// The charts of a repository by the names of their files.
+/// The charts of a repository, by file name.
 #[derive(Debug, Default)]
 pub(super) struct Charts {
     charts: BTreeMap<String, Chart>,
-    /// What is not listed, and why.
+    /// What is not listed, and the reason.
     left_out: BTreeMap<String, String>,
 }
 
@@ -60,7 +60,7 @@ struct Entry<'a> {
 }
 
 impl Charts {
-    /// Gathers what a publisher's releases, or those of all who are trusted, have of charts.
+    /// Gathers the charts in the releases of a publisher, or of all trusted publishers.
     pub(super) fn gather(
         store: &Store,
         lists: &Lists,
@@ -97,14 +97,15 @@ impl Charts {
                         rows.filter_map(Result::transpose).collect::<Result<_, StoreError>>()?;
                     charts.add_disputed(store, lists, read, &purl, &rows)?;
                 }
-                // by a whole purl, of publishers that are trusted: there are no others
+                // A whole purl of trusted publishers has no other outcome.
                 _ => {}
             }
         }
         Ok(charts)
     }
 
-    /// Releases of one name that differ: what they have of charts counts if all have the same, held here or not.
+    /// Adds the charts of releases of one name that differ, if all have the same charts, held here
+    /// or not.
     fn add_disputed(
         &mut self,
         store: &Store,
@@ -139,7 +140,7 @@ impl Charts {
         Ok(())
     }
 
-    /// Two archives that call themselves the same are one too many.
+    /// Adds a chart; one that differs from another of its name removes both.
     fn add(&mut self, purl: &Purl, file: String, chart: Chart) {
         if self.left_out.contains_key(&file) {
             return;
@@ -161,7 +162,7 @@ impl Charts {
         }
     }
 
-    /// A chart's archive or signature by the name of its file, and the release that has it.
+    /// A chart's archive or signature by file name, and its release.
     pub(super) fn file(&self, file: &str) -> Option<(ReleaseId, &Artifact)> {
         match file.strip_suffix(".prov") {
             Some(of) => self.charts.get(of).and_then(|c| Some((c.release, c.provenance.as_ref()?))),
@@ -169,7 +170,7 @@ impl Charts {
         }
     }
 
-    /// The index. What it says depends on the charts alone, so that equal indexes are equal bytes.
+    /// The index. It depends on the charts alone, so that equal indexes are equal bytes.
     pub(super) fn index(&self) -> Result<Vec<u8>, serde_json::Error> {
         let mut entries: BTreeMap<&str, Vec<Entry<'_>>> = BTreeMap::new();
         for (file, chart) in &self.charts {
@@ -185,7 +186,7 @@ impl Charts {
         if !self.left_out.is_empty() {
             let mut text = String::new();
             for (what, why) in &self.left_out {
-                // a String takes any text
+                // Writing to a String cannot fail.
                 let _ = writeln!(text, "{what}: {why}");
             }
             annotations.insert("perennial/left-out", text);
@@ -199,7 +200,7 @@ impl Charts {
     }
 }
 
-/// The list of a release, if it is here and whole.
+/// The list of a release, if it is held and undamaged.
 fn list_of(
     store: &Store,
     lists: &Lists,
@@ -215,7 +216,7 @@ fn charts_in(list: &ArtifactList) -> impl Iterator<Item = &Artifact> {
     list.iter().filter(|artifact| artifact.role == Role::Chart)
 }
 
-/// The charts of a release that are held, by the names of their files.
+/// The held charts of a release, by file name.
 fn held(
     store: &Store,
     lists: &Lists,
@@ -229,7 +230,7 @@ fn held(
             continue;
         }
         let metadata = match read.metadata(store, artifact) {
-            // set aside, and fetched again by whoever reads it next
+            // Set aside, and fetched again when a client asks for it.
             Err(StoreError::Corrupt { .. }) => None,
             other => other?,
         };

@@ -1,9 +1,11 @@
-//! Who may push and delete, in the way that registries' clients know: whoever gives the node's token. Reading asks for nothing.
+//! Authentication as registry clients expect it. Clients with the node's token may push and delete;
+//! reading needs none.
 //!
-//! Owns the answer to `GET /v2/` and the address where a password is exchanged for a bearer token. docker makes both necessary:
-//! it sends a password only where `/v2/` answered 401, and after a `Basic` challenge there it pulls nothing without one. What the
-//! exchange gives is the password itself, so that nothing is remembered here and nothing expires; who has none gets a token
-//! that lets nobody push.
+//! Owns the answer to `GET /v2/` and the endpoint that exchanges a password for a bearer token.
+//! docker makes both necessary: it sends a password only after a 401 from `/v2/`, and after a
+//! `Basic` challenge there it pulls nothing without one. The exchange returns the password itself,
+//! so nothing is remembered here and nothing expires; a client without a password gets a token that
+//! allows no push.
 
 use axum::extract::{Query, Request, State};
 use axum::http::request::Parts;
@@ -17,16 +19,16 @@ use crate::access::is_owner;
 use crate::gateway::Options;
 use crate::host;
 
-/// Where passwords are exchanged.
+/// The endpoint that exchanges passwords.
 pub(super) const PATH: &str = "/token";
-/// What those have who gave no password; shorter than any token.
+/// Placeholder for anonymous clients. Shorter than any real token, so it can never match one.
 const ANONYMOUS: &str = "anonymous";
-/// Seconds after which clients ask again.
+/// Seconds after which clients ask for a new token.
 const EXPIRES: u32 = 3600;
-/// For those who give a wrong password to the exchange itself.
+/// The challenge to clients that give a wrong password to the exchange itself.
 const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"perennial\", charset=\"UTF-8\"");
 
-/// What `GET /v2/` says: where there is a token, clients learn here how to ask for theirs.
+/// The answer to `GET /v2/`. Clients of a node with a token learn here how to authenticate.
 pub(super) fn ping(options: &Options, request: &Parts) -> Response {
     if options.token.is_some()
         && !is_owner(options, &request.headers)
@@ -37,13 +39,13 @@ pub(super) fn ping(options: &Options, request: &Parts) -> Response {
     ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], "{}").into_response()
 }
 
-/// Whether a client made the exchange without a password.
+/// Whether a client sent the token of the exchange without a password.
 fn is_anonymous(headers: &HeaderMap) -> bool {
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     given.and_then(|given| given.split_once(' ')).is_some_and(|(_, given)| given == ANONYMOUS)
 }
 
-/// Refuses whoever may not change anything, and says how to authenticate.
+/// Refuses a change by a client without the token, and says how to authenticate.
 pub(super) fn refuse(options: &Options, request: &Parts) -> Response {
     let challenge = host::origin(&options.hosts, request).and_then(|origin| {
         format!("Bearer realm=\"{origin}{PATH}\",service=\"perennial\"").parse().ok()
@@ -53,9 +55,9 @@ pub(super) fn refuse(options: &Options, request: &Parts) -> Response {
 
 fn refused(options: &Options, challenge: HeaderValue) -> Response {
     if options.token.is_none() {
-        let message = "this node takes no pushes: its owner has to start it with --token-file";
-        let refusal = OciError::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message);
-        return refusal.and(vec![(header::ALLOW, super::READS.to_owned())]).into_response();
+        let message = "this node accepts no pushes: its owner has to start it with --token-file";
+        let error = OciError::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message);
+        return error.and(vec![(header::ALLOW, super::READS.to_owned())]).into_response();
     }
     let message = "give this node's token as the password, with any user name";
     let mut refused =
@@ -64,8 +66,8 @@ fn refused(options: &Options, challenge: HeaderValue) -> Response {
     refused
 }
 
-/// Exchanges a password for what `Authorization: Bearer` takes. Whoever only wants to pull gets what is good for that, whatever
-/// the password: clients send what they once stored.
+/// Exchanges a password for a bearer token. A client that only wants to pull gets one that allows
+/// it, whatever its password: clients send passwords that they stored once.
 pub(super) async fn exchange(
     State(registry): State<Registry>,
     Query(query): Query<Vec<(String, String)>>,
@@ -85,7 +87,8 @@ pub(super) async fn exchange(
     response
 }
 
-/// Whether something is asked for, and nothing but pulling: `scope=repository:team/app:pull`, several with spaces or repeated.
+/// Whether the scopes ask for pulling, and for nothing else: `scope=repository:team/app:pull`, with
+/// several separated by spaces or repeated.
 fn only_pulls(query: &[(String, String)]) -> bool {
     let scopes =
         query.iter().filter(|(key, _)| key == "scope").flat_map(|(_, value)| value.split(' '));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use perennial_manifest::{Artifact, ArtifactPath, BlobId, Platform, Role, Sha256Digest};
-use perennial_store::{Added, Lease};
+use perennial_store::{Added, Lease, Store};
 use serde::Serialize;
 
 use super::Registry;
@@ -14,7 +14,7 @@ use super::digest::Digest;
 use super::digest_index::ContentRef;
 use super::error::OciError;
 use super::manifest::{Descriptor, Manifest, OCI_INDEX};
-use crate::content::run;
+use crate::blocking::blocking;
 
 /// Deepest nesting of indexes.
 const DEPTH: usize = 4;
@@ -182,9 +182,10 @@ impl Registry {
         let (store, blob) = (self.gateway.backend.store().clone(), found.blob);
         let sha256 = match digest.sha256() {
             Some(sha256) => sha256,
-            None => run(move || store.copy_out(&blob, &mut std::io::sink()))
-                .await
-                .map_err(|error| OciError::store(&error))?,
+            None => {
+                let hash = move || store.copy_out(&blob, &mut std::io::sink());
+                blocking(move || Ok::<_, OciError>(hash()?)).await?
+            }
         };
         let kind =
             [&descriptor.media_type, &found.media_type].into_iter().find(|kind| !kind.is_empty());
@@ -194,17 +195,14 @@ impl Registry {
 
     /// What a digest names, if all of it is here.
     pub(crate) async fn held(&self, digest: &Digest) -> Result<Option<ContentRef>, OciError> {
-        let found = match self.pending.find(digest) {
-            Some(found) => Some(found),
-            None => {
-                let digest = *digest;
-                self.ask(move |snapshot, view| snapshot.find(&digest, &[], view)).await?
-            }
-        };
-        match found {
-            Some(found) if self.is_held(&found).await? => Ok(Some(found)),
-            _ => Ok(None),
+        let held = |store: &Store, found: &ContentRef| Ok(store.blob_size(&found.blob)?.is_some());
+        let snapshot = self.snapshot().await?;
+        let mut found = self.look(&snapshot, digest, &[], held).await?;
+        if found.is_none() {
+            let snapshot = self.renewed(snapshot).await?;
+            found = self.look(&snapshot, digest, &[], held).await?;
         }
+        Ok(found.and_then(|(found, is_held)| is_held.then_some(found)))
     }
 
     /// Adds the two files that make it a layout.
@@ -219,7 +217,7 @@ impl Registry {
             descriptor.annotations.insert(REF_NAME.into(), tag.into());
         }
         let index = Index { schema_version: 2, media_type: OCI_INDEX, manifests: [descriptor] };
-        let index = serde_json::to_vec(&index).map_err(|error| OciError::internal(&error))?;
+        let index = serde_json::to_vec(&index)?;
         let (added, lease) = self.add(vec![LAYOUT.to_vec(), index]).await?;
         let kinds = [
             ("oci-layout", "application/vnd.oci.layout.header.v1+json"),

@@ -1,8 +1,10 @@
-//! Tags that an image brings along: cosign's, such as `sha256-<hex>.sig`, of what it says of a manifest.
+//! Cosign's tags, such as `sha256-<hex>.sig`, which name what is attached to a manifest.
 //!
-//! No release is named by them: that of the image lists them in its `index.json`, as it was imported.
+//! No release is named by them: the release of the image lists them in its `index.json`, as it was
+//! imported.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use futures::future::join_all;
 use perennial_manifest::ReleaseId;
@@ -25,47 +27,43 @@ fn subject(tag: &str) -> Option<Digest> {
 }
 
 impl Registry {
-    /// The digest that such a tag means, and the release that says so; none where no trusted publisher's does.
+    /// The digest that such a tag means, and the release that says so; `None` if no trusted
+    /// publisher's release does.
     pub(crate) async fn attached(
         &self,
+        snapshot: Arc<Snapshot>,
         owner: bool,
         name: &Named,
         tag: &str,
     ) -> Result<Option<(Digest, Vec<ReleaseId>)>, OciError> {
         let Some(subject) = subject(tag) else { return Ok(None) };
-        let mut brought = false;
-        loop {
-            if let Some(found) = self.attached_here(owner, name, &subject, tag).await? {
-                return Ok(Some(found));
-            }
-            if brought {
-                return Ok(None);
-            }
-            let asked = name.clone();
-            let absent = self
-                .ask(move |snapshot, view| snapshot.absent_lists(&asked, &subject, &[], view))
-                .await?;
-            // what does not come says nothing
-            join_all(
-                absent.iter().map(|(release, list)| self.gateway.bring_list(*release, list, owner)),
-            )
-            .await;
-            brought = true;
+        let snapshot = self.renewed(snapshot).await?;
+        if let Some(found) = self.attached_here(&snapshot, owner, name, &subject, tag).await? {
+            return Ok(Some(found));
         }
+        let asked = name.clone();
+        let absent =
+            self.search(&snapshot, move |view| view.absent_lists(&asked, &subject, &[])).await?;
+        // A list that does not arrive says nothing.
+        join_all(
+            absent.iter().map(|(release, list)| self.gateway.bring_list(*release, list, owner)),
+        )
+        .await;
+        let snapshot = self.renewed(snapshot).await?;
+        self.attached_here(&snapshot, owner, name, &subject, tag).await
     }
 
-    /// As [`Self::attached`], by the lists that are here.
+    /// As [`Self::attached`], by the lists that are held.
     async fn attached_here(
         &self,
+        snapshot: &Arc<Snapshot>,
         owner: bool,
         name: &Named,
         subject: &Digest,
         tag: &str,
     ) -> Result<Option<(Digest, Vec<ReleaseId>)>, OciError> {
         let (asked, subject) = (name.clone(), *subject);
-        for index in
-            self.ask(move |snapshot, view| snapshot.indexes(&asked, &subject, view)).await?
-        {
+        for index in self.search(snapshot, move |view| view.indexes(&asked, &subject)).await? {
             let bytes = self.whole(owner, &index).await?;
             let Ok(layout) = Manifest::parse(&bytes) else { continue };
             let named = |child: &&Descriptor| {
@@ -80,29 +78,23 @@ impl Registry {
     }
 }
 
-impl Snapshot {
-    /// The `index.json` of each release in a repository that has a manifest, as far as trusted publishers stand by it.
-    fn indexes(
-        &mut self,
-        name: &Named,
-        subject: &Digest,
-        view: &View<'_>,
-    ) -> Result<Vec<ContentRef>, StoreError> {
-        self.digest_index.retry(view)?;
-        let meant = self.catalog.meant(name);
-        let releases =
-            meant.iter().filter_map(|r| self.catalog.get(r)).flat_map(|image| &image.releases);
-        let ours: HashSet<ReleaseId> = releases
-            .filter(|image| (view.trusted)(&image.publisher))
-            .filter(|image| !self.catalog.is_yanked(&image.publisher, &image.release))
+impl View {
+    /// The `index.json` of each release in a repository that lists a manifest, if a trusted
+    /// publisher signed the release and did not yank it.
+    fn indexes(&self, name: &Named, subject: &Digest) -> Result<Vec<ContentRef>, StoreError> {
+        let snapshot = &self.snapshot;
+        let ours: HashSet<ReleaseId> = snapshot
+            .releases(name)
+            .filter(|image| snapshot.trusts(&image.publisher))
+            .filter(|image| !snapshot.images.is_yanked(&image.publisher, &image.release))
             .map(|image| image.release)
             .collect();
         let mut indexes = Vec::new();
-        for (release, claim) in self.digest_index.candidates(subject, &[], view)? {
+        for (release, claim) in self.candidates(subject, &[])? {
             if !ours.contains(&release) {
                 continue;
             }
-            let Some(list) = view.list(&claim)? else { continue };
+            let Some(list) = self.list(&claim)? else { continue };
             let index = list.iter().find(|artifact| artifact.path.as_str() == "index.json");
             indexes.extend(index.map(|artifact| ContentRef {
                 digest: artifact.sha256.into(),

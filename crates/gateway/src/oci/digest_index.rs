@@ -1,25 +1,27 @@
-//! Where the content is that digests name: which release lists it, under which name of the swarm.
+//! Which releases list a digest.
 //!
-//! An index in memory from digests to releases, of bounded size; what a release says of a digest is read from its list when
-//! it is asked for. Lists that are not here yet are tried again when something is missed.
+//! An index in memory from digests to releases, of bounded size. What a release says of a digest is
+//! read from its list when it is asked for.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::VecDeque;
+use std::sync::Arc;
 
-use perennial_manifest::{Artifact, ArtifactListRef, BlobId, PublisherId, ReleaseId, Role};
+use perennial_manifest::{
+    Artifact, ArtifactList, ArtifactListRef, BlobId, PublisherId, ReleaseId, Role,
+};
 use perennial_store::StoreError;
 
 use super::digest::Digest;
-use super::image_catalog::ImageRelease;
-use super::snapshot::View;
+use crate::backend::BlobRequest;
 
-/// Most pairs of digest and release that are kept, of 20 bytes each.
+/// Pairs of digest and release that are kept at most, of 20 bytes each.
 const PAIRS: usize = 2_000_000;
-/// Most of them while they are strangers'.
+/// Pairs up to which those of strangers are kept.
 const STRANGERS: usize = 500_000;
-/// Most lists that are read to find one digest.
-const LOOKS: usize = 8;
-/// Most lists that are looked for again at once.
+/// Missing lists that are looked for again at once.
 const RETRIES: usize = 1000;
+/// Releases that are copied at most when one is added to a published index.
+const CHUNK: usize = 512;
 
 /// Content that a digest names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,126 +30,172 @@ pub(crate) struct ContentRef {
     pub(crate) blob: BlobId,
     pub(crate) size: u64,
     pub(crate) media_type: String,
-    /// A release that names it; none for what is held by itself.
+    /// A release that lists it; `None` for content that is held without one.
     pub(crate) release: Option<ReleaseId>,
 }
 
-/// The index.
-#[derive(Debug, Default)]
+impl ContentRef {
+    /// What to ask the swarm for; `None` if no release lists the content.
+    pub(crate) fn request(&self) -> Option<BlobRequest> {
+        let (blob, size) = (self.blob, self.size);
+        self.release.map(|release| BlobRequest { release, blob, size })
+    }
+}
+
+/// A release whose list is indexed, or is to be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Listed {
+    pub(crate) publisher: PublisherId,
+    pub(crate) release: ReleaseId,
+    pub(crate) list: ArtifactListRef,
+}
+
+/// A digest's first bytes, and a release that lists it.
+type Pair = ([u8; 16], u32);
+
+/// The index. Cheap to clone: clones share what does not change between them.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct DigestIndex {
-    releases: Vec<(PublisherId, ReleaseId, ArtifactListRef)>,
-    pairs: BTreeSet<([u8; 16], u32)>,
-    /// Releases whose list was not here.
-    missing: HashSet<u32>,
+    /// In chunks of [`CHUNK`].
+    releases: Vec<Arc<Vec<Listed>>>,
+    /// Sorted runs, each at least twice as long as the next.
+    runs: Vec<Arc<Vec<Pair>>>,
 }
 
 impl DigestIndex {
-    /// Takes releases in.
-    pub(crate) fn take(
-        &mut self,
-        fresh: Vec<ImageRelease>,
-        view: &View<'_>,
-    ) -> Result<(), StoreError> {
-        for image in fresh {
-            let Ok(at) = u32::try_from(self.releases.len()) else { return Ok(()) };
-            self.releases.push((image.publisher, image.release, image.list));
-            self.index(at, view)?;
-        }
-        Ok(())
-    }
-
-    fn index(&mut self, at: u32, view: &View<'_>) -> Result<(), StoreError> {
-        let Some((publisher, _, claim)) = self.releases.get(at as usize) else { return Ok(()) };
-        let room = if (view.trusted)(publisher) { PAIRS } else { STRANGERS };
-        match view.list(claim)? {
-            Some(list) if self.pairs.len() + list.len() <= room => {
-                self.missing.remove(&at);
-                self.pairs
-                    .extend(list.iter().filter_map(digest_of).map(|digest| (digest.key(), at)));
-            }
-            _ => {
-                self.missing.insert(at);
-            }
-        }
-        Ok(())
-    }
-
-    /// Looks again for lists that were not here.
-    pub(crate) fn retry(&mut self, view: &View<'_>) -> Result<(), StoreError> {
-        let again: Vec<u32> = self.missing.iter().take(RETRIES).copied().collect();
-        again.into_iter().try_for_each(|at| self.index(at, view))
-    }
-
-    /// What a digest names: by what these releases say, else by what trusted publishers say, else by anybody's word. Bytes
-    /// that this node hashed itself are believed before any list.
-    pub(crate) fn find(
-        &self,
-        digest: &Digest,
-        first: &[ReleaseId],
-        view: &View<'_>,
-    ) -> Result<Option<ContentRef>, StoreError> {
-        let own = match digest.sha256() {
-            Some(sha256) => view.store.blob_of_sha256(&sha256)?,
-            None => None,
-        };
-        let own = match own {
-            Some(blob) => view.store.blob_size(&blob)?.map(|size| (blob, size)),
-            None => None,
-        };
-        for (release, claim) in self.candidates(digest, first, view)? {
-            let Some(list) = view.list(&claim)? else { continue };
-            if let Some(artifact) =
-                list.iter().find(|artifact| digest_of(artifact) == Some(*digest))
-            {
-                let (blob, size) = own.unwrap_or((artifact.blake3, artifact.size));
-                let media_type = artifact.media_type.clone();
-                return Ok(Some(ContentRef {
-                    digest: *digest,
-                    blob,
-                    size,
-                    media_type,
-                    release: Some(release),
-                }));
-            }
-        }
-        let media_type = "application/octet-stream".to_owned();
-        Ok(own.map(|(blob, size)| ContentRef {
-            digest: *digest,
-            blob,
-            size,
-            media_type,
-            release: None,
-        }))
-    }
-
-    /// The releases that list a digest, those that trusted publishers signed first.
-    pub(crate) fn candidates(
-        &self,
-        digest: &Digest,
-        first: &[ReleaseId],
-        view: &View<'_>,
-    ) -> Result<Vec<(ReleaseId, ArtifactListRef)>, StoreError> {
-        let mut all = Vec::new();
-        for release in first.iter().take(LOOKS) {
-            all.extend(view.store.release(release)?.map(|row| (*release, row.artifacts)));
-        }
+    /// The releases that may list a digest, newest first.
+    pub(crate) fn releases(&self, digest: &Digest) -> Vec<Listed> {
         let key = digest.key();
-        let newest = self.pairs.range((key, 0)..=(key, u32::MAX)).rev();
-        let listed = newest.filter_map(|(_, at)| self.releases.get(*at as usize).copied());
-        let (ours, others): (Vec<_>, Vec<_>) =
-            listed.partition(|(publisher, ..)| (view.trusted)(publisher));
-        let ours = ours.into_iter().take(LOOKS);
-        all.extend(
-            ours.chain(others.into_iter().take(LOOKS)).map(|(_, release, claim)| (release, claim)),
-        );
-        Ok(all)
+        let mut found: Vec<u32> = Vec::new();
+        for run in &self.runs {
+            let from = run.partition_point(|pair| pair.0 < key);
+            let named = run.iter().skip(from).take_while(|pair| pair.0 == key);
+            found.extend(named.map(|(_, at)| *at));
+        }
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        found.dedup();
+        found.into_iter().filter_map(|at| self.release(at)).collect()
+    }
+
+    fn release(&self, at: u32) -> Option<Listed> {
+        let at = usize::try_from(at).ok()?;
+        self.releases.get(at / CHUNK)?.get(at % CHUNK).copied()
+    }
+
+    fn push(&mut self, listed: Listed) -> Option<u32> {
+        let full = self.releases.last().is_none_or(|chunk| chunk.len() == CHUNK);
+        if full {
+            self.releases.push(Arc::default());
+        }
+        let before = (self.releases.len() - 1) * CHUNK;
+        let chunk = Arc::make_mut(self.releases.last_mut()?);
+        chunk.push(listed);
+        u32::try_from(before + chunk.len() - 1).ok()
+    }
+
+    fn len(&self) -> usize {
+        self.runs.iter().map(|run| run.len()).sum()
+    }
+
+    /// Adds pairs as a run, and merges runs until each is twice as long as the next: a pair is
+    /// merged as often as the logarithm of their number.
+    fn add_run(&mut self, mut run: Vec<Pair>) {
+        if run.is_empty() {
+            return;
+        }
+        run.sort_unstable();
+        while let Some(last) = self.runs.pop_if(|last| last.len() < 2 * run.len()) {
+            run = merged(&last, &run);
+        }
+        run.dedup();
+        self.runs.push(Arc::new(run));
     }
 }
 
-/// The digest that an artifact of an image's layout is for.
+fn merged(a: &[Pair], b: &[Pair]) -> Vec<Pair> {
+    let mut all = Vec::with_capacity(a.len() + b.len());
+    all.extend_from_slice(a);
+    all.extend_from_slice(b);
+    // A stable sort merges two sorted runs in one pass.
+    all.sort();
+    all
+}
+
+/// Fills a [`DigestIndex`] from the lists of releases.
+#[derive(Debug, Default)]
+pub(crate) struct DigestIndexer {
+    index: DigestIndex,
+    /// Releases whose list was not held, or had no room.
+    missing: VecDeque<u32>,
+}
+
+impl DigestIndexer {
+    pub(crate) fn index(&self) -> &DigestIndex {
+        &self.index
+    }
+
+    /// Whether a list is missing that may have arrived since.
+    pub(crate) fn has_missing(&self) -> bool {
+        !self.missing.is_empty()
+    }
+
+    /// Notes a release whose list is to be indexed.
+    pub(crate) fn add(&mut self, listed: Listed) {
+        let at = self.index.push(listed);
+        self.missing.extend(at);
+    }
+
+    /// Indexes the lists of the `new` releases added last, and with `retry` looks again for some
+    /// that were missing before. `artifacts` gives a list if it is held.
+    pub(crate) fn fill(
+        &mut self,
+        new: usize,
+        retry: bool,
+        trusted: &dyn Fn(&PublisherId) -> bool,
+        artifacts: &dyn Fn(&ArtifactListRef) -> Result<Option<Arc<ArtifactList>>, StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut run = Vec::new();
+        // The new ones come first, so that a failure leaves no list out.
+        self.missing.rotate_right(new.min(self.missing.len()));
+        let mut outcome = Ok(());
+        let most = new.saturating_add(if retry { RETRIES } else { 0 });
+        for _ in 0..self.missing.len().min(most) {
+            let Some(at) = self.missing.pop_front() else { break };
+            match self.pairs(at, run.len(), trusted, artifacts) {
+                Ok(Some(pairs)) => run.extend(pairs),
+                Ok(None) => self.missing.push_back(at),
+                Err(error) => {
+                    self.missing.push_back(at);
+                    outcome = Err(error);
+                    break;
+                }
+            }
+        }
+        self.index.add_run(run);
+        outcome
+    }
+
+    /// The pairs of a release, if its list is held and there is room for them beside `more`.
+    fn pairs(
+        &self,
+        at: u32,
+        more: usize,
+        trusted: &dyn Fn(&PublisherId) -> bool,
+        artifacts: &dyn Fn(&ArtifactListRef) -> Result<Option<Arc<ArtifactList>>, StoreError>,
+    ) -> Result<Option<Vec<Pair>>, StoreError> {
+        let Some(listed) = self.index.release(at) else { return Ok(None) };
+        let room = if trusted(&listed.publisher) { PAIRS } else { STRANGERS };
+        let list = artifacts(&listed.list)?;
+        Ok(list.filter(|list| self.index.len() + more + list.len() <= room).map(|list| {
+            list.iter().filter_map(digest_of).map(|digest| (digest.key(), at)).collect()
+        }))
+    }
+}
+
+/// The digest that an artifact of an image layout is for.
 pub(crate) fn digest_of(artifact: &Artifact) -> Option<Digest> {
     match Digest::of_path(artifact.path.as_str())? {
-        // the path only repeats what the list says in a field that is checked elsewhere
+        // The path repeats a field of the list, and that field is checked elsewhere.
         Digest::Sha256(_) => Some(Digest::from(artifact.sha256)),
         sha512 => Some(sha512),
     }
@@ -158,4 +206,37 @@ pub(crate) fn is_manifest(artifact: &Artifact) -> bool {
     let role = matches!(artifact.role, Role::ImageManifest | Role::ImageIndex);
     let kind = &artifact.media_type;
     role || (kind.ends_with("+json") && (kind.contains("manifest") || kind.contains("image.index")))
+}
+
+#[cfg(test)]
+mod tests {
+    use perennial_manifest::Keypair;
+
+    use super::*;
+
+    #[test]
+    fn runs_are_merged_and_a_published_index_stays_as_it_was() {
+        let mut index = DigestIndex::default();
+        let list = ArtifactListRef { blob: BlobId::of(b""), count: 1, bytes: 1, size: 1 };
+        let publisher = Keypair::from_seed([1; 32]).id();
+        let digest = |at: u32| Digest::sha256_of(&at.to_be_bytes());
+        let mut published = Vec::new();
+        for at in 0..2000_u32 {
+            let release = ReleaseId::from_bytes(*BlobId::of(&at.to_be_bytes()).as_bytes());
+            assert_eq!(index.push(Listed { publisher, release, list }), Some(at));
+            index.add_run(vec![(digest(at % 700).key(), at)]);
+            if at == 1000 {
+                published.push(index.clone());
+            }
+        }
+        let counts =
+            |index: &DigestIndex| [0, 300, 699].map(|at| index.releases(&digest(at)).len());
+        assert_eq!(counts(&index), [3, 3, 2]);
+        assert_eq!(counts(&published[0]), [2, 2, 1]);
+        assert_eq!(index.len(), 2000);
+        assert!(index.runs.len() < 12, "{} runs", index.runs.len());
+        let newest = index.releases(&digest(0));
+        assert_eq!(newest[0].release.as_bytes(), BlobId::of(&1400_u32.to_be_bytes()).as_bytes());
+        assert!(index.releases(&digest(701)).is_empty());
+    }
 }

@@ -1,50 +1,54 @@
-//! Errors as the distribution specification writes them: `{"errors":[{"code","message","detail"}]}`.
+//! Errors as the distribution specification writes them:
+//! `{"errors":[{"code","message","detail"}]}`.
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use perennial_store::StoreError;
 use serde_json::{Value, json};
+use tokio::task::JoinError;
 
+use crate::backend::SignError;
 use crate::http_error::HttpError;
 
-/// Why a request of a registry's client is refused.
+/// An [`HttpError`] with the error code of the specification.
 #[derive(Debug, Clone)]
 pub(crate) struct OciError {
-    status: StatusCode,
+    error: HttpError,
     code: &'static str,
-    message: String,
     detail: Value,
     headers: Vec<(HeaderName, String)>,
 }
 
 impl OciError {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), detail: Value::Null, headers: Vec::new() }
+        Self::with_code(HttpError::new(status, message), code)
     }
 
-    /// With what a program may read of it.
+    fn with_code(error: HttpError, code: &'static str) -> Self {
+        Self { error, code, detail: Value::Null, headers: Vec::new() }
+    }
+
+    /// Adds details for programs.
     pub(crate) fn with(self, detail: Value) -> Self {
         Self { detail, ..self }
     }
 
-    /// With headers.
+    /// Adds headers.
     pub(crate) fn and(self, headers: Vec<(HeaderName, String)>) -> Self {
         Self { headers, ..self }
     }
 
-    /// A name outside the grammar; the text given is not repeated, it may be anything.
+    /// A name outside the grammar. The name is not repeated: it may be any text.
     pub(crate) fn name() -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            "NAME_INVALID",
-            "no name of a repository: lower-case letters and digits with single separators, at most 255 bytes",
-        )
+        let message = "not a repository name: use lower-case letters and digits with single \
+                       separators, at most 255 bytes";
+        Self::new(StatusCode::BAD_REQUEST, "NAME_INVALID", message)
     }
 
-    /// A digest outside the grammar, or of an algorithm that is not checked here.
+    /// A digest outside the grammar, or of an algorithm that this node cannot check.
     pub(crate) fn digest() -> Self {
-        let message =
-            "no digest: write sha256: and 64, or sha512: and 128 lower-case hexadecimal digits";
+        let message = "not a digest: write sha256: and 64 lower-case hexadecimal digits, or \
+                       sha512: and 128";
         Self::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message)
     }
 
@@ -53,56 +57,69 @@ impl OciError {
         Self::new(StatusCode::BAD_REQUEST, "MANIFEST_INVALID", why)
     }
 
-    /// A manifest that is not there.
-    pub(crate) fn manifest(problem: &HttpError) -> Self {
-        Self::of(problem, "MANIFEST_UNKNOWN")
+    /// A failed request for a manifest.
+    pub(crate) fn manifest(error: HttpError) -> Self {
+        Self::of(error, "MANIFEST_UNKNOWN")
     }
 
-    /// A blob that is not there.
-    pub(crate) fn blob(problem: &HttpError) -> Self {
-        Self::of(problem, "BLOB_UNKNOWN")
+    /// A failed request for a blob.
+    pub(crate) fn blob(error: HttpError) -> Self {
+        Self::of(error, "BLOB_UNKNOWN")
     }
 
-    /// A problem of the node, with the code that it has where nothing is found.
-    fn of(problem: &HttpError, missing: &'static str) -> Self {
-        let code = match problem.status {
+    /// A failure of this node.
+    pub(crate) fn internal(error: &dyn std::fmt::Display) -> Self {
+        HttpError::internal(error).into()
+    }
+
+    /// An error with the code for its status; `missing` is the code where nothing was found.
+    fn of(error: HttpError, missing: &'static str) -> Self {
+        let code = match error.status {
             StatusCode::NOT_FOUND => missing,
             StatusCode::TOO_MANY_REQUESTS => "TOOMANYREQUESTS",
-            StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => "DENIED",
+            StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS | StatusCode::INSUFFICIENT_STORAGE => {
+                "DENIED"
+            }
             _ => "UNKNOWN",
         };
-        Self::new(problem.status, code, problem.message.clone())
-    }
-
-    /// The store failed.
-    pub(crate) fn store(error: &StoreError) -> Self {
-        match error {
-            StoreError::Denied(_) => {
-                Self::new(StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS, "DENIED", error.to_string())
-            }
-            StoreError::DiskFull { .. } => full(),
-            _ => Self::internal(error),
-        }
-    }
-
-    /// A file of an upload failed.
-    pub(crate) fn io(error: &std::io::Error) -> Self {
-        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-        match error.kind() {
-            StorageFull | QuotaExceeded => full(),
-            _ => Self::internal(error),
-        }
-    }
-
-    /// Our own fault.
-    pub(crate) fn internal(error: &dyn std::fmt::Display) -> Self {
-        Self::of(&HttpError::internal(error), "UNKNOWN")
+        Self::with_code(error, code)
     }
 }
 
-fn full() -> OciError {
-    let message = "the disk of this node is full: nothing was kept, try again when there is room";
-    OciError::new(StatusCode::INSUFFICIENT_STORAGE, "DENIED", message)
+impl From<HttpError> for OciError {
+    fn from(error: HttpError) -> Self {
+        Self::of(error, "UNKNOWN")
+    }
+}
+
+impl From<StoreError> for OciError {
+    fn from(error: StoreError) -> Self {
+        HttpError::from(error).into()
+    }
+}
+
+impl From<std::io::Error> for OciError {
+    fn from(error: std::io::Error) -> Self {
+        HttpError::from(error).into()
+    }
+}
+
+impl From<JoinError> for OciError {
+    fn from(error: JoinError) -> Self {
+        HttpError::from(error).into()
+    }
+}
+
+impl From<serde_json::Error> for OciError {
+    fn from(error: serde_json::Error) -> Self {
+        HttpError::from(error).into()
+    }
+}
+
+impl From<SignError> for OciError {
+    fn from(error: SignError) -> Self {
+        HttpError::from(error).into()
+    }
 }
 
 /// An answer in JSON, byte for byte as the reference registry writes it.
@@ -113,11 +130,12 @@ pub(crate) fn json(status: StatusCode, body: &Value) -> Response {
 
 impl IntoResponse for OciError {
     fn into_response(self) -> Response {
-        let mut error = json!({"code": self.code, "message": self.message});
+        let HttpError { status, message } = self.error;
+        let mut error = json!({"code": self.code, "message": message});
         if !self.detail.is_null() {
             error["detail"] = self.detail;
         }
-        let mut response = json(self.status, &json!({"errors": [error]}));
+        let mut response = json(status, &json!({"errors": [error]}));
         for (name, value) in self.headers {
             let _ = HeaderValue::try_from(value)
                 .map(|value| response.headers_mut().insert(name, value));

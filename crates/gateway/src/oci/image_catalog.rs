@@ -1,10 +1,11 @@
-//! The images that releases speak of, in memory: which tags, which digests, said by whom.
+//! What signed releases say of images, in memory: which tags mean which digests, and by whom.
 //!
-//! Memo of the store's entries and kept in step with them: where a feed grew, its new entries are read, and no others.
-//! Holds no bytes and decides nothing about trust ([`super::policy`] does). Bounded: strangers get a share, followed
-//! publishers as much as they sign.
+//! Built from the store's entries and kept in step with them: where a feed grew, only its new
+//! entries are read. Holds no bytes and decides nothing about trust ([`super::policy`] does).
+//! Bounded: strangers share a fixed number of statements, followed publishers have no limit.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use perennial_manifest::{
     ArtifactListRef, Body, EntryId, FeedState, PublisherId, ReleaseId, SignedEntry, StatusKind,
@@ -15,10 +16,10 @@ use perennial_store::{Store, StoreError};
 use super::digest::Digest;
 use super::name::{Named, Repository};
 
-/// Most statements of strangers that are kept: anybody can sign any number.
+/// Statements of strangers that are kept at most: anyone can sign any number.
 const STRANGERS: usize = 100_000;
 
-/// A release that says what a tag means.
+/// A release's word on what a tag means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Statement {
     pub(crate) publisher: PublisherId,
@@ -34,15 +35,90 @@ pub(crate) struct ImageRelease {
     pub(crate) release: ReleaseId,
     pub(crate) seq: u64,
     pub(crate) list: ArtifactListRef,
-    /// The manifests that it is a release of: its tags', or its version's.
+    /// The manifests that it is a release of: those of its tags, or of its version.
     pub(crate) roots: Vec<Digest>,
 }
 
-/// What is said of a repository.
-#[derive(Debug, Default)]
+/// What is said of one repository.
+#[derive(Debug, Clone)]
 pub(crate) struct Image {
+    pub(crate) repository: Repository,
     pub(crate) tags: BTreeMap<String, Vec<Statement>>,
     pub(crate) releases: Vec<ImageRelease>,
+}
+
+/// All known images. Immutable once published, and cheap to clone: clones share what does not
+/// change between them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ImageCatalog {
+    /// By path, so that a bare name finds its repositories in all registries, in their order.
+    by_path: Arc<BTreeMap<Arc<str>, Arc<Vec<Image>>>>,
+    yanked: Arc<HashSet<(PublisherId, ReleaseId)>>,
+    forked: Arc<HashSet<PublisherId>>,
+}
+
+impl ImageCatalog {
+    /// What is said of a repository.
+    pub(crate) fn get(&self, repository: &Repository) -> Option<&Image> {
+        self.of_path(&repository.path).iter().find(|image| image.repository == *repository)
+    }
+
+    fn of_path(&self, path: &str) -> &[Image] {
+        self.by_path.get(path).map_or(&[], |images| images.as_slice())
+    }
+
+    /// All images, by path.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Image> {
+        self.by_path.values().flat_map(|images| images.iter())
+    }
+
+    /// The images that a name may mean: the repository's if the name has a registry, else those of
+    /// any registry. docker.io's official images are found without `library/` too.
+    pub(crate) fn named(&self, name: &Named) -> Vec<&Image> {
+        let path = match name {
+            Named::Full(repository) => return self.get(repository).into_iter().collect(),
+            Named::Bare(path) => path,
+        };
+        let mut named: Vec<&Image> = self.of_path(path).iter().collect();
+        if !path.contains('/') {
+            let library = self.of_path(&format!("library/{path}")).iter();
+            named.extend(library.filter(|image| image.repository.registry == "docker.io"));
+        }
+        named
+    }
+
+    /// Whether a publisher yanked a release.
+    pub(crate) fn is_yanked(&self, publisher: &PublisherId, release: &ReleaseId) -> bool {
+        self.yanked.contains(&(*publisher, *release))
+    }
+
+    /// Whether a publisher signed two histories.
+    pub(crate) fn is_forked(&self, publisher: &PublisherId) -> bool {
+        self.forked.contains(publisher)
+    }
+
+    fn image(&mut self, repository: Repository) -> &mut Image {
+        let by_path = Arc::make_mut(&mut self.by_path);
+        let images = by_path.entry(repository.path.as_str().into()).or_default();
+        let images = Arc::make_mut(images);
+        let at = images.binary_search_by(|image| image.repository.cmp(&repository));
+        let at = at.unwrap_or_else(|at| {
+            let (tags, releases) = (BTreeMap::new(), Vec::new());
+            images.insert(at, Image { repository, tags, releases });
+            at
+        });
+        &mut images[at]
+    }
+}
+
+/// Reads feeds into a catalog.
+#[derive(Debug)]
+pub(crate) struct FeedReader {
+    catalog: ImageCatalog,
+    feeds: HashMap<PublisherId, Read>,
+    /// Statements of strangers that there is room for.
+    room: usize,
+    generation: Option<u64>,
 }
 
 /// How far a feed was read.
@@ -50,59 +126,43 @@ pub(crate) struct Image {
 struct Read {
     state: FeedState,
     seen: HashSet<EntryId>,
-    /// Whether all of it was taken in: not so where a bound was met, or an entry did not read back.
+    /// Whether every entry was taken in: a bound may have been met, or an entry be damaged.
     whole: bool,
 }
 
-/// All images known.
-#[derive(Debug)]
-pub(crate) struct ImageCatalog {
-    read: HashMap<PublisherId, Read>,
-    images: BTreeMap<Repository, Image>,
-    /// Selection registries have a repository of a path.
-    registries: BTreeMap<String, BTreeSet<String>>,
-    yanked: HashSet<(PublisherId, ReleaseId)>,
-    /// Room that is left for statements of strangers.
-    room: usize,
-    /// Releases that came with the last refreshes and were not asked for yet.
-    fresh: Vec<ImageRelease>,
-    generation: Option<u64>,
-}
-
-impl Default for ImageCatalog {
+impl Default for FeedReader {
     fn default() -> Self {
         Self::with_room(STRANGERS)
     }
 }
 
-impl ImageCatalog {
+impl FeedReader {
     fn with_room(room: usize) -> Self {
-        Self {
-            read: HashMap::new(),
-            images: BTreeMap::new(),
-            registries: BTreeMap::new(),
-            yanked: HashSet::new(),
-            room,
-            fresh: Vec::new(),
-            generation: None,
-        }
+        let (catalog, feeds) = (ImageCatalog::default(), HashMap::new());
+        Self { catalog, feeds, room, generation: None }
     }
 
-    /// Takes in what the store got since.
+    /// The catalog as read so far.
+    pub(crate) fn catalog(&self) -> &ImageCatalog {
+        &self.catalog
+    }
+
+    /// Reads what the store received since, and adds its releases of images to `fresh`.
     pub(crate) fn refresh(
         &mut self,
         store: &Store,
         trusted: &dyn Fn(&PublisherId) -> bool,
+        fresh: &mut Vec<ImageRelease>,
     ) -> Result<(), StoreError> {
-        // asked for first: what comes meanwhile is then read next time at the latest
+        // Read first: entries that arrive meanwhile belong to the next generation.
         let generation = store.generation();
         let missed = |(id, read): (&PublisherId, &Read)| !read.whole && trusted(id);
-        if self.generation == Some(generation) && !self.read.iter().any(missed) {
+        if self.generation == Some(generation) && !self.feeds.iter().any(missed) {
             return Ok(());
         }
         for (publisher, state) in store.publishers()? {
             let trusted = trusted(&publisher);
-            let read = self.read.entry(publisher).or_default();
+            let read = self.feeds.entry(publisher).or_default();
             if read.state == state && (read.whole || !trusted) {
                 continue;
             }
@@ -112,20 +172,27 @@ impl ImageCatalog {
             let mut whole = true;
             for id in new {
                 match store.entry(&id) {
-                    Ok(Some(signed)) => whole &= self.take(&signed, trusted),
+                    Ok(Some(signed)) => whole &= self.take(&signed, trusted, fresh),
                     Ok(None) | Err(StoreError::DamagedEntry(_)) => whole = false,
                     Err(error) => return Err(error),
                 }
             }
-            let read = self.read.entry(publisher).or_default();
+            if state.is_forked() != self.catalog.is_forked(&publisher) {
+                let forked = Arc::make_mut(&mut self.catalog.forked);
+                match state.is_forked() {
+                    true => forked.insert(publisher),
+                    false => forked.remove(&publisher),
+                };
+            }
+            let read = self.feeds.entry(publisher).or_default();
             (read.state, read.whole) = (state, whole);
         }
         self.generation = Some(generation);
         Ok(())
     }
 
-    /// Takes an entry in; false where there is no room for it.
-    fn take(&mut self, signed: &SignedEntry, trusted: bool) -> bool {
+    /// Takes an entry in; false if there is no room for it.
+    fn take(&mut self, signed: &SignedEntry, trusted: bool, fresh: &mut Vec<ImageRelease>) -> bool {
         let (entry, publisher) = (signed.entry(), signed.entry().publisher);
         match &entry.body {
             Body::Release(release) if release.purl.ty() == "docker" => {
@@ -134,22 +201,23 @@ impl ImageCatalog {
                     let Some(room) = self.room.checked_sub(cost) else { return false };
                     self.room = room;
                 }
-                self.take_release(signed);
+                fresh.extend(self.take_release(signed));
             }
             Body::Status(status) if status.status == StatusKind::Yanked => {
                 if let Target::Release(target) = &status.target {
-                    self.yanked.insert((publisher, ReleaseId::from(*target)));
+                    let yanked = Arc::make_mut(&mut self.catalog.yanked);
+                    yanked.insert((publisher, ReleaseId::from(*target)));
                 }
             }
             _ => {}
         }
-        self.read.entry(publisher).or_default().seen.insert(signed.id());
+        self.feeds.entry(publisher).or_default().seen.insert(signed.id());
         true
     }
 
-    fn take_release(&mut self, signed: &SignedEntry) {
+    fn take_release(&mut self, signed: &SignedEntry) -> Option<ImageRelease> {
         let (publisher, seq) = (signed.entry().publisher, signed.entry().seq);
-        let Some((id, release)) = signed.release() else { return };
+        let (id, release) = signed.release()?;
         let mut roots: Vec<Digest> =
             release.purl.version().and_then(Digest::parse).into_iter().collect();
         for (name, digest) in &release.tags {
@@ -160,68 +228,15 @@ impl ImageCatalog {
             };
             let statement = Statement { publisher, release: id, seq, digest };
             let tag = tag.to_owned();
-            self.image(repository).tags.entry(tag).or_default().push(statement);
+            self.catalog.image(repository).tags.entry(tag).or_default().push(statement);
             if !roots.contains(&digest) {
                 roots.push(digest);
             }
         }
-        if let Some(repository) = Repository::of_purl(&release.purl) {
-            let image =
-                ImageRelease { publisher, release: id, seq, list: release.artifacts, roots };
-            self.fresh.push(image.clone());
-            self.image(repository).releases.push(image);
-        }
-    }
-
-    fn image(&mut self, repository: Repository) -> &mut Image {
-        let registries = self.registries.entry(repository.path.clone()).or_default();
-        registries.insert(repository.registry.clone());
-        self.images.entry(repository).or_default()
-    }
-
-    /// Releases that came since this was asked last.
-    pub(crate) fn take_fresh(&mut self) -> Vec<ImageRelease> {
-        std::mem::take(&mut self.fresh)
-    }
-
-    /// What is said of a repository.
-    pub(crate) fn get(&self, repository: &Repository) -> Option<&Image> {
-        self.images.get(repository)
-    }
-
-    /// All repositories, in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Repository, &Image)> {
-        self.images.iter()
-    }
-
-    /// The repositories that a name may mean: one that is told, or those of any registry; docker.io's own under `library/` too.
-    pub(crate) fn meant(&self, name: &Named) -> Vec<Repository> {
-        let path = match name {
-            Named::Full(repository) => return vec![repository.clone()],
-            Named::Bare(path) => path,
-        };
-        let library = format!("library/{path}");
-        let of = |path: &str| -> Vec<Repository> {
-            let registries = self.registries.get(path).into_iter().flatten();
-            registries
-                .map(|registry| Repository { registry: registry.clone(), path: path.to_owned() })
-                .collect()
-        };
-        let mut meant = of(path);
-        if !path.contains('/') {
-            meant.extend(of(&library).into_iter().filter(|r| r.registry == "docker.io"));
-        }
-        meant
-    }
-
-    /// Whether a publisher took a release back.
-    pub(crate) fn is_yanked(&self, publisher: &PublisherId, release: &ReleaseId) -> bool {
-        self.yanked.contains(&(*publisher, *release))
-    }
-
-    /// Whether a publisher signed two histories.
-    pub(crate) fn is_forked(&self, publisher: &PublisherId) -> bool {
-        self.read.get(publisher).is_some_and(|read| read.state.is_forked())
+        let repository = Repository::of_purl(&release.purl)?;
+        let image = ImageRelease { publisher, release: id, seq, list: release.artifacts, roots };
+        self.catalog.image(repository).releases.push(image.clone());
+        Some(image)
     }
 }
 
@@ -260,12 +275,13 @@ mod tests {
             release(&store, &key, tag);
         }
         let repository = Repository { registry: "quay.io".into(), path: "a/b".into() };
-        let mut catalog = ImageCatalog::with_room(4);
+        let mut reader = FeedReader::with_room(4);
         let mut tags = |trusted: bool| {
-            catalog.refresh(&store, &|_| trusted).expect("it reads");
-            let image = catalog.get(&repository).expect("an image");
+            let mut fresh = Vec::new();
+            reader.refresh(&store, &|_| trusted, &mut fresh).expect("it reads");
+            let image = reader.catalog().get(&repository).expect("an image");
             let said: Vec<usize> = image.tags.values().map(Vec::len).collect();
-            (said, image.releases.len(), catalog.take_fresh().len())
+            (said, image.releases.len(), fresh.len())
         };
         assert_eq!(tags(false), (vec![1, 1], 2, 2));
         assert_eq!(tags(false), (vec![1, 1], 2, 0), "no more room, and nothing twice");

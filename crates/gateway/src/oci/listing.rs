@@ -9,25 +9,25 @@ use serde_json::{Value, json};
 
 use super::Registry;
 use super::error::{self, OciError};
+use super::image_catalog::Image;
 use super::name::Named;
 use super::policy::{Meaning, meaning, strangers};
 use super::pull::only;
-use super::snapshot::{Selection, is_ours};
 
-/// Most names in one page.
+/// Names in one page, at most.
 const PAGE: usize = 10_000;
 
-/// What is escaped in a query, as the reference registry does.
+/// Characters escaped in a query, as the reference registry escapes them.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// Selection page is wanted.
+/// The page that a query asks for.
 struct Page {
     most: usize,
     after: Option<String>,
 }
 
 impl Page {
-    /// What is no number, or too large to read as one, is as if it was not given.
+    /// A limit that does not parse as a number is ignored.
     fn of(query: &HashMap<String, String>) -> Self {
         let most = query.get("n").and_then(|text| text.parse().ok()).unwrap_or(PAGE).min(PAGE);
         Self { most, after: query.get("last").filter(|last| !last.is_empty()).cloned() }
@@ -58,7 +58,7 @@ impl Page {
 }
 
 impl Registry {
-    /// `GET /v2/<name>/tags/list`: tags that trusted publishers signed, held or not.
+    /// `GET /v2/<name>/tags/list`: tags signed by trusted publishers, held or not.
     pub(crate) async fn tags(
         &self,
         name: &Named,
@@ -66,53 +66,42 @@ impl Registry {
         query: &HashMap<String, String>,
     ) -> Result<Response, OciError> {
         let page = Page::of(query);
-        let asked = name.clone();
-        let question = self.ask(move |snapshot, view| {
-            let which = snapshot.which(&asked, view);
-            let Selection::One(repository) = &which else { return Ok((which, Ok(Vec::new()))) };
-            let Some(image) = snapshot.catalog.get(repository) else {
-                return Ok((which, Ok(Vec::new())));
-            };
-            if !is_ours(image, view.trusted) {
-                let who: BTreeSet<_> =
-                    image.releases.iter().map(|release| release.publisher).collect();
-                let tagged = image.tags.values().flatten().map(|statement| statement.publisher);
-                return Ok((which, Err(who.into_iter().chain(tagged).collect::<BTreeSet<_>>())));
-            }
-            let counts = |tag: &&String| {
-                let meaning = meaning(&snapshot.catalog, image, tag, view.trusted);
-                // what is in conflict is listed: asking for it says why it is
-                matches!(meaning, Meaning::Found(..) | Meaning::Conflict(_))
-            };
-            let tags: Vec<String> = image.tags.keys().filter(counts).cloned().collect();
-            Ok((which, Ok(tags)))
+        let snapshot = self.snapshot().await?;
+        let repository = only(snapshot.select(name), name)?;
+        let image = snapshot.images.get(&repository);
+        if let Some(image) = image.filter(|image| !snapshot.is_ours(image)) {
+            let released = image.releases.iter().map(|release| release.publisher);
+            let tagged = image.tags.values().flatten().map(|statement| statement.publisher);
+            let publishers: BTreeSet<_> = released.chain(tagged).collect();
+            let message = strangers(&repository.to_string(), &publishers);
+            return Err(OciError::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", message));
+        }
+        // A tag in conflict is listed: a request for it says why it is in conflict.
+        let is_listed = |image: &Image, tag: &String| {
+            let meaning = meaning(&snapshot, image, tag);
+            matches!(meaning, Meaning::Found(..) | Meaning::Conflict(_))
+        };
+        let tags = image.map_or_else(Vec::new, |image| {
+            image.tags.keys().filter(|tag| is_listed(image, tag)).cloned().collect()
         });
-        let (which, tags) = question.await?;
-        let repository = only(which, name)?;
-        let tags = tags.map_err(|who| {
-            let message = strangers(&repository.to_string(), &who);
-            OciError::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", message)
-        })?;
         let (tags, last) = page.cut(tags);
         let asked = path.trim_start_matches("/v2/").trim_end_matches("/tags/list");
         let body = json!({"name": asked, "tags": tags});
         Ok(page.answer(path, query.get("ns").map(String::as_str), last.as_deref(), &body))
     }
 
-    /// `GET /v2/_catalog`: repositories that trusted publishers speak of, by the names to pull them by.
+    /// `GET /v2/_catalog`: repositories that trusted publishers speak of, by the names to pull them
+    /// by.
     pub(crate) async fn catalog(
         &self,
         query: &HashMap<String, String>,
     ) -> Result<Response, OciError> {
         let page = Page::of(query);
-        let names = self.ask(|snapshot, view| {
-            let ours = snapshot.catalog.iter().filter(|(_, image)| is_ours(image, view.trusted));
-            let mut names: Vec<String> =
-                ours.map(|(repository, _)| repository.prefixed()).collect();
-            names.sort();
-            Ok(names)
-        });
-        let (names, last) = page.cut(names.await?);
+        let snapshot = self.snapshot().await?;
+        let ours = snapshot.images.iter().filter(|image| snapshot.is_ours(image));
+        let mut names: Vec<String> = ours.map(|image| image.repository.prefixed()).collect();
+        names.sort();
+        let (names, last) = page.cut(names);
         Ok(page.answer("/v2/_catalog", None, last.as_deref(), &json!({"repositories": names})))
     }
 }

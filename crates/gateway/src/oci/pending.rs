@@ -1,9 +1,10 @@
-//! What was pushed and is not part of a release yet: blobs and manifests of an image whose tag is still to come.
+//! Pushed content that no release lists yet: blobs and manifests of an image whose tag is still to
+//! come.
 //!
-//! Keeps them from being collected, and knows the repositories that were pushed to. In memory: a client that is cut off pushes again what then is missed.
+//! Protects them from garbage collection, and knows the repositories that were pushed to. Kept in
+//! memory only: after a restart, clients push again what is missing.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use perennial_store::{Added, Lease};
@@ -11,53 +12,51 @@ use perennial_store::{Added, Lease};
 use super::digest::Digest;
 use super::digest_index::ContentRef;
 use super::name::{Named, Repository};
+use crate::bounded::Bounded;
 
-/// How long something waits for its release.
+/// How long content waits for its release.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(24 * 3600);
-/// Most that waits at once.
+/// Blobs, and repositories, that wait at once.
 const MOST: usize = 65_536;
 
-/// All that waits.
-#[derive(Debug, Default)]
+/// Everything that waits for a release. When full, the oldest content goes first.
+#[derive(Debug)]
 pub(crate) struct Pending {
-    waiting: Mutex<HashMap<Digest, Waiting>>,
-    repositories: Mutex<HashMap<Repository, Instant>>,
+    content: Bounded<Digest, Arc<Waiting>>,
+    repositories: Bounded<Repository, ()>,
 }
 
 #[derive(Debug)]
 struct Waiting {
     added: Added,
     media_type: String,
-    since: Instant,
     _lease: Lease,
 }
 
+impl Default for Pending {
+    fn default() -> Self {
+        Self {
+            content: Bounded::new(MOST).with_max_age(PATIENCE),
+            repositories: Bounded::new(MOST).with_max_age(PATIENCE),
+        }
+    }
+}
+
 impl Pending {
-    fn waiting(&self) -> MutexGuard<'_, HashMap<Digest, Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn repositories(&self) -> MutexGuard<'_, HashMap<Repository, Instant>> {
-        self.repositories.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Remembers that something was pushed to a repository, which exists from then on.
+    /// Notes a push to a repository, which exists from then on.
     pub(crate) fn note(&self, name: Named, now: Instant) {
-        let mut repositories = self.repositories();
-        repositories.retain(|_, since| now.duration_since(*since) < PATIENCE);
-        if repositories.len() < MOST {
-            repositories.extend(name.target().map(|repository| (repository, now)));
+        if let Some(repository) = name.target() {
+            self.repositories.insert(repository, (), 1, now);
         }
     }
 
-    /// Whether something was pushed to a repository lately.
+    /// Whether a repository was pushed to lately.
     pub(crate) fn is_repository(&self, name: &Named) -> bool {
-        name.clone()
-            .target()
-            .is_some_and(|repository| self.repositories().contains_key(&repository))
+        let target = name.clone().target();
+        target.is_some_and(|repository| self.repositories.contains(&repository))
     }
 
-    /// Keeps something until a release names it. Where there are too many, the oldest go.
+    /// Keeps content until a release lists it.
     pub(crate) fn keep(
         &self,
         digest: Digest,
@@ -66,33 +65,23 @@ impl Pending {
         lease: Lease,
         now: Instant,
     ) {
-        let mut waiting = self.waiting();
-        waiting.retain(|_, held| now.duration_since(held.since) < PATIENCE);
-        if waiting.len() >= MOST
-            && let Some(oldest) =
-                waiting.iter().min_by_key(|(_, held)| held.since).map(|(digest, _)| *digest)
-        {
-            waiting.remove(&oldest);
-        }
-        waiting.insert(digest, Waiting { added, media_type, since: now, _lease: lease });
+        let waiting = Arc::new(Waiting { added, media_type, _lease: lease });
+        self.content.insert(digest, waiting, 1, now);
     }
 
-    /// What a digest names among them.
+    /// The waiting content that a digest names.
     pub(crate) fn find(&self, digest: &Digest) -> Option<ContentRef> {
-        self.waiting().get(digest).map(|held| ContentRef {
+        self.content.get(digest).map(|waiting| ContentRef {
             digest: *digest,
-            blob: held.added.blob,
-            size: held.added.size,
-            media_type: held.media_type.clone(),
+            blob: waiting.added.blob,
+            size: waiting.added.size,
+            media_type: waiting.media_type.clone(),
             release: None,
         })
     }
 
-    /// Lets go of what a release names now.
+    /// Lets go of content that a release lists now.
     pub(crate) fn release<'a>(&self, digests: impl Iterator<Item = &'a Digest>) {
-        let mut waiting = self.waiting();
-        for digest in digests {
-            waiting.remove(digest);
-        }
+        digests.for_each(|digest| self.content.remove(digest));
     }
 }

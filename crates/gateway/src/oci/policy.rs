@@ -1,7 +1,8 @@
-//! What a tag means, by the node's own policy: the publishers it trusts, of each the newest, and the most of them win.
+//! What a tag means by the node's own policy: each trusted publisher's newest statement is a vote,
+//! and the digest with the most votes wins.
 //!
-//! A pure decision over what the catalog knows. As for all names, a forked feed means everything it said until it is
-//! merged: where that is not one digest, it has no vote.
+//! A pure decision over a snapshot. As for all names, a forked feed means everything it said until
+//! it is merged: if that is more than one digest, it has no vote.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,29 +12,31 @@ use serde_json::json;
 
 use super::digest::Digest;
 use super::error::OciError;
-use super::image_catalog::{Image, ImageCatalog, Statement};
+use super::image_catalog::{Image, Statement};
+use super::snapshot::Snapshot;
 use crate::http_error::HttpError;
 
-/// Most publishers that an error names.
-const TOLD: usize = 10;
+/// Publishers that an error names at most.
+const NAMED: usize = 10;
 
 /// What a tag means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Meaning {
     /// One digest, and the releases that say so; never empty.
     Found(Digest, Vec<ReleaseId>),
-    /// No digest is signed by more publishers than another: who says what.
+    /// No digest has more votes than any other: what each publisher says.
     Conflict(Vec<(PublisherId, Digest)>),
-    /// Only these signed it, whom the user does not follow.
+    /// Only these publishers signed it, and the user follows none of them.
     Strangers(BTreeSet<PublisherId>),
-    /// Trusted publishers took back what they had signed.
+    /// Trusted publishers yanked every release that said so.
     Yanked,
-    /// Nobody signed it.
+    /// No publisher signed it.
     Unknown,
 }
 
 impl Meaning {
-    /// The digest and who says so, or why there is none. `full`: the tag with its repository.
+    /// The digest and the releases that say so, or the reason why there is none. `full`: the tag
+    /// with its repository.
     pub(crate) fn found(self, full: &str) -> Result<(Digest, Vec<ReleaseId>), OciError> {
         let missing =
             |message| Err(OciError::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
@@ -41,46 +44,45 @@ impl Meaning {
             Self::Found(digest, releases) => Ok((digest, releases)),
             Self::Unknown => missing(HttpError::unknown(full).message),
             Self::Yanked => {
-                missing(format!("{full} was taken back by who signed it; its digest still answers"))
+                missing(format!("{full} was taken back by its publisher; its digest still answers"))
             }
-            Self::Strangers(who) => missing(strangers(full, &who)),
+            Self::Strangers(publishers) => missing(strangers(full, &publishers)),
             Self::Conflict(said) => {
-                let said =
-                    said.iter().take(TOLD).map(|(who, digest)| format!("{who} says {digest}"));
-                let said: Vec<String> = said.collect();
+                let said: Vec<String> = said
+                    .iter()
+                    .take(NAMED)
+                    .map(|(publisher, digest)| format!("{publisher} says {digest}"))
+                    .collect();
                 let message = format!(
-                    "{full} means different things to the publishers that this node follows: {}; ask by digest, or unfollow one",
+                    "the publishers that this node follows disagree on {full}: {}; ask by digest, \
+                     or unfollow one",
                     said.join(", ")
                 );
-                // not a 404: it is there, and another mirror must not silently decide what we could not
+                // Not a 404: the tag exists, and the client must not silently ask another mirror.
                 Err(OciError::new(StatusCode::CONFLICT, "DENIED", message).with(json!(said)))
             }
         }
     }
 }
 
-/// Says that only publishers signed something whom this node does not follow, and what to do about it.
-pub(crate) fn strangers(what: &str, who: &BTreeSet<PublisherId>) -> String {
-    let who: Vec<String> = who.iter().take(TOLD).map(ToString::to_string).collect();
-    let first = who.first().map_or("PUBLISHER", String::as_str);
+/// Says that only publishers this node does not follow signed something, and what to do about it.
+pub(crate) fn strangers(what: &str, publishers: &BTreeSet<PublisherId>) -> String {
+    let publishers: Vec<String> = publishers.iter().take(NAMED).map(ToString::to_string).collect();
+    let first = publishers.first().map_or("PUBLISHER", String::as_str);
     format!(
-        "{what} was signed only by publishers that this node does not follow: {}; `perennial follow {first}` makes it resolve",
-        who.join(", "),
+        "{what} was signed only by publishers that this node does not follow: {}; \
+         `perennial follow {first}` makes it resolve",
+        publishers.join(", "),
     )
 }
 
 /// Decides what a tag of an image means.
-pub(crate) fn meaning(
-    catalog: &ImageCatalog,
-    image: &Image,
-    tag: &str,
-    trusted: &dyn Fn(&PublisherId) -> bool,
-) -> Meaning {
+pub(crate) fn meaning(snapshot: &Snapshot, image: &Image, tag: &str) -> Meaning {
     let statements = image.tags.get(tag).map(Vec::as_slice).unwrap_or_default();
     let (ours, strangers): (Vec<_>, Vec<_>) =
-        statements.iter().partition(|s| trusted(&s.publisher));
-    let valid: Vec<&Statement> =
-        ours.iter().filter(|s| !catalog.is_yanked(&s.publisher, &s.release)).copied().collect();
+        statements.iter().partition(|statement| snapshot.trusts(&statement.publisher));
+    let is_yanked = |s: &Statement| snapshot.images.is_yanked(&s.publisher, &s.release);
+    let valid: Vec<&Statement> = ours.iter().filter(|s| !is_yanked(s)).copied().collect();
     if valid.is_empty() {
         return match (ours.is_empty(), strangers.is_empty()) {
             (false, _) => Meaning::Yanked,
@@ -88,10 +90,10 @@ pub(crate) fn meaning(
             (true, false) => Meaning::Strangers(strangers.iter().map(|s| s.publisher).collect()),
         };
     }
-    let said = said_by_each(catalog, &valid);
+    let said = said_by_each(snapshot, &valid);
     let mut votes: BTreeMap<Digest, (usize, Vec<ReleaseId>)> = BTreeMap::new();
     for statements in said.values() {
-        // a fork that says two things has no vote
+        // A fork that says two things has no vote.
         if let [first, rest @ ..] = &statements[..]
             && rest.iter().all(|other| other.digest == first.digest)
         {
@@ -112,15 +114,15 @@ pub(crate) fn meaning(
     }
 }
 
-/// The newest of each publisher; all of one whose feed is forked.
+/// Each publisher's newest statement; all statements of a publisher whose feed is forked.
 fn said_by_each<'a>(
-    catalog: &ImageCatalog,
+    snapshot: &Snapshot,
     statements: &[&'a Statement],
 ) -> BTreeMap<PublisherId, Vec<&'a Statement>> {
     let mut said: BTreeMap<PublisherId, Vec<&Statement>> = BTreeMap::new();
     for statement in statements {
         let kept = said.entry(statement.publisher).or_default();
-        if catalog.is_forked(&statement.publisher) {
+        if snapshot.images.is_forked(&statement.publisher) {
             kept.push(statement);
         } else if kept
             .first()

@@ -1,4 +1,5 @@
-//! Pushing manifests: a tag becomes a signed release of the whole image, as an OCI image layout; deleting takes it back.
+//! Pushing manifests: a tag becomes a signed release of the whole image, as an OCI image layout;
+//! deleting yanks the release.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -14,15 +15,16 @@ use super::closure::Closure;
 use super::digest::Digest;
 use super::digest_index::ContentRef;
 use super::error::OciError;
+use super::image_catalog::{ImageRelease, Statement};
 use super::manifest::{MAX_MANIFEST, Manifest};
 use super::name::{Named, Repository, is_tag};
 use super::pull::{CONTENT_DIGEST, RegistryRequest, only};
 use super::push::with;
-use crate::content::run;
+use crate::blocking::blocking;
 
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
-/// What a manifest is pushed or deleted by.
+/// The tag or digest that a manifest is pushed or deleted by.
 #[derive(Debug, Clone)]
 enum Reference {
     Tag(String),
@@ -34,9 +36,9 @@ impl Reference {
         match text.contains(':') {
             true => Digest::parse(text).map(Self::Digest).ok_or_else(OciError::digest),
             false if is_tag(text) => Ok(Self::Tag(text.to_owned())),
-            false => {
-                Err(OciError::invalid("no tag: letters, digits, `_`, `.` and `-`, at most 128"))
-            }
+            false => Err(OciError::invalid(
+                "not a tag: use letters, digits, `_`, `.` and `-`, at most 128",
+            )),
         }
     }
 }
@@ -53,7 +55,7 @@ impl Registry {
         let reference = Reference::parse(reference)?;
         match *asked.method {
             Method::PUT => self.put_manifest(asked, name, reference, body).await,
-            // DELETE: others do not come here
+            // DELETE, the only method left.
             _ => self.untag(name, reference).await,
         }
     }
@@ -67,8 +69,7 @@ impl Registry {
     ) -> Result<Response, OciError> {
         let limit = usize::try_from(MAX_MANIFEST).unwrap_or(usize::MAX);
         let bytes = axum::body::to_bytes(body, limit).await.map_err(|_| {
-            let message =
-                format!("a manifest has at most {MAX_MANIFEST} bytes, or this one broke off");
+            let message = format!("the manifest is longer than {MAX_MANIFEST} bytes, or broke off");
             OciError::new(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", message)
         })?;
         let manifest = Manifest::parse(&bytes).map_err(OciError::invalid)?;
@@ -78,7 +79,7 @@ impl Registry {
             && told != own
         {
             return Err(OciError::invalid(format!(
-                "it says that it is {own}, and the Content-Type {told}"
+                "its mediaType is {own} and its Content-Type {told}"
             )));
         }
         let media_type = manifest.media_type(told);
@@ -86,18 +87,18 @@ impl Registry {
             Reference::Digest(digest) if digest.is_of(&bytes) => *digest,
             Reference::Digest(digest) => {
                 let message =
-                    format!("the {} bytes that came are not those of {digest}", bytes.len());
+                    format!("the {} bytes received do not have the digest {digest}", bytes.len());
                 return Err(OciError::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message));
             }
             Reference::Tag(_) => Digest::sha256_of(&bytes),
         };
         let repository = name.clone().target().ok_or_else(OciError::name)?;
-        // checked before anything is stored
+        // Checked before anything is stored.
         let mut closure = Closure::default();
         self.close_over(&mut closure, &manifest).await?;
         let (added, lease) = self.add(vec![bytes.to_vec()]).await?;
         let added =
-            *added.first().ok_or_else(|| OciError::internal(&"a manifest was not stored"))?;
+            *added.first().ok_or_else(|| OciError::internal(&"the manifest was not stored"))?;
         let found = ContentRef {
             digest,
             blob: added.blob,
@@ -121,7 +122,7 @@ impl Registry {
         Ok(with(StatusCode::CREATED, headers))
     }
 
-    /// Signs a release of an image, unless the last that this node signed says the same.
+    /// Signs a release of an image, unless this node's last one says the same.
     async fn publish(
         &self,
         repository: &Repository,
@@ -150,90 +151,76 @@ impl Registry {
             observations: Vec::new(),
             notes: None,
         };
-        self.gateway.backend.sign(draft).await.map_err(|error| OciError::internal(&error))?;
+        self.gateway.backend.sign(draft).await?;
         self.pending.release(closure.digests());
         Ok(())
     }
 
-    /// Whether the newest that this node signed of a name says that it means this digest.
+    /// Whether the newest release of a name that this node signed means this digest.
     async fn says_so(
         &self,
         repository: &Repository,
         reference: &Reference,
         digest: Digest,
     ) -> Result<bool, OciError> {
-        let (repository, reference) = (repository.clone(), reference.clone());
-        let own = self.gateway.backend.publisher();
-        let asked = self.ask(move |snapshot, _| {
-            let Some(image) = snapshot.catalog.get(&repository) else { return Ok(false) };
-            let valid = |release: &ReleaseId| !snapshot.catalog.is_yanked(&own, release);
-            Ok(match reference {
-                Reference::Tag(tag) => {
-                    let said = image.tags.get(&tag).into_iter().flatten();
-                    let ours = said.filter(|said| said.publisher == own && valid(&said.release));
-                    ours.max_by_key(|said| said.seq).is_some_and(|said| said.digest == digest)
-                }
-                Reference::Digest(_) => image.releases.iter().any(|release| {
-                    release.publisher == own
-                        && valid(&release.release)
-                        && release.roots.contains(&digest)
-                }),
-            })
-        });
-        asked.await
+        let (own, snapshot) = (self.gateway.backend.publisher(), self.snapshot().await?);
+        let Some(image) = snapshot.images.get(repository) else { return Ok(false) };
+        let valid = |release: &ReleaseId| !snapshot.images.is_yanked(&own, release);
+        Ok(match reference {
+            Reference::Tag(tag) => {
+                let said = image.tags.get(tag).into_iter().flatten();
+                let ours = said.filter(|said| said.publisher == own && valid(&said.release));
+                ours.max_by_key(|said| said.seq).is_some_and(|said| said.digest == digest)
+            }
+            Reference::Digest(_) => image.releases.iter().any(|release| {
+                release.publisher == own
+                    && valid(&release.release)
+                    && release.roots.contains(&digest)
+            }),
+        })
     }
 
-    /// Takes back what this node signed of a tag or digest. The bytes stay, and answer by digest.
+    /// Yanks what this node signed of a tag or digest. The bytes stay, and answer by digest.
     async fn untag(&self, name: Named, reference: Reference) -> Result<Response, OciError> {
-        let own = self.gateway.backend.publisher();
-        let (asked, wanted) = (name.clone(), reference.clone());
-        let question = self.ask(move |snapshot, view| {
-            let which = snapshot.which(&asked, view);
-            let meant = snapshot.catalog.meant(&asked);
-            let (mut ours, mut others): (Vec<ReleaseId>, Vec<String>) = Default::default();
-            for image in meant.iter().filter_map(|repository| snapshot.catalog.get(repository)) {
-                match &wanted {
-                    Reference::Tag(tag) => {
-                        let said = image.tags.get(tag).into_iter().flatten();
-                        ours.extend(
-                            said.filter(|said| said.publisher == own).map(|said| said.release),
-                        );
-                    }
-                    Reference::Digest(digest) => {
-                        let of = |r: &&super::image_catalog::ImageRelease| {
-                            r.publisher == own && r.roots.contains(digest)
-                        };
-                        ours.extend(
-                            image.releases.iter().filter(of).map(|release| release.release),
-                        );
-                    }
+        let (own, snapshot) = (self.gateway.backend.publisher(), self.snapshot().await?);
+        only(snapshot.select(&name), &name)?;
+        let images = snapshot.images.named(&name);
+        let mut ours: Vec<ReleaseId> = Vec::new();
+        for image in &images {
+            match &reference {
+                Reference::Tag(tag) => {
+                    let said = image.tags.get(tag).into_iter().flatten();
+                    let said = said.filter(|said| said.publisher == own);
+                    ours.extend(said.map(|said| said.release));
+                }
+                Reference::Digest(digest) => {
+                    let of = |r: &&ImageRelease| r.publisher == own && r.roots.contains(digest);
+                    ours.extend(image.releases.iter().filter(of).map(|release| release.release));
                 }
             }
-            ours.retain(|release| !snapshot.catalog.is_yanked(&own, release));
-            ours.sort_unstable();
-            ours.dedup();
-            if let Reference::Tag(tag) = &wanted {
-                for image in meant.iter().filter_map(|repository| snapshot.catalog.get(repository))
-                {
-                    let with = image.tags.iter().filter(|(other, said)| {
-                        *other != tag && said.iter().any(|said| ours.contains(&said.release))
-                    });
-                    others.extend(with.map(|(other, _)| other.clone()).take(10));
-                }
+        }
+        ours.retain(|release| !snapshot.images.is_yanked(&own, release));
+        ours.sort_unstable();
+        ours.dedup();
+        let mut others: Vec<&str> = Vec::new();
+        if let Reference::Tag(tag) = &reference {
+            for image in images {
+                let shares = |said: &[Statement]| said.iter().any(|s| ours.contains(&s.release));
+                let with = image.tags.iter().filter(|(other, said)| *other != tag && shares(said));
+                others.extend(with.map(|(other, _)| other.as_str()).take(10));
             }
-            Ok((which, ours, others))
-        });
-        let (which, ours, others) = question.await?;
-        only(which, &name)?;
+        }
         if !others.is_empty() {
             let message = format!(
-                "one release says this tag and {}: deleting one would take back all; delete its digest if that is meant",
+                "one release signs this tag and {}: deleting one tag would yank all of them; to do \
+                 that, delete the digest",
                 others.join(", ")
             );
             return Err(OciError::new(StatusCode::CONFLICT, "DENIED", message));
         }
         if ours.is_empty() {
-            let message = "this node signed no such thing, or took it back already; what others signed is theirs to take back";
+            let message = "this node signed nothing by that name, or yanked it already; only its \
+                           publisher can yank a release";
             return Err(OciError::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
         }
         for release in ours {
@@ -247,20 +234,20 @@ impl Registry {
         Ok(StatusCode::ACCEPTED.into_response())
     }
 
-    /// Stores bytes; they are kept for as long as the lease.
+    /// Stores bytes; they are protected for as long as the lease.
     pub(crate) async fn add(
         &self,
         contents: Vec<Vec<u8>>,
     ) -> Result<(Vec<Added>, Lease), OciError> {
         let store = self.gateway.backend.store().clone();
-        let work = run(move || {
+        blocking(move || {
             let mut batch = store.batch();
             let added = contents
                 .into_iter()
                 .map(|bytes| batch.add_bytes(bytes))
                 .collect::<Result<Vec<_>, _>>()?;
             Ok((added, batch.commit()?))
-        });
-        work.await.map_err(|error| OciError::store(&error))
+        })
+        .await
     }
 }

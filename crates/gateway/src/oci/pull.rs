@@ -1,26 +1,31 @@
 //! Pulling: manifests by tag or digest, blobs by digest.
+//!
+//! A held manifest costs one trip to a blocking thread: the snapshot tells the digest from memory,
+//! and the bytes that are found are checked, parsed and sent as they are in hand.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use futures::future::join_all;
-use perennial_manifest::{ArtifactListRef, ReleaseId};
-use perennial_store::StoreError;
+use perennial_manifest::ReleaseId;
+use perennial_store::{Store, StoreError};
 
 use super::Registry;
 use super::digest::Digest;
 use super::digest_index::ContentRef;
 use super::error::OciError;
 use super::manifest::{MAX_MANIFEST, Manifest, Taken, default_of, taken};
-use super::name::{Named, is_tag};
+use super::name::{Named, Repository, is_tag};
 use super::policy::{Meaning, meaning};
-use super::snapshot::Selection;
-use crate::backend::{BlobRequest, FetchError};
-use crate::content::{Content, run};
+use super::snapshot::{Selection, Snapshot};
+use crate::blocking::blocking;
+use crate::content::Content;
+use crate::document::Document;
 use crate::http_error::HttpError;
 
-/// How long a manifest may take to come from the swarm.
+/// How long a manifest may take to arrive from the swarm.
 const PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
@@ -28,23 +33,20 @@ pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-co
 const FOR_A_YEAR: (HeaderName, HeaderValue) =
     (header::CACHE_CONTROL, HeaderValue::from_static("max-age=31536000"));
 
-/// What is known of a digest, or what might tell.
-type Look = Result<ContentRef, (Vec<(ReleaseId, ArtifactListRef)>, bool)>;
-
-/// What a client asks with.
+/// What a client asks, and with which rights.
 pub(crate) struct RegistryRequest<'a> {
     pub(crate) method: &'a Method,
     pub(crate) headers: &'a HeaderMap,
-    /// Whether it gave the token.
+    /// Whether the client sent the node's token.
     pub(crate) owner: bool,
-    /// The repository, as the path has it.
+    /// The repository, as spelled in the path.
     pub(crate) name: &'a str,
-    /// The registry, where it is told apart.
+    /// The registry that the client mirrors, if it says so.
     pub(crate) ns: Option<&'a str>,
 }
 
 impl RegistryRequest<'_> {
-    /// A path below the repository, spelled as this client spells it.
+    /// A path below the repository, spelled as the client spells it.
     pub(crate) fn location(&self, tail: &str) -> String {
         let ns = self.ns.map(|ns| format!("?ns={ns}")).unwrap_or_default();
         format!("/v2/{}{tail}{ns}", self.name)
@@ -68,32 +70,20 @@ impl Registry {
         };
         let mut one_of_list = false;
         loop {
-            let found = self.find(asked.owner, name, &digest, &releases).await;
-            let found = found.map_err(|problem| OciError::manifest(&problem))?;
-            let bytes = self.whole(asked.owner, &found).await?;
+            let found = self.find(asked.owner, name, &digest, &releases, read_manifest).await;
+            let (found, bytes) = found.map_err(OciError::manifest)?;
+            let bytes = self.checked(asked.owner, &found, bytes).await?;
             let unknown = |why: String| {
-                OciError::manifest(&HttpError::unknown(&format!("manifest {digest}: it is {why}")))
+                OciError::manifest(HttpError::unknown(&format!("manifest {digest}: it is {why}")))
             };
             let manifest = Manifest::parse(&bytes).map_err(unknown)?;
             let media_type = manifest.media_type(Some(&found.media_type));
             match taken(asked.headers, &media_type, by_tag && !one_of_list) {
-                Taken::Yes => {
-                    // always whole, as the reference registry has it: nobody resumes a manifest
-                    let mut headers = asked.headers.clone();
-                    headers.remove(header::RANGE);
-                    let content = content(&found, media_type);
-                    let answer = self.gateway.answer(asked.method, &headers, &content, asked.owner);
-                    let mut answer =
-                        answer.await.map_err(|problem| OciError::manifest(&problem))?;
-                    answer.headers_mut().remove(header::ACCEPT_RANGES);
-                    if answer.status() == StatusCode::NOT_MODIFIED {
-                        answer.headers_mut().remove(CONTENT_DIGEST);
-                    }
-                    return Ok(answer);
-                }
+                Taken::Yes => return Ok(answer(asked, &digest, &media_type, bytes)),
                 Taken::No(why) => return Err(unknown(why.to_owned())),
                 Taken::OneOfList => {
-                    let why = "a list without an image for linux on amd64, and the Accept header takes no list";
+                    let why = "a list without an image for linux on amd64, and the Accept header \
+                               does not allow lists";
                     digest = default_of(&manifest).ok_or_else(|| unknown(why.to_owned()))?;
                     one_of_list = true;
                 }
@@ -109,17 +99,30 @@ impl Registry {
         digest: &str,
     ) -> Result<Response, OciError> {
         let digest = Digest::parse(digest).ok_or_else(OciError::digest)?;
-        let found = self.find(asked.owner, name, &digest, &[]).await;
-        let found = found.map_err(|problem| OciError::blob(&problem))?;
-        if asked.owner && *asked.method == Method::HEAD && !self.is_held(&found).await? {
-            // whoever pushes is to send what is not held, so that what gets signed is
-            return Err(OciError::blob(&HttpError::no_holder(&digest.to_string())));
+        let found = self.find(asked.owner, name, &digest, &[], |store, found| {
+            Ok(store.blob_size(&found.blob)?.is_some())
+        });
+        let (found, is_held) = found.await.map_err(OciError::blob)?;
+        if asked.owner && *asked.method == Method::HEAD && !is_held {
+            // A client that pushes must send what is not held, so that what is signed is held.
+            return Err(OciError::blob(HttpError::no_holder(&digest.to_string())));
         }
-        // as registries do, whatever the list says: nothing that a browser would run
-        let mut content = content(&found, "application/octet-stream".into());
-        content.headers.push(FOR_A_YEAR);
+        let content_digest = HeaderValue::try_from(digest.to_string()).ok();
+        let content = Content {
+            blob: found.blob,
+            size: found.size,
+            // As registries do, whatever the list says: a type that no browser runs.
+            media_type: "application/octet-stream".into(),
+            digest: digest.to_string(),
+            release: found.release,
+            headers: content_digest
+                .map(|value| (CONTENT_DIGEST, value))
+                .into_iter()
+                .chain([FOR_A_YEAR])
+                .collect(),
+        };
         let answer = self.gateway.answer(asked.method, asked.headers, &content, asked.owner);
-        answer.await.map_err(|problem| OciError::blob(&problem))
+        answer.await.map_err(OciError::blob)
     }
 
     /// The digest that a tag means, and the releases that say so.
@@ -130,162 +133,181 @@ impl Registry {
         tag: &str,
     ) -> Result<(Digest, Vec<ReleaseId>), OciError> {
         if !is_tag(tag) {
-            let message = "no tag: letters, digits, `_`, `.` and `-`, at most 128";
+            let message = "not a tag: use letters, digits, `_`, `.` and `-`, at most 128";
             return Err(OciError::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
         }
-        let (asked, wanted) = (name.clone(), tag.to_owned());
-        let which = self.ask(move |snapshot, view| {
-            let which = snapshot.which(&asked, view);
-            let meaning = match &which {
-                Selection::One(repository) => {
-                    snapshot.catalog.get(repository).map_or(Meaning::Unknown, |image| {
-                        meaning(&snapshot.catalog, image, &wanted, view.trusted)
-                    })
-                }
-                _ => Meaning::Unknown,
-            };
-            Ok((which, meaning))
-        });
-        let (which, meaning) = which.await?;
-        let repository = only(which, name)?;
+        let snapshot = self.snapshot().await?;
+        let repository = only(snapshot.select(name), name)?;
+        let image = snapshot.images.get(&repository);
+        let meaning = image.map_or(Meaning::Unknown, |image| meaning(&snapshot, image, tag));
         if meaning == Meaning::Unknown
-            && let Some(found) = self.attached(owner, name, tag).await?
+            && let Some(found) = self.attached(snapshot, owner, name, tag).await?
         {
             return Ok(found);
         }
         meaning.found(&format!("{repository}:{tag}"))
     }
 
-    /// What a digest names, if need be by lists that are fetched first.
-    pub(crate) async fn find(
+    /// The content that a digest names, and what `then` reads of it; lists that may tell are
+    /// fetched first if necessary.
+    pub(crate) async fn find<T: Send + 'static>(
         &self,
         owner: bool,
         name: &Named,
         digest: &Digest,
         first: &[ReleaseId],
-    ) -> Result<ContentRef, HttpError> {
-        let failed = |_| HttpError::internal(&"the catalog could not be read");
-        let absent = match self.look(name, digest, first).await.map_err(failed)? {
-            Ok(found) => return Ok(found),
-            Err((absent, _)) => absent,
+        then: fn(&Store, &ContentRef) -> Result<T, StoreError>,
+    ) -> Result<(ContentRef, T), HttpError> {
+        let mut snapshot = self.snapshot().await?;
+        if !self.pending.is_repository(name) && !snapshot.is_repository(name) {
+            // An unknown repository has nothing, whoever has the content.
+            return Err(HttpError::unknown(&format!("{digest} in {name}")));
+        }
+        let found = self.look(&snapshot, digest, first, then).await?;
+        // Held without a release: a list that arrived since may tell more of it.
+        let is_vague = |found: &(ContentRef, T)| {
+            found.0.release.is_none() && self.pending.find(digest).is_none()
         };
+        if let Some(found) = found.filter(|found| !snapshot.has_missing() || !is_vague(found)) {
+            return Ok(found);
+        }
+        snapshot = self.renewed(snapshot).await?;
+        if let Some(found) = self.look(&snapshot, digest, first, then).await? {
+            return Ok(found);
+        }
+        let (asked, wanted, releases) = (name.clone(), *digest, first.to_vec());
+        let absent = self
+            .search(&snapshot, move |view| view.absent_lists(&asked, &wanted, &releases))
+            .await?;
         let brought =
             absent.iter().map(|(release, list)| self.gateway.bring_list(*release, list, owner));
         let brought: Vec<Result<(), HttpError>> = join_all(brought).await;
-        let known = match self.look(name, digest, first).await.map_err(failed)? {
-            Ok(found) => return Ok(found),
-            Err((_, is_root)) => is_root || !first.is_empty(),
-        };
-        if known {
-            let first = brought.into_iter().find_map(Result::err);
-            return Err(first.unwrap_or_else(|| HttpError::no_holder(&digest.to_string())));
+        if brought.iter().any(Result::is_ok) {
+            snapshot = self.renewed(snapshot).await?;
+            if let Some(found) = self.look(&snapshot, digest, first, then).await? {
+                return Ok(found);
+            }
+        }
+        if snapshot.is_root(name, digest) || !first.is_empty() {
+            let failed = brought.into_iter().find_map(Result::err);
+            return Err(failed.unwrap_or_else(|| HttpError::no_holder(&digest.to_string())));
         }
         Err(HttpError::unknown(&format!("{digest} in {name}")))
     }
 
-    /// What is known of a digest; if nothing, lists that may tell, and whether a release is one of it.
-    async fn look(
+    /// The content that a digest names, by what is pending, held or listed.
+    pub(crate) async fn look<T: Send + 'static>(
         &self,
-        name: &Named,
+        snapshot: &Arc<Snapshot>,
         digest: &Digest,
         first: &[ReleaseId],
-    ) -> Result<Look, OciError> {
-        let (waiting, pushed_to) = (self.pending.find(digest), self.pending.is_repository(name));
-        let (name, digest, first) = (name.clone(), *digest, first.to_vec());
-        let look = self.ask(move |snapshot, view| {
-            // a repository that nobody speaks of has nothing, whoever has the content
-            if !pushed_to && !snapshot.is_repository(&name) {
-                return Ok(Err((Vec::new(), false)));
-            }
-            if let Some(found) = waiting {
-                return Ok(Ok(found));
-            }
-            Ok(match snapshot.find(&digest, &first, view)? {
-                Some(found) => Ok(found),
-                None => Err((
-                    snapshot.absent_lists(&name, &digest, &first, view)?,
-                    snapshot.is_root(&name, &digest),
-                )),
-            })
+        then: fn(&Store, &ContentRef) -> Result<T, StoreError>,
+    ) -> Result<Option<(ContentRef, T)>, HttpError> {
+        let (pending, digest, first) = (self.pending.find(digest), *digest, first.to_vec());
+        let look = self.read(snapshot, move |view| {
+            let found = match pending {
+                Some(found) => Some(found),
+                None => view.find(&digest, &first)?,
+            };
+            let Some(found) = found else { return Ok(None) };
+            let read = then(&view.store, &found)?;
+            Ok(Some((found, read)))
         });
         look.await
     }
 
-    /// All bytes of a manifest, checked against its digest; fetched first if they are not here.
+    /// All bytes of a manifest, checked against its digest; fetched first if they are not held.
     pub(crate) async fn whole(&self, owner: bool, found: &ContentRef) -> Result<Vec<u8>, OciError> {
-        let (what, blob) = (found.digest.to_string(), found.blob);
+        let (store, wanted) = (self.gateway.backend.store().clone(), found.clone());
+        let bytes = blocking(move || Ok::<_, OciError>(read_manifest(&store, &wanted)?)).await?;
+        self.checked(owner, found, bytes).await
+    }
+
+    /// Checks a manifest that was read against its digest, or fetches it if it was not held.
+    async fn checked(
+        &self,
+        owner: bool,
+        found: &ContentRef,
+        bytes: Option<Vec<u8>>,
+    ) -> Result<Vec<u8>, OciError> {
+        let what = found.digest.to_string();
+        let unknown = |why: String| {
+            OciError::manifest(HttpError::unknown(&format!("manifest {what}: {why}")))
+        };
         if found.size > MAX_MANIFEST {
-            let why = format!("manifest {what}: it is longer than {MAX_MANIFEST} bytes");
-            return Err(OciError::manifest(&HttpError::unknown(&why)));
+            return Err(unknown(format!("it is longer than {MAX_MANIFEST} bytes")));
         }
-        let mut fetched = false;
-        loop {
-            let store = self.gateway.backend.store().clone();
-            let read = run(move || {
-                let mut bytes = Vec::new();
-                store.copy_out(&blob, &mut bytes).map(|_| bytes)
-            });
-            match read.await {
-                Ok(bytes) if found.digest.is_of(&bytes) => return Ok(bytes),
-                Ok(_) => {
-                    let why =
-                        format!("manifest {what}: a release lists other bytes under this digest");
-                    return Err(OciError::manifest(&HttpError::unknown(&why)));
-                }
-                Err(error) if fetched => return Err(OciError::store(&error)),
-                Err(StoreError::Corrupt { blob }) => self.gateway.backend.damaged(blob),
-                Err(StoreError::NotHeld(_)) => {}
-                Err(error) => return Err(OciError::store(&error)),
+        let bytes = match bytes {
+            Some(bytes) => bytes,
+            None => {
+                self.bring(owner, found).await.map_err(OciError::manifest)?;
+                let (store, blob) = (self.gateway.backend.store().clone(), found.blob);
+                let read = blocking(move || {
+                    let mut bytes = Vec::new();
+                    store.copy_out(&blob, &mut bytes)?;
+                    Ok::<_, OciError>(bytes)
+                });
+                read.await?
             }
-            self.bring(owner, found).await.map_err(|problem| OciError::manifest(&problem))?;
-            fetched = true;
+        };
+        match found.digest.is_of(&bytes) {
+            true => Ok(bytes),
+            false => Err(unknown("a release lists other bytes under this digest".into())),
         }
     }
 
     async fn bring(&self, owner: bool, found: &ContentRef) -> Result<(), HttpError> {
         let what = found.digest.to_string();
-        let Some(release) = found.release else { return Err(HttpError::no_holder(&what)) };
-        let _waiting = self.gateway.within_budget(found.blob, found.size, owner)?;
-        let fetch =
-            self.gateway.backend.fetch(BlobRequest { release, blob: found.blob, size: found.size });
-        match tokio::time::timeout(PATIENCE, fetch).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(FetchError::Failed(error))) => Err(HttpError::internal(&error)),
-            Ok(Err(FetchError::NoHolder)) | Err(_) => Err(HttpError::no_holder(&what)),
+        let fetch = self.gateway.fetch(found.request(), &what, owner)?;
+        match tokio::time::timeout(PATIENCE, fetch.outcome).await {
+            Ok(outcome) => outcome.map_err(|error| HttpError::fetch(&error, &what)),
+            Err(_) => Err(HttpError::no_holder(&what)),
         }
     }
+}
 
-    /// Whether all bytes of some content are here.
-    pub(crate) async fn is_held(&self, found: &ContentRef) -> Result<bool, OciError> {
-        let (store, blob) = (self.gateway.backend.store().clone(), found.blob);
-        let held = run(move || store.blob_size(&blob)).await;
-        held.map(|size| size.is_some()).map_err(|error| OciError::store(&error))
+/// Reads a manifest; `None` if it is not held undamaged, or too long to be served.
+fn read_manifest(store: &Store, found: &ContentRef) -> Result<Option<Vec<u8>>, StoreError> {
+    if found.size > MAX_MANIFEST {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    match store.copy_out(&found.blob, &mut bytes) {
+        Ok(_) => Ok(Some(bytes)),
+        Err(StoreError::NotHeld(_) | StoreError::Corrupt { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
-fn content(found: &ContentRef, media_type: String) -> Content {
-    let digest = found.digest.to_string();
-    let headers =
-        HeaderValue::try_from(&digest).map(|value| (CONTENT_DIGEST, value)).into_iter().collect();
-    Content {
-        blob: found.blob,
-        size: found.size,
-        media_type,
-        digest,
-        release: found.release,
-        headers,
+/// Answers with a manifest. Always whole, as the reference registry does: clients do not resume
+/// manifests.
+fn answer(
+    asked: &RegistryRequest<'_>,
+    digest: &Digest,
+    media_type: &str,
+    bytes: Vec<u8>,
+) -> Response {
+    let mut headers = asked.headers.clone();
+    headers.remove(header::RANGE);
+    let digest = digest.to_string();
+    let document =
+        Document::named(&digest, media_type, bytes).with(CONTENT_DIGEST, digest.as_str());
+    let mut answer = document.answer(asked.method, &headers);
+    answer.headers_mut().remove(header::ACCEPT_RANGES);
+    if answer.status() == StatusCode::NOT_MODIFIED {
+        answer.headers_mut().remove(CONTENT_DIGEST);
     }
+    answer
 }
 
-/// The one repository that a name means, or why there is none.
-pub(crate) fn only(which: Selection, name: &Named) -> Result<super::name::Repository, OciError> {
-    let message = match which {
+/// The one repository that a name means, or the reason why there is none.
+pub(crate) fn only(selection: Selection, name: &Named) -> Result<Repository, OciError> {
+    let message = match selection {
         Selection::One(repository) => return Ok(repository),
         Selection::Unknown => HttpError::unknown(&format!("repository {name}")).message,
         Selection::Several(several) => {
-            let names: Vec<String> =
-                several.iter().take(20).map(super::name::Repository::prefixed).collect();
-            format!("{name} is known of more than one registry: write {}", names.join(" or "))
+            let names: Vec<String> = several.iter().take(20).map(Repository::prefixed).collect();
+            format!("more than one registry has {name}: write {}", names.join(" or "))
         }
     };
     Err(OciError::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", message))

@@ -1,4 +1,4 @@
-//! Pushing blobs: whole or in chunks, or by naming one that is here.
+//! Pushing blobs: whole, in chunks, or by mounting one that is held.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use super::{Parameters, Registry};
 const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
 impl Registry {
-    /// `POST /v2/<name>/blobs/uploads/`: begins an upload, takes a whole blob, or mounts one.
+    /// `POST /v2/<name>/blobs/uploads/`: begins an upload, stores a whole blob, or mounts one.
     pub(crate) async fn begin_upload(
         &self,
         asked: &RegistryRequest<'_>,
@@ -24,7 +24,7 @@ impl Registry {
         query: &Parameters,
         body: Body,
     ) -> Result<Response, OciError> {
-        // what cannot be mounted, for whatever reason, can still be uploaded
+        // A blob that cannot be mounted, for whatever reason, can still be uploaded.
         if let Some(mounted) = query.get("mount").and_then(|text| Digest::parse(text))
             && self.held(&mounted).await?.is_some()
         {
@@ -45,7 +45,7 @@ impl Registry {
         }
     }
 
-    /// Everything on an upload that was begun: where it is, a chunk, its end, giving it up.
+    /// Requests on an upload in progress: its status, a chunk, its end, its cancellation.
     pub(crate) async fn go_on(
         &self,
         asked: &RegistryRequest<'_>,
@@ -70,7 +70,7 @@ impl Registry {
                 in_order(asked, id, &part)?;
                 self.take(asked, name, id, part, digest, body).await
             }
-            // DELETE: others do not come here
+            // DELETE, the only method left.
             _ => {
                 self.uploads.end(id);
                 Ok(with(StatusCode::NO_CONTENT, vec![(UPLOAD_ID, id.to_owned())]))
@@ -78,7 +78,7 @@ impl Registry {
         }
     }
 
-    /// Takes the last bytes, and makes the upload a blob if they have that digest.
+    /// Appends the last bytes, and stores the upload as a blob if it has that digest.
     async fn take(
         &self,
         asked: &RegistryRequest<'_>,
@@ -99,7 +99,8 @@ impl Registry {
     }
 }
 
-/// Refuses a chunk that does not begin where the last ended, or whose length is not what it says.
+/// Refuses a chunk that does not begin where the last one ended, or whose length is not that of its
+/// range.
 fn in_order(asked: &RegistryRequest<'_>, id: &str, part: &Open) -> Result<(), OciError> {
     let length = asked
         .headers
@@ -121,13 +122,14 @@ fn in_order(asked: &RegistryRequest<'_>, id: &str, part: &Open) -> Result<(), Oc
     if bounds.is_some_and(fits) {
         return Ok(());
     }
-    let message =
-        format!("{have} bytes have come: the next chunk begins there, and has the length it says");
-    let refusal = OciError::new(StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID", message);
-    Err(refusal.and(placed(asked, id, have)))
+    let message = format!(
+        "{have} bytes were received: the next chunk begins there and is as long as its range"
+    );
+    let error = OciError::new(StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID", message);
+    Err(error.and(placed(asked, id, have)))
 }
 
-/// Where an upload is, and how much of it has come.
+/// The location of an upload, and how much was received.
 fn placed(asked: &RegistryRequest<'_>, id: &str, received: u64) -> Vec<(HeaderName, String)> {
     vec![
         (header::LOCATION, asked.location(&format!("/blobs/uploads/{id}"))),
@@ -148,7 +150,7 @@ fn created(asked: &RegistryRequest<'_>, digest: &Digest) -> Response {
     )
 }
 
-/// An answer of headers alone.
+/// An answer without a body.
 pub(crate) fn with(status: StatusCode, headers: Vec<(HeaderName, String)>) -> Response {
     let mut response = status.into_response();
     for (name, value) in headers {

@@ -1,8 +1,11 @@
-//! What refers to a manifest: signatures, SBOMs and the like that name it as their `subject`.
+//! Referrers of a manifest: signatures, SBOMs and the like, which name the manifest as their
+//! `subject`.
 //!
-//! Memo of the manifests that are held of releases by trusted publishers: anybody could flood it otherwise.
+//! Found in the held manifests of releases by trusted publishers only: otherwise anyone could flood
+//! the answer.
 
-use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -16,57 +19,63 @@ use super::digest_index::{digest_of, is_manifest};
 use super::error::OciError;
 use super::manifest::{Descriptor, MAX_MANIFEST, Manifest, OCI_INDEX};
 use super::name::Named;
-use super::snapshot::{Snapshot, View};
+use super::snapshot::View;
+use crate::bounded::Bounded;
 
-/// Most manifests whose subject is remembered.
+/// Manifests whose subject is remembered.
 const REMEMBERED: usize = 50_000;
-/// Most manifests that are read, and releases that are looked through, for one request.
+/// Manifests that are read, and releases that are looked through, for one request.
 const LOOKS: usize = 2000;
-/// Most referrers in one answer.
+/// Referrers in one answer.
 const MOST: usize = 1000;
 
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
-/// What manifests are about, as far as they were read.
-#[derive(Debug, Default)]
-pub(crate) struct Subjects(HashMap<BlobId, Option<(Digest, Descriptor)>>);
+/// A manifest's subject, and the descriptor of the manifest itself.
+type Referrer = (Digest, Descriptor);
 
-impl Subjects {
-    /// What a listed manifest is about and how it is described; none if it is about nothing or not held.
-    fn of(
-        &mut self,
-        store: &Store,
-        artifact: &Artifact,
-    ) -> Result<Option<&(Digest, Descriptor)>, StoreError> {
-        let blob = artifact.blake3;
-        if !self.0.contains_key(&blob) {
-            if artifact.size > MAX_MANIFEST {
-                return Ok(None);
-            }
-            let mut bytes = Vec::new();
-            match store.copy_out(&blob, &mut bytes) {
-                Ok(_) => {}
-                Err(
-                    StoreError::NotHeld(_) | StoreError::Denied(_) | StoreError::Corrupt { .. },
-                ) => {
-                    return Ok(None);
-                }
-                Err(error) => return Err(error),
-            }
-            if self.0.len() >= REMEMBERED {
-                self.0.clear();
-            }
-            self.0.insert(blob, read(artifact, &bytes));
-        }
-        Ok(self.0.get(&blob).and_then(Option::as_ref))
-    }
+/// The subjects of the manifests read last; `None` for those without a subject.
+#[derive(Debug)]
+pub(crate) struct Subjects(Bounded<BlobId, Option<Arc<Referrer>>>);
 
-    fn knows(&self, blob: &BlobId) -> bool {
-        self.0.contains_key(blob)
+impl Default for Subjects {
+    fn default() -> Self {
+        Self(Bounded::new(REMEMBERED))
     }
 }
 
-fn read(artifact: &Artifact, bytes: &[u8]) -> Option<(Digest, Descriptor)> {
+impl Subjects {
+    /// The subject and descriptor of a listed manifest; `None` if it has no subject or is not held.
+    /// Reads the manifest unless it is remembered; `looks` counts the reads.
+    fn of(
+        &self,
+        store: &Store,
+        artifact: &Artifact,
+        looks: &mut usize,
+    ) -> Result<Option<Arc<Referrer>>, StoreError> {
+        let blob = artifact.blake3;
+        if let Some(known) = self.0.get(&blob) {
+            return Ok(known);
+        }
+        *looks += 1;
+        if artifact.size > MAX_MANIFEST || *looks > LOOKS {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        match store.copy_out(&blob, &mut bytes) {
+            Ok(_) => {}
+            Err(StoreError::NotHeld(_) | StoreError::Denied(_) | StoreError::Corrupt { .. }) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        }
+        let referrer = read(artifact, &bytes).map(Arc::new);
+        self.0.insert(blob, referrer.clone(), 1, Instant::now());
+        Ok(referrer)
+    }
+}
+
+fn read(artifact: &Artifact, bytes: &[u8]) -> Option<Referrer> {
     let digest = digest_of(artifact).filter(|digest| digest.is_of(bytes))?;
     let manifest = Manifest::parse(bytes).ok()?;
     let subject = manifest.subject.as_ref()?.digest()?;
@@ -80,31 +89,28 @@ fn read(artifact: &Artifact, bytes: &[u8]) -> Option<(Digest, Descriptor)> {
     Some((subject, descriptor))
 }
 
-impl Snapshot {
+impl View {
     fn referrers(
-        &mut self,
+        &self,
+        subjects: &Subjects,
         name: &Named,
         subject: &Digest,
-        view: &View<'_>,
     ) -> Result<Vec<Descriptor>, StoreError> {
-        let meant = self.catalog.meant(name);
-        let releases =
-            meant.iter().filter_map(|r| self.catalog.get(r)).flat_map(|i| i.releases.iter().rev());
-        let ours = releases.filter(|image| (view.trusted)(&image.publisher));
+        let releases = self.snapshot.releases(name).rev();
+        let ours = releases.filter(|image| self.snapshot.trusts(&image.publisher));
         let mut found: Vec<Descriptor> = Vec::new();
         let mut looks = 0;
         for image in ours.take(LOOKS) {
-            let Some(list) = view.list(&image.list)? else { continue };
+            let Some(list) = self.list(&image.list)? else { continue };
             for artifact in list.iter().filter(|artifact| is_manifest(artifact)) {
-                looks += usize::from(!self.subjects.knows(&artifact.blake3));
                 if looks > LOOKS || found.len() >= MOST {
                     return Ok(found);
                 }
-                if let Some((about, descriptor)) = self.subjects.of(view.store, artifact)?
-                    && about == subject
-                    && !found.iter().any(|known| known.digest == descriptor.digest)
+                if let Some(referrer) = subjects.of(&self.store, artifact, &mut looks)?
+                    && referrer.0 == *subject
+                    && !found.iter().any(|known| known.digest == referrer.1.digest)
                 {
-                    found.push(descriptor.clone());
+                    found.push(referrer.1.clone());
                 }
             }
         }
@@ -114,7 +120,7 @@ impl Snapshot {
 }
 
 impl Registry {
-    /// `GET /v2/<name>/referrers/<digest>`: never a 404, which would send clients after tags of a fallback.
+    /// `GET /v2/<name>/referrers/<digest>`. Never a 404, on which clients fall back to tags.
     pub(crate) async fn referrers(
         &self,
         name: &Named,
@@ -122,9 +128,10 @@ impl Registry {
         kind: Option<&str>,
     ) -> Result<Response, OciError> {
         let subject = Digest::parse(subject).ok_or_else(OciError::digest)?;
-        let name = name.clone();
-        let mut found =
-            self.ask(move |snapshot, view| snapshot.referrers(&name, &subject, view)).await?;
+        let (name, subjects) = (name.clone(), Arc::clone(&self.subjects));
+        let snapshot = self.snapshot().await?;
+        let question = move |view: &View| view.referrers(&subjects, &name, &subject);
+        let mut found = self.search(&snapshot, question).await?;
         if let Some(kind) = kind {
             found.retain(|descriptor| descriptor.artifact_type.as_deref() == Some(kind));
         }

@@ -1,167 +1,292 @@
-//! What this node knows of images, asked off the threads that answer requests.
+//! What this node knows of images at one moment: immutable, shared by all requests, replaced as a
+//! whole when entries arrive or follows change.
+//!
+//! A [`Snapshot`] answers from memory. A [`View`] is a snapshot with the store beside it, for
+//! questions that read lists; they run on blocking threads and hold no lock. Snapshots are built
+//! one at a time ([`crate::memo`]) and never older than the request they answer.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use perennial_manifest::{ArtifactList, ArtifactListRef, PublisherId, ReleaseId};
-use perennial_store::{Store, StoreError};
+use perennial_store::{Follows, Store, StoreError};
 
 use super::Registry;
 use super::digest::Digest;
-use super::digest_index::{ContentRef, DigestIndex};
-use super::error::OciError;
-use super::image_catalog::{Image, ImageCatalog};
+use super::digest_index::{ContentRef, DigestIndex, DigestIndexer, Listed, digest_of};
+use super::image_catalog::{FeedReader, Image, ImageCatalog, ImageRelease};
 use super::name::{Named, Repository};
-use super::referrers::Subjects;
-use crate::backend::Backend;
-use crate::content::run;
+use crate::blocking::blocking;
+use crate::http_error::HttpError;
 use crate::lists::Lists;
+use crate::memo::Memo;
 
-/// ImageCatalog and index; kept in step with the store by every question.
-#[derive(Debug, Default)]
+/// Lists that are read at most to find one digest: of trusted publishers, and as many of others.
+const LOOKS: usize = 8;
+/// Lists that one request may have fetched.
+const FETCHES: usize = 4;
+
+/// The snapshots, and what builds the next from the last.
+pub(crate) type Snapshots = Memo<(), Arc<Snapshot>, SnapshotBuilder>;
+
+/// What is known of images.
+#[derive(Debug)]
 pub(crate) struct Snapshot {
-    pub(crate) catalog: ImageCatalog,
-    pub(crate) digest_index: DigestIndex,
-    pub(crate) subjects: Subjects,
+    pub(crate) images: ImageCatalog,
+    index: DigestIndex,
+    has_missing: bool,
+    own: PublisherId,
+    follows: Follows,
 }
 
-/// What a question is answered with: the store, and whom it trusts at that moment.
-pub(crate) struct View<'a> {
-    pub(crate) store: &'a Store,
-    backend: &'a dyn Backend,
-    lists: &'a Lists,
-    pub(crate) trusted: &'a dyn Fn(&PublisherId) -> bool,
-}
-
-impl View<'_> {
-    /// An artifact list, if it is here and whole.
-    pub(crate) fn list(
-        &self,
-        claim: &ArtifactListRef,
-    ) -> Result<Option<Arc<ArtifactList>>, StoreError> {
-        self.lists.whole(self.backend, claim)
-    }
-}
-
-/// What a name means.
+/// The repository that a name means.
 pub(crate) enum Selection {
-    /// This repository.
+    /// Exactly one.
     One(Repository),
-    /// One of these, by name alone.
+    /// Several registries have a repository of this name.
     Several(Vec<Repository>),
     /// None.
     Unknown,
 }
 
+/// State from which snapshots are built. Only the feeds that grew and the new lists are read.
+#[derive(Debug, Default)]
+pub(crate) struct SnapshotBuilder {
+    feeds: FeedReader,
+    lists: DigestIndexer,
+    /// Releases read from feeds whose lists are not indexed yet.
+    fresh: Vec<ImageRelease>,
+}
+
+impl SnapshotBuilder {
+    fn build(
+        &mut self,
+        (store, lists): (&Store, &Lists),
+        own: PublisherId,
+        follows: &Follows,
+        retry: bool,
+    ) -> Result<Arc<Snapshot>, StoreError> {
+        let trusted = |publisher: &PublisherId| *publisher == own || follows.names(publisher);
+        self.feeds.refresh(store, &trusted, &mut self.fresh)?;
+        let new = self.fresh.len();
+        for ImageRelease { publisher, release, list, .. } in self.fresh.drain(..) {
+            self.lists.add(Listed { publisher, release, list });
+        }
+        self.lists.fill(new, retry, &trusted, &|claim| lists.whole(store, claim))?;
+        Ok(Arc::new(Snapshot {
+            images: self.feeds.catalog().clone(),
+            index: self.lists.index().clone(),
+            has_missing: self.lists.has_missing(),
+            own,
+            follows: follows.clone(),
+        }))
+    }
+}
+
 impl Registry {
-    /// Asks what is known.
-    pub(crate) async fn ask<T: Send + 'static>(
+    /// What is known now.
+    pub(crate) async fn snapshot(&self) -> Result<Arc<Snapshot>, HttpError> {
+        let (lists, own) = (Arc::clone(&self.gateway.lists), self.gateway.backend.publisher());
+        let store = self.gateway.backend.store();
+        let build = move |builder: &mut SnapshotBuilder, store: &Store, follows: &Follows| {
+            Ok(builder.build((store, &lists), own, follows, false)?)
+        };
+        self.snapshots.get((), store, build).await
+    }
+
+    /// What is known once lists that arrived meanwhile are indexed; `snapshot` itself if none is
+    /// missing.
+    pub(crate) async fn renewed(
         &self,
-        question: impl FnOnce(&mut Snapshot, &View<'_>) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, OciError> {
-        let (backend, lists) = (Arc::clone(&self.gateway.backend), Arc::clone(&self.gateway.lists));
-        let snapshot = Arc::clone(&self.snapshot);
-        let asked = run(move || {
-            let (store, own) = (backend.store(), backend.publisher());
-            // read once: the same answer for all of one question
-            let follows = store.follows();
-            let trusted = |publisher: &PublisherId| *publisher == own || follows.names(publisher);
-            let mut snapshot = snapshot.lock().unwrap_or_else(PoisonError::into_inner);
-            let snapshot = &mut *snapshot;
-            snapshot.catalog.refresh(store, &trusted)?;
-            let view = View { store, backend: &*backend, lists: &lists, trusted: &trusted };
-            snapshot.digest_index.take(snapshot.catalog.take_fresh(), &view)?;
-            question(snapshot, &view)
-        });
-        asked.await.map_err(|error| OciError::store(&error))
+        snapshot: Arc<Snapshot>,
+    ) -> Result<Arc<Snapshot>, HttpError> {
+        if !snapshot.has_missing {
+            return Ok(snapshot);
+        }
+        let (lists, own) = (Arc::clone(&self.gateway.lists), self.gateway.backend.publisher());
+        let store = self.gateway.backend.store();
+        let build = move |builder: &mut SnapshotBuilder, store: &Store, follows: &Follows| {
+            Ok(builder.build((store, &lists), own, follows, true)?)
+        };
+        self.snapshots.renew((), store, build).await
+    }
+
+    /// Answers a question that reads the disk, on a blocking thread.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        question: impl FnOnce(&View) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, HttpError> {
+        let view = View {
+            snapshot: Arc::clone(snapshot),
+            store: self.gateway.backend.store().clone(),
+            lists: Arc::clone(&self.gateway.lists),
+        };
+        blocking(move || Ok(question(&view)?)).await
+    }
+}
+
+impl Registry {
+    /// As [`Self::read`], for questions that may read much: one at a time, and those that wait hold
+    /// no thread.
+    pub(crate) async fn search<T: Send + 'static>(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        question: impl FnOnce(&View) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, HttpError> {
+        // Closed never. The permit moves to the work, which runs on when the client leaves.
+        let permit = Arc::clone(&self.searching).acquire_owned().await;
+        self.read(snapshot, move |view| {
+            let _permit = permit;
+            question(view)
+        })
+        .await
     }
 }
 
 impl Snapshot {
-    /// The repository that a name means: of those that trusted publishers speak of, if there are such.
-    pub(crate) fn which(&self, name: &Named, view: &View<'_>) -> Selection {
-        let meant = self.catalog.meant(name);
-        let known = |repository: &Repository| self.catalog.get(repository).is_some();
-        let ours = |repository: &Repository| {
-            self.catalog.get(repository).is_some_and(|image| is_ours(image, view.trusted))
-        };
-        let mut named: Vec<Repository> = meant.iter().filter(|r| ours(r)).cloned().collect();
-        if named.is_empty() {
-            named = meant.into_iter().filter(known).collect();
+    /// Whether a publisher is this node's own or followed by name.
+    pub(crate) fn trusts(&self, publisher: &PublisherId) -> bool {
+        *publisher == self.own || self.follows.names(publisher)
+    }
+
+    /// Whether a list was missing that may have arrived since.
+    pub(crate) fn has_missing(&self) -> bool {
+        self.has_missing
+    }
+
+    /// Whether a trusted publisher says something of an image.
+    pub(crate) fn is_ours(&self, image: &Image) -> bool {
+        let mut said = image.tags.values().flatten().map(|statement| &statement.publisher);
+        let mut released = image.releases.iter().map(|release| &release.publisher);
+        said.any(|publisher| self.trusts(publisher))
+            || released.any(|publisher| self.trusts(publisher))
+    }
+
+    /// The repository that a name means: one that trusted publishers speak of, if there is one.
+    pub(crate) fn select(&self, name: &Named) -> Selection {
+        let named = self.images.named(name);
+        let mut selected: Vec<&Image> =
+            named.iter().filter(|image| self.is_ours(image)).copied().collect();
+        if selected.is_empty() {
+            selected = named;
         }
-        match named.len() {
-            0 => Selection::Unknown,
-            1 => named.pop().map_or(Selection::Unknown, Selection::One),
-            _ => Selection::Several(named),
+        match &selected[..] {
+            [] => Selection::Unknown,
+            [image] => Selection::One(image.repository.clone()),
+            _ => Selection::Several(selected.iter().map(|i| i.repository.clone()).collect()),
         }
     }
 
-    /// Whether anybody speaks of a repository of this name.
+    /// The releases of the repositories that a name may mean.
+    pub(crate) fn releases(&self, name: &Named) -> impl DoubleEndedIterator<Item = &ImageRelease> {
+        self.images.named(name).into_iter().flat_map(|image| &image.releases)
+    }
+
+    /// Whether any publisher speaks of a repository of this name.
     pub(crate) fn is_repository(&self, name: &Named) -> bool {
-        self.catalog.meant(name).iter().any(|repository| self.catalog.get(repository).is_some())
+        !self.images.named(name).is_empty()
     }
 
-    /// What a digest names.
+    /// Whether a release in the repository is a release of this manifest.
+    pub(crate) fn is_root(&self, name: &Named, digest: &Digest) -> bool {
+        self.releases(name).any(|release| release.roots.contains(digest))
+    }
+}
+
+/// A snapshot and the store beside it. Every method may read the disk.
+pub(crate) struct View {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) store: Store,
+    lists: Arc<Lists>,
+}
+
+impl View {
+    /// An artifact list, if it is held and undamaged.
+    pub(crate) fn list(
+        &self,
+        claim: &ArtifactListRef,
+    ) -> Result<Option<Arc<ArtifactList>>, StoreError> {
+        self.lists.whole(&self.store, claim)
+    }
+
+    /// The content that a digest names: as the releases `first` say, else as trusted publishers
+    /// say, else as anyone says. Bytes that this node hashed itself are believed before any list.
     pub(crate) fn find(
-        &mut self,
+        &self,
         digest: &Digest,
         first: &[ReleaseId],
-        view: &View<'_>,
     ) -> Result<Option<ContentRef>, StoreError> {
-        let found = self.digest_index.find(digest, first, view)?;
-        if found.as_ref().is_some_and(|found| found.release.is_some()) {
-            return Ok(found);
+        let own = match digest.sha256() {
+            Some(sha256) => self.store.blob_of_sha256(&sha256)?,
+            None => None,
+        };
+        let own = match own {
+            Some(blob) => self.store.blob_size(&blob)?.map(|size| (blob, size)),
+            None => None,
+        };
+        for (release, claim) in self.candidates(digest, first)? {
+            let Some(list) = self.list(&claim)? else { continue };
+            let listed = list.iter().find(|artifact| digest_of(artifact) == Some(*digest));
+            if let Some(artifact) = listed {
+                let (blob, size) = own.unwrap_or((artifact.blake3, artifact.size));
+                let (digest, release) = (*digest, Some(release));
+                let media_type = artifact.media_type.clone();
+                return Ok(Some(ContentRef { digest, blob, size, media_type, release }));
+            }
         }
-        self.digest_index.retry(view)?;
-        self.digest_index.find(digest, first, view)
+        Ok(own.map(|(blob, size)| {
+            let media_type = "application/octet-stream".to_owned();
+            ContentRef { digest: *digest, blob, size, media_type, release: None }
+        }))
     }
 
-    /// Lists that are not here and may name a digest: of these releases, else of some of the repository's.
+    /// The releases that may list a digest: those of `first`, then those of trusted publishers.
+    pub(crate) fn candidates(
+        &self,
+        digest: &Digest,
+        first: &[ReleaseId],
+    ) -> Result<Vec<(ReleaseId, ArtifactListRef)>, StoreError> {
+        let mut all = Vec::new();
+        for release in first.iter().take(LOOKS) {
+            all.extend(self.store.release(release)?.map(|row| (*release, row.artifacts)));
+        }
+        let (ours, others): (Vec<_>, Vec<_>) = self
+            .snapshot
+            .index
+            .releases(digest)
+            .into_iter()
+            .partition(|listed| self.snapshot.trusts(&listed.publisher));
+        let listed = ours.into_iter().take(LOOKS).chain(others.into_iter().take(LOOKS));
+        all.extend(listed.map(|listed| (listed.release, listed.list)));
+        Ok(all)
+    }
+
+    /// Lists that are not held and may name a digest: those of the releases `first`, else those of
+    /// the repository's releases, most likely first.
     pub(crate) fn absent_lists(
         &self,
         name: &Named,
         digest: &Digest,
         first: &[ReleaseId],
-        view: &View<'_>,
     ) -> Result<Vec<(ReleaseId, ArtifactListRef)>, StoreError> {
-        /// Lists that one request may have fetched.
-        const MOST: usize = 4;
-        let meant = self.catalog.meant(name);
-        let mut releases: Vec<_> = meant
-            .iter()
-            .filter_map(|r| self.catalog.get(r))
-            .flat_map(|image| &image.releases)
-            .collect();
+        let mut releases: Vec<&ImageRelease> = self.snapshot.releases(name).collect();
         releases.sort_by_key(|image| {
-            let root = image.roots.contains(digest);
             (
                 !first.contains(&image.release),
-                !root,
-                !(view.trusted)(&image.publisher),
+                !image.roots.contains(digest),
+                !self.snapshot.trusts(&image.publisher),
                 u64::MAX - image.seq,
             )
         });
         let mut absent = Vec::new();
         for image in releases {
-            if absent.len() == MOST {
+            if absent.len() == FETCHES {
                 break;
             }
-            if view.store.blob_size(&image.list.blob)?.is_none() {
+            if self.store.blob_size(&image.list.blob)?.is_none() {
                 absent.push((image.release, image.list));
             }
         }
         Ok(absent)
     }
-
-    /// Whether a release in the repository is a release of this manifest.
-    pub(crate) fn is_root(&self, name: &Named, digest: &Digest) -> bool {
-        let meant = self.catalog.meant(name);
-        let mut images = meant.iter().filter_map(|r| self.catalog.get(r));
-        images.any(|image| image.releases.iter().any(|release| release.roots.contains(digest)))
-    }
-}
-
-/// Whether a trusted publisher says something of an image.
-pub(crate) fn is_ours(image: &Image, trusted: &dyn Fn(&PublisherId) -> bool) -> bool {
-    let tagged = image.tags.values().flatten().any(|statement| trusted(&statement.publisher));
-    tagged || image.releases.iter().any(|release| trusted(&release.publisher))
 }

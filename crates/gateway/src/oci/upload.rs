@@ -1,7 +1,8 @@
-//! Uploads under way: a file each, written in order, with its SHA-256 counted along.
+//! Uploads in progress: one file each, written in order, its SHA-256 computed along the way.
 //!
-//! Promises that bytes become a blob only once their digest was checked, and that what was left behind is removed after a
-//! day (what an earlier run of the node left, the store's collection removes).
+//! Promises that bytes become a blob only after their digest was checked, and that abandoned
+//! uploads are removed after a day. Files of an earlier run of the node are removed by the store's
+//! garbage collection.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -20,13 +21,14 @@ use super::digest::Digest;
 use super::error::OciError;
 use super::name::Named;
 use super::pending::PATIENCE;
+use crate::blocking::blocking;
 
-/// Most uploads at once.
+/// Uploads at once.
 const MOST: usize = 1024;
-/// Pieces of a body that wait to be written.
+/// Pieces of a body that wait to be written, at most.
 const QUEUE: usize = 16;
 
-/// All uploads under way.
+/// All uploads in progress.
 #[derive(Debug)]
 pub(crate) struct Uploads {
     dir: PathBuf,
@@ -40,7 +42,7 @@ struct Session {
     part: Arc<tokio::sync::Mutex<Part>>,
 }
 
-/// What of a blob has come.
+/// The received part of a blob.
 #[derive(Debug)]
 pub(crate) struct Part {
     path: PathBuf,
@@ -48,7 +50,7 @@ pub(crate) struct Part {
     sha256: Sha256,
 }
 
-/// One upload, while a request works with it.
+/// An upload that one request is working with.
 pub(crate) type Open = tokio::sync::OwnedMutexGuard<Part>;
 
 impl Uploads {
@@ -60,12 +62,12 @@ impl Uploads {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins an upload to a repository; what was left a day ago goes.
+    /// Begins an upload to a repository. Removes those abandoned for a day.
     pub(crate) fn begin(&self, name: Named, now: Instant) -> Result<String, OciError> {
         let mut sessions = self.sessions();
         sessions.retain(|_, session| {
             let left = now.duration_since(session.touched) >= PATIENCE;
-            // one that a request still writes to was not left
+            // An upload that a request still writes to is not abandoned.
             let part = left.then(|| session.part.try_lock().ok()).flatten();
             if let Some(part) = &part {
                 remove(&part.path);
@@ -73,42 +75,38 @@ impl Uploads {
             part.is_none()
         });
         if sessions.len() >= MOST {
-            let message = format!("{MOST} uploads are under way: finish or cancel one");
+            let message = format!("{MOST} uploads are in progress: finish or cancel one");
             return Err(OciError::new(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", message));
         }
         let id = format!("{:032x}", rand::random::<u128>());
         let path = self.path(&id);
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&path)
-            .map_err(|e| OciError::io(&e))?;
+        OpenOptions::new().write(true).create_new(true).open(&path)?;
         let part =
             Arc::new(tokio::sync::Mutex::new(Part { path, received: 0, sha256: Sha256::new() }));
         sessions.insert(id.clone(), Session { name, touched: now, part });
         Ok(id)
     }
 
-    /// Opens an upload; one request at a time has it.
+    /// Opens an upload for one request at a time.
     pub(crate) fn open(&self, name: &Named, id: &str, now: Instant) -> Result<Open, OciError> {
         let mut sessions = self.sessions();
         let session =
             sessions.get_mut(id).filter(|session| session.name == *name).ok_or_else(unknown)?;
         session.touched = now;
         Arc::clone(&session.part).try_lock_owned().map_err(|_| {
-            let message = "another request is writing to this upload: wait for its end";
+            let message = "another request is writing to this upload: wait until it ends";
             OciError::new(StatusCode::CONFLICT, "BLOB_UPLOAD_INVALID", message)
         })
     }
 
-    /// Ends an upload, and removes what came of it if it did not become a blob.
+    /// Ends an upload and removes its file, if it did not become a blob.
     pub(crate) fn end(&self, id: &str) {
         if self.sessions().remove(id).is_some() {
             remove(&self.path(id));
         }
     }
 
-    /// Ends an upload once this is dropped: for one that nobody could go on with.
+    /// Ends an upload when the value returned is dropped: for one that no client could continue.
     pub(crate) fn ending<'a>(&'a self, id: &'a str) -> Ending<'a> {
         Ending { uploads: self, id }
     }
@@ -133,18 +131,19 @@ impl Drop for Ending<'_> {
 fn remove(path: &std::path::Path) {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(path = %path.display(), %error, "what is left of an upload stays until the next collection");
+            let path = path.display();
+            tracing::warn!(%path, %error, "removing an upload failed; the next gc removes it");
         }
         _ => {}
     }
 }
 
 fn unknown() -> OciError {
-    OciError::new(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", "no such upload: begin again")
+    OciError::new(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", "no such upload: begin a new one")
 }
 
 impl Part {
-    /// Bytes that have come.
+    /// Bytes received.
     pub(crate) fn received(&self) -> u64 {
         self.received
     }
@@ -155,68 +154,68 @@ impl Part {
             return Err(too_large());
         }
         if let Err(error) = file.write_all(bytes) {
-            // what was half written does not count
+            // A partial write does not count.
             let _ = file.set_len(self.received);
-            return Err(OciError::io(&error));
+            return Err(OciError::from(error));
         }
         self.sha256.update(bytes);
         self.received = received;
         Ok(())
     }
 
-    /// Checks the bytes against their digest, and makes them a blob of the store.
+    /// Checks the bytes against their digest and stores them as a blob.
     fn finish(&mut self, store: &Store, digest: &Digest) -> Result<(Added, Lease), OciError> {
         let matches = match digest {
             Digest::Sha256(expected) => self.sha256.clone().finalize()[..] == expected[..],
             Digest::Sha512(_) => {
-                let file = File::open(&self.path).map_err(|e| OciError::io(&e))?;
-                digest.is_of_reader(file).map_err(|e| OciError::io(&e))?
+                let file = File::open(&self.path)?;
+                digest.is_of_reader(file)?
             }
         };
         if !matches {
             let message =
-                format!("the {} bytes that came are not those of {digest}", self.received);
+                format!("the {} bytes received do not have the digest {digest}", self.received);
             return Err(OciError::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message));
         }
         let mut batch = store.batch();
-        let added = batch.take_file(&self.path, &|_| {}).map_err(|e| OciError::store(&e))?;
+        let added = batch.take_file(&self.path, &|_| {})?;
         if digest.sha256().is_some_and(|sha256| sha256 != added.sha256) {
-            return Err(OciError::internal(&"the upload changed on disk while it was taken in"));
+            return Err(OciError::internal(&"the upload changed on disk while it was stored"));
         }
-        let lease = batch.commit().map_err(|e| OciError::store(&e))?;
+        let lease = batch.commit()?;
         if added.size > SMALL {
-            store.note_sha256(&[(added.sha256, added.blob)]).map_err(|e| OciError::store(&e))?;
+            store.note_sha256(&[(added.sha256, added.blob)])?;
         }
         Ok((added, lease))
     }
 }
 
-/// The refusal of a blob that no release could hold.
+/// The error for a blob that no release could contain.
 pub(crate) fn too_large() -> OciError {
     let message = format!("a blob has at most {MAX_BLOB} bytes");
     OciError::new(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", message)
 }
 
-/// Appends a body to an upload. What came of a body that broke off stays, and counts.
+/// Appends a body to an upload. The received part of a body that breaks off stays and counts.
 pub(crate) async fn append(mut part: Open, body: Body) -> Result<Open, OciError> {
     let (send, mut receive) = tokio::sync::mpsc::channel::<Bytes>(QUEUE);
     let writer = tokio::task::spawn_blocking(move || {
         let file = OpenOptions::new().append(true).open(&part.path);
         let mut file = file.map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => unknown(),
-            _ => OciError::io(&error),
+            _ => OciError::from(error),
         })?;
         while let Some(bytes) = receive.blocking_recv() {
             part.write(&mut file, &bytes)?;
         }
-        Ok(part)
+        Ok::<_, OciError>(part)
     });
     let (mut pieces, mut broken) = (body.into_data_stream(), None);
     while let Some(piece) = pieces.next().await {
         match piece {
             Ok(bytes) => {
                 if send.send(bytes).await.is_err() {
-                    // the writer failed, and says why
+                    // The writer failed, and returns the reason.
                     break;
                 }
             }
@@ -227,25 +226,23 @@ pub(crate) async fn append(mut part: Open, body: Body) -> Result<Open, OciError>
         }
     }
     drop(send);
-    let part = writer.await.map_err(|error| OciError::internal(&error))??;
+    let part = writer.await??;
     match broken {
         None => Ok(part),
         Some(error) => {
-            let message =
-                format!("the body broke off after {} bytes in all: {error}", part.received);
+            let message = format!("the body broke off, {} bytes are here: {error}", part.received);
             Err(OciError::new(StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID", message))
         }
     }
 }
 
-/// Makes an upload a blob.
+/// Stores an upload as a blob.
 pub(crate) async fn finish(
     mut part: Open,
     store: Store,
     digest: Digest,
 ) -> Result<(Added, Lease), OciError> {
-    let work = tokio::task::spawn_blocking(move || part.finish(&store, &digest));
-    work.await.unwrap_or_else(|error| Err(OciError::internal(&error)))
+    blocking(move || part.finish(&store, &digest)).await
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
-//! What is known of one connection: how many requests it has in flight, since when none, when a byte last moved, and for how
-//! long the client has not taken what is ready for it.
+//! What one connection is doing: how many requests are in flight, since when there are none, when a
+//! byte last moved, and for how long the client has not taken the bytes that are ready for it.
 //!
-//! Observes; who is ended for it is decided elsewhere.
+//! Observes only; which connection ends is decided elsewhere.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -16,104 +15,97 @@ use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
-/// What a client takes before it counts as taking what it is sent: one that takes a byte now and then takes nothing.
+/// Bytes that a client has to take before it counts as taking its answer. One that takes a byte now
+/// and then does not.
 const TAKEN: usize = 256 << 10;
 
-/// One connection.
+/// The activity of one connection.
 #[derive(Debug)]
 pub(super) struct Activity {
-    begun: Instant,
-    /// Milliseconds after `begun`.
-    moved: AtomicU64,
-    requests: Mutex<Requests>,
-    full: Mutex<Full>,
+    state: Mutex<State>,
     end: Notify,
 }
 
-/// Whether bytes wait for the client to take those before them.
-#[derive(Debug, Default)]
-struct Full {
-    now: bool,
-    /// When that began, and what was taken since; none once it was enough.
-    since: Option<(Instant, usize)>,
-}
-
 #[derive(Debug)]
-struct Requests {
+struct State {
     in_flight: usize,
-    /// When that last changed.
+    /// When `in_flight` last changed.
     since: Instant,
+    /// When a byte last moved.
+    moved: Instant,
+    /// Whether bytes wait for the client to take those before them.
+    full: bool,
+    /// When the client began to take less than it could, and the bytes it has taken since; `None`
+    /// once it took enough.
+    slow: Option<(Instant, usize)>,
 }
 
 impl Activity {
     pub(super) fn new() -> Self {
-        let begun = Instant::now();
-        let requests = Mutex::new(Requests { in_flight: 0, since: begun });
-        Self {
-            begun,
-            moved: AtomicU64::new(0),
-            requests,
-            full: Mutex::default(),
-            end: Notify::new(),
-        }
+        let now = Instant::now();
+        let state = State { in_flight: 0, since: now, moved: now, full: false, slow: None };
+        Self { state: Mutex::new(state), end: Notify::new() }
     }
 
-    fn requests(&self) -> MutexGuard<'_, Requests> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For how long it has asked for nothing; none while it is being answered.
+    /// How long no request has been in flight; `None` while one is.
     pub(super) fn idle(&self) -> Option<Duration> {
-        let requests = self.requests();
-        (requests.in_flight == 0).then(|| requests.since.elapsed())
+        let state = self.state();
+        (state.in_flight == 0).then(|| state.since.elapsed())
     }
 
-    /// For how long no byte moved either way.
+    /// How long no byte has moved either way.
     pub(super) fn still(&self) -> Duration {
-        self.begun
-            .elapsed()
-            .saturating_sub(Duration::from_millis(self.moved.load(Ordering::Relaxed)))
+        self.state().moved.elapsed()
     }
 
-    /// For how long the client has been taking less than it could; none while nothing waits for it.
+    /// How long the client has been taking less than it could; `None` while nothing waits for it.
     pub(super) fn not_taking(&self) -> Option<Duration> {
-        let full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
-        full.since.filter(|_| full.now).map(|(since, _)| since.elapsed())
+        let state = self.state();
+        state.slow.filter(|_| state.full).map(|(since, _)| since.elapsed())
     }
 
-    /// Notes what came of writing: how much the client took, or that it takes nothing now.
-    fn note_taken(&self, taken: Option<usize>) {
-        let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
-        full.now = taken.is_none();
-        full.since = match (full.since, taken) {
-            (None, None) => Some((Instant::now(), 0)),
-            (since, None) => since,
-            (since, Some(taken)) => since
-                .map(|(at, before)| (at, before.saturating_add(taken)))
-                .filter(|(_, all)| *all < TAKEN),
-        };
+    /// Records that bytes arrived.
+    fn record_read(&self) {
+        self.state().moved = Instant::now();
     }
 
-    fn note_moved(&self) {
-        let millis = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.moved.store(millis, Ordering::Relaxed);
+    /// Records the outcome of a write: how much the client took.
+    fn record_taken(&self, taken: usize) {
+        let mut state = self.state();
+        state.moved = Instant::now();
+        state.full = false;
+        state.slow = state
+            .slow
+            .map(|(since, before)| (since, before.saturating_add(taken)))
+            .filter(|(_, all)| *all < TAKEN);
     }
 
-    /// Asks for its end.
+    /// Records the outcome of a write: the client takes nothing now.
+    fn record_full(&self) {
+        let mut state = self.state();
+        state.full = true;
+        state.slow = state.slow.or_else(|| Some((Instant::now(), 0)));
+    }
+
+    /// Asks for the end of the connection.
     pub(super) fn end(&self) {
         self.end.notify_one();
     }
 
-    /// Resolves when its end is asked for, each time that it is.
+    /// Resolves each time the end of the connection is asked for.
     pub(super) async fn ended(&self) {
         self.end.notified().await;
     }
 
-    /// Counts a request until what this returns is dropped.
+    /// Counts a request until the value returned is dropped.
     pub(super) fn request(self: &Arc<Self>) -> InFlight {
-        let mut requests = self.requests();
-        requests.in_flight += 1;
-        requests.since = Instant::now();
+        let mut state = self.state();
+        state.in_flight += 1;
+        state.since = Instant::now();
         InFlight(Arc::clone(self))
     }
 }
@@ -124,13 +116,13 @@ pub(super) struct InFlight(Arc<Activity>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let mut requests = self.0.requests();
-        requests.in_flight = requests.in_flight.saturating_sub(1);
-        requests.since = Instant::now();
+        let mut state = self.0.state();
+        state.in_flight = state.in_flight.saturating_sub(1);
+        state.since = Instant::now();
     }
 }
 
-/// The body of an answer, in flight until its last byte was taken.
+/// The body of an answer, in flight until its last byte is taken.
 pub(super) struct Answer {
     pub(super) body: Body,
     pub(super) in_flight: InFlight,
@@ -157,10 +149,10 @@ impl http_body::Body for Answer {
     }
 }
 
-/// A stream whose bytes are noted as they move.
+/// A stream whose bytes are recorded as they move.
 pub(super) struct TrackedStream<T> {
     pub(super) stream: T,
-    pub(super) life: Arc<Activity>,
+    pub(super) activity: Arc<Activity>,
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for TrackedStream<T> {
@@ -172,20 +164,17 @@ impl<T: AsyncRead + Unpin> AsyncRead for TrackedStream<T> {
         let before = buf.filled().len();
         let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
-            self.life.note_moved();
+            self.activity.record_read();
         }
         outcome
     }
 }
 
 impl<T: AsyncWrite + Unpin> TrackedStream<T> {
-    fn noting(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn recorded(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match outcome {
-            Poll::Ready(Ok(taken @ 1..)) => {
-                self.life.note_moved();
-                self.life.note_taken(Some(taken));
-            }
-            Poll::Pending => self.life.note_taken(None),
+            Poll::Ready(Ok(taken @ 1..)) => self.activity.record_taken(taken),
+            Poll::Pending => self.activity.record_full(),
             Poll::Ready(_) => {}
         }
         outcome
@@ -199,7 +188,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for TrackedStream<T> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.noting(outcome)
+        self.recorded(outcome)
     }
 
     fn poll_write_vectored(
@@ -208,7 +197,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for TrackedStream<T> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.noting(outcome)
+        self.recorded(outcome)
     }
 
     fn is_write_vectored(&self) -> bool {

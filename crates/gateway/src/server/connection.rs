@@ -1,6 +1,6 @@
 //! One connection, from its handshake to its end.
 //!
-//! Promises that it ends: when it idles, when it stands still, when its place is wanted, when the server stops.
+//! Promises that it ends: when it idles, stands still, loses its slot, or the server stops.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -24,14 +24,14 @@ use super::Limits;
 use super::activity::{Activity, Answer, InFlight, TrackedStream};
 use super::tls::Tls;
 
-/// The least that hyper takes for a head.
+/// The smallest limit on heads that hyper accepts.
 const LEAST_HEAD: usize = 8 << 10;
-/// Most requests at once on one connection of HTTP/2.
+/// Concurrent requests on one HTTP/2 connection.
 const STREAMS: u32 = 32;
 
-/// A connection that was taken.
+/// An accepted connection.
 pub(super) struct Connection {
-    pub(super) life: Arc<Activity>,
+    pub(super) activity: Arc<Activity>,
     pub(super) limits: Limits,
     pub(super) tls: Option<Tls>,
     pub(super) router: Router,
@@ -39,9 +39,9 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Serves it to its end.
+    /// Serves the connection to its end.
     pub(super) async fn run(self, stream: TcpStream) {
-        let stream = TrackedStream { stream, life: Arc::clone(&self.life) };
+        let stream = TrackedStream { stream, activity: Arc::clone(&self.activity) };
         match &self.tls {
             None => self.serve(stream, Scheme::HTTP).await,
             Some(tls) => {
@@ -49,10 +49,10 @@ impl Connection {
                 tokio::select! {
                     outcome = handshake => match outcome {
                         Ok(Ok(stream)) => self.serve(stream, Scheme::HTTPS).await,
-                        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-                        Err(_) => tracing::debug!("a TLS handshake took too long"),
+                        Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+                        Err(_) => tracing::debug!("TLS handshake timed out"),
                     },
-                    () = self.life.ended() => {}
+                    () = self.activity.ended() => {}
                     () = self.stopping.cancelled() => {}
                 }
             }
@@ -79,35 +79,40 @@ impl Connection {
             .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(4 << 20);
-        let (router, life) = (self.router.clone(), Arc::clone(&self.life));
+        let (router, activity) = (self.router.clone(), Arc::clone(&self.activity));
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-            // what the client says of it is only a claim
+            // Known from the connection: what the client says is only a claim.
             request.extensions_mut().insert(scheme.clone());
-            answer(router.clone(), life.request(), request)
+            answer(router.clone(), activity.request(), request)
         });
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-        let look = limits.head_time.min(limits.stalled) / 4;
+        let interval = limits.head_time.min(limits.stalled) / 4;
         let mut finishing = false;
         loop {
             tokio::select! {
                 outcome = connection.as_mut() => {
                     if let Err(error) = outcome {
-                        tracing::debug!(%error, "a connection ended with an error");
+                        tracing::debug!(%error, "connection ended with an error");
                     }
                     return;
                 }
-                // asked for before it got something to do: it goes on
-                () = self.life.ended() => if super::may_end(&self.life).is_some() { return },
+                // A request that arrived since then saves the connection.
+                () = self.activity.ended() => {
+                    if super::may_end(&self.activity).is_some() {
+                        return;
+                    }
+                }
                 () = self.stopping.cancelled(), if !finishing => {
                     finishing = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                () = tokio::time::sleep(look.max(Duration::from_millis(10))) => {
-                    if self.life.still() >= limits.stalled {
-                        tracing::debug!("a connection stood still for too long");
+                () = tokio::time::sleep(interval.max(Duration::from_millis(10))) => {
+                    if self.activity.still() >= limits.stalled {
+                        tracing::debug!("connection stood still for too long");
                         return;
                     }
-                    if !finishing && self.life.idle().is_some_and(|idle| idle >= limits.head_time) {
+                    let idle = self.activity.idle();
+                    if !finishing && idle.is_some_and(|idle| idle >= limits.head_time) {
                         finishing = true;
                         connection.as_mut().graceful_shutdown();
                     }
@@ -122,7 +127,7 @@ async fn answer(
     in_flight: InFlight,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
-    // a router is always ready
+    // A router is always ready.
     let answer = router.call(request.map(Body::new)).await?;
     Ok(answer.map(|body| Body::new(Answer { body, in_flight })))
 }

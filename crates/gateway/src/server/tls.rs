@@ -1,7 +1,7 @@
-//! The certificate that connections are encrypted with.
+//! The server's certificate.
 //!
-//! Promises that what does not fit together is found when it is loaded, and says which file is at fault. Uses ring, whatever
-//! else the process has.
+//! Promises that a chain and a key that do not match are found when they are loaded, and that the
+//! error names the file at fault. Uses ring, whichever other provider the process has.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,34 +14,34 @@ use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::server::TlsStream;
 
-/// Why there is no TLS.
+/// Why TLS cannot be served.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// The certificates cannot be read.
+    /// The certificate chain cannot be read.
     #[error("the certificate {path}: {reason}; give the chain as PEM, the server's own first")]
     Certificate {
-        /// Selection file.
+        /// The file of the chain.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with it.
         reason: String,
     },
-    /// The key cannot be read.
+    /// The private key cannot be read.
     #[error("the key {path}: {reason}; give it as PEM, not encrypted (PKCS#8, PKCS#1 or SEC1)")]
     Key {
-        /// Selection file.
+        /// The file of the key.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with it.
         reason: String,
     },
-    /// Each is well by itself.
+    /// Both can be read, and the key is not the certificate's.
     #[error("the certificate {cert} and the key {key} do not go together: {reason}")]
     Pair {
-        /// The certificate's file.
+        /// The file of the chain.
         cert: PathBuf,
-        /// The key's file.
+        /// The file of the key.
         key: PathBuf,
-        /// What is wrong.
+        /// Why they do not match.
         reason: String,
     },
 }
@@ -51,14 +51,19 @@ pub enum TlsError {
 pub struct Tls(TlsAcceptor);
 
 impl Tls {
-    /// Reads a chain of certificates and the private key of the first of them, both as PEM.
+    /// Reads a certificate chain, the server's own certificate first, and its private key, both as
+    /// PEM.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] names the file that cannot be read, or says that the two do not match.
     pub fn load(cert: &Path, key: &Path) -> Result<Self, TlsError> {
         let of_cert = |reason: String| TlsError::Certificate { path: cert.to_owned(), reason };
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert)
             .and_then(Iterator::collect)
             .map_err(|error| of_cert(reason(&error)))?;
         if chain.is_empty() {
-            return Err(of_cert("holds no certificate".into()));
+            return Err(of_cert("it holds no certificate".into()));
         }
         let of_key =
             |error: pem::Error| TlsError::Key { path: key.to_owned(), reason: reason(&error) };
@@ -95,7 +100,7 @@ impl std::fmt::Debug for Tls {
 fn reason(error: &pem::Error) -> String {
     match error {
         pem::Error::Io(error) => error.to_string(),
-        pem::Error::NoItemsFound => "holds none".into(),
+        pem::Error::NoItemsFound => "it holds none".into(),
         other => other.to_string(),
     }
 }

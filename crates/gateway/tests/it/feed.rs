@@ -1,4 +1,4 @@
-//! What is new and what is known, and what the node says of itself.
+//! The Atom feed, the list of all releases, and what the node says of itself.
 
 use axum::http::StatusCode;
 use perennial_gateway::Options;
@@ -24,13 +24,13 @@ async fn the_feed_has_the_newest_releases_of_those_who_are_trusted() {
     assert!(feed.id.starts_with("urn:perennial:feed:did:key:"), "{}", feed.id);
     assert_eq!(feed.updated, feed.entries[0].updated);
     assert!(feed.entries.iter().all(|entry| !entry.title.value.contains("theirs")));
-    // links are relative to the feed
+    // Links are relative to the feed.
     let link = &feed.entries[0].links[0].href;
     assert_eq!(gateway.get(&format!("/{link}")).await.json()["purl"], "pkg:generic/own@v119");
     let etag = answer.header("etag");
     let same = gateway.ask("GET", "/feed.atom", &[("if-none-match", etag)]).await;
     assert_eq!(same.status, StatusCode::NOT_MODIFIED);
-    // whom the user follows is in it at once, and so is what comes
+    // A publisher is in the feed as soon as it is followed, and so is a release that arrives.
     gateway.follow(&key(2));
     let followed = gateway.ask("GET", "/feed.atom", &[("if-none-match", etag)]).await;
     assert!(followed.text().contains("pkg:generic/theirs@v1"));
@@ -54,7 +54,7 @@ async fn all_that_is_known_comes_page_by_page() {
         let page = answer.json();
         let releases = page["releases"].as_array().expect("rows");
         assert!(releases.len() <= 3);
-        // the words of `perennial ls --json`
+        // The words of `perennial ls --json`.
         let mut fields: Vec<_> = releases[0].as_object().expect("a row").keys().cloned().collect();
         fields.sort();
         let expected =

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tower::ServiceExt;
 
 use crate::fixtures::{bytes, key};
-use crate::test_gateway::{File, Lies, TestGateway, file, sha256};
+use crate::test_gateway::{File, Location, TestGateway, file, sha256};
 
 const KUBEKEY: &str = "pkg:generic/kubekey@v3.1.0";
 const IMAGE: &str = "pkg:docker/kubesphere/ks-console@v3.4.1?repository_url=quay.io";
@@ -127,7 +127,7 @@ async fn ranges_are_what_the_standard_says_and_cost_one_read() {
     let changed =
         gateway.ask("GET", path, &[("range", "bytes=50000-"), ("if-range", "\"x\"")]).await;
     assert_eq!((changed.status.as_u16(), changed.body), (200, whole));
-    // what is made here has ranges too
+    // Computed documents have ranges too.
     let sums = gateway.ask("GET", "/r/kubekey/v3.1.0/SHA256SUMS", &[("range", "bytes=0-63")]).await;
     assert_eq!((sums.status.as_u16(), sums.body.len()), (206, 64));
 }
@@ -148,7 +148,7 @@ async fn checksums_and_the_statement_come_with_a_release() {
     let statement = gateway.get("/r/kubekey/v3.1.0/release.cbor").await;
     assert_eq!(statement.header("content-type"), "application/vnd.perennial.entry.v1+cbor");
     assert_eq!(SignedEntry::decode(&statement.body).expect("it verifies"), signed);
-    // a release may bring its own
+    // A release may contain its own.
     gateway.release(
         &key(1),
         "pkg:generic/own@v1",
@@ -169,7 +169,7 @@ async fn names_mean_what_the_user_decided() {
     for part in [&*one.id().to_string(), "perennial follow", "?publisher=", &first.id().to_hex()] {
         assert!(stranger.text().contains(part), "{part}: {}", stranger.text());
     }
-    // who is named is asked, and an id needs nobody's word
+    // A named publisher is asked, and an id needs no trust.
     assert_eq!(
         gateway.get(&format!("{path}?publisher={}", one.id())).await.body,
         bytes(100_000, 1)
@@ -183,7 +183,7 @@ async fn names_mean_what_the_user_decided() {
     assert_eq!(gateway.get(&format!("{path}?publisher=me")).await.status, StatusCode::BAD_REQUEST);
     gateway.follow(&one);
     assert_eq!(gateway.get(path).await.status, StatusCode::OK);
-    // another publisher with other bytes spoils nothing until it is followed
+    // Another publisher's bytes change nothing until it is followed.
     kubekey(&gateway, &other, 2);
     assert_eq!(gateway.get(path).await.body, bytes(100_000, 1));
     gateway.follow(&other);
@@ -194,7 +194,7 @@ async fn names_mean_what_the_user_decided() {
         gateway.get(&format!("{path}?publisher={}", other.id())).await.body,
         bytes(100_000, 2)
     );
-    // one plain name of two things
+    // One plain name of two things.
     gateway.release(&one, "pkg:docker/x/kubekey@v3.1.0", &[file("index.json", "{}")]);
     let several = gateway.get(&format!("{path}?publisher={}", one.id())).await;
     assert_eq!(several.status, StatusCode::MULTIPLE_CHOICES);
@@ -285,7 +285,7 @@ async fn archived_pages_never_run_here() {
         &*format!("/b/{blob}"),
     ] {
         for method in ["GET", "HEAD"] {
-            // the policy and `nosniff` are checked on every answer of these tests
+            // The policy and `nosniff` are checked on every answer of these tests.
             let answer = gateway.ask(method, path, &[]).await;
             assert_eq!(answer.status, StatusCode::OK);
             assert!(
@@ -296,7 +296,7 @@ async fn archived_pages_never_run_here() {
         let part = gateway.ask("GET", path, &[("range", "bytes=0-3")]).await;
         assert!(part.header("content-disposition").starts_with("attachment"), "{path}");
     }
-    // what is said back is no page either
+    // Echoed text is not a page either.
     let echoed = gateway.get("/r/%3Cscript%3E/v1/x").await;
     assert!(echoed.header("content-type").starts_with("text/plain"), "{echoed:?}");
 }
@@ -304,8 +304,8 @@ async fn archived_pages_never_run_here() {
 #[tokio::test]
 async fn what_is_not_here_comes_from_the_swarm_or_is_said_to_have_no_holder() {
     let gateway = TestGateway::new();
-    let there = file("there", bytes(300_000, 1)).that_lies(Lies::InTheSwarm);
-    let gone = file("gone", bytes(300_000, 2)).that_lies(Lies::Nowhere);
+    let there = file("there", bytes(300_000, 1)).located(Location::InTheSwarm);
+    let gone = file("gone", bytes(300_000, 2)).located(Location::Nowhere);
     gateway.release(&key(1), "pkg:generic/far@v1", &[there.clone(), gone.clone()]);
     let head = gateway.ask("HEAD", "/r/far/v1/there", &[]).await;
     assert_eq!((head.status, head.header("content-length")), (StatusCode::OK, "300000"));
@@ -324,10 +324,20 @@ async fn what_is_not_here_comes_from_the_swarm_or_is_said_to_have_no_holder() {
             answer.text()
         );
     }
-    // lists come the same way
-    gateway.release_with_list(&key(1), "pkg:generic/list@v1", &[file("a", "1")], Lies::InTheSwarm);
+    // Lists arrive the same way.
+    gateway.release_with_list(
+        &key(1),
+        "pkg:generic/list@v1",
+        &[file("a", "1")],
+        Location::InTheSwarm,
+    );
     assert_eq!(gateway.get("/r/list/v1/a").await.text(), "1");
-    gateway.release_with_list(&key(1), "pkg:generic/no-list@v1", &[file("a", "2")], Lies::Nowhere);
+    gateway.release_with_list(
+        &key(1),
+        "pkg:generic/no-list@v1",
+        &[file("a", "2")],
+        Location::Nowhere,
+    );
     assert!(
         gateway.get("/r/no-list/v1/a").await.text().starts_with("known but no reachable holder")
     );

@@ -1,4 +1,4 @@
-//! Bytes by digest: which are given out as what, and what that may cost.
+//! Bytes by digest: what is served under which digest, and what it may cost.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use perennial_gateway::Options;
 use perennial_manifest::BlobId;
 
 use crate::fixtures::{bytes, key};
-use crate::test_gateway::{File, Lies, TestGateway, file, sha256};
+use crate::test_gateway::{File, Location, TestGateway, file, sha256};
 
 #[tokio::test]
 async fn bytes_are_had_by_either_digest() {
@@ -44,45 +44,47 @@ async fn bytes_are_had_by_either_digest() {
 #[tokio::test]
 async fn a_list_that_lies_about_a_sha256_gives_nobody_wrong_bytes() {
     let wanted = bytes(200_000, 1);
-    for (lies, size) in [
-        (Lies::Here, 200_000),
-        (Lies::InTheSwarm, 200_000),
-        (Lies::Here, 10),
-        (Lies::InTheSwarm, 10),
+    for (location, size) in [
+        (Location::Here, 200_000),
+        (Location::InTheSwarm, 200_000),
+        (Location::Here, 10),
+        (Location::InTheSwarm, 10),
     ] {
         let gateway = TestGateway::new();
-        let false_one =
-            File { sha256: Some(sha256(&wanted)), ..file("false", bytes(size, 2)).that_lies(lies) };
+        let false_one = File {
+            sha256: Some(sha256(&wanted)),
+            ..file("false", bytes(size, 2)).located(location)
+        };
         gateway.release(&key(1), "pkg:generic/a@v1", std::slice::from_ref(&false_one));
         let path = format!("/b/{}", sha256(&wanted));
         for _ in 0..2 {
             for method in ["GET", "HEAD"] {
                 let answer = gateway.ask(method, &path, &[]).await;
-                assert_eq!(answer.status, StatusCode::NOT_FOUND, "{lies:?} {size}");
+                assert_eq!(answer.status, StatusCode::NOT_FOUND, "{location:?} {size}");
                 assert!(
                     method == "HEAD" || answer.text().starts_with("unknown: "),
-                    "{lies:?} {size}"
+                    "{location:?} {size}"
                 );
             }
         }
-        // under the names that are true it is given out
+        // Under its true names it is served.
         let by_blake3 = gateway.get(&format!("/b/{}", false_one.artifact().blake3)).await;
-        assert!(by_blake3.body == false_one.bytes, "{lies:?} {size}");
+        assert!(by_blake3.body == false_one.bytes, "{location:?} {size}");
         assert!(
             gateway.get(&format!("/b/{}", sha256(&false_one.bytes))).await.body == false_one.bytes,
-            "{lies:?} {size}"
+            "{location:?} {size}"
         );
-        // and once the right bytes are here, they are what the name means
+        // Once the right bytes are held, the name means them.
         gateway.release(&key(1), "pkg:generic/b@v1", &[file("true", wanted.clone())]);
-        assert!(gateway.get(&path).await.body == wanted, "{lies:?} {size}");
+        assert!(gateway.get(&path).await.body == wanted, "{location:?} {size}");
     }
 }
 
 #[tokio::test]
 async fn what_others_hold_is_brought_here_whole_before_it_has_a_sha256() {
     let gateway = TestGateway::new();
-    let far = file("far", bytes(200_000, 1)).that_lies(Lies::InTheSwarm);
-    let gone = file("gone", bytes(200_000, 2)).that_lies(Lies::Nowhere);
+    let far = file("far", bytes(200_000, 1)).located(Location::InTheSwarm);
+    let gone = file("gone", bytes(200_000, 2)).located(Location::Nowhere);
     let id = gateway.release(&key(1), "pkg:generic/a@v1", &[far.clone(), gone.clone()]).id();
     let answer = gateway.get(&format!("/b/{}", sha256(&far.bytes))).await;
     assert_eq!((answer.status, answer.body), (StatusCode::OK, far.bytes));
@@ -106,7 +108,7 @@ async fn many_who_ask_for_what_is_nowhere_cost_little_more_than_one() {
             names.iter().map(|path| file(path, format!("{path}{release}"))).collect();
         gateway.release(&key(1), &format!("pkg:generic/a@v{release}"), &files);
     }
-    let far = file("far", bytes(20_000, 1)).that_lies(Lies::InTheSwarm);
+    let far = file("far", bytes(20_000, 1)).located(Location::InTheSwarm);
     gateway.release(&key(1), "pkg:generic/far@v1", std::slice::from_ref(&far));
     let unknown = |at: u32| format!("/b/{}", BlobId::of(&at.to_be_bytes()));
     let begun = Instant::now();
@@ -148,7 +150,7 @@ async fn anonymous_requests_have_a_budget_and_the_owner_has_none() {
         Options { token: Some("secret".into()), fetch_budget: Some(250_000), ..Options::default() };
     let gateway = TestGateway::with(options);
     let far: Vec<File> = [("1", 1), ("2", 2), ("3", 3)]
-        .map(|(path, seed)| file(path, bytes(200_000, seed)).that_lies(Lies::InTheSwarm))
+        .map(|(path, seed)| file(path, bytes(200_000, seed)).located(Location::InTheSwarm))
         .into();
     gateway.release(&key(1), "pkg:generic/a@v1", &far);
     assert_eq!(gateway.get("/r/a/v1/1").await.status, StatusCode::OK);

@@ -2,7 +2,7 @@
 
 use perennial_manifest::Keypair;
 
-/// Bytes that differ by seed.
+/// Pseudorandom bytes.
 pub(crate) fn bytes(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
     let mut step = || {

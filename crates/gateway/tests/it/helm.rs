@@ -8,7 +8,7 @@ use perennial_manifest::{Keypair, Role};
 use serde::Deserialize;
 
 use crate::fixtures::{bytes, key};
-use crate::test_gateway::{File, Lies, TestGateway, file, sha256};
+use crate::test_gateway::{File, Location, TestGateway, file, sha256};
 
 /// As Helm reads it: a field that it does not know is an error.
 #[derive(Debug, Deserialize)]
@@ -114,7 +114,7 @@ async fn charts_are_listed_as_helm_reads_them_and_pulled_by_their_urls() {
         assert_eq!(entry.dependencies.as_ref().expect("one").len(), 1);
         assert_eq!(entry.digest, sha256(&bytes).to_hex());
         assert_eq!(entry.created, "2025-06-15T15:06:40Z");
-        // relative to the index
+        // Relative to the index.
         assert_eq!(entry.urls, ["charts/ks-core-1.1.3.tgz"]);
         let path = format!("/helm/{publisher}/{}", entry.urls[0]);
         let pulled = gateway.get(&path).await;
@@ -157,7 +157,7 @@ async fn all_are_those_who_are_trusted_and_agree() {
     );
     gateway.follow(&one);
     assert_eq!(index(&gateway, "all").await.entries.len(), 1);
-    // other bytes, said to be the same: by the name, and in another namespace, which Helm does not know
+    // Other bytes under the same name, and under a namespace, which Helm does not know.
     for (purl, trusted) in
         [("pkg:helm/x/ks-core@1.1.3", key(3)), ("pkg:helm/ks-core@1.1.3", key(4))]
     {
@@ -181,13 +181,13 @@ async fn all_are_those_who_are_trusted_and_agree() {
         let digest = &index(&gateway, &one.id().to_string()).await.entries["ks-core"][0].digest;
         assert_eq!(*digest, sha256(&first).to_hex());
     }
-    // the same chart with something else beside it is the same chart
+    // The same chart beside another file is the same chart.
     let extra = [packed("ks-core-1.1.3.tgz", first.clone()), file("README", "x")];
     gateway.release(&two, "pkg:helm/ks-core@1.1.3", &extra);
     gateway.follow(&two);
     assert_eq!(index(&gateway, "all").await.entries["ks-core"][0].digest, sha256(&first).to_hex());
-    // what is not here disagrees too
-    let far = packed("ks-core-1.1.3.tgz", chart(&other)).that_lies(Lies::Nowhere);
+    // A chart that is not held disagrees too.
+    let far = packed("ks-core-1.1.3.tgz", chart(&other)).located(Location::Nowhere);
     gateway.release(&two, "pkg:helm/ks-core@1.1.3", &[far]);
     assert!(index(&gateway, "all").await.entries.is_empty());
 }
@@ -197,7 +197,7 @@ async fn what_is_no_chart_or_not_here_is_not_listed_and_spoils_nothing() {
     let gateway = TestGateway::new();
     release(&gateway, &key(1), "pkg:helm/ks-core@1.1.3", KS);
     let yaml = |name: &str| format!("name: {name}\nversion: 1.0.0\n");
-    let far = packed("far.tgz", chart(&yaml("far"))).that_lies(Lies::InTheSwarm);
+    let far = packed("far.tgz", chart(&yaml("far"))).located(Location::InTheSwarm);
     let lies = File { sha256: Some(sha256(b"other")), ..packed("lies.tgz", chart(&yaml("lies"))) };
     let bomb = vec![0; 101 << 20];
     let mut cut = chart(&yaml("cut"));
@@ -234,7 +234,7 @@ async fn what_is_no_chart_or_not_here_is_not_listed_and_spoils_nothing() {
     {
         gateway.release(&key(1), &format!("pkg:helm/hostile-{at}@1"), &[hostile]);
     }
-    // characters that YAML may not hold, and texts that mean something in it
+    // Characters that YAML forbids, and texts that would mean something in it.
     let odd = "name: odd\nversion: 1.0.0\ndescription: \"a\\u0000\\u007f\\uFEFF\\u0085: b\\n- c: &d *e !!f\"\nhome: yes\n";
     gateway.release(&key(1), "pkg:helm/odd@1", &[packed("odd.tgz", chart(odd))]);
     let answer = gateway.get("/helm/all/index.yaml").await;

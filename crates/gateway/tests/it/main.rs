@@ -1,4 +1,5 @@
-//! The gateway from outside: every face over HTTP, with real stores and without a network; the server over loopback.
+//! The gateway from outside: every face over HTTP, with real stores and without a network; the
+//! server over loopback.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! A node with a registry face, the swarm it fetches from, and publishers of images.
+//! A gateway with a registry face, the swarm it fetches from, and publishers of images.
 
 mod cosign;
 mod hostile;
@@ -19,7 +19,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use futures::future::{BoxFuture, FutureExt};
-use perennial_gateway::{Backend, BlobRequest, FetchError, Options, router};
+use perennial_gateway::{Backend, BlobRequest, FetchError, Options, SignError, router};
 use perennial_manifest::{
     BlobId, Draft, Keypair, PublisherId, ReleaseId, Sha256Digest, SignedEntry,
 };
@@ -44,19 +44,18 @@ fn sha512(bytes: &[u8]) -> String {
     format!("sha512:{}", hex::encode(Sha512::digest(bytes)))
 }
 
-/// The node around the face, and all that its peers hold.
+/// The node around the gateway, and everything its peers hold.
 struct Peer {
     store: Store,
     swarm: Store,
     key: Keypair,
     reachable: AtomicBool,
-    /// Requests for a blob, and how many of them brought it.
+    /// Requests for blobs, and how many of them fetched one.
     asked: AtomicUsize,
     brought: AtomicUsize,
-    /// Holds fetches up until it has permits.
+    /// Delays fetches until it has permits.
     gate: tokio::sync::Semaphore,
     turn: tokio::sync::Mutex<()>,
-    damaged: AtomicUsize,
 }
 
 struct TestRegistry {
@@ -86,7 +85,6 @@ impl TestRegistry {
             brought: AtomicUsize::new(0),
             gate: tokio::sync::Semaphore::new(1000),
             turn: tokio::sync::Mutex::new(()),
-            damaged: AtomicUsize::new(0),
         });
         let router = router(Arc::new(Handle(Arc::clone(&peer))), options);
         Self { dir, store, swarm, peer, router }
@@ -117,7 +115,7 @@ impl TestRegistry {
         self.send(request(method, path, headers, Vec::new())).await
     }
 
-    /// A request with the token.
+    /// Sends a request with the token.
     async fn own(
         &self,
         method: &str,
@@ -190,7 +188,7 @@ impl Answer {
 struct Handle(Arc<Peer>);
 
 impl Peer {
-    /// Brings a blob from the swarm; once, however many want it.
+    /// Fetches a blob from the swarm, once for all that wait for it.
     async fn bring(self: Arc<Self>, blob: BlobId) -> Result<(), FetchError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let _permit = self.gate.acquire().await.unwrap();
@@ -225,24 +223,20 @@ impl Backend for Handle {
         Arc::clone(&self.0).bring(row.artifacts.blob).boxed()
     }
 
-    fn sign(&self, draft: Draft) -> BoxFuture<'static, Result<ReleaseId, String>> {
+    fn sign(&self, draft: Draft) -> BoxFuture<'static, Result<ReleaseId, SignError>> {
         let signed = release(&self.0.store, &self.0.key, draft);
         self.0.store.put_entries(std::slice::from_ref(&signed)).unwrap();
         async move { Ok(ReleaseId::from(signed.id())) }.boxed()
     }
 
-    fn yank(&self, release: ReleaseId, _: String) -> BoxFuture<'static, Result<(), String>> {
+    fn yank(&self, release: ReleaseId, _: String) -> BoxFuture<'static, Result<(), SignError>> {
         let signed = yank(&self.0.store, &self.0.key, release);
         self.0.store.put_entries(&[signed]).unwrap();
         async { Ok(()) }.boxed()
     }
-
-    fn damaged(&self, _: BlobId) {
-        self.0.damaged.fetch_add(1, Ordering::SeqCst);
-    }
 }
 
-/// Copies what the swarm's store has of a blob to another.
+/// Copies a blob from one store to another.
 fn copy(from: &Store, to: &Store, blob: &BlobId) -> Option<Sha256Digest> {
     let mut bytes = Vec::new();
     let sha256 = from.copy_out(blob, &mut bytes).ok()?;
@@ -263,7 +257,7 @@ fn followed(registry: &TestRegistry, seed: u8) -> Keypair {
     key
 }
 
-/// An image that a followed publisher released, with its bytes here.
+/// A held image, released by a followed publisher.
 fn held(registry: &TestRegistry) -> Image {
     let image = Image::new(bytes(300_000, 7));
     image.release(&registry.store, &followed(registry, 2), CONSOLE, "v3.4.1");

@@ -1,4 +1,4 @@
-//! Connections over loopback: their limits, their encryption, their end.
+//! Connections over loopback: limits, TLS, shutdown.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ struct Server {
     task: JoinHandle<()>,
     /// Lets `/wait` answer.
     go_on: watch::Sender<bool>,
-    /// How many bodies of `/big` and requests of `/wait` there are.
+    /// Bodies of `/big` and requests of `/wait` that are alive.
     held: Arc<AtomicUsize>,
 }
 
@@ -53,7 +53,7 @@ impl Drop for Held {
     }
 }
 
-/// `/` answers at once, `/scheme` with what came by, `/wait` when told to, `/big` with 64 MiB.
+/// `/` answers at once, `/scheme` with the request's scheme, `/wait` when told to, `/big` with 64 MiB.
 async fn server(tls: Option<Tls>, limits: Limits) -> Server {
     let (go_on, told) = watch::channel(false);
     let held = Arc::new(AtomicUsize::new(0));
@@ -99,11 +99,11 @@ async fn connect(server: &Server) -> TcpStream {
     TcpStream::connect(server.address).await.expect("a connection")
 }
 
-/// What comes until the other side ends, within a deadline.
+/// Everything until the other side closes, within a deadline.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut all = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut all)).await;
-    // a reset is an end too
+    // A reset is an end too.
     let _ = read.expect("the server must end the connection");
     String::from_utf8_lossy(&all).into_owned()
 }
@@ -115,7 +115,7 @@ async fn ask(server: &Server, request: &str) -> String {
 }
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-/// What the target claims is not how it comes.
+/// The target's claim is not how the request came.
 const SCHEME: [&str; 2] = [
     "GET https://x/scheme HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: https\r\nConnection: close\r\n\r\n",
     "GET http://x/scheme HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
@@ -125,7 +125,7 @@ const SCHEME: [&str; 2] = [
 async fn slow_and_silent_clients_are_cut() {
     let server = server(None, limits()).await;
     let begun = Instant::now();
-    // nothing at all; the beginning of HTTP/2; a head without end; a head and then nothing
+    // Nothing at all; the start of HTTP/2; an unfinished head; a request and then nothing.
     let starts =
         ["", "PRI * HT", "GET / HTTP/1.1\r\nHost: x\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"];
     for start in starts {
@@ -134,7 +134,7 @@ async fn slow_and_silent_clients_are_cut() {
         let answer = rest(&mut stream).await;
         assert_eq!(answer.contains("200 OK"), start.ends_with("\r\n\r\n"), "{start:?}: {answer}");
     }
-    // one byte at a time, faster than any limit between bytes
+    // One byte at a time, faster than any limit between bytes.
     let mut stream = connect(&server).await;
     let (mut reading, mut writing) = stream.split();
     let trickle = async {
@@ -183,7 +183,7 @@ async fn two_lengths_are_one_request_or_none() {
         format!("Content-Length: {}\r\nTransfer-Encoding: chunked\r\n", inner.len() + 5),
         format!("Transfer-Encoding: chunked\r\nContent-Length: {}\r\n", inner.len() + 5),
     ] {
-        // with one reading the inner request is a body, with the other the next request
+        // By one reading the inner request is a body, by the other the next request.
         let answer =
             ask(&server, &format!("POST / HTTP/1.1\r\nHost: x\r\n{lengths}\r\n0\r\n\r\n{inner}"))
                 .await;
@@ -246,14 +246,15 @@ async fn who_takes_a_byte_now_and_then_loses_the_place_to_who_comes() {
         loop {
             every.tick().await;
             for stream in &mut slow {
-                // an error is the end that it is to have
+                // An error is the expected end.
                 let _ = stream.read_u8().await;
             }
         }
     };
     tokio::select! {
         () = taking => {}
-        // the slow ones hold bodies of `/big`: one of them gives way to who waits, and then the other to who asks at once
+        // Both slow clients read `/big`: one loses its slot to the waiting request, then the other
+        // to the next.
         () = async {
             let answer = tokio::time::timeout(Duration::from_secs(40), ask(&server, GET)).await;
             assert!(answer.expect("long before the slow ones are done").ends_with("here"));
@@ -272,7 +273,7 @@ async fn who_does_not_take_the_answer_is_cut() {
     let mut stream = connect(&server).await;
     stream.write_all(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
     server.until_held(1).await;
-    // nothing is read, and still it is let go of
+    // Nothing is read, and the server still lets go of it.
     server.until_held(0).await;
     assert!(rest(&mut stream).await.len() < 64 << 20);
 }
@@ -356,7 +357,7 @@ async fn connections_are_encrypted_with_the_certificate_given() {
         stream.read_to_string(&mut all).await.expect("an answer");
         assert!(all.ends_with(expected), "{all}");
     }
-    // neither plain text nor silence is a handshake
+    // Neither plain text nor silence is a handshake.
     assert!(!ask(&server, GET).await.contains("HTTP/1.1"));
     assert_eq!(rest(&mut connect(&server).await).await, "");
 }

@@ -1,4 +1,4 @@
-//! A node for the faces to be tested on: a real store, publishers made of seeds, and a swarm that holds what it is given.
+//! A gateway over a real store, with publishers made from seeds and a swarm of given blobs.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use futures::future::{BoxFuture, FutureExt};
-use perennial_gateway::{Backend, BlobRequest, FetchError, Options, router};
+use perennial_gateway::{Backend, BlobRequest, FetchError, Options, SignError, router};
 use perennial_manifest::{
     Artifact, ArtifactList, ArtifactPath, BlobId, Body as Said, Draft, Entry, Keypair, PublisherId,
     Purl, Release, ReleaseId, Role, Sha256Digest, SignedEntry,
@@ -19,21 +19,21 @@ use tower::ServiceExt;
 
 use crate::fixtures::key;
 
-/// A file of a release to be.
+/// A file of a release to sign.
 #[derive(Clone)]
 pub(crate) struct File {
     pub(crate) path: &'static str,
     pub(crate) bytes: Vec<u8>,
     pub(crate) role: Role,
     pub(crate) media_type: &'static str,
-    /// What the list says, where that is not true.
+    /// A false claim for the list.
     pub(crate) sha256: Option<Sha256Digest>,
-    pub(crate) lies: Lies,
+    pub(crate) location: Location,
 }
 
-/// Where the bytes are.
+/// Where bytes are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lies {
+pub(crate) enum Location {
     Here,
     InTheSwarm,
     Nowhere,
@@ -46,13 +46,13 @@ pub(crate) fn file(path: &'static str, bytes: impl Into<Vec<u8>>) -> File {
         role: Role::Binary,
         media_type: "application/octet-stream",
         sha256: None,
-        lies: Lies::Here,
+        location: Location::Here,
     }
 }
 
 impl File {
-    pub(crate) fn that_lies(self, lies: Lies) -> Self {
-        Self { lies, ..self }
+    pub(crate) fn located(self, location: Location) -> Self {
+        Self { location, ..self }
     }
 
     pub(crate) fn of_type(self, media_type: &'static str) -> Self {
@@ -116,26 +116,24 @@ impl Backend for Node {
         std::future::ready(self.bring(row.artifacts.blob)).boxed()
     }
 
-    fn sign(&self, _: Draft) -> BoxFuture<'static, Result<ReleaseId, String>> {
-        std::future::ready(Err("nothing is signed here".into())).boxed()
+    fn sign(&self, _: Draft) -> BoxFuture<'static, Result<ReleaseId, SignError>> {
+        std::future::ready(Err(SignError::new("nothing is signed here"))).boxed()
     }
 
-    fn yank(&self, _: ReleaseId, _: String) -> BoxFuture<'static, Result<(), String>> {
-        std::future::ready(Err("nothing is signed here".into())).boxed()
+    fn yank(&self, _: ReleaseId, _: String) -> BoxFuture<'static, Result<(), SignError>> {
+        std::future::ready(Err(SignError::new("nothing is signed here"))).boxed()
     }
-
-    fn damaged(&self, _: BlobId) {}
 }
 
 pub(crate) struct TestGateway {
     _dir: tempfile::TempDir,
     pub(crate) node: Arc<Node>,
     pub(crate) router: Router,
-    /// Goes on with each release.
+    /// Advances with each release.
     clock: AtomicU64,
 }
 
-/// An answer, whole.
+/// A complete answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -186,9 +184,9 @@ impl TestGateway {
         self.store().set_follows(&follows).expect("remembered");
     }
 
-    /// Signs a release; its list is here.
+    /// Signs a release whose list is held.
     pub(crate) fn release(&self, key: &Keypair, purl: &str, files: &[File]) -> SignedEntry {
-        self.release_with_list(key, purl, files, Lies::Here)
+        self.release_with_list(key, purl, files, Location::Here)
     }
 
     pub(crate) fn release_with_list(
@@ -196,21 +194,21 @@ impl TestGateway {
         key: &Keypair,
         purl: &str,
         files: &[File],
-        list: Lies,
+        list: Location,
     ) -> SignedEntry {
         let artifacts = files.iter().map(File::artifact).collect();
         let (encoded, claim) =
             ArtifactList::new(artifacts).expect("a list").encode().expect("encoded");
-        let blobs = files.iter().map(|file| (file.lies, file.bytes.clone()));
+        let blobs = files.iter().map(|file| (file.location, file.bytes.clone()));
         let mut batch = self.store().batch();
-        for (lies, bytes) in blobs.chain([(list, encoded)]) {
-            match lies {
-                Lies::Here => drop(batch.add_bytes(bytes).expect("added")),
-                Lies::InTheSwarm => {
+        for (location, bytes) in blobs.chain([(list, encoded)]) {
+            match location {
+                Location::Here => drop(batch.add_bytes(bytes).expect("added")),
+                Location::InTheSwarm => {
                     let mut swarm = self.node.swarm.lock().expect("not poisoned");
                     swarm.insert(BlobId::of(&bytes), bytes);
                 }
-                Lies::Nowhere => {}
+                Location::Nowhere => {}
             }
         }
         let _lease = batch.commit().expect("stored");
@@ -243,7 +241,7 @@ impl TestGateway {
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, 256 << 20).await.expect("a whole body").to_vec();
         let answer = Answer { status: parts.status, headers: parts.headers, body };
-        // on every answer there is
+        // On every answer of every test.
         for (name, value) in [
             ("x-content-type-options", "nosniff"),
             ("content-security-policy", "default-src 'none'; sandbox"),

@@ -1,4 +1,4 @@
-//! Hostile clients: nothing of what they push is stored, signed or left behind.
+//! Hostile clients: nothing they push is stored, signed or left behind.
 
 use axum::http::Method;
 use perennial_manifest::BlobId;

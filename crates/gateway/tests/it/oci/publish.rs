@@ -16,7 +16,7 @@ fn list(registry: &TestRegistry, signed: &SignedEntry) -> ArtifactList {
     registry.store.read_list(&signed.release().unwrap().1.artifacts).unwrap().unwrap()
 }
 
-/// An index of images for these architectures.
+/// An index of images, each with its architecture.
 fn index(images: &[(&Image, &str)]) -> Vec<u8> {
     let manifests: Vec<Value> = images
         .iter()
@@ -94,7 +94,7 @@ async fn a_tag_that_is_pushed_is_a_signed_release_of_the_whole_image() {
     ] {
         assert_eq!(registry.get(&format!("/v2/{path}")).await.bytes(), image.manifest, "{path}");
     }
-    // the same again says nothing new, another image does
+    // The same push again signs nothing new; another image does.
     assert_eq!(push(&registry, "127.0.0.1_5000/team/app", "v1", &image).await.status, 201);
     assert_eq!(registry.own_entries().len(), 1);
     let newer = Image::new(bytes(100_000, 2));
@@ -102,7 +102,7 @@ async fn a_tag_that_is_pushed_is_a_signed_release_of_the_whole_image() {
     assert_eq!(registry.get("/v2/team/app/manifests/v1").await.bytes(), newer.manifest);
     assert_eq!(push(&registry, "127.0.0.1_5000/team/app", "v1", &image).await.status, 201);
     assert_eq!(registry.get("/v2/team/app/manifests/v1").await.bytes(), image.manifest);
-    // a name without a registry is nobody else's
+    // A name without a registry belongs to this node.
     assert_eq!(push(&registry, "mine", "v1", &image).await.status, 201);
     let entries = registry.own_entries();
     let purl = &entries.last().unwrap().release().unwrap().1.purl;
@@ -127,7 +127,7 @@ async fn an_index_is_signed_with_all_its_images() {
         (by_digest.bytes(), by_digest.header("content-type")),
         (&amd.manifest[..], OCI_MANIFEST)
     );
-    // what waits for its tag is not collected
+    // An image that waits for its tag is not collected.
     registry.store.gc(GcOptions { grace: Duration::ZERO, dry_run: false }).unwrap();
     assert_eq!(put(&registry, "a", "v1", &index, OCI_INDEX).await.status, 201);
     let list = list(&registry, &registry.own_entries()[0]);
@@ -261,10 +261,10 @@ async fn deleting_takes_back_what_was_signed_and_destroys_nothing() {
     let blob = format!("/v2/a/blobs/{}", sha256(&two.layer));
     registry.own("DELETE", &blob, &[], "").await.refused(405, "UNSUPPORTED");
     assert!(registry.get(&blob).await.bytes() == two.layer);
-    // a tag that was deleted can be pushed again
+    // A deleted tag can be pushed again.
     assert_eq!(push(&registry, "a", "v1", &one).await.status, 201);
     assert_eq!(registry.get("/v2/a/manifests/v1").await.bytes(), one.manifest);
-    // a release with two tags is not taken back for one of them
+    // A release with two tags is not yanked for one of them.
     let tags = ["both", "latest"].map(|tag| (format!("localhost/two:{tag}"), one.digest()));
     let signed = release(
         &registry.store,
@@ -276,7 +276,7 @@ async fn deleting_takes_back_what_was_signed_and_destroys_nothing() {
         registry.own("DELETE", "/v2/two/manifests/both", &[], "").await.refused(409, "DENIED");
     assert!(message.contains("latest"), "{message}");
     assert_eq!(registry.get("/v2/two/manifests/latest").await.bytes(), one.manifest);
-    // what others signed is theirs
+    // Only its publisher can yank a release.
     registry.follow(&key(2));
     one.release(&registry.store, &key(2), "quay.io/x/y", "v1");
     registry

@@ -1,12 +1,15 @@
 //! Pulling content that this node does not hold, or holds damaged.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::http::Method;
 use futures::StreamExt;
 use perennial_gateway::Options;
 use perennial_manifest::{BlobId, Keypair, Role};
+use tokio::time::timeout;
 use tower::ServiceExt;
 
 use super::{
@@ -43,7 +46,7 @@ async fn a_blob_alone_asked_for_by_digest_is_found_by_its_release() {
     let image = Image::new(bytes(300_000, 7));
     let signed = image.release(&registry.swarm, &key(9), CONSOLE, "v1");
     registry.store.put_entries(&[signed]).unwrap();
-    // a stranger's: its list is fetched first, then the layer
+    // A stranger's release: its list is fetched first, then the layer.
     let got = registry.get(&format!("/v2/{CONSOLE}/blobs/{}", sha256(&image.layer))).await;
     assert_eq!((got.status.as_u16(), got.bytes()), (200, &image.layer[..]));
 }
@@ -51,7 +54,7 @@ async fn a_blob_alone_asked_for_by_digest_is_found_by_its_release() {
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_who_want_one_blob_cost_one_fetch() {
     let image = Image::new(bytes(300_000, 7));
-    // the budget lets one through: fifty that counted each would be refused
+    // The budget allows one fetch: if each of the fifty were charged, they would be refused.
     let registry =
         TestRegistry::with(Options { fetch_budget: Some(301_000), ..Options::default() });
     let signed = image.release(&registry.swarm, &followed(&registry, 2), CONSOLE, "v1");
@@ -81,12 +84,50 @@ async fn fifty_who_want_one_blob_cost_one_fetch() {
     assert!(registry.get(&path).await.refused(451, "DENIED").contains("deny list"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_are_served_while_they_arrive() {
+    let registry = TestRegistry::new();
+    let image = Image::new(bytes(2_000_000, 7));
+    let signed = image.release(&registry.swarm, &followed(&registry, 2), CONSOLE, "v1");
+    let list = signed.release().unwrap().1.artifacts.blob;
+    registry.store.put_entries(&[signed]).unwrap();
+    copy(&registry.swarm, &registry.store, &list).unwrap();
+    // The fetch never ends: only the store tells what arrived.
+    registry.peer.gate.forget_permits(1000);
+    let blob = BlobId::of(&image.layer);
+    let partial = registry.store.partial(blob, 2_000_000).unwrap();
+    let arrive = |range: Range<u64>| {
+        let (ranges, mut encoded) = ([range], Vec::new());
+        registry.swarm.encode(&blob, &ranges, &mut encoded).unwrap();
+        partial.decode(&ranges, &encoded[..], &mut |_| {}).unwrap();
+    };
+    let path = format!("/v2/{CONSOLE}/blobs/{}", sha256(&image.layer));
+    let request = request(Method::GET, &path, &[], Vec::new());
+    let mut answer = std::pin::pin!(registry.router.clone().oneshot(request));
+    let soon = Duration::from_millis(300);
+    assert!(timeout(soon, &mut answer).await.is_err(), "nothing has arrived");
+    arrive(0..1 << 20);
+    let mut pieces = answer.await.unwrap().into_body().into_data_stream();
+    let mut got = Vec::new();
+    while got.len() < 1 << 20 {
+        got.extend_from_slice(&pieces.next().await.unwrap().unwrap());
+    }
+    assert!(timeout(soon, pieces.next()).await.is_err(), "the rest has not arrived");
+    arrive(1 << 20..2_000_000);
+    registry.store.complete(&partial).unwrap();
+    while let Some(piece) = pieces.next().await {
+        got.extend_from_slice(&piece.unwrap());
+    }
+    assert!(got == image.layer);
+}
+
 #[tokio::test]
 async fn a_flipped_bit_never_leaves() {
     let registry = TestRegistry::new();
     let image = held(&registry);
     registry.peer.reachable.store(false, Ordering::SeqCst);
     let blob = BlobId::of(&image.layer);
+    let mut damage = registry.store.damage();
     let file = file_of(&registry.dir.path().join("node"), &blob);
     let mut stored = std::fs::read(&file).unwrap();
     stored[150_000] ^= 1;
@@ -111,8 +152,9 @@ async fn a_flipped_bit_never_leaves() {
     }
     assert!(cut || !image.layer.starts_with(&left), "the connection ends");
     assert!(!left.windows(8).any(|w| w == &changed[..]), "no wrong byte left");
-    assert!(registry.peer.damaged.load(Ordering::SeqCst) > 0);
-    // the swarm has it whole
+    let told = damage.try_recv().expect("the store tells of the damage");
+    assert_eq!(told.blobs, [blob]);
+    // The swarm has the blob whole.
     copy(&registry.store, &registry.swarm, &blob).ok_or(()).unwrap_err();
     image.artifacts(&registry.swarm);
     registry.peer.reachable.store(true, Ordering::SeqCst);
@@ -142,7 +184,7 @@ async fn lies_about_a_layer_lose_to_followed_publishers_and_to_what_is_here() {
     know(lie(&stranger, "v9"));
     let path = format!("/v2/{CONSOLE}/blobs/{}", sha256(&image.layer));
     assert!(registry.get(&path).await.bytes() == image.layer, "a stranger's word is the last");
-    // now it is here, and its digest was counted here: no list can say otherwise
+    // Now it is held, and was hashed here: no list can say otherwise.
     let digest = sha256(&image.layer).parse().unwrap();
     registry.store.note_sha256(&[(digest, BlobId::of(&image.layer))]).unwrap();
     know(lie(&publisher, "v2"));

@@ -28,25 +28,26 @@ async fn tags_mean_what_most_of_the_followed_publishers_sign() {
     );
     let by_digest = registry.get(&format!("/v2/{CONSOLE}/manifests/{}", b.digest())).await;
     assert_eq!(by_digest.bytes(), b.manifest, "no trust is needed by digest");
-    // one is followed: what it says counts
+    // One is followed: its statement counts.
     registry.follow(&two);
     assert_eq!(registry.get(&path).await.bytes(), a.manifest);
-    // two that disagree
+    // Two followed publishers disagree.
     registry.follow(&three);
     let message = registry.get(&path).await.refused(409, "DENIED");
     for part in [two.id().to_string(), three.id().to_string(), a.digest(), b.digest()] {
         assert!(message.contains(&part), "{message}");
     }
-    // the most win
+    // The majority wins.
     registry.follow(&four);
     b.release(&registry.store, &four, CONSOLE, "v1");
     assert_eq!(registry.get(&path).await.bytes(), b.manifest);
-    // a publisher counts once, by its newest
+    // A publisher has one vote, its newest statement.
     a.release(&registry.store, &two, CONSOLE, "v1");
     assert_eq!(registry.get(&path).await.bytes(), b.manifest);
     a.release(&registry.store, &three, CONSOLE, "v1");
     assert_eq!(registry.get(&path).await.bytes(), a.manifest);
-    // what is yanked counts no more, and what was said before does again; only by who signed it
+    // A yanked statement no longer counts and the one before it does again, if the yank is by its
+    // publisher.
     let newest = registry.store.times(Some(&[three.id()])).unwrap().pop().unwrap().1;
     let by_other = yank(&registry.store, &four, ReleaseId::from(newest));
     registry.store.put_entries(&[by_other]).unwrap();
@@ -83,7 +84,7 @@ async fn a_forked_feed_has_no_vote_where_it_says_two_things() {
     let path = format!("/v2/{CONSOLE}/manifests/v1");
     let (a, b) = (Image::new(bytes(10, 1)), Image::new(bytes(10, 2)));
     a.release(&registry.store, &publisher, CONSOLE, "v1");
-    // a second machine with the same key begins the feed anew
+    // A second machine with the same key starts the feed again.
     let other = b.release(&registry.swarm, &publisher, CONSOLE, "v1");
     registry.store.put_entries(&[other]).unwrap();
     assert!(registry.store.feed(&publisher.id()).unwrap().is_forked());

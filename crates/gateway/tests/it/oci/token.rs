@@ -29,7 +29,7 @@ fn token(answer: &Answer) -> String {
     token.as_str().unwrap().to_owned()
 }
 
-/// Whether one may begin an upload with it.
+/// Whether a bearer token allows an upload.
 async fn may_push(registry: &TestRegistry, bearer: &str) -> bool {
     let bearer = format!("Bearer {bearer}");
     let headers = [("authorization", bearer.as_str())];

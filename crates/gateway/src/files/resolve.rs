@@ -1,0 +1,78 @@
+//! The release that a name means, as this node's user decided by whom to follow.
+//!
+//! Owns the answers to names that mean nothing, or too much.
+
+use std::fmt::Write as _;
+
+use axum::http::StatusCode;
+use perennial_manifest::{Candidate, PublisherId, Resolution, Selector};
+use perennial_store::ReleaseRow;
+
+use crate::blocking::blocking;
+use crate::gateway::Gateway;
+use crate::http_error::HttpError;
+
+/// Releases that an answer names at most.
+const NAMED: usize = 50;
+
+/// The release that a selector means.
+pub(crate) async fn row_of(
+    gateway: &Gateway,
+    selector: Selector,
+    only: Option<PublisherId>,
+) -> Result<ReleaseRow, HttpError> {
+    let (store, own, asked) =
+        (gateway.backend.store().clone(), gateway.backend.publisher(), selector.clone());
+    let resolved = blocking(move || {
+        let resolution = store.resolve(&asked, &own, only.as_ref())?;
+        let row = match &resolution {
+            Resolution::Found(found) => {
+                found.first().map(|found| store.release(&found.release)).transpose()?.flatten()
+            }
+            _ => None,
+        };
+        Ok::<_, HttpError>((resolution, row))
+    });
+    let (status, message, candidates) = match resolved.await? {
+        (Resolution::Found(_), Some(row)) => return Ok(row),
+        (Resolution::Found(_) | Resolution::NotFound, _) => {
+            return Err(HttpError::unknown(&format!("release {selector}")));
+        }
+        (Resolution::Conflict(found), _) => {
+            let message = format!(
+                "publishers that this node follows, or branches of a forked feed, disagree on the \
+                 bytes of {selector}: ask with ?publisher=DID, or by the release's id below /r/"
+            );
+            (StatusCode::CONFLICT, message, found)
+        }
+        (Resolution::Ambiguous(found), _) => {
+            let message =
+                format!("{selector} may mean several releases: ask for one of them below /r/");
+            (StatusCode::MULTIPLE_CHOICES, message, found)
+        }
+        (Resolution::Strangers(found), _) => {
+            let message = match only {
+                Some(only) => format!("{only} signed no {selector}; other publishers did"),
+                None => format!(
+                    "{selector} was signed only by publishers that this node does not follow: \
+                     `perennial follow DID` on this node trusts one of them; ?publisher=DID or the \
+                     release's id below /r/ asks for it without following"
+                ),
+            };
+            (StatusCode::NOT_FOUND, message, found)
+        }
+    };
+    Err(HttpError::new(status, listing(message, &candidates)))
+}
+
+fn listing(mut message: String, candidates: &[Candidate]) -> String {
+    for candidate in candidates.iter().take(NAMED) {
+        // Writing to a String cannot fail.
+        let _ =
+            write!(message, "\n{} {} {}", candidate.publisher, candidate.release, candidate.purl);
+    }
+    if candidates.len() > NAMED {
+        let _ = write!(message, "\nand {} more", candidates.len() - NAMED);
+    }
+    message
+}
