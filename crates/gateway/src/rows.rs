@@ -1,8 +1,8 @@
 //! Rows of releases and of their files, in the words of `perennial ls --json` and `perennial show
 //! --json`.
 //!
-//! The one place where the store's rows become those of `perennial_control`: the documents of the
-//! faces and the node's answers to the command line consist of them alike.
+//! The one place where the store's rows become those of `perennial_control`: the HTTP documents
+//! and the node's answers to the command line consist of the same rows.
 
 use std::collections::BTreeMap;
 

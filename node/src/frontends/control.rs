@@ -26,7 +26,7 @@ use tokio::sync::Notify;
 
 use crate::archive::{Archive, ArchiveError, Claim, ErrorKind, Observer, Progress, Stage};
 
-/// What answers are made of. Shared by all conversations.
+/// Answers the control socket's requests. Shared by all conversations.
 #[derive(Debug)]
 pub(crate) struct ControlService {
     pub(crate) archive: Archive,
@@ -142,7 +142,7 @@ impl ControlService {
     }
 }
 
-/// An error of the archive, as the client is told.
+/// An error of the archive as the client receives it.
 pub(crate) fn failure(error: impl Into<ArchiveError>) -> Failure {
     let error = error.into();
     let code = match error.kind() {

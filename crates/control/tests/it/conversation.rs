@@ -85,7 +85,7 @@ async fn stopping_ends_what_still_runs() {
     let server = serve(data.path());
     let client = Client::connect(data.path()).await.unwrap();
     let call = tokio::spawn(async move { client.call(Peers, |_| ()).await });
-    // one full conversation: the server is at work
+    // One full conversation proves that the server has started.
     Client::connect(data.path()).await.unwrap().call(Pins, |_| ()).await.unwrap_err();
     server.stop.notify_one();
     timeout(SOON, server.task).await.unwrap().unwrap();
@@ -94,14 +94,14 @@ async fn stopping_ends_what_still_runs() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_told_apart_from_a_dead_socket_by_nobody() {
+async fn no_node_and_the_socket_of_a_dead_node_are_the_same() {
     let data = tempfile::tempdir().unwrap();
     let missing = data.path().join("never-made");
     for place in [data.path(), missing.as_path()] {
         let error = Client::connect(place).await.unwrap_err();
         assert!(matches!(error, ConnectError::NotRunning { .. }), "{error}");
     }
-    // what a killed node leaves: a socket file with nobody behind it
+    // A killed node leaves a socket file without a process behind it.
     drop(StdListener::bind(socket_path(data.path())).unwrap());
     let error = Client::connect(data.path()).await.unwrap_err();
     assert!(matches!(error, ConnectError::NotRunning { .. }), "{error}");
@@ -157,7 +157,7 @@ async fn a_request_of_another_version_is_answered_and_not_dropped() {
 }
 
 #[tokio::test]
-async fn the_node_refuses_what_no_client_of_ours_would_send() {
+async fn values_that_break_a_rule_are_refused_by_the_node_as_well() {
     let data = tempfile::tempdir().unwrap();
     let _server = serve(data.path());
     for (body, why) in [

@@ -18,7 +18,7 @@ pub(super) async fn ls(
     let publisher = service.publisher(request.publisher.as_ref())?;
     let limit = request.limit.map_or(0, |limit| limit as usize);
     let found = service.read(move |store| {
-        // One more than asked tells whether there are more
+        // One row more than asked for shows whether there are more.
         let filter = ReleaseFilter {
             publisher,
             selector: request.selector,

@@ -39,7 +39,7 @@ pub(super) async fn show(
     Ok(done)
 }
 
-/// The blobs of a release's files: how long each is, and how many files it is.
+/// The blobs of a release's files: the size of each, and the number of files with its bytes.
 #[derive(Default)]
 struct Files {
     sizes: BTreeMap<BlobId, u64>,
@@ -47,7 +47,7 @@ struct Files {
 }
 
 impl Files {
-    /// None of a release whose list is not here.
+    /// Empty for a release whose list is not here.
     fn of(store: &Store, release: &ReleaseId) -> Result<Files, StoreError> {
         let mut files = Files::default();
         for artifact in store.artifact_list(release)?.iter().flatten() {
@@ -59,7 +59,7 @@ impl Files {
 
     fn row(&self, all: u64, holder: &Holder) -> HolderRow {
         let whole = holder.holding == Holding::Held;
-        // of many blobs only the first were asked about: what is held of the others is not known
+        // Peers are asked about the first blobs only; how much they hold of more is unknown.
         let told = !self.sizes.is_empty() && self.sizes.len() <= MAX_HAVE_BLOBS;
         let held: BTreeSet<BlobId> = holder.blobs.iter().copied().collect();
         let bytes = |blob: &BlobId| match (self.sizes.get(blob), self.times.get(blob)) {
