@@ -1,6 +1,6 @@
-//! A named file of a release: what it is called, by which digests, what it is for.
+//! A named file of a release: its path, its digests, its purpose.
 //!
-//! Owns the fields of one artifact and their bounds. The list of them is `list`'s.
+//! Owns the fields of one artifact and their bounds. `list` owns the list of artifacts.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,14 +12,14 @@ pub const MAX_ORIGINS: usize = 16;
 const MAX_ORIGIN: usize = 2048;
 const MAX_MEDIA_TYPE: usize = 255;
 
-/// What an artifact runs on, in OCI's words.
+/// The platform an artifact runs on, in the words of OCI.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Platform {
-    /// `linux`, `windows`, …
+    /// Operating system: `linux`, `windows`, …
     pub os: String,
-    /// `amd64`, `arm64`, …
+    /// Processor architecture: `amd64`, `arm64`, …
     pub arch: String,
-    /// `v7`, …
+    /// Variant of the architecture: `v7`, …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
 }
@@ -27,25 +27,25 @@ pub struct Platform {
 /// A named file of a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
-    /// Where it goes, below the release's directory.
+    /// Path below the directory of the release.
     pub path: ArtifactPath,
-    /// Its length in bytes.
+    /// Length in bytes.
     pub size: u64,
-    /// Its name in the swarm.
+    /// BLAKE3 of the bytes: the name in the swarm.
     pub blake3: BlobId,
-    /// Its name for docker, Helm and SHA256SUMS.
+    /// SHA-256 of the bytes: the name for docker, Helm and SHA256SUMS.
     pub sha256: Sha256Digest,
     /// RFC 6838 media type.
     pub media_type: String,
-    /// What it is for.
+    /// Purpose of the file.
     pub role: Role,
-    /// What it runs on, where that is known.
+    /// Platform, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
-    /// Whether it is to be executable.
+    /// Whether it is written as executable.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exec: bool,
-    /// URLs or OCI references it was seen at.
+    /// URLs or OCI references where it was seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub origins: Vec<String>,
 }
@@ -63,14 +63,14 @@ impl Artifact {
             || !self.origins.iter().all(|origin| plain(origin, MAX_ORIGIN))
         {
             return refuse(
-                "more than 16 origins, or one that is empty, too long or holds control characters",
+                "more than 16 origins, or one that is empty, too long or contains control characters",
             );
         }
         if let Some(platform) = &self.platform {
             let parts = [Some(&platform.os), Some(&platform.arch), platform.variant.as_ref()];
             if !parts.into_iter().flatten().all(|part| plain(part, 64)) {
                 return refuse(
-                    "a part of the platform is empty, too long or holds control characters",
+                    "a part of the platform is empty, too long or contains control characters",
                 );
             }
         }

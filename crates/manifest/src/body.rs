@@ -1,7 +1,7 @@
-//! What an entry says: the body kinds of the design, their fields and their bounds.
+//! The statements an entry can make: the body kinds, their fields and their bounds.
 //!
-//! Owns which statements exist. Every kind is checked from the first version of the format; kinds and fields that are
-//! unknown here are kept and relayed with the entry, unless they are marked critical (FORMAT.md, "Bodies").
+//! Owns the set of statements. Every known kind is checked; unknown kinds and fields are kept and
+//! relayed with the entry, unless they are marked critical (FORMAT.md, "Bodies").
 
 mod observation;
 mod release;
@@ -18,32 +18,32 @@ pub use observation::{Observation, Verdict};
 pub use release::{Acquired, Release, Source, check_licence};
 pub use status::{Status, StatusKind, Target};
 
-/// Longest text of a field that people read, in bytes.
+/// Longest text of a field meant for people, in bytes.
 const MAX_TEXT: usize = 2048;
 /// Most elements of a list inside a body.
 const MAX_ITEMS: usize = 64;
 
-/// A body that may not be signed or believed.
+/// Why a body may be neither signed nor believed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BodyError {
     /// The fields are not those of its kind.
     #[error("body: {0}")]
     Encoding(#[from] CanonicalError),
-    /// What it says of its artifact list cannot be.
+    /// Its claims about the artifact list are impossible.
     #[error(transparent)]
     List(#[from] ListError),
-    /// A field is empty, too long, or holds control characters.
-    #[error("body: field `{0}` is empty, too long or holds control characters")]
+    /// A field is empty, too long, or contains control characters.
+    #[error("body: field `{0}` is empty, too long or contains control characters")]
     Field(&'static str),
     /// The licence is not an SPDX expression.
     #[error(
         "licence {text:?} is not an SPDX expression: {reason} (`NOASSERTION` where it is unknown)"
     )]
     Licence {
-        /// What was given.
+        /// The text given.
         text: String,
-        /// What the parser says.
+        /// The parser's message.
         reason: String,
     },
     /// A release's package URL has no version.
@@ -51,36 +51,36 @@ pub enum BodyError {
     NoVersion(Purl),
 }
 
-/// What an entry says.
+/// The statement of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
-    /// Who the publisher says it is.
+    /// Who the publisher claims to be.
     Profile(Profile),
-    /// One version of one thing, and its artifacts.
+    /// One version of one project, and its artifacts.
     Release(Box<Release>),
-    /// What was seen at an upstream, and when.
+    /// What an upstream served, and when.
     Observation(Observation),
     /// A remark on a release or digest. It cannot delete.
     Status(Status),
-    /// The feed goes on under another key.
+    /// The feed continues under another key.
     Rotate(Rotate),
     /// Joins the branches of a fork; its entry has several `prevs`.
     Merge(Merge),
-    /// A kind that this version does not know: kept and relayed, not interpreted.
+    /// A kind unknown to this version: kept and relayed, not interpreted.
     Unknown {
-        /// The kind's name.
+        /// The name of the kind.
         kind: String,
         /// The fields, as deterministic CBOR.
         fields: Vec<u8>,
     },
 }
 
-/// Who a publisher says it is; shown as unproven until observed.
+/// Who a publisher claims to be; shown as unproven until observed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
     /// Display name.
     pub name: String,
-    /// The project itself, or somebody who saved a copy.
+    /// Whether it is the project itself or a third party that saved a copy.
     pub publisher_kind: PublisherKind,
     /// How to reach the publisher.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,17 +90,17 @@ pub struct Profile {
     pub claims: Vec<String>,
 }
 
-/// The feed goes on under another key; the entry is signed by both.
+/// The feed continues under another key. The entry is signed with both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rotate {
-    /// The key that follows.
+    /// The publisher that continues the feed.
     pub next: PublisherId,
 }
 
 /// Joins the branches of a fork.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Merge {
-    /// Why there were two.
+    /// Why the feed was forked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -147,6 +147,9 @@ impl Body {
     }
 
     /// Checks every field against its bound.
+    ///
+    /// # Errors
+    /// The first field that is not allowed.
     pub fn check(&self) -> Result<(), BodyError> {
         match self {
             Self::Profile(p) => {
@@ -164,15 +167,15 @@ impl Body {
     }
 }
 
-/// Reads the fields that this version knows, and refuses a second spelling of what they say.
+/// Reads the fields that this version knows, and refuses any other spelling of them.
 fn read<T: Serialize + DeserializeOwned>(fields: &Ipld) -> Result<T, CanonicalError> {
     let value: T = serde_ipld_dagcbor::from_slice(&canonical::to_vec(fields)?)?;
     let written: Ipld = canonical::from_slice(&canonical::to_vec(&value)?)?;
     if is_spelling_of(fields, &written) { Ok(value) } else { Err(CanonicalError::NotCanonical) }
 }
 
-/// Whether `given` is `written`, and possibly fields that this version does not know. A field with nothing in it is left
-/// out, so null and empty lists or maps in place of one are a second spelling.
+/// Whether `given` is `written`, possibly with fields that this version does not know. An empty
+/// field is left out, so null and empty lists or maps in its place are another spelling.
 fn is_spelling_of(given: &Ipld, written: &Ipld) -> bool {
     let empty = |value: &Ipld| match value {
         Ipld::Null => true,

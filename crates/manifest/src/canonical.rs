@@ -1,12 +1,13 @@
 //! Deterministic CBOR: one value, one encoding (DAG-CBOR rules; the codec is `serde_ipld_dagcbor`).
 //!
-//! Owns the one door in and out. Promises that bytes which decode also encode to themselves, so that an id is an id of
-//! a value. Callers bound the length of what they hand in; memory follows it, never a number inside it.
+//! Owns encoding and decoding. Promises that bytes which decode also re-encode to themselves, so
+//! that an id identifies a value. Callers bound the length of the input; memory follows it, never a
+//! number inside it.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Bytes that are not the one encoding of a value of the wanted shape.
+/// Bytes that are not the one encoding of a value of the expected shape.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CanonicalError {
     /// The codec refused them.
@@ -23,7 +24,8 @@ pub enum CanonicalError {
 impl<E: std::fmt::Debug> From<serde_ipld_dagcbor::DecodeError<E>> for CanonicalError {
     fn from(error: serde_ipld_dagcbor::DecodeError<E>) -> Self {
         Self::Decode(match error {
-            // what a type said about its own bytes is for people; the codec would show it as a string in quotes
+            // A message from a type about its own bytes is for people; the codec would print it as
+            // a quoted string.
             serde_ipld_dagcbor::DecodeError::Msg(said) => said,
             other => other.to_string(),
         })
@@ -31,11 +33,18 @@ impl<E: std::fmt::Debug> From<serde_ipld_dagcbor::DecodeError<E>> for CanonicalE
 }
 
 /// The one encoding of a value.
+///
+/// # Errors
+/// The value has no encoding, such as a float that is not finite.
 pub fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, CanonicalError> {
     serde_ipld_dagcbor::to_vec(value).map_err(|e| CanonicalError::Encode(e.to_string()))
 }
 
-/// Reads a value whose fields are all known: bytes with fields that `T` lacks are refused, as they encode otherwise.
+/// Reads a value whose fields are all known. Bytes with fields that `T` lacks are refused, because
+/// they encode differently.
+///
+/// # Errors
+/// The bytes do not decode, or are another encoding of the value.
 pub fn from_slice<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, CanonicalError> {
     let value = serde_ipld_dagcbor::from_slice(bytes)?;
     if to_vec(&value)? == bytes { Ok(value) } else { Err(CanonicalError::NotCanonical) }

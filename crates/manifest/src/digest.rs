@@ -1,14 +1,14 @@
-//! Names of bytes: BLAKE3 for blobs and entries, SHA-256 for what other tools ask by.
+//! Digests: BLAKE3 for blobs and entries, SHA-256 for the names that other tools use.
 //!
-//! Owns parsing and printing of digests. Every id is 32 bytes, has one text form, and is parsed by one door. Hashing of
-//! files is the store's; SHA-256 is only ever named here, never computed.
+//! Owns their parsing and printing. Every id is 32 bytes and has exactly one text form. The store
+//! hashes files; SHA-256 is only named here, never computed.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A text that is not the digest it was read as.
+/// A text that is not the expected digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not {expected}")]
 pub struct DigestError {
@@ -29,7 +29,7 @@ fn parse_hex(
 ) -> Result<[u8; 32], DigestError> {
     let err = || DigestError::new(text, expected);
     let hex_part = hex_part.ok_or_else(err)?;
-    // one value, one text: upper case is refused, as OCI does
+    // One value, one text: upper case is refused, as in OCI.
     if hex_part.len() != 64 || hex_part.bytes().any(|b| !matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
         return Err(err());
     }
@@ -108,7 +108,15 @@ macro_rules! digest {
 }
 
 digest!(
-    /// The BLAKE3 of a blob, written `blake3:<64 hex>` (the name OCI registered).
+    /// The BLAKE3 of a blob, written `blake3:<64 hex>` (the name that OCI registered).
+    ///
+    /// ```
+    /// use perennial_manifest::BlobId;
+    ///
+    /// let id = BlobId::of(b"abc");
+    /// assert_eq!(id.to_string().parse(), Ok(id));
+    /// assert!(id.to_string().to_uppercase().parse::<BlobId>().is_err(), "one value, one text");
+    /// ```
     BlobId, "blake3:", "a blob id (`blake3:` and 64 lower-case hex digits)"
 );
 digest!(
@@ -147,7 +155,7 @@ impl From<EntryId> for ReleaseId {
 }
 
 impl ReleaseId {
-    /// The entry that states this release.
+    /// The id of the entry that states this release.
     #[must_use]
     pub const fn entry(&self) -> EntryId {
         EntryId(self.0)

@@ -1,24 +1,25 @@
-//! A release that nobody signed yet: what an importer or a push hands to whoever holds the key.
+//! A release that is not signed yet: what an importer or a push hands to the owner of a key.
 
 use std::collections::BTreeMap;
 
 use crate::{Artifact, Observation, Purl};
 
-/// An unsigned release. Its blobs are in the store already; its list is made, checked and stored when it is signed.
+/// An unsigned release. Its blobs are in the store already; its list is made, checked and stored
+/// when it is signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
-    /// What it is a release of; with a version.
+    /// Package URL, with a version.
     pub purl: Purl,
-    /// SPDX licence expression, where it is known.
+    /// SPDX licence expression, if known.
     pub license: Option<String>,
     /// Its files, in any order.
     pub artifacts: Vec<Artifact>,
-    /// Where it came from: a URL, an OCI reference.
+    /// Origin: a URL, an OCI reference.
     pub from: String,
-    /// Mutable names that it sets, each with the digest it means (`sha256:…`).
+    /// Mutable names that it sets, each with the digest it stands for (`sha256:…`).
     pub tags: BTreeMap<String, String>,
-    /// What was seen at the upstream on the way; each is signed as a statement of its own.
+    /// What was seen at the upstream while obtaining it; each is signed as a statement of its own.
     pub observations: Vec<Observation>,
-    /// Remarks.
+    /// Remarks for people.
     pub notes: Option<String>,
 }

@@ -1,8 +1,8 @@
 //! One signed statement in a publisher's feed.
 //!
-//! Owns the envelope, the signed bytes and their bounds (FORMAT.md, "Entry"). Promises that a [`SignedEntry`] which exists
-//! was verified, over the very bytes received, and that the same payload always has the same id. Does not know the feed:
-//! whether an entry fits behind others is `feed`'s.
+//! Owns the envelope, the signed bytes and their bounds (FORMAT.md, "Entry"). Promises that every
+//! [`SignedEntry`] was verified over the bytes received, and that one payload has one id. Does not
+//! know the feed: `feed` decides whether an entry continues it.
 
 use std::sync::Arc;
 
@@ -16,16 +16,17 @@ use crate::{Body, BodyError, EntryId, Keypair, PublisherId, Release, ReleaseId};
 pub const MAX_PAYLOAD: usize = 8 << 10;
 /// Longest encoded entry: payload, two signatures and the envelope.
 pub const MAX_ENCODED: usize = MAX_PAYLOAD + 512;
-/// Most entries that one entry may come after.
+/// Most predecessors of one entry.
 pub const MAX_PREVS: usize = 4;
-/// Most maps and lists inside each other, the payload's own counted: the same for every reader, whatever its codec takes.
+/// Deepest nesting of maps and lists, the payload included: the same for every reader, whatever its
+/// codec accepts.
 pub const MAX_DEPTH: usize = 32;
-/// Highest sequence number: DAG-CBOR integers are signed in many readers.
+/// Highest sequence number. Many readers of DAG-CBOR have signed integers.
 pub const MAX_SEQ: u64 = i64::MAX as u64;
-/// What every signature begins with, so that no signature means anything else.
+/// Prefix of everything that is signed, so that a signature cannot mean anything else.
 const CONTEXT: &[u8] = b"perennial/entry/1";
 
-/// Bytes that are no entry, or an entry that may not be signed.
+/// Bytes that are not an entry, or an entry that must not be signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EntryError {
@@ -43,40 +44,63 @@ pub enum EntryError {
     /// The body is not allowed.
     #[error(transparent)]
     Body(#[from] BodyError),
-    /// A field that the signer marked as critical is not known here.
+    /// The signer marked a field as critical that this version does not know.
     #[error("entry: the critical field {0:?} is not known to this version")]
     Critical(String),
-    /// More than [`MAX_DEPTH`] maps and lists inside each other.
-    #[error("entry: more than {MAX_DEPTH} maps and lists inside each other")]
+    /// Nested deeper than [`MAX_DEPTH`].
+    #[error("entry: more than {MAX_DEPTH} maps and lists nested inside each other")]
     TooDeep,
-    /// Genesis with predecessors, or anything else without; or too many, or one twice.
+    /// A first entry with predecessors, or a later one without; too many predecessors, or a
+    /// duplicate.
     #[error("entry: seq {seq} with {prevs} predecessors")]
     Prevs {
         /// Its sequence number.
         seq: u64,
-        /// How many predecessors it names.
+        /// Number of predecessors.
         prevs: usize,
     },
     /// A signature does not verify, or there are too few or too many.
     #[error("entry: not signed by {0}")]
     Signature(PublisherId),
     /// Signed with a key that is not the publisher's.
-    #[error("entry: the key given is not that of {0}")]
+    #[error("entry: the given key does not belong to {0}")]
     WrongKey(PublisherId),
 }
 
-/// A statement, not yet or no longer with its signature.
+/// A statement and its place in a feed, without a signature.
+///
+/// ```
+/// use perennial_manifest::{Body, Entry, Keypair, Profile, PublisherKind, SignedEntry};
+///
+/// let key = Keypair::from_seed([1; 32]);
+/// let body = Body::Profile(Profile {
+///     name: "KubeSphere savers".into(),
+///     publisher_kind: PublisherKind::Archivist,
+///     contact: None,
+///     claims: Vec::new(),
+/// });
+/// let entry = Entry { publisher: key.id(), seq: 0, prevs: Vec::new(), issued_at: 0, body };
+/// let signed = entry.sign(&key)?;
+///
+/// let mut bytes = signed.encode();
+/// let received = SignedEntry::decode(&bytes)?;
+/// assert_eq!((received.id(), received.entry().publisher), (signed.id(), key.id()));
+///
+/// *bytes.last_mut().unwrap() ^= 1;
+/// assert!(SignedEntry::decode(&bytes).is_err(), "the signature does not verify");
+/// # Ok::<(), perennial_manifest::EntryError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Whose feed it is in.
+    /// The publisher whose feed it is in.
     pub publisher: PublisherId,
-    /// Its place: one more than the highest of `prevs`; 0 for the first.
+    /// Sequence number: one more than the highest of `prevs`; 0 for the first entry.
     pub seq: u64,
-    /// What it comes after, 1 to [`MAX_PREVS`]; none for the first.
+    /// Predecessors, 1 to [`MAX_PREVS`]; none for the first entry.
     pub prevs: Vec<EntryId>,
     /// Unix seconds by the publisher's clock. Proves nothing.
     pub issued_at: u64,
-    /// What it says.
+    /// The statement.
     pub body: Body,
 }
 
@@ -97,7 +121,7 @@ struct Envelope {
     sigs: Vec<serde_bytes::ByteArray<64>>,
 }
 
-/// An entry that was verified. Cheap to clone.
+/// A verified entry. Cheap to clone.
 #[derive(Clone)]
 pub struct SignedEntry(Arc<Inner>);
 
@@ -110,6 +134,10 @@ struct Inner {
 
 impl Entry {
     /// Signs with the publisher's key. A `rotate` needs [`Entry::sign_rotation`].
+    ///
+    /// # Errors
+    /// [`EntryError::WrongKey`], or what makes the entry invalid: an entry that readers would refuse
+    /// is not signed.
     pub fn sign(self, key: &Keypair) -> Result<SignedEntry, EntryError> {
         if key.id() != self.publisher {
             return Err(EntryError::WrongKey(self.publisher));
@@ -120,7 +148,10 @@ impl Entry {
         self.sign_by(&[key])
     }
 
-    /// Signs a `rotate` with the old key and the one that follows.
+    /// Signs a `rotate` with the old key and its successor.
+    ///
+    /// # Errors
+    /// As [`Entry::sign`].
     pub fn sign_rotation(self, old: &Keypair, new: &Keypair) -> Result<SignedEntry, EntryError> {
         match &self.body {
             Body::Rotate(rotate) if rotate.next == new.id() && self.publisher == old.id() => {
@@ -144,7 +175,7 @@ impl Entry {
         })?;
         let signed = signed_bytes(&payload);
         let sigs = keys.iter().map(|key| key.sign(&signed)).collect();
-        // read back by the door that everybody else uses: what is signed here is accepted there
+        // Read back the way every reader does: what is signed here is accepted there.
         SignedEntry::verify(payload, sigs)
     }
 
@@ -152,7 +183,8 @@ impl Entry {
         if payload.len() > MAX_PAYLOAD {
             return Err(EntryError::TooLong { found: payload.len(), limit: MAX_PAYLOAD });
         }
-        // the whole value first: it shows fields that `Payload` does not know, and that the bytes are its one encoding
+        // The whole value first: it reveals fields that `Payload` does not know, and whether the
+        // bytes are its one encoding.
         let whole: Ipld = canonical::from_slice(payload)?;
         check_open_fields(&whole, 1)?;
         let read: Payload =
@@ -184,7 +216,11 @@ impl Entry {
 }
 
 impl SignedEntry {
-    /// Reads and verifies an entry from bytes that anybody may have sent.
+    /// Reads and verifies an entry from untrusted bytes.
+    ///
+    /// # Errors
+    /// [`EntryError`]: too long, not canonical, a field out of bounds, or a signature that does not
+    /// verify.
     pub fn decode(encoded: &[u8]) -> Result<Self, EntryError> {
         if encoded.len() > MAX_ENCODED {
             return Err(EntryError::TooLong { found: encoded.len(), limit: MAX_ENCODED });
@@ -227,7 +263,7 @@ impl SignedEntry {
         self.0.id
     }
 
-    /// What it states.
+    /// The statement and its place.
     #[must_use]
     pub fn entry(&self) -> &Entry {
         &self.0.entry
@@ -263,12 +299,13 @@ impl std::fmt::Debug for SignedEntry {
     }
 }
 
-/// What a signature covers: context, length (u64, little endian), payload.
+/// The input of a signature: context, length (u64, little endian), payload.
 fn signed_bytes(payload: &[u8]) -> Vec<u8> {
     [CONTEXT, &(payload.len() as u64).to_le_bytes(), payload].concat()
 }
 
-/// Refuses what no reader may skip: a field whose name begins with `!` (none is known so far), and nesting without end.
+/// Refuses what no reader may skip: a field whose name begins with `!` (none is known so far), and
+/// excessive nesting.
 fn check_open_fields(value: &Ipld, depth: usize) -> Result<(), EntryError> {
     match value {
         Ipld::Map(_) | Ipld::List(_) if depth > MAX_DEPTH => Err(EntryError::TooDeep),

@@ -1,22 +1,23 @@
-//! The rules of a feed: what may follow what, and what to make of two entries in one place.
+//! The rules of a feed: which entries continue it, and what two entries in one place mean.
 //!
-//! Owns the state of one publisher's feed as plain data, so that the store can keep it and tests can compare it. Promises
-//! that a fork is never forgotten and that nothing it admits was unseen history. Verifying signatures is `entry`'s.
+//! Owns the state of one publisher's feed as plain data, so that the store can keep it and tests
+//! can compare it. Promises that a fork is never forgotten, and that every admitted entry comes
+//! after entries that were admitted. `entry` verifies signatures.
 
 use serde::{Deserialize, Serialize};
 
 use crate::entry::{MAX_PREVS, MAX_SEQ};
 use crate::{Body, EntryId, PublisherId, SignedEntry};
 
-/// Most forks remembered of one feed; the first ones are proof enough.
+/// Most forks remembered per feed; the first ones are proof enough.
 pub const MAX_FORKS: usize = 16;
-/// Most branch ends followed at once; a feed with more is refused further branches.
+/// Most branch heads followed at once. A feed with more is refused further branches.
 pub const MAX_HEADS: usize = 16;
 
-/// Two entries of one publisher with one sequence number: proof of a fork (DESIGN, section 4).
+/// Two entries of one publisher with one sequence number: proof of a fork.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ForkProof {
-    /// The sequence number both have.
+    /// The sequence number of both.
     pub seq: u64,
     /// The smaller id.
     pub one: EntryId,
@@ -27,25 +28,25 @@ pub struct ForkProof {
 /// What a node knows of one publisher's feed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedState {
-    /// The ends of its branches with their sequence numbers, by id; one, unless it is forked.
+    /// The heads of its branches with their sequence numbers, by id; one unless it is forked.
     pub heads: Vec<(EntryId, u64)>,
-    /// How many entries were admitted.
+    /// Number of admitted entries.
     pub entries: u64,
-    /// Forks seen, oldest first. A merge mends the heads, and forgets nothing here.
+    /// Forks seen, oldest first. A merge joins the heads and forgets nothing here.
     pub forks: Vec<ForkProof>,
-    /// Where the feed was handed over: the sequence number of the `rotate`, and the key that follows.
+    /// Where the feed was handed over: the sequence number of the `rotate`, and the successor key.
     pub rotated: Option<(u64, PublisherId)>,
 }
 
-/// What the caller can look up about entries that were admitted before.
+/// Look-ups of entries that were admitted before.
 pub trait Known {
     /// The sequence number of an admitted entry of this feed.
     fn seq_of(&self, id: &EntryId) -> Option<u64>;
-    /// An admitted entry with this sequence number; any of them, where it is forked.
+    /// An admitted entry with this sequence number; any of them if the feed is forked.
     fn at_seq(&self, seq: u64) -> Option<EntryId>;
 }
 
-/// What became of an entry.
+/// The verdict on an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admit {
     /// It continues the feed.
@@ -54,32 +55,32 @@ pub enum Admit {
     Known,
     /// It was admitted, and proves that the publisher signed two histories.
     Fork(ForkProof),
-    /// It names entries that are not here yet: fetch them, then ask again.
+    /// It names entries that are not here yet: fetch them, then try again.
     Orphan(Vec<EntryId>),
     /// It can never be part of this feed.
     Reject(FeedError),
 }
 
-/// Why an entry can't be part of a feed.
+/// Why an entry cannot be part of a feed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FeedError {
     /// `seq` is not one more than the highest of `prevs`.
-    #[error("seq {found} where its predecessors ask for {expected}")]
+    #[error("sequence number {found}, but its predecessors require {expected}")]
     Seq {
-        /// What the entry says.
+        /// The sequence number of the entry.
         found: u64,
-        /// What it would have to say.
+        /// The sequence number that its predecessors require.
         expected: u64,
     },
-    /// Signed by a key after that key handed over.
-    #[error("signed with a key that handed over to {0}")]
+    /// Signed with a key after that key handed the feed over.
+    #[error("signed with a key that handed its feed over to {0}")]
     Rotated(PublisherId),
-    /// The publisher branches without end.
+    /// The publisher has too many branches.
     #[error("more than {MAX_HEADS} branches in one feed")]
     TooManyHeads,
 }
 
-/// Where the next entry goes.
+/// The place of the next entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NextEntry {
     /// Its sequence number.
@@ -91,12 +92,12 @@ pub struct NextEntry {
 /// Why nothing may be signed now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignRefusal {
-    /// The feed has two ends: only a merge may come next.
+    /// The feed has two heads: only a merge may come next.
     #[error(
         "this key's feed is forked ({0} branches): another machine signs with the same key; sign a merge first"
     )]
     Forked(usize),
-    /// A higher entry of this key was seen than is here: a restored backup or a second machine.
+    /// A higher entry of this key was seen than is here: a restored backup, or a second machine.
     #[error(
         "entry {seen} of this key was seen, but {} here: a restored backup, or a second machine with the same key",
         .have.map_or_else(|| "none is".to_owned(), |have| format!("only those up to {have} are"))
@@ -104,19 +105,19 @@ pub enum SignRefusal {
     Behind {
         /// Highest sequence number seen anywhere.
         seen: u64,
-        /// Highest that is here.
+        /// Highest sequence number that is here.
         have: Option<u64>,
     },
-    /// The key handed over.
-    #[error("this key handed over to {0}; sign with that one")]
+    /// The key handed the feed over.
+    #[error("this key handed its feed over to {0}; sign with that key")]
     Rotated(PublisherId),
-    /// No number is left.
+    /// No sequence number is left.
     #[error("the feed is at its last sequence number")]
     Full,
 }
 
 impl FeedState {
-    /// Decides about an entry of this publisher, and takes it in where it fits.
+    /// Judges an entry of this publisher, and takes it in if it fits.
     pub fn admit(&mut self, signed: &SignedEntry, known: &impl Known) -> Admit {
         let entry = signed.entry();
         let id = signed.id();
@@ -166,20 +167,24 @@ impl FeedState {
         }
     }
 
-    /// The highest sequence number and the id that has it; the smallest id, where there are two.
+    /// The highest sequence number and its entry; the smaller id if two have it.
     #[must_use]
     pub fn highest(&self) -> Option<(u64, EntryId)> {
         let top = self.heads.iter().map(|(_, seq)| *seq).max()?;
         self.heads.iter().find(|(_, seq)| *seq == top).map(|(id, seq)| (*seq, *id))
     }
 
-    /// Whether it has two ends: tags stay as they were until a merge.
+    /// Whether it has two heads. Tags stay as they were until a merge.
     #[must_use]
     pub fn is_forked(&self) -> bool {
         self.heads.len() > 1
     }
 
-    /// Where the next entry goes; `seen` is the highest sequence number seen for this key anywhere.
+    /// The place of the next entry. `seen` is the highest sequence number seen for this key
+    /// anywhere.
+    ///
+    /// # Errors
+    /// [`SignRefusal`]: signing would fork the feed.
     pub fn next(&self, seen: Option<u64>) -> Result<NextEntry, SignRefusal> {
         if self.is_forked() {
             return Err(SignRefusal::Forked(self.heads.len()));
@@ -187,7 +192,10 @@ impl FeedState {
         self.next_after(seen)
     }
 
-    /// Where a merge goes: behind every end, or as many as one entry can name.
+    /// The place of a merge: after every head, or as many as one entry can name.
+    ///
+    /// # Errors
+    /// [`SignRefusal`]: signing would fork the feed.
     pub fn next_merge(&self, seen: Option<u64>) -> Result<NextEntry, SignRefusal> {
         self.next_after(seen)
     }

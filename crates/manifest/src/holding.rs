@@ -1,6 +1,6 @@
 //! How much of a release a node holds.
 //!
-//! Owns the three words that the store, the wire, the control socket and `--json` share for it.
+//! Owns the three words for it that the store, the wire, the control socket and `--json` share.
 
 use std::fmt;
 use std::str::FromStr;
@@ -45,7 +45,7 @@ impl Holding {
 
 impl fmt::Display for Holding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `pad` and not `write_str`: lists print it in columns
+        // `pad` and not `write_str`: lists print it in columns.
         f.pad(self.as_str())
     }
 }

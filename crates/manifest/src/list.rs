@@ -1,7 +1,8 @@
-//! What a release consists of: the list of its artifacts, a blob of its own.
+//! The contents of a release: the list of its artifacts, a blob of its own.
 //!
-//! Owns the list's encoding, order and bounds (FORMAT.md, "Artifact list"). Promises that a decoded list is canonical, has
-//! no two paths that could be one file, and sums to what the release entry says. Knows nothing of how bytes are kept.
+//! Owns the list's encoding, order and bounds (FORMAT.md, "Artifact list"). Promises that a decoded
+//! list is canonical, has no two paths that could be one file, and adds up to what the release
+//! entry says. Does not know how bytes are kept.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,14 +14,14 @@ pub const MAX_ARTIFACTS: usize = 100_000;
 /// Longest encoded list, in bytes.
 pub const MAX_LIST: usize = 64 << 20;
 
-/// A list that may not be signed or believed.
+/// Why a list may be neither signed nor believed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListError {
     /// The bytes are not the one encoding of a list.
     #[error("artifact list: {0}")]
     Encoding(#[from] CanonicalError),
-    /// One of the paths is not allowed.
+    /// A path is not allowed.
     #[error(transparent)]
     Path(#[from] PathError),
     /// More than [`MAX_ARTIFACTS`] artifacts, or more than [`MAX_LIST`] bytes.
@@ -33,16 +34,16 @@ pub enum ListError {
         /// The most allowed.
         limit: u64,
     },
-    /// A release of nothing.
+    /// The list is empty.
     #[error("artifact list: it is empty")]
     Empty,
-    /// The artifacts do not stand in byte order of their paths.
+    /// The artifacts are not in byte order of their paths.
     #[error("artifact list: {0} is out of order")]
     Unsorted(ArtifactPath),
-    /// Two paths that are one file on some file system.
+    /// Two paths are one file on some file system.
     #[error("artifact list: {0} and {1} would be one file on some file systems")]
     Twins(ArtifactPath, ArtifactPath),
-    /// A path that is a file here and a directory there.
+    /// One path is both a file and a directory.
     #[error("artifact list: {0} is a file and a directory")]
     FileAndDirectory(ArtifactPath),
     /// A field is too long or malformed.
@@ -51,11 +52,11 @@ pub enum ListError {
     /// The list is not the one that the release entry describes.
     #[error("artifact list: the release says {what} {claimed}, the list has {found}")]
     Mismatch {
-        /// What differs.
+        /// The number that differs.
         what: &'static str,
-        /// What the entry says.
+        /// Its value according to the entry.
         claimed: u64,
-        /// What the list has.
+        /// Its value according to the list.
         found: u64,
     },
 }
@@ -65,16 +66,19 @@ pub enum ListError {
 pub struct ArtifactListRef {
     /// The encoded list.
     pub blob: BlobId,
-    /// How many artifacts it has.
+    /// Number of artifacts.
     pub count: u32,
-    /// The sum of their sizes.
+    /// Sum of their sizes, in bytes.
     pub bytes: u64,
-    /// How long the encoded list is, in bytes.
+    /// Length of the encoded list, in bytes.
     pub size: u64,
 }
 
 impl ArtifactListRef {
     /// Checks the claims before anything is fetched or allocated for them.
+    ///
+    /// # Errors
+    /// [`ListError`]: a claim is zero or over its bound.
     pub fn check(&self) -> Result<(), ListError> {
         let too_large = |what, found, limit: usize| {
             Err(ListError::TooLarge { what, found, limit: limit as u64 })
@@ -100,7 +104,10 @@ pub struct ArtifactList {
 }
 
 impl ArtifactList {
-    /// Sorts and checks.
+    /// Sorts and checks artifacts.
+    ///
+    /// # Errors
+    /// [`ListError`]: none or too many, a field out of bounds, or two paths that could be one file.
     pub fn new(mut artifacts: Vec<Artifact>) -> Result<Self, ListError> {
         artifacts.sort_by(|a, b| a.path.cmp(&b.path));
         Self::checked(artifacts)
@@ -133,7 +140,10 @@ impl ArtifactList {
         Ok(Self { artifacts, bytes })
     }
 
-    /// The one encoding, and what a release entry says of it.
+    /// The one encoding, and the claim that a release entry makes about it.
+    ///
+    /// # Errors
+    /// [`ListError`] if it is longer than [`MAX_LIST`].
     pub fn encode(&self) -> Result<(Vec<u8>, ArtifactListRef), ListError> {
         let encoded = canonical::to_vec(&self.artifacts)?;
         let list_ref = ArtifactListRef {
@@ -146,7 +156,11 @@ impl ArtifactList {
         Ok((encoded, list_ref))
     }
 
-    /// Reads a list that `claim` describes. Work and memory follow the bytes given, never the numbers claimed.
+    /// Reads the list that `claim` describes. Work and memory follow the bytes given, never the
+    /// numbers claimed.
+    ///
+    /// # Errors
+    /// [`ListError`]: it is not canonical, breaks a rule, or differs from the claim.
     pub fn decode(encoded: &[u8], claim: &ArtifactListRef) -> Result<Self, ListError> {
         claim.check()?;
         let mismatch = |what, claimed, found| Err(ListError::Mismatch { what, claimed, found });
@@ -168,14 +182,14 @@ impl ArtifactList {
         self.artifacts.iter()
     }
 
-    /// How many there are; never 0.
+    /// Number of artifacts; never 0.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a list is never empty")]
     pub fn len(&self) -> usize {
         self.artifacts.len()
     }
 
-    /// The sum of their sizes.
+    /// Sum of their sizes, in bytes.
     #[must_use]
     pub const fn total_bytes(&self) -> u64 {
         self.bytes
@@ -191,10 +205,12 @@ impl<'a> IntoIterator for &'a ArtifactList {
     }
 }
 
-/// Refuses two paths that some file system would make one, and a path that is both a file and a directory.
+/// Refuses two paths that some file system would make one, and a path that is both a file and a
+/// directory.
 fn refuse_twins(artifacts: &[Artifact]) -> Result<(), ListError> {
-    // With NUL, which no path holds, in the place of `/`, a file stands right before what would be inside it: one look at
-    // each neighbour is enough. Keys are folded, so `docs` with `Docs/a` is found too.
+    // With NUL, which no path contains, in place of `/`, a file sorts right before what would be
+    // inside it, so that comparing neighbours is enough. Keys are folded, so `docs` with `Docs/a`
+    // is found too.
     let mut keys: Vec<(String, &ArtifactPath)> =
         artifacts.iter().map(|a| (a.path.twin_key().replace('/', "\0"), &a.path)).collect();
     keys.sort();
@@ -248,7 +264,7 @@ mod tests {
             assert!(matches!(result, Err(ListError::Twins(..))), "{one} {two}: {result:?}");
         }
         for (file, inside) in [("a", "a/b"), ("Docs", "docs/x/y"), ("a/b", "A/B/c")] {
-            // `a-` and `a.` sort between `a` and `a/`
+            // `a-` and `a.` sort between `a` and `a/`.
             let others = ["a-", "a.b", "zz"].map(|other| artifact(other, 1));
             let mut artifacts = vec![artifact(file, 1), artifact(inside, 1)];
             artifacts.extend(others);
@@ -277,7 +293,7 @@ mod tests {
 
     #[test]
     fn bytes_that_claim_a_million_entries_cost_nothing() {
-        // array header that claims 10^6 entries, and one of 2^40, with nothing behind them
+        // Array headers that claim 10^6 entries and 2^40, with nothing behind them.
         for head in ["9a000f4240", "9b0000010000000000"] {
             let encoded = hex::decode(head).unwrap();
             let claim = ArtifactListRef {
@@ -288,7 +304,7 @@ mod tests {
             };
             assert!(matches!(ArtifactList::decode(&encoded, &claim), Err(ListError::Encoding(_))));
         }
-        // 10^5 nested arrays must be an error, not the end of the stack
+        // 10^5 nested arrays must cause an error, not exhaust the stack.
         let deep = vec![0x81; 100_000];
         let claim = ArtifactListRef {
             blob: BlobId::of(&deep),

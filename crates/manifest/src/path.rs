@@ -1,6 +1,7 @@
-//! Names of artifacts inside a release: relative paths that mean one thing on every file system.
+//! Names of artifacts inside a release: relative paths that mean the same on every file system.
 //!
-//! Owns the rules of a path (DESIGN, section 4) and the key under which twins meet. Touches no file system.
+//! Owns the rules of a path (DESIGN, section 4) and the key under which equivalent paths meet.
+//! Touches no file system.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,23 +11,24 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 /// Longest path, in bytes.
 pub const MAX_PATH: usize = 1024;
-/// Longest component, in bytes: what ext4, XFS, APFS and NTFS all take.
+/// Longest component, in bytes: what ext4, XFS, APFS and NTFS all accept.
 pub const MAX_COMPONENT: usize = 255;
 
-/// Device names of Windows, with or without an extension; it reads superscript digits as digits.
+/// Device names of Windows, with or without an extension. Windows reads superscript digits as
+/// digits.
 const RESERVED: [&str; 30] = [
     "con", "conin$", "conout$", "prn", "aux", "nul", "com¹", "com²", "com³", "lpt¹", "lpt²",
     "lpt³", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9", "lpt1", "lpt2",
     "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
 ];
 
-/// A path that no release may hold, and the rule it breaks.
+/// A path that no release may contain, and the rule it breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("artifact path {path:?}: {rule}")]
 pub struct PathError {
     /// The path, cut after 200 characters.
     pub path: String,
-    /// What is wrong with it.
+    /// The rule it breaks.
     pub rule: &'static str,
 }
 
@@ -37,12 +39,25 @@ impl PathError {
 }
 
 /// A checked relative path with `/` between components.
+///
+/// ```
+/// use perennial_manifest::ArtifactPath;
+///
+/// assert_eq!(ArtifactPath::parse("docs/guide.md")?.file_name(), "guide.md");
+/// for hostile in ["../etc/passwd", "/etc/passwd", "a//b", "NUL.txt", "C:\\x"] {
+///     assert!(ArtifactPath::parse(hostile).is_err());
+/// }
+/// # Ok::<(), perennial_manifest::PathError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ArtifactPath(String);
 
 impl ArtifactPath {
-    /// Checks a path; nothing is mended, because a mended name is another name.
+    /// Checks a path. Nothing is corrected, because a corrected name is another name.
+    ///
+    /// # Errors
+    /// [`PathError`] with the rule that the path breaks.
     pub fn parse(path: &str) -> Result<Self, PathError> {
         let refuse = |rule| Err(PathError::new(path, rule));
         if path.is_empty() {
@@ -55,14 +70,14 @@ impl ArtifactPath {
             return refuse("is absolute");
         }
         if path.contains('\\') {
-            return refuse("holds a backslash, which separates components on Windows");
+            return refuse("contains a backslash, which separates components on Windows");
         }
         if path.chars().any(|c| c.is_control() || is_deceptive(c)) {
-            return refuse("holds control or text-direction characters");
+            return refuse("contains control or text-direction characters");
         }
         if path.chars().any(|c| matches!(c, ':' | '*' | '?' | '"' | '<' | '>' | '|')) {
             return refuse(
-                "holds one of : * ? \" < > |, which some file systems refuse or read as a drive or stream",
+                "contains one of : * ? \" < > |, which some file systems refuse or take for a drive or stream",
             );
         }
         if !is_nfc(path) {
@@ -109,7 +124,8 @@ impl ArtifactPath {
         self.0.rsplit('/').next().unwrap_or(&self.0)
     }
 
-    /// Two paths with one key are one file somewhere: it folds case and compatibility forms.
+    /// Paths with one key are the same file on some file system: it folds case and compatibility
+    /// forms.
     #[must_use]
     pub fn twin_key(&self) -> String {
         if self.0.is_ascii() {
@@ -126,7 +142,8 @@ impl ArtifactPath {
     }
 }
 
-/// Invisible characters that make a name look like another (Unicode Bidi_Control, zero width, BOM, line separators).
+/// Invisible characters that make a name look like another (Unicode Bidi_Control, zero width, BOM,
+/// line separators).
 fn is_deceptive(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{061c}')
 }

@@ -1,6 +1,7 @@
-//! Who signs: publishers, named by their Ed25519 key as `did:key`, and the key pair that signs.
+//! Publishers, named by their Ed25519 key as `did:key`, and the key pairs that sign.
 //!
-//! Owns key parsing and strict verification (no small-order keys, canonical encodings only). Does not store keys.
+//! Owns key parsing and strict verification (no small-order keys, canonical encodings only). Does
+//! not store keys.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,16 +11,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// multicodec `ed25519-pub` as a varint (did:key spec, "Ed25519").
 const ED25519_PUB: [u8; 2] = [0xed, 0x01];
-/// Longest text we try to decode; a did:key of Ed25519 has 56 characters.
+/// Longest text that is decoded; a did:key of Ed25519 has 56 characters.
 const MAX_TEXT: usize = 64;
 
-/// A text or bytes that name no usable Ed25519 key.
+/// A text or bytes that do not name a usable Ed25519 key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublisherError {
     /// Not `did:key:z…` of an Ed25519 key.
     #[error("{0:?} is not a publisher (`did:key:z6Mk…`, an Ed25519 key)")]
     Text(String),
-    /// The 32 bytes are no point on the curve, not canonical, or of small order.
+    /// The 32 bytes are not a point on the curve, not canonical, or of small order.
     #[error("these bytes are not a usable Ed25519 public key")]
     Key,
     /// Not one of the words for [`PublisherKind`].
@@ -28,11 +29,24 @@ pub enum PublisherError {
 }
 
 /// An Ed25519 public key that signs statements, written `did:key:z6Mk…`.
+///
+/// ```
+/// use perennial_manifest::PublisherId;
+///
+/// let text = "did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK";
+/// let id: PublisherId = text.parse()?;
+/// assert_eq!(id.to_string(), text);
+/// assert!("did:web:example.org".parse::<PublisherId>().is_err());
+/// # Ok::<(), perennial_manifest::PublisherError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublisherId([u8; 32]);
 
 impl PublisherId {
-    /// The publisher with this public key; refuses what can never verify strictly.
+    /// The publisher with this public key.
+    ///
+    /// # Errors
+    /// [`PublisherError::Key`] for a key that strict verification never accepts.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, PublisherError> {
         let key = VerifyingKey::from_bytes(&bytes).map_err(|_| PublisherError::Key)?;
         if key.is_weak() || key.to_edwards().compress().to_bytes() != bytes {
@@ -47,7 +61,8 @@ impl PublisherId {
         &self.0
     }
 
-    /// Whether `signature` is this publisher's over `message` (RFC 8032 with the strict checks of `verify_strict`).
+    /// Whether `signature` is this publisher's over `message` (RFC 8032 with the strict checks of
+    /// `verify_strict`).
     #[must_use]
     pub fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
         VerifyingKey::from_bytes(&self.0)
@@ -81,7 +96,7 @@ impl FromStr for PublisherId {
         let bytes = bs58::decode(base58).into_vec().map_err(|_| err())?;
         let key = bytes.strip_prefix(&ED25519_PUB).ok_or_else(err)?;
         let id = Self::from_bytes(key.try_into().map_err(|_| err())?)?;
-        // base58 has leading-zero spellings; only the printed one is taken
+        // Base58 has spellings with leading zeros; only the printed one is accepted.
         if id.to_string() == text { Ok(id) } else { Err(err()) }
     }
 }
@@ -164,7 +179,7 @@ impl Keypair {
         Self(SigningKey::from_bytes(&seed))
     }
 
-    /// The seed, to be kept secret.
+    /// The seed. Keep it secret.
     #[must_use]
     pub fn seed(&self) -> [u8; 32] {
         self.0.to_bytes()
@@ -195,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_did_key_has_one_text() {
-        // did:key spec, test vector for Ed25519
+        // The test vector for Ed25519 of the did:key specification.
         let text = "did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK";
         let id: PublisherId = text.parse().unwrap();
         assert_eq!(id.to_string(), text);
@@ -209,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_key_has_one_encoding() {
-        // y at and above the field's prime p: p + n is n written a second way
+        // y at and above the field's prime p: p + n is another spelling of n.
         let second_ways = (0xed..=0xff).flat_map(|low| [0x7f, 0xff].map(|top| (low, top)));
         let mut usable = 0;
         for (low, top) in second_ways {

@@ -1,6 +1,6 @@
 //! How a user refers to a publisher: by its id, or by the name given when following it.
 //!
-//! Owns the one rule for such names. Whether a publisher has one is the store's to know.
+//! Owns the rule for such names. The store knows which publisher has one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -87,10 +87,10 @@ pub enum PublisherRef {
     Name(FollowName),
 }
 
-/// A text that refers to no publisher.
+/// A text that does not refer to a publisher.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublisherRefError {
-    /// It begins as an id does and is not one.
+    /// It begins like an id and is not one.
     #[error(transparent)]
     Id(#[from] PublisherError),
     /// It is neither an id nor a name.

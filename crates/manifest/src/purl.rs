@@ -1,4 +1,4 @@
-//! What a release is called: a package URL, in the one form that the `packageurl` crate prints.
+//! The name of a release: a package URL, in the one form that the `packageurl` crate prints.
 //!
 //! Owns the bound and the canonical form; the grammar is the crate's (purl specification).
 
@@ -8,29 +8,38 @@ use std::str::FromStr;
 use packageurl::PackageUrl;
 use serde::{Deserialize, Serialize};
 
-/// Longest package URL taken, in bytes.
+/// Longest accepted package URL, in bytes.
 pub const MAX_PURL: usize = 1024;
 
-/// A text that is no package URL, or none we take.
+/// A text that is not an accepted package URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PurlError {
     /// Over [`MAX_PURL`] bytes.
     #[error("a package URL of {0} bytes is longer than {MAX_PURL}")]
     TooLong(usize),
-    /// Not by the grammar.
+    /// It does not follow the grammar.
     #[error("{text:?} is not a package URL (`pkg:type/namespace/name@version`): {reason}")]
     Grammar {
-        /// What was given.
+        /// The text given.
         text: String,
-        /// What the parser says.
+        /// The parser's message.
         reason: String,
     },
-    /// Holds control characters, which no name of a release needs.
+    /// It contains control characters, which no name of a release needs.
     #[error("a package URL with control characters")]
     Control,
 }
 
-/// A canonical package URL, e.g. `pkg:generic/kubekey@v3.1.0`.
+/// A canonical package URL, such as `pkg:generic/kubekey@v3.1.0`.
+///
+/// ```
+/// use perennial_manifest::Purl;
+///
+/// let purl = Purl::parse("pkg:GitHub/kubesphere/kubekey@v3.1.0")?;
+/// assert_eq!(purl.as_str(), "pkg:github/kubesphere/kubekey@v3.1.0");
+/// assert_eq!((purl.name(), purl.version()), ("kubekey", Some("v3.1.0")));
+/// # Ok::<(), perennial_manifest::PurlError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Purl {
@@ -42,7 +51,10 @@ pub struct Purl {
 }
 
 impl Purl {
-    /// Reads a package URL in any spelling the specification allows.
+    /// Reads a package URL in any spelling that the specification allows.
+    ///
+    /// # Errors
+    /// [`PurlError`] with the text and the parser's message.
     pub fn parse(text: &str) -> Result<Self, PurlError> {
         if text.len() > MAX_PURL {
             return Err(PurlError::TooLong(text.len()));
@@ -52,7 +64,10 @@ impl Purl {
         Self::canonical(&purl, text)
     }
 
-    /// `pkg:generic/<name>@<version>`, for a release with no ecosystem of its own.
+    /// `pkg:generic/<name>@<version>`, for a release without an ecosystem of its own.
+    ///
+    /// # Errors
+    /// [`PurlError`] if the name or the version cannot be part of a package URL.
     pub fn generic(name: &str, version: &str) -> Result<Self, PurlError> {
         let given = format!("{name}@{version}");
         if given.len() > MAX_PURL {
@@ -72,7 +87,8 @@ impl Purl {
         if text.len() > MAX_PURL {
             return Err(PurlError::TooLong(text.len()));
         }
-        // printing may not be a fixed point for every text the parser takes: only fixed points become names
+        // Printing may not be a fixed point for every text the parser accepts: only fixed points
+        // become names.
         let again = PackageUrl::from_str(&text).map(|p| p.to_string());
         if again.as_deref() != Ok(text.as_str()) {
             return Err(PurlError::Grammar {
@@ -150,7 +166,8 @@ impl FromStr for Purl {
 impl TryFrom<String> for Purl {
     type Error = PurlError;
 
-    /// For data, not for people: only the canonical text is taken, so that one purl has one encoding.
+    /// For data, not for people: only the canonical text is accepted, so that one purl has one
+    /// encoding.
     fn try_from(text: String) -> Result<Self, PurlError> {
         let purl = Self::parse(&text)?;
         if purl.text == text {

@@ -1,6 +1,8 @@
-//! What a name means: names resolve only through publishers that the user follows, or the one that is named.
+//! Resolution of names: only through publishers that the user follows, or through the one that is
+//! given.
 //!
-//! Owns that one decision, as a pure function over what is known. Digests and release ids never come here for trust.
+//! Owns that decision, as a pure function over what is known. Digests and release ids need no trust
+//! and never come here.
 
 use std::collections::BTreeMap;
 
@@ -9,36 +11,37 @@ use crate::{BlobId, PublisherId, Purl, ReleaseId, Selector};
 /// A release that a name could mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// Its id.
+    /// The id of the release.
     pub release: ReleaseId,
-    /// Who signed it.
+    /// The publisher that signed it.
     pub publisher: PublisherId,
-    /// What it is called.
+    /// Its package URL.
     pub purl: Purl,
-    /// Its artifact list: two releases with one list have the same bytes under the same names.
+    /// Its artifact list. Two releases with one list have the same bytes under the same names.
     pub artifacts: BlobId,
-    /// Its place in the publisher's feed; the later of two wins.
+    /// Its sequence number in the publisher's feed; the later of two wins.
     pub seq: u64,
-    /// Whether the publisher's feed is forked: then no later release replaces an earlier one.
+    /// Whether the publisher's feed is forked: if so, no later release replaces an earlier one.
     pub forked: bool,
 }
 
-/// What a name means.
+/// The meaning of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resolution {
-    /// One set of bytes; all trusted publishers that know the name agree on it. Never empty; the first is to be fetched.
+    /// One set of bytes, on which all trusted publishers that know the name agree. Never empty;
+    /// fetch the first.
     Found(Vec<Candidate>),
     /// Trusted publishers disagree on the bytes, or a forked feed disagrees with itself.
     Conflict(Vec<Candidate>),
-    /// Several versions or things match: the name must say more.
+    /// Several versions or projects match: the name must be more specific.
     Ambiguous(Vec<Candidate>),
-    /// Only publishers whom the user does not follow signed it.
+    /// It was signed only by publishers that the user does not follow.
     Strangers(Vec<Candidate>),
-    /// Nobody signed it, as far as is known.
+    /// No known release has the name.
     NotFound,
 }
 
-/// Decides what `selector` means. `only` is the publisher that the user named: then it alone is trusted.
+/// Decides what `selector` means. With `only`, that publisher alone is trusted.
 #[must_use]
 pub fn resolve(
     selector: &Selector,
@@ -72,7 +75,8 @@ pub fn resolve(
     Resolution::Found(ours)
 }
 
-/// A publisher that released one purl several times means the last; one whose feed is forked means all of them.
+/// A publisher that released one purl several times means the last release; one whose feed is
+/// forked means all of them.
 fn newest_of_each(candidates: Vec<Candidate>) -> Vec<Candidate> {
     let mut newest: BTreeMap<(String, PublisherId), Vec<Candidate>> = BTreeMap::new();
     for candidate in candidates {
@@ -200,7 +204,7 @@ mod tests {
             Resolution::Found(known[..1].to_vec()),
             "neither their bytes nor their versions count"
         );
-        // an older release can still be had by its id, whoever signed it
+        // An older release is still available by its id, whoever signed it.
         assert_eq!(
             ask(&known[1].release.to_string(), &[1], None, known.clone()),
             Resolution::Found(known[1..2].to_vec())

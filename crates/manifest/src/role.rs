@@ -1,11 +1,11 @@
-//! What an artifact is for: one word of a fixed list.
+//! The purpose of an artifact: one word of a fixed list.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What an artifact is for.
+/// The purpose of an artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the names of DESIGN, section 4, say what they are")]

@@ -1,6 +1,6 @@
 //! What a user may name: a release, a blob, a package URL, or a plain name and version.
 //!
-//! Owns the grammar of that one argument. Which of them needs trust is `resolve`'s.
+//! Owns the grammar of that one argument. `resolve` decides which of them need trust.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,35 +9,44 @@ use serde::{Deserialize, Serialize};
 
 use crate::{BlobId, Purl, ReleaseId, Sha256Digest};
 
-/// Shortest prefix of a release id that is read as one.
+/// Shortest prefix of a release id that is recognised as one.
 pub const MIN_PREFIX: usize = 8;
 
 /// What a user named.
+///
+/// ```
+/// use perennial_manifest::Selector;
+///
+/// assert!(matches!("kubekey@v3.1.0".parse(), Ok(Selector::Name { .. })));
+/// assert!(matches!("pkg:generic/kubekey".parse(), Ok(Selector::Purl(_))));
+/// assert!(matches!("ab".repeat(32).parse(), Ok(Selector::Release(_))));
+/// assert!("".parse::<Selector>().is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Selector {
     /// `<64 hex>`: exactly this release.
     Release(ReleaseId),
-    /// `<8 to 63 hex>`: the one release known that begins so.
+    /// `<8 to 63 hex>`: the one known release whose id has this prefix.
     ReleasePrefix(String),
     /// `blake3:<64 hex>`: exactly these bytes.
     Blob(BlobId),
     /// `sha256:<64 hex>`: exactly these bytes.
     Sha256(Sha256Digest),
-    /// `pkg:…`: with or without a version.
+    /// `pkg:…`, with or without a version.
     Purl(Purl),
     /// `[namespace/]name[@version]`, of any type.
     Name {
-        /// Before the last `/`.
+        /// The part before the last `/`.
         namespace: Option<String>,
         /// The name.
         name: String,
-        /// After the last `@`.
+        /// The part after the last `@`.
         version: Option<String>,
     },
 }
 
-/// A text that names nothing.
+/// A text that does not name anything.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{text:?} names nothing: {reason}; give NAME@VERSION, pkg:…, a release id, blake3:… or sha256:…"
@@ -48,7 +57,7 @@ pub struct SelectorError {
 }
 
 impl Selector {
-    /// Whether it names a release called `purl` (ids and digests never do).
+    /// Whether it names a release called `purl`. Ids and digests never do.
     #[must_use]
     pub fn matches(&self, purl: &Purl) -> bool {
         match self {
@@ -66,7 +75,7 @@ impl Selector {
         }
     }
 
-    /// Whether it is the id or the beginning of the id of this release.
+    /// Whether it is the id of this release, or a prefix of it.
     #[must_use]
     pub fn is_release(&self, release: &ReleaseId) -> bool {
         match self {
@@ -76,7 +85,7 @@ impl Selector {
         }
     }
 
-    /// Whether it needs no trust: a digest says for itself what the bytes are.
+    /// Whether it needs no trust: a digest itself identifies the bytes.
     #[must_use]
     pub const fn is_digest(&self) -> bool {
         !matches!(self, Self::Purl(_) | Self::Name { .. })
@@ -93,7 +102,7 @@ impl FromStr for Selector {
             return Err(because(format!("it is longer than {} bytes", crate::purl::MAX_PURL)));
         }
         if text.is_empty() || text.chars().any(char::is_control) {
-            return Err(because("it is empty or holds control characters".into()));
+            return Err(because("it is empty or contains control characters".into()));
         }
         if text.starts_with("blake3:") {
             return text

@@ -1,6 +1,8 @@
-//! What the store costs: adding, and a catalogue of 100,000 entries. `cargo bench -p perennial-store` prints a line each.
+//! The cost of the store: adding, and a catalog of 100,000 entries. `cargo bench -p
+//! perennial-store` prints one line per figure.
 //!
-//! Medians of three, on the disk that `TMPDIR` names. It compares nothing; `cargo bench -p perennial-tests` does.
+//! Medians of three, on the disk of `TMPDIR`. Compares nothing; `cargo bench -p perennial-tests`
+//! does.
 
 #![allow(
     clippy::unwrap_used,
@@ -35,7 +37,7 @@ fn key(seed: u8) -> Keypair {
     Keypair::from_seed([seed; 32])
 }
 
-/// A statement, with nothing behind it.
+/// A statement without its blobs.
 fn statement(
     key: &Keypair,
     seq: u64,
@@ -86,7 +88,7 @@ fn report(what: &str, time: Duration, amount: f64, unit: &str) {
     println!("{what:<44} {:>10.1} ms {rate:>12.0} {unit}/s", time.as_secs_f64() * 1e3);
 }
 
-/// Adds the files of a directory, one batch, into a store of its own.
+/// Adds the files of a directory in one batch, into a store of its own.
 fn add(files: &Path) -> Duration {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
@@ -113,7 +115,7 @@ fn adding() {
     report("add 2,000 files of 64 KiB", median(|| add(dir.path())), FILES as f64, "files");
 }
 
-/// A publisher's feed of releases that nobody has bytes of.
+/// A publisher's feed of releases whose bytes are nowhere.
 fn feed(key: &Keypair) -> Vec<SignedEntry> {
     let mut feed: Vec<SignedEntry> = Vec::new();
     for seq in 0..RELEASES {
@@ -158,7 +160,7 @@ fn catalogue() {
 }
 
 fn main() {
-    // `cargo test --benches` runs it too, and wants to know only that it runs
+    // `cargo test --benches` runs it too, to see that it runs.
     if !std::env::args().any(|arg| arg == "--bench") {
         return;
     }

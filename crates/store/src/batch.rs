@@ -69,8 +69,8 @@ impl<'a> Batch<'a> {
     /// Adds a regular file. `progress` is called with the number of bytes in each piece read.
     ///
     /// # Errors
-    /// [`StoreError::NotAFile`] for a link or directory, [`StoreError::Changed`] if the file changed
-    /// meanwhile, [`StoreError::Denied`], and failures of the disk.
+    /// [`StoreError::NotAFile`] for a link or directory, [`StoreError::Changed`] if the file
+    /// changed meanwhile, [`StoreError::Denied`], and failures of the disk.
     pub fn add_file(
         &mut self,
         path: &Path,

@@ -30,7 +30,7 @@ pub enum StoreError {
         blob: BlobId,
     },
     /// A stored entry does not read back.
-    #[error("entry {0} is damaged on this disk; it is mended when it comes again")]
+    #[error("entry {0} is damaged on this disk; it is repaired when a peer sends it again")]
     DamagedEntry(EntryId),
     /// The store does not hold the blob.
     #[error("{0} is not held here")]

@@ -69,8 +69,8 @@ impl Store {
     /// Removes every blob that nothing needs.
     ///
     /// # Errors
-    /// An entry or list that cannot be read, because it may name blobs that must stay; then nothing is
-    /// removed. Failures of the disk, after which the next collection finishes the work.
+    /// An entry or list that cannot be read, because it may name blobs that must stay; then nothing
+    /// is removed. Failures of the disk, after which the next collection finishes the work.
     pub fn gc(&self, options: GcOptions) -> Result<GcReport, StoreError> {
         let inner = self.inner();
         // Held from the mark to the last deletion, so that no add or fetch finds bytes that are

@@ -205,8 +205,8 @@ impl Partial {
     /// ranges can reach, whatever the peer sends.
     ///
     /// # Errors
-    /// [`StoreError::WrongBytes`] if the input does not verify, [`StoreError::Broken`] if it ends early,
-    /// and failures of the disk. What verified before stays.
+    /// [`StoreError::WrongBytes`] if the input does not verify, [`StoreError::Broken`] if it ends
+    /// early, and failures of the disk. What verified before stays.
     pub fn decode(
         &self,
         ranges: &[Range<u64>],

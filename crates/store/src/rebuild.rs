@@ -72,7 +72,7 @@ pub(crate) fn reopen_index(
                 other => other.to_string(),
             };
             if existed {
-                tracing::warn!(%reason, "making the index again");
+                tracing::warn!(%reason, "rebuilding the index");
             }
             move_aside(layout)?;
             durable::remove_file(&generation)?;
@@ -181,7 +181,7 @@ fn fill(
     if left_out > 0 {
         tracing::warn!(
             left_out,
-            "entries that do not read back stay out of the index until they come again"
+            "entries that do not read back were left out of the index until they come again"
         );
     }
     // Last: an index without it was never finished.
@@ -210,7 +210,7 @@ impl Filling<'_> {
                 match self.catalog.entry(id) {
                     Ok(signed) => entries.extend(signed),
                     Err(error @ (StoreError::DamagedEntry(_) | StoreError::Format { .. })) => {
-                        tracing::warn!(%error, "left out of the index");
+                        tracing::warn!(%error, "entry left out of the index");
                         self.left_out += 1;
                     }
                     // A disk that does not answer does not prove that the entry is lost.

@@ -79,7 +79,7 @@ fn read<T: DeserializeOwned + Default>(dir: &Path, name: &str) -> Result<T, Stor
         Ok(text) => serde_json::from_slice(&text).map_err(|e| StoreError::Format {
             path,
             reason: format!(
-                "{e}; it holds decisions that nothing else knows: mend it by hand, or remove it to lose them"
+                "{e}; it has decisions that exist nowhere else: repair it by hand, or delete it to drop them"
             ),
         }),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(T::default()),

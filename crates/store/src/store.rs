@@ -42,6 +42,23 @@ pub struct OpenOptions {
 }
 
 /// A node's store. Clones share it.
+///
+/// ```
+/// use perennial_store::{OpenOptions, Store};
+///
+/// # let dir = tempfile::tempdir()?;
+/// let store = Store::open(dir.path(), OpenOptions::default())?;
+///
+/// let mut batch = store.batch();
+/// let added = batch.add_bytes(b"hello".to_vec())?;
+/// let lease = batch.commit()?; // durable now, and spared by collections while the lease lives
+///
+/// let mut out = Vec::new();
+/// store.copy_out(&added.blob, &mut out)?; // verified on the way
+/// assert_eq!(out, b"hello");
+/// # drop(lease);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Store(Arc<Inner>);
 
@@ -70,8 +87,8 @@ impl Store {
     /// damaged or behind is moved aside and rebuilt from the files; [`Store::rebuilt`] tells why.
     ///
     /// # Errors
-    /// [`OpenError`]: another process uses the directory, it has a newer layout, it is not writable, or a
-    /// file of the user's decisions does not read back.
+    /// [`OpenError`]: another process uses the directory, it has a newer layout, it is not writable,
+    /// or a file of the user's decisions does not read back.
     pub fn open(dir: &Path, options: OpenOptions) -> Result<Self, OpenError> {
         let OpenOptions { index: kind } = options;
         let layout = Layout::open(dir)?;

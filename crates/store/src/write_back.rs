@@ -80,7 +80,7 @@ fn sync(file: &File) -> io::Result<()> {
 
 fn give_up(file: &File) {
     if let Err(error) = file.set_len(0) {
-        tracing::error!(%error, "a file of a fetch failed to reach the disk, and cannot be cut either");
+        tracing::error!(%error, "could not truncate a fetch whose fsync failed");
     }
 }
 

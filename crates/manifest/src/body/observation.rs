@@ -1,30 +1,30 @@
-//! What was seen at an upstream, and when: the witness statement.
+//! What an upstream served, and when: a witness statement.
 
 use serde::{Deserialize, Serialize};
 
 use super::{BodyError, optional, text};
 use crate::{BlobId, Sha256Digest};
 
-/// What an observer found at an upstream.
+/// The comparison of what an upstream serves with what is archived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// The bytes that are archived.
+    /// The archived bytes.
     Same,
-    /// Other bytes.
+    /// Different bytes.
     Changed,
-    /// Nothing.
+    /// No bytes.
     Gone,
 }
 
-/// What was seen at an upstream: the witness statement.
+/// What an observer saw at an upstream: a witness statement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observation {
-    /// URL or OCI reference.
+    /// The URL or OCI reference that was asked.
     pub url: String,
     /// Unix seconds, by the observer's clock.
     pub fetched_at: u64,
-    /// HTTP status, where there was an answer.
+    /// HTTP status, if there was an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// `ETag` as sent.
@@ -33,16 +33,16 @@ pub struct Observation {
     /// `Last-Modified` as sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<String>,
-    /// Length in bytes, where bytes came.
+    /// Length in bytes, if there were any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// BLAKE3 of what came.
+    /// BLAKE3 of the bytes served.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blake3: Option<BlobId>,
-    /// SHA-256 of what came.
+    /// SHA-256 of the bytes served.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Sha256Digest>,
-    /// Compared with what is archived.
+    /// The comparison with what is archived.
     pub verdict: Verdict,
 }
 

@@ -1,4 +1,4 @@
-//! One version of one thing: the statement that the archive is about.
+//! One version of one project: the statement that the archive exists for.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::{BodyError, MAX_ITEMS, MAX_TEXT, optional, text};
 use crate::{ArtifactListRef, BlobId, Purl};
 
-/// One version of one thing.
+/// One version of one project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
-    /// What it is a release of; with a version.
+    /// Package URL, with a version.
     pub purl: Purl,
     /// SPDX licence expression, or `NOASSERTION`.
     pub license: String,
-    /// The licence's texts, where they were archived.
+    /// Blobs of the licence texts, if archived.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub license_texts: Vec<BlobId>,
     /// The list of its artifacts.
@@ -22,13 +22,14 @@ pub struct Release {
     /// Where upstream keeps the source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
-    /// How this copy was come by.
+    /// How this copy was obtained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acquired: Option<Acquired>,
-    /// Mutable names set by it, e.g. `quay.io/kubesphere/ks-console:v3.4.1` to a digest.
+    /// Mutable names that it sets, such as `quay.io/kubesphere/ks-console:v3.4.1`, each with a
+    /// digest.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
-    /// Remarks.
+    /// Remarks for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
 }
@@ -43,14 +44,14 @@ pub struct Source {
     pub commit: Option<String>,
 }
 
-/// How a copy was come by.
+/// How a copy was obtained.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acquired {
-    /// When, in Unix seconds, by the publisher's clock.
+    /// Unix seconds, by the publisher's clock.
     pub at: u64,
-    /// From where: a URL, an OCI reference, or `file`.
+    /// Origin: a URL, an OCI reference, or `file`.
     pub from: String,
-    /// By which program and version.
+    /// Program and version that obtained it.
     pub tool: String,
 }
 
@@ -88,7 +89,10 @@ impl Release {
     }
 }
 
-/// Checks an SPDX licence expression; `NOASSERTION` says that the licence is not known.
+/// Checks an SPDX licence expression. `NOASSERTION` states that the licence is unknown.
+///
+/// # Errors
+/// [`BodyError::Licence`] with the parser's message.
 pub fn check_licence(licence: &str) -> Result<(), BodyError> {
     text("license", licence)?;
     if licence == "NOASSERTION" {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{BodyError, text, texts};
 use crate::{BlobId, EntryId, Sha256Digest};
 
-/// What a remark is about.
+/// The subject of a remark.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
@@ -13,11 +13,11 @@ pub enum Target {
     Release(EntryId),
     /// A blob.
     Blob(BlobId),
-    /// A blob by the name others give it.
+    /// A blob, by the name that other tools use.
     Sha256(Sha256Digest),
 }
 
-/// What kind of remark.
+/// The kind of a remark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the names of DESIGN, section 4, say what they are")]
@@ -32,11 +32,11 @@ pub enum StatusKind {
 /// A remark on a release or digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// What it is about.
+    /// The subject.
     pub target: Target,
-    /// Its kind.
+    /// The kind of the remark.
     pub status: StatusKind,
-    /// What it says.
+    /// The remark.
     pub text: String,
     /// OSV or GHSA ids, URLs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

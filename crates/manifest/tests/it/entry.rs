@@ -1,4 +1,4 @@
-//! Signing and reading entries: whose key, which bounds, and bytes that anybody may have sent.
+//! Signing and reading entries: the right key, the bounds, and untrusted bytes.
 
 use perennial_manifest::entry::MAX_DEPTH;
 use perennial_manifest::{
@@ -88,7 +88,7 @@ fn the_longest_payload_is_taken_and_not_a_byte_more() {
 
 #[test]
 fn nesting_ends_where_the_format_says() {
-    // the payload's map, the body's, and lists inside it
+    // The payload's map, the body's, and lists inside it.
     let nested = |lists: usize| Body::Unknown {
         kind: "x".into(),
         fields: [&[0xa1, 0x61, b'x'][..], &vec![0x81; lists - 1], &[0x80]].concat(),
@@ -103,7 +103,7 @@ proptest! {
         let _ = SignedEntry::decode(&bytes);
     }
 
-    /// No change of any byte, nor any cut or addition, is taken for what was signed.
+    /// No changed, missing or additional byte passes for what was signed.
     #[test]
     fn harmed_bytes_are_refused(at in any::<prop::sample::Index>(), xor in 1u8.., cut in any::<prop::sample::Index>(), more in any::<u8>()) {
         let good = entry(profile("savers")).sign(&key(1)).unwrap().encode();
@@ -114,7 +114,8 @@ proptest! {
         prop_assert!(SignedEntry::decode(&[&good[..], &[more]].concat()).is_err());
     }
 
-    /// Payloads of any bytes, signed well: the codec and the checks behind it meet what only a publisher could send.
+    /// Arbitrary payloads with valid signatures: the codec and the checks behind it meet what only
+    /// a publisher could send.
     #[test]
     fn signed_nonsense_does_not_panic(at in any::<prop::sample::Index>(), with in proptest::collection::vec(any::<u8>(), 0..6), drop in 0usize..6) {
         let signed = entry(profile("savers")).sign(&key(1)).unwrap();
@@ -123,7 +124,7 @@ proptest! {
         let to = (from + drop).min(payload.len());
         payload.splice(from..to, with);
         let covered = [b"perennial/entry/1", &(payload.len() as u64).to_le_bytes()[..], &payload].concat();
-        // sigs, then payload: the envelope's two fields in their order
+        // Sigs, then payload: the envelope's two fields in their order.
         let mut encoded = hex::decode("a2647369677381 5840".replace(' ', "")).unwrap();
         encoded.extend(key(1).sign(&covered));
         encoded.extend(hex::decode("677061796c6f616458").unwrap());

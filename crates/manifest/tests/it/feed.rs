@@ -189,7 +189,7 @@ fn an_old_key_says_nothing_after_it_handed_over() {
     );
     assert_eq!(feed.state.next(None), Err(SignRefusal::Rotated(next.id())));
     assert_eq!(feed.state.next_merge(None), Err(SignRefusal::Rotated(next.id())));
-    // a stolen old key can still prove its own fork, and nothing else
+    // A stolen old key can still prove its own fork, and nothing else.
     let beside = signed("beside", 1, &[&first]);
     assert_eq!(feed.admit(&beside), Admit::Fork(proof(1, &handed, &beside)));
     let other = rotate(1, &[&first], &Keypair::from_seed([3; 32]));
@@ -213,7 +213,7 @@ fn branches_without_end_are_bounded() {
     assert_eq!(feed.state.heads.len(), MAX_HEADS);
     assert!(feed.state.forks.len() <= MAX_FORKS);
     assert_eq!(feed.admit(&signed("on", 2, &[&branches[3]])), Admit::New, "a known branch goes on");
-    // a merge names as many ends as one entry can, and the next merge the rest
+    // A merge names as many heads as one entry can, and the next merge the rest.
     let mut merges = 0;
     while feed.state.is_forked() {
         let place = feed.state.next_merge(None).unwrap();
@@ -230,7 +230,7 @@ fn branches_without_end_are_bounded() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever the order of arrival, a node that has all entries has one view of them.
+    /// Whatever the order of arrival, nodes with the same entries have the same view of them.
     #[test]
     fn the_order_of_arrival_does_not_matter(shape in proptest::collection::vec((0usize..6, any::<bool>()), 1..14), order in proptest::collection::vec(any::<u16>(), 14)) {
         let mut made = vec![signed("root", 0, &[])];
@@ -254,7 +254,7 @@ proptest! {
         prop_assert_eq!(&feed.state.heads, &in_order.state.heads);
         prop_assert_eq!(feed.state.entries, in_order.state.entries);
         prop_assert_eq!(feed.state.forks.is_empty(), in_order.state.forks.is_empty());
-        // a number that two entries have is a fork that somebody was told of
+        // A sequence number that two entries have is a fork that some node reported.
         let numbers: std::collections::BTreeSet<_> = made.iter().map(|signed| signed.entry().seq).collect();
         prop_assert_eq!(numbers.len() < made.len(), !feed.state.forks.is_empty());
     }

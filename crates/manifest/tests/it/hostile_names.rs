@@ -1,4 +1,5 @@
-//! Names and lists that somebody chose to do harm: nothing panics, nothing is mended, twins never meet on a disk.
+//! Hostile names and lists: nothing panics, nothing is corrected, and equivalent paths never meet
+//! on a disk.
 
 use perennial_manifest::{
     Artifact, ArtifactList, ArtifactListRef, ArtifactPath, BlobId, ListError, Purl, Role, Selector,
@@ -68,7 +69,7 @@ fn a_list_holds_no_two_names_of_one_file() {
     for good in [["a", "ab/c"], ["a.b", "a/b"], ["a/b", "a/c"], ["a-b", "a/b"]] {
         assert!(list(&good).is_ok(), "{good:?}");
     }
-    // every neighbour in byte order stands between the file and its inside
+    // Every neighbour in byte order sorts between the file and its contents.
     let crowd =
         ["a", "a!", "a-", "a.", "a/b", "a0"].map(|path| if path == "a." { "a.b" } else { path });
     assert!(matches!(list(&crowd), Err(ListError::FileAndDirectory(path)) if path.as_str() == "a"));
@@ -79,7 +80,7 @@ fn name() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// What is taken stays below its directory, is one name, and is not changed.
+    /// An accepted path stays below its directory, is one name, and is unchanged.
     #[test]
     fn a_path_is_taken_as_it_is_or_not_at_all(text in name()) {
         if let Ok(path) = ArtifactPath::parse(&text) {
@@ -92,7 +93,7 @@ proptest! {
         }
     }
 
-    /// Twins are found whichever way a case is folded.
+    /// Equivalent paths are found whichever way case is folded.
     #[test]
     fn folding_a_name_makes_a_twin(text in "\\PC{1,12}") {
         let Ok(path) = ArtifactPath::parse(&text) else { return Ok(()) };
@@ -125,7 +126,7 @@ proptest! {
         prop_assert!(ArtifactList::decode(&bytes, &claim_of(&bytes)).is_err());
     }
 
-    /// A harmed list is refused, or is another list with one encoding; its name then tells.
+    /// A damaged list is refused, or is another list with one encoding, and thus another name.
     #[test]
     fn a_harmed_list_is_another_or_none(at in any::<prop::sample::Index>(), xor in 1u8..) {
         let (mut encoded, claim) = list(&["a/b", "c"]).unwrap().encode().unwrap();

@@ -1,8 +1,10 @@
-//! Golden vectors: bytes that were committed, and what they mean. Another implementation can be held to the same files.
+//! Golden vectors: committed bytes and their meaning. Other implementations can be tested against
+//! the same files.
 //!
-//! Each vector is checked both ways: its bytes read as its meaning, and its meaning is written as its bytes. The files are
-//! never written by a test run; after a change of the format on purpose:
-//! `PERENNIAL_BLESS=1 cargo test -p perennial-manifest --test it vectors -- --ignored`, and read the difference.
+//! Each vector is checked both ways: its bytes decode to its meaning, and its meaning encodes to
+//! its bytes. A normal test run never writes the files. After an intended change of the format, run
+//! `PERENNIAL_BLESS=1 cargo test -p perennial-manifest --test it vectors -- --ignored` and read the
+//! diff.
 
 mod forge;
 mod harm;
@@ -28,7 +30,7 @@ struct EntryVector {
     prevs: Vec<EntryId>,
     issued_at: u64,
     kind: String,
-    /// The body; `{"cbor": <hex>}` for a kind that is not known.
+    /// The body; `{"cbor": <hex>}` for an unknown kind.
     body: Value,
     /// Fields of the body that this version does not know.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -48,10 +50,10 @@ struct ListVector {
 #[derive(Serialize, Deserialize)]
 struct Refused {
     name: String,
-    /// For an artifact list: what the release claims of it.
+    /// The release's claims about an artifact list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     claim: Option<ArtifactListRef>,
-    /// Part of what is said about it.
+    /// A part of the error message.
     error: String,
     hex: String,
 }
@@ -117,7 +119,7 @@ impl EntryVector {
         }
     }
 
-    /// The meaning in bytes, written anew.
+    /// The meaning, encoded.
     fn written(&self) -> Vec<u8> {
         let keys: Vec<_> = self.seeds.iter().map(|seed| key(seed)).collect();
         let signed = match &keys[..] {
@@ -228,7 +230,7 @@ fn names_mean_what_they_meant() {
     }
 }
 
-/// FORMAT.md draws one of the vectors; what stands behind `#` is for people.
+/// FORMAT.md draws one of the vectors; comments after `#` are for people.
 #[test]
 fn the_worked_example_is_the_vector() {
     let page = std::fs::read_to_string(file("../../FORMAT.md")).unwrap();
@@ -247,7 +249,7 @@ fn the_worked_example_is_the_vector() {
     }
 }
 
-/// FORMAT.md names every field that the vectors have.
+/// FORMAT.md names every field that occurs in the vectors.
 #[test]
 fn every_field_is_drawn() {
     fn fields(value: &Value, found: &mut Vec<String>) {
@@ -275,7 +277,7 @@ fn every_field_is_drawn() {
     }
 }
 
-/// Writes the bytes of every meaning into the files, where PERENNIAL_BLESS asks for it.
+/// Writes the encoding of every meaning into the files, if `PERENNIAL_BLESS` is set.
 #[test]
 #[ignore = "a maintainer's tool: it writes the vectors"]
 fn bless() {

@@ -180,7 +180,7 @@ impl Blobs {
     }
 
     fn set_aside(&self, blob: &BlobId) -> Result<(), StoreError> {
-        tracing::error!(%blob, "stored bytes do not match their name; set aside");
+        tracing::error!(%blob, "damaged blob set aside");
         self.packs.forget_damaged(blob, &mut self.keep())?;
         self.large.quarantine(blob)
     }

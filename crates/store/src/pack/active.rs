@@ -64,7 +64,7 @@ impl Active {
             .into_iter()
             .for_each(|row| active.insert(row));
         if offset < end {
-            tracing::info!(pack = %active.path.display(), cut = end - offset, "cut the torn end of a pack");
+            tracing::info!(pack = %active.path.display(), cut = end - offset, "cut off the torn tail of a pack");
             keep_tail(&active.path, &active.file, offset, end)?;
             durable::truncate(&active.file, offset, &active.path)?;
         }
@@ -86,7 +86,7 @@ impl Active {
         self.usable()?;
         let too_long = || StoreError::Format {
             path: self.path.clone(),
-            reason: "a record longer than a pack takes".into(),
+            reason: "the record is longer than a pack allows".into(),
         };
         let len = u32::try_from(record.content.len())
             .ok()
@@ -149,7 +149,7 @@ impl Active {
         self.by_sha256.retain(|_, key| rows.contains_key(&(Kind::Blob, *key)));
         self.len = synced;
         if let Err(error) = durable::truncate(&self.file, synced, &self.path) {
-            tracing::error!(%error, "what was not synced is still in a pack");
+            tracing::error!(%error, "could not remove unsynced records from a pack");
         }
     }
 

@@ -41,7 +41,7 @@ impl Sealed {
         if let Some(sealed) = Self::try_open(dir, number)? {
             return Ok(sealed);
         }
-        tracing::warn!(pack = number, "making the index of a pack again");
+        tracing::warn!(pack = number, "rebuilding the index of a pack");
         let path = pack_path(dir, number);
         let pack = File::open(&path).at(&path)?;
         let end = pack.metadata().at(&path)?.len();

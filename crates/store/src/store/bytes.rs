@@ -49,7 +49,8 @@ impl OpenBlob {
     /// for the whole range.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] if the bytes are damaged; they are set aside then. Failures of the disk.
+    /// [`StoreError::Corrupt`] if the bytes are damaged; they are set aside then. Failures of the
+    /// disk.
     pub fn read(&self, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
         self.store.record_damage(self.store.0.blobs.read(&self.blob, &self.bytes, range))
     }
@@ -109,8 +110,8 @@ impl Store {
     /// succeeds.
     ///
     /// # Errors
-    /// [`StoreError::NotHeld`], [`StoreError::Denied`], [`StoreError::Corrupt`] (the blob was set aside),
-    /// and I/O errors of either side.
+    /// [`StoreError::NotHeld`], [`StoreError::Denied`], [`StoreError::Corrupt`] (the blob was set
+    /// aside), and I/O errors of either side.
     pub fn copy_out(&self, blob: &BlobId, out: &mut dyn Write) -> Result<Sha256Digest, StoreError> {
         self.refuse_denied(blob)?;
         self.record_damage(self.0.blobs.copy_out(blob, out))

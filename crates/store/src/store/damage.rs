@@ -41,7 +41,7 @@ impl Store {
             match self.mark_missing(blob) {
                 Ok(releases) => self.tell_damage(Damaged { blobs: vec![*blob], releases }),
                 Err(error) => {
-                    tracing::error!(%blob, %error, "releases that name a damaged blob are still listed as held");
+                    tracing::error!(%blob, %error, "could not mark the releases of a damaged blob as missing");
                 }
             }
         }

@@ -52,7 +52,7 @@ impl Inner {
         let mut outcome = self.ask(&work);
         for afresh in [false, true] {
             let Err(StoreError::Index(reason)) = &outcome else { break };
-            tracing::error!(%reason, afresh, "the index failed; opening it again");
+            tracing::error!(%reason, afresh, "the index failed; reopening it");
             self.renew(reason, afresh)?;
             outcome = self.ask(&work);
         }

@@ -1,5 +1,6 @@
-//! A process that ends between two steps of adding a release: what the directory holds then opens, is whole, and is the state
-//! before or after the step. Each step's directory is copied as it lies there, with the store still open.
+//! A process that ends between two steps of adding a release: the directory opens, is whole, and is
+//! in the state before or after the step. The directory is copied after each step, with the store
+//! still open.
 
 use std::fs;
 use std::path::Path;
@@ -46,7 +47,7 @@ fn after_each_step_of_an_add_the_state_is_before_or_after() {
         added.push(batch.add_bytes(content.clone()).unwrap());
         snap(name);
     }
-    // within the step: the outboard is in place, the bytes not yet
+    // Within the step: the outboard is in place, the bytes are not yet.
     snap("outboard only");
     let between = steps.path().join("outboard only");
     fs::rename(fixtures::file_of(&between, &added[1]), between.join("tmp/left")).unwrap();
@@ -80,7 +81,7 @@ fn after_each_step_of_an_add_the_state_is_before_or_after() {
         assert_eq!(rows.len(), usize::from(at >= 6));
         assert!(rows.iter().all(|row| row.state == Holding::Held));
         assert_eq!(store.pins().len(), usize::from(at >= 7));
-        // whatever was left can be added again, and is then held
+        // Whatever was left can be added again, and is held then.
         let mut batch = store.batch();
         for content in &contents {
             batch.add_bytes(content.clone()).unwrap();

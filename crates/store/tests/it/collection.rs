@@ -1,4 +1,5 @@
-//! What a collection spares: what an add or a fetch under way relies on, whenever it comes; and everything, in doubt.
+//! A collection spares what an add or a fetch in progress relies on, whenever it comes, and
+//! everything when in doubt.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};

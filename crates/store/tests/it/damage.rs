@@ -1,5 +1,5 @@
-//! Stored bytes that no longer match their name: they leave "held", stay away over restarts, and are whole again when they
-//! come again. Small and large blobs alike, and the lists that name them.
+//! Stored bytes that do not match their name: they stop being held, stay away over restarts, and
+//! are whole once they are added again. Small and large blobs alike, and the lists that name them.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,7 +26,7 @@ fn read(store: &Store, blob: &BlobId) -> Result<Vec<u8>, StoreError> {
     store.copy_out(blob, &mut out).map(|_| out)
 }
 
-/// How the damage is come upon.
+/// How the damage is discovered.
 #[derive(Debug, Clone, Copy)]
 enum Found {
     Reading,
@@ -40,7 +40,7 @@ fn damaged_and_back(len: usize, more: usize, found: Found) {
     let mut store = open(dir.path());
     follow(&store, &key(1));
     let good = bytes(len, 1);
-    // enough of them seal the pack
+    // Enough of them to seal the pack.
     let contents: Vec<_> = (0..more as u64).map(|seed| bytes(60_000, 100 + seed)).collect();
     let contents = [vec![good.clone()], contents].concat();
     let (signed, added) = release(&store, &key(1), "kubekey", &contents);
@@ -56,7 +56,7 @@ fn damaged_and_back(len: usize, more: usize, found: Found) {
         Found::Serving => {
             let mut out = Vec::new();
             assert!(store.encode(&blob, &[0..len as u64], &mut out).is_err());
-            // what was written before the damage verified by itself; none of it has the flipped bit
+            // What was written before the damage verified; none of it has the flipped bit.
             assert!(out.len() < len);
         }
         Found::Verifying => assert_eq!(store.verify(&|_, _| {}).unwrap().corrupt, [blob]),

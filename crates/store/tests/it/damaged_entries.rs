@@ -1,5 +1,5 @@
-//! A statement whose record is damaged: lists go on without reading it, the rest of its feed stays, and it is mended when
-//! it comes again.
+//! A statement whose record is damaged: lists continue without reading it, the rest of its feed
+//! stays, and it is repaired when it comes again.
 
 use crate::fixtures::{bytes, flip, id, key, open, release};
 use perennial_manifest::{Admit, SignedEntry};
@@ -10,7 +10,7 @@ fn listed(store: &Store) -> usize {
     store.releases(&filter).unwrap().len()
 }
 
-/// Three releases, the statement of the second of them damaged.
+/// Three releases; the statement of the second is damaged.
 fn hurt(dir: &std::path::Path) -> Vec<SignedEntry> {
     let store = open(dir);
     let names = ["kubekey", "ks-console", "ks-apiserver"];
@@ -84,7 +84,7 @@ fn a_rebuild_keeps_what_stands_on_a_lost_entry_and_the_gap_closes() {
     drop(store);
     let store = open(dir.path());
     assert_eq!(store.rebuilt(), None, "it is not made again at every start");
-    // reconciliation compares these: the lost one is asked for
+    // Reconciliation compares these, so that the lost entry is requested.
     let times = store.times(None).unwrap();
     assert!(times.iter().all(|(_, id)| *id != feed[1].id()));
     assert_eq!(store.put_entries(&feed[1..2]).unwrap()[0].admit, Admit::New);

@@ -1,4 +1,4 @@
-//! The deny list: what is on it is neither taken in nor given out, and that it is gone is no damage.
+//! The deny list: a denied blob is neither taken in nor handed out, and its absence is not damage.
 
 use std::time::Duration;
 

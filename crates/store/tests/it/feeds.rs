@@ -1,5 +1,5 @@
-//! What a store knows of a feed outlives a restart and a rebuilt index: an old entry that is said again changes nothing, and
-//! of a fork both branches and the proof are kept.
+//! The state of a feed survives a restart and a rebuilt index: repeating an old entry changes
+//! nothing, and both branches of a fork are kept with the proof.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::fixtures::{self, bytes, id, key, open, release, statement};
 use perennial_manifest::{ArtifactListRef, FeedState, SignedEntry};
 use perennial_store::Store;
 
-/// Looks at a store as it is, after a restart, and after its index was made again.
+/// Checks a store as it is, after a restart, and after its index was rebuilt.
 fn over_restart_and_rebuild(dir: &Path, look: &dyn Fn(&Store)) {
     look(&open(dir));
     let store = open(dir);

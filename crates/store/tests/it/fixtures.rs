@@ -1,4 +1,4 @@
-//! A publisher and its releases, made of a seed: what the tests of the store and its benchmark fill stores with.
+//! A publisher and its releases, made from a seed.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub(crate) fn key(seed: u8) -> Keypair {
     Keypair::from_seed([seed; 32])
 }
 
-/// A statement, with nothing behind it.
+/// A statement without its blobs.
 pub(crate) fn statement(
     key: &Keypair,
     seq: u64,
@@ -112,7 +112,7 @@ pub(crate) fn follow(store: &Store, key: &Keypair) {
     store.set_follows(&follows).unwrap();
 }
 
-/// Flips a bit in the first place where these bytes lie in a file.
+/// Flips a bit in the first place of a file where these bytes lie.
 pub(crate) fn flip(path: &Path, content: &[u8]) {
     use std::os::unix::fs::{FileExt, PermissionsExt};
     let all = std::fs::read(path).unwrap();

@@ -1,4 +1,4 @@
-//! Follows and what they want, over kills and in any order with the entries.
+//! Follows and the releases they want, over kills and in any order with the entries.
 
 use crate::fixtures::{follow, key, open, statement};
 use perennial_manifest::ArtifactListRef;

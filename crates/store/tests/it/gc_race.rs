@@ -1,4 +1,5 @@
-//! A collection beside adds of what it would take: whatever an add acknowledged is there while its lease lives.
+//! A collection during adds of the very blobs it would remove: what an add acknowledged is there
+//! while its lease lives.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -24,7 +25,8 @@ fn what_an_add_acknowledged_is_there_though_a_collection_runs_beside_it() {
         let adders: Vec<_> = (0..2)
             .map(|_| {
                 scope.spawn(|| {
-                    // the same bytes each time, so that most adds find what a collection is about to take
+                    // The same bytes each time, so that most adds find what a collection is about
+                    // to remove.
                     for round in 0..150 {
                         let good = bytes(if round % 2 == 0 { 5_000 } else { 100_000 }, 1);
                         let mut batch = store.batch();

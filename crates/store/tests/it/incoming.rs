@@ -1,4 +1,4 @@
-//! Files that become blobs without being copied, and readers that want plain bytes.
+//! Files that become blobs without being copied, and readers of plain bytes.
 
 use std::fs;
 use std::time::Duration;

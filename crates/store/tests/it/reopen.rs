@@ -1,4 +1,4 @@
-//! A store that is closed, hurt and opened again: what was acknowledged is there.
+//! A store that is closed, damaged and opened again has everything that was acknowledged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ fn release(seq: u64, prev: Option<&SignedEntry>, name: &str) -> SignedEntry {
     statement(&key(5), seq, prev, name, artifacts)
 }
 
-/// A store with two releases, a pin and a follow; what `ls` shows of it.
+/// A store with two releases, a pin and a follow, and the rows that `ls` shows of it.
 fn filled(dir: &Path) -> Vec<perennial_store::ReleaseRow> {
     let store = open(dir);
     let first = release(0, None, "kubekey");
@@ -68,7 +68,7 @@ fn every_file_of_the_index_may_be_deleted_cut_or_flipped() {
         let cuts = [0, 1, len / 4, len / 2, len - 1].map(Harm::Cut);
         let flips = (0..len).step_by((len / 40).max(1)).map(Harm::Flip);
         for harm in cuts.into_iter().chain(flips).chain([Harm::Delete]) {
-            // an index that was made again may be shorter, and have other files
+            // A rebuilt index may be shorter and have other files.
             let Ok(mut bytes) = fs::read(&path) else { continue };
             match harm {
                 Harm::Delete => fs::remove_file(&path).unwrap(),
@@ -99,7 +99,7 @@ fn whatever_stands_where_the_index_should_be() {
     let at = |name: &str| dir.path().join(name);
     for harm in 0..7 {
         match harm {
-            // what sled leaves when it is killed while it starts, and an empty snapshot
+            // What sled leaves when it is killed during its start, and an empty snapshot.
             0 => fs::write(at("index/snap.0000000000000400.generating"), []).unwrap(),
             1 => fs::write(at("index/snap.0000000000000400"), []).unwrap(),
             2 => fs::remove_dir_all(at("index")).unwrap(),
@@ -152,7 +152,7 @@ fn an_older_copy_with_the_same_entries_is_not_believed_either() {
     drop(store);
     copy(&dir.path().join("index"), older.path());
     let store = open(dir.path());
-    // as a fetch does; the entries stay what they are
+    // As a fetch does; the entries stay as they are.
     drop(store.add_small(vec![blob, encoded]).unwrap());
     assert_eq!(store.refresh_state(&id(&signed)).unwrap(), Some(Holding::Held));
     drop(store);

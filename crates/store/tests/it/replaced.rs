@@ -1,5 +1,5 @@
-//! A large blob that is cut, emptied, longer, a link or a directory: found like any other damage, no link is followed, and it
-//! is whole again when it comes again.
+//! A large blob that is truncated, emptied, extended, or replaced by a link or a directory is found
+//! like any other damage. No link is followed, and the blob is whole once it is added again.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,7 +29,7 @@ fn harm(how: &str, path: &Path, outside: &Path) {
         "empty" => fs::write(path, []).unwrap(),
         "longer" => fs::write(path, [&good[..], &[0]].concat()).unwrap(),
         "link" => {
-            // to the very bytes, so that only following it would be wrong
+            // To the very bytes, so that only following the link would be wrong.
             fs::rename(path, outside).unwrap();
             symlink(outside, path).unwrap();
         }
@@ -80,7 +80,8 @@ fn what_stands_in_the_place_of_a_blob_is_not_it() {
             );
             assert_eq!(store.wanted(None, 10).unwrap().len(), 1, "{what}");
             assert!(read(store, &blob).is_err(), "{what}");
-            // what is in a directory is no damaged blob: it is moved out of the way, and the blob is missing
+            // The contents of a directory are not a damaged blob: it is moved away, and the blob is
+            // missing.
             let kept = u64::from(how != "directory");
             assert_eq!(store.stats().unwrap().quarantined, kept, "{what}");
         };

@@ -1,4 +1,5 @@
-//! Blobs by SHA-256: what this node hashed is found, and what a signed list claims wrongly is found out.
+//! Blobs by SHA-256: what this node hashed is found, and a wrong claim of a signed list is
+//! detected.
 
 use std::fs;
 use std::path::Path;
@@ -14,12 +15,12 @@ fn added(store: &Store, len: usize) -> Added {
     added
 }
 
-/// Whether the bytes of a blob have the SHA-256 that a list says.
+/// Whether the bytes of a blob have the SHA-256 that its list claims.
 fn is_true(store: &Store, artifact: &Artifact) -> bool {
     store.copy_out(&artifact.blake3, &mut std::io::sink()).unwrap() == artifact.sha256
 }
 
-/// A release whose list says of a blob that it has another SHA-256.
+/// A release whose list claims a wrong SHA-256 for a blob.
 fn lied_about(store: &Store, added: &Added, said: Sha256Digest) -> ArtifactList {
     let list = list_of(&[Added { sha256: said, ..*added }]);
     let (encoded, claim) = list.encode().unwrap();
@@ -75,7 +76,7 @@ fn flip_sha256(pack: &Path, sha256: &Sha256Digest) {
 
 #[test]
 fn small_blobs_are_found_by_what_they_hash_to_whatever_their_record_says() {
-    // enough of them seal the pack
+    // Enough of them to seal the pack.
     for more in [0, 1_200] {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path());

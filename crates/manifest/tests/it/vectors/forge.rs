@@ -1,6 +1,6 @@
-//! Entries that the library does not write: what a later version, a careless one or a hostile one would send.
+//! Entries that the library does not write: those of a later, careless or hostile implementation.
 //!
-//! Owns raw payloads and envelopes, signed for real. Checks nothing.
+//! Owns raw payloads and envelopes, with real signatures. Checks nothing.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub(crate) fn text(text: &str) -> Ipld {
     Ipld::String(text.to_owned())
 }
 
-/// The payload of a statement of `key` with this place and body.
+/// The payload of a statement by `key` with this place and body.
 pub(crate) fn payload(key: &Keypair, seq: u64, prevs: &[[u8; 32]], kind: &str, body: Ipld) -> Ipld {
     map([
         ("publisher", Ipld::Bytes(key.id().as_bytes().to_vec())),
@@ -29,7 +29,7 @@ pub(crate) fn payload(key: &Keypair, seq: u64, prevs: &[[u8; 32]], kind: &str, b
     ])
 }
 
-/// The payload with one field more, or another value for one.
+/// The payload with an additional field, or another value for one.
 pub(crate) fn with(payload: &Ipld, field: &str, value: Ipld) -> Ipld {
     let Ipld::Map(mut fields) = payload.clone() else { panic!("a payload is a map") };
     fields.insert(field.to_owned(), value);
@@ -43,7 +43,7 @@ pub(crate) fn without(payload: &Ipld, field: &str) -> Ipld {
     Ipld::Map(fields)
 }
 
-/// What a signature covers.
+/// The input of a signature.
 pub(crate) fn signed_bytes(payload: &[u8]) -> Vec<u8> {
     [b"perennial/entry/1", &(payload.len() as u64).to_le_bytes()[..], payload].concat()
 }

@@ -1,4 +1,5 @@
-//! Bytes to be refused, and why: the source of `refused.json`, run only when the vectors are blessed.
+//! Bytes that must be refused, and why: the source of `refused.json`, run only when the vectors are
+//! blessed.
 
 mod bytes;
 mod fields;

@@ -1,6 +1,8 @@
-//! Every step of every write fails in turn: the store is as before or as after, never between, and goes on.
+//! Every step of every write fails in turn. The store is in the state before or after, never
+//! between, and stays usable.
 //!
-//! `From` stands for a kill after each step, `Once` for a disk that refuses one call and then works again.
+//! `From` stands for a kill after each step, `Once` for a disk that refuses one call and then works
+//! again.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +17,7 @@ use crate::{Added, BlobState, GcOptions, Pin, ReleaseFilter, ReleaseRow, Store, 
 
 const PLANS: [fn(u32) -> Plan; 2] = [Plan::Once, Plan::From];
 
-/// A release that was acknowledged before anything failed: a small blob and a large one.
+/// A release acknowledged before anything failed: a small blob and a large one.
 struct Kept {
     signed: SignedEntry,
     added: Vec<Added>,
@@ -47,7 +49,7 @@ fn row(store: &Store, name: &str) -> Option<ReleaseRow> {
     row
 }
 
-/// What holds at any time: what was acknowledged is there, and what is listed as held is.
+/// Always true: what was acknowledged is there, and what is listed as held is held.
 fn assert_whole(store: &Store, kept: &Kept, what: &str) {
     let mut of_kept = kept.added.iter().zip(contents(10));
     assert!(of_kept.all(|(added, bytes)| read(store, &added.blob) == bytes), "{what}");
@@ -59,7 +61,7 @@ fn assert_whole(store: &Store, kept: &Kept, what: &str) {
     assert_eq!(fs::read_dir(store.dir().join("tmp")).unwrap().count(), 0, "{what}");
 }
 
-/// Does `work` with every step failing in turn, until it is through without a failure. `after` hears what it gave.
+/// Runs `work` with every step failing in turn, until it succeeds. `after` receives each outcome.
 fn in_turn<S, T>(
     plan: fn(u32) -> Plan,
     mut ready: impl FnMut() -> S,
@@ -102,7 +104,7 @@ fn an_add_is_before_or_after_at_every_step() {
                     if row(&store, "new").is_none()
                         && let Err(error) = add(&store)
                     {
-                        // the fsync of a pack is not tried again on the same file
+                        // The fsync of a pack is not retried on the same file.
                         assert!(
                             error.to_string().contains("open the store again"),
                             "{what} {error}"
@@ -133,7 +135,8 @@ fn an_add_is_before_or_after_at_every_step() {
 
 #[test]
 fn an_fsync_that_fails_acknowledges_nothing_and_leaves_nothing() {
-    // a small blob: its pack is written, then synced; a large one: tree and trailer are written, both files synced
+    // A small blob: its pack is written, then synced. A large one: tree and trailer are written,
+    // both files synced.
     for (len, fsync) in [(5_000, 1), (150_000, 2), (150_000, 3)] {
         let dir = tempfile::tempdir().unwrap();
         let (store, kept) = filled(dir.path());
@@ -243,7 +246,7 @@ fn a_collection_that_ends_at_any_step_loses_nothing_that_is_needed_and_goes_on()
         let ready = || {
             let dir = tempfile::tempdir().unwrap();
             let (store, kept) = filled(dir.path());
-            // shares a blob with what is kept
+            // Shares a blob with a release that is kept.
             let junk = [contents(10).remove(0), bytes(6_000, 30), bytes(160_000, 31)];
             let (_, junk) = release(&store, &key(2), "junk", &junk);
             (dir, store, kept, junk)

@@ -20,7 +20,7 @@ pub(crate) fn key(seed: u8) -> Keypair {
     Keypair::from_seed([seed; 32])
 }
 
-/// A statement, with nothing behind it.
+/// A statement without its blobs.
 pub(crate) fn statement(
     key: &Keypair,
     seq: u64,

@@ -1,4 +1,4 @@
-//! An add or a fetch that comes at any step of a collection, and finds the very bytes that are about to go: it keeps them.
+//! An add or a fetch at any step of a collection keeps the very bytes that are about to be deleted.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -22,7 +22,7 @@ fn add(store: &Store, bytes: Vec<u8>) -> Lease {
     batch.commit().unwrap()
 }
 
-/// Fetches bytes, as a node does: what is here is not asked for.
+/// Fetches bytes as a node does: held blobs are not requested.
 fn fetch(store: &Store, bytes: Vec<u8>) -> Lease {
     let (blob, size) = (BlobId::of(&bytes), bytes.len() as u64);
     let lease = store.lease(vec![blob]);
@@ -44,14 +44,14 @@ fn fetch(store: &Store, bytes: Vec<u8>) -> Lease {
     lease
 }
 
-/// Lets `come` come at step `n` of a collection. Says whether there was one.
+/// Runs `come` at step `n` of a collection. Returns whether there was such a step.
 fn comes_at(n: u32, len: usize, come: fn(&Store, Vec<u8>) -> Lease) -> bool {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let wanted = bytes(len, 1);
     let blob = BlobId::of(&wanted);
     drop(add(&store, wanted.clone()));
-    // shares the pack, so that the pack is written again
+    // Shares the pack, so that the pack is rewritten.
     let pinned = bytes(700, 2);
     store.set_pin(Pin::Blob(BlobId::of(&pinned)), true).unwrap();
     drop((add(&store, pinned), add(&store, bytes(700, 3))));
@@ -66,7 +66,8 @@ fn comes_at(n: u32, len: usize, come: fn(&Store, Vec<u8>) -> Lease) -> bool {
             let _ = done.send(());
             lease
         }));
-        // it is done now if nothing holds it up; held up, it goes on when the collection ends
+        // It is done by now unless the collection holds it up; if so, it continues when the
+        // collection ends.
         let _ = wait.recv_timeout(Duration::from_millis(50));
     };
     let collect = || store.gc(GcOptions { grace: Duration::ZERO, dry_run: false });
