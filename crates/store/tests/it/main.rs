@@ -8,6 +8,7 @@
 )]
 
 mod add_steps;
+mod arriving;
 mod collection;
 mod damage;
 mod damaged_entries;
