@@ -1,11 +1,11 @@
-//! What releases consist of, for everybody in the simulation. Blobs have names and sizes; their
-//! bytes are not simulated, only the time that they take.
+//! The blobs and lists of every release in the simulation. Blobs have ids and sizes; their bytes
+//! are not simulated, only the time that they take.
 
 use std::collections::BTreeMap;
 
 use perennial_manifest::{ArtifactListRef, BlobId, Body, Release};
 
-/// All blobs there are.
+/// Every blob, with its size in bytes, and every artifact list.
 #[derive(Default)]
 pub(crate) struct Content {
     pub(crate) sizes: BTreeMap<BlobId, u64>,
@@ -13,7 +13,7 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    /// A release of some artifacts.
+    /// Adds a release with artifacts of these sizes. Returns its blobs, the list first.
     pub(crate) fn release(
         &mut self,
         name: &str,

@@ -1,4 +1,4 @@
-//! Bad input: forks, floods, replays.
+//! Hostile input: forks, floods, replays.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,19 +10,19 @@ use super::world::World;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn everybody_follows(world: &mut World, publisher: usize) {
+fn all_follow(world: &mut World, publisher: usize) {
     let publisher = world.publisher(publisher);
     for host in 0..world.hosts.len() {
         world.follow(host, Follows::Publishers(BTreeSet::from([publisher])));
     }
 }
 
-/// A key used on two machines: each half of a partition sees another entry of the same sequence
-/// number.
+/// A key used on two machines: each half of a partition sees a different entry with the same
+/// sequence number.
 #[test]
 fn after_contact_both_halves_hold_the_fork_proof_and_both_releases() {
     let mut world = World::new(30, vec![Follows::default(); 20]);
-    everybody_follows(&mut world, 0);
+    all_follow(&mut world, 0);
     world.mesh(4);
     world.run_for(2 * SECOND);
     world.add(0, 1, &[1000]);
@@ -52,12 +52,12 @@ fn after_contact_both_halves_hold_the_fork_proof_and_both_releases() {
     }
 }
 
-/// Garbage, entries of unknown keys and repetitions by the thousand, from two neighbours of
-/// everybody.
+/// Thousands of garbage messages, entries of unknown keys and repetitions, from two neighbours of
+/// every host.
 #[test]
 fn a_flood_costs_bounded_state_and_honest_entries_arrive() {
     let mut world = World::new(28, vec![Follows::default(); 12]);
-    everybody_follows(&mut world, 0);
+    all_follow(&mut world, 0);
     world.mesh(4);
     for host in 0..10 {
         world.link(10, host);
@@ -102,11 +102,11 @@ fn a_flood_costs_bounded_state_and_honest_entries_arrive() {
     assert!(world.hosts[3].penalties > 0, "garbage is held against who sends it");
 }
 
-/// Old entries said again, at once and after they were forgotten as messages, change nothing.
+/// Old entries repeated, at once and after their messages were forgotten, change nothing.
 #[test]
 fn replayed_entries_are_ignored() {
     let mut world = World::new(29, vec![Follows::default(); 4]);
-    everybody_follows(&mut world, 0);
+    all_follow(&mut world, 0);
     world.mesh(4);
     world.run_for(SECOND);
     for version in 1..6 {

@@ -1,5 +1,5 @@
-//! A node as the simulator runs it: the real machines over a catalog in memory, and the little that
-//! the real node's event loop does around them (fetch the list, then the artifacts, then say so).
+//! A simulated node: the real machines over a catalog in memory, and what the real node's event
+//! loop does around them (fetch the list, then the artifacts, then report).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,9 +19,9 @@ pub(crate) struct Host {
     pub(crate) follows: Follows,
     pub(crate) key: Keypair,
     pub(crate) online: bool,
-    /// When the node wants a tick.
+    /// The time of the next tick that the node asked for.
     pub(crate) wake: Time,
-    /// Whether the world knows.
+    /// The world has scheduled that tick.
     pub(crate) woken: bool,
     fetches: BTreeMap<FetchId, ReleaseId>,
     next_fetch: u64,
@@ -54,14 +54,14 @@ impl Host {
         }
     }
 
-    /// The machines start anew; the catalog stays.
+    /// Restarts the machines; the catalog stays.
     pub(crate) fn restart(&mut self) {
         self.node = Node::new(Config { me: self.peer.clone(), seed: 0, upload: None });
         self.wake = Time::NEVER;
         self.fetches.clear();
     }
 
-    /// One input, and the effects that are the network's.
+    /// Handles an input. Returns the effects that concern the network.
     pub(crate) fn handle(&mut self, now: Time, input: Input, content: &Content) -> Vec<Effect> {
         let mut outside = Vec::new();
         let mut inputs = std::collections::VecDeque::from([input]);
@@ -100,7 +100,7 @@ impl Host {
                     Effect::Synced { new, sent, received, .. } => {
                         self.synced.push((new, sent, received))
                     }
-                    // A broken link looks like a peer that stalls, and may be held against it a
+                    // A broken link looks like a stalling peer, which may be held against it a
                     // little.
                     Effect::Penalise {
                         offence: Offence::Stalled | Offence::FalseClaim, ..
@@ -129,7 +129,7 @@ impl Host {
         let fetch = FetchId(self.next_fetch);
         self.next_fetch += 1;
         self.fetches.insert(fetch, release);
-        // The list is asked for even if it is here: then it is done at once.
+        // The list is fetched even if it is here: then it is done at once.
         let here = self.memory.blobs.contains_key(&artifacts.blob);
         let missing = if here { Vec::new() } else { vec![(0, artifacts.size)] };
         let blobs = vec![WantedBlob { blob: artifacts.blob, size: artifacts.size, missing }];

@@ -1,4 +1,4 @@
-//! A catalog in memory, by the same feed rules as the store's.
+//! A catalog in memory, with the same feed rules as the store.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ impl Known for Feed {
     }
 }
 
-/// Entries, and which blobs and releases are here.
+/// Entries, blobs and releases of one host.
 #[derive(Default)]
 pub(crate) struct Memory {
     pub(crate) entries: BTreeMap<EntryId, SignedEntry>,
@@ -32,7 +32,7 @@ pub(crate) struct Memory {
     pub(crate) releases: BTreeMap<ReleaseId, EntryId>,
     pub(crate) held: BTreeSet<ReleaseId>,
     pub(crate) blobs: BTreeMap<BlobId, u64>,
-    /// Entries that the feed rules refused.
+    /// The number of entries that the feed rules refused.
     pub(crate) rejected: usize,
 }
 

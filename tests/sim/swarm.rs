@@ -11,7 +11,7 @@ use super::world::World;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn nobody(count: usize) -> Vec<Follows> {
+fn following_none(count: usize) -> Vec<Follows> {
     vec![Follows::default(); count]
 }
 
@@ -19,9 +19,9 @@ fn only(publishers: impl IntoIterator<Item = PublisherId>) -> Follows {
     Follows::Publishers(publishers.into_iter().collect::<BTreeSet<_>>())
 }
 
-/// Publishers are the first hosts; everybody follows some of them, every tenth follows all.
+/// The first hosts are publishers; every host follows some of them, every tenth follows all.
 fn swarm(seed: u64, count: usize, publishers: usize) -> World {
-    let mut world = World::new(seed, nobody(count));
+    let mut world = World::new(seed, following_none(count));
     for host in 0..count {
         let mut followed = BTreeSet::new();
         for _ in 0..3 {
@@ -40,7 +40,8 @@ fn sizes(world: &mut World) -> Vec<u64> {
     (0..count).map(|_| 1 << world.rng().random_range(8..24)).collect()
 }
 
-/// Adds, partition into halves, adds on both sides, heal, until everything followed is everywhere.
+/// Adds releases, cuts the swarm into halves, adds on both sides, heals, and runs until everything
+/// followed is everywhere.
 fn adds_partition_heal(seed: u64, count: usize, publishers: usize) -> World {
     let mut world = swarm(seed, count, publishers);
     let mut releases: Vec<(PublisherId, ReleaseId)> = Vec::new();
@@ -59,14 +60,14 @@ fn adds_partition_heal(seed: u64, count: usize, publishers: usize) -> World {
     add(&mut world, 2);
     world.run_for(30 * SECOND);
     let releases = add(&mut world, 3);
-    assert!(!world.lacking(&releases).is_empty(), "the partition keeps something from somebody");
+    assert!(!world.lacking(&releases).is_empty(), "the partition keeps something from some host");
     world.heal(cut);
     let until = world.now + 600 * SECOND;
     let all = world.run_until(until, |world| world.lacking(&releases).is_empty());
     let lacking = world.lacking(&releases);
     assert!(all, "seed {seed}: {} not there, the first {:?}", lacking.len(), lacking.first());
     for host in &world.hosts {
-        assert_eq!(host.penalties, 0, "{}: nobody here is to blame for anything", host.peer);
+        assert_eq!(host.penalties, 0, "{}: no peer here is to blame", host.peer);
     }
     world
 }
@@ -93,10 +94,10 @@ fn the_same_seed_is_the_same_run() {
     assert_ne!(one, trace(8), "and the seed does decide");
 }
 
-/// One node is off while releases are added; then it meets one other. Bytes of the exchange that
-/// caught up.
+/// One node is offline while releases are added, then meets one other. Returns the bytes of the
+/// exchange that caught up, and the time until everything was held.
 fn catch_up(before: u64, while_away: u64) -> (u64, Duration) {
-    let mut world = World::new(3, nobody(2)).lossless();
+    let mut world = World::new(3, following_none(2)).lossless();
     let publisher = world.publisher(0);
     world.follow(1, only([publisher]));
     world.link(0, 1);

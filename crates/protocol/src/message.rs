@@ -107,7 +107,7 @@ pub enum Request {
     },
     /// Asks which blob has this SHA-256. The answer is a claim until the bytes are hashed.
     ResolveSha256 {
-        /// The digest.
+        /// The digest to look for.
         digest: Sha256Digest,
     },
 }
@@ -145,7 +145,7 @@ pub enum Refusal {
 pub enum Response {
     /// To `Reconcile`: the responder's negentropy message.
     Reconcile {
-        /// The message.
+        /// A negentropy message of the responder.
         #[serde(with = "serde_bytes")]
         message: Vec<u8>,
     },
@@ -162,7 +162,7 @@ pub enum Response {
     },
     /// To `Have`, in the order asked.
     Have {
-        /// Of each release; `None` of one that the peer does not know.
+        /// The holding of each release; `None` when the peer does not know it.
         #[serde(with = "holdings")]
         releases: Bounded<Option<Holding>, MAX_HAVE_RELEASES>,
         /// The size in bytes of each blob that is completely held.

@@ -85,7 +85,7 @@ mod tests {
         }
         assert!(
             firsts.values().all(|count| *count < 30),
-            "nobody stands first for everything: {firsts:?}"
+            "no peer ranks first for everything: {firsts:?}"
         );
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub struct Time(u64);
 
 impl Time {
-    /// The start.
+    /// The caller's start.
     pub const ZERO: Self = Self(0);
     /// Later than every other moment.
     pub const NEVER: Self = Self(u64::MAX);

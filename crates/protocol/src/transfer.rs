@@ -38,7 +38,7 @@
 //! than half the remaining time, it takes the tail of what is owed, sized so that both finish
 //! together at their rates. The first peer keeps its request, so some bytes may arrive twice (a
 //! test bounds them at 15 %), while without it the slowest peer would set the time of the whole
-//! fetch. Bytes count whoever was asked for them; an assignment with nothing left to bring
+//! fetch. Bytes count from whichever peer they come; an assignment with nothing left to bring
 //! is stopped.
 //!
 //! # Slow peers

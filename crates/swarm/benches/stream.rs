@@ -50,7 +50,7 @@ fn start(seed: u8, listen: Option<&str>) -> Result<(Handle, mpsc::Receiver<Event
 }
 
 /// The sending process: prints its address, and answers each stream with all the bytes, until it is
-/// ended.
+/// killed.
 async fn serve(quic: bool) -> Result<(), Failure> {
     let listen = if quic { "/ip4/127.0.0.1/udp/0/quic-v1" } else { "/ip4/127.0.0.1/tcp/0" };
     let (_handle, mut events) = start(1, Some(listen))?;
@@ -65,7 +65,7 @@ async fn serve(quic: bool) -> Result<(), Failure> {
                             return;
                         }
                     }
-                    // the reader counts: a stream that broke is seen there
+                    // The reader counts bytes, and notices a broken stream.
                     let _ = stream.shutdown().await;
                 });
             }

@@ -277,7 +277,7 @@ fn a_census_counts_those_who_say_they_hold_it_and_ends_without_the_silent() {
         Effect::Dial { peer } => {
             Some(Input::Connected { peer: peer.clone(), prefix: Prefix::default() })
         }
-        // whoever holds it says 1000 bytes of each blob: true of the first
+        // Holders claim 1000 bytes for each blob, which is true of the first.
         _ => have(effect, holding).or_else(|| providers(effect, &["a", "far", "me"])),
     });
     let done = scene.effects.iter().find_map(|effect| match effect {

@@ -17,7 +17,7 @@ pub struct Bounded<T, const N: usize>(Vec<T>);
 pub struct TooMany {
     /// The number of items.
     pub length: usize,
-    /// The bound.
+    /// The most that the list may hold.
     pub limit: usize,
 }
 

@@ -24,7 +24,7 @@ pub(crate) type Set = Arc<NegentropyStorageVector>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BadMessage;
 
-/// The cache.
+/// Sealed sets by scope and generation, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Sets {
     cached: Vec<(Scope, u64, Set)>,

@@ -122,7 +122,7 @@ fn parents_that_the_reconciliation_did_not_bring_are_asked_for() {
 #[test]
 fn a_peer_that_never_ends_is_left() {
     let key = Keypair::from_seed([1; 32]);
-    // Another fingerprint in every answer: never equal.
+    // A different fingerprint in every answer: never equal.
     let mut n = 0_u8;
     let (_, requests, _) = run(&key, feed(&key, 100), |request| match request {
         Request::Reconcile { .. } => {
@@ -132,7 +132,7 @@ fn a_peer_that_never_ends_is_left() {
         _ => Response::Refused { reason: Refusal::Busy },
     });
     assert!(requests <= ROUNDS as usize + 1, "{requests}");
-    // Ids that nobody has, and no entries for them.
+    // Ids that no peer has, and no entries for them.
     let mut n = 0_u8;
     let (_, requests, _) = run(&key, Vec::new(), |request| match request {
         Request::Reconcile { .. } => {
@@ -142,7 +142,7 @@ fn a_peer_that_never_ends_is_left() {
         _ => Response::Entries { entries: Bounded::empty() },
     });
     assert!(requests <= 2 * ROUNDS as usize + 1, "{requests}");
-    // Entries with parents without end.
+    // Entries whose parents never end.
     let long = feed(&key, 400);
     let mut entries = honest(long.clone());
     let mut newest = honest(vec![long[399].clone()]);

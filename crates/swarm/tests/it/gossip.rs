@@ -1,5 +1,4 @@
-//! Gossip: heard once accepted, by whoever is behind the one that accepted; otherwise not passed
-//! on.
+//! Gossip: relayed once a peer accepts it, and otherwise not.
 
 use std::time::Duration;
 
@@ -8,12 +7,12 @@ use perennial_swarm::Event;
 
 use super::{PATIENCE, Peer, config};
 
-/// `from` says something until `to` hears it: the mesh between them takes a moment to be there.
+/// `from` publishes until `to` hears it: the mesh between them takes a moment to form.
 pub(crate) async fn arrives(from: &mut Peer, to: &mut Peer, bytes: &[u8]) {
     let mut round = 0u32;
     let heard = async {
         loop {
-            // a message with the same bytes is the same message: each try says something else
+            // A message with the same bytes is the same message, so each try differs.
             round += 1;
             from.handle.publish([bytes, &round.to_le_bytes()].concat()).await.expect("runs");
             let next = tokio::time::timeout(Duration::from_millis(200), hear(to)).await;
@@ -43,7 +42,7 @@ async fn hear_and_say(peer: &mut Peer, acceptance: Acceptance) -> Vec<u8> {
     bytes
 }
 
-/// A line a–b–c: what `a` says reaches `c` only through `b`.
+/// A line a–b–c: messages of `a` reach `c` only through `b`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_what_was_accepted_is_passed_on() {
     let mut peers = Vec::new();
@@ -56,7 +55,7 @@ async fn only_what_was_accepted_is_passed_on() {
     arrives(&mut a, &mut b, b"are you there").await;
     arrives(&mut c, &mut b, b"and you").await;
 
-    // rejected and ignored things first: a message that is accepted overtakes nothing
+    // Rejected and ignored messages come first: an accepted message overtakes none.
     for (bytes, acceptance) in [
         (&b"rejected"[..], Acceptance::Reject),
         (b"ignored", Acceptance::Ignore),

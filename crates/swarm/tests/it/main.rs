@@ -1,5 +1,5 @@
-//! Whole swarms over loopback TCP, as a node uses them: what a peer does arrives as events, limits
-//! hold, an end is an end. Every wait polls a condition with a deadline.
+//! Whole swarms over loopback TCP, as a node uses them: peers' actions arrive as events, limits
+//! hold, shutdowns are complete. Every wait polls a condition with a deadline.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,7 +20,7 @@ use perennial_protocol::{Input, PeerId};
 use perennial_swarm::{Config, Event, Handle, PeerAddress};
 use tokio::sync::mpsc;
 
-/// How long anything may take before a test gives up on it.
+/// Longest wait before a test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A swarm with its events.
@@ -130,7 +130,7 @@ async fn the_end_comes_at_once_though_nobody_takes_events() {
     let (mut a, b) = (Peer::start(&config()).await, Peer::start(&config()).await);
     a.handle.dial(&b.address).await.expect("dials");
     a.sees(&b.id()).await;
-    // more requests than any queue of `b` holds, and `b` takes nothing
+    // More requests than any queue of `b` holds, and `b` takes no events.
     for n in 0..600 {
         requests::ask(&a, &b.id(), n).await;
     }
@@ -168,7 +168,7 @@ async fn disconnected_is_not_banned_and_banned_stays_out() {
     b.input("end", gone(a.id())).await;
     b.handle.dial(&a.address).await.expect("dials");
     let mut seen = false;
-    // `b` may see a connection that `a` closes at once; `a` never sees one
+    // `b` may see a connection that `a` closes at once; `a` never sees one.
     let _ = tokio::time::timeout(Duration::from_secs(2), async {
         while let Some(event) = a.events.recv().await {
             seen |= matches!(event, Event::Connected { .. });

@@ -1,5 +1,4 @@
-//! Requests: answered both ways on one connection; frames that promise too much, or fall silent,
-//! fail alone.
+//! Requests: answered both ways on one connection. A frame that promises too much fails alone.
 
 use perennial_manifest::Sha256Digest;
 use perennial_protocol::{Input, PeerId, Request, RequestFailure, RequestId, Response};
@@ -75,8 +74,8 @@ async fn nobody_there_is_an_answer_too() {
     assert_eq!(answered(&mut a, 2).await, Err(RequestFailure::Disconnected));
 }
 
-/// Both ask, and neither takes an event before it has asked everything: no queue may wait for the
-/// other.
+/// Both send requests, and neither takes an event before it has sent them all: no queue may wait
+/// for the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_that_says_much_before_it_listens_does_not_stop_the_swarm() {
     const MANY: u64 = 600;

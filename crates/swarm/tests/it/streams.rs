@@ -25,7 +25,7 @@ async fn an_echo_of_several_windows_is_whole() {
         writing.write_all(&sent).await.expect("writes");
         writing.shutdown().await.expect("closes");
     });
-    // a stream shows once its opener wrote something
+    // A stream shows once its opener has written something.
     let mut other = inbound(&mut b).await;
     let echo = tokio::spawn(async move {
         let mut all = Vec::new();
@@ -43,8 +43,7 @@ async fn an_echo_of_several_windows_is_whole() {
     assert!(back == expected);
 }
 
-/// Whoever asks for streams within the limit gets each of them, also when all are asked for in one
-/// moment.
+/// Streams within the limit all open, even when they are requested at one moment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_within_the_limit_loses_none() {
     const PEERS: usize = 4;

@@ -1,4 +1,4 @@
-//! What holds after every command. Written once, as a function with typed violations.
+//! The invariants that hold after every command, as one function with typed violations.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ pub(super) enum Violation {
     RuledOut(PeerId, BlobId),
     /// A peer that is gone has something in flight.
     AskedTheGone(PeerId),
-    /// A fetch or blob that nobody wants is remembered.
+    /// A fetch or blob that is not wanted is remembered.
     Hoarding(PeerId),
     /// A request that could not be sent or would be refused.
     BadRequest(AssignmentId, &'static str),
