@@ -5,8 +5,8 @@
 //! has no socket, clock or randomness, so repeating the commands repeats the run.
 //!
 //! ```text
-//!  Want, Holder, Gone, Cancel ──► wants ── free ranges ──► schedule ──► StartDownload, StopDownload
-//!  Progress, Ended, Tick      ──► assignments, sources ──► judge    ──► Complete, Stuck, Penalise
+//!  Want, Holder, Gone, Cancel ──► wants ── free ranges ──► schedule ─► StartDownload, StopDownload
+//!  Progress, Ended, Tick      ──► assignments, sources ──► judge    ─► Complete, Stuck, Penalise
 //! ```
 //!
 //! It promises: never to request a byte twice from one peer at one time, never a byte beyond the

@@ -1,7 +1,7 @@
 //! The Kademlia record store: which peers provide which key, as other nodes have told this one.
 //!
-//! Owns the bounds on what strangers may make a node remember: records of each peer, of each key and
-//! in all. This node's own records are not counted and never refused. Values (PUT_VALUE) are not
+//! Owns the bounds on what strangers may make a node remember: records of each peer, of each key
+//! and in all. This node's own records are not counted and never refused. Values (PUT_VALUE) are not
 //! kept.
 
 use std::borrow::Cow;
