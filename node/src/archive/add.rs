@@ -1,8 +1,8 @@
 //! `add`: files become blobs, a signed release, a pin.
 //!
-//! Owns how paths become a list of artifacts. Links inside a tree are not followed, and anything but regular files is
-//! refused, by name. The bytes are durable before the release is signed; the signer pins the release before the catalog
-//! lists it.
+//! Owns how paths become a list of artifacts. Links inside a tree are not followed, and anything
+//! but regular files is refused, by name. The bytes are durable before the release is signed; the
+//! signer pins the release before the catalog lists it.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -21,7 +21,8 @@ use super::{Archive, ArchiveError, Observer, Progress, PublishOptions, Published
 /// Files to publish as one release.
 #[derive(Debug, Clone)]
 pub struct AddFiles {
-    /// Files and directories. The files below a directory are named relative to it; a single file keeps its own name.
+    /// Files and directories. The files below a directory are named relative to it; a single file
+    /// keeps its own name.
     pub paths: Vec<PathBuf>,
     /// The release's name, with a version.
     pub purl: Purl,
@@ -54,12 +55,12 @@ impl AddFiles {
 }
 
 impl Archive {
-    /// Stores files, signs a release of them and announces it. Where peers are expected, waits a moment for what they know
-    /// of this node's feed first.
+    /// Stores files, signs a release of them and announces it. Where peers are expected, waits a
+    /// moment for what they know of this node's feed first.
     ///
     /// # Errors
-    /// When a path cannot be read or published, when nothing can be signed, when the store fails, and
-    /// [`ArchiveError::Cancelled`] once the observer has left before the release was signed.
+    /// When a path cannot be read or published, when nothing can be signed, when the store fails,
+    /// and [`ArchiveError::Cancelled`] once the observer has left before the release was signed.
     pub async fn add(
         &self,
         files: AddFiles,

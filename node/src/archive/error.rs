@@ -1,7 +1,8 @@
 //! The one error of the archive's operations.
 //!
-//! Each variant says what failed and to what; [`ArchiveError::kind`] groups them for frontends, which map a kind to an exit
-//! code or an HTTP status, and [`ArchiveError::hint`] says what the user can do next.
+//! Each variant says what failed and to what; [`ArchiveError::kind`] groups them for frontends,
+//! which map a kind to an exit code or an HTTP status, and [`ArchiveError::hint`] says what the
+//! user can do next.
 
 use std::path::PathBuf;
 

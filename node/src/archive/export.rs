@@ -1,7 +1,8 @@
 //! `get -o`: a held release becomes files.
 //!
-//! Promises: nothing is written outside the target (no link below it is followed); a file appears whole and verified or not
-//! at all; a file that already has the right bytes is left alone; a file with other bytes is replaced only on request.
+//! Promises: nothing is written outside the target (no link below it is followed); a file appears
+//! whole and verified or not at all; a file that already has the right bytes is left alone; a file
+//! with other bytes is replaced only on request.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
@@ -97,11 +98,12 @@ impl ExportError {
 }
 
 impl Archive {
-    /// Writes all files of a held release below `target`, creating directories as needed. `force` replaces files that
-    /// have other content.
+    /// Writes all files of a held release below `target`, creating directories as needed. `force`
+    /// replaces files that have other content.
     ///
     /// # Errors
-    /// [`ExportError`], and [`ArchiveError::Cancelled`] once the observer has left; files written so far stay.
+    /// [`ExportError`], and [`ArchiveError::Cancelled`] once the observer has left; files written
+    /// so far stay.
     pub async fn export(
         &self,
         list: ArtifactList,
@@ -113,7 +115,8 @@ impl Archive {
             .await
     }
 
-    /// Writes one held blob as a file in `target`, named by the digest it was asked for, in hex. Gives the file's path.
+    /// Writes one held blob as a file in `target`, named by the digest it was asked for, in hex.
+    /// Gives the file's path.
     ///
     /// # Errors
     /// [`ExportError`], [`ExportError::WrongSha256`] among them where `sha256` is given.
@@ -186,7 +189,8 @@ fn sync_dir(dir: &Path) -> Result<(), ExportError> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| ExportError::io(dir, e))
 }
 
-/// The directory of an artifact, created where it is missing. Below the target every step must be a real directory.
+/// The directory of an artifact, created where it is missing. Below the target every step must be a
+/// real directory.
 fn parent(target: &Path, artifact: &Artifact) -> Result<PathBuf, ExportError> {
     let mut dir = target.to_owned();
     let mut components: Vec<&str> = artifact.path.components().collect();

@@ -1,7 +1,8 @@
 //! Fetching from peers: a release's artifact list first, then the blobs that are not here.
 //!
-//! Every fetch of this node starts here, whichever frontend, follow or repair wants it. Equal fetches share one: the second
-//! caller waits for the first one's outcome and sees its progress. A fetch ends early only when its last caller leaves.
+//! Every fetch of this node starts here, whichever frontend, follow or repair wants it. Equal
+//! fetches share one: the second caller waits for the first one's outcome and sees its progress. A
+//! fetch ends early only when its last caller leaves.
 
 mod flights;
 
@@ -161,8 +162,8 @@ async fn fetch_release(
     let missing = archive.in_store(move |store| {
         let missing = missing(store, &artifacts)?;
         if !missing.is_empty() {
-            // The release may have been held until it was damaged. From here on it is listed as partial, however the
-            // fetch ends.
+            // The release may have been held until it was damaged. From here on it is listed as
+            // partial, however the fetch ends.
             store.refresh_state(&release)?;
         }
         Ok(missing)
@@ -274,7 +275,8 @@ fn missing(store: &Store, list: &ArtifactList) -> Result<Vec<WantedBlob>, StoreE
     Ok(found.into_values().collect())
 }
 
-/// The ranges of a blob that are missing. Of a large blob whose fetch was interrupted, what arrived is not fetched again.
+/// The ranges of a blob that are missing. Of a large blob whose fetch was interrupted, what arrived
+/// is not fetched again.
 fn wanted(store: &Store, blob: BlobId, size: u64) -> Result<WantedBlob, StoreError> {
     let missing = if size == 0 {
         Vec::new()

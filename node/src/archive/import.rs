@@ -1,9 +1,10 @@
 //! `add` from elsewhere: an upstream's bytes become signed releases.
 //!
-//! Owns which importer a source goes to, and that whatever an interrupted or failing import brought in is signed all the
-//! same. `perennial-import` decides what an upstream is asked and what is believed of its answers.
+//! Owns which importer a source goes to, and that whatever an interrupted or failing import brought
+//! in is signed all the same. `perennial-import` decides what an upstream is asked and what is
+//! believed of its answers.
 
-mod upstream_check;
+pub(super) mod upstream_check;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -59,7 +60,8 @@ pub enum ImportSource {
     },
     /// Images in an OCI layout, or in an archive written by skopeo or `docker save`.
     Layout {
-        /// `oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE`, each with `:TAG` where there are several.
+        /// `oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE`, each with `:TAG` where there are
+        /// several.
         layout: String,
         /// The reference to publish it under where the layout does not name one.
         name: Option<String>,
@@ -102,12 +104,14 @@ pub struct ImportSummary {
 }
 
 impl Archive {
-    /// Imports, signs and announces; each release is reported on `news` once it is signed. Runs in a task of its own:
-    /// when the caller leaves, the import stops at the next blob and signs what it has.
+    /// Imports, signs and announces; each release is reported on `news` once it is signed. Runs in
+    /// a task of its own: when the caller leaves, the import stops at the next blob and signs what
+    /// it has.
     ///
     /// # Errors
-    /// When the source makes no sense, cannot be reached or gives something else than before, when nothing can be signed,
-    /// or when the store fails. A single image that cannot be imported is [`ImportNews::Failed`] instead.
+    /// When the source makes no sense, cannot be reached or gives something else than before, when
+    /// nothing can be signed, or when the store fails. A single image that cannot be imported is
+    /// [`ImportNews::Failed`] instead.
     pub async fn import(
         &self,
         import: Import,
@@ -143,8 +147,9 @@ impl Job {
         let watch = ImportWatch(&*observer);
         match self.import.source.clone() {
             ImportSource::Images { references, all_tags, platforms, auth_file } => {
-                // One after the other: each is signed before the next is requested. An image that cannot be imported is a
-                // row of its own, so an error here is the store's, or the caller has left.
+                // One after the other: each is signed before the next is requested. An image that
+                // cannot be imported is a row of its own, so an error here is the store's, or the
+                // caller has left.
                 for reference in references {
                     let what = Images {
                         references: vec![reference],
@@ -186,7 +191,8 @@ impl Job {
         Ok(())
     }
 
-    /// Imports the images that a chart names, as far as it can, and reports how complete the chart is.
+    /// Imports the images that a chart names, as far as it can, and reports how complete the chart
+    /// is.
     async fn images_of(
         &mut self,
         of: String,
@@ -248,7 +254,8 @@ impl Job {
     }
 }
 
-/// Forwards an importer's progress to the observer, and tells the importer when the observer has left.
+/// Forwards an importer's progress to the observer, and tells the importer when the observer has
+/// left.
 struct ImportWatch<'a>(&'a dyn Observer);
 
 impl Watch for ImportWatch<'_> {

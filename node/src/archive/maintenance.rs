@@ -29,7 +29,8 @@ pub struct Rebuilt {
 }
 
 impl Archive {
-    /// Reads every stored blob and entry back. What is damaged is set aside, and repaired where this node keeps it.
+    /// Reads every stored blob and entry back. What is damaged is set aside, and repaired where
+    /// this node keeps it.
     ///
     /// # Errors
     /// The store's; damage is not an error.

@@ -1,4 +1,5 @@
-//! What a file is, by its name: a role and a media type. A guess for people and tools; nothing trusts it.
+//! What a file is, by its name: a role and a media type. A guess for people and tools; nothing
+//! trusts it.
 
 use perennial_manifest::Role;
 

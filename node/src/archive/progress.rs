@@ -44,12 +44,14 @@ impl Progress {
     }
 }
 
-/// The caller of an operation, as the operation sees it. `()` observes nothing and waits to the end.
+/// The caller of an operation, as the operation sees it. `()` observes nothing and waits to the
+/// end.
 pub trait Observer: Send + Sync {
     /// Hears of progress. Called often, also from blocking threads; must not wait.
     fn progress(&self, progress: Progress);
 
-    /// Whether the caller no longer waits. Long operations stop at the next file or blob; what they acknowledged stays.
+    /// Whether the caller no longer waits. Long operations stop at the next file or blob; what they
+    /// acknowledged stays.
     fn has_left(&self) -> bool;
 }
 

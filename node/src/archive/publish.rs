@@ -1,8 +1,10 @@
-//! From an unsigned draft to a signed release that peers hear of: the last step of every add, import and push.
+//! From an unsigned draft to a signed release that peers hear of: the last step of every add,
+//! import and push.
 //!
-//! Everything this node signs goes through [`Archive::signing`], which runs in a task of its own: a client that disconnects
-//! leaves the statement either complete (stored, then announced) or not begun. A release's artifact list is durable before
-//! the release is signed. The draft's blobs are the caller's: in the store, and leased until the call returns.
+//! Everything this node signs goes through [`Archive::signing`], which runs in a task of its own: a
+//! client that disconnects leaves the statement either complete (stored, then announced) or not
+//! begun. A release's artifact list is durable before the release is signed. The draft's blobs are
+//! the caller's: in the store, and leased until the call returns.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -44,10 +46,12 @@ pub struct Published {
 }
 
 impl Archive {
-    /// Signs a release whose blobs are in the store, and announces it. Returns once it is durable and peers are being told.
+    /// Signs a release whose blobs are in the store, and announces it. Returns once it is durable
+    /// and peers are being told.
     ///
     /// # Errors
-    /// When the draft is not a valid release, when this node's feed cannot be extended, or when the store fails.
+    /// When the draft is not a valid release, when this node's feed cannot be extended, or when the
+    /// store fails.
     pub async fn publish(
         &self,
         draft: Draft,
@@ -56,7 +60,7 @@ impl Archive {
         self.signing(move |signing| signing.release(draft, options)).await
     }
 
-    /// Signs that a release is yanked: names no longer mean it, its bytes stay.
+    /// Signs that a release is yanked. HTTP stops serving it by name; its bytes stay.
     ///
     /// # Errors
     /// When this node's feed cannot be extended, or when the store fails.
@@ -85,8 +89,9 @@ impl Archive {
         .await
     }
 
-    /// Runs `work` on a blocking thread and announces what it signed, also where it failed half-way: what is in the feed is
-    /// known to peers sooner or later, so they are told now. Dropping the future stops neither.
+    /// Runs `work` on a blocking thread and announces what it signed, also where it failed
+    /// half-way: what is in the feed is known to peers sooner or later, so they are told now.
+    /// Dropping the future stops neither.
     pub(super) async fn signing<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Signing<'_>) -> Result<T, ArchiveError> + Send + 'static,
@@ -118,8 +123,8 @@ impl Signing<'_> {
         &self.archive.store
     }
 
-    /// Signs one statement and stores it. Where the publisher's profile must come first, it is signed as well. Gives the
-    /// release's id, if the statement is one.
+    /// Signs one statement and stores it. Where the publisher's profile must come first, it is
+    /// signed as well. Gives the release's id, if the statement is one.
     pub(super) fn sign(
         &mut self,
         kind: Option<PublisherKind>,

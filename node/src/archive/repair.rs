@@ -1,8 +1,9 @@
 //! Damage heals by itself: what this node keeps and is no longer whole is fetched again.
 //!
-//! Subscribes to the damage that the store finds. Fetches pinned releases (this node's own are) itself; those of followed
-//! publishers are the protocol's to keep, which is told that they are no longer held. Retries with growing delays while no
-//! peer has the data. Never changes a release's state itself; the store does that when it detects the damage.
+//! Subscribes to the damage that the store finds. Fetches pinned releases (this node's own are)
+//! itself; those of followed publishers are the protocol's to keep, which is told that they are no
+//! longer held. Retries with growing delays while no peer has the data. Never changes a release's
+//! state itself; the store does that when it detects the damage.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -41,7 +42,8 @@ struct Repair {
 }
 
 impl Archive {
-    /// Repairs until `stop`. Damage found before this is called is repaired as well, as far as it shows in the catalog.
+    /// Repairs until `stop`. Damage found before this is called is repaired as well, as far as it
+    /// shows in the catalog.
     pub(crate) async fn repair(self, damage: Receiver<Damaged>, stop: CancellationToken) {
         let repair = Repair::default();
         tokio::select! {
@@ -139,7 +141,8 @@ impl Repair {
     }
 }
 
-/// Pinned releases of which something is here, or was, and that the protocol does not keep by itself.
+/// Pinned releases of which something is here, or was, and that the protocol does not keep by
+/// itself.
 fn broken(store: &Store, lost: &BTreeSet<ReleaseId>) -> Result<Vec<ReleaseId>, StoreError> {
     let follows = store.follows();
     let mut broken = Vec::new();

@@ -1,7 +1,8 @@
 //! From what the user named to a release or a blob.
 //!
-//! Names go through trust (`perennial_manifest::resolve`) and, where nothing here answers, through peers; digests need no
-//! trust (`resolve/digest`). Nothing that a stranger signed is fetched by name.
+//! Names go through trust (`perennial_manifest::resolve`) and, where nothing here answers, through
+//! peers; digests need no trust (`resolve/digest`). Nothing that a stranger signed is fetched by
+//! name.
 
 mod digest;
 
@@ -120,8 +121,9 @@ impl Claim {
 }
 
 impl Archive {
-    /// What a name means to this node: by the publishers it follows, or by `only`. Where nothing here answers and `ask` is
-    /// set, peers are asked. All candidates agree on the bytes; the first is the one to fetch. Never empty.
+    /// What a name means to this node: by the publishers it follows, or by `only`. Where nothing
+    /// here answers and `ask` is set, peers are asked. All candidates agree on the bytes; the first
+    /// is the one to fetch. Never empty.
     ///
     /// # Errors
     /// [`Unresolved`], or the store's.
@@ -160,8 +162,8 @@ impl Archive {
         Err(Box::new(unresolved).into())
     }
 
-    /// Puts entries that a look-up found into the catalog. The rest of their feeds is on its way with the same look-up: an
-    /// entry waits for those before it, up to a deadline.
+    /// Puts entries that a look-up found into the catalog. The rest of their feeds is on its way
+    /// with the same look-up: an entry waits for those before it, up to a deadline.
     async fn take_in(&self, mut entries: Vec<SignedEntry>) -> Result<(), ArchiveError> {
         let give_up = Instant::now() + FEED_WAIT;
         let mut stored = self.network.stored();
@@ -172,7 +174,8 @@ impl Archive {
             let orphans = puts.iter().filter(|put| matches!(put.admit, Admit::Orphan(_)));
             let orphans: BTreeSet<_> = orphans.map(|put| put.id).collect();
             entries.retain(|entry| orphans.contains(&entry.id()));
-            // Told by the writer of every batch it stored; a closed channel means that the node is stopping.
+            // Told by the writer of every batch it stored; a closed channel means that the node is
+            // stopping.
             if !entries.is_empty()
                 && !matches!(tokio::time::timeout_at(give_up, stored.changed()).await, Ok(Ok(())))
             {

@@ -1,7 +1,8 @@
 //! Signing entries with this node's publisher key, one at a time.
 //!
-//! Never signs a place in the feed that was seen taken: the highest entry seen of our own key is remembered outside the
-//! index, and a feed that is shorter than that (a restored backup, a second machine) is refused.
+//! Never signs a place in the feed that was seen taken: the highest entry seen of our own key is
+//! remembered outside the index, and a feed that is shorter than that (a restored backup, a second
+//! machine) is refused.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -38,7 +39,8 @@ pub enum SignError {
 #[derive(Debug)]
 pub(crate) struct Signer {
     key: Keypair,
-    /// Held while an entry is signed and stored: the next entry's place follows from the last one's.
+    /// Held while an entry is signed and stored: the next entry's place follows from the last
+    /// one's.
     turn: Mutex<()>,
 }
 
@@ -51,8 +53,9 @@ impl Signer {
         self.key.id()
     }
 
-    /// Signs a statement and stores it; durable once this returns. A feed's first statement, and one that changes the
-    /// publisher's kind, is preceded by a profile. Gives what was signed, in feed order.
+    /// Signs a statement and stores it; durable once this returns. A feed's first statement, and
+    /// one that changes the publisher's kind, is preceded by a profile. Gives what was signed, in
+    /// feed order.
     pub(super) fn sign(
         &self,
         store: &Store,
@@ -83,7 +86,8 @@ impl Signer {
         let signed =
             Entry { publisher, seq, prevs, issued_at: unix_seconds(), body }.sign(&self.key)?;
         if let Some((release, _)) = signed.release() {
-            // Before the entry: a crash in between leaves a pin of nothing, never a release that may be collected.
+            // Before the entry: a crash in between leaves a pin of nothing, never a release that
+            // may be collected.
             store.set_pin(Pin::Release(release), true)?;
         }
         let puts = store.put_entries(std::slice::from_ref(&signed))?;

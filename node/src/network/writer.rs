@@ -1,9 +1,10 @@
 //! The one writer of entries that come from peers.
 //!
-//! Takes batches in the order in which the protocol decided them and stores them in that order, so a later entry of a feed
-//! never overtakes an earlier one and is never taken for an orphan. While the disk is busy, batches queue up; the next
-//! commit takes all that wait, so many small batches share one set of `fsync`s. The queue is bounded. The event loop never
-//! waits for it: a batch that finds it full is reported as not stored, and its peer is asked again later.
+//! Takes batches in the order in which the protocol decided them and stores them in that order, so
+//! a later entry of a feed never overtakes an earlier one and is never taken for an orphan. While
+//! the disk is busy, batches queue up; the next commit takes all that wait, so many small batches
+//! share one set of `fsync`s. The queue is bounded. The event loop never waits for it: a batch that
+//! finds it full is reported as not stored, and its peer is asked again later.
 
 use perennial_manifest::{Admit, EntryId, SignedEntry};
 use perennial_protocol::{Input, Verdict};
@@ -13,8 +14,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::network::handle::Network;
 
-/// Batches that wait for the disk, at most. The protocol has up to 512 of gossip under way, and one of each
-/// reconciliation.
+/// Batches that wait for the disk, at most. The protocol has up to 512 of gossip under way, and one
+/// of each reconciliation.
 const QUEUE: usize = 1024;
 /// Entries of one commit, beyond which no further batch joins it.
 const COMMIT: usize = 4096;
@@ -31,7 +32,8 @@ pub(super) struct Batch {
 pub(super) struct Writer(mpsc::Sender<Batch>);
 
 impl Writer {
-    /// A writer, and the work to run as a task of its own. The work ends once the writer is dropped and its queue is empty.
+    /// A writer, and the work to run as a task of its own. The work ends once the writer is dropped
+    /// and its queue is empty.
     pub(super) fn new(
         store: Store,
         network: Network,
@@ -41,7 +43,8 @@ impl Writer {
         (Writer(sender), write(store, network, stored, queue))
     }
 
-    /// Takes a batch in, without waiting. `None` if it was taken; else what to tell the protocol at once.
+    /// Takes a batch in, without waiting. `None` if it was taken; else what to tell the protocol at
+    /// once.
     pub(super) fn store(&self, batch: Batch) -> Option<Input> {
         match self.0.try_send(batch) {
             Ok(()) => None,
@@ -81,7 +84,8 @@ async fn write(
     }
 }
 
-/// Stores batches with one commit. If that fails, stores them one by one, so that one bad batch spoils no other.
+/// Stores batches with one commit. If that fails, stores them one by one, so that one bad batch
+/// spoils no other.
 fn put_all(store: &Store, batches: Vec<Batch>) -> Vec<Input> {
     let all: Vec<SignedEntry> =
         batches.iter().flat_map(|batch| batch.entries.iter().cloned()).collect();
@@ -117,4 +121,122 @@ fn verdict(put: PutOutcome) -> (EntryId, Verdict) {
         }
     };
     (put.id, verdict)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use perennial_manifest::{Body, Entry, EntryId, Keypair, Profile, PublisherKind};
+    use perennial_store::OpenOptions;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::network::handle::{Message, NetworkEnds};
+
+    /// A feed of profiles, each entry after the one before.
+    fn feed(seed: u8, entries: u64) -> Vec<SignedEntry> {
+        let key = Keypair::from_seed([seed; 32]);
+        let mut feed: Vec<SignedEntry> = Vec::new();
+        for seq in 0..entries {
+            let profile = Profile {
+                name: format!("publisher {seq}"),
+                publisher_kind: PublisherKind::Archivist,
+                contact: None,
+                claims: Vec::new(),
+            };
+            let prevs: Vec<EntryId> = feed.last().map(SignedEntry::id).into_iter().collect();
+            let entry = Entry {
+                publisher: key.id(),
+                seq,
+                prevs,
+                issued_at: 1,
+                body: Body::Profile(profile),
+            };
+            feed.push(entry.sign(&key).unwrap());
+        }
+        feed
+    }
+
+    struct Bench {
+        _dir: TempDir,
+        store: Store,
+        writer: Writer,
+        messages: mpsc::Receiver<Message>,
+        stored: watch::Receiver<u64>,
+    }
+
+    /// A writer whose work is returned, not begun.
+    fn bench() -> (Bench, impl Future<Output = ()> + Send + 'static) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), OpenOptions::default()).unwrap();
+        let (network, NetworkEnds { messages, stored: counted, .. }) =
+            Network::new(false, Duration::ZERO);
+        let stored = network.stored();
+        let (writer, writing) = Writer::new(store.clone(), network, counted);
+        (Bench { _dir: dir, store, writer, messages, stored }, writing)
+    }
+
+    async fn verdicts(bench: &mut Bench, batches: u64) -> BTreeMap<u64, Vec<Verdict>> {
+        let mut all = BTreeMap::new();
+        while (all.len() as u64) < batches {
+            let Some(Message::Input(Input::Stored { batch, verdicts })) =
+                bench.messages.recv().await
+            else {
+                panic!("not a verdict");
+            };
+            all.insert(batch, verdicts.into_iter().map(|(_, verdict)| verdict).collect());
+        }
+        all
+    }
+
+    /// Two batches of one feed never overtake each other: none is judged an orphan.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn batches_of_one_feed_are_stored_in_order() {
+        const ENTRIES: u64 = 200;
+        let (mut bench, writing) = bench();
+        tokio::spawn(writing);
+        for (id, entry) in (0..).zip(feed(1, ENTRIES)) {
+            assert!(bench.writer.store(Batch { id, entries: vec![entry] }).is_none());
+            if id % 7 == 0 {
+                // The disk is busy with some of them meanwhile.
+                tokio::task::yield_now().await;
+            }
+        }
+        let verdicts = verdicts(&mut bench, ENTRIES).await;
+        assert!(verdicts.values().all(|batch| *batch == [Verdict::New]), "{verdicts:?}");
+        assert_eq!(bench.store.entry_count().unwrap(), ENTRIES);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn batches_that_wait_share_a_commit_and_keep_their_own_verdicts() {
+        let (mut bench, writing) = bench();
+        let (one, two) = (feed(1, 3), feed(2, 3));
+        let batches = [one[..2].to_vec(), two[1..].to_vec(), one[2..].to_vec(), one[..1].to_vec()];
+        for (id, entries) in (0..).zip(batches) {
+            assert!(bench.writer.store(Batch { id, entries }).is_none());
+        }
+        tokio::spawn(writing);
+        let verdicts = verdicts(&mut bench, 4).await;
+        assert_eq!(verdicts[&0], [Verdict::New, Verdict::New]);
+        assert!(matches!(verdicts[&1][..], [Verdict::Orphan { .. }, Verdict::Orphan { .. }]));
+        assert_eq!(verdicts[&2], [Verdict::New]);
+        assert_eq!(verdicts[&3], [Verdict::Known]);
+        assert_eq!(*bench.stored.borrow_and_update(), 1, "one commit for all");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_full_queue_refuses_and_never_waits() {
+        let (bench, _not_begun) = bench();
+        let entry = feed(1, 1).remove(0);
+        let batch = |id| Batch { id, entries: vec![entry.clone()] };
+        for id in 0..QUEUE as u64 {
+            assert!(bench.writer.store(batch(id)).is_none());
+        }
+        let refused = bench.writer.store(batch(9999));
+        assert!(
+            matches!(refused, Some(Input::Stored { batch: 9999, verdicts }) if verdicts.is_empty())
+        );
+    }
 }

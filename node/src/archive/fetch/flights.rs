@@ -1,7 +1,7 @@
 //! Fetches under way, so that callers who want the same thing share one.
 //!
-//! A flight is a shared future that its callers poll; no task owns it. When the last caller drops it, the fetch is
-//! cancelled, and the table forgets it at the next look-up of any key.
+//! A flight is a shared future that its callers poll; no task owns it. When the last caller drops
+//! it, the fetch is cancelled, and the table forgets it at the next look-up of any key.
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -56,7 +56,8 @@ impl<K, T: Clone> std::fmt::Debug for Table<K, T> {
 }
 
 impl<K: Eq + Hash, T: Clone + Send + Sync + 'static> Table<K, T> {
-    /// Joins the fetch of `key` that is under way, or starts one that sends its progress where it is given.
+    /// Joins the fetch of `key` that is under way, or starts one that sends its progress where it
+    /// is given.
     pub(in crate::archive) fn join<F>(
         &self,
         key: K,

@@ -1,7 +1,7 @@
 //! URLs that are added again: the upstream gives other bytes than before, or none.
 //!
-//! A name keeps the bytes that were archived under it. What the upstream gives now is signed as an observation and refused
-//! as a release of that name.
+//! A name keeps the bytes that were archived under it. What the upstream gives now is signed as an
+//! observation and refused as a release of that name.
 
 use perennial_import::{ImportError, Imported};
 use perennial_manifest::{
@@ -12,9 +12,10 @@ use perennial_store::StoreError;
 use crate::archive::ArchiveError;
 use crate::archive::publish::{Signing, unix_seconds};
 
-/// Compares the outcome of an import with what this node archived before under the same name, if anything. Where the
-/// upstream gives something else, signs what was seen and fails; otherwise gives the outcome back. Blocking.
-pub(super) fn check(
+/// Compares the outcome of an import with what this node archived before under the same name, if
+/// anything. Where the upstream gives something else, signs what was seen and fails; otherwise
+/// gives the outcome back. Blocking.
+pub(in crate::archive) fn check(
     signing: &mut Signing<'_>,
     purl: &Purl,
     outcome: Result<Imported, ImportError>,
@@ -101,8 +102,8 @@ impl Archived {
         self.list.iter().filter(move |artifact| artifact.origins.iter().any(|origin| origin == url))
     }
 
-    /// Whether a file would take another one's place. Checksum lists and signatures do not count: they grow with the files
-    /// they cover.
+    /// Whether a file would take another one's place. Checksum lists and signatures do not count:
+    /// they grow with the files they cover.
     fn contradicts(&self, new: &Artifact) -> bool {
         let same = |old: &&Artifact| {
             old.path == new.path

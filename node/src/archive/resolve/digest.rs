@@ -1,7 +1,8 @@
 //! Blobs by digest: no signature is needed, and only the bytes are believed.
 //!
-//! A peer's statements, that a SHA-256 names a blob or how long a blob is, are claims. A false claim costs a bounded number
-//! of attempts and does not stand in the way of a peer that tells the truth.
+//! A peer's statements, that a SHA-256 names a blob or how long a blob is, are claims. A false
+//! claim costs a bounded number of attempts and does not stand in the way of a peer that tells the
+//! truth.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,8 +38,8 @@ pub struct FetchedBlob {
 }
 
 impl Archive {
-    /// The blob with this SHA-256, by this node's own hashing or by a claim of a signed list or a peer. Compare the bytes
-    /// ([`Archive::check_sha256`]) before believing it.
+    /// The blob with this SHA-256, by this node's own hashing or by a claim of a signed list or a
+    /// peer. Compare the bytes ([`Archive::check_sha256`]) before believing it.
     ///
     /// # Errors
     /// [`ArchiveError::NoClaim`], or the store's.
@@ -95,8 +96,8 @@ async fn get_blob(
     Ok(Arc::new(FetchedBlob { blob, size, from, _lease: lease }))
 }
 
-/// Fetches a blob whose size no signature covers: tries the sizes that peers claim, most frequent first. Only the true one
-/// verifies.
+/// Fetches a blob whose size no signature covers: tries the sizes that peers claim, most frequent
+/// first. Only the true one verifies.
 async fn fetch_of_any_size(
     archive: &Archive,
     blob: BlobId,
@@ -125,10 +126,12 @@ async fn fetch_of_any_size(
             return Err(failure);
         }
         if tried.len() > tried_before {
-            // A claim was refuted, and its peer perhaps banned: the others may say something else by now.
+            // A claim was refuted, and its peer perhaps banned: the others may say something else
+            // by now.
             continue;
         }
-        // A peer that tells the truth may still be connecting. Once the set of peers changes, they are asked again.
+        // A peer that tells the truth may still be connecting. Once the set of peers changes, they
+        // are asked again.
         let changed = overview.wait_for(|now| !now.peers.keys().eq(asked.iter()));
         if !matches!(timeout_at(give_up, changed).await, Ok(Ok(_))) {
             return Err(failure);
@@ -136,7 +139,8 @@ async fn fetch_of_any_size(
     }
 }
 
-/// Sizes worth trying, in order: claimed by most peers first, then the smallest. Sizes that no blob may have are left out.
+/// Sizes worth trying, in order: claimed by most peers first, then the smallest. Sizes that no blob
+/// may have are left out.
 fn claimed_sizes(claims: impl Iterator<Item = u64>) -> Vec<u64> {
     let mut peers = BTreeMap::<u64, usize>::new();
     for size in claims.filter(|size| *size <= MAX_BLOB) {

@@ -1,0 +1,125 @@
+//! Names: through trust, through peers, and never to bytes of a stranger.
+
+use std::time::{Duration, Instant};
+
+use perennial_manifest::{PublisherRef, Selector};
+
+use super::{Machine, Told};
+use crate::archive::{ArchiveError, Claim, ErrorKind, Unresolved};
+
+fn name(text: &str) -> Selector {
+    text.parse().unwrap()
+}
+
+fn unresolved(error: &ArchiveError) -> &Unresolved {
+    match error {
+        ArchiveError::Unresolved(unresolved) => unresolved,
+        other => panic!("{other}"),
+    }
+}
+
+fn publishers(error: &ArchiveError) -> Vec<String> {
+    let claims: &[Claim] = error.claims();
+    claims.iter().map(|claim| claim.candidate.publisher.to_string()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_means_what_a_followed_publisher_signed() {
+    let (machine, other) = (Machine::new(1), Machine::new(2));
+    let added = other.add("pkg:generic/thing@1", &[("a", b"one")]).await;
+    machine.learn(&other);
+    machine.follow(added.publisher).await;
+    let found = machine.archive.resolve(&name("thing@1"), None, true, &()).await.unwrap();
+    assert_eq!((found.len(), found[0].release), (1, added.release));
+    assert_eq!(machine.told(), [Told::Follows], "no peer was needed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_is_named_by_its_id_or_its_local_name() {
+    let (machine, other) = (Machine::new(1), Machine::new(2));
+    let publisher = other.archive.publisher();
+    let named =
+        |text: &str| machine.archive.publisher_named(&text.parse::<PublisherRef>().unwrap());
+    assert_eq!(named(&publisher.to_string()).unwrap(), publisher);
+    assert!(matches!(named("savers"), Err(ArchiveError::UnknownPublisher(_))));
+    machine.archive.follow(publisher, Some("savers".parse().unwrap())).await.unwrap();
+    assert_eq!(named("savers").unwrap(), publisher);
+    machine.archive.unfollow(publisher).await.unwrap();
+    let again = machine.archive.unfollow(publisher).await.unwrap_err();
+    assert!(matches!(again, ArchiveError::NotFollowed(_)));
+    assert_eq!(again.kind(), ErrorKind::NotFound);
+    assert_eq!(machine.told(), [Told::Follows, Told::Follows]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_stranger_signed_is_shown_and_not_fetched() {
+    let (machine, other) = (Machine::new(1), Machine::new(2));
+    let added = other.add("pkg:generic/thing@1", &[("a", b"one")]).await;
+    machine.learn(&other);
+    let refused = machine.archive.resolve(&name("thing@1"), None, true, &()).await.unwrap_err();
+    assert!(matches!(unresolved(&refused), Unresolved::Strangers { .. }));
+    assert_eq!(refused.kind(), ErrorKind::Strangers);
+    assert_eq!(publishers(&refused), [added.publisher.to_string()]);
+    assert_eq!(refused.claims()[0].artifacts, 1);
+    assert_eq!(machine.told(), []);
+    // The user may name the stranger, or the release: that is a decision of trust, or needs none.
+    let only = Some(added.publisher);
+    assert!(machine.archive.resolve(&name("thing@1"), only, true, &()).await.is_ok());
+    let release = Selector::Release(added.release);
+    assert!(machine.archive.resolve(&release, None, true, &()).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn followed_publishers_that_disagree_are_a_conflict() {
+    let (machine, one, two) = (Machine::new(1), Machine::new(2), Machine::new(3));
+    for (other, bytes) in [(&one, b"one"), (&two, b"two")] {
+        other.add("pkg:generic/thing@1", &[("a", bytes)]).await;
+        machine.learn(other);
+        machine.follow(other.archive.publisher()).await;
+    }
+    let refused = machine.archive.resolve(&name("thing@1"), None, true, &()).await.unwrap_err();
+    assert!(matches!(unresolved(&refused), Unresolved::Conflict { .. }));
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    let mut both = publishers(&refused);
+    both.sort();
+    let mut expected = [one.archive.publisher().to_string(), two.archive.publisher().to_string()];
+    expected.sort();
+    assert_eq!(both, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_is_unknown_here_is_asked_of_peers() {
+    let (machine, other) = (Machine::new(1), Machine::new(2));
+    let added = other.add("pkg:generic/thing@1", &[("a", b"one")]).await;
+    machine.follow(added.publisher).await;
+    let unknown = machine.archive.resolve(&name("thing@1"), None, true, &()).await.unwrap_err();
+    assert!(matches!(unresolved(&unknown), Unresolved::NotFound { asked: Some(0), .. }));
+    assert_eq!(unknown.kind(), ErrorKind::NotFound);
+
+    machine.world().entries = other.feed();
+    let found = machine.archive.resolve(&name("thing@1"), None, true, &()).await.unwrap();
+    assert_eq!(found[0].release, added.release);
+    let local = machine.archive.resolve(&name("else@1"), None, false, &()).await.unwrap_err();
+    assert!(matches!(unresolved(&local), Unresolved::NotFound { asked: None, .. }));
+}
+
+/// The look-up brings the release; the profile before it comes with the feed, a moment later.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_waits_for_its_feed_and_is_told_when_it_comes() {
+    let (machine, other) = (Machine::new(1), Machine::new(2));
+    let added = other.add("pkg:generic/thing@1", &[("a", b"one")]).await;
+    machine.follow(added.publisher).await;
+    let feed = other.feed();
+    let (profile, release) = (feed[..1].to_vec(), feed[1..].to_vec());
+    machine.world().entries = release;
+    let started = Instant::now();
+    let comes = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        machine.store().put_entries(&profile).unwrap();
+        machine.stored.send_modify(|batches| *batches += 1);
+    };
+    let selector = name("thing@1");
+    let (found, ()) = tokio::join!(machine.archive.resolve(&selector, None, true, &()), comes);
+    assert_eq!(found.unwrap()[0].release, added.release);
+    assert!(started.elapsed() < Duration::from_secs(8), "it was not told");
+}
