@@ -1,5 +1,6 @@
-//! The architecture as a test: which crate may use which, where `sled` and `libp2p` may be named, what the
-//! pure crates must not touch, how long a file may be. The rules come from DESIGN, section 3.
+//! The architecture as a test: which crate may use which, where `sled` and `libp2p` may be named,
+//! what the pure crates must not touch, how long a file may be. The rules come from DESIGN, section
+//! 3.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,8 +26,9 @@ const EDGES: [(&str, &[&str]); 10] = [
 /// The longest file, in lines.
 const LINES: usize = 600;
 
-/// The part of the output of `cargo metadata` needed here. The crate `cargo_metadata` is avoided: it enables
-/// features of `serde_json` that the programs do not use, so every dependent would be compiled twice.
+/// The part of the output of `cargo metadata` needed here. The crate `cargo_metadata` is avoided:
+/// it enables features of `serde_json` that the programs do not use, so every dependent would be
+/// compiled twice.
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
@@ -192,6 +194,18 @@ fn sled_and_libp2p_are_named_in_one_place() {
         if !path.starts_with("crates/swarm") {
             let found = named(&text, &["libp2p", "libp2p_stream", "yamux"]);
             assert!(found.is_empty(), "{} names libp2p: {found:?}", path.display());
+        }
+    }
+}
+
+/// The archive knows no user interface: only the frontends translate to those of the control socket
+/// and of HTTP.
+#[test]
+fn only_frontends_of_the_node_name_control_and_gateway() {
+    for (path, text) in sources() {
+        if path.starts_with("node/src") && !path.starts_with("node/src/frontends") {
+            let found = named(shipped(&text), &["perennial_control", "perennial_gateway"]);
+            assert!(found.is_empty(), "{} names a user interface: {found:?}", path.display());
         }
     }
 }

@@ -1,16 +1,14 @@
-//! What a node is told: its data directory, whom to listen to and whom to call, its bounds.
+//! A node's configuration: its data directory, the addresses it listens on and dials, its bounds.
 //!
-//! Owns the [`Config`] a node starts from; the [`Settings`] that make one are in `config/settings`. Reads no environment and
-//! no clock; whoever calls passes them.
+//! Owns the [`Config`] a node starts from; [`Settings`] are what a file and the command line say of
+//! it. Reads no environment and no clock: the caller passes them.
 
 mod byte_count;
-mod error;
 mod http_face;
 mod settings;
 
-pub use byte_count::ByteCount;
-pub use error::ConfigError;
-pub use http_face::{Http, HttpFace};
+pub use byte_count::{ByteCount, ByteCountError};
+pub use http_face::{Http, HttpFace, HttpFaceError};
 pub use settings::Settings;
 
 use std::path::PathBuf;
@@ -18,7 +16,7 @@ use std::time::Duration;
 
 use perennial_store::DEFAULT_GRACE;
 
-/// Where a node listens when nobody says otherwise.
+/// Where a node listens by default.
 pub const DEFAULT_LISTEN: [&str; 2] = ["/ip4/0.0.0.0/tcp/4407", "/ip4/0.0.0.0/udp/4407/quic-v1"];
 /// Peers a node keeps connections to, at most.
 pub const DEFAULT_MAX_PEERS: u32 = 128;
@@ -26,27 +24,28 @@ pub const DEFAULT_MAX_PEERS: u32 = 128;
 pub const DEFAULT_SERVE_STREAMS: u32 = 32;
 /// How long the other end of a transfer may stay silent.
 pub const DEFAULT_STALL: Duration = Duration::from_secs(15);
-/// How long an embedded command waits for its peers to answer before it calls them unreachable.
+/// How long a request waits for the first configured peer by default.
 pub const DEFAULT_PEER_WAIT: Duration = Duration::from_secs(20);
 
-/// Everything a node is started from. Built by [`Config::new`] or [`Config::embedded`], or from [`Settings`].
+/// Everything a node is started from. Built by [`Config::new`] or [`Config::embedded`], or from
+/// [`Settings`].
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The data directory; created when it is missing.
     pub data: PathBuf,
-    /// Multiaddresses to listen on; empty: this node only calls others.
+    /// Multiaddresses to listen on. Empty: this node only dials others.
     pub listen: Vec<String>,
-    /// Multiaddresses that other nodes reach us at, when they differ from what we listen on.
+    /// Multiaddresses at which other nodes reach this one, where they differ from `listen`.
     pub external: Vec<String>,
-    /// Multiaddresses of peers to call at the start and whenever they are lost.
+    /// Multiaddresses of peers to dial at the start and whenever they are not connected.
     pub peers: Vec<String>,
-    /// Publishers to follow (`did:key:…`), or `all`; recorded as `perennial follow` would.
+    /// Publishers to follow (`did:key:…`), or `all`. Recorded, as by `perennial follow`.
     pub follow: Vec<String>,
-    /// Whether peers on the local network are looked for by mDNS.
+    /// Whether mDNS finds peers on the local network.
     pub mdns: bool,
-    /// How the faces are served over HTTP; none: they are not.
+    /// How HTTP is served; `None`: not at all.
     pub http: Option<Http>,
-    /// Bytes a second that leave in blobs, at most; none: as fast as it goes.
+    /// Bytes of blobs sent per second, at most; `None`: without a limit.
     pub upload: Option<ByteCount>,
     /// Peers to keep connections to, at most.
     pub max_peers: u32,
@@ -56,12 +55,13 @@ pub struct Config {
     pub stall: Duration,
     /// How long `gc` spares what nothing refers to any more.
     pub grace: Duration,
-    /// How long a request waits for configured peers to be reached before it says that nobody is.
+    /// How long a request waits for the first of the configured peers before it goes on without.
     pub peer_wait: Duration,
 }
 
 impl Config {
-    /// A node on `data` that listens where Perennial nodes listen.
+    /// A node on `data` that listens on the default addresses.
+    #[must_use]
     pub fn new(data: impl Into<PathBuf>) -> Self {
         Config {
             listen: DEFAULT_LISTEN.map(str::to_owned).to_vec(),
@@ -70,7 +70,8 @@ impl Config {
         }
     }
 
-    /// A node on `data` for the length of one command: it calls its `peers` and listens nowhere.
+    /// A node on `data` for one command: it dials its `peers` and listens nowhere.
+    #[must_use]
     pub fn embedded(data: impl Into<PathBuf>) -> Self {
         Config {
             data: data.into(),
@@ -90,7 +91,37 @@ impl Config {
     }
 }
 
-/// The data directory for a user without one in mind: `$XDG_DATA_HOME/perennial`, or below the home directory.
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or has a field that this version does not know.
+    #[error("{}: {source}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// The line, and what is wrong with it.
+        source: Box<toml::de::Error>,
+    },
+    /// Neither a flag, the file nor the environment names a data directory.
+    #[error("no data directory: give --data, or set HOME")]
+    NoData,
+    /// A value of `http-host` is not a host name.
+    #[error("--http-host: {0}")]
+    HttpHost(String),
+}
+
+/// The default data directory: `$XDG_DATA_HOME/perennial`, or `~/.local/share/perennial`. Relative
+/// paths are ignored.
+#[must_use]
 pub fn default_data(xdg_data_home: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
     xdg_data_home
         .filter(|path| path.is_absolute())

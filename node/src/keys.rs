@@ -1,7 +1,9 @@
-//! The node's two keys on disk: `keys/node.key` names it on the network, `keys/publisher.key` signs its entries.
+//! The node's two keys on disk: `keys/node.key` names it on the network, `keys/publisher.key` signs
+//! its entries.
 //!
-//! Both are OpenSSH private keys (Ed25519, no passphrase), created on first use, readable by their owner only.
-//! A key file that others may read is refused rather than used; a key is never written over another.
+//! Both are OpenSSH private keys (Ed25519, no passphrase), created on first use, readable by their
+//! owner only. A key file that others may read is refused rather than used; a key is never written
+//! over another.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -12,7 +14,7 @@ use perennial_manifest::Keypair;
 use ssh_key::private::{Ed25519Keypair, KeypairData};
 use ssh_key::{LineEnding, PrivateKey};
 
-/// No Ed25519 key file is larger.
+/// Bytes of a key file, at most; an Ed25519 key takes some 400.
 const MAX_KEY_FILE: u64 = 16 * 1024;
 
 /// The folder of a data directory that holds its keys.
@@ -22,27 +24,38 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// The keys of the data directory `data`. Touches nothing yet.
+    /// The keys of the data directory `data`. Reads and creates nothing yet.
+    #[must_use]
     pub fn of(data: &Path) -> Self {
         Keys { folder: data.join("keys") }
     }
 
-    /// The seed of the network identity, made on first use.
+    /// The seed of the network identity, created on first use.
+    ///
+    /// # Errors
+    /// When the file cannot be read or created, is not a key, or is readable by other users.
     pub fn node(&self) -> Result<[u8; 32], KeyError> {
         self.read_or_create("node.key", "perennial node")
     }
 
-    /// The key that signs what this node publishes, made on first use.
+    /// The key that signs what this node publishes, created on first use.
+    ///
+    /// # Errors
+    /// As for [`Keys::node`].
     pub fn publisher(&self) -> Result<Keypair, KeyError> {
         self.read_or_create("publisher.key", "perennial publisher").map(Keypair::from_seed)
     }
 
-    /// The key that signs what this node publishes, when there is one already.
+    /// The key that signs what this node publishes, if it exists.
+    ///
+    /// # Errors
+    /// As for [`Keys::node`].
     pub fn existing_publisher(&self) -> Result<Option<Keypair>, KeyError> {
         Ok(read(&self.publisher_path())?.map(Keypair::from_seed))
     }
 
-    /// Where the publisher's key is.
+    /// The file of the publisher's key.
+    #[must_use]
     pub fn publisher_path(&self) -> PathBuf {
         self.folder.join("publisher.key")
     }
@@ -80,8 +93,8 @@ fn read(path: &Path) -> Result<Option<[u8; 32]>, KeyError> {
     }
 }
 
-/// Writes a new key under a temporary name and links it into place, so that no half a key is ever found and
-/// nobody's key is overwritten.
+/// Writes a new key under a temporary name and links it into place: a key file is complete, and
+/// none is overwritten.
 fn create(folder: &Path, path: &Path, comment: &str) -> Result<[u8; 32], KeyError> {
     let io = |source| KeyError::Io { path: path.to_owned(), source };
     let seed: [u8; 32] = rand::random();
@@ -103,7 +116,7 @@ fn create(folder: &Path, path: &Path, comment: &str) -> Result<[u8; 32], KeyErro
     Ok(seed)
 }
 
-/// Why a key cannot be had.
+/// Why a key cannot be read or created.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The key file cannot be read or written.
@@ -111,10 +124,10 @@ pub enum KeyError {
     Io {
         /// The key file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// Others than its owner may read or write the key file.
+    /// Users other than its owner may read or write the key file.
     #[error("key {} has mode {mode:o}: others could read it. Run `chmod 600` on it", path.display())]
     Loose {
         /// The key file.
@@ -122,7 +135,7 @@ pub enum KeyError {
         /// Its permission bits.
         mode: u32,
     },
-    /// The file is no key of the kind we use.
+    /// The file is not an unencrypted Ed25519 key.
     #[error("key {}: {reason}", path.display())]
     Malformed {
         /// The key file.

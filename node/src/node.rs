@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use perennial_control::{BindError, Listener, socket_path};
 use perennial_manifest::PublisherError;
 use perennial_protocol::{Config as ProtocolConfig, Node as Protocol};
 use perennial_store::{Follows, OpenError, OpenOptions, Store};
@@ -19,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::archive::{self, Archive, Signer, protocol_follows};
 use crate::config::{ByteCount, Config};
-use crate::frontends::control::ControlService;
+use crate::frontends::control::{self, BindError, ControlService, socket_path};
 use crate::frontends::http::{self, ServeError};
 use crate::keys::{KeyError, Keys};
 use crate::network::handle::Network;
@@ -30,7 +29,8 @@ const LISTEN_WAIT: Duration = Duration::from_secs(5);
 /// How long each part of a node may take to end once it is told to.
 const STOP_WAIT: Duration = Duration::from_secs(4);
 
-/// A running node. Dropping it aborts nothing and leaves its tasks behind; call [`Node::shutdown`] to stop cleanly.
+/// A running node. Dropping it leaves its tasks running until the runtime ends; call
+/// [`Node::shutdown`] to stop it.
 #[derive(Debug)]
 pub struct Node {
     control: PathBuf,
@@ -45,11 +45,12 @@ pub struct Node {
 }
 
 impl Node {
-    /// Opens the data directory, starts the swarm and answers on the control socket. Needs a Tokio runtime with more than one
-    /// thread.
+    /// Opens the data directory, starts the swarm and answers on the control socket. Needs a Tokio
+    /// runtime with more than one thread.
     ///
     /// # Errors
-    /// [`StartError::InUse`] when another process uses the data directory; else whichever part did not start.
+    /// [`StartError::InUse`] when another process uses the data directory; else whichever part did
+    /// not start.
     pub async fn start(config: Config) -> Result<Node, StartError> {
         let data = config.data.clone();
         let opened =
@@ -105,9 +106,7 @@ impl Node {
             grace: config.grace,
             stop: Notify::new(),
         });
-        let listener = Listener::bind(&config.data)?;
-        let (handler, stopped) = (service.clone(), stop.clone());
-        parts.push(tokio::spawn(async move { listener.serve(handler, stopped.cancelled()).await }));
+        parts.push(control::serve(service.clone(), &config.data, stop.clone())?);
         let mut served_at = None;
         if let Some(face) = &config.http {
             match http::serve(archive.clone(), face, stop.clone()).await {
@@ -174,8 +173,8 @@ impl Node {
         self.service.stop.notified().await;
     }
 
-    /// Stops cleanly, within 10 s: takes no new work, cuts transfers, lets what was begun become durable, and releases the
-    /// lock on the data directory.
+    /// Stops cleanly, within 10 s: takes no new work, cuts transfers, lets what was begun become
+    /// durable, and releases the lock on the data directory.
     pub async fn shutdown(self) {
         let Node { archive, service, swarm, stop, parts, tasks, .. } = self;
         stop.cancel();
@@ -185,8 +184,8 @@ impl Node {
         }
         tasks.close();
         let _ = timeout(STOP_WAIT, tasks.wait()).await;
-        // The lock goes with the last handle to the store. A request that was cut may still read on a blocking thread.
-        // The store's damage channel closes after the lock is released.
+        // The lock goes with the last handle to the store. A request that was cut may still read on
+        // a blocking thread. The store's damage channel closes after the lock is released.
         let mut damage = archive.store().damage();
         drop((archive, service, swarm));
         let released = async { while !matches!(damage.recv().await, Err(RecvError::Closed)) {} };

@@ -4,22 +4,38 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-/// A number of bytes that is not zero, written `65536`, `64KiB`, `10MiB` or `1GiB` (`k`, `M`, `G` mean the same).
+/// A number of bytes that is not zero, written `65536`, `64KiB`, `10MiB` or `1GiB` (`k`, `M`, `G`
+/// mean the same).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "toml::Value")]
 pub struct ByteCount(u64);
 
 impl ByteCount {
     /// The number of bytes.
+    #[must_use]
     pub fn get(self) -> u64 {
         self.0
     }
 }
 
-impl FromStr for ByteCount {
-    type Err = String;
+/// Why a text is not a number of bytes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ByteCountError {
+    /// The number is followed by something else than a unit.
+    #[error("`{0}` is not a unit of bytes; write KiB, MiB or GiB")]
+    Unit(String),
+    /// There is no number.
+    #[error("`{0}` is not a number of bytes")]
+    Number(String),
+    /// The number is zero, or too large.
+    #[error("`{0}` is out of range")]
+    Range(String),
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for ByteCount {
+    type Err = ByteCountError;
+
+    fn from_str(text: &str) -> Result<Self, ByteCountError> {
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = text.split_at(digits);
         let shift = match unit.trim().to_ascii_lowercase().as_str() {
@@ -27,28 +43,25 @@ impl FromStr for ByteCount {
             "k" | "kib" => 10,
             "m" | "mib" => 20,
             "g" | "gib" => 30,
-            other => {
-                return Err(format!("`{other}` is not a unit of bytes; write KiB, MiB or GiB"));
-            }
+            other => return Err(ByteCountError::Unit(other.to_owned())),
         };
-        let number: u64 =
-            number.parse().map_err(|_| format!("`{text}` is not a number of bytes"))?;
+        let number: u64 = number.parse().map_err(|_| ByteCountError::Number(text.to_owned()))?;
         number
             .checked_mul(1 << shift)
             .filter(|bytes| *bytes > 0)
             .map(ByteCount)
-            .ok_or_else(|| format!("`{text}` is out of range"))
+            .ok_or_else(|| ByteCountError::Range(text.to_owned()))
     }
 }
 
 impl TryFrom<toml::Value> for ByteCount {
-    type Error = String;
+    type Error = ByteCountError;
 
-    fn try_from(value: toml::Value) -> Result<Self, String> {
+    fn try_from(value: toml::Value) -> Result<Self, ByteCountError> {
         match value {
             toml::Value::String(text) => text.parse(),
             toml::Value::Integer(number) => number.to_string().parse(),
-            other => Err(format!("{other} is not a number of bytes")),
+            other => Err(ByteCountError::Number(other.to_string())),
         }
     }
 }

@@ -1,30 +1,32 @@
-//! How the faces of a node are served over HTTP.
+//! Where and how a node serves HTTP.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use perennial_gateway::HostName;
 use serde::Deserialize;
 
-/// Where the faces are served when nobody says where.
+use crate::frontends::http::HostName;
+
+/// The address HTTP is served on by default.
 pub(super) const DEFAULT_ADDRESS: SocketAddr =
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4480);
 /// Bytes an hour that anonymous requests may make a node fetch from its peers.
 pub(super) const DEFAULT_FETCH_BUDGET: u64 = 20 << 30;
 
-/// How the faces are served.
+/// How HTTP is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Http {
-    /// Where.
+    /// The address to serve on.
     pub address: SocketAddr,
-    /// Whether the node runs without faces where the address is taken, as by another node with the same default.
+    /// Whether the node runs without HTTP where the address is in use, for example by another node
+    /// with the same default.
     pub if_free: bool,
-    /// Names it is asked by, besides addresses and `localhost`.
+    /// Host names that clients use for this node, besides addresses and `localhost`.
     pub names: Vec<HostName>,
-    /// Certificate chain and key, both as PEM; none: plain HTTP.
+    /// Files with the certificate chain and its key, both PEM; `None` serves plain HTTP.
     pub tls: Option<(PathBuf, PathBuf)>,
-    /// The file whose content lets its bearer push and delete; none: nobody may.
+    /// A file with the token that allows pushes and deletions; `None` allows neither.
     pub token_file: Option<PathBuf>,
     /// Bytes an hour that anonymous requests may make the node fetch from its peers.
     pub fetch_budget: u64,
@@ -41,7 +43,8 @@ pub enum HttpFace {
 }
 
 impl HttpFace {
-    /// The address, when there is one.
+    /// The address to serve on, if HTTP is served.
+    #[must_use]
     pub fn address(self) -> Option<SocketAddr> {
         match self {
             HttpFace::Off => None,
@@ -50,24 +53,26 @@ impl HttpFace {
     }
 }
 
-impl FromStr for HttpFace {
-    type Err = String;
+/// A text is neither an address nor `off`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is neither ADDRESS:PORT nor `off`")]
+pub struct HttpFaceError(String);
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for HttpFace {
+    type Err = HttpFaceError;
+
+    fn from_str(text: &str) -> Result<Self, HttpFaceError> {
         match text {
             "off" => Ok(HttpFace::Off),
-            _ => text
-                .parse()
-                .map(HttpFace::At)
-                .map_err(|_| format!("`{text}` is neither ADDRESS:PORT nor `off`")),
+            _ => text.parse().map(HttpFace::At).map_err(|_| HttpFaceError(text.to_owned())),
         }
     }
 }
 
 impl TryFrom<String> for HttpFace {
-    type Error = String;
+    type Error = HttpFaceError;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, HttpFaceError> {
         text.parse()
     }
 }

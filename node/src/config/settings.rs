@@ -1,6 +1,7 @@
 //! What a TOML file and the command line may say.
 //!
-//! Owns the one struct they share, so that every field is also a flag, and how the two are merged: flags win.
+//! Owns the one struct they share, so that every field is also a flag, and how the two are merged:
+//! flags win.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,7 +18,8 @@ pub struct Settings {
     /// Data directory
     #[arg(long, value_name = "DIR", env = "PERENNIAL_DATA")]
     pub data: Option<PathBuf>,
-    /// Listen on this address (repeatable) [default: /ip4/0.0.0.0/tcp/4407 and the same port over QUIC]
+    /// Listen on this address (repeatable) [default: /ip4/0.0.0.0/tcp/4407 and the same port over
+    /// QUIC]
     #[arg(long, value_name = "MULTIADDR")]
     pub listen: Vec<String>,
     /// Address to announce to peers, when it differs from --listen (repeatable)
@@ -32,10 +34,12 @@ pub struct Settings {
     /// Do not look for peers on the local network
     #[arg(long)]
     pub no_mdns: bool,
-    /// Serve docker, containerd, Helm and curl on this address, or `off` [default: 127.0.0.1:4480, if it is free]
+    /// Serve docker, containerd, Helm and curl on this address, or `off` [default: 127.0.0.1:4480,
+    /// if it is free]
     #[arg(long, value_name = "ADDR|off")]
     pub http: Option<HttpFace>,
-    /// Host name by which clients reach this node, prefixed with https:// if a proxy in front terminates TLS (repeatable)
+    /// Host name by which clients reach this node, prefixed with https:// if a proxy in front
+    /// terminates TLS (repeatable)
     #[arg(long, value_name = "NAME")]
     pub http_host: Vec<String>,
     /// Certificate chain for HTTPS, as PEM; with --tls-key
@@ -71,7 +75,10 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads a TOML file. A field that it does not know is an error, not a surprise later.
+    /// Reads a TOML file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not TOML, or has an unknown field.
     pub fn read(path: &Path) -> Result<Settings, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
@@ -81,7 +88,9 @@ impl Settings {
         })
     }
 
-    /// These settings, with what they leave open taken from `file`. A list that is given replaces the file's.
+    /// These settings, with those of `file` where they say nothing. A list that is given replaces
+    /// the file's.
+    #[must_use]
     pub fn over(self, file: Settings) -> Settings {
         let list =
             |flags: Vec<String>, file: Vec<String>| if flags.is_empty() { file } else { flags };
@@ -107,7 +116,10 @@ impl Settings {
         }
     }
 
-    /// The node these settings describe; `data` is where it lives when they do not say.
+    /// The node that these settings describe, on `data` where they name no directory.
+    ///
+    /// # Errors
+    /// Without a data directory, or when a host name is malformed.
     pub fn into_config(self, data: Option<PathBuf>) -> Result<Config, ConfigError> {
         let mut config = Config::new(self.data.or(data).ok_or(ConfigError::NoData)?);
         if !self.listen.is_empty() {

@@ -10,19 +10,23 @@ mod list;
 mod policy;
 mod show;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use perennial_control::BindError;
+pub(crate) use perennial_control::socket_path;
 use perennial_control::{
     Add, AddDone, Connect, CorruptRow, ErrorCode, Failure, Follow, FollowRow, Follows, Gc, GcDone,
-    Get, GetDone, Handler, Import, ImportDone, ImportRow, Key, KeyRow, Listed, Ls, Merge, PeerRow,
-    Peers, Pin, PinRow, Pins, RebuildDone, RebuildIndex, ReleaseRow, Search, Show, ShowDone,
-    Shutdown, Sink, Status, StatusRow, Unfollow, Unpin, Verify, VerifyDone,
+    Get, GetDone, Handler, Import, ImportDone, ImportRow, Key, KeyRow, Listed, Listener, Ls, Merge,
+    PeerRow, Peers, Pin, PinRow, Pins, RebuildDone, RebuildIndex, ReleaseRow, Search, Show,
+    ShowDone, Shutdown, Sink, Status, StatusRow, Unfollow, Unpin, Verify, VerifyDone,
 };
 use perennial_manifest::{PublisherId, PublisherRef};
 use perennial_store::{Store, StoreError};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::archive::{Archive, ArchiveError, Claim, ErrorKind, Observer, Progress, Stage};
 
@@ -36,6 +40,17 @@ pub(crate) struct ControlService {
     pub(crate) grace: Duration,
     /// Notified when a client asks the node to stop.
     pub(crate) stop: Notify,
+}
+
+/// Answers on the control socket of a data directory until `stop`. The caller holds the directory's
+/// lock.
+pub(crate) fn serve(
+    service: Arc<ControlService>,
+    data: &Path,
+    stop: CancellationToken,
+) -> Result<JoinHandle<()>, BindError> {
+    let listener = Listener::bind(data)?;
+    Ok(tokio::spawn(async move { listener.serve(service, stop.cancelled()).await }))
 }
 
 impl Handler for ControlService {

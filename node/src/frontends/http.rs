@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt};
+pub use perennial_gateway::HostName;
 use perennial_gateway::{Backend, BlobRequest, Limits, Options, SignError, Tls, TlsError};
 use perennial_manifest::{Draft, PublisherId, ReleaseId};
 use perennial_protocol::FetchFailure;
@@ -124,7 +125,8 @@ impl Backend for Archive {
     }
 }
 
-/// The first line of a file that only its owner reads: an argument would be visible to every user of the machine.
+/// The first line of a file that only its owner reads: an argument would be visible to every user
+/// of the machine.
 fn read_token(path: &Path) -> Result<String, ServeError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ServeError::Token { path: path.to_owned(), source })?;
