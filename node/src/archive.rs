@@ -1,12 +1,14 @@
 //! What a node can do with its archive; each operation exists once, here.
 //!
-//! [`Archive`] joins the three parts every operation needs: the store (bytes and catalog), the network (peers to ask and to
-//! tell) and the signer (this node's publisher key). It owns the order of their steps: bytes are durable before a release is
-//! signed, and a release is stored before peers hear of it. The frontends translate between this type and their clients;
-//! nothing here knows HTTP or the control socket.
+//! [`Archive`] joins the three parts every operation needs: the store (bytes and catalog), the
+//! network (peers to ask and to tell) and the signer (this node's publisher key). It owns the order
+//! of their steps: bytes are durable before a release is signed, and a release is stored before
+//! peers hear of it. The frontends translate between this type and their clients; nothing here
+//! knows HTTP or the control socket.
 //!
-//! Two promises hold for all callers. An operation that signs runs in a task of its own, so a client that disconnects
-//! leaves it complete or not begun. Callers that want the same bytes at the same time share one fetch.
+//! Two promises hold for all callers. An operation that signs runs in a task of its own, so a
+//! client that disconnects leaves it complete or not begun. Callers that want the same bytes at the
+//! same time share one fetch.
 
 mod add;
 mod error;
@@ -21,6 +23,8 @@ mod publish;
 mod repair;
 mod resolve;
 mod signer;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -54,7 +58,8 @@ pub struct Archive {
     network: Network,
     signer: Arc<Signer>,
     fetches: Arc<fetch::Flights>,
-    /// Tasks that outlive the caller who started them; [`Node::shutdown`](crate::Node::shutdown) waits for these.
+    /// Tasks that outlive the caller who started them; [`Node::shutdown`](crate::Node::shutdown)
+    /// waits for these.
     tasks: TaskTracker,
 }
 
@@ -75,7 +80,8 @@ impl Archive {
         &self.store
     }
 
-    /// The publisher whose key this node signs with. Names resolve through it as through one that is followed.
+    /// The publisher whose key this node signs with. Names resolve through it as through one that
+    /// is followed.
     #[must_use]
     pub fn publisher(&self) -> PublisherId {
         self.signer.publisher()

@@ -1,4 +1,5 @@
-//! The node daemon: configuration from a file and flags, addresses on standard output, logs on standard error.
+//! The node daemon: configuration from a file and flags, addresses on standard output, logs on
+//! standard error.
 //!
 //! In the library, so that one file can be both programs where size counts (the container image).
 
@@ -15,8 +16,8 @@ use crate::{Node, StartError};
 
 /// Runs a node of the archive: keeps what it follows, and gives it to others.
 ///
-/// Prints a line `listening <multiaddr>` for each address others can reach it at, then `ready`. Ends in order on SIGTERM,
-/// SIGINT, or `perennial`'s request.
+/// Prints a line `listening <multiaddr>` for each address others can reach it at, then `ready`.
+/// Ends in order on SIGTERM, SIGINT, or `perennial`'s request.
 #[derive(Debug, Parser)]
 #[command(
     name = "perennial-node",
@@ -31,8 +32,8 @@ struct Arguments {
     settings: Settings,
 }
 
-/// The `perennial-node` program, from its arguments to its exit code: 0 stopped in order, 1 failed, 2 usage, 5 data directory in
-/// use.
+/// The `perennial-node` program, from its arguments to its exit code: 0 stopped in order, 1 failed,
+/// 2 usage, 5 data directory in use.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let settings = match arguments.config.as_deref().map(Settings::read).transpose() {

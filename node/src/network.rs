@@ -1,6 +1,52 @@
 //! The event loop: the one task that owns the protocol's state.
 //!
-//! What happened goes in as an `Input`, what the protocol decides comes out as effects, which the loop carries out in order.
+//! What happened goes in as an [`Input`]; `perennial_protocol` decides, and answers with effects,
+//! which the loop carries out in order (`effects`). Nothing else touches that state, so there is no
+//! lock around it and every run has one order of events.
+//!
+//! # Tasks and queues
+//!
+//! ```text
+//! swarm driver ───────── events ──┐                  ┌── commands ─► swarm driver
+//! archive, frontends ─┐           ├──► event loop ───┼── batches ──► writer: one task
+//! writer, streams ────┴─ messages ┘                  └── a task per blob stream
+//! ```
+//!
+//! - *events* (bounded, the swarm's): peers connect, gossip, ask and answer. While the queue is
+//!   full the driver stops polling the network, so TCP and QUIC push back on the peers.
+//! - *messages* (1,024): inputs and questions of this node's other tasks, through the handle
+//!   `Network`. A sender waits while the queue is full. Nothing the loop waits for is behind such a
+//!   sender, so the two cannot wait for each other.
+//! - *commands* (bounded, the swarm's): the loop waits while this queue is full. The driver never
+//!   waits for the loop when it takes commands, so the wait is short.
+//! - *batches* (1,024, `writer`): entries to store, in the order decided. The loop never waits: a
+//!   batch that finds the queue full is reported as not stored, and its entries are asked for
+//!   again. The protocol has at most 512 batches of gossip and one of each reconciliation under
+//!   way, so this does not happen in practice.
+//! - *news* (64 for each fetch): to the task that waits for a fetch. The loop drops news of single
+//!   blobs when it is full; the end of a fetch is sent from a task of its own.
+//!
+//! Everything that takes time (writing entries, blob streams, fetching a release) is a task whose
+//! outcome comes back as a message. Tasks run in a `TaskTracker`, which `Node::shutdown` waits for.
+//!
+//! # What the loop reads
+//!
+//! The loop writes nothing to disk and waits for no peer. It does *read*: handling an input may ask
+//! the catalog (`catalog`), and that goes to sled's cache or to pack files in the page cache,
+//! inline. Each read is bounded; `cargo bench -p perennial-tests -- loop` prints what one costs
+//! with 100,000 entries known.
+//!
+//! | read | when | bound |
+//! |---|---|---|
+//! | `has_entry` | each gossip message, each id of a reconciliation | one look-up in memory |
+//! | `strangers` | gossip of publishers not followed, in its budget | a counter in memory |
+//! | `entry` | each entry that a peer asks for | one read of a pack file |
+//! | `find` | a peer's look-up, within its budget | 256 rows and entries |
+//! | `wanted` | looking for releases to keep | a page of 256 rows |
+//! | `times` | a reconciliation, once per catalog generation | all entries of its scope |
+//!
+//! `times` of everything is the one read that grows with the archive; only a node that follows
+//! `all` makes it, and the protocol keeps its result until the catalog changes.
 
 pub(crate) mod catalog;
 pub(crate) mod handle;
@@ -37,7 +83,8 @@ use self::writer::Writer;
 
 /// How often peers that are not connected are dialled again, and expired bans are lifted.
 const REDIAL: Duration = Duration::from_secs(15);
-/// Tokens of blob streams are the loop's and have this bit. Those of requests are the swarm's, which counts from 1.
+/// Tokens of blob streams are the loop's and have this bit. Those of requests are the swarm's,
+/// which counts from 1.
 const STREAM_TOKENS: u64 = 1 << 63;
 
 /// What an event loop works with.

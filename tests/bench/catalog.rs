@@ -1,12 +1,15 @@
 //! An idle node that knows 100,000 entries: memory, start-up time and query latency.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::Failure;
 use crate::machine::{Machine, json, median};
-use perennial_manifest::{ArtifactListRef, BlobId, Body, Entry, Keypair, Purl, Release};
-use perennial_store::{OpenOptions, Store};
+use perennial_manifest::{
+    ArtifactListRef, BlobId, Body, Entry, EntryId, Keypair, PublisherId, Purl, Release,
+};
+use perennial_store::{Follows, OpenOptions, ReleaseFilter, Store, StoreError};
 
 const ENTRIES: u64 = 100_000;
 const PUBLISHERS: u64 = 100;
@@ -52,6 +55,65 @@ fn timed(command: &mut Command) -> Result<Duration, Failure> {
         return Err("nothing was listed".into());
     }
     Ok(start.elapsed())
+}
+
+/// Prints what one call costs of the reads that the node's event loop makes while it handles an
+/// input: the store's calls as the node's catalog makes them, of entries that are known and of such
+/// that are not, in an order that no cache foresees.
+pub(crate) fn reads_of_the_event_loop(machine: &Machine) -> Result<(), Failure> {
+    let data = machine.fresh("reads")?;
+    let publisher: PublisherId = fill(&data)?.parse()?;
+    let store = Store::open(&data, OpenOptions::default())?;
+    let ids: Vec<_> = store.times(None)?.into_iter().map(|(_, id)| id).collect();
+    let some = |n: usize| &ids[n.wrapping_mul(7919) % ids.len()];
+    let followed = BTreeSet::from([publisher]);
+    store.set_follows(&Follows {
+        publishers: BTreeMap::from([(publisher, None)]),
+        ..Follows::default()
+    })?;
+    let purl = |n: usize| format!("tool-{}", n.wrapping_mul(7919) % ENTRIES as usize);
+    let find = |n: usize| -> Result<(), StoreError> {
+        let filter = ReleaseFilter {
+            selector: purl(n).parse().ok(),
+            limit: 256,
+            ..ReleaseFilter::default()
+        };
+        for row in store.releases(&filter)? {
+            store.entry(&row.release.entry())?;
+        }
+        Ok(())
+    };
+    let unknown = EntryId::from_bytes([7; 32]);
+    figure("`has_entry`, known", 20_000, |n| store.has_entry(some(n)).map(drop))?;
+    figure("`has_entry`, unknown", 20_000, |_| store.has_entry(&unknown).map(drop))?;
+    figure("`entry`", 20_000, |n| store.entry(some(n)).map(drop))?;
+    figure("`find` of one name", 2_000, find)?;
+    figure("`strangers`", 20_000, |_| {
+        let _ = store.strangers(&followed);
+        Ok(())
+    })?;
+    figure("`wanted`, a page of 256", 2_000, |_| store.wanted(None, 256).map(drop))?;
+    figure("`times` of one publisher (1,000)", 200, |_| store.times(Some(&[publisher])).map(drop))?;
+    figure("`times` of all (100,000)", 5, |_| store.times(None).map(drop))?;
+    Ok(())
+}
+
+/// Prints the mean of one call, and the slowest.
+fn figure(
+    name: &str,
+    calls: usize,
+    mut call: impl FnMut(usize) -> Result<(), StoreError>,
+) -> Result<(), Failure> {
+    let (begun, mut slowest) = (Instant::now(), Duration::ZERO);
+    for n in 0..calls {
+        let one = Instant::now();
+        call(n)?;
+        slowest = slowest.max(one.elapsed());
+    }
+    let mean = begun.elapsed().as_secs_f64() * 1e6 / calls as f64;
+    let slowest = slowest.as_secs_f64() * 1e6;
+    println!("| {ENTRIES} entries known: {name} | {mean:.1} µs, slowest {slowest:.0} µs | | | |");
+    Ok(())
 }
 
 /// Fills a fresh store with the entries and returns one of the publishers.

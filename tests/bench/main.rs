@@ -25,7 +25,7 @@ type Failure = Box<dyn std::error::Error>;
 /// A figure: its name on the command line and the function that measures and prints it.
 type Figure = (&'static str, fn(&Machine) -> Result<(), Failure>);
 
-const FIGURES: [Figure; 7] = [
+const FIGURES: [Figure; 8] = [
     ("add-large", add::one_large_file),
     ("add-small", add::many_small_files),
     ("get", get::against_a_bare_stream),
@@ -33,6 +33,7 @@ const FIGURES: [Figure; 7] = [
     ("image", image::against_the_reference),
     ("pulls", image::fifty_at_once),
     ("catalog", catalog::idle_with_many_entries),
+    ("loop", catalog::reads_of_the_event_loop),
 ];
 
 fn main() -> Result<(), Failure> {

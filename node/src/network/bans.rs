@@ -1,6 +1,7 @@
 //! Peers that are refused for a while.
 //!
-//! Owns until when. Holds at most [`MOST`] bans; when full, the ban that expires soonest is lifted early.
+//! Owns until when. Holds at most [`MOST`] bans; when full, the ban that expires soonest is lifted
+//! early.
 
 use std::collections::HashMap;
 

@@ -1,10 +1,12 @@
 //! A blob stream as a blocking thread reads and writes it, for both ends.
 //!
-//! Decoding, hashing and writing to disk run on a blocking thread, and the stream is async, so each `read` and `write` here
-//! is one `block_on`: it parks the thread until the runtime's network task wakes it. It is called for every [`BUFFER`] of
-//! 256 KiB at most (both sides wrap it in a buffer of that size; a read gives what has arrived, which is 64 to 256 KiB while
-//! bytes flow). A `block_on` costs some microseconds, hashing and writing 256 KiB a hundred times as much. The alternative,
-//! a task that pumps the stream into a channel, costs a copy and a wake-up for each buffer instead.
+//! Decoding, hashing and writing to disk run on a blocking thread, and the stream is async, so each
+//! `read` and `write` here is one `block_on`: it parks the thread until the runtime's network task
+//! wakes it. It is called for every [`BUFFER`] of 256 KiB at most (both sides wrap it in a buffer
+//! of that size; a read gives what has arrived, which is 64 to 256 KiB while bytes flow). A
+//! `block_on` costs some microseconds, hashing and writing 256 KiB a hundred times as much. The
+//! alternative, a task that pumps the stream into a channel, costs a copy and a wake-up for each
+//! buffer instead.
 
 use std::io;
 use std::time::Duration;
@@ -17,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 /// Bytes read or written at a time between the stream and the blocking thread, at most.
 pub(crate) const BUFFER: usize = 256 << 10;
 
-/// A stream for a blocking thread. A read or write fails when the other end is silent for `stall`, and at once when cancelled.
+/// A stream for a blocking thread. A read or write fails when the other end is silent for `stall`,
+/// and at once when cancelled.
 pub(crate) struct Blocking {
     stream: BlobStream,
     runtime: Handle,

@@ -1,6 +1,8 @@
-//! Receiving blobs from a peer: one assignment, one stream, each group verified before it is written as good.
+//! Receiving blobs from a peer: one assignment, one stream, each group verified before it is
+//! written as good.
 //!
-//! Reports to the protocol only what is on disk. Never reads further than the signed sizes allow, whatever the peer sends.
+//! Reports to the protocol only what is on disk. Never reads further than the signed sizes allow,
+//! whatever the peer sends.
 
 use std::io::{self, BufReader, Read};
 use std::time::{Duration, Instant};
@@ -224,7 +226,8 @@ impl Receiver {
 /// Which ranges have arrived. The encoding brings them in order, so a count of bytes is enough.
 struct Arrived<'a> {
     ranges: &'a [std::ops::Range<u64>],
-    /// The index of the range being filled, the offset it is filled to, and the offset up to which it was reported.
+    /// The index of the range being filled, the offset it is filled to, and the offset up to which
+    /// it was reported.
     at: usize,
     to: u64,
     told: u64,

@@ -1,7 +1,7 @@
 //! Carrying out what the protocol decided: one effect after the other, in order.
 //!
-//! An effect that takes time becomes a task, whose outcome comes back as an input. Commands to the swarm wait while its
-//! queue is full.
+//! An effect that takes time becomes a task, whose outcome comes back as an input. Commands to the
+//! swarm wait while its queue is full.
 
 use perennial_protocol::{Effect, FetchId};
 use tokio_util::sync::CancellationToken;
@@ -77,7 +77,8 @@ impl EventLoop {
             }
             Effect::BlobDone { fetch, blob } => {
                 if let Some(report) = self.fetches.get(&fetch) {
-                    // A slow task may miss news of single blobs: the end of the fetch is what counts.
+                    // A slow task may miss news of single blobs: the end of the fetch is what
+                    // counts.
                     let _ = report.news.try_send(FetchNews::BlobDone(blob));
                 }
             }
@@ -131,7 +132,8 @@ impl EventLoop {
 
     fn end(&mut self, fetch: FetchId, news: FetchNews) {
         if let Some(report) = self.fetches.remove(&fetch) {
-            // From a task of its own: the queue may be full of single blobs, and the loop does not wait for its reader.
+            // From a task of its own: the queue may be full of single blobs, and the loop does not
+            // wait for its reader.
             self.tasks.spawn(async move { report.news.send(news).await });
         }
     }

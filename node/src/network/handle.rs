@@ -1,7 +1,8 @@
 //! The handle to the event loop, for every other task of a node.
 //!
-//! Owns the messages to the loop. Their queue is bounded: a sender waits while it is full. The loop alone touches the
-//! protocol's state. A loop that has ended takes no message, and answers none: look-ups are then empty and fetches fail.
+//! Owns the messages to the loop. Their queue is bounded: a sender waits while it is full. The loop
+//! alone touches the protocol's state. A loop that has ended takes no message, and answers none:
+//! look-ups are then empty and fetches fail.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -200,7 +201,8 @@ impl Network {
         answered.await.unwrap_or_default()
     }
 
-    /// Starts a fetch; its blobs are named afterwards. Dropping the handle cancels it. `None`: the loop has ended.
+    /// Starts a fetch; its blobs are named afterwards. Dropping the handle cancels it. `None`: the
+    /// loop has ended.
     pub(crate) async fn fetch(
         &self,
         release: Option<ReleaseId>,
@@ -230,7 +232,8 @@ impl Network {
         }
     }
 
-    /// Where peers are expected, waits for a reconciliation: if this node's key was used elsewhere, it shows then.
+    /// Where peers are expected, waits for a reconciliation: if this node's key was used elsewhere,
+    /// it shows then.
     pub(crate) async fn synced(&self) {
         if self.expects_peers.load(Ordering::SeqCst) {
             self.connected().await;

@@ -1,6 +1,7 @@
 //! Serving blobs to a peer: one stream, many ranges, each group verified on its way out.
 //!
-//! Bytes that fail verification never leave: the stream is cut in the middle instead, and the peer asks another.
+//! Bytes that fail verification never leave: the stream is cut in the middle instead, and the peer
+//! asks another.
 
 use std::io::{BufWriter, Write};
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! A blob that rots on disk comes back from a peer by itself, and its release is not called held meanwhile.
+//! A blob that rots on disk comes back from a peer by itself, and its release is not called held
+//! meanwhile.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,5 @@
-//! An upstream that later gives other bytes, a page, or nothing: what was archived stays what its name means.
+//! An upstream that later gives other bytes, a page, or nothing: what was archived stays what its
+//! name means.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,5 @@
-//! Nodes of one process that talk over loopback, asked over their control sockets as any user would.
+//! Nodes of one process that talk over loopback, asked over their control sockets as any user
+//! would.
 
 #![allow(
     clippy::unwrap_used,
