@@ -14,6 +14,7 @@
 mod command;
 mod daemon;
 mod fixture;
+pub mod fuzzing;
 
 pub use command::{COMMAND_LIMIT, Outcome, command, perennial, program};
 pub use daemon::{Daemon, READY_LIMIT, wait_until};

@@ -19,6 +19,8 @@ mod client;
 mod failure;
 mod follow;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod get;
 mod handler;
 mod import;

@@ -18,6 +18,8 @@ mod content;
 mod document;
 mod feed;
 mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gateway;
 mod helm;
 mod host;

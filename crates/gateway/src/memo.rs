@@ -23,12 +23,15 @@ const KEPT: usize = 16;
 /// Values derived from the catalog, by key. `S` is state that one computation leaves to the next.
 #[derive(Debug)]
 pub(crate) struct Memo<K, T, S = ()> {
-    kept: Arc<RwLock<Vec<Arc<Computed<K, T>>>>>,
+    kept: Arc<RwLock<Kept<K, T>>>,
     /// Held while a value is computed.
     turn: Arc<Mutex<S>>,
     /// Whether the values also depend on which blobs are held: that changes without a generation.
     of_blobs: bool,
 }
+
+/// The values that are kept, newest first.
+type Kept<K, T> = Vec<Arc<Computed<K, T>>>;
 
 #[derive(Debug)]
 struct Computed<K, T> {

@@ -157,3 +157,10 @@ fn name(root: &Root, given: Option<&str>, only: bool) -> Result<Reference, Impor
         )),
     }
 }
+
+/// Opens a tar as both kinds of archive, for the fuzz targets.
+pub(crate) fn open_both_ways(tar: &std::path::Path) -> Result<(), ImportError> {
+    let docker = Saved::open(source::Kind::DockerArchive, tar);
+    let oci = Saved::open(source::Kind::OciArchive, tar);
+    docker.and(oci).map(drop)
+}

@@ -8,6 +8,8 @@ mod client;
 mod collected;
 mod download;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod helm;
 mod html;

@@ -121,6 +121,9 @@ fn merged(a: &[Pair], b: &[Pair]) -> Vec<Pair> {
     all
 }
 
+/// Reads a list, if it is held.
+type ReadList<'a> = dyn Fn(&ArtifactListRef) -> Result<Option<Arc<ArtifactList>>, StoreError> + 'a;
+
 /// Fills a [`DigestIndex`] from the lists of releases.
 #[derive(Debug, Default)]
 pub(crate) struct DigestIndexer {
@@ -152,7 +155,7 @@ impl DigestIndexer {
         new: usize,
         retry: bool,
         trusted: &dyn Fn(&PublisherId) -> bool,
-        artifacts: &dyn Fn(&ArtifactListRef) -> Result<Option<Arc<ArtifactList>>, StoreError>,
+        artifacts: &ReadList<'_>,
     ) -> Result<(), StoreError> {
         let mut run = Vec::new();
         // The new ones come first, so that a failure leaves no list out.
@@ -181,7 +184,7 @@ impl DigestIndexer {
         at: u32,
         more: usize,
         trusted: &dyn Fn(&PublisherId) -> bool,
-        artifacts: &dyn Fn(&ArtifactListRef) -> Result<Option<Arc<ArtifactList>>, StoreError>,
+        artifacts: &ReadList<'_>,
     ) -> Result<Option<Vec<Pair>>, StoreError> {
         let Some(listed) = self.index.release(at) else { return Ok(None) };
         let room = if trusted(&listed.publisher) { PAIRS } else { STRANGERS };
