@@ -59,36 +59,36 @@ impl Store {
                 report.corrupt.push(blob);
             }
         }
-        let held = self
-            .releases(&ReleaseFilter { state: Some(Holding::Held), ..ReleaseFilter::default() })?;
+        let held = self.held()?;
         for row in &held {
             self.find_missing(&row.artifacts, &mut report.missing)?;
         }
         // A held release that is damaged becomes partial, and wanted again where it is followed.
         self.refresh_rows(&held)?;
-        self.tell_lost(&held, &report)?;
         // A denied blob is missing on purpose.
         report
             .missing
             .retain(|blob| !report.corrupt.contains(blob) && !self.inner().state.is_denied(blob));
+        self.tell_lost(&held, &report)?;
         report.damaged_entries = self.find_damaged_entries()?;
         Ok(report)
     }
 
     /// Tells subscribers of the damage, and of the releases that were held before it was found.
     fn tell_lost(&self, held: &[ReleaseRow], report: &VerifyReport) -> Result<(), StoreError> {
-        let mut releases = Vec::new();
-        for row in held {
-            let now = self.release(&row.release)?;
-            if now.is_none_or(|now| now.state != Holding::Held) {
-                releases.push(row.release);
-            }
-        }
+        // By rows: a release whose entry is damaged has one too.
+        let still: BTreeSet<_> = self.held()?.into_iter().map(|row| row.release).collect();
+        let lost = held.iter().map(|row| row.release).filter(|release| !still.contains(release));
+        let releases: Vec<_> = lost.collect();
         let blobs = [&report.corrupt[..], &report.missing].concat();
         if !(blobs.is_empty() && releases.is_empty()) {
             self.tell_damage(Damaged { blobs, releases });
         }
         Ok(())
+    }
+
+    fn held(&self) -> Result<Vec<ReleaseRow>, StoreError> {
+        self.releases(&ReleaseFilter { state: Some(Holding::Held), ..ReleaseFilter::default() })
     }
 
     fn find_damaged_entries(&self) -> Result<Vec<EntryId>, StoreError> {
