@@ -1,7 +1,8 @@
 //! Tests across crates, in one binary: one link, and the slow ones overlap.
 //!
 //! `layers` checks the architecture, `sim` the protocol in virtual time, `cli` the `perennial` program on
-//! one data directory, `cluster` whole nodes as processes, `fuzz` replays the corpus of the fuzz targets. Run one with its path, for example
+//! one data directory, `cluster` whole nodes as processes, `images` imports against pushes, `fuzz` replays
+//! the corpus of the fuzz targets. Run one with its path, for example
 //! `cargo test --release -p perennial-tests cluster::kill`.
 
 #![allow(
@@ -14,5 +15,6 @@
 mod cli;
 mod cluster;
 mod fuzz;
+mod images;
 mod layers;
 mod sim;

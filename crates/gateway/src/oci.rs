@@ -10,15 +10,14 @@
 //! [`digest_index`] which releases list a digest, [`snapshot`] both at one moment, [`pending`] what
 //! was pushed and is not released, [`cosign`] the tags that an image brings along.
 
+mod accept;
 mod auth;
 mod closure;
 mod cosign;
-mod digest;
 mod digest_index;
 mod error;
 mod image_catalog;
 mod listing;
-mod manifest;
 mod name;
 mod pending;
 mod policy;

@@ -8,23 +8,14 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use perennial_manifest::ReleaseId;
+use perennial_oci::{Descriptor, Digest, INDEX_PATH, Manifest, REF_NAME, subject_of_tag};
 use perennial_store::StoreError;
 
 use super::Registry;
-use super::closure::REF_NAME;
-use super::digest::Digest;
 use super::digest_index::ContentRef;
 use super::error::OciError;
-use super::manifest::{Descriptor, Manifest};
 use super::name::Named;
 use super::snapshot::{Snapshot, View};
-
-/// The manifest that such a tag is about.
-fn subject(tag: &str) -> Option<Digest> {
-    let rest = tag.strip_prefix("sha256-")?;
-    let hex = rest.split_once('.').map_or(rest, |(hex, _)| hex);
-    Digest::parse(&format!("sha256:{hex}"))
-}
 
 impl Registry {
     /// The digest that such a tag means, and the release that says so; `None` if no trusted
@@ -36,7 +27,7 @@ impl Registry {
         name: &Named,
         tag: &str,
     ) -> Result<Option<(Digest, Vec<ReleaseId>)>, OciError> {
-        let Some(subject) = subject(tag) else { return Ok(None) };
+        let Some(subject) = subject_of_tag(tag) else { return Ok(None) };
         let snapshot = self.renewed(snapshot).await?;
         if let Some(found) = self.attached_here(&snapshot, owner, name, &subject, tag).await? {
             return Ok(Some(found));
@@ -69,9 +60,8 @@ impl Registry {
             let named = |child: &&Descriptor| {
                 child.annotations.get(REF_NAME).is_some_and(|name| name == tag)
             };
-            if let Some(digest) = layout.children().iter().find(named).and_then(Descriptor::digest)
-            {
-                return Ok(Some((digest, index.release.into_iter().collect())));
+            if let Some(child) = layout.children().iter().find(named) {
+                return Ok(Some((child.digest, index.release.into_iter().collect())));
             }
         }
         Ok(None)
@@ -95,7 +85,7 @@ impl View {
                 continue;
             }
             let Some(list) = self.list(&claim)? else { continue };
-            let index = list.iter().find(|artifact| artifact.path.as_str() == "index.json");
+            let index = list.iter().find(|artifact| artifact.path.as_str() == INDEX_PATH);
             indexes.extend(index.map(|artifact| ContentRef {
                 digest: artifact.sha256.into(),
                 blob: artifact.blake3,
@@ -105,23 +95,5 @@ impl View {
             }));
         }
         Ok(indexes)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_tag_is_about_is_read_from_it() {
-        let hex = "ab".repeat(32);
-        for tag in
-            [format!("sha256-{hex}"), format!("sha256-{hex}.sig"), format!("sha256-{hex}.att")]
-        {
-            assert_eq!(subject(&tag), Digest::parse(&format!("sha256:{hex}")), "{tag}");
-        }
-        for tag in ["v1", "sha256-ab.sig", "latest.sig", "sha256-"] {
-            assert_eq!(subject(tag), None, "{tag}");
-        }
     }
 }

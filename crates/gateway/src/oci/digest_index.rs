@@ -9,9 +9,9 @@ use std::sync::Arc;
 use perennial_manifest::{
     Artifact, ArtifactList, ArtifactListRef, BlobId, PublisherId, ReleaseId, Role,
 };
+use perennial_oci::Digest;
 use perennial_store::StoreError;
 
-use super::digest::Digest;
 use crate::backend::BlobRequest;
 
 /// Pairs of digest and release that are kept at most, of 20 bytes each.

@@ -11,10 +11,10 @@ use perennial_manifest::{
     ArtifactListRef, Body, EntryId, FeedState, PublisherId, ReleaseId, SignedEntry, StatusKind,
     Target,
 };
+use perennial_oci::{Digest, Repository};
 use perennial_store::{Store, StoreError};
 
-use super::digest::Digest;
-use super::name::{Named, Repository};
+use super::name::Named;
 
 /// Statements of strangers that are kept at most: anyone can sign any number.
 const STRANGERS: usize = 100_000;
@@ -60,7 +60,7 @@ pub(crate) struct ImageCatalog {
 impl ImageCatalog {
     /// What is said of a repository.
     pub(crate) fn get(&self, repository: &Repository) -> Option<&Image> {
-        self.of_path(&repository.path).iter().find(|image| image.repository == *repository)
+        self.of_path(repository.path()).iter().find(|image| image.repository == *repository)
     }
 
     fn of_path(&self, path: &str) -> &[Image] {
@@ -82,7 +82,7 @@ impl ImageCatalog {
         let mut named: Vec<&Image> = self.of_path(path).iter().collect();
         if !path.contains('/') {
             let library = self.of_path(&format!("library/{path}")).iter();
-            named.extend(library.filter(|image| image.repository.registry == "docker.io"));
+            named.extend(library.filter(|image| image.repository.registry() == "docker.io"));
         }
         named
     }
@@ -99,7 +99,7 @@ impl ImageCatalog {
 
     fn image(&mut self, repository: Repository) -> &mut Image {
         let by_path = Arc::make_mut(&mut self.by_path);
-        let images = by_path.entry(repository.path.as_str().into()).or_default();
+        let images = by_path.entry(repository.path().into()).or_default();
         let images = Arc::make_mut(images);
         let at = images.binary_search_by(|image| image.repository.cmp(&repository));
         let at = at.unwrap_or_else(|at| {
@@ -219,10 +219,10 @@ impl FeedReader {
         let (publisher, seq) = (signed.entry().publisher, signed.entry().seq);
         let (id, release) = signed.release()?;
         let mut roots: Vec<Digest> =
-            release.purl.version().and_then(Digest::parse).into_iter().collect();
+            release.purl.version().and_then(|version| version.parse().ok()).into_iter().collect();
         for (name, digest) in &release.tags {
             let (Some((repository, tag)), Some(digest)) =
-                (Repository::with_tag(name), Digest::parse(digest))
+                (Repository::with_tag(name), digest.parse().ok())
             else {
                 continue;
             };
@@ -274,7 +274,7 @@ mod tests {
         for tag in ["v1", "v2", "v3"] {
             release(&store, &key, tag);
         }
-        let repository = Repository { registry: "quay.io".into(), path: "a/b".into() };
+        let repository = Repository::new("quay.io", "a/b").expect("a name");
         let mut reader = FeedReader::with_room(4);
         let mut tags = |trusted: bool| {
             let mut fresh = Vec::new();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Registry;
 use super::error::{self, OciError};
 use super::image_catalog::Image;
-use super::name::Named;
+use super::name::{Named, prefixed};
 use super::policy::{Meaning, meaning, strangers};
 use super::pull::only;
 
@@ -99,7 +99,7 @@ impl Registry {
         let page = Page::of(query);
         let snapshot = self.snapshot().await?;
         let ours = snapshot.images.iter().filter(|image| snapshot.is_ours(image));
-        let mut names: Vec<String> = ours.map(|image| image.repository.prefixed()).collect();
+        let mut names: Vec<String> = ours.map(|image| prefixed(&image.repository)).collect();
         names.sort();
         let (names, last) = page.cut(names);
         Ok(page.answer("/v2/_catalog", None, last.as_deref(), &json!({"repositories": names})))

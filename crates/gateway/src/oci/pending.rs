@@ -7,11 +7,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use perennial_oci::{Digest, Repository};
 use perennial_store::{Added, Lease};
 
-use super::digest::Digest;
 use super::digest_index::ContentRef;
-use super::name::{Named, Repository};
+use super::name::Named;
 use crate::bounded::Bounded;
 
 /// How long content waits for its release.

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::StatusCode;
 use perennial_manifest::{PublisherId, ReleaseId};
+use perennial_oci::Digest;
 use serde_json::json;
 
-use super::digest::Digest;
 use super::error::OciError;
 use super::image_catalog::{Image, Statement};
 use super::snapshot::Snapshot;

@@ -5,19 +5,17 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::http::{HeaderName, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use perennial_manifest::{Draft, ReleaseId};
+use perennial_oci::{Digest, MAX_MANIFEST, Manifest, Repository, Version, VersionError};
 use perennial_store::{Added, Lease};
 
 use super::Registry;
 use super::closure::Closure;
-use super::digest::Digest;
-use super::digest_index::ContentRef;
 use super::error::OciError;
 use super::image_catalog::{ImageRelease, Statement};
-use super::manifest::{MAX_MANIFEST, Manifest};
-use super::name::{Named, Repository, is_tag};
+use super::name::Named;
 use super::pull::{CONTENT_DIGEST, RegistryRequest, only};
 use super::push::with;
 use crate::blocking::blocking;
@@ -25,21 +23,31 @@ use crate::blocking::blocking;
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
 /// The tag or digest that a manifest is pushed or deleted by.
-#[derive(Debug, Clone)]
-enum Reference {
-    Tag(String),
-    Digest(Digest),
+fn version(text: &str) -> Result<Version, OciError> {
+    text.parse().map_err(|error| match error {
+        VersionError::Tag => OciError::invalid(format!("{text:?} is not a tag: {error}")),
+        VersionError::Digest(_) => OciError::digest(),
+    })
 }
 
-impl Reference {
-    fn parse(text: &str) -> Result<Self, OciError> {
-        match text.contains(':') {
-            true => Digest::parse(text).map(Self::Digest).ok_or_else(OciError::digest),
-            false if is_tag(text) => Ok(Self::Tag(text.to_owned())),
-            false => Err(OciError::invalid(
-                "not a tag: use letters, digits, `_`, `.` and `-`, at most 128",
-            )),
+/// Refuses a manifest that comes under another type than the one its bytes state.
+fn types_agree(headers: &HeaderMap, manifest: &Manifest) -> Result<(), OciError> {
+    let told = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let told = told.map(|told| told.split(';').next().unwrap_or_default().trim());
+    let is_vague =
+        |told: &str| matches!(told, "" | "application/octet-stream" | "application/json");
+    match (told, manifest.declared_media_type()) {
+        (Some(told), Some(own)) if told != own => {
+            Err(OciError::invalid(format!("its mediaType is {own} and its Content-Type {told}")))
         }
+        (Some(told), None) if told != manifest.media_type() && !is_vague(told) => {
+            Err(OciError::invalid(format!(
+                "it has no mediaType, which makes it {}, and its Content-Type is {told}: write the \
+                 mediaType into it",
+                manifest.media_type()
+            )))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -52,7 +60,7 @@ impl Registry {
         reference: &str,
         body: Body,
     ) -> Result<Response, OciError> {
-        let reference = Reference::parse(reference)?;
+        let reference = version(reference)?;
         match *asked.method {
             Method::PUT => self.put_manifest(asked, name, reference, body).await,
             // DELETE, the only method left.
@@ -64,7 +72,7 @@ impl Registry {
         &self,
         asked: &RegistryRequest<'_>,
         name: Named,
-        reference: Reference,
+        reference: Version,
         body: Body,
     ) -> Result<Response, OciError> {
         let limit = usize::try_from(MAX_MANIFEST).unwrap_or(usize::MAX);
@@ -72,53 +80,38 @@ impl Registry {
             let message = format!("the manifest is longer than {MAX_MANIFEST} bytes, or broke off");
             OciError::new(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", message)
         })?;
-        let manifest = Manifest::parse(&bytes).map_err(OciError::invalid)?;
-        let told = asked.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let told = told.map(|told| told.split(';').next().unwrap_or_default().trim());
-        if let (Some(told), Some(own)) = (told, manifest.own_media_type())
-            && told != own
-        {
-            return Err(OciError::invalid(format!(
-                "its mediaType is {own} and its Content-Type {told}"
-            )));
-        }
-        let media_type = manifest.media_type(told);
+        let manifest = Manifest::parse(&bytes)
+            .map_err(|error| OciError::invalid(format!("the manifest {error}")))?;
+        types_agree(asked.headers, &manifest)?;
         let digest = match &reference {
-            Reference::Digest(digest) if digest.is_of(&bytes) => *digest,
-            Reference::Digest(digest) => {
+            Version::Digest(digest) if digest.matches(&bytes) => *digest,
+            Version::Digest(digest) => {
                 let message =
                     format!("the {} bytes received do not have the digest {digest}", bytes.len());
                 return Err(OciError::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message));
             }
-            Reference::Tag(_) => Digest::sha256_of(&bytes),
+            Version::Tag(_) => Digest::sha256_of(&bytes),
         };
         let repository = name.clone().target().ok_or_else(OciError::name)?;
-        // Checked before anything is stored.
-        let mut closure = Closure::default();
-        self.close_over(&mut closure, &manifest).await?;
+        // Everything is checked before anything is stored.
+        let mut closure = self.close_over(digest, bytes.len() as u64, &manifest).await?;
         let (added, lease) = self.add(vec![bytes.to_vec()]).await?;
         let added =
             *added.first().ok_or_else(|| OciError::internal(&"the manifest was not stored"))?;
-        let found = ContentRef {
-            digest,
-            blob: added.blob,
-            size: added.size,
-            media_type: media_type.clone(),
-            release: None,
-        };
-        closure.add_manifest(&found, added.sha256, &manifest, None)?;
+        closure.root_stored(&added);
         match &reference {
-            Reference::Digest(_) if manifest.subject.is_none() => {
+            Version::Digest(_) if manifest.subject.is_none() => {
+                let media_type = manifest.media_type().to_owned();
                 self.pending.keep(digest, added, media_type, lease, Instant::now());
                 self.pending.note(name, Instant::now());
             }
-            _ => self.publish(&repository, &reference, &found, closure).await?,
+            _ => self.publish(&repository, &reference, closure).await?,
         }
         let mut headers = vec![
             (header::LOCATION, asked.location(&format!("/manifests/{digest}"))),
             (CONTENT_DIGEST, digest.to_string()),
         ];
-        headers.extend(manifest.subject.map(|subject| (SUBJECT, subject.digest)));
+        headers.extend(manifest.subject.map(|subject| (SUBJECT, subject.to_string())));
         Ok(with(StatusCode::CREATED, headers))
     }
 
@@ -126,26 +119,27 @@ impl Registry {
     async fn publish(
         &self,
         repository: &Repository,
-        reference: &Reference,
-        root: &ContentRef,
-        mut closure: Closure,
+        reference: &Version,
+        closure: Closure,
     ) -> Result<(), OciError> {
-        if self.says_so(repository, reference, root.digest).await? {
+        if self.says_so(repository, reference, closure.root()).await? {
             self.pending.release(closure.digests());
             return Ok(());
         }
         let (version, tag) = match reference {
-            Reference::Tag(tag) => (tag.clone(), Some(tag.as_str())),
-            Reference::Digest(digest) => (digest.to_string(), None),
+            Version::Tag(tag) => (tag.clone(), Some(tag.as_str())),
+            Version::Digest(digest) => (digest.to_string(), None),
         };
         let store = self.gateway.backend.store();
         let _kept = store.lease(closure.blobs());
-        let _layout = self.add_layout(&mut closure, root, tag).await?;
-        let tags = tag.map(|tag| (format!("{repository}:{tag}"), root.digest.to_string()));
+        let (artifacts, _layout) = self.lay_out(&closure, tag).await?;
+        let tags = tag.map(|tag| (format!("{repository}:{tag}"), closure.root().to_string()));
         let draft = Draft {
-            purl: repository.purl(&version).map_err(OciError::invalid)?,
+            purl: repository
+                .purl(&version)
+                .map_err(|error| OciError::invalid(error.to_string()))?,
             license: None,
-            artifacts: closure.artifacts()?,
+            artifacts,
             from: "pushed to this node's registry".into(),
             tags: tags.into_iter().collect::<BTreeMap<_, _>>(),
             observations: Vec::new(),
@@ -160,19 +154,19 @@ impl Registry {
     async fn says_so(
         &self,
         repository: &Repository,
-        reference: &Reference,
+        reference: &Version,
         digest: Digest,
     ) -> Result<bool, OciError> {
         let (own, snapshot) = (self.gateway.backend.publisher(), self.snapshot().await?);
         let Some(image) = snapshot.images.get(repository) else { return Ok(false) };
         let valid = |release: &ReleaseId| !snapshot.images.is_yanked(&own, release);
         Ok(match reference {
-            Reference::Tag(tag) => {
+            Version::Tag(tag) => {
                 let said = image.tags.get(tag).into_iter().flatten();
                 let ours = said.filter(|said| said.publisher == own && valid(&said.release));
                 ours.max_by_key(|said| said.seq).is_some_and(|said| said.digest == digest)
             }
-            Reference::Digest(_) => image.releases.iter().any(|release| {
+            Version::Digest(_) => image.releases.iter().any(|release| {
                 release.publisher == own
                     && valid(&release.release)
                     && release.roots.contains(&digest)
@@ -181,19 +175,19 @@ impl Registry {
     }
 
     /// Yanks what this node signed of a tag or digest. The bytes stay, and answer by digest.
-    async fn untag(&self, name: Named, reference: Reference) -> Result<Response, OciError> {
+    async fn untag(&self, name: Named, reference: Version) -> Result<Response, OciError> {
         let (own, snapshot) = (self.gateway.backend.publisher(), self.snapshot().await?);
         only(snapshot.select(&name), &name)?;
         let images = snapshot.images.named(&name);
         let mut ours: Vec<ReleaseId> = Vec::new();
         for image in &images {
             match &reference {
-                Reference::Tag(tag) => {
+                Version::Tag(tag) => {
                     let said = image.tags.get(tag).into_iter().flatten();
                     let said = said.filter(|said| said.publisher == own);
                     ours.extend(said.map(|said| said.release));
                 }
-                Reference::Digest(digest) => {
+                Version::Digest(digest) => {
                     let of = |r: &&ImageRelease| r.publisher == own && r.roots.contains(digest);
                     ours.extend(image.releases.iter().filter(of).map(|release| release.release));
                 }
@@ -203,7 +197,7 @@ impl Registry {
         ours.sort_unstable();
         ours.dedup();
         let mut others: Vec<&str> = Vec::new();
-        if let Reference::Tag(tag) = &reference {
+        if let Version::Tag(tag) = &reference {
             for image in images {
                 let shares = |said: &[Statement]| said.iter().any(|s| ours.contains(&s.release));
                 let with = image.tags.iter().filter(|(other, said)| *other != tag && shares(said));

@@ -10,14 +10,14 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::Response;
 use futures::future::join_all;
 use perennial_manifest::ReleaseId;
+use perennial_oci::{Digest, MAX_MANIFEST, Manifest, Repository, is_tag};
 use perennial_store::{Store, StoreError};
 
 use super::Registry;
-use super::digest::Digest;
+use super::accept::{Taken, default_of, taken};
 use super::digest_index::ContentRef;
 use super::error::OciError;
-use super::manifest::{MAX_MANIFEST, Manifest, Taken, default_of, taken};
-use super::name::{Named, Repository, is_tag};
+use super::name::{Named, prefixed};
 use super::policy::{Meaning, meaning};
 use super::snapshot::{Selection, Snapshot};
 use crate::blocking::blocking;
@@ -62,7 +62,9 @@ impl Registry {
         reference: &str,
     ) -> Result<Response, OciError> {
         let (mut digest, releases, by_tag) = match reference.contains(':') {
-            true => (Digest::parse(reference).ok_or_else(OciError::digest)?, Vec::new(), false),
+            true => {
+                (reference.parse::<Digest>().map_err(|_| OciError::digest())?, Vec::new(), false)
+            }
             false => {
                 let (digest, releases) = self.meaning(asked.owner, name, reference).await?;
                 (digest, releases, true)
@@ -76,8 +78,10 @@ impl Registry {
             let unknown = |why: String| {
                 OciError::manifest(HttpError::unknown(&format!("manifest {digest}: it is {why}")))
             };
-            let manifest = Manifest::parse(&bytes).map_err(unknown)?;
-            let media_type = manifest.media_type(Some(&found.media_type));
+            let manifest = Manifest::parse(&bytes).map_err(|error| {
+                OciError::manifest(HttpError::unknown(&format!("manifest {digest}: it {error}")))
+            })?;
+            let media_type = manifest.media_type().to_owned();
             match taken(asked.headers, &media_type, by_tag && !one_of_list) {
                 Taken::Yes => return Ok(answer(asked, &digest, &media_type, bytes)),
                 Taken::No(why) => return Err(unknown(why.to_owned())),
@@ -98,7 +102,7 @@ impl Registry {
         name: &Named,
         digest: &str,
     ) -> Result<Response, OciError> {
-        let digest = Digest::parse(digest).ok_or_else(OciError::digest)?;
+        let digest = digest.parse::<Digest>().map_err(|_| OciError::digest())?;
         let found = self.find(asked.owner, name, &digest, &[], |store, found| {
             Ok(store.blob_size(&found.blob)?.is_some())
         });
@@ -250,7 +254,7 @@ impl Registry {
                 read.await?
             }
         };
-        match found.digest.is_of(&bytes) {
+        match found.digest.matches(&bytes) {
             true => Ok(bytes),
             false => Err(unknown("a release lists other bytes under this digest".into())),
         }
@@ -306,7 +310,7 @@ pub(crate) fn only(selection: Selection, name: &Named) -> Result<Repository, Oci
         Selection::One(repository) => return Ok(repository),
         Selection::Unknown => HttpError::unknown(&format!("repository {name}")).message,
         Selection::Several(several) => {
-            let names: Vec<String> = several.iter().take(20).map(Repository::prefixed).collect();
+            let names: Vec<String> = several.iter().take(20).map(prefixed).collect();
             format!("more than one registry has {name}: write {}", names.join(" or "))
         }
     };

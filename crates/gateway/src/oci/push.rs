@@ -5,8 +5,8 @@ use std::time::Instant;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use perennial_oci::Digest;
 
-use super::digest::Digest;
 use super::error::OciError;
 use super::name::Named;
 use super::pull::{CONTENT_DIGEST, RegistryRequest};
@@ -25,14 +25,13 @@ impl Registry {
         body: Body,
     ) -> Result<Response, OciError> {
         // A blob that cannot be mounted, for whatever reason, can still be uploaded.
-        if let Some(mounted) = query.get("mount").and_then(|text| Digest::parse(text))
+        if let Some(mounted) = query.get("mount").and_then(|text| text.parse::<Digest>().ok())
             && self.held(&mounted).await?.is_some()
         {
             self.pending.note(name, Instant::now());
             return Ok(created(asked, &mounted));
         }
-        let whole =
-            query.get("digest").map(|text| Digest::parse(text).ok_or_else(OciError::digest));
+        let whole = query.get("digest").map(|text| text.parse().map_err(|_| OciError::digest()));
         let whole = whole.transpose()?;
         let id = self.uploads.begin(name.clone(), Instant::now())?;
         let part = self.uploads.open(&name, &id, Instant::now())?;
@@ -65,7 +64,7 @@ impl Registry {
                 Ok(accepted(asked, id, part.received(), StatusCode::ACCEPTED))
             }
             Method::PUT => {
-                let digest = query.get("digest").and_then(|text| Digest::parse(text));
+                let digest = query.get("digest").and_then(|text| text.parse::<Digest>().ok());
                 let digest = digest.ok_or_else(OciError::digest)?;
                 in_order(asked, id, &part)?;
                 self.take(asked, name, id, part, digest, body).await

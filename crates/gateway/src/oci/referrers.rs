@@ -10,14 +10,13 @@ use std::time::Instant;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use perennial_manifest::{Artifact, BlobId};
+use perennial_oci::{Descriptor, Digest, MAX_MANIFEST, Manifest, OCI_INDEX};
 use perennial_store::{Store, StoreError};
 use serde_json::json;
 
 use super::Registry;
-use super::digest::Digest;
 use super::digest_index::{digest_of, is_manifest};
 use super::error::OciError;
-use super::manifest::{Descriptor, MAX_MANIFEST, Manifest, OCI_INDEX};
 use super::name::Named;
 use super::snapshot::View;
 use crate::bounded::Bounded;
@@ -76,15 +75,11 @@ impl Subjects {
 }
 
 fn read(artifact: &Artifact, bytes: &[u8]) -> Option<Referrer> {
-    let digest = digest_of(artifact).filter(|digest| digest.is_of(bytes))?;
+    let digest = digest_of(artifact).filter(|digest| digest.matches(bytes))?;
     let manifest = Manifest::parse(bytes).ok()?;
-    let subject = manifest.subject.as_ref()?.digest()?;
-    let kind = manifest.kind().map(str::to_owned);
-    let mut descriptor = Descriptor::new(
-        manifest.media_type(Some(&artifact.media_type)),
-        &digest,
-        bytes.len() as u64,
-    );
+    let subject = manifest.subject?;
+    let kind = manifest.artifact_type().map(str::to_owned);
+    let mut descriptor = Descriptor::new(manifest.media_type(), digest, bytes.len() as u64);
     (descriptor.artifact_type, descriptor.annotations) = (kind, manifest.annotations);
     Some((subject, descriptor))
 }
@@ -127,7 +122,7 @@ impl Registry {
         subject: &str,
         kind: Option<&str>,
     ) -> Result<Response, OciError> {
-        let subject = Digest::parse(subject).ok_or_else(OciError::digest)?;
+        let subject = subject.parse::<Digest>().map_err(|_| OciError::digest())?;
         let (name, subjects) = (name.clone(), Arc::clone(&self.subjects));
         let snapshot = self.snapshot().await?;
         let question = move |view: &View| view.referrers(&subjects, &name, &subject);

@@ -8,13 +8,13 @@
 use std::sync::Arc;
 
 use perennial_manifest::{ArtifactList, ArtifactListRef, PublisherId, ReleaseId};
+use perennial_oci::{Digest, Repository};
 use perennial_store::{Follows, Store, StoreError};
 
 use super::Registry;
-use super::digest::Digest;
 use super::digest_index::{ContentRef, DigestIndex, DigestIndexer, Listed, digest_of};
 use super::image_catalog::{FeedReader, Image, ImageCatalog, ImageRelease};
-use super::name::{Named, Repository};
+use super::name::Named;
 use crate::blocking::blocking;
 use crate::http_error::HttpError;
 use crate::lists::Lists;

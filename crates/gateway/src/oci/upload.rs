@@ -14,10 +14,10 @@ use std::time::Instant;
 use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use futures::stream::StreamExt;
+use perennial_oci::Digest;
 use perennial_store::{Added, Lease, MAX_BLOB, SMALL, Store};
 use sha2::{Digest as _, Sha256};
 
-use super::digest::Digest;
 use super::error::OciError;
 use super::name::Named;
 use super::pending::PATIENCE;
@@ -168,8 +168,10 @@ impl Part {
         let matches = match digest {
             Digest::Sha256(expected) => self.sha256.clone().finalize()[..] == expected[..],
             Digest::Sha512(_) => {
-                let file = File::open(&self.path)?;
-                digest.is_of_reader(file)?
+                let mut file = File::open(&self.path)?;
+                let mut check = digest.check();
+                std::io::copy(&mut file, &mut check)?;
+                check.finish().is_ok()
             }
         };
         if !matches {

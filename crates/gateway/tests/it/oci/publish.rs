@@ -136,9 +136,10 @@ async fn an_index_is_signed_with_all_its_images() {
         9,
         "index, two times manifest, config and layer, two files of the layout"
     );
-    let platforms: Vec<_> =
-        list.iter().filter_map(|a| a.platform.clone()).map(|p| p.arch).collect();
-    assert_eq!(platforms.len(), 2);
+    let of = |arch: &str| {
+        list.iter().filter(|a| a.platform.as_ref().is_some_and(|p| p.arch == arch)).count()
+    };
+    assert_eq!((of("amd64"), of("arm64")), (3, 3), "each image's manifest, config and layer");
     for artifact in list.iter() {
         assert!(registry.store.blob_size(&artifact.blake3).unwrap().is_some(), "{}", artifact.path);
     }
@@ -178,6 +179,17 @@ async fn manifests_that_break_a_rule_are_refused_and_sign_nothing() {
     put(&registry, "a", "v1", &lie, OCI_MANIFEST).await.refused(400, "MANIFEST_INVALID");
     let bad = text.replace("sha256:", "sha256:../").into_bytes();
     put(&registry, "a", "v1", &bad, OCI_MANIFEST).await.refused(400, "MANIFEST_INVALID");
+    let both = text.replace(r#""layers":"#, r#""manifests":[],"layers":"#);
+    let refused = put(&registry, "a", "v1", both.as_bytes(), OCI_MANIFEST).await;
+    let message = refused.refused(400, "MANIFEST_INVALID");
+    assert!(message.contains("an index and a manifest at once"), "{message}");
+    // By its bytes it is OCI's, whatever the client says of it.
+    let mut undeclared: Value = serde_json::from_slice(&image.manifest).unwrap();
+    undeclared.as_object_mut().unwrap().remove("mediaType");
+    let docker = "application/vnd.docker.distribution.manifest.v2+json";
+    put(&registry, "a", "v1", undeclared.to_string().as_bytes(), docker)
+        .await
+        .refused(400, "MANIFEST_INVALID");
     assert!(registry.own_entries().is_empty());
     assert_eq!(put(&registry, "a", "v1", &image.manifest, OCI_MANIFEST).await.status, 201);
 }

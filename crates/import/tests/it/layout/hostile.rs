@@ -161,3 +161,17 @@ async fn claims_of_an_index_cost_nothing() {
     let imported = node.add(&format!("oci:{}", node.path("dir").display()), None).await.unwrap();
     assert!(imported.failed[0].reason.contains("deep"), "{:?}", imported.failed);
 }
+
+#[tokio::test]
+async fn an_index_and_a_manifest_at_once_is_no_image() {
+    let node = Node::new();
+    let (mut made, image, _) = image();
+    let mut both: Value = serde_json::from_slice(&made.0[&digest_of(&image)].1).unwrap();
+    both["manifests"] = json!([image]);
+    let both = made.manifest(&both);
+    write_dir(&node.path("dir"), &files(&made, &[(&both, tagged("quay.io/team/app:1"))]));
+    let imported = node.add(&format!("oci:{}", node.path("dir").display()), None).await.unwrap();
+    assert!(imported.drafts.is_empty());
+    let reason = &imported.failed[0].reason;
+    assert!(reason.contains("an index and a manifest at once"), "{reason}");
+}

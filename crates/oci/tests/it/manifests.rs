@@ -1,0 +1,104 @@
+//! Manifests that are read, and those that are refused on every way into an archive.
+
+use perennial_oci::{Digest, Manifest, ManifestError, OCI_INDEX, OCI_MANIFEST};
+use proptest::prelude::*;
+
+const ARTIFACT: &str = "application/vnd.oci.artifact.manifest.v1+json";
+
+fn descriptor() -> String {
+    let digest = Digest::sha256_of(b"abc");
+    format!(r#"{{"mediaType":"a/b","digest":"{digest}","size":3}}"#)
+}
+
+fn parse(text: &str) -> Result<Manifest, ManifestError> {
+    Manifest::parse(text.as_bytes())
+}
+
+#[test]
+fn docker_and_oci_are_read_by_one_door() {
+    let one = descriptor();
+    let index = parse(&format!(r#"{{"schemaVersion":2,"manifests":[{one}]}}"#)).unwrap();
+    assert!(index.is_index() && index.media_type() == OCI_INDEX && index.children().len() == 1);
+    let image =
+        parse(&format!(r#"{{"schemaVersion":2,"config":{one},"layers":[{one}]}}"#)).unwrap();
+    assert!(!image.is_index() && image.media_type() == OCI_MANIFEST && image.layers.len() == 1);
+    assert_eq!(image.artifact_type(), Some("a/b"), "that of the config");
+    let artifact = format!(
+        r#"{{"mediaType":"{ARTIFACT}","artifactType":"x/y","blobs":[{one}],"subject":{one}}}"#
+    );
+    let artifact = parse(&artifact).unwrap();
+    assert_eq!(artifact.media_type(), ARTIFACT);
+    assert_eq!((artifact.layers.len(), artifact.artifact_type()), (1, Some("x/y")));
+    assert_eq!(artifact.subject, Some(Digest::sha256_of(b"abc")));
+    let nulls = format!(r#"{{"schemaVersion":2,"config":{one},"layers":null,"annotations":null}}"#);
+    assert!(parse(&nulls).unwrap().layers.is_empty());
+    let odd = format!(r#"{{"schemaVersion":2,"mediaType":"odd","config":{one}}}"#);
+    let odd = parse(&odd).unwrap();
+    assert_eq!((odd.media_type(), odd.declared_media_type()), (OCI_MANIFEST, Some("odd")));
+}
+
+/// Refused on import and on push: each of two readers would see another image (CVE-2021-41190).
+#[test]
+fn an_index_and_a_manifest_at_once_is_refused() {
+    let one = descriptor();
+    for fields in [
+        format!(r#""config":{one}"#),
+        format!(r#""layers":[{one}]"#),
+        r#""layers":[]"#.to_owned(),
+        format!(r#""blobs":[{one}]"#),
+    ] {
+        for declared in ["", r#""mediaType":"application/vnd.oci.image.index.v1+json","#] {
+            let both = format!(r#"{{"schemaVersion":2,{declared}"manifests":[{one}],{fields}}}"#);
+            assert!(matches!(parse(&both), Err(ManifestError::Ambiguous)), "{both}");
+        }
+    }
+}
+
+#[test]
+fn a_manifest_that_says_too_little_is_refused_with_the_reason() {
+    let (one, digest) = (descriptor(), Digest::sha256_of(b"abc"));
+    for (text, reason) in [
+        (String::new(), "is not an image manifest"),
+        ("[]".into(), "is not an image manifest"),
+        ("\"x\"".into(), "is not an image manifest"),
+        ("<html>".into(), "is not an image manifest"),
+        (r#"{"mediaType":1}"#.into(), "is not an image manifest"),
+        (format!(r#"{{"schemaVersion":2,"config":{one},"config":{one}}}"#), "duplicate field"),
+        ("{}".into(), "neither"),
+        (r#"{"schemaVersion":2}"#.into(), "neither"),
+        (format!(r#"{{"config":{one}}}"#), "schemaVersion 2"),
+        (format!(r#"{{"schemaVersion":3,"manifests":[{one}]}}"#), "schemaVersion 2"),
+        (r#"{"schemaVersion":1,"fsLayers":[{"blobSum":"x"}]}"#.into(), "schema 1"),
+        (
+            r#"{"schemaVersion":2,"layers":[{"mediaType":"a/b","digest":"md5:0","size":3}]}"#.into(),
+            "not known",
+        ),
+        (
+            r#"{"schemaVersion":2,"layers":[{"mediaType":"a/b","digest":"sha256:../../x","size":3}]}"#
+                .into(),
+            "is not a digest",
+        ),
+        (
+            format!(r#"{{"schemaVersion":2,"layers":[{{"mediaType":"a/b","digest":"{digest}","size":-1}}]}}"#),
+            "is not an image manifest",
+        ),
+        (
+            format!(r#"{{"schemaVersion":2,"layers":[{{"mediaType":"a/b","digest":"{digest}"}}]}}"#),
+            "without size",
+        ),
+        (
+            format!(r#"{{"schemaVersion":2,"layers":[{{"digest":"{digest}","size":3}}]}}"#),
+            "without mediaType",
+        ),
+    ] {
+        let said = parse(&text).unwrap_err().to_string();
+        assert!(said.contains(reason), "{text}: {said}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = Manifest::parse(&bytes);
+    }
+}
