@@ -1,12 +1,10 @@
 //! A blob stream as a blocking thread reads and writes it, for both ends.
 //!
 //! Decoding, hashing and writing to disk run on a blocking thread, and the stream is async, so each
-//! `read` and `write` here is one `block_on`: it parks the thread until the runtime's network task
-//! wakes it. It is called for every [`BUFFER`] of 256 KiB at most (both sides wrap it in a buffer
-//! of that size; a read gives what has arrived, which is 64 to 256 KiB while bytes flow). A
-//! `block_on` costs some microseconds, hashing and writing 256 KiB a hundred times as much. The
-//! alternative, a task that pumps the stream into a channel, costs a copy and a wake-up for each
-//! buffer instead.
+//! `read` and `write` here is one `block_on`, which parks the thread until the runtime wakes it.
+//! Both sides wrap this in a buffer of [`BUFFER`] bytes: there is one `block_on` per 256 KiB
+//! written, and one per read, which gives what has arrived, up to 256 KiB. The alternative, a task
+//! that pumps the stream into a channel, costs a copy and a wake-up for each buffer instead.
 
 use std::io;
 use std::time::Duration;
