@@ -1,8 +1,9 @@
 //! From an upstream to verified blobs in the store and an unsigned release: one file per upstream.
 //!
-//! Owns what is asked of an upstream and what is believed of its answers. Promises that bytes are stored as they came and
-//! compared with every digest that the upstream names, that memory does not grow with what is fetched, that an import goes on
-//! where it was cut, and that no address inside the user's network is called unless that is allowed. Signs nothing.
+//! Owns the requests to an upstream and the trust in its answers. Promises that bytes are stored as
+//! they came and compared with every digest that the upstream states, that memory does not grow with
+//! what is fetched, that an import continues where it was cut off, and that no address inside the
+//! user's network is called unless that is allowed. Signs nothing.
 
 mod client;
 mod collected;
