@@ -47,7 +47,11 @@ pub struct ChartImported {
     pub images: Vec<String>,
 }
 
-/// Brings a chart from a repository.
+/// Imports a chart from a repository.
+///
+/// # Errors
+/// [`ImportError`] if the index or the chart cannot be had, if the chart contradicts the index, if the
+/// store fails, or if the import is cancelled.
 pub async fn chart(
     store: &Store,
     options: &Options,

@@ -47,7 +47,11 @@ pub struct Urls {
     pub guess: fn(&str) -> (Role, &'static str),
 }
 
-/// Brings files from the web into one release.
+/// Imports files from the web into one release.
+///
+/// # Errors
+/// [`ImportError`] if no file could be had, if a checksum contradicts one, if the store fails, or if
+/// the import is cancelled.
 pub async fn urls(
     store: &Store,
     options: &Options,

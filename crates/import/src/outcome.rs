@@ -1,60 +1,60 @@
-//! What an import gives, and how far it is.
+//! The outcome of an import, and its progress.
 
 use perennial_manifest::Draft;
 use perennial_store::Lease;
 
-/// Releases that were brought in and wait to be signed.
+/// Imported releases that wait to be signed.
 #[derive(Debug, Default)]
 pub struct Imported {
     /// Unsigned releases; their blobs are in the store.
     pub drafts: Vec<Draft>,
-    /// What could not be had, and why.
+    /// Parts that could not be had, with the reason.
     pub failed: Vec<Failed>,
     /// Bytes that were not in the store before.
     pub new_bytes: u64,
-    /// What a release needs and how much of it came, where that was asked for.
+    /// The references of each release and how many of them are held, if that was asked for.
     pub completeness: Vec<Completeness>,
     /// Keeps the blobs until the releases are signed.
     pub leases: Vec<Lease>,
 }
 
-/// Something that could not be had.
+/// A part that could not be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
     /// A URL or reference.
     pub what: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// How much of what a release refers to is held.
+/// The references of a release, held and missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completeness {
     /// The release that refers to it, as a package URL.
     pub of: String,
     /// References that are held.
     pub held: Vec<String>,
-    /// References that are not, each with the reason.
+    /// References that are not held, each with the reason.
     pub missing: Vec<Failed>,
 }
 
-/// How far an import is. Numbers only grow.
+/// The progress of an import. Numbers only grow.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes that came, and that were found here already.
+    /// Bytes that arrived or were held already.
     pub bytes: u64,
-    /// Of so many, as far as is known.
+    /// All bytes, as far as is known.
     pub total_bytes: Option<u64>,
-    /// Blobs done.
+    /// Finished blobs.
     pub items: u64,
-    /// Of so many, as far as is known.
+    /// All blobs, as far as is known.
     pub total_items: Option<u64>,
 }
 
-/// Hears of progress, and says whether to go on.
+/// Receives progress, and says whether to continue.
 pub trait Watch: Send + Sync {
     /// Called often; must be cheap.
     fn progress(&self, progress: &Progress);
-    /// Whether nobody waits for the outcome any more.
+    /// Whether the caller no longer waits for the outcome.
     fn is_cancelled(&self) -> bool;
 }

@@ -21,6 +21,9 @@ const MAX_NODES: usize = 250_000;
 const ANNOTATIONS: [&str; 2] = ["artifacthub.io/images", "images"];
 
 /// The names of images in a chart archive, as the chart writes them, sorted, each once.
+///
+/// # Errors
+/// [`ImportError::Mismatch`] if the archive or its YAML cannot be read within bounds.
 pub fn images_of(mut tgz: impl Read) -> Result<Vec<String>, ImportError> {
     let files = archive::read(&mut tgz)?;
     let mut found = BTreeSet::new();
