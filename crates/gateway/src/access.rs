@@ -1,6 +1,7 @@
-//! The owner's token, and what browsers may do with an answer.
+//! The owner's token, and the browser security headers.
 //!
-//! Owns the check of the token and the security headers of every answer. Decides nothing about
+//!
+//! Owns the check of the token and the security headers of every response. Decides nothing about
 //! content.
 
 use std::convert::Infallible;
@@ -17,7 +18,7 @@ use subtle::ConstantTimeEq;
 
 use crate::gateway::Options;
 
-/// Headers of every answer: archived pages are data, never pages of this node.
+/// Security headers of every response: archived pages are data, never pages of this node.
 const SECURITY: [(HeaderName, HeaderValue); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
@@ -28,8 +29,8 @@ const SECURITY: [(HeaderName, HeaderValue); 4] = [
     ),
 ];
 
-/// Whether a request came with the node's token, as `Authorization: Bearer` or as the password of
-/// basic authentication. A node without a token has no owner.
+/// Returns whether a request carries the node's token, as `Authorization: Bearer` or as the
+/// password of basic authentication. A node without a token has no owner.
 pub(crate) fn is_owner(options: &Options, request: &HeaderMap) -> bool {
     let Some(token) = options.token.as_deref().filter(|token| !token.is_empty()) else {
         return false;
@@ -53,11 +54,11 @@ fn secret(authorization: &str) -> Option<String> {
     decoded.split_once(':').map(|(_, password)| password.to_owned())
 }
 
-/// The types that browsers show as pages. No face produces them: such content was archived, and a
-/// publisher chose its type.
+/// The media types that browsers render as pages. No face generates such content: it was archived,
+/// and its publisher chose the type.
 const PAGES: [&str; 3] = ["text/html", "application/xhtml+xml", "image/svg+xml"];
 
-/// Whether a browser would show an answer as a page.
+/// Returns whether a browser would render a response as a page.
 fn is_page(headers: &HeaderMap) -> bool {
     let kind =
         headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -65,9 +66,9 @@ fn is_page(headers: &HeaderMap) -> bool {
     PAGES.iter().any(|page| kind.eq_ignore_ascii_case(page))
 }
 
-/// Adds the security headers to an answer, except those that the face set itself. Where HTTP
-/// forbids a length, the body gets none: axum would answer HEAD with a length of 0, which would be
-/// read as that of the content (RFC 9110, section 8.6).
+/// Adds the security headers to a response, except those that the face set itself. Where HTTP
+/// forbids a length, the body becomes an empty stream of unknown length: axum would answer HEAD
+/// with a length of 0, which clients would take for the content's (RFC 9110, section 8.6).
 pub(crate) async fn with_security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if is_page(response.headers()) {

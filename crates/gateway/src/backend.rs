@@ -1,4 +1,4 @@
-//! What the faces need from the node around them.
+//! The interface between the faces and the node around them.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -9,19 +9,19 @@ use perennial_store::Store;
 
 /// The node, as seen by the faces.
 pub trait Backend: Send + Sync + 'static {
-    /// The store with the node's bytes and catalog.
+    /// The store that holds the node's bytes and catalog.
     fn store(&self) -> &Store;
 
-    /// The publisher whose key this node signs with. The node trusts it for names.
+    /// The publisher whose key this node signs with, trusted for names.
     fn publisher(&self) -> PublisherId;
 
-    /// Fetches a blob from the swarm and resolves once it is held. Concurrent requests for one
-    /// blob share one fetch. Dropping the future gives up, unless other requests wait for it.
+    /// Fetches a blob from the swarm and resolves once it is held. Concurrent requests for one blob
+    /// share one fetch. Dropping the future cancels the fetch, unless other requests wait for it.
     ///
     /// # Errors
     ///
     /// [`FetchError::NoHolder`] if no reachable peer has the blob, [`FetchError::Failed`] if this
-    /// node could not take it in.
+    /// node could not fetch or store it.
     fn fetch(&self, blob: BlobRequest) -> BoxFuture<'static, Result<(), FetchError>>;
 
     /// Fetches the artifact list of a release.
@@ -31,15 +31,15 @@ pub trait Backend: Send + Sync + 'static {
     /// As [`Self::fetch`].
     fn fetch_list(&self, release: ReleaseId) -> BoxFuture<'static, Result<(), FetchError>>;
 
-    /// Signs and announces a release whose blobs are in the store. The release is durable once
-    /// the future resolves, and is completed even if the future is dropped.
+    /// Signs and announces a release whose blobs are in the store. The release is durable once the
+    /// future resolves; dropping the future does not interrupt it.
     ///
     /// # Errors
     ///
     /// [`SignError`] if nothing was signed.
     fn sign(&self, draft: Draft) -> BoxFuture<'static, Result<ReleaseId, SignError>>;
 
-    /// Signs that one of this node's own releases is yanked: its names no longer resolve to it,
+    /// Signs that one of this node's own releases is yanked: its names no longer resolve to it, but
     /// its bytes stay.
     ///
     /// # Errors
@@ -52,9 +52,9 @@ pub trait Backend: Send + Sync + 'static {
 /// A blob to fetch from the swarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BlobRequest {
-    /// A release that lists the blob: its holders are asked.
+    /// A release that lists the blob; its holders are asked.
     pub release: ReleaseId,
-    /// The blob's name.
+    /// The blob's BLAKE3 id.
     pub blob: BlobId,
     /// The blob's length in bytes, as the list claims.
     pub size: u64,
@@ -73,7 +73,7 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// A failure of this node.
+    /// Wraps a failure of this node.
     pub fn failed(source: impl Error + Send + Sync + 'static) -> Self {
         Self::Failed(Arc::new(source))
     }

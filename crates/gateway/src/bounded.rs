@@ -1,12 +1,12 @@
-//! A map with a bound: the oldest entries make room for new ones.
+//! A bounded map: the oldest entries are evicted for new ones.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Values by key, with a bound on their total weight. When it is exceeded, the entries inserted
-/// first are evicted; the newest entry always stays, however heavy it is.
+/// Values by key, with a bound on their total weight. Beyond it, the entries inserted first are
+/// evicted; the newest entry always stays, however heavy it is.
 #[derive(Debug)]
 pub(crate) struct Bounded<K, V> {
     limit: usize,
@@ -32,7 +32,7 @@ struct Entry<V> {
 }
 
 impl<K: Eq + Hash + Clone, V: Clone> Bounded<K, V> {
-    /// A map whose weights add up to `limit` at most.
+    /// A map whose total weight is at most `limit`.
     pub(crate) fn new(limit: usize) -> Self {
         let (by_key, order) = (HashMap::new(), BTreeMap::new());
         let entries = Mutex::new(Entries { by_key, order, next: 0, weight: 0 });
@@ -52,9 +52,9 @@ impl<K: Eq + Hash + Clone, V: Clone> Bounded<K, V> {
         self.with(|entries| entries.by_key.contains_key(key))
     }
 
-    /// Inserts or replaces a value, which is the newest entry from then on.
+    /// Inserts or replaces a value, which becomes the newest entry.
     pub(crate) fn insert(&self, key: K, value: V, weight: usize, now: Instant) {
-        // Dropped outside the lock: a value may do work when it goes, as a lease does.
+        // Dropped outside the lock: a value's destructor may do work, as a lease's does.
         let _evicted: Vec<Option<V>> = self.with(|entries| {
             let mut evicted = vec![entries.remove(&key)];
             let place = entries.next;
@@ -86,7 +86,7 @@ impl<K: Eq + Hash + Clone, V> Entries<K, V> {
         Some(entry.value)
     }
 
-    /// The oldest entry, if it has to go.
+    /// The oldest entry's key, if that entry has to be evicted.
     fn oldest(&self, limit: usize, max_age: Option<Duration>, now: Instant) -> Option<K> {
         let (_, key) = self.order.first_key_value().filter(|_| self.order.len() > 1)?;
         let age = now.saturating_duration_since(self.by_key.get(key)?.inserted);

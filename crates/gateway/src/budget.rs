@@ -1,7 +1,8 @@
-//! A limit on the bytes an hour that anonymous requests make the node fetch from its peers. A blob
+//! A limit on the bytes per hour that anonymous requests make the node fetch from its peers. A blob
 //! is charged once for all requests that wait for it.
 //!
-//! Decides; fetches nothing.
+//!
+//! Only decides; the caller fetches.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use perennial_manifest::BlobId;
 
-/// The period of a budget.
+/// The period over which a budget is counted.
 const WINDOW: Duration = Duration::from_secs(3600);
 
-/// The budget, and the blobs being fetched for requests now.
+/// The budget, and the blobs currently fetched for requests.
 #[derive(Debug)]
 pub(crate) struct FetchBudget {
     limit: Option<u64>,
@@ -27,7 +28,7 @@ struct State {
     waiting: HashMap<BlobId, usize>,
 }
 
-/// One request's wait for a blob, until it is dropped.
+/// One request's share in waiting for a blob, released on drop.
 #[derive(Debug)]
 pub(crate) struct Charge {
     budget: Arc<FetchBudget>,
@@ -44,12 +45,11 @@ impl FetchBudget {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Charges a blob of `size` bytes, unless it is already being fetched or the request is the
-    /// owner's.
+    /// Charges a blob of `size` bytes, unless it is already being fetched or the owner requests it.
     ///
     /// # Errors
     ///
-    /// The time until there is budget again.
+    /// The time until the budget allows the fetch.
     pub(crate) fn begin(
         self: &Arc<Self>,
         blob: BlobId,

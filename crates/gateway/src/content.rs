@@ -1,9 +1,10 @@
-//! One blob as an HTTP answer: conditions, ranges and bytes, from the store or from the swarm while
-//! they arrive.
+//! Serves one blob over HTTP: conditions, ranges and bytes, from the store or, as they arrive, from
+//! the swarm.
 //!
-//! Promises that every group of 16 KiB is verified before any of it is sent: a damaged group ends
-//! the connection before its bytes leave. An answer begins once its first bytes are available, so
-//! unavailable content is a 404 and not a broken 200.
+//!
+//! Every group of 16 KiB is verified before any of it is sent: a damaged group ends the connection
+//! before its bytes leave. A response begins once its first bytes are available, so that
+//! unavailable content yields a 404 rather than a broken 200.
 
 mod read_budget;
 
@@ -29,27 +30,27 @@ use crate::range::{Head, requested};
 pub(crate) use read_budget::ReadBudget;
 use read_budget::ReadShare;
 
-/// How long the first bytes from the swarm may take.
+/// How long the first bytes from the swarm may take to arrive.
 const FIRST_BYTES: Duration = Duration::from_secs(30);
-/// How long later bytes may take before the connection is given up.
+/// How long each further piece may take before the connection is closed.
 const NEXT_BYTES: Duration = Duration::from_secs(60);
 
-/// Content by digest, as a face serves it.
+/// Content by digest, as a face serves it over HTTP.
 #[derive(Debug, Clone)]
 pub(crate) struct Content {
     pub(crate) blob: BlobId,
     pub(crate) size: u64,
     pub(crate) media_type: String,
-    /// The entity tag without quotes: the digest that the face names the content by.
+    /// The entity tag without quotes: the digest by which the face names the content.
     pub(crate) digest: String,
     /// A release that lists the content, so that it can be fetched from the swarm.
     pub(crate) release: Option<ReleaseId>,
-    /// Further headers of the face.
+    /// Additional response headers, set by the face.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Content {
-    /// What to ask the swarm for; `None` if no release lists the content.
+    /// The request to send to the swarm; `None` if no release lists the content.
     pub(crate) fn request(&self) -> Option<BlobRequest> {
         let (blob, size) = (self.blob, self.size);
         self.release.map(|release| BlobRequest { release, blob, size })
@@ -57,8 +58,8 @@ impl Content {
 }
 
 impl Gateway {
-    /// Answers a GET or HEAD with some content. `owner`: the request came with the node's token,
-    /// so no fetch budget applies.
+    /// Answers a GET or HEAD with the content. `owner`: the request carried the node's token, so no
+    /// fetch budget applies.
     pub(crate) async fn answer(
         &self,
         method: &Method,
@@ -92,7 +93,7 @@ impl Gateway {
         let first = source.next(&range, range.start);
         let bytes = match source.held(first.clone()).await {
             Ok(Some(bytes)) => Ok(bytes),
-            // Damaged bytes are set aside: a peer may have the blob whole.
+            // Damaged bytes are set aside, because a peer may hold the blob intact.
             Ok(None) | Err(Interrupted::Damaged) => {
                 source.fetch = Some(self.fetch(content.request(), &content.digest, owner)?);
                 source.piece(first.clone(), FIRST_BYTES).await
@@ -114,8 +115,8 @@ impl Gateway {
         Ok(Body::from_stream(stream::once(async { Ok(bytes) }).chain(rest)))
     }
 
-    /// Starts to fetch a blob, within the budget. `what` names it in errors; without a release to
-    /// ask for, it has no holder.
+    /// Starts to fetch a blob, within the budget. `what` names the blob in errors. Without a
+    /// release to ask for, the error says that no peer holds the blob.
     pub(crate) fn fetch(
         &self,
         request: Option<BlobRequest>,
@@ -158,25 +159,25 @@ impl Gateway {
     }
 }
 
-/// A blob on its way here.
+/// A blob being fetched.
 pub(crate) struct Fetch {
     pub(crate) outcome: BoxFuture<'static, Result<(), FetchError>>,
     arriving: Arriving,
     _charge: Charge,
 }
 
-/// Where the bytes of an answer come from.
+/// The source of a response's bytes.
 struct Source {
     store: Store,
     blob: BlobId,
-    /// The blob, once it is held.
+    /// The blob, once it is in the store.
     open: Option<OpenBlob>,
-    /// The fetch, while the blob is on its way.
+    /// The fetch, while the blob is arriving.
     fetch: Option<Fetch>,
     share: ReadShare,
 }
 
-/// Why an answer has no further bytes.
+/// Why a response has no further bytes.
 #[derive(Debug, thiserror::Error)]
 enum Interrupted {
     #[error("the bytes held here are damaged")]
@@ -203,7 +204,7 @@ impl From<StoreError> for Interrupted {
 }
 
 impl Interrupted {
-    /// The answer to a request whose first bytes did not come.
+    /// The response to a request whose first bytes did not arrive.
     fn answer(self, what: &str) -> HttpError {
         match self {
             Self::Damaged | Self::NoHolder | Self::Late => HttpError::no_holder(what),
@@ -215,12 +216,12 @@ impl Interrupted {
 }
 
 impl Source {
-    /// The next piece to read of a range whose bytes before `at` were read.
+    /// The next piece of a range to read, given that all bytes before `at` were read.
     fn next(&self, range: &Range<u64>, at: u64) -> Range<u64> {
         at..range.end.min(at.saturating_add(self.share.piece()))
     }
 
-    /// A piece, as soon as it is here.
+    /// Returns a piece as soon as it is available.
     async fn piece(&mut self, range: Range<u64>, patience: Duration) -> Result<Bytes, Interrupted> {
         let deadline = tokio::time::Instant::now() + patience;
         loop {
@@ -249,7 +250,7 @@ impl Source {
         }
     }
 
-    /// A piece of the blob, if the store holds the blob.
+    /// A piece of the blob, if the store holds the whole blob.
     async fn held(&mut self, range: Range<u64>) -> Result<Option<Bytes>, Interrupted> {
         let (store, blob, open) = (self.store.clone(), self.blob, self.open.take());
         let read = blocking(move || {
@@ -265,7 +266,7 @@ impl Source {
         Ok(bytes)
     }
 
-    /// A piece of a blob on its way here, if all of the piece arrived.
+    /// A piece of a blob being fetched, if the whole piece has arrived.
     async fn arrived(&mut self, range: Range<u64>) -> Result<Option<Bytes>, Interrupted> {
         let length = range.end - range.start;
         let arriving = self.fetch.as_ref().map(|fetch| &fetch.arriving);

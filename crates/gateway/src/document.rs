@@ -1,4 +1,4 @@
-//! A text in memory as an HTTP answer, with the conditions and ranges that content has.
+//! An in-memory text as an HTTP response, with the same conditions and ranges as content.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -8,7 +8,7 @@ use perennial_manifest::BlobId;
 
 use crate::range::{Head, requested};
 
-/// A text, its type and its headers.
+/// A text with its media type and headers.
 #[derive(Debug, Clone)]
 pub(crate) struct Document {
     bytes: Bytes,
@@ -25,7 +25,7 @@ impl Document {
         Self::named(&digest, media_type, bytes)
     }
 
-    /// A document whose entity tag is the digest that the face names it by.
+    /// A document whose entity tag is the digest by which the face names it.
     pub(crate) fn named(digest: &str, media_type: &str, bytes: impl Into<Bytes>) -> Self {
         Self {
             bytes: bytes.into(),
@@ -35,7 +35,7 @@ impl Document {
         }
     }
 
-    /// Adds a header; a value that cannot stand in a header is left out.
+    /// Adds a header; a value that is not valid in a header is omitted.
     pub(crate) fn with(mut self, name: HeaderName, value: impl TryInto<HeaderValue>) -> Self {
         self.headers.extend(value.try_into().ok().map(|value| (name, value)));
         self

@@ -1,6 +1,7 @@
 //! New and known releases: an Atom feed for people, JSON pages for scripts.
 //!
-//! Promises that a document is computed again only after entries arrived or follows changed.
+//!
+//! A document is recomputed only after entries have arrived or follows have changed.
 
 mod atom;
 mod pages;
@@ -22,7 +23,7 @@ use crate::host;
 use crate::http_error::HttpError;
 use crate::memo::Memo;
 
-/// The state of these paths.
+/// The state shared by the handlers of these paths.
 #[derive(Clone)]
 struct Feed {
     gateway: Gateway,
@@ -71,7 +72,7 @@ async fn known(
     Ok(page.answer(&method, &request))
 }
 
-/// What a publisher's clock said. It may say anything: a time that is no date becomes 1970.
+/// Converts a publisher's timestamp, which may be any number; one beyond the calendar becomes 1970.
 pub(crate) fn date(seconds: u64) -> DateTime<FixedOffset> {
     // The formats have no dates after the year 9999.
     let seconds = i64::try_from(seconds).ok().filter(|seconds| *seconds < 253_402_300_800);

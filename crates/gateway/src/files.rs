@@ -1,8 +1,8 @@
 //! Files of releases by name, and bytes by digest: `/r/…` and `/b/…`.
 //!
-//! Promises that a name means what this node's user decided by whom to follow, that a digest means
-//! those bytes alone, and that every answer is a download: no browser shows an archived page as one
-//! of this node's.
+//! A name resolves by the publishers that this node's user follows, a digest names exactly those
+//! bytes, and every response is a download: no browser renders an archived page in this node's
+//! origin.
 
 mod digest;
 mod digest_search;
@@ -30,7 +30,7 @@ use crate::http_error::HttpError;
 pub(crate) use disposition::attachment;
 pub(crate) use target::SEGMENT;
 
-/// The state of these paths.
+/// The state shared by the handlers of these paths.
 #[derive(Clone)]
 struct Files {
     gateway: Gateway,
@@ -39,7 +39,7 @@ struct Files {
     quota: Arc<quota::Quota>,
 }
 
-/// The routes of files, and of what this node says of itself.
+/// The routes of files, and of the node's documents about itself.
 pub(crate) fn routes(gateway: &Gateway) -> Router {
     let files = Files {
         gateway: gateway.clone(),
@@ -97,7 +97,7 @@ async fn of_release(
             .get("publisher")
             .map(|did| did.parse().map_err(|e| HttpError::bad_request(format!("?publisher=: {e}"))))
             .transpose()?;
-        // As it was sent: an encoded `/` belongs to a name.
+        // Still percent-encoded: an encoded `/` belongs to a name.
         let target = target::Target::read(uri.path().strip_prefix("/r/").unwrap_or_default())?;
         files.release(target, only, &method, &request).await
     };
@@ -124,7 +124,7 @@ impl Files {
     }
 }
 
-/// Content named by digest never changes; other names have to be revalidated.
+/// Content named by digest never changes; content under other names has to be revalidated.
 fn cache_control(immutable: bool) -> (header::HeaderName, header::HeaderValue) {
     let value = if immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
     (header::CACHE_CONTROL, header::HeaderValue::from_static(value))

@@ -1,4 +1,5 @@
-//! Entry points for the fuzz targets in `tests/fuzz`, into readers that are private otherwise.
+//! Entry points for the fuzz targets in `tests/fuzz` into parsers that are otherwise private.
+//!
 //!
 //! Not part of the API.
 
@@ -8,9 +9,11 @@ use axum::http::{HeaderMap, Method, header};
 
 use crate::range::{Requested, requested};
 
-/// The part of `size` bytes that a GET asks for by its `Range` and `If-Range` headers.
+/// The part of `size` bytes that a GET requests by its `Range` and `If-Range` headers.
 ///
-/// `None` if the answer is not 206: all of it, an unsatisfiable range, or headers that are not text.
+///
+/// `None` if the response is not 206: the whole content, an unsatisfiable range, or headers that
+/// are not text.
 #[must_use]
 pub fn part(range: &[u8], if_range: &[u8], etag: &str, size: u64) -> Option<Range<u64>> {
     let mut headers = HeaderMap::new();

@@ -11,21 +11,21 @@ use crate::host::HostName;
 use crate::lists::Lists;
 use crate::{access, feed, files, helm, oci};
 
-/// How the faces behave; the default serves everyone and accepts no pushes.
+/// Options of the faces; the default serves any client and accepts no pushes.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Clients with this token may push and delete. They send it as `Authorization: Bearer`, as the
-    /// password of basic authentication, or as the password exchanged at `/token`. Without a token
-    /// nothing can be pushed.
+    /// password of basic authentication, or as the password exchanged at `/token`. Without a token,
+    /// pushing is disabled.
     pub token: Option<String>,
-    /// Bytes an hour that anonymous requests may make the node fetch from its peers; `None` for no
+    /// Bytes per hour that anonymous requests may make the node fetch from its peers; `None` for no
     /// limit.
     pub fetch_budget: Option<u64>,
-    /// Host names this node answers to, besides its addresses and `localhost`.
+    /// Host names that this node answers to, besides its addresses and `localhost`.
     pub hosts: Vec<HostName>,
 }
 
-/// What every face works with: cheap to clone.
+/// State shared by all faces; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Gateway {
     pub(crate) backend: Arc<dyn Backend>,
@@ -35,7 +35,7 @@ pub(crate) struct Gateway {
     pub(crate) reads: ReadBudget,
 }
 
-/// Builds the router with every face on it. [`serve`](crate::serve) serves it.
+/// Builds the router with all faces. [`serve`](crate::serve) serves it.
 pub fn router(backend: Arc<dyn Backend>, options: Options) -> Router {
     let budget = FetchBudget::new(options.fetch_budget);
     let gateway = Gateway {

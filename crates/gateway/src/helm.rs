@@ -1,9 +1,9 @@
 //! A Helm repository: `/helm/<publisher or all>/index.yaml` and the charts it lists.
 //!
-//! Promises that every listed chart is held and has the digest in the index, that its `Chart.yaml`
-//! was read from those bytes, and that `all` lists no chart that publishers disagree on. The index
-//! is JSON, which is YAML: no text of a chart can mean anything else there. URLs are relative to
-//! the index, so it is right under any name and behind any proxy.
+//! Every listed chart is held and has the digest in the index; its `Chart.yaml` was read from those
+//! bytes; and `all` lists no chart that publishers disagree on. The index is JSON, which is also
+//! YAML, so that no string of a chart can be read as anything but a string. URLs are relative to
+//! the index, so that they work under any host name and behind any proxy.
 
 mod chart;
 mod index;
@@ -27,15 +27,15 @@ use crate::http_error::HttpError;
 use crate::memo::Memo;
 use index::Charts;
 
-/// The state of these paths.
+/// The state shared by the handlers of these paths.
 #[derive(Clone)]
 struct Helm {
     gateway: Gateway,
     read: Arc<chart::ChartsRead>,
     /// The charts of all trusted publishers.
     all: Arc<Memo<(), Repository>>,
-    /// The charts of one publisher. Apart from `all`, so that strangers' charts, which may be any
-    /// number, delay no request for it.
+    /// The charts of one publisher. Kept apart from `all`, so that untrusted publishers' charts,
+    /// whose number is unbounded, delay no request for `all`.
     of_one: Arc<Memo<PublisherId, Repository>>,
 }
 

@@ -1,8 +1,9 @@
-//! The names this node answers to, and its own address where an answer has to contain it.
+//! The host names of this node, and its own address in responses that contain it.
 //!
-//! Promises that the address in an answer is the one that the client used, with `https` where the
-//! connection is encrypted. Believes no header but `Host`: the owner configures whether a proxy in
-//! front of the node encrypts.
+//!
+//! The address in a response is the address that the client used, with `https` where the connection
+//! is encrypted. `Host` is the only header trusted: the owner configures whether a proxy in front
+//! of the node encrypts.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -12,8 +13,8 @@ use axum::http::{HeaderMap, StatusCode, header, request::Parts};
 
 use crate::http_error::HttpError;
 
-/// A name this node answers to: `archive.example`, or `https://archive.example` if a proxy in front
-/// of the node encrypts and the node does not.
+/// A host name of this node: `archive.example`, or `https://archive.example` if a proxy in front of
+/// the node encrypts and the node does not.
 ///
 /// ```
 /// use perennial_gateway::HostName;
@@ -52,9 +53,9 @@ impl FromStr for HostName {
     }
 }
 
-/// Refuses a request for a name that is not this node's. A page of another origin makes such
-/// requests after its name was pointed here (DNS rebinding). Addresses, `localhost` and the
-/// configured names are this node's.
+/// Rejects a request for a host name that is not this node's. A page of another origin makes such
+/// requests after its name was pointed at this node (DNS rebinding). Addresses, `localhost` and the
+/// configured names belong to this node.
 pub(crate) fn check(
     names: &[HostName],
     headers: &HeaderMap,
@@ -78,8 +79,8 @@ pub(crate) fn check(
     ))
 }
 
-/// Scheme, host and port that a request came by, as in `http://127.0.0.1:4480`; `None` if it names
-/// no host.
+/// The scheme, host and port of a request, as in `http://127.0.0.1:4480`; `None` if it names no
+/// host.
 pub(crate) fn origin(names: &[HostName], request: &Parts) -> Option<String> {
     let asked = asked(&request.headers, request.uri.authority())?;
     let encrypted = request.extensions.get::<Scheme>() == Some(&Scheme::HTTPS)
@@ -90,9 +91,9 @@ pub(crate) fn origin(names: &[HostName], request: &Parts) -> Option<String> {
     Some(format!("{scheme}://{host}{port}"))
 }
 
-/// The name and port that a request uses for this node.
+/// The host and port by which a request addresses this node.
 struct HostHeader {
-    /// In lower case, without brackets. Safe to write into a header or a file.
+    /// Lower case, without brackets. Safe to write into a header or a file.
     host: String,
     port: Option<u16>,
 }
@@ -104,8 +105,8 @@ impl HostHeader {
 }
 
 /// The host that a request names. Its target takes precedence over the header (RFC 9112, section
-/// 3.2.2), and HTTP/2 has only the target. With two headers neither counts: a proxy in front of the
-/// node may have decided by the other.
+/// 3.2.2), and HTTP/2 has only the target. Two headers invalidate each other: a proxy in front of
+/// the node may have decided by the other one.
 fn named(headers: &HeaderMap, authority: Option<&Authority>) -> Option<String> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let only = hosts.next().filter(|_| hosts.next().is_none());

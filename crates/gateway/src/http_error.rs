@@ -1,5 +1,4 @@
-//! An answer without content: a status, and a text that says what happened, to what, and what to
-//! do next.
+//! An error response: a status, and a text that says what happened, to what, and what to do next.
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -8,7 +7,7 @@ use tokio::task::JoinError;
 
 use crate::backend::{FetchError, SignError};
 
-/// Why there is no content. Faces with their own error format wrap it.
+/// Why a request yields no content. Faces with an error format of their own wrap it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HttpError {
     pub(crate) status: StatusCode,
@@ -20,28 +19,28 @@ impl HttpError {
         Self { status, message: message.into() }
     }
 
-    /// The request makes no sense.
+    /// The request is malformed or contradictory.
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
-    /// As far as this node knows, no publisher signed such a thing.
+    /// No publisher known to this node signed `what`.
     pub(crate) fn unknown(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("unknown: this node knows no {what}"))
     }
 
-    /// A publisher signed it, and no reachable peer has the bytes.
+    /// A publisher signed `what`, but no reachable peer has the bytes.
     pub(crate) fn no_holder(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("known but no reachable holder: {what}"))
     }
 
-    /// A failure of this node.
+    /// This node failed.
     pub(crate) fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
     }
 
-    /// A fetch of `what` that failed.
+    /// Fetching `what` failed.
     pub(crate) fn fetch(error: &FetchError, what: &str) -> Self {
         match error {
             FetchError::NoHolder => Self::no_holder(what),

@@ -1,9 +1,11 @@
-//! The faces: what ordinary tools read from the archive over HTTP. One module per face.
+//! The faces: the HTTP endpoints through which ordinary tools read the archive, one module per
+//! face.
 //!
-//! Owns the HTTP server and the meaning of each path. Promises that no unverified byte leaves, that
-//! nothing here ever calls an upstream, that anonymous requests change nothing and cost bounded
-//! work, and that archived pages never run in the node's origin. Stores nothing itself: everything
-//! comes from the store, or through the node around it ([`Backend`]).
+//!
+//! Owns the HTTP server and the meaning of each path. No unverified byte leaves, nothing here ever
+//! calls an upstream, anonymous requests change nothing and cost bounded work, and archived pages
+//! never run in the node's origin. Stores nothing itself: all content comes from the store, or
+//! through the surrounding node ([`Backend`]).
 //!
 //! [`router`] puts the faces over a [`Backend`], and [`serve`] serves them on bounded connections:
 //! a slow client occupies at most one slot, and an idle or stalled one loses it when a new client

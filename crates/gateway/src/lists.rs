@@ -1,7 +1,8 @@
-//! Artifact lists as the faces read them: from the store or fetched first; those read last are
-//! kept decoded.
+//! Artifact lists as the faces read them: read from the store, or fetched first. Recently read
+//! lists are cached in decoded form.
 //!
-//! Lists are named by digest, so a kept list is never out of date.
+//!
+//! Lists are named by digest, so a cached list is never stale.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,22 +16,22 @@ use crate::bounded::Bounded;
 use crate::gateway::Gateway;
 use crate::http_error::HttpError;
 
-/// Artifacts in all kept lists together.
+/// Artifacts in all cached lists together, at most.
 const KEPT: usize = 50_000;
-/// Lists read for the file face at once; further requests wait without a thread.
+/// Lists read concurrently for the file face; further requests wait without occupying a thread.
 const READING: usize = 2;
-/// Artifacts of a list that is read beside others. Longer lists are read one at a time, because each
-/// may take the memory of 100,000 artifacts.
+/// Longest list, in artifacts, that is read alongside others. Longer lists are read one at a time,
+/// because each may take the memory of 100,000 artifacts.
 const SHORT: u32 = 1_000;
 /// How long a list may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The lists that were read last.
+/// The lists read most recently.
 #[derive(Debug)]
 pub(crate) struct Lists {
     kept: Bounded<BlobId, Arc<ArtifactList>>,
     reading: Arc<Semaphore>,
-    /// Held while a long list is read.
+    /// Locked while a long list is read.
     long: Mutex<()>,
 }
 
@@ -42,11 +43,11 @@ impl Default for Lists {
 }
 
 impl Lists {
-    /// A list, if it is held. Reads the disk unless the list is kept.
+    /// Returns a list, if it is held. Reads the disk unless the list is cached.
     ///
     /// # Errors
     ///
-    /// Those of [`Store::read_list`].
+    /// The errors of [`Store::read_list`].
     pub(crate) fn read(
         &self,
         store: &Store,
@@ -67,11 +68,11 @@ impl Lists {
         Ok(Some(list))
     }
 
-    /// A list, if it is held and undamaged.
+    /// Returns a list, if it is held and undamaged.
     ///
     /// # Errors
     ///
-    /// As [`Self::read`], without damage.
+    /// As for [`Self::read`], except that damage is not an error.
     pub(crate) fn whole(
         &self,
         store: &Store,
@@ -85,7 +86,7 @@ impl Lists {
 }
 
 impl Gateway {
-    /// The list of a release, fetched first if necessary.
+    /// Returns a release's list, fetched first if necessary.
     pub(crate) async fn list(
         &self,
         row: &ReleaseRow,
@@ -120,7 +121,8 @@ impl Gateway {
         if let Some(list) = lists.kept.get(&claim.blob) {
             return Ok(Some(list));
         }
-        // Closed never. The permit moves to the work, which runs on when the client leaves.
+        // The semaphore is never closed. The permit moves into the task, which continues when the
+        // client disconnects.
         let permit = Arc::clone(&lists.reading).acquire_owned().await;
         blocking(move || {
             let _permit = permit;

@@ -1,9 +1,9 @@
 //! Memos of values derived from the whole catalog; recomputed when the catalog's generation or the
 //! follows change.
 //!
-//! Promises that one computation runs at a time, however many requests wait and whichever of them
-//! are dropped; that waiting requests hold no thread; and that a value is never older than the
-//! request for it, so that a client that pushed and then pulls sees its push.
+//! One computation runs at a time, however many requests wait and whichever of them are dropped;
+//! waiting requests occupy no thread; and a value is never older than the request for it, so that a
+//! client that pushed and then pulls sees its push.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
@@ -14,19 +14,20 @@ use tokio::task::JoinError;
 
 use crate::blocking::blocking;
 
-/// A value that also depends on which blobs are held is kept for this many times as long as its
+/// A value that also depends on which blobs are held is kept this many times as long as its
 /// computation took.
 const REST: u32 = 9;
 /// Values kept per memo.
 const KEPT: usize = 16;
 
-/// Values derived from the catalog, by key. `S` is state that one computation leaves to the next.
+/// Values derived from the catalog, by key. `S` is state that one computation passes to the next.
 #[derive(Debug)]
 pub(crate) struct Memo<K, T, S = ()> {
     kept: Arc<RwLock<Kept<K, T>>>,
-    /// Held while a value is computed.
+    /// Locked while a value is computed.
     turn: Arc<Mutex<S>>,
-    /// Whether the values also depend on which blobs are held: that changes without a generation.
+    /// Set if the values also depend on which blobs are held, which changes without a new
+    /// generation.
     of_blobs: bool,
 }
 
@@ -43,11 +44,11 @@ struct Computed<K, T> {
     value: T,
 }
 
-/// What a value has to be to answer a request.
+/// The requirements on a value for one request.
 struct Wanted<K> {
     key: K,
     generation: u64,
-    /// The computation must not have begun earlier.
+    /// The earliest acceptable start of the computation, if any.
     begun: Option<Instant>,
 }
 
@@ -57,21 +58,21 @@ where
     T: Clone + Send + Sync + 'static,
     S: Default + Send + 'static,
 {
-    /// A memo of values that depend on entries and follows alone.
+    /// A memo of values that depend only on entries and follows.
     pub(crate) fn of_entries() -> Self {
         Self { kept: Arc::default(), turn: Arc::default(), of_blobs: false }
     }
 
-    /// A memo of values that depend on which blobs are held as well.
+    /// A memo of values that also depend on which blobs are held.
     pub(crate) fn of_blobs() -> Self {
         Self { of_blobs: true, ..Self::of_entries() }
     }
 
-    /// The value for a key: the one kept, or one computed now.
+    /// The value for a key, kept or computed now.
     ///
     /// # Errors
     ///
-    /// Those of `compute`; the next request computes again.
+    /// The errors of `compute`; the next request computes again.
     pub(crate) async fn get<E>(
         &self,
         key: K,
@@ -85,8 +86,8 @@ where
         self.compute(wanted, store, compute).await
     }
 
-    /// As [`Self::get`], but computed after this call: for a change that has no generation, such
-    /// as a blob that arrived.
+    /// As [`Self::get`], but computed after this call: for a change without a new generation, such
+    /// as the arrival of a blob.
     ///
     /// # Errors
     ///
@@ -121,11 +122,11 @@ where
             return Ok(value);
         }
         let (kept, store) = (Arc::clone(&self.kept), store.clone());
-        // The turn moves to the thread that computes: a dropped request does not start a second
-        // computation beside the first.
+        // The lock moves to the computing thread: a dropped request does not let a second
+        // computation start alongside the first.
         let computed = blocking(move || {
             let begun = Instant::now();
-            // Read before the entries are: what comes meanwhile belongs to the next generation.
+            // Read before the entries: whatever arrives meanwhile belongs to the next generation.
             let (generation, follows) = (store.generation(), store.follows());
             let value = compute(&mut turn, &store, &follows)?;
             let (key, ended) = (wanted.key, Instant::now());

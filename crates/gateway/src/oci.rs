@@ -6,9 +6,9 @@
 //! mean what signed releases say ([`policy`]); bytes come from the store or the swarm, never from
 //! another registry.
 //!
-//! Five modules say what is known: [`image_catalog`] what signed releases say of tags,
-//! [`digest_index`] which releases list a digest, [`snapshot`] both at one moment, [`pending`] what
-//! was pushed and is not released, [`cosign`] the tags that an image brings along.
+//! Five modules hold what is known: [`image_catalog`] the tags in signed releases, [`digest_index`]
+//! which releases list a digest, [`snapshot`] both at one moment, [`pending`] pushed content
+//! without a release, [`cosign`] the tags that an image brings along.
 
 mod accept;
 mod auth;
@@ -53,13 +53,13 @@ const API_VERSION: (HeaderName, HeaderValue) = (
     HeaderValue::from_static("registry/2.0"),
 );
 
-/// The registry: the state of all faces, and what it remembers between requests.
+/// The registry face: the state shared by all faces, and its own state between requests.
 #[derive(Clone)]
 pub(crate) struct Registry {
     gateway: Gateway,
     snapshots: Arc<Snapshots>,
     subjects: Arc<Subjects>,
-    /// One permit, for questions that may read many lists or manifests.
+    /// One permit, for queries that may read many lists or manifests.
     searching: Arc<Semaphore>,
     pending: Arc<Pending>,
     uploads: Arc<Uploads>,
@@ -97,7 +97,7 @@ async fn answer(State(registry): State<Registry>, request: Request) -> Response 
     response
 }
 
-/// The base of the API ends in a slash; the redirect is the reference registry's.
+/// The API's base path ends in a slash; the redirect matches the reference registry's.
 async fn base() -> Response {
     let (kind, place) =
         ((header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::LOCATION, "/v2/"));
@@ -105,7 +105,7 @@ async fn base() -> Response {
     (StatusCode::MOVED_PERMANENTLY, [API_VERSION], [kind, place], body).into_response()
 }
 
-/// containerd's `_default/hosts.toml` with this node as the mirror of every registry, at the
+/// containerd's `_default/hosts.toml`, with this node as the mirror of every registry, at the
 /// address that the client used.
 async fn hosts_toml(State(registry): State<Registry>, request: Request) -> Response {
     let (request, _) = request.into_parts();
@@ -131,7 +131,7 @@ impl About<'_> {
     /// The methods that the resource supports.
     fn methods(&self) -> &'static str {
         match self {
-            // An archive destroys nothing: blobs cannot be deleted.
+            // An archive deletes nothing: blobs cannot be deleted.
             Self::Blob(_) | Self::Tags | Self::Referrers(_) => READS,
             Self::Manifest(_) => "GET, HEAD, PUT, DELETE",
             Self::Uploads => "POST",
@@ -140,7 +140,7 @@ impl About<'_> {
     }
 }
 
-/// The answer to a method that is not supported, and to OPTIONS, which asks for those that are.
+/// The response to an unsupported method, and to OPTIONS, which asks for the supported ones.
 fn other(known: &str, method: &Method) -> Option<Result<Response, OciError>> {
     let allow = (header::ALLOW, known.to_owned());
     if known.split(", ").any(|known| known == method.as_str()) {
@@ -154,7 +154,7 @@ fn other(known: &str, method: &Method) -> Option<Result<Response, OciError>> {
     }
 }
 
-/// Splits a path, from its end: names contain slashes.
+/// Splits a path from its end, because names contain slashes.
 fn about(path: &str) -> Option<(&str, About<'_>)> {
     if let Some(name) = path.strip_suffix("/tags/list") {
         return Some((name, About::Tags));

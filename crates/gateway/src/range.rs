@@ -1,5 +1,5 @@
-//! Which part of some content a request asks for: conditions and one range (RFC 9110, sections 13
-//! and 14), and the head of the answer.
+//! The part of some content that a request asks for: conditions and one range (RFC 9110, sections
+//! 13 and 14), and the head of the response.
 
 use std::ops::Range;
 
@@ -7,18 +7,18 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-/// What a request gets of some content.
+/// What a request gets of the content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Requested {
-    /// All of it: 200.
+    /// The whole content: 200.
     All,
-    /// A part: 206.
+    /// One range: 206.
     Part(Range<u64>),
-    /// Nothing, because the client has it: 304.
+    /// No content, because the client already has it: 304.
     NotModified,
-    /// Nothing, because it is not what the client expects: 412.
+    /// No content, because a precondition of the client fails: 412.
     PreconditionFailed,
-    /// Nothing, because the range lies beyond the end: 416.
+    /// No content, because the range lies beyond the end: 416.
     Unsatisfiable,
 }
 
@@ -33,7 +33,8 @@ impl Requested {
         }
     }
 
-    /// The bytes of content of this size that the answer describes; `None` if it has none.
+    /// The byte range that the response body carries, for content of this size; `None` if there is
+    /// none.
     pub(crate) fn bytes(&self, size: u64) -> Option<Range<u64>> {
         match self {
             Self::All => Some(0..size),
@@ -42,12 +43,12 @@ impl Requested {
         }
     }
 
-    /// The answer with this body, which is empty for HEAD.
+    /// Builds the response with this body, which is empty for HEAD.
     pub(crate) fn respond(&self, head: &Head<'_>, body: Body) -> Response {
         let mut response = (self.status(), body).into_response();
         let headers = response.headers_mut();
         let mut set = |name, value: String| {
-            // A value that cannot stand in a header is left out: the bytes are usable without it.
+            // A value that is not valid in a header is omitted: the bytes are usable without it.
             let _ = HeaderValue::try_from(value).map(|value| headers.insert(name, value));
         };
         set(header::ETAG, head.etag.to_owned());
@@ -69,18 +70,17 @@ impl Requested {
     }
 }
 
-/// What the head of an answer says of content.
+/// The content's properties in the head of a response.
 pub(crate) struct Head<'a> {
     /// The entity tag, quoted.
     pub(crate) etag: &'a str,
     pub(crate) size: u64,
     pub(crate) media_type: &'a str,
-    /// Further headers of the face.
+    /// Additional headers, set by the face.
     pub(crate) headers: &'a [(HeaderName, HeaderValue)],
 }
 
-/// Decides by the headers of a request what it gets of content with this entity tag (quoted) and
-/// size.
+/// Evaluates a request's headers against content with this entity tag (quoted) and size.
 pub(crate) fn requested(method: &Method, headers: &HeaderMap, etag: &str, size: u64) -> Requested {
     let lists = |name: header::HeaderName| {
         let mut values = headers.get_all(name).iter().peekable();
@@ -95,7 +95,7 @@ pub(crate) fn requested(method: &Method, headers: &HeaderMap, etag: &str, size: 
     if lists(header::IF_NONE_MATCH) == Some(true) {
         return Requested::NotModified;
     }
-    // Section 14.2: only GET has ranges. HEAD describes the whole.
+    // Section 14.2: only GET has ranges. HEAD describes the whole content.
     if method != Method::GET {
         return Requested::All;
     }
@@ -110,8 +110,8 @@ pub(crate) fn requested(method: &Method, headers: &HeaderMap, etag: &str, size: 
     }
 }
 
-/// Whether a list of entity tags contains this one. The comparison is weak (section 8.8.3.2), which
-/// is safe: equal digests mean equal bytes.
+/// Returns whether a list of entity tags contains this tag. The comparison is weak (section
+/// 8.8.3.2), which is safe: equal digests mean equal bytes.
 fn names(list: &str, etag: &str) -> bool {
     list.split(',')
         .map(str::trim)

@@ -1,8 +1,9 @@
-//! Rows of releases and of their files, in the words of `perennial ls --json` and `perennial show
+//! Rows of releases and files, with the fields of `perennial ls --json` and `perennial show
 //! --json`.
 //!
-//! The one place where the store's rows become those of `perennial_control`: the HTTP documents
-//! and the node's answers to the command line consist of the same rows.
+//!
+//! The only place where the store's rows become those of `perennial_control`, so that the HTTP
+//! documents and the node's answers to the command line consist of the same rows.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use perennial_control::{ArtifactRow, ReleaseRow};
 use perennial_manifest::{Artifact, PublisherId, PublisherKind};
 use perennial_store::{Store, StoreError};
 
-/// Makes rows of releases, looking up only once what each publisher says it is.
+/// Builds rows of releases; looks up each publisher's profile only once.
 #[derive(Debug)]
 pub struct ReleaseRows<'a> {
     store: &'a Store,
@@ -52,7 +53,7 @@ impl<'a> ReleaseRows<'a> {
 /// The row of one file of a release.
 ///
 /// # Errors
-/// When the store cannot tell whether the file's bytes are here.
+/// When the store cannot tell whether the file's bytes are held.
 pub fn artifact_row(store: &Store, artifact: &Artifact) -> Result<ArtifactRow, StoreError> {
     let platform = artifact.platform.as_ref();
     Ok(ArtifactRow {

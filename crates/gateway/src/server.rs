@@ -1,15 +1,14 @@
 //! The HTTP server: listening, TLS, HTTP/1.1 and HTTP/2 for any router.
 //!
 //! Connections are bounded ([`Limits::connections`]). A slow client occupies at most one slot. When
-//! all slots are taken and a new client is waiting, the connection that needs its slot the least
-//! loses it: one that has been idle for a second, longest first, else one whose client has taken
-//! less than it could for five seconds. A client whose request is being answered, and who takes the
-//! answer, keeps its slot. Whether or not a client is waiting, a connection also ends when the head
-//! of a request takes too long, when it idles for that long, or when no byte moves while it is
-//! being answered.
+//! all slots are taken and a new client is waiting, one connection loses its slot: the longest idle
+//! of those idle for at least a second, else the one whose client has read less than it could for
+//! longest, at least five seconds. A client that keeps reading its response keeps its slot. A
+//! connection also ends, with or without a waiting client, when a request head takes too long, when
+//! it idles for that long, or when no byte moves while a response is being sent.
 //!
-//! Each request carries the [`Scheme`](axum::http::uri::Scheme) it came by, `http` or `https`, in
-//! its extensions. Limits on the content of a request are the router's.
+//! Each request carries its [`Scheme`](axum::http::uri::Scheme), `http` or `https`, in its
+//! extensions. Limits on request bodies belong to the router.
 
 mod activity;
 mod connection;
@@ -28,9 +27,9 @@ use activity::Activity;
 use connection::Connection;
 pub use tls::{Tls, TlsError};
 
-/// How long a connection may be idle before it can lose its slot.
+/// How long a connection has to be idle before it can lose its slot.
 const SETTLE: Duration = Duration::from_secs(1);
-/// How long a client may leave an answer untaken before it can lose its slot.
+/// How long a client may leave a response unread before it can lose its slot.
 const TAKING: Duration = Duration::from_secs(5);
 /// The interval between attempts to free a slot, and the pause after a failed accept.
 const RETRY: Duration = Duration::from_millis(200);
@@ -38,18 +37,17 @@ const RETRY: Duration = Duration::from_millis(200);
 /// Limits on connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections at once. Further clients wait in the system's queue until a connection ends, or
-    /// until one loses its slot because it is idle or does not take its answer.
+    /// Concurrent connections. Further clients wait in the system's accept queue until a connection
+    /// ends, or loses its slot because it is idle or does not read its response.
     pub connections: usize,
-    /// The longest request head in bytes, at least 8192. A longer one is answered with 431.
+    /// The longest request head in bytes, at least 8192. A longer head is answered with 431.
     pub head_bytes: usize,
-    /// How long a request head may take, counted from the answer before it: this is also how long a
+    /// How long a request head may take, counted from the previous response; also how long a
     /// connection may idle.
     pub head_time: Duration,
-    /// How long a connection may stand still while it is being answered, with no byte moving either
-    /// way.
+    /// How long a response may stall, with no byte moving in either direction.
     pub stalled: Duration,
-    /// How long requests being answered may continue after the stop.
+    /// How long requests in flight may continue after the server is told to stop.
     pub grace: Duration,
 }
 
@@ -59,15 +57,15 @@ impl Default for Limits {
             connections: 256,
             head_bytes: 32 << 10,
             head_time: Duration::from_secs(60),
-            // Longer than bytes from the swarm may take.
+            // Longer than the gateway waits for bytes from the swarm.
             stalled: Duration::from_secs(120),
             grace: Duration::from_secs(5),
         }
     }
 }
 
-/// Serves until `stop`, then lets requests being answered finish for [`Limits::grace`]. Dropping
-/// the future ends all connections.
+/// Serves until `stop` resolves, then lets requests in flight finish for [`Limits::grace`].
+/// Dropping the future closes all connections.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Tls>,
@@ -113,8 +111,7 @@ pub async fn serve(
     }
 }
 
-/// A slot for one more connection; if all are taken, that of the connection that needs its own the
-/// least.
+/// Waits for a free slot; if all are taken, takes the slot of the connection that needs it least.
 async fn slot(slots: &Arc<Semaphore>, connections: &Connections) -> OwnedSemaphorePermit {
     loop {
         let free = Arc::clone(slots).acquire_owned();
@@ -134,12 +131,12 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                // Answers are written in large pieces: waiting to fill packets only adds delay.
+                // Responses are written in large pieces: waiting to fill packets only adds latency.
                 let _ = stream.set_nodelay(true);
                 return stream;
             }
             Err(error) => {
-                // Most likely out of file descriptors; connections that end free some.
+                // Most likely out of file descriptors; closing connections free some.
                 tracing::warn!(%error, "accepting a connection failed; retrying");
                 tokio::time::sleep(RETRY).await;
             }
@@ -171,8 +168,8 @@ impl Connections {
     }
 }
 
-/// Whether a connection can lose its slot, ranked: idle connections before slow ones, and of either
-/// the one that has been so for the longest time.
+/// The rank of a connection that can lose its slot, or `None`: idle connections rank before slow
+/// ones, and within each group the longest idle or slow ranks first.
 fn may_end(activity: &Activity) -> Option<(bool, Duration)> {
     match activity.idle() {
         Some(idle) => (idle >= SETTLE).then_some((true, idle)),

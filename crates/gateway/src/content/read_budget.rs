@@ -1,18 +1,18 @@
-//! How much of an answer is read at a time, so that all answers together hold a bounded number of
-//! bytes.
+//! How many bytes each response reads at a time, so that all responses together buffer a bounded
+//! number of bytes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes read and sent at a time, at most.
+/// Most bytes read and sent at a time.
 const PIECE: u64 = 512 << 10;
-/// Bytes read at a time, at least: the unit of verification.
+/// Fewest bytes read at a time: the unit of verification.
 const GROUP: u64 = 16 << 10;
-/// Bytes that all answers together have read and not yet sent, approximately: the more answers,
-/// the smaller their pieces.
+/// Approximate bytes that all responses together have read and not yet sent; pieces shrink as the
+/// number of responses grows.
 const READ: u64 = 24 << 20;
 
-/// The number of answers being sent.
+/// The number of responses being sent.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ReadBudget(Arc<AtomicU64>);
 
@@ -23,7 +23,7 @@ impl ReadBudget {
     }
 }
 
-/// One answer's share of the budget.
+/// One response's share of the budget.
 #[derive(Debug)]
 pub(super) struct ReadShare(ReadBudget);
 

@@ -7,10 +7,10 @@ use perennial_store::{Follows, ReleaseFilter, ReleaseRow, Store, StoreError};
 use super::date;
 use crate::document::Document;
 
-/// Releases in the feed.
+/// Releases in the feed, at most.
 const NEWEST: usize = 100;
 
-/// Writes the feed. It depends on its arguments alone, so that equal feeds are equal bytes.
+/// Builds the feed. It depends only on its arguments, so that equal feeds are equal bytes.
 pub(super) fn feed(
     store: &Store,
     own: &PublisherId,
@@ -47,7 +47,7 @@ fn entry(row: &ReleaseRow) -> atom::Entry {
         id: format!("urn:perennial:release:{}", row.release),
         updated: date(row.issued_at),
         authors: vec![atom::Person { name: row.publisher.to_string(), ..atom::Person::default() }],
-        // Relative to the feed, which may be behind a proxy of any name.
+        // Relative to the feed, which may be behind a proxy of any host name.
         links: vec![
             link("alternate", &files, "application/json"),
             link("related", &format!("{files}SHA256SUMS"), "text/plain"),

@@ -1,6 +1,7 @@
-//! All releases known here, page by page, in the order of `perennial ls`.
+//! All releases known to this node, in pages, in the order of `perennial ls`.
 //!
-//! Promises that a page costs only what is on it: the order is kept until entries arrive.
+//!
+//! A page costs only its own rows: the order is kept until new entries arrive.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::rows::ReleaseRows;
 /// Releases per page; a client may ask for fewer.
 const PAGE: usize = 1_000;
 
-/// The page that a query asks for.
+/// The page that a query requests.
 pub(super) struct PageRequest {
     after: Option<ReleaseId>,
     limit: usize,
@@ -48,7 +49,7 @@ pub(super) type Order = Arc<[ReleaseId]>;
 #[derive(Serialize)]
 struct Page {
     releases: Vec<perennial_control::ReleaseRow>,
-    /// The `after` of the next page; `None` on the last.
+    /// The `after` parameter of the next page; `None` on the last page.
     next: Option<String>,
 }
 

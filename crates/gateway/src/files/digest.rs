@@ -1,6 +1,7 @@
 //! Bytes by digest: `/b/blake3:…` and `/b/sha256:…`.
 //!
-//! Promises that bytes served under a SHA-256 were hashed here first: a list only claims it.
+//! Bytes are served under a SHA-256 only after this node has hashed them itself: a list merely
+//! claims the digest.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,11 +19,11 @@ use crate::bounded::Bounded;
 use crate::content::Content;
 use crate::http_error::HttpError;
 
-/// How long a request waits for bytes that can be served only once all of them are here.
+/// How long a request waits for bytes that can be served only once the whole blob is held.
 const PATIENCE: Duration = Duration::from_secs(50);
-/// Claims of one SHA-256 that are checked.
+/// Claimed blobs checked per requested SHA-256, at most.
 const CLAIMS: usize = 8;
-/// Outcomes of checks that are remembered.
+/// Check outcomes remembered, at most.
 const CHECKS: usize = 4096;
 
 /// A digest of either function.
@@ -80,8 +81,8 @@ impl Files {
         self.gateway.answer(method, request, &content, owner).await
     }
 
-    /// The content that truly has a SHA-256, held unless it is denied; or an answer that tells the
-    /// client to ask again.
+    /// The content that truly has a SHA-256, which is held unless it is denied; or a response that
+    /// tells the client to retry.
     async fn true_content(
         &self,
         sha256: Sha256Digest,
@@ -104,7 +105,8 @@ impl Files {
         )))
     }
 
-    /// The content that a digest names here, or by some list; none of the blobs in `wrong`.
+    /// The content that a digest names, either held or listed by a release; skips the blobs in
+    /// `wrong`.
     async fn content(
         &self,
         digest: BlobDigest,
@@ -133,7 +135,7 @@ impl Files {
             })
         });
         match here.await? {
-            // Answered as denied, whatever its size.
+            // Reported as denied, whatever its size.
             Some((blob, BlobState::Denied)) => return Ok(content(blob, 0, None)),
             Some((blob, BlobState::Held { size })) if !wrong.contains(&blob) => {
                 return Ok(content(blob, size, None));
@@ -146,8 +148,8 @@ impl Files {
         }
     }
 
-    /// An artifact with this digest, in the given release or in any whose list is held; none of the
-    /// blobs in `wrong`.
+    /// An artifact with this digest from the given release, or from any release whose list is held;
+    /// skips the blobs in `wrong`.
     async fn listed(
         &self,
         digest: BlobDigest,
@@ -166,8 +168,8 @@ impl Files {
         Ok(artifact.map(|artifact| (row, artifact)))
     }
 
-    /// Fetches all of a blob. If that takes long, gives an answer that tells the client to ask
-    /// again; what arrived stays.
+    /// Fetches a whole blob. If that takes too long, returns a response that tells the client to
+    /// retry; the bytes that arrived are kept.
     async fn bring(&self, content: &Content, owner: bool) -> Result<Option<Response>, HttpError> {
         let (store, blob) = (self.gateway.backend.store().clone(), content.blob);
         let state = blocking(move || Ok::<_, HttpError>(store.blob_state(&blob)?)).await?;
@@ -195,18 +197,19 @@ impl Files {
     async fn is_true(&self, sha256: &Sha256Digest, blob: &BlobId) -> Result<bool, HttpError> {
         match self.sha256_checks.has(self.gateway.backend.store(), *sha256, *blob).await? {
             Checked::Has(has) => Ok(has),
-            // The answer checks again, and says that the blob is denied.
+            // The response looks the blob up again and reports it as denied.
             Checked::Denied => Ok(true),
             Checked::Damaged => Err(HttpError::no_holder(&sha256.to_string())),
         }
     }
 }
 
-/// Blobs that were hashed here, and whether they have the SHA-256 that a list claims.
+/// Blobs hashed by this node, each with whether it has the SHA-256 that a list claims.
 #[derive(Debug)]
 pub(super) struct Sha256Checks {
     outcomes: Arc<Bounded<(Sha256Digest, BlobId), bool>>,
-    /// One permit: many requests for one blob cost one hashing, and all requests one core.
+    /// One permit: concurrent requests for one blob cost one hashing, and all requests together one
+    /// core.
     hashing: Arc<Semaphore>,
 }
 
@@ -225,7 +228,8 @@ impl Default for Sha256Checks {
 }
 
 impl Sha256Checks {
-    /// Whether a held blob has this SHA-256. Reads the blob unless it was checked before.
+    /// Returns whether a held blob has this SHA-256. Reads the blob unless the outcome is
+    /// remembered.
     async fn has(
         &self,
         store: &Store,
@@ -235,7 +239,8 @@ impl Sha256Checks {
         if let Some(has) = self.outcomes.get(&(sha256, blob)) {
             return Ok(Checked::Has(has));
         }
-        // Closed never. The permit moves to the work, which runs on when the client leaves.
+        // The semaphore is never closed. The permit moves into the task, which continues when the
+        // client disconnects.
         let permit = Arc::clone(&self.hashing).acquire_owned().await;
         if let Some(has) = self.outcomes.get(&(sha256, blob)) {
             return Ok(Checked::Has(has));

@@ -1,8 +1,9 @@
-//! Which release lists a digest that is not held: the one question that reads many lists.
+//! Finds the release that lists a digest that is not held, the only query that reads many lists.
 //!
-//! Promises that it takes a bounded share of one core, however many clients ask and how often: one
-//! pass over the lists answers every waiting question, is completed even if clients leave, and is
-//! followed by a rest.
+//!
+//! The search takes a bounded share of one core, however many clients ask and how often: one pass
+//! over the lists answers all waiting queries, is completed even if clients disconnect, and is
+//! followed by a pause.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -17,17 +18,17 @@ use super::digest::BlobDigest;
 use crate::blocking::blocking;
 use crate::http_error::HttpError;
 
-/// Lists read in one pass.
+/// Lists read in one pass, at most.
 const LISTS: usize = 5_000;
-/// The rest after a pass, as a multiple of the pass.
+/// The pause after a pass, as a multiple of the pass's duration.
 const REST: u32 = 3;
-/// Waiting questions above which those of clients that left are dropped.
+/// Queue length above which the queries of disconnected clients are dropped.
 const LEFT: usize = 4_096;
 
-/// The release and the artifact that were found.
+/// The release and the artifact found, if any.
 type Found = Result<Option<(ReleaseRow, Artifact)>, HttpError>;
 
-/// A client that waits for an artifact with a digest, which is none of the blobs in `wrong`.
+/// A client's query for an artifact with a digest, excluding the blobs in `wrong`.
 #[derive(Debug)]
 struct Question {
     digest: BlobDigest,
@@ -35,11 +36,11 @@ struct Question {
     answer: oneshot::Sender<Found>,
 }
 
-/// The waiting questions, and the turn to answer them.
+/// The waiting queries, and the lock that lets one pass run at a time.
 #[derive(Debug, Default)]
 pub(super) struct DigestSearch {
     questions: Mutex<Vec<Question>>,
-    /// Held during a pass; the earliest start of the next one.
+    /// Locked during a pass; holds the earliest start of the next pass.
     turn: Arc<tokio::sync::Mutex<Option<tokio::time::Instant>>>,
 }
 
@@ -48,7 +49,7 @@ impl DigestSearch {
         self.questions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Searches the lists that are held.
+    /// Searches the lists held in the store.
     pub(super) async fn find(
         &self,
         store: &Store,
@@ -75,8 +76,8 @@ impl DigestSearch {
                 let searched = blocking(move || {
                     let begun = Instant::now();
                     search(&store, questions);
-                    // The turn moves with the work: a client that leaves does not let the next
-                    // pass begin beside this one.
+                    // The lock moves into the task: a client that disconnects does not let the next
+                    // pass begin alongside this one.
                     *turn = Some(tokio::time::Instant::now() + begun.elapsed() * REST);
                     Ok::<_, HttpError>(())
                 });
@@ -91,7 +92,7 @@ fn stopped() -> Found {
     Err(HttpError::internal(&"the search for a digest ended early; ask again"))
 }
 
-/// Answers all questions.
+/// Answers all waiting queries in one pass.
 fn search(store: &Store, questions: Vec<Question>) {
     let mut open = Open::default();
     for question in questions.into_iter().filter(|question| !question.answer.is_closed()) {
@@ -103,12 +104,12 @@ fn search(store: &Store, questions: Vec<Question>) {
     let outcome = open.search(store).map_err(HttpError::from);
     let unanswered = open.blake3.into_values().chain(open.sha256.into_values()).flatten();
     for Question { answer, .. } in unanswered {
-        // A client that left needs no answer.
+        // A disconnected client needs no answer.
         let _ = answer.send(outcome.clone().map(|()| None));
     }
 }
 
-/// Questions without an answer so far.
+/// Queries without an answer so far.
 #[derive(Default)]
 struct Open {
     blake3: HashMap<BlobId, Vec<Question>>,
@@ -123,7 +124,7 @@ impl Open {
         for row in store.releases(&ReleaseFilter { limit: LISTS, ..ReleaseFilter::default() })? {
             let list = match store.read_list(&row.artifacts) {
                 Ok(Some(list)) => list,
-                // A missing or damaged list names nothing; the others may.
+                // A missing or damaged list yields nothing; other lists still may.
                 Ok(None) | Err(StoreError::Corrupt { .. } | StoreError::Format { .. }) => continue,
                 Err(error) => return Err(error),
             };

@@ -5,8 +5,8 @@ use percent_encoding::utf8_percent_encode;
 
 use super::target::SEGMENT;
 
-/// `Content-Disposition: attachment`, with the last component of a name. The form for old clients
-/// replaces what is not plain ASCII, the other is complete.
+/// `Content-Disposition: attachment`, with the last path component of `name`. The `filename` for
+/// old clients replaces characters outside plain ASCII; `filename*` is complete.
 pub(crate) fn attachment(name: &str) -> (HeaderName, HeaderValue) {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let name = if name.trim_matches('.').is_empty() { "download" } else { name };

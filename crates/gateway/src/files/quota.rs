@@ -1,7 +1,7 @@
-//! A quota on the memory of texts made from artifact lists: the texts of a list of 100,000 files
-//! take 40 MB.
+//! A memory quota for texts made from artifact lists: those of a list of 100,000 files take 40 MB.
 //!
-//! Promises that all of them together take a bounded amount of memory, however slowly clients read.
+//!
+//! All texts together take a bounded amount of memory, however slowly clients read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::http_error::HttpError;
 
-/// Bytes of all texts together.
+/// Bytes of all texts together, at most.
 const ALL: usize = 64 << 20;
-/// Shorter texts count nothing.
+/// Texts shorter than this are not charged.
 const SHORT: usize = 64 << 10;
 /// How long a request waits for its share.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The bytes that are left.
+/// The bytes of the quota that are still free.
 #[derive(Debug)]
 pub(super) struct Quota(Arc<Semaphore>);
 
@@ -29,18 +29,18 @@ impl Default for Quota {
     }
 }
 
-/// A share for one text.
+/// A share of the quota, reserved for one text.
 #[derive(Debug)]
 pub(super) struct Reservation {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Quota {
-    /// Waits until a text of about this many bytes fits.
+    /// Waits until a text of about `bytes` bytes fits the quota.
     ///
     /// # Errors
     ///
-    /// 503 if it does not fit within the patience.
+    /// 503 if the quota stays exhausted for [`PATIENCE`].
     pub(super) async fn reserve(&self, bytes: usize) -> Result<Reservation, HttpError> {
         if bytes <= SHORT {
             return Ok(Reservation { _permit: None });
@@ -60,7 +60,7 @@ impl Quota {
 }
 
 impl Reservation {
-    /// A text that keeps its share until the last byte of it is dropped.
+    /// Turns the reservation into the text, which returns its share when its last byte is dropped.
     pub(super) fn filled(self, text: Vec<u8>) -> Bytes {
         Bytes::from_owner(ReservedText { text, _reservation: self })
     }

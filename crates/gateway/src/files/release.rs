@@ -1,4 +1,4 @@
-//! One release: its list of files, one file, its checksums, its signed statement.
+//! One release: its file list, single files, checksums and signed statement.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -19,16 +19,17 @@ use crate::document::Document;
 use crate::http_error::HttpError;
 use crate::rows::{ReleaseRows, artifact_row};
 
-/// The checksums, computed from a release's list unless the release has a file of that name.
+/// The checksums file, computed from a release's list unless the release contains a file of that
+/// name.
 const SUMS: &str = "SHA256SUMS";
-/// The signed statement, unless the release has a file of that name.
+/// The signed statement, unless the release contains a file of that name.
 const STATEMENT: &str = "release.cbor";
-/// The type of a signed statement (`manifest/FORMAT.md`, "Entry").
+/// The media type of a signed statement (`manifest/FORMAT.md`, "Entry").
 const STATEMENT_TYPE: &str = "application/vnd.perennial.entry.v1+cbor";
 
-/// Bytes of a file in the JSON of its release, approximately.
+/// Approximate bytes per file in the JSON of a release.
 const ROW: usize = 600;
-/// Bytes of a line of `SHA256SUMS` besides the path.
+/// Bytes per line of `SHA256SUMS`, excluding the path.
 const SUM: usize = 67;
 
 impl Files {
@@ -45,7 +46,7 @@ impl Files {
         let list = self.gateway.list(&row, owner).await;
         let Some(path) = target.path else {
             let listing = self.listing(&row, list?).await?;
-            // How much is held changes.
+            // Not immutable: which files are held changes.
             let (name, value) = cache_control(false);
             return Ok(listing.with(name, value).answer(method, request));
         };
@@ -63,7 +64,7 @@ impl Files {
                     return Err(HttpError::unknown(&file));
                 }
             },
-            // Held without the list.
+            // The statement can be held without the list.
             (Err(_), STATEMENT) => self.statement(&row).await?,
             (Err(error), _) => return Err(error),
         };
@@ -104,7 +105,7 @@ impl Files {
     }
 }
 
-/// A file of a release, as it is served.
+/// A file of a release, as servable content.
 fn content(row: &ReleaseRow, artifact: &Artifact) -> Content {
     Content {
         blob: artifact.blake3,
@@ -116,8 +117,8 @@ fn content(row: &ReleaseRow, artifact: &Artifact) -> Content {
     }
 }
 
-/// The input of `sha256sum -c`. Paths contain neither backslashes nor line breaks, so none needs an
-/// escape.
+/// Builds the input of `sha256sum -c`. Paths contain neither backslashes nor line breaks, so no
+/// line needs escaping.
 fn sums(list: &ArtifactList) -> String {
     let mut text = String::new();
     for artifact in list {
@@ -127,7 +128,7 @@ fn sums(list: &ArtifactList) -> String {
     text
 }
 
-/// A release and its files, in the words of `perennial show --json`.
+/// A release and its files, with the field names of `perennial show --json`.
 #[derive(Serialize)]
 struct Listing {
     #[serde(flatten)]

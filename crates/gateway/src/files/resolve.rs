@@ -1,6 +1,7 @@
-//! The release that a name means, as this node's user decided by whom to follow.
+//! Resolves a name to a release, by the publishers that this node's user follows.
 //!
-//! Owns the answers to names that mean nothing, or too much.
+//!
+//! Owns the responses to names that match no release, or several.
 
 use std::fmt::Write as _;
 
@@ -12,10 +13,10 @@ use crate::blocking::blocking;
 use crate::gateway::Gateway;
 use crate::http_error::HttpError;
 
-/// Releases that an answer names at most.
+/// Releases listed in one error response, at most.
 const NAMED: usize = 50;
 
-/// The release that a selector means.
+/// The release that a selector resolves to.
 pub(crate) async fn row_of(
     gateway: &Gateway,
     selector: Selector,

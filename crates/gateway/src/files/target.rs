@@ -1,18 +1,18 @@
 //! The target of a path below `/r/`.
 //!
-//! Owns the grammar: segments are split as they were sent and decoded afterwards, so that a name
-//! may contain a `/`. Nothing is repaired: a path that no release can have names nothing.
+//! Owns the grammar: segments are split before they are percent-decoded, so that a name may contain
+//! a `/`. Malformed paths are not repaired: a path that no release can have is an error.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use perennial_manifest::{ArtifactPath, Purl, Selector};
 
 use crate::http_error::HttpError;
 
-/// All characters except the unreserved ones of a URL, and `+`.
+/// Every character except the unreserved ones of a URL and `+`.
 pub(crate) const SEGMENT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'+');
 
-/// A release and one of its files; no file for the list of them.
+/// A release and one of its files, or the release's file list if there is no file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) selector: Selector,

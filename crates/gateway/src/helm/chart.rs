@@ -1,6 +1,7 @@
 //! A chart's metadata: its `Chart.yaml`, read from the archive.
 //!
-//! Owns the bounds of that reading, and the fields that an index may have: Helm refuses others.
+//! Owns the limits on reading the archive, and the fields that an index may contain: Helm rejects
+//! unknown ones.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -13,18 +14,18 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::bounded::Bounded;
 
-/// Longest archive that is read. Helm's own limit.
+/// Longest archive that is read, in bytes: Helm's own limit.
 const MAX_CHART: u64 = 20 << 20;
-/// Bytes that an archive may unpack to before its `Chart.yaml` is found.
+/// Bytes that an archive may unpack to before its `Chart.yaml` is found, at most.
 const MAX_UNPACKED: u64 = 100 << 20;
-/// Longest `Chart.yaml`.
+/// Longest `Chart.yaml`, in bytes.
 const MAX_YAML: u64 = 64 << 10;
-/// Bytes of `Chart.yaml` of all remembered charts together.
+/// Total bytes of `Chart.yaml` over all remembered charts, at most.
 const KEPT: usize = 16 << 20;
-/// What a chart counts at least, so that 4096 are remembered at most.
+/// Minimum weight of a remembered chart, which limits their number to 4096.
 const LEAST: usize = KEPT / 4096;
 
-/// A text without the characters that YAML forbids.
+/// A string without the characters that YAML forbids.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(super) struct Text(pub(super) String);
 
@@ -40,7 +41,7 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-/// The fields that Helm knows (`chart.Metadata`). Empty ones are left out.
+/// The fields that Helm knows (`chart.Metadata`). Empty fields are omitted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Metadata {
@@ -107,8 +108,8 @@ struct Dependency {
 }
 
 impl Metadata {
-    /// The name of the chart's archive, as Helm forms it; `None` if a part cannot be in a file
-    /// name.
+    /// The file name of the chart's archive, as Helm forms it; `None` if the name or version cannot
+    /// be part of a file name.
     pub(super) fn file(&self) -> Option<String> {
         let plain = |text: &str| {
             let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '+');
@@ -122,11 +123,11 @@ impl Metadata {
     }
 }
 
-/// The metadata of the charts read last; `None` for archives that are not charts.
+/// Metadata of the charts read most recently; `None` for archives that are not charts.
 #[derive(Debug)]
 pub(super) struct ChartsRead {
     kept: Bounded<BlobId, Option<Arc<Metadata>>>,
-    /// Held while an archive is read: one is in memory at a time.
+    /// Locked while an archive is read, so that only one is in memory at a time.
     reading: Mutex<()>,
 }
 
@@ -137,12 +138,12 @@ impl Default for ChartsRead {
 }
 
 impl ChartsRead {
-    /// The metadata of a held chart; `None` if it is not a chart, or not the bytes that the list
-    /// claims.
+    /// The metadata of a held chart; `None` if the archive is not a chart, or is not the bytes that
+    /// the list claims.
     ///
     /// # Errors
     ///
-    /// The store's, if the chart cannot be read now.
+    /// The store's error, if the chart cannot be read now.
     pub(super) fn metadata(
         &self,
         store: &Store,
@@ -169,7 +170,7 @@ impl ChartsRead {
     }
 }
 
-/// The `Chart.yaml` in the archive's one directory. Those of subcharts lie deeper.
+/// The `Chart.yaml` in the archive's top-level directory. Those of subcharts lie deeper.
 fn chart_yaml(archive: &[u8]) -> Option<Vec<u8>> {
     let unpacked = flate2::read::MultiGzDecoder::new(archive).take(MAX_UNPACKED);
     for entry in tar::Archive::new(unpacked).entries().ok()? {

@@ -1,4 +1,4 @@
-//! The charts that a repository lists, and the index that Helm reads.
+//! The charts of a repository, and the `index.yaml` that Helm reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ use crate::feed::date;
 use crate::files::SEGMENT;
 use crate::lists::Lists;
 
-/// Charts in an index, at most.
+/// Charts in one index, at most.
 const MOST: usize = 5_000;
 
 /// A held chart.
@@ -36,7 +36,7 @@ struct Chart {
 #[derive(Debug, Default)]
 pub(super) struct Charts {
     charts: BTreeMap<String, Chart>,
-    /// What is not listed, and the reason.
+    /// Charts left out of the index, each with the reason.
     left_out: BTreeMap<String, String>,
 }
 
@@ -60,7 +60,7 @@ struct Entry<'a> {
 }
 
 impl Charts {
-    /// Gathers the charts in the releases of a publisher, or of all trusted publishers.
+    /// Collects the charts from the releases of one publisher, or of all trusted publishers.
     pub(super) fn gather(
         store: &Store,
         lists: &Lists,
@@ -97,15 +97,15 @@ impl Charts {
                         rows.filter_map(Result::transpose).collect::<Result<_, StoreError>>()?;
                     charts.add_disputed(store, lists, read, &purl, &rows)?;
                 }
-                // A whole purl of trusted publishers has no other outcome.
+                // A selector of a whole purl among trusted publishers has no other outcome.
                 _ => {}
             }
         }
         Ok(charts)
     }
 
-    /// Adds the charts of releases of one name that differ, if all have the same charts, held here
-    /// or not.
+    /// Adds the charts of differing releases of one name, if all of them contain the same charts,
+    /// held or not.
     fn add_disputed(
         &mut self,
         store: &Store,
@@ -140,7 +140,7 @@ impl Charts {
         Ok(())
     }
 
-    /// Adds a chart; one that differs from another of its name removes both.
+    /// Adds a chart; a different chart of the same file name removes both.
     fn add(&mut self, purl: &Purl, file: String, chart: Chart) {
         if self.left_out.contains_key(&file) {
             return;
@@ -170,7 +170,7 @@ impl Charts {
         }
     }
 
-    /// The index. It depends on the charts alone, so that equal indexes are equal bytes.
+    /// The serialized index. It depends only on the charts, so that equal indexes are equal bytes.
     pub(super) fn index(&self) -> Result<Vec<u8>, serde_json::Error> {
         let mut entries: BTreeMap<&str, Vec<Entry<'_>>> = BTreeMap::new();
         for (file, chart) in &self.charts {
@@ -200,7 +200,7 @@ impl Charts {
     }
 }
 
-/// The list of a release, if it is held and undamaged.
+/// A release's list, if it is held and undamaged.
 fn list_of(
     store: &Store,
     lists: &Lists,
@@ -230,7 +230,7 @@ fn held(
             continue;
         }
         let metadata = match read.metadata(store, artifact) {
-            // Set aside, and fetched again when a client asks for it.
+            // The blob was set aside as damaged, and is fetched again when a client requests it.
             Err(StoreError::Corrupt { .. }) => None,
             other => other?,
         };

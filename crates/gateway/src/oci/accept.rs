@@ -3,18 +3,18 @@
 use axum::http::{HeaderMap, header};
 use perennial_oci::{DOCKER_LIST, DOCKER_MANIFEST, Digest, Manifest, OCI_INDEX, OCI_MANIFEST};
 
-/// Whether a client takes a manifest of some type. A request without the header takes all.
+/// How an `Accept` header rates a media type. A request without the header accepts every type.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// Yes, or the type is one that is never asked about.
+    /// Accepted, or a type that clients do not list.
     Yes,
-    /// No: the manifest is a list, and the client wants the single image for linux on amd64.
+    /// Not accepted: the manifest is a list, and the client wants the single image for linux/amd64.
     OneOfList,
-    /// No, for this reason.
+    /// Not accepted, for this reason.
     No(&'static str),
 }
 
-/// Decides by the `Accept` headers. Only a request `by_tag` gets one image in place of a list.
+/// Evaluates the `Accept` headers. Only a request `by_tag` gets a single image in place of a list.
 pub(crate) fn taken(headers: &HeaderMap, media_type: &str, by_tag: bool) -> Taken {
     let texts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let accepted: Vec<&str> = texts
@@ -35,7 +35,7 @@ pub(crate) fn taken(headers: &HeaderMap, media_type: &str, by_tag: bool) -> Take
     }
 }
 
-/// The image for linux on amd64 in a list.
+/// The linux/amd64 image of a list.
 pub(crate) fn default_of(list: &Manifest) -> Option<Digest> {
     let mut children = list.children().iter();
     let wanted = children.find(|child| {

@@ -1,10 +1,12 @@
 //! Authentication as registry clients expect it. Clients with the node's token may push and delete;
-//! reading needs none.
+//! reading needs no token.
 //!
-//! Owns the answer to `GET /v2/` and the endpoint that exchanges a password for a bearer token.
+//!
+//! Owns the response to `GET /v2/` and the endpoint that exchanges a password for a bearer token.
 //! docker makes both necessary: it sends a password only after a 401 from `/v2/`, and after a
-//! `Basic` challenge there it pulls nothing without one. The exchange returns the password itself,
-//! so nothing is remembered here and nothing expires; a client without a password gets a token that
+//! `Basic` challenge there it does not pull without a password. The exchange returns the password
+//! itself, so that the node keeps no session and no token expires; a client without a password gets
+//! a token that allows no push.
 //! allows no push.
 
 use axum::extract::{Query, Request, State};
@@ -19,16 +21,17 @@ use crate::access::is_owner;
 use crate::gateway::Options;
 use crate::host;
 
-/// The endpoint that exchanges passwords.
+/// The path of the endpoint that exchanges passwords.
 pub(super) const PATH: &str = "/token";
-/// Placeholder for anonymous clients. Shorter than any real token, so it can never match one.
+/// Placeholder token for anonymous clients. Shorter than any real token, so that it never matches
+/// one.
 const ANONYMOUS: &str = "anonymous";
 /// Seconds after which clients ask for a new token.
 const EXPIRES: u32 = 3600;
-/// The challenge to clients that give a wrong password to the exchange itself.
+/// The challenge to clients that send a wrong password to the exchange.
 const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"perennial\", charset=\"UTF-8\"");
 
-/// The answer to `GET /v2/`. Clients of a node with a token learn here how to authenticate.
+/// The response to `GET /v2/`, which tells clients of a node with a token how to authenticate.
 pub(super) fn ping(options: &Options, request: &Parts) -> Response {
     if options.token.is_some()
         && !is_owner(options, &request.headers)
@@ -39,13 +42,13 @@ pub(super) fn ping(options: &Options, request: &Parts) -> Response {
     ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], "{}").into_response()
 }
 
-/// Whether a client sent the token of the exchange without a password.
+/// Returns whether a client sent the token that the exchange issues without a password.
 fn is_anonymous(headers: &HeaderMap) -> bool {
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     given.and_then(|given| given.split_once(' ')).is_some_and(|(_, given)| given == ANONYMOUS)
 }
 
-/// Refuses a change by a client without the token, and says how to authenticate.
+/// Refuses a change requested without the token, and says how to authenticate.
 pub(super) fn refuse(options: &Options, request: &Parts) -> Response {
     let challenge = host::origin(&options.hosts, request).and_then(|origin| {
         format!("Bearer realm=\"{origin}{PATH}\",service=\"perennial\"").parse().ok()
@@ -66,8 +69,8 @@ fn refused(options: &Options, challenge: HeaderValue) -> Response {
     refused
 }
 
-/// Exchanges a password for a bearer token. A client that only wants to pull gets one that allows
-/// it, whatever its password: clients send passwords that they stored once.
+/// Exchanges a password for a bearer token. A client that only asks to pull always gets a token for
+/// that, even with a wrong password, because clients send passwords they once stored.
 pub(super) async fn exchange(
     State(registry): State<Registry>,
     Query(query): Query<Vec<(String, String)>>,
@@ -87,8 +90,8 @@ pub(super) async fn exchange(
     response
 }
 
-/// Whether the scopes ask for pulling, and for nothing else: `scope=repository:team/app:pull`, with
-/// several separated by spaces or repeated.
+/// Returns whether the scopes request pulling and nothing else: `scope=repository:team/app:pull`,
+/// with several scopes separated by spaces or repeated.
 fn only_pulls(query: &[(String, String)]) -> bool {
     let scopes =
         query.iter().filter(|(key, _)| key == "scope").flat_map(|(_, value)| value.split(' '));

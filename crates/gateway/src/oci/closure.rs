@@ -1,7 +1,8 @@
-//! The files of an image that is pushed, as an OCI image layout.
+//! The files of a pushed image, as an OCI image layout.
 //!
-//! Promises that all of them are held here: whatever is signed can be given out. The rules are
-//! [`perennial_oci::Tree`]'s, the same as for imports.
+//!
+//! All of them are held by this node, so that every signed file can be served. The rules are those
+//! of [`perennial_oci::Tree`], the same as for imports.
 
 use std::collections::BTreeMap;
 
@@ -24,12 +25,12 @@ pub(crate) struct Closure {
 }
 
 impl Closure {
-    /// The manifest at its root.
+    /// The digest of the root manifest.
     pub(crate) fn root(&self) -> Digest {
         self.root
     }
 
-    /// Notes the root manifest, once it is stored.
+    /// Records the root manifest, once it is stored.
     pub(crate) fn root_stored(&mut self, added: &Added) {
         self.stored.insert(self.root, stored(added));
     }
@@ -42,7 +43,7 @@ impl Closure {
         self.stored.values().map(|stored| stored.blob).collect()
     }
 
-    /// The artifacts of the image, without the two files that make it a layout.
+    /// The artifacts of the image, without the two files that make a directory a layout.
     fn artifacts(&self) -> Result<Vec<Artifact>, PathError> {
         let contents = self.tree.contents().filter_map(|(digest, content)| {
             Some(content.artifact(&digest, *self.stored.get(&digest)?))
@@ -56,8 +57,8 @@ fn stored(added: &Added) -> Stored {
 }
 
 impl Registry {
-    /// Finds everything that a manifest names, down to the blobs of the images of an index. Refuses
-    /// it if any of that is not held.
+    /// Collects everything that a manifest names, down to the blobs of the images in an index.
+    /// Fails if any of it is not held.
     pub(crate) async fn close_over(
         &self,
         root: Digest,
@@ -92,7 +93,7 @@ impl Registry {
         Ok(closure)
     }
 
-    /// The content that a digest names, with its names in the store.
+    /// The content that a digest names, with its digests in the store.
     async fn named(&self, digest: &Digest) -> Result<(ContentRef, Stored), OciError> {
         let found = self.held(digest).await?.ok_or_else(|| {
             let message = format!("{digest} is not held here: push it first");
@@ -110,7 +111,7 @@ impl Registry {
         Ok((found, stored))
     }
 
-    /// The content that a digest names, if all of it is here.
+    /// The content that a digest names, if the whole of it is held.
     pub(crate) async fn held(&self, digest: &Digest) -> Result<Option<ContentRef>, OciError> {
         let held = |store: &Store, found: &ContentRef| Ok(store.blob_size(&found.blob)?.is_some());
         let snapshot = self.snapshot().await?;
@@ -122,7 +123,8 @@ impl Registry {
         Ok(found.and_then(|(found, is_held)| is_held.then_some(found)))
     }
 
-    /// The artifacts of a layout of the image. The lease keeps the two files that are made for it.
+    /// The artifacts of an OCI layout of the image. The lease protects the two files created for
+    /// it.
     pub(crate) async fn lay_out(
         &self,
         closure: &Closure,

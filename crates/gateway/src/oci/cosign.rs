@@ -1,7 +1,8 @@
-//! Cosign's tags, such as `sha256-<hex>.sig`, which name what is attached to a manifest.
+//! Cosign's tags, such as `sha256-<hex>.sig`, which name the attachments of a manifest.
 //!
-//! No release is named by them: the release of the image lists them in its `index.json`, as it was
-//! imported.
+//!
+//! No release carries such a tag in its name: the image's release lists the tag in its
+//! `index.json`, as imported.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use super::name::Named;
 use super::snapshot::{Snapshot, View};
 
 impl Registry {
-    /// The digest that such a tag means, and the release that says so; `None` if no trusted
+    /// The digest that a cosign tag means, and the release that says so; `None` if no trusted
     /// publisher's release does.
     pub(crate) async fn attached(
         &self,
@@ -35,7 +36,7 @@ impl Registry {
         let asked = name.clone();
         let absent =
             self.search(&snapshot, move |view| view.absent_lists(&asked, &subject, &[])).await?;
-        // A list that does not arrive says nothing.
+        // A list that does not arrive contributes nothing.
         join_all(
             absent.iter().map(|(release, list)| self.gateway.bring_list(*release, list, owner)),
         )
@@ -44,7 +45,7 @@ impl Registry {
         self.attached_here(&snapshot, owner, name, &subject, tag).await
     }
 
-    /// As [`Self::attached`], by the lists that are held.
+    /// As [`Self::attached`], from the lists that are held.
     async fn attached_here(
         &self,
         snapshot: &Arc<Snapshot>,
@@ -69,8 +70,8 @@ impl Registry {
 }
 
 impl View {
-    /// The `index.json` of each release in a repository that lists a manifest, if a trusted
-    /// publisher signed the release and did not yank it.
+    /// The `index.json` of each release in a repository that lists a manifest, provided that a
+    /// trusted publisher signed the release and did not yank it.
     fn indexes(&self, name: &Named, subject: &Digest) -> Result<Vec<ContentRef>, StoreError> {
         let snapshot = &self.snapshot;
         let ours: HashSet<ReleaseId> = snapshot

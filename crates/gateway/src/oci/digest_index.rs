@@ -1,7 +1,8 @@
-//! Which releases list a digest.
+//! Finds the releases that list a digest.
 //!
-//! An index in memory from digests to releases, of bounded size. What a release says of a digest is
-//! read from its list when it is asked for.
+//!
+//! A bounded in-memory index from digests to releases. The details of a digest are read from the
+//! release's list when they are needed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,13 +15,13 @@ use perennial_store::StoreError;
 
 use crate::backend::BlobRequest;
 
-/// Pairs of digest and release that are kept at most, of 20 bytes each.
+/// Pairs of digest and release kept, at most; each takes 20 bytes.
 const PAIRS: usize = 2_000_000;
-/// Pairs up to which those of strangers are kept.
+/// Pairs kept, at most, before those of untrusted publishers are no longer added.
 const STRANGERS: usize = 500_000;
-/// Missing lists that are looked for again at once.
+/// Missing lists looked up again in one refresh, at most.
 const RETRIES: usize = 1000;
-/// Releases that are copied at most when one is added to a published index.
+/// Releases copied when one is added to a published index, at most.
 const CHUNK: usize = 512;
 
 /// Content that a digest names.
@@ -35,14 +36,14 @@ pub(crate) struct ContentRef {
 }
 
 impl ContentRef {
-    /// What to ask the swarm for; `None` if no release lists the content.
+    /// The request to send to the swarm; `None` if no release lists the content.
     pub(crate) fn request(&self) -> Option<BlobRequest> {
         let (blob, size) = (self.blob, self.size);
         self.release.map(|release| BlobRequest { release, blob, size })
     }
 }
 
-/// A release whose list is indexed, or is to be.
+/// A release whose list is indexed or waits to be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Listed {
     pub(crate) publisher: PublisherId,
@@ -50,13 +51,13 @@ pub(crate) struct Listed {
     pub(crate) list: ArtifactListRef,
 }
 
-/// A digest's first bytes, and a release that lists it.
+/// A digest's first 16 bytes, and the index of a release that lists it.
 type Pair = ([u8; 16], u32);
 
-/// The index. Cheap to clone: clones share what does not change between them.
+/// The index. Cheap to clone: clones share all unchanged parts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct DigestIndex {
-    /// In chunks of [`CHUNK`].
+    /// Split into chunks of [`CHUNK`].
     releases: Vec<Arc<Vec<Listed>>>,
     /// Sorted runs, each at least twice as long as the next.
     runs: Vec<Arc<Vec<Pair>>>,
@@ -97,8 +98,8 @@ impl DigestIndex {
         self.runs.iter().map(|run| run.len()).sum()
     }
 
-    /// Adds pairs as a run, and merges runs until each is twice as long as the next: a pair is
-    /// merged as often as the logarithm of their number.
+    /// Adds pairs as a run, and merges runs until each is at least twice as long as the next, so
+    /// that each pair is merged logarithmically often.
     fn add_run(&mut self, mut run: Vec<Pair>) {
         if run.is_empty() {
             return;
@@ -128,7 +129,7 @@ type ReadList<'a> = dyn Fn(&ArtifactListRef) -> Result<Option<Arc<ArtifactList>>
 #[derive(Debug, Default)]
 pub(crate) struct DigestIndexer {
     index: DigestIndex,
-    /// Releases whose list was not held, or had no room.
+    /// Releases whose list was not held, or for which there was no room.
     missing: VecDeque<u32>,
 }
 
@@ -137,19 +138,19 @@ impl DigestIndexer {
         &self.index
     }
 
-    /// Whether a list is missing that may have arrived since.
+    /// Returns whether a missing list may have arrived since.
     pub(crate) fn has_missing(&self) -> bool {
         !self.missing.is_empty()
     }
 
-    /// Notes a release whose list is to be indexed.
+    /// Queues a release for indexing.
     pub(crate) fn add(&mut self, listed: Listed) {
         let at = self.index.push(listed);
         self.missing.extend(at);
     }
 
-    /// Indexes the lists of the `new` releases added last, and with `retry` looks again for some
-    /// that were missing before. `artifacts` gives a list if it is held.
+    /// Indexes the lists of the `new` releases added last; with `retry`, also looks up some lists
+    /// that were missing before. `artifacts` returns a list if it is held.
     pub(crate) fn fill(
         &mut self,
         new: usize,
@@ -158,7 +159,7 @@ impl DigestIndexer {
         artifacts: &ReadList<'_>,
     ) -> Result<(), StoreError> {
         let mut run = Vec::new();
-        // The new ones come first, so that a failure leaves no list out.
+        // New releases come first, so that a failure skips none of them.
         self.missing.rotate_right(new.min(self.missing.len()));
         let mut outcome = Ok(());
         let most = new.saturating_add(if retry { RETRIES } else { 0 });
@@ -178,7 +179,7 @@ impl DigestIndexer {
         outcome
     }
 
-    /// The pairs of a release, if its list is held and there is room for them beside `more`.
+    /// The pairs of a release, if its list is held and they fit besides `more`.
     fn pairs(
         &self,
         at: u32,
@@ -195,16 +196,16 @@ impl DigestIndexer {
     }
 }
 
-/// The digest that an artifact of an image layout is for.
+/// The digest that an artifact of an image layout stores, from its path.
 pub(crate) fn digest_of(artifact: &Artifact) -> Option<Digest> {
     match Digest::of_path(artifact.path.as_str())? {
-        // The path repeats a field of the list, and that field is checked elsewhere.
+        // The path repeats a field of the list that is checked elsewhere.
         Digest::Sha256(_) => Some(Digest::from(artifact.sha256)),
         sha512 => Some(sha512),
     }
 }
 
-/// Whether an artifact may be a manifest.
+/// Returns whether an artifact may be a manifest.
 pub(crate) fn is_manifest(artifact: &Artifact) -> bool {
     let role = matches!(artifact.role, Role::ImageManifest | Role::ImageIndex);
     let kind = &artifact.media_type;

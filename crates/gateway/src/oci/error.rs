@@ -1,4 +1,4 @@
-//! Errors as the distribution specification writes them:
+//! Errors in the format of the distribution specification:
 //! `{"errors":[{"code","message","detail"}]}`.
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -10,7 +10,7 @@ use tokio::task::JoinError;
 use crate::backend::SignError;
 use crate::http_error::HttpError;
 
-/// An [`HttpError`] with the error code of the specification.
+/// An [`HttpError`] with an error code of the specification.
 #[derive(Debug, Clone)]
 pub(crate) struct OciError {
     error: HttpError,
@@ -28,7 +28,7 @@ impl OciError {
         Self { error, code, detail: Value::Null, headers: Vec::new() }
     }
 
-    /// Adds details for programs.
+    /// Adds the machine-readable `detail`.
     pub(crate) fn with(self, detail: Value) -> Self {
         Self { detail, ..self }
     }
@@ -38,41 +38,41 @@ impl OciError {
         Self { headers, ..self }
     }
 
-    /// A name outside the grammar. The name is not repeated: it may be any text.
+    /// The name breaks the grammar. The message does not repeat it, because it may be any text.
     pub(crate) fn name() -> Self {
         let message = "not a repository name: use lower-case letters and digits with single \
                        separators, at most 255 bytes";
         Self::new(StatusCode::BAD_REQUEST, "NAME_INVALID", message)
     }
 
-    /// A digest outside the grammar, or of an algorithm that this node cannot check.
+    /// The digest breaks the grammar, or uses an algorithm that this node cannot check.
     pub(crate) fn digest() -> Self {
         let message = "not a digest: write sha256: and 64 lower-case hexadecimal digits, or \
                        sha512: and 128";
         Self::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message)
     }
 
-    /// A manifest that breaks a rule.
+    /// The manifest breaks a rule.
     pub(crate) fn invalid(why: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "MANIFEST_INVALID", why)
     }
 
-    /// A failed request for a manifest.
+    /// A request for a manifest failed.
     pub(crate) fn manifest(error: HttpError) -> Self {
         Self::of(error, "MANIFEST_UNKNOWN")
     }
 
-    /// A failed request for a blob.
+    /// A request for a blob failed.
     pub(crate) fn blob(error: HttpError) -> Self {
         Self::of(error, "BLOB_UNKNOWN")
     }
 
-    /// A failure of this node.
+    /// This node failed.
     pub(crate) fn internal(error: &dyn std::fmt::Display) -> Self {
         HttpError::internal(error).into()
     }
 
-    /// An error with the code for its status; `missing` is the code where nothing was found.
+    /// Adds the code for the error's status; `missing` is the code for 404.
     fn of(error: HttpError, missing: &'static str) -> Self {
         let code = match error.status {
             StatusCode::NOT_FOUND => missing,
@@ -122,7 +122,7 @@ impl From<SignError> for OciError {
     }
 }
 
-/// An answer in JSON, byte for byte as the reference registry writes it.
+/// A JSON response, byte for byte as the reference registry writes it.
 pub(crate) fn json(status: StatusCode, body: &Value) -> Response {
     let kind = [(header::CONTENT_TYPE, "application/json; charset=utf-8")];
     (status, kind, format!("{body}\n")).into_response()

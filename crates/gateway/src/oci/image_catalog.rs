@@ -1,8 +1,10 @@
-//! What signed releases say of images, in memory: which tags mean which digests, and by whom.
+//! An in-memory catalog of images, built from signed releases: which tags mean which digests, and
+//! by which publisher.
 //!
-//! Built from the store's entries and kept in step with them: where a feed grew, only its new
-//! entries are read. Holds no bytes and decides nothing about trust ([`super::policy`] does).
-//! Bounded: strangers share a fixed number of statements, followed publishers have no limit.
+//!
+//! Kept in step with the store's entries: where a feed grew, only its new entries are read. Holds
+//! no bytes and decides nothing about trust ([`super::policy`] does). Bounded: untrusted publishers
+//! share a fixed number of statements, followed publishers have no limit.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -16,10 +18,10 @@ use perennial_store::{Store, StoreError};
 
 use super::name::Named;
 
-/// Statements of strangers that are kept at most: anyone can sign any number.
+/// Statements of untrusted publishers kept, at most: anyone can sign any number.
 const STRANGERS: usize = 100_000;
 
-/// A release's word on what a tag means.
+/// One release's statement of what a tag means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Statement {
     pub(crate) publisher: PublisherId,
@@ -35,11 +37,11 @@ pub(crate) struct ImageRelease {
     pub(crate) release: ReleaseId,
     pub(crate) seq: u64,
     pub(crate) list: ArtifactListRef,
-    /// The manifests that it is a release of: those of its tags, or of its version.
+    /// The root manifests of the release: those of its tags, or of its version.
     pub(crate) roots: Vec<Digest>,
 }
 
-/// What is said of one repository.
+/// The statements about one repository.
 #[derive(Debug, Clone)]
 pub(crate) struct Image {
     pub(crate) repository: Repository,
@@ -47,18 +49,19 @@ pub(crate) struct Image {
     pub(crate) releases: Vec<ImageRelease>,
 }
 
-/// All known images. Immutable once published, and cheap to clone: clones share what does not
-/// change between them.
+/// All known images. Immutable once published, and cheap to clone: clones share all unchanged
+/// parts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ImageCatalog {
-    /// By path, so that a bare name finds its repositories in all registries, in their order.
+    /// Keyed by path, so that a bare name finds its repositories in all registries, ordered by
+    /// registry.
     by_path: Arc<BTreeMap<Arc<str>, Arc<Vec<Image>>>>,
     yanked: Arc<HashSet<(PublisherId, ReleaseId)>>,
     forked: Arc<HashSet<PublisherId>>,
 }
 
 impl ImageCatalog {
-    /// What is said of a repository.
+    /// The statements about a repository.
     pub(crate) fn get(&self, repository: &Repository) -> Option<&Image> {
         self.of_path(repository.path()).iter().find(|image| image.repository == *repository)
     }
@@ -72,8 +75,8 @@ impl ImageCatalog {
         self.by_path.values().flat_map(|images| images.iter())
     }
 
-    /// The images that a name may mean: the repository's if the name has a registry, else those of
-    /// any registry. docker.io's official images are found without `library/` too.
+    /// The images that a name can refer to: the repository's if the name has a registry, else those
+    /// of any registry. Official docker.io images are also found without `library/`.
     pub(crate) fn named(&self, name: &Named) -> Vec<&Image> {
         let path = match name {
             Named::Full(repository) => return self.get(repository).into_iter().collect(),
@@ -87,12 +90,12 @@ impl ImageCatalog {
         named
     }
 
-    /// Whether a publisher yanked a release.
+    /// Returns whether a publisher yanked a release.
     pub(crate) fn is_yanked(&self, publisher: &PublisherId, release: &ReleaseId) -> bool {
         self.yanked.contains(&(*publisher, *release))
     }
 
-    /// Whether a publisher signed two histories.
+    /// Returns whether a publisher signed two histories.
     pub(crate) fn is_forked(&self, publisher: &PublisherId) -> bool {
         self.forked.contains(publisher)
     }
@@ -116,17 +119,17 @@ impl ImageCatalog {
 pub(crate) struct FeedReader {
     catalog: ImageCatalog,
     feeds: HashMap<PublisherId, Read>,
-    /// Statements of strangers that there is room for.
+    /// Remaining room for statements of untrusted publishers.
     room: usize,
     generation: Option<u64>,
 }
 
-/// How far a feed was read.
+/// How far a feed has been read.
 #[derive(Debug, Default)]
 struct Read {
     state: FeedState,
     seen: HashSet<EntryId>,
-    /// Whether every entry was taken in: a bound may have been met, or an entry be damaged.
+    /// Cleared if an entry was left out, because a bound was reached or the entry is damaged.
     whole: bool,
 }
 
@@ -142,12 +145,12 @@ impl FeedReader {
         Self { catalog, feeds, room, generation: None }
     }
 
-    /// The catalog as read so far.
+    /// The catalog as built so far.
     pub(crate) fn catalog(&self) -> &ImageCatalog {
         &self.catalog
     }
 
-    /// Reads what the store received since, and adds its releases of images to `fresh`.
+    /// Reads the entries that the store received since, and adds their image releases to `fresh`.
     pub(crate) fn refresh(
         &mut self,
         store: &Store,
@@ -191,7 +194,7 @@ impl FeedReader {
         Ok(())
     }
 
-    /// Takes an entry in; false if there is no room for it.
+    /// Takes an entry in; returns false if there is no room for it.
     fn take(&mut self, signed: &SignedEntry, trusted: bool, fresh: &mut Vec<ImageRelease>) -> bool {
         let (entry, publisher) = (signed.entry(), signed.entry().publisher);
         match &entry.body {

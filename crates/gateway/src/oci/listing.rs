@@ -33,7 +33,7 @@ impl Page {
         Self { most, after: query.get("last").filter(|last| !last.is_empty()).cloned() }
     }
 
-    /// The page of sorted names, and the last of them if there are more.
+    /// One page of the sorted names, and the page's last name if more follow.
     fn cut(&self, mut names: Vec<String>) -> (Vec<String>, Option<String>) {
         if let Some(after) = &self.after {
             names.retain(|name| name > after);
@@ -76,7 +76,7 @@ impl Registry {
             let message = strangers(&repository.to_string(), &publishers);
             return Err(OciError::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", message));
         }
-        // A tag in conflict is listed: a request for it says why it is in conflict.
+        // A tag in conflict is listed: requesting it reports the conflict.
         let is_listed = |image: &Image, tag: &String| {
             let meaning = meaning(&snapshot, image, tag);
             matches!(meaning, Meaning::Found(..) | Meaning::Conflict(_))
@@ -90,8 +90,7 @@ impl Registry {
         Ok(page.answer(path, query.get("ns").map(String::as_str), last.as_deref(), &body))
     }
 
-    /// `GET /v2/_catalog`: repositories that trusted publishers speak of, by the names to pull them
-    /// by.
+    /// `GET /v2/_catalog`: the repositories of trusted publishers, under the names to pull them by.
     pub(crate) async fn catalog(
         &self,
         query: &HashMap<String, String>,

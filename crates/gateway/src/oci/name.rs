@@ -1,31 +1,33 @@
-//! How a request names a repository, and how such a name states its registry.
+//! The name by which a request refers to a repository, and how such a name states its registry.
 //!
-//! The grammar is [`perennial_oci`]'s. Knows nothing of what exists.
+//!
+//! The grammar is that of [`perennial_oci`]. Nothing here knows which repositories exist.
 
 use std::fmt;
 
 use perennial_oci::{Repository, is_port, is_repository_name};
 
-/// The registry of images that were pushed here under a bare name.
+/// The registry of images that are pushed to this node under a bare name.
 pub(crate) const HERE: &str = "localhost";
 
 /// A repository as a request names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Named {
-    /// With its registry.
+    /// A name with its registry.
     Full(Repository),
-    /// By its path alone.
+    /// A path alone.
     Bare(String),
 }
 
-/// The name to pull a repository by here: a port is written with `_`, as a colon would start a tag.
+/// The name to pull a repository by from this node: a port is written with `_`, because a colon
+/// starts a tag.
 pub(crate) fn prefixed(repository: &Repository) -> String {
     format!("{}/{}", repository.registry().replace(':', "_"), repository.path())
 }
 
 impl Named {
-    /// Reads the name in a request's path, with containerd's `ns` if that is given; `None` if it breaks
-    /// the grammar.
+    /// Parses the name in a request's path, with containerd's `ns` parameter if given; `None` if
+    /// the name breaks the grammar.
     pub(crate) fn parse(name: &str, ns: Option<&str>) -> Option<Self> {
         if !is_repository_name(name) {
             return None;
@@ -41,8 +43,8 @@ impl Named {
         Some(Self::Bare(name.to_owned()))
     }
 
-    /// The repository that a push under this name goes to: a bare one to [`HERE`], never to docker.io,
-    /// where others publish.
+    /// The repository that a push under this name goes to. A bare name goes to [`HERE`], never to
+    /// docker.io, where others publish.
     pub(crate) fn target(self) -> Option<Repository> {
         match self {
             Self::Full(repository) => Some(repository),
@@ -60,7 +62,7 @@ impl fmt::Display for Named {
     }
 }
 
-/// The registry that the first component of a name stands for, if it is one.
+/// The registry that a name's first component denotes, if it denotes one.
 fn registry_of(first: &str) -> Option<String> {
     let ported = first.rsplit_once('_').filter(|(host, port)| !host.is_empty() && is_port(port));
     match ported {

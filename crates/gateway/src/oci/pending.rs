@@ -1,8 +1,9 @@
-//! Pushed content that no release lists yet: blobs and manifests of an image whose tag is still to
-//! come.
+//! Pushed content that no release lists yet: blobs and manifests of images whose tag has not been
+//! pushed.
 //!
-//! Protects them from garbage collection, and knows the repositories that were pushed to. Kept in
-//! memory only: after a restart, clients push again what is missing.
+//!
+//! Protects them from garbage collection, and remembers the repositories that were pushed to. Kept
+//! only in memory: after a restart, clients push again whatever is missing.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,12 +15,12 @@ use super::digest_index::ContentRef;
 use super::name::Named;
 use crate::bounded::Bounded;
 
-/// How long content waits for its release.
+/// How long content is kept without a release.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(24 * 3600);
-/// Blobs, and repositories, that wait at once.
+/// Blobs, and repositories, pending at once, at most.
 const MOST: usize = 65_536;
 
-/// Everything that waits for a release. When full, the oldest content goes first.
+/// Everything that waits for a release. When full, the oldest content is dropped first.
 #[derive(Debug)]
 pub(crate) struct Pending {
     content: Bounded<Digest, Arc<Waiting>>,
@@ -43,14 +44,14 @@ impl Default for Pending {
 }
 
 impl Pending {
-    /// Notes a push to a repository, which exists from then on.
+    /// Records a push to a repository, which exists from then on.
     pub(crate) fn note(&self, name: Named, now: Instant) {
         if let Some(repository) = name.target() {
             self.repositories.insert(repository, (), 1, now);
         }
     }
 
-    /// Whether a repository was pushed to lately.
+    /// Returns whether a repository was pushed to recently.
     pub(crate) fn is_repository(&self, name: &Named) -> bool {
         let target = name.clone().target();
         target.is_some_and(|repository| self.repositories.contains(&repository))
@@ -69,7 +70,7 @@ impl Pending {
         self.content.insert(digest, waiting, 1, now);
     }
 
-    /// The waiting content that a digest names.
+    /// The pending content that a digest names.
     pub(crate) fn find(&self, digest: &Digest) -> Option<ContentRef> {
         self.content.get(digest).map(|waiting| ContentRef {
             digest: *digest,
@@ -80,7 +81,7 @@ impl Pending {
         })
     }
 
-    /// Lets go of content that a release lists now.
+    /// Drops content that a release now lists.
     pub(crate) fn release<'a>(&self, digests: impl Iterator<Item = &'a Digest>) {
         digests.for_each(|digest| self.content.remove(digest));
     }

@@ -1,8 +1,9 @@
-//! What a tag means by the node's own policy: each trusted publisher's newest statement is a vote,
-//! and the digest with the most votes wins.
+//! Decides what a tag means by the node's policy: each trusted publisher's newest statement is a
+//! vote, and the digest with the most votes wins.
 //!
-//! A pure decision over a snapshot. As for all names, a forked feed means everything it said until
-//! it is merged: if that is more than one digest, it has no vote.
+//!
+//! A pure decision over a snapshot. As with all names, every statement of a forked feed counts
+//! until the fork is merged: if they name more than one digest, the feed has no vote.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,27 +17,27 @@ use super::image_catalog::{Image, Statement};
 use super::snapshot::Snapshot;
 use crate::http_error::HttpError;
 
-/// Publishers that an error names at most.
+/// Publishers named in one error, at most.
 const NAMED: usize = 10;
 
-/// What a tag means.
+/// The meaning of a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Meaning {
     /// One digest, and the releases that say so; never empty.
     Found(Digest, Vec<ReleaseId>),
-    /// No digest has more votes than any other: what each publisher says.
+    /// No digest has more votes than every other; holds each publisher's statement.
     Conflict(Vec<(PublisherId, Digest)>),
-    /// Only these publishers signed it, and the user follows none of them.
+    /// Only these publishers signed the tag, and the user follows none of them.
     Strangers(BTreeSet<PublisherId>),
-    /// Trusted publishers yanked every release that said so.
+    /// Trusted publishers yanked every release of the tag.
     Yanked,
-    /// No publisher signed it.
+    /// No publisher signed the tag.
     Unknown,
 }
 
 impl Meaning {
-    /// The digest and the releases that say so, or the reason why there is none. `full`: the tag
-    /// with its repository.
+    /// The digest and the releases that say so, or the reason why there is none. `full` is the tag
+    /// with its repository, for the error.
     pub(crate) fn found(self, full: &str) -> Result<(Digest, Vec<ReleaseId>), OciError> {
         let missing =
             |message| Err(OciError::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
@@ -65,7 +66,8 @@ impl Meaning {
     }
 }
 
-/// Says that only publishers this node does not follow signed something, and what to do about it.
+/// The message for a tag signed only by publishers this node does not follow, and what to do about
+/// it.
 pub(crate) fn strangers(what: &str, publishers: &BTreeSet<PublisherId>) -> String {
     let publishers: Vec<String> = publishers.iter().take(NAMED).map(ToString::to_string).collect();
     let first = publishers.first().map_or("PUBLISHER", String::as_str);
@@ -76,7 +78,7 @@ pub(crate) fn strangers(what: &str, publishers: &BTreeSet<PublisherId>) -> Strin
     )
 }
 
-/// Decides what a tag of an image means.
+/// Resolves a tag of an image.
 pub(crate) fn meaning(snapshot: &Snapshot, image: &Image, tag: &str) -> Meaning {
     let statements = image.tags.get(tag).map(Vec::as_slice).unwrap_or_default();
     let (ours, strangers): (Vec<_>, Vec<_>) =
@@ -93,7 +95,7 @@ pub(crate) fn meaning(snapshot: &Snapshot, image: &Image, tag: &str) -> Meaning 
     let said = said_by_each(snapshot, &valid);
     let mut votes: BTreeMap<Digest, (usize, Vec<ReleaseId>)> = BTreeMap::new();
     for statements in said.values() {
-        // A fork that says two things has no vote.
+        // A fork with two different statements has no vote.
         if let [first, rest @ ..] = &statements[..]
             && rest.iter().all(|other| other.digest == first.digest)
         {

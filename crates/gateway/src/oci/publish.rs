@@ -30,7 +30,7 @@ fn version(text: &str) -> Result<Version, OciError> {
     })
 }
 
-/// Refuses a manifest that comes under another type than the one its bytes state.
+/// Rejects a manifest whose `Content-Type` differs from the media type in its bytes.
 fn types_agree(headers: &HeaderMap, manifest: &Manifest) -> Result<(), OciError> {
     let told = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let told = told.map(|told| told.split(';').next().unwrap_or_default().trim());
@@ -115,7 +115,7 @@ impl Registry {
         Ok(with(StatusCode::CREATED, headers))
     }
 
-    /// Signs a release of an image, unless this node's last one says the same.
+    /// Signs a release of an image, unless this node's newest release says the same.
     async fn publish(
         &self,
         repository: &Repository,
@@ -150,7 +150,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Whether the newest release of a name that this node signed means this digest.
+    /// Returns whether the newest release of a name by this node has this digest.
     async fn says_so(
         &self,
         repository: &Repository,
@@ -174,7 +174,8 @@ impl Registry {
         })
     }
 
-    /// Yanks what this node signed of a tag or digest. The bytes stay, and answer by digest.
+    /// Yanks this node's releases of a tag or digest. The bytes stay, and are still served by
+    /// digest.
     async fn untag(&self, name: Named, reference: Version) -> Result<Response, OciError> {
         let (own, snapshot) = (self.gateway.backend.publisher(), self.snapshot().await?);
         only(snapshot.select(&name), &name)?;
@@ -228,7 +229,7 @@ impl Registry {
         Ok(StatusCode::ACCEPTED.into_response())
     }
 
-    /// Stores bytes; they are protected for as long as the lease.
+    /// Stores bytes; the returned lease protects them.
     pub(crate) async fn add(
         &self,
         contents: Vec<Vec<u8>>,

@@ -1,7 +1,7 @@
 //! Pulling: manifests by tag or digest, blobs by digest.
 //!
-//! A held manifest costs one trip to a blocking thread: the snapshot tells the digest from memory,
-//! and the bytes that are found are checked, parsed and sent as they are in hand.
+//! Serving a held manifest takes one trip to a blocking thread: the snapshot resolves the digest in
+//! memory, and the bytes found are checked, parsed and sent from memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,24 +29,24 @@ use crate::http_error::HttpError;
 const PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
-/// How long caches may keep a blob, which never changes.
+/// Lets caches keep a blob, which never changes, for a year.
 const FOR_A_YEAR: (HeaderName, HeaderValue) =
     (header::CACHE_CONTROL, HeaderValue::from_static("max-age=31536000"));
 
-/// What a client asks, and with which rights.
+/// A client's request and its rights.
 pub(crate) struct RegistryRequest<'a> {
     pub(crate) method: &'a Method,
     pub(crate) headers: &'a HeaderMap,
-    /// Whether the client sent the node's token.
+    /// Set if the client sent the node's token.
     pub(crate) owner: bool,
     /// The repository, as spelled in the path.
     pub(crate) name: &'a str,
-    /// The registry that the client mirrors, if it says so.
+    /// The registry that the client mirrors, if it names one.
     pub(crate) ns: Option<&'a str>,
 }
 
 impl RegistryRequest<'_> {
-    /// A path below the repository, spelled as the client spells it.
+    /// A path below the repository, with the name as the client spells it.
     pub(crate) fn location(&self, tail: &str) -> String {
         let ns = self.ns.map(|ns| format!("?ns={ns}")).unwrap_or_default();
         format!("/v2/{}{tail}{ns}", self.name)
@@ -108,14 +108,14 @@ impl Registry {
         });
         let (found, is_held) = found.await.map_err(OciError::blob)?;
         if asked.owner && *asked.method == Method::HEAD && !is_held {
-            // A client that pushes must send what is not held, so that what is signed is held.
+            // The client has to push blobs that are not held, because only held content is signed.
             return Err(OciError::blob(HttpError::no_holder(&digest.to_string())));
         }
         let content_digest = HeaderValue::try_from(digest.to_string()).ok();
         let content = Content {
             blob: found.blob,
             size: found.size,
-            // As registries do, whatever the list says: a type that no browser runs.
+            // As registries do, whatever type the list states: no browser executes this type.
             media_type: "application/octet-stream".into(),
             digest: digest.to_string(),
             release: found.release,
@@ -152,8 +152,8 @@ impl Registry {
         meaning.found(&format!("{repository}:{tag}"))
     }
 
-    /// The content that a digest names, and what `then` reads of it; lists that may tell are
-    /// fetched first if necessary.
+    /// The content that a digest names, and the result of `then` on it; lists that may contain the
+    /// digest are fetched first if necessary.
     pub(crate) async fn find<T: Send + 'static>(
         &self,
         owner: bool,
@@ -164,11 +164,11 @@ impl Registry {
     ) -> Result<(ContentRef, T), HttpError> {
         let mut snapshot = self.snapshot().await?;
         if !self.pending.is_repository(name) && !snapshot.is_repository(name) {
-            // An unknown repository has nothing, whoever has the content.
+            // An unknown repository has no content, even if other repositories contain the digest.
             return Err(HttpError::unknown(&format!("{digest} in {name}")));
         }
         let found = self.look(&snapshot, digest, first, then).await?;
-        // Held without a release: a list that arrived since may tell more of it.
+        // The content is held without a release; a list that has arrived since may contain it.
         let is_vague = |found: &(ContentRef, T)| {
             found.0.release.is_none() && self.pending.find(digest).is_none()
         };
@@ -199,7 +199,7 @@ impl Registry {
         Err(HttpError::unknown(&format!("{digest} in {name}")))
     }
 
-    /// The content that a digest names, by what is pending, held or listed.
+    /// The content that a digest names, from pending, held and listed content.
     pub(crate) async fn look<T: Send + 'static>(
         &self,
         snapshot: &Arc<Snapshot>,
@@ -227,7 +227,7 @@ impl Registry {
         self.checked(owner, found, bytes).await
     }
 
-    /// Checks a manifest that was read against its digest, or fetches it if it was not held.
+    /// Checks the bytes of a manifest against its digest, or fetches them if it is not held.
     async fn checked(
         &self,
         owner: bool,
@@ -270,7 +270,7 @@ impl Registry {
     }
 }
 
-/// Reads a manifest; `None` if it is not held undamaged, or too long to be served.
+/// Reads a manifest; `None` if it is not held undamaged or exceeds the size limit.
 fn read_manifest(store: &Store, found: &ContentRef) -> Result<Option<Vec<u8>>, StoreError> {
     if found.size > MAX_MANIFEST {
         return Ok(None);
@@ -283,7 +283,7 @@ fn read_manifest(store: &Store, found: &ContentRef) -> Result<Option<Vec<u8>>, S
     }
 }
 
-/// Answers with a manifest. Always whole, as the reference registry does: clients do not resume
+/// Responds with a manifest, always whole, as the reference registry does: clients do not resume
 /// manifests.
 fn answer(
     asked: &RegistryRequest<'_>,
@@ -304,7 +304,7 @@ fn answer(
     answer
 }
 
-/// The one repository that a name means, or the reason why there is none.
+/// The one repository that a name resolves to, or the reason why there is none.
 pub(crate) fn only(selection: Selection, name: &Named) -> Result<Repository, OciError> {
     let message = match selection {
         Selection::One(repository) => return Ok(repository),

@@ -1,4 +1,4 @@
-//! Pushing blobs: whole, in chunks, or by mounting one that is held.
+//! Pushing blobs: whole, in chunks, or by mounting a held blob.
 
 use std::time::Instant;
 
@@ -24,7 +24,7 @@ impl Registry {
         query: &Parameters,
         body: Body,
     ) -> Result<Response, OciError> {
-        // A blob that cannot be mounted, for whatever reason, can still be uploaded.
+        // A blob that cannot be mounted, for any reason, can still be uploaded.
         if let Some(mounted) = query.get("mount").and_then(|text| text.parse::<Digest>().ok())
             && self.held(&mounted).await?.is_some()
         {
@@ -77,7 +77,7 @@ impl Registry {
         }
     }
 
-    /// Appends the last bytes, and stores the upload as a blob if it has that digest.
+    /// Appends the last bytes, and stores the upload as a blob if its digest matches.
     async fn take(
         &self,
         asked: &RegistryRequest<'_>,
@@ -98,7 +98,7 @@ impl Registry {
     }
 }
 
-/// Refuses a chunk that does not begin where the last one ended, or whose length is not that of its
+/// Rejects a chunk that does not begin where the last one ended, or whose length differs from its
 /// range.
 fn in_order(asked: &RegistryRequest<'_>, id: &str, part: &Open) -> Result<(), OciError> {
     let length = asked
@@ -128,7 +128,7 @@ fn in_order(asked: &RegistryRequest<'_>, id: &str, part: &Open) -> Result<(), Oc
     Err(error.and(placed(asked, id, have)))
 }
 
-/// The location of an upload, and how much was received.
+/// The headers that give an upload's location and the bytes received so far.
 fn placed(asked: &RegistryRequest<'_>, id: &str, received: u64) -> Vec<(HeaderName, String)> {
     vec![
         (header::LOCATION, asked.location(&format!("/blobs/uploads/{id}"))),
@@ -149,7 +149,7 @@ fn created(asked: &RegistryRequest<'_>, digest: &Digest) -> Response {
     )
 }
 
-/// An answer without a body.
+/// A response without a body.
 pub(crate) fn with(status: StatusCode, headers: Vec<(HeaderName, String)>) -> Response {
     let mut response = status.into_response();
     for (name, value) in headers {

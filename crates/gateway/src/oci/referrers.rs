@@ -1,8 +1,8 @@
-//! Referrers of a manifest: signatures, SBOMs and the like, which name the manifest as their
-//! `subject`.
+//! Referrers of a manifest: signatures, SBOMs and other manifests that name it as their `subject`.
 //!
-//! Found in the held manifests of releases by trusted publishers only: otherwise anyone could flood
-//! the answer.
+//!
+//! Only held manifests of releases by trusted publishers are searched: otherwise any publisher
+//! could flood the response.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,11 +21,11 @@ use super::name::Named;
 use super::snapshot::View;
 use crate::bounded::Bounded;
 
-/// Manifests whose subject is remembered.
+/// Manifests whose subject is remembered, at most.
 const REMEMBERED: usize = 50_000;
-/// Manifests that are read, and releases that are looked through, for one request.
+/// Manifests read, and releases searched, for one request, at most.
 const LOOKS: usize = 2000;
-/// Referrers in one answer.
+/// Referrers in one response, at most.
 const MOST: usize = 1000;
 
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
@@ -33,7 +33,7 @@ const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied
 /// A manifest's subject, and the descriptor of the manifest itself.
 type Referrer = (Digest, Descriptor);
 
-/// The subjects of the manifests read last; `None` for those without a subject.
+/// The subjects of the manifests read most recently; `None` for manifests without a subject.
 #[derive(Debug)]
 pub(crate) struct Subjects(Bounded<BlobId, Option<Arc<Referrer>>>);
 
@@ -115,7 +115,8 @@ impl View {
 }
 
 impl Registry {
-    /// `GET /v2/<name>/referrers/<digest>`. Never a 404, on which clients fall back to tags.
+    /// `GET /v2/<name>/referrers/<digest>`. Never answers 404, which makes clients fall back to
+    /// tags.
     pub(crate) async fn referrers(
         &self,
         name: &Named,

@@ -1,9 +1,10 @@
-//! What this node knows of images at one moment: immutable, shared by all requests, replaced as a
-//! whole when entries arrive or follows change.
+//! A snapshot of all known images: immutable, shared by all requests, and replaced as a whole when
+//! entries arrive or follows change.
 //!
-//! A [`Snapshot`] answers from memory. A [`View`] is a snapshot with the store beside it, for
-//! questions that read lists; they run on blocking threads and hold no lock. Snapshots are built
-//! one at a time ([`crate::memo`]) and never older than the request they answer.
+//!
+//! A [`Snapshot`] answers from memory. A [`View`] adds the store to a snapshot, for queries that
+//! read lists; they run on blocking threads and hold no lock. Snapshots are built one at a time
+//! ([`crate::memo`]) and are never older than the request they answer.
 
 use std::sync::Arc;
 
@@ -20,15 +21,15 @@ use crate::http_error::HttpError;
 use crate::lists::Lists;
 use crate::memo::Memo;
 
-/// Lists that are read at most to find one digest: of trusted publishers, and as many of others.
+/// Lists read to find one digest, at most: of trusted publishers, and as many of others.
 const LOOKS: usize = 8;
-/// Lists that one request may have fetched.
+/// Lists fetched for one request, at most.
 const FETCHES: usize = 4;
 
-/// The snapshots, and what builds the next from the last.
+/// The snapshots, and the builder that derives each from the last.
 pub(crate) type Snapshots = Memo<(), Arc<Snapshot>, SnapshotBuilder>;
 
-/// What is known of images.
+/// All known images at one moment.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) images: ImageCatalog,
@@ -38,22 +39,22 @@ pub(crate) struct Snapshot {
     follows: Follows,
 }
 
-/// The repository that a name means.
+/// The repository that a name resolves to.
 pub(crate) enum Selection {
-    /// Exactly one.
+    /// Exactly one repository.
     One(Repository),
     /// Several registries have a repository of this name.
     Several(Vec<Repository>),
-    /// None.
+    /// No known repository.
     Unknown,
 }
 
-/// State from which snapshots are built. Only the feeds that grew and the new lists are read.
+/// State from which snapshots are built. A build reads only the feeds that grew and the new lists.
 #[derive(Debug, Default)]
 pub(crate) struct SnapshotBuilder {
     feeds: FeedReader,
     lists: DigestIndexer,
-    /// Releases read from feeds whose lists are not indexed yet.
+    /// Releases read from feeds and not indexed yet.
     fresh: Vec<ImageRelease>,
 }
 
@@ -83,7 +84,7 @@ impl SnapshotBuilder {
 }
 
 impl Registry {
-    /// What is known now.
+    /// The current snapshot.
     pub(crate) async fn snapshot(&self) -> Result<Arc<Snapshot>, HttpError> {
         let (lists, own) = (Arc::clone(&self.gateway.lists), self.gateway.backend.publisher());
         let store = self.gateway.backend.store();
@@ -93,8 +94,7 @@ impl Registry {
         self.snapshots.get((), store, build).await
     }
 
-    /// What is known once lists that arrived meanwhile are indexed; `snapshot` itself if none is
-    /// missing.
+    /// A snapshot with the lists that have arrived since; `snapshot` itself if none was missing.
     pub(crate) async fn renewed(
         &self,
         snapshot: Arc<Snapshot>,
@@ -110,7 +110,7 @@ impl Registry {
         self.snapshots.renew((), store, build).await
     }
 
-    /// Answers a question that reads the disk, on a blocking thread.
+    /// Runs a query that reads the disk on a blocking thread.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         snapshot: &Arc<Snapshot>,
@@ -126,14 +126,15 @@ impl Registry {
 }
 
 impl Registry {
-    /// As [`Self::read`], for questions that may read much: one at a time, and those that wait hold
-    /// no thread.
+    /// As [`Self::read`], for queries that may read many lists: they run one at a time, and waiting
+    /// ones occupy no thread.
     pub(crate) async fn search<T: Send + 'static>(
         &self,
         snapshot: &Arc<Snapshot>,
         question: impl FnOnce(&View) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, HttpError> {
-        // Closed never. The permit moves to the work, which runs on when the client leaves.
+        // The semaphore is never closed. The permit moves into the task, which continues when the
+        // client disconnects.
         let permit = Arc::clone(&self.searching).acquire_owned().await;
         self.read(snapshot, move |view| {
             let _permit = permit;
@@ -144,17 +145,17 @@ impl Registry {
 }
 
 impl Snapshot {
-    /// Whether a publisher is this node's own or followed by name.
+    /// Returns whether a publisher is this node's own or is followed by name.
     pub(crate) fn trusts(&self, publisher: &PublisherId) -> bool {
         *publisher == self.own || self.follows.names(publisher)
     }
 
-    /// Whether a list was missing that may have arrived since.
+    /// Returns whether a list was missing that may have arrived since.
     pub(crate) fn has_missing(&self) -> bool {
         self.has_missing
     }
 
-    /// Whether a trusted publisher says something of an image.
+    /// Returns whether a trusted publisher made a statement about an image.
     pub(crate) fn is_ours(&self, image: &Image) -> bool {
         let mut said = image.tags.values().flatten().map(|statement| &statement.publisher);
         let mut released = image.releases.iter().map(|release| &release.publisher);
@@ -162,7 +163,7 @@ impl Snapshot {
             || released.any(|publisher| self.trusts(publisher))
     }
 
-    /// The repository that a name means: one that trusted publishers speak of, if there is one.
+    /// Resolves a name to a repository, preferring those of trusted publishers.
     pub(crate) fn select(&self, name: &Named) -> Selection {
         let named = self.images.named(name);
         let mut selected: Vec<&Image> =
@@ -177,23 +178,23 @@ impl Snapshot {
         }
     }
 
-    /// The releases of the repositories that a name may mean.
+    /// The releases of the repositories that a name can refer to.
     pub(crate) fn releases(&self, name: &Named) -> impl DoubleEndedIterator<Item = &ImageRelease> {
         self.images.named(name).into_iter().flat_map(|image| &image.releases)
     }
 
-    /// Whether any publisher speaks of a repository of this name.
+    /// Returns whether any publisher has a repository of this name.
     pub(crate) fn is_repository(&self, name: &Named) -> bool {
         !self.images.named(name).is_empty()
     }
 
-    /// Whether a release in the repository is a release of this manifest.
+    /// Returns whether the repository has a release of this manifest.
     pub(crate) fn is_root(&self, name: &Named, digest: &Digest) -> bool {
         self.releases(name).any(|release| release.roots.contains(digest))
     }
 }
 
-/// A snapshot and the store beside it. Every method may read the disk.
+/// A snapshot and the store. Every method may read the disk.
 pub(crate) struct View {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) store: Store,
@@ -209,8 +210,9 @@ impl View {
         self.lists.whole(&self.store, claim)
     }
 
-    /// The content that a digest names: as the releases `first` say, else as trusted publishers
-    /// say, else as anyone says. Bytes that this node hashed itself are believed before any list.
+    /// The content that a digest names, according to the releases `first`, else to trusted
+    /// publishers, else to any publisher. A digest computed by this node takes precedence over any
+    /// list.
     pub(crate) fn find(
         &self,
         digest: &Digest,
@@ -261,8 +263,8 @@ impl View {
         Ok(all)
     }
 
-    /// Lists that are not held and may name a digest: those of the releases `first`, else those of
-    /// the repository's releases, most likely first.
+    /// Lists that are not held and may contain a digest: those of the releases `first`, else those
+    /// of the repository's releases, most likely first.
     pub(crate) fn absent_lists(
         &self,
         name: &Named,

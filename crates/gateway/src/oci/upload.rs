@@ -1,8 +1,7 @@
 //! Uploads in progress: one file each, written in order, its SHA-256 computed along the way.
 //!
-//! Promises that bytes become a blob only after their digest was checked, and that abandoned
-//! uploads are removed after a day. Files of an earlier run of the node are removed by the store's
-//! garbage collection.
+//! Bytes become a blob only after their digest was checked, and abandoned uploads are removed after
+//! a day. The store's garbage collection removes files left by an earlier run of the node.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -23,9 +22,9 @@ use super::name::Named;
 use super::pending::PATIENCE;
 use crate::blocking::blocking;
 
-/// Uploads at once.
+/// Concurrent uploads, at most.
 const MOST: usize = 1024;
-/// Pieces of a body that wait to be written, at most.
+/// Pieces of a body queued for writing, at most.
 const QUEUE: usize = 16;
 
 /// All uploads in progress.
@@ -50,7 +49,7 @@ pub(crate) struct Part {
     sha256: Sha256,
 }
 
-/// An upload that one request is working with.
+/// An upload locked by one request.
 pub(crate) type Open = tokio::sync::OwnedMutexGuard<Part>;
 
 impl Uploads {
@@ -62,12 +61,12 @@ impl Uploads {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins an upload to a repository. Removes those abandoned for a day.
+    /// Begins an upload to a repository, and removes uploads abandoned for a day.
     pub(crate) fn begin(&self, name: Named, now: Instant) -> Result<String, OciError> {
         let mut sessions = self.sessions();
         sessions.retain(|_, session| {
             let left = now.duration_since(session.touched) >= PATIENCE;
-            // An upload that a request still writes to is not abandoned.
+            // An upload that a request is still writing to is not abandoned.
             let part = left.then(|| session.part.try_lock().ok()).flatten();
             if let Some(part) = &part {
                 remove(&part.path);
@@ -87,7 +86,7 @@ impl Uploads {
         Ok(id)
     }
 
-    /// Opens an upload for one request at a time.
+    /// Locks an upload for one request.
     pub(crate) fn open(&self, name: &Named, id: &str, now: Instant) -> Result<Open, OciError> {
         let mut sessions = self.sessions();
         let session =
@@ -99,14 +98,14 @@ impl Uploads {
         })
     }
 
-    /// Ends an upload and removes its file, if it did not become a blob.
+    /// Ends an upload and removes its file unless it became a blob.
     pub(crate) fn end(&self, id: &str) {
         if self.sessions().remove(id).is_some() {
             remove(&self.path(id));
         }
     }
 
-    /// Ends an upload when the value returned is dropped: for one that no client could continue.
+    /// Ends an upload when the returned guard is dropped, for uploads that no client can resume.
     pub(crate) fn ending<'a>(&'a self, id: &'a str) -> Ending<'a> {
         Ending { uploads: self, id }
     }
@@ -154,7 +153,7 @@ impl Part {
             return Err(too_large());
         }
         if let Err(error) = file.write_all(bytes) {
-            // A partial write does not count.
+            // Discards a partial write.
             let _ = file.set_len(self.received);
             return Err(OciError::from(error));
         }
@@ -192,13 +191,13 @@ impl Part {
     }
 }
 
-/// The error for a blob that no release could contain.
+/// The error for a blob larger than any release may contain.
 pub(crate) fn too_large() -> OciError {
     let message = format!("a blob has at most {MAX_BLOB} bytes");
     OciError::new(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", message)
 }
 
-/// Appends a body to an upload. The received part of a body that breaks off stays and counts.
+/// Appends a body to an upload. If the body breaks off, the part received is kept.
 pub(crate) async fn append(mut part: Open, body: Body) -> Result<Open, OciError> {
     let (send, mut receive) = tokio::sync::mpsc::channel::<Bytes>(QUEUE);
     let writer = tokio::task::spawn_blocking(move || {
@@ -217,7 +216,7 @@ pub(crate) async fn append(mut part: Open, body: Body) -> Result<Open, OciError>
         match piece {
             Ok(bytes) => {
                 if send.send(bytes).await.is_err() {
-                    // The writer failed, and returns the reason.
+                    // The writer failed, and reports the reason when joined.
                     break;
                 }
             }

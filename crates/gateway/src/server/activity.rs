@@ -1,7 +1,8 @@
-//! What one connection is doing: how many requests are in flight, since when there are none, when a
-//! byte last moved, and for how long the client has not taken the bytes that are ready for it.
+//! The activity of one connection: how many requests are in flight, how long it has had none, when
+//! a byte last moved, and how long the client has left available bytes unread.
 //!
-//! Observes only; which connection ends is decided elsewhere.
+//!
+//! Only observes; the server decides which connection to end.
 
 use std::io;
 use std::pin::Pin;
@@ -15,8 +16,8 @@ use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
-/// Bytes that a client has to take before it counts as taking its answer. One that takes a byte now
-/// and then does not.
+/// Bytes that a client has to read before it counts as reading its response. A client that reads a
+/// byte now and then does not count.
 const TAKEN: usize = 256 << 10;
 
 /// The activity of one connection.
@@ -33,10 +34,10 @@ struct State {
     since: Instant,
     /// When a byte last moved.
     moved: Instant,
-    /// Whether bytes wait for the client to take those before them.
+    /// Set while bytes wait for the client to read those before them.
     full: bool,
-    /// When the client began to take less than it could, and the bytes it has taken since; `None`
-    /// once it took enough.
+    /// When the client began to read more slowly than it could, and the bytes it has read since;
+    /// `None` once it has read enough.
     slow: Option<(Instant, usize)>,
 }
 
@@ -51,18 +52,19 @@ impl Activity {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long no request has been in flight; `None` while one is.
+    /// How long the connection has had no request in flight; `None` while it has one.
     pub(super) fn idle(&self) -> Option<Duration> {
         let state = self.state();
         (state.in_flight == 0).then(|| state.since.elapsed())
     }
 
-    /// How long no byte has moved either way.
+    /// How long no byte has moved in either direction.
     pub(super) fn still(&self) -> Duration {
         self.state().moved.elapsed()
     }
 
-    /// How long the client has been taking less than it could; `None` while nothing waits for it.
+    /// How long the client has been reading more slowly than it could; `None` while no bytes wait
+    /// for it.
     pub(super) fn not_taking(&self) -> Option<Duration> {
         let state = self.state();
         state.slow.filter(|_| state.full).map(|(since, _)| since.elapsed())
@@ -73,7 +75,7 @@ impl Activity {
         self.state().moved = Instant::now();
     }
 
-    /// Records the outcome of a write: how much the client took.
+    /// Records a successful write: the number of bytes the client took.
     fn record_taken(&self, taken: usize) {
         let mut state = self.state();
         state.moved = Instant::now();
@@ -84,24 +86,24 @@ impl Activity {
             .filter(|(_, all)| *all < TAKEN);
     }
 
-    /// Records the outcome of a write: the client takes nothing now.
+    /// Records a blocked write: the client takes no more bytes for now.
     fn record_full(&self) {
         let mut state = self.state();
         state.full = true;
         state.slow = state.slow.or_else(|| Some((Instant::now(), 0)));
     }
 
-    /// Asks for the end of the connection.
+    /// Requests that the connection end.
     pub(super) fn end(&self) {
         self.end.notify_one();
     }
 
-    /// Resolves each time the end of the connection is asked for.
+    /// Resolves each time the end of the connection is requested.
     pub(super) async fn ended(&self) {
         self.end.notified().await;
     }
 
-    /// Counts a request until the value returned is dropped.
+    /// Counts a request as in flight until the returned guard is dropped.
     pub(super) fn request(self: &Arc<Self>) -> InFlight {
         let mut state = self.state();
         state.in_flight += 1;
@@ -110,7 +112,7 @@ impl Activity {
     }
 }
 
-/// A request that is being answered.
+/// A guard for one request in flight.
 #[derive(Debug)]
 pub(super) struct InFlight(Arc<Activity>);
 
@@ -122,7 +124,7 @@ impl Drop for InFlight {
     }
 }
 
-/// The body of an answer, in flight until its last byte is taken.
+/// A response body, in flight until its last byte is taken.
 pub(super) struct Answer {
     pub(super) body: Body,
     pub(super) in_flight: InFlight,

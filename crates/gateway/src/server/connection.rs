@@ -1,6 +1,6 @@
 //! One connection, from its handshake to its end.
 //!
-//! Promises that it ends: when it idles, stands still, loses its slot, or the server stops.
+//! Every connection ends: when it idles, stalls, loses its slot, or the server stops.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -24,9 +24,9 @@ use super::Limits;
 use super::activity::{Activity, Answer, InFlight, TrackedStream};
 use super::tls::Tls;
 
-/// The smallest limit on heads that hyper accepts.
+/// The smallest limit on request heads that hyper accepts.
 const LEAST_HEAD: usize = 8 << 10;
-/// Concurrent requests on one HTTP/2 connection.
+/// Concurrent requests per HTTP/2 connection, at most.
 const STREAMS: u32 = 32;
 
 /// An accepted connection.
@@ -39,7 +39,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Serves the connection to its end.
+    /// Serves the connection until it ends.
     pub(super) async fn run(self, stream: TcpStream) {
         let stream = TrackedStream { stream, activity: Arc::clone(&self.activity) };
         match &self.tls {
@@ -81,7 +81,7 @@ impl Connection {
             .initial_connection_window_size(4 << 20);
         let (router, activity) = (self.router.clone(), Arc::clone(&self.activity));
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-            // Known from the connection: what the client says is only a claim.
+            // Taken from the connection, because a scheme sent by the client is only a claim.
             request.extensions_mut().insert(scheme.clone());
             answer(router.clone(), activity.request(), request)
         });
@@ -96,7 +96,7 @@ impl Connection {
                     }
                     return;
                 }
-                // A request that arrived since then saves the connection.
+                // A request that has arrived since then keeps the connection open.
                 () = self.activity.ended() => {
                     if super::may_end(&self.activity).is_some() {
                         return;

@@ -1,7 +1,7 @@
 //! The server's certificate.
 //!
-//! Promises that a chain and a key that do not match are found when they are loaded, and that the
-//! error names the file at fault. Uses ring, whichever other provider the process has.
+//! A chain and a key that do not match are detected at load time, and the error names the file at
+//! fault. Uses ring, regardless of the process's default provider.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub enum TlsError {
     Certificate {
         /// The file of the chain.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why the file was rejected.
         reason: String,
     },
     /// The private key cannot be read.
@@ -31,10 +31,10 @@ pub enum TlsError {
     Key {
         /// The file of the key.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why the file was rejected.
         reason: String,
     },
-    /// Both can be read, and the key is not the certificate's.
+    /// Both files can be read, but the key does not belong to the certificate.
     #[error("the certificate {cert} and the key {key} do not go together: {reason}")]
     Pair {
         /// The file of the chain.
@@ -56,7 +56,7 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// [`TlsError`] names the file that cannot be read, or says that the two do not match.
+    /// [`TlsError`] names the file that cannot be read, or reports that the two do not match.
     pub fn load(cert: &Path, key: &Path) -> Result<Self, TlsError> {
         let of_cert = |reason: String| TlsError::Certificate { path: cert.to_owned(), reason };
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert)
