@@ -1,14 +1,14 @@
-//! What a node can do with its archive; each operation exists once, here.
+//! The operations of a node on its archive, each implemented once.
 //!
-//! [`Archive`] joins the three parts every operation needs: the store (bytes and catalog), the
+//! [`Archive`] joins the three parts that every operation needs: the store (bytes and catalog), the
 //! network (peers to ask and to tell) and the signer (this node's publisher key). It owns the order
 //! of their steps: bytes are durable before a release is signed, and a release is stored before
-//! peers hear of it. The frontends translate between this type and their clients; nothing here
+//! peers learn of it. The frontends translate between this type and their clients; nothing here
 //! knows HTTP or the control socket.
 //!
-//! Two promises hold for all callers. An operation that signs runs in a task of its own, so a
-//! client that disconnects leaves it complete or not begun. Callers that want the same bytes at the
-//! same time share one fetch.
+//! All callers can rely on two promises. An operation that signs runs in a task of its own, so that
+//! it is either complete or not begun when its client disconnects. Concurrent callers that want the
+//! same bytes share one fetch.
 
 mod add;
 mod error;
@@ -51,15 +51,15 @@ pub(crate) use policy::protocol_follows;
 pub(crate) use repair::held;
 pub(crate) use signer::Signer;
 
-/// A node's archive. Clones share everything.
+/// A node's archive. Clones share all state.
 #[derive(Clone)]
 pub struct Archive {
     store: Store,
     network: Network,
     signer: Arc<Signer>,
     fetches: Arc<fetch::Flights>,
-    /// Tasks that outlive the caller who started them; [`Node::shutdown`](crate::Node::shutdown)
-    /// waits for these.
+    /// Tasks that outlive the caller that started them; [`Node::shutdown`](crate::Node::shutdown)
+    /// waits for them.
     tasks: TaskTracker,
 }
 
@@ -74,14 +74,14 @@ impl Archive {
         Self { store, network, signer: Arc::new(signer), fetches: Arc::default(), tasks }
     }
 
-    /// The bytes and the catalog, for reading. Its calls block.
+    /// The store, with the bytes and the catalog, for reading. Its methods block.
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// The publisher whose key this node signs with. Names resolve through it as through one that
-    /// is followed.
+    /// The publisher whose key this node signs with. Names resolve through it as if it were
+    /// followed.
     #[must_use]
     pub fn publisher(&self) -> PublisherId {
         self.signer.publisher()
@@ -91,7 +91,7 @@ impl Archive {
         &self.network
     }
 
-    /// Runs `work` on a thread that may wait for the disk.
+    /// Runs `work` on a blocking thread, which may wait for the disk.
     pub(crate) async fn blocking<T, E>(
         &self,
         work: impl FnOnce(&Archive) -> Result<T, E> + Send + 'static,

@@ -1,7 +1,8 @@
-//! A node's configuration: its data directory, the addresses it listens on and dials, its bounds.
+//! A node's configuration: its data directory, listen addresses, peers and limits.
 //!
-//! Owns the [`Config`] a node starts from; [`Settings`] are what a file and the command line say of
-//! it. Reads no environment and no clock: the caller passes them.
+//!
+//! Owns the [`Config`] that a node starts from; [`Settings`] are its form in a file and on the
+//! command line. Reads neither the environment nor the clock: the caller passes their values.
 
 mod byte_count;
 mod http_face;
@@ -16,46 +17,47 @@ use std::time::Duration;
 
 use perennial_store::DEFAULT_GRACE;
 
-/// Where a node listens by default.
+/// The default listen addresses.
 pub const DEFAULT_LISTEN: [&str; 2] = ["/ip4/0.0.0.0/tcp/4407", "/ip4/0.0.0.0/udp/4407/quic-v1"];
-/// Peers a node keeps connections to, at most.
+/// Default for the peers a node stays connected to, at most.
 pub const DEFAULT_MAX_PEERS: u32 = 128;
-/// Blob streams a node serves at once, at most.
+/// Default for the blob streams a node serves concurrently, at most.
 pub const DEFAULT_SERVE_STREAMS: u32 = 32;
-/// How long the other end of a transfer may stay silent.
+/// Default for the longest silence of the remote end of a transfer.
 pub const DEFAULT_STALL: Duration = Duration::from_secs(15);
-/// How long a request waits for the first configured peer by default.
+/// Default for the time a request waits for the first configured peer.
 pub const DEFAULT_PEER_WAIT: Duration = Duration::from_secs(20);
 
-/// Everything a node is started from. Built by [`Config::new`] or [`Config::embedded`], or from
+/// The complete configuration of a node. Built by [`Config::new`] or [`Config::embedded`], or from
 /// [`Settings`].
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The data directory; created when it is missing.
+    /// The data directory; created if it is missing.
     pub data: PathBuf,
-    /// Multiaddresses to listen on. Empty: this node only dials others.
+    /// Multiaddresses to listen on. Empty for a node that only dials others.
     pub listen: Vec<String>,
-    /// Multiaddresses at which other nodes reach this one, where they differ from `listen`.
+    /// Multiaddresses at which other nodes reach this node, where they differ from `listen`.
     pub external: Vec<String>,
-    /// Multiaddresses of peers to dial at the start and whenever they are not connected.
+    /// Multiaddresses of peers, dialled at the start and whenever they are not connected.
     pub peers: Vec<String>,
-    /// Publishers to follow (`did:key:…`), or `all`. Recorded, as by `perennial follow`.
+    /// Publishers to follow (`did:key:…`), or `all`. Recorded in the store, as `perennial follow`
+    /// does.
     pub follow: Vec<String>,
-    /// Whether mDNS finds peers on the local network.
+    /// Discover peers on the local network by mDNS.
     pub mdns: bool,
-    /// How HTTP is served; `None`: not at all.
+    /// The HTTP server; `None` disables it.
     pub http: Option<Http>,
-    /// Bytes of blobs sent per second, at most; `None`: without a limit.
+    /// Bytes of blobs sent per second, at most; `None` for no limit.
     pub upload: Option<ByteCount>,
-    /// Peers to keep connections to, at most.
+    /// Peers to stay connected to, at most.
     pub max_peers: u32,
-    /// Blob streams served at once, at most.
+    /// Blob streams served concurrently, at most.
     pub serve_streams: u32,
-    /// How long the other end of a transfer may stay silent.
+    /// Longest silence of the remote end of a transfer.
     pub stall: Duration,
-    /// How long `gc` spares what nothing refers to any more.
+    /// How long `gc` spares unreferenced blobs after their last use.
     pub grace: Duration,
-    /// How long a request waits for the first of the configured peers before it goes on without.
+    /// How long a request waits for the first configured peer before it continues without peers.
     pub peer_wait: Duration,
 }
 
@@ -70,7 +72,7 @@ impl Config {
         }
     }
 
-    /// A node on `data` for one command: it dials its `peers` and listens nowhere.
+    /// A node on `data` that runs one command: it dials `peers` and does not listen.
     #[must_use]
     pub fn embedded(data: impl Into<PathBuf>) -> Self {
         Config {
@@ -91,30 +93,30 @@ impl Config {
     }
 }
 
-/// Why a configuration is refused.
+/// Why a configuration was rejected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The file cannot be read.
+    /// The configuration file cannot be read.
     #[error("cannot read the configuration {}: {source}", path.display())]
     Read {
-        /// The file.
+        /// The configuration file.
         path: PathBuf,
         /// The system's error.
         source: std::io::Error,
     },
-    /// The file is not TOML, or has a field that this version does not know.
+    /// The file is not TOML, or has an unknown field.
     #[error("{}: {source}", path.display())]
     Parse {
-        /// The file.
+        /// The configuration file.
         path: PathBuf,
-        /// The line, and what is wrong with it.
+        /// The position and the reason.
         source: Box<toml::de::Error>,
     },
     /// Neither a flag, the file nor the environment names a data directory.
     #[error("no data directory: give --data, or set HOME")]
     NoData,
-    /// A value of `http-host` is not a host name.
+    /// A value of `--http-host` is not a host name.
     #[error("--http-host: {0}")]
     HttpHost(String),
 }

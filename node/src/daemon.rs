@@ -1,7 +1,8 @@
 //! The node daemon: configuration from a file and flags, addresses on standard output, logs on
 //! standard error.
 //!
-//! In the library, so that one file can be both programs where size counts (the container image).
+//! Part of the library, so that one executable can be both programs where size matters (the
+//! container image).
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -32,8 +33,8 @@ struct Arguments {
     settings: Settings,
 }
 
-/// The `perennial-node` program, from its arguments to its exit code: 0 stopped in order, 1 failed,
-/// 2 usage, 5 data directory in use.
+/// The `perennial-node` program, from its arguments to its exit code: 0 for a clean stop, 1 for a
+/// failure, 2 for wrong usage, 5 when the data directory is in use.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let settings = match arguments.config.as_deref().map(Settings::read).transpose() {
@@ -53,7 +54,7 @@ pub fn main() -> ExitCode {
         Err(error) => return fail(&error, 1),
     };
     let code = runtime.block_on(run(config));
-    // blocking work that is still running was not acknowledged to anybody
+    // Blocking work that is still running was not acknowledged to any client.
     runtime.shutdown_timeout(Duration::from_secs(1));
     code
 }

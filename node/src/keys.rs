@@ -1,9 +1,9 @@
-//! The node's two keys on disk: `keys/node.key` names it on the network, `keys/publisher.key` signs
+//! The node's two key files: `keys/node.key` is its network identity, `keys/publisher.key` signs
 //! its entries.
 //!
-//! Both are OpenSSH private keys (Ed25519, no passphrase), created on first use, readable by their
-//! owner only. A key file that others may read is refused rather than used; a key is never written
-//! over another.
+//! Both are OpenSSH private keys (Ed25519, no passphrase), created on first use and readable only
+//! by their owner. A key file that other users can read is rejected; a key file is never
+//! overwritten.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -14,17 +14,17 @@ use perennial_manifest::Keypair;
 use ssh_key::private::{Ed25519Keypair, KeypairData};
 use ssh_key::{LineEnding, PrivateKey};
 
-/// Bytes of a key file, at most; an Ed25519 key takes some 400.
+/// Largest key file accepted, in bytes; an Ed25519 key takes about 400.
 const MAX_KEY_FILE: u64 = 16 * 1024;
 
-/// The folder of a data directory that holds its keys.
+/// The folder of a data directory that contains its keys.
 #[derive(Clone, Debug)]
 pub struct Keys {
     folder: PathBuf,
 }
 
 impl Keys {
-    /// The keys of the data directory `data`. Reads and creates nothing yet.
+    /// The keys of the data directory `data`. Does not access the disk.
     #[must_use]
     pub fn of(data: &Path) -> Self {
         Keys { folder: data.join("keys") }
@@ -33,7 +33,7 @@ impl Keys {
     /// The seed of the network identity, created on first use.
     ///
     /// # Errors
-    /// When the file cannot be read or created, is not a key, or is readable by other users.
+    /// When the file cannot be read or created, is not a key, or is accessible to other users.
     pub fn node(&self) -> Result<[u8; 32], KeyError> {
         self.read_or_create("node.key", "perennial node")
     }
@@ -54,7 +54,7 @@ impl Keys {
         Ok(read(&self.publisher_path())?.map(Keypair::from_seed))
     }
 
-    /// The file of the publisher's key.
+    /// The path of the publisher's key file.
     #[must_use]
     pub fn publisher_path(&self) -> PathBuf {
         self.folder.join("publisher.key")
@@ -93,8 +93,8 @@ fn read(path: &Path) -> Result<Option<[u8; 32]>, KeyError> {
     }
 }
 
-/// Writes a new key under a temporary name and links it into place: a key file is complete, and
-/// none is overwritten.
+/// Writes a new key under a temporary name and links it into place, so that a key file is always
+/// complete and never overwritten.
 fn create(folder: &Path, path: &Path, comment: &str) -> Result<[u8; 32], KeyError> {
     let io = |source| KeyError::Io { path: path.to_owned(), source };
     let seed: [u8; 32] = rand::random();
@@ -119,7 +119,7 @@ fn create(folder: &Path, path: &Path, comment: &str) -> Result<[u8; 32], KeyErro
 /// Why a key cannot be read or created.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The key file cannot be read or written.
+    /// A key file cannot be read or written.
     #[error("key {}: {source}", path.display())]
     Io {
         /// The key file.
@@ -127,7 +127,7 @@ pub enum KeyError {
         /// The system's error.
         source: std::io::Error,
     },
-    /// Users other than its owner may read or write the key file.
+    /// Users other than the owner can read or write the key file.
     #[error("key {} has mode {mode:o}: others could read it. Run `chmod 600` on it", path.display())]
     Loose {
         /// The key file.
@@ -140,7 +140,7 @@ pub enum KeyError {
     Malformed {
         /// The key file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why it was rejected.
         reason: String,
     },
 }

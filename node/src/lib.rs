@@ -1,9 +1,9 @@
 //! A Perennial node: configuration, keys, the archive, the network's event loop, shutdown.
 //!
-//! The only place where effects happen. [`Node::start`] may be called many times in one process;
-//! each node has a data directory of its own. [`Archive`] is what a node can do. The command line
-//! asks for it over the control socket in the data directory, also when the node runs inside the
-//! command that asks; a program that embeds a node calls [`Node::archive`].
+//! The only crate that performs effects. [`Node::start`] may be called several times in one
+//! process; each node has its own data directory. [`Archive`] offers the operations of a node. The
+//! command line requests them over the control socket in the data directory, even when the node
+//! runs inside the same process; a program that embeds a node calls [`Node::archive`].
 
 mod archive;
 pub mod config;

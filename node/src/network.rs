@@ -1,8 +1,8 @@
 //! The event loop: the one task that owns the protocol's state.
 //!
-//! What happened goes in as an [`Input`]; `perennial_protocol` decides, and answers with effects,
-//! which the loop carries out in order (`effects`). Nothing else touches that state, so there is no
-//! lock around it and every run has one order of events.
+//! Each event enters as an [`Input`]; `perennial_protocol` decides, and answers with effects, which
+//! the loop carries out in order (`effects`). No other task touches that state, so it needs no lock
+//! and every run has one order of events.
 //!
 //! # Tasks and queues
 //!
@@ -12,28 +12,29 @@
 //! writer, streams ────┴─ messages ┘                  └── a task per blob stream
 //! ```
 //!
-//! - *events* (bounded, the swarm's): peers connect, gossip, ask and answer. While the queue is
-//!   full the driver stops polling the network, so TCP and QUIC push back on the peers.
-//! - *messages* (1,024): inputs and questions of this node's other tasks, through the handle
-//!   `Network`. A sender waits while the queue is full. Nothing the loop waits for is behind such a
-//!   sender, so the two cannot wait for each other.
-//! - *commands* (bounded, the swarm's): the loop waits while this queue is full. The driver never
+//! - *events* (bounded by the swarm): connections, gossip, requests and responses of peers. While
+//!   the queue is full, the driver stops polling the network, so that TCP and QUIC push back on the
+//!   peers.
+//! - *messages* (1,024): inputs and queries of this node's other tasks, through the handle
+//!   `Network`. A sender waits while the queue is full. The loop never waits for anything behind
+//!   such a sender, so the two cannot deadlock.
+//! - *commands* (bounded by the swarm): the loop waits while this queue is full. The driver never
 //!   waits for the loop when it takes commands, so the wait is short.
 //! - *batches* (1,024, `writer`): entries to store, in the order decided. The loop never waits: a
-//!   batch that finds the queue full is reported as not stored, and its entries are asked for
+//!   batch that finds the queue full is reported as not stored, and its entries are requested
 //!   again. The protocol has at most 512 batches of gossip and one of each reconciliation under
 //!   way, so this does not happen in practice.
-//! - *news* (64 for each fetch): to the task that waits for a fetch. The loop drops news of single
-//!   blobs when it is full; the end of a fetch is sent from a task of its own.
+//! - *news* (64 per fetch): to the task that waits for a fetch. The loop drops news of single blobs
+//!   when the queue is full; the end of a fetch is sent from a task of its own.
 //!
 //! Everything that takes time (writing entries, blob streams, fetching a release) is a task whose
 //! outcome comes back as a message. Tasks run in a `TaskTracker`, which `Node::shutdown` waits for.
 //!
 //! # What the loop reads
 //!
-//! The loop writes nothing to disk and waits for no peer. It does *read*: handling an input may ask
-//! the catalog (`catalog`), and that goes to sled's cache or to pack files in the page cache,
-//! inline. Each read is bounded; `cargo bench -p perennial-tests -- loop` prints what one costs
+//! The loop writes nothing to disk and waits for no peer. It does *read*: handling an input may
+//! query the catalog (`catalog`), which reads sled's cache, or pack files in the page cache,
+//! inline. Each read is bounded; `cargo bench -p perennial-tests -- loop` prints the cost of each
 //! with 100,000 entries known.
 //!
 //! | read | when | bound |
@@ -45,8 +46,8 @@
 //! | `wanted` | looking for releases to keep | a page of 256 rows |
 //! | `times` | a reconciliation, once per catalog generation | all entries of its scope |
 //!
-//! `times` of everything is the one read that grows with the archive; only a node that follows
-//! `all` makes it, and the protocol keeps its result until the catalog changes.
+//! `times` over all publishers is the only read that grows with the archive; only a node that
+//! follows `all` makes it, and the protocol keeps the result until the catalog changes.
 
 pub(crate) mod catalog;
 pub(crate) mod handle;
@@ -81,13 +82,13 @@ use self::handle::{FetchReport, LookupAnswer, Message, Network, NetworkEnds};
 use self::overview::{Overview, PeerInfo};
 use self::writer::Writer;
 
-/// How often peers that are not connected are dialled again, and expired bans are lifted.
+/// How often unconnected peers are dialled again and expired bans are lifted.
 const REDIAL: Duration = Duration::from_secs(15);
-/// Tokens of blob streams are the loop's and have this bit. Those of requests are the swarm's,
-/// which counts from 1.
+/// The bit that marks tokens of blob streams, which the loop assigns. Tokens of requests are
+/// assigned by the swarm, which counts from 1.
 const STREAM_TOKENS: u64 = 1 << 63;
 
-/// What an event loop works with.
+/// The dependencies of an event loop.
 pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) swarm: Handle,
@@ -96,15 +97,15 @@ pub(crate) struct Parts {
     pub(crate) protocol: Protocol,
     /// Multiaddresses of peers to stay connected to.
     pub(crate) peers: Vec<String>,
-    /// Longest silence of the other end of a blob stream.
+    /// Longest silence of the remote end of a blob stream.
     pub(crate) stall: Duration,
     /// Starts to keep a release of a followed publisher; must not wait.
     pub(crate) keep: Box<dyn Fn(ReleaseId) + Send>,
-    /// Where the tasks of blob streams run.
+    /// Runs the tasks of blob streams.
     pub(crate) tasks: TaskTracker,
 }
 
-/// The protocol, and what its ids mean to this node.
+/// The protocol's state, and this node's records for the ids it uses.
 pub(crate) struct EventLoop {
     store: Store,
     swarm: Handle,
@@ -130,7 +131,7 @@ pub(crate) struct EventLoop {
 }
 
 impl EventLoop {
-    /// A loop that has not begun, and starts the writer of entries.
+    /// Creates a loop that has not begun to run, and starts the writer of entries.
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { store, swarm, network, ends, protocol, peers, stall, keep, tasks } = parts;
         let (writer, writing) = Writer::new(store.clone(), network.clone(), ends.stored);
@@ -160,7 +161,7 @@ impl EventLoop {
         }
     }
 
-    /// Runs until it is stopped, or until the swarm ends.
+    /// Runs until `stop` is cancelled or the swarm ends.
     pub(crate) async fn run(mut self, mut events: mpsc::Receiver<Event>, stop: CancellationToken) {
         let mut redial = interval(REDIAL);
         redial.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -208,7 +209,7 @@ impl EventLoop {
         }
     }
 
-    /// Gives the protocol an input and carries out what it decides.
+    /// Passes an input to the protocol and carries out the effects.
     async fn input(&mut self, input: Input) {
         self.account(&input);
         let effects = self.protocol.handle(self.now(), input, &self.catalog);
@@ -217,7 +218,7 @@ impl EventLoop {
         }
     }
 
-    /// Keeps this node's own books of what an input says.
+    /// Updates this node's own records (peers, fetches, downloads) from an input.
     fn account(&mut self, input: &Input) {
         match input {
             Input::Disconnected { peer } => {
@@ -243,7 +244,7 @@ impl EventLoop {
             }
             Event::Connected { peer, prefix, address } => {
                 if self.banned.contains(&peer) {
-                    // It connected before the swarm heard of the ban.
+                    // The peer connected before the swarm learned of the ban.
                     let _ = self.swarm.disconnect(peer).await;
                     return;
                 }

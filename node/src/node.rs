@@ -1,4 +1,4 @@
-//! A running node as its owner sees it: start, where it is, stop.
+//! A running node as its owner sees it: starting it, its addresses, stopping it.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -24,9 +24,9 @@ use crate::keys::{KeyError, Keys};
 use crate::network::handle::Network;
 use crate::network::{EventLoop, Parts};
 
-/// How long a node waits at its start for the addresses it listens on.
+/// How long a starting node waits for its listen addresses.
 const LISTEN_WAIT: Duration = Duration::from_secs(5);
-/// How long each part of a node may take to end once it is told to.
+/// How long each part of a node may take to stop.
 const STOP_WAIT: Duration = Duration::from_secs(4);
 
 /// A running node. Dropping it leaves its tasks running until the runtime ends; call
@@ -45,12 +45,12 @@ pub struct Node {
 }
 
 impl Node {
-    /// Opens the data directory, starts the swarm and answers on the control socket. Needs a Tokio
-    /// runtime with more than one thread.
+    /// Opens the data directory, starts the swarm and serves the control socket. Requires a
+    /// multi-threaded Tokio runtime.
     ///
     /// # Errors
-    /// [`StartError::InUse`] when another process uses the data directory; else whichever part did
-    /// not start.
+    /// [`StartError::InUse`] when another process uses the data directory; otherwise the error of
+    /// the part that did not start.
     pub async fn start(config: Config) -> Result<Node, StartError> {
         let data = config.data.clone();
         let opened =
@@ -138,13 +138,13 @@ impl Node {
         })
     }
 
-    /// The archive, for programs that embed a node.
+    /// The archive, for programs that embed the node.
     #[must_use]
     pub fn archive(&self) -> &Archive {
         &self.archive
     }
 
-    /// The socket on which this node answers its user.
+    /// The path of the control socket.
     #[must_use]
     pub fn control_path(&self) -> &Path {
         &self.control
@@ -156,13 +156,13 @@ impl Node {
         self.archive.network().overview().borrow().addresses.clone()
     }
 
-    /// The address on which HTTP is served, if it is.
+    /// The address on which HTTP is served; `None` without HTTP.
     #[must_use]
     pub fn http_address(&self) -> Option<SocketAddr> {
         self.http
     }
 
-    /// The node's name on the network.
+    /// The node's peer id.
     #[must_use]
     pub fn peer_id(&self) -> String {
         self.peer_id.clone()
@@ -173,7 +173,7 @@ impl Node {
         self.service.stop.notified().await;
     }
 
-    /// Stops cleanly, within 10 s: takes no new work, cuts transfers, lets what was begun become
+    /// Stops cleanly, within 10 s: takes no new work, cuts transfers, makes work that was begun
     /// durable, and releases the lock on the data directory.
     pub async fn shutdown(self) {
         let Node { archive, service, swarm, stop, parts, tasks, .. } = self;
@@ -184,7 +184,7 @@ impl Node {
         }
         tasks.close();
         let _ = timeout(STOP_WAIT, tasks.wait()).await;
-        // The lock goes with the last handle to the store. A request that was cut may still read on
+        // The last handle to the store holds the lock, and an interrupted request may still read on
         // a blocking thread. The store's damage channel closes after the lock is released.
         let mut damage = archive.store().damage();
         drop((archive, service, swarm));
@@ -193,7 +193,7 @@ impl Node {
     }
 }
 
-/// Adds the configured follows to those the user chose before.
+/// Adds the configured follows to those recorded earlier.
 fn first_follows(store: &Store, config: &Config) -> Result<Follows, StartError> {
     let mut follows = store.follows();
     for text in &config.follow {
@@ -211,7 +211,7 @@ fn first_follows(store: &Store, config: &Config) -> Result<Follows, StartError> 
     Ok(follows)
 }
 
-/// Tells the protocol which releases are held, so that they are announced.
+/// Reports every held release to the protocol, which announces it.
 async fn announce_held(archive: Archive) {
     match archive.blocking(|archive| archive::held(archive.store())).await {
         Ok(held) => {
@@ -223,33 +223,33 @@ async fn announce_held(archive: Archive) {
     }
 }
 
-/// Why a node does not start.
+/// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// A text to follow is neither a publisher nor `all`.
+    /// A value of `--follow` is neither a publisher nor `all`.
     #[error("--follow {text}: {source}")]
     Follow {
-        /// The text.
+        /// The value, as given.
         text: String,
-        /// What is wrong with it.
+        /// Why it is not a publisher.
         source: PublisherError,
     },
     /// Another process uses the data directory.
     #[error("{} is in use by process {pid}", data.display())]
     InUse {
-        /// The data directory.
+        /// The data directory in use.
         data: PathBuf,
-        /// The other process's id.
+        /// The id of the process that uses it.
         pid: u32,
     },
-    /// The data directory cannot be used.
+    /// The data directory cannot be opened.
     #[error(transparent)]
     Open(OpenError),
     /// A key cannot be read or created.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The network did not start.
+    /// The swarm did not start.
     #[error(transparent)]
     Network(#[from] perennial_swarm::StartError),
     /// HTTP cannot be served.

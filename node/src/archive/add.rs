@@ -1,7 +1,8 @@
-//! `add`: files become blobs, a signed release, a pin.
+//! The `add` operation: files become blobs, a signed release and a pin.
+//!
 //!
 //! Owns how paths become a list of artifacts. Links inside a tree are not followed, and anything
-//! but regular files is refused, by name. The bytes are durable before the release is signed; the
+//! but regular files is rejected, by name. The bytes are durable before the release is signed; the
 //! signer pins the release before the catalog lists it.
 
 use std::cell::Cell;
@@ -26,20 +27,20 @@ pub struct AddFiles {
     pub paths: Vec<PathBuf>,
     /// The release's name, with a version.
     pub purl: Purl,
-    /// SPDX expression; `None` is published as `NOASSERTION`.
+    /// SPDX expression; published as `NOASSERTION` if `None`.
     pub license: Option<String>,
-    /// Licence texts that are not among `paths`.
+    /// Paths of licence texts that are not among `paths`.
     pub license_files: Vec<PathBuf>,
-    /// Whether the bytes are copied, or referred to where they lie.
+    /// Copy the bytes, or refer to the files in place.
     pub placement: Placement,
-    /// What the publisher says it is; `None` leaves its profile as it is.
+    /// A new kind for the publisher's profile; `None` leaves it unchanged.
     pub kind: Option<PublisherKind>,
-    /// Remarks for people.
+    /// Free-form notes for people.
     pub notes: Option<String>,
 }
 
 impl AddFiles {
-    /// Copies of the files below `path`, published as `purl` with nothing said about their licence.
+    /// Copies of the files below `path`, published as `purl` without a licence statement.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, purl: Purl) -> Self {
         Self {
@@ -55,12 +56,12 @@ impl AddFiles {
 }
 
 impl Archive {
-    /// Stores files, signs a release of them and announces it. Where peers are expected, waits a
-    /// moment for what they know of this node's feed first.
+    /// Stores files, signs a release of them and announces it. If peers are expected, first waits
+    /// briefly for their knowledge of this node's feed.
     ///
     /// # Errors
-    /// When a path cannot be read or published, when nothing can be signed, when the store fails,
-    /// and [`ArchiveError::Cancelled`] once the observer has left before the release was signed.
+    /// When a path cannot be read or published, when signing fails, when the store fails, and
+    /// [`ArchiveError::Cancelled`] if the observer left before the release was signed.
     pub async fn add(
         &self,
         files: AddFiles,
@@ -145,7 +146,7 @@ struct File {
     licence: bool,
 }
 
-/// All files under some paths.
+/// Collects all files under the given paths.
 fn collect(paths: &[PathBuf]) -> Result<Vec<File>, ArchiveError> {
     let mut found = Vec::new();
     for path in paths {
@@ -153,7 +154,7 @@ fn collect(paths: &[PathBuf]) -> Result<Vec<File>, ArchiveError> {
         if meta.is_dir() {
             walk(path, "", &mut found)?;
         } else {
-            // A link that the user names is meant; a link inside a tree is not.
+            // A link that the user names is followed; a link inside a tree is not.
             let name = path.file_name().and_then(|name| name.to_str());
             let name = name.ok_or_else(|| not_utf8(path))?;
             let path = if meta.is_symlink() {

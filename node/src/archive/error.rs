@@ -1,8 +1,8 @@
-//! The one error of the archive's operations.
+//! The error of all archive operations.
 //!
-//! Each variant says what failed and to what; [`ArchiveError::kind`] groups them for frontends,
-//! which map a kind to an exit code or an HTTP status, and [`ArchiveError::hint`] says what the
-//! user can do next.
+//! Each variant states what failed, and on what; [`ArchiveError::kind`] groups them for frontends,
+//! which map a kind to an exit code or an HTTP status, and [`ArchiveError::hint`] tells the user
+//! what to do next.
 
 use std::path::PathBuf;
 
@@ -17,16 +17,16 @@ use tokio::task::JoinError;
 
 use super::{Claim, ExportError, FetchError, SignError, Unresolved};
 
-/// What sort of failure an [`ArchiveError`] is.
+/// The kind of an [`ArchiveError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// A disk, a file or this program failed, or the state of the archive forbids the operation.
     Failed,
-    /// The request cannot be carried out by any node.
+    /// No node can carry out the request.
     Usage,
-    /// A name means several releases.
+    /// A name matches several releases.
     Ambiguous,
-    /// Neither this node nor a reachable peer has it.
+    /// Neither this node nor a reachable peer has the content.
     NotFound,
     /// Only publishers that this node does not trust signed the name.
     Strangers,
@@ -45,13 +45,13 @@ pub enum ArchiveError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The bytes did not come from peers.
+    /// The bytes could not be fetched from peers.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// Nothing was signed, or not all of it.
+    /// Signing failed, or was completed only in part.
     #[error(transparent)]
     Sign(#[from] SignError),
-    /// An upstream, or what it sent, was refused.
+    /// An upstream or its content was rejected.
     #[error(transparent)]
     Import(#[from] ImportError),
     /// Files could not be written out.
@@ -63,21 +63,21 @@ pub enum ArchiveError {
     /// The files do not make a valid artifact list.
     #[error(transparent)]
     List(#[from] ListError),
-    /// The licence is not an SPDX expression.
+    /// The licence is not a valid SPDX expression.
     #[error(transparent)]
     Body(#[from] BodyError),
-    /// A release needs a version.
+    /// The name of a release lacks a version.
     #[error("{0} has no version")]
     NoVersion(Purl),
-    /// None of the paths holds a file.
+    /// The given paths contain no file.
     #[error("the given paths contain no file to add")]
     NoFiles,
     /// A file cannot be part of a release.
     #[error("{}: {reason}", path.display())]
     Unportable {
-        /// The file.
+        /// The unsuitable file.
         path: PathBuf,
-        /// What makes it unfit.
+        /// Why it is unsuitable.
         reason: String,
     },
     /// A file to add cannot be read.
@@ -88,21 +88,22 @@ pub enum ArchiveError {
         /// The system's error.
         source: std::io::Error,
     },
-    /// An upstream gives something else than what was archived from it. The name keeps its meaning.
+    /// An upstream now serves something other than what was archived from it. The name keeps its
+    /// meaning.
     #[error(
         "{differences}; {purl} still means the bytes archived before (release {release}), which stay"
     )]
     UpstreamChanged {
         /// Each file that differs and how, joined by `; `.
         differences: String,
-        /// The name.
+        /// The name of the archived release.
         purl: Box<Purl>,
         /// The release archived under that name before.
         release: ReleaseId,
-        /// The upstream's error, where it gave no bytes at all.
+        /// The upstream's error, if it served no bytes at all.
         source: Option<ImportError>,
     },
-    /// The publisher signed nothing this node follows.
+    /// The publisher, or `all`, is not followed, so there is nothing to unfollow.
     #[error("{0} is not followed")]
     NotFollowed(String),
     /// No followed publisher has the name.
@@ -111,47 +112,47 @@ pub enum ArchiveError {
     /// Several followed publishers have the name.
     #[error("{name} is the name of both {} and {}", by[0], by[1])]
     SharedName {
-        /// The name.
+        /// The ambiguous name.
         name: FollowName,
-        /// Two of the publishers.
+        /// Two of the publishers with this name.
         by: Box<[PublisherId; 2]>,
     },
-    /// Another followed publisher has the name already.
+    /// Another followed publisher already has the name.
     #[error("{name} is already the name of {by}")]
     NameTaken {
-        /// The name.
+        /// The requested name.
         name: FollowName,
-        /// The publisher that has it.
+        /// The publisher that has the name.
         by: PublisherId,
     },
-    /// There is no such pin to remove.
+    /// The pin to remove does not exist.
     #[error("{0} is not pinned")]
     NotPinned(Selector),
-    /// No peer that can be reached claims to have a blob with this SHA-256.
+    /// No reachable peer claims to have a blob with this SHA-256.
     #[error("no reachable peer holds {0}")]
     NoClaim(Sha256Digest),
-    /// No peer that can be reached holds a blob.
+    /// No reachable peer holds the blob.
     #[error("no reachable peer holds {0}")]
     NoHolder(BlobId),
     /// This node does not hold a blob with this SHA-256.
     #[error("{0} is not held on this node")]
     NotHeld(Sha256Digest),
-    /// A merge was asked for where nothing is forked.
+    /// A merge was requested, but the feed is not forked.
     #[error("this key's feed is not forked, so there is nothing to merge")]
     NotForked,
-    /// The caller left before the operation ended.
+    /// The caller left before the operation was complete.
     #[error("cancelled")]
     Cancelled,
     /// The node is shutting down.
     #[error("the node is shutting down")]
     Stopping,
-    /// A thread of this operation panicked or was stopped with the runtime.
+    /// A thread of this operation panicked, or was stopped with the runtime.
     #[error("the operation was interrupted: {0}")]
     Interrupted(#[from] JoinError),
 }
 
 impl ArchiveError {
-    /// What sort of failure this is.
+    /// The kind of this failure.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -185,7 +186,7 @@ impl ArchiveError {
         }
     }
 
-    /// What the user can do next, where there is something.
+    /// What the user can do next, if anything.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -213,7 +214,7 @@ impl ArchiveError {
         }
     }
 
-    /// Who signed what, where a name does not resolve to one release.
+    /// Each publisher's statement, if a name does not resolve to one release.
     #[must_use]
     pub fn claims(&self) -> &[Claim] {
         match self {

@@ -1,8 +1,9 @@
-//! `get -o`: a held release becomes files.
+//! Export (`get -o`): a held release becomes files.
 //!
-//! Promises: nothing is written outside the target (no link below it is followed); a file appears
-//! whole and verified or not at all; a file that already has the right bytes is left alone; a file
-//! with other bytes is replaced only on request.
+//!
+//! Nothing is written outside the target, and no link below it is followed. A file appears whole
+//! and verified or not at all. A file that already has the right bytes is left alone; a file with
+//! other bytes is replaced only on request.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
@@ -31,31 +32,31 @@ pub enum ExportError {
     /// The target's disk is full.
     #[error("disk full while writing {}", path.display())]
     DiskFull {
-        /// The file.
+        /// The file being written.
         path: PathBuf,
     },
-    /// A path below the target must be a directory and is not.
+    /// A path below the target has to be a directory, but is not.
     #[error("{} is in the way: it is not a directory, and links are not followed", path.display())]
     NotADirectory {
-        /// The path.
+        /// The conflicting path.
         path: PathBuf,
     },
-    /// A path below the target must be a file and is not.
+    /// A path below the target has to be a file, but is not.
     #[error("{} is in the way: it is not a regular file", path.display())]
     NotAFile {
-        /// The path.
+        /// The conflicting path.
         path: PathBuf,
     },
-    /// A file exists with other bytes.
+    /// The target file exists with other bytes.
     #[error("{} already exists with other content", path.display())]
     Exists {
-        /// The file.
+        /// The existing file.
         path: PathBuf,
     },
-    /// The SHA-256 that was claimed for a blob is not its own.
+    /// A blob does not have the SHA-256 that was claimed for it.
     #[error("{blob} does not have the claimed {claimed}: it has {computed}")]
     WrongSha256 {
-        /// The blob.
+        /// The blob's id.
         blob: BlobId,
         /// The digest that a signed list or a peer claims.
         claimed: Sha256Digest,
@@ -102,8 +103,8 @@ impl Archive {
     /// replaces files that have other content.
     ///
     /// # Errors
-    /// [`ExportError`], and [`ArchiveError::Cancelled`] once the observer has left; files written
-    /// so far stay.
+    /// [`ExportError`], and [`ArchiveError::Cancelled`] if the observer has left; files already
+    /// written stay.
     pub async fn export(
         &self,
         list: ArtifactList,
@@ -115,11 +116,11 @@ impl Archive {
             .await
     }
 
-    /// Writes one held blob as a file in `target`, named by the digest it was asked for, in hex.
-    /// Gives the file's path.
+    /// Writes one held blob to a file in `target`, named by the requested digest in hex, and
+    /// returns the file's path.
     ///
     /// # Errors
-    /// [`ExportError`], [`ExportError::WrongSha256`] among them where `sha256` is given.
+    /// [`ExportError`], including [`ExportError::WrongSha256`] if `sha256` is given.
     pub async fn export_blob(
         &self,
         blob: BlobId,
@@ -138,10 +139,10 @@ impl Archive {
         .await
     }
 
-    /// Reads a held blob to compare its SHA-256 with a claim.
+    /// Reads a held blob and compares its SHA-256 with a claim.
     ///
     /// # Errors
-    /// [`ExportError::WrongSha256`], or the store's.
+    /// [`ExportError::WrongSha256`], or the store's error.
     pub async fn check_sha256(
         &self,
         blob: BlobId,
@@ -189,7 +190,7 @@ fn sync_dir(dir: &Path) -> Result<(), ExportError> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| ExportError::io(dir, e))
 }
 
-/// The directory of an artifact, created where it is missing. Below the target every step must be a
+/// The directory of an artifact, created if missing. Below the target, every component has to be a
 /// real directory.
 fn parent(target: &Path, artifact: &Artifact) -> Result<PathBuf, ExportError> {
     let mut dir = target.to_owned();
@@ -258,7 +259,7 @@ fn agree(
     Err(ExportError::WrongSha256 { blob: *blob, claimed: *claimed, computed: *computed })
 }
 
-/// Whether a file's bytes are those of a blob.
+/// Returns whether a file has the bytes of a blob.
 fn has_bytes_of(path: &Path, blob: &BlobId) -> io::Result<bool> {
     let mut hasher = blake3::Hasher::new();
     let mut file = File::open(path)?;

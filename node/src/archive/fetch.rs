@@ -1,6 +1,6 @@
-//! Fetching from peers: a release's artifact list first, then the blobs that are not here.
+//! Fetching from peers: a release's artifact list first, then the blobs that are not held.
 //!
-//! Every fetch of this node starts here, whichever frontend, follow or repair wants it. Equal
+//! Every fetch of this node starts here, whether a frontend, a follow or a repair wants it. Equal
 //! fetches share one: the second caller waits for the first one's outcome and sees its progress. A
 //! fetch ends early only when its last caller leaves.
 
@@ -20,20 +20,20 @@ use crate::network::handle::{FetchHandle, FetchProgress};
 
 pub(super) use flights::Flights;
 
-/// Why bytes did not come from peers.
+/// Why bytes could not be fetched from peers.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
     /// The catalog has no such release.
     #[error("release {0} is not known on this node")]
     Unknown(ReleaseId),
-    /// Peers could not give the bytes, or this node could not take them.
+    /// Peers could not deliver the bytes, or this node could not store them.
     #[error("{}", failure_text(.0))]
     Peers(FetchFailure),
-    /// The store failed, or refuses one of the blobs.
+    /// The store failed, or rejects one of the blobs.
     #[error(transparent)]
     Store(Arc<StoreError>),
-    /// A thread of the fetch panicked or was stopped with the runtime.
+    /// A thread of the fetch panicked, or was stopped with the runtime.
     #[error("the fetch was interrupted: {0}")]
     Interrupted(Arc<JoinError>),
 }
@@ -60,17 +60,17 @@ pub struct FetchedRelease {
     pub row: ReleaseRow,
     /// Its files.
     pub list: ArtifactList,
-    /// Verified bytes by peer; empty where everything was here already.
+    /// Verified bytes by peer; empty if everything was already held.
     pub from: BTreeMap<PeerId, u64>,
-    /// Keeps the blobs from being collected while the value lives.
+    /// Protects the blobs from collection while the value lives.
     _lease: Lease,
 }
 
 impl Archive {
-    /// Makes a release held: all its blobs are here and verified. Announces it.
+    /// Fetches a release until all its blobs are held and verified, and announces it.
     ///
     /// # Errors
-    /// [`FetchError`] alone.
+    /// Only [`FetchError`].
     pub async fn fetch(
         &self,
         release: ReleaseId,
@@ -83,10 +83,10 @@ impl Archive {
         self.fetches.releases.join(release, fetch).observed_by(observer).await
     }
 
-    /// Makes the artifact list of a release available in the store.
+    /// Fetches the artifact list of a release into the store.
     ///
     /// # Errors
-    /// [`FetchError`] alone.
+    /// Only [`FetchError`].
     pub async fn fetch_list(&self, release: ReleaseId) -> Result<(), FetchError> {
         let archive = self.clone();
         let fetch =
@@ -94,10 +94,10 @@ impl Archive {
         self.fetches.lists.join(release, fetch).observed_by(&()).await
     }
 
-    /// Makes one blob of a release held. `size` is what the release's list says.
+    /// Fetches one blob of a release. `size` is the size stated in the release's list.
     ///
     /// # Errors
-    /// [`FetchError`] alone.
+    /// Only [`FetchError`].
     pub async fn fetch_blob(
         &self,
         release: ReleaseId,
@@ -124,7 +124,7 @@ impl Archive {
     }
 }
 
-/// Carries out the protocol's decision to keep a release, and reports how that went.
+/// Carries out the protocol's decision to keep a release, and reports the outcome.
 pub(crate) async fn keep(archive: Archive, release: ReleaseId) {
     let outcome = match archive.fetch(release, &()).await {
         Ok(fetched) => {
@@ -185,12 +185,12 @@ async fn fetch_release(
     Ok(FetchedRelease { row, list, from, _lease: lease })
 }
 
-/// A release whose artifact list is here.
+/// A release whose artifact list is held.
 struct Listed {
     row: ReleaseRow,
     list: ArtifactList,
     lease: Lease,
-    /// Still open where the list had to be fetched: the same peers are asked for the blobs.
+    /// Still open if the list had to be fetched: the same peers are asked for the blobs.
     fetch: Option<FetchHandle>,
 }
 
@@ -215,7 +215,7 @@ async fn fetch_list(
     Ok(Listed { row, list, lease, fetch: Some(fetch) })
 }
 
-/// Fetches what is missing of one blob. Gives the verified bytes by peer.
+/// Fetches the missing ranges of one blob. Returns the verified bytes by peer.
 pub(super) async fn fetch_wanted(
     archive: &Archive,
     release: Option<ReleaseId>,
@@ -223,7 +223,7 @@ pub(super) async fn fetch_wanted(
     size: u64,
     progress: &watch::Sender<FetchProgress>,
 ) -> Result<Vec<(PeerId, u64)>, FetchError> {
-    // Verifies again what an interrupted fetch left.
+    // Verifies the bytes left by an interrupted fetch again.
     let missing = archive.in_store(move |store| wanted(store, blob, size)).await?;
     let mut fetch = start(archive, release, progress).await?;
     fetch.add(vec![missing], true).await;
@@ -246,14 +246,14 @@ async fn read_list(
     let claim = row.artifacts;
     archive
         .in_store(move |store| match store.read_list(&claim) {
-            // The read has just set it aside, so it is missing now.
+            // The failed read has set the blob aside, so it is missing now.
             Err(StoreError::Corrupt { .. }) => Ok(None),
             other => other,
         })
         .await
 }
 
-/// The blobs of a list that are not here, each once, with the ranges that are missing.
+/// The blobs of a list that are not held, each once, with their missing ranges.
 fn missing(store: &Store, list: &ArtifactList) -> Result<Vec<WantedBlob>, StoreError> {
     let mut found = BTreeMap::new();
     for artifact in list {
@@ -275,8 +275,8 @@ fn missing(store: &Store, list: &ArtifactList) -> Result<Vec<WantedBlob>, StoreE
     Ok(found.into_values().collect())
 }
 
-/// The ranges of a blob that are missing. Of a large blob whose fetch was interrupted, what arrived
-/// is not fetched again.
+/// The missing ranges of a blob. After an interrupted fetch of a large blob, the ranges that
+/// arrived are not fetched again.
 fn wanted(store: &Store, blob: BlobId, size: u64) -> Result<WantedBlob, StoreError> {
     let missing = if size == 0 {
         Vec::new()

@@ -1,8 +1,9 @@
-//! `add` from elsewhere: an upstream's bytes become signed releases.
+//! Imports: an upstream's bytes become signed releases.
 //!
-//! Owns which importer a source goes to, and that whatever an interrupted or failing import brought
-//! in is signed all the same. `perennial-import` decides what an upstream is asked and what is
-//! believed of its answers.
+//!
+//! Owns which importer handles a source, and that whatever an interrupted or failed import brought
+//! in is still signed. `perennial-import` decides what to request from an upstream, and which of
+//! its answers to believe.
 
 pub(super) mod upstream_check;
 
@@ -20,71 +21,71 @@ use tokio::sync::mpsc;
 use super::media::guess;
 use super::{Archive, ArchiveError, Observer, Progress, PublishOptions, Published, Stage};
 
-/// What to import, and how.
+/// An import request: the source and the options.
 #[derive(Debug, Clone)]
 pub struct Import {
-    /// Where it is published or saved.
+    /// The source to import from.
     pub source: ImportSource,
-    /// SPDX expression; `None` is published as `NOASSERTION`.
+    /// SPDX expression; published as `NOASSERTION` if `None`.
     pub license: Option<String>,
-    /// What the publisher says it is; `None` leaves its profile as it is.
+    /// A new kind for the publisher's profile; `None` leaves it unchanged.
     pub kind: Option<PublisherKind>,
-    /// Remarks for people.
+    /// Free-form notes for people.
     pub notes: Option<String>,
-    /// What the importers are allowed to do on the network.
+    /// What the importers may do on the network.
     pub options: Options,
 }
 
-/// Where something is published or saved.
+/// A source to import from.
 #[derive(Debug, Clone)]
 pub enum ImportSource {
-    /// Files by their URLs, as one release.
+    /// Files named by URL, as one release.
     Urls {
-        /// `https://…`.
+        /// Each an `https://…` URL.
         urls: Vec<String>,
         /// The release's name, with a version.
         purl: Purl,
-        /// Whether a web page is taken although the URL is not named like one.
+        /// Accept a web page even if the URL does not look like one.
         html: bool,
     },
-    /// Images of registries, one release each.
+    /// Images in registries, one release each.
     Images {
         /// `docker://registry/repository:tag` or `…@sha256:…`.
         references: Vec<String>,
-        /// Whether every tag of each repository is imported.
+        /// Import every tag of each repository.
         all_tags: bool,
         /// `os/architecture[/variant]`; empty means all.
         platforms: Vec<String>,
-        /// A file with credentials, read instead of podman's and docker's.
+        /// A credentials file, read instead of podman's and docker's.
         auth_file: Option<PathBuf>,
     },
     /// Images in an OCI layout, or in an archive written by skopeo or `docker save`.
     Layout {
-        /// `oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE`, each with `:TAG` where there are
-        /// several.
+        /// `oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE`, with `:TAG` if there are several
+        /// images.
         layout: String,
-        /// The reference to publish it under where the layout does not name one.
+        /// The reference to publish under if the layout does not name one.
         name: Option<String>,
     },
     /// A chart of a Helm repository.
     Chart {
-        /// `https://…`, the repository's URL.
+        /// The repository's `https://…` URL.
         repository: String,
         /// The chart's name in the repository's index.
         name: String,
         /// The chart's version; `None` means the newest.
         version: Option<String>,
-        /// Whether the images that the chart names are imported, too.
+        /// Also import the images that the chart names.
         with_images: bool,
     },
 }
 
-/// What an import reports while it runs, in order.
+/// A report of a running import, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImportNews {
     /// A release was signed.
     Published(Published),
-    /// Something was not imported.
+    /// A file, image or chart could not be imported.
     Failed(Failed),
     /// How much of what a release refers to was imported.
     Completeness(Completeness),
@@ -95,9 +96,9 @@ pub enum ImportNews {
 pub struct ImportSummary {
     /// Releases signed.
     pub releases: u64,
-    /// Things that were not imported.
+    /// Images or files that were not imported.
     pub failed: u64,
-    /// Bytes of all releases.
+    /// Total size of all releases in bytes.
     pub bytes: u64,
     /// Bytes that the store did not have before.
     pub new_bytes: u64,
@@ -109,8 +110,8 @@ impl Archive {
     /// it has.
     ///
     /// # Errors
-    /// When the source makes no sense, cannot be reached or gives something else than before, when
-    /// nothing can be signed, or when the store fails. A single image that cannot be imported is
+    /// When the source is invalid, cannot be reached or serves something other than before, when
+    /// signing fails, or when the store fails. A single image that cannot be imported is
     /// [`ImportNews::Failed`] instead.
     pub async fn import(
         &self,
@@ -129,7 +130,7 @@ impl Archive {
     }
 }
 
-/// One import under way.
+/// The state of a running import.
 struct Job {
     archive: Archive,
     import: Import,
@@ -148,8 +149,8 @@ impl Job {
         match self.import.source.clone() {
             ImportSource::Images { references, all_tags, platforms, auth_file } => {
                 // One after the other: each is signed before the next is requested. An image that
-                // cannot be imported is a row of its own, so an error here is the store's, or the
-                // caller has left.
+                // cannot be imported is a row of its own, so an error here comes from the store or
+                // means that the caller has left.
                 for reference in references {
                     let what = Images {
                         references: vec![reference],
@@ -191,8 +192,8 @@ impl Job {
         Ok(())
     }
 
-    /// Imports the images that a chart names, as far as it can, and reports how complete the chart
-    /// is.
+    /// Imports as many of the images that a chart names as possible, and reports how complete the
+    /// chart is.
     async fn images_of(
         &mut self,
         of: String,
@@ -224,7 +225,7 @@ impl Job {
         Ok(())
     }
 
-    /// Publishes what an importer brought in, and reports the rest.
+    /// Publishes the imported artifacts and reports the failures.
     async fn publish(&mut self, imported: Imported) -> Result<(), ArchiveError> {
         let mut new_bytes = imported.new_bytes;
         for draft in imported.drafts {
@@ -248,7 +249,7 @@ impl Job {
         Ok(())
     }
 
-    /// Waits while the caller is slow; a caller that has left hears nothing.
+    /// Waits while the caller is slow; reports nothing to a caller that has left.
     async fn report(&self, news: ImportNews) {
         let _ = self.news.send(news).await;
     }

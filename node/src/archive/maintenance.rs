@@ -1,4 +1,4 @@
-//! Work on the whole store: verify, collect, rebuild the index.
+//! Maintenance of the whole store: verify, collect, rebuild the index.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,9 +11,9 @@ use super::{Archive, ArchiveError, Observer, Progress, Stage};
 /// The outcome of [`Archive::verify`].
 #[derive(Debug)]
 pub struct Verified {
-    /// What was read, and what of it is damaged.
+    /// Totals of what was read, and the damage found.
     pub report: VerifyReport,
-    /// How long it took.
+    /// Duration of the verification.
     pub elapsed: Duration,
 }
 
@@ -24,16 +24,16 @@ pub struct Rebuilt {
     pub entries: u64,
     /// Releases in the new index.
     pub releases: u64,
-    /// How long it took.
+    /// Duration of the rebuild.
     pub elapsed: Duration,
 }
 
 impl Archive {
-    /// Reads every stored blob and entry back. What is damaged is set aside, and repaired where
-    /// this node keeps it.
+    /// Reads back every stored blob and entry. Damaged ones are set aside, and repaired if this
+    /// node keeps them.
     ///
     /// # Errors
-    /// The store's; damage is not an error.
+    /// The store's error; damage is not an error.
     pub async fn verify(&self, observer: Arc<dyn Observer>) -> Result<Verified, ArchiveError> {
         let started = Instant::now();
         let report = self.blocking(move |archive| {
@@ -48,10 +48,10 @@ impl Archive {
         Ok(Verified { report: report.await?, elapsed: started.elapsed() })
     }
 
-    /// Frees what nothing refers to, and stops announcing releases that are no longer whole.
+    /// Frees unreferenced content, and stops announcing releases that are no longer whole.
     ///
     /// # Errors
-    /// The store's.
+    /// The store's error.
     pub async fn gc(&self, options: GcOptions) -> Result<GcReport, ArchiveError> {
         let archive = self.clone();
         let task = self.tasks.spawn(async move {
@@ -69,10 +69,10 @@ impl Archive {
         task.await?
     }
 
-    /// Makes the index again from the files.
+    /// Rebuilds the index from the files.
     ///
     /// # Errors
-    /// The store's.
+    /// The store's error.
     pub async fn rebuild_index(&self) -> Result<Rebuilt, ArchiveError> {
         let started = Instant::now();
         let rebuilt = self.blocking(|archive| {

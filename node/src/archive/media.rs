@@ -1,9 +1,10 @@
-//! What a file is, by its name: a role and a media type. A guess for people and tools; nothing
-//! trusts it.
+//! Guesses a file's role and media type from its name, for people and tools. No check relies on the
+//! guess.
 
 use perennial_manifest::Role;
 
-/// Role and media type (RFC 6838, IANA's registry) of a file by its path.
+/// The role of a file and its media type (RFC 6838, IANA's registry), by its path. `licence` marks
+/// a licence text that the publisher named.
 pub(crate) fn guess(path: &str, licence: bool) -> (Role, &'static str) {
     let lower = path.to_lowercase();
     let name = lower.rsplit('/').next().unwrap_or(&lower);

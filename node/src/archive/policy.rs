@@ -1,4 +1,4 @@
-//! What is kept: follows and pins.
+//! The retention policy: follows and pins.
 
 use perennial_manifest::{BlobId, FollowName, PublisherId, PublisherRef, ReleaseId, Selector};
 use perennial_protocol::Follows as ProtocolFollows;
@@ -6,7 +6,7 @@ use perennial_store::{Follows, Pin};
 
 use super::{Archive, ArchiveError, Observer};
 
-/// What a pin keeps, resolved from what the user named.
+/// The target of a pin, resolved from the user's selector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PinTarget {
     /// All blobs of a release.
@@ -24,7 +24,7 @@ impl From<PinTarget> for Pin {
     }
 }
 
-/// The user's follows as the protocol needs them; this node's own feed is always among them.
+/// The user's follows as the protocol needs them; always includes this node's own feed.
 pub(crate) fn protocol_follows(follows: &Follows, own: PublisherId) -> ProtocolFollows {
     if follows.all {
         return ProtocolFollows::All;
@@ -32,7 +32,7 @@ pub(crate) fn protocol_follows(follows: &Follows, own: PublisherId) -> ProtocolF
     ProtocolFollows::Publishers(follows.publishers.keys().copied().chain([own]).collect())
 }
 
-/// The publisher that is followed under a name; none when there is none.
+/// The publisher followed under a name, if any.
 fn publisher_by_name(
     follows: &Follows,
     name: &FollowName,
@@ -49,8 +49,7 @@ fn publisher_by_name(
 }
 
 impl Archive {
-    /// The publisher that a user refers to: the one with that id, or the one followed under that
-    /// name.
+    /// The publisher that a user refers to: by its id, or by the name it is followed under.
     ///
     /// # Errors
     /// [`ArchiveError::UnknownPublisher`] when no followed publisher has the name,
@@ -63,10 +62,10 @@ impl Archive {
         }
     }
 
-    /// Keeps what every publisher releases. Trusts none of them for names.
+    /// Keeps the releases of every publisher, without trusting them for names.
     ///
     /// # Errors
-    /// The store's.
+    /// The store's error.
     pub async fn follow_all(&self) -> Result<(), ArchiveError> {
         self.change_follows(|follows| {
             follows.all = true;
@@ -75,11 +74,11 @@ impl Archive {
         .await
     }
 
-    /// Keeps what a publisher releases, and trusts it for names. A `name` replaces the one it had
-    /// on this node.
+    /// Keeps a publisher's releases, and trusts it for names. A `name` replaces the publisher's
+    /// previous name on this node.
     ///
     /// # Errors
-    /// [`ArchiveError::NameTaken`] when another publisher has the name, or the store's.
+    /// [`ArchiveError::NameTaken`] if another publisher has the name, or the store's error.
     pub async fn follow(
         &self,
         publisher: PublisherId,
@@ -91,7 +90,7 @@ impl Archive {
                 && let Some((by, _)) =
                     others.find(|(_, other)| other.as_deref() == Some(name.as_str()))
             {
-                // A name is trust: it means one publisher.
+                // Names convey trust, so each belongs to one publisher.
                 return Err(ArchiveError::NameTaken { name: name.clone(), by: *by });
             }
             let known_as = follows.publishers.entry(publisher).or_default();
@@ -103,10 +102,10 @@ impl Archive {
         .await
     }
 
-    /// Stops keeping what every publisher releases. What is held stays until [`Archive::gc`].
+    /// Stops keeping every publisher's releases. Held content stays until [`Archive::gc`].
     ///
     /// # Errors
-    /// [`ArchiveError::NotFollowed`], or the store's.
+    /// [`ArchiveError::NotFollowed`], or the store's error.
     pub async fn unfollow_all(&self) -> Result<(), ArchiveError> {
         self.change_follows(|follows| {
             if !std::mem::take(&mut follows.all) {
@@ -117,10 +116,10 @@ impl Archive {
         .await
     }
 
-    /// Stops following a publisher. What is held of it stays until [`Archive::gc`].
+    /// Stops following a publisher. Its held content stays until [`Archive::gc`].
     ///
     /// # Errors
-    /// [`ArchiveError::NotFollowed`], or the store's.
+    /// [`ArchiveError::NotFollowed`], or the store's error.
     pub async fn unfollow(&self, publisher: PublisherId) -> Result<(), ArchiveError> {
         self.change_follows(move |follows| match follows.publishers.remove(&publisher) {
             Some(_) => Ok(()),
@@ -129,7 +128,7 @@ impl Archive {
         .await
     }
 
-    /// Changes the follows on disk, then tells the protocol. Neither is undone when the caller
+    /// Changes the follows on disk, then informs the protocol. Neither is undone when the caller
     /// leaves.
     async fn change_follows(
         &self,
@@ -150,11 +149,12 @@ impl Archive {
         task.await?
     }
 
-    /// Keeps a release or a blob whatever else happens. A release is not fetched by this alone.
+    /// Pins a release or a blob, which protects it from collection. Pinning alone does not fetch
+    /// it.
     ///
     /// # Errors
-    /// As for [`Archive::resolve`]; [`ArchiveError::NotHeld`] for a SHA-256 that names no blob
-    /// here.
+    /// As for [`Archive::resolve`]; [`ArchiveError::NotHeld`] for a SHA-256 that names no held
+    /// blob.
     pub async fn pin(
         &self,
         selector: &Selector,
@@ -166,7 +166,7 @@ impl Archive {
         Ok(target)
     }
 
-    /// Removes a pin. What it kept stays until [`Archive::gc`].
+    /// Removes a pin. Its content stays until [`Archive::gc`].
     ///
     /// # Errors
     /// [`ArchiveError::NotPinned`], or as for [`Archive::pin`].

@@ -1,11 +1,11 @@
-//! How an operation tells its caller how far it is, and learns that the caller has left.
+//! Progress reports from an operation to its caller, and cancellation when the caller has left.
 
-/// What an operation is doing, in the order of an `add` or a `get`.
+/// The stages of an operation, in the order of an `add` or a `get`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Waiting for the configured peers to connect.
     Connecting,
-    /// Asking peers what a name means and who holds it.
+    /// Asking peers for the meanings of a name and for holders.
     Finding,
     /// Reading files into the store.
     Storing,
@@ -19,39 +19,38 @@ pub enum Stage {
     Verifying,
 }
 
-/// How far an operation is. Within a stage, numbers only grow.
+/// The progress of an operation. Within a stage, numbers only grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// What the operation is doing.
+    /// The current stage.
     pub stage: Stage,
     /// Bytes done in this stage.
     pub bytes: u64,
-    /// Bytes this stage has to do, where that is known.
+    /// Total bytes of this stage, if known.
     pub total_bytes: Option<u64>,
     /// Files or blobs done in this stage.
     pub items: u64,
-    /// Files or blobs this stage has to do, where that is known.
+    /// Total files or blobs of this stage, if known.
     pub total_items: Option<u64>,
-    /// Peers that hold some of the bytes still missing.
+    /// Peers that hold some of the missing bytes.
     pub peers: u32,
 }
 
 impl Progress {
-    /// The beginning of `stage`, before any number is known.
+    /// The start of `stage`, with all numbers at zero or unknown.
     #[must_use]
     pub fn of(stage: Stage) -> Progress {
         Progress { stage, bytes: 0, total_bytes: None, items: 0, total_items: None, peers: 0 }
     }
 }
 
-/// The caller of an operation, as the operation sees it. `()` observes nothing and waits to the
-/// end.
+/// The caller of an operation, as the operation sees it. `()` ignores progress and never leaves.
 pub trait Observer: Send + Sync {
-    /// Hears of progress. Called often, also from blocking threads; must not wait.
+    /// Receives progress. Called often, also from blocking threads; must not block.
     fn progress(&self, progress: Progress);
 
-    /// Whether the caller no longer waits. Long operations stop at the next file or blob; what they
-    /// acknowledged stays.
+    /// Returns whether the caller has left. Long operations then stop at the next file or blob;
+    /// acknowledged work stays.
     fn has_left(&self) -> bool;
 }
 

@@ -1,10 +1,10 @@
-//! From an unsigned draft to a signed release that peers hear of: the last step of every add,
-//! import and push.
+//! Turns an unsigned draft into a signed and announced release: the last step of every add, import
+//! and push.
 //!
-//! Everything this node signs goes through [`Archive::signing`], which runs in a task of its own: a
-//! client that disconnects leaves the statement either complete (stored, then announced) or not
-//! begun. A release's artifact list is durable before the release is signed. The draft's blobs are
-//! the caller's: in the store, and leased until the call returns.
+//! Everything this node signs goes through [`Archive::signing`], which runs in a task of its own:
+//! when a client disconnects, the statement is either complete (stored, then announced) or not
+//! begun. A release's artifact list is durable before the release is signed. The caller owns the
+//! draft's blobs: in the store, and leased until the call returns.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,35 +19,35 @@ use super::{Archive, ArchiveError};
 /// Licence texts that a release names, at most; the format's limit.
 const MAX_LICENSE_TEXTS: usize = 64;
 
-/// What the caller of [`Archive::publish`] decides besides the draft.
+/// The options of [`Archive::publish`] besides the draft.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PublishOptions {
-    /// What the publisher says it is from now on; `None` leaves its profile as it is.
+    /// A new kind for the publisher's profile; `None` leaves it unchanged.
     pub kind: Option<PublisherKind>,
-    /// Bytes of the draft that the store did not have before. Only reported back in [`Published`].
+    /// Bytes of the draft that are new to the store, reported back in [`Published`].
     pub new_bytes: u64,
 }
 
 /// A release that was signed and stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
-    /// Its id.
+    /// The new release's id.
     pub release: ReleaseId,
-    /// Its name.
+    /// The release's name and version.
     pub purl: Purl,
-    /// This node's publisher, who signed it.
+    /// This node's publisher, which signed the release.
     pub publisher: PublisherId,
     /// Number of files.
     pub artifacts: u64,
-    /// Bytes of all files, repeated content counted each time.
+    /// Total size of all files in bytes, counting repeated content each time.
     pub bytes: u64,
     /// Bytes that the store did not have before.
     pub new_bytes: u64,
 }
 
 impl Archive {
-    /// Signs a release whose blobs are in the store, and announces it. Returns once it is durable
-    /// and peers are being told.
+    /// Signs a release whose blobs are in the store, and announces it. Returns once the release is
+    /// durable and the announcement has begun.
     ///
     /// # Errors
     /// When the draft is not a valid release, when this node's feed cannot be extended, or when the
@@ -74,7 +74,7 @@ impl Archive {
         self.signing(move |signing| signing.sign(None, Body::Status(status)).map(drop)).await
     }
 
-    /// Joins the branches of this node's own forked feed.
+    /// Merges the branches of this node's own forked feed.
     ///
     /// # Errors
     /// [`ArchiveError::NotForked`], or as for [`Archive::yank`].
@@ -89,9 +89,9 @@ impl Archive {
         .await
     }
 
-    /// Runs `work` on a blocking thread and announces what it signed, also where it failed
-    /// half-way: what is in the feed is known to peers sooner or later, so they are told now.
-    /// Dropping the future stops neither.
+    /// Runs `work` on a blocking thread and announces all entries it signed, even if it failed
+    /// half-way: peers learn of entries in the feed sooner or later, so they are told now. Dropping
+    /// the future stops neither.
     pub(super) async fn signing<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Signing<'_>) -> Result<T, ArchiveError> + Send + 'static,
@@ -112,7 +112,7 @@ impl Archive {
     }
 }
 
-/// One turn of signing. Blocking; remembers what it signed, to be announced.
+/// One exclusive use of the signer. Blocking; collects the signed entries for the announcement.
 pub(super) struct Signing<'a> {
     pub(super) archive: &'a Archive,
     signed: Vec<SignedEntry>,
@@ -123,8 +123,8 @@ impl Signing<'_> {
         &self.archive.store
     }
 
-    /// Signs one statement and stores it. Where the publisher's profile must come first, it is
-    /// signed as well. Gives the release's id, if the statement is one.
+    /// Signs one statement and stores it, preceded by the publisher's profile if required. Returns
+    /// the release's id, if the statement is a release.
     pub(super) fn sign(
         &mut self,
         kind: Option<PublisherKind>,
@@ -136,7 +136,7 @@ impl Signing<'_> {
         Ok(release)
     }
 
-    /// Signs a release and the observations made on the way to it.
+    /// Signs a release and the observations made while importing it.
     pub(super) fn release(
         &mut self,
         draft: Draft,
@@ -185,7 +185,7 @@ impl Signing<'_> {
     }
 }
 
-/// Seconds since 1970 by this machine's clock.
+/// The system clock in Unix seconds.
 pub(super) fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

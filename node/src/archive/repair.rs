@@ -1,9 +1,10 @@
-//! Damage heals by itself: what this node keeps and is no longer whole is fetched again.
+//! Repairs damage: kept content that is no longer whole is fetched again.
 //!
-//! Subscribes to the damage that the store finds. Fetches pinned releases (this node's own are)
-//! itself; those of followed publishers are the protocol's to keep, which is told that they are no
+//!
+//! Subscribes to the damage that the store finds. Fetches pinned releases (including this node's
+//! own) itself; the protocol keeps those of followed publishers, and is told that they are no
 //! longer held. Retries with growing delays while no peer has the data. Never changes a release's
-//! state itself; the store does that when it detects the damage.
+//! state; the store does that when it detects the damage.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,31 +20,31 @@ use tokio_util::sync::CancellationToken;
 
 use super::Archive;
 
-/// Pinned releases that are fetched at the same time.
+/// Pinned releases fetched concurrently, at most.
 const AT_ONCE: usize = 4;
-/// Delay before the first retry; each later one is twice as long, up to the longest.
+/// Delay before the first retry; it doubles with each retry, up to the longest delay.
 const DELAY: Duration = Duration::from_secs(15);
 const DELAY_MAX: Duration = Duration::from_secs(3600);
-/// Delay after a new peer connected: it may hold what no other peer held.
+/// Delay after a new peer connects, which may hold what the other peers do not.
 const DELAY_NEW_PEER: Duration = Duration::from_secs(3);
 
-/// The releases that are held.
+/// The ids of all held releases.
 pub(crate) fn held(store: &Store) -> Result<BTreeSet<ReleaseId>, StoreError> {
     let filter = ReleaseFilter { state: Some(Holding::Held), ..ReleaseFilter::default() };
     Ok(store.releases(&filter)?.into_iter().map(|row| row.release).collect())
 }
 
-/// Releases that damage took from this node, until they are whole again.
+/// Releases that became incomplete through damage, until they are whole again.
 #[derive(Debug, Default)]
 struct Repair {
     lost: Mutex<BTreeSet<ReleaseId>>,
-    /// More was lost.
+    /// Notified when another release becomes incomplete.
     wake: Notify,
 }
 
 impl Archive {
-    /// Repairs until `stop`. Damage found before this is called is repaired as well, as far as it
-    /// shows in the catalog.
+    /// Repairs until `stop`. Also repairs damage found before this call, as far as the catalog
+    /// shows it.
     pub(crate) async fn repair(self, damage: Receiver<Damaged>, stop: CancellationToken) {
         let repair = Repair::default();
         tokio::select! {
@@ -59,7 +60,7 @@ impl Repair {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the protocol of each release that damage made less than held, and wakes the fetching.
+    /// Reports each release that is no longer held to the protocol, and wakes the fetching task.
     async fn listen(&self, archive: &Archive, mut damage: Receiver<Damaged>) {
         loop {
             match damage.recv().await {
@@ -76,13 +77,13 @@ impl Repair {
                         "damage was found faster than it is repaired; `verify` finds the rest again"
                     );
                 }
-                // The store is gone, and with it the node.
+                // The store is closed, and the node with it.
                 Err(RecvError::Closed) => return,
             }
         }
     }
 
-    /// Fetches what is pinned and not whole, again and again.
+    /// Fetches pinned releases that are not whole, repeatedly.
     async fn fetch(&self, archive: &Archive) {
         let mut delay = DELAY;
         loop {
@@ -90,7 +91,7 @@ impl Repair {
             let peers: BTreeSet<_> = overview.borrow().peers.keys().cloned().collect();
             let whole = self.pass(archive).await;
             let new_peer = async {
-                // An error means that the event loop has ended, and the node is about to.
+                // An error means that the event loop has ended and the node is stopping.
                 let new =
                     overview.wait_for(|now| now.peers.keys().any(|peer| !peers.contains(peer)));
                 drop(new.await);
@@ -106,7 +107,7 @@ impl Repair {
         }
     }
 
-    /// Tries each release once. True if nothing is left to do.
+    /// Tries each release once. Returns true if nothing is left to repair.
     async fn pass(&self, archive: &Archive) -> bool {
         let lost = self.lost().clone();
         let mut broken = match archive.blocking(move |archive| broken(&archive.store, &lost)).await
@@ -141,8 +142,7 @@ impl Repair {
     }
 }
 
-/// Pinned releases of which something is here, or was, and that the protocol does not keep by
-/// itself.
+/// Pinned releases that are or were partly held, and that the protocol does not keep by itself.
 fn broken(store: &Store, lost: &BTreeSet<ReleaseId>) -> Result<Vec<ReleaseId>, StoreError> {
     let follows = store.follows();
     let mut broken = Vec::new();

@@ -1,8 +1,9 @@
-//! From what the user named to a release or a blob.
+//! Resolves the user's selectors to releases and blobs.
 //!
-//! Names go through trust (`perennial_manifest::resolve`) and, where nothing here answers, through
-//! peers; digests need no trust (`resolve/digest`). Nothing that a stranger signed is fetched by
-//! name.
+//!
+//! Names resolve through trust (`perennial_manifest::resolve`) and, if this node has no answer,
+//! through peers; digests need no trust (`resolve/digest`). Releases of untrusted publishers are
+//! never fetched by name.
 
 mod digest;
 
@@ -19,43 +20,43 @@ use super::{Archive, ArchiveError, ErrorKind, Observer, Progress, Stage};
 
 pub use digest::FetchedBlob;
 
-/// How long an entry that peers gave waits for the earlier entries of its feed.
+/// How long an entry from a peer waits for the earlier entries of its feed.
 const FEED_WAIT: Duration = Duration::from_secs(10);
 
-/// A name that does not mean one release.
+/// A name that does not resolve to one release.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unresolved {
     /// Neither this node nor a peer knows the name.
     #[error("{selector} is not known on this node, and {}", asked_text(.asked))]
     NotFound {
-        /// The name.
+        /// The name looked up.
         selector: Selector,
-        /// How many peers answered; `None` where none were to be asked.
+        /// Number of peers that answered; `None` if none were asked.
         asked: Option<usize>,
     },
-    /// Only publishers that this node does not trust signed it.
+    /// Only publishers that this node does not trust signed the name.
     #[error("{selector} was signed only by publishers that you do not follow")]
     Strangers {
-        /// The name.
+        /// The name looked up.
         selector: Selector,
-        /// Who signed what.
+        /// Each publisher's statement.
         claims: Vec<Claim>,
     },
-    /// Trusted publishers disagree, or a forked feed disagrees with itself.
+    /// Trusted publishers disagree, or a forked feed contradicts itself.
     #[error("{selector}: publishers that you follow disagree on its bytes")]
     Conflict {
-        /// The name.
+        /// The name looked up.
         selector: Selector,
-        /// Who signed what.
+        /// Each publisher's statement.
         claims: Vec<Claim>,
     },
-    /// Several versions or things match.
+    /// Several versions or packages match.
     #[error("{selector} can mean several releases")]
     Ambiguous {
-        /// The name.
+        /// The name looked up.
         selector: Selector,
-        /// Who signed what.
+        /// Each publisher's statement.
         claims: Vec<Claim>,
     },
 }
@@ -94,15 +95,15 @@ impl Unresolved {
 pub struct Claim {
     /// The release, its name and its publisher.
     pub candidate: Candidate,
-    /// What the publisher says it is.
+    /// The kind that the publisher declares in its profile.
     pub kind: PublisherKind,
-    /// What the user calls the publisher here.
+    /// The name under which the user follows the publisher.
     pub name: Option<String>,
     /// Number of files.
     pub artifacts: u64,
-    /// Bytes of all files.
+    /// Total size of all files in bytes.
     pub bytes: u64,
-    /// When the publisher says it signed, in Unix seconds.
+    /// When the publisher claims to have signed it, in Unix seconds.
     pub issued_at: u64,
 }
 
@@ -121,12 +122,12 @@ impl Claim {
 }
 
 impl Archive {
-    /// What a name means to this node: by the publishers it follows, or by `only`. Where nothing
-    /// here answers and `ask` is set, peers are asked. All candidates agree on the bytes; the first
-    /// is the one to fetch. Never empty.
+    /// Resolves a name by the publishers that this node follows, or by `only`. If this node has no
+    /// answer and `ask` is set, peers are asked. All candidates agree on the bytes; the first is
+    /// the one to fetch. Never empty.
     ///
     /// # Errors
-    /// [`Unresolved`], or the store's.
+    /// [`Unresolved`], or the store's error.
     pub async fn resolve(
         &self,
         selector: &Selector,
@@ -162,8 +163,8 @@ impl Archive {
         Err(Box::new(unresolved).into())
     }
 
-    /// Puts entries that a look-up found into the catalog. The rest of their feeds is on its way
-    /// with the same look-up: an entry waits for those before it, up to a deadline.
+    /// Adds entries that a look-up found to the catalog. The rest of their feeds arrives with the
+    /// same look-up: an entry waits for those before it, up to a deadline.
     async fn take_in(&self, mut entries: Vec<SignedEntry>) -> Result<(), ArchiveError> {
         let give_up = Instant::now() + FEED_WAIT;
         let mut stored = self.network.stored();
@@ -174,7 +175,7 @@ impl Archive {
             let orphans = puts.iter().filter(|put| matches!(put.admit, Admit::Orphan(_)));
             let orphans: BTreeSet<_> = orphans.map(|put| put.id).collect();
             entries.retain(|entry| orphans.contains(&entry.id()));
-            // Told by the writer of every batch it stored; a closed channel means that the node is
+            // The writer reports every stored batch; a closed channel means that the node is
             // stopping.
             if !entries.is_empty()
                 && !matches!(tokio::time::timeout_at(give_up, stored.changed()).await, Ok(Ok(())))

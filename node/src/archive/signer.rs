@@ -1,8 +1,8 @@
-//! Signing entries with this node's publisher key, one at a time.
+//! Signs entries with this node's publisher key, one at a time.
 //!
-//! Never signs a place in the feed that was seen taken: the highest entry seen of our own key is
-//! remembered outside the index, and a feed that is shorter than that (a restored backup, a second
-//! machine) is refused.
+//! Never signs a position in the feed that is known to be taken: the highest entry seen of the
+//! node's own key is remembered outside the index, and a feed shorter than that (a restored backup,
+//! a second machine) is refused.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -14,7 +14,7 @@ use perennial_store::{Pin, Store, StoreError};
 
 use super::publish::unix_seconds;
 
-/// Why nothing was signed.
+/// Why signing failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignError {
@@ -27,20 +27,21 @@ pub enum SignError {
     /// The statement could not be stored.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The entry just signed does not extend the feed: something else wrote to it at the same time.
+    /// The entry just signed does not extend the feed: another process or machine appended to it at
+    /// the same time.
     #[error("the entry just signed was not admitted to its own feed: {0:?}")]
     NotAdmitted(Option<Admit>),
-    /// The entry that was signed does not read back as a release.
+    /// The signed entry does not read back as a release.
     #[error("the entry just signed is not a release")]
     NotARelease,
 }
 
-/// Signs for one publisher.
+/// The signer of one publisher's feed.
 #[derive(Debug)]
 pub(crate) struct Signer {
     key: Keypair,
-    /// Held while an entry is signed and stored: the next entry's place follows from the last
-    /// one's.
+    /// Locked while an entry is signed and stored: the position of the next entry follows from the
+    /// last one.
     turn: Mutex<()>,
 }
 
@@ -53,9 +54,9 @@ impl Signer {
         self.key.id()
     }
 
-    /// Signs a statement and stores it; durable once this returns. A feed's first statement, and
-    /// one that changes the publisher's kind, is preceded by a profile. Gives what was signed, in
-    /// feed order.
+    /// Signs a statement and stores it; durable once this returns. A feed's first statement, and a
+    /// statement that changes the publisher's kind, is preceded by a profile. Returns the signed
+    /// entries in feed order.
     pub(super) fn sign(
         &self,
         store: &Store,
@@ -86,8 +87,8 @@ impl Signer {
         let signed =
             Entry { publisher, seq, prevs, issued_at: unix_seconds(), body }.sign(&self.key)?;
         if let Some((release, _)) = signed.release() {
-            // Before the entry: a crash in between leaves a pin of nothing, never a release that
-            // may be collected.
+            // Before the entry: a crash in between leaves a dangling pin, never a release that may
+            // be collected.
             store.set_pin(Pin::Release(release), true)?;
         }
         let puts = store.put_entries(std::slice::from_ref(&signed))?;
@@ -99,7 +100,7 @@ impl Signer {
         Ok(signed)
     }
 
-    /// What our newest profile says we are.
+    /// The kind stated in this publisher's newest profile.
     pub(crate) fn kind(&self, store: &Store) -> Result<Option<PublisherKind>, StoreError> {
         store.publisher_kind(&self.publisher())
     }

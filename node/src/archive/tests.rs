@@ -1,5 +1,5 @@
 //! The archive against a real store and a fake network: a task that plays the event loop, records
-//! what it is told and answers what a test taught it.
+//! the messages it receives and answers as the test configured it.
 
 mod export;
 mod fetch;
@@ -27,10 +27,10 @@ use tokio_util::task::TaskTracker;
 use super::{AddFiles, Archive, Published, Signer};
 use crate::network::handle::{FetchNews, FetchReport, LookupAnswer, Message, Network, NetworkEnds};
 
-/// How long anything may take to come true.
+/// How long any awaited condition may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What the loop was told, as far as tests look at it.
+/// A message to the loop, reduced to what tests examine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Told {
     Publish(&'static str),
@@ -42,17 +42,17 @@ enum Told {
     Follows,
 }
 
-/// What the fake network has, and what it heard.
+/// The state of the fake network, and a record of its messages.
 #[derive(Debug, Default)]
 struct World {
     told: Vec<Told>,
-    /// Bytes that peers hold.
+    /// Bytes held by peers.
     blobs: HashMap<BlobId, Vec<u8>>,
-    /// Release entries that peers know.
+    /// Release entries known to peers.
     entries: Vec<SignedEntry>,
-    /// What peers claim of a digest.
+    /// Claims of peers about a digest.
     claims: Vec<BlobClaim>,
-    /// Entries that were announced before they were durable.
+    /// Number of entries announced before they were durable.
     hasty: usize,
 }
 
@@ -61,7 +61,7 @@ struct Machine {
     dir: TempDir,
     archive: Archive,
     world: Arc<Mutex<World>>,
-    /// A permit lets one fetch end.
+    /// Each permit lets one fetch end.
     gate: Arc<Semaphore>,
     stored: watch::Sender<u64>,
 }
@@ -71,14 +71,14 @@ fn peer() -> PeerId {
 }
 
 impl Machine {
-    /// A node with the publisher key of this seed, whose peers answer at once.
+    /// A node with the publisher key of this seed, whose peers answer immediately.
     fn new(seed: u8) -> Self {
         let machine = Self::gated(seed);
         machine.gate.add_permits(Semaphore::MAX_PERMITS / 2);
         machine
     }
 
-    /// The same, whose fetches end only where the test lets them.
+    /// As `new`, but each fetch ends only when the test permits it.
     fn gated(seed: u8) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("data"), OpenOptions::default()).unwrap();
@@ -103,7 +103,7 @@ impl Machine {
         self.world().told.clone()
     }
 
-    /// Waits until something was told.
+    /// Waits until the recorded messages satisfy a condition.
     async fn until(&self, what: impl Fn(&[Told]) -> bool) {
         let waiting = async {
             while !what(&self.told()) {
@@ -248,7 +248,7 @@ async fn play(
     }
 }
 
-/// Gives the blobs that peers hold; fails where they do not hold one, or not with this size.
+/// Serves the blobs that peers hold; fails if a blob is missing or has another size.
 async fn serve(
     store: Store,
     world: Arc<Mutex<World>>,

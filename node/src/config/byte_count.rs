@@ -1,11 +1,11 @@
-//! A number of bytes as people write it.
+//! A number of bytes as users write it.
 
 use std::str::FromStr;
 
 use serde::Deserialize;
 
-/// A number of bytes that is not zero, written `65536`, `64KiB`, `10MiB` or `1GiB` (`k`, `M`, `G`
-/// mean the same).
+/// A positive number of bytes, written `65536`, `64KiB`, `10MiB` or `1GiB` (`k`, `M` and `G` mean
+/// the same).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "toml::Value")]
 pub struct ByteCount(u64);
@@ -21,13 +21,13 @@ impl ByteCount {
 /// Why a text is not a number of bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ByteCountError {
-    /// The number is followed by something else than a unit.
+    /// The number is followed by something other than a unit.
     #[error("`{0}` is not a unit of bytes; write KiB, MiB or GiB")]
     Unit(String),
-    /// There is no number.
+    /// The text does not begin with a number.
     #[error("`{0}` is not a number of bytes")]
     Number(String),
-    /// The number is zero, or too large.
+    /// The number is zero or too large.
     #[error("`{0}` is out of range")]
     Range(String),
 }

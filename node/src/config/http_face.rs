@@ -1,4 +1,4 @@
-//! Where and how a node serves HTTP.
+//! The configuration of the HTTP server.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -8,42 +8,42 @@ use serde::Deserialize;
 
 use crate::frontends::http::HostName;
 
-/// The address HTTP is served on by default.
+/// The default address of the HTTP server.
 pub(super) const DEFAULT_ADDRESS: SocketAddr =
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4480);
-/// Bytes an hour that anonymous requests may make a node fetch from its peers.
+/// Default for the bytes per hour that anonymous requests may make a node fetch from its peers.
 pub(super) const DEFAULT_FETCH_BUDGET: u64 = 20 << 30;
 
-/// How HTTP is served.
+/// The configuration of the HTTP server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Http {
-    /// The address to serve on.
+    /// The socket address to listen on.
     pub address: SocketAddr,
-    /// Whether the node runs without HTTP where the address is in use, for example by another node
-    /// with the same default.
+    /// Run without HTTP if the address is in use, for example by another node with the same
+    /// default.
     pub if_free: bool,
-    /// Host names that clients use for this node, besides addresses and `localhost`.
+    /// Host names by which clients address this node, besides IP addresses and `localhost`.
     pub names: Vec<HostName>,
-    /// Files with the certificate chain and its key, both PEM; `None` serves plain HTTP.
+    /// Paths of the certificate chain and its key, both PEM; `None` serves plain HTTP.
     pub tls: Option<(PathBuf, PathBuf)>,
-    /// A file with the token that allows pushes and deletions; `None` allows neither.
+    /// The path of a file with the token that allows pushes and deletions; `None` disables both.
     pub token_file: Option<PathBuf>,
-    /// Bytes an hour that anonymous requests may make the node fetch from its peers.
+    /// Bytes per hour that anonymous requests may make the node fetch from its peers.
     pub fetch_budget: u64,
 }
 
-/// Where the HTTP face listens, or that it does not.
+/// The value of `http`: an address, or `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum HttpFace {
-    /// No HTTP face.
+    /// HTTP is not served.
     Off,
-    /// An HTTP face here.
+    /// HTTP is served on this address.
     At(SocketAddr),
 }
 
 impl HttpFace {
-    /// The address to serve on, if HTTP is served.
+    /// The address to serve on, unless HTTP is off.
     #[must_use]
     pub fn address(self) -> Option<SocketAddr> {
         match self {
@@ -53,7 +53,7 @@ impl HttpFace {
     }
 }
 
-/// A text is neither an address nor `off`.
+/// The text is neither an address nor `off`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is neither ADDRESS:PORT nor `off`")]
 pub struct HttpFaceError(String);

@@ -1,7 +1,8 @@
-//! What a TOML file and the command line may say.
+//! The settings of a TOML file and of the command line.
 //!
-//! Owns the one struct they share, so that every field is also a flag, and how the two are merged:
-//! flags win.
+//!
+//! Owns the one struct that both share, so that every field is also a flag, and how the two are
+//! merged: flags win.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -88,8 +89,8 @@ impl Settings {
         })
     }
 
-    /// These settings, with those of `file` where they say nothing. A list that is given replaces
-    /// the file's.
+    /// Fills settings that are not set from those of `file`. A list that is set replaces the file's
+    /// list.
     #[must_use]
     pub fn over(self, file: Settings) -> Settings {
         let list =
@@ -116,10 +117,11 @@ impl Settings {
         }
     }
 
-    /// The node that these settings describe, on `data` where they name no directory.
+    /// Builds the node's configuration, with `data` as the data directory unless the settings name
+    /// one.
     ///
     /// # Errors
-    /// Without a data directory, or when a host name is malformed.
+    /// When there is no data directory, or a host name is malformed.
     pub fn into_config(self, data: Option<PathBuf>) -> Result<Config, ConfigError> {
         let mut config = Config::new(self.data.or(data).ok_or(ConfigError::NoData)?);
         if !self.listen.is_empty() {

@@ -1,4 +1,4 @@
-//! The control socket's requests, translated: request → method of the archive → rows and one
+//! Translates requests of the control socket: request → method of the archive → rows and one
 //! result.
 //!
 //! One file per group of requests: `control/add`, `control/get`, `control/list`, `control/show`,
@@ -30,19 +30,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::archive::{Archive, ArchiveError, Claim, ErrorKind, Observer, Progress, Stage};
 
-/// Answers the control socket's requests. Shared by all conversations.
+/// The handler of requests on the control socket, shared by all conversations.
 #[derive(Debug)]
 pub(crate) struct ControlService {
     pub(crate) archive: Archive,
     pub(crate) peer_id: String,
     pub(crate) key_file: PathBuf,
-    /// How long a collection spares what nothing refers to, unless the request says otherwise.
+    /// How long a collection spares unreferenced blobs, unless the request says otherwise.
     pub(crate) grace: Duration,
-    /// Notified when a client asks the node to stop.
+    /// Notified when a client requests that the node stop.
     pub(crate) stop: Notify,
 }
 
-/// Answers on the control socket of a data directory until `stop`. The caller holds the directory's
+/// Serves the control socket of a data directory until `stop`. The caller holds the directory's
 /// lock.
 pub(crate) fn serve(
     service: Arc<ControlService>,
@@ -143,7 +143,7 @@ impl Handler for ControlService {
 }
 
 impl ControlService {
-    /// Runs work on the store that only reads.
+    /// Runs read-only work on the store.
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
@@ -151,13 +151,13 @@ impl ControlService {
         self.archive.blocking(move |archive| work(archive.store())).await.map_err(failure)
     }
 
-    /// The publisher that a request names, if it names one.
+    /// Resolves the publisher that a request names, if any.
     fn publisher(&self, named: Option<&PublisherRef>) -> Result<Option<PublisherId>, Failure> {
         named.map(|named| self.archive.publisher_named(named)).transpose().map_err(failure)
     }
 }
 
-/// An error of the archive as the client receives it.
+/// Converts an error of the archive to the form that clients receive.
 pub(crate) fn failure(error: impl Into<ArchiveError>) -> Failure {
     let error = error.into();
     let code = match error.kind() {
@@ -194,10 +194,10 @@ fn claim(claim: &Claim) -> perennial_control::Claim {
     }
 }
 
-/// A client as the archive observes it.
+/// A client's sink, as an observer of archive operations.
 struct Client<I>(Sink<I>);
 
-/// The observer of an operation that reports to a client.
+/// The observer that reports an operation's progress to a client.
 fn observer<I: Send + 'static>(sink: &Sink<I>) -> Arc<dyn Observer> {
     Arc::new(Client(sink.clone()))
 }

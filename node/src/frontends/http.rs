@@ -1,4 +1,4 @@
-//! The HTTP frontend: the archive as `perennial_gateway` sees it. Translation only.
+//! The HTTP frontend: implements `perennial_gateway`'s backend on the archive, and only translates.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,22 +17,22 @@ use tokio_util::sync::CancellationToken;
 use crate::archive::{Archive, FetchError, PublishOptions};
 use crate::config::Http;
 
-/// Characters of a token, at least.
+/// Shortest accepted token, in characters.
 const MIN_TOKEN: usize = 16;
 
-/// An HTTP frontend that is running.
+/// A running HTTP frontend.
 pub(crate) struct Served {
     pub(crate) address: SocketAddr,
     pub(crate) task: JoinHandle<()>,
 }
 
-/// Why HTTP cannot be served.
+/// Why HTTP could not be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The address is in use, or is not one of this machine's.
+    /// The address is in use, or does not belong to this machine.
     #[error("--http {address}: {source}")]
     Bind {
-        /// The address from the configuration.
+        /// The configured address.
         address: SocketAddr,
         /// The system's error.
         source: std::io::Error,
@@ -43,18 +43,18 @@ pub enum ServeError {
     /// The token file cannot be read.
     #[error("{}: {source}", path.display())]
     Token {
-        /// The file.
+        /// The token file.
         path: PathBuf,
         /// The system's error.
         source: std::io::Error,
     },
-    /// The token is too easy to guess.
+    /// The token is too short to resist guessing.
     #[error(
         "{}: a token has at least {MIN_TOKEN} characters; make one with `openssl rand -hex 32`",
         path.display()
     )]
     WeakToken {
-        /// The file.
+        /// The token file.
         path: PathBuf,
     },
 }
@@ -125,8 +125,8 @@ impl Backend for Archive {
     }
 }
 
-/// The first line of a file that only its owner reads: an argument would be visible to every user
-/// of the machine.
+/// Reads the first line of a file readable only by its owner. A command-line argument would be
+/// visible to every user of the machine.
 fn read_token(path: &Path) -> Result<String, ServeError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ServeError::Token { path: path.to_owned(), source })?;

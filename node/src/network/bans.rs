@@ -1,20 +1,20 @@
-//! Peers that are refused for a while.
+//! Temporarily banned peers and the end of each ban.
 //!
-//! Owns until when. Holds at most [`MOST`] bans; when full, the ban that expires soonest is lifted
-//! early.
+//!
+//! Holds at most [`MOST`] bans; when full, the ban that expires soonest is lifted early.
 
 use std::collections::HashMap;
 
 use perennial_protocol::{PeerId, Time};
 
-/// Bans at the same time, at most: a peer id costs nothing to make.
+/// Concurrent bans, at most: peer ids can be created at no cost.
 const MOST: usize = 4096;
 
 #[derive(Debug, Default)]
 pub(super) struct Bans(HashMap<PeerId, Time>);
 
 impl Bans {
-    /// Bans a peer. Gives the peer whose ban is lifted to make room, if any.
+    /// Bans a peer. Returns the peer whose ban was lifted to make room, if any.
     pub(super) fn add(&mut self, peer: PeerId, until: Time) -> Option<PeerId> {
         let full = self.0.len() >= MOST && !self.0.contains_key(&peer);
         let first = self.0.iter().min_by_key(|(_, until)| **until).filter(|_| full);
@@ -26,7 +26,7 @@ impl Bans {
         first
     }
 
-    /// Removes the bans that have expired, and gives their peers.
+    /// Removes expired bans and returns their peers.
     pub(super) fn expire(&mut self, now: Time) -> Vec<PeerId> {
         self.0.extract_if(|_, until| *until <= now).map(|(peer, _)| peer).collect()
     }

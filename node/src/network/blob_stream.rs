@@ -1,10 +1,12 @@
-//! A blob stream as a blocking thread reads and writes it, for both ends.
+//! A blob stream as a blocking thread reads and writes it, on both sides of a transfer.
 //!
-//! Decoding, hashing and writing to disk run on a blocking thread, and the stream is async, so each
+//!
+//! Decoding, hashing and writing to disk run on a blocking thread, but the stream is async, so each
 //! `read` and `write` here is one `block_on`, which parks the thread until the runtime wakes it.
-//! Both sides wrap this in a buffer of [`BUFFER`] bytes: there is one `block_on` per 256 KiB
-//! written, and one per read, which gives what has arrived, up to 256 KiB. The alternative, a task
-//! that pumps the stream into a channel, costs a copy and a wake-up for each buffer instead.
+//! Both sides wrap the stream in a buffer of [`BUFFER`] bytes: there is one `block_on` per 256 KiB
+//! written, and one per read, which returns the bytes that have arrived, up to 256 KiB. The
+//! alternative, a task that pumps the stream into a channel, costs a copy and a wake-up per buffer
+//! instead.
 
 use std::io;
 use std::time::Duration;
@@ -14,11 +16,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-/// Bytes read or written at a time between the stream and the blocking thread, at most.
+/// Largest read or write between the stream and the blocking thread, in bytes.
 pub(crate) const BUFFER: usize = 256 << 10;
 
-/// A stream for a blocking thread. A read or write fails when the other end is silent for `stall`,
-/// and at once when cancelled.
+/// A stream for a blocking thread. A read or write fails when the remote end is silent for `stall`,
+/// and immediately when cancelled.
 pub(crate) struct Blocking {
     stream: BlobStream,
     runtime: Handle,
@@ -38,7 +40,7 @@ impl Blocking {
         Self { stream, runtime, stall, cancel, written: 0 }
     }
 
-    /// Closes our side.
+    /// Closes the local side of the stream.
     pub(crate) fn close(&mut self) -> io::Result<()> {
         self.runtime.block_on(within(self.stall, &self.cancel, self.stream.shutdown()))
     }

@@ -1,6 +1,7 @@
-//! What the protocol may ask about this node, answered by the store.
+//! The protocol's queries about this node, answered by the store.
 //!
-//! A read that fails is answered as "not here", and logged: the protocol then asks others.
+//!
+//! A read that fails is logged and answered as "not held"; the protocol then asks other peers.
 
 use perennial_manifest::{
     BlobId, EntryId, Holding, PublisherId, ReleaseId, Selector, Sha256Digest, SignedEntry,
@@ -8,7 +9,7 @@ use perennial_manifest::{
 use perennial_protocol::{BlobClaim, Catalog, Follows, Scope, Wanted};
 use perennial_store::{ReleaseFilter, Store, StoreError};
 
-/// A store as the protocol sees it.
+/// The store behind the protocol's catalog interface.
 #[derive(Debug, Clone)]
 pub(crate) struct CatalogView(pub(crate) Store);
 

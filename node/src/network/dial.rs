@@ -1,25 +1,26 @@
-//! The addresses that this node keeps itself connected to.
+//! The addresses that this node keeps connections to.
 //!
-//! Owns which of them are due; the event loop dials. Addresses added at run time are bounded.
+//!
+//! Decides which addresses are due; the event loop dials. Addresses added at run time are bounded.
 
 use perennial_protocol::PeerId;
 use perennial_swarm::PeerAddress;
 
-/// Addresses, at most: each is dialled again and again.
+/// Most addresses kept: each is dialled repeatedly.
 const MOST: usize = 64;
 
-/// Addresses of peers, from the configuration and from `connect`.
+/// Addresses of peers, from the configuration and from `connect` calls.
 #[derive(Debug, Default)]
 pub(super) struct DialList(Vec<PeerAddress>);
 
 impl DialList {
-    /// The configured multiaddresses, however many. A malformed one is logged and left out.
+    /// Takes all configured multiaddresses, without a limit. Malformed ones are logged and skipped.
     pub(super) fn new(configured: &[String]) -> Self {
         Self(configured.iter().filter_map(|address| parsed(address)).collect())
     }
 
-    /// Adds a multiaddress, unless it is known or the list is full, and returns it parsed. `None`:
-    /// it is malformed, which is logged.
+    /// Adds a multiaddress, unless it is known or the list is full, and returns it parsed; `None`
+    /// if it is malformed, which is logged.
     pub(super) fn add(&mut self, address: &str) -> Option<PeerAddress> {
         let address = parsed(address)?;
         if self.0.len() < MOST && !self.0.contains(&address) {
@@ -28,9 +29,9 @@ impl DialList {
         Some(address)
     }
 
-    /// The addresses to dial, given which peers are connected. An address without a peer id is due
-    /// while fewer peers are connected than are listed: the swarm closes a second connection to the
-    /// same peer.
+    /// The addresses to dial, given the connected peers. An address without a peer id is due while
+    /// fewer peers are connected than addresses are listed: the swarm closes a second connection to
+    /// the same peer.
     pub(super) fn due(&self, connected: &[PeerId]) -> Vec<&PeerAddress> {
         let is_due = |address: &&PeerAddress| match address.peer_id() {
             Some(peer) => !connected.contains(&peer),

@@ -1,5 +1,6 @@
-//! Receiving blobs from a peer: one assignment, one stream, each group verified before it is
-//! written as good.
+//! Receives blobs from a peer: one assignment, one stream, each group verified before it is
+//! recorded as good.
+//!
 //!
 //! Reports to the protocol only what is on disk. Never reads further than the signed sizes allow,
 //! whatever the peer sends.
@@ -22,12 +23,12 @@ use tokio_util::task::TaskTracker;
 use crate::network::blob_stream::{BUFFER, Blocking};
 use crate::network::handle::Network;
 
-/// How often an assignment reports while bytes flow.
+/// How often an assignment reports while bytes arrive.
 const REPORT: Duration = Duration::from_millis(250);
-/// Bytes of small blobs that are stored together, behind one fsync.
+/// Bytes of small blobs stored together, with one fsync.
 const SMALL_BATCH: usize = 4 << 20;
 
-/// An assignment, and what carrying it out takes.
+/// An assignment and its dependencies.
 pub(super) struct Download {
     pub(super) store: Store,
     pub(super) network: Network,
@@ -42,7 +43,7 @@ pub(super) struct Download {
 }
 
 impl Download {
-    /// Carries the assignment out and reports its end.
+    /// Carries out the assignment and reports its end.
     pub(super) async fn run(self) {
         let (network, assignment) = (self.network.clone(), self.assignment);
         let (report, end) = match self.open().await {
@@ -76,7 +77,7 @@ impl Download {
         }
     }
 
-    /// Decodes and stores what the stream brings, on a blocking thread.
+    /// Decodes and stores the stream's content, on a blocking thread.
     async fn receive(self, stream: BlobStream) -> (Report, End) {
         let Download { store, network, stall, tasks, assignment, items, cancel, .. } = self;
         let runtime = tokio::runtime::Handle::current();
@@ -113,9 +114,9 @@ impl Download {
 /// Why an assignment ended early.
 #[derive(Debug)]
 enum Cut {
-    /// The peer's fault, or nobody's.
+    /// The peer or the connection failed.
     Peer(End),
-    /// This node's.
+    /// This node's store failed.
     Local(StoreError),
 }
 
@@ -142,7 +143,7 @@ struct Receiver {
     input: BufReader<Blocking>,
     report: Report,
     reported: Instant,
-    /// Small blobs that verified and are not stored yet.
+    /// Small blobs that are verified and not yet stored.
     small: Vec<(BlobRange, Vec<u8>)>,
     small_bytes: usize,
 }
@@ -184,7 +185,7 @@ impl Receiver {
         let (items, bytes): (Vec<_>, Vec<_>) = std::mem::take(&mut self.small).into_iter().unzip();
         self.small_bytes = 0;
         if !items.is_empty() {
-            // The fetch's lease covers them.
+            // The fetch's lease protects them.
             drop(self.store.add_small(bytes)?);
             self.report.verified.extend(items);
             self.tell();
@@ -208,7 +209,7 @@ impl Receiver {
                 network.input_blocking(Input::Received { assignment, report });
             }
         });
-        // Before the last ranges are reported: a blob that is reported as done is in its place.
+        // Before the last ranges are reported: a blob reported as done is in its final place.
         if outcome.is_ok() && partial.is_complete() {
             self.store.complete(&partial)?;
         }
@@ -223,11 +224,11 @@ impl Receiver {
     }
 }
 
-/// Which ranges have arrived. The encoding brings them in order, so a count of bytes is enough.
+/// The ranges that have arrived. The encoding sends them in order, so a byte count suffices.
 struct Arrived<'a> {
     ranges: &'a [std::ops::Range<u64>],
-    /// The index of the range being filled, the offset it is filled to, and the offset up to which
-    /// it was reported.
+    /// The index of the range being filled, the offset up to which it is filled, and the offset up
+    /// to which it was reported.
     at: usize,
     to: u64,
     told: u64,
@@ -260,7 +261,7 @@ impl<'a> Arrived<'a> {
         }
     }
 
-    /// What arrived since the last call.
+    /// The ranges that arrived since the last call.
     fn take(&mut self, blob: BlobId) -> Option<BlobRange> {
         if self.told < self.to {
             self.done.push((self.told, self.to));

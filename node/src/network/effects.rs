@@ -1,4 +1,5 @@
-//! Carrying out what the protocol decided: one effect after the other, in order.
+//! Carries out the protocol's decisions: one effect after the other, in order.
+//!
 //!
 //! An effect that takes time becomes a task, whose outcome comes back as an input. Commands to the
 //! swarm wait while its queue is full.
@@ -12,7 +13,7 @@ use super::handle::{FetchNews, LookupAnswer, Message};
 use super::writer::Batch;
 
 impl EventLoop {
-    /// A swarm that has ended takes no commands; the loop ends with it, at its next event.
+    /// A swarm that has ended takes no commands; the loop ends at its next event.
     pub(super) async fn effect(&mut self, effect: Effect) {
         match effect {
             Effect::Publish { bytes } => {
@@ -39,7 +40,7 @@ impl EventLoop {
             }
             Effect::Store { batch, entries, .. } => {
                 if let Some(refused) = self.writer.store(Batch { id: batch, entries }) {
-                    // As a message of its own: effects are not carried out within effects.
+                    // Sent as a separate message, because effects are not carried out recursively.
                     let network = self.network.clone();
                     self.tasks.spawn(async move { network.send(Message::Input(refused)).await });
                 }
@@ -77,8 +78,7 @@ impl EventLoop {
             }
             Effect::BlobDone { fetch, blob } => {
                 if let Some(report) = self.fetches.get(&fetch) {
-                    // A slow task may miss news of single blobs: the end of the fetch is what
-                    // counts.
+                    // A slow task may miss news of single blobs; only the end of the fetch matters.
                     let _ = report.news.try_send(FetchNews::BlobDone(blob));
                 }
             }
@@ -132,8 +132,8 @@ impl EventLoop {
 
     fn end(&mut self, fetch: FetchId, news: FetchNews) {
         if let Some(report) = self.fetches.remove(&fetch) {
-            // From a task of its own: the queue may be full of single blobs, and the loop does not
-            // wait for its reader.
+            // Sent from a task of its own: the queue may be full of news about single blobs, and
+            // the loop does not wait for its reader.
             self.tasks.spawn(async move { report.news.send(news).await });
         }
     }

@@ -1,8 +1,9 @@
-//! The handle to the event loop, for every other task of a node.
+//! The handle to the event loop, for all other tasks of a node.
 //!
-//! Owns the messages to the loop. Their queue is bounded: a sender waits while it is full. The loop
-//! alone touches the protocol's state. A loop that has ended takes no message, and answers none:
-//! look-ups are then empty and fetches fail.
+//!
+//! Owns the messages to the loop. Their queue is bounded: a sender waits while it is full. Only the
+//! loop touches the protocol's state. A loop that has ended takes no messages: look-ups then return
+//! nothing and fetches fail.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,25 +19,25 @@ use tokio::time::timeout;
 
 use crate::network::overview::Overview;
 
-/// Messages that wait for the loop, at most.
+/// Messages waiting for the loop, at most.
 const QUEUE: usize = 1024;
-/// News of one fetch that wait for its task, at most.
+/// News of one fetch waiting for its task, at most.
 const FETCH_NEWS: usize = 64;
-/// How long an operation that signs waits for a reconciliation where peers are expected.
+/// How long an operation that signs waits for a reconciliation if peers are expected.
 const SYNC_WAIT: Duration = Duration::from_secs(5);
 
-/// What peers said about a name.
+/// The responses of peers to a look-up.
 #[derive(Debug, Default)]
 pub(crate) struct LookupAnswer {
-    /// How many peers answered.
+    /// Number of peers that answered.
     pub(crate) answered: usize,
-    /// Genuine release entries that match.
+    /// Matching release entries with valid signatures.
     pub(crate) entries: Vec<SignedEntry>,
-    /// For digests: which peer claims what.
+    /// For digests: each claim with the peer that made it.
     pub(crate) claims: Vec<(PeerId, BlobClaim)>,
 }
 
-/// What a fetch tells the task that waits for it.
+/// A report of a fetch to the task that waits for it.
 #[derive(Debug)]
 pub(crate) enum FetchNews {
     BlobDone(BlobId),
@@ -44,20 +45,20 @@ pub(crate) enum FetchNews {
     Failed(FetchFailure),
 }
 
-/// How far a fetch is; `None` before the first report.
+/// The progress of a fetch; `None` before the first report.
 pub(crate) type FetchProgress = Option<Progress>;
 
-/// Where the loop reports on a fetch.
+/// The channels through which the loop reports on a fetch.
 #[derive(Debug)]
 pub(crate) struct FetchReport {
     pub(crate) news: mpsc::Sender<FetchNews>,
     pub(crate) progress: watch::Sender<FetchProgress>,
 }
 
-/// A message to the loop: an input for the protocol, or a question that the loop answers.
+/// A message to the loop: an input for the protocol, or a query that the loop answers.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// An input, as it is. `Input::Fetch` follows a `Message::Fetch` of the same id.
+    /// Passed to the protocol unchanged. `Input::Fetch` follows a `Message::Fetch` of the same id.
     Input(Input),
     Lookup {
         selector: Selector,
@@ -69,28 +70,28 @@ pub(crate) enum Message {
         blobs: Vec<(BlobId, u64)>,
         answer: oneshot::Sender<Vec<Holder>>,
     },
-    /// Reports on this fetch go here.
+    /// Registers the channels for reports on this fetch.
     Fetch {
         fetch: FetchId,
         report: FetchReport,
     },
-    /// May this many bytes be sent to a peer, and from when on?
+    /// Asks whether, and from when on, this many bytes may be sent to a peer.
     Serve {
         from: PeerId,
         bytes: u64,
         decision: oneshot::Sender<Option<(Token, Time)>>,
     },
-    /// A stream that was allowed has ended.
+    /// Reports the end of a stream that was allowed.
     Served {
         from: PeerId,
         token: Token,
         bytes: u64,
     },
-    /// Dial this multiaddress now, and again whenever it is not connected.
+    /// Dials this multiaddress now, and again whenever it is not connected.
     Dial(String),
 }
 
-/// The loop's ends of the channels that a [`Network`] holds the others of.
+/// The loop's ends of the channels; the [`Network`] handle holds the other ends.
 #[derive(Debug)]
 pub(crate) struct NetworkEnds {
     pub(crate) messages: mpsc::Receiver<Message>,
@@ -99,21 +100,21 @@ pub(crate) struct NetworkEnds {
     pub(crate) stored: watch::Sender<u64>,
 }
 
-/// The handle to the event loop of a node. Clones talk to the same loop.
+/// The handle to the event loop of a node. All clones refer to the same loop.
 #[derive(Debug, Clone)]
 pub(crate) struct Network {
     messages: mpsc::Sender<Message>,
     overview: watch::Receiver<Overview>,
     stored: watch::Receiver<u64>,
     fetches: Arc<AtomicU64>,
-    /// Whether there are peers to wait for before a name counts as unknown.
+    /// Set if names count as unknown only after peers were waited for.
     expects_peers: Arc<AtomicBool>,
-    /// How long a request waits for the first of them.
+    /// How long a request waits for the first peer.
     peer_wait: Duration,
 }
 
 impl Network {
-    /// A handle, and the ends for the loop.
+    /// Creates a handle and the loop's ends of its channels.
     pub(crate) fn new(expects_peers: bool, peer_wait: Duration) -> (Network, NetworkEnds) {
         let (messages, inbox) = mpsc::channel(QUEUE);
         let (shown, overview) = watch::channel(Overview::default());
@@ -137,22 +138,22 @@ impl Network {
         self.send(Message::Input(input)).await;
     }
 
-    /// The same from a blocking thread.
+    /// As `input`, from a blocking thread.
     pub(crate) fn input_blocking(&self, input: Input) {
         let _ = self.messages.blocking_send(Message::Input(input));
     }
 
-    /// The network's state, now and as it changes.
+    /// The network's state, as a channel that follows it.
     pub(crate) fn overview(&self) -> watch::Receiver<Overview> {
         self.overview.clone()
     }
 
-    /// Changes with every batch of entries that was stored for peers.
+    /// A counter that changes with every batch of entries stored from peers.
     pub(crate) fn stored(&self) -> watch::Receiver<u64> {
         self.stored.clone()
     }
 
-    /// Tells peers what this node signed and stored; releases among it are held.
+    /// Announces entries that this node signed and stored; the releases among them are held.
     pub(crate) async fn announce(&self, signed: Vec<SignedEntry>) {
         for entry in signed {
             let release = entry.release().map(|(release, _)| release);
@@ -179,7 +180,7 @@ impl Network {
         self.input(Input::Follows(follows)).await;
     }
 
-    /// Asks peers what a name or digest may mean.
+    /// Asks peers for the meanings of a name or digest.
     pub(crate) async fn lookup(
         &self,
         selector: Selector,
@@ -201,8 +202,8 @@ impl Network {
         answered.await.unwrap_or_default()
     }
 
-    /// Starts a fetch; its blobs are named afterwards. Dropping the handle cancels it. `None`: the
-    /// loop has ended.
+    /// Starts a fetch whose blobs are named afterwards. Dropping the handle cancels it. `None` if
+    /// the loop has ended.
     pub(crate) async fn fetch(
         &self,
         release: Option<ReleaseId>,
@@ -216,7 +217,7 @@ impl Network {
         Some(FetchHandle { fetch, release, network, news: inbox, ended: false })
     }
 
-    /// Dials peers, now and whenever they are not connected, and waits for the first.
+    /// Dials peers now and whenever they are not connected, and waits for the first connection.
     pub(crate) async fn connect(&self, addresses: Vec<String>, wait: Duration) {
         self.expects_peers.store(true, Ordering::SeqCst);
         for address in addresses {
@@ -225,15 +226,15 @@ impl Network {
         self.any_peer(wait).await;
     }
 
-    /// Where peers are expected, waits for the first of them, for a bounded time.
+    /// If peers are expected, waits for the first of them, for a bounded time.
     pub(crate) async fn connected(&self) {
         if self.expects_peers.load(Ordering::SeqCst) {
             self.any_peer(self.peer_wait).await;
         }
     }
 
-    /// Where peers are expected, waits for a reconciliation: if this node's key was used elsewhere,
-    /// it shows then.
+    /// If peers are expected, waits for a reconciliation, which reveals entries that another
+    /// machine signed with this node's key.
     pub(crate) async fn synced(&self) {
         if self.expects_peers.load(Ordering::SeqCst) {
             self.connected().await;
@@ -249,7 +250,7 @@ impl Network {
     }
 }
 
-/// A fetch under way.
+/// A handle to a running fetch.
 #[derive(Debug)]
 pub(crate) struct FetchHandle {
     fetch: FetchId,
@@ -285,7 +286,7 @@ impl FetchHandle {
         }
     }
 
-    /// Waits until all blobs are stored. Gives the verified bytes by peer.
+    /// Waits until all blobs are stored. Returns the verified bytes by peer.
     pub(crate) async fn done(&mut self) -> Result<Vec<(PeerId, u64)>, FetchFailure> {
         loop {
             match self.news.recv().await {
@@ -307,7 +308,7 @@ impl FetchHandle {
 impl Drop for FetchHandle {
     fn drop(&mut self) {
         if !self.ended {
-            // A drop cannot wait for a place in the queue, so a task of its own does.
+            // `drop` cannot wait for room in the queue, so a task of its own does.
             let (network, fetch) = (self.network.clone(), self.fetch);
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
                 runtime.spawn(async move { network.input(Input::Cancel { fetch }).await });

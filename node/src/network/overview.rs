@@ -1,19 +1,19 @@
-//! What the event loop shows of itself: for `status`, `peers`, and tasks that wait for a peer.
+//! The event loop's published state: for `status`, `peers`, and tasks that wait for a peer.
 
 use std::collections::BTreeMap;
 
 use perennial_protocol::PeerId;
 
-/// A peer that is connected.
+/// A connected peer's address and counters.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PeerInfo {
-    /// The address it connected from or was dialled at.
+    /// The address that it connected from or was dialled at.
     pub(crate) address: String,
-    /// Verified bytes of blobs that it sent, since it connected.
+    /// Verified bytes of blobs received from it since it connected.
     pub(crate) received: u64,
-    /// Bytes of blobs sent to it, since it connected.
+    /// Bytes of blobs sent to it since it connected.
     pub(crate) sent: u64,
-    /// Offences, since it connected.
+    /// Offences counted since it connected.
     pub(crate) faults: u64,
 }
 
@@ -28,12 +28,12 @@ pub(crate) struct Overview {
     pub(crate) sync_sent: u64,
     /// Bytes of reconciliation responses received.
     pub(crate) sync_received: u64,
-    /// Reconciliations that were completed.
+    /// Completed reconciliations.
     pub(crate) synced: u64,
 }
 
 impl Overview {
-    /// Changes the numbers of a peer, if it is connected.
+    /// Updates the counters of a peer, if it is connected.
     pub(crate) fn count(&mut self, peer: &PeerId, change: impl FnOnce(&mut PeerInfo)) {
         if let Some(info) = self.peers.get_mut(peer) {
             change(info);

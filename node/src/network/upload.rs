@@ -1,7 +1,7 @@
-//! Serving blobs to a peer: one stream, many ranges, each group verified on its way out.
+//! Serves blobs to a peer: one stream, many ranges, each group verified before it is sent.
 //!
-//! Bytes that fail verification never leave: the stream is cut in the middle instead, and the peer
-//! asks another.
+//! Bytes that fail verification never leave: the stream is cut instead, and the peer asks another
+//! peer.
 
 use std::io::{BufWriter, Write};
 use std::time::Duration;
@@ -21,14 +21,14 @@ use tokio_util::task::TaskTracker;
 use crate::network::blob_stream::{BUFFER, Blocking};
 use crate::network::handle::{Message, Network};
 
-/// One inbound stream, and what answering it takes.
+/// One inbound stream and the dependencies for answering it.
 pub(super) struct Upload {
     pub(super) store: Store,
     pub(super) network: Network,
     /// Longest silence of the peer.
     pub(super) stall: Duration,
     pub(super) from: PeerId,
-    /// When the protocol's clock was zero.
+    /// The start of the protocol's clock.
     pub(super) started: Instant,
     pub(super) tasks: TaskTracker,
 }
@@ -43,7 +43,7 @@ enum Cut {
 }
 
 impl Upload {
-    /// Reads the request, asks the protocol whether and when to serve it, and answers.
+    /// Reads the request, asks the protocol whether and when to serve it, and sends the ranges.
     pub(super) async fn serve(self, mut stream: BlobStream) {
         let Upload { store, network, stall, from, started, tasks } = self;
         let request = match timeout(stall, read_request(&mut stream)).await {
@@ -69,7 +69,7 @@ impl Upload {
             };
             if let Err(error) = served {
                 tracing::info!(%peer, %error, "blob stream cut");
-                // Without flushing the buffer, which may hold the beginning of a group.
+                // The buffer is not flushed: it may hold the beginning of a damaged group.
                 return out.into_parts().0.written;
             }
             match out.into_inner() {

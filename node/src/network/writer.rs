@@ -1,10 +1,11 @@
-//! The one writer of entries that come from peers.
+//! The single writer of entries that come from peers.
+//!
 //!
 //! Takes batches in the order in which the protocol decided them and stores them in that order, so
-//! a later entry of a feed never overtakes an earlier one and is never taken for an orphan. While
-//! the disk is busy, batches queue up; the next commit takes all that wait, so many small batches
-//! share one set of `fsync`s. The queue is bounded. The event loop never waits for it: a batch that
-//! finds it full is reported as not stored, and its peer is asked again later.
+//! that a later entry of a feed never overtakes an earlier one and is never taken for an orphan.
+//! While the disk is busy, batches queue up; the next commit takes all waiting batches, so that
+//! many small ones share one set of `fsync`s. The queue is bounded, and the event loop never waits
+//! for it: a batch that finds it full is reported as not stored, and its peer is asked again later.
 
 use perennial_manifest::{Admit, EntryId, SignedEntry};
 use perennial_protocol::{Input, Verdict};
@@ -14,26 +15,26 @@ use tokio::sync::{mpsc, watch};
 
 use crate::network::handle::Network;
 
-/// Batches that wait for the disk, at most. The protocol has up to 512 of gossip under way, and one
+/// Batches waiting for the disk, at most. The protocol has up to 512 of gossip under way, and one
 /// of each reconciliation.
 const QUEUE: usize = 1024;
-/// Entries of one commit, beyond which no further batch joins it.
+/// Entries in one commit at which no further batch joins it.
 const COMMIT: usize = 4096;
 
-/// Entries to store together, and the protocol's number for them.
+/// Entries to store together, and the protocol's number for the batch.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) id: u64,
     pub(super) entries: Vec<SignedEntry>,
 }
 
-/// Hands batches to the writer.
+/// The sending end of the writer's queue.
 #[derive(Debug)]
 pub(super) struct Writer(mpsc::Sender<Batch>);
 
 impl Writer {
-    /// A writer, and the work to run as a task of its own. The work ends once the writer is dropped
-    /// and its queue is empty.
+    /// Creates a writer, and the future to run as its task. The future ends once the writer is
+    /// dropped and its queue is empty.
     pub(super) fn new(
         store: Store,
         network: Network,
@@ -43,8 +44,8 @@ impl Writer {
         (Writer(sender), write(store, network, stored, queue))
     }
 
-    /// Takes a batch in, without waiting. `None` if it was taken; else what to tell the protocol at
-    /// once.
+    /// Queues a batch without waiting. Returns `None` if it was queued, else the input for the
+    /// protocol.
     pub(super) fn store(&self, batch: Batch) -> Option<Input> {
         match self.0.try_send(batch) {
             Ok(()) => None,
@@ -77,7 +78,7 @@ async fn write(
         let store = store.clone();
         let written = tokio::task::spawn_blocking(move || put_all(&store, commit)).await;
         stored.send_modify(|batches| *batches += 1);
-        // A panic in the store is logged by its hook; the batches are lost, as after a crash.
+        // The panic hook logs a panic in the store; the batches are lost, as in a crash.
         for input in written.unwrap_or_default() {
             network.input(input).await;
         }
@@ -85,7 +86,7 @@ async fn write(
 }
 
 /// Stores batches with one commit. If that fails, stores them one by one, so that one bad batch
-/// spoils no other.
+/// does not affect the others.
 fn put_all(store: &Store, batches: Vec<Batch>) -> Vec<Input> {
     let all: Vec<SignedEntry> =
         batches.iter().flat_map(|batch| batch.entries.iter().cloned()).collect();
@@ -135,7 +136,7 @@ mod tests {
     use super::*;
     use crate::network::handle::{Message, NetworkEnds};
 
-    /// A feed of profiles, each entry after the one before.
+    /// A feed of profiles, each entry following the one before.
     fn feed(seed: u8, entries: u64) -> Vec<SignedEntry> {
         let key = Keypair::from_seed([seed; 32]);
         let mut feed: Vec<SignedEntry> = Vec::new();
@@ -167,7 +168,7 @@ mod tests {
         stored: watch::Receiver<u64>,
     }
 
-    /// A writer whose work is returned, not begun.
+    /// A writer whose future is returned without being started.
     fn bench() -> (Bench, impl Future<Output = ()> + Send + 'static) {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), OpenOptions::default()).unwrap();
@@ -191,7 +192,7 @@ mod tests {
         all
     }
 
-    /// Two batches of one feed never overtake each other: none is judged an orphan.
+    /// Batches of one feed never overtake each other: no entry is judged an orphan.
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn batches_of_one_feed_are_stored_in_order() {
         const ENTRIES: u64 = 200;
@@ -200,7 +201,7 @@ mod tests {
         for (id, entry) in (0..).zip(feed(1, ENTRIES)) {
             assert!(bench.writer.store(Batch { id, entries: vec![entry] }).is_none());
             if id % 7 == 0 {
-                // The disk is busy with some of them meanwhile.
+                // Keeps the disk busy with some of them meanwhile.
                 tokio::task::yield_now().await;
             }
         }

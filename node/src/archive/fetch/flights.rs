@@ -1,7 +1,8 @@
-//! Fetches under way, so that callers who want the same thing share one.
+//! Running fetches, shared by callers that want the same bytes.
+//!
 //!
 //! A flight is a shared future that its callers poll; no task owns it. When the last caller drops
-//! it, the fetch is cancelled, and the table forgets it at the next look-up of any key.
+//! it, the fetch is cancelled, and the table removes it at the next look-up of any key.
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -17,13 +18,13 @@ use crate::archive::resolve::FetchedBlob;
 use crate::archive::{Observer, Progress, Stage};
 use crate::network::handle::FetchProgress;
 
-/// The fetches of a node that are under way, by what they fetch.
+/// The running fetches of a node, by target.
 #[derive(Debug, Default)]
 pub(in crate::archive) struct Flights {
     pub(super) releases: Table<ReleaseId, Arc<FetchedRelease>>,
     pub(super) lists: Table<ReleaseId, ()>,
     pub(super) blobs: Table<(ReleaseId, BlobId, u64), ()>,
-    /// Blobs wanted by digest alone, without a release that names their size.
+    /// Blobs requested by digest alone, without a release that states their size.
     pub(in crate::archive) digests: Table<BlobId, Arc<FetchedBlob>>,
 }
 
@@ -37,7 +38,7 @@ struct Entry<T: Clone> {
     progress: watch::Receiver<FetchProgress>,
 }
 
-/// One caller's part in a fetch.
+/// One caller's share in a fetch.
 pub(in crate::archive) struct Flight<T: Clone> {
     outcome: Shared<Outcome<T>>,
     progress: watch::Receiver<FetchProgress>,
@@ -56,8 +57,8 @@ impl<K, T: Clone> std::fmt::Debug for Table<K, T> {
 }
 
 impl<K: Eq + Hash, T: Clone + Send + Sync + 'static> Table<K, T> {
-    /// Joins the fetch of `key` that is under way, or starts one that sends its progress where it
-    /// is given.
+    /// Joins the running fetch of `key`, or starts one that sends its progress to the channel it is
+    /// given.
     pub(in crate::archive) fn join<F>(
         &self,
         key: K,
@@ -83,7 +84,7 @@ impl<K: Eq + Hash, T: Clone + Send + Sync + 'static> Table<K, T> {
 }
 
 impl<T: Clone> Flight<T> {
-    /// Waits for the outcome and passes the progress on.
+    /// Waits for the outcome and forwards progress.
     pub(in crate::archive) async fn observed_by(
         self,
         observer: &dyn Observer,

@@ -1,7 +1,8 @@
-//! URLs that are added again: the upstream gives other bytes than before, or none.
+//! Checks of URLs that are added again: the upstream serves other bytes than before, or none.
 //!
-//! A name keeps the bytes that were archived under it. What the upstream gives now is signed as an
-//! observation and refused as a release of that name.
+//!
+//! A name keeps the bytes that were archived under it. The upstream's present content is signed as
+//! an observation and rejected as a release of that name.
 
 use perennial_import::{ImportError, Imported};
 use perennial_manifest::{
@@ -12,9 +13,9 @@ use perennial_store::StoreError;
 use crate::archive::ArchiveError;
 use crate::archive::publish::{Signing, unix_seconds};
 
-/// Compares the outcome of an import with what this node archived before under the same name, if
-/// anything. Where the upstream gives something else, signs what was seen and fails; otherwise
-/// gives the outcome back. Blocking.
+/// Compares the outcome of an import with this node's earlier release of the same name, if any. If
+/// the upstream's content differs, signs the observations and fails; otherwise returns the outcome.
+/// Blocking.
 pub(in crate::archive) fn check(
     signing: &mut Signing<'_>,
     purl: &Purl,
@@ -36,14 +37,14 @@ pub(in crate::archive) fn check(
     })
 }
 
-/// What this node released before under a name.
+/// This node's earlier release of a name.
 struct Archived {
     release: ReleaseId,
     list: ArtifactList,
 }
 
 impl Archived {
-    /// The release that the name means by this node's own statements; `None` if it made none.
+    /// The release that the name means by this node's own statements; `None` if there is none.
     fn of(signing: &Signing<'_>, purl: &Purl) -> Result<Option<Self>, StoreError> {
         let (store, own) = (signing.store(), signing.archive.publisher());
         let selector = Selector::Purl(purl.clone());
@@ -59,7 +60,8 @@ impl Archived {
         Ok(list.map(|list| Self { release: row.release, list }))
     }
 
-    /// What to sign as seen, and how the upstream differs, in words. No words: it does not.
+    /// The observations to sign, and a description of each difference; no descriptions mean no
+    /// difference.
     fn compare(&self, outcome: &Result<Imported, ImportError>) -> (Vec<Observation>, Vec<String>) {
         let (mut seen, mut differences) = (Vec::new(), Vec::new());
         match outcome {
@@ -102,8 +104,8 @@ impl Archived {
         self.list.iter().filter(move |artifact| artifact.origins.iter().any(|origin| origin == url))
     }
 
-    /// Whether a file would take another one's place. Checksum lists and signatures do not count:
-    /// they grow with the files they cover.
+    /// Returns whether a new file would replace an archived one. Checksum lists and signatures do
+    /// not count: they grow with the files they cover.
     fn contradicts(&self, new: &Artifact) -> bool {
         let same = |old: &&Artifact| {
             old.path == new.path

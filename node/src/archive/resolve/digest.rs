@@ -1,8 +1,7 @@
 //! Blobs by digest: no signature is needed, and only the bytes are believed.
 //!
-//! A peer's statements, that a SHA-256 names a blob or how long a blob is, are claims. A false
-//! claim costs a bounded number of attempts and does not stand in the way of a peer that tells the
-//! truth.
+//! A peer's statement that a SHA-256 names a blob, or how long a blob is, is a claim. A false claim
+//! costs a bounded number of attempts and does not block a peer that tells the truth.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,30 +18,30 @@ use crate::archive::fetch::{FetchError, fetch_wanted};
 use crate::archive::{Archive, ArchiveError, Observer, Progress, Stage};
 use crate::network::handle::FetchProgress;
 
-/// Claimed sizes of one blob that are tried, at most.
+/// Claimed sizes tried per blob, at most.
 const CLAIMED_SIZES: usize = 8;
-/// How long peers may take to connect after those that answered were of no use.
+/// How long to wait for further peers once those that answered have proved useless.
 const OTHERS_WAIT: Duration = Duration::from_secs(5);
 
 /// A blob that is held.
 #[derive(Debug)]
 pub struct FetchedBlob {
-    /// Its name.
+    /// Its BLAKE3 id.
     pub blob: BlobId,
     /// Its length in bytes.
     pub size: u64,
-    /// Verified bytes by peer; empty where it was here already.
+    /// Verified bytes by peer; empty if the blob was already held.
     pub from: BTreeMap<PeerId, u64>,
-    /// Keeps the blob from being collected while the value lives.
+    /// Protects the blob from collection while the value lives.
     _lease: Lease,
 }
 
 impl Archive {
-    /// The blob with this SHA-256, by this node's own hashing or by a claim of a signed list or a
-    /// peer. Compare the bytes ([`Archive::check_sha256`]) before believing it.
+    /// The blob with this SHA-256, according to this node's own hashing, or to a claim of a signed
+    /// list or a peer. Check the bytes ([`Archive::check_sha256`]) before relying on it.
     ///
     /// # Errors
-    /// [`ArchiveError::NoClaim`], or the store's.
+    /// [`ArchiveError::NoClaim`], or the store's error.
     pub async fn blob_of(
         &self,
         digest: Sha256Digest,
@@ -59,10 +58,10 @@ impl Archive {
         claim.ok_or(ArchiveError::NoClaim(digest))
     }
 
-    /// Makes a blob held, from whatever peer has it.
+    /// Fetches a blob from any peer that has it, unless it is already held.
     ///
     /// # Errors
-    /// [`ArchiveError::NoHolder`], [`FetchError`], or the store's.
+    /// [`ArchiveError::NoHolder`], [`FetchError`], or the store's error.
     pub async fn get_blob(
         &self,
         blob: BlobId,
@@ -97,7 +96,7 @@ async fn get_blob(
 }
 
 /// Fetches a blob whose size no signature covers: tries the sizes that peers claim, most frequent
-/// first. Only the true one verifies.
+/// first. Only the true size verifies.
 async fn fetch_of_any_size(
     archive: &Archive,
     blob: BlobId,
@@ -126,12 +125,12 @@ async fn fetch_of_any_size(
             return Err(failure);
         }
         if tried.len() > tried_before {
-            // A claim was refuted, and its peer perhaps banned: the others may say something else
-            // by now.
+            // A claim was refuted, and its peer perhaps banned: the other peers' claims may have
+            // changed.
             continue;
         }
-        // A peer that tells the truth may still be connecting. Once the set of peers changes, they
-        // are asked again.
+        // A truthful peer may still be connecting. Peers are asked again once the set of connected
+        // peers changes.
         let changed = overview.wait_for(|now| !now.peers.keys().eq(asked.iter()));
         if !matches!(timeout_at(give_up, changed).await, Ok(Ok(_))) {
             return Err(failure);
@@ -139,8 +138,8 @@ async fn fetch_of_any_size(
     }
 }
 
-/// Sizes worth trying, in order: claimed by most peers first, then the smallest. Sizes that no blob
-/// may have are left out.
+/// Sizes worth trying, in order: claimed by most peers first, then the smallest. Excludes sizes
+/// that no blob may have.
 fn claimed_sizes(claims: impl Iterator<Item = u64>) -> Vec<u64> {
     let mut peers = BTreeMap::<u64, usize>::new();
     for size in claims.filter(|size| *size <= MAX_BLOB) {

@@ -1,4 +1,4 @@
-//! Writing out: nothing outside the target, nothing replaced unasked, nothing half.
+//! Export: nothing is written outside the target, replaced unasked, or left half-written.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Fetching: equal fetches share one, the last caller's leaving ends it, and a release is announced
-//! once it is whole.
+//! Fetching: equal fetches share one, a fetch ends when its last caller leaves, and a release is
+//! announced once it is whole.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ fn fetches(machine: &Machine) -> usize {
     machine.count(|told| matches!(told, Told::Fetch(_)))
 }
 
-/// A machine that knows a release of another one, whose blobs peers hold.
+/// A machine that knows another machine's release, whose blobs peers hold.
 async fn follower(gated: bool) -> (Machine, ReleaseId) {
     let other = Machine::new(2);
     let added = other.add("pkg:generic/thing@1", &[("a", b"one"), ("b", b"two")]).await;

@@ -21,7 +21,7 @@ const THING: &str = "pkg:generic/thing@1";
 fn draft(machine: &Machine, purl: &str, bytes: &[u8], url: Option<&str>) -> Draft {
     let mut batch = machine.store().batch();
     let added = batch.add_bytes(bytes.to_vec()).unwrap();
-    // The test keeps it from no collection: none runs.
+    // Dropping the lease is safe: no collection runs.
     drop(batch.commit().unwrap());
     Draft {
         purl: purl.parse_purl(),
@@ -122,7 +122,7 @@ async fn what_cannot_be_published_signs_nothing() {
     assert_eq!(machine.feed().len(), 0);
 }
 
-/// A client that leaves after the first file, and remembers what it heard.
+/// A client that leaves after the first file and records the progress it receives.
 #[derive(Default)]
 struct Leaver {
     left: AtomicBool,
@@ -184,7 +184,7 @@ async fn nothing_is_signed_in_a_place_that_was_seen_taken() {
     let machine = Machine::new(1);
     machine.add(THING, &[("a", b"one")]).await;
     let own = machine.archive.publisher();
-    // Another machine with this key went further.
+    // Another machine with this key extended the feed.
     machine.store().watch(&own).unwrap();
     machine.store().see(&own, 9, EntryId::from_bytes([7; 32])).unwrap();
     let draft = draft(&machine, "pkg:generic/thing@2", b"x", None);
@@ -211,7 +211,7 @@ async fn archived() -> Machine {
     machine
 }
 
-/// What the check makes of an outcome of asking the upstream again.
+/// The result of the check for an outcome of importing again.
 async fn check(
     machine: &Machine,
     outcome: Result<Imported, ImportError>,

@@ -1,4 +1,4 @@
-//! Names: through trust, through peers, and never to bytes of a stranger.
+//! Name resolution: through trust, through peers, and never to bytes of untrusted publishers.
 
 use std::time::{Duration, Instant};
 
@@ -62,7 +62,8 @@ async fn what_a_stranger_signed_is_shown_and_not_fetched() {
     assert_eq!(publishers(&refused), [added.publisher.to_string()]);
     assert_eq!(refused.claims()[0].artifacts, 1);
     assert_eq!(machine.told(), []);
-    // The user may name the stranger, or the release: that is a decision of trust, or needs none.
+    // The user may select an untrusted publisher, or the release by id: the former is a decision of
+    // trust, the latter needs none.
     let only = Some(added.publisher);
     assert!(machine.archive.resolve(&name("thing@1"), only, true, &()).await.is_ok());
     let release = Selector::Release(added.release);
@@ -103,7 +104,7 @@ async fn a_name_that_is_unknown_here_is_asked_of_peers() {
     assert!(matches!(unresolved(&local), Unresolved::NotFound { asked: None, .. }));
 }
 
-/// The look-up brings the release; the profile before it comes with the feed, a moment later.
+/// The look-up returns the release; the profile before it arrives with the feed, slightly later.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_waits_for_its_feed_and_is_told_when_it_comes() {
     let (machine, other) = (Machine::new(1), Machine::new(2));

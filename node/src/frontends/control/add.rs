@@ -1,4 +1,4 @@
-//! `add` and import.
+//! The `add` and import requests.
 
 use perennial_control::{
     Add, AddDone, CompletenessRow, FailedRow, Failure, Import, ImportDone, ImportRow, Sink, Source,
@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::{ControlService, failure, observer};
 use crate::archive::{self, AddFiles, ImportNews, ImportSource, Published};
 
-/// Rows of an import that wait for a slow client.
+/// Rows of an import queued for a slow client, at most.
 const ROWS: usize = 16;
 
 pub(super) async fn add(

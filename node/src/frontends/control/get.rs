@@ -1,4 +1,4 @@
-//! `get`.
+//! The `get` request.
 
 use std::collections::BTreeMap;
 use std::time::Instant;

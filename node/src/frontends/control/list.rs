@@ -1,4 +1,4 @@
-//! Requests that only read: `ls`, `search`, `follows`, `pins`, `status`, `peers`, `key`.
+//! Read-only requests: `ls`, `search`, `follows`, `pins`, `status`, `peers`, `key`.
 
 use perennial_control::{
     Failure, FollowRow, KeyRow, Listed, Ls, PeerRow, PinRow, PinTarget, ReleaseRow, Search, Sink,
@@ -18,7 +18,7 @@ pub(super) async fn ls(
     let publisher = service.publisher(request.publisher.as_ref())?;
     let limit = request.limit.map_or(0, |limit| limit as usize);
     let found = service.read(move |store| {
-        // One row more than asked for shows whether there are more.
+        // One row beyond the limit shows whether more follow.
         let filter = ReleaseFilter {
             publisher,
             selector: request.selector,
@@ -167,7 +167,7 @@ fn rows(
     found.iter().map(|row| rows.row(row)).collect()
 }
 
-/// Sends rows until all are sent or the client has disconnected.
+/// Sends rows until all are sent or the client disconnects.
 async fn send<I>(rows: Vec<I>, sink: &Sink<I>) -> Listed {
     let listed = Listed { rows: rows.len() as u64, more: false };
     for row in rows {
@@ -178,7 +178,7 @@ async fn send<I>(rows: Vec<I>, sink: &Sink<I>) -> Listed {
     listed
 }
 
-/// A pin as lists show it.
+/// The row of a pin in lists.
 pub(super) fn pin_row(store: &Store, pin: Pin) -> Result<PinRow, StoreError> {
     let (target, purl, state, bytes) = match pin {
         Pin::Release(id) => {

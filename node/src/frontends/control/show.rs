@@ -1,4 +1,4 @@
-//! `show`: one release in full, and the nodes that hold it.
+//! The `show` request: one release in full, and the nodes that hold it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +39,8 @@ pub(super) async fn show(
     Ok(done)
 }
 
-/// The blobs of a release's files: the size of each, and the number of files with its bytes.
+/// The distinct blobs of a release's files: the size of each, and the number of files with its
+/// bytes.
 #[derive(Default)]
 struct Files {
     sizes: BTreeMap<BlobId, u64>,
@@ -47,7 +48,7 @@ struct Files {
 }
 
 impl Files {
-    /// Empty for a release whose list is not here.
+    /// Empty for a release whose list is not held.
     fn of(store: &Store, release: &ReleaseId) -> Result<Files, StoreError> {
         let mut files = Files::default();
         for artifact in store.artifact_list(release)?.iter().flatten() {
@@ -59,7 +60,8 @@ impl Files {
 
     fn row(&self, all: u64, holder: &Holder) -> HolderRow {
         let whole = holder.holding == Holding::Held;
-        // Peers are asked about the first blobs only; how much they hold of more is unknown.
+        // Peers are asked only about the first blobs; of longer lists, how much they hold is
+        // unknown.
         let told = !self.sizes.is_empty() && self.sizes.len() <= MAX_HAVE_BLOBS;
         let held: BTreeSet<BlobId> = holder.blobs.iter().copied().collect();
         let bytes = |blob: &BlobId| match (self.sizes.get(blob), self.times.get(blob)) {
