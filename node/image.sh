@@ -22,7 +22,7 @@ if command -v ldd >/dev/null && ldd "$binary" >/dev/null 2>&1 && ! ldd "$binary"
   echo "node/image.sh: perennial is not static" >&2
   exit 1
 fi
-# The command contains the node and acts as it under that name: half the bytes.
+# `perennial` contains the node and runs as the daemon under that name, which halves the image size.
 ln -s perennial target/image/bin/perennial-node
 ls -l target/image/bin
 [ -n "$only" ] && exit 0

