@@ -67,9 +67,10 @@ async fn a_chart_that_is_only_listed_comes_from_its_registry() {
         let chart = draft.artifacts.iter().find(|artifact| artifact.role == Role::Chart).unwrap();
         assert_eq!(chart.sha256.to_hex(), sha256(&plain("a")));
     }
-    for (listed, media_type, why) in
-        [(sha256(b"other"), CHART, "the index says"), (String::new(), "a/b", "no chart in it")]
-    {
+    for (listed, media_type, why) in [
+        (sha256(b"other"), CHART, "the index says"),
+        (String::new(), "a/b", "it contains no chart"),
+    ] {
         let web = upstream(plain("a"), &listed, media_type).await;
         let error = import(&web).await.unwrap_err();
         assert!(matches!(error, ImportError::Mismatch { .. }), "{error:?}");
