@@ -1,11 +1,11 @@
-//! The HTTP client of all importers: the addresses it may call, the certificates it trusts, and its
-//! time-outs.
+//! The HTTP client of all importers: the addresses it may contact, the certificates it trusts, and
+//! its timeouts.
 //!
 //! Promises that no request leaves for an address that the guard refuses; there is no other way to
-//! send one. `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` are honoured, as `reqwest` does
-//! by default; `guard` says what that means for private addresses. Trusted certificates are those of
-//! the system, or of `SSL_CERT_FILE` and `SSL_CERT_DIR`. A system without any, such as an image
-//! without files, gets those that Mozilla trusted when this was built.
+//! send a request. `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` are honoured, as
+//! `reqwest` does by default; `guard` documents the consequence for private addresses. Trusted
+//! certificates are the system's, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`. A system without
+//! any, such as a container image without files, gets those that Mozilla trusted at build time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,23 +17,23 @@ use crate::ImportError;
 use crate::error::shown;
 use crate::guard::{Guard, Options, refusal};
 
-/// The time without a byte after which a request is given up.
+/// The time without a byte after which a request fails.
 const SILENCE: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(20);
 
-/// Calls upstreams, and only those that the guard allows.
+/// Sends requests to upstreams that the guard allows.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
     guard: Guard,
 }
 
-/// The reason that no answer came.
+/// The reason that a request got no response.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Asking again would fail in the same way.
+    /// A retry would fail in the same way.
     Permanent(ImportError),
-    /// The connection broke, or the upstream is not reachable just now.
+    /// The connection broke, or the upstream is unreachable for now.
     Transient(ImportError),
 }
 
@@ -46,22 +46,22 @@ impl From<Failure> for ImportError {
 }
 
 impl Client {
-    /// A client that calls the addresses that the options allow.
+    /// A client for the addresses that the options allow.
     pub(crate) fn new(options: &Options) -> Result<Self, ImportError> {
         Self::behind(Guard::new(options))
     }
 
-    /// A client that calls the addresses that a guard allows.
+    /// A client for the addresses that a guard allows.
     pub(crate) fn behind(guard: Guard) -> Result<Self, ImportError> {
         Ok(Self { http: build(&guard)?, guard })
     }
 
-    /// A request to be completed and sent.
+    /// Starts a request, to be completed and passed to [`Self::send`].
     pub(crate) fn request(&self, method: Method, url: &Url) -> RequestBuilder {
         self.http.request(method, url.clone())
     }
 
-    /// Sends a request. An address in its URL never reaches the resolver, so it is judged here.
+    /// Sends a request. An address in its URL never reaches the resolver, so it is checked here.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
         let request =
             request.build().map_err(|e| Failure::Permanent(ImportError::Usage(why(e))))?;
@@ -81,7 +81,7 @@ impl Client {
 fn build(guard: &Guard) -> Result<reqwest::Client, ImportError> {
     let failed =
         |e: &dyn std::fmt::Display| ImportError::Usage(format!("HTTPS cannot be set up: {e}"));
-    // Named here, not installed for the process: another part of it may have its own default.
+    // Passed explicitly, not installed for the process, which may have another default provider.
     let tls =
         ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -109,7 +109,7 @@ fn roots() -> RootCertStore {
     roots
 }
 
-/// Whether asking again would fail in the same way: the request itself is wrong, or the server's
+/// Whether a retry would fail in the same way: the request itself is wrong, or the server's
 /// certificate is not trusted.
 fn is_permanent(error: &reqwest::Error) -> bool {
     error.is_builder() || error.is_redirect() || is_distrust(error)
@@ -119,7 +119,7 @@ fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
     if let Some(tls) = error.downcast_ref() {
         return matches!(tls, rustls::Error::InvalidCertificate(_));
     }
-    // An I/O error keeps the error that it wraps out of the chain of sources.
+    // An I/O error omits the error it wraps from its chain of sources.
     let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
     match inner {
         Some(inner) => is_distrust(inner),
@@ -127,8 +127,8 @@ fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
     }
 }
 
-/// An error with its causes, which `reqwest` does not print by itself, and without the URL, which may
-/// hold a key to the target of a redirect.
+/// An error with its causes, which `reqwest` does not print by itself, and without the URL: the
+/// target of a redirect may contain a secret.
 pub(crate) fn why(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();

@@ -1,4 +1,4 @@
-//! The files of a release that is being put together, with what was seen on the way.
+//! The files of a release as they are collected, with the responses observed on the way.
 
 use std::collections::HashMap;
 
@@ -10,14 +10,14 @@ use crate::download::{Answer, Taken};
 use crate::error::shown;
 use crate::{Failed, ImportError, Imported};
 
-/// Most origins noted for one file.
+/// Most origins recorded per file.
 const ORIGINS: usize = perennial_manifest::artifact::MAX_ORIGINS;
 
-/// Artifacts, and what keeps their blobs.
+/// Collected artifacts, and the leases that keep their blobs.
 #[derive(Debug, Default)]
 pub(crate) struct Collected {
     artifacts: Vec<Artifact>,
-    /// Where an artifact with a name stands; names that are one somewhere are one here.
+    /// Indices into `artifacts` by twin key, so that names equal on any file system count as one.
     places: HashMap<String, usize>,
     observations: Vec<Observation>,
     leases: Vec<Lease>,
@@ -29,19 +29,20 @@ impl Collected {
         self.artifacts.is_empty()
     }
 
-    /// Counts blobs that were taken, and keeps them.
+    /// Counts the stored blobs and holds their lease.
     pub(crate) fn keep(&mut self, taken: Taken) -> Vec<Added> {
         self.new_bytes = self.new_bytes.saturating_add(taken.new_bytes());
         self.leases.push(taken.lease);
         taken.added
     }
 
-    /// The artifact that has this name already.
+    /// The artifact that already has this twin key.
     pub(crate) fn named(&self, key: &str) -> Option<&Artifact> {
         self.places.get(key).map(|at| &self.artifacts[*at])
     }
 
-    /// Adds a file. One that is there already, with the same bytes, gets another origin.
+    /// Adds a file. A file already present under the name gains the origins if its bytes are the
+    /// same.
     pub(crate) fn add(&mut self, artifact: Artifact) -> Result<(), ImportError> {
         let key = artifact.path.twin_key();
         let Some(at) = self.places.get(&key) else {
@@ -67,7 +68,7 @@ impl Collected {
         Ok(())
     }
 
-    /// Notes what was seen at a URL.
+    /// Records the response of a URL as an observation.
     pub(crate) fn observe(&mut self, url: &Url, answer: &Answer, added: &Added) {
         self.observations.push(Observation {
             url: shown(url),
@@ -82,7 +83,7 @@ impl Collected {
         });
     }
 
-    /// An unsigned release of it all.
+    /// Drafts the release of all collected files.
     pub(crate) fn into_imported(
         self,
         purl: Purl,

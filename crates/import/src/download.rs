@@ -1,9 +1,9 @@
-//! From a URL to a file: streamed, resumed by range, and tried again.
+//! Downloads a URL to a file: streamed, resumed by range, and retried.
 //!
-//! Owns the conversation with a web server. Promises that memory does not grow with the file, that
-//! bytes of two states of the upstream's file are never joined, that no byte beyond the bound is
-//! written, and that every wait has an end. Believes nothing else: checksums and signatures decide
-//! whether the bytes are the right ones.
+//! Owns the exchange with the web server. Promises that memory does not grow with the file, that
+//! bytes of two versions of the upstream's file are never joined, that nothing beyond the size
+//! limit is written, and that every wait is bounded. Does not vouch for the bytes: checksums and
+//! signatures decide whether they are the right ones.
 
 mod answer;
 mod part;
@@ -26,41 +26,42 @@ use crate::meter::{FileMeter, Meter, blocking};
 use crate::retry::{RetryPolicy, is_busy, wish};
 use crate::{ImportError, Options, html};
 
-/// The number of bytes collected before they are written.
+/// Bytes buffered before they are written.
 const PIECE: usize = 1 << 20;
-/// The progress, in bytes, after which failures are counted anew.
+/// Bytes of progress that reset the number of tries.
 const PROGRESS: u64 = 1 << 20;
-/// A file that is wanted.
+/// A requested file, and the terms for accepting it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Want<'a> {
     pub(crate) url: &'a Url,
-    /// The most bytes that are taken.
+    /// The size limit, in bytes.
     pub(crate) most: u64,
-    /// Whether an HTML page is wanted.
+    /// Whether an HTML page is acceptable.
     pub(crate) html: bool,
-    /// Whether it may well be missing: then a refusal means that there is none, and tries are fewer.
+    /// Whether the file may well be missing: any client error then means that it is, and fewer
+    /// tries are made.
     pub(crate) optional: bool,
 }
 
-/// A whole file, with the headers it came with.
+/// A complete download, with the response's headers.
 #[derive(Debug)]
 pub(crate) struct Fetched {
     pub(crate) part: Part,
     pub(crate) answer: Answer,
 }
 
-/// Downloads into a directory.
+/// Downloads files into one directory.
 pub(crate) struct Downloader<'a> {
     client: Client,
     dir: PathBuf,
     meter: &'a Meter<'a>,
 }
 
-/// The end of a try that did not bring the whole file.
+/// An attempt that did not complete the file.
 enum Trouble {
-    /// Another try is useless.
+    /// A retry is useless.
     Final(ImportError),
-    /// Continue here, after the wait that the server asks for.
+    /// Retry from these bytes, after the wait that the server asks for.
     Again(Part, ImportError, Option<Duration>),
 }
 
@@ -79,7 +80,7 @@ impl<'a> Downloader<'a> {
         Ok(Self { client: Client::new(options)?, dir, meter })
     }
 
-    /// Fetches a URL, continuing a download that an earlier import left.
+    /// Fetches a URL, resuming a download that an earlier import left.
     pub(crate) async fn fetch(&self, want: Want<'_>) -> Result<Fetched, ImportError> {
         self.meter.unless_cancelled(self.keep_trying(want)).await
     }
@@ -111,7 +112,7 @@ impl<'a> Downloader<'a> {
         }
     }
 
-    /// Opens the file of a URL, once no other import writes to it.
+    /// Opens the partial file of a URL, once no other import writes to it.
     async fn open(&self, url: &Url) -> Result<Part, ImportError> {
         when_free(|| {
             let (dir, url) = (self.dir.clone(), url.clone());
@@ -128,7 +129,7 @@ impl<'a> Downloader<'a> {
     ) -> Result<Fetched, Trouble> {
         let what = shown(want.url);
         let upstream = |reason: String| ImportError::Upstream { what: what.clone(), reason };
-        // The bytes as they are: a transfer encoding would not be the file.
+        // Asks for the bytes unencoded: a compressed body would not be the file.
         let mut request = self.client.request(Method::GET, want.url);
         request = request.header(ACCEPT, "*/*").header(ACCEPT_ENCODING, "identity");
         let from = part.resume()?;
@@ -227,7 +228,7 @@ async fn receive(
         if part.len() + piece.len() as u64 > want.most {
             return Err(discard(part, too_long(&what, want.most)).await);
         }
-        // Pages under another media type.
+        // Pages are also served under other media types.
         if part.len() == 0
             && !want.html
             && (is_end || piece.len() >= html::ENOUGH)
@@ -261,7 +262,7 @@ fn too_long(what: &str, most: u64) -> ImportError {
     }
 }
 
-/// Removes the file, which a later try cannot use.
+/// Removes the partial file, which no later attempt can use.
 async fn discard(part: Part, error: ImportError) -> Trouble {
     Trouble::Final(blocking(|| part.remove()).await.err().unwrap_or(error))
 }

@@ -1,4 +1,4 @@
-//! Why something was not imported.
+//! Errors of an import.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,12 @@ use perennial_oci::{DigestMismatch, ManifestError, ReferenceError, Rule, TreeErr
 use perennial_store::StoreError;
 use reqwest::Url;
 
-/// A fault of an upstream, of its answers, or of this machine. The text says what happened, to what,
-/// and what to do next.
+/// A failure of an upstream, of its answers, or of this machine. The text says what happened, to
+/// what, and what to do next.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
-    /// The request makes no sense.
+    /// The request is invalid.
     #[error("{0}")]
     Usage(String),
     /// The upstream does not have it (404, 410).
@@ -23,26 +23,26 @@ pub enum ImportError {
         /// The upstream's answer.
         reason: String,
     },
-    /// The upstream could not be reached or refused, after all tries.
+    /// The upstream was unreachable or refused, after all tries.
     #[error("{what}: {reason}")]
     Upstream {
         /// A URL or reference.
         what: String,
-        /// The last fault.
+        /// The last failure.
         reason: String,
     },
-    /// The bytes are not the ones that the upstream announced.
+    /// The content is not what was announced, or exceeds a limit.
     #[error("{what}: {reason}")]
     Mismatch {
         /// A URL or reference.
         what: String,
-        /// The difference.
+        /// The difference, or the limit.
         reason: String,
     },
     /// The address is inside a private network.
     #[error("{0} is an address inside a private network; --allow-private lets it be called")]
     Private(String),
-    /// The caller no longer waits for the outcome.
+    /// The caller cancelled the import.
     #[error(
         "the import was cancelled; what came of it is kept, and the same command continues there"
     )]
@@ -53,15 +53,15 @@ pub enum ImportError {
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     File {
-        /// The file.
+        /// The file or directory.
         path: PathBuf,
-        /// The error of the system.
+        /// The operating system's error.
         source: io::Error,
     },
 }
 
 impl ImportError {
-    /// Whether other parts of the import would fail as well: the fault lies here, or the caller has
+    /// Whether other parts of the import would fail as well: the fault is local, or the caller has
     /// left.
     pub(crate) fn is_final(&self) -> bool {
         match self {
@@ -71,7 +71,7 @@ impl ImportError {
         }
     }
 
-    /// A manifest that breaks a rule. `what`: its digest or URL.
+    /// The error for an invalid manifest; `what` is its digest or URL.
     pub(crate) fn manifest(what: impl Into<String>, error: ManifestError) -> Self {
         Self::Upstream { what: what.into(), reason: error.to_string() }
     }
@@ -99,16 +99,16 @@ impl From<TreeError> for ImportError {
     }
 }
 
-/// Names the file that an operation failed on.
+/// Adds the path to an I/O error.
 pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> ImportError + '_ {
     |source| ImportError::File { path: path.to_owned(), source }
 }
 
-/// A URL for people and statements: without credentials, which are the user's own business, and
-/// without fragment.
+/// A URL for messages and signed statements: without credentials, which are private to the user,
+/// and without fragment.
 pub(crate) fn shown(url: &Url) -> String {
     let mut url = url.clone();
-    // Both fail only for URLs that cannot have any.
+    // Both fail only for URLs that cannot have credentials.
     let _ = (url.set_username(""), url.set_password(None));
     url.set_fragment(None);
     url.into()

@@ -1,4 +1,4 @@
-//! Entry points for the fuzz targets in `tests/fuzz`, into readers that are private otherwise.
+//! Entry points for the fuzz targets in `tests/fuzz`, into otherwise private readers.
 //!
 //! Not part of the API.
 

@@ -1,11 +1,11 @@
-//! The addresses that may be called: the public internet only, unless the user says otherwise.
+//! The addresses that may be contacted: the public internet only, unless the user allows more.
 //!
-//! A name is judged by the addresses it resolves to, at the moment of the call, so an upstream cannot
-//! point it elsewhere on the second look-up (DNS rebinding). An address in a URL never reaches the
-//! resolver, so the client asks [`Guard::check`] before each request; redirects are checked here.
-//! Where a proxy is set, the proxy resolves names: the user chose it, and it may lie in the private
-//! network. Addresses in URLs are checked all the same. A name without a host is told from one that
-//! cannot be looked up just now, so that a misspelt name fails at once.
+//! A name is judged by the addresses that it resolves to at the moment of the call, so an upstream
+//! cannot point it elsewhere on the second look-up (DNS rebinding). An address in a URL never
+//! reaches the resolver, so the client calls [`Guard::check`] before each request; redirects are
+//! checked here. A configured proxy resolves names itself: the user chose it, and it may lie in the
+//! private network. Addresses in URLs are checked all the same. A name that does not exist is told
+//! apart from a failed look-up, so that a misspelt name fails at once.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,13 +19,13 @@ use reqwest::redirect::Policy;
 use crate::ImportError;
 use crate::error::shown;
 
-/// Most redirects that are followed.
+/// Most redirects followed.
 const REDIRECTS: usize = 10;
 
-/// The permissions that the user gives an import.
+/// The permissions that the user grants an import.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Call addresses inside private networks too.
+    /// Contact addresses inside private networks too.
     pub allow_private: bool,
     /// Speak plain HTTP to registries.
     pub plain_http: bool,
@@ -73,7 +73,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    // Networks without IPv4 reach it through 64:ff9b::/96, so the address inside counts.
+    // Networks without IPv4 reach it through 64:ff9b::/96, so the embedded address counts.
     if let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = address.segments() {
         return is_public_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
     }
@@ -92,9 +92,9 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 pub(crate) enum Refused {
     /// An address, or a name with its address.
     Private(String),
-    /// A redirect, with its fault.
+    /// A redirect, with the reason.
     Redirect(String),
-    /// A name without a host, with the resolver's answer.
+    /// A name that does not exist, with the resolver's message.
     Unknown(String),
 }
 
@@ -109,11 +109,11 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// Judges each address before it is called.
+/// Checks each address before it is contacted.
 #[derive(Debug, Clone)]
 pub(crate) struct Guard {
     may_call: fn(IpAddr) -> bool,
-    /// Hosts of the proxies that the user set.
+    /// Hosts of the configured proxies.
     proxies: Arc<BTreeSet<String>>,
 }
 
@@ -133,13 +133,13 @@ impl Guard {
         Self { may_call, proxies: Arc::new(set.into_iter().filter_map(host).collect()) }
     }
 
-    /// Refuses a URL that holds an address which may not be called. Asked before every request.
+    /// Refuses a URL that contains a forbidden address. Called before every request.
     pub(crate) fn check(&self, url: &Url) -> Result<(), ImportError> {
         self.judge(url).map_err(|refused| refused.into_error(url))
     }
 
     fn judge(&self, url: &Url) -> Result<(), Refused> {
-        // An IPv6 address stands in brackets.
+        // An IPv6 address is in brackets.
         let host = url.host_str().unwrap_or_default();
         match host.trim_start_matches('[').trim_end_matches(']').parse() {
             Ok(address) if !(self.may_call)(address) => Err(Refused::Private(address.to_string())),
@@ -164,7 +164,8 @@ impl Guard {
         self.judge(next)
     }
 
-    /// Follows the redirects that are allowed. `reqwest` keeps credentials from going to another host.
+    /// The redirect policy: follows allowed redirects. `reqwest` keeps credentials from going to
+    /// another host.
     pub(crate) fn policy(self) -> Policy {
         Policy::custom(move |attempt| {
             match self.judge_redirect(attempt.previous(), attempt.url()) {
@@ -174,7 +175,7 @@ impl Guard {
         })
     }
 
-    /// The addresses of a name that may be called.
+    /// The addresses of a name that may be contacted.
     fn choose(&self, name: &str, addresses: Vec<IpAddr>) -> Result<Vec<IpAddr>, Refused> {
         let first = addresses.first().copied();
         let is_proxy = self.proxies.contains(name);
@@ -191,7 +192,7 @@ impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let guard = self.clone();
         Box::pin(async move {
-            // RFC 6761, 6.4: no host ever has such a name, so no resolver need be asked.
+            // RFC 6761, 6.4: such a name never resolves, so the resolver is not asked.
             if name.as_str().trim_end_matches('.').ends_with(".invalid") {
                 return Err(
                     Refused::unknown(name.as_str(), "names in `.invalid` never have one").into()
@@ -210,9 +211,9 @@ impl Resolve for Guard {
     }
 }
 
-/// Whether a resolver says that a name has no host. Its code is lost on the way here, so the text
-/// decides: the C library says "temporary failure" (glibc, macOS) or "try again" (musl) of the other
-/// case. Errors of the system have a code.
+/// Whether a resolver's error means that the name does not exist. The error code is lost on the way
+/// here, so the text decides: for a temporary failure the C library says "temporary failure"
+/// (glibc, macOS) or "try again" (musl). Errors of the operating system have a code.
 fn is_no_host(error: &std::io::Error) -> bool {
     let said = error.to_string().to_ascii_lowercase();
     error.raw_os_error().is_none()
@@ -234,7 +235,7 @@ impl Refused {
     }
 }
 
-/// The guard's refusal, if that is the cause of an error. Asking again is useless then.
+/// The guard's refusal, if it caused the error; a retry is then useless.
 pub(crate) fn refusal(url: &Url, error: &reqwest::Error) -> Option<ImportError> {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {

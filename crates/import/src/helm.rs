@@ -1,5 +1,6 @@
-//! From a chart repository to a release: the chart, its provenance, and the index that listed it, as it was that day. A chart
-//! that is only listed there comes from its registry, as an image does.
+//! Imports a chart from a chart repository: the chart, its provenance file, and the index that
+//! listed it, as of that day. A chart that the repository only lists comes from its registry, like
+//! an image.
 
 mod archive;
 mod images;
@@ -25,33 +26,33 @@ const MAX_INDEX: u64 = 64 << 20;
 const MAX_CHART: u64 = 256 << 20;
 const MAX_PROVENANCE: u64 = 1 << 20;
 
-/// Which chart.
+/// A request for a chart of a repository.
 #[derive(Debug, Clone)]
 pub struct Chart {
-    /// URL of the repository, with or without `helm+`.
+    /// URL of the repository, with or without the prefix `helm+`.
     pub repo: String,
-    /// Name in the repository's index.
+    /// Name of the chart in the repository's index.
     pub name: String,
-    /// Version as the index has it; without, the newest that is no pre-release.
+    /// Version as the index states it; `None` means the newest that is not a pre-release.
     pub version: Option<String>,
-    /// Also say which images it names.
+    /// Also list the images that the chart names.
     pub with_images: bool,
 }
 
-/// A chart that was brought in.
+/// An imported chart.
 #[derive(Debug)]
 pub struct ChartImported {
-    /// The release of it.
+    /// The chart's release.
     pub imported: Imported,
-    /// The images that it names, where they were asked for ([`images_of`]).
+    /// The images that the chart names ([`images_of`]); empty unless requested.
     pub images: Vec<String>,
 }
 
 /// Imports a chart from a repository.
 ///
 /// # Errors
-/// [`ImportError`] if the index or the chart cannot be had, if the chart contradicts the index, if the
-/// store fails, or if the import is cancelled.
+/// [`ImportError`] if the index or the chart cannot be fetched, if the chart contradicts the index
+/// or its provenance file, if the store fails, or if the import is cancelled.
 pub async fn chart(
     store: &Store,
     options: &Options,
@@ -133,7 +134,7 @@ pub async fn chart(
     Ok(ChartImported { imported: out.into_imported(purl, None, from, None, failed), images })
 }
 
-/// The URL of a repository, as a folder.
+/// Parses the URL of a repository as that of a folder, with a trailing slash.
 fn repository(text: &str) -> Result<Url, ImportError> {
     let mut repo = http::parse(text.strip_prefix("helm+").unwrap_or(text))?;
     repo.set_query(None);
@@ -152,7 +153,7 @@ fn purl(repo: &Url, name: &str, version: &str) -> Result<Purl, ImportError> {
     Purl::parse(&purl.to_string()).map_err(|e| usage(&e))
 }
 
-/// Reads the index for the chart that is meant.
+/// Parses the index and picks the requested chart.
 async fn read(index: Fetched, repo: Url, what: &Chart) -> Result<(Fetched, Picked), ImportError> {
     let (name, version) = (what.name.clone(), what.version.clone());
     blocking(move || {
@@ -163,7 +164,7 @@ async fn read(index: Fetched, repo: Url, what: &Chart) -> Result<(Fetched, Picke
     .await
 }
 
-/// The images that a chart names; that they cannot be read costs nobody the chart.
+/// Lists the images that a chart names. A failure to read them does not cost the chart.
 async fn named(chart: Fetched) -> Result<(Fetched, Result<Vec<String>, ImportError>), ImportError> {
     blocking(move || {
         let path = chart.part.path();
@@ -180,7 +181,8 @@ fn provenance_url(chart: &Url) -> Url {
     url
 }
 
-/// The provenance file of a chart, if what came is one: it holds the digest of the chart.
+/// Verifies that a provenance file states the chart's digest; drops it if it is not a signed
+/// message.
 async fn signed(
     fetched: Fetched,
     chart: Fetched,
@@ -205,7 +207,7 @@ async fn signed(
     .await
 }
 
-/// A file that came, and what it is.
+/// A fetched file and its place in the release.
 struct Piece {
     url: Url,
     path: ArtifactPath,
@@ -214,7 +216,7 @@ struct Piece {
     fetched: Fetched,
 }
 
-/// Takes files into the store and notes what was seen.
+/// Stores the files and records the responses as observations.
 async fn keep(store: &Store, pieces: Vec<Piece>) -> Result<Collected, ImportError> {
     let mut out = Collected::default();
     let mut parts = Vec::new();
@@ -241,7 +243,7 @@ async fn keep(store: &Store, pieces: Vec<Piece>) -> Result<Collected, ImportErro
     Ok(out)
 }
 
-/// Reads a chart archive as far as an import does, for the fuzz targets.
+/// Reads a chart archive as an import does, for the fuzz targets.
 pub(crate) fn look_into(tgz: &mut dyn std::io::Read) -> Result<(), ImportError> {
     archive::read(tgz).map(drop)
 }

@@ -1,11 +1,12 @@
-//! Pages that come in place of files: a server that answers 200 where it has nothing (a soft 404), a login, a challenge.
+//! HTML pages served in place of files: soft 404s (a 200 for a missing file), login forms, bot
+//! challenges.
 
 use crate::ImportError;
 
-/// So many first bytes are enough to tell.
+/// The number of leading bytes that suffices to recognise a page.
 pub(crate) const ENOUGH: usize = 512;
 
-/// What pages begin with, in lower case (after <https://mimesniff.spec.whatwg.org/>).
+/// The beginnings of a page, in lower case (after <https://mimesniff.spec.whatwg.org/>).
 const BEGINNINGS: [&[u8]; 9] = [
     b"<!doctype html",
     b"<html",
@@ -18,11 +19,11 @@ const BEGINNINGS: [&[u8]; 9] = [
     b"<meta",
 ];
 
-/// Whether the first bytes are those of a page.
+/// Whether the content begins like an HTML page.
 pub(crate) fn is_html(bytes: &[u8]) -> bool {
     let bytes = &bytes[..bytes.len().min(ENOUGH)];
     let mut rest = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
-    // an XML declaration and comments may come before
+    // An XML declaration and comments may precede the page.
     loop {
         let end: &[u8] = match rest {
             [b'<', b'?', ..] => b"?>",
@@ -39,7 +40,7 @@ pub(crate) fn is_html(bytes: &[u8]) -> bool {
     })
 }
 
-/// What is said about a page in place of a file.
+/// The error for a page that came in place of a file.
 pub(crate) fn refusal(what: &str) -> ImportError {
     ImportError::Mismatch {
         what: what.to_owned(),

@@ -1,7 +1,8 @@
-//! From URLs to a release: files as they are on the web, with the checksums and signatures beside them.
+//! Imports web files from their URLs into one release, with the checksums and signatures published
+//! beside them.
 //!
-//! Promises that a file which a checksum beside it contradicts ends the import, that a page is not taken for a file, and that
-//! one URL that fails does not cost the others.
+//! Promises that a file that contradicts a checksum beside it ends the import, that an HTML page is
+//! not accepted in place of a file, and that one failed URL does not affect the others.
 
 mod beside;
 mod kind;
@@ -26,32 +27,32 @@ use crate::error::shown;
 use crate::meter::{Meter, blocking};
 use crate::{Failed, ImportError, Imported, Options, Watch};
 
-/// Longest URL, which is signed as it is.
+/// Longest accepted URL, in bytes; it becomes part of the signed release.
 const MAX_URL: usize = 2048;
 const ANY: &str = "application/octet-stream";
 
-/// What is to become of some URLs.
+/// A request to import files from the web into one release.
 #[derive(Debug, Clone)]
 pub struct Urls {
-    /// One at least.
+    /// The files to fetch; at least one. Duplicates are fetched once.
     pub urls: Vec<String>,
-    /// What they are a release of; with a version.
+    /// The package URL of the release; must have a version.
     pub purl: Purl,
-    /// SPDX licence expression, where it is known.
+    /// SPDX licence expression, if known.
     pub license: Option<String>,
-    /// Take an HTML page although the URL is not named like one.
+    /// Accept HTML pages even from URLs that do not end in `.html` or `.htm`.
     pub html: bool,
-    /// Remarks.
+    /// Remarks on the release; the import may append its own.
     pub notes: Option<String>,
-    /// Role and media type of a file by its name.
+    /// Maps a file name to the file's role and media type.
     pub guess: fn(&str) -> (Role, &'static str),
 }
 
 /// Imports files from the web into one release.
 ///
 /// # Errors
-/// [`ImportError`] if no file could be had, if a checksum contradicts one, if the store fails, or if
-/// the import is cancelled.
+/// [`ImportError`] if a URL is malformed or the package URL has no version, if no file can be
+/// fetched, if a file contradicts a checksum, if the store fails, or if the import is cancelled.
 pub async fn urls(
     store: &Store,
     options: &Options,
@@ -101,7 +102,7 @@ pub async fn urls(
     }
 }
 
-/// URLs that may be asked for, each once.
+/// Parses the URLs without their fragments, and drops duplicates.
 fn distinct(urls: &[String]) -> Result<Vec<Url>, ImportError> {
     let mut seen = HashSet::new();
     let mut wanted = Vec::new();
@@ -119,7 +120,7 @@ fn distinct(urls: &[String]) -> Result<Vec<Url>, ImportError> {
     }
 }
 
-/// Reads a URL of the web.
+/// Parses an HTTP or HTTPS URL of at most `MAX_URL` bytes.
 pub(crate) fn parse(text: &str) -> Result<Url, ImportError> {
     let usage =
         |reason: String| ImportError::Usage(format!("{text:?} is not a URL to fetch: {reason}"));
@@ -131,7 +132,7 @@ pub(crate) fn parse(text: &str) -> Result<Url, ImportError> {
     }
 }
 
-/// A file that came, and what came from beside it.
+/// A fetched file, with the files found beside it.
 struct File {
     url: Url,
     name: ArtifactPath,
@@ -140,26 +141,26 @@ struct File {
 }
 
 impl File {
-    /// Its name, and that in its URL, under which others know it.
+    /// The names that a checksum file may use for it: its own, and the last segment of its URL.
     fn names(&self) -> HashSet<String> {
         last_part(&self.url).into_iter().chain([self.name.to_string()]).collect()
     }
 }
 
-/// An import under way.
+/// An import in progress.
 struct Job<'a> {
     store: &'a Store,
     downloader: Downloader<'a>,
     what: &'a Urls,
     out: Collected,
-    /// Checksums of the folders that files came from.
+    /// The checksum files of each folder that a file came from.
     folders: HashMap<Url, Vec<Beside>>,
     failed: Vec<Failed>,
     notes: Notes,
 }
 
 impl Job<'_> {
-    /// Says what of files beside others did not come, and gives the rest.
+    /// Records the failures and the rejected files, and returns the files that were found.
     fn told(&mut self, found: Found) -> Vec<Beside> {
         found.failed.iter().for_each(|(url, error)| self.failed(url, error));
         for (url, kind) in found.unlike {
@@ -199,7 +200,7 @@ impl Job<'_> {
         Ok(File { url: url.clone(), name, fetched, beside })
     }
 
-    /// Compares a file with the checksums beside it.
+    /// Verifies a file against the checksums beside it and those of its folder.
     async fn check(&self, file: File) -> Result<File, ImportError> {
         let names = file.names();
         let of_folder = self.folders.get(&beside::folder(&file.url)).into_iter().flatten();
@@ -217,14 +218,14 @@ impl Job<'_> {
         Ok(File { fetched: Fetched { part, answer: file.fetched.answer }, ..file })
     }
 
-    /// Takes a file into the release, with what came from beside it.
+    /// Adds a file to the release, with its checksum and signature files.
     async fn keep(&mut self, file: File) -> Result<(), ImportError> {
         let names = file.names();
         let File { url, name, fetched, beside: mut own } = file;
         let mut about = vec![(url.clone(), fetched.answer, name.to_string(), None)];
         let mut parts = vec![fetched.part];
         let folder = self.folders.entry(beside::folder(&url)).or_default();
-        // checksums of a folder that say nothing of a file of the release are none of its business
+        // A folder's checksum file is kept only if it names a file of the release.
         let folder = folder.iter_mut().filter(|beside| !beside.of_any(&names).is_empty());
         let own = own.iter_mut().map(|beside| (format!("{name}{}", beside.name), beside));
         for (name, beside) in own.chain(folder.map(|beside| (beside.name.to_owned(), beside))) {
@@ -255,7 +256,7 @@ impl Job<'_> {
         let path =
             |name: &str| ArtifactPath::parse(name).map_err(|e| ImportError::Usage(e.to_string()));
         let mut path_of = path(called)?;
-        // two folders may each have their SHA256SUMS
+        // Two folders may each have a `SHA256SUMS`; the second gets its file's name in front.
         let other =
             self.out.named(&path_of.twin_key()).is_some_and(|there| there.blake3 != added.blob);
         if role.is_some() && other {
@@ -277,7 +278,7 @@ impl Job<'_> {
         })
     }
 
-    /// Removes what was found beside files and not taken.
+    /// Removes the folders' checksum files that were not kept.
     async fn tidy(&mut self) -> Result<(), ImportError> {
         for beside in std::mem::take(&mut self.folders).into_values().flatten() {
             if let Some(fetched) = beside.fetched {
@@ -288,7 +289,7 @@ impl Job<'_> {
     }
 }
 
-/// Compares a file with digests that a URL gives for it, and removes it where it is another.
+/// Verifies a file against the digests that `from` states for it; removes the file if they differ.
 pub(crate) async fn compare(
     part: Part,
     url: &Url,

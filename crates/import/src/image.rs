@@ -1,9 +1,9 @@
-//! Container images: the release that is made of one, whichever way its bytes came.
+//! Turns a container image into a release, whatever the source of its bytes.
 //!
-//! Owns the driving of the walk ([`perennial_oci::Tree`]) from a root manifest to every byte it
-//! names, and the draft of the result: an OCI image layout (DESIGN, section 4) whose list depends
-//! only on the image, so that two archivists of one tag sign the same list. Every byte is compared
-//! with its digest and length before the store gets it. An [`Origin`] supplies the bytes.
+//! Drives the walk ([`perennial_oci::Tree`]) from a root manifest to every byte it names, and
+//! drafts the result: an OCI image layout (DESIGN, section 4) whose list depends only on the image,
+//! so that two archivists of one tag sign the same list. Every byte is verified against its digest
+//! and length before the store gets it. An [`Origin`] supplies the bytes.
 
 mod blob_sink;
 mod draft;

@@ -1,8 +1,8 @@
 //! Images that are on this machine: `oci:DIR`, `oci-archive:FILE`, `docker-archive:FILE`.
 //!
-//! Gives the drafts that a registry would have given for the same images, without observations: an
-//! archive is not a witness. Promises that a hostile archive reads nothing outside itself and costs
-//! bounded memory.
+//! Produces the drafts that a registry would have given for the same images, without observations:
+//! an archive is not a witness. Promises that a hostile archive reads nothing outside itself and
+//! costs bounded memory.
 
 mod contents;
 mod docker;
@@ -24,13 +24,14 @@ use crate::layout::source::Source;
 use crate::meter::{Meter, blocking};
 use crate::{Failed, ImportError, Imported, Watch};
 
-/// An archive, and the images of it that are wanted.
+/// A request for the images of an archive.
 #[derive(Debug, Clone, Default)]
 pub struct Archive {
-    /// `oci:DIR[:tag]`, `oci-archive:FILE[:tag]` or `docker-archive:FILE[:reference]`. Without a tag, all images in it.
+    /// `oci:DIR[:tag]`, `oci-archive:FILE[:tag]` or `docker-archive:FILE[:reference]`. Without a
+    /// tag or reference, all images are imported.
     pub source: String,
-    /// The name of the image (`registry/repository[:tag]`), instead of the one in the archive. Most
-    /// layouts state a tag at most.
+    /// The name of the image (`registry/repository[:tag]`), overriding the archive's. Most layouts
+    /// state at most a tag.
     pub name: Option<String>,
     /// SPDX licence expression of the releases.
     pub license: Option<String>,
@@ -38,11 +39,11 @@ pub struct Archive {
     pub notes: Option<String>,
 }
 
-/// Imports the images of an archive. Images that cannot be had are in [`Imported::failed`].
+/// Imports the images of an archive. Images that fail are listed in [`Imported::failed`].
 ///
 /// # Errors
-/// [`ImportError`] if the archive cannot be read or has no such image, if the store fails, or if the
-/// import is cancelled.
+/// [`ImportError`] if the archive cannot be read or has no such image, if the store fails, or if
+/// the import is cancelled.
 pub async fn layout(
     store: &Store,
     what: &Archive,
@@ -111,7 +112,7 @@ async fn one(
 ) -> Result<(Draft, Vec<Failed>), ImportError> {
     let mut image = gather(sink, saved, root, reference.tag(), &Platforms::default()).await?;
     let left_out = std::mem::take(&mut image.left_out);
-    // Not the path, which tells of this machine and not of the image.
+    // Not the path, which describes this machine rather than the image.
     let from = kind.to_owned();
     let (license, notes) = (what.license.clone(), what.notes.clone());
     let about = About { from, license, notes, observations: Vec::new() };

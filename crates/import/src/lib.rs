@@ -1,9 +1,10 @@
-//! From an upstream to verified blobs in the store and an unsigned release: one file per upstream.
+//! Imports releases from upstreams: verified blobs in the store, and an unsigned release. One file
+//! per upstream.
 //!
-//! Owns the requests to an upstream and the trust in its answers. Promises that bytes are stored as
-//! they came and compared with every digest that the upstream states, that memory does not grow with
-//! what is fetched, that an import continues where it was cut off, and that no address inside the
-//! user's network is called unless that is allowed. Signs nothing.
+//! Owns the requests to an upstream and the trust in its answers. Promises that bytes are stored
+//! unchanged and verified against every digest that the upstream states, that memory does not grow
+//! with the download, that an interrupted import resumes where it stopped, and that no address
+//! inside the user's network is contacted unless that is allowed. Signs nothing.
 
 mod client;
 mod collected;

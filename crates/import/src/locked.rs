@@ -1,7 +1,7 @@
-//! Files that one import at a time may write: an exclusive lock, and word of its release.
+//! Files that one import at a time may write: an exclusive lock, and a notification of its release.
 //!
-//! The store belongs to one process, so the imports that compete for a file are tasks of this one: a
-//! release wakes those that wait.
+//! The store belongs to one process, so the imports that compete for a file are tasks of this
+//! process: a release wakes those that wait.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -14,15 +14,15 @@ use tokio::sync::Notify;
 use crate::ImportError;
 use crate::error::at;
 
-/// Rings whenever an import releases a file.
+/// Notified whenever an import releases a file.
 static RELEASED: Notify = Notify::const_new();
 
-/// A file under an exclusive lock, which ends with this value.
+/// A file under an exclusive lock, which is held until the value is dropped.
 #[derive(Debug)]
 pub(crate) struct LockedFile(File);
 
 impl LockedFile {
-    /// Opens or creates a file; `None` if another import has it. Blocking.
+    /// Opens or creates a file; `None` if another import holds it. Blocking.
     pub(crate) fn open(path: &Path) -> Result<Option<Self>, ImportError> {
         let mut options = File::options();
         options.create(true).truncate(false).read(true).write(true);
@@ -33,7 +33,7 @@ impl LockedFile {
             Err(TryLockError::Error(error)) => return Err(at(path)(error)),
         }
         let file = Self(file);
-        // The holder before may have made the file a blob, which must not be written to.
+        // The previous holder may have turned the file into a blob, which must not be written to.
         let own = file.metadata().map_err(at(path))?;
         match std::fs::symlink_metadata(path) {
             Ok(there) if (there.dev(), there.ino()) == (own.dev(), own.ino()) => Ok(Some(file)),
@@ -60,13 +60,13 @@ impl DerefMut for LockedFile {
 
 impl Drop for LockedFile {
     fn drop(&mut self) {
-        // Closing the file ends the lock anyway; this is sooner than the bell.
+        // Closing the file would also end the lock, but only after the notification.
         let _ = self.0.unlock();
         RELEASED.notify_waiters();
     }
 }
 
-/// Attempts something until it gives a value, again after each file that an import releases.
+/// Calls `attempt` until it yields a value, again after each release of a file.
 pub(crate) async fn when_free<T, F: Future<Output = Result<Option<T>, ImportError>>>(
     mut attempt: impl FnMut() -> F,
 ) -> Result<T, ImportError> {

@@ -1,14 +1,14 @@
-//! The course of an import: its progress, its cancellation, and its work on blocking threads.
+//! Progress and cancellation of an import, and its work on blocking threads.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::{ImportError, Progress, Watch};
 
-/// The time between two looks at whether the import was cancelled.
+/// The interval between checks for cancellation.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Counts items and bytes, and tells the watcher.
+/// Counts items and bytes, and reports them to the watcher.
 pub(crate) struct Meter<'a> {
     watch: &'a dyn Watch,
     progress: Mutex<Progress>,
@@ -19,7 +19,7 @@ impl<'a> Meter<'a> {
         Self { watch, progress: Mutex::default() }
     }
 
-    /// Expects one more file, and counts it.
+    /// Expects one more file, and returns its meter.
     pub(crate) fn file(&self) -> FileMeter<'_> {
         self.expect(1, 0);
         FileMeter { meter: self, counted: 0, expected: 0 }
@@ -33,10 +33,10 @@ impl<'a> Meter<'a> {
         });
     }
 
-    /// Counts bytes that arrived or were held.
+    /// Counts bytes received or already held.
     pub(crate) fn bytes(&self, bytes: u64) {
         self.change(|progress| {
-            // Bytes that have to come twice count once.
+            // Bytes transferred twice count once.
             let most = progress.total_bytes.unwrap_or(u64::MAX);
             progress.bytes = progress.bytes.saturating_add(bytes).min(most);
         });
@@ -53,7 +53,7 @@ impl<'a> Meter<'a> {
         self.watch.progress(&progress);
     }
 
-    /// Works until it is done or the watcher cancels the import.
+    /// Runs `work` until it is done or the watcher cancels the import.
     pub(crate) async fn unless_cancelled<T>(
         &self,
         work: impl Future<Output = Result<T, ImportError>>,
@@ -71,7 +71,7 @@ impl<'a> Meter<'a> {
     }
 }
 
-/// Counts one file, whose transfer may start more than once.
+/// Counts one file, whose transfer may restart.
 pub(crate) struct FileMeter<'a> {
     meter: &'a Meter<'a>,
     counted: u64,
@@ -79,7 +79,8 @@ pub(crate) struct FileMeter<'a> {
 }
 
 impl FileMeter<'_> {
-    /// The transfer starts or restarts with `here` bytes on disk and `rest` bytes to come, if known.
+    /// Starts or restarts the transfer with `here` bytes on disk and `rest` bytes to come, if
+    /// known.
     pub(crate) fn begin(&mut self, here: u64, rest: Option<u64>) {
         if self.counted == 0 {
             self.bytes(here);
@@ -94,7 +95,7 @@ impl FileMeter<'_> {
         }
     }
 
-    /// Counts bytes that arrived.
+    /// Counts received bytes.
     pub(crate) fn bytes(&mut self, bytes: u64) {
         self.counted = self.counted.saturating_add(bytes);
         // Some servers do not state the length of a file.
@@ -108,15 +109,15 @@ impl FileMeter<'_> {
     }
 }
 
-/// Starts work at once on a thread that may wait for a disk. It runs to its end even if the caller
-/// no longer waits for the outcome.
+/// Runs `work` on a thread for blocking work. It starts at once, and finishes even if the returned
+/// future is dropped.
 pub(crate) fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ImportError> + Send + 'static,
 ) -> impl Future<Output = Result<T, ImportError>> + Send {
     let started = tokio::task::spawn_blocking(work);
     async move {
         started.await.unwrap_or_else(|error| match error.try_into_panic() {
-            // A panic is a defect: the caller sees it as if there were no other thread.
+            // A panic is a defect, and reaches the caller as if `work` had run on its own thread.
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(_) => Err(ImportError::Cancelled),
         })

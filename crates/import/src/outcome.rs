@@ -3,34 +3,34 @@
 use perennial_manifest::Draft;
 use perennial_store::Lease;
 
-/// Imported releases that wait to be signed.
+/// Imported releases, ready to be signed.
 #[derive(Debug, Default)]
 pub struct Imported {
     /// Unsigned releases; their blobs are in the store.
     pub drafts: Vec<Draft>,
-    /// Parts that could not be had, with the reason.
+    /// Parts that could not be imported, with the reason.
     pub failed: Vec<Failed>,
     /// Bytes that were not in the store before.
     pub new_bytes: u64,
-    /// The references of each release and how many of them are held, if that was asked for.
+    /// The references of each release, held and missing, if requested.
     pub completeness: Vec<Completeness>,
-    /// Keeps the blobs until the releases are signed.
+    /// Leases that keep the blobs until the releases are signed.
     pub leases: Vec<Lease>,
 }
 
-/// A part that could not be had.
+/// A part that could not be imported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
     /// A URL or reference.
     pub what: String,
-    /// The reason.
+    /// The error message.
     pub reason: String,
 }
 
 /// The references of a release, held and missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completeness {
-    /// The release that refers to it, as a package URL.
+    /// The referring release, as a package URL.
     pub of: String,
     /// References that are held.
     pub held: Vec<String>,
@@ -38,23 +38,23 @@ pub struct Completeness {
     pub missing: Vec<Failed>,
 }
 
-/// The progress of an import. Numbers only grow.
+/// The progress of an import. Counters only grow.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes that arrived or were held already.
+    /// Bytes received or already held.
     pub bytes: u64,
-    /// All bytes, as far as is known.
+    /// Total bytes, as far as known.
     pub total_bytes: Option<u64>,
     /// Finished blobs.
     pub items: u64,
-    /// All blobs, as far as is known.
+    /// Total blobs, as far as known.
     pub total_items: Option<u64>,
 }
 
-/// Receives progress, and says whether to continue.
+/// Observes an import, and may cancel it.
 pub trait Watch: Send + Sync {
     /// Called often; must be cheap.
     fn progress(&self, progress: &Progress);
-    /// Whether the caller no longer waits for the outcome.
+    /// Whether to stop, because the caller no longer waits for the outcome.
     fn is_cancelled(&self) -> bool;
 }

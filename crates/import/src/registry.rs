@@ -1,9 +1,9 @@
 //! Images from a registry: `perennial add docker://…`.
 //!
-//! Speaks the OCI distribution API with `reqwest` directly: `oci-client` makes its own HTTP client, so
-//! that no address could be refused, reads manifests without a bound, and cannot continue a blob.
-//! Promises that an image that cannot be had costs no other, and that a rerun fetches only the rest.
-//! The make-up of an image is [`crate::image`]'s.
+//! Speaks the OCI distribution API with `reqwest` directly: `oci-client` makes its own HTTP client,
+//! so that no address could be refused, reads manifests without a bound, and cannot resume a blob.
+//! Promises that an image that fails does not affect the others, and that a rerun fetches only the
+//! rest. The make-up of an image is [`crate::image`]'s.
 
 mod answer;
 mod auth;
@@ -26,25 +26,25 @@ use crate::meter::Meter;
 use crate::registry::repository::Repository;
 use crate::{Failed, ImportError, Imported, Options, Watch};
 
-/// The images that are wanted.
+/// A request for images of registries.
 #[derive(Debug, Clone, Default)]
 pub struct Images {
     /// `docker://registry/repository:tag` or `…@sha256:…`.
     pub references: Vec<String>,
     /// Every tag of each repository.
     pub all_tags: bool,
-    /// `os/arch` or `os/arch/variant`; an empty list means all. An index is kept whole, so it also
+    /// `os/arch` or `os/arch/variant`; an empty list means all. An index is kept whole, so it still
     /// names the platforms that were left out.
     pub platforms: Vec<String>,
     /// SPDX licence expression of the releases.
     pub license: Option<String>,
     /// Remarks on the releases.
     pub notes: Option<String>,
-    /// The file with credentials, instead of those of podman and docker.
+    /// A credentials file, read instead of podman's and docker's.
     pub auth_file: Option<PathBuf>,
 }
 
-/// Imports images. Those that cannot be had are in [`Imported::failed`].
+/// Imports images. Images that fail are listed in [`Imported::failed`].
 ///
 /// # Errors
 /// [`ImportError`] if a platform is malformed, if HTTPS cannot be set up, if the store fails, or if
@@ -69,7 +69,7 @@ pub async fn images(
     Ok(imported)
 }
 
-/// An import under way.
+/// An import in progress.
 struct Session<'a> {
     client: Client,
     options: &'a Options,
@@ -111,7 +111,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// The images that a name stands for.
+    /// The images that a reference stands for: itself, or all tags of its repository.
     async fn expand(
         &self,
         text: &str,
@@ -127,7 +127,7 @@ impl Session<'_> {
             ));
         }
         let tags = self.repository(&reference, repositories)?.tags().await?;
-        // Statements about images come with the images.
+        // Statements about images are fetched with their images.
         let images = tags.iter().filter(|tag| subject_of_tag(tag).is_none());
         let at = |tag: &String| match tag.parse() {
             Ok(Version::Tag(tag)) => Ok(reference.at(Version::Tag(tag))),

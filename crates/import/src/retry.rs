@@ -1,15 +1,15 @@
-//! When an upstream is asked again, after which wait, and when to give up.
+//! The retry policy: when to ask an upstream again, after which wait, and when to give up.
 
 use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
-/// The first wait; each later one is twice as long.
+/// The first wait; each later wait is twice as long.
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// The number of tries, and the longest wait between them.
+/// The number of tries, and the longest wait accepted between them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryPolicy {
     tries: u32,
@@ -25,8 +25,8 @@ impl RetryPolicy {
     /// For a file that may well be missing.
     pub(crate) const SHORT: Self = Self { tries: 3, wish: Duration::from_secs(5) };
 
-    /// The wait after `tried` tries, the last of which failed; `None` to give up. The upstream's wish
-    /// counts unless it is out of proportion.
+    /// The wait after `tried` failed tries; `None` to give up. A wait that the upstream asks for is
+    /// honoured, or ends the tries if it exceeds the policy's limit.
     pub(crate) fn before_next(self, tried: u32, wish: Option<Duration>) -> Option<Duration> {
         if tried >= self.tries {
             return None;
@@ -44,7 +44,7 @@ pub(crate) fn is_busy(status: StatusCode) -> bool {
         || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
 }
 
-/// The wait that an upstream asks for (`Retry-After`): seconds, or a date.
+/// The wait that an upstream asks for in `Retry-After`, as seconds or as a date.
 pub(crate) fn wish(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {

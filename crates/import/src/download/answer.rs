@@ -1,4 +1,4 @@
-//! What an upstream said with the bytes: the headers that are kept, and what they mean for going on later.
+//! The response headers that are kept, and their use in resuming a download.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,16 +9,16 @@ use reqwest::{Response, Url};
 
 use crate::error::shown;
 
-/// Longest text in a signed statement.
+/// Longest header value or URL that goes into a signed statement, in bytes.
 const MAX_TEXT: usize = 2048;
 
-/// The headers of an answer, as far as they are of use.
+/// The headers of a response that matter to an import.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
-    /// Where the bytes came from, after redirects.
+    /// The final URL, after redirects.
     pub(crate) url: Url,
     pub(crate) status: u16,
-    /// Unix seconds, by our clock.
+    /// The time of the response in Unix seconds, by the local clock.
     pub(crate) at: u64,
     pub(crate) etag: Option<String>,
     pub(crate) last_modified: Option<String>,
@@ -48,8 +48,8 @@ impl Answer {
         }
     }
 
-    /// What names exactly these bytes in `If-Range` (RFC 9110, 13.1.5): a strong `ETag`, or a `Last-Modified` that was over
-    /// for a second at least when it was said.
+    /// The validator of exactly these bytes for `If-Range` (RFC 9110, 13.1.5): a strong `ETag`, or
+    /// a `Last-Modified` at least one second older than the response's `Date`.
     pub(super) fn validator(&self) -> Option<String> {
         if let Some(etag) = self.etag.as_deref().filter(|etag| etag.starts_with('"')) {
             return Some(etag.to_owned());
@@ -60,7 +60,7 @@ impl Answer {
         (age >= Duration::from_secs(1)).then(|| modified.to_owned())
     }
 
-    /// Where the bytes came from, for signing: the URL that was asked for, and the one it led to.
+    /// The origins for the signed release: the requested URL, and the URL that redirects led to.
     pub(crate) fn origins(&self, asked: &Url) -> Vec<String> {
         let mut origins = vec![shown(asked)];
         let last = shown(&self.url);
@@ -70,13 +70,13 @@ impl Answer {
         origins
     }
 
-    /// Whether the media type is that of a page.
+    /// Whether the declared media type is HTML.
     pub(super) fn is_html(&self) -> bool {
         matches!(self.media_type.as_deref(), Some("text/html" | "application/xhtml+xml"))
     }
 }
 
-/// From where the bytes of a partial answer go, and of how many in all.
+/// The offset of a partial response, and the total length, if it is stated.
 pub(super) fn range_of(response: &Response) -> Option<(u64, Option<u64>)> {
     let value = text(response, CONTENT_RANGE)?;
     let (range, total) = value.strip_prefix("bytes ")?.trim().split_once('/')?;
@@ -84,7 +84,8 @@ pub(super) fn range_of(response: &Response) -> Option<(u64, Option<u64>)> {
     Some((first.trim().parse().ok()?, total.trim().parse().ok()))
 }
 
-/// A header that is plain text and not over long: nothing else goes into a signed statement.
+/// A header value, if it is plain text of at most `MAX_TEXT` bytes: nothing else goes into a signed
+/// statement.
 fn text(response: &Response, name: HeaderName) -> Option<String> {
     let value = response.headers().get(name)?.to_str().ok()?;
     (!value.is_empty() && value.len() <= MAX_TEXT).then(|| value.to_owned())

@@ -1,7 +1,7 @@
-//! A download on disk: its bytes, and beside them the upstream's name for this state of its file.
+//! A download on disk: its bytes, and beside them a state file with the upstream's validator.
 //!
-//! Promises that only fsynced bytes are continued after a restart, and only while the upstream says
-//! that the file is still the same, and that one import at a time writes to a file.
+//! Promises that only fsynced bytes are resumed after a restart, and only while the upstream
+//! confirms that its file is unchanged, and that one import at a time writes to a file.
 
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -14,35 +14,35 @@ use crate::ImportError;
 use crate::error::at;
 use crate::locked::LockedFile;
 
-/// The number of bytes that a crash may cost.
+/// Bytes written between two fsyncs, which a crash may cost.
 const SYNC_EVERY: u64 = 32 << 20;
-/// Longest state file read.
+/// Longest state file read, in bytes.
 const MAX_STATE: u64 = 16 << 10;
 
-/// The facts that a later import needs about the bytes.
+/// The state file: the facts that a later import needs to resume.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct State {
     url: String,
-    /// A strong `ETag`, or a `Last-Modified` that is as good as one.
+    /// A strong `ETag`, or an equally strong `Last-Modified`.
     validator: Option<String>,
-    /// The number of bytes that are certainly on disk.
+    /// The number of bytes known to be on disk.
     safe: u64,
     total: Option<u64>,
 }
 
-/// A file that is being downloaded. Locked; its bytes outlive the process.
+/// A download in progress, locked against other imports. Its bytes outlive the process.
 #[derive(Debug)]
 pub(crate) struct Part {
     path: PathBuf,
     file: LockedFile,
     state: State,
     len: u64,
-    /// Whether the path still names this file.
+    /// Whether `path` still names this file, which it may not once the state is removed.
     is_ours: bool,
 }
 
 impl Drop for Part {
-    /// Removes the file if nothing came.
+    /// Removes the file if it is empty.
     fn drop(&mut self) {
         if self.is_ours && self.len == 0 {
             let _ = self.forget().and_then(|()| remove(&self.path));
@@ -80,17 +80,18 @@ impl Part {
         std::fs::read(&self.path).map_err(at(&self.path))
     }
 
-    /// The offset to continue at, and the validator that the upstream's file must still have.
+    /// The offset to resume at, and the validator that the upstream's file must still have.
     pub(super) fn resume(&mut self) -> Result<Option<(u64, String)>, ImportError> {
         let Some(validator) = self.state.validator.clone() else { return Ok(None) };
-        // No server has a range after the end, so the last byte of a whole file is asked for again.
+        // A range past the end cannot be satisfied, so a complete file requests its last byte
+        // again.
         if self.state.total.is_some_and(|total| total <= self.len) {
             self.cut(self.len.saturating_sub(1))?;
         }
         Ok((self.len > 0).then_some((self.len, validator)))
     }
 
-    /// Starts over with a state of the upstream's file.
+    /// Discards the bytes and starts over with another version of the upstream's file.
     pub(super) fn begin(
         &mut self,
         validator: Option<String>,
@@ -101,14 +102,14 @@ impl Part {
         self.write_state()
     }
 
-    /// Writes the next bytes.
+    /// Appends bytes, with an fsync every [`SYNC_EVERY`].
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), ImportError> {
         self.file.write_all(bytes).map_err(at(&self.path))?;
         self.len += bytes.len() as u64;
         if self.len - self.state.safe >= SYNC_EVERY { self.settle() } else { Ok(()) }
     }
 
-    /// Makes the bytes so far survive a crash.
+    /// Fsyncs the bytes so far and records them as safe, if the download can be resumed.
     pub(super) fn settle(&mut self) -> Result<(), ImportError> {
         if self.state.validator.is_none() || self.len == self.state.safe {
             return Ok(());
@@ -124,14 +125,14 @@ impl Part {
         remove(&self.path)
     }
 
-    /// Removes the state, before the file becomes a blob: then another import may start under the same
-    /// name.
+    /// Removes the state before the file becomes a blob, because another import may then start
+    /// under the same name.
     pub(super) fn forget(&mut self) -> Result<(), ImportError> {
         self.is_ours = false;
         remove(&self.state_path())
     }
 
-    /// Writes the state again, because the file did not become a blob.
+    /// Restores the state after the file failed to become a blob.
     pub(super) fn remember(&mut self) -> Result<(), ImportError> {
         self.is_ours = true;
         self.settle()?;
@@ -150,7 +151,8 @@ impl Part {
         self.path.with_extension("state")
     }
 
-    /// The state that an earlier import left; `None`, to start over, if it cannot be read.
+    /// The state that an earlier import left; `None`, which starts the download over, if it cannot
+    /// be read.
     fn read_state(&self) -> Option<State> {
         let path = self.state_path();
         let len = std::fs::symlink_metadata(&path).ok()?.len();

@@ -1,4 +1,4 @@
-//! From downloaded files to blobs.
+//! Turns downloaded files into blobs.
 
 use perennial_store::{Added, Lease, SMALL, Store};
 
@@ -6,26 +6,27 @@ use super::Part;
 use crate::ImportError;
 use crate::meter::blocking;
 
-/// Blobs, in the order of their files, and what keeps them.
+/// Stored blobs in the order of their files, and the lease that keeps them.
 pub(crate) struct Taken {
     pub(crate) added: Vec<Added>,
     pub(crate) lease: Lease,
 }
 
 impl Taken {
-    /// How many bytes were not in the store before.
+    /// The number of bytes that the store did not have before.
     pub(crate) fn new_bytes(&self) -> u64 {
         self.added.iter().filter(|added| added.new).map(|added| added.size).sum()
     }
 }
 
-/// Makes files blobs behind one fsync. They are gone afterwards; of those that were not taken, the rest of an import can go on.
+/// Moves files into the store as blobs, behind one fsync. After a failure, the files not yet moved
+/// can still be resumed.
 pub(crate) async fn take(store: &Store, mut parts: Vec<Part>) -> Result<Taken, ImportError> {
     let store = store.clone();
     blocking(move || {
         let mut batch = store.batch();
         let mut added = Vec::with_capacity(parts.len());
-        // the locks are held to the end
+        // The files stay locked until the batch is committed.
         for part in &mut parts {
             part.forget()?;
             match batch.take_file(part.path(), &|_| {}) {

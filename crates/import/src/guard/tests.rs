@@ -1,4 +1,4 @@
-//! What may be called and what not, one by one and through the client.
+//! Allowed and refused addresses, one by one and through the client.
 
 use reqwest::Method;
 
@@ -127,7 +127,7 @@ fn redirects_are_few_and_lead_to_nothing_worse() {
     assert!(guard.judge_redirect(&many, &url("https://a.test/")).is_err());
 }
 
-/// One connection that is answered with a redirect, and whether there was another.
+/// A server that answers every request with a redirect to `to`.
 async fn redirecting(to: &str) -> (Url, tokio::task::JoinHandle<()>) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -147,7 +147,7 @@ async fn redirecting(to: &str) -> (Url, tokio::task::JoinHandle<()>) {
     (url(&format!("http://127.0.0.1:{port}/")), serving)
 }
 
-/// What is said of a URL that is not to be called; it is not to be asked for again.
+/// The error for a refused URL; the refusal must be permanent.
 async fn refused(client: &Client, url: &Url) -> ImportError {
     match client.send(client.request(Method::GET, url)).await {
         Err(Failure::Permanent(error)) => error,
@@ -157,7 +157,7 @@ async fn refused(client: &Client, url: &Url) -> ImportError {
 
 #[tokio::test]
 async fn the_client_follows_no_redirect_into_the_private_network() {
-    // the test's own server stands for the public internet
+    // The test's own server stands for the public internet.
     let guard = Guard::with(|address| address == IpAddr::from([127, 0, 0, 1]));
     let client = Client::behind(guard).unwrap();
     for to in ["http://127.0.0.2:PORT/", "http://10.0.0.1/", "http://[::1]:PORT/"] {

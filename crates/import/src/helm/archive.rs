@@ -1,5 +1,5 @@
-//! The files of a chart archive that name images. Nothing is written: a path only tells what a file
-//! is for.
+//! The files of a chart archive that name images. Nothing is written: an entry's path only tells
+//! how to read it.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,12 +11,12 @@ use tar::Archive;
 
 use crate::ImportError;
 
-/// Most bytes unpacked, charts within charts included; the largest charts in use have about 10 MiB.
+/// Most bytes unpacked, subcharts included; the largest charts in use have about 10 MiB.
 const MAX_BYTES: u64 = 64 << 20;
 const MAX_ENTRIES: u32 = 20_000;
-/// Longest file that is read.
+/// Longest file read, in bytes.
 const MAX_TEXT: u64 = 4 << 20;
-/// Charts within charts.
+/// Levels of charts within charts.
 const MAX_DEPTH: usize = 8;
 
 /// The parts of a chart that name images.
@@ -28,7 +28,7 @@ pub(super) struct Files {
     pub(super) values: Vec<u8>,
     /// Images that templates name literally.
     pub(super) literals: BTreeSet<String>,
-    /// Charts in `charts/`, by directory or file name.
+    /// Subcharts in `charts/`, by directory or file name.
     pub(super) charts: BTreeMap<String, Files>,
 }
 
@@ -115,7 +115,7 @@ fn text(file: &mut dyn Read) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// The image of a line `image: …` that needs no rendering.
+/// The image in an `image: …` line that needs no rendering.
 fn literal(line: &str) -> Option<String> {
     let line = line.trim_start();
     let value = line.strip_prefix("- ").unwrap_or(line).trim_start().strip_prefix("image:")?;
@@ -123,14 +123,14 @@ fn literal(line: &str) -> Option<String> {
     image_name(value.trim_matches(['"', '\'']))
 }
 
-/// A text that names an image as it stands, without rendering.
+/// Returns the text if it is an image name that needs no rendering.
 pub(super) fn image_name(text: &str) -> Option<String> {
     let name = text.strip_prefix("docker://").unwrap_or(text);
     let fits = !name.contains("://") && name.parse::<Reference>().is_ok();
     fits.then(|| name.to_owned())
 }
 
-/// Fails when more is read than the budget allows.
+/// A reader that fails once the byte budget is spent.
 struct Capped<'a, R> {
     inner: R,
     left: &'a Cell<u64>,

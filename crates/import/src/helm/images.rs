@@ -1,7 +1,9 @@
-//! Which images a chart names, without rendering it: in values, templates and annotations, charts within charts included.
+//! Lists the images that a chart names in values, templates and annotations, without rendering it;
+//! subcharts included.
 //!
-//! A list of candidates. Values decide at installation what is really used, so it may hold images that no installation needs,
-//! and misses those whose names are put together in templates.
+//! The result is a list of candidates. The values at installation decide which images are used, so
+//! the list may hold images that an installation does not need, and it misses names that templates
+//! assemble.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -14,13 +16,14 @@ use super::archive::{self, Files, image_name};
 use super::index::yaml;
 use crate::ImportError;
 
-/// Most nodes of a file that people write.
+/// Most YAML nodes in a hand-written file.
 const MAX_NODES: usize = 250_000;
 
 /// Annotations that list images (Artifact Hub's and Bitnami's).
 const ANNOTATIONS: [&str; 2] = ["artifacthub.io/images", "images"];
 
-/// The names of images in a chart archive, as the chart writes them, sorted, each once.
+/// Returns the image names in a chart archive as the chart writes them, sorted and without
+/// duplicates.
 ///
 /// # Errors
 /// [`ImportError::Mismatch`] if the archive or its YAML cannot be read within bounds.
@@ -47,13 +50,14 @@ struct Dependency {
     alias: Option<String>,
 }
 
-/// What a name falls back on.
+/// The registry that overrides those of the images, and the tag of images without one; empty if
+/// unset.
 struct Defaults {
     registry: String,
     tag: String,
 }
 
-/// The images of a chart whose values are overruled by those of the chart around it, as Helm does it.
+/// Collects the images of a chart. The values of the parent chart override its own, as in Helm.
 fn collect(
     files: &Files,
     what: &str,
@@ -91,7 +95,7 @@ fn collect(
     for list in
         ANNOTATIONS.iter().filter_map(|key| about.annotations.as_ref()?.get(*key)?.as_deref())
     {
-        // anyone writes there what they like
+        // Annotations are free text, so malformed YAML is not an error.
         let list = yaml(list.as_bytes(), MAX_NODES).unwrap_or(Value::Null);
         walk(&list, false, &plain, found);
         let names = list.as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -112,7 +116,8 @@ fn parsed<T: serde::de::DeserializeOwned + Default>(
         .map_err(|reason| ImportError::Mismatch { what: format!("{file} of {chart}"), reason })
 }
 
-/// Lays values over others; lists are replaced, and nothing stays as it is.
+/// Merges `over` into `values`: maps are merged, lists and scalars replaced; a null changes
+/// nothing.
 fn merge(values: &mut Value, over: &Value) {
     match (values, over) {
         (_, Value::Null) => {}
@@ -142,7 +147,7 @@ fn walk(value: &Value, is_image: bool, defaults: &Defaults, found: &mut BTreeSet
     }
 }
 
-/// `image: name`, with a tag that stands beside it.
+/// The image of `image: name`, with the tag beside it if the name has none.
 fn with_tag(name: &str, beside: &Map<String, Value>) -> Option<String> {
     let tag = [text(beside.get("imageTag")), text(beside.get("tag"))]
         .into_iter()
@@ -153,7 +158,8 @@ fn with_tag(name: &str, beside: &Map<String, Value>) -> Option<String> {
     }
 }
 
-/// `{registry, repository, tag, digest}`, of which all but the repository may be missing where it is said to be an image.
+/// Assembles a name from `{registry, repository, tag, digest}`. Under an image key the repository
+/// suffices; elsewhere one of the other keys must be present.
 fn put_together(map: &Map<String, Value>, is_image: bool, defaults: &Defaults) -> Option<String> {
     let [registry, mut repository, tag, digest] =
         ["registry", "repository", "tag", "digest"].map(|key| text(map.get(key)));

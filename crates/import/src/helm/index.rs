@@ -1,4 +1,4 @@
-//! The index of a chart repository, and the choice of a chart in it.
+//! The index of a chart repository, and the selection of a chart from it.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,8 @@ use crate::ImportError;
 use crate::error::shown;
 use crate::http::Sum;
 
-/// Most nodes of an index: large repositories list some hundred thousand versions of twenty fields.
+/// Most YAML nodes of an index: large repositories list some hundred thousand versions of twenty
+/// fields.
 const MAX_NODES: usize = 10_000_000;
 
 #[derive(Deserialize)]
@@ -22,7 +23,7 @@ struct Index {
     entries: Option<BTreeMap<String, Option<Vec<Listed>>>>,
 }
 
-/// A listed chart. Any field may be missing: one odd chart is no reason to refuse the index.
+/// A listed chart version. Every field may be missing: one odd entry does not invalidate the index.
 #[derive(Debug, Clone, Deserialize)]
 struct Listed {
     version: Option<String>,
@@ -30,25 +31,25 @@ struct Listed {
     digest: Option<String>,
 }
 
-/// The chart that was chosen.
+/// The selected chart version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Picked {
     pub(super) version: String,
-    /// The file name that `helm package` gives it.
+    /// The file name that `helm package` gives the chart.
     pub(super) path: ArtifactPath,
     pub(super) place: Place,
     pub(super) digest: Option<Sum>,
 }
 
-/// The place of a chart.
+/// The location of a chart archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     Web(Url),
-    /// As `docker://…`.
+    /// An image reference, as `docker://…`.
     Registry(String),
 }
 
-/// Finds a chart by name and version, or else the newest that is not a pre-release.
+/// Finds a chart by name and version, or else the newest version that is not a pre-release.
 pub(super) fn pick(
     index: &[u8],
     repo: &Url,
@@ -104,7 +105,7 @@ pub(super) fn pick(
     Ok(Picked { version, path, place, digest })
 }
 
-/// The version as written, or else the same with or without a `v`.
+/// The version as written, or else the same version with or without a `v`.
 fn exactly<'a>(all: &'a [Listed], wanted: &str) -> Option<&'a Listed> {
     let plain = |text: &str| text.strip_prefix('v').unwrap_or(text).to_owned();
     let is = |listed: &&Listed| listed.version.as_deref() == Some(wanted);
@@ -123,8 +124,8 @@ fn newest(all: &[Listed]) -> Option<&Listed> {
     known.max_by(|(a, _), (b, _)| a.cmp(b)).map(|(_, listed)| listed)
 }
 
-/// Reads YAML of at most `max_nodes` nodes from an untrusted source. Depth and aliases are bounded too.
-/// Of a repeated key the last value counts, as for Helm.
+/// Parses YAML of at most `max_nodes` nodes from an untrusted source. Depth and aliases are bounded
+/// too. The last value of a repeated key counts, as in Helm.
 pub(super) fn yaml<T: DeserializeOwned>(text: &[u8], max_nodes: usize) -> Result<T, String> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {

@@ -1,6 +1,8 @@
-//! A chart that a repository only lists, and that is in a registry: brought as from there, and held against the list.
+//! A chart that a repository lists and a registry holds: pulled like an image, then verified
+//! against the index.
 //!
-//! The index is no part of such a release: two archivists of one tag get one list, whichever way they came to it.
+//! The index is not part of such a release, so two archivists of one tag sign the same list,
+//! whichever way they fetched it.
 
 use std::io::{BufReader, Seek};
 
@@ -14,7 +16,7 @@ use crate::meter::blocking;
 use crate::registry::{Images, images};
 use crate::{Failed, ImportError, Options, Watch};
 
-/// Brings a chart by its reference (`docker://…`).
+/// Imports a chart by its reference (`docker://…`).
 pub(super) async fn chart(
     store: &Store,
     options: &Options,
@@ -31,7 +33,7 @@ pub(super) async fn chart(
     let wrong = |reason: String| ImportError::Mismatch { what: reference.clone(), reason };
     let chart = draft.artifacts.iter().find(|artifact| artifact.role == Role::Chart);
     let chart = chart.ok_or_else(|| wrong("it contains no chart".into()))?;
-    // an index names the archive, or what a registry calls the whole
+    // An index states the digest of either the archive or its manifest.
     let is_listed = |artifact: &Artifact| {
         let sum = Sum::Sha256(*artifact.sha256.as_bytes());
         matches!(artifact.role, Role::Chart | Role::ImageManifest) && digest.as_ref() == Some(&sum)
@@ -50,7 +52,7 @@ pub(super) async fn chart(
     Ok(ChartImported { imported, images })
 }
 
-/// The images that a chart in the store names.
+/// Lists the images that a stored chart names.
 async fn named(store: &Store, chart: &Artifact) -> Result<Vec<String>, ImportError> {
     let (store, blob) = (store.clone(), chart.blake3);
     blocking(move || {

@@ -1,7 +1,7 @@
-//! What lies beside a file upstream: its checksums and signatures.
+//! The checksum and signature files that an upstream publishes beside a file.
 //!
-//! Nobody said that they are there, so none is missed; what answers and is not like what it is named after is taken for a
-//! server's way of saying no, and noted.
+//! They are optional, so a missing file is not a failure. Servers also answer 200 for files that
+//! they do not have: a response that does not look like its kind is dropped and noted.
 
 use std::collections::HashSet;
 
@@ -14,9 +14,9 @@ use crate::ImportError;
 use crate::download::{Downloader, Fetched, Want};
 use crate::meter::blocking;
 
-/// Longest checksum file or signature.
+/// Longest checksum or signature file, in bytes.
 const MOST: u64 = 4 << 20;
-/// Endings of files beside a file.
+/// Suffixes appended to a file's URL to find the files beside it.
 const ENDINGS: [(&str, Kind); 6] = [
     (".sha256", Kind::Sums),
     (".sha512", Kind::Sums),
@@ -25,38 +25,38 @@ const ENDINGS: [(&str, Kind); 6] = [
     (".minisig", Kind::Minisign),
     (".sigstore.json", Kind::Bundle),
 ];
-/// Checksums of all files of a folder.
+/// Names of files that hold the checksums of a whole folder.
 const OF_FOLDER: [&str; 2] = ["SHA256SUMS", "checksums.txt"];
 
-/// A file that was found beside another.
+/// A checksum or signature file that was found.
 #[derive(Debug)]
 pub(super) struct Beside {
     pub(super) url: Url,
-    /// Its name, or what its name has in addition to that of the file it belongs to.
+    /// The suffix added to the main file's name, or the whole name of a folder's checksum file.
     pub(super) name: &'static str,
     pub(super) role: Role,
     pub(super) sums: Sums,
-    /// Until it is taken into the release.
+    /// The download; `None` once it is part of the release.
     pub(super) fetched: Option<Fetched>,
 }
 
 impl Beside {
-    /// What it says of a file with several names.
+    /// The digests that it states under any of a file's names.
     pub(super) fn of_any(&self, names: &HashSet<String>) -> Vec<Sum> {
         names.iter().flat_map(|name| self.sums.of(name)).collect()
     }
 }
 
-/// What was found, and what is perhaps there but could not be had.
+/// The outcome of a search: files found, failures, and rejected responses.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) files: Vec<Beside>,
     pub(super) failed: Vec<(Url, ImportError)>,
-    /// What answered and was something else than its name says.
+    /// Responses that do not look like their expected kind.
     pub(super) unlike: Vec<(Url, Kind)>,
 }
 
-/// Files named after a file; those have none of their own.
+/// Fetches the files named after a URL's file. A checksum or signature file has none of its own.
 pub(super) async fn of_file(downloader: &Downloader<'_>, url: &Url) -> Result<Found, ImportError> {
     let path = url.path();
     if path.ends_with('/') || ENDINGS.iter().any(|(ending, _)| path.ends_with(ending)) {
@@ -67,7 +67,7 @@ pub(super) async fn of_file(downloader: &Downloader<'_>, url: &Url) -> Result<Fo
     look(downloader, wanted.into()).await
 }
 
-/// Checksums of the folder of a URL.
+/// Fetches the checksum files of a folder.
 pub(super) async fn of_folder(
     downloader: &Downloader<'_>,
     folder: &Url,
@@ -78,7 +78,7 @@ pub(super) async fn of_folder(
     look(downloader, wanted.into()).await
 }
 
-/// The folder that a URL's file lies in.
+/// The URL of the folder that contains a file, without query and fragment.
 pub(super) fn folder(url: &Url) -> Url {
     let path = url.path();
     with_path(url, &path[..path.rfind('/').map_or(0, |at| at + 1)])
@@ -104,7 +104,7 @@ async fn look(
         match outcome {
             Ok(Some(file)) => found.files.push(file),
             Ok(None) => found.unlike.push((url, kind)),
-            // not there, or a page or something endless in its place
+            // Missing, or an HTML page or an overlong response in its place.
             Err(ImportError::Gone { .. } | ImportError::Mismatch { .. }) => {}
             Err(error) if error.is_final() => return Err(error),
             Err(error) => found.failed.push((url, error)),
@@ -113,7 +113,7 @@ async fn look(
     Ok(found)
 }
 
-/// A file beside another, unless it is something else than its name says.
+/// Fetches one candidate; `None` if the response does not look like its kind.
 async fn try_one(
     downloader: &Downloader<'_>,
     url: &Url,

@@ -1,28 +1,29 @@
-//! What lies beside files, and how one of a kind is told from whatever else a server may answer with.
+//! The kinds of file found beside a release file, recognised by content: servers also answer 200
+//! for files that they do not have.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use super::sums::Sums;
 
-/// Shortest signature by itself in Base64: one of Ed25519 has 64 bytes.
+/// Shortest signature accepted as bare Base64, in decoded bytes: Ed25519's has 64.
 const SHORTEST: usize = 64;
-/// What armour says that there is a signature in it.
+/// Armour labels that announce a signature.
 const ARMOURED: [&str; 6] =
     ["PGP SIGNATURE", "PGP SIGNED MESSAGE", "PGP MESSAGE", "SSH SIGNATURE", "PKCS7", "CMS"];
-/// What a bundle of Sigstore has, by its present format or by that which cosign began with.
+/// Top-level fields of a Sigstore bundle; `base64Signature` is from cosign's original format.
 const OF_BUNDLE: [&str; 3] = ["mediaType", "verificationMaterial", "base64Signature"];
 
-/// What a file beside another is.
+/// The kind of a file beside another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Checksums, in lines.
+    /// A checksum file, with one entry per line.
     Sums,
-    /// A signature: of PGP or SSH, of signify, or of cosign.
+    /// A PGP, SSH, signify or cosign signature.
     Signature,
-    /// A signature of minisign.
+    /// A minisign signature.
     Minisign,
-    /// A bundle of Sigstore.
+    /// A Sigstore bundle.
     Bundle,
 }
 
@@ -35,7 +36,7 @@ impl Kind {
         }
     }
 
-    /// Whether bytes look like one.
+    /// Whether the content looks like this kind.
     pub(super) fn is_like(self, bytes: &[u8]) -> bool {
         match self {
             Self::Sums => Sums::parse(&String::from_utf8_lossy(bytes)) != Sums::default(),
@@ -51,7 +52,7 @@ impl Kind {
     }
 }
 
-/// A line that begins PGP's armour (RFC 9580, 6.2) or one of those that were made after it.
+/// Whether a line opens ASCII armour: OpenPGP's (RFC 9580, 6.2), or a format modelled on it.
 fn is_armoured(bytes: &[u8]) -> bool {
     let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let mut begun =
@@ -59,14 +60,14 @@ fn is_armoured(bytes: &[u8]) -> bool {
     begun.any(|what| ARMOURED.iter().any(|known| what == known.as_bytes()))
 }
 
-/// The first packet of OpenPGP is a signature (RFC 9580, 4.2), of a version that there is.
+/// Whether the first OpenPGP packet is a signature (RFC 9580, 4.2) of a known version.
 fn is_packet(bytes: &[u8]) -> bool {
     let version = match bytes {
-        // an old header, by the length of its length
+        // Legacy header, with a length field of one, two or four bytes.
         [0x88, _, version, ..] | [0x89, _, _, version, ..] | [0x8a, _, _, _, _, version, ..] => {
             version
         }
-        // a new one: lengths of one, two and five bytes
+        // Current header, with a length field of one, two or five bytes.
         [0xc2, 0..192, version, ..]
         | [0xc2, 192..224, _, version, ..]
         | [0xc2, 255, _, _, _, _, version, ..] => version,
@@ -75,14 +76,14 @@ fn is_packet(bytes: &[u8]) -> bool {
     (2..=6).contains(version)
 }
 
-/// What minisign and signify write first.
+/// Whether the content opens like a minisign or signify signature.
 fn is_signify(bytes: &[u8]) -> bool {
     bytes.starts_with(b"untrusted comment:")
 }
 
-/// A signature as cosign and `openssl base64` write it.
+/// Whether the content is a bare Base64 signature, as cosign and `openssl base64` write it.
 fn is_base64(bytes: &[u8]) -> bool {
-    // it may be broken into lines, and not into words
+    // Line breaks may occur inside; spaces may not.
     let text: Vec<u8> =
         bytes.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
     BASE64_STANDARD.decode(text.trim_ascii()).is_ok_and(|signature| signature.len() >= SHORTEST)
@@ -122,7 +123,7 @@ mod tests {
             b"say -----BEGIN PGP SIGNATURE-----",
             b"-----BEGIN CERTIFICATE-----\n",
             b"QUJD",
-            // a packed file and a key in place of a signature
+            // A gzip header and an OpenPGP public key.
             &[0x1f, 0x8b, 8, 0],
             &[0x99, 1, 0x33, 4],
         ];

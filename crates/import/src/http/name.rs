@@ -1,6 +1,8 @@
-//! What a downloaded file is called: the name the server gives it, else the last part of its URL.
+//! The name of a downloaded file: the server's `Content-Disposition`, or else the last segment of
+//! its URL.
 //!
-//! Names are taken as they are or refused, never mended: a mended name is another name.
+//! A name is accepted unchanged or refused, never repaired: a repaired name would be a different
+//! name.
 
 use percent_encoding::percent_decode_str;
 use perennial_manifest::ArtifactPath;
@@ -10,7 +12,7 @@ use crate::ImportError;
 use crate::download::Answer;
 use crate::error::shown;
 
-/// The name of what came from a URL.
+/// The file name of a response from `url`.
 pub(super) fn name_of(
     url: &Url,
     answer: &Answer,
@@ -29,13 +31,14 @@ pub(super) fn name_of(
     ArtifactPath::parse(&name).map_err(|e| refuse(e.to_string()))
 }
 
-/// The last part of a URL's path, decoded. One that is not UTF-8 stays encoded.
+/// The last segment of a URL's path, percent-decoded; left encoded if it is not UTF-8.
 pub(super) fn last_part(url: &Url) -> Option<String> {
     let part = url.path_segments()?.next_back().filter(|part| !part.is_empty())?;
     Some(percent_decode_str(part).decode_utf8().map_or_else(|_| part.to_owned(), Into::into))
 }
 
-/// The file name in a `Content-Disposition` (RFC 6266), the internationalised one before the plain one.
+/// The file name in a `Content-Disposition` (RFC 6266); `filename*` takes precedence over
+/// `filename`.
 fn filename(header: &str) -> Option<String> {
     let parameters = parameters(header);
     let value =
@@ -50,7 +53,7 @@ fn filename(header: &str) -> Option<String> {
     value("filename").filter(|name| !name.is_empty()).cloned()
 }
 
-/// `; name=value` and `; name="quoted \" value"`, names in lower case.
+/// Parses `; name=value` and `; name="quoted \" value"`; names become lower case.
 fn parameters(header: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut rest = header.find(';').map_or("", |at| &header[at + 1..]);

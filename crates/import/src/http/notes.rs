@@ -1,22 +1,22 @@
-//! Remarks on a release: those of the user, and what an import has to say of itself.
+//! Remarks on a release: the user's, followed by the import's own.
 //!
-//! Promises that what is added does not make them longer than a release may have them.
+//! Promises that the import's lines never push the text past a release's limit.
 
-/// Longest remarks of a release, in bytes.
+/// Most bytes of remarks in a release.
 const MOST: usize = 2048;
-/// Room for the line that says that there is more.
+/// Bytes reserved for the line that counts the omitted remarks.
 const LAST: usize = 64;
 
-/// Lines.
+/// Remarks, one per line.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     text: String,
-    /// Lines that there was no room for.
+    /// The number of lines left out for lack of room.
     more: usize,
 }
 
 impl Notes {
-    /// Begins with what the user says, as it is.
+    /// Starts with the user's remarks, unchanged.
     pub(super) fn new(given: Option<&str>) -> Self {
         Self { text: given.unwrap_or_default().to_owned(), more: 0 }
     }
@@ -36,7 +36,7 @@ impl Notes {
         self.text.push_str(line);
     }
 
-    /// All of them, if there are any.
+    /// The whole text, with the count of omitted lines; `None` if it is empty.
     pub(super) fn into_text(mut self) -> Option<String> {
         let last = format!("And {} more remarks of this kind.", self.more);
         if self.more > 0 && self.text.len() + 1 + last.len() <= MOST {

@@ -1,5 +1,6 @@
-//! Checksum files: what `sha256sum`, `shasum`, BSD's `sha256` and release tools write. Other algorithms than SHA-256 and
-//! SHA-512 are passed over: they prove nothing any more.
+//! Checksum files as `sha256sum`, `shasum`, BSD's `sha256` and release tools write them. Digests
+//! other than SHA-256 and SHA-512 are skipped, because the other algorithms no longer prove
+//! anything.
 
 use std::fmt;
 use std::fs::File;
@@ -13,7 +14,7 @@ use sha2::{Digest, Sha256, Sha512};
 use crate::ImportError;
 use crate::error::at;
 
-/// A digest that a checksum file names.
+/// A digest from a checksum file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Sum {
     Sha256([u8; 32]),
@@ -21,14 +22,14 @@ pub(crate) enum Sum {
 }
 
 impl Sum {
-    /// Reads hex digits or Base64, telling the algorithm by their number.
+    /// Parses hex digits or Base64; the decoded length tells the algorithm.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let of = |bytes: Vec<u8>| match bytes.len() {
             32 => bytes.try_into().ok().map(Self::Sha256),
             64 => bytes.try_into().ok().map(Self::Sha512),
             _ => None,
         };
-        // of no digest do the hex digits mean one in Base64, too
+        // Unambiguous: the hex digits of a digest, read as Base64, never have a digest's length.
         hex::decode(text).ok().and_then(of).or_else(|| of(BASE64_STANDARD.decode(text).ok()?))
     }
 
@@ -41,7 +42,7 @@ impl Sum {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 
-    /// The same kind of digest of a file. Blocking.
+    /// The digest of a file by the same algorithm. Blocking.
     fn of(&self, path: &Path) -> Result<Self, ImportError> {
         let mut file = File::open(path).map_err(at(path))?;
         Ok(match self {
@@ -71,17 +72,18 @@ fn digest<D: Digest>(from: &mut impl Read) -> std::io::Result<sha2::digest::Outp
     }
 }
 
-/// What a checksum file says: digests, and of what.
+/// The entries of a checksum file: digests, each with its file name, if it has one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Sums(Vec<(Option<String>, Sum)>);
 
 impl Sums {
-    /// Reads the lines that are checksums; there is no other sign of a checksum file than that it has some.
+    /// Parses the lines that are checksums and skips the rest. Having at least one is the only mark
+    /// of a checksum file.
     pub(crate) fn parse(text: &str) -> Self {
         Self(text.lines().filter_map(line).collect())
     }
 
-    /// What it says of a file. The same name may stand there more than once, in several folders.
+    /// The digests stated for a file name. A name may occur more than once, in different folders.
     pub(crate) fn of(&self, name: &str) -> Vec<Sum> {
         let named = |(found, sum): &(Option<String>, Sum)| {
             let last = found.as_deref()?.rsplit(['/', '\\']).next()?;
@@ -90,7 +92,8 @@ impl Sums {
         self.0.iter().filter_map(named).collect()
     }
 
-    /// What it says where it stands beside one file and is named after it: then a lone digest means that file.
+    /// The digests for `name` in a checksum file of its own, where a lone entry counts under any
+    /// name.
     pub(crate) fn of_its_own(&self, name: &str) -> Vec<Sum> {
         match self.of(name) {
             sums if sums.is_empty() && self.0.len() == 1 => vec![self.0[0].1.clone()],
@@ -99,9 +102,10 @@ impl Sums {
     }
 }
 
-/// `<hex>  name`, `<hex> *name`, `SHA256 (name) = <hex>`, or the digest alone.
+/// Parses `<hex>  name`, `<hex> *name`, `SHA256 (name) = <hex>`, or a digest alone.
 fn line(line: &str) -> Option<(Option<String>, Sum)> {
-    // with a backslash in front, line breaks and backslashes in the name are escaped; no name we take has any
+    // A leading backslash marks escaped line breaks and backslashes in the name, which no accepted
+    // file name contains.
     let line = line.trim().trim_start_matches('\\');
     if let Some((before, hex)) = line.rsplit_once(" = ") {
         let (_algorithm, name) = before.split_once(" (")?;
@@ -116,7 +120,8 @@ fn line(line: &str) -> Option<(Option<String>, Sum)> {
     }
 }
 
-/// Compares a file with what is said of it, and gives the difference: each kind of digest must be one that is named. Blocking.
+/// Compares a file with the digests stated for it and returns the difference. For each algorithm,
+/// one of the stated digests must match. Blocking.
 pub(crate) fn check(path: &Path, said: &[Sum]) -> Result<Option<String>, ImportError> {
     let mut seen: Vec<&Sum> = Vec::new();
     for sum in said {

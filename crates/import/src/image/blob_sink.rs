@@ -1,7 +1,7 @@
-//! The way into the store: blobs that are held are not brought again, and each one that arrives is
-//! durable before the next is asked for.
+//! The way into the store: blobs already held are not fetched again, and each blob that arrives is
+//! durable before the next is requested.
 //!
-//! Each blob is a batch of its own, so that an import that is cut off loses no blob that came whole.
+//! Each blob is a batch of its own, so that an interrupted import loses no complete blob.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ use crate::image::{Incoming, Origin, Wanted};
 use crate::locked::when_free;
 use crate::meter::{Meter, blocking};
 
-/// The store, as an import of images sees it.
+/// The store, as an image import uses it.
 pub(crate) struct BlobSink<'a> {
     store: &'a Store,
     names: Sha512Names,
@@ -26,7 +26,7 @@ pub(crate) struct BlobSink<'a> {
     new_bytes: AtomicU64,
 }
 
-/// A blob that is wanted: in the store, or a file to be filled.
+/// A requested blob: in the store, or a file to fill.
 enum Found {
     Held(Stored),
     Missing(Incoming),
@@ -46,7 +46,7 @@ impl<'a> BlobSink<'a> {
         }
     }
 
-    /// The leases that keep the blobs, and the number of bytes that are new.
+    /// The leases that keep the blobs, and the number of new bytes.
     pub(crate) fn finish(self) -> (Vec<Lease>, u64) {
         (
             self.leases.into_inner().unwrap_or_else(PoisonError::into_inner),
@@ -54,7 +54,7 @@ impl<'a> BlobSink<'a> {
         )
     }
 
-    /// A manifest, from the store or else from its origin, checked.
+    /// A verified manifest, from the store or else from its origin.
     pub(crate) async fn manifest(
         &self,
         origin: &impl Origin,
@@ -70,7 +70,7 @@ impl<'a> BlobSink<'a> {
         Ok((self.bytes(bytes.clone()).await?, bytes))
     }
 
-    /// A blob, from the store or else from its origin, checked.
+    /// A verified blob, from the store or else from its origin.
     pub(crate) async fn blob(
         &self,
         origin: &impl Origin,
@@ -145,7 +145,7 @@ impl<'a> BlobSink<'a> {
         Stored { blob: added.blob, sha256: added.sha256, size: added.size }
     }
 
-    /// A blob that is held and whose bytes, read through, have the digest.
+    /// A stored blob whose bytes, read in full, have the digest.
     async fn held(&self, digest: &Digest, size: Option<u64>) -> Result<Option<Held>, ImportError> {
         let (store, names, digest) = (self.store.clone(), self.names.clone(), *digest);
         let found = blocking(move || {
@@ -156,7 +156,8 @@ impl<'a> BlobSink<'a> {
                     continue;
                 }
                 let bytes = (size.is_none() && held <= MAX_MANIFEST).then(Vec::new);
-                // The store reports the SHA-256 of what it reads, so that is not hashed twice.
+                // The store reports the SHA-256 of the bytes it reads, so they are not hashed
+                // twice.
                 let check = digest.sha256().is_none().then(|| digest.check());
                 let mut through = Through { check, bytes };
                 match store.copy_out(&blob, &mut through) {
@@ -164,7 +165,7 @@ impl<'a> BlobSink<'a> {
                         let stored = Stored { blob, sha256, size: held };
                         return Ok(Some((stored, through.bytes, lease)));
                     }
-                    // A list that lied, or damage. Fetching again repairs both.
+                    // A false list or a damaged blob; fetching again repairs both.
                     Ok(_) | Err(StoreError::Corrupt { .. }) => {}
                     Err(error) => return Err(error.into()),
                 }
@@ -179,7 +180,7 @@ impl<'a> BlobSink<'a> {
     }
 }
 
-/// A writer that checks bytes, and keeps those of a manifest.
+/// A writer that hashes bytes, and keeps those of a manifest.
 struct Through {
     check: Option<Check>,
     bytes: Option<Vec<u8>>,
@@ -211,7 +212,7 @@ impl io::Write for Through {
     }
 }
 
-/// Notes the SHA-256 of a large blob; small ones are found by their packs.
+/// Records the SHA-256 of a large blob; small blobs are found by their packs.
 fn note(store: &Store, added: &Added) -> Result<(), StoreError> {
     if added.size > SMALL { store.note_sha256(&[(added.sha256, added.blob)]) } else { Ok(()) }
 }

@@ -1,7 +1,7 @@
 //! The draft of an image: an OCI image layout as a list of artifacts.
 //!
-//! `oci-layout` and `index.json` are written here, the same for all who have the same image; every
-//! other file is as it came.
+//! `oci-layout` and `index.json` are generated, identically for the same image; every other file is
+//! stored as it came.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::ImportError;
 use crate::image::BlobSink;
 use crate::image::gather::Gathered;
 
-/// The statements of a release besides its files.
+/// The fields of a release besides its files.
 #[derive(Debug, Clone)]
 pub(crate) struct About {
     pub(crate) from: String,
@@ -21,7 +21,7 @@ pub(crate) struct About {
     pub(crate) observations: Vec<Observation>,
 }
 
-/// Drafts the release of an image that is in the store.
+/// Drafts the release of a stored image.
 pub(crate) async fn draft(
     sink: &BlobSink<'_>,
     reference: &Reference,

@@ -1,7 +1,7 @@
-//! An image and the statements about it: signatures, attestations, SBOMs.
+//! Fetches an image and the statements about it: signatures, attestations, SBOMs.
 //!
-//! Promises that the result and its order depend on what the origin has, not on what arrived first,
-//! and that a statement that cannot be had costs the statement, not the image.
+//! Promises that the result and its order depend on the origin's content, not on the order of
+//! arrival, and that a statement that cannot be fetched does not cost the image.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,14 +12,14 @@ use crate::image::walk::{Piece, Walk};
 use crate::image::{Attached, BlobSink, Origin, Platforms};
 use crate::{Failed, ImportError};
 
-/// Most questions to an origin at once.
+/// Most concurrent requests to an origin.
 const PARALLEL: usize = 4;
-/// The number of files from which no more statements are taken, well below the bound of a list.
+/// The number of files from which no more statements are added, well below the limit of a list.
 const MAX_PIECES: usize = 50_000;
-/// Statements about statements: a signature of an SBOM of an image.
+/// Levels of statements about statements, such as a signature of an image's SBOM.
 const MAX_LEVELS: usize = 2;
 
-/// An image that is in the store.
+/// A stored image, with the statements about it.
 #[derive(Debug)]
 pub(crate) struct Gathered {
     pub(crate) pieces: BTreeMap<Digest, Piece>,
@@ -31,13 +31,13 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
-    /// The root manifest, where it is stored.
+    /// The stored root manifest.
     pub(crate) fn root_stored(&self) -> Option<Stored> {
         self.pieces.get(&self.root.digest).map(|piece| piece.stored)
     }
 }
 
-/// The parts of a statement, in the store.
+/// A stored statement, with its parts.
 struct Taken {
     entry: Descriptor,
     manifests: Vec<Digest>,
@@ -45,7 +45,7 @@ struct Taken {
     left_out: Vec<Failed>,
 }
 
-/// Brings an image into the store.
+/// Fetches an image and its statements into the store.
 pub(crate) async fn gather(
     sink: &BlobSink<'_>,
     origin: &impl Origin,
@@ -75,7 +75,7 @@ pub(crate) async fn gather(
                 }
             };
             for said in said {
-                // A statement that is found twice keeps the tag that it was found by.
+                // A statement found twice keeps the tag that it was found by.
                 if let Some(known) = attached.get_mut(&said.digest) {
                     if let Some(tag) = said.tag {
                         let named = perennial_oci::REF_NAME.to_owned();
@@ -129,7 +129,7 @@ async fn about(origin: &impl Origin, digest: Digest) -> Result<Vec<Attached>, Fa
     })
 }
 
-/// A walk whose root is not among its manifests, which does not happen.
+/// The error for a walk whose root is not among its manifests, which would be a defect.
 fn lost(root: &Digest) -> ImportError {
     let reason = "the walk ended without its root".to_owned();
     ImportError::Upstream { what: root.to_string(), reason }

@@ -1,7 +1,7 @@
-//! A blob that is arriving: a file named by its digest, which the next attempt continues.
+//! A blob in transfer: a file named after its digest, which the next attempt resumes.
 //!
-//! Promises that one import at a time writes to it, that no byte beyond the stated size is written,
-//! and that bytes that do not match are removed from it. Blocking.
+//! Promises that one import at a time writes to it, that nothing beyond the stated size is written,
+//! and that bytes that do not match are removed. Blocking.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    /// Continues with the bytes that are there; `None` if another import is doing so.
+    /// Resumes with the bytes on disk; `None` if another import is writing to the file.
     pub(crate) fn open(dir: &Path, wanted: &Wanted) -> Result<Option<Self>, ImportError> {
         let digest = &wanted.digest;
         let path = dir.join(format!("oci-{}-{}", digest.algorithm(), digest.hex()));
@@ -52,7 +52,7 @@ impl Incoming {
         }
     }
 
-    /// The number of bytes that have arrived.
+    /// The number of bytes received so far.
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
@@ -61,7 +61,7 @@ impl Incoming {
         self.len >= self.wanted.size
     }
 
-    /// Throws away the bytes that have arrived.
+    /// Discards the bytes received so far.
     pub(crate) fn restart(&mut self) -> Result<(), ImportError> {
         let mut restart = || {
             self.file.set_len(0)?;
@@ -73,7 +73,7 @@ impl Incoming {
         Ok(())
     }
 
-    /// Leaves nothing to continue.
+    /// Removes the file, so that no later attempt resumes it.
     fn discard(&mut self) -> Result<(), ImportError> {
         self.restart()?;
         std::fs::remove_file(&self.path).map_err(at(&self.path))
@@ -91,7 +91,7 @@ impl Incoming {
         Ok(())
     }
 
-    /// Checks length and digest. The file stays locked while the returned lock lives.
+    /// Verifies length and digest. The file stays locked while the returned lock lives.
     pub(crate) fn finish(mut self) -> Result<(PathBuf, LockedFile), ImportError> {
         if !self.is_complete() {
             let reason = format!("{} of {} bytes came", self.len, self.wanted.size);

@@ -1,4 +1,4 @@
-//! The place that the bytes of an image come from: a registry, or a layout on disk.
+//! The source of an image's bytes: a registry, or a layout on disk.
 
 use perennial_oci::Digest;
 
@@ -6,14 +6,14 @@ use crate::ImportError;
 use crate::image::Incoming;
 use crate::meter::Meter;
 
-/// A blob, by what its bytes must be.
+/// A requested blob, by the digest and size that its bytes must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) digest: Digest,
     pub(crate) size: u64,
 }
 
-/// A manifest that says something about another one: a signature, an attestation, an SBOM.
+/// A statement about another manifest: a signature, an attestation, an SBOM.
 #[derive(Debug, Clone)]
 pub(crate) struct Attached {
     pub(crate) digest: Digest,
@@ -21,24 +21,24 @@ pub(crate) struct Attached {
     pub(crate) tag: Option<String>,
 }
 
-/// Gives bytes by digest. Checking them is the caller's part.
+/// Supplies bytes by digest. Verifying them is up to the caller.
 pub(crate) trait Origin: Sync {
-    /// A manifest, of at most [`perennial_oci::MAX_MANIFEST`] bytes.
+    /// Fetches a manifest of at most [`perennial_oci::MAX_MANIFEST`] bytes.
     fn manifest(
         &self,
         digest: &Digest,
     ) -> impl Future<Output = Result<Vec<u8>, ImportError>> + Send;
 
-    /// Whether a manifest is known to be missing here, because only a part was saved.
+    /// Whether a manifest is known to be missing here, because only part of the image was saved.
     fn lacks(&self, digest: &Digest) -> bool;
 
-    /// The statements about a manifest.
+    /// Finds the statements about a manifest.
     fn attached(
         &self,
         digest: &Digest,
     ) -> impl Future<Output = Result<Vec<Attached>, ImportError>> + Send;
 
-    /// The rest of a blob.
+    /// Appends the missing rest of a blob to `into`.
     fn blob(
         &self,
         wanted: &Wanted,

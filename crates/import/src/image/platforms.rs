@@ -1,11 +1,11 @@
-//! The platforms that are wanted, in the words of `--platform`: `linux/arm64`, `linux/arm/v7`.
+//! Requested platforms in the notation of `--platform`: `linux/arm64`, `linux/arm/v7`.
 
 use perennial_manifest::Platform;
 use perennial_oci::Descriptor;
 
 use crate::ImportError;
 
-/// The platforms that are wanted; an empty list means all.
+/// Requested platforms; an empty list means all.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Platforms(Vec<Platform>);
 
@@ -47,7 +47,7 @@ impl Platforms {
         }
     }
 
-    /// Whether a platform is among those wanted. Without a variant, every variant is meant.
+    /// Whether a platform is requested. A request without a variant matches every variant.
     fn name(&self, platform: &Platform) -> bool {
         self.are_all()
             || self.0.iter().any(|wanted| {

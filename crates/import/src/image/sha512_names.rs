@@ -1,8 +1,8 @@
-//! The blobs that a digest may name: the store knows those of a SHA-256; for SHA-512, the lists of
-//! the image releases that are here are read.
+//! Candidate blobs for a digest: the store finds those of a SHA-256; for SHA-512, the lists of the
+//! stored image releases are read.
 //!
-//! Promises bounded memory, and nothing about truth: a list may claim anything, so the caller reads
-//! the bytes through.
+//! Promises bounded memory, but not the truth: a list may claim anything, so the caller verifies
+//! the bytes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,12 +20,12 @@ const MAX_EACH: usize = 4;
 
 type Blobs = BTreeMap<Digest, Vec<BlobId>>;
 
-/// An index by SHA-512, made when the first such digest is asked for: few images have one.
+/// An index by SHA-512, built on first use, because few images have such digests.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sha512Names(Arc<Mutex<Option<Blobs>>>);
 
 impl Sha512Names {
-    /// The blobs that a digest may name. Blocking.
+    /// The blobs that may have a digest. Blocking.
     pub(super) fn candidates(
         &self,
         digest: &Digest,
@@ -42,26 +42,26 @@ impl Sha512Names {
         Ok(blobs.get(digest).cloned().unwrap_or_default())
     }
 
-    /// Remembers a blob whose bytes were found to have a digest. Blocking.
+    /// Records a blob whose bytes were found to have a digest. Blocking.
     pub(super) fn note(&self, digest: &Digest, blob: BlobId) {
         if digest.sha256().is_some() {
             return;
         }
         if let Some(blobs) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            // It is tried before those that are only claimed.
+            // A verified blob is tried before claimed ones.
             blobs.entry(*digest).or_default().insert(0, blob);
         }
     }
 }
 
-/// The claims of the lists about blobs that are here.
+/// The SHA-512 digests that lists claim for blobs in the store.
 fn listed(store: &Store) -> Result<Blobs, StoreError> {
     let mut releases = store.releases(&ReleaseFilter::default())?;
     releases.retain(|release| release.purl.ty() == "docker");
     releases.sort_by_key(|release| std::cmp::Reverse(release.issued_at));
     let mut found = Blobs::new();
     for release in releases.iter().take(MAX_LISTS) {
-        // A list that cannot be read costs a download, not the import.
+        // An unreadable list costs a download, not the import.
         let Ok(Some(list)) = store.read_list(&release.artifacts) else { continue };
         for artifact in list.iter() {
             let digest = Digest::of_path(artifact.path.as_str());

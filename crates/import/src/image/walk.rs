@@ -1,7 +1,7 @@
-//! The walk from a root manifest to the store: manifests first, then the blobs that they name.
+//! The walk from a root manifest into the store: manifests first, then the blobs that they name.
 //!
-//! The rules of the walk are [`perennial_oci::Tree`]'s. Here are its errands: manifests and blobs are
-//! brought, platforms chosen, and content that is left out is noted.
+//! The rules of the walk are [`perennial_oci::Tree`]'s. This module carries them out: it fetches
+//! manifests and blobs, selects platforms, and records the content that is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ pub(crate) struct Piece {
     pub(crate) stored: Stored,
 }
 
-/// The manifests of a tree, in the store, and the blobs that are still to come.
+/// The stored manifests of a tree, and the blobs still to be fetched.
 pub(super) struct Walk {
     root: Digest,
     tree: Tree,
@@ -33,7 +33,7 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    /// Brings all manifests of an image, as far as its platforms are wanted.
+    /// Fetches all manifests of an image, for the requested platforms.
     pub(super) async fn image(
         sink: &BlobSink<'_>,
         origin: &impl Origin,
@@ -43,7 +43,7 @@ impl Walk {
         Self::begin(root, Tree::image(*root)).run(sink, origin, platforms).await
     }
 
-    /// Brings all manifests of a statement about an image.
+    /// Fetches all manifests of a statement about an image.
     pub(super) async fn statement(
         sink: &BlobSink<'_>,
         origin: &impl Origin,
@@ -112,12 +112,12 @@ impl Walk {
         self.tree.manifests()
     }
 
-    /// The root as `index.json` names it.
+    /// The root's entry for `index.json`.
     pub(super) fn entry(&self, tag: Option<&str>) -> Option<Descriptor> {
         self.tree.entry(&self.root, tag)
     }
 
-    /// Brings the blobs, a few at a time.
+    /// Fetches the blobs, a few at a time.
     pub(super) async fn fetch(
         self,
         sink: &BlobSink<'_>,
@@ -145,7 +145,7 @@ impl Walk {
     }
 }
 
-/// An index with children of which none is taken.
+/// The error for an index none of whose children is selected.
 fn nothing_chosen(digest: Digest, index: &Manifest, platforms: &Platforms) -> ImportError {
     let reason = if platforms.are_all() {
         "nothing that the index names was saved".to_owned()

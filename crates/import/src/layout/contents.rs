@@ -1,4 +1,4 @@
-//! The contents of an archive: its images, and blobs that lie elsewhere than a layout has them.
+//! The contents of an archive: its images, and the blobs that are not at their paths of a layout.
 
 use std::collections::BTreeMap;
 
@@ -14,9 +14,9 @@ pub(super) struct Contents {
 /// The place of a blob that is not at its path of an OCI layout.
 #[derive(Debug)]
 pub(super) enum Elsewhere {
-    /// Under another name in the archive.
+    /// Stored under another name in the archive.
     Named(String),
-    /// Made here, because the archive has none.
+    /// Generated, because the archive does not contain it.
     Made(Vec<u8>),
 }
 
@@ -25,7 +25,7 @@ pub(super) enum Elsewhere {
 pub(super) struct Root {
     pub(super) digest: Digest,
     pub(super) tag: Option<String>,
-    /// Its full name.
+    /// The full name, if the archive states it.
     pub(super) image: Option<String>,
 }
 
@@ -42,7 +42,7 @@ impl Root {
         Self { digest, tag, image }
     }
 
-    /// The name shown to people.
+    /// The name for messages.
     pub(super) fn shown(&self) -> Option<String> {
         self.image.clone().or_else(|| self.tag.clone())
     }

@@ -1,9 +1,9 @@
 //! The archives that `docker save` wrote before docker 25 and that podman, kaniko and others still
 //! write: `manifest.json` and layers.
 //!
-//! Such an archive has no manifest that was ever signed or served. One is made, the same for all who
-//! have the same layers. Layers stay as they are and are compared with the config, the only file of
-//! the archive that names them by digest.
+//! Such an archive has no manifest that was ever signed or served. One is generated, identical for
+//! the same layers and config. Layers are stored as they are and verified against the config, the
+//! only file of the archive that identifies them by digest.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -60,7 +60,7 @@ pub(super) fn convert(place: &Place) -> Result<Contents, ImportError> {
     let list: Vec<Item> = serde_json::from_slice(&list)
         .map_err(|e| refuse(format!("its manifest.json cannot be read: {e}")))?;
     let mut contents = Contents::default();
-    // Images share layers, which are read once.
+    // Layers shared by several images are read once.
     let mut known: BTreeMap<String, (Descriptor, Digest)> = BTreeMap::new();
     for item in list {
         let config = place
@@ -117,7 +117,7 @@ fn named(digest: Digest, tags: Vec<String>) -> Vec<Root> {
     }
 }
 
-/// Describes a layer, with the digest of the tar in it.
+/// Describes a layer, and returns the digest of its uncompressed tar.
 fn layer(
     place: &Place,
     name: &str,

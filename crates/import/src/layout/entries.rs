@@ -1,7 +1,7 @@
-//! The entries of a tar, by name, without unpacking it.
+//! Finds the entries of a tar by name, without unpacking it.
 //!
 //! Nothing is written, and a link leads to another entry or nowhere, so no name escapes. The number
-//! of bytes read to find the entries is bounded, and with it their memory, whatever headers claim.
+//! of bytes read to find the entries is bounded, and so is memory, whatever the headers claim.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,7 +17,7 @@ use crate::ImportError;
 /// Most bytes of headers and long names: some 100,000 entries.
 const MAX_HEADERS: u64 = 64 << 20;
 const MAX_NAME: usize = 4096;
-/// Links to links.
+/// Most look-ups for one name, as links lead from entry to entry.
 const MAX_HOPS: usize = 8;
 
 /// The entries of a tar.
@@ -93,7 +93,7 @@ impl Entries {
     }
 }
 
-/// A path inside the archive, whose root is `/`; `None` if it leads out or is not UTF-8.
+/// Normalises a path inside the archive, whose root is `/`; `None` if it leads out or is not UTF-8.
 fn normal(base: &str, name: &[u8]) -> Option<String> {
     let name = std::str::from_utf8(name).ok().filter(|name| name.len() <= MAX_NAME)?;
     let base = if name.starts_with('/') { "" } else { base };

@@ -15,7 +15,7 @@ pub(super) enum Place {
     Tar(PathBuf, Entries),
 }
 
-/// An open file.
+/// An open file, and its size in bytes.
 pub(super) struct Opened {
     pub(super) reader: Box<dyn Read>,
     pub(super) size: u64,
@@ -39,7 +39,7 @@ impl Place {
 
     pub(super) fn has(&self, name: &str) -> bool {
         match self {
-            // Neither links nor pipes: a hostile archive leads nowhere and blocks nothing.
+            // Links and pipes do not count: a hostile archive must not lead elsewhere or block.
             Self::Dir(dir) => {
                 std::fs::symlink_metadata(dir.join(name)).is_ok_and(|meta| meta.is_file())
             }
@@ -67,7 +67,7 @@ impl Place {
         }
     }
 
-    /// A short file, as a whole.
+    /// Reads a whole file of at most `most` bytes.
     pub(super) fn read(&self, name: &str, most: u64) -> Result<Option<Vec<u8>>, ImportError> {
         let Some(opened) = self.get(name)? else { return Ok(None) };
         let mut bytes = Vec::new();

@@ -21,7 +21,7 @@ use crate::meter::{Meter, blocking};
 /// The annotation in which containerd, and docker since 25, state the full name.
 const IMAGE_NAME: &str = "io.containerd.image.name";
 
-/// Images that were saved.
+/// An open archive: its images, and the statements about them.
 #[derive(Debug)]
 pub(super) struct Saved {
     files: Arc<Files>,
@@ -29,7 +29,7 @@ pub(super) struct Saved {
     attached: BTreeMap<Digest, Vec<Attached>>,
 }
 
-/// Bytes by digest.
+/// The blobs of an archive, by digest.
 #[derive(Debug)]
 pub(super) struct Files {
     place: Place,
@@ -65,19 +65,19 @@ impl Saved {
         &self.roots
     }
 
-    /// Tells images from the statements about them.
+    /// Sorts a manifest in as an image or as a statement about an image.
     fn sort_in(&mut self, descriptor: &Descriptor) -> Result<(), ImportError> {
         let annotation = |key| descriptor.annotations.get(key).cloned();
         let (name, image) = (annotation(REF_NAME), annotation(IMAGE_NAME));
         let digest = descriptor.digest;
-        // A manifest that cannot be read fails later as an image, with its name.
+        // An unreadable manifest counts as an image, which fails later under its name.
         let read = self.files.read(&digest)?;
         let manifest = read.and_then(|bytes| Manifest::parse(&bytes).ok());
         if let Some(subject) = name.as_deref().and_then(subject_of_tag) {
             let listed = name.as_deref() == Some(&referrers_tag(&subject));
             let said = self.attached.entry(subject).or_default();
             match manifest {
-                // The list of referrers of a registry without an API for them.
+                // The referrers list that stands in for a registry's missing referrers API.
                 Some(index) if listed => said.extend(
                     index
                         .children()
@@ -112,7 +112,7 @@ impl Files {
         }
     }
 
-    /// A manifest; `None` if the archive does not have it.
+    /// A manifest; `None` if the archive does not contain it.
     fn read(&self, digest: &Digest) -> Result<Option<Vec<u8>>, ImportError> {
         match self.elsewhere.get(digest) {
             Some(Elsewhere::Named(name)) => self.place.read(name, MAX_MANIFEST),

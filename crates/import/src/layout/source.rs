@@ -1,12 +1,12 @@
-//! `oci:DIR`, `oci-archive:FILE` and `docker-archive:FILE`, each with an optional image in it, as
-//! skopeo writes them.
+//! `oci:DIR`, `oci-archive:FILE` and `docker-archive:FILE`, each optionally followed by the name of
+//! an image, in skopeo's notation.
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::ImportError;
 
-/// The form in which images were saved.
+/// The format of the saved images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Dir,
@@ -24,7 +24,7 @@ impl Kind {
     }
 }
 
-/// An archive, and the image of it that is wanted.
+/// An archive, and the requested image in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Source {
     pub(super) kind: Kind,
@@ -45,7 +45,8 @@ impl FromStr for Source {
             let reason = "is not an archive of images (`oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE`)";
             return Err(ImportError::Usage(format!("{text:?} {reason}")));
         };
-        // A colon may belong to the path or to the name behind it: the shortest path that exists.
+        // A colon may belong to the path or precede the image name: the shortest path that exists
+        // wins.
         let ends = rest.match_indices(':').map(|(at, _)| at).filter(|at| *at > 0);
         let whole = PathBuf::from(rest);
         let split = if whole.exists() {

@@ -1,4 +1,4 @@
-//! Answers of a registry: bodies of bounded length, and refusals as errors.
+//! Responses of a registry: bodies of bounded length, and refusals as errors.
 
 use reqwest::header::HeaderMap;
 use reqwest::{Response, StatusCode, Url};
@@ -7,7 +7,7 @@ use crate::ImportError;
 use crate::client::why;
 use crate::retry::wish;
 
-/// Longest answer to a failed request that is read for its text.
+/// Longest error response that is read for its message, in bytes.
 const MAX_ERROR: u64 = 16 << 10;
 
 /// The reason that a body was not read to its end.
@@ -20,7 +20,7 @@ pub(super) fn is_gone(status: StatusCode) -> bool {
     matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
 }
 
-/// Turns an answer without success into an error, with the registry's words.
+/// Turns an unsuccessful response into an error, with the registry's message.
 pub(super) async fn accepted(answer: Response) -> Result<Response, ImportError> {
     let (status, mut url, headers) =
         (answer.status(), answer.url().clone(), answer.headers().clone());
@@ -28,12 +28,12 @@ pub(super) async fn accepted(answer: Response) -> Result<Response, ImportError> 
         return Ok(answer);
     }
     let body = read(answer, MAX_ERROR).await.unwrap_or_default();
-    // For blobs that lie elsewhere, the query is a key to them.
+    // The query of a redirected blob's URL may contain a secret.
     url.set_query(None);
     Err(refusal(&url, status, &headers, &body))
 }
 
-/// The error for a refusal.
+/// The error for an unsuccessful response.
 pub(super) fn refusal(
     url: &Url,
     status: StatusCode,
@@ -51,7 +51,7 @@ pub(super) fn refusal(
     }
 }
 
-/// The text of a registry's error (`{"errors": [{"code": …, "message": …}]}`).
+/// The message of a registry's error (`{"errors": [{"code": …, "message": …}]}`).
 fn said_in(body: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Errors {
@@ -66,7 +66,7 @@ fn said_in(body: &[u8]) -> Option<String> {
     Some(message.chars().filter(|c| !c.is_control()).take(200).collect())
 }
 
-/// A short body, as a whole.
+/// Reads a whole body of at most `most` bytes.
 pub(super) async fn read(mut answer: Response, most: u64) -> Result<Vec<u8>, Short> {
     let mut bytes = Vec::new();
     loop {

@@ -1,8 +1,8 @@
 //! Authorization: none, by password, or by a token from the registry's token server.
 //!
-//! Promises that credentials go to the registry and to the token server that it names, over TLS
-//! unless plain HTTP was asked for, and to no host they redirect to; and that a token goes to the
-//! registry alone.
+//! Promises that credentials go only to the registry and to the token server that it names, over
+//! TLS unless plain HTTP was requested, and to no host that these redirect to; and that a token
+//! goes only to the registry.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +17,7 @@ use super::credentials::{Credential, Credentials};
 use crate::ImportError;
 use crate::client::Client;
 
-/// Longest answer of a token server.
+/// Longest response of a token server, in bytes.
 const MAX_TOKEN: u64 = 1 << 20;
 
 /// The authorization for one repository.
@@ -29,14 +29,14 @@ pub(super) struct Auth {
     shown: Mutex<Option<Shown>>,
 }
 
-/// The header that the registry asked for.
+/// The authorization that the registry asked for.
 #[derive(Clone)]
 enum Shown {
     Token(String),
     Password(String, String),
 }
 
-/// The answer of a token server.
+/// The response of a token server.
 #[derive(Deserialize)]
 struct Given {
     token: Option<String>,
@@ -54,7 +54,7 @@ impl Auth {
         }
     }
 
-    /// Adds the authorization that the registry asked for, if it did.
+    /// Adds the authorization that the registry asked for, if any.
     pub(super) fn show(&self, request: RequestBuilder) -> RequestBuilder {
         match self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             Some(Shown::Token(token)) => request.bearer_auth(token),
@@ -67,7 +67,7 @@ impl Auth {
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
     }
 
-    /// Gets the authorization that a registry asks for with a 401.
+    /// Obtains the authorization that a registry asks for with a 401.
     pub(super) async fn answer(
         &self,
         client: &Client,

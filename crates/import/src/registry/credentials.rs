@@ -1,4 +1,5 @@
-//! Credentials from the files and helpers of podman and docker, looked up when a registry first asks.
+//! Credentials from the files and helpers of podman and docker, looked up when a registry first
+//! asks.
 
 use std::path::{Path, PathBuf};
 
@@ -15,14 +16,14 @@ pub(super) struct Credentials {
     found: OnceCell<Result<Credential, String>>,
 }
 
-/// A place that keeps credentials.
+/// Looks up a registry in one store of credentials.
 type Source = fn(&str) -> Result<DockerCredential, CredentialRetrievalError>;
 
-/// A credential for a registry. It cannot be printed.
+/// A credential for a registry; deliberately not `Debug`.
 #[derive(Clone)]
 pub(super) enum Credential {
     Password(String, String),
-    /// A refresh token, which the token server exchanges for another.
+    /// A refresh token, which the token server exchanges for an access token.
     Token(String),
 }
 
@@ -31,7 +32,7 @@ impl Credentials {
         let registry = reference.repository().registry().to_owned();
         let mut keys = Vec::new();
         let mut name = reference.repository().to_string();
-        // Podman also keeps them for parts of a registry.
+        // Podman also stores credentials for parts of a registry.
         while let Some((parent, _)) = name.rsplit_once('/') {
             keys.push(name.clone());
             name = parent.to_owned();
@@ -43,7 +44,7 @@ impl Credentials {
         Self { registry, keys, file, found: OnceCell::new() }
     }
 
-    /// Looks them up once.
+    /// Looks the credentials up once.
     pub(super) async fn get(&self) -> Option<Credential> {
         let look = || async {
             let (keys, file) = (self.keys.clone(), self.file.clone());
@@ -54,7 +55,7 @@ impl Credentials {
         self.found.get_or_init(look).await.as_ref().ok().cloned()
     }
 
-    /// The text for credentials that are needed but missing.
+    /// The message for missing credentials.
     pub(super) fn missing(&self) -> String {
         let reason = match self.found.get() {
             Some(Err(reason)) => reason.as_str(),
@@ -73,7 +74,7 @@ fn find(keys: &[String], file: Option<&Path>) -> Result<Credential, String> {
         CredentialRetrievalError::ConfigNotFound
         | CredentialRetrievalError::NoCredentialConfigured
         | CredentialRetrievalError::ConfigReadError => {}
-        // Its output may hold secrets.
+        // The helper's output may contain secrets.
         CredentialRetrievalError::HelperFailure { helper, .. } => {
             problem = Some(format!("the helper {helper} has none for {key}"));
         }

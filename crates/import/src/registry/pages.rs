@@ -1,4 +1,4 @@
-//! Lists that a registry gives page by page: tags, and the referrers of a manifest.
+//! Lists that a registry returns page by page: tags, and the referrers of a manifest.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ struct Tags {
 }
 
 impl Repository {
-    /// All tags.
+    /// All tags of the repository.
     pub(super) async fn tags(&self) -> Result<Vec<String>, ImportError> {
         let mut next = Some(self.url("tags/list?n=1000")?);
         let mut tags = BTreeSet::new();
@@ -42,7 +42,7 @@ impl Repository {
                 )));
             }
             if tags.len() == known {
-                // Pages that say nothing new but name a next one would never end.
+                // Pages that add nothing but link to a next page would never end.
                 break;
             }
         }
@@ -71,14 +71,14 @@ impl Repository {
         Ok(found)
     }
 
-    /// `None` where there is no such API.
+    /// The referrers by the API; `None` if the registry does not have it.
     async fn referrers(&self, digest: &Digest) -> Result<Option<Vec<Attached>>, ImportError> {
         let mut next = Some(self.url(&format!("referrers/{digest}"))?);
         let mut found = Vec::new();
         let mut pages = 0;
         while let Some(url) = next {
             let got = self.ask(&url, OCI_INDEX).await?;
-            // Registries say in many ways that they have no such API. Being busy is another matter.
+            // Registries report a missing API in many ways; being busy is not one of them.
             if pages == 0
                 && got.status.is_client_error()
                 && got.status != StatusCode::TOO_MANY_REQUESTS
@@ -91,7 +91,7 @@ impl Repository {
             next = self.next_page(&url, &got.headers);
             let page = match Manifest::parse(&got.bytes) {
                 Ok(page) => page,
-                // Some registries answer every path with a page for people.
+                // Some registries answer every path with an HTML page.
                 Err(ManifestError::Json(_) | ManifestError::Neither) if pages == 0 => {
                     return Ok(None);
                 }
@@ -129,7 +129,7 @@ impl Repository {
             .collect())
     }
 
-    /// The next page, if it is at the same registry.
+    /// The URL of the next page, if it is on the same registry.
     fn next_page(&self, url: &Url, headers: &HeaderMap) -> Option<Url> {
         headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok()).find_map(|link| {
             let (target, params) = link.trim().strip_prefix('<')?.split_once('>')?;

@@ -1,4 +1,4 @@
-//! An image of a repository as an origin; a blob that was cut off continues by range.
+//! An image of a repository as an origin; an interrupted blob resumes by range.
 
 use bytes::Bytes;
 use perennial_oci::Digest;
@@ -14,7 +14,7 @@ use crate::image::{Attached, Incoming, Origin, Wanted};
 use crate::meter::{Meter, blocking};
 use crate::retry::RetryPolicy;
 
-/// Most pieces of a body between the network and the disk.
+/// Most chunks of a body queued between the network and the disk.
 const AHEAD: usize = 16;
 
 /// An image of a repository.
@@ -79,7 +79,7 @@ impl Origin for Pull<'_> {
     }
 }
 
-/// Whether an answer is the range that was asked for.
+/// Whether a response is the requested range.
 fn goes_on(answer: &Response, from: u64) -> bool {
     let range = answer.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
     let starts =
@@ -87,8 +87,8 @@ fn goes_on(answer: &Response, from: u64) -> bool {
     answer.status() == StatusCode::PARTIAL_CONTENT && starts == Some(from)
 }
 
-/// Writes a body to the file, off the threads that wait for the network. Also returns the reason that
-/// it ended.
+/// Writes a body to the file on a thread for blocking work. Also returns the reason that the body
+/// ended.
 async fn pour(
     mut answer: Response,
     mut into: Incoming,

@@ -1,4 +1,4 @@
-//! A repository of a registry: requests to it, with authorization, repeated where that helps.
+//! A repository of a registry: authorized requests, retried where that helps.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,10 +13,10 @@ use crate::client::{Client, Failure};
 use crate::retry::{RetryPolicy, is_busy, wish};
 use crate::{ImportError, Options};
 
-/// The policy for each request.
+/// The retry policy of each request.
 const RETRIES: RetryPolicy = RetryPolicy::MIDDLE;
 
-/// A repository.
+/// A repository of a registry.
 pub(super) struct Repository {
     client: Client,
     base: Url,
@@ -25,13 +25,13 @@ pub(super) struct Repository {
     no_referrers: AtomicBool,
 }
 
-/// The manifest that a tag or digest names now.
+/// The manifest that a tag or digest currently names.
 pub(super) struct Found {
     pub(super) digest: Digest,
     pub(super) status: u16,
 }
 
-/// An answer.
+/// A response, read in full.
 pub(super) struct Got {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -46,7 +46,7 @@ impl Repository {
         auth_file: Option<PathBuf>,
     ) -> Result<Self, ImportError> {
         let host = match reference.repository().registry() {
-            // Its website and its registry are two hosts.
+            // Docker Hub's registry is not on the host of its website.
             "docker.io" => "registry-1.docker.io",
             registry => registry,
         };
@@ -62,7 +62,7 @@ impl Repository {
         self.base.join(path).map_err(|e| ImportError::Usage(format!("{path}: {e}")))
     }
 
-    /// Whether a URL is the registry's own.
+    /// Whether a URL belongs to the registry.
     pub(super) fn is_ours(&self, url: &Url) -> bool {
         url.origin() == self.base.origin()
     }
@@ -75,8 +75,8 @@ impl Repository {
         self.no_referrers.store(true, Ordering::Relaxed);
     }
 
-    /// The digest of a reference. A tag is asked for by its headers: content that is held needs no
-    /// more, and registries do not count that as a pull.
+    /// Resolves a reference to a digest. A tag takes only a request for its headers: content that
+    /// is held needs no more, and registries do not count that as a pull.
     pub(super) async fn resolve(&self, reference: &Reference) -> Result<Found, ImportError> {
         let tag = match reference.version() {
             Version::Digest(digest) => return Ok(Found { digest: *digest, status: 200 }),
@@ -88,7 +88,7 @@ impl Repository {
         })
     }
 
-    /// The digest of a tag, if there is such a tag.
+    /// The digest of a tag; `None` if the tag does not exist.
     pub(super) async fn tag(&self, tag: &str) -> Result<Option<Found>, ImportError> {
         let url = self.url(&format!("manifests/{tag}"))?;
         let head = self.send(Method::HEAD, &url, MANIFESTS, None).await?;
@@ -113,13 +113,13 @@ impl Repository {
         }
     }
 
-    /// A manifest by digest.
+    /// Fetches a manifest by digest.
     pub(super) async fn manifest(&self, digest: &Digest) -> Result<Vec<u8>, ImportError> {
         let url = self.url(&format!("manifests/{digest}"))?;
         Ok(self.get(&url, MANIFESTS).await?.bytes)
     }
 
-    /// A short answer with success, as a whole.
+    /// Fetches a short, successful response in full.
     pub(super) async fn get(&self, url: &Url, accept: &str) -> Result<Got, ImportError> {
         let got = self.ask(url, accept).await?;
         if got.status.is_success() {
@@ -129,7 +129,7 @@ impl Repository {
         }
     }
 
-    /// A short answer of any status, as a whole; asked for again after a broken connection.
+    /// Fetches a short response of any status in full; retried after a broken connection.
     pub(super) async fn ask(&self, url: &Url, accept: &str) -> Result<Got, ImportError> {
         let mut tried = 0;
         loop {
@@ -150,8 +150,8 @@ impl Repository {
         }
     }
 
-    /// Sends a request, again while the registry is busy or the connection breaks. Returns any other
-    /// answer.
+    /// Sends a request, retrying while the registry is busy or the connection breaks. Returns any
+    /// other response.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -166,7 +166,7 @@ impl Repository {
             if let Some(from) = from {
                 request = request.header(RANGE, format!("bytes={from}-"));
             }
-            // The registry supplies the address of a page: credentials are for the registry alone.
+            // The registry supplies the URLs of pages; credentials are for the registry alone.
             if self.is_ours(url) {
                 request = self.auth.show(request);
             }
@@ -174,7 +174,7 @@ impl Repository {
             let wait = match self.client.send(request).await {
                 Err(Failure::Permanent(error)) => return Err(error),
                 Err(Failure::Transient(error)) => RETRIES.before_next(tried, None).ok_or(error)?,
-                // Credentials go to the registry itself, not to where it redirects.
+                // Credentials go to the registry itself, not to a host that it redirects to.
                 Ok(answer)
                     if answer.status() == StatusCode::UNAUTHORIZED
                         && asked < 2
@@ -186,8 +186,8 @@ impl Repository {
                     continue;
                 }
                 Ok(answer) if is_busy(answer.status()) => {
-                    // Asking sooner than it wishes is useless, and so is a very long wait: a rerun
-                    // continues from here.
+                    // A retry before the requested wait is useless, and so is a very long wait: a
+                    // rerun resumes from here.
                     match RETRIES.before_next(tried, wish(answer.headers())) {
                         Some(wait) => wait,
                         None => return Ok(answer),

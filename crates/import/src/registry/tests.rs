@@ -1,4 +1,4 @@
-//! Redirects of a registry, and that none leads into the private network.
+//! Redirects of a registry; none may lead into the private network.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, TcpListener};
@@ -12,7 +12,7 @@ use crate::client::Client;
 use crate::guard::Guard;
 use crate::{ImportError, Options};
 
-/// A registry on 127.0.0.1 that gives every request the same answer.
+/// A registry on 127.0.0.1 that answers every request alike.
 async fn registry(answer: String) -> (String, tokio::task::JoinHandle<()>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let host = listener.local_addr().unwrap().to_string();
@@ -28,7 +28,7 @@ async fn registry(answer: String) -> (String, tokio::task::JoinHandle<()>) {
 
 #[tokio::test]
 async fn a_registry_sends_us_to_nobody_inside() {
-    // No call may arrive there; the test's own registry stands for the public internet.
+    // No request may arrive here; the test's own registry stands for the public internet.
     let inside = TcpListener::bind("127.0.0.2:0").unwrap();
     inside.set_nonblocking(true).unwrap();
     let guard = Guard::with(|address| address == IpAddr::from([127, 0, 0, 1]));
@@ -54,7 +54,7 @@ async fn a_registry_sends_us_to_nobody_inside() {
             assert!(matches!(error, ImportError::Private(_)), "{head}: {error:?}");
             serving.abort();
         }
-        // A list whose next page is elsewhere ends here.
+        // A list whose next page is on another host ends here.
         let page = r#"{"tags":["1"]}"#;
         let answer = format!(
             "HTTP/1.1 200 OK\r\nLink: <{to}/next>; rel=\"next\"\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}",
