@@ -1,4 +1,4 @@
-//! Charts from a repository, and the images that charts name; the charts are made here.
+//! Charts from a repository, and the images that charts name; the charts are generated.
 
 mod listed;
 
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::web::{Here, Reply, Seen, Web, artifact, hex, private};
 
-/// A chart archive with these files.
+/// A chart archive of the given files.
 fn tgz(files: &[(&str, &str)]) -> Vec<u8> {
     let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     for (path, text) in files {
@@ -244,7 +244,7 @@ fn a_registry_and_tag_for_all_reach_charts_within() {
 
 #[test]
 fn archives_that_mean_harm_end_in_an_error_within_bounds() {
-    // unpacks to a thousand times its size
+    // Unpacks to far more than its own size.
     let mut bomb = GzEncoder::new(Vec::new(), Compression::fast());
     let mut header = tar::Header::new_gnu();
     header.set_path("a/big").unwrap();
@@ -258,7 +258,7 @@ fn archives_that_mean_harm_end_in_an_error_within_bounds() {
     let said = images_of(&bomb[..]).unwrap_err().to_string();
     assert!(said.contains("unpacks to more"), "{said}");
 
-    // charts in charts in charts
+    // Charts nested beyond the limit.
     let mut nested = plain("a");
     for _ in 0..10 {
         let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
@@ -283,7 +283,7 @@ fn archives_that_mean_harm_end_in_an_error_within_bounds() {
     for rubbish in [&b"no gzip"[..], &plain("a")[..40], &[]] {
         images_of(rubbish).unwrap_err();
     }
-    // links, devices and names that lead elsewhere say nothing, and nothing is written
+    // Links, devices and escaping names are ignored, and nothing is written.
     let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     for kind in [tar::EntryType::Symlink, tar::EntryType::Link, tar::EntryType::Char] {
         let mut header = tar::Header::new_gnu();

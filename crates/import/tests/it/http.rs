@@ -50,7 +50,7 @@ async fn a_file_comes_as_it_is_with_what_was_seen() {
     assert_eq!(got.new_bytes, tool.size + readme.size);
     assert!(here.incoming().is_empty(), "{:?}", here.incoming());
     assert!(seen.last.lock().unwrap().bytes >= tool.size);
-    // asked for by name without the secret being passed on to anyone but the host that it is for
+    // The secret goes to no host but its own.
     assert!(web.asked("/old/tool.bin?x=1")[0].header("authorization").is_some());
 }
 
@@ -80,10 +80,10 @@ async fn a_file_that_changed_in_between_starts_anew() {
     let sent = new.clone();
     let web = Web::start(move |asked| match (asked.path.as_str(), asked.before, asked.from()) {
         ("/f.bin", 0, None) => Reply::ok(old.clone()).header("etag", ETAG).cut(1_500_000),
-        // a server that ignores If-Range, and says that it is another file
+        // A server that ignores `If-Range` and states another version of the file.
         ("/f.bin", 1, Some(from)) => Reply::rest(&sent, from).header("etag", "\"two\""),
         ("/f.bin", 2, None) => Reply::ok(sent.clone()).header("etag", "\"two\"").cut(1_500_000),
-        // a server that heeds it
+        // A server that honours it.
         ("/f.bin", 3, Some(_)) => Reply::ok(sent.clone()).header("etag", "\"three\""),
         _ => Reply::status(404),
     })
@@ -168,7 +168,7 @@ async fn a_page_in_place_of_a_file_is_refused_unless_it_is_wanted() {
         "/typed.tgz" => Reply::ok(bytes(10)).header("content-type", "text/html; charset=utf-8"),
         "/sniffed.tgz" => Reply::ok(page).header("content-type", "application/octet-stream"),
         "/page.html" => Reply::ok(page).header("content-type", "text/html"),
-        // what every path that is not there answers, files beside others too
+        // The answer for every missing path, checksum and signature files included.
         _ => Reply::ok(page),
     })
     .await;

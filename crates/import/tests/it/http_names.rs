@@ -1,4 +1,4 @@
-//! What files from the web are called, and what comes along because it is named after them: checksums and signatures.
+//! Names of web files, and the checksums and signatures imported with them.
 
 use perennial_import::ImportError;
 use perennial_manifest::Role;
@@ -61,7 +61,7 @@ async fn checksums_and_signatures_beside_a_file_come_along() {
     assert_eq!(artifact(draft, "a.tgz.sig").origins, [web.url("/d/a.tgz.sig")]);
     assert_eq!(draft.observations.len(), 3);
     assert_eq!(web.asked("/d/SHA256SUMS").len(), 1);
-    // what answered under their names is not silently left out
+    // Rejected responses under the names of checksums and signatures are noted.
     let notes = draft.notes.as_deref().unwrap_or_default();
     for (what, path) in [
         ("signature", "/d/b.tgz.asc"),

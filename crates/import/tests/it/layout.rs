@@ -1,4 +1,4 @@
-//! Images that lie on this machine: what comes of layouts and archives, and of those that are hostile.
+//! Images on this machine: layouts and archives, sound and hostile.
 
 mod docker;
 mod hostile;
@@ -12,7 +12,7 @@ use perennial_manifest::{Artifact, ArtifactList, Draft};
 use perennial_store::{OpenOptions, Store};
 use serde_json::{Value, json};
 
-/// A store and a place for archives.
+/// A store, and a directory for archives.
 struct Node {
     store: Store,
     dir: tempfile::TempDir,
@@ -59,7 +59,7 @@ impl Node {
     }
 }
 
-/// A node runs an import on whichever thread is free.
+/// Requires a future to be `Send`, because a node runs imports on any thread.
 fn sent<T: Send>(import: T) -> T {
     import
 }
@@ -74,7 +74,7 @@ impl Watch for Nobody {
     }
 }
 
-/// Files by path, of which a layout consists.
+/// The files of a layout, by path.
 type Files = Vec<(String, Vec<u8>)>;
 
 /// The layout of some images, each with the annotations it has in `index.json`.

@@ -1,4 +1,4 @@
-//! Images made up for tests: bytes by digest, as any upstream has them.
+//! Generated images: bytes by digest, as any upstream holds them.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(crate) fn sha512(bytes: &[u8]) -> String {
     format!("sha512:{}", hex::encode(Sha512::digest(bytes)))
 }
 
-/// Bytes that nothing else has.
+/// Pseudorandom bytes, unique to the seed.
 pub(crate) fn noise(seed: u32, len: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(len + 32);
     let mut block = Sha256::digest(seed.to_le_bytes());
@@ -35,7 +35,7 @@ pub(crate) fn noise(seed: u32, len: usize) -> Vec<u8> {
 pub(crate) struct Made(pub(crate) BTreeMap<String, (String, Vec<u8>)>);
 
 impl Made {
-    /// Puts bytes in and describes them.
+    /// Adds bytes and returns their descriptor.
     pub(crate) fn put(&mut self, media_type: &str, bytes: Vec<u8>) -> Value {
         let digest = sha256(&bytes);
         let size = bytes.len();
@@ -71,7 +71,7 @@ impl Made {
         self.manifest(&json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests }))
     }
 
-    /// A statement about something.
+    /// A signature of a subject, or one without a subject.
     pub(crate) fn signature(&mut self, subject: Option<&Value>, text: &str) -> Value {
         let config = self.put("application/vnd.oci.empty.v1+json", b"{}".to_vec());
         let layer =

@@ -1,4 +1,4 @@
-//! Images from a registry: what comes, what does not, and what is told to whom.
+//! Images from a registry: successes, failures, and the secrets sent along.
 
 mod pulls;
 mod refusals;
@@ -7,7 +7,7 @@ use perennial_import::{Images, ImportError, Imported, Options, Progress, Watch, 
 use perennial_manifest::{Artifact, ArtifactList, Body, Draft, Entry, Keypair, Release};
 use perennial_store::{OpenOptions, Store};
 
-/// A store of its own.
+/// A store in a temporary directory.
 struct Node {
     store: Store,
     dir: tempfile::TempDir,
@@ -29,7 +29,7 @@ impl Node {
         sent(images(&self.store, &options, what, &Nobody)).await
     }
 
-    /// Signs a release as the first one of a key, as a node does with what came.
+    /// Signs a release as the first of a key's log, as a node does after an import.
     fn sign(&self, seed: [u8; 32], draft: &Draft) {
         let (encoded, artifacts) =
             ArtifactList::new(draft.artifacts.clone()).unwrap().encode().unwrap();
@@ -67,14 +67,14 @@ impl Node {
         bytes
     }
 
-    /// Files that are arriving.
+    /// Files of unfinished transfers.
     fn arriving(&self) -> Vec<std::path::PathBuf> {
         let entries = std::fs::read_dir(self.store.incoming()).unwrap();
         entries.map(|entry| entry.unwrap().path()).collect()
     }
 }
 
-/// A node runs an import on whichever thread is free.
+/// Requires a future to be `Send`, because a node runs imports on any thread.
 fn sent<T: Send>(import: T) -> T {
     import
 }
@@ -96,7 +96,7 @@ fn named(references: &[&str]) -> Images {
     Images { references, ..Images::default() }
 }
 
-/// The one draft, which must be one that can be signed.
+/// The only draft, which must be valid for signing.
 fn only(imported: &Imported) -> &Draft {
     assert_eq!(imported.failed, []);
     assert_eq!(imported.drafts.len(), 1);
@@ -110,7 +110,7 @@ fn at<'a>(draft: &'a Draft, path: &str) -> &'a Artifact {
     found.unwrap_or_else(|| panic!("{path} is not among the artifacts"))
 }
 
-/// The artifact that a digest names.
+/// The artifact of a blob, by digest.
 fn blob<'a>(draft: &'a Draft, digest: &str) -> &'a Artifact {
     at(draft, &format!("blobs/{}", digest.replace(':', "/")))
 }

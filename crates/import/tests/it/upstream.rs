@@ -1,4 +1,4 @@
-//! A registry on the loopback interface that can be told to fail.
+//! A registry on the loopback interface that fails on demand.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -17,15 +17,15 @@ pub(crate) struct World {
     pub(crate) made: Made,
     /// `repository:tag` to digest.
     pub(crate) tags: BTreeMap<String, String>,
-    /// Digest to the descriptors of what refers to it.
+    /// Digest to the descriptors of its referrers; `None` means no referrers API.
     pub(crate) referrers: Option<BTreeMap<String, Vec<serde_json::Value>>>,
-    /// So many requests are answered with 429 first.
+    /// The number of requests still to be answered with 429.
     pub(crate) busy: usize,
-    /// Blobs that break off after so many bytes, once.
+    /// Blobs whose transfer breaks once, after the given number of bytes.
     pub(crate) cut: BTreeMap<String, usize>,
-    /// Blobs that break off every time, after one more byte of them than was asked from.
+    /// Blobs whose transfer breaks every time, one byte after the requested offset.
     pub(crate) always_cut: BTreeSet<String>,
-    /// Things of which wrong bytes are sent.
+    /// Digests whose content is sent with wrong bytes.
     pub(crate) wrong: BTreeSet<String>,
     /// Whether ranges are ignored.
     pub(crate) no_ranges: bool,
@@ -35,15 +35,15 @@ pub(crate) struct World {
     pub(crate) password: Option<(String, String)>,
     /// Refresh token for the token server.
     pub(crate) identity: Option<String>,
-    /// Where the token server moved.
+    /// The base URL that the token server redirects to.
     pub(crate) token_moved: Option<String>,
-    /// Where the token server is said to be.
+    /// The token server's URL as the registry states it.
     pub(crate) realm: Option<String>,
-    /// Blobs are to be had at another host.
+    /// The base URL that requests for blobs are redirected to.
     pub(crate) redirect: Option<String>,
-    /// Tags to a page.
+    /// Tags per page.
     pub(crate) page: usize,
-    /// What was asked: method, path, range, authorization and body.
+    /// The requests so far: method, path, range, authorization and body.
     pub(crate) log: Vec<Asked>,
 }
 
@@ -77,7 +77,7 @@ impl Upstream {
         self.world.lock().unwrap()
     }
 
-    /// What was asked since the last time, and forgets it.
+    /// Takes the requests since the last call.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut self.world().log)
     }
@@ -89,7 +89,7 @@ fn plain(status: StatusCode, text: &str) -> Response {
 }
 
 fn basic(user: &str, password: &str) -> String {
-    // written out for the one pair that the tests use
+    // Encoded by hand for the only pair that the tests use.
     assert_eq!((user, password), ("user", "secret"));
     "Basic dXNlcjpzZWNyZXQ=".to_owned()
 }
@@ -234,7 +234,7 @@ fn content(world: &mut World, digest: &str, range: Option<String>) -> Response {
         Some(after) => {
             bytes.truncate(after);
             let broken = async {
-                // the server writes what it has when there is no more for the moment
+                // The server flushes the bytes so far when the body has nothing ready.
                 tokio::task::yield_now().await;
                 Err(std::io::Error::other("the line broke"))
             };

@@ -1,4 +1,5 @@
-//! An upstream for tests: a web server on the loopback address whose answers are scripted, and a store to import into.
+//! An upstream for tests: a web server on the loopback address with scripted answers, and a store
+//! to import into.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -12,11 +13,11 @@ use perennial_import::{ImportError, Imported, Options, Progress, Urls, Watch, ur
 use perennial_manifest::{Artifact, Draft, Purl, Role};
 use perennial_store::{OpenOptions, Store};
 
-/// What was asked: a path and the headers.
+/// A request: its path and headers.
 pub(crate) struct Asked {
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
-    /// How often this path was asked for before.
+    /// The number of earlier requests for this path.
     pub(crate) before: usize,
 }
 
@@ -25,18 +26,18 @@ impl Asked {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// Where the bytes asked for begin.
+    /// The first offset of the requested range.
     pub(crate) fn from(&self) -> Option<usize> {
         self.header("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
     }
 }
 
-/// What is answered.
+/// A scripted response.
 pub(crate) struct Reply {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
-    /// Whether the connection breaks after the body, which is shorter than was said.
+    /// The number of body bytes after which the connection breaks.
     cut: Option<usize>,
     endless: bool,
 }
@@ -55,17 +56,17 @@ impl Reply {
         self
     }
 
-    /// Breaks off after so many bytes.
+    /// Breaks the connection after `after` bytes of the body.
     pub(crate) fn cut(self, after: usize) -> Self {
         Self { cut: Some(after), ..self }
     }
 
-    /// Goes on for ever.
+    /// Makes the body endless.
     pub(crate) fn endless(self) -> Self {
         Self { endless: true, ..self }
     }
 
-    /// The rest of some bytes, as a 206.
+    /// A 206 with the bytes from an offset to the end.
     pub(crate) fn rest(body: &[u8], from: usize) -> Self {
         let range = format!("bytes {from}-{}/{}", body.len() - 1, body.len());
         Self { status: 206, ..Self::ok(&body[from..]) }.header("content-range", &range)
@@ -85,7 +86,7 @@ impl Reply {
             response = response.header("content-length", self.body.len());
             let start = Bytes::copy_from_slice(&self.body[..cut]);
             let broken = futures::stream::once(async {
-                // what was sent before must be on its way when the line breaks
+                // The bytes before the break must be on their way first.
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
                 Err(std::io::Error::other("cut"))
             });
@@ -122,7 +123,7 @@ impl Web {
         Self { addr, log }
     }
 
-    /// Files by path, and 404 for the rest.
+    /// Serves files by path, and 404 for every other path.
     pub(crate) async fn files(files: impl IntoIterator<Item = (&'static str, Vec<u8>)>) -> Self {
         let files: HashMap<_, _> = files.into_iter().collect();
         Self::start(move |asked| match files.get(asked.path.as_str()) {
@@ -136,7 +137,7 @@ impl Web {
         format!("http://{}{path}", self.addr)
     }
 
-    /// What was asked of a path.
+    /// The requests for a path.
     pub(crate) fn asked(&self, path: &str) -> Vec<Arc<Asked>> {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         log.iter().filter(|asked| asked.path == path).cloned().collect()
@@ -155,7 +156,7 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response<Body
     (shared.script)(&asked).into_response()
 }
 
-/// A store in a directory of its own.
+/// A store in a temporary directory.
 pub(crate) struct Here {
     pub(crate) store: Store,
     _dir: tempfile::TempDir,
@@ -168,13 +169,13 @@ impl Here {
         Self { store, _dir: dir }
     }
 
-    /// Names of what is left of downloads.
+    /// Names of the files that downloads left behind.
     pub(crate) fn incoming(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.store.incoming()).unwrap();
         entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
     }
 
-    /// Whether the store has exactly these bytes under an artifact's names.
+    /// Whether the store has exactly these bytes under both of an artifact's digests.
     pub(crate) fn holds(&self, artifact: &Artifact, bytes: &[u8]) -> bool {
         artifact.blake3.as_bytes() == blake3::hash(bytes).as_bytes()
             && artifact.size == bytes.len() as u64
@@ -193,14 +194,14 @@ pub(crate) fn private() -> Options {
     Options { allow_private: true, ..Options::default() }
 }
 
-/// Bytes that no page begins with and no checksum file holds.
+/// Bytes that look like neither an HTML page nor a checksum file.
 pub(crate) fn bytes(len: usize) -> Vec<u8> {
     let mut out = vec![0; len];
     blake3::Hasher::new().update(&len.to_le_bytes()).finalize_xof().fill(&mut out);
     out
 }
 
-/// Remembers the last progress; cancels after so many bytes.
+/// Records the last progress; cancels after `cancel_after` bytes.
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) last: Mutex<Progress>,
@@ -217,7 +218,7 @@ impl Watch for Seen {
     }
 }
 
-/// An import of some URLs, as most tests want it.
+/// A request for some URLs, as most tests want it.
 pub(crate) fn what(urls: impl IntoIterator<Item = String>) -> Urls {
     Urls {
         urls: urls.into_iter().collect(),
@@ -235,7 +236,7 @@ pub(crate) fn what(urls: impl IntoIterator<Item = String>) -> Urls {
     }
 }
 
-/// Imports URLs.
+/// Imports URLs with the default request.
 pub(crate) async fn import(
     here: &Here,
     urls_: impl IntoIterator<Item = String>,

@@ -1,4 +1,4 @@
-//! Charts that a repository lists and a registry has; one server is both.
+//! Charts that a repository lists and a registry holds; one server is both.
 
 use perennial_import::{Chart, ChartImported, ImportError, Options, chart};
 use perennial_manifest::Role;
@@ -8,7 +8,8 @@ use crate::web::{Here, Reply, Seen, Web};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// A repository whose index says that chart `a` has a digest and is in the registry beside it, where `archive` is.
+/// A repository whose index lists chart `a` with the digest `listed` and a URL in the registry
+/// beside it, which holds `archive`.
 async fn upstream(archive: Vec<u8>, listed: &str, media_type: &str) -> Web {
     let (config, chart) = (b"{}".to_vec(), archive);
     let named = |media_type: &str, bytes: &[u8]| {

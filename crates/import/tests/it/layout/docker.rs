@@ -1,4 +1,4 @@
-//! `docker-archive:`, as docker wrote it before and since version 25.
+//! `docker-archive:`, as docker writes it before and since version 25.
 
 use std::io::Write;
 
@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use crate::layout::{Node, files, write_tar};
 use crate::made::{LAYER, MANIFEST, Made, noise, sha256};
 
-/// An image as it was saved before docker 25: two layers, the second by a link.
+/// An image as saved before docker 25: two layers, the second behind a link.
 fn old(node: &Node, name: &str, damage: bool, gzip: bool) -> String {
     let (first, second) = (noise(1, 90_000), noise(2, 500));
     let diff_ids = [sha256(&first), sha256(&second)];
-    // in letters, because its digest is pinned below
+    // Written out, because its digest is pinned below.
     let config = format!(
         r#"{{"architecture":"amd64","rootfs":{{"type":"layers","diff_ids":["{}","{}"]}}}}"#,
         diff_ids[0], diff_ids[1]
@@ -80,13 +80,13 @@ async fn an_old_archive_becomes_one_manifest_for_all_who_have_it() {
         node.read(draft, &format!("blobs/{}", sha256(&noise(1, 90_000)).replace(':', "/"))),
         noise(1, 90_000)
     );
-    // pinned: another digest would be another image to whoever has this one
+    // Pinned: a different digest would make it a different image for its present holders.
     assert_eq!(draft.tags["quay.io/team/app:2"], PINNED);
     let named = node.one(&format!("{source}:quay.io/team/app:2"), None).await;
     assert_eq!(&named.artifacts, &draft.artifacts);
 }
 
-/// The digest of the manifest that is made for [`old`].
+/// The digest of the manifest generated for [`old`].
 const PINNED: &str = "sha256:e929c879849701df2fc4f3a6c13d7b48ea14e4a815b7073f19722a57070c3a0d";
 
 #[tokio::test]

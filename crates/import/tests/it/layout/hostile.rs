@@ -1,11 +1,11 @@
-//! Archives that lie, lead elsewhere, or are broken.
+//! Archives that lie, lead elsewhere, or are damaged.
 
 use serde_json::{Value, json};
 
 use crate::layout::{Files, Node, files, tagged, write_dir, write_tar};
 use crate::made::{Made, digest_of, noise, sha256};
 
-/// What is done to something, and what is said of it then.
+/// A manipulation, and a part of the error that it must cause.
 type Lie<T> = (fn(&mut T), &'static str);
 
 fn image() -> (Made, Value, Files) {
@@ -112,7 +112,7 @@ async fn tars_that_are_cut_packed_or_claim_too_much_are_refused_in_words() {
     assert!(node.add(&source, None).await.unwrap_err().to_string().contains("gunzip"));
     std::fs::write(&path, noise(3, 5_000)).unwrap();
     assert!(node.add(&source, None).await.unwrap_err().to_string().contains("not a whole tar"));
-    // a name of 100 GiB, in a file that takes no room
+    // A name of 100 GiB, in a sparse file.
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(tar::EntryType::GNULongName);
     header.set_size(100 << 30);
@@ -149,7 +149,7 @@ async fn claims_of_an_index_cost_nothing() {
             node.add(&format!("oci:{}", node.path("dir").display()), None).await.unwrap();
         assert!(imported.failed[0].reason.contains(said), "{:?}", imported.failed);
     }
-    // indexes of indexes, for ever
+    // Indexes of indexes, nested beyond the limit.
     let node = Node::new();
     let (mut made, mut nested, _) = image();
     for _ in 0..6 {

@@ -32,7 +32,7 @@ async fn a_directory_and_an_archive_give_the_list_that_a_release_written_out_giv
     let archived =
         node.one(&format!("oci-archive:{}:v1", node.path("a.tar").display()), name).await;
     assert_eq!(archived.artifacts, draft.artifacts);
-    // written out and taken in again, it is the same release
+    // Written out and imported again, it is the same release.
     for artifact in &draft.artifacts {
         write_dir(&node.path("out"), &vec![(artifact.path.to_string(), node.bytes(artifact))]);
     }

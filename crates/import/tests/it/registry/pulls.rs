@@ -1,4 +1,4 @@
-//! What comes of a registry that does its best.
+//! Pulls from a registry that behaves.
 
 use perennial_import::Images;
 use perennial_manifest::{Artifact, Role, Verdict};
@@ -8,7 +8,7 @@ use crate::made::{LAYER, MANIFEST, Made, digest_of, noise, sha256, sha512};
 use crate::registry::{Node, at, blob, named, only};
 use crate::upstream::{Upstream, World};
 
-/// A registry with `team/app:v1`, an image for two platforms; gives its index.
+/// A registry with `team/app:v1`, an image for two platforms; returns its index.
 async fn upstream() -> (Upstream, Value) {
     let mut world = World { page: 100, ..World::default() };
     let index = world.made.index(1, &["amd64", "arm64"]);
@@ -67,7 +67,7 @@ async fn of_one_platform_the_index_comes_whole_and_the_rest_does_not() {
     let what = Images { platforms: vec!["linux/arm64".into()], ..named(&[&name]) };
     let imported = node.add(&what).await.unwrap();
     let draft = only(&imported);
-    // oci-layout, index.json, index, manifest, config, two layers
+    // `oci-layout`, `index.json`, index, manifest, config, two layers.
     assert_eq!(draft.artifacts.len(), 7);
     assert!(node.bytes(blob(draft, &digest_of(&index))).len() > 100);
     assert!(
@@ -249,10 +249,10 @@ async fn what_goes_by_sha512_comes_once() {
         || upstream.asked().iter().filter(|asked| asked.path.contains("/blobs/sha512:")).count();
     let names = ["1", "2"].map(|tag| format!("docker://{}/team/app:{tag}", upstream.host));
     let node = Node::new();
-    // within an import
+    // Within one import.
     let imported = node.add(&named(&names.each_ref().map(String::as_str))).await.unwrap();
     assert_eq!((imported.drafts.len(), fetched()), (2, 1));
-    // and by what was signed of an earlier one, unless it lies
+    // And through the signed list of an earlier import, unless that list is false.
     let mut lie = imported.drafts[0].clone();
     let other = blob(&lie, &digest_of(&other)).clone();
     let wrong = lie

@@ -1,4 +1,4 @@
-//! What a registry that fails, lies or spies gets.
+//! A registry that fails, lies or spies.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -125,7 +125,7 @@ async fn a_busy_registry_is_asked_again_but_not_for_ever() {
     assert!(upstream.world().busy > 900);
 }
 
-/// Goes away once something came.
+/// Cancels once the first bytes have arrived.
 #[derive(Default)]
 struct Leaving(AtomicBool);
 
@@ -142,7 +142,7 @@ impl Watch for Leaving {
 #[tokio::test]
 async fn a_cancelled_import_is_no_image_that_failed_and_a_later_one_goes_on() {
     let (upstream, layer) = upstream().await;
-    // byte by byte it would take hours
+    // At one byte per request, the layer would take hours.
     upstream.world().always_cut.insert(layer.clone());
     let node = Node::new();
     let options = Options { allow_private: true, plain_http: true };
@@ -186,7 +186,7 @@ async fn schema_1_is_refused_in_words() {
     assert!(imported.failed[0].reason.contains("schema 1"), "{:?}", imported.failed);
 }
 
-/// The credentials `user`, `secret` for a registry.
+/// A request with the credentials `user` and `secret` for a registry.
 fn with_password(node: &Node, upstream: &Upstream) -> Images {
     let file = node.dir.path().join("auth.json");
     let auths = json!({ "auths": { upstream.host.clone(): { "auth": "dXNlcjpzZWNyZXQ=" } } });
@@ -230,7 +230,7 @@ async fn passwords_and_tokens_stay_with_whom_they_are_for() {
                 asked.authorization.as_deref().is_some_and(|shown| shown.starts_with("Basic"));
             assert!(!by_token || password == asked.path.starts_with("/token"), "{asked:?}");
         }
-        // a host that the registry sends to, and that asks who we are, is told nothing
+        // A host that the registry redirects to and that demands credentials gets none.
         let user = Some(("user".to_owned(), "secret".to_owned()));
         elsewhere.world().token = user;
         let node = Node::new();
