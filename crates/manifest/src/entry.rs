@@ -136,8 +136,8 @@ impl Entry {
     /// Signs with the publisher's key. A `rotate` needs [`Entry::sign_rotation`].
     ///
     /// # Errors
-    /// [`EntryError::WrongKey`], or what makes the entry invalid: an entry that readers would refuse
-    /// is not signed.
+    /// [`EntryError::WrongKey`], or the error of an invalid entry: an entry that readers would
+    /// refuse is not signed.
     pub fn sign(self, key: &Keypair) -> Result<SignedEntry, EntryError> {
         if key.id() != self.publisher {
             return Err(EntryError::WrongKey(self.publisher));

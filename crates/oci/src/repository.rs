@@ -137,8 +137,8 @@ fn is_registry(text: &str) -> bool {
     text.len() <= MAX_NAME && host.split('.').all(part) && port.is_none_or(is_port)
 }
 
-/// `<name>` of the specification: components of lower-case letters and digits with single separators
-/// between them.
+/// `<name>` of the specification: components of lower-case letters and digits with single
+/// separators between them.
 #[must_use]
 pub fn is_repository_name(text: &str) -> bool {
     text.len() <= MAX_NAME && text.split('/').all(is_component)
@@ -154,8 +154,8 @@ fn is_component(text: &str) -> bool {
         .all(|s| matches!(s, "." | "_" | "__") || s.bytes().all(|b| b == b'-'))
 }
 
-/// Whether a text is a tag: letters, digits, `_`, `.` and `-`, at most 128, the first neither `.` nor
-/// `-`.
+/// Whether a text is a tag: letters, digits, `_`, `.` and `-`, at most 128, the first neither `.`
+/// nor `-`.
 #[must_use]
 pub fn is_tag(text: &str) -> bool {
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';

@@ -54,7 +54,7 @@ pub(crate) enum Place {
     Layer,
 }
 
-/// The role of a blob. `statement`: the manifest says something about an image instead of being one.
+/// The role of a blob. `statement` means that its manifest describes an image instead of being one.
 pub(crate) fn role_of(media_type: &str, place: Place, statement: bool) -> Role {
     let names = |words: &[&str]| words.iter().any(|word| media_type.contains(word));
     if media_type.starts_with("application/vnd.cncf.helm.chart.content") {

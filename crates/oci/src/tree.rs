@@ -2,7 +2,7 @@
 //!
 //! A state machine: the caller brings each manifest that [`Tree::next`] asks for and hands it to
 //! [`Tree::add`]. Promises that the files found, their order, roles and platforms depend on the
-//! manifests alone, so that everybody who has an image lists it alike, and that depth and number are
+//! manifests alone, so that every holder of an image lists it alike, and that depth and number are
 //! bounded before anything is fetched.
 
 use std::collections::{BTreeMap, VecDeque};

@@ -87,8 +87,8 @@ impl Store {
     /// damaged or behind is moved aside and rebuilt from the files; [`Store::rebuilt`] tells why.
     ///
     /// # Errors
-    /// [`OpenError`]: another process uses the directory, it has a newer layout, it is not writable,
-    /// or a file of the user's decisions does not read back.
+    /// [`OpenError`] if another process uses the directory, if it has a newer layout or is not
+    /// writable, or if a file of the user's decisions does not read back.
     pub fn open(dir: &Path, options: OpenOptions) -> Result<Self, OpenError> {
         let OpenOptions { index: kind } = options;
         let layout = Layout::open(dir)?;

@@ -18,7 +18,8 @@ pub(crate) const MAX_CONTENT: u32 = 64 << 10;
 pub(crate) enum Kind {
     /// A small blob: the key is its BLAKE3, `check` its SHA-256.
     Blob,
-    /// An encoded entry: the key is its id (BLAKE3 of the payload), `check` the BLAKE3 of the encoding.
+    /// An encoded entry: the key is its id (BLAKE3 of the payload), `check` the BLAKE3 of the
+    /// encoding.
     Entry,
 }
 

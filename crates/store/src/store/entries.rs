@@ -217,8 +217,8 @@ impl Store {
     /// An artifact list by what a release says of it, if it is here.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] if its bytes are damaged, [`StoreError::Format`] if they are not what
-    /// the release says.
+    /// [`StoreError::Corrupt`] if its bytes are damaged, [`StoreError::Format`] if they do not
+    /// match the release.
     pub fn read_list(&self, claim: &ArtifactListRef) -> Result<Option<ArtifactList>, StoreError> {
         self.record_damage(self.0.read(|catalog| catalog.read_list(claim)))
     }

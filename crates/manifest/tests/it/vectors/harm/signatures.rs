@@ -57,7 +57,8 @@ pub(super) fn signatures(all: &mut Vec<Refused>) {
         &by,
     );
 
-    // keys: the neutral element, and a point whose y of 3 is written as p + 3, the field's prime added
+    // Keys: the neutral element, and a point whose y of 3 is written as p + 3, the field's prime
+    // added.
     let mut neutral = [0; 32];
     neutral[0] = 1;
     let mut above = [0xff; 32];
