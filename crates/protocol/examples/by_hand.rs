@@ -1,4 +1,5 @@
-//! Two nodes without a network: the example carries their messages, and prints what they decide.
+//! Two nodes without a network: the example carries their messages, and prints their decisions.
+//!
 //!
 //! `archive` has signed a release. `mirror` follows its publisher, connects, reconciles, and wants
 //! to keep the release. `cargo run -p perennial-protocol --example by_hand`
@@ -65,7 +66,7 @@ impl Catalog for Entries {
     }
 }
 
-/// A node and what it knows.
+/// A node and its catalog.
 struct Machine {
     name: PeerId,
     node: Node,
@@ -78,14 +79,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let release = release(&key)?;
     machines[0].entries.0.insert(release.id(), release);
 
-    // Inputs on their way, each to one machine.
+    // Inputs in transit, each addressed to one machine.
     let mut inputs = VecDeque::new();
     inputs.push_back((1, Input::Follows(Follows::Publishers([key.id()].into()))));
     for (to, peer) in [(0, "mirror"), (1, "archive")] {
         let peer = peer.parse()?;
         inputs.push_back((to, Input::Connected { peer, prefix: Prefix::default() }));
     }
-    // Which request each token stands for.
+    // The request id behind each token.
     let mut asked: BTreeMap<Token, RequestId> = BTreeMap::new();
     let mut tokens = 0;
     let mut kept = false;
@@ -97,7 +98,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("{} decides {}", machine.name, summary(&format!("{effect:?}")));
             let from = machine.name.clone();
             match effect {
-                // The request travels to the other machine, which learns it under a token.
+                // The request travels to the other machine, which identifies it by a token.
                 Effect::Send { id, request, .. } => {
                     tokens += 1;
                     let token = Token(tokens);
@@ -110,7 +111,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                     let result = Ok(response);
                     inputs.push_back((1 - at, Input::Response { from, id, result }));
                 }
-                // A real store checks the feed's rules; this one believes them.
+                // A real store checks the feed's rules; this one accepts every entry.
                 Effect::Store { batch, entries, .. } => {
                     let verdicts = entries.iter().map(|e| (e.id(), Verdict::New)).collect();
                     machine.entries.0.extend(entries.into_iter().map(|e| (e.id(), e)));

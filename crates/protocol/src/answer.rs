@@ -1,5 +1,5 @@
-//! Responses to the requests of peers, from the catalog alone. Keeps nothing; the caller has
-//! checked the limits.
+//! Answers the requests of peers from the catalog alone. Stateless; the caller has checked the
+//! limits.
 
 use perennial_manifest::{PublisherId, Selector};
 

@@ -1,6 +1,7 @@
 //! Batches of entries that the store is working on.
 //!
-//! Owns batch ids and knows which machine each batch belongs to. Bounds what gossip may add; a
+//!
+//! Owns batch ids and maps each batch to its machine. Bounds the batches of gossip; a
 //! reconciliation has one batch at a time.
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use crate::peer::PeerId;
 /// Batches in flight beyond which gossip is ignored.
 pub(crate) const BATCHES: usize = 512;
 
-/// Where the entries of a batch came from.
+/// The origin of a batch's entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Batch {
     Sync,
@@ -34,12 +35,12 @@ impl Batches {
         batch
     }
 
-    /// The store is done with a batch: the peer that sent it, and its origin.
+    /// Removes a finished batch; returns the peer that sent it, and its origin.
     pub(crate) fn stored(&mut self, batch: u64) -> Option<(PeerId, Batch)> {
         self.in_flight.remove(&batch)
     }
 
-    /// Is the store so far behind that gossip must wait?
+    /// Returns whether the store is so far behind that gossip has to wait.
     pub(crate) fn is_full(&self) -> bool {
         self.in_flight.len() >= BATCHES
     }

@@ -1,8 +1,9 @@
-//! The protocol's view of what this node holds and knows. The caller implements it: the node over
+//! The protocol's view of this node's entries and blobs. The caller implements it: the node over
 //! its store, the simulator over memory.
 //!
-//! Every method must be quick (memory or a few reads), because it is called while an input is
-//! handled. Nothing here changes anything; changes are effects.
+//!
+//! Every method has to be quick (memory or a few reads), because it is called while an input is
+//! handled. The catalog is read-only; changes are effects.
 
 use perennial_manifest::{
     ArtifactListRef, BlobId, EntryId, Holding, PublisherId, ReleaseId, Selector, Sha256Digest,
@@ -12,29 +13,30 @@ use perennial_manifest::{
 use crate::input::Follows;
 use crate::message::{BlobClaim, Scope};
 
-/// A release of a followed publisher, with some of its bytes missing here.
+/// A release of a followed publisher that is not completely held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// The id of its entry.
     pub release: ReleaseId,
     /// The publisher that signed it.
     pub publisher: PublisherId,
-    /// The artifact list, as the release names it.
+    /// The artifact list that the release names.
     pub artifacts: ArtifactListRef,
 }
 
 /// A read-only view of this node's entries and blobs.
 pub trait Catalog {
-    /// Grows with every entry added. While it is unchanged, [`Catalog::times`] returns the same.
+    /// Increases with every entry added. While it is unchanged, [`Catalog::times`] returns the
+    /// same.
     fn generation(&self) -> u64;
-    /// Is this entry stored?
+    /// Returns whether an entry is stored.
     fn has_entry(&self, id: &EntryId) -> bool;
     /// A stored entry.
     fn entry(&self, id: &EntryId) -> Option<SignedEntry>;
     /// `(issued_at, id)` of every stored entry in a scope, in any order.
     fn times(&self, scope: &Scope) -> Vec<(u64, EntryId)>;
-    /// The number of stored entries of publishers that are not followed. Called for every gossip
-    /// message of such a publisher: answer from a counter.
+    /// The number of stored entries by publishers that are not followed. Called for every gossip
+    /// message of such a publisher, so it should read a counter.
     fn strangers(&self, follows: &Follows) -> u64;
     /// At most `limit` stored release entries that match, newest first.
     fn find(
@@ -43,13 +45,13 @@ pub trait Catalog {
         publisher: Option<&PublisherId>,
         limit: usize,
     ) -> Vec<SignedEntry>;
-    /// How much of a release is held here; `None` when it is denied or not known.
+    /// How much of a release this node holds; `None` when it is denied or unknown.
     fn holding(&self, release: &ReleaseId) -> Option<Holding>;
-    /// The size in bytes of a blob that is completely held here and not denied.
+    /// The size in bytes of a blob that is completely held and not denied.
     fn blob_size(&self, blob: &BlobId) -> Option<u64>;
     /// The held blob with this SHA-256, as computed by this node.
     fn sha256(&self, digest: &Sha256Digest) -> Option<BlobClaim>;
     /// At most `limit` releases of followed publishers that are neither held nor denied, ascending
-    /// by release id, beginning after `after`.
+    /// by release id, starting after `after`.
     fn wanted(&self, follows: &Follows, after: Option<&ReleaseId>, limit: usize) -> Vec<Wanted>;
 }

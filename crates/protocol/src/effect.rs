@@ -1,5 +1,5 @@
-//! Everything a node can decide to do, as one enum. The caller carries effects out in the order
-//! given and decides nothing.
+//! All decisions of a node, as one enum. The caller carries effects out in the order given and
+//! makes no decisions of its own.
 
 use perennial_manifest::{BlobId, Holding, PublisherId, ReleaseId, SignedEntry};
 
@@ -9,18 +9,18 @@ use crate::peer::PeerId;
 use crate::time::Time;
 use crate::transfer::AssignmentId;
 
-/// What to do with a gossip message.
+/// The verdict on a gossip message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Acceptance {
-    /// Relay it.
+    /// Relay the message.
     Accept,
-    /// Drop it; the peer is not to blame.
+    /// Drop the message without blaming the peer.
     Ignore,
-    /// Drop it and hold it against the peer.
+    /// Drop the message and lower the peer's score.
     Reject,
 }
 
-/// What a peer did wrong.
+/// A peer's misbehaviour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Offence {
     /// Gossip that is not a signed entry.
@@ -29,39 +29,39 @@ pub enum Offence {
     BadResponse,
     /// Bytes that do not match the hash they were requested by.
     BadBytes,
-    /// A claim to hold something that the peer then does not give.
+    /// A claim to hold content that the peer then does not deliver.
     FalseClaim,
     /// Below the minimum rate, or silent or gone in the middle of a transfer.
     Stalled,
-    /// Requests beyond the peer's share, again and again.
+    /// Repeated requests beyond the peer's share.
     Flood,
 }
 
-/// Why a fetch ended without all its bytes.
+/// Why a fetch ended incomplete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FetchFailure {
-    /// No reachable peer holds them. Says nothing about the rest of the world.
+    /// No reachable peer holds the missing bytes. Unreachable peers may.
     NoHolder,
-    /// Peers claimed to hold them, and none delivered.
+    /// Peers claimed to hold the missing bytes, but none delivered.
     Stalled,
-    /// This node could not write.
+    /// This node could not write the bytes.
     Local,
-    /// Too many fetches at once.
+    /// There are too many fetches.
     Busy,
 }
 
-/// How far a fetch is.
+/// The progress of a fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// Bytes received and verified by this fetch.
     pub received: u64,
     /// Bytes that were missing, over all blobs named so far.
     pub total: u64,
-    /// Peers that have delivered some of them.
+    /// Peers that have delivered some of the bytes.
     pub holders: usize,
 }
 
-/// A peer that claims to hold a release, or part of it.
+/// A peer that claims to hold all or part of a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     /// The peer that answered.
@@ -87,10 +87,10 @@ pub struct DownloadItem {
 pub enum Effect {
     /// Gossip an encoded entry on [`TOPIC`](crate::TOPIC).
     Publish { bytes: Vec<u8> },
-    /// Answer the network layer about a gossip message that `from` passed on.
+    /// Report the verdict on a gossip message that `from` forwarded.
     ReportGossip { message: MessageId, from: PeerId, acceptance: Acceptance },
-    /// Send a request to a peer. [`Input::Response`](crate::Input::Response) with the same `id`
-    /// ends it.
+    /// Send a request to a peer. Completed by an [`Input::Response`](crate::Input::Response) with
+    /// the same `id`.
     Send { peer: PeerId, id: RequestId, request: Request },
     /// Answer the [`Input::Request`](crate::Input::Request) with this token.
     Respond { token: Token, response: Response },
@@ -111,29 +111,29 @@ pub enum Effect {
         lookup: LookupId,
         /// The number of peers that answered.
         answered: usize,
-        /// Matching release entries. Their signatures are valid; whom to trust is the caller's
-        /// choice. Their feeds are in the store by now as far as peers supplied them.
+        /// Matching release entries with valid signatures; the caller decides which publishers to
+        /// trust. Their feeds are already in the store as far as peers supplied them.
         entries: Vec<SignedEntry>,
-        /// For a blob or a SHA-256: each claim with the peer that made it. Hash the bytes before
-        /// believing a SHA-256.
+        /// For a blob or a SHA-256: each claim with the peer that made it. A SHA-256 claim has to
+        /// be checked against the bytes.
         claims: Vec<(PeerId, BlobClaim)>,
     },
     /// A census ended. `holders` are the peers that claim to hold some of the release.
     CensusDone { census: CensusId, holders: Vec<Holder> },
-    /// Request `items`, perhaps of several fetches, from one peer on one blob stream. Report
+    /// Request `items`, possibly of several fetches, from one peer on one blob stream. Report
     /// progress as [`Input::Received`](crate::Input::Received) and the end as
     /// [`Input::Transferred`](crate::Input::Transferred).
     StartDownload { assignment: AssignmentId, peer: PeerId, items: Vec<DownloadItem> },
     /// Reset an assignment's stream. What it has written stays, and a late `Received` or
     /// `Transferred` is harmless.
     StopDownload { assignment: AssignmentId },
-    /// Every byte of a blob of a fetch is here.
+    /// Every byte of a blob of a fetch is held.
     BlobDone { fetch: FetchId, blob: BlobId },
-    /// How far a fetch is; at most twice a second.
+    /// The progress of a fetch; at most twice a second.
     FetchProgress { fetch: FetchId, progress: Progress },
-    /// Every blob of a fetch is here. `from` lists the verified bytes by peer.
+    /// Every blob of a fetch is held. `from` lists the verified bytes by peer.
     FetchDone { fetch: FetchId, from: Vec<(PeerId, u64)> },
-    /// A fetch ended without all its bytes; what has arrived stays.
+    /// A fetch ended incomplete; the bytes that arrived are kept.
     FetchFailed { fetch: FetchId, failure: FetchFailure },
     /// Fetch and keep a release of a followed publisher:
     /// [`Input::Fetch`](crate::Input::Fetch) its list, then its artifacts, and end with
@@ -146,17 +146,17 @@ pub enum Effect {
     Provide { release: ReleaseId },
     /// Stop announcing a release.
     StopProviding { release: ReleaseId },
-    /// Try to connect to a peer by its id, at whatever addresses are known. Success shows as
+    /// Try to connect to a peer by its id, at any known address. Success is reported as
     /// [`Input::Connected`](crate::Input::Connected); failure is not reported.
     Dial { peer: PeerId },
     /// Log an offence, and count it in the network layer's own score.
     Penalise { peer: PeerId, offence: Offence },
-    /// Close every connection to a peer and accept none before `until`.
+    /// Close every connection to a peer and accept none until `until`.
     Ban { peer: PeerId, until: Time },
-    /// A reconciliation ended: for the log and for status.
+    /// A reconciliation ended, for the log and for status.
     Synced {
         peer: PeerId,
-        /// The number of entries that were new here.
+        /// The number of entries that were new to this node.
         new: u64,
         /// Bytes of requests sent.
         sent: u64,
@@ -165,6 +165,6 @@ pub enum Effect {
         /// False when a bound or a failure ended it early.
         complete: bool,
     },
-    /// Give [`Input::Tick`](crate::Input::Tick) at this moment. Replaces the previous one.
+    /// Send [`Input::Tick`](crate::Input::Tick) at this moment. Replaces the previous one.
     WakeAt(Time),
 }

@@ -1,5 +1,5 @@
-//! What a machine writes to while it handles one input: effects, and the requests and store batches
-//! among them with their ids.
+//! Collects the effects of one input, and assigns the ids of the requests and store batches among
+//! them.
 
 use perennial_manifest::SignedEntry;
 
@@ -24,14 +24,14 @@ impl Effects<'_> {
         self.list.push(effect);
     }
 
-    /// Sends a request, unless too many are in flight: then nothing happens and it returns `false`.
+    /// Sends a request; returns `false`, without an effect, if too many are in flight.
     pub(crate) fn send(&mut self, peer: &PeerId, purpose: Purpose, request: Request) -> bool {
         let Some(id) = self.requests.begin(self.now, peer, purpose) else { return false };
         self.push(Effect::Send { peer: peer.clone(), id, request });
         true
     }
 
-    /// Gives entries to the store.
+    /// Sends entries to the store.
     pub(crate) fn store(&mut self, from: &PeerId, entries: Vec<SignedEntry>, origin: Batch) {
         let batch = self.batches.begin(from, origin);
         self.push(Effect::Store { batch, entries, from: from.clone() });

@@ -1,4 +1,4 @@
-//! A catalog for unit tests: it returns what the test put in.
+//! A catalog for unit tests, filled by the test.
 
 use perennial_manifest::{
     ArtifactListRef, BlobId, EntryId, Holding, PublisherId, ReleaseId, Selector, Sha256Digest,

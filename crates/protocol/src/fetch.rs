@@ -1,6 +1,7 @@
-//! Fetches: joins the search for holders (`find`) and the transfer machine (`transfer`).
+//! Fetches: connects the search for holders (`find`) and the transfer machine (`transfer`).
 //!
-//! Owns the open fetches and the blobs that each still lacks. Chooses neither holders nor ranges.
+//!
+//! Owns the open fetches and the missing blobs of each. Chooses neither holders nor ranges.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::peer::PeerId;
 use crate::time::Time;
 use crate::transfer::{AssignmentId, Command, Decision, End, Reason, Report, Transfer};
 
-/// Shortest time between two progress effects of a fetch.
+/// Shortest interval between two progress effects of a fetch.
 pub(crate) const TELL: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Default)]
@@ -137,7 +138,7 @@ impl Fetches {
         self.command(Command::Gone(peer.clone()), out);
     }
 
-    /// Passes on what the search found.
+    /// Forwards the results of a search.
     pub(crate) fn found(&mut self, found: Found, out: &mut Effects<'_>) {
         self.offences.extend(found.offences);
         for command in found.commands {

@@ -1,10 +1,11 @@
-//! Finds the holders of what a fetch needs: among connected peers first, then holders seen before,
-//! then through the DHT.
+//! Finds the holders of a fetch: among connected peers first, then holders seen before, then
+//! through the DHT.
+//!
 //!
 //! Owns one search per fetch and the memory of holders seen. Tells the transfer machine which peer
-//! holds what. Promises bounded tries with growing waits, each peer asked once per round, and never
-//! to conclude that something is gone: a search that ends without holders says that no *reachable*
-//! peer holds it.
+//! holds which blobs. Tries are bounded with growing waits, and each peer is asked once per round.
+//! A search never concludes that content is gone: one that ends without holders says that no
+//! *reachable* peer holds it.
 
 pub(crate) mod census;
 pub(crate) mod lookup;
@@ -28,23 +29,23 @@ use crate::transfer::{Command, Has, Subject};
 
 /// Requests of one search in flight, at most.
 pub(crate) const ASKED_AT_ONCE: usize = 16;
-/// Time after which a running fetch asks a peer again that did not hold it all.
+/// Time after which a running fetch asks a peer again that did not hold all of its blobs.
 pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// Rounds of asking every peer before a search gives up.
 pub(crate) const ROUNDS: u32 = 4;
-/// Wait after the first round; it doubles with each.
+/// Wait after the first round; it doubles with each round.
 pub(crate) const ROUND_WAIT: Duration = Duration::from_secs(1);
-/// Longest wait for the DHT and for dialled peers in one round.
+/// Longest wait for the DHT and for dialled peers per round.
 pub(crate) const REACH: Duration = Duration::from_secs(8);
 /// Longest wait for dialled peers once the DHT has answered.
 pub(crate) const DIAL_WAIT: Duration = Duration::from_secs(3);
 /// Peers dialled in one round of a search, at most.
 pub(crate) const DIALS: usize = 8;
-/// Peers that a search remembers, at most.
+/// Peers remembered per search, at most.
 pub(crate) const PEERS: usize = 1024;
-/// Searches at a time.
+/// Concurrent searches, at most.
 pub(crate) const SEARCHES: usize = 256;
-/// Most records that all searches and the memory of holders keep together.
+/// Records that all searches and the memory of holders keep together, at most.
 pub(crate) const BOUND: usize = SEARCHES * (1 + 3 * PEERS) + seen::RELEASES;
 
 /// The results of a step, for [`Fetches`](crate::fetch::Fetches) to pass on.
@@ -68,7 +69,8 @@ impl Find {
         Self { me, searches: BTreeMap::new(), seen: Seen::default() }
     }
 
-    /// Begins a search, or adds blobs to one. Returns `false` when there are too many searches.
+    /// Begins a search, or adds blobs to a running one. Returns `false` when there are too many
+    /// searches.
     pub(crate) fn start(
         &mut self,
         fetch: FetchId,
@@ -99,7 +101,7 @@ impl Find {
         }
     }
 
-    /// A peer connected: every search asks it.
+    /// Adds a connected peer to every search.
     pub(crate) fn connected(&mut self, peer: &PeerId, out: &mut Effects<'_>) {
         let searches: Vec<FetchId> = self.searches.keys().copied().collect();
         for fetch in searches {
@@ -116,26 +118,26 @@ impl Find {
         }
     }
 
-    /// The transfer machine has no peer left to ask.
+    /// Marks a search as stuck: the transfer machine has no peer left to ask.
     pub(crate) fn stuck(&mut self, fetch: FetchId) {
         if let Some(search) = self.searches.get_mut(&fetch) {
             search.stuck = true;
         }
     }
 
-    /// Bytes arrived.
+    /// Restarts the rounds of a search, because bytes arrived.
     pub(crate) fn progress(&mut self, fetch: FetchId) {
         if let Some(search) = self.searches.get_mut(&fetch) {
             search.progress();
         }
     }
 
-    /// Peers seen to hold a release; they compete with this node for announcing it.
+    /// Peers seen to hold a release; with this node, they are candidates for announcing it.
     pub(crate) fn holders_seen(&self, release: &ReleaseId) -> &[PeerId] {
         self.seen.holders(release)
     }
 
-    /// A response to a `Have` request.
+    /// Handles a response to a `Have` request.
     pub(crate) fn response(
         &mut self,
         fetch: FetchId,
@@ -156,8 +158,8 @@ impl Find {
                 let mut tell = |subject, has| {
                     found.commands.push(Command::Holder { peer: from.clone(), subject, has })
                 };
-                // Also when the whole release is held: in the transfer machine, a claim about a
-                // blob overrides an earlier "not held" of the same peer.
+                // Reported even when the whole release is held: in the transfer machine, a claim
+                // about a blob overrides an earlier "not held" of the same peer.
                 let mut some = false;
                 for (blob, size) in blobs.iter().zip(sizes.iter()) {
                     if size.is_some() && size.as_ref() == search.blobs.get(blob) {
@@ -186,7 +188,7 @@ impl Find {
         found
     }
 
-    /// The DHT answered.
+    /// Handles the DHT's answer.
     pub(crate) fn providers(
         &mut self,
         release: &ReleaseId,

@@ -1,8 +1,9 @@
 //! Judges gossip messages: relay, drop, or drop and blame the peer.
 //!
-//! Owns the memory of recent messages and the rates per peer and per publisher. Promises to be
-//! quick (it fetches no entries), to check signatures only of messages that are new and within
-//! their peer's rate, and to keep bounded state whatever is sent. Does not store: it returns the
+//!
+//! Owns the memory of recent messages and the rates per peer and per publisher. A judgement is
+//! quick (it fetches no entries), verifies signatures only of messages that are new and within
+//! their peer's rate, and keeps bounded state whatever is sent. Does not store: it returns the
 //! entry worth storing.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -18,29 +19,29 @@ use crate::time::Time;
 
 /// Recent messages remembered, so that each is judged once.
 pub(crate) const RECENT: usize = 16 * 1024;
-/// Messages of one peer at once, beyond which they are ignored.
+/// Messages of one peer accepted in a burst; further ones are ignored.
 pub(crate) const PEER_BURST: u64 = 2048;
-/// The same, per second.
+/// Messages of one peer per second, sustained.
 pub(crate) const PEER_RATE: u64 = 64;
-/// Malformed messages of one peer at once, beyond which they are no longer remembered.
+/// Malformed messages of one peer remembered in a burst; further ones are not remembered.
 pub(crate) const GARBAGE_BURST: u64 = 8;
-/// The same, per second.
+/// Malformed messages of one peer remembered per second, sustained.
 pub(crate) const GARBAGE_RATE: u64 = 1;
-/// Entries of one followed publisher at once.
+/// Entries of one followed publisher in a burst.
 pub(crate) const FOLLOWED_BURST: u64 = 4096;
-/// The same, per second.
+/// Entries of one followed publisher per second, sustained.
 pub(crate) const FOLLOWED_RATE: u64 = 32;
-/// Entries at once of one publisher that is not followed, a stranger.
+/// Entries in a burst of one publisher that is not followed, a stranger.
 pub(crate) const STRANGER_BURST: u64 = 32;
-/// The same, per second.
+/// Entries of one stranger per second, sustained.
 pub(crate) const STRANGER_RATE: u64 = 1;
-/// Entries of all strangers together at once.
+/// Entries of all strangers together in a burst.
 pub(crate) const STRANGERS_BURST: u64 = 512;
-/// The same, per second.
+/// Entries of all strangers together per second, sustained.
 pub(crate) const STRANGERS_RATE: u64 = 8;
-/// Stored entries of strangers, beyond which no more are accepted.
+/// Stored entries of strangers at which no more are accepted.
 pub(crate) const STRANGER_ENTRIES: u64 = 100_000;
-/// Peers, and publishers of each kind, whose rates are tracked.
+/// Peers, and publishers of each kind, whose rates are tracked, at most.
 pub(crate) const BUCKETS: usize = 4096;
 
 /// The gossip machine.
@@ -58,7 +59,7 @@ pub(crate) struct Gossip {
 /// The verdict on a message.
 #[derive(Debug)]
 pub(crate) struct Checked {
-    /// The answer to the network layer.
+    /// The verdict for the network layer.
     pub(crate) acceptance: Acceptance,
     /// The entry, if it is new and worth storing.
     pub(crate) entry: Option<SignedEntry>,
@@ -105,8 +106,8 @@ impl Gossip {
             return Checked::ignore();
         }
         let Ok(entry) = SignedEntry::decode(bytes) else {
-            // Within its rate a message is remembered and blamed once. Beyond it each repetition is
-            // blamed, so that the peer is soon banned, and memory is not spent on it.
+            // Within its rate, a message is remembered and blamed once. Beyond it, each repetition
+            // is blamed, so that the peer is soon banned and no memory is spent on it.
             if self.garbage.take(now, from, 1) {
                 self.remember(key);
             }
@@ -131,7 +132,7 @@ impl Gossip {
         Checked { acceptance: Acceptance::Accept, entry: Some(entry) }
     }
 
-    /// Notes a message of this node, so that its echo is ignored.
+    /// Remembers a message of this node, so that its echo is ignored.
     pub(crate) fn sent(&mut self, bytes: &[u8]) {
         self.remember(*blake3::hash(bytes).as_bytes());
     }

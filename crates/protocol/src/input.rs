@@ -1,5 +1,5 @@
-//! Everything that can happen to a node, as one enum. The caller reports what happened and when,
-//! and the node answers with a list of effects. Nothing else reaches the machines.
+//! All inputs of a node, as one enum. The caller reports each event and its time, and the node
+//! answers with a list of effects. Nothing else reaches the machines.
 
 use std::collections::BTreeSet;
 
@@ -29,11 +29,11 @@ pub struct LookupId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CensusId(pub u64);
 
-/// Identifies a gossip message towards the network layer, which assigns it. Opaque.
+/// Identifies a gossip message to the network layer, which assigns the id. Opaque.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(pub Vec<u8>);
 
-/// The network that a peer's address belongs to (an IPv4 /24, an IPv6 /48, …). Peers with one
+/// The network that a peer's address belongs to (an IPv4 /24, an IPv6 /48, …). Peers with the same
 /// prefix share a budget. Opaque; `0` means unknown or this machine, and shares nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Prefix(pub u64);
@@ -54,7 +54,7 @@ impl Default for Follows {
 }
 
 impl Follows {
-    /// Is this publisher followed?
+    /// Returns whether a publisher is followed.
     #[must_use]
     pub fn covers(&self, publisher: &PublisherId) -> bool {
         match self {
@@ -63,7 +63,7 @@ impl Follows {
         }
     }
 
-    /// The scopes that together reconcile all of them: one for every [`MAX_SCOPE`] publishers.
+    /// The scopes that together cover all follows: one per [`MAX_SCOPE`] publishers.
     #[must_use]
     pub fn scopes(&self) -> Vec<Scope> {
         match self {
@@ -81,10 +81,10 @@ impl Follows {
 /// A blob that a fetch needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WantedBlob {
-    /// The digest by which its bytes are verified.
+    /// The digest that verifies its bytes.
     pub blob: BlobId,
-    /// Its size in bytes, from a signed list (or from a peer's claim, which the verified bytes
-    /// prove or refute).
+    /// Its size in bytes, from a signed list or from a peer's claim, which the verified bytes
+    /// confirm or refute.
     pub size: u64,
     /// The byte ranges `[start, end)` that are missing: ascending, disjoint, each start a multiple
     /// of [`GROUP`](crate::GROUP). The whole blob is `[(0, size)]`; an empty blob is `[]` and is
@@ -106,7 +106,7 @@ pub enum Verdict {
         /// The earlier entries, all of the same feed.
         missing: Vec<EntryId>,
     },
-    /// Against the feed's rules; not stored.
+    /// Violates the feed's rules; not stored.
     Rejected,
 }
 
@@ -123,14 +123,14 @@ pub enum RequestFailure {
     Malformed,
 }
 
-/// How the attempt to keep a release ended.
+/// The outcome of an attempt to keep a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeepOutcome {
-    /// Every byte is here and was verified.
+    /// Every byte is held and verified.
     Held,
-    /// Not this time; the protocol tries again later.
+    /// Failed; the protocol retries later.
     Failed,
-    /// Denied, or its artifact list is malformed: not tried again soon.
+    /// Denied, or its artifact list is malformed: not retried soon.
     Refused,
 }
 
@@ -155,28 +155,28 @@ pub enum Input {
     /// [`Effect::Serve`](crate::Effect::Serve) or
     /// [`Effect::RefuseServe`](crate::Effect::RefuseServe).
     BlobStream { from: PeerId, token: Token, bytes: u64 },
-    /// A served blob stream ended, well or badly, after `bytes` had been written to it.
+    /// A served blob stream ended, successfully or not, after `bytes` had been written to it.
     Served { token: Token, bytes: u64 },
-    /// The user's follows from now on. Given once at start, too.
+    /// Replaces the user's follows. Also given once at start.
     Follows(Follows),
     /// This node signed and stored an entry: gossip it.
     Publish(Box<SignedEntry>),
-    /// The store is done with the batch of an [`Effect::Store`](crate::Effect::Store).
+    /// The store has finished the batch of an [`Effect::Store`](crate::Effect::Store).
     Stored {
         batch: u64,
-        /// One verdict for each entry, in the order given; fewer when the store failed.
+        /// One verdict per entry, in the order given; fewer if the store failed.
         verdicts: Vec<(EntryId, Verdict)>,
     },
-    /// Ask peers for entries and blobs that a name may mean, of one publisher or of any. Ends with
-    /// one [`Effect::LookupDone`](crate::Effect::LookupDone).
+    /// Ask peers for entries and blobs that match a name, of one publisher or of any. Ends with one
+    /// [`Effect::LookupDone`](crate::Effect::LookupDone).
     Lookup { lookup: LookupId, selector: Selector, publisher: Option<PublisherId> },
     /// Ask which peers hold a release. Ends with one
     /// [`Effect::CensusDone`](crate::Effect::CensusDone).
     Census {
         census: CensusId,
         release: ReleaseId,
-        /// The release's blobs with their sizes, as far as they are known. Of more than
-        /// [`MAX_HAVE_BLOBS`](crate::MAX_HAVE_BLOBS), peers are asked about the first.
+        /// The release's blobs with their sizes, as far as known. Peers are asked only about the
+        /// first [`MAX_HAVE_BLOBS`](crate::MAX_HAVE_BLOBS).
         blobs: Vec<(BlobId, u64)>,
     },
     /// Start a fetch, or add blobs to one (same id). Ends with one
@@ -188,7 +188,7 @@ pub enum Input {
         release: Option<ReleaseId>,
         /// Blobs not yet named in this fetch.
         blobs: Vec<WantedBlob>,
-        /// True when no more blobs follow: the fetch is done once all are here. False keeps it
+        /// True when no more blobs follow: the fetch is done once all are held. False keeps it
         /// open, as between the artifact list and the artifacts.
         last: bool,
     },
@@ -203,12 +203,12 @@ pub enum Input {
     Providers { release: ReleaseId, peers: Vec<PeerId>, done: bool },
     /// An [`Effect::Keep`](crate::Effect::Keep) ended. Announces nothing: [`Input::Held`] does.
     Kept { release: ReleaseId, outcome: KeepOutcome },
-    /// This release is held: announce it if it is this node's turn. Given for each release that
-    /// comes to be held, by whichever way, and for each held release at start.
+    /// This release is held: announce it if this node ranks among its announcers. Given for each
+    /// release that becomes held, by any route, and for each held release at start.
     Held { release: ReleaseId },
     /// This release is no longer held.
     Dropped { release: ReleaseId },
-    /// Time passed: the moment of the last [`Effect::WakeAt`](crate::Effect::WakeAt) has come.
-    /// Harmless at any other time.
+    /// Time passed: the moment of the last [`Effect::WakeAt`](crate::Effect::WakeAt) has been
+    /// reached. Harmless at any other time.
     Tick,
 }

@@ -1,9 +1,9 @@
 //! Decides which followed releases to fetch next.
 //!
-//! Owns the releases being fetched and those resting after a failure. Promises at most
-//! [`CONCURRENT`] at a time, that every wanted release is retried with growing delays, and that no
-//! list of all wanted releases is kept: it pages through the catalog. Every node walks a page in an
-//! order of its own, so that the copies of a new release spread.
+//! Owns the releases being fetched and those resting after a failure. At most [`CONCURRENT`] are
+//! fetched at a time, and every wanted release is retried with growing delays. The machine keeps no
+//! list of all wanted releases: it pages through the catalog. Each node walks a page in its own
+//! order, so that the copies of a new release spread.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use crate::peer::PeerId;
 use crate::placement;
 use crate::time::Time;
 
-/// Releases fetched at a time.
+/// Releases fetched concurrently, at most.
 pub(crate) const CONCURRENT: usize = 16;
-/// Rest after the first failure; it doubles with each.
+/// Rest after the first failure; it doubles with each failure.
 pub(crate) const REST: Duration = Duration::from_secs(15);
 /// Longest rest.
 pub(crate) const REST_MAX: Duration = Duration::from_secs(3600);
-/// Longest rest left once a peer connects: it may hold what no other peer held.
+/// Longest remaining rest once a peer connects, which may hold what the other peers do not.
 pub(crate) const REST_NEW_PEER: Duration = Duration::from_secs(3);
 /// Releases whose failures are remembered, at most.
 pub(crate) const RESTING: usize = 64 * 1024;
@@ -30,7 +30,7 @@ pub(crate) const RESTING: usize = 64 * 1024;
 pub(crate) const PAGE: usize = 256;
 /// Pages read in one step, at most.
 pub(crate) const PAGES: usize = 8;
-/// Time after which the catalog is read again without an occasion.
+/// Time after which the catalog is read again without a trigger.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +50,7 @@ pub(crate) struct Keep {
 }
 
 impl Keep {
-    /// A machine that fetches nothing yet. `me` determines its order of releases.
+    /// A machine without running fetches. `me` determines the order of its releases.
     #[must_use]
     pub(crate) const fn new(me: PeerId) -> Self {
         Self {
@@ -62,12 +62,13 @@ impl Keep {
         }
     }
 
-    /// New entries, follows or space may have given it work: look at the next step.
+    /// Schedules a look at the catalog for the next step, because new entries, follows or free
+    /// space may have added work.
     pub(crate) fn look(&mut self, now: Time) {
         self.next = self.next.min(now);
     }
 
-    /// A peer connected: cuts all rests short.
+    /// Shortens all rests, because a peer connected.
     pub(crate) fn peer_came(&mut self, now: Time) {
         let soon = now + REST_NEW_PEER;
         for rest in self.resting.values_mut() {
@@ -76,7 +77,7 @@ impl Keep {
         self.next = self.next.min(soon);
     }
 
-    /// The fetch of a release ended.
+    /// Records the outcome of a release's fetch.
     pub(crate) fn ended(&mut self, now: Time, release: &ReleaseId, outcome: KeepOutcome) {
         if self.active.remove(release).is_none() {
             return;

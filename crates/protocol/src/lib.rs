@@ -1,9 +1,8 @@
 //! Every network decision, without a network: same inputs, same effects.
 //!
 //! One [`Node`] takes an [`Input`] and the [`Time`] and returns [`Effect`]s. It owns no socket, no
-//! disk, no clock and no randomness: the caller carries effects out and reports what happened. What
-//! it may know about this node's entries and blobs it asks through [`Catalog`]. `PROTOCOL.md`
-//! describes the messages.
+//! disk, no clock and no randomness: the caller carries effects out and reports events. It queries
+//! this node's entries and blobs through [`Catalog`]. `PROTOCOL.md` describes the messages.
 
 mod answer;
 mod batches;

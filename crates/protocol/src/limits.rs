@@ -1,8 +1,8 @@
-//! Limits the requests of peers: bytes per peer, per address prefix and in all.
+//! Limits the requests of peers: bytes per peer, per address prefix and in total.
+//!
 //!
 //! Owns the token buckets and the slots for blob streams. Charges for the bytes requested, not for
-//! the bytes answered. Promises that its maps shrink when peers are gone and their buckets have
-//! refilled.
+//! the bytes sent. The maps shrink once peers have disconnected and their buckets have refilled.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,25 +12,25 @@ use crate::message::Request;
 use crate::peer::PeerId;
 use crate::time::Time;
 
-/// Bytes of responses that a peer may request at once.
+/// Bytes of responses that a peer may request in a burst.
 pub(crate) const PEER_BURST: u64 = 32 << 20;
-/// The same, per second.
+/// Bytes of responses that a peer may request per second, sustained.
 pub(crate) const PEER_RATE: u64 = 2 << 20;
-/// Bytes that all peers of one address prefix may request at once.
+/// Bytes that all peers of one address prefix may request in a burst.
 pub(crate) const PREFIX_BURST: u64 = 4 * PEER_BURST;
-/// The same, per second.
+/// Bytes that all peers of one address prefix may request per second, sustained.
 pub(crate) const PREFIX_RATE: u64 = 4 * PEER_RATE;
-/// Bytes that all peers together may request at once.
+/// Bytes that all peers together may request in a burst.
 pub(crate) const ALL_BURST: u64 = 16 * PEER_BURST;
-/// The same, per second.
+/// Bytes that all peers together may request per second, sustained.
 pub(crate) const ALL_RATE: u64 = 16 * PEER_RATE;
-/// Blob streams served to one peer at a time.
+/// Blob streams served concurrently per peer, at most.
 pub(crate) const STREAMS_PER_PEER: usize = 4;
-/// Blob streams served at a time.
+/// Blob streams served concurrently, at most.
 pub(crate) const STREAMS: usize = 64;
-/// Longest wait for a turn under the upload cap; a blob stream that would wait longer is refused.
+/// Longest wait under the upload cap; a blob stream that would wait longer is refused.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// Buckets of each kind. When all are in use, new peers and prefixes are refused.
+/// Buckets of each kind, at most. When all are in use, new peers and prefixes are refused.
 pub(crate) const BUCKETS: usize = 8192;
 
 /// A token bucket: tokens flow in at a rate, up to a capacity.
@@ -38,7 +38,7 @@ pub(crate) const BUCKETS: usize = 8192;
 pub(crate) struct Bucket {
     capacity: u64,
     per_second: u64,
-    /// In thousandths of a token, so that the share of a millisecond is whole.
+    /// In thousandths of a token, so that the refill per millisecond is an integer.
     level: u128,
     at: Time,
 }
@@ -67,7 +67,7 @@ impl Bucket {
         enough
     }
 
-    /// Is it as full as it gets?
+    /// Returns whether the bucket is full.
     #[must_use]
     pub(crate) fn is_full(&mut self, now: Time) -> bool {
         self.refill(now);
@@ -85,13 +85,13 @@ pub(crate) struct Buckets<K> {
 }
 
 impl<K: Ord + Clone> Buckets<K> {
-    /// No buckets yet; each starts full.
+    /// An empty set of buckets; each bucket starts full.
     #[must_use]
     pub(crate) const fn new(capacity: u64, per_second: u64, limit: usize) -> Self {
         Self { capacity, per_second, limit, by_key: BTreeMap::new() }
     }
 
-    /// Takes tokens from a key's bucket. A new key is refused while there is no room for it.
+    /// Takes tokens from a key's bucket. Fails for a new key while there is no room for its bucket.
     pub(crate) fn take(&mut self, now: Time, key: &K, tokens: u64) -> bool {
         if let Some(bucket) = self.by_key.get_mut(key) {
             return bucket.take(now, tokens);
@@ -108,7 +108,7 @@ impl<K: Ord + Clone> Buckets<K> {
         taken
     }
 
-    /// Forgets full buckets: a new one would be the same.
+    /// Drops full buckets: a new bucket is equivalent.
     pub(crate) fn sweep(&mut self, now: Time) {
         self.by_key.retain(|_, bucket| !bucket.is_full(now));
     }
@@ -128,7 +128,7 @@ pub(crate) struct Limits {
     all: Bucket,
     /// Cap on all blob streams, in bytes per second.
     upload: Option<u64>,
-    /// When the bytes granted so far will have been sent under that cap.
+    /// When the bytes granted so far will have been sent under the cap.
     line_free: Time,
     streams: BTreeMap<Token, PeerId>,
 }
@@ -145,14 +145,14 @@ impl Limits {
         }
     }
 
-    /// May this peer request this many bytes now?
+    /// Charges a peer for a request of this many bytes; returns whether it is within the limits.
     pub(crate) fn ask(&mut self, now: Time, peer: &PeerId, prefix: Prefix, bytes: u64) -> bool {
         self.peers.take(now, peer, bytes)
             && (prefix == Prefix::default() || self.prefixes.take(now, &prefix, bytes))
             && self.all.take(now, bytes)
     }
 
-    /// When a blob stream may start; `None`: it is refused.
+    /// When a blob stream may start; `None` if it is refused.
     pub(crate) fn serve(
         &mut self,
         now: Time,
@@ -194,7 +194,7 @@ impl Limits {
     }
 }
 
-/// What answering a request costs at most, in bytes: the answer, and what finding it takes.
+/// The highest cost of answering a request, in bytes: the response, and the work of finding it.
 pub(crate) fn cost(request: &Request) -> u64 {
     const ENTRY: usize = 2048;
     const LOOK: usize = 256;

@@ -1,9 +1,9 @@
 //! The messages between peers: requests, responses and blob requests, and their encoding
 //! (DAG-CBOR).
 //!
-//! Owns every bound on a message; a list longer than its bound is refused while it is read, before
-//! it costs memory. Promises that whatever decodes re-encodes to the same bytes. Does not decide
-//! what to answer. `PROTOCOL.md` describes the bytes.
+//! Owns every bound on a message; a list longer than its bound is rejected while it is read, before
+//! it costs memory. Every message that decodes re-encodes to the same bytes. Does not choose
+//! responses. `PROTOCOL.md` describes the bytes.
 
 use perennial_manifest::{BlobId, EntryId, Holding, PublisherId, ReleaseId, Sha256Digest};
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ pub const BLOB_PROTOCOL: &str = "/perennial/blob/1";
 pub const MAX_REQUEST: usize = 512 * 1024;
 /// Largest encoded response, in bytes.
 pub const MAX_RESPONSE: usize = 8 * 1024 * 1024;
-/// Bytes of entries in one response, at most; the rest is requested again.
+/// Bytes of entries in one response, at most; the remaining entries are requested again.
 pub const MAX_ENTRIES_BYTES: usize = 4 * 1024 * 1024;
 /// Largest encoded blob request in bytes, without its length prefix.
 pub const MAX_BLOB_REQUEST: usize = 256 * 1024;
@@ -47,7 +47,7 @@ pub const MAX_HAVE_BLOBS: usize = 1024;
 pub const MAX_BLOB_ITEMS: usize = 1024;
 /// Ranges in one item of a blob request, at most.
 pub const MAX_RANGES: usize = 256;
-/// Size in bytes of the group that bao verifies. Ranges start at multiples of it.
+/// Size in bytes of bao's verification group. Ranges start at multiples of it.
 pub const GROUP: u64 = 16 * 1024;
 /// Largest negentropy message in a request, in bytes.
 pub const MAX_RECONCILE_REQUEST: usize = 384 * 1024;
@@ -56,7 +56,7 @@ pub const MAX_RECONCILE_RESPONSE: usize = 4 * 1024 * 1024;
 
 /// Status of an item of a blob request: the size and the bao encoding of the ranges follow.
 pub const BLOB_OK: u8 = 0;
-/// Status of an item of a blob request: not held here. Nothing follows.
+/// Status of an item of a blob request: the peer does not hold the blob. Nothing follows.
 pub const BLOB_NOT_HELD: u8 = 1;
 /// Status of an item of a blob request: refused for now. Nothing follows.
 pub const BLOB_REFUSED: u8 = 2;
@@ -86,7 +86,7 @@ pub enum Request {
     },
     /// Asks for entries by id.
     Entries {
-        /// The entries, in the order wanted.
+        /// The entries, in the requested order.
         ids: Bounded<EntryId, MAX_ENTRY_IDS>,
     },
     /// Asks for release entries that match a selector.
@@ -95,7 +95,7 @@ pub enum Request {
         selector: String,
         /// Only entries of this publisher.
         publisher: Option<PublisherId>,
-        /// Entries wanted, at most; no more than [`MAX_FOUND`].
+        /// Entries requested, at most; no more than [`MAX_FOUND`].
         limit: u16,
     },
     /// Asks how much the peer holds.
@@ -112,7 +112,7 @@ pub enum Request {
     },
 }
 
-/// An encoded `SignedEntry` as it travels. Checked when it is decoded, not here.
+/// An encoded `SignedEntry` as sent. Verified when it is decoded, not here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EntryBytes(#[serde(with = "serde_bytes")] pub Vec<u8>);
@@ -133,9 +133,9 @@ pub struct BlobClaim {
 pub enum Refusal {
     /// The peer has used up its share for now.
     Busy,
-    /// More than is ever answered at once.
+    /// The request exceeds what is ever answered at once.
     TooLarge,
-    /// The request makes no sense.
+    /// The request is malformed.
     Malformed,
 }
 
@@ -149,8 +149,8 @@ pub enum Response {
         #[serde(with = "serde_bytes")]
         message: Vec<u8>,
     },
-    /// To `Entries`: the entries that the peer has, up to [`MAX_ENTRIES_BYTES`], in the order
-    /// asked.
+    /// To `Entries`: the entries that the peer has, up to [`MAX_ENTRIES_BYTES`], in the requested
+    /// order.
     Entries {
         /// Encoded entries.
         entries: Bounded<EntryBytes, MAX_ENTRY_IDS>,
@@ -160,7 +160,7 @@ pub enum Response {
         /// Encoded entries.
         entries: Bounded<EntryBytes, MAX_FOUND>,
     },
-    /// To `Have`, in the order asked.
+    /// To `Have`, in the requested order.
     Have {
         /// The holding of each release; `None` when the peer does not know it.
         #[serde(with = "holdings")]
@@ -183,7 +183,7 @@ pub enum Response {
 /// Why a message could not be encoded or decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
-    /// It is longer than its bound.
+    /// The message exceeds its bound.
     #[error("a message of {length} bytes is over the limit of {limit}")]
     TooLong {
         /// Its length in bytes.
@@ -191,13 +191,13 @@ pub enum MessageError {
         /// The bound in bytes.
         limit: usize,
     },
-    /// It is not the encoding of a known message.
+    /// The bytes are not the encoding of a known message.
     #[error("malformed message: {0}")]
     Malformed(String),
-    /// It decodes, but is not the canonical encoding of its value.
+    /// The message decodes, but is not the canonical encoding of its value.
     #[error("a message is not in its canonical encoding")]
     NotCanonical,
-    /// Its ranges are out of order, overlapping, empty or not aligned.
+    /// The ranges of a blob request are out of order, overlapping, empty or unaligned.
     #[error(
         "blob ranges must ascend, must not overlap or be empty, and start at multiples of {GROUP}"
     )]
@@ -208,7 +208,7 @@ impl Request {
     /// Encodes the message.
     ///
     /// # Errors
-    /// When it is over [`MAX_REQUEST`].
+    /// When the message is over [`MAX_REQUEST`].
     pub fn encode(&self) -> Result<Vec<u8>, MessageError> {
         encode(self, MAX_REQUEST)
     }
@@ -216,7 +216,7 @@ impl Request {
     /// Decodes a message.
     ///
     /// # Errors
-    /// When it is too long, not canonical or over a bound.
+    /// When the bytes are too long, not canonical or over a bound.
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
         let request: Self = decode(bytes, MAX_REQUEST)?;
         match &request {
@@ -235,7 +235,7 @@ impl Response {
     /// Encodes the message.
     ///
     /// # Errors
-    /// When it is over [`MAX_RESPONSE`].
+    /// When the message is over [`MAX_RESPONSE`].
     pub fn encode(&self) -> Result<Vec<u8>, MessageError> {
         encode(self, MAX_RESPONSE)
     }
@@ -243,7 +243,7 @@ impl Response {
     /// Decodes a message.
     ///
     /// # Errors
-    /// When it is too long, not canonical or over a bound.
+    /// When the bytes are too long, not canonical or over a bound.
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
         decode(bytes, MAX_RESPONSE)
     }

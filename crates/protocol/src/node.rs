@@ -1,7 +1,9 @@
-//! The router: one input in, effects out. Owns the machines, and itself only the connected peers.
+//! The router: one input in, effects out. Owns the machines; its own state is only the connected
+//! peers.
+//!
 //!
 //! Decides nothing that a machine could decide. Every machine's state is bounded; [`Node::load`]
-//! says how large it is. [`Node::handle`] returns `WakeAt` whenever the next moment of interest has
+//! reports its size. [`Node::handle`] returns `WakeAt` whenever the next moment of interest has
 //! changed.
 //!
 //! ```text
@@ -43,9 +45,9 @@ use crate::sync::Reconciler;
 use crate::time::Time;
 use crate::{find, gossip, keep, reputation, requests, sync};
 
-/// Peers that the machines know at a time; the network layer's own limit is lower.
+/// Peers known to the machines at a time, at most; the network layer's own limit is lower.
 pub(crate) const PEERS: usize = 1024;
-/// How often the rate limiters are swept of entries that no longer limit anything.
+/// How often the rate limiters are swept of buckets that no longer limit anything.
 pub(crate) const SWEEP: Duration = Duration::from_secs(60);
 
 /// The settings of a node.
@@ -53,13 +55,13 @@ pub(crate) const SWEEP: Duration = Duration::from_secs(60);
 pub struct Config {
     /// This node's own peer id.
     pub me: PeerId,
-    /// Breaks ties, so that nodes in the same situation choose differently.
+    /// Breaks ties, so that nodes in equal situations choose differently.
     pub seed: u64,
-    /// Cap on all blob streams served together, in bytes per second; `None`: no cap.
+    /// Cap on all blob streams served together, in bytes per second; `None` for no cap.
     pub upload: Option<u64>,
 }
 
-/// The sizes of a node's machines. Every number has a bound, whatever peers do.
+/// The sizes of a node's machines. Every number is bounded, whatever peers do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are named for the machines")]
 pub struct Load {
@@ -77,7 +79,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// The first number beyond its bound. `Some` means a defect of this crate.
+    /// The first number beyond its bound. `Some` indicates a bug in this crate.
     #[must_use]
     pub fn excess(&self) -> Option<&'static str> {
         let bounds = [
@@ -180,7 +182,7 @@ impl Node {
         }
     }
 
-    /// Handles one input. `now` never goes back from call to call.
+    /// Handles one input. `now` must not decrease from call to call.
     pub fn handle(&mut self, now: Time, input: Input, catalog: &dyn Catalog) -> Vec<Effect> {
         let mut list = Vec::new();
         let mut requests = std::mem::take(&mut self.requests);
@@ -188,14 +190,14 @@ impl Node {
         let mut out =
             Effects { now, list: &mut list, requests: &mut requests, batches: &mut batches };
         if matches!(input, Input::Tick) {
-            // Perhaps a little early: then the same moment is asked for again.
+            // A tick may come slightly early: the same moment is then requested again.
             self.wake = Time::NEVER;
         }
         self.input(input, catalog, &mut out);
         self.run_due(catalog, &mut out);
         (self.requests, self.batches) = (requests, batches);
         if self.wake <= now {
-            // That moment has come; it may be asked for again.
+            // The moment has been reached, and may be requested again.
             self.wake = Time::NEVER;
         }
         let wake = self.next().max(now);
@@ -208,7 +210,7 @@ impl Node {
         list
     }
 
-    /// The sizes of its machines.
+    /// The sizes of the node's machines.
     #[must_use]
     pub fn load(&self) -> Load {
         Load {
@@ -286,7 +288,7 @@ impl Node {
         }
     }
 
-    /// Runs whatever time or the input has made due.
+    /// Runs the work that time or the input has made due.
     fn run_due(&mut self, catalog: &dyn Catalog, out: &mut Effects<'_>) {
         for waiting in out.requests.lost(out.now, None) {
             self.response(&waiting, Err(RequestFailure::Timeout), catalog, out);

@@ -1,6 +1,8 @@
 //! Peer ids: opaque text, as the network layer writes it.
 //!
-//! Owns the bound on it. Does not know how a peer id is made, nor how to reach a peer.
+//!
+//! Owns the bound on their length. How a peer id is made, and how to reach the peer, belongs to the
+//! network layer.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +15,7 @@ pub const MAX_PEER_ID: usize = 128;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId(Arc<str>);
 
-/// A text that is not a peer id.
+/// The text is not a peer id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a peer id is 1 to {MAX_PEER_ID} printable ASCII bytes")]
 pub struct PeerIdError;

@@ -1,6 +1,8 @@
-//! Ranks peers for a release by rendezvous hashing, alike on every node and without coordination.
+//! Ranks peers for a release by rendezvous hashing, identically on every node and without
+//! coordination.
 //!
-//! Pure functions. When a peer leaves, only the releases for which it ranked first move.
+//!
+//! Pure functions. When a peer leaves, only the releases for which it ranked first are reassigned.
 
 use perennial_manifest::ReleaseId;
 
@@ -32,8 +34,8 @@ pub(crate) fn order<'a>(
     scored.into_iter().map(|(_, peer)| peer.clone()).collect()
 }
 
-/// The key by which one node ranks the holders of a release for its own requests. Differs from node
-/// to node, so that they do not all ask the same holder first.
+/// The key by which a node ranks the holders of a release for its own requests. It differs between
+/// nodes, so that they do not all ask the same holder first.
 #[must_use]
 pub(crate) fn own_key(key: &[u8; 32], me: &PeerId) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
@@ -42,7 +44,7 @@ pub(crate) fn own_key(key: &[u8; 32], me: &PeerId) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-/// Should `me` announce a release, given the other holders?
+/// Returns whether `me` announces a release, given the other holders.
 #[must_use]
 pub(crate) fn announces<'a>(
     release: &ReleaseId,

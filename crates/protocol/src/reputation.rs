@@ -1,4 +1,4 @@
-//! How peers have behaved: points for each offence, forgiven with time; a ban at the limit.
+//! The reputation of peers: points for each offence, forgiven over time; a ban at the limit.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use crate::time::Time;
 
 /// Points at which a peer is banned.
 pub(crate) const LIMIT: u64 = 100;
-/// Time after which a point is forgiven.
+/// Time in which one point is forgiven.
 pub(crate) const FORGIVE: Duration = Duration::from_secs(6);
 /// How long a ban lasts.
 pub(crate) const BAN: Duration = Duration::from_secs(600);
-/// Peers remembered, at most; the one with the fewest points is forgotten to make room.
+/// Peers remembered, at most; when full, the peer with the fewest points is forgotten.
 pub(crate) const PEERS: usize = 4096;
 
 const fn points(offence: Offence) -> u64 {
@@ -26,14 +26,14 @@ const fn points(offence: Offence) -> u64 {
     }
 }
 
-/// The points of every peer that has any, and when they were last counted.
+/// The points of each peer that has any, and when they were last updated.
 #[derive(Debug, Default)]
 pub(crate) struct Reputation {
     peers: BTreeMap<PeerId, (u64, Time)>,
 }
 
 impl Reputation {
-    /// Notes an offence. Returns the end of the ban once the points reach the limit.
+    /// Records an offence. Returns the end of the ban once the points reach the limit.
     pub(crate) fn note(&mut self, now: Time, peer: &PeerId, offence: Offence) -> Option<Time> {
         if self.peers.len() >= PEERS && !self.peers.contains_key(peer) {
             let least = self

@@ -1,4 +1,5 @@
-//! Requests that wait for a response: the peer, the machine that asked, the deadline.
+//! Requests that wait for a response: the peer, the requesting machine, the deadline.
+//!
 //!
 //! Owns request ids and the bounds on requests in flight. Does not interpret responses.
 
@@ -11,12 +12,12 @@ use crate::time::Time;
 
 /// Time after which a request without a response has failed.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
-/// Requests in flight to one peer, at most.
+/// Requests in flight per peer, at most.
 pub(crate) const PER_PEER: usize = 32;
 /// Requests in flight, at most.
 pub(crate) const IN_ALL: usize = 1024;
 
-/// The machine that asked.
+/// The machine that sent a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Sync,
@@ -42,7 +43,7 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    /// Notes a request about to be sent; `None` when too many are in flight.
+    /// Registers a request about to be sent; `None` when too many are in flight.
     pub(crate) fn begin(
         &mut self,
         now: Time,
@@ -61,7 +62,8 @@ impl Requests {
         Some(id)
     }
 
-    /// A response arrived: returns its request, if that peer was asked and has not answered.
+    /// Removes and returns the request of a response, if it was sent to that peer and is
+    /// unanswered.
     pub(crate) fn finish(&mut self, id: RequestId, from: &PeerId) -> Option<Waiting> {
         if self.waiting.get(&id).is_none_or(|found| found.peer != *from) {
             return None;
@@ -76,7 +78,7 @@ impl Requests {
         Some(found)
     }
 
-    /// Removes the requests that are overdue, or whose peer is gone.
+    /// Removes the requests that are overdue, or whose peer has disconnected.
     pub(crate) fn lost(&mut self, now: Time, gone: Option<&PeerId>) -> Vec<Waiting> {
         let ids: Vec<(RequestId, PeerId)> = self
             .waiting

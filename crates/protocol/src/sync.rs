@@ -2,10 +2,10 @@
 //!
 //! Owns at most one exchange per peer, and the time of the next one. The initiator pulls: it
 //! reconciles over the scope of its own follows, one `Reconcile` per round, then requests the
-//! entries it lacks, oldest first, and parents that are still missing. Promises that every exchange
-//! ends, whatever the peer answers: rounds, ids and bytes are capped, and each response must
-//! contain only what was requested. Entries whose parents are missing wait in a bounded buffer and
-//! are given to the store again with the next batch.
+//! entries it lacks, oldest first, and parents that are still missing. Every exchange ends,
+//! whatever the peer answers: rounds, ids and bytes are capped, and each response may contain only
+//! what was requested. Entries whose parents are missing wait in a bounded buffer and go to the
+//! store again with the next batch.
 
 mod exchange;
 pub(crate) mod set;
@@ -30,7 +30,7 @@ use crate::time::Time;
 pub(crate) const INTERVAL: Duration = Duration::from_secs(180);
 /// Time until the next exchange after one that ended early.
 pub(crate) const RETRY: Duration = Duration::from_secs(20);
-/// Exchanges at a time.
+/// Concurrent exchanges, at most.
 pub(crate) const EXCHANGES: usize = 4;
 /// Rounds of one exchange, at most.
 pub(crate) const ROUNDS: u32 = 256;
@@ -42,15 +42,15 @@ pub(crate) const LACKING: usize = 1 << 20;
 pub(crate) const ORPHANS: usize = 4096;
 /// Requests for parents in one exchange, at most.
 pub(crate) const PARENT_ROUNDS: u32 = 64;
-/// Scopes that wait for one peer beside its regular exchange, at most.
+/// Scopes queued per peer besides its regular exchange, at most.
 pub(crate) const EXTRA_SCOPES: usize = 16;
 
-/// Most records that the machine keeps for this many peers.
+/// Records that the machine keeps for this many peers, at most.
 pub(crate) const fn bound(peers: usize) -> usize {
     set::SETS + peers * EXTRA_SCOPES + EXCHANGES * LACKING
 }
 
-/// An exchange ended.
+/// The result of an exchange.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ended {
     pub(crate) peer: PeerId,
@@ -61,7 +61,7 @@ pub(crate) struct Ended {
 struct Peer {
     /// Time of the next regular exchange.
     due: Time,
-    /// Scopes wanted beside it.
+    /// Further scopes to reconcile.
     extra: VecDeque<Scope>,
     exchange: Option<Exchange>,
 }
@@ -94,7 +94,7 @@ impl Reconciler {
         }
     }
 
-    /// Asks for an exchange about this scope soon. Returns whether there will be one.
+    /// Queues an exchange over this scope. Returns whether it will take place.
     pub(crate) fn want(&mut self, peer: &PeerId, scope: Scope) -> bool {
         let Some(found) = self.peers.get_mut(peer) else { return false };
         if found.extra.contains(&scope) {
@@ -107,7 +107,7 @@ impl Reconciler {
         true
     }
 
-    /// Starts the exchanges that are due, as far as there is room.
+    /// Starts the exchanges that are due, within [`EXCHANGES`].
     pub(crate) fn start_due(
         &mut self,
         follows: &Follows,
@@ -148,7 +148,7 @@ impl Reconciler {
         ended
     }
 
-    /// A response to a request of this machine.
+    /// Handles a response to a request of this machine.
     pub(crate) fn response(
         &mut self,
         from: &PeerId,
@@ -176,7 +176,7 @@ impl Reconciler {
         }
     }
 
-    /// The store is done with a batch of an exchange.
+    /// Handles the store's verdicts on a batch of an exchange.
     pub(crate) fn stored(
         &mut self,
         from: &PeerId,
@@ -188,7 +188,7 @@ impl Reconciler {
         self.drive(from, catalog, out)
     }
 
-    /// One round as the responder. Keeps only the sealed set.
+    /// Answers one round as the responder. Keeps only the sealed set.
     pub(crate) fn answer(
         &mut self,
         scope: &Scope,

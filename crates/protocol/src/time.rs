@@ -1,10 +1,10 @@
-//! Time as the caller gives it: milliseconds of a monotonic clock. Nothing in this crate reads a
+//! Time as the caller supplies it: milliseconds of a monotonic clock. Nothing in this crate reads a
 //! clock.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// A moment: milliseconds since a start that the caller chose. Never goes back.
+/// A moment: milliseconds since a start that the caller chose. Never decreases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Time(u64);
 
@@ -14,7 +14,7 @@ impl Time {
     /// Later than every other moment.
     pub const NEVER: Self = Self(u64::MAX);
 
-    /// The moment this many milliseconds after the start.
+    /// The moment `millis` milliseconds after the start.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)

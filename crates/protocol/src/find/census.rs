@@ -1,8 +1,9 @@
-//! Which peers claim to hold a release, for a user who wants to see it. Asks connected peers and
-//! the ones that the DHT names.
+//! Asks connected peers, and peers named by the DHT, whether they claim to hold a release, for
+//! display to the user.
 //!
-//! Owns the censuses under way. Promises that each ends within [`LONGEST`] and asks a peer once.
-//! Proves nothing: a claim is a claim until the bytes have arrived.
+//!
+//! Owns the running censuses. Each ends within [`LONGEST`] and asks a peer once. Proves nothing: a
+//! claim is a claim until the bytes have arrived.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,13 +19,13 @@ use crate::placement;
 use crate::requests::Purpose;
 use crate::time::Time;
 
-/// Longest duration of a census: a user waits for it.
+/// Longest duration of a census, because a user waits for it.
 pub(crate) const LONGEST: Duration = Duration::from_secs(2);
 /// Connected peers that a census asks, at most.
 pub(crate) const PEERS: usize = 64;
 /// Peers named by the DHT that a census dials, at most.
 pub(crate) const DIALS: usize = 8;
-/// Censuses at a time.
+/// Concurrent censuses, at most.
 pub(crate) const CENSUSES: usize = 16;
 
 #[derive(Debug)]
@@ -35,13 +36,13 @@ struct Census {
     until: Time,
     asked: BTreeSet<PeerId>,
     outstanding: BTreeSet<PeerId>,
-    /// The DHT has not answered yet.
+    /// Set until the DHT has answered.
     searching: bool,
     dialled: BTreeSet<PeerId>,
     holders: BTreeMap<PeerId, Holder>,
 }
 
-/// Every census under way.
+/// Every running census.
 #[derive(Debug)]
 pub(crate) struct Censuses {
     me: PeerId,
@@ -80,7 +81,7 @@ impl Censuses {
             },
         );
         out.push(Effect::FindProviders { release });
-        // The likeliest holders first, as there may be more peers than can be asked.
+        // Likeliest holders first, because there may be more peers than can be asked.
         for peer in placement::order(release.entry().as_bytes(), connected).iter().take(PEERS) {
             self.ask(id, peer, out);
         }
@@ -144,7 +145,8 @@ impl Censuses {
         offence
     }
 
-    /// The DHT answered: peers that it names are dialled, and asked if they connect in time.
+    /// Handles the DHT's answer: peers that it names are dialled, and asked if they connect in
+    /// time.
     pub(crate) fn providers(
         &mut self,
         release: &ReleaseId,

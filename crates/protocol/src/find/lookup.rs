@@ -1,8 +1,8 @@
-//! Asks peers what a name may mean: release entries, or blobs that peers claim.
+//! Asks peers for the meanings of a name: release entries, or blobs that peers claim.
 //!
-//! Owns the look-ups under way. Promises that each ends within [`LONGEST`]. Does not judge what it
-//! finds: an entry is genuine (its signature is checked) and matches the name, and whom to believe
-//! is the caller's choice.
+//!
+//! Owns the running look-ups. Each ends within [`LONGEST`]. Does not judge the results: an entry
+//! has a valid signature and matches the name, but the caller decides which publishers to believe.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(12);
 pub(crate) const PEERS: usize = 64;
 /// Entries that a look-up returns, at most.
 pub(crate) const ENTRIES: usize = 1024;
-/// Look-ups at a time.
+/// Concurrent look-ups, at most.
 pub(crate) const LOOKUPS: usize = 64;
 /// Peers dialled for a release id that no connected peer knows, at most.
 pub(crate) const DIALS: usize = 8;
@@ -43,14 +43,14 @@ struct Lookup {
     answered: usize,
     entries: BTreeMap<EntryId, SignedEntry>,
     claims: Vec<(PeerId, BlobClaim)>,
-    /// The DHT was asked: once, and only for a release id.
+    /// Set once the DHT was asked: at most once, and only for a release id.
     asked_dht: bool,
-    /// The DHT has yet to answer, or peers that it named may still connect.
+    /// Set while the DHT has yet to answer, or peers that it named may still connect.
     reaching: bool,
     dialled: usize,
 }
 
-/// Every look-up under way.
+/// Every running look-up.
 #[derive(Debug, Default)]
 pub(crate) struct Lookups {
     under_way: BTreeMap<LookupId, Lookup>,
@@ -126,8 +126,8 @@ impl Lookups {
         }
     }
 
-    /// A response. Where the catalog lacks an entry, its feed is reconciled, so that the entry can
-    /// be stored.
+    /// Handles a response. If the catalog lacks an entry, its feed is reconciled, so that the entry
+    /// can be stored.
     pub(crate) fn response(
         &mut self,
         id: LookupId,
@@ -190,7 +190,7 @@ impl Lookups {
         offence
     }
 
-    /// An exchange with a peer ended.
+    /// Handles the end of an exchange with a peer.
     pub(crate) fn synced(&mut self, peer: &PeerId, out: &mut Effects<'_>) {
         for lookup in self.under_way.values_mut() {
             lookup.syncing.remove(peer);
@@ -275,7 +275,8 @@ impl Lookup {
             && (self.selector.is_release(&id) || self.selector.matches(&release.purl))
     }
 
-    /// Has every source been asked? The DHT knows release ids only, and is asked once.
+    /// Returns whether every source has been asked. The DHT knows only release ids, and is asked
+    /// once.
     const fn asked_everywhere(&self) -> bool {
         !matches!(self.selector, Selector::Release(_)) || self.asked_dht
     }

@@ -1,7 +1,7 @@
 //! The search for the holders of one fetch, as a machine of its own.
 //!
-//! It asks every connected peer, then dials peers that may hold the release, then waits and begins
-//! again, until bytes arrive or the rounds are used up.
+//! It asks every connected peer, then dials peers that may hold the release, then waits and starts
+//! over, until bytes arrive or the rounds are used up.
 //!
 //! ```text
 //!  Asking ──stuck, all answered──► Reaching (dial, DHT) ──► Resting ──► Asking … GiveUp
@@ -27,7 +27,7 @@ enum Stage {
     Resting(Time),
 }
 
-/// What a tick calls for.
+/// The action that a tick calls for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
     Nothing,
@@ -42,7 +42,7 @@ pub(crate) struct HolderSearch {
     pub(crate) release: Option<ReleaseId>,
     /// The blobs still missing, with their sizes in bytes.
     pub(crate) blobs: BTreeMap<BlobId, u64>,
-    /// The transfer machine has no peer left to ask.
+    /// Set when the transfer machine has no peer left to ask.
     pub(crate) stuck: bool,
     stage: Stage,
     round: u32,
@@ -52,7 +52,7 @@ pub(crate) struct HolderSearch {
     answered: BTreeMap<PeerId, Time>,
     /// Peers that claim to hold the whole release.
     holders: BTreeSet<PeerId>,
-    /// Some peer claimed to hold some of it.
+    /// Set once any peer has claimed to hold some of the blobs.
     pub(crate) anybody: bool,
     dialled: usize,
 }
@@ -78,8 +78,8 @@ impl HolderSearch {
         self.queue.len() + self.outstanding.len() + self.answered.len()
     }
 
-    /// Earlier answers do not cover these blobs, so every peer not known to hold the whole release
-    /// is asked again.
+    /// Adds blobs. Earlier answers do not cover them, so every peer not known to hold the whole
+    /// release is asked again.
     pub(crate) fn more_blobs(
         &mut self,
         blobs: impl IntoIterator<Item = (BlobId, u64)>,
@@ -128,7 +128,7 @@ impl HolderSearch {
         self.outstanding.insert(peer, blobs);
     }
 
-    /// A peer answered, or did not in time. Returns the blobs it was asked about.
+    /// Records that a peer answered or timed out. Returns the blobs it was asked about.
     pub(crate) fn answered(&mut self, now: Time, peer: &PeerId) -> Option<Vec<BlobId>> {
         let blobs = self.outstanding.remove(peer)?;
         if self.answered.len() < PEERS {
@@ -141,8 +141,8 @@ impl HolderSearch {
         self.holders.insert(peer.clone());
     }
 
-    /// The transfer machine says once that it is stuck. Wanting everything again makes it say so
-    /// again if it still is; that also forgives failed attempts.
+    /// The transfer machine reports once that it is stuck. Wanting everything again makes it repeat
+    /// the report if it still is; that also forgives failed attempts.
     pub(crate) fn try_again(&mut self, fetch: FetchId) -> Vec<Command> {
         if !std::mem::take(&mut self.stuck) {
             return Vec::new();
@@ -156,12 +156,12 @@ impl HolderSearch {
         self.blobs.iter().map(want).collect()
     }
 
-    /// Bytes arrived: the rounds start over.
+    /// Restarts the rounds, because bytes arrived.
     pub(crate) fn progress(&mut self) {
         self.round = 0;
     }
 
-    /// Peers that may hold it. Connected ones are asked; returns the ones to dial.
+    /// Takes peers that may hold the release: connected ones are asked; returns the ones to dial.
     pub(crate) fn reached(
         &mut self,
         now: Time,
@@ -188,7 +188,7 @@ impl HolderSearch {
     }
 
     pub(crate) fn tick(&mut self, now: Time, connected: &[PeerId]) -> Turn {
-        // While bytes flow, another peer may have come to hold it.
+        // While bytes arrive, another peer may have come to hold them.
         let again: Vec<PeerId> = self
             .answered
             .iter()

@@ -6,12 +6,12 @@ use perennial_manifest::ReleaseId;
 
 use crate::peer::PeerId;
 
-/// Releases remembered, at most; the oldest is forgotten to make room.
+/// Releases remembered, at most; the oldest is forgotten first.
 pub(crate) const RELEASES: usize = 8192;
-/// Holders remembered for each.
+/// Holders remembered per release, at most.
 pub(crate) const HOLDERS: usize = 24;
 
-/// Holders by release, and the releases in order of arrival.
+/// Holders by release, and the releases in order of insertion.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     holders: BTreeMap<ReleaseId, Vec<PeerId>>,

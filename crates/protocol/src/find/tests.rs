@@ -11,7 +11,7 @@ use crate::peer::PeerId;
 use crate::time::Time;
 use crate::transfer::{End, Report};
 
-/// A node and its effects. Time advances to the moments that the node asks for.
+/// A node and its effects. Time advances to the moments that the node requests.
 struct Scene {
     node: Node,
     catalog: FakeCatalog,
@@ -53,7 +53,7 @@ impl Scene {
         }
     }
 
-    /// Lets time pass, answering requests and transfers, until nothing happens before `until`.
+    /// Lets time pass, answering requests and transfers, until nothing more happens before `until`.
     fn run(&mut self, until: u64, mut answer: impl FnMut(&Effect) -> Option<Input>) {
         let until = Time::from_millis(until);
         let mut next = 0;
@@ -168,7 +168,7 @@ fn the_dht_is_not_asked_while_a_connected_peer_holds_it() {
     assert_eq!(scene.count(|effect| matches!(effect, Effect::FindProviders { .. })), 0);
 }
 
-/// A peer that advertises everything and has nothing; the honest one comes late, by the DHT.
+/// A peer that advertises everything and has nothing; the honest peer comes late, through the DHT.
 #[test]
 fn one_honest_holder_is_enough() {
     let mut scene = Scene::new(&["liar1", "liar2", "liar3"]);
@@ -188,7 +188,7 @@ fn one_honest_holder_is_enough() {
     assert!(scene.count(|effect| matches!(effect, Effect::Penalise { .. })) >= 1);
 }
 
-/// A peer that did not hold it at first is asked for it later.
+/// A peer that did not hold the release at first is asked for it later.
 #[test]
 fn a_peer_that_comes_to_hold_it_is_asked_again() {
     let mut scene = Scene::new(&["a"]);
@@ -277,7 +277,7 @@ fn a_census_counts_those_who_say_they_hold_it_and_ends_without_the_silent() {
         Effect::Dial { peer } => {
             Some(Input::Connected { peer: peer.clone(), prefix: Prefix::default() })
         }
-        // Holders claim 1000 bytes for each blob, which is true of the first.
+        // Holders claim 1000 bytes for each blob, which is correct for the first.
         _ => have(effect, holding).or_else(|| providers(effect, &["a", "far", "me"])),
     });
     let done = scene.effects.iter().find_map(|effect| match effect {

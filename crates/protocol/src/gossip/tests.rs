@@ -1,4 +1,4 @@
-//! What is accepted, ignored, rejected and remembered.
+//! Which messages are accepted, ignored, rejected and remembered.
 
 use perennial_manifest::{Body, Entry, Keypair, Profile, PublisherKind, SignedEntry};
 

@@ -50,7 +50,8 @@ fn nothing_is_kept_that_is_not_followed() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
-    /// In whatever order they end: never too many at once, and every release is held in the end.
+    /// Whatever the order in which they end, never too many run at once, and every release is held
+    /// eventually.
     #[test]
     fn everything_is_held_in_the_end(count in 0_u64..400, outcomes in prop::collection::vec(any::<u8>(), 1..64)) {
         let mut catalog = releases(count);

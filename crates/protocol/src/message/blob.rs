@@ -57,7 +57,7 @@ impl BlobRequest {
     /// Encodes the frame: length prefix, then the request.
     ///
     /// # Errors
-    /// When it is longer than [`MAX_BLOB_REQUEST`], or names unsound ranges.
+    /// When the frame is longer than [`MAX_BLOB_REQUEST`], or names invalid ranges.
     pub fn encode_frame(&self) -> Result<Vec<u8>, MessageError> {
         if !self.items.iter().all(BlobRange::is_sound) {
             return Err(MessageError::Ranges);
@@ -72,7 +72,7 @@ impl BlobRequest {
     /// ([`frame_length`](crate::frame_length) checks that).
     ///
     /// # Errors
-    /// When it is too long, not canonical, over a bound, or names unsound ranges.
+    /// When the body is too long, not canonical, over a bound, or names invalid ranges.
     pub fn decode(body: &[u8]) -> Result<Self, MessageError> {
         let request: Self = decode(body, MAX_BLOB_REQUEST)?;
         if request.items.iter().all(BlobRange::is_sound) {

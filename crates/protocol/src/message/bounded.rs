@@ -1,4 +1,4 @@
-//! A list that cannot be longer than its type says, however it was made.
+//! A list whose length is bounded by its type, however it was constructed.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,17 +7,17 @@ use std::ops::Deref;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A list of at most `N` items. Deserializing a longer one fails at the first item too many.
+/// A list of at most `N` items. Deserializing a longer list fails at the first excess item.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bounded<T, const N: usize>(Vec<T>);
 
-/// A list with more items than its bound.
+/// The list has more items than its bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{length} items are over the limit of {limit}")]
 pub struct TooMany {
     /// The number of items.
     pub length: usize,
-    /// The most that the list may hold.
+    /// The bound of the list.
     pub limit: usize,
 }
 
@@ -31,7 +31,7 @@ impl<T, const N: usize> Bounded<T, N> {
         Self(Vec::new())
     }
 
-    /// The first `N` items; the rest is left out.
+    /// A list of the first `N` items; further items are dropped.
     #[must_use]
     pub fn first_of(items: impl IntoIterator<Item = T>) -> Self {
         Self(items.into_iter().take(N).collect())

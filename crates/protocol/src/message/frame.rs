@@ -1,7 +1,7 @@
 //! Frames on a stream: a `u32` little-endian length, then that many bytes.
 //!
-//! Pure: the caller reads and writes. Promises that a length over its bound is an error before
-//! anything is allocated for it.
+//! Pure: the caller does the I/O. A length over its bound is an error before any memory is
+//! allocated for it.
 
 use super::MessageError;
 
@@ -17,7 +17,7 @@ pub fn frame_prefix(length: usize, limit: usize) -> Result<[u8; 4], MessageError
 /// Reads the length prefix of a frame: the number of bytes that follow.
 ///
 /// # Errors
-/// When it promises more than `limit` bytes.
+/// When the length is over `limit`.
 pub fn frame_length(prefix: [u8; 4], limit: usize) -> Result<usize, MessageError> {
     let length = usize::try_from(u32::from_le_bytes(prefix)).unwrap_or(usize::MAX);
     if length > limit {

@@ -1,4 +1,4 @@
-//! The wire form of `Option<Holding>`: one of four words, where absence is `none` and not null.
+//! The wire form of `Option<Holding>`: one of four words, with absence as `none` rather than null.
 
 use perennial_manifest::Holding;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

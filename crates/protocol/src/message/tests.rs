@@ -68,7 +68,7 @@ fn every_message_is_read_as_it_was_written() {
     }
 }
 
-/// The bytes in PROTOCOL.md. They change only with the protocol's name.
+/// The bytes in PROTOCOL.md, which change only together with the protocol's name.
 #[test]
 fn golden_bytes() {
     let written = |request: &Request| hex::encode(request.encode().unwrap());
@@ -84,7 +84,7 @@ fn golden_bytes() {
     let expected =
         format!("a16468617665a265626c6f6273815820{}6872656c656173657380", "07".repeat(32));
     assert_eq!(written(&have), expected);
-    // Absence is the word `none`, not null.
+    // Absence is encoded as the word `none`, not null.
     let holdings = [None, Some(Holding::Known), Some(Holding::Partial), Some(Holding::Held)];
     let have = Response::Have { releases: Bounded::first_of(holdings), blobs: Bounded::empty() };
     assert_eq!(

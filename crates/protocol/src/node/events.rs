@@ -1,4 +1,4 @@
-//! The inputs that concern several machines, one method each.
+//! Inputs that concern several machines, one method each.
 
 use perennial_manifest::{EntryId, ReleaseId, SignedEntry};
 
@@ -149,7 +149,7 @@ impl Node {
                 let ended = self.sync.stored(&from, verdicts, catalog, out);
                 self.exchanges_ended(ended, out);
             }
-            // This node missed part of the feed: reconcile with the peer that relayed its newest
+            // This node missed part of the feed: reconcile with the peer that relayed the newest
             // entry.
             Batch::Gossip(publisher) => {
                 if verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::Orphan { .. })) {

@@ -1,6 +1,6 @@
-//! One exchange with one peer, as a machine of its own: reconcile, request what is lacking, store,
-//! request parents, next scope. Does one thing at a time, so that a slow store slows the exchange
-//! and nothing piles up.
+//! One exchange with one peer, as a machine of its own: reconcile, request missing entries, store,
+//! request parents, next scope. Performs one step at a time, so that a slow store slows the
+//! exchange and no work piles up.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -15,7 +15,7 @@ use crate::message::{Bounded, MAX_ENTRIES_BYTES, MAX_ENTRY_IDS, Request, Respons
 /// The next step of an exchange.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// None, until the peer or the store answers.
+    /// Nothing to do until the peer or the store answers.
     Wait,
     Ask(Request),
     Store(Vec<SignedEntry>),
@@ -40,21 +40,21 @@ enum Waiting {
 #[derive(Debug)]
 pub(super) struct Exchange {
     scopes: VecDeque<Scope>,
-    /// The scope being reconciled, and the set of its entries that were here when it began.
+    /// The scope being reconciled, and the set of its entries that this node had at the start.
     current: Option<(Scope, Set)>,
     /// The message of the next round.
     message: Option<Vec<u8>>,
     waiting: Waiting,
-    /// Lacking entries found so far; sorted when the rounds are over.
+    /// Missing entries found so far; sorted when the rounds are over.
     found: Vec<Lacking>,
     lacking: VecDeque<EntryId>,
     /// Parents to request.
     parents: BTreeSet<EntryId>,
-    /// Parents requested already: once each.
+    /// Parents already requested; each is requested once.
     parents_asked: BTreeSet<EntryId>,
     ready: Vec<SignedEntry>,
     orphans: BTreeMap<EntryId, SignedEntry>,
-    /// Entries given to the store, to be found again when a verdict calls them orphans.
+    /// Entries sent to the store, kept in case a verdict calls them orphans.
     storing: BTreeMap<EntryId, SignedEntry>,
     rounds: u32,
     parent_rounds: u32,
@@ -99,7 +99,7 @@ impl Exchange {
             + self.storing.len()
     }
 
-    /// The next step, unless it waits for something.
+    /// The next step; [`Step::Wait`] while an answer is outstanding.
     pub(super) fn step(&mut self, sets: &mut Sets, catalog: &dyn Catalog) -> Step {
         if !matches!(self.waiting, Waiting::Nothing) {
             return Step::Wait;
@@ -173,7 +173,7 @@ impl Exchange {
         (!ids.is_empty()).then(|| Bounded::first_of(ids))
     }
 
-    /// Everything at hand, each feed in order, including earlier orphans.
+    /// Sends all available entries to the store, each feed in order, including earlier orphans.
     fn give_to_store(&mut self) -> Step {
         let mut entries = std::mem::take(&mut self.ready);
         entries.extend(std::mem::take(&mut self.orphans).into_values());
@@ -184,7 +184,7 @@ impl Exchange {
         Step::Store(entries)
     }
 
-    /// A response.
+    /// Handles a response.
     pub(super) fn response(
         &mut self,
         response: Response,
@@ -204,8 +204,8 @@ impl Exchange {
                     }
                     self.ready.push(entry);
                 }
-                // Left out because the response was full: request them again. Left out despite
-                // room: the peer does not have them.
+                // Entries missing from a full response are requested again. Those missing despite
+                // room are not held by the peer.
                 let full = bytes + MAX_ENCODED > MAX_ENTRIES_BYTES;
                 if full {
                     left.into_iter().for_each(|id| self.lacking.push_front(id));
@@ -246,7 +246,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// The verdicts on a batch.
+    /// Handles the verdicts on a batch.
     pub(super) fn stored(&mut self, verdicts: &[(EntryId, Verdict)]) {
         if !matches!(self.waiting, Waiting::Store) {
             return;
@@ -276,7 +276,7 @@ impl Exchange {
             }
         }
         if !storing.is_empty() {
-            // The store failed part-way.
+            // The store failed partway.
             self.cut_short = true;
         }
     }

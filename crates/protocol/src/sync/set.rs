@@ -1,7 +1,7 @@
 //! Sealed sets of `(issued_at, entry id)` and the two sides of a negentropy round over them.
 //!
-//! Owns the cache of sealed sets, one per (scope, catalog generation), a few at a time. Promises
-//! that a hostile message costs at most one pass over the set and an error.
+//! Owns the cache of sealed sets, one per (scope, catalog generation), bounded in number. A hostile
+//! message costs at most one pass over the set and an error.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ const SLACK: usize = 4096;
 /// A sealed set.
 pub(crate) type Set = Arc<NegentropyStorageVector>;
 
-/// A message that is not negentropy, or not for this side.
+/// The message is not negentropy, or is for the other side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BadMessage;
 
@@ -31,7 +31,7 @@ pub(crate) struct Sets {
 }
 
 impl Sets {
-    /// The sealed set of a scope as the catalog is now.
+    /// The sealed set of a scope at the catalog's current generation.
     pub(crate) fn of(&mut self, scope: &Scope, catalog: &dyn Catalog) -> Set {
         let generation = catalog.generation();
         if let Some((_, _, set)) =
@@ -79,9 +79,9 @@ pub(crate) fn answer(set: &Set, message: &[u8]) -> Result<Vec<u8>, BadMessage> {
 /// An entry that only the other side has, and the end of the time range in which it was listed.
 pub(crate) type Lacking = (u64, EntryId);
 
-/// The initiator's next message (`None`: the rounds are over), and the entries that only the other
-/// side has. Sorted stably by range end over all rounds, they are oldest first: entries come before
-/// their successors.
+/// The initiator's next message (`None` when the rounds are over), and the entries that only the
+/// other side has. Sorted stably by range end over all rounds, they are oldest first: entries come
+/// before their successors.
 pub(crate) fn proceed(
     set: &Set,
     message: &[u8],
@@ -91,8 +91,8 @@ pub(crate) fn proceed(
     let (mut have, mut need) = (Vec::new(), Vec::new());
     let next =
         negentropy.reconcile_with_ids(message, &mut have, &mut need).map_err(|_| BadMessage)?;
-    // negentropy returns them in random order. Restoring the order of the message keeps the promise
-    // that the same inputs have the same effects.
+    // negentropy returns them in random order. Restoring the message's order keeps effects a
+    // deterministic function of inputs.
     let mut needed: BTreeSet<[u8; 32]> = need.iter().map(|id| id.to_bytes()).collect();
     let mut ordered = Vec::with_capacity(needed.len());
     for (end, id) in listed(message).unwrap_or_default() {
@@ -207,7 +207,7 @@ mod tests {
         #[test]
         fn any_two_sets(here in prop::collection::btree_map(0_u64..400, 0_u64..5, 0..200),
                         there in prop::collection::btree_map(0_u64..400, 0_u64..5, 0..200)) {
-            // One entry has one time, wherever it is.
+            // An entry has the same time in every set.
             let set = |items: &BTreeMap<u64, u64>| items.keys().map(|n| (id(*n), n % 5)).collect::<BTreeMap<_, _>>();
             let (here, there) = (set(&here), set(&there));
             let mut lacking = difference(&here, &there).0;

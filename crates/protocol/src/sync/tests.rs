@@ -87,7 +87,7 @@ fn run(
     (catalog, requests, offences)
 }
 
-/// A peer that answers by the rules from these entries.
+/// An honest peer that answers from these entries.
 fn honest(there: Vec<SignedEntry>) -> impl FnMut(&Request) -> Response {
     let catalog = FakeCatalog { entries: there, ..FakeCatalog::default() };
     let mut sync = super::Reconciler::default();
@@ -110,7 +110,7 @@ fn parents_that_the_reconciliation_did_not_bring_are_asked_for() {
     let there = feed(&key, 20);
     let mut all = honest(there.clone());
     let mut ends = honest(there[15..].to_vec());
-    // The peer reconciles over the newest five only, but has them all.
+    // The peer reconciles over the five newest entries only, but has all of them.
     let (catalog, _, offences) = run(&key, Vec::new(), |request| match request {
         Request::Reconcile { .. } => ends(request),
         _ => all(request),
@@ -142,7 +142,7 @@ fn a_peer_that_never_ends_is_left() {
         _ => Response::Entries { entries: Bounded::empty() },
     });
     assert!(requests <= 2 * ROUNDS as usize + 1, "{requests}");
-    // Entries whose parents never end.
+    // Entries with an endless chain of parents.
     let long = feed(&key, 400);
     let mut entries = honest(long.clone());
     let mut newest = honest(vec![long[399].clone()]);
@@ -176,7 +176,7 @@ fn answers_that_do_not_fit_are_offences() {
     assert_eq!(with(vec![EntryBytes(vec![1, 2, 3])]), [Offence::BadResponse], "no entry");
     let twice = vec![EntryBytes(there[1].encode()), EntryBytes(there[1].encode())];
     assert_eq!(with(twice), [Offence::BadResponse], "twice");
-    // A peer that reconciles a stranger's entries into our scope.
+    // A peer that reconciles a stranger's entries in the followed scope.
     let (catalog, _, offences) = run(&key, Vec::new(), honest(stranger));
     assert_eq!((catalog.entries.len(), &offences[..]), (0, &[Offence::BadResponse][..]));
 }

@@ -20,14 +20,15 @@ pub struct AssignmentId(pub u64);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Assignment {
     pub(super) peer: PeerId,
-    /// The order in which the peer serves. A failure is blamed on the first blob still owed.
+    /// The order in which the peer serves the blobs. A failure is blamed on the first blob still
+    /// owed.
     pub(super) order: Vec<BlobId>,
     pub(super) owed: BTreeMap<BlobId, Ranges>,
-    /// Bytes requested and not answered "not held".
+    /// Bytes requested and not reported as not held.
     pub(super) asked: u64,
-    /// Verified bytes that this assignment brought.
+    /// Verified bytes delivered by this assignment.
     pub(super) brought: u64,
-    /// Items answered "not held".
+    /// Items reported as not held.
     pub(super) not_held: usize,
     pub(super) last_progress: Time,
     window_start: Time,
@@ -68,25 +69,25 @@ impl Assignment {
         self.owed.values().map(Ranges::bytes).fold(0, u64::saturating_add)
     }
 
-    /// The blob being served: the first that is still owed.
+    /// The blob being served: the first still owed.
     pub(super) fn current(&self) -> Option<BlobId> {
         self.order.iter().copied().find(|blob| self.owed.contains_key(blob))
     }
 
-    /// Restarts the clock: it became its peer's oldest assignment, or it met the minimum rate over
-    /// a window.
+    /// Restarts the timer: the assignment became its peer's oldest, or met the minimum rate over a
+    /// window.
     pub(super) fn restart_window(&mut self, now: Time) {
         let must = (limits::MIN_RATE * limits::WINDOW.as_secs()).min(self.owed_bytes());
         self.window_start = now;
         self.window_floor = self.brought.saturating_add(must);
     }
 
-    /// When too little progress becomes a stall.
+    /// When too little progress counts as a stall.
     pub(super) fn deadline(&self) -> Time {
         self.window_start + limits::WINDOW
     }
 
-    /// Called with each progress and tick: moves the window along, or reports that the minimum was
+    /// Called with each progress and tick: advances the window, or returns true if the minimum was
     /// missed.
     pub(super) fn stalled(&mut self, now: Time) -> bool {
         if self.brought >= self.window_floor {

@@ -1,4 +1,4 @@
-//! What the caller tells the transfer machine.
+//! Commands to the transfer machine.
 
 use perennial_manifest::BlobId;
 
@@ -7,23 +7,23 @@ use crate::input::FetchId;
 use crate::message::BlobRange;
 use crate::peer::PeerId;
 
-/// What a [`Command::Holder`] is about.
+/// The subject of a [`Command::Holder`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
     /// Every blob of a fetch. Remembered until the fetch is cancelled, and applies to blobs wanted
     /// later.
     Fetch(FetchId),
-    /// One wanted blob. Overrides what is known through fetches; forgotten with the blob.
+    /// One wanted blob. Overrides claims about its fetches; forgotten with the blob.
     Blob(BlobId),
 }
 
-/// How much of a [`Subject`] a peer says it has.
+/// The part of a [`Subject`] that a peer claims to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Has {
-    /// All of it.
+    /// All of the subject.
     Held,
-    /// Perhaps some blobs of the fetch. Such a peer is asked only where no other claims to hold the
-    /// blob.
+    /// Possibly some blobs of the fetch. Such a peer is asked only where no other peer claims to
+    /// hold the blob.
     Unknown,
 }
 
@@ -32,18 +32,19 @@ pub(crate) enum Has {
 pub struct Report {
     /// Ranges that were verified and written: whole groups, or up to the blob's end.
     pub verified: Vec<BlobRange>,
-    /// Blobs that the peer answered it does not hold.
+    /// Blobs that the peer reported as not held.
     pub not_held: Vec<BlobId>,
 }
 
 /// How an assignment ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The stream ended properly. Ranges neither verified nor reported as not held stay owed.
+    /// The stream ended normally. Ranges neither verified nor reported as not held stay owed.
     Finished,
-    /// A group of this blob did not verify.
+    /// A group of this blob failed verification.
     Lied(BlobId),
-    /// The answer named a size other than the signed one: the signer's fault or the peer's.
+    /// The response states a size other than the wanted one: the fault of the peer or of the size's
+    /// source.
     WrongSize(BlobId),
     /// The caller gave up waiting.
     Stalled,
@@ -51,36 +52,36 @@ pub enum End {
     Closed,
     /// The peer refused for now.
     Overload,
-    /// This node failed (disk full, shutting down). The peer is not to blame; the blobs of the
-    /// assignment rest until they are wanted again.
+    /// This node failed (disk full, shutting down). The peer is not blamed; the blobs of the
+    /// assignment are suspended until they are wanted again.
     Local,
 }
 
 /// A command to [`Transfer::handle`](super::Transfer::handle).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// Download a blob for a fetch. Repeated for a blob that is wanted already, it adds the fetch
-    /// and forgives failed attempts (not lies); `missing` is then ignored.
+    /// Download a blob for a fetch. Repeating it for a wanted blob adds the fetch and forgives
+    /// failed attempts (not lies); `missing` is then ignored.
     Want {
         fetch: FetchId,
         blob: BlobId,
         /// The blob's signed size in bytes.
         size: u64,
-        /// The byte ranges that are not here yet, as the caller found them by verifying its
-        /// partial copy. `None`: the whole blob.
+        /// The missing byte ranges, as the caller found them by verifying its partial copy. `None`
+        /// means the whole blob.
         missing: Option<Vec<(u64, u64)>>,
     },
-    /// A fetch is over: forgets its blobs, unless another fetch wants them, and everything that
-    /// peers said about it.
+    /// A fetch is over: forgets its blobs, unless another fetch wants them, and all of the peers'
+    /// claims about it.
     Cancel(FetchId),
-    /// A peer said what it has.
+    /// A peer claimed to hold something.
     Holder { peer: PeerId, subject: Subject, has: Has },
     /// A peer disconnected. Its assignments end; its lies are remembered.
     Gone(PeerId),
-    /// An assignment progressed. May come late: bytes of an unknown assignment still count.
+    /// An assignment progressed. May arrive late: bytes of an unknown assignment still count.
     Progress(AssignmentId, Report),
     /// An assignment ended; the report covers what was not reported before.
     Ended(AssignmentId, Report, End),
-    /// Time passed. Due at the latest [`Decision::WakeAt`](super::Decision::WakeAt).
+    /// Time passed. Due at the latest at [`Decision::WakeAt`](super::Decision::WakeAt).
     Tick,
 }

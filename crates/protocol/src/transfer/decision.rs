@@ -1,4 +1,4 @@
-//! What the transfer machine wants done.
+//! Decisions of the transfer machine.
 
 use perennial_manifest::BlobId;
 
@@ -11,13 +11,13 @@ use crate::time::Time;
 /// Why some blobs make no progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Reason {
-    /// No known peer claims to hold them, or may be assumed to.
+    /// No known peer claims to hold the blobs or may be assumed to.
     NoHolder,
-    /// Every peer that could have held them failed, lied or is resting after failures.
+    /// Every peer that could have held the blobs failed, lied or is resting after failures.
     AllFailed,
-    /// This node could not store them; want them again when it can.
+    /// This node could not store the blobs; the caller may want them again when it can.
     Local,
-    /// More blobs are wanted than [`limits::WANTS`](super::limits::WANTS); these were not taken.
+    /// More blobs are wanted than [`limits::WANTS`](super::limits::WANTS); these were rejected.
     TooMany,
 }
 
@@ -33,12 +33,13 @@ pub(crate) enum Decision {
         /// 16 KiB and ends at one or at the blob's size.
         items: Vec<DownloadItem>,
     },
-    /// Stop an assignment: its bytes came from elsewhere, or its peer stalled. Needs no report.
+    /// Stop an assignment: its bytes arrived from another peer, or its peer stalled. Needs no
+    /// report.
     StopDownload(AssignmentId),
-    /// Every byte of a blob was reported verified; these fetches wanted it.
+    /// Every byte of a blob was reported as verified; these fetches wanted it.
     Complete { blob: BlobId, fetches: Vec<FetchId> },
-    /// No peer known now can supply these blobs of a fetch. Said once until something changes for
-    /// them; they stay wanted, and a new holder sets them going again.
+    /// No peer known now can supply these blobs of a fetch. Reported once until something changes
+    /// for them; they stay wanted, and a new holder resumes them.
     Stuck { fetch: FetchId, blobs: Vec<BlobId>, reason: Reason },
     /// A peer misbehaved.
     Penalise { peer: PeerId, offence: Offence },

@@ -1,4 +1,4 @@
-//! Accounts for what assignments brought, and judges peers by how their assignments end.
+//! Accounts for the results of assignments, and judges peers by how their assignments end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -113,15 +113,15 @@ impl Transfer {
                 if let Some(want) = self.wants.get_mut(&blob) {
                     want.rule_out(&assignment.peer);
                 }
-                // An unsigned size may be another peer's lie, and an honest peer is not banned for
-                // it.
+                // An unsigned size may be another peer's lie, for which an honest peer is not
+                // banned.
                 Some(Offence::FalseClaim)
             }
             End::Lied(blob) => {
                 source.lied.insert(blob);
                 source.lies += 1;
                 source.failed(now);
-                // Its other answers are no more credible.
+                // The peer's other responses are no more credible.
                 for other in source.in_flight.clone() {
                     decisions.push(Decision::StopDownload(other));
                     self.take_assignment(other, now);
@@ -141,7 +141,7 @@ impl Transfer {
         for blob in &assignment.order {
             self.doubt(now, *blob);
         }
-        // A benched peer leaves other blobs in doubt, too.
+        // Benching a peer puts its other blobs in doubt, too.
         let benched = |source: &Source| source.benched_until > now || source.lies >= limits::LIES;
         if self.sources.get(&assignment.peer).is_some_and(benched) {
             self.doubt_all(now);
@@ -151,8 +151,8 @@ impl Transfer {
         );
     }
 
-    /// A peer held nothing of an assignment: believes its claims about those fetches less. Returns
-    /// whether it had claimed to hold one of them.
+    /// Lowers trust in a peer's claims about fetches of which it held nothing. Returns whether it
+    /// had claimed to hold one of the blobs.
     fn distrust(wants: &BTreeMap<BlobId, Want>, source: &mut Source, blobs: &[BlobId]) -> bool {
         let fetches: BTreeSet<_> = blobs
             .iter()

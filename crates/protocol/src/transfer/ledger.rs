@@ -1,5 +1,5 @@
-//! Keeps wants, assignments and sources consistent with what derives from them: free ranges, the
-//! ready list, doubts. Every change of what is owed goes through here.
+//! Keeps the derived state consistent with wants, assignments and sources: free ranges, the ready
+//! list, doubts. Every change to owed ranges goes through this module.
 
 use perennial_manifest::BlobId;
 
@@ -10,7 +10,7 @@ use crate::peer::PeerId;
 use crate::time::Time;
 
 impl Transfer {
-    /// Puts an assignment in flight.
+    /// Adds an assignment in flight.
     pub(super) fn assign(
         &mut self,
         now: Time,
@@ -41,7 +41,8 @@ impl Transfer {
         decisions.push(start);
     }
 
-    /// Removes an assignment. What it owed is free again unless another assignment owes it, too.
+    /// Removes an assignment. The ranges it owed become free, unless another assignment owes them
+    /// as well.
     pub(super) fn take_assignment(&mut self, id: AssignmentId, now: Time) -> Option<Assignment> {
         let assignment = self.assignments.remove(&id)?;
         if let Some(source) = self.sources.get_mut(&assignment.peer) {
@@ -63,7 +64,7 @@ impl Transfer {
         Some(assignment)
     }
 
-    /// Ends assignments that no longer owe anything, stopping those with bytes still on the way.
+    /// Ends assignments that no longer owe anything, and stops those with bytes still in transit.
     pub(super) fn drop_idle_assignments(&mut self, now: Time, decisions: &mut Vec<Decision>) {
         let idle: Vec<_> = self
             .assignments
@@ -96,7 +97,7 @@ impl Transfer {
         }
     }
 
-    /// Recomputes the free ranges of a blob: missing, and owed by no assignment.
+    /// Recomputes the free ranges of a blob: those missing and owed by no assignment.
     pub(super) fn refresh_free(&mut self, blob: BlobId) {
         let Some(want) = self.wants.get_mut(&blob) else { return };
         let mut free = want.missing.clone();

@@ -5,12 +5,12 @@
 pub(super) struct Ranges(Vec<(u64, u64)>);
 
 impl Ranges {
-    /// One range, or nothing when it is empty.
+    /// A single range, or the empty set if the range is empty.
     pub(super) fn of(start: u64, end: u64) -> Self {
         Self(if start < end { vec![(start, end)] } else { Vec::new() })
     }
 
-    /// Arbitrary ranges, brought into normal form and cut at `size`.
+    /// The normal form of arbitrary ranges, truncated at `size`.
     pub(super) fn from_untrusted(ranges: &[(u64, u64)], size: u64) -> Self {
         let mut list: Vec<_> = ranges
             .iter()
@@ -28,7 +28,7 @@ impl Ranges {
         Self(out)
     }
 
-    /// Grown outwards to multiples of `group`, cut at `size`.
+    /// Extended outwards to multiples of `group`, truncated at `size`.
     pub(super) fn grown(&self, group: u64, size: u64) -> Self {
         let wide: Vec<_> = self
             .0
@@ -38,7 +38,7 @@ impl Ranges {
         Self::from_untrusted(&wide, size)
     }
 
-    /// Shrunk inwards to multiples of `group`; the blob's end counts as one.
+    /// Shrunk inwards to multiples of `group`; the blob's end counts as a multiple.
     pub(super) fn shrunk(&self, group: u64, size: u64) -> Self {
         let narrow: Vec<_> = self
             .0
@@ -51,7 +51,7 @@ impl Ranges {
         Self::from_untrusted(&narrow, size)
     }
 
-    /// At most `max` ranges, by filling the gaps of the last ones.
+    /// Reduced to at most `max` ranges, by filling the gaps of the last ones.
     pub(super) fn coarse(mut self, max: usize) -> Self {
         if let (true, Some(&(_, end))) = (self.0.len() > max, self.0.last()) {
             self.0.truncate(max);
@@ -99,7 +99,7 @@ impl Ranges {
     }
 
     /// The first bytes, up to `budget` bytes and `max` ranges. A range is cut at a multiple of
-    /// `align`, so at least one `align` is taken however small the budget.
+    /// `align`, so that at least one `align` is taken, however small the budget.
     pub(super) fn head(&self, budget: u64, max: usize, align: u64) -> Self {
         let (mut left, mut out) = (budget, Vec::new());
         for &(start, end) in self.0.iter().take(max) {

@@ -1,5 +1,5 @@
-//! Decides which peer is asked for what: fills free slots, takes over from slow peers, reports what
-//! is stuck, and asks to be woken.
+//! Assigns ranges to peers: fills free slots, takes over from slow peers, reports stuck blobs, and
+//! requests the next tick.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::peer::PeerId;
 use crate::time::Time;
 
 impl Transfer {
-    /// Gives free ranges to peers with room, then lets idle peers take over from slow ones.
+    /// Assigns free ranges to peers with room, then lets idle peers take over from slow ones.
     pub(super) fn schedule(&mut self, now: Time, decisions: &mut Vec<Decision>) {
         for busy in 0..limits::SLOTS_PER_PEER {
             for peer in self.ready_peers(now, busy) {
@@ -35,7 +35,7 @@ impl Transfer {
         }
     }
 
-    /// Peers that can take an assignment and have `busy` of them in flight, the fastest first.
+    /// Peers that can take an assignment and have `busy` of them in flight, fastest first.
     fn ready_peers(&self, now: Time, busy: usize) -> Vec<PeerId> {
         let mut peers: Vec<_> = self
             .sources
@@ -94,14 +94,14 @@ impl Transfer {
         }
     }
 
-    /// Does a peer that may be asked claim to hold this blob?
+    /// Returns whether a peer that may be asked claims to hold this blob.
     fn has_sure_holder(&self, now: Time, blob: &BlobId, want: &Want) -> bool {
         self.sources.iter().any(|(peer, source)| {
             source.is_usable(now) && want.may_ask(peer) && source.offer(blob, want) == Offer::All
         })
     }
 
-    /// Gives `thief`, which is idle, bytes that another peer owes and is late with.
+    /// Gives the idle peer `thief` bytes that another peer owes and is late with.
     fn steal(&mut self, now: Time, thief: &PeerId, decisions: &mut Vec<Decision>) {
         let Some(source) = self.sources.get(thief).filter(|source| source.has_something()) else {
             return;
@@ -137,9 +137,9 @@ impl Transfer {
         Some(Late { id, eta, stalled, rate: source.rate() })
     }
 
-    /// The ranges that `thief` could take over from a late assignment, without those that a third
-    /// peer owes, too. From a stalled peer all of them, otherwise a share from the end by the
-    /// rates.
+    /// The ranges that `thief` could take over from a late assignment, except those that a third
+    /// peer owes as well. All of them if the peer stalled, otherwise a share from the end in
+    /// proportion to the rates.
     fn loot(&self, late: &Late, thief: &PeerId, source: &Source) -> Vec<(BlobId, Ranges)> {
         let Some(assignment) = self.assignments.get(&late.id) else { return Vec::new() };
         let mut left = if late.stalled {
@@ -207,7 +207,7 @@ impl Transfer {
         }
     }
 
-    /// Why the free ranges of a blob cannot be assigned; `None`: they can.
+    /// Why the free ranges of a blob cannot be assigned; `None` if they can.
     fn reason(&self, now: Time, blob: &BlobId, want: &Want) -> Option<Reason> {
         if want.halted {
             return Some(Reason::Local);
@@ -226,7 +226,7 @@ impl Transfer {
         Some(if failed { Reason::AllFailed } else { Reason::NoHolder })
     }
 
-    /// Asks to be woken at the next moment of interest, unless that was asked already.
+    /// Requests a tick at the next moment of interest, unless it was already requested.
     pub(super) fn wake_if_changed(&mut self, now: Time, decisions: &mut Vec<Decision>) {
         let next = self.next_wake(now);
         if next != self.wake {
@@ -261,7 +261,7 @@ impl Transfer {
     }
 }
 
-/// An assignment that others may take over from.
+/// An assignment that other peers may take over from.
 struct Late {
     id: AssignmentId,
     eta: Duration,

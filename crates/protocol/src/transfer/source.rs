@@ -9,7 +9,7 @@ use super::{AssignmentId, limits};
 use crate::input::FetchId;
 use crate::time::Time;
 
-/// How far a peer can supply one want.
+/// How well a peer can supply one want.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offer {
     All,
@@ -17,13 +17,13 @@ pub(super) enum Offer {
     Nothing,
 }
 
-/// A peer. Remembered while connected; its lies also afterwards.
+/// A peer. Remembered while connected; its lies are remembered longer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Source {
     pub(super) connected: bool,
     pub(super) fetches: BTreeMap<FetchId, Offer>,
     pub(super) blobs: BTreeMap<BlobId, Offer>,
-    /// Oldest first. Only the oldest is on the clock, because a peer may serve them one by one.
+    /// Oldest first. Only the oldest is timed, because a peer may serve them one by one.
     pub(super) in_flight: Vec<AssignmentId>,
     pub(super) lied: BTreeSet<BlobId>,
     pub(super) lies: u32,
@@ -31,7 +31,7 @@ pub(super) struct Source {
     pub(super) failures: u32,
     pub(super) rest_until: Time,
     pub(super) benched_until: Time,
-    /// The generation at which there was nothing free for it.
+    /// The generation at which no free ranges suited the peer.
     pub(super) idle_at: Option<u64>,
     rate: Option<u64>,
     period_start: Time,
@@ -39,19 +39,19 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// May it be asked for anything, now or after its rest?
+    /// Returns whether the peer may be asked for anything, now or after its rest.
     pub(super) fn is_usable(&self, now: Time) -> bool {
         self.connected && self.lies < limits::LIES && now >= self.benched_until
     }
 
-    /// May it be asked for something right now?
+    /// Returns whether the peer may be asked for something right now.
     pub(super) fn is_ready(&self, now: Time) -> bool {
         self.is_usable(now)
             && now >= self.rest_until
             && self.in_flight.len() < limits::SLOTS_PER_PEER
     }
 
-    /// Its offer for a want, by its claims and behaviour.
+    /// The peer's offer for a want, from its claims and behaviour.
     pub(super) fn offer(&self, blob: &BlobId, want: &Want) -> Offer {
         if self.lied.contains(blob) {
             return Offer::Nothing;
@@ -70,13 +70,13 @@ impl Source {
         best
     }
 
-    /// May it hold anything at all?
+    /// Returns whether the peer may hold anything at all.
     pub(super) fn has_something(&self) -> bool {
         let mut offers = self.fetches.values().chain(self.blobs.values());
         offers.any(|offer| *offer != Offer::Nothing)
     }
 
-    /// Its rate in bytes per second, measured or guessed.
+    /// The peer's rate in bytes per second, measured or guessed.
     pub(super) fn rate(&self) -> u64 {
         self.rate.unwrap_or(limits::RATE_GUESS).max(1)
     }
@@ -85,7 +85,7 @@ impl Source {
         self.rate.is_some()
     }
 
-    /// An assignment starts. If none was in flight, a new period of measurement begins.
+    /// Records the start of an assignment. If none was in flight, a new measuring period begins.
     pub(super) fn started(&mut self, id: AssignmentId, now: Time) {
         if self.in_flight.is_empty() {
             self.period_start = now;
@@ -94,7 +94,7 @@ impl Source {
         self.in_flight.push(id);
     }
 
-    /// Verified bytes arrived.
+    /// Records verified bytes.
     pub(super) fn delivered(&mut self, bytes: u64, now: Time) {
         self.failures = 0;
         self.period_bytes = self.period_bytes.saturating_add(bytes);
@@ -112,7 +112,8 @@ impl Source {
         self.period_bytes = 0;
     }
 
-    /// A fruitless assignment: it rests, twice as long each time, and is benched after many.
+    /// Records a fruitless assignment: the peer rests, twice as long each time, and is benched
+    /// after many.
     pub(super) fn failed(&mut self, now: Time) {
         self.failures = self.failures.saturating_add(1);
         let wait = limits::BACKOFF * (1 << (self.failures - 1).min(16));

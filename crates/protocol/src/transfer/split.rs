@@ -4,7 +4,7 @@ use super::limits;
 use super::ranges::Ranges;
 use super::want::Want;
 
-/// Room left in an assignment.
+/// The remaining capacity of an assignment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Budget {
     bytes: u64,
@@ -14,13 +14,14 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// For a peer of this `rate` (`None`: not measured) when `peers` share `free` bytes: what keeps
-    /// it busy for [`limits::PIECE_TIME`], but no more than half of its share.
+    /// The capacity for a peer of this `rate` (`None` if unmeasured) when `peers` share `free`
+    /// bytes: enough to keep it busy for [`limits::PIECE_TIME`], but no more than half of its
+    /// share.
     pub(super) fn new(rate: Option<u64>, free: u64, peers: u64) -> Self {
         let wish =
             rate.map_or(limits::PIECE, |rate| rate.saturating_mul(limits::PIECE_TIME.as_secs()));
         let share = free / peers.max(1).saturating_mul(2);
-        // A single peer shares with no other: full pieces.
+        // A single peer shares with no other, and gets full pieces.
         let share = if peers <= 1 { u64::MAX } else { share };
         Self {
             bytes: wish.min(share).clamp(limits::PIECE_MIN, limits::PIECE_MAX),
@@ -34,8 +35,9 @@ impl Budget {
         self.bytes == 0 || self.items == 0 || self.ranges == 0
     }
 
-    /// Takes from `able`, the free ranges of `want` that the peer can supply. `None`: they do not
-    /// fit. Small blobs are taken whole and many; a large one does not join small ones.
+    /// Takes ranges from `able`, the free ranges of `want` that the peer can supply; `None` if they
+    /// do not fit. Small blobs are taken whole, many at a time; a large blob does not join small
+    /// ones.
     pub(super) fn take(&mut self, want: &Want, able: &Ranges) -> Option<Ranges> {
         if self.is_spent() || able.is_empty() {
             return None;
@@ -63,8 +65,8 @@ impl Budget {
     }
 }
 
-/// How many of the `bytes` owed by one peer another should take over, so that both finish together
-/// at these rates.
+/// The part of the `bytes` owed by one peer that another should take over, so that both finish at
+/// the same time at these rates.
 pub(super) fn loot(bytes: u64, victim_rate: u64, thief_rate: u64) -> u64 {
     let rates = (u128::from(thief_rate) + u128::from(victim_rate)).max(1);
     let share = u128::from(bytes) * u128::from(thief_rate) / rates;

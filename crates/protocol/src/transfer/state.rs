@@ -1,5 +1,5 @@
 //! The state of the transfer machine, and its commands. `ledger` keeps its parts consistent,
-//! `judge` weighs what assignments brought, `schedule` decides which peer is asked for what.
+//! `judge` evaluates the results of assignments, `schedule` assigns ranges to peers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::input::FetchId;
 use crate::peer::PeerId;
 use crate::time::Time;
 
-/// The machine. Plain data: two with the same seed and the same commands are equal.
+/// The machine. Plain data: machines with the same seed and the same commands are equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Transfer {
     pub(super) seed: u64,
@@ -38,8 +38,8 @@ pub(crate) struct Transfer {
 }
 
 impl Transfer {
-    /// An empty machine. The seed only orders equal peers, so that not every node begins with the
-    /// same one.
+    /// An empty machine. The seed only orders equal peers, so that different nodes begin with
+    /// different peers.
     #[must_use]
     pub(crate) fn new(seed: u64) -> Self {
         Self {
@@ -62,8 +62,8 @@ impl Transfer {
 
     /// Handles a command and returns the decisions that follow.
     ///
-    /// `Want` and `Holder` only take note and ask for a tick at once, so that many small blobs
-    /// wanted one after the other travel together: after a burst, carry out the last
+    /// `Want` and `Holder` only record the command and request a tick at once, so that small blobs
+    /// wanted in succession share assignments: after a burst, carry out the last
     /// [`Decision::WakeAt`].
     pub(crate) fn handle(&mut self, now: Time, command: Command) -> Vec<Decision> {
         let mut decisions = Vec::new();
@@ -143,7 +143,7 @@ impl Transfer {
 
     fn holder(&mut self, now: Time, peer: PeerId, subject: Subject, has: Has) {
         if matches!(subject, Subject::Blob(blob) if !self.wants.contains_key(&blob)) {
-            // Nothing is remembered about blobs that are not wanted.
+            // No state is kept for blobs that are not wanted.
             return;
         }
         let offer = match has {

@@ -1,6 +1,6 @@
 //! Tests of the transfer machine: `invariants` states what always holds, `model` runs random
 //! command lists against it, `swarm` simulates peers that serve, crawl, lie and vanish, `cases`
-//! tells single stories.
+//! covers single scenarios.
 
 mod cases;
 mod invariants;
@@ -13,12 +13,12 @@ use super::Transfer;
 use crate::peer::PeerId;
 
 impl Transfer {
-    /// How many bytes of a wanted blob are not verified yet; `None` when it is not wanted.
+    /// The number of unverified bytes of a wanted blob; `None` when it is not wanted.
     fn missing_bytes(&self, blob: &BlobId) -> Option<u64> {
         self.wants.get(blob).map(|want| want.missing.bytes())
     }
 
-    /// How many blobs are wanted and not complete.
+    /// The number of wanted, incomplete blobs.
     fn wanted(&self) -> usize {
         self.wants.len()
     }

@@ -1,4 +1,4 @@
-//! Wants: for each blob, what is missing of it, and which peers not to ask.
+//! Wants: for each blob, its missing ranges and the peers not to ask.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,11 +18,11 @@ pub(super) struct Want {
     pub(super) missing: Ranges,
     /// Ranges missing and owed by no assignment.
     pub(super) free: Ranges,
-    /// Assignments that owe some of it.
+    /// Assignments that owe some of the blob.
     pub(super) asked: BTreeSet<AssignmentId>,
-    /// Fruitless attempts in a row per peer; at [`limits::TRIES`] it is not asked again.
+    /// Fruitless attempts in a row per peer; at [`limits::TRIES`] the peer is not asked again.
     pub(super) failures: BTreeMap<PeerId, u8>,
-    /// This node could not store it: not requested until it is wanted again.
+    /// Set when this node could not store the blob: not requested until it is wanted again.
     pub(super) halted: bool,
     /// The reason last reported, so that it is not repeated.
     pub(super) told: Option<Reason>,
@@ -49,13 +49,13 @@ impl Want {
         }
     }
 
-    /// A fruitless attempt.
+    /// Counts a fruitless attempt of a peer.
     pub(super) fn blame(&mut self, peer: &PeerId) {
         let count = self.failures.entry(peer.clone()).or_default();
         *count = count.saturating_add(1);
     }
 
-    /// Not again from this peer until the blob is wanted anew.
+    /// Excludes a peer until the blob is wanted anew.
     pub(super) fn rule_out(&mut self, peer: &PeerId) {
         self.failures.insert(peer.clone(), limits::TRIES);
     }

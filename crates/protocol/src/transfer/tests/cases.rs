@@ -1,4 +1,4 @@
-//! Single stories.
+//! Single scenarios.
 
 use super::{blob, peer};
 use crate::effect::{DownloadItem, Offence};
@@ -61,7 +61,8 @@ fn small_blobs_travel_many_to_an_assignment() {
 fn a_resumed_blob_is_asked_only_for_what_is_missing_and_never_beyond_its_size() {
     let mut machine = Transfer::new(0);
     let size = 100_000;
-    // Ranges off the grid, out of order, beyond the end: grown to groups, cut at the size.
+    // Ranges that are unaligned, out of order or beyond the end are extended to groups and
+    // truncated at the size.
     machine.handle(at(0), want(1, size, Some(vec![(90_000, u64::MAX), (20_000, 20_001)])));
     machine.handle(at(0), holder(1, Has::Held));
     let sent = downloads(&machine.handle(at(0), Command::Tick));
@@ -213,7 +214,7 @@ fn a_hundred_thousand_small_blobs_cost_little() {
         machine
             .handle(at(0), Command::Want { fetch: FETCH, blob: id(number), size, missing: None });
     }
-    // Peers with nothing to offer, as their only fetch was cancelled, cost no walk each time.
+    // Peers with nothing to offer, since their only fetch was cancelled, are not walked each time.
     let other = FetchId(2);
     for number in 3..100 {
         let subject = Subject::Fetch(other);
@@ -238,8 +239,8 @@ fn a_hundred_thousand_small_blobs_cost_little() {
     assert!(rounds <= 150, "{rounds} assignments");
 }
 
-/// Ends every assignment like this, without a byte, and ticks on for `seconds`. How many there
-/// were.
+/// Ends every assignment with `end`, without a byte, and keeps ticking for `seconds`. Returns the
+/// number of assignments.
 fn attempts(machine: &mut Transfer, seconds: u64, end: impl Fn(&[BlobRange]) -> End) -> usize {
     let mut count = 0;
     for second in 0..seconds {

@@ -10,26 +10,26 @@ use crate::peer::PeerId;
 use crate::transfer::ranges::Ranges;
 use crate::transfer::{AssignmentId, Decision, Transfer, limits};
 
-/// A broken promise.
+/// A broken invariant.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Violation {
     /// Ranges that are empty, unsorted, touching, unaligned or beyond the size.
     Unsound(&'static str, BlobId),
     /// An assignment owes bytes that are not missing, or a blob that is not wanted.
     OwesWhatIsNotMissing(AssignmentId, BlobId),
-    /// The ready list, the free bytes or the free ranges do not follow from the rest.
+    /// The ready list, the free bytes or the free ranges do not match the other state.
     Bookkeeping(&'static str),
-    /// More in flight than allowed.
+    /// More assignments are in flight than allowed.
     TooMuchInFlight(PeerId),
-    /// A byte is asked of one peer twice, or of too many.
+    /// A byte is requested twice from one peer, or from too many peers.
     TooManyCopies(BlobId),
     /// A peer is asked for a blob it lied about or failed too often.
     RuledOut(PeerId, BlobId),
-    /// A peer that is gone has something in flight.
+    /// A disconnected peer has an assignment in flight.
     AskedTheGone(PeerId),
-    /// A fetch or blob that is not wanted is remembered.
+    /// State is kept for a fetch or blob that is not wanted.
     Hoarding(PeerId),
-    /// A request that could not be sent or would be refused.
+    /// A request could not be sent or would be refused.
     BadRequest(AssignmentId, &'static str),
 }
 
@@ -155,7 +155,7 @@ pub(super) fn check_decisions(machine: &Transfer, decisions: &[Decision]) -> Res
     Ok(())
 }
 
-/// What is in both.
+/// The intersection of two sets of ranges.
 fn overlap(one: &Ranges, other: &Ranges) -> Ranges {
     one.minus(&one.minus(other))
 }

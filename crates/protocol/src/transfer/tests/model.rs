@@ -1,5 +1,5 @@
-//! Random command lists: every invariant after each command, and the same list twice gives the same
-//! state and decisions.
+//! Random command lists: every invariant holds after each command, and repeating a list gives the
+//! same state and decisions.
 
 use proptest::prelude::*;
 
@@ -12,7 +12,7 @@ use crate::transfer::{AssignmentId, Command, End, Has, Report, Subject, Transfer
 const SIZES: [u64; 8] = [0, 1, limits::GROUP, 100_000, 3 << 20, 40 << 20, 500 << 20, u64::MAX];
 
 fn ranges() -> impl Strategy<Value = Vec<(u64, u64)>> {
-    // Offsets in groups, now and then off the grid or beyond everything.
+    // Offsets in groups, occasionally unaligned or beyond the end.
     let offset = prop_oneof![
         8 => (0_u64..64).prop_map(|group| group * limits::GROUP),
         2 => (0_u64..4000).prop_map(|group| group * limits::GROUP),
@@ -102,7 +102,7 @@ proptest! {
             prop_assert_eq!(&decisions, &twin.handle(Time::from_millis(now), command));
         }
         prop_assert_eq!(&machine, &twin);
-        // Whatever happened before: cancelled is forgotten.
+        // Whatever happened before, cancelled fetches are forgotten.
         for fetch in invariants::wanted_fetches(&machine) {
             machine.handle(Time::from_millis(now), Command::Cancel(fetch));
         }

@@ -1,5 +1,6 @@
-//! Simulated peers on virtual time: honest and fast, crawling, stalling, lying, empty, closing
-//! early, partial. If one honest peer holds it all, everything arrives, in bounded time and waste.
+//! Simulated peers in virtual time: honest and fast, crawling, stalling, lying, empty, closing
+//! early, partial. If one honest peer holds everything, all of it arrives, with bounded time and
+//! waste.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -19,19 +20,19 @@ use crate::transfer::{
 
 const STEP: u64 = 50;
 
-/// How a peer behaves. Rates are bytes a second.
+/// The behaviour of a peer. Rates are in bytes per second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manner {
     Honest(u64),
-    /// Serves this many bytes in all, then nothing more, with the stream open.
+    /// Serves this many bytes in total, then nothing more, with the stream open.
     Stalls(u64),
-    /// Every n-th group that it sends is wrong.
+    /// Corrupts every n-th group that it sends.
     Lies(u64),
-    /// Says it holds all, and holds nothing.
+    /// Claims to hold everything, and holds nothing.
     Empty,
     /// Closes each stream after this many bytes.
     Closes(u64),
-    /// Names another size for every blob.
+    /// States a wrong size for every blob.
     WrongSize,
     /// Always busy.
     Busy,
@@ -60,7 +61,7 @@ struct World {
     stuck: Vec<Decision>,
     wake: Option<Time>,
     moved: u64,
-    /// Blobs each peer lied about, to see that it is never asked for them again.
+    /// Blobs that each peer lied about, to check that it is never asked for them again.
     lied: BTreeSet<(PeerId, BlobId)>,
 }
 
@@ -142,7 +143,7 @@ impl World {
         }
     }
 
-    /// Runs until all is done or the time is up. Says how long it took.
+    /// Runs until everything is done or the time is up. Returns the elapsed time.
     fn run(&mut self, limit: u64) -> u64 {
         while self.done.len() < self.sizes.len() && self.now < limit {
             if self.wake.is_some_and(|at| at.as_millis() <= self.now) {
@@ -157,7 +158,7 @@ impl World {
         self.now
     }
 
-    /// One step of one peer: it serves its oldest stream, group by group.
+    /// Advances one peer by one step: it serves its oldest stream, group by group.
     fn serve(&mut self, name: &PeerId) {
         let mut commands = Vec::new();
         let peer = self.peers.get_mut(name).expect("known");
@@ -267,7 +268,7 @@ fn a_large_blob_is_shared_by_the_rates_of_its_holders() {
     let manners = [Manner::Honest(16 * MIB), Manner::Honest(16 * MIB), Manner::Honest(4 * MIB)];
     let mut world = World::new(1, &manners, &[360 * MIB]);
     let took = world.run(60_000);
-    // 36 MiB/s together: 10 s at best.
+    // 36 MiB/s in total: 10 s at best.
     assert!(took < 13_000, "took {took} ms");
     assert!(world.moved < 360 * MIB * 115 / 100, "moved {} MiB", world.moved / MIB);
 }
@@ -277,7 +278,7 @@ fn a_peer_that_stalls_at_99_percent_does_not_hold_up_the_rest() {
     let manners = [Manner::Stalls(63 * MIB), Manner::Honest(2 * MIB)];
     let mut world = World::new(1, &manners, &[64 * MIB]);
     let took = world.run(60_000);
-    // The stall is noticed within STALL_HINT, and only what it owed is fetched again.
+    // The stall is detected within STALL_HINT, and only the bytes it owed are fetched again.
     assert_eq!(world.done.len(), 1, "took {took} ms");
     assert!(took < 30_000, "took {took} ms");
 }
