@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use perennial_manifest::{PublisherId, PublisherKind, Purl, ReleaseId};
 use serde::{Deserialize, Serialize};
 
-/// Which files to add, and under which name.
+/// A request to add files under a name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Add {
     /// Files and directories, absolute. A directory adds the files below it, named relative to it;
@@ -17,12 +17,12 @@ pub struct Add {
     pub license: Option<String>,
     /// Licence texts that are not among the paths, absolute.
     pub license_files: Vec<PathBuf>,
-    /// Refer to the files where they lie instead of copying them.
+    /// Refer to the files in place instead of copying them.
     pub in_place: bool,
-    /// What this publisher is; none keeps what its profile says (`archivist` when it has no
+    /// This publisher's kind; none keeps the kind in its profile (`archivist` when it has no
     /// profile).
     pub kind: Option<PublisherKind>,
-    /// Free text for people.
+    /// Free-form notes for people.
     pub notes: Option<String>,
 }
 
@@ -37,8 +37,8 @@ pub struct AddDone {
     pub publisher: PublisherId,
     /// Number of files.
     pub artifacts: u64,
-    /// Bytes of all files.
+    /// Total size of all files in bytes.
     pub bytes: u64,
-    /// Bytes that were not stored before.
+    /// Bytes that the store did not have before.
     pub new_bytes: u64,
 }

@@ -1,4 +1,4 @@
-//! The asking end: one connection, one request, its replies.
+//! The client's end: one connection, one request, its replies.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -26,13 +26,13 @@ pub enum ConnectError {
     Io { path: PathBuf, source: io::Error },
 }
 
-/// Why a request has no answer.
+/// Why a request was not answered.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The node refused it or could not do it.
+    /// The node refused the request or could not carry it out.
     #[error("{}", .0.message)]
     Failed(Failure),
-    /// The node closed the connection before it answered.
+    /// The node closed the connection before answering.
     #[error("the node closed the connection before it answered")]
     Lost,
     /// A frame could not be written or read.
@@ -40,7 +40,7 @@ pub enum CallError {
     Frame(#[from] FrameError),
 }
 
-/// A connection to a node, good for one request.
+/// A connection to a node, for a single request.
 ///
 /// ```no_run
 /// use std::path::Path;
@@ -74,8 +74,8 @@ impl Client {
     /// Connects to the node on the data directory `data`.
     ///
     /// # Errors
-    /// [`ConnectError::NotRunning`] when no node runs there; the others when the socket cannot be
-    /// used.
+    /// [`ConnectError::NotRunning`] when no node runs there; the other variants when the socket
+    /// cannot be used.
     pub async fn connect(data: &Path) -> Result<Client, ConnectError> {
         let path = socket_path(data);
         let failed = |source| ConnectError::Io { path: path.clone(), source };
@@ -97,11 +97,12 @@ impl Client {
         }
     }
 
-    /// Sends `request`, hands its rows and progress to `on_event` and returns its answer. Dropping
+    /// Sends `request`, passes its rows and progress to `on_event` and returns its answer. Dropping
     /// the future cancels the request.
     ///
     /// # Errors
-    /// [`CallError::Failed`] with the node's own account; the others when the conversation broke.
+    /// [`CallError::Failed`] with the node's failure; the other variants when the conversation
+    /// broke off.
     pub async fn call<R: Ask>(
         mut self,
         request: R,

@@ -12,11 +12,11 @@ pub const MAX_CLAIMS: usize = 64;
 pub enum ErrorCode {
     /// A disk, a file or the node itself failed.
     Failed,
-    /// The request makes no sense.
+    /// The request is invalid.
     Usage,
     /// The name matches several releases; `claims` lists them.
     Ambiguous,
-    /// It is not here, and no reachable peer knows or holds it.
+    /// Not held, and no reachable peer knows or holds it.
     NotFound,
     /// Only publishers that the user does not follow signed the name; `claims` lists them. Nothing
     /// was fetched.
@@ -65,7 +65,7 @@ impl Failure {
     }
 }
 
-/// A release that a publisher signed under a name.
+/// A release that a publisher signed under the requested name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// The release's id.
@@ -74,7 +74,7 @@ pub struct Claim {
     pub purl: Purl,
     /// The publisher that signed it.
     pub publisher: PublisherId,
-    /// What the publisher says it is.
+    /// The kind that the publisher declares in its profile.
     pub kind: PublisherKind,
     /// The user's name for the publisher, if it is followed under one.
     pub name: Option<String>,
@@ -82,10 +82,10 @@ pub struct Claim {
     pub list: BlobId,
     /// Number of files.
     pub artifacts: u64,
-    /// Bytes of all files.
+    /// Total size of all files in bytes.
     pub bytes: u64,
-    /// When the publisher says it signed, in Unix seconds.
+    /// When the publisher claims to have signed it, in Unix seconds.
     pub issued_at: u64,
-    /// Whether the publisher's feed is forked.
+    /// Set if the publisher's feed is forked.
     pub forked: bool,
 }

@@ -6,10 +6,10 @@ use std::str::FromStr;
 use perennial_manifest::{FollowName, PublisherId, PublisherKind, PublisherRef};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A publisher, or all of them; written as the publisher or as `all`.
+/// A publisher or all of them, written as the publisher's text or as `all`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target<P> {
-    /// Every publisher the node hears of: a full archive node. Trusts none of them for names.
+    /// Every publisher known to the node: a full archive node. Trusts none of them for names.
     All,
     /// One publisher.
     Publisher(P),
@@ -49,7 +49,7 @@ impl<'de, P: FromStr<Err: fmt::Display>> Deserialize<'de> for Target<P> {
 pub struct Follow {
     /// The publisher, or all.
     pub target: Target<PublisherId>,
-    /// The user's name for the publisher; none keeps the present one.
+    /// The user's name for the publisher; none keeps the current name.
     pub name: Option<FollowName>,
 }
 
@@ -71,12 +71,12 @@ pub struct FollowRow {
     pub publisher: Target<PublisherId>,
     /// The user's name for the publisher.
     pub name: Option<String>,
-    /// What the publisher says it is, once its profile is known.
+    /// The kind that the publisher declares, once its profile is known.
     pub kind: Option<PublisherKind>,
-    /// Number of its releases known here.
+    /// Number of its releases known to the node.
     pub releases: u64,
-    /// Number of those that are held.
+    /// Number of its releases that are held.
     pub held: u64,
-    /// Whether its feed is forked.
+    /// Set if its feed is forked.
     pub forked: bool,
 }

@@ -1,6 +1,7 @@
 //! Frames: a length (u32, little-endian) followed by that many bytes of JSON.
 //!
-//! The length is compared with its bound first; memory then grows only with the bytes that arrive.
+//! The length is checked against its bound first; memory then grows only with the bytes that
+//! arrive.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,7 +24,7 @@ pub enum FrameError {
     /// The stream ended inside a frame.
     #[error("the connection ended in the middle of a frame")]
     Cut,
-    /// The frame is not JSON of this conversation; the other end may be of another version.
+    /// The frame does not parse as JSON of this protocol; the other end may be of another version.
     #[error("a frame does not parse: {0}")]
     Json(#[from] serde_json::Error),
     /// The socket could not be read or written.
@@ -57,7 +58,7 @@ pub(crate) async fn read_frame<T: DeserializeOwned>(
     Ok(Some(serde_json::from_slice(&bytes)?))
 }
 
-/// Writes one frame. A caller that buffers the stream flushes it.
+/// Writes one frame. A caller that buffers the stream has to flush it.
 pub(crate) async fn write_frame(
     stream: &mut (impl AsyncWrite + Unpin),
     value: &impl Serialize,

@@ -1,4 +1,5 @@
-//! Entry points for the fuzz targets in `tests/fuzz`, into readers that are private otherwise.
+//! Entry points for the fuzz targets in `tests/fuzz` into parsers that are otherwise private.
+//!
 //!
 //! Not part of the API.
 
@@ -8,7 +9,7 @@ use crate::request::Request;
 /// Reads one request from a stream.
 ///
 /// # Errors
-/// If the frame is cut or too long, or its content is not a request.
+/// When the frame is cut or too long, or its content is not a request.
 pub async fn request(mut stream: &[u8]) -> Result<Option<Request>, FrameError> {
     read_frame(&mut stream, MAX_REQUEST).await
 }
@@ -16,7 +17,7 @@ pub async fn request(mut stream: &[u8]) -> Result<Option<Request>, FrameError> {
 /// Reads one frame of any JSON from a stream.
 ///
 /// # Errors
-/// If the frame is cut or too long, or its content is not JSON.
+/// When the frame is cut or too long, or its content is not JSON.
 pub async fn frame(mut stream: &[u8]) -> Result<Option<serde_json::Value>, FrameError> {
     read_frame(&mut stream, MAX_REPLY).await
 }

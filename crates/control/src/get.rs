@@ -1,4 +1,4 @@
-//! Releases and blobs brought here and written out.
+//! Fetching releases and blobs, and writing them out.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,40 +6,40 @@ use std::path::PathBuf;
 use perennial_manifest::{BlobId, PublisherId, PublisherRef, Purl, ReleaseId, Selector};
 use serde::{Deserialize, Serialize};
 
-/// What to fetch and where to write it.
+/// A request to fetch a release or blob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Get {
     /// The release or the blob.
     pub selector: Selector,
-    /// Resolve the name through this publisher alone.
+    /// Resolve the name only through this publisher.
     pub publisher: Option<PublisherRef>,
-    /// Directory to write the files to, absolute; none only brings them into the store.
+    /// Directory to write the files to, absolute; none only fetches them into the store.
     pub output: Option<PathBuf>,
     /// Replace existing files that have other content.
     pub force: bool,
 }
 
-/// What was fetched.
+/// The result of a fetch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GetDone {
-    /// The release; none when a single blob was asked for.
+    /// The release; none when a single blob was requested.
     pub release: Option<ReleaseId>,
-    /// The blob, when a single one was asked for.
+    /// The blob, when a single blob was requested.
     pub blob: Option<BlobId>,
     /// The release's package URL.
     pub purl: Option<Purl>,
     /// Number of files.
     pub artifacts: u64,
-    /// Bytes of all files.
+    /// Total size of all files in bytes.
     pub bytes: u64,
-    /// Bytes of blobs that came over the network for this request.
+    /// Bytes of blobs received over the network for this request.
     pub fetched_bytes: u64,
-    /// Bytes of them by the peer that sent them.
+    /// The received bytes, by peer.
     pub from: BTreeMap<String, u64>,
     /// Duration, in milliseconds.
     pub elapsed_ms: u64,
     /// Trusted publishers that signed exactly these bytes under this name.
     pub publishers: Vec<PublisherId>,
-    /// The directory or the file that was written.
+    /// The directory or file that was written.
     pub output: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What a node implements to answer requests, and where it puts what comes before an answer.
+//! The interface that a node implements to answer requests, and the sink for rows and progress.
 
 use tokio::sync::mpsc;
 
@@ -10,7 +10,7 @@ use crate::{
     StatusRow, VerifyDone,
 };
 
-/// Rows and progress waiting to be written, per conversation.
+/// Rows and progress queued per conversation, at most.
 pub(crate) const QUEUE: usize = 64;
 
 macro_rules! define_handler {
@@ -38,12 +38,12 @@ macro_rules! define_handler {
 
 requests!(define_handler);
 
-/// Where a handler puts rows and progress. Usable from async and from blocking code.
+/// A handler's output for rows and progress. Usable from async and from blocking code.
 #[derive(Debug)]
 pub struct Sink<I = NoRows>(mpsc::Sender<Event<I>>);
 
 impl<I> Sink<I> {
-    /// A sink, and the end that its events arrive at.
+    /// Creates a sink and the receiver of its events.
     pub(crate) fn new() -> (Sink<I>, mpsc::Receiver<Event<I>>) {
         let (sender, receiver) = mpsc::channel(QUEUE);
         (Sink(sender), receiver)
@@ -69,14 +69,14 @@ impl<I> Sink<I> {
         self.0.blocking_send(Event::Item(item)).is_ok()
     }
 
-    /// Whether the client has disconnected; long blocking work checks it now and then.
+    /// Returns whether the client has disconnected; long blocking work should check it regularly.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.0.is_closed()
     }
 }
 
-// Not derived: a sink can be cloned whatever its rows are.
+// Not derived: a sink is cloneable whatever its row type is.
 impl<I> Clone for Sink<I> {
     fn clone(&self) -> Sink<I> {
         Sink(self.0.clone())

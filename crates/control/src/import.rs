@@ -1,4 +1,4 @@
-//! Releases made from what an upstream publishes.
+//! Importing releases from upstreams.
 
 use std::path::PathBuf;
 
@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::add::AddDone;
 
-/// What to import, and how.
+/// A request to import from an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
-    /// Where it is.
+    /// The source to import from.
     pub source: Source,
     /// SPDX expression; none means `NOASSERTION`.
     pub license: Option<String>,
-    /// What this publisher is; none keeps what its profile says.
+    /// This publisher's kind; none keeps the kind in its profile.
     pub kind: Option<PublisherKind>,
-    /// Free text for people.
+    /// Free-form notes for people.
     pub notes: Option<String>,
     /// Allow connections to addresses in private networks.
     pub allow_private: bool,
@@ -24,11 +24,11 @@ pub struct Import {
     pub plain_http: bool,
 }
 
-/// Where something is published or saved.
+/// A source to import from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
-    /// Files by their URLs, as one release.
+    /// Files named by URL, as one release.
     Urls {
         /// `https://…` or `http://…`.
         urls: Vec<String>,
@@ -37,7 +37,7 @@ pub enum Source {
         /// Accept a web page where an archive was expected.
         html: bool,
     },
-    /// Images of registries, one release per image.
+    /// Images in registries, one release per image.
     Images {
         /// `docker://…`.
         references: Vec<String>,
@@ -48,12 +48,12 @@ pub enum Source {
         /// Credentials file, absolute; none uses the files of podman and docker.
         auth_file: Option<PathBuf>,
     },
-    /// Images in an OCI layout, or in an archive of one or of `docker save`.
+    /// Images in an OCI layout, an archive of a layout, or an archive of `docker save`.
     Layout {
         /// `oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE` with an absolute path, and `:TAG`
         /// to pick one of several images.
         layout: String,
-        /// The image's reference, for a layout that does not contain it.
+        /// The image's reference, for a layout that does not name it.
         name: Option<String>,
     },
     /// A chart of a Helm repository.
@@ -69,7 +69,7 @@ pub enum Source {
     },
 }
 
-/// What an import reports as it goes.
+/// A row that an import reports while it runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ImportRow {
@@ -81,7 +81,7 @@ pub enum ImportRow {
     Completeness(CompletenessRow),
 }
 
-/// Something that could not be imported.
+/// A file, image or chart that could not be imported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedRow {
     /// A URL or an image reference.
@@ -97,7 +97,7 @@ pub struct CompletenessRow {
     pub of: String,
     /// References that are held.
     pub held: Vec<String>,
-    /// References that are not, each with the reason.
+    /// References that are not held, each with the reason.
     pub missing: Vec<FailedRow>,
 }
 
@@ -106,10 +106,10 @@ pub struct CompletenessRow {
 pub struct ImportDone {
     /// Number of releases signed.
     pub releases: u64,
-    /// Number of things that could not be imported.
+    /// Number of images or files that could not be imported.
     pub failed: u64,
-    /// Bytes of all releases.
+    /// Total size of all releases in bytes.
     pub bytes: u64,
-    /// Bytes that were not stored before.
+    /// Bytes that the store did not have before.
     pub new_bytes: u64,
 }

@@ -11,8 +11,8 @@
 //! request. Any process that can open the socket acts with the rights of the node's user: the
 //! socket has mode 0600, and nothing here opens a port.
 //!
-//! Promises: a length read from the socket is compared with its bound before memory is allocated
-//! for it. Knows no store, no network and no terminal.
+//! A length read from the socket is compared with its bound before memory is allocated for it.
+//! Knows no store, no network and no terminal.
 
 mod add;
 mod client;

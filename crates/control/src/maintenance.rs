@@ -1,4 +1,4 @@
-//! Care of the store: verifying, collecting, rebuilding the index.
+//! Maintenance of the store: verifying, collecting, rebuilding the index.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use perennial_manifest::{BlobId, DigestError, EntryId};
 use serde::{Deserialize, Serialize};
 
-/// The request to read everything stored again.
+/// The request to read back everything stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verify;
 
@@ -59,25 +59,25 @@ impl From<StoredObject> for String {
 pub struct CorruptRow {
     /// The object's name.
     pub blob: StoredObject,
-    /// What is wrong with it.
+    /// Why it does not match.
     pub reason: String,
 }
 
-/// The totals of `verify`. Corrupt objects do not make it a failure; the command line's exit code
-/// tells of them.
+/// The totals of `verify`. Corrupt objects are not a failure of the request; the command line
+/// reports them by its exit code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerifyDone {
     /// Number of blobs read.
     pub checked: u64,
     /// Number of bytes read.
     pub bytes: u64,
-    /// Number of blobs and entries that failed; each was sent as a row and set aside.
+    /// Number of blobs and entries that failed; each was reported as a row and set aside.
     pub corrupt: u64,
     /// Duration, in milliseconds.
     pub elapsed_ms: u64,
 }
 
-/// How to collect.
+/// The options of a collection.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gc {
     /// Report what would be removed and remove nothing.
@@ -86,18 +86,18 @@ pub struct Gc {
     pub grace_seconds: Option<u64>,
 }
 
-/// What `gc` removed.
+/// The result of `gc`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GcDone {
-    /// Whether it was a dry run, which removes nothing.
+    /// Set for a dry run, which removes nothing.
     pub dry_run: bool,
-    /// Number of blobs removed, or that would be.
+    /// Number of blobs removed, or that a dry run would remove.
     pub blobs: u64,
-    /// Bytes freed, or that would be.
+    /// Bytes freed, or that a dry run would free.
     pub bytes: u64,
-    /// Number of blobs that stay.
+    /// Number of blobs kept.
     pub kept: u64,
-    /// Number of those that stay only because they were used recently.
+    /// Number of blobs kept only because they were used recently.
     pub in_grace: u64,
 }
 
@@ -105,12 +105,12 @@ pub struct GcDone {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RebuildIndex;
 
-/// What the rebuilt index holds.
+/// The contents of the rebuilt index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RebuildDone {
-    /// Number of signed entries in it.
+    /// Number of signed entries.
     pub entries: u64,
-    /// Number of releases in it.
+    /// Number of releases.
     pub releases: u64,
     /// Duration, in milliseconds.
     pub elapsed_ms: u64,

@@ -6,21 +6,21 @@ use std::str::FromStr;
 use perennial_manifest::{BlobId, DigestError, Holding, PublisherRef, Purl, ReleaseId, Selector};
 use serde::{Deserialize, Serialize};
 
-/// What to pin.
+/// A request to pin a release or blob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pin {
     /// The release or the blob.
     pub selector: Selector,
-    /// The publisher whose release is meant, where several signed the name.
+    /// The publisher of the release, if several signed the name.
     pub publisher: Option<PublisherRef>,
 }
 
-/// What to unpin.
+/// A request to remove a pin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unpin {
     /// The release or the blob.
     pub selector: Selector,
-    /// The publisher whose release is meant, where several signed the name.
+    /// The publisher of the release, if several signed the name.
     pub publisher: Option<PublisherRef>,
 }
 
@@ -38,7 +38,7 @@ pub enum PinTarget {
     Blob(BlobId),
 }
 
-/// Whether a pin keeps a release or a single blob.
+/// The kind of a pin's target, a release or a single blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PinKind {
@@ -49,7 +49,7 @@ pub enum PinKind {
 }
 
 impl PinTarget {
-    /// Whether it is a release or a blob.
+    /// The kind of the target.
     #[must_use]
     pub fn kind(&self) -> PinKind {
         match self {
@@ -103,7 +103,7 @@ impl fmt::Display for PinKind {
     }
 }
 
-/// A pin.
+/// A pin in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PinRow {
     /// The pinned release or blob.
@@ -112,8 +112,8 @@ pub struct PinRow {
     pub what: PinKind,
     /// The release's package URL.
     pub purl: Option<Purl>,
-    /// How much of the target is here.
+    /// How much of the target is held.
     pub state: Holding,
-    /// Bytes of the target, when known.
+    /// Total size of the target in bytes, if known.
     pub bytes: Option<u64>,
 }

@@ -1,14 +1,14 @@
-//! How far a request is.
+//! Progress of a request.
 
 use serde::{Deserialize, Serialize};
 
-/// What a node is busy with, in the order of an `add` or a `get`.
+/// The stages of a request, in the order of an `add` or a `get`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// Waiting for a connection to a configured peer.
     Connecting,
-    /// Asking peers what they know and hold.
+    /// Asking peers for names and holders.
     Finding,
     /// Reading files into the store.
     Storing,
@@ -18,29 +18,29 @@ pub enum Stage {
     Fetching,
     /// Writing files out.
     Writing,
-    /// Reading stored blobs again.
+    /// Reading stored blobs back.
     Verifying,
 }
 
-/// How far a request is. Numbers only grow within a stage.
+/// The progress of a request. Numbers only grow within a stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// What the node is busy with.
+    /// The current stage.
     pub stage: Stage,
     /// Bytes done in this stage.
     pub bytes: u64,
-    /// Bytes of the whole stage, when known.
+    /// Total bytes of the stage, if known.
     pub total_bytes: Option<u64>,
     /// Files or blobs done in this stage.
     pub items: u64,
-    /// Files or blobs of the whole stage, when known.
+    /// Total files or blobs of the stage, if known.
     pub total_items: Option<u64>,
     /// Peers that are sending bytes now.
     pub peers: u32,
 }
 
 impl Progress {
-    /// The beginning of `stage`, with no totals known.
+    /// The start of `stage`, with no totals known.
     #[must_use]
     pub fn of(stage: Stage) -> Progress {
         Progress { stage, bytes: 0, total_bytes: None, items: 0, total_items: None, peers: 0 }

@@ -1,4 +1,4 @@
-//! Releases listed, found and described.
+//! Listing, searching and describing releases.
 
 use perennial_manifest::{
     ArtifactPath, BlobId, Holding, PublisherId, PublisherKind, PublisherRef, Purl, ReleaseId, Role,
@@ -6,34 +6,34 @@ use perennial_manifest::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Which releases to list.
+/// The filter of a list of releases.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ls {
-    /// Only releases that this matches.
+    /// Only releases that match this selector.
     pub selector: Option<Selector>,
     /// Only releases of this publisher.
     pub publisher: Option<PublisherRef>,
     /// Only releases in this state.
     pub state: Option<Holding>,
-    /// Most rows to send; none or 0 means all.
+    /// Rows to send, at most; none or 0 means all.
     pub limit: Option<u32>,
 }
 
-/// Which names to search for.
+/// A search for names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Search {
     /// Words that must all occur in the name, separated by spaces.
     pub text: String,
-    /// Most rows to send, from 1 to 10,000.
+    /// Rows to send, at most, from 1 to 10,000.
     pub limit: u32,
 }
 
-/// Which release to describe.
+/// A request to describe one release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Show {
     /// The release.
     pub selector: Selector,
-    /// The publisher whose release is meant, where several signed the name.
+    /// The publisher of the release, if several signed the name.
     pub publisher: Option<PublisherRef>,
 }
 
@@ -46,15 +46,15 @@ pub struct ReleaseRow {
     pub purl: Purl,
     /// The publisher that signed it.
     pub publisher: PublisherId,
-    /// What the publisher says it is.
+    /// The kind that the publisher declares in its profile.
     pub kind: PublisherKind,
     /// Number of files.
     pub artifacts: u64,
-    /// Bytes of all files.
+    /// Total size of all files in bytes.
     pub bytes: u64,
-    /// Bytes of them that are here.
+    /// Bytes of the files that are held.
     pub held_bytes: u64,
-    /// How much of the release is here.
+    /// How much of the release is held.
     pub state: Holding,
 }
 
@@ -65,19 +65,19 @@ pub struct ArtifactRow {
     pub path: ArtifactPath,
     /// The file's size, in bytes.
     pub size: u64,
-    /// The blob's id, `blake3:…`.
+    /// The BLAKE3 id of its blob, `blake3:…`.
     pub blake3: BlobId,
-    /// The same bytes by SHA-256, `sha256:…`.
+    /// The SHA-256 of the same bytes, `sha256:…`.
     pub sha256: Sha256Digest,
-    /// What the file is for.
+    /// The role of the file in the release.
     pub role: Role,
     /// The file's media type.
     pub media_type: String,
-    /// `os/arch`, for a file of one platform.
+    /// `os/arch`, for a platform-specific file.
     pub platform: Option<String>,
-    /// Whether the file is executable.
+    /// Set if the file is executable.
     pub exec: bool,
-    /// Whether the bytes are here.
+    /// Set if the file's bytes are held.
     pub held: bool,
 }
 
@@ -86,11 +86,11 @@ pub struct ArtifactRow {
 pub struct HolderRow {
     /// The node's peer id.
     pub peer: String,
-    /// Whether the holder is this node; the others are quoted, not verified.
+    /// Set if the holder is this node; other holders' claims are quoted, not verified.
     pub this_node: bool,
-    /// How much it holds.
+    /// How much of the release it holds.
     pub state: Holding,
-    /// Bytes it holds; none where that cannot be told, as when the list of files is not here.
+    /// Bytes it holds; none if unknown, for example when the artifact list is not held.
     pub held_bytes: Option<u64>,
 }
 
@@ -102,26 +102,26 @@ pub struct ShowDone {
     pub row: ReleaseRow,
     /// The user's name for the publisher, if it is followed under one.
     pub publisher_name: Option<String>,
-    /// Whether the publisher is followed, or is this node's own.
+    /// Set if the publisher is followed, or is this node's own.
     pub followed: bool,
-    /// Whether the publisher's feed is forked: two histories were signed with its key.
+    /// Set if the publisher's feed is forked: two histories were signed with its key.
     pub forked: bool,
     /// SPDX expression.
     pub license: String,
-    /// When the publisher says it signed, in Unix seconds.
+    /// When the publisher claims to have signed it, in Unix seconds.
     pub issued_at: u64,
     /// The blob id of the artifact list, `blake3:…`.
     pub list: BlobId,
-    /// Where the publisher says the release came from.
+    /// The origin of the release, as the publisher states it.
     pub source: Option<String>,
-    /// Free text of the publisher.
+    /// The publisher's free-form notes.
     pub notes: Option<String>,
     /// Other publishers that signed exactly these bytes under this name, followed or not.
     pub agreeing: Vec<PublisherId>,
     /// Publishers that signed other bytes under this name.
     pub disagreeing: Vec<PublisherId>,
-    /// This node and the peers that say they hold it, as far as peers answered in time.
+    /// This node and the peers that claim to hold the release, as far as they answered in time.
     pub holders: Vec<HolderRow>,
-    /// The release's files; none when the artifact list is not here and no peer sent it.
+    /// The release's files; none when the artifact list is not held and no peer sent it.
     pub files: Option<Vec<ArtifactRow>>,
 }

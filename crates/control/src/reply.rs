@@ -5,26 +5,26 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 use crate::progress::Progress;
 
-/// What arrives before an answer.
+/// An event before the answer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event<I> {
-    /// How far the request is.
+    /// The progress of the request.
     Progress(Progress),
     /// One row.
     Item(I),
 }
 
-/// One frame from the node; `Done` or `Error` is the last of a conversation.
+/// One frame from the node; `Done` or `Error` ends the conversation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Reply<I, A> {
-    /// How far the request is. Dropped when the client is slow.
+    /// The progress of the request. Dropped when the client is slow.
     Progress(Progress),
     /// One row.
     Item(I),
     /// The answer.
     Done(A),
-    /// Why there is no answer.
+    /// Why the request was not answered.
     Error(Failure),
 }
 
@@ -46,6 +46,6 @@ pub enum NoRows {}
 pub struct Listed {
     /// Number of rows sent.
     pub rows: u64,
-    /// Whether the request's limit left rows out.
+    /// Set if more rows exist than the request's limit.
     pub more: bool,
 }

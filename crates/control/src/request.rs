@@ -1,7 +1,8 @@
-//! The table of requests: which there are, and which rows and answer belong to each.
+//! The table of requests, with the rows and the answer of each.
+//!
 //!
 //! [`Request`], the [`Ask`] implementations and [`Handler`](crate::Handler) are generated from the
-//! one table in [`requests!`], so a request without an answer, or without a handler, does not
+//! table in [`requests!`], so that a request without an answer, or without a handler, does not
 //! compile.
 
 use serde::de::DeserializeOwned;
@@ -12,11 +13,11 @@ use crate::{
     VerifyDone,
 };
 
-/// A request that knows its answer.
+/// A request with its row and answer types.
 pub trait Ask: Into<Request> {
     /// A row streamed before the answer; [`NoRows`](crate::NoRows) for a request without rows.
     type Item: Serialize + DeserializeOwned + Send + 'static;
-    /// The answer, sent once, last.
+    /// The answer, sent once, at the end.
     type Answer: Serialize + DeserializeOwned + Send + 'static;
 }
 

@@ -1,7 +1,7 @@
-//! The answering end: the socket file, connections, cancellation.
+//! The node's end: the socket file, connections, cancellation.
 //!
-//! A node binds only while it holds the lock of its data directory, so an existing socket file was
-//! left by a node that died; it is replaced in one step. The number of simultaneous conversations
+//! A node binds only while it holds the lock of its data directory, so an existing socket file is a
+//! leftover of a node that died; it is replaced in one step. The number of concurrent conversations
 //! is bounded; further clients wait in the kernel's queue.
 
 use std::fs::{self, Permissions};
@@ -26,26 +26,26 @@ use crate::reply::{Event, NoRows, Reply};
 use crate::request::{Ask, Request, requests};
 use crate::socket::{ShortPath, socket_path};
 
-/// Most conversations that run at once.
+/// Concurrent conversations, at most.
 pub const MAX_CONNECTIONS: usize = 64;
 /// How long a client may take to send its request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long conversations may continue once the node stops.
+/// How long conversations may continue once the node is told to stop.
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// Why the socket could not be bound.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the variants document their fields")]
 pub enum BindError {
-    /// `path`, where the socket belongs, is something else. It is left alone.
+    /// `path`, the socket's place, holds another kind of file, which is left alone.
     #[error("{} is in the way: it is not a socket; move it elsewhere", path.display())]
     InTheWay { path: PathBuf },
-    /// The socket at `path` could not be made.
+    /// The socket at `path` could not be created.
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
 }
 
-/// A socket that a node answers on. Dropping it removes the socket file.
+/// A listening control socket. Dropping it removes the socket file.
 #[derive(Debug)]
 pub struct Listener {
     listener: UnixListener,
@@ -57,8 +57,8 @@ impl Listener {
     /// runtime.
     ///
     /// # Errors
-    /// [`BindError::InTheWay`] when another file has the socket's name; otherwise whatever the file
-    /// system refused.
+    /// [`BindError::InTheWay`] when another file has the socket's name; otherwise the file system's
+    /// error.
     pub fn bind(data: &Path) -> Result<Listener, BindError> {
         let path = socket_path(data);
         let failed = |source| BindError::Io { path: path.clone(), source };
@@ -78,7 +78,7 @@ impl Listener {
         Ok(Listener { listener, path })
     }
 
-    /// Answers requests until `stop` is ready, then accepts no more and gives running conversations
+    /// Answers requests until `stop` resolves, then accepts no more and gives running conversations
     /// 2 s to end.
     pub async fn serve<H: Handler>(self, handler: Arc<H>, stop: impl Future<Output = ()>) {
         let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -99,7 +99,7 @@ impl Listener {
                             drop(slot);
                         });
                     }
-                    // Out of file descriptors, say: do not spin.
+                    // Out of file descriptors, for example: avoid a busy loop.
                     Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
                 },
             }
@@ -115,7 +115,7 @@ impl Drop for Listener {
     }
 }
 
-/// Runs one conversation. Its errors end here: the client they would be reported to is gone.
+/// Runs one conversation. Its errors are dropped: the client that they concern has disconnected.
 async fn converse<H: Handler>(stream: UnixStream, handler: &H) {
     let (mut input, output) = stream.into_split();
     let output = BufWriter::new(output);
@@ -142,7 +142,7 @@ async fn converse<H: Handler>(stream: UnixStream, handler: &H) {
     requests!(dispatch);
 }
 
-/// The failure for a request that cannot be read.
+/// The failure for an unreadable request.
 fn unreadable(error: &FrameError) -> Failure {
     let failure =
         Failure::new(ErrorCode::Usage, format!("the node cannot read the request: {error}"));
@@ -167,12 +167,12 @@ async fn answer_with<R: Ask>(
     }
 }
 
-/// Ready once the client has disconnected, or has sent more than its one request.
+/// Resolves once the client has disconnected, or has sent more than its one request.
 async fn closed(input: &mut OwnedReadHalf) {
     let _ = input.read(&mut [0; 1]).await;
 }
 
-/// Writes the handler's events while it works, and its answer last.
+/// Writes the handler's events while it works, then its answer.
 async fn write_replies<R: Ask>(
     mut output: BufWriter<OwnedWriteHalf>,
     mut events: mpsc::Receiver<Event<R::Item>>,
@@ -191,8 +191,8 @@ async fn write_replies<R: Ask>(
             answer = &mut answer => break answer,
         }
     };
-    // Events sent before the handler returned are written; clones of its sink that still exist are
-    // cut off.
+    // Events sent before the handler returned are written; remaining clones of its sink are
+    // disconnected.
     events.close();
     while let Ok(event) = events.try_recv() {
         write_event::<R>(&mut output, event).await?;
@@ -207,7 +207,7 @@ async fn write_event<R: Ask>(
     write_frame(output, &Reply::<R::Item, R::Answer>::from(event), MAX_REPLY).await
 }
 
-/// Writes the last reply; one that is too long is replaced by a failure that says so.
+/// Writes the last reply; a reply that is too long is replaced by a failure that says so.
 async fn finish<I: Serialize, A: Serialize>(
     mut output: BufWriter<OwnedWriteHalf>,
     last: Reply<I, A>,

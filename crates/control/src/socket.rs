@@ -1,4 +1,4 @@
-//! Where the socket is, and how the kernel is told of it.
+//! The path of the socket, and how to pass a long one to the kernel.
 
 use std::fs::File;
 use std::io;
@@ -15,7 +15,7 @@ pub fn socket_path(data: &Path) -> PathBuf {
     data.join("control.sock")
 }
 
-/// A spelling of a socket's path that the kernel accepts: a long one goes through its open
+/// A form of a socket's path that the kernel accepts: a long path goes through its opened
 /// directory.
 pub(crate) struct ShortPath {
     path: PathBuf,
@@ -23,7 +23,7 @@ pub(crate) struct ShortPath {
 }
 
 impl ShortPath {
-    /// For the socket at `path`, whose directory exists.
+    /// The form for the socket at `path`, whose directory exists.
     pub(crate) fn of(path: &Path) -> io::Result<ShortPath> {
         if path.as_os_str().len() <= MAX_SOCKET_PATH {
             return Ok(ShortPath { path: path.to_owned(), _directory: None });
@@ -36,7 +36,7 @@ impl ShortPath {
         Ok(ShortPath { path, _directory: Some(directory) })
     }
 
-    /// The path to give to the kernel, valid while `self` lives.
+    /// The path to pass to the kernel, valid while `self` lives.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

@@ -1,4 +1,4 @@
-//! Requests, replies, cancellation, and what may lie where the socket belongs.
+//! Requests, replies, cancellation, and obstacles in the socket's place.
 
 use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -134,7 +134,7 @@ async fn a_data_directory_with_a_path_too_long_for_a_socket_works() {
     assert!(matches!(client.call(Pins, |_| ()).await, Err(CallError::Failed(_))));
 }
 
-/// Sends a frame as it is and returns the text of the reply.
+/// Sends a frame unchanged and returns the text of the reply.
 async fn raw(data: &Path, body: &'static str) -> String {
     let path = socket_path(data);
     let answer = tokio::task::spawn_blocking(move || {

@@ -11,7 +11,7 @@ use perennial_control::{
 use perennial_manifest::{EntryId, Holding, Keypair, PublisherKind, Purl};
 use tokio::sync::Notify;
 
-/// Answers `search` with as many rows as it may, never answers `peers`, and finds nothing else.
+/// Answers `search` with as many rows as requested, never answers `peers`, and finds nothing else.
 #[derive(Default)]
 pub(crate) struct Fake {
     /// Notified when a `peers` request is cancelled.
@@ -26,7 +26,7 @@ impl Drop for OnDrop {
     }
 }
 
-/// A release that differs from others by its number.
+/// A release with a number that distinguishes it from others.
 pub(crate) fn row(n: u32) -> ReleaseRow {
     ReleaseRow {
         release: EntryId::from_bytes([7; 32]).into(),
