@@ -1,6 +1,6 @@
-//! How fast a bare blob stream is: 1 GiB of zeros from one process to another over loopback TCP, as
-//! the swarm of a node sets it up, without hashing and without a disk. Prints `<rate> MiB/s`: what
-//! `perennial get` is measured against.
+//! Measures the throughput of a bare blob stream: 1 GiB of zeros from one process to another over
+//! loopback TCP, as a node's swarm sets it up, without hashing and without a disk. Prints `<rate>
+//! MiB/s`, the yardstick for `perennial get`.
 //!
 //! `cargo bench -p perennial-swarm --bench stream [-- tcp|quic]`
 
@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 
 /// Bytes sent.
 const TOTAL: u64 = 1 << 30;
-/// Bytes of one write, and at most of one read.
+/// Bytes per write, and the limit of a read.
 const PIECE: usize = 256 << 10;
 
 type Failure = Box<dyn std::error::Error>;
@@ -65,7 +65,7 @@ async fn serve(quic: bool) -> Result<(), Failure> {
                             return;
                         }
                     }
-                    // The reader counts bytes, and notices a broken stream.
+                    // The reader counts the bytes, so it detects a broken stream.
                     let _ = stream.shutdown().await;
                 });
             }

@@ -1,4 +1,5 @@
-//! Two swarms on loopback: one asks the other for a blob with a certain SHA-256, and is answered.
+//! Two swarms on loopback: the client asks for the blob with a given SHA-256, and the server
+//! answers.
 //!
 //! `cargo run -p perennial-swarm --example request`
 
@@ -15,7 +16,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (server, mut arriving) = perennial_swarm::start(&config)?;
     let (client, mut events) = perennial_swarm::start(&Config::new([2; 32]))?;
 
-    // The server says where it listens; the client dials it.
+    // The server reports its listen address; the client dials it.
     let address = loop {
         if let Event::Listening(address) = arriving.recv().await.ok_or("the server ended")? {
             break address;

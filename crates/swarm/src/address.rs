@@ -1,4 +1,4 @@
-//! Addresses of peers: a multiaddress, and the peer it names.
+//! Addresses of peers: a multiaddress that may name its peer.
 
 use std::fmt;
 use std::str::FromStr;
@@ -27,7 +27,7 @@ use crate::events::peer_id;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerAddress(Multiaddr);
 
-/// A text that is not a multiaddress.
+/// The text is not a multiaddress.
 #[derive(Debug, thiserror::Error)]
 #[error("{text:?} is not an address such as /ip4/0.0.0.0/tcp/4407: {source}")]
 pub struct AddressError {

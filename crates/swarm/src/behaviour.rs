@@ -19,8 +19,8 @@ use crate::streams;
 
 /// Longest gossip message in bytes: an entry with its envelope, and gossipsub's framing.
 const MAX_GOSSIP: usize = 10 << 10;
-/// How long libp2p lets a request take. The protocol's own deadline decides; this one is later, so
-/// that it only frees what the protocol has given up.
+/// How long libp2p lets a request take. The protocol's own deadline is earlier; this one only frees
+/// requests that the protocol has abandoned.
 const TRANSPORT_TIMEOUT: Duration = REQUEST_TIMEOUT.saturating_add(Duration::from_secs(10));
 /// Requests in flight on one connection, at most.
 const MAX_REQUESTS: usize = 64;
@@ -34,7 +34,8 @@ pub(crate) type Gossip =
 
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
-    // The limits come first: they refuse a connection before the others spend anything on it.
+    // The limits come first: they refuse a connection before the other behaviours spend anything on
+    // it.
     limits: connection_limits::Behaviour,
     memory: memory_connection_limits::Behaviour,
     pub(crate) banned: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
@@ -88,9 +89,9 @@ impl Behaviour {
     }
 }
 
-/// Entries carry their own signature, so messages have no author. A message's id is the hash of its
-/// bytes, so that an entry is one message whichever peer sends it. Nothing is relayed before the
-/// node accepts it.
+/// Entries carry their own signatures, so messages have no author. A message's id is the hash of
+/// its bytes, so that an entry is one message whichever peer sends it. No message is relayed before
+/// the node accepts it.
 fn gossip() -> Result<Gossip, StartError> {
     let config = gossipsub::ConfigBuilder::default()
         .validate_messages()
@@ -115,7 +116,7 @@ fn gossip() -> Result<Gossip, StartError> {
     peers.ip_colocation_factor_whitelist.insert(std::net::Ipv6Addr::LOCALHOST.into());
     // Presence and first deliveries earn little compared to the cost of one malformed message, so
     // that no peer can save up good standing and spend it on garbage. After six malformed messages
-    // within about a minute, a peer is not heard any more.
+    // within about a minute, a peer's messages are ignored.
     let scored = gossipsub::TopicScoreParams {
         topic_weight: 1.0,
         time_in_mesh_quantum: Duration::from_secs(1),

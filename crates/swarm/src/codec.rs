@@ -1,7 +1,7 @@
 //! Requests and responses on a stream: one frame each way.
 //!
-//! Promises that no length beyond the protocol's bound is believed, and that memory grows with the
-//! bytes that have arrived.
+//! A length beyond the protocol's bound is an error, and memory grows only with the bytes that have
+//! arrived.
 
 use std::io;
 

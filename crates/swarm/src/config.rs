@@ -1,4 +1,4 @@
-//! What a swarm is started with. Every limit has a default that suits a node on a small machine.
+//! The parameters of a swarm. Every limit has a default that suits a node on a small machine.
 
 use std::error::Error;
 use std::fmt;
@@ -12,18 +12,17 @@ pub struct Config {
     pub identity: [u8; 32],
     /// Multiaddresses to listen on.
     pub listen: Vec<String>,
-    /// Multiaddresses at which peers can reach this node, when they differ from those it listens
-    /// on.
+    /// Multiaddresses at which peers can reach this node, if they differ from those it listens on.
     pub external: Vec<String>,
     /// Look for nodes on the local network.
     pub mdns: bool,
-    /// Most connections opened by peers at a time.
+    /// Concurrent connections opened by peers, at most.
     pub max_inbound: u32,
-    /// Most connections opened by this node at a time.
+    /// Concurrent connections opened by this node, at most.
     pub max_outbound: u32,
     /// Resident memory in bytes above which connections are refused.
     pub max_memory: usize,
-    /// Most blob streams served at a time; further ones are reset, not queued.
+    /// Blob streams served concurrently, at most; further ones are reset, not queued.
     pub max_blob_streams: usize,
 }
 
@@ -38,7 +37,7 @@ impl fmt::Debug for Config {
 }
 
 impl Config {
-    /// The defaults for a node with this identity. It listens nowhere.
+    /// The defaults for a node with this identity, without listen addresses.
     #[must_use]
     pub const fn new(identity: [u8; 32]) -> Self {
         Self {
@@ -58,7 +57,7 @@ impl Config {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// A configured text is not a multiaddress.
+    /// A configured address is not a multiaddress.
     #[error(transparent)]
     Address(#[from] AddressError),
     /// The system refused to listen on an address, or no transport serves it.

@@ -1,7 +1,7 @@
 //! The task that owns the libp2p swarm: commands in, events out.
 //!
 //! The network is polled only while no event waits for its reader, so that a slow reader slows the
-//! network down instead of filling memory. Peer ids are parsed here, once for each command.
+//! network down instead of filling memory. Peer ids are parsed here, once per command.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
@@ -25,10 +25,10 @@ use crate::events::peer_id;
 use crate::handle::{Command, DialError, Handle, OpenFailure, PeerCommand};
 use crate::transport;
 
-/// Capacity of the queue of commands and of the queue of events; when one is full, its senders
-/// wait.
+/// Capacity of the queue of commands and of the queue of events; senders wait while a queue is
+/// full.
 const QUEUE: usize = 256;
-/// Releases announced at a time.
+/// Concurrent announcements of releases, at most.
 const MAX_ANNOUNCING: usize = 16;
 
 /// Starts a swarm on the current Tokio runtime. The addresses on which it listens arrive as events.
@@ -70,15 +70,15 @@ pub fn start(config: &Config) -> Result<(Handle, mpsc::Receiver<Event>), StartEr
 pub(crate) struct Driver {
     pub(crate) swarm: Swarm<Behaviour>,
     outbox: mpsc::Sender<Event>,
-    /// Peers' requests that wait for an answer.
+    /// Requests of peers that wait for an answer.
     pub(crate) answers: HashMap<Token, (InboundRequestId, ResponseChannel<Response>)>,
     /// This node's requests in flight.
     pub(crate) asked: HashMap<OutboundRequestId, RequestId>,
-    /// Searches for providers under way.
+    /// Running searches for providers.
     pub(crate) searches: HashMap<QueryId, ReleaseId>,
     /// Releases that wait to be announced.
     to_announce: BTreeSet<ReleaseId>,
-    /// Announcements under way.
+    /// Running announcements.
     pub(crate) announcing: HashSet<QueryId>,
     /// The last token assigned.
     pub(crate) next: u64,
@@ -102,7 +102,7 @@ impl Driver {
             } else {
                 tokio::select! {
                     permit = outbox.reserve() => {
-                        // The receiver is gone: the node is going down.
+                        // The receiver was dropped: the node is shutting down.
                         let Ok(permit) = permit else { return };
                         if let Some(event) = waiting.pop_front() {
                             permit.send(event);
@@ -132,13 +132,14 @@ impl Driver {
                 Err(_) => return refuse(peer, command),
             },
             Command::Publish(bytes) => {
-                // An error means no peers, or published before: reconciliation carries it.
+                // An error means that there are no peers or that it was already published:
+                // reconciliation covers both.
                 let topic = gossipsub::IdentTopic::new(TOPIC);
                 let _ = self.swarm.behaviour_mut().gossip.publish(topic, bytes);
             }
             Command::Respond { token, response } => {
                 if let Some((_, channel)) = self.answers.remove(&token) {
-                    // If the connection is gone by now, the peer sees that.
+                    // If the connection has ended by now, the peer notices by itself.
                     let _ = self.swarm.behaviour_mut().requests.send_response(channel, response);
                 }
             }
@@ -162,7 +163,7 @@ impl Driver {
     fn on_peer_command(&mut self, peer: libp2p::PeerId, command: PeerCommand) {
         match command {
             PeerCommand::Dial => {
-                // A failure is not an event: tasks that wait for the peer have a deadline.
+                // A failure is not an event: tasks that wait for the peer have their own deadline.
                 let _ = self.swarm.dial(peer);
             }
             PeerCommand::Disconnect => {
@@ -195,11 +196,11 @@ impl Driver {
         }
     }
 
-    /// Announces waiting releases, a few at a time: each is a search for the peers to tell.
+    /// Starts waiting announcements, up to the limit: each is a search for the peers to tell.
     pub(crate) fn announce(&mut self) {
         while self.announcing.len() < MAX_ANNOUNCING {
             let Some(release) = self.to_announce.pop_first() else { return };
-            // Never refused: the store sets no bound on this node's own keys.
+            // Never fails: the store sets no bound on this node's own keys.
             if let Ok(query) = self.swarm.behaviour_mut().kad.start_providing(key(&release)) {
                 self.announcing.insert(query);
             }
@@ -212,7 +213,7 @@ fn key(release: &ReleaseId) -> RecordKey {
     RecordKey::new(release.as_bytes())
 }
 
-/// Fails a command for an id that libp2p did not write: there is no such peer.
+/// Fails a command for an id that libp2p did not issue: no such peer exists.
 fn refuse(peer: PeerId, command: PeerCommand) -> Option<Event> {
     match command {
         PeerCommand::Request { id, .. } => {
@@ -220,7 +221,7 @@ fn refuse(peer: PeerId, command: PeerCommand) -> Option<Event> {
             Some(Event::Input(Input::Response { from: peer, id, result }))
         }
         PeerCommand::OpenStream(opened) => {
-            // The task that asked may be gone.
+            // The requesting task may have been dropped.
             let _ = opened.send(Err(OpenFailure::NotConnected));
             None
         }

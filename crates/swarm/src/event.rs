@@ -1,4 +1,4 @@
-//! Everything that comes out of a swarm.
+//! The output of a swarm.
 
 use perennial_protocol::{Input, PeerId, Prefix};
 
@@ -9,16 +9,18 @@ use crate::stream::BlobStream;
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the variants document their fields")]
 pub enum Event {
-    /// Something that the protocol decides about: hand it to [`Node::handle`]. One of
+    /// An event for the protocol to decide about: pass it to [`Node::handle`]. One of
     /// [`Input::Disconnected`], [`Input::Gossip`], [`Input::Request`], [`Input::Response`] and
     /// [`Input::Providers`].
     ///
+    ///
     /// A gossip message is relayed only once [`Handle::report_gossip`] accepted it.
+    ///
     ///
     /// [`Node::handle`]: perennial_protocol::Node::handle
     /// [`Handle::report_gossip`]: crate::Handle::report_gossip
     Input(Input),
-    /// This node listens on an address; it ends in `/p2p/<peer id>`.
+    /// This node listens on an address, which ends in `/p2p/<peer id>`.
     Listening(PeerAddress),
     /// The first connection to a peer is up. `prefix` and `address` say where the peer is. Unless
     /// the peer is unwanted, this becomes an [`Input::Connected`].

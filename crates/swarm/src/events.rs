@@ -1,7 +1,7 @@
 //! Translates libp2p's events to [`Event`]s.
 //!
-//! Bounds what peers may leave here: requests without an answer, addresses. Everything else that
-//! they send was bounded by the protocol that carried it.
+//! Bounds the state that peers create here: unanswered requests and addresses. The protocol that
+//! carried a message bounds everything else.
 
 use libp2p::core::{ConnectedPoint, Endpoint};
 use libp2p::kad::store::RecordStore;
@@ -21,11 +21,11 @@ use crate::event::Event;
 use crate::stream::BlobStream;
 use crate::streams::Inbound;
 
-/// Requests of peers that may wait for an answer; further ones fail at once.
+/// Unanswered requests of peers, at most; further ones fail at once.
 const MAX_UNANSWERED: usize = 1024;
-/// Addresses remembered for a provider.
+/// Addresses remembered per provider, at most.
 const MAX_ADDRESSES: usize = 4;
-/// Addresses remembered for a peer that introduced itself, however often it does.
+/// Addresses remembered per identified peer, at most, however often it identifies itself.
 const MAX_LISTEN_ADDRESSES: usize = 16;
 
 impl Driver {
@@ -87,7 +87,7 @@ impl Driver {
             BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => {
                 for (peer, address) in found {
                     self.learn(&peer, address);
-                    // An error means that it is connected or being dialled already.
+                    // An error means that the peer is connected or being dialled already.
                     let _ = self.swarm.dial(peer);
                 }
                 None
@@ -177,8 +177,8 @@ impl Driver {
         }
     }
 
-    /// Notes an address that a peer gave for itself. Kademlia itself sets no bound on the addresses
-    /// of one peer.
+    /// Records an address that a peer stated for itself. Kademlia itself does not bound the
+    /// addresses of a peer.
     fn learn(&mut self, peer: &libp2p::PeerId, address: Multiaddr) {
         let kad = &mut self.swarm.behaviour_mut().kad;
         let known = kad.kbucket(*peer).and_then(|bucket| {
@@ -192,11 +192,11 @@ impl Driver {
         }
     }
 
-    /// Keeps the addresses of a provider: Kademlia forgets them with the search, and the provider
-    /// may be dialled later.
+    /// Keeps the addresses of a provider: Kademlia drops them when the search ends, but the
+    /// provider may be dialled later.
     fn remember(&mut self, peer: &libp2p::PeerId) -> PeerId {
         let kad = &mut self.swarm.behaviour_mut().kad;
-        // Not a connection: Kademlia does not look at it.
+        // Not a real connection: Kademlia does not look at it.
         let connection = ConnectionId::new_unchecked(0);
         let found =
             kad.handle_pending_outbound_connection(connection, Some(*peer), &[], Endpoint::Dialer);

@@ -11,7 +11,7 @@ use crate::address::PeerAddress;
 use crate::stream::BlobStream;
 use crate::streams::Opened;
 
-/// What the driver is told to do.
+/// A command to the driver.
 #[derive(Debug)]
 pub(crate) enum Command {
     Dial {
@@ -31,7 +31,7 @@ pub(crate) enum Command {
     Shutdown,
 }
 
-/// What the driver is told to do about one peer.
+/// A command to the driver about one peer.
 #[derive(Debug)]
 pub(crate) enum PeerCommand {
     Dial,
@@ -55,20 +55,20 @@ pub enum DialError {
     /// The swarm has ended.
     #[error(transparent)]
     Closed(#[from] Closed),
-    /// The address was refused at once: its peer is banned or already being dialled, or too many
-    /// connections are open.
+    /// The address was refused immediately: its peer is banned or already being dialled, or too
+    /// many connections are open.
     #[error("cannot dial {address}: {source}")]
     #[expect(missing_docs, reason = "the variant documents them")]
     Refused { address: PeerAddress, source: Box<dyn Error + Send + Sync> },
 }
 
-/// A stream that could not be opened.
+/// A blob stream could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("no blob stream to {peer}: {source}")]
 pub struct OpenError {
-    /// The peer that should have been asked.
+    /// The peer that the stream was for.
     pub peer: PeerId,
-    /// Why no stream opened.
+    /// Why it could not be opened.
     pub source: OpenFailure,
 }
 
@@ -76,7 +76,7 @@ pub struct OpenError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenFailure {
-    /// There is no connection to the peer.
+    /// The peer is not connected.
     #[error("not connected")]
     NotConnected,
     /// The connection ended before the stream was open.
@@ -93,7 +93,7 @@ pub enum OpenFailure {
     Closed(#[from] Closed),
 }
 
-/// Commands a swarm. Clones command the same one.
+/// The command interface of a swarm. All clones command the same swarm.
 ///
 /// A method returns once the command is queued; it waits while the queue is full. Outcomes arrive
 /// as [`Event`](crate::Event)s.
@@ -120,18 +120,19 @@ impl Handle {
         self.commands.send(command).await.map_err(|_| Closed)
     }
 
-    /// Connects to an address. Returns once dialling began; success shows as
+    /// Connects to an address. Returns once dialling has begun; success is reported as
     /// [`Event::Connected`](crate::Event::Connected).
     ///
     /// # Errors
-    /// When the address is refused at once, or the swarm has ended.
+    /// When the address is refused immediately, or the swarm has ended.
     pub async fn dial(&self, address: &PeerAddress) -> Result<(), DialError> {
         let (outcome, answer) = oneshot::channel();
         self.send(Command::Dial { address: address.clone(), outcome }).await?;
         answer.await.map_err(|_| Closed)?
     }
 
-    /// Connects to a peer at the addresses that other peers told of it. A failure is not reported.
+    /// Connects to a peer at the addresses that other peers reported for it. A failure is not
+    /// reported.
     ///
     /// # Errors
     /// When the swarm has ended.
@@ -156,7 +157,7 @@ impl Handle {
         self.send(Command::Peer(peer, command)).await
     }
 
-    /// Gossips a message.
+    /// Publishes a message by gossip.
     ///
     /// # Errors
     /// When the swarm has ended.
@@ -164,7 +165,7 @@ impl Handle {
         self.send(Command::Publish(bytes)).await
     }
 
-    /// Decides about a gossip message, which waits for it.
+    /// Reports the verdict on a gossip message, which is held back until then.
     ///
     /// # Errors
     /// When the swarm has ended.
@@ -178,7 +179,7 @@ impl Handle {
     }
 
     /// Sends a request. It ends with one [`Input::Response`](perennial_protocol::Input::Response)
-    /// with this id.
+    /// with the same id.
     ///
     /// # Errors
     /// When the swarm has ended.
@@ -199,7 +200,7 @@ impl Handle {
         self.send(Command::Respond { token, response }).await
     }
 
-    /// Announces that this node provides a release, now and again every six hours.
+    /// Announces that this node provides a release, now and every six hours.
     ///
     /// # Errors
     /// When the swarm has ended.
@@ -224,7 +225,7 @@ impl Handle {
         self.send(Command::FindProviders(release)).await
     }
 
-    /// Opens a stream to a connected peer to request blobs. The peer notices it with its first
+    /// Opens a stream to a connected peer to request blobs. The peer sees the stream with its first
     /// byte.
     ///
     /// # Errors

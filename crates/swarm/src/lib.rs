@@ -1,9 +1,10 @@
-//! The libp2p driver: what happens on the network comes out as [`Event`]s, what should happen goes
-//! in through a [`Handle`].
+//! The libp2p driver: network activity comes out as [`Event`]s, commands go in through a
+//! [`Handle`].
 //!
-//! The only crate that names libp2p. Decides nothing: whom to connect to, what to believe and what
-//! to relay is decided by `perennial_protocol`. Pushes back or sheds when its reader falls behind;
-//! every queue has a bound.
+//!
+//! The only crate that names libp2p. Makes no decisions: `perennial_protocol` decides which peers
+//! to connect to, and what to believe and relay. Every queue is bounded: the swarm pushes back or
+//! sheds load when its reader falls behind.
 
 mod address;
 mod behaviour;

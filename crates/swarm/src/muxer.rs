@@ -1,8 +1,8 @@
-//! Many streams over one connection: yamux as all of libp2p speaks it, with larger frames.
+//! Multiplexes streams over one connection: yamux as all of libp2p speaks it, with larger frames.
 //!
 //! libp2p's own yamux splits writes at 16 KiB and has no setting for it; large transfers then spend
-//! half of their time on frames. The bytes on the wire are `/yamux/1.0.0`, so any libp2p node is a
-//! peer. Decides nothing.
+//! half of their time on frames. The bytes on the wire are `/yamux/1.0.0`, so any libp2p node can
+//! be a peer. Decides nothing.
 
 use std::collections::VecDeque;
 use std::future::{Ready, ready};
@@ -18,14 +18,14 @@ use yamux::{Connection, ConnectionError, Mode};
 /// Largest frame sent, in bytes. The receiver bounds the bytes in flight by its window, whatever
 /// the size of frames.
 const FRAME: usize = 256 << 10;
-/// Streams of one connection at a time.
+/// Concurrent streams per connection, at most.
 const MAX_STREAMS: usize = 128;
 /// Bytes in flight to this node over all streams of one connection: the window that yamux
 /// guarantees each of them, and what they may grow by together as the round trip requires, 320 MB/s
 /// at 100 ms.
 const MAX_WINDOW: usize = MAX_STREAMS * (256 << 10) + (32 << 20);
-/// Inbound streams that wait to be accepted; further ones are reset. A peer opens no more than this
-/// before it is answered.
+/// Inbound streams waiting to be accepted, at most; further ones are reset. A peer opens no more
+/// than this before it is answered.
 const MAX_WAITING: usize = 256;
 
 /// The upgrade of a secured connection to one with many streams.
@@ -141,7 +141,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> StreamMuxer for Muxer<C> {
         } else {
             tracing::debug!(%stream, "stream reset: too many");
         }
-        // There may be more to do: poll again after every other task had a turn.
+        // More work may remain: poll again after every other task had a turn.
         cx.waker().wake_by_ref();
         Poll::Pending
     }

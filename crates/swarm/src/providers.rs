@@ -1,8 +1,8 @@
-//! The Kademlia record store: which peers provide which key, as other nodes have told this one.
+//! The Kademlia record store: which peers provide which key, according to other nodes.
 //!
-//! Owns the bounds on what strangers may make a node remember: records of each peer, of each key
-//! and in all. This node's own records are not counted and never refused. Values (PUT_VALUE) are not
-//! kept.
+//! Owns the bounds on what other peers can make a node remember: records per peer, per key and in
+//! total. This node's own records are not counted and never refused. Values (PUT_VALUE) are not
+//! stored.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -16,13 +16,13 @@ use libp2p::kad::{ProviderRecord, Record, RecordKey};
 const KEY: usize = 32;
 /// Records of one peer, at most.
 const MAX_PER_PEER: usize = 4096;
-/// Peers of one key, at most: as many as Kademlia hands out.
+/// Peers per key, at most: as many as Kademlia hands out.
 const MAX_PER_KEY: usize = 20;
 /// Records of other peers, at most: about 16 MiB.
 const MAX_RECORDS: usize = 32 * 1024;
 /// Addresses of one record, at most.
 const MAX_ADDRESSES: usize = 4;
-/// Longest such address, in bytes.
+/// Longest address of a record, in bytes.
 const MAX_ADDRESS: usize = 128;
 
 /// The record store, with the records of this node apart from those of others.
@@ -30,9 +30,9 @@ pub(crate) struct Providers {
     me: PeerId,
     own: HashMap<RecordKey, ProviderRecord>,
     others: HashMap<RecordKey, Vec<ProviderRecord>>,
-    /// Records of each peer in `others`.
+    /// Number of records per peer in `others`.
     counts: HashMap<PeerId, usize>,
-    /// Their sum.
+    /// Sum of `counts`.
     records: usize,
 }
 
@@ -41,7 +41,7 @@ impl Providers {
         Self { me, own: HashMap::new(), others: HashMap::new(), counts: HashMap::new(), records: 0 }
     }
 
-    /// Forgets expired records.
+    /// Removes expired records.
     fn sweep(&mut self, now: Instant) {
         let (counts, records) = (&mut self.counts, &mut self.records);
         self.others.retain(|_, of_key| {
@@ -56,8 +56,8 @@ impl Providers {
         });
     }
 
-    /// Makes room by dropping a record of the peer that has the most, unless that is `asking`
-    /// itself. Returns whether there is room.
+    /// Makes room by dropping a record of the peer that has the most, unless that peer is `asking`.
+    /// Returns whether there is room.
     fn evict_for(&mut self, asking: &PeerId) -> bool {
         let Some((&heaviest, &most)) = self.counts.iter().max_by_key(|(_, count)| **count) else {
             return true;

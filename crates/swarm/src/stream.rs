@@ -9,7 +9,8 @@ use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
 
 use crate::streams::Slot;
 
-/// Bytes both ways, encrypted and flow-controlled. Ends when either side or the connection does.
+/// A bidirectional byte stream, encrypted and flow-controlled. Ends when either side or the
+/// connection does.
 pub struct BlobStream {
     inner: Compat<libp2p::Stream>,
     /// Held by an inbound stream until it is dropped; `None` for streams that this node opened.

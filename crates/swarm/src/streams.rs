@@ -1,10 +1,10 @@
 //! The blob protocol as a libp2p behaviour: raw streams, opened on demand and handed out as they
 //! arrive.
 //!
-//! Promises that an inbound stream within the limits is never lost, however many arrive at one
-//! moment (`libp2p-stream` does not promise that: its accept queue has one slot for all peers), and
-//! that one beyond the limits is reset at once instead of queued. Knows nothing of what is said on
-//! a stream.
+//!
+//! An inbound stream within the limits is never lost, however many arrive at once (`libp2p-stream`
+//! does not guarantee that: its accept queue has one slot for all peers), and a stream beyond the
+//! limits is reset immediately rather than queued. The bytes on a stream are opaque to this module.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::handle::OpenFailure;
 
-/// Inbound streams of one connection at a time, so that no peer occupies all slots.
+/// Concurrent inbound streams per connection, at most, so that no peer occupies all slots.
 const MAX_PER_CONNECTION: usize = 16;
 /// Streams being opened on one connection, at most; further ones fail at once.
 const MAX_OPENING: usize = 64;
@@ -36,7 +36,8 @@ const MAX_OPENING: usize = 64;
 /// Receives the opened stream, or the reason why there is none.
 pub(crate) type Opened = oneshot::Sender<Result<Stream, OpenFailure>>;
 
-/// A slot for an inbound stream, of its connection and of the whole node. Freed when dropped.
+/// A slot for an inbound stream, counted for its connection and for the whole node. Freed when
+/// dropped.
 #[derive(Debug)]
 pub(crate) struct Slot {
     _of_connection: OwnedSemaphorePermit,
@@ -51,7 +52,7 @@ pub(crate) struct Inbound {
     pub(crate) slot: Slot,
 }
 
-/// The behaviour: the connections of each peer, and streams on their way in or out.
+/// The behaviour: each peer's connections, and the streams being opened or accepted.
 pub(crate) struct Behaviour {
     slots: Arc<Semaphore>,
     connections: HashMap<PeerId, Vec<ConnectionId>>,
@@ -76,7 +77,7 @@ impl Behaviour {
                     event: opened,
                 });
             }
-            // The task that asked may be gone.
+            // The requesting task may have been dropped.
             None => drop(opened.send(Err(OpenFailure::NotConnected))),
         }
     }
@@ -139,8 +140,7 @@ impl NetworkBehaviour for Behaviour {
     }
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        // `open` and handler events happen within the polling task, which looks here again by
-        // itself.
+        // `open` and handler events run within the polling task, which polls this queue afterwards.
         self.out.pop_front().map_or(Poll::Pending, Poll::Ready)
     }
 }

@@ -15,7 +15,7 @@ async fn a_provider_is_found_through_a_third_peer_and_called() {
     c.connect(&mut b).await;
     let release = ReleaseId::from(EntryId::from_bytes([7; 32]));
     a.handle.provide(release).await.expect("runs");
-    // What `a` told `b` takes a moment to arrive: searched until it has.
+    // The record that `a` sends to `b` takes a moment to arrive: search until it has.
     let found = async {
         loop {
             c.handle.find_providers(release).await.expect("runs");

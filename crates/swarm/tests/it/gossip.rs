@@ -1,4 +1,4 @@
-//! Gossip: relayed once a peer accepts it, and otherwise not.
+//! Gossip: relayed only once a peer accepts it.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use perennial_swarm::Event;
 
 use super::{PATIENCE, Peer, config};
 
-/// `from` publishes until `to` hears it: the mesh between them takes a moment to form.
+/// Publishes from `from` until `to` receives a message: the mesh between them takes a moment to
+/// form.
 pub(crate) async fn arrives(from: &mut Peer, to: &mut Peer, bytes: &[u8]) {
     let mut round = 0u32;
     let heard = async {

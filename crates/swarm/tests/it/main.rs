@@ -30,7 +30,7 @@ struct Peer {
     address: PeerAddress,
 }
 
-/// A configuration with a key of its own, listening on loopback.
+/// A configuration with a fresh key, listening on loopback.
 fn config() -> Config {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let mut config = Config::new([NEXT.fetch_add(1, Ordering::Relaxed); 32]);
@@ -53,12 +53,12 @@ impl Peer {
         self.handle.peer_id().clone()
     }
 
-    /// Takes events until one fits; the others are dropped.
+    /// Takes events until one matches; the others are dropped.
     async fn until<T>(&mut self, what: &str, fits: impl FnMut(Event) -> Option<T>) -> T {
         until(&mut self.events, what, fits).await
     }
 
-    /// Takes events until an input fits; the others are dropped.
+    /// Takes events until an input matches; the others are dropped.
     async fn input<T>(&mut self, what: &str, mut fits: impl FnMut(Input) -> Option<T>) -> T {
         let input = |event| match event {
             Event::Input(input) => fits(input),

@@ -1,4 +1,5 @@
-//! Requests: answered both ways on one connection. A frame that promises too much fails alone.
+//! Requests: answered in both directions on one connection. An oversized frame fails only its own
+//! request.
 
 use perennial_manifest::Sha256Digest;
 use perennial_protocol::{Input, PeerId, Request, RequestFailure, RequestId, Response};
@@ -74,8 +75,7 @@ async fn nobody_there_is_an_answer_too() {
     assert_eq!(answered(&mut a, 2).await, Err(RequestFailure::Disconnected));
 }
 
-/// Both send requests, and neither takes an event before it has sent them all: no queue may wait
-/// for the other.
+/// Both sides send all their requests before taking an event: no queue may wait for the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_that_says_much_before_it_listens_does_not_stop_the_swarm() {
     const MANY: u64 = 600;

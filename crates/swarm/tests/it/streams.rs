@@ -1,4 +1,4 @@
-//! Blob streams: both ways, many at once, and no more at once than the limit.
+//! Blob streams: in both directions, many at once, and never more than the limit.
 
 use perennial_swarm::{BlobStream, Event};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,7 +25,7 @@ async fn an_echo_of_several_windows_is_whole() {
         writing.write_all(&sent).await.expect("writes");
         writing.shutdown().await.expect("closes");
     });
-    // A stream shows once its opener has written something.
+    // A stream becomes visible once its opener has written something.
     let mut other = inbound(&mut b).await;
     let echo = tokio::spawn(async move {
         let mut all = Vec::new();
@@ -43,7 +43,7 @@ async fn an_echo_of_several_windows_is_whole() {
     assert!(back == expected);
 }
 
-/// Streams within the limit all open, even when they are requested at one moment.
+/// Streams within the limit all open, even when requested at the same time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_within_the_limit_loses_none() {
     const PEERS: usize = 4;
