@@ -1,4 +1,4 @@
-//! What may be typed. Help, manual pages and completions are all generated from here.
+//! The command-line grammar. Help, manual pages and completions are all generated from it.
 
 use clap::{Parser, Subcommand};
 

@@ -1,4 +1,4 @@
-//! Every way a command fails, its exit code and what to do next. Exit codes are decided only here.
+//! All failures of a command, with their exit codes and hints. Exit codes are assigned only here.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,9 +10,9 @@ use serde::Serialize;
 use crate::quantity::{bytes, count, day};
 use crate::screen::{Screen, safe, short};
 
-/// Any failure without a code of its own.
+/// Any failure without an exit code of its own.
 pub(crate) const FAILED: u8 = 1;
-/// The command line makes no sense.
+/// The command line is invalid.
 pub(crate) const USAGE: u8 = 2;
 /// Not found, or no reachable peer holds it.
 pub(crate) const NOT_FOUND: u8 = 3;
@@ -24,10 +24,10 @@ pub(crate) const UNAVAILABLE: u8 = 5;
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
-    /// The node refused the request or could not do it.
+    /// The node refused the request or could not carry it out.
     #[error("{}", .0.message)]
     Refused(Failure),
-    /// The command line makes no sense.
+    /// The command line is invalid.
     #[error("{message}")]
     Usage { message: String, hint: Option<String> },
     /// The running node cannot be reached.
@@ -39,7 +39,7 @@ pub(crate) enum CommandError {
     /// Another process has locked the data directory and does not answer.
     #[error("{} is in use by process {pid}, which does not answer", data.display())]
     InUse { data: PathBuf, pid: u32 },
-    /// The node closed the connection.
+    /// The node closed the connection early.
     #[error("the node closed the connection before it answered")]
     Lost,
     /// A frame could not be exchanged with the node.
@@ -51,7 +51,7 @@ pub(crate) enum CommandError {
     /// Some sources of an `add` could not be imported.
     #[error("{} could not be added", count(*.0, "item"))]
     Incomplete(u64),
-    /// A file, a directory or another resource of the system.
+    /// A file, directory or other system resource failed.
     #[error("{what}: {source}")]
     Io { what: String, source: io::Error },
     /// Standard output could not be written.
@@ -60,7 +60,7 @@ pub(crate) enum CommandError {
     /// The rehearsed release did not survive, or the rehearsal failed.
     #[error("{0}")]
     Drill(String),
-    /// SIGINT or SIGTERM.
+    /// SIGINT or SIGTERM arrived.
     #[error("interrupted")]
     Interrupted,
 }
@@ -105,7 +105,7 @@ impl CommandError {
             | CommandError::Start(StartError::InUse { .. })
             | CommandError::InUse { .. }
             | CommandError::Lost => UNAVAILABLE,
-            // The reader has closed the pipe: it has what it wanted.
+            // The reader closed the pipe because it has enough.
             CommandError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             CommandError::Start(_)
             | CommandError::Frame(_)

@@ -1,7 +1,7 @@
 //! The `perennial` command: sends requests to a node and prints the answers.
 //!
 //! Owns the terminal and the exit code, and nothing else: requests go through `perennial-control`
-//! to the node that runs on the data directory, or to one embedded for the length of the command.
+//! to the node that runs on the data directory, or to one embedded for the duration of the command.
 //! Results go to standard output, everything else to standard error. Text that others signed is
 //! escaped before it is printed.
 
@@ -24,14 +24,14 @@ use crate::failure::CommandError;
 use crate::screen::Screen;
 
 fn main() -> ExitCode {
-    // The container image has one file for both programs, under two names.
+    // The container image holds one executable for both programs, under two names.
     if std::env::args_os().next().is_some_and(|name| Path::new(&name).ends_with("perennial-node")) {
         return perennial_node::daemon::main();
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // --help and --version arrive here too; a closed pipe is not a failure.
+            // --help and --version arrive here, too; a closed pipe is not a failure.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 });
         }
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         .map_err(|source| CommandError::Io { what: "cannot start".into(), source })
         .and_then(|runtime| {
             let result = runtime.block_on(commands::run(cli, &screen));
-            // Cancelled blocking work is not waited for: it can stop safely at any point.
+            // Cancelled blocking work is not awaited: it can stop safely at any point.
             runtime.shutdown_timeout(std::time::Duration::from_secs(1));
             result
         });
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Sends the log of an embedded node to standard error: nothing, or more with each `-v`.
+/// Sends the log of an embedded node to standard error: none by default, more with each `-v`.
 fn log_to_stderr(verbose: u8) {
     let filter = match verbose {
         0 => "off",

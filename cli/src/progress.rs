@@ -9,7 +9,7 @@ use perennial_control::{Progress, Stage};
 use crate::quantity::{bytes, count};
 use crate::screen::Screen;
 
-/// Requests that take less show no bar.
+/// Shorter requests show no bar.
 const BAR_AFTER: Duration = Duration::from_millis(250);
 /// How often a bar is drawn, per second.
 const BAR_HZ: u8 = 20;
@@ -32,7 +32,7 @@ impl Painter {
         Painter { screen, started: now, stage: None, bar: None, line_at: now }
     }
 
-    /// Shows how far it is.
+    /// Shows the current progress.
     pub(crate) fn paint(&mut self, progress: &Progress) {
         if self.screen.quiet || self.screen.json {
             return;
@@ -45,7 +45,7 @@ impl Painter {
         if self.screen.live { self.paint_bar(progress) } else { self.paint_line(progress) }
     }
 
-    /// Removes the bar, so that something else can be printed.
+    /// Clears the bar, so that other output can be printed.
     pub(crate) fn clear(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
@@ -105,7 +105,7 @@ impl Drop for Painter {
     }
 }
 
-/// Files and peers, where there are any.
+/// The numbers of files and peers, where they apply.
 fn details(progress: &Progress) -> String {
     let mut parts = Vec::new();
     match progress.total_items {
@@ -119,7 +119,7 @@ fn details(progress: &Progress) -> String {
     parts.join(", ")
 }
 
-/// A stage as people read it.
+/// The user-visible name of a stage.
 fn verb(stage: Stage) -> &'static str {
     match stage {
         Stage::Connecting => "connecting",

@@ -1,4 +1,4 @@
-//! Bytes, counts, durations and dates, as people write and read them.
+//! Bytes, counts, durations and dates, as users write and read them.
 
 use std::time::Duration;
 

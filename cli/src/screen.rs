@@ -1,7 +1,8 @@
 //! Standard output and standard error.
 //!
 //! Results go to standard output, status and errors to standard error. [`safe`] escapes every text
-//! that may come from others: names, paths, notes, and error messages that quote them.
+//! that may come from other users or peers: names, paths, notes, and error messages that quote
+//! them.
 
 use std::borrow::Cow;
 use std::fmt::{Arguments, Write as _};
@@ -13,14 +14,14 @@ use serde::Serialize;
 
 use crate::quantity::{bytes, count};
 
-/// Where a command prints.
+/// The output of a command.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Screen {
     /// Print one JSON object per line instead of text.
     pub(crate) json: bool,
     /// Print results and errors only.
     pub(crate) quiet: bool,
-    /// Whether standard error is a terminal.
+    /// Set if standard error is a terminal.
     pub(crate) live: bool,
 }
 
@@ -29,17 +30,17 @@ impl Screen {
         Screen { json, quiet, live: io::stderr().is_terminal() }
     }
 
-    /// A line of the result.
+    /// Prints a line of the result.
     pub(crate) fn line(&self, text: Arguments<'_>) -> io::Result<()> {
         writeln!(io::stdout().lock(), "{text}")
     }
 
-    /// A JSON line of the result.
+    /// Prints a line of the result as JSON.
     pub(crate) fn json_line(&self, row: &impl Serialize) -> io::Result<()> {
         writeln!(io::stdout().lock(), "{}", json(row)?)
     }
 
-    /// A line of the result, as JSON or as text.
+    /// Prints a line of the result, as JSON or as text.
     pub(crate) fn row<T: Serialize>(
         &self,
         row: &T,
@@ -48,19 +49,19 @@ impl Screen {
         if self.json { self.json_line(row) } else { self.line(format_args!("{}", text(row))) }
     }
 
-    /// A line about what is going on; not part of the result.
+    /// Prints a status line, which is not part of the result.
     pub(crate) fn status(&self, text: Arguments<'_>) {
         if !self.quiet && !self.json {
             let _ = writeln!(io::stderr().lock(), "{text}");
         }
     }
 
-    /// A line of an error.
+    /// Prints a line of an error.
     pub(crate) fn error(&self, text: Arguments<'_>) {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
-    /// An error, for scripts.
+    /// Prints an error as JSON, for scripts.
     pub(crate) fn error_json(&self, row: &impl Serialize) {
         if let Ok(text) = json(row) {
             self.error(format_args!("{text}"));
@@ -68,7 +69,7 @@ impl Screen {
     }
 }
 
-/// Compact JSON in which no character acts on a terminal.
+/// Compact JSON without characters that act on a terminal.
 fn json(row: &impl Serialize) -> io::Result<String> {
     let text = serde_json::to_string(row).map_err(io::Error::other)?;
     if !text.chars().any(acts) {
@@ -88,12 +89,12 @@ fn json(row: &impl Serialize) -> io::Result<String> {
     Ok(out)
 }
 
-/// Whether a character controls a terminal, changes the direction of text, or is invisible.
+/// Returns whether a character controls a terminal, changes text direction, or is invisible.
 fn acts(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
         || matches!(c, '\u{61c}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-        // Invisible: two names would look like one.
+        // Invisible characters would make two different names look equal.
         || matches!(c, '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}')
         || matches!(c, '\u{3164}' | '\u{ffa0}')
 }
@@ -110,7 +111,7 @@ pub(crate) fn safe(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The first 12 characters of an id, enough for people.
+/// The first 12 characters of an id, enough for display.
 pub(crate) fn short(id: &str) -> Cow<'_, str> {
     let end = id.char_indices().nth(12).map_or(id.len(), |(at, _)| at);
     safe(&id[..end])

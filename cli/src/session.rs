@@ -1,7 +1,8 @@
-//! The way to a node: the one that runs on the data directory, or one embedded for the length of
-//! the command.
+//! The connection to a node: the one that runs on the data directory, or one embedded for the
+//! duration of the command.
 //!
-//! Both answer on the same socket, so requests and answers do not depend on which it is.
+//!
+//! Both answer on the same socket, so requests and answers do not depend on the kind.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,12 +18,12 @@ use crate::global::Global;
 use crate::progress::Painter;
 use crate::screen::Screen;
 
-/// How long a locked data directory may stay silent: a node that is starting or stopping.
+/// How long a locked data directory may stay silent while its node starts or stops.
 const BUSY: Duration = Duration::from_secs(3);
-/// How often a silent data directory is tried again meanwhile.
+/// How often a silent data directory is retried.
 const RETRY_EVERY: Duration = Duration::from_millis(50);
 
-/// Whether a request connects to the peers given with `--peer`, and whether it waits for the first.
+/// How a request relates to the peers given with `--peer`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Dial {
     /// The request needs no peers.
@@ -41,14 +42,14 @@ pub(crate) struct Session<'a> {
     screen: &'a Screen,
 }
 
-/// An answer, and how it was obtained.
+/// An answer, with how it was obtained.
 pub(crate) struct Answered<A> {
     pub(crate) answer: A,
-    /// Whether a node was started for this request and has stopped since.
+    /// Set if a node was started for this request and has stopped since.
     pub(crate) embedded: bool,
 }
 
-/// A node that answers.
+/// A reachable node.
 struct Reached {
     client: Client,
     embedded: Option<Node>,
@@ -84,7 +85,7 @@ impl<'a> Session<'a> {
         Ok(self.converse(request, dial, on_item).await?.answer)
     }
 
-    /// The same, and tells how the answer was obtained.
+    /// As `ask_rows`, and reports how the answer was obtained.
     pub(crate) async fn converse<R: Ask>(
         &self,
         request: R,
@@ -158,7 +159,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// One request on one connection, with its progress shown.
+/// Sends one request on one connection and shows its progress.
 pub(crate) async fn call<R: Ask>(
     client: Client,
     request: R,
@@ -190,7 +191,7 @@ pub(crate) async fn call<R: Ask>(
     }
 }
 
-/// The data directory: given, or the user's default.
+/// The data directory as given, or the user's default.
 fn data_directory(global: &Global) -> Result<PathBuf, CommandError> {
     let given = global.data.clone().filter(|path| !path.as_os_str().is_empty());
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
@@ -213,7 +214,7 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
         .map_err(|source| CommandError::Io { what: path.display().to_string(), source })
 }
 
-/// Ready once the user interrupts the command.
+/// Resolves once the user interrupts the command.
 pub(crate) async fn interrupted() {
     let mut signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
     match (&mut signals.0, &mut signals.1) {
@@ -223,7 +224,7 @@ pub(crate) async fn interrupted() {
                 _ = terminate.recv() => {}
             }
         }
-        // Signals cannot be received: their default action applies.
+        // Signals cannot be received, so their default action applies.
         _ => std::future::pending().await,
     }
 }

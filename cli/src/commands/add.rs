@@ -1,5 +1,4 @@
-//! `perennial add`: stores files or what an upstream publishes, signs a release of it, announces
-//! it.
+//! `perennial add`: stores files or an upstream's content, signs a release of it and announces it.
 
 mod import;
 mod source;
@@ -18,9 +17,9 @@ use crate::session::{Dial, Session, absolute};
 
 use source::SourceArg;
 
-/// Options for images, apart in the help.
+/// Help heading of the options for images.
 const IMAGES: &str = "Images";
-/// Options for URLs and charts, apart in the help.
+/// Help heading of the options for URLs, charts and networks.
 const OTHER: &str = "URLs, charts and networks";
 
 /// Store files or what an upstream publishes, sign a release of it, announce it
@@ -162,7 +161,7 @@ async fn files(
     Ok(())
 }
 
-/// A release that was signed, for people.
+/// A signed release as text for the terminal.
 fn added(done: &AddDone) -> String {
     format!(
         "added {}\n  release    {}\n  publisher  {}\n  {}, {}, {} of it new",
@@ -175,7 +174,7 @@ fn added(done: &AddDone) -> String {
     )
 }
 
-/// The release's package URL, or a usage error with what to type.
+/// The release's package URL, or a usage error with a suggested command line.
 fn name_of(args: &AddArgs) -> Result<Purl, CommandError> {
     let purl = match (&args.purl, &args.name, &args.version) {
         (Some(purl), ..) => Purl::parse(purl),
@@ -202,7 +201,7 @@ fn name_of(args: &AddArgs) -> Result<Purl, CommandError> {
     Ok(purl)
 }
 
-/// A guess at name and version from the first path, for the hint.
+/// A guess of name and version from the first path, for the hint.
 fn suggestion(paths: &[PathBuf]) -> String {
     let first = paths.first().map(PathBuf::as_path).unwrap_or(Path::new("PATH"));
     let stem =
@@ -215,7 +214,7 @@ fn suggestion(paths: &[PathBuf]) -> String {
     format!("{} --name {name} --version {version}", first.display())
 }
 
-/// `kubekey-v3.1.0` in two.
+/// Splits `kubekey-v3.1.0` into name and version.
 fn split_version(stem: &str) -> Option<(&str, &str)> {
     stem.match_indices(['-', '_', '@']).find_map(|(at, _)| {
         let (name, version) = (&stem[..at], &stem[at + 1..]);
@@ -225,7 +224,7 @@ fn split_version(stem: &str) -> Option<(&str, &str)> {
     })
 }
 
-/// The paths made absolute; a missing one fails before anything is read.
+/// The paths made absolute; fails on a missing path before any file is read.
 fn existing(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CommandError> {
     paths
         .iter()

@@ -95,7 +95,7 @@ async fn remove(place: &TempDir) {
     }
 }
 
-/// The whole rehearsal. Succeeds only when every byte was compared.
+/// Runs the whole rehearsal. Succeeds only when every byte was compared.
 async fn rehearse(args: &DrillArgs, place: &Path, report: &mut Report) -> Result<(), CommandError> {
     let originals = originals(&args.paths)?;
     let size: u64 = originals.iter().map(|original| original.size).sum();

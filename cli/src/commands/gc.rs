@@ -1,4 +1,4 @@
-//! `perennial gc`: free the space of blobs that nothing needs.
+//! `perennial gc`: frees the space of unreferenced blobs.
 
 use std::time::Duration;
 

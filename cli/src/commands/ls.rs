@@ -1,4 +1,4 @@
-//! `perennial ls`: the releases that are held or known here.
+//! `perennial ls`: the releases that this node holds or knows.
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};

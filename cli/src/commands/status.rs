@@ -1,4 +1,4 @@
-//! `perennial status`: the node in numbers.
+//! `perennial status`: the state of the node in numbers.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! `perennial verify`: read everything stored again.
+//! `perennial verify`: read back everything stored.
 
 use std::time::Duration;
 

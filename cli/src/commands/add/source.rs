@@ -1,5 +1,4 @@
-//! Where `add` takes its bytes from: files, or an upstream that a node imports from. The spelling
-//! decides.
+//! The sources of an `add`: files, or an upstream that a node imports from. Their spelling decides.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +8,10 @@ use super::AddArgs;
 use crate::failure::CommandError;
 use crate::session::absolute;
 
-/// Where the bytes are.
+/// The source of the bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SourceArg {
-    /// Files and directories of this machine.
+    /// Files and directories on this machine.
     Files(Vec<PathBuf>),
     /// URLs, as one release.
     Urls(Vec<String>),
@@ -20,7 +19,7 @@ pub(super) enum SourceArg {
     Upstream(Source),
 }
 
-/// Reads the sources of one command, which must all be of one kind.
+/// Parses the sources of one command, which all have to be of the same kind.
 pub(super) fn parse(args: &AddArgs) -> Result<SourceArg, CommandError> {
     let mut given: Vec<PathBuf> = args.sources.clone();
     for list in &args.from {
@@ -94,11 +93,11 @@ pub(super) fn parse(args: &AddArgs) -> Result<SourceArg, CommandError> {
 /// Prefixes of images on this machine.
 const LAYOUTS: [&str; 3] = ["oci:", "oci-archive:", "docker-archive:"];
 
-/// Makes the path in `oci:DIR[:TAG]` and the like absolute, because the node runs in a different
-/// working directory.
+/// Makes the path in `oci:DIR[:TAG]` and similar forms absolute, because the node runs in a
+/// different working directory.
 fn absolute_layout(text: &str) -> Result<String, CommandError> {
     let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
-    // A path that contains a colon and has no tag is written with a colon at its end.
+    // A path that contains a colon and has no tag is written with a trailing colon.
     let (path, tag) = match rest.rsplit_once(':') {
         Some((path, tag)) if !path.is_empty() && !Path::new(rest).exists() => (path, Some(tag)),
         _ => (rest, None),

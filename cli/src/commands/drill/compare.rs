@@ -1,4 +1,4 @@
-//! Compares the originals with what came back: the same files, the same bytes, nothing more.
+//! Compares the originals with the fetched files: the same files, the same bytes, nothing more.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -23,7 +23,7 @@ pub(super) struct Original {
     pub(super) size: u64,
 }
 
-/// How much was compared.
+/// The amount of data compared.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Compared {
     pub(super) files: u64,

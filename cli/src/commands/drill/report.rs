@@ -1,4 +1,4 @@
-//! The report of a drill: one line per step as it happens and the verdict, or one JSON object.
+//! The report of a drill: one line per step as it completes and a verdict, or one JSON object.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -40,7 +40,7 @@ struct Outcome {
     elapsed_ms: u64,
 }
 
-/// The steps so far, and where they are printed.
+/// The steps so far, and the output they are printed to.
 #[derive(Debug)]
 pub(super) struct Report {
     screen: Screen,
@@ -91,7 +91,7 @@ impl Report {
         self.end("the release SURVIVED the loss of the node it was added on")
     }
 
-    /// Prints that it did not.
+    /// Prints that the release did not survive.
     pub(super) fn lost(mut self, why: &str) -> io::Result<()> {
         self.outcome.reason = Some(why.to_owned());
         self.end("the release DID NOT SURVIVE")
