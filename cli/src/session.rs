@@ -1,7 +1,6 @@
 //! The connection to a node: the one that runs on the data directory, or one embedded for the
 //! duration of the command.
 //!
-//!
 //! Both answer on the same socket, so requests and answers do not depend on the kind.
 
 use std::io;

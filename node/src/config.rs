@@ -1,6 +1,5 @@
 //! A node's configuration: its data directory, listen addresses, peers and limits.
 //!
-//!
 //! Owns the [`Config`] that a node starts from; [`Settings`] are its form in a file and on the
 //! command line. Reads neither the environment nor the clock: the caller passes their values.
 

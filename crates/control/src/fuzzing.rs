@@ -1,6 +1,5 @@
 //! Entry points for the fuzz targets in `tests/fuzz` into parsers that are otherwise private.
 //!
-//!
 //! Not part of the API.
 
 use crate::frame::{FrameError, MAX_REPLY, MAX_REQUEST, read_frame};

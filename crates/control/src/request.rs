@@ -1,6 +1,5 @@
 //! The table of requests, with the rows and the answer of each.
 //!
-//!
 //! [`Request`], the [`Ask`] implementations and [`Handler`](crate::Handler) are generated from the
 //! table in [`requests!`], so that a request without an answer, or without a handler, does not
 //! compile.

@@ -1,6 +1,5 @@
 //! The owner's token, and the browser security headers.
 //!
-//!
 //! Owns the check of the token and the security headers of every response. Decides nothing about
 //! content.
 

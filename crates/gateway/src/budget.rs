@@ -1,7 +1,6 @@
 //! A limit on the bytes per hour that anonymous requests make the node fetch from its peers. A blob
 //! is charged once for all requests that wait for it.
 //!
-//!
 //! Only decides; the caller fetches.
 
 use std::collections::HashMap;

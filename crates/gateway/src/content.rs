@@ -1,7 +1,6 @@
 //! Serves one blob over HTTP: conditions, ranges and bytes, from the store or, as they arrive, from
 //! the swarm.
 //!
-//!
 //! Every group of 16 KiB is verified before any of it is sent: a damaged group ends the connection
 //! before its bytes leave. A response begins once its first bytes are available, so that
 //! unavailable content yields a 404 rather than a broken 200.

@@ -1,6 +1,5 @@
 //! New and known releases: an Atom feed for people, JSON pages for scripts.
 //!
-//!
 //! A document is recomputed only after entries have arrived or follows have changed.
 
 mod atom;

@@ -1,6 +1,5 @@
 //! Entry points for the fuzz targets in `tests/fuzz` into parsers that are otherwise private.
 //!
-//!
 //! Not part of the API.
 
 use std::ops::Range;
@@ -10,7 +9,6 @@ use axum::http::{HeaderMap, Method, header};
 use crate::range::{Requested, requested};
 
 /// The part of `size` bytes that a GET requests by its `Range` and `If-Range` headers.
-///
 ///
 /// `None` if the response is not 206: the whole content, an unsatisfiable range, or headers that
 /// are not text.

@@ -1,6 +1,5 @@
 //! The host names of this node, and its own address in responses that contain it.
 //!
-//!
 //! The address in a response is the address that the client used, with `https` where the connection
 //! is encrypted. `Host` is the only header trusted: the owner configures whether a proxy in front
 //! of the node encrypts.

@@ -1,7 +1,6 @@
 //! The faces: the HTTP endpoints through which ordinary tools read the archive, one module per
 //! face.
 //!
-//!
 //! Owns the HTTP server and the meaning of each path. No unverified byte leaves, nothing here ever
 //! calls an upstream, anonymous requests change nothing and cost bounded work, and archived pages
 //! never run in the node's origin. Stores nothing itself: all content comes from the store, or

@@ -1,7 +1,6 @@
 //! Artifact lists as the faces read them: read from the store, or fetched first. Recently read
 //! lists are cached in decoded form.
 //!
-//!
 //! Lists are named by digest, so a cached list is never stale.
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,6 +1,5 @@
 //! Two nodes without a network: the example carries their messages, and prints their decisions.
 //!
-//!
 //! `archive` has signed a release. `mirror` follows its publisher, connects, reconciles, and wants
 //! to keep the release. `cargo run -p perennial-protocol --example by_hand`
 

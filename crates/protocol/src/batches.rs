@@ -1,6 +1,5 @@
 //! Batches of entries that the store is working on.
 //!
-//!
 //! Owns batch ids and maps each batch to its machine. Bounds the batches of gossip; a
 //! reconciliation has one batch at a time.
 

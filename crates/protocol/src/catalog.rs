@@ -1,7 +1,6 @@
 //! The protocol's view of this node's entries and blobs. The caller implements it: the node over
 //! its store, the simulator over memory.
 //!
-//!
 //! Every method has to be quick (memory or a few reads), because it is called while an input is
 //! handled. The catalog is read-only; changes are effects.
 

@@ -1,6 +1,5 @@
 //! Fetches: connects the search for holders (`find`) and the transfer machine (`transfer`).
 //!
-//!
 //! Owns the open fetches and the missing blobs of each. Chooses neither holders nor ranges.
 
 use std::collections::{BTreeMap, BTreeSet};

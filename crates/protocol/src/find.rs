@@ -1,7 +1,6 @@
 //! Finds the holders of a fetch: among connected peers first, then holders seen before, then
 //! through the DHT.
 //!
-//!
 //! Owns one search per fetch and the memory of holders seen. Tells the transfer machine which peer
 //! holds which blobs. Tries are bounded with growing waits, and each peer is asked once per round.
 //! A search never concludes that content is gone: one that ends without holders says that no

@@ -1,6 +1,5 @@
 //! Judges gossip messages: relay, drop, or drop and blame the peer.
 //!
-//!
 //! Owns the memory of recent messages and the rates per peer and per publisher. A judgement is
 //! quick (it fetches no entries), verifies signatures only of messages that are new and within
 //! their peer's rate, and keeps bounded state whatever is sent. Does not store: it returns the

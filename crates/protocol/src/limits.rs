@@ -1,6 +1,5 @@
 //! Limits the requests of peers: bytes per peer, per address prefix and in total.
 //!
-//!
 //! Owns the token buckets and the slots for blob streams. Charges for the bytes requested, not for
 //! the bytes sent. The maps shrink once peers have disconnected and their buckets have refilled.
 

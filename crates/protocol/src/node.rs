@@ -1,7 +1,6 @@
 //! The router: one input in, effects out. Owns the machines; its own state is only the connected
 //! peers.
 //!
-//!
 //! Decides nothing that a machine could decide. Every machine's state is bounded; [`Node::load`]
 //! reports its size. [`Node::handle`] returns `WakeAt` whenever the next moment of interest has
 //! changed.

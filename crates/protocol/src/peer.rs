@@ -1,6 +1,5 @@
 //! Peer ids: opaque text, as the network layer writes it.
 //!
-//!
 //! Owns the bound on their length. How a peer id is made, and how to reach the peer, belongs to the
 //! network layer.
 

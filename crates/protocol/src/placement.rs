@@ -1,7 +1,6 @@
 //! Ranks peers for a release by rendezvous hashing, identically on every node and without
 //! coordination.
 //!
-//!
 //! Pure functions. When a peer leaves, only the releases for which it ranked first are reassigned.
 
 use perennial_manifest::ReleaseId;

@@ -1,6 +1,5 @@
 //! Requests that wait for a response: the peer, the requesting machine, the deadline.
 //!
-//!
 //! Owns request ids and the bounds on requests in flight. Does not interpret responses.
 
 use std::collections::BTreeMap;

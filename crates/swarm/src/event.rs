@@ -13,9 +13,7 @@ pub enum Event {
     /// [`Input::Disconnected`], [`Input::Gossip`], [`Input::Request`], [`Input::Response`] and
     /// [`Input::Providers`].
     ///
-    ///
     /// A gossip message is relayed only once [`Handle::report_gossip`] accepted it.
-    ///
     ///
     /// [`Node::handle`]: perennial_protocol::Node::handle
     /// [`Handle::report_gossip`]: crate::Handle::report_gossip

@@ -1,7 +1,6 @@
 //! The libp2p driver: network activity comes out as [`Event`]s, commands go in through a
 //! [`Handle`].
 //!
-//!
 //! The only crate that names libp2p. Makes no decisions: `perennial_protocol` decides which peers
 //! to connect to, and what to believe and relay. Every queue is bounded: the swarm pushes back or
 //! sheds load when its reader falls behind.

@@ -1,7 +1,6 @@
 //! The blob protocol as a libp2p behaviour: raw streams, opened on demand and handed out as they
 //! arrive.
 //!
-//!
 //! An inbound stream within the limits is never lost, however many arrive at once (`libp2p-stream`
 //! does not guarantee that: its accept queue has one slot for all peers), and a stream beyond the
 //! limits is reset immediately rather than queued. The bytes on a stream are opaque to this module.

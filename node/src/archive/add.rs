@@ -1,6 +1,5 @@
 //! The `add` operation: files become blobs, a signed release and a pin.
 //!
-//!
 //! Owns how paths become a list of artifacts. Links inside a tree are not followed, and anything
 //! but regular files is rejected, by name. The bytes are durable before the release is signed; the
 //! signer pins the release before the catalog lists it.

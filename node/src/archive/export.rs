@@ -1,6 +1,5 @@
 //! Export (`get -o`): a held release becomes files.
 //!
-//!
 //! Nothing is written outside the target, and no link below it is followed. A file appears whole
 //! and verified or not at all. A file that already has the right bytes is left alone; a file with
 //! other bytes is replaced only on request.

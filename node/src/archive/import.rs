@@ -1,6 +1,5 @@
 //! Imports: an upstream's bytes become signed releases.
 //!
-//!
 //! Owns which importer handles a source, and that whatever an interrupted or failed import brought
 //! in is still signed. `perennial-import` decides what to request from an upstream, and which of
 //! its answers to believe.

@@ -1,6 +1,5 @@
 //! Repairs damage: kept content that is no longer whole is fetched again.
 //!
-//!
 //! Subscribes to the damage that the store finds. Fetches pinned releases (including this node's
 //! own) itself; the protocol keeps those of followed publishers, and is told that they are no
 //! longer held. Retries with growing delays while no peer has the data. Never changes a release's

@@ -1,6 +1,5 @@
 //! Resolves the user's selectors to releases and blobs.
 //!
-//!
 //! Names resolve through trust (`perennial_manifest::resolve`) and, if this node has no answer,
 //! through peers; digests need no trust (`resolve/digest`). Releases of untrusted publishers are
 //! never fetched by name.

@@ -1,6 +1,5 @@
 //! The settings of a TOML file and of the command line.
 //!
-//!
 //! Owns the one struct that both share, so that every field is also a flag, and how the two are
 //! merged: flags win.
 

@@ -1,6 +1,5 @@
 //! Temporarily banned peers and the end of each ban.
 //!
-//!
 //! Holds at most [`MOST`] bans; when full, the ban that expires soonest is lifted early.
 
 use std::collections::HashMap;

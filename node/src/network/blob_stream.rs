@@ -1,6 +1,5 @@
 //! A blob stream as a blocking thread reads and writes it, on both sides of a transfer.
 //!
-//!
 //! Decoding, hashing and writing to disk run on a blocking thread, but the stream is async, so each
 //! `read` and `write` here is one `block_on`, which parks the thread until the runtime wakes it.
 //! Both sides wrap the stream in a buffer of [`BUFFER`] bytes: there is one `block_on` per 256 KiB

@@ -1,6 +1,5 @@
 //! The protocol's queries about this node, answered by the store.
 //!
-//!
 //! A read that fails is logged and answered as "not held"; the protocol then asks other peers.
 
 use perennial_manifest::{

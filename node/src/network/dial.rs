@@ -1,6 +1,5 @@
 //! The addresses that this node keeps connections to.
 //!
-//!
 //! Decides which addresses are due; the event loop dials. Addresses added at run time are bounded.
 
 use perennial_protocol::PeerId;

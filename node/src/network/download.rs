@@ -1,7 +1,6 @@
 //! Receives blobs from a peer: one assignment, one stream, each group verified before it is
 //! recorded as good.
 //!
-//!
 //! Reports to the protocol only what is on disk. Never reads further than the signed sizes allow,
 //! whatever the peer sends.
 

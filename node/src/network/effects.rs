@@ -1,6 +1,5 @@
 //! Carries out the protocol's decisions: one effect after the other, in order.
 //!
-//!
 //! An effect that takes time becomes a task, whose outcome comes back as an input. Commands to the
 //! swarm wait while its queue is full.
 

@@ -1,6 +1,5 @@
 //! The handle to the event loop, for all other tasks of a node.
 //!
-//!
 //! Owns the messages to the loop. Their queue is bounded: a sender waits while it is full. Only the
 //! loop touches the protocol's state. A loop that has ended takes no messages: look-ups then return
 //! nothing and fetches fail.

@@ -1,6 +1,5 @@
 //! The single writer of entries that come from peers.
 //!
-//!
 //! Takes batches in the order in which the protocol decided them and stores them in that order, so
 //! that a later entry of a feed never overtakes an earlier one and is never taken for an orphan.
 //! While the disk is busy, batches queue up; the next commit takes all waiting batches, so that

@@ -1,6 +1,5 @@
 //! All releases known to this node, in pages, in the order of `perennial ls`.
 //!
-//!
 //! A page costs only its own rows: the order is kept until new entries arrive.
 
 use std::collections::HashMap;

@@ -1,6 +1,5 @@
 //! Finds the release that lists a digest that is not held, the only query that reads many lists.
 //!
-//!
 //! The search takes a bounded share of one core, however many clients ask and how often: one pass
 //! over the lists answers all waiting queries, is completed even if clients disconnect, and is
 //! followed by a pause.

@@ -1,6 +1,5 @@
 //! A memory quota for texts made from artifact lists: those of a list of 100,000 files take 40 MB.
 //!
-//!
 //! All texts together take a bounded amount of memory, however slowly clients read.
 
 use std::sync::Arc;

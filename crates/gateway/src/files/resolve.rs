@@ -1,6 +1,5 @@
 //! Resolves a name to a release, by the publishers that this node's user follows.
 //!
-//!
 //! Owns the responses to names that match no release, or several.
 
 use std::fmt::Write as _;

@@ -1,7 +1,6 @@
 //! Authentication as registry clients expect it. Clients with the node's token may push and delete;
 //! reading needs no token.
 //!
-//!
 //! Owns the response to `GET /v2/` and the endpoint that exchanges a password for a bearer token.
 //! docker makes both necessary: it sends a password only after a 401 from `/v2/`, and after a
 //! `Basic` challenge there it does not pull without a password. The exchange returns the password

@@ -1,6 +1,5 @@
 //! The files of a pushed image, as an OCI image layout.
 //!
-//!
 //! All of them are held by this node, so that every signed file can be served. The rules are those
 //! of [`perennial_oci::Tree`], the same as for imports.
 

@@ -1,6 +1,5 @@
 //! Cosign's tags, such as `sha256-<hex>.sig`, which name the attachments of a manifest.
 //!
-//!
 //! No release carries such a tag in its name: the image's release lists the tag in its
 //! `index.json`, as imported.
 

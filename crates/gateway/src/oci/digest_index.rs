@@ -1,6 +1,5 @@
 //! Finds the releases that list a digest.
 //!
-//!
 //! A bounded in-memory index from digests to releases. The details of a digest are read from the
 //! release's list when they are needed.
 

@@ -1,7 +1,6 @@
 //! An in-memory catalog of images, built from signed releases: which tags mean which digests, and
 //! by which publisher.
 //!
-//!
 //! Kept in step with the store's entries: where a feed grew, only its new entries are read. Holds
 //! no bytes and decides nothing about trust ([`super::policy`] does). Bounded: untrusted publishers
 //! share a fixed number of statements, followed publishers have no limit.

@@ -1,6 +1,5 @@
 //! The name by which a request refers to a repository, and how such a name states its registry.
 //!
-//!
 //! The grammar is that of [`perennial_oci`]. Nothing here knows which repositories exist.
 
 use std::fmt;

@@ -1,7 +1,6 @@
 //! Pushed content that no release lists yet: blobs and manifests of images whose tag has not been
 //! pushed.
 //!
-//!
 //! Protects them from garbage collection, and remembers the repositories that were pushed to. Kept
 //! only in memory: after a restart, clients push again whatever is missing.
 

@@ -1,7 +1,6 @@
 //! Decides what a tag means by the node's policy: each trusted publisher's newest statement is a
 //! vote, and the digest with the most votes wins.
 //!
-//!
 //! A pure decision over a snapshot. As with all names, every statement of a forked feed counts
 //! until the fork is merged: if they name more than one digest, the feed has no vote.
 

@@ -1,6 +1,5 @@
 //! Referrers of a manifest: signatures, SBOMs and other manifests that name it as their `subject`.
 //!
-//!
 //! Only held manifests of releases by trusted publishers are searched: otherwise any publisher
 //! could flood the response.
 

@@ -1,7 +1,6 @@
 //! A snapshot of all known images: immutable, shared by all requests, and replaced as a whole when
 //! entries arrive or follows change.
 //!
-//!
 //! A [`Snapshot`] answers from memory. A [`View`] adds the store to a snapshot, for queries that
 //! read lists; they run on blocking threads and hold no lock. Snapshots are built one at a time
 //! ([`crate::memo`]) and are never older than the request they answer.

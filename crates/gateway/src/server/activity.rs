@@ -1,7 +1,6 @@
 //! The activity of one connection: how many requests are in flight, how long it has had none, when
 //! a byte last moved, and how long the client has left available bytes unread.
 //!
-//!
 //! Only observes; the server decides which connection to end.
 
 use std::io;

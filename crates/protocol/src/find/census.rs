@@ -1,7 +1,6 @@
 //! Asks connected peers, and peers named by the DHT, whether they claim to hold a release, for
 //! display to the user.
 //!
-//!
 //! Owns the running censuses. Each ends within [`LONGEST`] and asks a peer once. Proves nothing: a
 //! claim is a claim until the bytes have arrived.
 

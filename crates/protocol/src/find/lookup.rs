@@ -1,6 +1,5 @@
 //! Asks peers for the meanings of a name: release entries, or blobs that peers claim.
 //!
-//!
 //! Owns the running look-ups. Each ends within [`LONGEST`]. Does not judge the results: an entry
 //! has a valid signature and matches the name, but the caller decides which publishers to believe.
 

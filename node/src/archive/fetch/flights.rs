@@ -1,6 +1,5 @@
 //! Running fetches, shared by callers that want the same bytes.
 //!
-//!
 //! A flight is a shared future that its callers poll; no task owns it. When the last caller drops
 //! it, the fetch is cancelled, and the table removes it at the next look-up of any key.
 

@@ -1,6 +1,5 @@
 //! Checks of URLs that are added again: the upstream serves other bytes than before, or none.
 //!
-//!
 //! A name keeps the bytes that were archived under it. The upstream's present content is signed as
 //! an observation and rejected as a release of that name.
 
