@@ -1,7 +1,9 @@
-//! The `perennial` program as users and scripts meet it, on one data directory and without a network.
+//! The `perennial` program as users and scripts run it, on one data directory and without a
+//! network.
 //!
 //! `help` help texts · `codes` exit codes · `offline` one user's round with a release · `terminal`
-//! foreign text on a screen · `program` runs the program. Tests with several nodes: `tests/cluster`.
+//! other publishers' text on a screen · `program` runs the program. Tests with several nodes:
+//! `tests/cluster`.
 
 mod codes;
 mod help;

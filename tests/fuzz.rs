@@ -1,7 +1,9 @@
-//! The committed corpus of the fuzz targets, replayed: what once broke a decoder stays fixed.
+//! Replays the committed corpus of the fuzz targets, so that inputs that once broke a decoder stay
+//! fixed.
 //!
-//! `seeds` makes small valid inputs from real encodings; fuzzing adds inputs by hand. After a change of a
-//! format, write the seeds again with `PERENNIAL_BLESS=1 cargo test --release -p perennial-tests fuzz`.
+//! `seeds` builds small valid inputs from real encodings; inputs found by fuzzing are added by
+//! hand. After a change of a format, regenerate the seeds with `PERENNIAL_BLESS=1 cargo test
+//! --release -p perennial-tests fuzz`.
 
 mod seeds;
 
@@ -41,7 +43,7 @@ fn the_corpus_has_every_seed() {
     }
 }
 
-/// A small search of its own, so that ordinary tests look a little way around each seed too.
+/// A small mutation search, so that ordinary tests cover the neighbourhood of each seed.
 #[test]
 fn cut_and_flipped_seeds_are_survived() {
     for (name, target) in TARGETS {

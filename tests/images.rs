@@ -1,6 +1,6 @@
-//! One image has one artifact list, whichever way it came to an archive.
+//! An image has the same artifact list, however it came to an archive.
 //!
-//! The list is compared by the name of its blob: the bytes that a publisher signs.
+//! Lists are compared by their blob's id, which identifies the bytes that a publisher signs.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -71,7 +71,7 @@ impl Made {
         self.manifest(&json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}))
     }
 
-    /// The files of a layout of one image.
+    /// The files of an OCI layout of one image.
     fn files(&self, root: &Value) -> Vec<(String, Vec<u8>)> {
         let mut entry = root.clone();
         entry["annotations"] = json!({ REF_NAME: "v1" });
@@ -116,7 +116,7 @@ impl Watch for Nobody {
     }
 }
 
-/// The name of the list that a draft is signed with.
+/// The id of the list of a draft.
 fn list(draft: &Draft) -> BlobId {
     ArtifactList::new(draft.artifacts.clone()).unwrap().encode().unwrap().1.blob
 }
@@ -127,7 +127,7 @@ fn only(imported: Imported) -> Draft {
     imported.drafts.into_iter().next().unwrap()
 }
 
-/// A node behind the registry, which signs what is pushed and has no peers.
+/// A node behind the registry, which signs pushed images and has no peers.
 struct Node {
     store: Store,
     key: Keypair,
@@ -194,7 +194,7 @@ fn store(dir: &tempfile::TempDir, name: &str) -> Store {
     Store::open(&dir.path().join(name), OpenOptions::default()).unwrap()
 }
 
-/// A registry that is served on the loopback interface.
+/// A registry served on the loopback interface.
 async fn registry(dir: &tempfile::TempDir) -> (Arc<Node>, Router, String) {
     let (store, key) = (store(dir, "registry"), Keypair::from_seed([1; 32]));
     let node = Arc::new(Node { store, key, pushed: Mutex::default() });
@@ -222,7 +222,7 @@ async fn send(router: &Router, method: &str, path: &str, media_type: &str, body:
     assert_eq!(status, StatusCode::CREATED, "{path}: {}", String::from_utf8_lossy(&body));
 }
 
-/// Pushes all of an image, its root last and by tag.
+/// Pushes a whole image, its root last and by tag.
 async fn push(router: &Router, name: &str, made: &Made, root: &Value) {
     for (media_type, bytes) in &made.0 {
         let digest = Digest::sha256_of(bytes).to_string();
@@ -252,7 +252,7 @@ async fn an_image_has_one_list_whichever_way_it_came() {
     let mut lists = Vec::new();
     write_dir(&dir.path().join("layout"), &files);
     write_tar(&dir.path().join("oci.tar"), &files);
-    // As docker writes it since version 25: a layout with a file for old readers.
+    // As docker has written it since version 25: a layout with an additional file for old readers.
     let old = ("manifest.json".to_owned(), b"[]".to_vec());
     write_tar(&dir.path().join("docker.tar"), &[&files[..], &[old]].concat());
     for (kind, name) in
@@ -304,7 +304,7 @@ async fn a_signature_that_came_by_its_tag_is_pulled_and_imported_by_it() {
     let source = format!("oci:{}", dir.path().join("layout").display());
     let archived = from_archive(&node.store, source).await;
     node.sign(archived.clone());
-    // The registry serves the image with its signature; an import of both gives the same list.
+    // The registry serves the image with its signature; importing both gives the same list.
     let references = vec![format!("docker://{host}/team/app:v1")];
     let options = Options { allow_private: true, plain_http: true };
     let wanted = Images { references, ..Images::default() };

@@ -1,5 +1,5 @@
 //! The architecture as a test: which crate may use which, where `sled` and `libp2p` may be named,
-//! what the pure crates must not touch, how long a file may be. The rules come from DESIGN, section
+//! what the pure crates must not use, how long a file may be. The rules come from DESIGN, section
 //! 3.
 
 use std::collections::BTreeSet;
@@ -26,8 +26,8 @@ const EDGES: [(&str, &[&str]); 10] = [
 /// The longest file, in lines.
 const LINES: usize = 600;
 
-/// The part of the output of `cargo metadata` needed here. The crate `cargo_metadata` is avoided:
-/// it enables features of `serde_json` that the programs do not use, so every dependent would be
+/// The required part of the output of `cargo metadata`. The crate `cargo_metadata` is avoided: it
+/// enables features of `serde_json` that the programs do not use, so every dependent would be
 /// compiled twice.
 #[derive(Deserialize)]
 struct Metadata {
@@ -99,7 +99,7 @@ fn sources() -> Vec<(PathBuf, String)> {
     found
 }
 
-/// The uses of `words` in code, outside comments, as whole words, with line numbers.
+/// Occurrences of `words` in code, outside comments, as whole words, with line numbers.
 fn named<'w>(text: &str, words: &[&'w str]) -> Vec<(usize, &'w str)> {
     let word = |c: char| c.is_alphanumeric() || c == '_';
     let mut found = Vec::new();
@@ -171,7 +171,7 @@ fn outside_crates_stay_where_they_belong() {
     }
 }
 
-/// The store blocks. It has channels to tell others by, and no runtime to run anything on.
+/// The store blocks. It has channels for notifications, but no runtime.
 #[test]
 fn the_store_has_no_async_runtime() {
     let metadata = metadata();
@@ -198,8 +198,8 @@ fn sled_and_libp2p_are_named_in_one_place() {
     }
 }
 
-/// The archive knows no user interface: only the frontends translate to those of the control socket
-/// and of HTTP.
+/// The archive knows no user interface: only the frontends translate to the control socket and to
+/// HTTP.
 #[test]
 fn only_frontends_of_the_node_name_control_and_gateway() {
     for (path, text) in sources() {
@@ -234,7 +234,7 @@ fn files_are_short_and_say_what_they_are() {
     }
 }
 
-/// The checks themselves work.
+/// Tests the checks themselves.
 #[test]
 fn the_checks_see_what_they_look_for() {
     assert_eq!(

@@ -1,9 +1,9 @@
-//! Tests across crates, in one binary: one link, and the slow ones overlap.
+//! Tests across crates, in one binary: it links once, and slow tests overlap.
 //!
-//! `layers` checks the architecture, `sim` the protocol in virtual time, `cli` the `perennial` program on
-//! one data directory, `cluster` whole nodes as processes, `images` imports against pushes, `fuzz` replays
-//! the corpus of the fuzz targets. Run one with its path, for example
-//! `cargo test --release -p perennial-tests cluster::kill`.
+//! `layers` checks the architecture, `sim` the protocol in virtual time, `cli` the `perennial`
+//! program on one data directory, `cluster` whole nodes as processes, `images` imports against
+//! pushes, and `fuzz` replays the corpus of the fuzz targets. Run a single test by its path, for
+//! example `cargo test --release -p perennial-tests cluster::kill`.
 
 #![allow(
     clippy::unwrap_used,

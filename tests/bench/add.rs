@@ -1,4 +1,4 @@
-//! `perennial add` against hashing and copying the same files with the plainest tools.
+//! `perennial add`, compared with hashing and copying the same files with the simplest tools.
 
 use std::fs;
 use std::process::Command;
@@ -8,7 +8,7 @@ use crate::machine::{Machine, json, print_row, time};
 
 const RUNS: usize = 5;
 
-/// 1 GiB of incompressible bytes, against `b3sum` plus `cp` plus fsync in one script.
+/// 1 GiB of incompressible bytes, compared with `b3sum` plus `cp` plus fsync in one script.
 pub(crate) fn one_large_file(machine: &Machine) -> Result<(), Failure> {
     let file = machine.random_file("large", 1 << 30)?;
     let (mut ours, mut script) = (Vec::new(), Vec::new());
@@ -50,7 +50,7 @@ pub(crate) fn one_large_file(machine: &Machine) -> Result<(), Failure> {
     Ok(())
 }
 
-/// 2,000 files of 64 KiB, against copying and fsyncing each.
+/// 2,000 files of 64 KiB, compared with copying and fsyncing each.
 pub(crate) fn many_small_files(machine: &Machine) -> Result<(), Failure> {
     let source = machine.fresh("small")?;
     fs::create_dir(&source)?;

@@ -19,7 +19,7 @@ const RUNS: usize = 5;
 pub(crate) fn idle_with_many_entries(machine: &Machine) -> Result<(), Failure> {
     let data = machine.fresh("catalog")?;
     let publisher = fill(&data)?;
-    // The first start recovers what the filling left behind; the figure is of later starts.
+    // The first start recovers leftovers of the filling; the figure is that of later starts.
     drop(machine.node(&data, &[])?);
     let (mut starts, mut lists, mut searches) = (Vec::new(), Vec::new(), Vec::new());
     let mut resident = (0, 0);
@@ -57,9 +57,9 @@ fn timed(command: &mut Command) -> Result<Duration, Failure> {
     Ok(start.elapsed())
 }
 
-/// Prints what one call costs of the reads that the node's event loop makes while it handles an
-/// input: the store's calls as the node's catalog makes them, of entries that are known and of such
-/// that are not, in an order that no cache foresees.
+/// Prints the cost per call of the event loop's reads while it handles an input: the store's calls
+/// as the node's catalog makes them, for known and unknown entries, in an order that no cache
+/// predicts.
 pub(crate) fn reads_of_the_event_loop(machine: &Machine) -> Result<(), Failure> {
     let data = machine.fresh("reads")?;
     let publisher: PublisherId = fill(&data)?.parse()?;
@@ -98,7 +98,7 @@ pub(crate) fn reads_of_the_event_loop(machine: &Machine) -> Result<(), Failure> 
     Ok(())
 }
 
-/// Prints the mean of one call, and the slowest.
+/// Prints the mean and the slowest duration of a call.
 fn figure(
     name: &str,
     calls: usize,
@@ -116,7 +116,7 @@ fn figure(
     Ok(())
 }
 
-/// Fills a fresh store with the entries and returns one of the publishers.
+/// Fills a fresh store with entries and returns one of the publishers.
 fn fill(data: &std::path::Path) -> Result<String, Failure> {
     let store = Store::open(data, OpenOptions::default())?;
     let mut entries = Vec::new();

@@ -1,4 +1,5 @@
-//! `perennial get` between two node processes on loopback, against a bare stream of the same transport.
+//! `perennial get` between two node processes on loopback, compared with a bare stream of the same
+//! transport.
 
 use std::process::Command;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use crate::machine::{Machine, json, print_row};
 
 const RUNS: usize = 5;
 
-/// 1 GiB into the store of a second node, verified and fsynced, against 1 GiB over a bare libp2p stream.
+/// 1 GiB into the store of a second node, verified and fsynced, compared with 1 GiB over a bare
+/// libp2p stream.
 pub(crate) fn against_a_bare_stream(machine: &Machine) -> Result<(), Failure> {
     let (data, release, seeder) = seeded(machine, 1 << 30)?;
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
@@ -30,7 +32,8 @@ pub(crate) fn against_a_bare_stream(machine: &Machine) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Highest resident memory of both ends of a 1 GiB and a 4 GiB transfer, to show that it does not grow.
+/// Highest resident memory of both ends of a 1 GiB and a 4 GiB transfer, to show that it does not
+/// grow.
 pub(crate) fn memory_of_both_ends(machine: &Machine) -> Result<(), Failure> {
     for gib in [1u64, 4] {
         let (data, release, seeder) = seeded(machine, gib << 30)?;
@@ -48,7 +51,8 @@ pub(crate) fn memory_of_both_ends(machine: &Machine) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A running node that holds one release of a single file: its data directory, the release id, the node.
+/// A running node that holds one release of a single file: its data directory, the release id, the
+/// node.
 fn seeded(
     machine: &Machine,
     bytes: u64,
@@ -56,7 +60,8 @@ fn seeded(
     let file = machine.random_file("blob", bytes)?;
     let data = machine.fresh("seeder")?;
     {
-        // Added by a separate node, so that the memory measured later is that of the transfer alone.
+        // Added by a separate node, so that the memory measured later belongs to the transfer
+        // alone.
         let adder = machine.node(&data, &[])?;
         json(machine.perennial(&data).arg("add").arg(&file).args([
             "--name",
@@ -73,7 +78,8 @@ fn seeded(
     Ok((data, release, seeder))
 }
 
-/// One run of the swarm crate's own bench: 1 GiB between two processes, no hashing, no disk.
+/// One run of the swarm crate's own benchmark: 1 GiB between two processes, without hashing or
+/// disk.
 fn bare_stream() -> Result<Duration, Failure> {
     let output = Command::new(env!("CARGO"))
         .args(["bench", "--quiet", "-p", "perennial-swarm", "--bench", "stream"])

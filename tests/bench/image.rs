@@ -1,7 +1,8 @@
-//! Images pushed and pulled with skopeo, on a node and on Debian's `docker-registry` in the same run.
+//! Images pushed and pulled with skopeo, on a node and on Debian's `docker-registry` in the same
+//! run.
 //!
-//! Needs skopeo, docker-registry and `ss` (iproute2). Each push starts with an empty server, each pull with
-//! an empty folder.
+//! Needs skopeo, docker-registry and `ss` (iproute2). Each push starts with an empty server, each
+//! pull with an empty folder.
 
 use std::fs;
 use std::io::Read;
@@ -71,7 +72,7 @@ pub(crate) fn fifty_at_once(machine: &Machine) -> Result<(), Failure> {
     let holder = Server::node(machine)?;
     let digest = manifest_digest(&image)?;
     let Process::Node(held_by) = &holder.process else { return Err("a node".into()) };
-    // It follows no publisher: it hears the announcement of the release and fetches nothing.
+    // This node follows no publisher: it hears the announcement of the release and fetches nothing.
     let here = machine.fresh("asked")?;
     let asked = machine.node(&here, &["--http", "127.0.0.1:0", "--peer", &held_by.address])?;
     let http = asked.http.clone().ok_or("no `http` line")?;

@@ -1,4 +1,5 @@
-//! The machine under the benchmark: scratch space, the binaries, timing and memory readings. Measures, never judges.
+//! The machine under the benchmark: scratch space, the binaries, timing and memory readings. It
+//! measures and does not judge.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -36,7 +37,7 @@ impl Machine {
         Ok(Self { scratch, binaries: fs::canonicalize(target.join("release"))? })
     }
 
-    /// The machine's cores and memory in one line, for the head of the table.
+    /// The machine's cores and memory in one line, for the table header.
     pub(crate) fn describe(&self) -> String {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -44,7 +45,7 @@ impl Machine {
         format!("{cores} cores, {} GiB of memory", kib / 1_048_576)
     }
 
-    /// A path in the scratch folder, after removing anything there.
+    /// A path in the scratch folder; any previous content is removed.
     pub(crate) fn fresh(&self, name: &str) -> Result<PathBuf, Failure> {
         let path = self.scratch.path().join(name);
         if path.is_dir() {
@@ -55,8 +56,8 @@ impl Machine {
         Ok(path)
     }
 
-    /// Waits until the writes and deletions of earlier runs are on disk, so that the next run does not pay for
-    /// them.
+    /// Waits until the writes and deletions of earlier runs are on disk, so that the next run does
+    /// not pay for them.
     pub(crate) fn settle(&self) -> Result<(), Failure> {
         if Command::new("sync").status()?.success() { Ok(()) } else { Err("sync failed".into()) }
     }
@@ -117,7 +118,7 @@ impl Machine {
 /// A running node; killed when dropped.
 pub(crate) struct Daemon {
     child: Child,
-    /// The address it printed.
+    /// The address that the node printed.
     pub(crate) address: String,
     /// The `address:port` of its HTTP frontend.
     pub(crate) http: Option<String>,
@@ -149,7 +150,7 @@ impl Drop for Daemon {
     }
 }
 
-/// Runs a command to its end and returns its first line of JSON. A non-zero exit is a failure.
+/// Runs a command to completion and returns its first line of JSON. A non-zero exit is a failure.
 pub(crate) fn json(command: &mut Command) -> Result<serde_json::Value, Failure> {
     let output = command.output()?;
     if !output.status.success() {
@@ -164,14 +165,14 @@ pub(crate) fn json(command: &mut Command) -> Result<serde_json::Value, Failure> 
     Ok(serde_json::from_str(text.lines().next().unwrap_or("null"))?)
 }
 
-/// How long `work` takes.
+/// The duration of `work`.
 pub(crate) fn time(work: impl FnOnce() -> Result<(), Failure>) -> Result<Duration, Failure> {
     let start = Instant::now();
     work()?;
     Ok(start.elapsed())
 }
 
-/// CPU time a process has used so far, user and system.
+/// CPU time that a process has used so far, user and system.
 pub(crate) fn cpu_of(pid: u32) -> Result<Duration, Failure> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name may contain anything, so parse after it: utime and stime are fields 14 and 15, in
@@ -182,14 +183,15 @@ pub(crate) fn cpu_of(pid: u32) -> Result<Duration, Failure> {
     Ok(Duration::from_millis(ticks * 10))
 }
 
-/// The median of some numbers; 0 of none.
+/// The median of the numbers; 0 if there are none.
 pub(crate) fn median(numbers: &[f64]) -> f64 {
     let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// Prints a table row: medians in seconds and the ratios yardstick/ours (above 1: we are faster).
+/// Prints a table row: medians in seconds and the ratios yardstick/ours (above 1: the node is
+/// faster).
 pub(crate) fn print_row(figure: &str, ours: &[Duration], yardstick: &[Duration], asked: &str) {
     let seconds =
         |times: &[Duration]| median(&times.iter().map(Duration::as_secs_f64).collect::<Vec<_>>());

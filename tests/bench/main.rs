@@ -1,9 +1,11 @@
-//! The speed and memory figures the project promises, as ratios against what the machine can do in the same run.
+//! The speed and memory figures that the project promises, as ratios to what the machine can do in
+//! the same run.
 //!
-//! Run by hand: `cargo bench -p perennial-tests`, or one figure with `-- add-large`. It owns a scratch folder under
-//! `PERENNIAL_BENCH_DIR` (default: the system's temporary folder, which needs 20 GiB free) and drives the real binaries.
-//! Ours and the yardstick alternate at least three times, and the median of the ratios is printed. Nothing here
-//! asserts, because a timed test fails for reasons outside the project.
+//! Run by hand: `cargo bench -p perennial-tests`, or a single figure with `-- add-large`. It uses a
+//! scratch folder under `PERENNIAL_BENCH_DIR` (default: the system's temporary folder, which needs
+//! 20 GiB free) and drives the real binaries. The node and the yardstick alternate at least three
+//! times, and the median of the ratios is printed. Nothing here asserts, because a timed test fails
+//! for reasons outside the project.
 
 #![allow(
     clippy::unwrap_used,

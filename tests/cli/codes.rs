@@ -1,5 +1,5 @@
-//! Exit codes and the messages that come with them. Code 4 and lists of strangers need several
-//! nodes: `tests/cluster`.
+//! Exit codes and their messages. Code 4 and lists of strangers need several nodes:
+//! `tests/cluster`.
 
 use std::fs::File;
 use std::time::{Duration, Instant};

@@ -53,7 +53,7 @@ fn every_command_has_help_with_examples() {
     }
 }
 
-/// The reference is read in review. After an intended change:
+/// The reference file is reviewed by people. After an intended change, regenerate it:
 /// `PERENNIAL_BLESS=1 cargo test --release -p perennial-tests cli::help`.
 #[test]
 fn the_reference_is_what_the_program_says() {

@@ -96,7 +96,7 @@ impl Place {
         said.stdout.lines().map(row).collect()
     }
 
-    /// Like `rows`, for a command that prints exactly one.
+    /// Like `rows`, for a command that prints exactly one row.
     #[track_caller]
     pub(crate) fn row(&self, args: &[&str]) -> Value {
         let mut rows = self.rows(args);
@@ -104,7 +104,7 @@ impl Place {
         rows.remove(0)
     }
 
-    /// Runs a command that must exit with this code.
+    /// Runs a command that has to exit with this code.
     #[track_caller]
     pub(crate) fn fails(&self, code: i32, args: &[&str]) -> Said {
         let said = self.run(args);

@@ -1,5 +1,5 @@
-//! Text signed by strangers on a terminal: no command prints characters that control it or are
-//! invisible.
+//! Text signed by other publishers on a terminal: no command prints characters that control it or
+//! are invisible.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::program::Place;
 /// Characters that reverse text or are invisible.
 const EVIL: &str = "x\u{202e}gpj\u{2066}\u{200b}\u{feff}\u{ad}y";
 
-/// Stores a release whose every free text is evil. Returns its id and its publisher.
+/// Stores a release in which every free text is hostile. Returns its id and its publisher.
 fn evil_release(place: &Place) -> (String, String) {
     let store = Store::open(&place.path("data"), OpenOptions::default()).unwrap();
     let bytes = b"#!/bin/sh\n".to_vec();
@@ -62,7 +62,7 @@ fn no_command_prints_what_acts_on_a_terminal() {
     let place = Place::new();
     assert_eq!(place.run(&["key"]).code, Some(0));
     let (id, publisher) = evil_release(&place);
-    // The user's own names may be copied from a web page.
+    // The user's own names may have been copied from a web page.
     let petname = format!("anna{EVIL}");
     let commands: [&[&str]; 12] = [
         &["follow", &publisher, "--as", &petname],

@@ -1,5 +1,5 @@
-//! A node that was offline catches up soon after it starts, and the bytes exchanged follow the
-//! difference.
+//! A node that was offline catches up soon after it starts, and the number of bytes exchanged
+//! follows the size of the difference.
 
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ fn five_hundred_releases_arrive_within_thirty_seconds_of_a_start() {
     let (took, full) = (start.elapsed(), sync_bytes(&b));
     b.terminate(Duration::from_secs(10));
 
-    // Again, with a difference of two.
+    // The same with a difference of two.
     for number in 0..2 {
         let source = write_tree(&at(&format!("late-{number}")), 9000 + number, &[500]);
         add(a.data(), &source, "late", &format!("1.0.{number}"));

@@ -1,8 +1,9 @@
-//! Peers that cheat with bytes. Their bytes never become a file, and an honest peer makes up for them.
-//! Without one the fetch fails with a reason, and a later fetch resumes from what had verified.
+//! Peers that cheat with bytes. Their bytes never become a file, and an honest peer compensates for
+//! them. Without an honest peer the fetch fails with a reason, and a later fetch resumes from the
+//! verified bytes.
 //!
-//! Deadlines for stalling and crawling peers belong to the protocol and are tested there in virtual time
-//! (`crates/protocol/src/transfer/tests`). Here real bytes cross real streams.
+//! Deadlines for stalling and crawling peers belong to the protocol and are tested there in virtual
+//! time (`crates/protocol/src/transfer/tests`). Here real bytes cross real streams.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,10 +14,10 @@ use super::liar::{Goods, Liar, Manner, genesis};
 use perennial_manifest::SignedEntry;
 use perennial_tests::{Daemon, MIB, add, assert_same, count, field, perennial, text, write_tree};
 
-/// A command that no peer helps has given up after this long.
+/// Upper bound on the time until a command without a useful peer gives up.
 const GIVES_UP: Duration = Duration::from_secs(150);
 
-/// A release in two data directories: one for the liar, one for an honest node.
+/// A release in two data directories: the liar's and an honest node's.
 pub(crate) struct Scene {
     dir: tempfile::TempDir,
     source: PathBuf,
@@ -65,10 +66,10 @@ impl Scene {
     }
 }
 
-/// Fetches from the liar and an honest node. Everything arrives, and the liar is charged with its
+/// Fetches from the liar and an honest node. All bytes arrive, and the liar is charged with its
 /// offence, if any.
 fn an_honest_peer_makes_up_for(manner: Manner, offence: Option<&str>) {
-    // More than two assignments of an unmeasured peer, so that both are asked.
+    // More than two assignments of an unmeasured peer, so that both peers are asked.
     let scene = Scene::new(48 * MIB);
     let (liar, honest) = (scene.liar(manner), Daemon::start(&scene.at("honest"), &[]));
     let d = Daemon::start(&scene.at("d"), &["--peer", &liar.address, "--peer", honest.address()]);
@@ -83,8 +84,8 @@ fn an_honest_peer_makes_up_for(manner: Manner, offence: Option<&str>) {
     assert!(offence.is_none_or(told), "not held against {peer}:\n{}", d.log());
 }
 
-/// Fetches from the liar alone, which fails clearly and leaves no wrong byte, then from an honest node.
-/// Returns the bytes the second fetch still had to transfer.
+/// Fetches from the liar alone, which fails clearly and leaves no wrong byte, then from an honest
+/// node. Returns the bytes that the second fetch had to transfer.
 fn alone_it_fails_and_goes_on_later(size: usize, manner: Manner) -> u64 {
     let scene = Scene::new(size);
     let liar = scene.liar(manner);
@@ -184,8 +185,8 @@ fn a_length_of_2_to_the_63_alone_ends_and_takes_no_room() {
     alone_it_fails_and_goes_on_later(2 * MIB, Manner::Claims(1 << 63));
 }
 
-/// A digest fetched by itself has no signed length. False lengths cost nothing, and the true one is
-/// found among them.
+/// A digest fetched by itself has no signed length. False lengths cost nothing, and the true length
+/// is found among them.
 #[test]
 fn a_lie_about_the_length_of_a_digest_costs_nothing() {
     let scene = Scene::new(2 * MIB);

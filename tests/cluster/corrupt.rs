@@ -1,5 +1,5 @@
-//! Bytes that rot on disk never leave the node under their old name. `verify` finds them, and they are
-//! fetched again from a peer.
+//! Bytes that rot on disk never leave the node under their old digest. `verify` finds them, and
+//! they are fetched again from a peer.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -11,7 +11,7 @@ use perennial_tests::{
     write_tree,
 };
 
-/// Finds the bytes of a file in the data directory: the file that stores them and the offset.
+/// Finds the bytes of a file in the data directory: the file that stores them, and the offset.
 fn stored(data: &Path, content: &[u8]) -> (PathBuf, usize) {
     for (name, bytes) in files(data) {
         let at = if bytes.len() < content.len() {
@@ -39,7 +39,7 @@ fn flip(path: &Path, at: usize) {
     fs::write(path, bytes).expect("writable");
 }
 
-/// Fails if a file below `out` differs from the original. Missing files are fine.
+/// Fails if a file below `out` differs from the original. Missing files are accepted.
 fn assert_nothing_wrong(out: &Path, source: &Path) {
     if !out.exists() {
         return;
@@ -60,8 +60,8 @@ fn assert_found(said: Outcome, blob: &str) {
     assert!(rows.iter().any(|row| row["blob"] == blob), "names the blob: {said:?}");
 }
 
-/// Damages the artifact of that size in one way. The damage never leaves through a peer or the command
-/// line, `verify` names it, and a peer with the bytes heals it.
+/// Damages the artifact of that size in one way. The damage never leaves through a peer or the
+/// command line, `verify` names it, and a peer with the bytes heals it.
 fn rot_is_contained(size: usize, spoil: impl Fn(&Path, usize)) {
     let dir = tempfile::tempdir().expect("a directory");
     let at = |name: &str| dir.path().join(name);
@@ -91,7 +91,7 @@ fn rot_is_contained(size: usize, spoil: impl Fn(&Path, usize)) {
     let (path, offset) = stored(&at("a"), &content);
     spoil(&path, offset);
 
-    // Through a peer.
+    // The damage does not leave through a peer.
     let a = Daemon::start(&at("a"), &[]);
     let out = at("out");
     let said = perennial(&at("d"), &["--peer", a.address(), "get", release, "-o", text(&out)]);
@@ -102,7 +102,7 @@ fn rot_is_contained(size: usize, spoil: impl Fn(&Path, usize)) {
     assert_nothing_wrong(&out, &source);
     drop(a);
 
-    // From the node itself, and by `verify`.
+    // The node itself finds the damage, and so does `verify`.
     rot_is_found_and_healed(&at("a"), &at("b"), release, &source, &blob);
 }
 

@@ -1,5 +1,4 @@
-//! The bytes of a denied digest are not given out, fetched or taken in again, and the next gc removes
-//! them.
+//! A denied blob is not served, fetched or stored again, and the next gc removes it.
 
 use std::fs;
 use std::path::Path;
@@ -19,12 +18,13 @@ fn deny(data: &Path, blob: BlobId) {
     store.set_denied(blob, Some(REASON.to_owned())).expect("written");
 }
 
-/// Whether any file below the data directory contains these bytes.
+/// Returns whether any file below the data directory contains these bytes.
 fn kept(data: &Path, content: &[u8]) -> bool {
     files(data).values().any(|bytes| bytes.windows(content.len()).any(|window| window == content))
 }
 
-/// A release of a denied file and another file in `a`. Denied in `a`, and in `d`, which is still empty.
+/// A release of a denied file and another file in `a`. Denied in `a`, and in `d`, which is still
+/// empty.
 fn denied_everywhere(size: usize) {
     let dir = tempfile::tempdir().expect("a directory");
     let at = |name: &str| dir.path().join(name);
@@ -38,7 +38,8 @@ fn denied_everywhere(size: usize) {
     deny(&at("d"), blob);
     let out = at("out");
 
-    // Not fetched by name, by digest or by a follow; the rest of the release is not held up.
+    // The denied file is not fetched by name, by digest or by a follow; the rest of the release
+    // still is.
     let a = Daemon::start(&at("a"), &[]);
     for what in [release.to_owned(), blob.to_string()] {
         let said = perennial(&at("d"), &["--peer", a.address(), "get", &what, "-o", text(&out)]);
@@ -50,7 +51,7 @@ fn denied_everywhere(size: usize) {
     wait_until(Duration::from_secs(60), "the release is known", || {
         (perennial(d.data(), &["ls"]).ok().rows().len() == 1).then_some(())
     });
-    // The next entry of the feed arrives, so the denied one has been considered.
+    // The feed's next entry arrives, so the denied release has been considered.
     let next = write_tree(&at("next"), 42, &[90_000]);
     add(a.data(), &next, "thing", "2");
     wait_until(Duration::from_secs(60), "the next release", || {
@@ -60,7 +61,7 @@ fn denied_everywhere(size: usize) {
     assert!(!kept(&at("d"), &content), "fetched for a follow");
     a.terminate(Duration::from_secs(10));
 
-    // The node that has the bytes gives them to neither peers nor the user, and gc removes them.
+    // The node that has the bytes serves them to neither peers nor the user, and gc removes them.
     deny(&at("a"), blob);
     let a = Daemon::start(&at("a"), &[]);
     perennial(&at("c"), &["--peer", a.address(), "get", &blob.to_string(), "-o", text(&out)])

@@ -1,5 +1,5 @@
-//! Endless gossip from connected peers costs a bounded share, senders of garbage are disconnected, and
-//! the followed publisher's entries still arrive.
+//! Endless gossip from connected peers costs a bounded share, senders of garbage are disconnected,
+//! and the followed publisher's entries still arrive.
 
 use std::time::Duration;
 

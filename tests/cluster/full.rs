@@ -1,5 +1,5 @@
-//! A full disk and a read-only one. Both tests mount a small file system, so they need root; without it
-//! they print a line and pass.
+//! A full disk and a read-only one. Both tests mount a small file system, so they need root;
+//! without it they print a line and pass.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ fn a_full_disk_fails_the_add_and_nothing_else() {
     );
     assert_eq!(leftovers(&data), 0, "what was begun is removed");
 
-    // It still serves the releases it holds.
+    // The node still serves the releases it holds.
     let out = dir.path().join("out");
     perennial(
         &dir.path().join("d"),
@@ -77,14 +77,15 @@ fn a_full_disk_fails_the_add_and_nothing_else() {
     .ok();
     assert_same(&small, &out);
 
-    // Full to the last byte: every write fails, no acknowledged data is lost, nothing panics.
+    // The disk is full to the last byte: every write fails, no acknowledged data is lost, nothing
+    // panics.
     let ballast = disk.dir.join("ballast");
     let _ = fs::write(&ballast, vec![7; 80 * MIB]);
     let args = ["add", text(&medium), "--name", "medium", "--version", "1", "--license", "MIT"];
     perennial(&data, &args).failed(1);
     assert_eq!(count(&data, "held"), 1);
 
-    // With room again it works without a restart.
+    // With free space, the node works again without a restart.
     fs::remove_file(&ballast).expect("ours");
     let added = wait_until(Duration::from_secs(30), "adding works once there is room", || {
         let said = perennial(&data, &args);
@@ -131,7 +132,7 @@ fn a_read_only_data_directory_is_refused_in_a_line() {
     let data = disk.dir.join("a");
     let source = write_tree(&dir.path().join("src"), 1, &[100_000]);
     add(&data, &source, "x", "1");
-    // The log is beside the data directory; give the daemon a place it can write to.
+    // The log is beside the data directory, so the daemon needs a writable place for it.
     let log = disk.dir.join("a.err");
     fs::write(&log, "").expect("writable");
     disk.remount("ro");

@@ -1,7 +1,8 @@
-//! SIGKILL at random moments of adding, starting, rebuilding and collecting, 200 rounds each. Everything
-//! acknowledged is there, everything listed is whole, and the node always starts again.
+//! SIGKILL at random moments of adding, starting, rebuilding and collecting, 200 rounds each. All
+//! acknowledged data exists, everything listed is whole, and the node always starts again.
 //!
-//! Prints its seed. `PERENNIAL_SEED=n` repeats the moments of a run, as far as the machine repeats itself.
+//! Prints its seed. `PERENNIAL_SEED=n` repeats the moments of a run, as far as the machine's timing
+//! is reproducible.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,7 +19,7 @@ use perennial_tests::{
 
 const ROUNDS: u64 = 200;
 
-/// The whole state is compared once in this many rounds.
+/// The whole state is compared every `CHECK` rounds.
 const CHECK: u64 = 20;
 
 fn rng(test: &str) -> StdRng {
@@ -36,7 +37,7 @@ fn moment(rng: &mut StdRng, whole: Duration) -> Duration {
     whole.mul_f64(rng.random_range(0.0..1.15))
 }
 
-/// The sorted output of `ls`. Fails unless everything in it is held.
+/// The sorted output of `ls`. Fails unless every release in it is held.
 #[track_caller]
 fn whole(data: &Path) -> BTreeSet<String> {
     let rows = perennial(data, &["ls"]).ok().rows();
@@ -46,7 +47,8 @@ fn whole(data: &Path) -> BTreeSet<String> {
     rows.iter().map(|row| field(row, "release").to_owned()).collect()
 }
 
-/// Runs a command and kills it after `wait` unless it ended before. Returns its JSON, if it printed any.
+/// Runs a command and kills it after `wait` unless it has ended. Returns its JSON, if it printed
+/// any.
 fn killed(data: &Path, args: &[&str], wait: Duration) -> Option<Value> {
     let mut child = command(data, args).spawn().expect("perennial starts");
     thread::sleep(wait);
@@ -54,7 +56,7 @@ fn killed(data: &Path, args: &[&str], wait: Duration) -> Option<Value> {
     let output = child.wait_with_output().expect("waitable");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(!stderr.contains("panicked"), "{stderr}");
-    // It ended by itself, so it must have succeeded.
+    // The command ended by itself, so it has to have succeeded.
     assert!(matches!(output.status.code(), None | Some(0)), "{}: {stderr}", args.join(" "));
     let line = String::from_utf8_lossy(&output.stdout).into_owned();
     line.ends_with('\n').then(|| serde_json::from_str(line.trim()).expect("whole lines only"))
@@ -75,7 +77,7 @@ fn killed_at_random_moments_of_add() {
     let mut acknowledged =
         vec![(field(&add(&data, &first, "x", "first"), "release").to_owned(), first)];
     let mut lost = Vec::new();
-    // On a busy machine this is an overestimate; the moments must fall within an add, not after it.
+    // An overestimate on a busy machine; the moments have to fall within an add, not after it.
     let once = start.elapsed().min(Duration::from_millis(600));
 
     for round in 0..ROUNDS {
@@ -110,7 +112,7 @@ fn killed_at_random_moments_of_add() {
     for (version, source) in lost.iter().take(5) {
         add(&data, source, "x", version);
     }
-    // The other rounds left nothing behind.
+    // The remaining interrupted adds left nothing behind.
     perennial(&data, &["gc", "--grace", "0s"]).ok();
     for part in ["tmp", "partial"] {
         let left = fs::read_dir(data.join(part)).map(Iterator::count).unwrap_or_default();
@@ -187,7 +189,7 @@ fn killed_at_random_moments_of_rebuilding_the_index() {
     let once = start.elapsed();
     for round in 0..ROUNDS {
         killed(&data, &["rebuild-index"], moment(&mut rng, once));
-        // Every fourth round it is killed again during the start that recovers.
+        // Every fourth round, the node is killed again during the start that recovers.
         if round % 4 == 3 {
             killed(&data, &["status"], moment(&mut rng, once));
         }
@@ -218,7 +220,7 @@ fn killed_at_random_moments_of_gc() {
         ));
     }
     let litter = |round: u64| {
-        // A release that is kept shares half of these bytes, so they must stay.
+        // A kept release shares half of these bytes, so they have to stay.
         for number in 0..3 {
             let source = dir.path().join(format!("litter-{round}-{number}"));
             write_tree(&source, 1000 + round * 10 + number, &[150_000, 900, 900]);

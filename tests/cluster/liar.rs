@@ -1,8 +1,9 @@
-//! A hostile peer that speaks the protocol: it claims to hold everything, hands out the entries it was
-//! given, and serves large blobs according to its [`Manner`]. Small blobs (lists) it serves honestly.
+//! A hostile peer that speaks the protocol: it claims to hold everything, hands out the entries it
+//! was given, and serves large blobs according to its [`Manner`]. It serves small blobs (lists)
+//! honestly.
 //!
-//! Lives in the test's process on `perennial_swarm` and ends with its owner. Sends as fast as the other
-//! side reads.
+//! Runs in the test's process on `perennial_swarm` and ends with its owner. Sends as fast as the
+//! other side reads.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,12 +24,13 @@ use perennial_protocol::{
 use perennial_store::{OpenOptions, SMALL, Store};
 use perennial_swarm::{BlobStream, Config, Event, Handle, PeerAddress};
 
-/// How it answers a request for a large blob.
+/// How the liar answers a request for a large blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
     /// Correctly.
     Honest,
-    /// With one wrong bit, at this percentage of the answer: 0 in the first group, 100 in the last.
+    /// With one wrong bit, at this percentage of the response: 0 in the first group, 100 in the
+    /// last.
     Wrong(usize),
     /// With 99 % of the bytes, then silence on an open stream.
     Stalls,
@@ -42,7 +44,7 @@ pub(crate) enum Manner {
     Claims(u64),
 }
 
-/// The entries and blobs it offers.
+/// The entries and blobs that the liar offers.
 pub(crate) struct Goods {
     pub(crate) entries: Vec<SignedEntry>,
     pub(crate) store: Store,
@@ -74,7 +76,7 @@ pub(crate) fn genesis(seed: [u8; 32], purl: &str, artifacts: ArtifactListRef) ->
     entry.sign(&key).expect("a sound entry")
 }
 
-/// How many requests for large blobs it received, and how many bytes it sent.
+/// Counts of received requests for large blobs and of bytes sent.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) asked: AtomicU64,
@@ -132,8 +134,9 @@ impl Liar {
         }
     }
 
-    /// Opens this many streams to `address` under another peer id, asks for a blob on each and reads only the
-    /// first byte of the answer. Returns how many were answered. The streams stay open as long as the liar lives.
+    /// Opens this many streams to `address` under another peer id, requests a blob on each and
+    /// reads only the first byte of the response. Returns the number of streams answered, which
+    /// stay open as long as the liar lives.
     pub(crate) fn hang(&self, address: &str, blob: BlobId, size: u64, streams: usize) -> usize {
         let Some(runtime) = &self.runtime else { return 0 };
         let address: PeerAddress = address.parse().expect("an address");
@@ -209,7 +212,7 @@ fn answer(goods: &Goods, manner: Manner, request: &Request) -> Response {
     }
 }
 
-/// The length it claims for a blob.
+/// The length that the liar claims for a blob.
 fn claimed(goods: &Goods, manner: Manner, blob: &BlobId) -> Option<u64> {
     let size = goods.store.blob_size(blob).expect("a sound store")?;
     Some(match manner {
@@ -255,12 +258,13 @@ async fn read_request(stream: &mut BlobStream) -> Option<BlobRequest> {
 fn encoded(store: &Store, item: &BlobRange) -> Vec<u8> {
     let ranges: Vec<_> = item.ranges.iter().map(|(start, end)| *start..*end).collect();
     let mut bytes = Vec::new();
-    // A range beyond the blob's true end cannot be encoded; a liar that claims one sends nothing.
+    // A range beyond the blob's true end cannot be encoded; a liar that claims such a length sends
+    // nothing.
     let _ = store.encode(&item.blob, &ranges, &mut bytes);
     bytes
 }
 
-/// Sends the answer in its manner. True if the stream is finished.
+/// Sends the response in the given manner. Returns true if the stream is finished.
 async fn misbehave(manner: Manner, honest: &[u8], tally: &Tally, stream: &mut BlobStream) -> bool {
     let sent = |bytes: usize| tally.sent.fetch_add(bytes as u64, SeqCst);
     let part = match manner {

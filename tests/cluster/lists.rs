@@ -1,6 +1,6 @@
-//! Signed releases with hostile artifact lists: paths that lead elsewhere, two names for one file,
-//! impossible numbers. Signature and digest are genuine. `get` and a following node still refuse the list,
-//! name the offending artifact and write nothing.
+//! Signed releases with hostile artifact lists: paths that lead outside, duplicate names,
+//! impossible numbers. Signature and digest are genuine; `get` and a following node still reject
+//! the list, name the offending artifact and write nothing.
 
 use std::fs;
 use std::path::Path;
@@ -27,7 +27,7 @@ fn string(text: &str) -> Vec<u8> {
     [head(3, text.len() as u64), text.as_bytes().to_vec()].concat()
 }
 
-/// A list written without checks, with a claimed number of artifacts.
+/// A list encoded without checks, with a claimed number of artifacts.
 fn encoded(said: u64, artifacts: &[(&str, u64)]) -> Vec<u8> {
     let mut bytes = head(4, said);
     for (path, size) in artifacts {
@@ -52,7 +52,7 @@ fn claim(list: &[u8], count: u32, bytes: u64) -> ArtifactListRef {
     ArtifactListRef { blob: BlobId::of(list), count, bytes, size: list.len() as u64 }
 }
 
-/// A list, the claim of its release, and the text the refusal must contain.
+/// A list, its release's claim, and the text that the rejection has to contain.
 struct Case {
     list: Vec<u8>,
     claim: ArtifactListRef,
@@ -87,7 +87,7 @@ fn hostile_paths() -> Vec<Case> {
         &long,
     ]
     .iter()
-    // A refusal quotes as much of it as fits on a line.
+    // A rejection quotes as much of the path as fits on a line.
     .map(|path| Case::of_paths(&[path], &path.escape_debug().take(100).collect::<String>()))
     .collect();
     cases.push(Case::of_paths(&["a\0b"], "a\\0b"));
@@ -117,7 +117,7 @@ fn impossible_numbers() -> Vec<Case> {
     ]
 }
 
-/// A liar that offers each of these lists in a signed release.
+/// A liar that offers each list in a signed release.
 fn liar_with(data: &Path, cases: &[Case]) -> (Liar, Vec<SignedEntry>) {
     let goods = Goods::of(data, Vec::new());
     let lists = cases.iter().map(|case| case.list.clone()).collect();
@@ -143,7 +143,7 @@ fn get_refuses(cases: &[Case]) {
         let out = around.join("out");
         let said = perennial(d.data(), &["get", &release, "-o", text(&out)]).failed(4);
         let error: serde_json::Value = serde_json::from_str(said.stderr.trim()).expect("JSON");
-        // However many times it was escaped on the way.
+        // Compared independently of how often the path was escaped on the way.
         let (told, named) =
             (field(&error, "error").replace('\\', ""), case.named.replace('\\', ""));
         assert!(told.contains(&named), "{named} is to be named: {said:?}");

@@ -1,4 +1,5 @@
-//! Exclusive use of a data directory: one process, of the same or a newer version, with write access.
+//! Exclusive use of a data directory: one process, of the same or a newer version, with write
+//! access.
 
 use std::fs;
 use std::time::Duration;
@@ -17,7 +18,7 @@ fn a_second_daemon_is_refused_and_names_the_first() {
     assert_eq!(code, Some(5), "{}", second.log());
     assert!(second.log().contains(&first.pid().to_string()), "names the pid: {}", second.log());
     assert!(!second.log().contains("panicked"), "{}", second.log());
-    // The first is unaffected.
+    // The first process is unaffected.
     perennial(&data, &["status"]).ok();
     // Its lock is stale once it is killed, and is taken over.
     first.kill();

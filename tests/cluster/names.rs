@@ -58,7 +58,7 @@ fn two_followed_publishers_that_disagree_are_a_conflict() {
     perennial(&at("d"), &[&peers[..], &get[..], &["--publisher", &whos[0]]].concat()).ok();
     assert_same(&at("src-1"), &out);
 
-    // By the name given with `follow --as`, the other one's.
+    // The other publisher is named as in `follow --as`.
     let other = at("other");
     let get = ["get", "tool@v1", "-o", text(&other), "--publisher", "bert"];
     perennial(&at("d"), &[&peers[..], &get[..]].concat()).ok();

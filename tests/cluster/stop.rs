@@ -1,4 +1,4 @@
-//! SIGTERM during transfers, and restarts of everything.
+//! SIGTERM during transfers, and restarts of all nodes.
 
 use std::fs;
 use std::time::Duration;
@@ -17,7 +17,7 @@ fn sigterm_during_transfers_ends_in_time_and_the_fetch_resumes() {
     let dir = tempfile::tempdir().expect("a directory");
     let at = |name: &str| dir.path().join(name);
     let source = write_tree(&at("src"), 1, &[60 * MIB, 40 * MIB, 5000, 6000]);
-    // Slow on purpose, so that the signal arrives in the middle.
+    // Slow on purpose, so that the signal arrives mid-transfer.
     let a = Daemon::start(&at("a"), &["--upload", "12MiB"]);
     let added = add(a.data(), &source, "large", "1");
     let who = publisher(a.data());
@@ -30,7 +30,7 @@ fn sigterm_during_transfers_ends_in_time_and_the_fetch_resumes() {
             (status["received_bytes"].as_u64()? > 2 * MIB as u64).then_some(())
         });
     }
-    // An add under way is either acknowledged or absent.
+    // An interrupted add is either acknowledged or absent.
     let more = write_tree(&at("more"), 2, &[30 * MIB]);
     let mut adding = command(
         a.data(),
@@ -65,7 +65,7 @@ fn sigterm_during_transfers_ends_in_time_and_the_fetch_resumes() {
     assert_same(&source, &out);
 }
 
-/// A node serves fifty streams that no peer reads, and has a fetch of its own from a peer that stalls.
+/// A node serves fifty streams that no peer reads, and runs a fetch from a peer that stalls.
 #[test]
 fn sigterm_ends_in_time_though_fifty_transfers_hang() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -131,7 +131,7 @@ fn everything_is_there_after_a_restart_of_everything() {
             node.terminate(LIMIT);
         }
     }
-    // Without the index too: it is rebuilt from the files.
+    // Even without the index: it is rebuilt from the files.
     fs::remove_dir_all(at("b").join("index")).expect("an index");
     let nodes = names.map(|name| Daemon::start(&at(name), &[]));
     assert_eq!(before, names.map(state));

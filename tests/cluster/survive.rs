@@ -1,4 +1,5 @@
-//! The main promise: add on A, follow on B and C, lose A with its directory, get it on D through C.
+//! The main promise: add on A, follow on B and C, lose A with its directory, get the release on D
+//! through C.
 
 use std::fs;
 use std::time::Duration;
@@ -49,7 +50,7 @@ fn a_release_outlives_the_node_that_published_it() {
     let sum: u64 = from.values().filter_map(serde_json::Value::as_u64).sum();
     assert_eq!(got["fetched_bytes"], sum);
 
-    // The survivors start again, still hold it, and serve it to a machine without a node.
+    // The survivors restart, still hold the release, and serve it to a machine without a node.
     drop((b, d));
     let limit = Duration::from_secs(10);
     c.terminate(limit);

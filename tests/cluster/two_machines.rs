@@ -1,5 +1,6 @@
-//! One key on two machines. A fork is proof, every node that sees both branches shows it, and a merge ends
-//! it. A restored backup signs nothing below the sequence numbers its peers have seen.
+//! One key on two machines. A fork is proof, every node that sees both branches shows it, and a
+//! merge ends it. A restored backup signs nothing below the sequence numbers that its peers have
+//! seen.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,7 +33,7 @@ fn key(data: &Path) -> Value {
     perennial(data, &["key"]).ok().json()
 }
 
-/// Whether this follower shows the fork.
+/// Returns whether this follower shows the fork.
 fn forked(data: &Path, who: &str) -> bool {
     let rows = perennial(data, &["follows"]).ok().rows();
     rows.iter().any(|row| row["publisher"] == who && row["forked"] == true)
@@ -82,7 +83,7 @@ fn a_fork_that_two_halves_saw_is_shown_by_both_and_mended_by_a_merge() {
         }
     }
 
-    // The owner is told, cannot sign before a merge, and can after it.
+    // The owner is told, cannot sign before a merge, and can sign after it.
     drop(a);
     let a = Daemon::start(&at("a"), &["--peer", d.address()]);
     wait_until(ARRIVES, "its owner sees it", || (key(a.data())["forked"] == true).then_some(()));
@@ -98,7 +99,7 @@ fn a_fork_that_two_halves_saw_is_shown_by_both_and_mended_by_a_merge() {
     }
 }
 
-/// The name is ambiguous: it is refused with both releases shown, and each list marks the fork.
+/// The name is ambiguous: it is rejected with both releases shown, and each list marks the fork.
 fn shows_the_fork(data: &Path, who: &str, releases: [&Value; 2]) {
     for command in ["get", "show"] {
         let said = perennial(data, &[command, "tool@2"]).failed(4);
@@ -155,7 +156,7 @@ fn a_restored_backup_signs_nothing_below_what_it_has_seen() {
     for _ in 0..2 {
         let said = try_add(&at("old"), &source(dir.path(), 3), "2").failed(1);
         assert!(said.stderr.contains("a restored backup, or a second machine"), "{said:?}");
-        // After a rebuild of the index too.
+        // The same after a rebuild of the index.
         perennial(&at("old"), &["rebuild-index"]).ok();
     }
     assert_eq!(key(&at("old"))["entries"], before, "nothing was signed");

@@ -1,4 +1,4 @@
-//! Requests, made to both registries.
+//! Requests sent to both registries.
 
 use axum::http::Method;
 
@@ -9,7 +9,7 @@ pub(crate) struct Ask {
     pub(crate) target: Target,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Vec<u8>,
-    /// Without the token.
+    /// Send the request without the token.
     pub(crate) anonymous: bool,
 }
 
@@ -17,7 +17,7 @@ pub(crate) struct Ask {
 #[derive(Debug, Clone)]
 pub(crate) enum Target {
     Path(String),
-    /// The location of the last upload, as each registry gave it, with this query.
+    /// The location of the last upload, as each registry returned it, with this query.
     Upload(String),
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn head(path: impl Into<String>) -> Ask {
     ask(Method::HEAD, path)
 }
 
-/// A request to the upload started last.
+/// A request to the most recent upload.
 pub(crate) fn upload(method: Method, query: impl Into<String>) -> Ask {
     Ask { target: Target::Upload(query.into()), ..ask(method, "") }
 }
@@ -50,12 +50,12 @@ impl Ask {
         Self { body: body.to_vec(), ..self }
     }
 
-    /// Without the token.
+    /// Removes the token.
     pub(crate) fn anonymous(self) -> Self {
         Self { anonymous: true, ..self }
     }
 
-    /// The request in one line.
+    /// The request as one line.
     pub(crate) fn title(&self) -> String {
         let mut title = match &self.target {
             Target::Path(path) => format!("{} {path}", self.method),

@@ -1,4 +1,5 @@
-//! A client that reports answers unchanged: HTTP/1.1, one connection per request, redirects not followed.
+//! A client that reports responses unchanged: HTTP/1.1, one connection per request, redirects not
+//! followed.
 
 use std::time::Duration;
 
@@ -11,12 +12,12 @@ use tokio::runtime::Runtime;
 /// How long a request may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// An answer.
+/// A response.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// `None` if it ended before its `Content-Length`.
+    /// `None` if the body ended before its `Content-Length`.
     pub(crate) body: Option<Vec<u8>>,
 }
 
@@ -32,7 +33,7 @@ impl Answer {
     }
 }
 
-/// Sends requests.
+/// An HTTP client.
 pub(crate) struct Client(Runtime);
 
 impl Client {
@@ -41,8 +42,8 @@ impl Client {
         Self(runtime.expect("a runtime"))
     }
 
-    /// Sends a request to `host` (`address:port`) and waits for the whole answer. The error says why there is
-    /// none.
+    /// Sends a request to `host` (`address:port`) and waits for the complete response. The error
+    /// says why there is none.
     pub(crate) fn send(
         &self,
         host: &str,

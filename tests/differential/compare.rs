@@ -1,8 +1,9 @@
-//! The parts of two answers that must be equal.
+//! Compares two responses by the parts that have to be equal.
 //!
-//! Answers are compared by what clients read: the status, [`HEADERS`] and the body. Parts that necessarily
-//! differ are normalised first: the registry's own address, upload ids, and digests of the test's content,
-//! which are replaced by names. Errors are compared by code, because their messages are for people.
+//! Responses are compared by what clients read: the status, [`HEADERS`] and the body. Parts that
+//! necessarily differ are normalised first: the registry's own address, upload ids, and digests of
+//! the test's content, which are replaced by names. Errors are compared by code, because their
+//! messages are for people.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +39,7 @@ const HEADERS: [&str; 16] = [
 /// Both registries and the requests made to them.
 pub(crate) struct Bench<'a> {
     pub(crate) client: &'a Client,
-    /// Ours, then the reference.
+    /// The node, then the reference.
     hosts: [&'a str; 2],
     uploads: [String; 2],
     /// The names of known digests.
@@ -52,12 +53,12 @@ impl<'a> Bench<'a> {
         Self { client, hosts: [ours, theirs], uploads: Default::default(), names, rows: Vec::new() }
     }
 
-    /// Names content for the table.
+    /// Registers a name for content, for the table.
     pub(crate) fn name(&mut self, name: &str, bytes: &[u8]) {
         self.names.insert(sha256(bytes), format!("<{name}>"));
     }
 
-    /// Asks both and compares the answers.
+    /// Sends a request to both registries and compares the responses.
     pub(crate) fn ask(&mut self, ask: Ask) -> &mut Row {
         let ours = self.send(0, &ask);
         let theirs = self.send(1, &ask);
@@ -98,7 +99,7 @@ impl<'a> Bench<'a> {
         answer
     }
 
-    /// The compared parts of an answer, normalised.
+    /// The compared parts of a response, normalised.
     fn fields(&self, side: usize, ask: &Ask, answer: &Answer) -> Vec<(&'static str, String)> {
         let failed = answer.status.is_client_error() || answer.status.is_server_error();
         let mut fields = vec![("status", answer.status.as_u16().to_string())];
@@ -109,7 +110,7 @@ impl<'a> Bench<'a> {
                 "WWW-Authenticate" => value.replace(self.hosts[side], "<host>"),
                 "Docker-Upload-UUID" if !value.is_empty() => "<id>".to_owned(),
                 "Content-Type" => without_boundary(value),
-                // The length of a message for people.
+                // The length of a human-readable message.
                 "Content-Length" if failed => String::new(),
                 "Allow" => sorted(&value),
                 _ => value,
@@ -141,7 +142,7 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// A text with known digests replaced by their names.
+    /// A text in which known digests are replaced by their names.
     fn named(&self, text: &str) -> String {
         let replace =
             |text: String, (digest, name): (&String, &String)| text.replace(digest.as_str(), name);
@@ -166,14 +167,15 @@ fn upload_by_name(location: &str) -> String {
     }
 }
 
-/// The boundary between parts is random in each answer.
+/// The boundary between parts is random in each response.
 fn without_boundary(kind: String) -> String {
     kind.split_once("boundary=")
         .map(|(kind, _)| format!("{kind}boundary=<boundary>"))
         .unwrap_or(kind)
 }
 
-/// A list of tags in lexical order, and whether it arrived so. The reference uses the order of its disk.
+/// A list of tags in lexical order, and whether it arrived in that order. The reference uses the
+/// order of its disk.
 fn in_order(body: String) -> (String, &'static str) {
     let Some((above, tags)) = body.split_once("\"tags\":[") else { return (body, "") };
     let Some((tags, below)) = tags.split_once(']') else { return (body, "") };

@@ -1,4 +1,5 @@
-//! The images pushed to both: blobs, manifests of each kind registries know, and referrers.
+//! The images pushed to both registries: blobs, manifests of each kind that registries know, and
+//! referrers.
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -17,7 +18,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 
-/// Bytes that look compressed and differ by seed.
+/// Incompressible bytes that differ by seed.
 fn bytes(len: usize, seed: u8) -> Vec<u8> {
     let blocks = (0..len.div_ceil(32))
         .flat_map(|at| Sha256::digest([&[seed], &at.to_le_bytes()[..]].concat()));
@@ -31,10 +32,10 @@ fn descriptor(kind: &str, bytes: &[u8]) -> Value {
 /// All content of the test.
 pub(crate) struct Content {
     pub(crate) layer: Vec<u8>,
-    /// Pushed in chunks.
+    /// A blob pushed in chunks.
     pub(crate) chunked: Vec<u8>,
     pub(crate) config: Vec<u8>,
-    /// An image of both layers.
+    /// An image with both layers.
     pub(crate) image: Vec<u8>,
     /// An image without layers for another platform.
     pub(crate) other: Vec<u8>,
@@ -42,11 +43,11 @@ pub(crate) struct Content {
     /// An index of both images.
     pub(crate) index: Vec<u8>,
     pub(crate) docker: Vec<u8>,
-    /// Docker's manifest list with one image for linux on amd64.
+    /// Docker's manifest list with one image for linux/amd64.
     pub(crate) list: Vec<u8>,
-    /// Refers to `image`.
+    /// A manifest that refers to `image`.
     pub(crate) signature: Vec<u8>,
-    /// Never pushed.
+    /// A blob that is never pushed.
     pub(crate) absent: Vec<u8>,
 }
 

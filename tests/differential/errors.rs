@@ -1,4 +1,4 @@
-//! Invalid requests: names, tags, digests and methods outside the grammar, unknown paths, refused
+//! Invalid requests: names, tags, digests and methods outside the grammar, unknown paths, rejected
 //! manifests.
 
 use axum::http::Method;
@@ -24,7 +24,7 @@ fn base(bench: &mut Bench<'_>) {
     for ask in [get("/v2/"), head("/v2/")] {
         bench.ask(ask);
     }
-    // Clients learn here how to log in; docker looks nowhere else.
+    // This response tells clients how to log in; docker looks nowhere else.
     let asked = says([("status", "401"), ("body", "errors UNAUTHORIZED")]);
     let served = says([("status", "200"), ("Content-Length", "2"), ("body", "{}")]);
     bench.ask(get("/v2/").anonymous()).differs(and(asked, challenge()), served, &spec::BASE);

@@ -1,11 +1,13 @@
-//! The node's registry compared with the reference registry, Debian's `docker-registry`. Both get the same
-//! requests, and their answers are equal except where a sentence of a specification justifies the node's.
+//! Compares the node's registry with the reference registry, Debian's `docker-registry`. Both
+//! receive the same requests, and their responses have to be equal except where a sentence of a
+//! specification justifies the node's.
 //!
-//! `processes` starts the two, `ask` describes requests, `client` sends them, `compare` decides which parts
-//! of an answer count, `table` keeps the rows, `said` writes expected differences and `spec` holds the
-//! sentences that justify them. The other modules are the requests, in the order of [`main`]: later ones
-//! read what earlier ones pushed. Prints the table. Needs `docker-registry`, so it runs only on request:
-//! `cargo test --release -p perennial-tests --test differential`.
+//! `processes` starts the two, `ask` describes requests, `client` sends them, `compare` decides
+//! which parts of a response count, `table` keeps the rows, `said` writes expected differences and
+//! `spec` holds the sentences that justify them. The other modules are the requests, in the order
+//! of [`main`]: later modules read what earlier ones pushed. Prints the table. Needs
+//! `docker-registry`, so it runs only on request: `cargo test --release -p perennial-tests --test
+//! differential`.
 
 #![allow(
     clippy::unwrap_used,

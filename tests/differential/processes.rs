@@ -1,5 +1,5 @@
-//! The two registries: a node with its HTTP frontend and Debian's `docker-registry`, each in a directory
-//! of its own.
+//! The two registries: a node with its HTTP frontend and Debian's `docker-registry`, each in its
+//! own directory.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ pub(crate) const TOKEN: &str = "the token of this test";
 /// Debian's registry.
 const REGISTRY: &str = "docker-registry";
 
-/// A node that takes pushes.
+/// A node that accepts pushes.
 pub(crate) struct Node {
     daemon: Daemon,
 }
@@ -43,7 +43,7 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    /// Starts it with empty storage and deletion enabled, and waits until it answers.
+    /// Starts the registry with empty storage and deletion enabled, and waits until it responds.
     pub(crate) fn start(dir: &Path, client: &Client) -> Self {
         let (config, log, storage) =
             (dir.join("config.yml"), dir.join("registry.err"), dir.join("registry"));
@@ -76,7 +76,7 @@ impl Reference {
         reference
     }
 
-    /// Its `address:port`.
+    /// The registry's `address:port`.
     pub(crate) fn host(&self) -> &str {
         &self.host
     }

@@ -1,4 +1,4 @@
-//! Pushes: blobs in every way there is, mounts, manifests of each kind, tags.
+//! Pushes: blobs by every method, mounts, manifests of each kind, tags.
 
 use axum::http::Method;
 
@@ -8,9 +8,9 @@ use crate::content::{Content, DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIF
 use crate::said::{self, created, refused, says};
 use crate::spec;
 
-/// The repository most requests go to.
+/// The repository that most requests address.
 pub(crate) const APP: &str = "/v2/localhost/team/app";
-/// A repository that shares blobs with it.
+/// A repository that shares blobs with [`APP`].
 pub(crate) const OTHER: &str = "/v2/localhost/team/other";
 const OCTETS: &str = "application/octet-stream";
 
@@ -39,7 +39,7 @@ fn blobs(bench: &mut Bench<'_>, content: &Content) {
             .body(&content.layer),
     );
     bench.ask(head(format!("{APP}/blobs/{layer}")));
-    // Again.
+    // The same blob again.
     bench.ask(begin(APP));
     bench.ask(
         upload(Method::PUT, format!("digest={layer}"))
@@ -106,7 +106,7 @@ fn blobs(bench: &mut Bench<'_>, content: &Content) {
 
 fn manifests(bench: &mut Bench<'_>, content: &Content) {
     bench.ask(put(APP, "v1", OCI_MANIFEST, &content.image));
-    // Again.
+    // The same manifest again.
     bench.ask(put(APP, "v1", OCI_MANIFEST, &content.image));
     bench.ask(put(APP, &sha256(&content.other), OCI_MANIFEST, &content.other));
     bench.ask(put(APP, "multi", OCI_INDEX, &content.index));

@@ -1,4 +1,4 @@
-//! Short forms for the answers in expected differences, as the table writes them.
+//! Short forms for the responses in expected differences, as the table writes them.
 
 use crate::table::Said;
 
@@ -6,18 +6,18 @@ const JSON: &str = "application/json; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 const BLOB: &str = "application/octet-stream";
 
-/// These fields, and no others.
+/// Exactly these fields.
 pub(crate) fn says<const N: usize>(fields: [(&'static str, &str); N]) -> Said {
     fields.map(|(field, value)| (field, value.to_owned())).into()
 }
 
-/// Both together.
+/// The fields of both.
 pub(crate) fn and(mut said: Said, more: Said) -> Said {
     said.extend(more);
     said
 }
 
-/// The answer to HEAD.
+/// The response to HEAD.
 pub(crate) fn bare(mut said: Said) -> Said {
     said.retain(|(field, _)| *field != "body");
     said
@@ -34,12 +34,12 @@ pub(crate) fn plain(status: u16, text: &str) -> Said {
     says([("status", &status.to_string()), ("Content-Type", TEXT), ("body", text)])
 }
 
-/// The reference's answer to an unknown path.
+/// The reference's response to an unknown path.
 pub(crate) fn no_page() -> Said {
     plain(404, "404 page not found\n")
 }
 
-/// The reference's answer to an unknown method.
+/// The reference's response to an unknown method.
 pub(crate) fn no_method(allow: &str) -> Said {
     and(plain(405, "Method not allowed\n"), says([("Allow", allow)]))
 }
@@ -64,8 +64,8 @@ pub(crate) fn blob(name: &str, bytes: &[u8]) -> Said {
     and(manifest(BLOB, name, bytes), says(more))
 }
 
-/// Part of a blob, and the reference's refusal of one: it announces the length of the blob and sends a
-/// shorter text.
+/// Part of a blob, and the reference's refusal of a range: it announces the length of the blob and
+/// sends a shorter text.
 pub(crate) fn cut_off(name: &str) -> Said {
     let fields = [
         ("status", "416"),
@@ -99,7 +99,7 @@ pub(crate) fn created(location: &str, name: &str) -> Said {
     ])
 }
 
-/// A list in JSON.
+/// A JSON list.
 pub(crate) fn list(body: &str) -> Said {
     says([
         ("status", "200"),
@@ -109,12 +109,12 @@ pub(crate) fn list(body: &str) -> Said {
     ])
 }
 
-/// The node's answer to a client that may not push.
+/// The node's response to a client that may not push.
 pub(crate) fn challenged() -> Said {
     and(refused(401, "UNAUTHORIZED"), challenge())
 }
 
-/// How to authenticate.
+/// The challenge that says how to authenticate.
 pub(crate) fn challenge() -> Said {
     says([("WWW-Authenticate", "Bearer realm=\"http://<host>/token\",service=\"perennial\"")])
 }

@@ -1,9 +1,9 @@
-//! Sentences of the specifications that justify our answer where the reference's differs: the OCI
-//! distribution specification 1.1.1 and HTTP semantics, RFC 9110.
+//! Sentences of the specifications that justify the node's response where the reference's differs:
+//! the OCI distribution specification 1.1.1 and HTTP semantics, RFC 9110.
 
 use std::fmt;
 
-/// A sentence, verbatim, and its place.
+/// A sentence, verbatim, and its section.
 pub(crate) struct Sentence {
     place: &'static str,
     text: &'static str,

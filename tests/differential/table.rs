@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::spec::Sentence;
 
-/// Fields of an answer. Fields not listed are empty.
+/// Fields of a response. Fields not listed are empty.
 pub(crate) type Said = Vec<(&'static str, String)>;
 
 /// An expected difference.
@@ -13,7 +13,7 @@ struct Expected {
     ours: String,
     theirs: String,
     why: &'static Sentence,
-    /// True if it may be absent.
+    /// Set if the difference may be absent.
     chance: bool,
 }
 
@@ -63,7 +63,7 @@ impl Row {
         self
     }
 
-    /// The differences by justifying sentence: ours and theirs.
+    /// The differences by justifying sentence: the node's value and the reference's.
     fn differences(&self) -> BTreeMap<String, (String, String)> {
         let mut all: BTreeMap<String, (String, String)> = BTreeMap::new();
         for found in &self.found {

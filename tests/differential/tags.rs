@@ -20,7 +20,7 @@ fn of_app(tags: &[&str]) -> Said {
     list(&format!("{{\"name\":\"localhost/team/app\",\"tags\":[{}]}}\n", tags.join(",")))
 }
 
-/// The reference lists tags in the order of its disk.
+/// Ignores the order of tags: the reference lists them in the order of its disk.
 pub(crate) fn in_any_order(row: &mut Row) {
     row.may_differ("order of tags", "lexical", "another", &spec::ORDER);
 }
@@ -36,7 +36,7 @@ fn tags(bench: &mut Bench<'_>) {
     for query in ["n=100", "last=", "n=-1", "n=x", "n=", "n=99999999999999999999"] {
         in_any_order(bench.ask(get(format!("{path}?{query}"))));
     }
-    // The reference always returns all of them.
+    // The reference always returns the whole list.
     for (query, given, more, why) in [
         ("n=1", &all[..1], true, &spec::N),
         ("n=2", &all[..2], true, &spec::N),

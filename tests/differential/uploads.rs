@@ -17,7 +17,7 @@ pub(crate) fn requests(bench: &mut Bench<'_>, content: &Content) {
     unknown(bench, content);
 }
 
-/// The headers that locate an upload, besides its progress.
+/// The headers that locate an upload and report its progress.
 fn placed(range: &str) -> Said {
     let place =
         says([("Location", &format!("{APP}/blobs/uploads/<id>")), ("Docker-Upload-UUID", "<id>")]);

@@ -1,4 +1,4 @@
-//! Small valid inputs, one of each kind, made by the encoders that nodes use.
+//! Small valid inputs, one of each kind, built by the encoders that nodes use.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -15,7 +15,7 @@ use perennial_protocol::{
     BlobRange, BlobRequest, Bounded, EntryBytes, Request as PeerRequest, Response,
 };
 
-/// Target, file name, bytes.
+/// Target, file name and bytes.
 type Seed = (&'static str, &'static str, Vec<u8>);
 
 pub(crate) fn all() -> Vec<Seed> {
@@ -235,7 +235,7 @@ fn archives() -> Vec<Seed> {
         ("console/values.yaml", b"image: { repository: team/app, tag: v1 }\n"),
         ("console/templates/pod.yaml", b"- image: quay.io/team/app:v1\n"),
     ]);
-    // Stored, not compressed, so that a mutation of the tar is a mutation of the archive.
+    // Stored rather than compressed, so that a mutation of the tar is a mutation of the archive.
     let mut gzip = GzEncoder::new(Vec::new(), Compression::none());
     gzip.write_all(&chart).unwrap();
     vec![

@@ -102,7 +102,8 @@ fn a_flood_costs_bounded_state_and_honest_entries_arrive() {
     assert!(world.hosts[3].penalties > 0, "garbage is held against who sends it");
 }
 
-/// Old entries repeated, at once and after their messages were forgotten, change nothing.
+/// Repeated old entries change nothing, neither immediately nor after their messages were
+/// forgotten.
 #[test]
 fn replayed_entries_are_ignored() {
     let mut world = World::new(29, vec![Follows::default(); 4]);
@@ -127,7 +128,7 @@ fn replayed_entries_are_ignored() {
             world.inject(3, 2, entry.encode());
         }
         if round == 10 {
-            // As after a restart: the machine has forgotten what it saw, the catalog has not.
+            // As after a restart: the machine has forgotten its messages, the catalog has not.
             world.restart(2);
         }
         world.run_for(SECOND);

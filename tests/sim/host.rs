@@ -1,5 +1,5 @@
-//! A simulated node: the real machines over a catalog in memory, and what the real node's event
-//! loop does around them (fetch the list, then the artifacts, then report).
+//! A simulated node: the real machines over an in-memory catalog, and the surrounding work of the
+//! real node's event loop (fetch the list, then the artifacts, then report).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use perennial_protocol::{
 use super::content::Content;
 use super::memory::Memory;
 
-/// One node.
+/// A simulated node.
 pub(crate) struct Host {
     pub(crate) peer: PeerId,
     pub(crate) node: Node,
@@ -19,14 +19,14 @@ pub(crate) struct Host {
     pub(crate) follows: Follows,
     pub(crate) key: Keypair,
     pub(crate) online: bool,
-    /// The time of the next tick that the node asked for.
+    /// The time of the next tick that the node requested.
     pub(crate) wake: Time,
-    /// The world has scheduled that tick.
+    /// Set once the world has scheduled that tick.
     pub(crate) woken: bool,
     fetches: BTreeMap<FetchId, ReleaseId>,
     next_fetch: u64,
     pub(crate) provided: BTreeSet<ReleaseId>,
-    /// `(new entries, bytes sent, bytes received)` of every exchange that ended.
+    /// `(new entries, bytes sent, bytes received)` of every ended exchange.
     pub(crate) synced: Vec<(u64, u64, u64)>,
     pub(crate) penalties: usize,
 }
@@ -54,7 +54,7 @@ impl Host {
         }
     }
 
-    /// Restarts the machines; the catalog stays.
+    /// Restarts the machines; the catalog is kept.
     pub(crate) fn restart(&mut self) {
         self.node = Node::new(Config { me: self.peer.clone(), seed: 0, upload: None });
         self.wake = Time::NEVER;
@@ -100,8 +100,8 @@ impl Host {
                     Effect::Synced { new, sent, received, .. } => {
                         self.synced.push((new, sent, received))
                     }
-                    // A broken link looks like a stalling peer, which may be held against it a
-                    // little.
+                    // A broken link looks like a stalling peer, so a few points against the peer
+                    // are acceptable.
                     Effect::Penalise {
                         offence: Offence::Stalled | Offence::FalseClaim, ..
                     } => {}
@@ -129,7 +129,7 @@ impl Host {
         let fetch = FetchId(self.next_fetch);
         self.next_fetch += 1;
         self.fetches.insert(fetch, release);
-        // The list is fetched even if it is here: then it is done at once.
+        // The list is fetched even if it is held: the fetch is then done at once.
         let here = self.memory.blobs.contains_key(&artifacts.blob);
         let missing = if here { Vec::new() } else { vec![(0, artifacts.size)] };
         let blobs = vec![WantedBlob { blob: artifacts.blob, size: artifacts.size, missing }];

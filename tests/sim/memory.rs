@@ -32,7 +32,7 @@ pub(crate) struct Memory {
     pub(crate) releases: BTreeMap<ReleaseId, EntryId>,
     pub(crate) held: BTreeSet<ReleaseId>,
     pub(crate) blobs: BTreeMap<BlobId, u64>,
-    /// The number of entries that the feed rules refused.
+    /// The number of entries that the feed rules rejected.
     pub(crate) rejected: usize,
 }
 
@@ -59,7 +59,7 @@ impl Memory {
         verdict
     }
 
-    /// Signs the next entry of a feed as this node knows it.
+    /// Signs the next entry of a feed, from this node's view of it.
     pub(crate) fn sign(
         &self,
         key: &Keypair,

@@ -1,4 +1,5 @@
-//! Many nodes: everything followed arrives everywhere, after partitions and after long absence.
+//! Swarms of many nodes: every followed release arrives everywhere, after partitions and after long
+//! absence.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -40,8 +41,8 @@ fn sizes(world: &mut World) -> Vec<u64> {
     (0..count).map(|_| 1 << world.rng().random_range(8..24)).collect()
 }
 
-/// Adds releases, cuts the swarm into halves, adds on both sides, heals, and runs until everything
-/// followed is everywhere.
+/// Adds releases, splits the swarm into halves, adds on both sides, heals, and runs until every
+/// followed release has arrived everywhere.
 fn adds_partition_heal(seed: u64, count: usize, publishers: usize) -> World {
     let mut world = swarm(seed, count, publishers);
     let mut releases: Vec<(PublisherId, ReleaseId)> = Vec::new();
@@ -94,8 +95,8 @@ fn the_same_seed_is_the_same_run() {
     assert_ne!(one, trace(8), "and the seed does decide");
 }
 
-/// One node is offline while releases are added, then meets one other. Returns the bytes of the
-/// exchange that caught up, and the time until everything was held.
+/// One node is offline while releases are added, then meets one other node. Returns the bytes of
+/// the exchange that caught up, and the time until everything was held.
 fn catch_up(before: u64, while_away: u64) -> (u64, Duration) {
     let mut world = World::new(3, following_none(2)).lossless();
     let publisher = world.publisher(0);

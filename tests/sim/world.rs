@@ -24,7 +24,7 @@ const LOSS: u32 = 2;
 /// Rate of one blob stream, in bytes per second.
 const RATE: u64 = 8 << 20;
 
-/// Something that will happen to a host. Hosts are named by their index.
+/// A future event for a host. Hosts are identified by their index.
 enum Event {
     Wake,
     Up(usize),
@@ -37,7 +37,7 @@ enum Event {
     Providers { release: ReleaseId, peers: Vec<PeerId> },
 }
 
-/// Every host, and what lies between them.
+/// Every host and the links between them.
 pub(crate) struct World {
     pub(crate) now: Time,
     pub(crate) hosts: Vec<Host>,
@@ -46,7 +46,7 @@ pub(crate) struct World {
     inbox: BTreeMap<(Time, u64), (usize, Event)>,
     next_event: u64,
     links: BTreeSet<(usize, usize)>,
-    /// Which side of a partition each host is on.
+    /// The partition side of each host.
     side: Vec<u8>,
     latency: BTreeMap<(usize, usize), u64>,
     index: BTreeMap<PeerId, usize>,
@@ -101,7 +101,7 @@ impl World {
         &mut self.rng
     }
 
-    /// A hash over every event: equal only for runs in which the same things happened.
+    /// A hash over every event: equal only for identical runs.
     pub(crate) fn trace(&self) -> u64 {
         self.trace
     }
@@ -163,8 +163,8 @@ impl World {
         self.run_until(until, |_| false);
     }
 
-    /// Runs until a condition holds, which is checked once a simulated second, or time is up.
-    /// Returns whether it held.
+    /// Runs until a condition, checked once per simulated second, holds, or time is up. Returns
+    /// whether it held.
     pub(crate) fn run_until(&mut self, until: Time, done: impl Fn(&Self) -> bool) -> bool {
         let mut check = self.now;
         loop {

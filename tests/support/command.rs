@@ -15,8 +15,8 @@ pub const COMMAND_LIMIT: Duration = Duration::from_secs(180);
 
 /// The path of the program `name` in this build.
 ///
-/// Cargo does not build another package's programs for a test, so the first call builds them, with the
-/// profile and target directory of the running test.
+/// Cargo does not build another package's programs for a test, so the first call builds them, with
+/// the profile and target directory of the running test.
 pub fn program(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let dir = BUILT.get_or_init(|| {
@@ -42,7 +42,7 @@ pub fn program(name: &str) -> PathBuf {
     dir.join(name)
 }
 
-/// Gives a child process an empty standard input and nothing of the user's settings.
+/// Gives a child process an empty standard input and none of the user's settings.
 pub(crate) fn clean_environment(command: &mut Command, home: &Path) {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("PERENNIAL_") {
@@ -80,13 +80,13 @@ impl Outcome {
         self
     }
 
-    /// Its output as one JSON value.
+    /// The output as one JSON value.
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_str(self.stdout.trim()).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Its output as JSON lines.
+    /// The output as JSON lines.
     #[track_caller]
     pub fn rows(&self) -> Vec<Value> {
         let row =
@@ -104,7 +104,7 @@ pub fn command(data: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// Runs `perennial --data DATA --json ARGS…` to its end.
+/// Runs `perennial --data DATA --json ARGS…` to completion.
 #[track_caller]
 pub fn perennial(data: &Path, args: &[&str]) -> Outcome {
     let child = command(data, args).spawn().expect("perennial starts");

@@ -40,14 +40,14 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts one on `data`, on a free loopback port, and waits until it is ready.
+    /// Starts a daemon on `data`, on a free loopback port, and waits until it is ready.
     pub fn start(data: &Path, args: &[&str]) -> Self {
         let mut daemon = Self::spawn(data, args);
         daemon.wait_ready(READY_LIMIT);
         daemon
     }
 
-    /// Starts one without waiting. It logs to `<data>.err`, beside the data directory.
+    /// Starts a daemon without waiting. It logs to `<data>.err`, beside the data directory.
     pub fn spawn(data: &Path, args: &[&str]) -> Self {
         let mut command = Command::new(program("perennial-node"));
         clean_environment(&mut command, data.parent().expect("below a directory"));
@@ -70,7 +70,7 @@ impl Daemon {
         Self { child, data: data.to_owned(), lines, addresses: Vec::new(), http: None }
     }
 
-    /// Reads its output until `ready`.
+    /// Reads the daemon's output until `ready`.
     pub fn wait_ready(&mut self, limit: Duration) {
         let start = Instant::now();
         loop {
@@ -102,22 +102,22 @@ impl Daemon {
         self.addresses.first().expect("a daemon that is ready")
     }
 
-    /// Its peer id, taken from its address.
+    /// The peer id, taken from the address.
     pub fn peer_id(&self) -> &str {
         self.address().rsplit('/').next().expect("ends in the peer id")
     }
 
-    /// Its process id.
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Resident memory now, in KiB.
+    /// Current resident memory in KiB.
     pub fn resident_memory(&self) -> u64 {
         self.memory("VmRSS:")
     }
 
-    /// The highest resident memory so far, in KiB.
+    /// Highest resident memory so far, in KiB.
     pub fn highest_memory(&self) -> u64 {
         self.memory("VmHWM:")
     }
@@ -128,17 +128,17 @@ impl Daemon {
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
-    /// Its data directory.
+    /// The data directory.
     pub fn data(&self) -> &Path {
         &self.data
     }
 
-    /// Its log so far.
+    /// The log so far.
     pub fn log(&self) -> String {
         fs::read_to_string(log_of(&self.data)).unwrap_or_default()
     }
 
-    /// Kills it with SIGKILL and reaps it.
+    /// Kills the daemon with SIGKILL and reaps it.
     pub fn kill(mut self) {
         self.kill_in_place();
     }
@@ -148,7 +148,7 @@ impl Daemon {
         let _ = self.child.wait();
     }
 
-    /// Sends SIGTERM and returns how long it took to exit, and its exit code. Fails after `limit`.
+    /// Sends SIGTERM; returns the time until exit and the exit code. Fails after `limit`.
     pub fn terminate(mut self, limit: Duration) -> (Duration, Option<i32>) {
         let start = Instant::now();
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
@@ -158,7 +158,7 @@ impl Daemon {
         (start.elapsed(), status.code())
     }
 
-    /// The exit code if it has exited by itself.
+    /// The exit code, if the daemon has exited on its own.
     pub fn ended(&mut self) -> Option<Option<i32>> {
         self.child.try_wait().expect("waitable").map(|status| status.code())
     }

@@ -1,4 +1,4 @@
-//! Files to add, comparison of what came back, and short forms of frequent commands.
+//! Files to add, comparison with fetched files, and short forms of frequent commands.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,8 @@ use crate::command::perennial;
 /// Bytes per MiB.
 pub const MIB: usize = 1024 * 1024;
 
-/// Writes incompressible files of these sizes below `dir`, some in folders. The seed fixes their bytes.
+/// Writes incompressible files of these sizes below `dir`, some in folders. The seed fixes their
+/// bytes.
 pub fn write_tree(dir: &Path, seed: u64, sizes: &[usize]) -> PathBuf {
     let mut rng = StdRng::seed_from_u64(seed);
     for (number, size) in sizes.iter().enumerate() {
@@ -84,7 +85,7 @@ pub fn publisher(data: &Path) -> String {
     perennial(data, &["key"]).ok().json()["publisher"].as_str().expect("a did").to_owned()
 }
 
-/// How many releases `ls` shows in this state.
+/// The number of releases that `ls` shows in this state.
 #[track_caller]
 pub fn count(data: &Path, state: &str) -> usize {
     let rows = perennial(data, &["ls"]).ok().rows();

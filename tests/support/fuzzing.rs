@@ -1,8 +1,8 @@
-//! The fuzz targets: one function per decoder of bytes from outside. `tests/fuzz` drives them with libFuzzer,
-//! and an ordinary test replays the committed corpus.
+//! The fuzz targets: one function per decoder of external bytes. `tests/fuzz` drives them with
+//! libFuzzer, and an ordinary test replays the committed corpus.
 //!
-//! A target fails by a panic: in the decoder itself, or in an assertion here that what was accepted obeys
-//! its format. Errors are results, not findings.
+//! A target fails by panicking: in the decoder itself, or in an assertion here that accepted input
+//! obeys its format. Errors are results, not findings.
 
 use std::fs::File;
 use std::future::Future;
@@ -14,7 +14,7 @@ use perennial_manifest::{ArtifactList, ArtifactListRef, BlobId, ListError, Signe
 use perennial_oci::{Digest, Manifest, Reference, Tree};
 use perennial_protocol::{BlobRequest, Request, Response};
 
-/// A target's name, which is that of its corpus, and its function.
+/// A target's name, which is also that of its corpus, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
@@ -27,18 +27,18 @@ pub const TARGETS: [Target; 6] = [
     ("range", range),
 ];
 
-/// Signed entries and artifact lists: an accepted value has exactly the encoding it came in.
+/// Signed entries and artifact lists: an accepted value re-encodes to exactly its input.
 pub fn entry(data: &[u8]) {
     if let Ok(entry) = SignedEntry::decode(data) {
         assert_eq!(entry.encode(), data, "a second encoding of an entry");
     }
-    // A mutated signature never verifies, and is checked last: as a bare payload, the rules of bodies are
-    // reached without one.
+    // A mutated signature never verifies, and is checked last: the bare payload reaches the rules
+    // of bodies without one.
     let _ = SignedEntry::decode(&unsigned(data));
     list(data);
 }
 
-/// The envelope of an entry around this payload, without signatures.
+/// An entry's envelope around this payload, without signatures.
 fn unsigned(payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     let mut envelope = b"\xa2\x64sigs\x80\x67payload".to_vec();
@@ -54,7 +54,7 @@ fn unsigned(payload: &[u8]) -> Vec<u8> {
 fn list(data: &[u8]) {
     let size = data.len() as u64;
     let mut claim = ArtifactListRef { blob: BlobId::of(data), count: 1, bytes: 0, size };
-    // The claim is corrected from the error, so that a valid list gets through.
+    // The claim is corrected from the error, so that a valid list is accepted.
     for _ in 0..3 {
         match ArtifactList::decode(data, &claim) {
             Ok(list) => {
@@ -72,7 +72,7 @@ fn list(data: &[u8]) {
     }
 }
 
-/// Requests and answers between peers: as for entries, one value has one encoding.
+/// Requests and responses between peers: as for entries, each value has one encoding.
 pub fn message(data: &[u8]) {
     if let Ok(request) = Request::decode(data) {
         assert_eq!(request.encode().expect("an accepted request encodes"), data);
@@ -90,13 +90,13 @@ pub fn message(data: &[u8]) {
 pub fn control(data: &[u8]) {
     let _ = ready(perennial_control::fuzzing::request(data));
     let _ = ready(perennial_control::fuzzing::frame(data));
-    // The same content behind a correct length, so that mutations reach the JSON.
+    // The same content behind a correct length, so that mutations reach the JSON parser.
     let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
     let framed = [&length.to_le_bytes()[..], data].concat();
     let _ = ready(perennial_control::fuzzing::request(&framed));
 }
 
-/// The output of a future that never waits, as reading from a slice does.
+/// The output of a future that never waits, as reading from a slice does not.
 fn ready<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,

@@ -1,8 +1,8 @@
-//! What the tests with real processes, the differential test and the benchmarks share.
+//! Helpers shared by the tests with real processes, the differential test and the benchmarks.
 //!
-//! Owns the processes it starts: they are killed by pid when their owner is dropped. Every wait polls a
-//! condition with a deadline. Nothing here reads the user's environment: HOME and every PERENNIAL_
-//! variable are replaced.
+//! Owns the processes it starts: they are killed by pid when their owner is dropped. Every wait
+//! polls a condition with a deadline. The user's environment is never read: HOME and every
+//! PERENNIAL_ variable are replaced.
 
 #![allow(
     clippy::unwrap_used,

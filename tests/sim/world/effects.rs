@@ -1,4 +1,4 @@
-//! What the effects of a host do to the world.
+//! Applies the effects of a host to the world.
 
 use perennial_protocol::{
     Acceptance, BlobRange, BlobRequest, Bounded, Effect, End, PeerId, Report,

@@ -1,4 +1,4 @@
-//! What happens to a host: arrivals become inputs, and blob streams are served.
+//! Delivers events to hosts: arrivals become inputs, and blob streams are served.
 
 use perennial_protocol::{
     AssignmentId, BlobRange, BlobRequest, Effect, End, Input, MessageId, Prefix, Report, Request,
@@ -69,7 +69,7 @@ impl World {
         }
     }
 
-    /// A blob stream arrives at its server. Held ranges arrive back after the time they take.
+    /// A blob stream arrives at its server. Held ranges arrive back after the transfer time.
     pub(super) fn blobs(
         &mut self,
         host: usize,

@@ -40,7 +40,7 @@ impl World {
         }
     }
 
-    /// Cuts every link between the sides; hosts on different sides cannot meet.
+    /// Cuts every link between the sides; hosts on different sides cannot reach each other.
     pub(crate) fn partition(&mut self, side: impl Fn(usize) -> u8) -> Vec<(usize, usize)> {
         self.side = (0..self.hosts.len()).map(side).collect();
         let cut: Vec<(usize, usize)> =
@@ -69,7 +69,7 @@ impl World {
         }
     }
 
-    /// Puts a host on a side of its own, where no other host can reach it.
+    /// Isolates a host on a side of its own, where no other host can reach it.
     pub(crate) fn side_apart(&mut self, host: usize) {
         self.side[host] = 9;
     }
@@ -78,7 +78,7 @@ impl World {
         self.links.contains(&(one.min(other), one.max(other)))
     }
 
-    /// The latency of a message in milliseconds, with jitter; `None` when it is lost.
+    /// The latency of a message in milliseconds, with jitter; `None` when the message is lost.
     pub(super) fn travel(&mut self, from: usize, to: usize) -> Option<u64> {
         let base = *self.latency.get(&(from.min(to), from.max(to)))?;
         let (jitter, lost) =
