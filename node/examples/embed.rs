@@ -15,7 +15,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let file = dir.path().join("hello.txt");
     fs::write(&file, "hello, swarm\n")?;
 
-    // A node that listens on a free port of this machine only.
+    // A node that listens on a free loopback port.
     let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
     let first =
         Node::start(Config { listen, ..Config::embedded(dir.path().join("first")) }).await?;
@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let published = first.archive().add(AddFiles::new(&file, purl), Arc::new(())).await?;
     println!("{} signed {} as {}", published.publisher, published.purl, published.release);
 
-    // Another that dials it, and trusts its publisher for names.
+    // A second node that dials the first and trusts its publisher for names.
     let peers = first.addresses();
     let second =
         Node::start(Config { peers, ..Config::embedded(dir.path().join("second")) }).await?;

@@ -1,13 +1,13 @@
-//! Serves the faces over a store directory, without a node: reads work, nothing is fetched or
-//! signed.
+//! Serves the faces over a store directory, without a node: reading works, fetching and signing do
+//! not.
 //!
 //! ```sh
 //! cargo run -p perennial-gateway --example serve -- DATA-DIRECTORY DID [ADDRESS]
 //! curl http://127.0.0.1:4480/releases.json
 //! ```
 //!
-//! `DID` is the publisher whose names resolve, besides those that the store's user follows. The
-//! store must not be in use: stop the node first.
+//! `DID` is the publisher whose names resolve, in addition to those that the store's user follows.
+//! The store must not be in use: stop the node first.
 
 use std::error::Error;
 use std::path::Path;
@@ -21,7 +21,7 @@ use perennial_manifest::{Draft, PublisherId, ReleaseId};
 use perennial_store::{OpenOptions, Store};
 use tokio::net::TcpListener;
 
-/// A backend that has a store and no peers.
+/// A backend with a store and no peers.
 struct Offline {
     store: Store,
     publisher: PublisherId,
@@ -64,10 +64,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let store = Store::open(Path::new(directory), OpenOptions::default())?;
     let listener = TcpListener::bind(address).await?;
     println!("serving {directory} at http://{}/", listener.local_addr()?);
-    // Without a token in the options, nothing can be pushed.
+    // Without a token in the options, pushing is disabled.
     let faces = router(Arc::new(Offline { store, publisher }), Options::default());
     let stop = async {
-        // An error means that no signal can be waited for: stop at once.
+        // An error means that signals cannot be received: stop at once.
         let _ = tokio::signal::ctrl_c().await;
     };
     serve(listener, None, faces, Limits::default(), stop).await;

@@ -1,5 +1,5 @@
-//! A blob that rots on disk comes back from a peer by itself, and its release is not called held
-//! meanwhile.
+//! A blob that rots on disk is fetched again from a peer automatically, and its release does not
+//! count as held meanwhile.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,19 +11,19 @@ use perennial_manifest::{Holding, ReleaseId};
 
 use crate::machine::Machine;
 
-/// Enough of them for a file of their own, others for each step.
+/// Enough bytes for a file of their own in the store, different for each step.
 fn bytes(step: usize) -> Vec<u8> {
     (0..=255).cycle().step_by(step).take(300_000).collect()
 }
 
-/// The file that these bytes are stored in.
+/// The file in which these bytes are stored.
 fn stored(dir: &Path, bytes: &[u8]) -> Option<PathBuf> {
     fs::read_dir(dir).expect("a directory").find_map(|entry| {
         let path = entry.expect("readable").path();
         if path.is_dir() {
             return stored(&path, bytes);
         }
-        // with what is kept behind the bytes, or without
+        // The file may have trailing data behind the bytes.
         let content = path.is_file().then(|| fs::read(&path).unwrap_or_default());
         content.is_some_and(|content| content.starts_with(bytes)).then_some(path)
     })
@@ -77,7 +77,7 @@ async fn what_one_added_comes_back_from_a_follower() {
     assert!(shown.holders.iter().any(|holder| holder.peer == b.node.peer_id()));
 }
 
-/// Nobody verifies: a peer asks for it.
+/// Damage is found without `verify`, when a peer requests the blob.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_found_damaged_while_it_is_served_comes_back() {
     let large = bytes(13);
@@ -85,7 +85,7 @@ async fn what_is_found_damaged_while_it_is_served_comes_back() {
     flip(&a, &large);
     let c = Machine::start(&[&a], &[]).await;
     let blob = perennial_manifest::BlobId::of(&large).to_string();
-    // from whom it comes in the end is not what this is about
+    // Which peer finally delivers it does not matter here.
     let _ = c.get(&blob, None).await;
     let give_up = Instant::now() + Duration::from_secs(60);
     while stored(&a.data(), &large).is_none() {

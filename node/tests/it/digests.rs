@@ -1,4 +1,4 @@
-//! `get sha256:…` gives out nothing that has another SHA-256, written out or not.
+//! `get sha256:…` delivers nothing with another SHA-256, whether written to files or not.
 
 use perennial_control::ErrorCode;
 use perennial_manifest::{BlobId, Holding, Sha256Digest};
@@ -14,7 +14,7 @@ async fn a_wrong_claim_is_found_out_by_hashing() {
     let shown = a.until(&added.release, Holding::Held).await;
     let right = &shown.files.expect("the list")[0].sha256;
     let wrong = Sha256Digest::from_bytes([9; 32]);
-    // what it would come to claim if it had hashed wrongly
+    // The record that a node with a hashing error would keep.
     let dir = a.stop().await;
     let store =
         Store::open(&dir.path().join("data"), OpenOptions::default()).expect("nobody else has it");
@@ -29,7 +29,7 @@ async fn a_wrong_claim_is_found_out_by_hashing() {
         assert_eq!(refused.code, ErrorCode::Verification, "{refused:?}");
     }
     assert_eq!(std::fs::read_dir(&out).expect("made").count(), 0, "nothing of it was left there");
-    // a file that is there already makes it no truer
+    // An existing file does not make the claim true.
     std::fs::write(out.join(wrong.to_hex()), &large).expect("ours");
     let refused = b.get(&wrong.to_string(), Some(out)).await.expect_err("wrong bytes");
     assert_eq!(refused.code, ErrorCode::Verification, "{refused:?}");

@@ -1,4 +1,4 @@
-//! `show` says who holds a release.
+//! `show` lists the holders of a release.
 
 use perennial_control::HolderRow;
 use perennial_manifest::Holding;
@@ -17,10 +17,10 @@ fn row(machine: &Machine, this_node: bool, bytes: u64) -> HolderRow {
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_who_holds_it_is_shown_oneself_first() {
     let a = Machine::start(&[], &[]).await;
-    // the same bytes twice: counted as files, stored once
+    // The same bytes twice: counted as two files, stored once.
     let added = a.add(&[("one", &[1; 1000]), ("two", &[1; 1000]), ("three", b"3")]).await;
     let b = Machine::start(&[&a], &[added.publisher]).await;
-    // knows both, holds nothing
+    // Knows both peers, holds nothing.
     let c = Machine::start(&[&a, &b], &[]).await;
     b.until(&added.release, Holding::Held).await;
 
@@ -31,7 +31,7 @@ async fn everybody_who_holds_it_is_shown_oneself_first() {
     holders.sort_by_key(|holder| holder.peer != a.node.peer_id());
     assert_eq!(holders, [row(&a, false, 2001), row(&b, false, 2001)]);
 
-    // whoever is gone holds nothing any more
+    // A stopped node no longer counts as a holder.
     let (gone, me) = (a, row(&b, true, 2001));
     gone.node.shutdown().await;
     let give_up = std::time::Instant::now() + std::time::Duration::from_secs(30);

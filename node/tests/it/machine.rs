@@ -1,4 +1,4 @@
-//! One node with a directory of its own.
+//! A node in this process with a directory of its own.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use perennial_manifest::{Holding, PublisherId, Purl, ReleaseId, Selector};
 use perennial_node::{Config, Node};
 use tempfile::TempDir;
 
-/// How long anything may take to come true.
+/// How long any awaited condition may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Machine {
@@ -19,12 +19,12 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Starts a node that calls `peers` and follows the publishers in `follow`.
+    /// Starts a node that dials `peers` and follows the publishers in `follow`.
     pub(crate) async fn start(peers: &[&Machine], follow: &[PublisherId]) -> Machine {
         Machine::on(tempfile::tempdir().expect("a directory"), peers, follow).await
     }
 
-    /// The same on a directory that another node was on.
+    /// As `start`, on the directory of an earlier node.
     pub(crate) async fn on(dir: TempDir, peers: &[&Machine], follow: &[PublisherId]) -> Machine {
         let config = Config {
             listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
@@ -36,7 +36,7 @@ impl Machine {
         Machine { dir, node }
     }
 
-    /// Stops it; its directory stays.
+    /// Stops the node and returns its directory.
     pub(crate) async fn stop(self) -> TempDir {
         self.node.shutdown().await;
         self.dir
@@ -46,7 +46,7 @@ impl Machine {
         self.dir.path().join("data")
     }
 
-    /// Asks; gives the result and the rows before it.
+    /// Sends a request; returns the answer and the rows before it.
     pub(crate) async fn ask<R: Ask>(
         &self,
         request: R,
@@ -89,7 +89,7 @@ impl Machine {
         Ok(self.ask(show).await?.0)
     }
 
-    /// Waits until a release is in that state here.
+    /// Waits until this node has a release in the given state.
     pub(crate) async fn until(&self, release: &ReleaseId, state: Holding) -> ShowDone {
         let give_up = Instant::now() + PATIENCE;
         loop {

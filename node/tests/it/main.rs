@@ -1,5 +1,5 @@
-//! Nodes of one process that talk over loopback, asked over their control sockets as any user
-//! would.
+//! Nodes in one process that talk over loopback, and receive requests over their control sockets as
+//! from any client.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! An upstream that later gives other bytes, a page, or nothing: what was archived stays what its
-//! name means.
+//! An upstream that later serves other bytes, a web page, or nothing: the name keeps the bytes that
+//! were archived.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use crate::machine::Machine;
 
-/// Answers `/f.tgz` and `/g.tgz` with what is in turn, and everything else with 404.
+/// Serves `/f.tgz` and `/g.tgz` with the current answer, and everything else with 404.
 async fn web(answers: Arc<Mutex<(String, Vec<u8>)>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -120,7 +120,7 @@ async fn a_file_that_is_gone_does_not_make_the_release_smaller() {
     *answers.lock().expect("not poisoned") = ("404 Not Found".to_owned(), Vec::new());
     let refused = import(&node, both).await.expect_err("a half");
     assert!(refused.message.contains(&first.to_string()), "{refused:?}");
-    // another file of that name, from elsewhere
+    // Another file of the same name, from another URL.
     *answers.lock().expect("not poisoned") = ("200 OK".to_owned(), b"the third".to_vec());
     let refused = import(&node, vec![format!("{url}/g.tgz")]).await.expect_err("another g.tgz");
     assert_eq!(refused.code, ErrorCode::Verification, "{refused:?}");

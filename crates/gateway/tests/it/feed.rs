@@ -1,4 +1,4 @@
-//! The Atom feed, the list of all releases, and what the node says of itself.
+//! The Atom feed, the list of all releases, and the node's documents about itself.
 
 use axum::http::StatusCode;
 use perennial_gateway::Options;
@@ -54,7 +54,7 @@ async fn all_that_is_known_comes_page_by_page() {
         let page = answer.json();
         let releases = page["releases"].as_array().expect("rows");
         assert!(releases.len() <= 3);
-        // The words of `perennial ls --json`.
+        // The field names of `perennial ls --json`.
         let mut fields: Vec<_> = releases[0].as_object().expect("a row").keys().cloned().collect();
         fields.sort();
         let expected =

@@ -148,7 +148,7 @@ async fn checksums_and_the_statement_come_with_a_release() {
     let statement = gateway.get("/r/kubekey/v3.1.0/release.cbor").await;
     assert_eq!(statement.header("content-type"), "application/vnd.perennial.entry.v1+cbor");
     assert_eq!(SignedEntry::decode(&statement.body).expect("it verifies"), signed);
-    // A release may contain its own.
+    // A release may contain files with these names itself.
     gateway.release(
         &key(1),
         "pkg:generic/own@v1",
@@ -169,7 +169,7 @@ async fn names_mean_what_the_user_decided() {
     for part in [&*one.id().to_string(), "perennial follow", "?publisher=", &first.id().to_hex()] {
         assert!(stranger.text().contains(part), "{part}: {}", stranger.text());
     }
-    // A named publisher is asked, and an id needs no trust.
+    // With a named publisher, its release is served; an id needs no trust.
     assert_eq!(
         gateway.get(&format!("{path}?publisher={}", one.id())).await.body,
         bytes(100_000, 1)
@@ -194,7 +194,7 @@ async fn names_mean_what_the_user_decided() {
         gateway.get(&format!("{path}?publisher={}", other.id())).await.body,
         bytes(100_000, 2)
     );
-    // One plain name of two things.
+    // One plain name for two packages.
     gateway.release(&one, "pkg:docker/x/kubekey@v3.1.0", &[file("index.json", "{}")]);
     let several = gateway.get(&format!("{path}?publisher={}", one.id())).await;
     assert_eq!(several.status, StatusCode::MULTIPLE_CHOICES);
@@ -285,7 +285,7 @@ async fn archived_pages_never_run_here() {
         &*format!("/b/{blob}"),
     ] {
         for method in ["GET", "HEAD"] {
-            // The policy and `nosniff` are checked on every answer of these tests.
+            // The policy and `nosniff` are checked on every response of these tests.
             let answer = gateway.ask(method, path, &[]).await;
             assert_eq!(answer.status, StatusCode::OK);
             assert!(
@@ -296,7 +296,7 @@ async fn archived_pages_never_run_here() {
         let part = gateway.ask("GET", path, &[("range", "bytes=0-3")]).await;
         assert!(part.header("content-disposition").starts_with("attachment"), "{path}");
     }
-    // Echoed text is not a page either.
+    // Echoed text is not rendered as a page, either.
     let echoed = gateway.get("/r/%3Cscript%3E/v1/x").await;
     assert!(echoed.header("content-type").starts_with("text/plain"), "{echoed:?}");
 }
@@ -324,7 +324,7 @@ async fn what_is_not_here_comes_from_the_swarm_or_is_said_to_have_no_holder() {
             answer.text()
         );
     }
-    // Lists arrive the same way.
+    // Lists are fetched in the same way.
     gateway.release_with_list(
         &key(1),
         "pkg:generic/list@v1",

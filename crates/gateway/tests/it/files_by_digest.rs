@@ -1,4 +1,4 @@
-//! Bytes by digest: what is served under which digest, and what it may cost.
+//! Bytes by digest: what is served under which digest, and at what cost.
 
 use std::time::Instant;
 
@@ -67,14 +67,14 @@ async fn a_list_that_lies_about_a_sha256_gives_nobody_wrong_bytes() {
                 );
             }
         }
-        // Under its true names it is served.
+        // It is served under its true digests.
         let by_blake3 = gateway.get(&format!("/b/{}", false_one.artifact().blake3)).await;
         assert!(by_blake3.body == false_one.bytes, "{location:?} {size}");
         assert!(
             gateway.get(&format!("/b/{}", sha256(&false_one.bytes))).await.body == false_one.bytes,
             "{location:?} {size}"
         );
-        // Once the right bytes are held, the name means them.
+        // Once the right bytes are held, the digest serves them.
         gateway.release(&key(1), "pkg:generic/b@v1", &[file("true", wanted.clone())]);
         assert!(gateway.get(&path).await.body == wanted, "{location:?} {size}");
     }

@@ -1,4 +1,4 @@
-//! Keys and bytes that are equal for equal seeds.
+//! Deterministic keys and bytes: equal seeds give equal values.
 
 use perennial_manifest::Keypair;
 

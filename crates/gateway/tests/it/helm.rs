@@ -1,4 +1,4 @@
-//! The Helm repository: what it lists, what it leaves out, and what charts may do to it.
+//! The Helm repository: what it lists, what it leaves out, and how hostile charts are handled.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::fixtures::{bytes, key};
 use crate::test_gateway::{File, Location, TestGateway, file, sha256};
 
-/// As Helm reads it: a field that it does not know is an error.
+/// The index as Helm reads it: an unknown field is an error.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Index {
@@ -157,7 +157,7 @@ async fn all_are_those_who_are_trusted_and_agree() {
     );
     gateway.follow(&one);
     assert_eq!(index(&gateway, "all").await.entries.len(), 1);
-    // Other bytes under the same name, and under a namespace, which Helm does not know.
+    // Other bytes under the same name, and under a namespace, which Helm does not distinguish.
     for (purl, trusted) in
         [("pkg:helm/x/ks-core@1.1.3", key(3)), ("pkg:helm/ks-core@1.1.3", key(4))]
     {
@@ -186,7 +186,7 @@ async fn all_are_those_who_are_trusted_and_agree() {
     gateway.release(&two, "pkg:helm/ks-core@1.1.3", &extra);
     gateway.follow(&two);
     assert_eq!(index(&gateway, "all").await.entries["ks-core"][0].digest, sha256(&first).to_hex());
-    // A chart that is not held disagrees too.
+    // A chart that is not held also disagrees.
     let far = packed("ks-core-1.1.3.tgz", chart(&other)).located(Location::Nowhere);
     gateway.release(&two, "pkg:helm/ks-core@1.1.3", &[far]);
     assert!(index(&gateway, "all").await.entries.is_empty());
@@ -234,7 +234,7 @@ async fn what_is_no_chart_or_not_here_is_not_listed_and_spoils_nothing() {
     {
         gateway.release(&key(1), &format!("pkg:helm/hostile-{at}@1"), &[hostile]);
     }
-    // Characters that YAML forbids, and texts that would mean something in it.
+    // Characters that YAML forbids, and texts with a meaning in YAML.
     let odd = "name: odd\nversion: 1.0.0\ndescription: \"a\\u0000\\u007f\\uFEFF\\u0085: b\\n- c: &d *e !!f\"\nhome: yes\n";
     gateway.release(&key(1), "pkg:helm/odd@1", &[packed("odd.tgz", chart(odd))]);
     let answer = gateway.get("/helm/all/index.yaml").await;

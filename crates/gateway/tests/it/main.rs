@@ -1,4 +1,4 @@
-//! The gateway from outside: every face over HTTP, with real stores and without a network; the
+//! The gateway as clients see it: every face over HTTP, with real stores and without a network; the
 //! server over loopback.
 
 #![allow(

@@ -44,13 +44,13 @@ fn sha512(bytes: &[u8]) -> String {
     format!("sha512:{}", hex::encode(Sha512::digest(bytes)))
 }
 
-/// The node around the gateway, and everything its peers hold.
+/// The node around the gateway, with everything that its peers hold.
 struct Peer {
     store: Store,
     swarm: Store,
     key: Keypair,
     reachable: AtomicBool,
-    /// Requests for blobs, and how many of them fetched one.
+    /// Requests for blobs, and the number of fetches among them.
     asked: AtomicUsize,
     brought: AtomicUsize,
     /// Delays fetches until it has permits.
@@ -174,7 +174,7 @@ impl Answer {
         serde_json::from_slice(self.bytes()).unwrap()
     }
 
-    /// Asserts an error of the specification's form, and gives its message.
+    /// Asserts an error in the specification's format, and returns its message.
     #[track_caller]
     fn refused(&self, status: u16, code: &str) -> String {
         let text = String::from_utf8_lossy(self.bytes());
@@ -188,7 +188,7 @@ impl Answer {
 struct Handle(Arc<Peer>);
 
 impl Peer {
-    /// Fetches a blob from the swarm, once for all that wait for it.
+    /// Fetches a blob from the swarm, once for all waiting requests.
     async fn bring(self: Arc<Self>, blob: BlobId) -> Result<(), FetchError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let _permit = self.gate.acquire().await.unwrap();

@@ -22,7 +22,7 @@ struct Server {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
-    /// Lets `/wait` answer.
+    /// Lets `/wait` respond.
     go_on: watch::Sender<bool>,
     /// Bodies of `/big` and requests of `/wait` that are alive.
     held: Arc<AtomicUsize>,
@@ -53,7 +53,8 @@ impl Drop for Held {
     }
 }
 
-/// `/` answers at once, `/scheme` with the request's scheme, `/wait` when told to, `/big` with 64 MiB.
+/// `/` responds at once, `/scheme` with the request's scheme, `/wait` when told to, `/big` with 64
+/// MiB.
 async fn server(tls: Option<Tls>, limits: Limits) -> Server {
     let (go_on, told) = watch::channel(false);
     let held = Arc::new(AtomicUsize::new(0));
@@ -99,11 +100,11 @@ async fn connect(server: &Server) -> TcpStream {
     TcpStream::connect(server.address).await.expect("a connection")
 }
 
-/// Everything until the other side closes, within a deadline.
+/// Reads until the server closes the connection, within a deadline.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut all = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut all)).await;
-    // A reset is an end too.
+    // A reset also counts as the end.
     let _ = read.expect("the server must end the connection");
     String::from_utf8_lossy(&all).into_owned()
 }
@@ -115,7 +116,7 @@ async fn ask(server: &Server, request: &str) -> String {
 }
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-/// The target's claim is not how the request came.
+/// A request target can claim another scheme than that of the connection.
 const SCHEME: [&str; 2] = [
     "GET https://x/scheme HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: https\r\nConnection: close\r\n\r\n",
     "GET http://x/scheme HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
@@ -125,7 +126,7 @@ const SCHEME: [&str; 2] = [
 async fn slow_and_silent_clients_are_cut() {
     let server = server(None, limits()).await;
     let begun = Instant::now();
-    // Nothing at all; the start of HTTP/2; an unfinished head; a request and then nothing.
+    // No bytes; the start of HTTP/2; an unfinished head; a complete request followed by silence.
     let starts =
         ["", "PRI * HT", "GET / HTTP/1.1\r\nHost: x\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"];
     for start in starts {
@@ -134,7 +135,7 @@ async fn slow_and_silent_clients_are_cut() {
         let answer = rest(&mut stream).await;
         assert_eq!(answer.contains("200 OK"), start.ends_with("\r\n\r\n"), "{start:?}: {answer}");
     }
-    // One byte at a time, faster than any limit between bytes.
+    // One byte at a time, faster than any limit on the time between bytes.
     let mut stream = connect(&server).await;
     let (mut reading, mut writing) = stream.split();
     let trickle = async {
@@ -183,7 +184,7 @@ async fn two_lengths_are_one_request_or_none() {
         format!("Content-Length: {}\r\nTransfer-Encoding: chunked\r\n", inner.len() + 5),
         format!("Transfer-Encoding: chunked\r\nContent-Length: {}\r\n", inner.len() + 5),
     ] {
-        // By one reading the inner request is a body, by the other the next request.
+        // Under one reading, the inner request is a body; under the other, it is the next request.
         let answer =
             ask(&server, &format!("POST / HTTP/1.1\r\nHost: x\r\n{lengths}\r\n0\r\n\r\n{inner}"))
                 .await;
@@ -253,8 +254,8 @@ async fn who_takes_a_byte_now_and_then_loses_the_place_to_who_comes() {
     };
     tokio::select! {
         () = taking => {}
-        // Both slow clients read `/big`: one loses its slot to the waiting request, then the other
-        // to the next.
+        // Both slow clients read `/big`: the first loses its slot to the waiting request, the
+        // second to the next one.
         () = async {
             let answer = tokio::time::timeout(Duration::from_secs(40), ask(&server, GET)).await;
             assert!(answer.expect("long before the slow ones are done").ends_with("here"));
@@ -273,7 +274,7 @@ async fn who_does_not_take_the_answer_is_cut() {
     let mut stream = connect(&server).await;
     stream.write_all(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
     server.until_held(1).await;
-    // Nothing is read, and the server still lets go of it.
+    // The client reads nothing, and the server still releases the connection.
     server.until_held(0).await;
     assert!(rest(&mut stream).await.len() < 64 << 20);
 }

@@ -1,4 +1,4 @@
-//! A gateway over a real store, with publishers made from seeds and a swarm of given blobs.
+//! A gateway over a real store, with publishers derived from seeds and a swarm of given blobs.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,12 +26,12 @@ pub(crate) struct File {
     pub(crate) bytes: Vec<u8>,
     pub(crate) role: Role,
     pub(crate) media_type: &'static str,
-    /// A false claim for the list.
+    /// A false SHA-256 for the list to claim.
     pub(crate) sha256: Option<Sha256Digest>,
     pub(crate) location: Location,
 }
 
-/// Where bytes are held.
+/// The place where bytes are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Location {
     Here,
@@ -133,7 +133,7 @@ pub(crate) struct TestGateway {
     clock: AtomicU64,
 }
 
-/// A complete answer.
+/// A complete response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -241,7 +241,7 @@ impl TestGateway {
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, 256 << 20).await.expect("a whole body").to_vec();
         let answer = Answer { status: parts.status, headers: parts.headers, body };
-        // On every answer of every test.
+        // Checked on every response of every test.
         for (name, value) in [
             ("x-content-type-options", "nosniff"),
             ("content-security-policy", "default-src 'none'; sandbox"),

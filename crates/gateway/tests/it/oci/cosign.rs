@@ -1,4 +1,4 @@
-//! Cosign's tags, which the release of an image brings along.
+//! Cosign's tags, which an image's release brings along.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use super::{Image, OCI_INDEX, OCI_MANIFEST, TestRegistry, artifact, bytes, draft
 
 const REPOSITORY: &str = "quay.io/a/b";
 
-/// A release of an image as an import makes it: with its signature, which only `index.json` names
-/// by tag.
+/// A release of an image as an import makes it: with its signature, whose tag only `index.json`
+/// names.
 fn imported(
     store: &Store,
     key: &Keypair,
@@ -40,11 +40,11 @@ async fn a_signature_that_came_with_an_image_is_pulled_by_its_tag() {
         (Image::new(bytes(5000, 1)), Image::new(bytes(50, 2)), Image::new(bytes(50, 3)));
     let tag = image.digest().replace(':', "-") + ".sig";
     let path = format!("/v2/{REPOSITORY}/manifests/{tag}");
-    // A stranger's word on a signature does not count.
+    // An untrusted publisher's statement about a signature does not count.
     let stranger = imported(&registry.store, &key(3), &image, &forged, &tag);
     registry.store.put_entries(&[stranger]).unwrap();
     registry.get(&path).await.refused(404, "MANIFEST_UNKNOWN");
-    // Everything comes from the swarm: the list, index.json, the manifest.
+    // All content comes from the swarm: the list, index.json, the manifest.
     let signed = imported(&registry.swarm, &key(2), &image, &signature, &tag);
     registry.store.put_entries(&[signed]).unwrap();
     registry.follow(&key(2));

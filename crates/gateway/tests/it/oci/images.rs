@@ -33,7 +33,7 @@ fn list(store: &Store, artifacts: Vec<Artifact>) -> ArtifactListRef {
     claim
 }
 
-/// A signed release; its list is in the store, the entry is not yet.
+/// A signed release whose list is in the store, but whose entry is not.
 pub(super) fn release(store: &Store, key: &Keypair, draft: Draft) -> SignedEntry {
     let body = Release {
         purl: draft.purl,
@@ -109,7 +109,8 @@ impl Image {
         ]
     }
 
-    /// A release of it in a repository (`quay.io/a/b`) under a tag, with its bytes in `store`.
+    /// A release of the image in a repository (`quay.io/a/b`) under a tag, with its bytes in
+    /// `store`.
     pub(super) fn release(
         &self,
         store: &Store,

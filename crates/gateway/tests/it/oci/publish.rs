@@ -1,4 +1,4 @@
-//! Pushing manifests: they become signed releases; deleting yanks releases and destroys nothing.
+//! Pushing manifests: they become signed releases; deleting yanks releases and deletes no bytes.
 
 use std::time::Duration;
 
@@ -183,7 +183,7 @@ async fn manifests_that_break_a_rule_are_refused_and_sign_nothing() {
     let refused = put(&registry, "a", "v1", both.as_bytes(), OCI_MANIFEST).await;
     let message = refused.refused(400, "MANIFEST_INVALID");
     assert!(message.contains("an index and a manifest at once"), "{message}");
-    // By its bytes it is OCI's, whatever the client says of it.
+    // Its bytes make it an OCI manifest, whatever type the client declares.
     let mut undeclared: Value = serde_json::from_slice(&image.manifest).unwrap();
     undeclared.as_object_mut().unwrap().remove("mediaType");
     let docker = "application/vnd.docker.distribution.manifest.v2+json";

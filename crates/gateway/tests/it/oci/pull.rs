@@ -114,7 +114,8 @@ async fn one_image_answers_to_its_name_in_three_ways() {
     let catalog =
         json!({"repositories": ["127.0.0.1_5000/x/y", "docker.io/library/alpine", CONSOLE]});
     assert_eq!(registry.get("/v2/_catalog").await.json(), catalog);
-    // A stranger's registry does not make a bare name ambiguous; a followed publisher's does.
+    // An untrusted publisher's registry does not make a bare name ambiguous; a followed publisher's
+    // does.
     one.release(&registry.store, &key(9), "evil.example/kubesphere/ks-console", "v1");
     assert_eq!(registry.get("/v2/kubesphere/ks-console/manifests/v1").await.status, 200);
     one.release(&registry.store, &publisher, "ghcr.io/kubesphere/ks-console", "v1");

@@ -1,4 +1,4 @@
-//! Pulling content that this node does not hold, or holds damaged.
+//! Pulling content that this node does not hold, or holds in damaged form.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -46,7 +46,7 @@ async fn a_blob_alone_asked_for_by_digest_is_found_by_its_release() {
     let image = Image::new(bytes(300_000, 7));
     let signed = image.release(&registry.swarm, &key(9), CONSOLE, "v1");
     registry.store.put_entries(&[signed]).unwrap();
-    // A stranger's release: its list is fetched first, then the layer.
+    // An untrusted publisher's release: its list is fetched first, then the layer.
     let got = registry.get(&format!("/v2/{CONSOLE}/blobs/{}", sha256(&image.layer))).await;
     assert_eq!((got.status.as_u16(), got.bytes()), (200, &image.layer[..]));
 }
@@ -92,7 +92,7 @@ async fn bytes_are_served_while_they_arrive() {
     let list = signed.release().unwrap().1.artifacts.blob;
     registry.store.put_entries(&[signed]).unwrap();
     copy(&registry.swarm, &registry.store, &list).unwrap();
-    // The fetch never ends: only the store tells what arrived.
+    // The fetch never ends: only the store reports the bytes that arrived.
     registry.peer.gate.forget_permits(1000);
     let blob = BlobId::of(&image.layer);
     let partial = registry.store.partial(blob, 2_000_000).unwrap();
@@ -154,7 +154,7 @@ async fn a_flipped_bit_never_leaves() {
     assert!(!left.windows(8).any(|w| w == &changed[..]), "no wrong byte left");
     let told = damage.try_recv().expect("the store tells of the damage");
     assert_eq!(told.blobs, [blob]);
-    // The swarm has the blob whole.
+    // The swarm has the undamaged blob.
     copy(&registry.store, &registry.swarm, &blob).ok_or(()).unwrap_err();
     image.artifacts(&registry.swarm);
     registry.peer.reachable.store(true, Ordering::SeqCst);
@@ -184,7 +184,7 @@ async fn lies_about_a_layer_lose_to_followed_publishers_and_to_what_is_here() {
     know(lie(&stranger, "v9"));
     let path = format!("/v2/{CONSOLE}/blobs/{}", sha256(&image.layer));
     assert!(registry.get(&path).await.bytes() == image.layer, "a stranger's word is the last");
-    // Now it is held, and was hashed here: no list can say otherwise.
+    // The blob is now held and was hashed here, so no list can contradict its digest.
     let digest = sha256(&image.layer).parse().unwrap();
     registry.store.note_sha256(&[(digest, BlobId::of(&image.layer))]).unwrap();
     know(lie(&publisher, "v2"));

@@ -28,7 +28,7 @@ async fn tags_mean_what_most_of_the_followed_publishers_sign() {
     );
     let by_digest = registry.get(&format!("/v2/{CONSOLE}/manifests/{}", b.digest())).await;
     assert_eq!(by_digest.bytes(), b.manifest, "no trust is needed by digest");
-    // One is followed: its statement counts.
+    // With one of them followed, its statement counts.
     registry.follow(&two);
     assert_eq!(registry.get(&path).await.bytes(), a.manifest);
     // Two followed publishers disagree.
@@ -46,8 +46,8 @@ async fn tags_mean_what_most_of_the_followed_publishers_sign() {
     assert_eq!(registry.get(&path).await.bytes(), b.manifest);
     a.release(&registry.store, &three, CONSOLE, "v1");
     assert_eq!(registry.get(&path).await.bytes(), a.manifest);
-    // A yanked statement no longer counts and the one before it does again, if the yank is by its
-    // publisher.
+    // A yanked statement no longer counts and the previous one does again, provided that its
+    // publisher signed the yank.
     let newest = registry.store.times(Some(&[three.id()])).unwrap().pop().unwrap().1;
     let by_other = yank(&registry.store, &four, ReleaseId::from(newest));
     registry.store.put_entries(&[by_other]).unwrap();

@@ -1,4 +1,4 @@
-//! The exchange of a password for a bearer token, as docker and podman make it.
+//! The exchange of a password for a bearer token, as docker and podman perform it.
 
 use axum::http::Method;
 use base64::Engine;
@@ -29,7 +29,7 @@ fn token(answer: &Answer) -> String {
     token.as_str().unwrap().to_owned()
 }
 
-/// Whether a bearer token allows an upload.
+/// Returns whether a bearer token allows an upload.
 async fn may_push(registry: &TestRegistry, bearer: &str) -> bool {
     let bearer = format!("Bearer {bearer}");
     let headers = [("authorization", bearer.as_str())];

@@ -1,4 +1,4 @@
-//! Uploading blobs: who may, in which order, what is refused, what is left behind.
+//! Uploading blobs: permissions, order, rejections and cleanup.
 
 use axum::body::{Body, Bytes};
 use axum::http::Method;
@@ -41,7 +41,7 @@ async fn only_the_owner_changes_anything() {
     }
     assert_eq!(registry.own_entries().len(), 1);
     assert_eq!(closed.get("/v2/").await.header("www-authenticate"), "");
-    // The token is the password of any user.
+    // The token is accepted as the password of any user.
     let basic = format!("Basic {}", base64(&format!("me:{TOKEN}")));
     let answer =
         registry.ask(Method::POST, "/v2/a/blobs/uploads/", &[("authorization", &basic)]).await;
@@ -169,7 +169,7 @@ async fn a_body_that_breaks_off_can_be_gone_on_with() {
     let done = registry.own("PUT", &format!("{at}?digest={digest}"), &[], &blob[60_000..]).await;
     assert_eq!(done.status, 201, "{:?}", done.body);
     assert!(registry.get(&format!("/v2/a/blobs/{digest}")).await.bytes() == blob);
-    // A client cannot continue an upload in one piece: it never learned the location.
+    // A client cannot continue a single-request upload, because it never learned the location.
     let mut whole = request(
         Method::POST,
         &format!("/v2/a/blobs/uploads/?digest={}", sha256(b"x")),
@@ -199,10 +199,10 @@ async fn a_blob_that_is_here_is_mounted_and_one_that_is_not_is_uploaded() {
     assert!(other.header("location").contains("/v2/b/blobs/uploads/"));
     let other = registry.own("POST", "/v2/b/blobs/uploads/?mount=x", &[], "").await;
     assert_eq!(other.status, 202, "what cannot be mounted is uploaded");
-    // A repository exists once something is in it, and serves only its own content.
+    // A repository exists once it has content, and serves only its own.
     assert_eq!(registry.get(mounted.header("location")).await.bytes(), b"a blob");
     registry.get(&format!("/v2/c/blobs/{digest}")).await.refused(404, "BLOB_UNKNOWN");
-    // Known is not held: a client that pushes is told to send it.
+    // Known content is not necessarily held: a client that pushes is told to send it.
     let image = Image::new(bytes(5000, 1));
     let signed = image.release(&registry.swarm, &key(2), "quay.io/a/b", "v1");
     let list = signed.release().unwrap().1.artifacts.blob;
