@@ -2,8 +2,8 @@
 //! fixed.
 //!
 //! `seeds` builds small valid inputs from real encodings; inputs found by fuzzing are added by
-//! hand. After a change of a format, regenerate the seeds with `PERENNIAL_BLESS=1 cargo test
-//! --release -p perennial-tests fuzz`.
+//! hand. After a change of a format, regenerate the seeds with
+//! `PERENNIAL_BLESS=1 cargo test --release -p perennial-tests fuzz`.
 
 mod seeds;
 

@@ -6,8 +6,8 @@
 //! which parts of a response count, `table` keeps the rows, `said` writes expected differences and
 //! `spec` holds the sentences that justify them. The other modules are the requests, in the order
 //! of [`main`]: later modules read what earlier ones pushed. Prints the table. Needs
-//! `docker-registry`, so it runs only on request: `cargo test --release -p perennial-tests --test
-//! differential`.
+//! `docker-registry`, so it runs only on request:
+//! `cargo test --release -p perennial-tests --test differential`.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! Rows of releases and files, with the fields of `perennial ls --json` and `perennial show
-//! --json`.
+//! Rows of releases and files, with the fields of `perennial ls --json` and
+//! `perennial show --json`.
 //!
 //! The only place where the store's rows become those of `perennial_control`, so that the HTTP
 //! documents and the node's answers to the command line consist of the same rows.

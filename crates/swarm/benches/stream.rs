@@ -1,6 +1,6 @@
 //! Measures the throughput of a bare blob stream: 1 GiB of zeros from one process to another over
-//! loopback TCP, as a node's swarm sets it up, without hashing and without a disk. Prints `<rate>
-//! MiB/s`, the yardstick for `perennial get`.
+//! loopback TCP, as a node's swarm sets it up, without hashing and without a disk. Prints
+//! `<rate> MiB/s`, the yardstick for `perennial get`.
 //!
 //! `cargo bench -p perennial-swarm --bench stream [-- tcp|quic]`
 
