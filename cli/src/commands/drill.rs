@@ -23,11 +23,11 @@ use crate::session::{absolute, interrupted};
 
 /// The rehearsed release, in the drill's own network.
 const PURL: &str = "pkg:generic/drill@1";
-/// The same, as a user would type it.
+/// The release's name as a user would type it.
 const NAME: &str = "drill@1";
-/// How often deleting the data directories is tried.
+/// How many times deleting the data directories is attempted.
 const REMOVE_TRIES: u32 = 50;
-/// The pause between two tries.
+/// The pause between two attempts.
 const REMOVE_AGAIN: Duration = Duration::from_millis(100);
 
 /// Rehearse a supply cut with your own files

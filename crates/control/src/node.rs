@@ -43,15 +43,15 @@ pub struct StatusRow {
     pub peers: u64,
     /// Number of releases known.
     pub releases: u64,
-    /// Number of those that are held.
+    /// Number of releases that are held.
     pub held: u64,
     /// Number of blobs stored.
     pub blobs: u64,
-    /// Bytes the blobs take on disk.
+    /// Bytes that the blobs take on disk.
     pub stored_bytes: u64,
     /// Bytes of all held releases, counting shared files once per release.
     pub logical_bytes: u64,
-    /// The node's publisher, once it has signed or been asked for its key.
+    /// The node's publisher, once the node has signed an entry or a client has requested the key.
     pub publisher: Option<PublisherId>,
     /// Number of signed entries known.
     pub entries: u64,
@@ -80,7 +80,7 @@ pub struct PeerRow {
     pub received_bytes: u64,
     /// Bytes of blobs sent to it.
     pub sent_bytes: u64,
-    /// How often it sent wrong bytes or broke a promise.
+    /// Number of the peer's offences, such as wrong bytes or false claims.
     pub faults: u64,
 }
 
@@ -89,11 +89,11 @@ pub struct PeerRow {
 pub struct KeyRow {
     /// The publisher's id, `did:key:…`.
     pub publisher: PublisherId,
-    /// What its profile says it is.
+    /// The kind that its profile declares.
     pub kind: PublisherKind,
     /// Number of entries it has signed.
     pub entries: u64,
-    /// Whether its feed is forked.
+    /// Set if its feed is forked.
     pub forked: bool,
     /// Path of the key file.
     pub file: String,

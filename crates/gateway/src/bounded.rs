@@ -39,7 +39,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Bounded<K, V> {
         Self { limit, max_age: None, entries }
     }
 
-    /// The same map, which also drops entries older than `max_age` whenever one is inserted.
+    /// Also drops entries older than `max_age` whenever an entry is inserted.
     pub(crate) fn with_max_age(self, max_age: Duration) -> Self {
         Self { max_age: Some(max_age), ..self }
     }

@@ -30,7 +30,7 @@ use crate::transfer::{Command, Has, Subject};
 pub(crate) const ASKED_AT_ONCE: usize = 16;
 /// Time after which a running fetch asks a peer again that did not hold all of its blobs.
 pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(10);
-/// Rounds of asking every peer before a search gives up.
+/// Rounds in which a search asks every peer before it gives up.
 pub(crate) const ROUNDS: u32 = 4;
 /// Wait after the first round; it doubles with each round.
 pub(crate) const ROUND_WAIT: Duration = Duration::from_secs(1);

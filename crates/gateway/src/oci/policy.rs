@@ -24,7 +24,7 @@ const NAMED: usize = 10;
 pub(crate) enum Meaning {
     /// One digest, and the releases that say so; never empty.
     Found(Digest, Vec<ReleaseId>),
-    /// No digest has more votes than every other; holds each publisher's statement.
+    /// No single digest has the most votes; holds each publisher's statement.
     Conflict(Vec<(PublisherId, Digest)>),
     /// Only these publishers signed the tag, and the user follows none of them.
     Strangers(BTreeSet<PublisherId>),

@@ -181,7 +181,7 @@ async fn all_are_those_who_are_trusted_and_agree() {
         let digest = &index(&gateway, &one.id().to_string()).await.entries["ks-core"][0].digest;
         assert_eq!(*digest, sha256(&first).to_hex());
     }
-    // The same chart beside another file is the same chart.
+    // An additional file in the release does not make the chart differ.
     let extra = [packed("ks-core-1.1.3.tgz", first.clone()), file("README", "x")];
     gateway.release(&two, "pkg:helm/ks-core@1.1.3", &extra);
     gateway.follow(&two);

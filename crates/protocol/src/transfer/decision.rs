@@ -11,7 +11,7 @@ use crate::time::Time;
 /// Why some blobs make no progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Reason {
-    /// No known peer claims to hold the blobs or may be assumed to.
+    /// No known peer claims to hold the blobs, and none is presumed to hold them.
     NoHolder,
     /// Every peer that could have held the blobs failed, lied or is resting after failures.
     AllFailed,
