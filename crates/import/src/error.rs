@@ -77,8 +77,8 @@ impl ImportError {
     }
 }
 
-impl From<DigestMismatch> for ImportError {
-    fn from(error: DigestMismatch) -> Self {
+impl From<Box<DigestMismatch>> for ImportError {
+    fn from(error: Box<DigestMismatch>) -> Self {
         Self::Mismatch { what: error.expected.to_string(), reason: error.to_string() }
     }
 }

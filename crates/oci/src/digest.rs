@@ -225,7 +225,7 @@ impl Check {
     ///
     /// # Errors
     /// [`DigestMismatch`] if the bytes have another digest.
-    pub fn finish(self) -> Result<(), DigestMismatch> {
+    pub fn finish(self) -> Result<(), Box<DigestMismatch>> {
         let found = match self.hasher {
             Hasher::Sha256(hasher) => Digest::Sha256(hasher.finalize().into()),
             Hasher::Sha512(hasher) => Digest::Sha512(hasher.finalize().into()),
@@ -233,7 +233,7 @@ impl Check {
         if found == self.expected {
             Ok(())
         } else {
-            Err(DigestMismatch { expected: self.expected, found })
+            Err(Box::new(DigestMismatch { expected: self.expected, found }))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The walk from a root manifest to every blob it names.
 //!
-//! A state machine: the caller brings each manifest that [`Tree::next`] asks for and hands it to
+//! A state machine: the caller brings each manifest that [`Tree::next_visit`] asks for and hands it to
 //! [`Tree::add`]. Promises that the files found, their order, roles and platforms depend on the
 //! manifests alone, so that every holder of an image lists it alike, and that depth and number are
 //! bounded before anything is fetched.
@@ -125,7 +125,7 @@ impl Tree {
     ///
     /// # Errors
     /// [`TreeError`] if there are too many manifests, or one lies too deep.
-    pub fn next(&mut self) -> Result<Option<Visit>, TreeError> {
+    pub fn next_visit(&mut self) -> Result<Option<Visit>, TreeError> {
         while let Some(visit) = self.queue.pop_front() {
             let digest = visit.digest;
             if let Some(known) = self.manifests.get_mut(&digest) {

@@ -66,7 +66,7 @@ impl Registry {
     ) -> Result<Closure, OciError> {
         let mut closure = Closure { root, tree: Tree::image(root), stored: BTreeMap::new() };
         let invalid = |error: perennial_oci::TreeError| OciError::invalid(error.to_string());
-        while let Some(visit) = closure.tree.next().map_err(invalid)? {
+        while let Some(visit) = closure.tree.next_visit().map_err(invalid)? {
             let digest = visit.digest();
             if digest == root {
                 closure.tree.add(&visit, size, manifest).map_err(invalid)?;

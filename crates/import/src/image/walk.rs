@@ -62,7 +62,7 @@ impl Walk {
         origin: &impl Origin,
         platforms: &Platforms,
     ) -> Result<Self, ImportError> {
-        while let Some(visit) = self.tree.next()? {
+        while let Some(visit) = self.tree.next_visit()? {
             let digest = visit.digest();
             let (stored, bytes) = sink.manifest(origin, &digest).await?;
             let manifest = Manifest::parse(&bytes)

@@ -32,7 +32,7 @@ impl Origin {
     }
 
     fn walk(&self, mut tree: Tree) -> Result<Tree, TreeError> {
-        while let Some(visit) = tree.next()? {
+        while let Some(visit) = tree.next_visit()? {
             let bytes = &self.0[&visit.digest()];
             tree.add(&visit, bytes.len() as u64, &Manifest::parse(bytes).unwrap())?;
         }
