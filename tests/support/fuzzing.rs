@@ -109,10 +109,10 @@ pub fn oci(data: &[u8]) {
     if let Ok(manifest) = Manifest::parse(data) {
         let root = Digest::sha256_of(data);
         let mut tree = Tree::image(root);
-        if let Ok(Some(visit)) = tree.next()
+        if let Ok(Some(visit)) = tree.next_visit()
             && tree.add(&visit, data.len() as u64, &manifest).is_ok()
         {
-            let _ = tree.next();
+            let _ = tree.next_visit();
             assert!(tree.manifests().contains(&root));
             let blobs = tree.blobs().count();
             assert!(blobs <= perennial_oci::MAX_BLOBS, "{blobs} blobs");

@@ -155,7 +155,7 @@ impl Find {
                 let holding = releases.first().copied().flatten();
                 let whole = Subject::Fetch(fetch);
                 let mut tell = |subject, has| {
-                    found.commands.push(Command::Holder { peer: from.clone(), subject, has })
+                    found.commands.push(Command::Holder { peer: from.clone(), subject, has });
                 };
                 // Reported even when the whole release is held: in the transfer machine, a claim
                 // about a blob overrides an earlier "not held" of the same peer.

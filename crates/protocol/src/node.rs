@@ -232,10 +232,10 @@ impl Node {
             Input::Connected { peer, prefix } => self.connected(peer, prefix, out),
             Input::Disconnected { peer } => self.disconnected(&peer, out),
             Input::Gossip { from, message, bytes } => {
-                self.gossip(&from, message, &bytes, catalog, out)
+                self.gossip(&from, message, &bytes, catalog, out);
             }
             Input::Request { from, token, request } => {
-                self.request(&from, token, &request, catalog, out)
+                self.request(&from, token, &request, catalog, out);
             }
             Input::Response { from, id, result } => {
                 if let Some(waiting) = out.requests.finish(id, &from) {
@@ -267,7 +267,7 @@ impl Node {
             }
             Input::Cancel { fetch } => self.fetches.cancel(fetch, out),
             Input::Received { assignment, report } => {
-                self.fetches.received(assignment, report, None, out)
+                self.fetches.received(assignment, report, None, out);
             }
             Input::Transferred { assignment, report, end } => {
                 self.fetches.received(assignment, report, Some(end), out);

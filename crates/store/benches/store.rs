@@ -149,7 +149,7 @@ fn catalogue() {
         report(&format!("search \"{text}\", 100 wanted"), time, 1.0, "searches");
     }
     let all = |store: &Store| {
-        assert_eq!(store.releases(&ReleaseFilter::default()).unwrap().len(), 100_000)
+        assert_eq!(store.releases(&ReleaseFilter::default()).unwrap().len(), 100_000);
     };
     report("list all 100,000 releases", median(|| timed(|| all(&store)).0), entries, "releases");
     report("stats", median(|| timed(|| store.stats().unwrap()).0), 1.0, "stats");

@@ -238,7 +238,7 @@ async fn play(
                 }
             }
             Message::Lookup { answer, .. } => {
-                let claims = now.claims.iter().map(|claim| (peer(), claim.clone())).collect();
+                let claims = now.claims.iter().map(|claim| (peer(), *claim)).collect();
                 let entries = now.entries.clone();
                 let answered = usize::from(!entries.is_empty() || !now.claims.is_empty());
                 let _ = answer.send(LookupAnswer { answered, entries, claims });

@@ -108,7 +108,7 @@ impl View {
                 }
             }
         }
-        found.sort_by(|a, b| a.digest.cmp(&b.digest));
+        found.sort_by_key(|referrer| referrer.digest);
         Ok(found)
     }
 }

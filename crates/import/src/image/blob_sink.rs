@@ -29,7 +29,7 @@ pub(crate) struct BlobSink<'a> {
 /// A requested blob: in the store, or a file to fill.
 enum Found {
     Held(Stored),
-    Missing(Incoming),
+    Missing(Box<Incoming>),
 }
 
 /// A blob in the store, with its bytes if it is as short as a manifest.
@@ -80,14 +80,14 @@ impl<'a> BlobSink<'a> {
             if let Some((stored, _)) = self.held(&wanted.digest, Some(wanted.size)).await? {
                 return Ok(Some(Found::Held(stored)));
             }
-            Ok(self.open(wanted).await?.map(Found::Missing))
+            Ok(self.open(wanted).await?.map(|incoming| Found::Missing(Box::new(incoming))))
         });
         let incoming = match found.await? {
             Found::Held(stored) => {
                 self.meter.bytes(stored.size);
                 return Ok(stored);
             }
-            Found::Missing(incoming) => incoming,
+            Found::Missing(incoming) => *incoming,
         };
         let resumed = incoming.len() > 0;
         self.meter.bytes(incoming.len());

@@ -73,7 +73,7 @@ pub(super) async fn read(mut answer: Response, most: u64) -> Result<Vec<u8>, Sho
         match answer.chunk().await {
             Ok(None) => return Ok(bytes),
             Ok(Some(chunk)) if (bytes.len() + chunk.len()) as u64 <= most => {
-                bytes.extend_from_slice(&chunk)
+                bytes.extend_from_slice(&chunk);
             }
             Ok(Some(_)) => return Err(Short::TooLong),
             Err(error) => return Err(Short::Broken(why(error))),

@@ -62,7 +62,7 @@ fn what_stands_in_the_place_of_a_blob_is_not_it() {
         harm(how, &file_of(dir.path(), &added[0]), &outside);
         match found {
             "reading" => {
-                assert!(matches!(read(&store, &blob), Err(StoreError::Corrupt { .. })), "{what}")
+                assert!(matches!(read(&store, &blob), Err(StoreError::Corrupt { .. })), "{what}");
             }
             "serving" => {
                 let mut out = Vec::new();
@@ -104,7 +104,7 @@ fn what_stands_in_the_place_of_a_blob_is_not_it() {
         assert_eq!(store.verify(&|_, _| {}).unwrap().corrupt, [], "{what}");
         match how {
             "link" => {
-                assert!(fs::read(&outside).unwrap() == good, "nothing is done to what it leads to")
+                assert!(fs::read(&outside).unwrap() == good, "nothing is done to what it leads to");
             }
             "directory" => {
                 let aside = file_of(dir.path(), &added[0]).with_extension("not-a-blob");

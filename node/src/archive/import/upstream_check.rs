@@ -67,7 +67,7 @@ impl Archived {
             Ok(imported) => {
                 for draft in &imported.drafts {
                     let observed = draft.observations.iter().filter(|seen| {
-                        self.from_url(&seen.url)
+                        self.artifacts_from(&seen.url)
                             .any(|artifact| seen.blake3 != Some(artifact.blake3))
                     });
                     seen.extend(
@@ -81,7 +81,7 @@ impl Archived {
                 let lost = imported
                     .failed
                     .iter()
-                    .filter(|failed| self.from_url(&failed.what).next().is_some());
+                    .filter(|failed| self.artifacts_from(&failed.what).next().is_some());
                 differences.extend(lost.map(|failed| failed.reason.clone()));
             }
             Err(error) => {
@@ -90,7 +90,7 @@ impl Archived {
                     ImportError::Mismatch { what, .. } => (what, Verdict::Changed),
                     _ => return (seen, differences),
                 };
-                if self.from_url(url).next().is_some() {
+                if self.artifacts_from(url).next().is_some() {
                     seen.push(observation(url, verdict));
                     differences.push(error.to_string());
                 }
@@ -99,7 +99,7 @@ impl Archived {
         (seen, differences)
     }
 
-    fn from_url(&self, url: &str) -> impl Iterator<Item = &Artifact> {
+    fn artifacts_from(&self, url: &str) -> impl Iterator<Item = &Artifact> {
         self.list.iter().filter(move |artifact| artifact.origins.iter().any(|origin| origin == url))
     }
 
