@@ -71,7 +71,7 @@ pub(crate) fn reads_of_the_event_loop(machine: &Machine) -> Result<(), Failure> 
         publishers: BTreeMap::from([(publisher, None)]),
         ..Follows::default()
     })?;
-    let purl = |n: usize| format!("tool-{}", n.wrapping_mul(7919) % ENTRIES as usize);
+    let purl = |n: usize| format!("tool-{}", (n as u64).wrapping_mul(7919) % ENTRIES);
     let find = |n: usize| -> Result<(), StoreError> {
         let filter = ReleaseFilter {
             selector: purl(n).parse().ok(),

@@ -54,7 +54,7 @@ pub(crate) fn against_the_reference(machine: &Machine) -> Result<(), Failure> {
         }
     }
     let row = |figure: &str, [ours, theirs]: &[Vec<Duration>; 2], asked| {
-        print_row(figure, ours, theirs, asked)
+        print_row(figure, ours, theirs, asked);
     };
     row("push of a 1 GiB layer, against docker-registry", &pushed, "≥ 0.8");
     row("the same, processor time of the server", &push_cpu, "");

@@ -154,7 +154,8 @@ fn control() -> Vec<Seed> {
         ("ls", ls.into()),
         ("follow", follow.into()),
     ];
-    let framed = |json: &[u8]| [&(json.len() as u32).to_le_bytes()[..], json].concat();
+    let framed =
+        |json: &[u8]| [&u32::try_from(json.len()).unwrap().to_le_bytes()[..], json].concat();
     let mut seeds: Vec<Seed> = vec![("control", "too-long", u32::MAX.to_le_bytes().to_vec())];
     for (name, request) in requests {
         let json = serde_json::to_vec(&request).unwrap();

@@ -77,7 +77,7 @@ impl Host {
                     }
                     Effect::Keep { release, .. } => inputs.extend(self.keep(release)),
                     Effect::BlobDone { fetch, blob } => {
-                        inputs.extend(self.blob_done(fetch, blob, content))
+                        inputs.extend(self.blob_done(fetch, blob, content));
                     }
                     Effect::FetchDone { fetch, .. } => {
                         if let Some(release) = self.fetches.remove(&fetch) {
@@ -98,7 +98,7 @@ impl Host {
                         self.provided.remove(&release);
                     }
                     Effect::Synced { new, sent, received, .. } => {
-                        self.synced.push((new, sent, received))
+                        self.synced.push((new, sent, received));
                     }
                     // A broken link looks like a stalling peer, so a few points against the peer
                     // are acceptable.

@@ -40,13 +40,14 @@ pub fn entry(data: &[u8]) {
 
 /// An entry's envelope around this payload, without signatures.
 fn unsigned(payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     let mut envelope = b"\xa2\x64sigs\x80\x67payload".to_vec();
-    match length {
-        0..24 => envelope.push(0x40 | length as u8),
-        24..256 => envelope.extend([0x58, length as u8]),
-        256..65_536 => envelope.extend([&[0x59][..], &(length as u16).to_be_bytes()].concat()),
-        _ => envelope.extend([&[0x5a][..], &length.to_be_bytes()].concat()),
+    // The shortest head of a byte string (RFC 8949, 3.1), as canonical CBOR demands.
+    let [.., b2, b1, b0] = payload.len().to_be_bytes();
+    match payload.len() {
+        0..24 => envelope.push(0x40 | b0),
+        24..256 => envelope.extend([0x58, b0]),
+        256..65_536 => envelope.extend([0x59, b1, b0]),
+        _ => envelope.extend([0x5a, 0, b2, b1, b0]),
     }
     [&envelope, payload].concat()
 }
