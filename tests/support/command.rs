@@ -31,7 +31,9 @@ pub fn program(name: &str) -> PathBuf {
             return profile;
         };
         let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "-p", "perennial", "-p", "perennial-node", "--bins"]);
+        // The whole workspace, as the README's first command: `-p` would select other features of
+        // the dependencies, and build those again.
+        build.args(["build", "--quiet", "--workspace", "--bins"]);
         build.arg("--target-dir").arg(target).current_dir(env!("CARGO_MANIFEST_DIR"));
         if profile.ends_with("release") {
             build.arg("--release");
