@@ -4,4 +4,5 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 source tests/faces/tools.sh
 need_debian docker-registry:docker-registry
-cargo test --release --package perennial-tests --test differential
+# `--workspace`: the features, and so the dependencies, that the other tests were built with.
+cargo test --release --workspace --test differential
