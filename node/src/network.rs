@@ -66,7 +66,8 @@ use std::time::Duration;
 
 use perennial_manifest::ReleaseId;
 use perennial_protocol::{
-    AssignmentId, CensusId, FetchId, Holder, Input, LookupId, Node as Protocol, PeerId, Time, Token,
+    AssignmentId, BlobRange, CensusId, FetchId, Holder, Input, LookupId, Node as Protocol, PeerId,
+    Report, Time, Token,
 };
 use perennial_store::Store;
 use perennial_swarm::{Event, Handle, PeerAddress};
@@ -124,10 +125,16 @@ pub(crate) struct EventLoop {
     lookups: HashMap<LookupId, oneshot::Sender<LookupAnswer>>,
     censuses: HashMap<CensusId, oneshot::Sender<Vec<Holder>>>,
     fetches: HashMap<FetchId, FetchReport>,
-    downloads: HashMap<AssignmentId, CancellationToken>,
+    downloads: HashMap<AssignmentId, Running>,
     serving: HashMap<Token, oneshot::Sender<Option<(Token, Time)>>>,
     banned: Bans,
     dial: DialList,
+}
+
+/// A download under way.
+struct Running {
+    peer: PeerId,
+    cancel: CancellationToken,
 }
 
 impl EventLoop {
@@ -227,11 +234,21 @@ impl EventLoop {
                 });
             }
             Input::Cancel { fetch } => drop(self.fetches.remove(fetch)),
-            Input::Transferred { assignment, end, .. } => {
+            Input::Received { assignment, report } => self.count_received(*assignment, report),
+            Input::Transferred { assignment, report, end } => {
+                self.count_received(*assignment, report);
                 self.downloads.remove(assignment);
                 tracing::debug!(?assignment, ?end, "download ended");
             }
             _ => {}
+        }
+    }
+
+    /// Counts the bytes that a peer sent, however many fetches wait for them.
+    fn count_received(&self, assignment: AssignmentId, report: &Report) {
+        let bytes = report.verified.iter().map(BlobRange::bytes).fold(0, u64::saturating_add);
+        if let (Some(Running { peer, .. }), 1..) = (self.downloads.get(&assignment), bytes) {
+            self.overview.send_modify(|overview| overview.received_from(peer, bytes));
         }
     }
 
@@ -290,7 +307,7 @@ impl EventLoop {
                 self.input(Input::BlobStream { from, token, bytes }).await;
             }
             Message::Served { from, token, bytes } => {
-                self.count(&from, |info| info.sent += bytes);
+                self.overview.send_modify(|overview| overview.sent_to(&from, bytes));
                 self.input(Input::Served { token, bytes }).await;
             }
             Message::Dial(address) => {
@@ -299,10 +316,6 @@ impl EventLoop {
                 }
             }
         }
-    }
-
-    fn count(&self, peer: &PeerId, change: impl FnOnce(&mut PeerInfo)) {
-        self.overview.send_modify(|overview| overview.count(peer, change));
     }
 }
 

@@ -61,9 +61,9 @@ pub struct StatusRow {
     pub sync_sent_bytes: u64,
     /// Bytes of entry reconciliation received since the node started, entries included.
     pub sync_received_bytes: u64,
-    /// Bytes of blobs sent to the connected peers.
+    /// Bytes of blobs sent to peers since the node started.
     pub sent_bytes: u64,
-    /// Bytes of blobs received from the connected peers.
+    /// Verified bytes of blobs received from peers since the node started, each counted once.
     pub received_bytes: u64,
     /// Notices for the user, such as "the index was rebuilt: …".
     pub notices: Vec<String>,

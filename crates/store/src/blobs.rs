@@ -147,9 +147,17 @@ impl Blobs {
         // Between its two renames the blob looks like a leftover, which a collection would remove.
         let _gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
         let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
-        if fetching.remove(&(blob, partial.size())).is_none() && self.has(&blob)? {
-            return Ok(());
+        let key = (blob, partial.size());
+        // Several streams may find one fetch complete. After the first has made it a blob, its path
+        // may belong to a new fetch, whose file must not replace the blob.
+        let is_open = |other: &Weak<Partial>| std::ptr::eq(other.as_ptr(), partial);
+        if !fetching.get(&key).is_some_and(is_open) {
+            return match self.has(&blob)? {
+                true => Ok(()),
+                false => Err(StoreError::io(&self.partial, io::ErrorKind::NotFound.into())),
+            };
         }
+        fetching.remove(&key);
         partial.publish(&self.large)?;
         durable::sync_dir(&self.large.dir_of(&blob))?;
         partial.tell_progress(true);

@@ -201,30 +201,28 @@ impl Partial {
     }
 
     /// Reads the bao encoding of `ranges` from `input` and writes each group once it verified.
-    /// `arrived` is called with the length of each. Never reads further than the encoding of these
-    /// ranges can reach, whatever the peer sends.
+    /// `counted` is called with the number of further bytes that count as here, in the order of
+    /// the ranges: never about bytes that [`Partial::missing`] still lists. Whoever finds the
+    /// fetch complete in it makes it a blob, because no later call may follow. Never reads further
+    /// than the encoding of these ranges can reach, whatever the peer sends.
     ///
     /// # Errors
     /// [`StoreError::WrongBytes`] if the input does not verify, [`StoreError::Broken`] if it ends
-    /// early, and failures of the disk. What verified before stays.
+    /// early, failures of the disk, and the error of `counted`. What verified before stays.
     pub fn decode(
         &self,
         ranges: &[Range<u64>],
         input: impl Read,
-        arrived: &mut dyn FnMut(u64),
+        counted: &mut dyn FnMut(u64) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let mut arrival = Arrival::new(self);
+        let mut arrival = Arrival::new(self, counted);
         let chunks = chunks(ranges);
         let (root, tree) = ((*self.blob.as_bytes()).into(), BaoTree::new(self.size, GROUP));
         let mut items = DecodeResponseIter::new(root, tree, input, &chunks);
         let decoded =
             items.try_for_each(|item| match item.map_err(|e| decode_error(self.blob, e))? {
                 BaoContentItem::Parent(parent) => arrival.pair(parent.node, &parent.pair),
-                BaoContentItem::Leaf(leaf) => {
-                    arrival.leaf(leaf.offset, &leaf.data)?;
-                    arrived(leaf.data.len() as u64);
-                    Ok(())
-                }
+                BaoContentItem::Leaf(leaf) => arrival.leaf(leaf.offset, &leaf.data),
             });
         // What verified before a stream broke off stays.
         arrival.count()?;

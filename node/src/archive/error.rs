@@ -232,7 +232,8 @@ fn fetch_kind(error: &FetchError) -> ErrorKind {
             StoreError::Format { .. } | StoreError::WrongBytes(_) => ErrorKind::Verification,
             _ => ErrorKind::Failed,
         },
-        FetchError::Peers(FetchFailure::Local | FetchFailure::Busy)
+        FetchError::Damaged(_)
+        | FetchError::Peers(FetchFailure::Local | FetchFailure::Busy)
         | FetchError::Interrupted(_) => ErrorKind::Failed,
     }
 }

@@ -9,7 +9,7 @@ mod flights;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use perennial_manifest::{ArtifactList, BlobId, ReleaseId};
+use perennial_manifest::{ArtifactList, BlobId, Holding, ReleaseId};
 use perennial_protocol::{FetchFailure, KeepOutcome, PeerId, WantedBlob};
 use perennial_store::{BlobState, Lease, ReleaseRow, SMALL, Store, StoreError};
 use tokio::sync::watch;
@@ -30,6 +30,9 @@ pub enum FetchError {
     /// Peers could not deliver the bytes, or this node could not store them.
     #[error("{}", failure_text(.0))]
     Peers(FetchFailure),
+    /// All bytes came, and some of them are lost or damaged again.
+    #[error("bytes of release {0} were lost or damaged while the rest was fetched; ask again")]
+    Damaged(ReleaseId),
     /// The store failed, or rejects one of the blobs.
     #[error(transparent)]
     Store(Arc<StoreError>),
@@ -180,7 +183,10 @@ async fn fetch_release(
             *from.entry(peer).or_insert(0) += bytes;
         }
     }
-    archive.in_store(move |store| store.refresh_state(&release)).await?;
+    let state = archive.in_store(move |store| store.refresh_state(&release)).await?;
+    if state != Some(Holding::Held) {
+        return Err(FetchError::Damaged(release));
+    }
     archive.network.held(release).await;
     Ok(FetchedRelease { row, list, from, _lease: lease })
 }
@@ -278,7 +284,8 @@ fn missing(store: &Store, list: &ArtifactList) -> Result<Vec<WantedBlob>, StoreE
 /// The missing ranges of a blob. After an interrupted fetch of a large blob, the ranges that
 /// arrived are not fetched again.
 fn wanted(store: &Store, blob: BlobId, size: u64) -> Result<WantedBlob, StoreError> {
-    let missing = if size == 0 {
+    let missing = if size == 0 || store.blob_size(&blob)? == Some(size) {
+        // Nothing is missing: another fetch may have brought it a moment ago.
         Vec::new()
     } else if size > SMALL && store.has_partial(&blob, size) {
         let partial = store.partial(blob, size)?;

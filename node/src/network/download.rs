@@ -82,16 +82,9 @@ impl Download {
         let runtime = tokio::runtime::Handle::current();
         let received = tasks.spawn_blocking(move || {
             let input = Blocking::new(stream, runtime, stall, cancel);
-            let mut receiver = Receiver {
-                store,
-                network,
-                assignment,
-                input: BufReader::with_capacity(BUFFER, input),
-                report: Report::default(),
-                reported: Instant::now(),
-                small: Vec::new(),
-                small_bytes: 0,
-            };
+            let mut tell = |report| network.input_blocking(Input::Received { assignment, report });
+            let input = BufReader::with_capacity(BUFFER, input);
+            let mut receiver = Receiver::new(store, input, &mut tell);
             let outcome = receiver.all(&items).and_then(|()| receiver.store_small());
             (receiver.report, outcome)
         });
@@ -135,11 +128,11 @@ impl From<StoreError> for Cut {
     }
 }
 
-struct Receiver {
+/// One stream on its way into the store.
+struct Receiver<'a, R> {
     store: Store,
-    network: Network,
-    assignment: AssignmentId,
-    input: BufReader<Blocking>,
+    input: R,
+    tell: &'a mut dyn FnMut(Report),
     report: Report,
     reported: Instant,
     /// Small blobs that are verified and not yet stored.
@@ -147,7 +140,19 @@ struct Receiver {
     small_bytes: usize,
 }
 
-impl Receiver {
+impl<'a, R: Read> Receiver<'a, R> {
+    fn new(store: Store, input: R, tell: &'a mut dyn FnMut(Report)) -> Self {
+        Self {
+            store,
+            input,
+            tell,
+            report: Report::default(),
+            reported: Instant::now(),
+            small: Vec::new(),
+            small_bytes: 0,
+        }
+    }
+
     fn all(&mut self, items: &[DownloadItem]) -> Result<(), Cut> {
         for DownloadItem { range: item, size } in items {
             let mut status = [0];
@@ -197,29 +202,29 @@ impl Receiver {
         let partial = self.store.partial(blob, size)?;
         let ranges: Vec<_> = item.ranges.iter().map(|(start, end)| *start..*end).collect();
         let mut arrived = Arrived::new(&ranges);
-        let (input, report, reported) = (&mut self.input, &mut self.report, &mut self.reported);
-        let (network, assignment) = (&self.network, self.assignment);
+        let (store, input, tell) = (&self.store, &mut self.input, &mut *self.tell);
+        let (report, reported) = (&mut self.report, &mut self.reported);
         let outcome = partial.decode(&ranges, input, &mut |bytes| {
             arrived.add(bytes);
+            // Before it is reported: a blob whose ranges were all reported is in its final place,
+            // whichever stream brought the last of them, and however that stream ends.
+            if partial.is_complete() {
+                store.complete(&partial)?;
+            }
             if reported.elapsed() >= REPORT {
                 *reported = Instant::now();
                 report.verified.extend(arrived.take(blob));
-                let report = std::mem::take(report);
-                network.input_blocking(Input::Received { assignment, report });
+                tell(std::mem::take(report));
             }
+            Ok(())
         });
-        // Before the last ranges are reported: a blob reported as done is in its final place.
-        if outcome.is_ok() && partial.is_complete() {
-            self.store.complete(&partial)?;
-        }
         self.report.verified.extend(arrived.take(blob));
         Ok(outcome?)
     }
 
     fn tell(&mut self) {
         self.reported = Instant::now();
-        let report = std::mem::take(&mut self.report);
-        self.network.input_blocking(Input::Received { assignment: self.assignment, report });
+        (self.tell)(std::mem::take(&mut self.report));
     }
 }
 
@@ -273,7 +278,149 @@ impl<'a> Arrived<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
+    use perennial_store::OpenOptions;
+
     use super::*;
+
+    /// Bytes of a blob of 96 groups: more than are counted together.
+    const SIZE: u64 = 96 << 14;
+
+    /// A store without the blob, and the blob's encoding of a range.
+    struct Two {
+        _dirs: (tempfile::TempDir, tempfile::TempDir),
+        here: Store,
+        there: Store,
+        blob: BlobId,
+    }
+
+    impl Two {
+        fn new() -> Self {
+            let dirs = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let open = |dir: &tempfile::TempDir| {
+                Store::open(&dir.path().join("data"), OpenOptions::default()).unwrap()
+            };
+            let (here, there) = (open(&dirs.0), open(&dirs.1));
+            let bytes = (0..SIZE).map(|at| (at / 7 % 251) as u8).collect();
+            let mut batch = there.batch();
+            let blob = batch.add_bytes(bytes).unwrap().blob;
+            drop(batch.commit().unwrap());
+            Self { _dirs: dirs, here, there, blob }
+        }
+
+        fn sent(&self, start: u64, end: u64) -> (Vec<DownloadItem>, Vec<u8>) {
+            let ranges = Bounded::first_of([(start, end)]);
+            let item = DownloadItem { range: BlobRange { blob: self.blob, ranges }, size: SIZE };
+            let mut sent = vec![BLOB_OK];
+            sent.extend(SIZE.to_le_bytes());
+            let ranges = std::slice::from_ref(&(start..end));
+            self.there.encode(&self.blob, ranges, &mut sent).unwrap();
+            (vec![item], sent)
+        }
+
+        fn is_held(&self) -> bool {
+            self.here.blob_size(&self.blob).unwrap().is_some()
+        }
+    }
+
+    /// The bytes that reports cover.
+    fn covered(report: &Report) -> u64 {
+        report.verified.iter().map(BlobRange::bytes).sum()
+    }
+
+    /// Gives its bytes, says so, and is then silent until it is cut.
+    struct Silent(io::Cursor<Vec<u8>>, mpsc::Sender<()>, mpsc::Receiver<()>);
+
+    impl Read for Silent {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            match self.0.read(buf)? {
+                0 => {
+                    let _ = self.1.send(());
+                    let _ = self.2.recv();
+                    Err(io::ErrorKind::ConnectionAborted.into())
+                }
+                some => Ok(some),
+            }
+        }
+    }
+
+    #[test]
+    fn a_peer_that_falls_silent_in_the_middle_costs_no_blob() {
+        let two = Two::new();
+        let (half, cut) = (SIZE / 2, SIZE / 2 - (8 << 14));
+        // The silent peer's assignment is the first half; it stops eight groups early.
+        let (items, mut sent) = two.sent(0, half);
+        sent.truncate(sent.len() - (8 << 14) - 100);
+        let (said, silent) = mpsc::channel();
+        let (go_on, cut_off) = mpsc::channel();
+        let input = Silent(io::Cursor::new(sent), said, cut_off);
+        let store = two.here.clone();
+        let (told, reports) = mpsc::channel();
+        let stalled = std::thread::spawn(move || {
+            let mut tell = |report: Report| told.send(covered(&report)).unwrap();
+            let mut receiver = Receiver::new(store, input, &mut tell);
+            // Reports are due at once.
+            receiver.reported -= REPORT;
+            let outcome = receiver.all(&items);
+            (outcome.is_err(), covered(&receiver.report))
+        });
+        silent.recv().unwrap();
+        let told_before: u64 = reports.try_iter().sum();
+        let counted = two.here.partial(two.blob, SIZE).unwrap().have_bytes();
+        assert!(told_before <= counted, "{told_before} bytes reported, {counted} are here");
+        // Another peer brings all that has not been reported.
+        let (items, sent) = two.sent(told_before, SIZE);
+        let mut tell = |_: Report| {};
+        let mut receiver = Receiver::new(two.here.clone(), &sent[..], &mut tell);
+        receiver.all(&items).unwrap();
+        assert_eq!(covered(&receiver.report), SIZE - told_before);
+        assert!(two.is_held(), "all ranges are reported");
+        drop(go_on);
+        let (failed, rest) = stalled.join().unwrap();
+        assert!(failed && told_before + rest <= cut);
+        assert!(two.is_held());
+    }
+
+    #[test]
+    fn a_stream_that_completes_a_blob_and_then_breaks_off_makes_it_held() {
+        let two = Two::new();
+        let (items, mut sent) = two.sent(0, SIZE);
+        let (rest, whole) = two.sent(SIZE / 2, SIZE);
+        // The first stream brings a little more than the first half and falls silent.
+        sent.truncate(sent.len() / 2 + (1 << 14));
+        let (said, silent) = mpsc::channel();
+        let (go_on, cut_off) = mpsc::channel();
+        let input = Silent(io::Cursor::new(sent), said, cut_off);
+        let store = two.here.clone();
+        let stalled = std::thread::spawn(move || {
+            let mut tell = |_: Report| {};
+            Receiver::new(store, input, &mut tell).all(&items).is_err()
+        });
+        silent.recv().unwrap();
+        let mut tell = |_: Report| {};
+        Receiver::new(two.here.clone(), &whole[..], &mut tell).all(&rest).unwrap();
+        drop(go_on);
+        assert!(stalled.join().unwrap());
+        assert!(two.is_held(), "every group arrived");
+    }
+
+    #[test]
+    fn the_last_range_is_reported_after_the_blob_is_in_place() {
+        let two = Two::new();
+        let (items, sent) = two.sent(0, SIZE);
+        let mut all = 0;
+        let mut tell = |report: Report| {
+            all += covered(&report);
+            assert!(all < SIZE || two.is_held(), "reported before it is held");
+        };
+        let mut receiver = Receiver::new(two.here.clone(), &sent[..], &mut tell);
+        // The clock stands far enough ahead that every count is reported.
+        receiver.reported -= Duration::from_secs(3600);
+        receiver.all(&items).unwrap();
+        let rest = covered(&receiver.report);
+        assert_eq!(all + rest, SIZE);
+    }
 
     #[test]
     fn a_count_of_bytes_tells_which_ranges_arrived() {

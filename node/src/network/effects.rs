@@ -6,10 +6,10 @@
 use perennial_protocol::{Effect, FetchId};
 use tokio_util::sync::CancellationToken;
 
-use super::EventLoop;
 use super::download::Download;
 use super::handle::{FetchNews, LookupAnswer, Message};
 use super::writer::Batch;
+use super::{EventLoop, Running};
 
 impl EventLoop {
     /// A swarm that has ended takes no commands; the loop ends at its next event.
@@ -56,7 +56,8 @@ impl EventLoop {
             }
             Effect::StartDownload { assignment, peer, items } => {
                 let cancel = CancellationToken::new();
-                self.downloads.insert(assignment, cancel.clone());
+                let running = Running { peer: peer.clone(), cancel: cancel.clone() };
+                self.downloads.insert(assignment, running);
                 let download = Download {
                     store: self.store.clone(),
                     network: self.network.clone(),
@@ -71,8 +72,9 @@ impl EventLoop {
                 self.tasks.spawn(download.run());
             }
             Effect::StopDownload { assignment } => {
-                if let Some(cancel) = self.downloads.remove(&assignment) {
-                    cancel.cancel();
+                // Its last report still counts, so it stays listed until it has ended.
+                if let Some(running) = self.downloads.get(&assignment) {
+                    running.cancel.cancel();
                 }
             }
             Effect::BlobDone { fetch, blob } => {
@@ -86,12 +88,7 @@ impl EventLoop {
                     report.progress.send_replace(Some(progress));
                 }
             }
-            Effect::FetchDone { fetch, from } => {
-                for (peer, bytes) in &from {
-                    self.count(peer, |info| info.received += bytes);
-                }
-                self.end(fetch, FetchNews::Done(from));
-            }
+            Effect::FetchDone { fetch, from } => self.end(fetch, FetchNews::Done(from)),
             Effect::FetchFailed { fetch, failure } => self.end(fetch, FetchNews::Failed(failure)),
             Effect::Keep { release, .. } => (self.keep)(release),
             Effect::FindProviders { release } => {
@@ -108,7 +105,7 @@ impl EventLoop {
             }
             Effect::Penalise { peer, offence } => {
                 tracing::warn!(%peer, ?offence, "peer misbehaved");
-                self.count(&peer, |info| info.faults += 1);
+                self.overview.send_modify(|overview| overview.offence_of(&peer));
             }
             Effect::Ban { peer, until } => {
                 tracing::warn!(%peer, "peer banned");

@@ -24,6 +24,10 @@ pub(crate) struct Overview {
     pub(crate) addresses: Vec<String>,
     /// Connected peers.
     pub(crate) peers: BTreeMap<PeerId, PeerInfo>,
+    /// Verified bytes of blobs received from all peers since the start, connected or gone.
+    pub(crate) received: u64,
+    /// Bytes of blobs sent to all peers since the start, connected or gone.
+    pub(crate) sent: u64,
     /// Bytes of reconciliation requests sent.
     pub(crate) sync_sent: u64,
     /// Bytes of reconciliation responses received.
@@ -33,10 +37,26 @@ pub(crate) struct Overview {
 }
 
 impl Overview {
-    /// Updates the counters of a peer, if it is connected.
-    pub(crate) fn count(&mut self, peer: &PeerId, change: impl FnOnce(&mut PeerInfo)) {
+    /// Counts bytes of blobs that arrived from a peer and verified.
+    pub(crate) fn received_from(&mut self, peer: &PeerId, bytes: u64) {
+        self.received += bytes;
         if let Some(info) = self.peers.get_mut(peer) {
-            change(info);
+            info.received += bytes;
+        }
+    }
+
+    /// Counts bytes of blobs sent to a peer.
+    pub(crate) fn sent_to(&mut self, peer: &PeerId, bytes: u64) {
+        self.sent += bytes;
+        if let Some(info) = self.peers.get_mut(peer) {
+            info.sent += bytes;
+        }
+    }
+
+    /// Counts an offence of a peer, if it is connected.
+    pub(crate) fn offence_of(&mut self, peer: &PeerId) {
+        if let Some(info) = self.peers.get_mut(peer) {
+            info.faults += 1;
         }
     }
 }

@@ -67,21 +67,29 @@ impl Machine {
 
     /// Adds files as `pkg:generic/thing@1`.
     pub(crate) async fn add(&self, files: &[(&str, &[u8])]) -> AddDone {
-        let source = self.dir.path().join("source");
-        std::fs::create_dir_all(&source).expect("ours");
+        self.add_as("pkg:generic/thing@1", files).await.expect("added")
+    }
+
+    /// Adds files as a release of this name.
+    pub(crate) async fn add_as(
+        &self,
+        purl: &str,
+        files: &[(&str, &[u8])],
+    ) -> Result<AddDone, Failure> {
+        let source = tempfile::tempdir_in(self.dir.path()).expect("ours").keep();
         for (name, bytes) in files {
             std::fs::write(source.join(name), bytes).expect("ours");
         }
         let add = Add {
             paths: vec![source],
-            purl: Purl::parse("pkg:generic/thing@1").expect("a purl"),
+            purl: Purl::parse(purl).expect("a purl"),
             license: Some("MIT".into()),
             license_files: Vec::new(),
             in_place: false,
             kind: None,
             notes: None,
         };
-        self.ask(add).await.expect("added").0
+        Ok(self.ask(add).await?.0)
     }
 
     pub(crate) async fn show(&self, release: &ReleaseId) -> Result<ShowDone, Failure> {

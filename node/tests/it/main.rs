@@ -8,6 +8,7 @@
     reason = "a step that fails must end the test"
 )]
 
+mod counters;
 mod damage;
 mod digests;
 mod holders;

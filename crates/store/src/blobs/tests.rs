@@ -140,7 +140,7 @@ fn a_fetch_is_not_complete_before_its_last_group() {
     let partial = to.blobs.partial(blob, 300_000).unwrap();
     let mut encoding = Vec::new();
     from.blobs.encode(&blob, &[0..65_536], &mut encoding).unwrap();
-    partial.decode(&[0..65_536], &encoding[..], &mut |_| {}).unwrap();
+    partial.decode(&[0..65_536], &encoding[..], &mut |_| Ok(())).unwrap();
     assert!(to.blobs.complete(&partial).is_err());
     assert!(!to.blobs.has(&blob).unwrap());
 }
@@ -152,7 +152,7 @@ fn a_lie_about_the_size_costs_no_verified_byte() {
     let all = encoded(&from, &blob, 300_000).unwrap();
     let partial = to.blobs.partial(blob, 300_000).unwrap();
     let cut = all.len() * 2 / 3;
-    assert!(partial.decode(&[0..300_000], &all[..cut], &mut |_| {}).is_err());
+    assert!(partial.decode(&[0..300_000], &all[..cut], &mut |_| Ok(())).is_err());
     let have = partial.have_bytes();
     assert!(have > 100_000);
     let _ = to.blobs.partial(blob, 900_000);
@@ -161,7 +161,7 @@ fn a_lie_about_the_size_costs_no_verified_byte() {
     let _ = to.blobs.partial(blob, 70_000);
     let again = to.blobs.partial(blob, 300_000).unwrap();
     assert_eq!(again.have_bytes(), have);
-    again.decode(&[0..300_000], &all[..], &mut |_| {}).unwrap();
+    again.decode(&[0..300_000], &all[..], &mut |_| Ok(())).unwrap();
     to.blobs.complete(&again).unwrap();
     assert!(encoded(&to, &blob, 300_000).is_ok());
 }
@@ -176,13 +176,13 @@ fn hostile_encodings_write_nothing_that_counts() {
         let mut bad = all.clone();
         bad[at] ^= 0x10;
         let partial = to.blobs.partial(blob, len as u64).unwrap();
-        assert!(partial.decode(&[0..len as u64], &bad[..], &mut |_| {}).is_err(), "{at}");
+        assert!(partial.decode(&[0..len as u64], &bad[..], &mut |_| Ok(())).is_err(), "{at}");
     }
     assert!(
         to.blobs
             .partial(blob, len as u64)
             .unwrap()
-            .decode(&[0..len as u64], io::repeat(0), &mut |_| {})
+            .decode(&[0..len as u64], io::repeat(0), &mut |_| Ok(()))
             .is_err()
     );
     assert!(!to.blobs.has(&blob).unwrap());

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
 
 use bao_tree::TreeNode;
 use bao_tree::io::outboard::PreOrderOutboard;
@@ -17,6 +18,8 @@ use crate::outboard_io::WriteBehind;
 
 /// Groups that are counted together.
 const COUNTED: usize = 64;
+/// Longest time between two counts while groups arrive: a slow peer's bytes count as well.
+const COUNT_AFTER: Duration = Duration::from_millis(200);
 /// Bytes allocated at a time. A file that several streams fill stays contiguous on disk, and costs
 /// less to write than one that is extended page by page.
 const ROOM: u64 = 4 << 20;
@@ -27,14 +30,29 @@ pub(super) struct Arrival<'a> {
     tree: PreOrderOutboard<WriteBehind<'a>>,
     /// Groups that are written but do not count yet, because their pairs may not be in the file.
     verified: Vec<u64>,
+    /// Bytes written since the last count.
+    written: u64,
+    last_count: Instant,
+    /// Told of bytes that count.
+    counted: &'a mut dyn FnMut(u64) -> Result<(), StoreError>,
     /// End of the allocated room.
     room: u64,
 }
 
 impl<'a> Arrival<'a> {
-    pub(super) fn new(partial: &'a Partial) -> Self {
-        let tree = partial.tree(WriteBehind::new(&partial.outboard_file));
-        Self { partial, tree, verified: Vec::new(), room: 0 }
+    pub(super) fn new(
+        partial: &'a Partial,
+        counted: &'a mut dyn FnMut(u64) -> Result<(), StoreError>,
+    ) -> Self {
+        Self {
+            partial,
+            tree: partial.tree(WriteBehind::new(&partial.outboard_file)),
+            verified: Vec::new(),
+            written: 0,
+            last_count: Instant::now(),
+            counted,
+            room: 0,
+        }
     }
 
     /// Takes a verified pair of hashes.
@@ -51,13 +69,15 @@ impl<'a> Arrival<'a> {
         }
         partial.data_file.write_all_at(bytes, offset).at(&partial.data)?;
         partial.write_back.wrote(len)?;
+        self.written += len;
         // A leaf is one group, unless ranges were cut finer than groups.
         if offset.is_multiple_of(GROUP_BYTES)
             && (offset + len == partial.size || len == GROUP_BYTES)
         {
             self.verified.push(offset / GROUP_BYTES);
         }
-        if self.verified.len() == COUNTED { self.count() } else { Ok(()) }
+        let is_due = self.verified.len() == COUNTED || self.last_count.elapsed() >= COUNT_AFTER;
+        if is_due { self.count() } else { Ok(()) }
     }
 
     /// Allocates room for what follows verified bytes. Not earlier: a peer's claims take none.
@@ -73,13 +93,18 @@ impl<'a> Arrival<'a> {
     }
 
     /// Counts the verified groups once their pairs are in the file too: from then on readers may
-    /// find the blob complete.
+    /// find the blob complete. Tells of them afterwards, so that nobody is told of bytes that do
+    /// not count.
     pub(super) fn count(&mut self) -> Result<(), StoreError> {
         self.tree.sync().at(&self.partial.outboard)?;
         let mut groups = self.partial.groups();
         self.verified.drain(..).for_each(|group| groups.set(group));
         drop(groups);
         self.partial.tell_progress(false);
-        Ok(())
+        self.last_count = Instant::now();
+        match std::mem::take(&mut self.written) {
+            0 => Ok(()),
+            bytes => (self.counted)(bytes),
+        }
     }
 }

@@ -25,7 +25,7 @@ fn send(from: &Store, to: &Store, blob: BlobId, range: std::ops::Range<u64>) {
     let ranges = [range];
     from.encode(&blob, &ranges, &mut encoded).unwrap();
     let partial = to.partial(blob, SIZE).unwrap();
-    partial.decode(&ranges, &encoded[..], &mut |_| {}).unwrap();
+    partial.decode(&ranges, &encoded[..], &mut |_| Ok(())).unwrap();
     if partial.is_complete() {
         to.complete(&partial).unwrap();
     }

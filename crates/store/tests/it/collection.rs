@@ -82,7 +82,7 @@ fn a_fetch_under_way_stays_and_one_that_was_given_up_goes() {
     let mut encoded = Vec::new();
     from.encode(&blob, std::slice::from_ref(&(0..32_768)), &mut encoded).unwrap();
     let partial = store.partial(blob, 100_000).unwrap();
-    partial.decode(std::slice::from_ref(&(0..32_768)), &encoded[..], &mut |_| {}).unwrap();
+    partial.decode(std::slice::from_ref(&(0..32_768)), &encoded[..], &mut |_| Ok(())).unwrap();
     age(&dir.path().join("partial"));
     assert_eq!(store.gc(NOW).unwrap().partial_removed, 0, "somebody writes to it");
     drop(partial);

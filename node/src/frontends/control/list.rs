@@ -125,8 +125,8 @@ pub(super) async fn status(service: &ControlService) -> Result<StatusRow, Failur
             quarantined: stats.quarantined,
             sync_sent_bytes: overview.sync_sent,
             sync_received_bytes: overview.sync_received,
-            sent_bytes: overview.peers.values().map(|peer| peer.sent).sum(),
-            received_bytes: overview.peers.values().map(|peer| peer.received).sum(),
+            sent_bytes: overview.sent,
+            received_bytes: overview.received,
             notices,
         })
     });

@@ -39,7 +39,7 @@ fn fetch(store: &Store, bytes: Vec<u8>) -> Lease {
     let mut encoded = Vec::new();
     elsewhere.encode(&blob, std::slice::from_ref(&(0..size)), &mut encoded).unwrap();
     let partial = store.partial(blob, size).unwrap();
-    partial.decode(std::slice::from_ref(&(0..size)), &encoded[..], &mut |_| {}).unwrap();
+    partial.decode(std::slice::from_ref(&(0..size)), &encoded[..], &mut |_| Ok(())).unwrap();
     store.complete(&partial).unwrap();
     lease
 }
