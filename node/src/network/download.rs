@@ -314,8 +314,8 @@ mod tests {
             let item = DownloadItem { range: BlobRange { blob: self.blob, ranges }, size: SIZE };
             let mut sent = vec![BLOB_OK];
             sent.extend(SIZE.to_le_bytes());
-            let ranges = std::slice::from_ref(&(start..end));
-            self.there.encode(&self.blob, ranges, &mut sent).unwrap();
+            let range = start..end;
+            self.there.encode(&self.blob, std::slice::from_ref(&range), &mut sent).unwrap();
             (vec![item], sent)
         }
 
