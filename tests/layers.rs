@@ -10,16 +10,20 @@ use std::process::Command;
 use serde::Deserialize;
 
 /// A crate of the workspace and the workspace crates it may use. `tests` may use all.
-const EDGES: [(&str, &[&str]); 10] = [
+const EDGES: [(&str, &[&str]); 11] = [
     ("perennial-manifest", &[]),
     ("perennial-store", &["manifest"]),
     ("perennial-oci", &["manifest"]),
-    ("perennial-import", &["manifest", "store", "oci"]),
+    ("perennial-operation", &["manifest"]),
+    ("perennial-import", &["manifest", "store", "oci", "operation"]),
     ("perennial-protocol", &["manifest"]),
     ("perennial-swarm", &["manifest", "protocol"]),
     ("perennial-gateway", &["manifest", "store", "control", "oci"]),
-    ("perennial-control", &["manifest"]),
-    ("perennial-node", &["manifest", "store", "import", "protocol", "swarm", "gateway", "control"]),
+    ("perennial-control", &["manifest", "operation"]),
+    (
+        "perennial-node",
+        &["manifest", "operation", "store", "import", "protocol", "swarm", "gateway", "control"],
+    ),
     ("perennial", &["manifest", "control", "node"]),
 ];
 
@@ -160,7 +164,10 @@ fn outside_crates_stay_where_they_belong() {
             "tokio"
                 if matches!(
                     &*from,
-                    "perennial-manifest" | "perennial-oci" | "perennial-protocol"
+                    "perennial-manifest"
+                        | "perennial-oci"
+                        | "perennial-operation"
+                        | "perennial-protocol"
                 ) =>
             {
                 "no pure crate"
@@ -215,7 +222,7 @@ fn clocks_threads_and_randomness_stay_out_of_the_pure_crates() {
     let words =
         ["Instant", "SystemTime", "thread", "thread_rng", "rand", "OsRng", "getrandom", "tokio"];
     for (path, text) in sources() {
-        let pure = ["manifest", "oci", "protocol"]
+        let pure = ["manifest", "oci", "operation", "protocol"]
             .iter()
             .any(|name| path.starts_with(format!("crates/{name}/src")));
         if pure && !is_test(&path) {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use perennial_control::{CallError, Claim, ConnectError, ErrorCode, Failure, FrameError};
+use perennial_control::{CallError, Claim, ConnectError, ErrorKind, Failure, FrameError};
 use perennial_node::StartError;
 use serde::Serialize;
 
@@ -93,11 +93,11 @@ impl CommandError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             CommandError::Refused(failure) => match failure.code {
-                ErrorCode::Failed => FAILED,
-                ErrorCode::Usage | ErrorCode::Ambiguous => USAGE,
-                ErrorCode::NotFound | ErrorCode::Strangers => NOT_FOUND,
-                ErrorCode::Verification | ErrorCode::Conflict => DISPROVED,
-                ErrorCode::Unreachable => UNAVAILABLE,
+                ErrorKind::Failed => FAILED,
+                ErrorKind::Usage | ErrorKind::Ambiguous => USAGE,
+                ErrorKind::NotFound | ErrorKind::Strangers => NOT_FOUND,
+                ErrorKind::Verification | ErrorKind::Conflict => DISPROVED,
+                ErrorKind::Unreachable => UNAVAILABLE,
             },
             CommandError::Usage { .. } => USAGE,
             CommandError::Corrupt(_) => DISPROVED,
@@ -122,14 +122,14 @@ impl CommandError {
         Some(match self {
             CommandError::Refused(Failure { hint: Some(hint), .. }) => hint.clone(),
             CommandError::Refused(failure) => match failure.code {
-                ErrorCode::Strangers => {
+                ErrorKind::Strangers => {
                     "nothing was fetched; follow one of them (`perennial follow DID`), name one for \
                      this command with --publisher DID, or ask for the release id, which needs no \
                      trust"
                 }
-                ErrorCode::Conflict => "choose one with --publisher DID",
-                ErrorCode::Ambiguous => "add @VERSION, or give the package URL or the release id",
-                ErrorCode::NotFound => "connect to a node that may have it with --peer MULTIADDR",
+                ErrorKind::Conflict => "choose one with --publisher DID",
+                ErrorKind::Ambiguous => "add @VERSION, or give the package URL or the release id",
+                ErrorKind::NotFound => "connect to a node that may have it with --peer MULTIADDR",
                 _ => return None,
             }
             .into(),
@@ -212,14 +212,14 @@ mod tests {
     #[test]
     fn failures_of_the_node_have_the_documented_exit_codes() {
         for (code, exit) in [
-            (ErrorCode::Failed, 1),
-            (ErrorCode::Usage, 2),
-            (ErrorCode::Ambiguous, 2),
-            (ErrorCode::NotFound, 3),
-            (ErrorCode::Strangers, 3),
-            (ErrorCode::Verification, 4),
-            (ErrorCode::Conflict, 4),
-            (ErrorCode::Unreachable, 5),
+            (ErrorKind::Failed, 1),
+            (ErrorKind::Usage, 2),
+            (ErrorKind::Ambiguous, 2),
+            (ErrorKind::NotFound, 3),
+            (ErrorKind::Strangers, 3),
+            (ErrorKind::Verification, 4),
+            (ErrorKind::Conflict, 4),
+            (ErrorKind::Unreachable, 5),
         ] {
             assert_eq!(
                 CommandError::Refused(Failure::new(code, "x")).exit_code(),

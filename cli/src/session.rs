@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use perennial_control::{Ask, CallError, Client, Connect, ConnectError, ErrorCode, Event};
+use perennial_control::{Ask, CallError, Client, Connect, ConnectError, ErrorKind, Event};
 use perennial_node::{Config, Node, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -120,7 +120,7 @@ impl<'a> Session<'a> {
         match answer {
             Ok(answer) => Ok(Answered { answer, embedded }),
             Err(CommandError::Refused(mut failure))
-                if alone && failure.code == ErrorCode::NotFound && failure.hint.is_none() =>
+                if alone && failure.code == ErrorKind::NotFound && failure.hint.is_none() =>
             {
                 failure.hint = Some(
                     "no node runs on this data directory and no peer was named: try --peer \

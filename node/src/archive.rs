@@ -17,8 +17,8 @@ mod fetch;
 mod import;
 mod maintenance;
 mod media;
+mod observer;
 mod policy;
-mod progress;
 mod publish;
 mod repair;
 mod resolve;
@@ -34,15 +34,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::network::handle::Network;
 
-pub use add::AddFiles;
-pub use error::{ArchiveError, ErrorKind};
+pub use error::ArchiveError;
 pub use export::ExportError;
 pub use fetch::{FetchError, FetchedRelease};
-pub use import::{Import, ImportNews, ImportSource, ImportSummary};
 pub use maintenance::{Rebuilt, Verified};
-pub use policy::PinTarget;
-pub use progress::{Observer, Progress, Stage};
-pub use publish::{PublishOptions, Published};
+pub use observer::Observer;
+pub use publish::PublishOptions;
 pub use resolve::{Claim, FetchedBlob, Unresolved};
 pub use signer::SignError;
 

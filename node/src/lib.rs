@@ -14,11 +14,14 @@ mod network;
 mod node;
 
 pub use archive::{
-    AddFiles, Archive, ArchiveError, Claim, ErrorKind, ExportError, FetchError, FetchedBlob,
-    FetchedRelease, Import, ImportNews, ImportSource, ImportSummary, Observer, PinTarget, Progress,
-    PublishOptions, Published, Rebuilt, SignError, Stage, Unresolved, Verified,
+    Archive, ArchiveError, Claim, ExportError, FetchError, FetchedBlob, FetchedRelease, Observer,
+    PublishOptions, Rebuilt, SignError, Unresolved, Verified,
 };
 pub use config::Config;
 pub use frontends::control::BindError;
 pub use frontends::http::{HostName, ServeError};
 pub use node::{Node, StartError};
+pub use perennial_operation::{
+    Add, Completeness, ErrorKind, Failed, Import, ImportEvent, ImportSource, ImportSummary,
+    Progress, Published, Stage,
+};

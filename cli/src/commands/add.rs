@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use perennial_control::{Add, AddDone, Source};
+use perennial_control::{Add, ImportSource, Published};
 use perennial_manifest::{PublisherKind, Purl};
 
 use crate::failure::CommandError;
@@ -121,7 +121,7 @@ pub(crate) async fn run(
         SourceArg::Files(paths) => files(args, &paths, session, screen).await,
         SourceArg::Urls(urls) => {
             let purl = name_of(&args)?;
-            let source = Source::Urls { urls, purl, html: args.html };
+            let source = ImportSource::Urls { urls, purl, html: args.html };
             import::run(args, source, session, screen).await
         }
         SourceArg::Upstream(source) => import::run(args, source, session, screen).await,
@@ -162,7 +162,7 @@ async fn files(
 }
 
 /// A signed release as text for the terminal.
-fn added(done: &AddDone) -> String {
+fn added(done: &Published) -> String {
     format!(
         "added {}\n  release    {}\n  publisher  {}\n  {}, {}, {} of it new",
         safe(done.purl.as_str()),

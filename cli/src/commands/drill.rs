@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use perennial_control::{Add, AddDone, Get, GetDone, Key};
+use perennial_control::{Add, Get, GetDone, Key, Published};
 use perennial_manifest::{Holding, PublisherId, Purl, SelectorError};
 use tempfile::TempDir;
 
@@ -166,7 +166,11 @@ async fn rehearse(args: &DrillArgs, place: &Path, report: &mut Report) -> Result
     Ok(())
 }
 
-async fn add(args: &DrillArgs, a: &Machine, report: &mut Report) -> Result<AddDone, CommandError> {
+async fn add(
+    args: &DrillArgs,
+    a: &Machine,
+    report: &mut Report,
+) -> Result<Published, CommandError> {
     let started = Instant::now();
     let request = Add {
         paths: args.paths.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?,

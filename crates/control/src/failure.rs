@@ -1,39 +1,17 @@
 //! Why a request failed, and what the user can do about it.
 
 use perennial_manifest::{BlobId, PublisherId, PublisherKind, Purl, ReleaseId};
+use perennial_operation::ErrorKind;
 use serde::{Deserialize, Serialize};
 
 /// Most claims a failure lists.
 pub const MAX_CLAIMS: usize = 64;
 
-/// The class of a failure; the command line maps each to an exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ErrorCode {
-    /// A disk, a file or the node itself failed.
-    Failed,
-    /// The request is invalid.
-    Usage,
-    /// The name matches several releases; `claims` lists them.
-    Ambiguous,
-    /// Not held, and no reachable peer knows or holds it.
-    NotFound,
-    /// Only publishers that the user does not follow signed the name; `claims` lists them. Nothing
-    /// was fetched.
-    Strangers,
-    /// Bytes do not match their digest.
-    Verification,
-    /// Followed publishers disagree on the bytes, or a feed is forked; `claims` lists them.
-    Conflict,
-    /// An upstream did not answer.
-    Unreachable,
-}
-
 /// Why a request failed and what to do next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// The class of the failure.
-    pub code: ErrorCode,
+    /// The kind of the failure.
+    pub code: ErrorKind,
     /// What happened, with the path or the id it happened to.
     pub message: String,
     /// What to do next.
@@ -45,7 +23,7 @@ pub struct Failure {
 
 impl Failure {
     /// A failure without a hint and without claims.
-    pub fn new(code: ErrorCode, message: impl Into<String>) -> Failure {
+    pub fn new(code: ErrorKind, message: impl Into<String>) -> Failure {
         Failure { code, message: message.into(), hint: None, claims: Vec::new() }
     }
 

@@ -2,13 +2,13 @@
 
 use tokio::sync::mpsc;
 
-use crate::progress::Progress;
 use crate::reply::{Event, NoRows};
 use crate::request::requests;
 use crate::{
-    AddDone, Failure, GcDone, GetDone, ImportDone, KeyRow, Listed, PinRow, RebuildDone, ShowDone,
-    StatusRow, VerifyDone,
+    Failure, GcDone, GetDone, ImportSummary, KeyRow, Listed, PinRow, Published, RebuildDone,
+    ShowDone, StatusRow, VerifyDone,
 };
+use perennial_operation::Progress;
 
 /// Rows and progress queued per conversation, at most.
 pub(crate) const QUEUE: usize = 64;

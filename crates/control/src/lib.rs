@@ -4,7 +4,8 @@
 //! Owns the vocabulary of that conversation, its framing and both ends. Each request is a type that
 //! names the rows it streams and the answer it ends with ([`Ask`]); [`Client::call`] returns that
 //! answer, and a [`Handler`] has one method per request. The modules follow the nouns: a request,
-//! its rows and its answer are defined side by side. Rows and answers are what `perennial --json`
+//! its rows and its answer are defined side by side; those that the archive itself uses come from
+//! `perennial-operation`. Rows and answers are what `perennial --json`
 //! prints, so their fields are stable.
 //!
 //! A connection carries one request and the replies to it; closing the connection cancels the
@@ -14,7 +15,6 @@
 //! A length read from the socket is compared with its bound before memory is allocated for it.
 //! Knows no store, no network and no terminal.
 
-mod add;
 mod client;
 mod failure;
 mod follow;
@@ -23,31 +23,30 @@ mod frame;
 pub mod fuzzing;
 mod get;
 mod handler;
-mod import;
 mod maintenance;
 mod node;
 mod pin;
-mod progress;
 mod release;
 mod reply;
 mod request;
 mod server;
 mod socket;
 
-pub use add::{Add, AddDone};
 pub use client::{CallError, Client, ConnectError};
-pub use failure::{Claim, ErrorCode, Failure, MAX_CLAIMS};
+pub use failure::{Claim, Failure, MAX_CLAIMS};
 pub use follow::{Follow, FollowRow, Follows, Target, Unfollow};
 pub use frame::{FrameError, MAX_REPLY, MAX_REQUEST};
 pub use get::{Get, GetDone};
 pub use handler::{Handler, Sink};
-pub use import::{CompletenessRow, FailedRow, Import, ImportDone, ImportRow, Source};
 pub use maintenance::{
     CorruptRow, Gc, GcDone, RebuildDone, RebuildIndex, StoredObject, Verify, VerifyDone,
 };
 pub use node::{Connect, Key, KeyRow, Merge, PeerRow, Peers, Shutdown, Status, StatusRow};
+pub use perennial_operation::{
+    Add, Completeness, ErrorKind, Failed, Import, ImportEvent, ImportSource, ImportSummary,
+    Progress, Published, Stage,
+};
 pub use pin::{Pin, PinKind, PinRow, PinTarget, Pins, Unpin};
-pub use progress::{Progress, Stage};
 pub use release::{ArtifactRow, HolderRow, Ls, ReleaseRow, Search, Show, ShowDone};
 pub use reply::{Event, Listed, NoRows};
 pub use request::{Ask, Request};

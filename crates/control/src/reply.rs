@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
-use crate::progress::Progress;
+use perennial_operation::Progress;
 
 /// An event before the answer.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AddDone, GcDone, GetDone, ImportDone, KeyRow, Listed, PinRow, RebuildDone, ShowDone, StatusRow,
-    VerifyDone,
+    GcDone, GetDone, ImportSummary, KeyRow, Listed, PinRow, Published, RebuildDone, ShowDone,
+    StatusRow, VerifyDone,
 };
 
 /// A request with its row and answer types.
@@ -26,10 +26,10 @@ macro_rules! requests {
     ($consumer:ident) => {
         $consumer! {
             /// Stores files, signs a release of them and announces it.
-            Add, add: NoRows => AddDone;
+            Add, add: NoRows => Published;
             /// Fetches what an upstream publishes, signs a release of each thing that came and
             /// announces it.
-            Import, import: ImportRow => ImportDone;
+            Import, import: ImportEvent => ImportSummary;
             /// Brings a release or a blob here and, on request, writes it out.
             Get, get: NoRows => GetDone;
             /// Lists releases that are held or known.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use perennial_operation::ErrorKind;
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -19,7 +20,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::failure::{ErrorCode, Failure};
+use crate::failure::Failure;
 use crate::frame::{FrameError, MAX_REPLY, MAX_REQUEST, read_frame, write_frame};
 use crate::handler::{Handler, Sink};
 use crate::reply::{Event, NoRows, Reply};
@@ -145,7 +146,7 @@ async fn converse<H: Handler>(stream: UnixStream, handler: &H) {
 /// The failure for an unreadable request.
 fn unreadable(error: &FrameError) -> Failure {
     let failure =
-        Failure::new(ErrorCode::Usage, format!("the node cannot read the request: {error}"));
+        Failure::new(ErrorKind::Usage, format!("the node cannot read the request: {error}"));
     match error {
         FrameError::Json(_) => {
             failure.hint("the command and the node may be of different versions")
@@ -216,7 +217,7 @@ async fn finish<I: Serialize, A: Serialize>(
         write_frame(&mut output, &last, MAX_REPLY).await
     {
         let failure = Failure::new(
-            ErrorCode::Failed,
+            ErrorKind::Failed,
             format!("the answer is {length} bytes long; the limit is {limit}"),
         );
         write_frame(&mut output, &Reply::<I, A>::Error(failure), MAX_REPLY).await?;

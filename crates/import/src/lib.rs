@@ -29,5 +29,6 @@ pub use guard::Options;
 pub use helm::{Chart, ChartImported, chart, images_of};
 pub use http::{Urls, urls};
 pub use layout::{Archive, layout};
-pub use outcome::{Completeness, Failed, Imported, Progress, Watch};
+pub use outcome::{Imported, Progress, Watch};
+pub use perennial_operation::{Completeness, Failed};
 pub use registry::{Images, images};

@@ -1,6 +1,7 @@
 //! The outcome of an import, and its progress.
 
 use perennial_manifest::Draft;
+use perennial_operation::{Completeness, Failed};
 use perennial_store::Lease;
 
 /// Imported releases, ready to be signed.
@@ -16,26 +17,6 @@ pub struct Imported {
     pub completeness: Vec<Completeness>,
     /// Leases that keep the blobs until the releases are signed.
     pub leases: Vec<Lease>,
-}
-
-/// A part that could not be imported.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failed {
-    /// A URL or reference.
-    pub what: String,
-    /// The error message.
-    pub reason: String,
-}
-
-/// The references of a release, held and missing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Completeness {
-    /// The referring release, as a package URL.
-    pub of: String,
-    /// References that are held.
-    pub held: Vec<String>,
-    /// References that are not held, each with the reason.
-    pub missing: Vec<Failed>,
 }
 
 /// The progress of an import. Counters only grow.

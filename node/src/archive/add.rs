@@ -11,48 +11,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use perennial_manifest::{Artifact, ArtifactPath, Draft, PublisherKind, Purl};
+use perennial_manifest::{Artifact, ArtifactPath, Draft};
+use perennial_operation::{Add, Progress, Published, Stage};
 use perennial_store::{Placement, SMALL};
 
 use super::media::guess;
 use super::publish::Signing;
-use super::{Archive, ArchiveError, Observer, Progress, PublishOptions, Published, Stage};
-
-/// Files to publish as one release.
-#[derive(Debug, Clone)]
-pub struct AddFiles {
-    /// Files and directories. The files below a directory are named relative to it; a single file
-    /// keeps its own name.
-    pub paths: Vec<PathBuf>,
-    /// The release's name, with a version.
-    pub purl: Purl,
-    /// SPDX expression; published as `NOASSERTION` if `None`.
-    pub license: Option<String>,
-    /// Paths of licence texts that are not among `paths`.
-    pub license_files: Vec<PathBuf>,
-    /// Copy the bytes, or refer to the files in place.
-    pub placement: Placement,
-    /// A new kind for the publisher's profile; `None` leaves it unchanged.
-    pub kind: Option<PublisherKind>,
-    /// Free-form notes for people.
-    pub notes: Option<String>,
-}
-
-impl AddFiles {
-    /// Copies of the files below `path`, published as `purl` without a licence statement.
-    #[must_use]
-    pub fn new(path: impl Into<PathBuf>, purl: Purl) -> Self {
-        Self {
-            paths: vec![path.into()],
-            purl,
-            license: None,
-            license_files: Vec::new(),
-            placement: Placement::Copy,
-            kind: None,
-            notes: None,
-        }
-    }
-}
+use super::{Archive, ArchiveError, Observer, PublishOptions};
 
 impl Archive {
     /// Stores files, signs a release of them and announces it. If peers are expected, first waits
@@ -63,7 +28,7 @@ impl Archive {
     /// [`ArchiveError::Cancelled`] if the observer left before the release was signed.
     pub async fn add(
         &self,
-        files: AddFiles,
+        files: Add,
         observer: Arc<dyn Observer>,
     ) -> Result<Published, ArchiveError> {
         self.network.synced().await;
@@ -73,7 +38,7 @@ impl Archive {
 
 fn add(
     signing: &mut Signing<'_>,
-    request: AddFiles,
+    request: Add,
     observer: &dyn Observer,
 ) -> Result<Published, ArchiveError> {
     let mut files = collect(&request.paths)?;
@@ -82,6 +47,7 @@ fn add(
         files.extend(texts.into_iter().map(|file| File { licence: true, ..file }));
     }
     let total: u64 = files.iter().map(|file| file.size).sum();
+    let placement = if request.in_place { Placement::InPlace } else { Placement::Copy };
     let store = signing.store().clone();
     let mut batch = store.batch();
     let mut artifacts = Vec::with_capacity(files.len());
@@ -102,7 +68,7 @@ fn add(
                 ..Progress::of(Stage::Storing)
             });
         };
-        let added = batch.add_file(&file.path, request.placement, &progress)?;
+        let added = batch.add_file(&file.path, placement, &progress)?;
         new_bytes += if added.new { added.size } else { 0 };
         if added.size > SMALL {
             large.push((added.sha256, added.blob));

@@ -11,32 +11,12 @@ use perennial_manifest::{
     BlobId, BodyError, FollowName, ListError, PublisherId, Purl, ReleaseId, Selector, Sha256Digest,
     SignRefusal,
 };
+use perennial_operation::ErrorKind;
 use perennial_protocol::FetchFailure;
 use perennial_store::StoreError;
 use tokio::task::JoinError;
 
 use super::{Claim, ExportError, FetchError, SignError, Unresolved};
-
-/// The kind of an [`ArchiveError`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// A disk, a file or this program failed, or the state of the archive forbids the operation.
-    Failed,
-    /// No node can carry out the request.
-    Usage,
-    /// A name matches several releases.
-    Ambiguous,
-    /// Neither this node nor a reachable peer has the content.
-    NotFound,
-    /// Only publishers that this node does not trust signed the name.
-    Strangers,
-    /// Bytes do not match their digest.
-    Verification,
-    /// Trusted publishers disagree on the bytes of a name.
-    Conflict,
-    /// An upstream cannot be reached.
-    Unreachable,
-}
 
 /// Why an operation failed.
 #[derive(Debug, thiserror::Error)]

@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use perennial_manifest::{Artifact, ArtifactList, BlobId, Sha256Digest};
+use perennial_operation::{ErrorKind, Progress, Stage};
 use perennial_store::{Store, StoreError};
 
-use super::{Archive, ArchiveError, ErrorKind, Observer, Progress, Stage};
+use super::{Archive, ArchiveError, Observer};
 
 /// Why files were not written out.
 #[derive(Debug, thiserror::Error)]

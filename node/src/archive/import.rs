@@ -7,122 +7,39 @@
 pub(super) mod upstream_check;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use perennial_import::{
-    Chart, Completeness, Failed, Images, Imported, Options, Urls, Watch, chart, images, layout,
-    urls,
+    Chart, Images, Imported, Options, Urls, Watch, chart, images, layout, urls,
 };
-use perennial_manifest::{PublisherKind, Purl};
+use perennial_operation::{
+    Completeness, Failed, Import, ImportEvent, ImportSource, ImportSummary, Progress, Stage,
+};
 use tokio::sync::mpsc;
 
 use super::media::guess;
-use super::{Archive, ArchiveError, Observer, Progress, PublishOptions, Published, Stage};
-
-/// An import request: the source and the options.
-#[derive(Debug, Clone)]
-pub struct Import {
-    /// The source to import from.
-    pub source: ImportSource,
-    /// SPDX expression; published as `NOASSERTION` if `None`.
-    pub license: Option<String>,
-    /// A new kind for the publisher's profile; `None` leaves it unchanged.
-    pub kind: Option<PublisherKind>,
-    /// Free-form notes for people.
-    pub notes: Option<String>,
-    /// What the importers may do on the network.
-    pub options: Options,
-}
-
-/// A source to import from.
-#[derive(Debug, Clone)]
-pub enum ImportSource {
-    /// Files named by URL, as one release.
-    Urls {
-        /// Each an `https://…` URL.
-        urls: Vec<String>,
-        /// The release's name, with a version.
-        purl: Purl,
-        /// Accept a web page even if the URL does not look like one.
-        html: bool,
-    },
-    /// Images in registries, one release each.
-    Images {
-        /// `docker://registry/repository:tag` or `…@sha256:…`.
-        references: Vec<String>,
-        /// Import every tag of each repository.
-        all_tags: bool,
-        /// `os/architecture[/variant]`; empty means all.
-        platforms: Vec<String>,
-        /// A credentials file, read instead of podman's and docker's.
-        auth_file: Option<PathBuf>,
-    },
-    /// Images in an OCI layout, or in an archive written by skopeo or `docker save`.
-    Layout {
-        /// `oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE`, with `:TAG` if there are several
-        /// images.
-        layout: String,
-        /// The reference to publish under if the layout does not name one.
-        name: Option<String>,
-    },
-    /// A chart of a Helm repository.
-    Chart {
-        /// The repository's `https://…` URL.
-        repository: String,
-        /// The chart's name in the repository's index.
-        name: String,
-        /// The chart's version; `None` means the newest.
-        version: Option<String>,
-        /// Also import the images that the chart names.
-        with_images: bool,
-    },
-}
-
-/// A report of a running import, in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ImportNews {
-    /// A release was signed.
-    Published(Published),
-    /// A file, image or chart could not be imported.
-    Failed(Failed),
-    /// How much of what a release refers to was imported.
-    Completeness(Completeness),
-}
-
-/// The totals of an import.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ImportSummary {
-    /// Releases signed.
-    pub releases: u64,
-    /// Images or files that were not imported.
-    pub failed: u64,
-    /// Total size of all releases in bytes.
-    pub bytes: u64,
-    /// Bytes that the store did not have before.
-    pub new_bytes: u64,
-}
+use super::{Archive, ArchiveError, Observer, PublishOptions};
 
 impl Archive {
-    /// Imports, signs and announces; each release is reported on `news` once it is signed. Runs in
+    /// Imports, signs and announces; each release is reported on `events` once it is signed. Runs in
     /// a task of its own: when the caller leaves, the import stops at the next blob and signs what
     /// it has.
     ///
     /// # Errors
     /// When the source is invalid, cannot be reached or serves something other than before, when
     /// signing fails, or when the store fails. A single image that cannot be imported is
-    /// [`ImportNews::Failed`] instead.
+    /// [`ImportEvent::Failed`] instead.
     pub async fn import(
         &self,
         import: Import,
         observer: Arc<dyn Observer>,
-        news: mpsc::Sender<ImportNews>,
+        events: mpsc::Sender<ImportEvent>,
     ) -> Result<ImportSummary, ArchiveError> {
         self.network.synced().await;
         let archive = self.clone();
         let task = self.tasks.spawn(async move {
             let mut job =
-                Job { archive, import, observer, news, summary: ImportSummary::default() };
+                Job { archive, import, observer, events, summary: ImportSummary::default() };
             job.run().await.map(|()| job.summary)
         });
         task.await?
@@ -134,14 +51,14 @@ struct Job {
     archive: Archive,
     import: Import,
     observer: Arc<dyn Observer>,
-    news: mpsc::Sender<ImportNews>,
+    events: mpsc::Sender<ImportEvent>,
     summary: ImportSummary,
 }
 
 impl Job {
     async fn run(&mut self) -> Result<(), ArchiveError> {
         let store = self.archive.store.clone();
-        let options = self.import.options.clone();
+        let options = self.options();
         let (license, notes) = (self.import.license.clone(), self.import.notes.clone());
         let observer = Arc::clone(&self.observer);
         let watch = ImportWatch(&*observer);
@@ -191,6 +108,12 @@ impl Job {
         Ok(())
     }
 
+    /// The addresses and schemes that the importers may use.
+    fn options(&self) -> Options {
+        let Import { allow_private, plain_http, .. } = self.import;
+        Options { allow_private, plain_http }
+    }
+
     /// Imports as many of the images that a chart names as possible, and reports how complete the
     /// chart is.
     async fn images_of(
@@ -210,7 +133,7 @@ impl Job {
                 auth_file: None,
             };
             let store = &self.archive.store;
-            let mut imported = images(store, &self.import.options, &what, watch).await?;
+            let mut imported = images(store, &self.options(), &what, watch).await?;
             let failed = std::mem::take(&mut imported.failed);
             self.publish(imported).await?;
             if failed.is_empty() {
@@ -220,7 +143,7 @@ impl Job {
                 completeness.missing.push(Failed { what: image, reason: reasons.join("; ") });
             }
         }
-        self.report(ImportNews::Completeness(completeness)).await;
+        self.report(ImportEvent::Completeness(completeness)).await;
         Ok(())
     }
 
@@ -236,21 +159,21 @@ impl Job {
             self.summary.releases += 1;
             self.summary.bytes += published.bytes;
             self.summary.new_bytes += published.new_bytes;
-            self.report(ImportNews::Published(published)).await;
+            self.report(ImportEvent::Published(published)).await;
         }
         for failed in imported.failed {
             self.summary.failed += 1;
-            self.report(ImportNews::Failed(failed)).await;
+            self.report(ImportEvent::Failed(failed)).await;
         }
         for completeness in imported.completeness {
-            self.report(ImportNews::Completeness(completeness)).await;
+            self.report(ImportEvent::Completeness(completeness)).await;
         }
         Ok(())
     }
 
     /// Waits while the caller is slow; reports nothing to a caller that has left.
-    async fn report(&self, news: ImportNews) {
-        let _ = self.news.send(news).await;
+    async fn report(&self, event: ImportEvent) {
+        let _ = self.events.send(event).await;
     }
 }
 

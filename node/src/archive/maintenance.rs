@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use perennial_operation::{Progress, Stage};
 use perennial_store::{GcOptions, GcReport, StoreError, VerifyReport};
 
 use super::repair::held;
-use super::{Archive, ArchiveError, Observer, Progress, Stage};
+use super::{Archive, ArchiveError, Observer};
 
 /// The outcome of [`Archive::verify`].
 #[derive(Debug)]

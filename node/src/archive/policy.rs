@@ -1,28 +1,10 @@
 //! The retention policy: follows and pins.
 
-use perennial_manifest::{BlobId, FollowName, PublisherId, PublisherRef, ReleaseId, Selector};
+use perennial_manifest::{FollowName, PublisherId, PublisherRef, Selector};
 use perennial_protocol::Follows as ProtocolFollows;
 use perennial_store::{Follows, Pin};
 
 use super::{Archive, ArchiveError, Observer};
-
-/// The target of a pin, resolved from the user's selector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PinTarget {
-    /// All blobs of a release.
-    Release(ReleaseId),
-    /// One blob.
-    Blob(BlobId),
-}
-
-impl From<PinTarget> for Pin {
-    fn from(target: PinTarget) -> Self {
-        match target {
-            PinTarget::Release(release) => Pin::Release(release),
-            PinTarget::Blob(blob) => Pin::Blob(blob),
-        }
-    }
-}
 
 /// The user's follows as the protocol needs them; always includes this node's own feed.
 pub(crate) fn protocol_follows(follows: &Follows, own: PublisherId) -> ProtocolFollows {
@@ -160,9 +142,9 @@ impl Archive {
         selector: &Selector,
         only: Option<PublisherId>,
         observer: &dyn Observer,
-    ) -> Result<PinTarget, ArchiveError> {
+    ) -> Result<Pin, ArchiveError> {
         let target = self.pin_target(selector, only, true, observer).await?;
-        self.blocking(move |archive| archive.store.set_pin(target.into(), true)).await?;
+        self.blocking(move |archive| archive.store.set_pin(target, true)).await?;
         Ok(target)
     }
 
@@ -175,9 +157,9 @@ impl Archive {
         selector: &Selector,
         only: Option<PublisherId>,
         observer: &dyn Observer,
-    ) -> Result<PinTarget, ArchiveError> {
+    ) -> Result<Pin, ArchiveError> {
         let target = self.pin_target(selector, only, false, observer).await?;
-        let changed = self.blocking(move |archive| archive.store.set_pin(target.into(), false));
+        let changed = self.blocking(move |archive| archive.store.set_pin(target, false));
         if !changed.await? {
             return Err(ArchiveError::NotPinned(selector.clone()));
         }
@@ -190,16 +172,16 @@ impl Archive {
         only: Option<PublisherId>,
         ask: bool,
         observer: &dyn Observer,
-    ) -> Result<PinTarget, ArchiveError> {
+    ) -> Result<Pin, ArchiveError> {
         Ok(match selector {
-            Selector::Blob(blob) => PinTarget::Blob(*blob),
+            Selector::Blob(blob) => Pin::Blob(*blob),
             Selector::Sha256(digest) => {
                 let digest = *digest;
                 let blob = self.blocking(move |archive| archive.store.blob_of_sha256(&digest));
-                PinTarget::Blob(blob.await?.ok_or(ArchiveError::NotHeld(digest))?)
+                Pin::Blob(blob.await?.ok_or(ArchiveError::NotHeld(digest))?)
             }
-            Selector::Release(release) => PinTarget::Release(*release),
-            _ => PinTarget::Release(self.resolve(selector, only, ask, observer).await?[0].release),
+            Selector::Release(release) => Pin::Release(*release),
+            _ => Pin::Release(self.resolve(selector, only, ask, observer).await?[0].release),
         })
     }
 }

@@ -9,9 +9,10 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use perennial_manifest::{
-    Acquired, ArtifactList, Body, Draft, Merge, PublisherId, PublisherKind, Purl, Release,
-    ReleaseId, Role, SignedEntry, Status, StatusKind, Target, body,
+    Acquired, ArtifactList, Body, Draft, Merge, PublisherKind, Release, ReleaseId, Role,
+    SignedEntry, Status, StatusKind, Target, body,
 };
+use perennial_operation::Published;
 use perennial_store::Store;
 
 use super::{Archive, ArchiveError};
@@ -25,23 +26,6 @@ pub struct PublishOptions {
     /// A new kind for the publisher's profile; `None` leaves it unchanged.
     pub kind: Option<PublisherKind>,
     /// Bytes of the draft that are new to the store, reported back in [`Published`].
-    pub new_bytes: u64,
-}
-
-/// A release that was signed and stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Published {
-    /// The new release's id.
-    pub release: ReleaseId,
-    /// The release's name and version.
-    pub purl: Purl,
-    /// This node's publisher, which signed the release.
-    pub publisher: PublisherId,
-    /// Number of files.
-    pub artifacts: u64,
-    /// Total size of all files in bytes, counting repeated content each time.
-    pub bytes: u64,
-    /// Bytes that the store did not have before.
     pub new_bytes: u64,
 }
 

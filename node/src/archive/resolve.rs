@@ -12,10 +12,11 @@ use std::time::Duration;
 use perennial_manifest::{
     Admit, Candidate, PublisherId, PublisherKind, Resolution, Selector, SignedEntry,
 };
+use perennial_operation::{ErrorKind, Progress, Stage};
 use perennial_store::{Store, StoreError};
 use tokio::time::Instant;
 
-use super::{Archive, ArchiveError, ErrorKind, Observer, Progress, Stage};
+use super::{Archive, ArchiveError, Observer};
 
 pub use digest::FetchedBlob;
 

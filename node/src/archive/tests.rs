@@ -15,6 +15,7 @@ use std::time::Duration;
 use perennial_manifest::{
     BlobId, Body, Holding, Keypair, PublisherId, Purl, ReleaseId, SignedEntry,
 };
+use perennial_operation::{Add, Published};
 use perennial_protocol::BlobClaim;
 use perennial_protocol::FetchFailure;
 use perennial_protocol::PeerId;
@@ -24,7 +25,7 @@ use tempfile::TempDir;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
-use super::{AddFiles, Archive, Published, Signer};
+use super::{Archive, Signer};
 use crate::network::handle::{FetchNews, FetchReport, LookupAnswer, Message, Network, NetworkEnds};
 
 /// How long any awaited condition may take.
@@ -129,7 +130,7 @@ impl Machine {
     }
 
     async fn add(&self, purl: &str, files: &[(&str, &[u8])]) -> Published {
-        let add = AddFiles::new(self.files(files), purl.parse_purl());
+        let add = Add::new(self.files(files), purl.parse_purl());
         self.archive.add(add, Arc::new(())).await.unwrap()
     }
 

@@ -17,10 +17,10 @@ use std::time::Duration;
 pub use perennial_control::BindError;
 pub(crate) use perennial_control::socket_path;
 use perennial_control::{
-    Add, AddDone, Connect, CorruptRow, ErrorCode, Failure, Follow, FollowRow, Follows, Gc, GcDone,
-    Get, GetDone, Handler, Import, ImportDone, ImportRow, Key, KeyRow, Listed, Listener, Ls, Merge,
-    PeerRow, Peers, Pin, PinRow, Pins, RebuildDone, RebuildIndex, ReleaseRow, Search, Show,
-    ShowDone, Shutdown, Sink, Status, StatusRow, Unfollow, Unpin, Verify, VerifyDone,
+    Add, Connect, CorruptRow, Failure, Follow, FollowRow, Follows, Gc, GcDone, Get, GetDone,
+    Handler, Import, ImportEvent, ImportSummary, Key, KeyRow, Listed, Listener, Ls, Merge, PeerRow,
+    Peers, Pin, PinRow, Pins, Progress, Published, RebuildDone, RebuildIndex, ReleaseRow, Search,
+    Show, ShowDone, Shutdown, Sink, Status, StatusRow, Unfollow, Unpin, Verify, VerifyDone,
 };
 use perennial_manifest::{PublisherId, PublisherRef};
 use perennial_store::{Store, StoreError};
@@ -28,7 +28,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::archive::{Archive, ArchiveError, Claim, ErrorKind, Observer, Progress, Stage};
+use crate::archive::{Archive, ArchiveError, Claim, Observer};
 
 /// The handler of requests on the control socket, shared by all conversations.
 #[derive(Debug)]
@@ -54,11 +54,15 @@ pub(crate) fn serve(
 }
 
 impl Handler for ControlService {
-    async fn add(&self, request: Add, sink: Sink) -> Result<AddDone, Failure> {
+    async fn add(&self, request: Add, sink: Sink) -> Result<Published, Failure> {
         add::add(self, request, &sink).await
     }
 
-    async fn import(&self, request: Import, sink: Sink<ImportRow>) -> Result<ImportDone, Failure> {
+    async fn import(
+        &self,
+        request: Import,
+        sink: Sink<ImportEvent>,
+    ) -> Result<ImportSummary, Failure> {
         add::import(self, request, &sink).await
     }
 
@@ -160,17 +164,7 @@ impl ControlService {
 /// Converts an error of the archive to the form that clients receive.
 pub(crate) fn failure(error: impl Into<ArchiveError>) -> Failure {
     let error = error.into();
-    let code = match error.kind() {
-        ErrorKind::Failed => ErrorCode::Failed,
-        ErrorKind::Usage => ErrorCode::Usage,
-        ErrorKind::Ambiguous => ErrorCode::Ambiguous,
-        ErrorKind::NotFound => ErrorCode::NotFound,
-        ErrorKind::Strangers => ErrorCode::Strangers,
-        ErrorKind::Verification => ErrorCode::Verification,
-        ErrorKind::Conflict => ErrorCode::Conflict,
-        ErrorKind::Unreachable => ErrorCode::Unreachable,
-    };
-    let failure = Failure::new(code, error.to_string());
+    let failure = Failure::new(error.kind(), error.to_string());
     let failure = match error.hint() {
         Some(hint) => failure.hint(hint),
         None => failure,
@@ -204,19 +198,7 @@ fn observer<I: Send + 'static>(sink: &Sink<I>) -> Arc<dyn Observer> {
 
 impl<I: Send + 'static> Observer for Client<I> {
     fn progress(&self, progress: Progress) {
-        let stage = match progress.stage {
-            Stage::Connecting => perennial_control::Stage::Connecting,
-            Stage::Finding => perennial_control::Stage::Finding,
-            Stage::Storing => perennial_control::Stage::Storing,
-            Stage::Importing => perennial_control::Stage::Importing,
-            Stage::Fetching => perennial_control::Stage::Fetching,
-            Stage::Writing => perennial_control::Stage::Writing,
-            Stage::Verifying => perennial_control::Stage::Verifying,
-        };
-        let Progress { bytes, total_bytes, items, total_items, peers, .. } = progress;
-        let told =
-            perennial_control::Progress { stage, bytes, total_bytes, items, total_items, peers };
-        self.0.progress(told);
+        self.0.progress(progress);
     }
 
     fn has_left(&self) -> bool {

@@ -1,6 +1,6 @@
 //! `get sha256:…` delivers nothing with another SHA-256, whether written to files or not.
 
-use perennial_control::ErrorCode;
+use perennial_control::ErrorKind;
 use perennial_manifest::{BlobId, Holding, Sha256Digest};
 use perennial_store::{OpenOptions, Store};
 
@@ -26,13 +26,13 @@ async fn a_wrong_claim_is_found_out_by_hashing() {
     let out = b.dir.path().join("out");
     for (asked, output) in [(&b, None), (&a, None), (&b, Some(out.clone()))] {
         let refused = asked.get(&wrong.to_string(), output).await.expect_err("wrong bytes");
-        assert_eq!(refused.code, ErrorCode::Verification, "{refused:?}");
+        assert_eq!(refused.code, ErrorKind::Verification, "{refused:?}");
     }
     assert_eq!(std::fs::read_dir(&out).expect("made").count(), 0, "nothing of it was left there");
     // An existing file does not make the claim true.
     std::fs::write(out.join(wrong.to_hex()), &large).expect("ours");
     let refused = b.get(&wrong.to_string(), Some(out)).await.expect_err("wrong bytes");
-    assert_eq!(refused.code, ErrorCode::Verification, "{refused:?}");
+    assert_eq!(refused.code, ErrorKind::Verification, "{refused:?}");
     let got = b.get(&right.to_string(), None).await.expect("true");
     assert_eq!(got.bytes, 100_000);
 }

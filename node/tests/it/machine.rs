@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use perennial_control::{
-    Add, AddDone, Ask, CallError, Client, ErrorCode, Event, Failure, Get, GetDone, Show, ShowDone,
+    Add, Ask, CallError, Client, ErrorKind, Event, Failure, Get, GetDone, Published, Show, ShowDone,
 };
 use perennial_manifest::{Holding, PublisherId, Purl, ReleaseId, Selector};
 use perennial_node::{Config, Node};
@@ -66,7 +66,7 @@ impl Machine {
     }
 
     /// Adds files as `pkg:generic/thing@1`.
-    pub(crate) async fn add(&self, files: &[(&str, &[u8])]) -> AddDone {
+    pub(crate) async fn add(&self, files: &[(&str, &[u8])]) -> Published {
         self.add_as("pkg:generic/thing@1", files).await.expect("added")
     }
 
@@ -75,7 +75,7 @@ impl Machine {
         &self,
         purl: &str,
         files: &[(&str, &[u8])],
-    ) -> Result<AddDone, Failure> {
+    ) -> Result<Published, Failure> {
         let source = tempfile::tempdir_in(self.dir.path()).expect("ours").keep();
         for (name, bytes) in files {
             std::fs::write(source.join(name), bytes).expect("ours");
@@ -103,7 +103,7 @@ impl Machine {
         loop {
             match self.show(release).await {
                 Ok(shown) if shown.row.state == state => return shown,
-                Err(failure) if failure.code != ErrorCode::NotFound => panic!("{failure:?}"),
+                Err(failure) if failure.code != ErrorKind::NotFound => panic!("{failure:?}"),
                 other => assert!(Instant::now() < give_up, "never {state:?}: {other:?}"),
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

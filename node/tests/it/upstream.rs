@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use perennial_control::{ErrorCode, Failure, Import, ImportRow, Source};
+use perennial_control::{ErrorKind, Failure, Import, ImportEvent, ImportSource};
 use perennial_manifest::{BlobId, Body, Purl, ReleaseId, Verdict};
 use perennial_store::{OpenOptions, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -41,7 +41,7 @@ async fn web(answers: Arc<Mutex<(String, Vec<u8>)>>) -> String {
 async fn import(node: &Machine, urls: Vec<String>) -> Result<ReleaseId, Failure> {
     let purl = Purl::parse("pkg:generic/thing@1").expect("a purl");
     let request = Import {
-        source: Source::Urls { urls, purl, html: false },
+        source: ImportSource::Urls { urls, purl, html: false },
         license: Some("MIT".into()),
         kind: None,
         notes: None,
@@ -50,7 +50,7 @@ async fn import(node: &Machine, urls: Vec<String>) -> Result<ReleaseId, Failure>
     };
     let (_, rows) = node.ask(request).await?;
     let released = rows.into_iter().find_map(|row| match row {
-        ImportRow::Imported(row) => Some(row.release),
+        ImportEvent::Published(row) => Some(row.release),
         _ => None,
     });
     Ok(released.expect("a release"))
@@ -64,10 +64,10 @@ async fn what_an_upstream_gives_later_takes_no_name_over() {
     let first = import(&node, vec![f.clone()]).await.expect("added");
     import(&node, vec![f.clone()]).await.expect("the same again is nothing new");
     for (status, body, code) in [
-        ("200 OK", "the other", ErrorCode::Verification),
-        ("200 OK", "<!DOCTYPE html><title>Sorry</title>", ErrorCode::Verification),
-        ("404 Not Found", "", ErrorCode::NotFound),
-        ("410 Gone", "", ErrorCode::NotFound),
+        ("200 OK", "the other", ErrorKind::Verification),
+        ("200 OK", "<!DOCTYPE html><title>Sorry</title>", ErrorKind::Verification),
+        ("404 Not Found", "", ErrorKind::NotFound),
+        ("410 Gone", "", ErrorKind::NotFound),
     ] {
         *answers.lock().expect("not poisoned") = (status.to_owned(), body.into());
         let refused = import(&node, vec![f.clone()]).await.expect_err(body);
@@ -123,5 +123,5 @@ async fn a_file_that_is_gone_does_not_make_the_release_smaller() {
     // Another file of the same name, from another URL.
     *answers.lock().expect("not poisoned") = ("200 OK".to_owned(), b"the third".to_vec());
     let refused = import(&node, vec![format!("{url}/g.tgz")]).await.expect_err("another g.tgz");
-    assert_eq!(refused.code, ErrorCode::Verification, "{refused:?}");
+    assert_eq!(refused.code, ErrorKind::Verification, "{refused:?}");
 }

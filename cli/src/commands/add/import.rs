@@ -1,6 +1,6 @@
 //! The request to import from an upstream, and how its rows are printed.
 
-use perennial_control::{Import, ImportRow, Source};
+use perennial_control::{Import, ImportEvent, ImportSource};
 
 use super::{AddArgs, added};
 use crate::failure::CommandError;
@@ -10,7 +10,7 @@ use crate::session::{Dial, Session};
 
 pub(super) async fn run(
     args: AddArgs,
-    source: Source,
+    source: ImportSource,
     session: &Session<'_>,
     screen: &Screen,
 ) -> Result<(), CommandError> {
@@ -23,10 +23,10 @@ pub(super) async fn run(
         plain_http: args.plain_http,
     };
     let print = |item| match item {
-        ImportRow::Imported(row) => screen.row(&row, added),
-        ImportRow::NotImported(row) => screen
+        ImportEvent::Published(row) => screen.row(&row, added),
+        ImportEvent::Failed(row) => screen
             .row(&row, |row| format!("NOT ADDED  {}\n  {}", safe(&row.what), safe(&row.reason))),
-        ImportRow::Completeness(row) => screen.row(&row, |row| {
+        ImportEvent::Completeness(row) => screen.row(&row, |row| {
             let all = row.held.len() + row.missing.len();
             let mut text =
                 format!("{}: {} of {all} referenced images held", safe(&row.of), row.held.len());

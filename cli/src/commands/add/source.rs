@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use perennial_control::Source;
+use perennial_control::ImportSource;
 
 use super::AddArgs;
 use crate::failure::CommandError;
@@ -16,7 +16,7 @@ pub(super) enum SourceArg {
     /// URLs, as one release.
     Urls(Vec<String>),
     /// An upstream that names its releases itself.
-    Upstream(Source),
+    Upstream(ImportSource),
 }
 
 /// Parses the sources of one command, which all have to be of the same kind.
@@ -39,7 +39,7 @@ pub(super) fn parse(args: &AddArgs) -> Result<SourceArg, CommandError> {
         text.iter().any(|text| prefixes.iter().any(|prefix| text.starts_with(prefix)))
     };
     if all(&["docker://"]) {
-        return Ok(SourceArg::Upstream(Source::Images {
+        return Ok(SourceArg::Upstream(ImportSource::Images {
             references: text.into_iter().map(str::to_owned).collect(),
             all_tags: args.all_tags,
             platforms: args.platform.clone(),
@@ -50,7 +50,7 @@ pub(super) fn parse(args: &AddArgs) -> Result<SourceArg, CommandError> {
         return Ok(SourceArg::Urls(text.into_iter().map(str::to_owned).collect()));
     }
     if let ([layout], true) = (&text[..], all(&LAYOUTS)) {
-        return Ok(SourceArg::Upstream(Source::Layout {
+        return Ok(SourceArg::Upstream(ImportSource::Layout {
             layout: absolute_layout(layout)?,
             name: args.reference.clone(),
         }));
@@ -66,7 +66,7 @@ pub(super) fn parse(args: &AddArgs) -> Result<SourceArg, CommandError> {
             Some((name, version)) => (name, Some(version.to_owned())),
             None => (*chart, None),
         };
-        return Ok(SourceArg::Upstream(Source::Chart {
+        return Ok(SourceArg::Upstream(ImportSource::Chart {
             repository: repository.to_owned(),
             name: name.to_owned(),
             version,
@@ -130,18 +130,19 @@ mod tests {
     fn how_it_is_written_says_where_it_is() {
         assert_eq!(read(&["a", "b"]).ok(), Some(SourceArg::Files(vec!["a".into(), "b".into()])));
         assert_eq!(read(&["https://x/y"]).ok(), Some(SourceArg::Urls(vec!["https://x/y".into()])));
-        let image = Source::Images {
+        let image = ImportSource::Images {
             references: vec!["docker://q/x:1".into()],
             all_tags: false,
             platforms: Vec::new(),
             auth_file: None,
         };
         assert_eq!(read(&["docker://q/x:1"]).ok(), Some(SourceArg::Upstream(image)));
-        let Ok(SourceArg::Upstream(Source::Layout { layout, .. })) = read(&["oci:/l:v1"]) else {
+        let Ok(SourceArg::Upstream(ImportSource::Layout { layout, .. })) = read(&["oci:/l:v1"])
+        else {
             panic!("a layout")
         };
         assert_eq!(layout, "oci:/l:v1");
-        let Ok(SourceArg::Upstream(Source::Chart { repository, name, version, .. })) =
+        let Ok(SourceArg::Upstream(ImportSource::Chart { repository, name, version, .. })) =
             read(&["helm+https://c/", "n@1"])
         else {
             panic!("a chart")

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, Instant};
 
-use perennial_control::{AddDone, GetDone};
+use perennial_control::{GetDone, Published};
 use serde::Serialize;
 
 use crate::quantity::{rate, seconds};
@@ -67,7 +67,7 @@ impl Report {
         self.say(&format!("{number}. {text} ({}{speed})", seconds(took)))
     }
 
-    pub(super) fn added(&mut self, added: &AddDone) {
+    pub(super) fn added(&mut self, added: &Published) {
         self.outcome.release = added.release.to_string();
         self.outcome.artifacts = added.artifacts;
         self.outcome.bytes = added.bytes;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perennial_control::{
-    BindError, CallError, Client, ConnectError, ErrorCode, Event, Listed, Listener, Peers, Pins,
+    BindError, CallError, Client, ConnectError, ErrorKind, Event, Listed, Listener, Peers, Pins,
     Search, socket_path,
 };
 use tokio::sync::Notify;
@@ -65,7 +65,7 @@ async fn a_failure_arrives_with_its_hint() {
     let client = Client::connect(data.path()).await.unwrap();
     let error = client.call(Pins, |_| ()).await.unwrap_err();
     let CallError::Failed(failure) = error else { panic!("{error}") };
-    assert_eq!(failure.code, ErrorCode::NotFound);
+    assert_eq!(failure.code, ErrorKind::NotFound);
     assert_eq!(failure.hint.as_deref(), Some("look elsewhere"));
 }
 

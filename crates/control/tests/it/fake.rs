@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use perennial_control::{
-    Add, AddDone, Connect, CorruptRow, ErrorCode, Failure, Follow, FollowRow, Follows, Gc, GcDone,
-    Get, GetDone, Handler, Import, ImportDone, ImportRow, Key, KeyRow, Listed, Ls, Merge, NoRows,
-    PeerRow, Peers, Pin, PinRow, Pins, Progress, RebuildDone, RebuildIndex, ReleaseRow, Search,
-    Show, ShowDone, Shutdown, Sink, Stage, Status, StatusRow, Unfollow, Unpin, Verify, VerifyDone,
+    Add, Connect, CorruptRow, ErrorKind, Failure, Follow, FollowRow, Follows, Gc, GcDone, Get,
+    GetDone, Handler, Import, ImportEvent, ImportSummary, Key, KeyRow, Listed, Ls, Merge, NoRows,
+    PeerRow, Peers, Pin, PinRow, Pins, Progress, Published, RebuildDone, RebuildIndex, ReleaseRow,
+    Search, Show, ShowDone, Shutdown, Sink, Stage, Status, StatusRow, Unfollow, Unpin, Verify,
+    VerifyDone,
 };
 use perennial_manifest::{EntryId, Holding, Keypair, PublisherKind, Purl};
 use tokio::sync::Notify;
@@ -44,7 +45,7 @@ macro_rules! not_found {
     ($( $method:ident($request:ty, $item:ty) -> $answer:ty; )*) => {
         $(
             async fn $method(&self, _: $request, _: Sink<$item>) -> Result<$answer, Failure> {
-                Err(Failure::new(ErrorCode::NotFound, "nothing here").hint("look elsewhere"))
+                Err(Failure::new(ErrorKind::NotFound, "nothing here").hint("look elsewhere"))
             }
         )*
     };
@@ -65,8 +66,8 @@ impl Handler for Fake {
     }
 
     not_found! {
-        add(Add, NoRows) -> AddDone;
-        import(Import, ImportRow) -> ImportDone;
+        add(Add, NoRows) -> Published;
+        import(Import, ImportEvent) -> ImportSummary;
         get(Get, NoRows) -> GetDone;
         ls(Ls, ReleaseRow) -> Listed;
         show(Show, NoRows) -> ShowDone;

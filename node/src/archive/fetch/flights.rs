@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::{BoxFuture, FutureExt, Shared, WeakShared};
 use perennial_manifest::{BlobId, ReleaseId};
+use perennial_operation::{Progress, Stage};
 use tokio::sync::watch;
 
 use super::{FetchError, FetchedRelease};
+use crate::archive::Observer;
 use crate::archive::resolve::FetchedBlob;
-use crate::archive::{Observer, Progress, Stage};
 use crate::network::handle::FetchProgress;
 
 /// The running fetches of a node, by target.

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perennial_manifest::{BlobId, Selector, Sha256Digest};
+use perennial_operation::{Progress, Stage};
 use perennial_protocol::{FetchFailure, PeerId};
 use perennial_store::{BlobState, Lease, MAX_BLOB, StoreError};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::archive::fetch::{FetchError, fetch_wanted};
-use crate::archive::{Archive, ArchiveError, Observer, Progress, Stage};
+use crate::archive::{Archive, ArchiveError, Observer};
 use crate::network::handle::FetchProgress;
 
 /// Claimed sizes tried per blob, at most.

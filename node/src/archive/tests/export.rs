@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use perennial_manifest::{ArtifactList, BlobId, Sha256Digest};
+use perennial_operation::ErrorKind;
 
 use super::{Machine, write};
-use crate::archive::{ArchiveError, ErrorKind, ExportError};
+use crate::archive::{ArchiveError, ExportError};
 
 /// A machine with one release, and the directory to write it to.
 async fn holder() -> (Machine, ArtifactList, PathBuf) {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use perennial_manifest::{BlobId, Holding, ReleaseId};
+use perennial_operation::ErrorKind;
 use perennial_protocol::BlobClaim;
 use perennial_protocol::FetchFailure;
 use perennial_protocol::KeepOutcome;
 
 use super::{Machine, Told, peer};
-use crate::archive::{ArchiveError, ErrorKind, FetchError, keep};
+use crate::archive::{ArchiveError, FetchError, keep};
 
 fn fetches(machine: &Machine) -> usize {
     machine.count(|told| matches!(told, Told::Fetch(_)))

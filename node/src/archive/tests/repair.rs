@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use perennial_import::ImportError;
 use perennial_manifest::{BlobId, Holding, Selector, SignRefusal};
+use perennial_operation::ErrorKind;
 use perennial_protocol::FetchFailure;
 use perennial_store::{GcOptions, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use super::{Machine, Told};
-use crate::archive::{ArchiveError, ErrorKind, ExportError, FetchError, SignError};
+use crate::archive::{ArchiveError, ExportError, FetchError, SignError};
 
 /// Long enough for a file of its own in the store.
 fn large() -> Vec<u8> {

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use perennial_manifest::{PublisherRef, Selector};
+use perennial_operation::ErrorKind;
 
 use super::{Machine, Told};
-use crate::archive::{ArchiveError, Claim, ErrorKind, Unresolved};
+use crate::archive::{ArchiveError, Claim, Unresolved};
 
 fn name(text: &str) -> Selector {
     text.parse().unwrap()

@@ -38,7 +38,7 @@ pub(super) async fn pin(
     let only = service.publisher(request.publisher.as_ref())?;
     let pinned = service.archive.pin(&request.selector, only, &*observer(sink)).await;
     let target = pinned.map_err(failure)?;
-    service.read(move |store| list::pin_row(store, target.into())).await
+    service.read(move |store| list::pin_row(store, target)).await
 }
 
 pub(super) async fn unpin(
@@ -49,7 +49,7 @@ pub(super) async fn unpin(
     let only = service.publisher(request.publisher.as_ref())?;
     let unpinned = service.archive.unpin(&request.selector, only, &*observer(sink)).await;
     let target = unpinned.map_err(failure)?;
-    service.read(move |store| list::pin_row(store, target.into())).await
+    service.read(move |store| list::pin_row(store, target)).await
 }
 
 pub(super) async fn verify(

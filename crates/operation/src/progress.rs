@@ -1,14 +1,14 @@
-//! Progress of a request.
+//! Progress of an operation.
 
 use serde::{Deserialize, Serialize};
 
-/// The stages of a request, in the order of an `add` or a `get`.
+/// The stages of an operation, in the order of an `add` or a `get`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// Waiting for a connection to a configured peer.
     Connecting,
-    /// Asking peers for names and holders.
+    /// Asking peers for the meanings of a name and for holders.
     Finding,
     /// Reading files into the store.
     Storing,
@@ -22,27 +22,27 @@ pub enum Stage {
     Verifying,
 }
 
-/// The progress of a request. Numbers only grow within a stage.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The progress of an operation. Within a stage, numbers only grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// The current stage.
     pub stage: Stage,
     /// Bytes done in this stage.
     pub bytes: u64,
-    /// Total bytes of the stage, if known.
+    /// Total bytes of this stage, if known.
     pub total_bytes: Option<u64>,
     /// Files or blobs done in this stage.
     pub items: u64,
-    /// Total files or blobs of the stage, if known.
+    /// Total files or blobs of this stage, if known.
     pub total_items: Option<u64>,
-    /// Peers that are sending bytes now.
+    /// Peers that hold some of the missing bytes.
     pub peers: u32,
 }
 
 impl Progress {
-    /// The start of `stage`, with no totals known.
+    /// The start of `stage`, with all numbers at zero or unknown.
     #[must_use]
-    pub fn of(stage: Stage) -> Progress {
-        Progress { stage, bytes: 0, total_bytes: None, items: 0, total_items: None, peers: 0 }
+    pub fn of(stage: Stage) -> Self {
+        Self { stage, bytes: 0, total_bytes: None, items: 0, total_items: None, peers: 0 }
     }
 }

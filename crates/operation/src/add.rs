@@ -1,11 +1,11 @@
-//! Releases made from files.
+//! Releases made from files, and the result of signing a release of any origin.
 
 use std::path::PathBuf;
 
 use perennial_manifest::{PublisherId, PublisherKind, Purl, ReleaseId};
 use serde::{Deserialize, Serialize};
 
-/// A request to add files under a name.
+/// A request to publish files as one release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Add {
     /// Files and directories, absolute. A directory adds the files below it, named relative to it;
@@ -26,9 +26,25 @@ pub struct Add {
     pub notes: Option<String>,
 }
 
-/// A release that was signed.
+impl Add {
+    /// Copies of the files below `path`, published as `purl` without a licence statement.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>, purl: Purl) -> Self {
+        Self {
+            paths: vec![path.into()],
+            purl,
+            license: None,
+            license_files: Vec::new(),
+            in_place: false,
+            kind: None,
+            notes: None,
+        }
+    }
+}
+
+/// A release that was signed and stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AddDone {
+pub struct Published {
     /// The release's id.
     pub release: ReleaseId,
     /// The release's package URL.
@@ -37,7 +53,7 @@ pub struct AddDone {
     pub publisher: PublisherId,
     /// Number of files.
     pub artifacts: u64,
-    /// Total size of all files in bytes.
+    /// Total size of all files in bytes, counting repeated content each time.
     pub bytes: u64,
     /// Bytes that the store did not have before.
     pub new_bytes: u64,

@@ -1,17 +1,17 @@
-//! Importing releases from upstreams.
+//! Imports: releases made from what an upstream publishes.
 
 use std::path::PathBuf;
 
 use perennial_manifest::{PublisherKind, Purl};
 use serde::{Deserialize, Serialize};
 
-use crate::add::AddDone;
+use crate::Published;
 
 /// A request to import from an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
     /// The source to import from.
-    pub source: Source,
+    pub source: ImportSource,
     /// SPDX expression; none means `NOASSERTION`.
     pub license: Option<String>,
     /// This publisher's kind; none keeps the kind in its profile.
@@ -27,7 +27,7 @@ pub struct Import {
 /// A source to import from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Source {
+pub enum ImportSource {
     /// Files named by URL, as one release.
     Urls {
         /// `https://…` or `http://…`.
@@ -69,21 +69,23 @@ pub enum Source {
     },
 }
 
-/// A row that an import reports while it runs.
+/// A report of a running import, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum ImportRow {
+pub enum ImportEvent {
     /// A release was signed.
-    Imported(AddDone),
-    /// Something could not be imported.
-    NotImported(FailedRow),
+    #[serde(rename = "imported")]
+    Published(Published),
+    /// A file, image or chart could not be imported.
+    #[serde(rename = "not-imported")]
+    Failed(Failed),
     /// How much of what a release refers to is held.
-    Completeness(CompletenessRow),
+    Completeness(Completeness),
 }
 
 /// A file, image or chart that could not be imported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FailedRow {
+pub struct Failed {
     /// A URL or an image reference.
     pub what: String,
     /// Why it could not be imported.
@@ -92,18 +94,18 @@ pub struct FailedRow {
 
 /// How much of what a release refers to is held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CompletenessRow {
-    /// The release, as a package URL.
+pub struct Completeness {
+    /// The referring release, as a package URL.
     pub of: String,
     /// References that are held.
     pub held: Vec<String>,
     /// References that are not held, each with the reason.
-    pub missing: Vec<FailedRow>,
+    pub missing: Vec<Failed>,
 }
 
 /// The totals of an import.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImportDone {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportSummary {
     /// Number of releases signed.
     pub releases: u64,
     /// Number of images or files that could not be imported.
@@ -112,4 +114,26 @@ pub struct ImportDone {
     pub bytes: u64,
     /// Bytes that the store did not have before.
     pub new_bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_events_are_those_that_clients_know() {
+        let failed = Failed { what: "docker://a/b:c".into(), reason: "gone".into() };
+        let event = ImportEvent::Failed(failed);
+        let text = serde_json::to_string(&event).unwrap();
+        assert_eq!(text, r#"{"not-imported":{"what":"docker://a/b:c","reason":"gone"}}"#);
+        assert_eq!(serde_json::from_str::<ImportEvent>(&text).unwrap(), event);
+        let published = format!(
+            r#"{{"imported":{{"release":"{}","purl":"pkg:generic/a@1","publisher":"{}",{}}}}}"#,
+            "ab".repeat(32),
+            "did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK",
+            r#""artifacts":1,"bytes":2,"new_bytes":3"#
+        );
+        let event: ImportEvent = serde_json::from_str(&published).unwrap();
+        assert_eq!(serde_json::to_string(&event).unwrap(), published);
+    }
 }

@@ -1,0 +1,16 @@
+//! The operations of an archive as data: requests, progress, results and kinds of failure.
+//!
+//! Owns the types that an archive, its importers and its clients share, so that each has one
+//! definition. The archive (`perennial-node`) carries the operations out; the control socket sends
+//! these types as JSON, and `perennial --json` prints them, so their fields are stable. Pure: no
+//! I/O, no clock, no threads.
+
+mod add;
+mod error_kind;
+mod import;
+mod progress;
+
+pub use add::{Add, Published};
+pub use error_kind::ErrorKind;
+pub use import::{Completeness, Failed, Import, ImportEvent, ImportSource, ImportSummary};
+pub use progress::{Progress, Stage};
