@@ -20,7 +20,7 @@ use crate::document::Document;
 use crate::gateway::Gateway;
 use crate::host;
 use crate::http_error::HttpError;
-use crate::memo::Memo;
+use crate::memo::{Age, Memo};
 
 /// The state shared by the handlers of these paths.
 #[derive(Clone)]
@@ -48,7 +48,7 @@ async fn new_releases(
 ) -> Result<Response, HttpError> {
     let own = feed.gateway.backend.publisher();
     let store = feed.gateway.backend.store();
-    let document = feed.atom.get((), store, move |(), store, follows| {
+    let document = feed.atom.get((), Age::Generation, store, move |(), store, follows| {
         Ok::<_, HttpError>(atom::feed(store, &own, follows)?)
     });
     let document: Document = document.await?;
@@ -65,7 +65,9 @@ async fn known(
     host::check(&feed.gateway.options.hosts, &request, uri.authority())?;
     let asked = pages::PageRequest::read(&query)?;
     let store = feed.gateway.backend.store();
-    let order = feed.order.get((), store, |(), store, _| Ok::<_, HttpError>(pages::order(store)?));
+    let order = feed
+        .order
+        .get((), Age::Generation, store, |(), store, _| Ok::<_, HttpError>(pages::order(store)?));
     let (order, store) = (order.await?, store.clone());
     let page = blocking(move || pages::page(&store, &order, &asked)).await?;
     Ok(page.answer(&method, &request))

@@ -24,7 +24,7 @@ use crate::document::Document;
 use crate::files::attachment;
 use crate::gateway::Gateway;
 use crate::http_error::HttpError;
-use crate::memo::Memo;
+use crate::memo::{Age, Memo};
 use index::Charts;
 
 /// The state shared by the handlers of these paths.
@@ -77,8 +77,8 @@ impl Helm {
             Ok::<_, HttpError>(Repository { charts: Arc::new(charts), index })
         };
         match only {
-            None => self.all.get((), store, make).await,
-            Some(only) => self.of_one.get(only, store, make).await,
+            None => self.all.get((), Age::Generation, store, make).await,
+            Some(only) => self.of_one.get(only, Age::Generation, store, make).await,
         }
     }
 }

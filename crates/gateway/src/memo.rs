@@ -44,6 +44,16 @@ struct Computed<K, T> {
     value: T,
 }
 
+/// How old the value of a [`Memo`] may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Age {
+    /// As old as the catalog's generation.
+    Generation,
+    /// No older than the request: for a change without a new generation, such as the arrival of a
+    /// blob.
+    Request,
+}
+
 /// The requirements on a value for one request.
 struct Wanted<K> {
     key: K,
@@ -68,7 +78,7 @@ where
         Self { of_blobs: true, ..Self::of_entries() }
     }
 
-    /// The value for a key, kept or computed now.
+    /// The value for a key, kept or computed now; [`Age`] says which kept ones are good enough.
     ///
     /// # Errors
     ///
@@ -76,44 +86,19 @@ where
     pub(crate) async fn get<E>(
         &self,
         key: K,
+        age: Age,
         store: &Store,
         compute: impl FnOnce(&mut S, &Store, &Follows) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         E: From<JoinError> + Send + 'static,
     {
-        let wanted = Wanted { key, generation: store.generation(), begun: None };
-        self.compute(wanted, store, compute).await
-    }
+        let begun = match age {
+            Age::Generation => None,
+            Age::Request => Some(Instant::now()),
+        };
+        let wanted = Wanted { key, generation: store.generation(), begun };
 
-    /// As [`Self::get`], but computed after this call: for a change without a new generation, such
-    /// as the arrival of a blob.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::get`].
-    pub(crate) async fn renew<E>(
-        &self,
-        key: K,
-        store: &Store,
-        compute: impl FnOnce(&mut S, &Store, &Follows) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        E: From<JoinError> + Send + 'static,
-    {
-        let wanted = Wanted { key, generation: store.generation(), begun: Some(Instant::now()) };
-        self.compute(wanted, store, compute).await
-    }
-
-    async fn compute<E>(
-        &self,
-        wanted: Wanted<K>,
-        store: &Store,
-        compute: impl FnOnce(&mut S, &Store, &Follows) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        E: From<JoinError> + Send + 'static,
-    {
         if let Some(value) = self.kept(&wanted, store) {
             return Ok(value);
         }
@@ -180,7 +165,7 @@ mod tests {
         let memo = Memo::<(), usize>::of_blobs();
         let ask = || {
             let (count, told) = (Arc::clone(&count), Arc::clone(&told));
-            memo.get((), &store, move |(), _, _| {
+            memo.get((), Age::Generation, &store, move |(), _, _| {
                 let _ = told.lock().expect("not poisoned").recv();
                 Ok::<_, HttpError>(count.fetch_add(1, Ordering::SeqCst))
             })
@@ -204,18 +189,29 @@ mod tests {
             Ok::<_, HttpError>(*state)
         };
         for expected in [1, 1] {
-            assert_eq!(memo.get((), &store, count).await.expect("computed"), expected);
+            assert_eq!(
+                memo.get((), Age::Generation, &store, count).await.expect("computed"),
+                expected
+            );
         }
-        assert_eq!(memo.renew((), &store, count).await.expect("computed"), 2);
-        assert_eq!(memo.get((), &store, count).await.expect("computed"), 2);
+        assert_eq!(memo.get((), Age::Request, &store, count).await.expect("computed"), 2);
+        assert_eq!(memo.get((), Age::Generation, &store, count).await.expect("computed"), 2);
         store.put_entries(&[]).expect("taken");
-        assert_eq!(memo.get((), &store, count).await.expect("computed"), 3, "a new generation");
+        assert_eq!(
+            memo.get((), Age::Generation, &store, count).await.expect("computed"),
+            3,
+            "a new generation"
+        );
         let failed = |_: &mut usize, _: &Store, _: &Follows| {
             Err::<usize, _>(HttpError::from(StoreError::NotHeld(perennial_manifest::BlobId::of(
                 b"",
             ))))
         };
-        assert!(memo.renew((), &store, failed).await.is_err());
-        assert_eq!(memo.get((), &store, count).await.expect("computed"), 3, "the last one stays");
+        assert!(memo.get((), Age::Request, &store, failed).await.is_err());
+        assert_eq!(
+            memo.get((), Age::Generation, &store, count).await.expect("computed"),
+            3,
+            "the last one stays"
+        );
     }
 }

@@ -18,7 +18,7 @@ use super::name::Named;
 use crate::blocking::blocking;
 use crate::http_error::HttpError;
 use crate::lists::Lists;
-use crate::memo::Memo;
+use crate::memo::{Age, Memo};
 
 /// Lists read to find one digest, at most: of trusted publishers, and as many of others.
 const LOOKS: usize = 8;
@@ -85,12 +85,7 @@ impl SnapshotBuilder {
 impl Registry {
     /// The current snapshot.
     pub(crate) async fn snapshot(&self) -> Result<Arc<Snapshot>, HttpError> {
-        let (lists, own) = (Arc::clone(&self.gateway.lists), self.gateway.backend.publisher());
-        let store = self.gateway.backend.store();
-        let build = move |builder: &mut SnapshotBuilder, store: &Store, follows: &Follows| {
-            Ok(builder.build((store, &lists), own, follows, false)?)
-        };
-        self.snapshots.get((), store, build).await
+        self.built(Age::Generation).await
     }
 
     /// A snapshot with the lists that have arrived since; `snapshot` itself if none was missing.
@@ -101,12 +96,18 @@ impl Registry {
         if !snapshot.has_missing {
             return Ok(snapshot);
         }
+        self.built(Age::Request).await
+    }
+
+    /// A snapshot at most this old. One that must be new also reads the lists that were missing.
+    async fn built(&self, age: Age) -> Result<Arc<Snapshot>, HttpError> {
         let (lists, own) = (Arc::clone(&self.gateway.lists), self.gateway.backend.publisher());
         let store = self.gateway.backend.store();
+        let retry = age == Age::Request;
         let build = move |builder: &mut SnapshotBuilder, store: &Store, follows: &Follows| {
-            Ok(builder.build((store, &lists), own, follows, true)?)
+            Ok(builder.build((store, &lists), own, follows, retry)?)
         };
-        self.snapshots.renew((), store, build).await
+        self.snapshots.get((), age, store, build).await
     }
 
     /// Runs a query that reads the disk on a blocking thread.
