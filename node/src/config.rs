@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use perennial_store::DEFAULT_GRACE;
 
+use crate::frontends::http::HostNameError;
+
 /// The default listen addresses.
 pub const DEFAULT_LISTEN: [&str; 2] = ["/ip4/0.0.0.0/tcp/4407", "/ip4/0.0.0.0/udp/4407/quic-v1"];
 /// Default for the peers a node stays connected to, at most.
@@ -117,7 +119,7 @@ pub enum ConfigError {
     NoData,
     /// A value of `--http-host` is not a host name.
     #[error("--http-host: {0}")]
-    HttpHost(String),
+    HttpHost(#[source] HostNameError),
 }
 
 /// The default data directory: `$XDG_DATA_HOME/perennial`, or `~/.local/share/perennial`. Relative

@@ -19,7 +19,7 @@ pub use archive::{
 };
 pub use config::Config;
 pub use frontends::control::BindError;
-pub use frontends::http::{HostName, ServeError};
+pub use frontends::http::{HostName, HostNameError, ServeError};
 pub use node::{Node, StartError};
 pub use perennial_operation::{
     Add, Completeness, ErrorKind, Failed, Import, ImportEvent, ImportSource, ImportSummary,

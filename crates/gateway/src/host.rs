@@ -29,10 +29,18 @@ pub struct HostName {
     encrypted_in_front: bool,
 }
 
-impl FromStr for HostName {
-    type Err = String;
+/// A text that is not a host name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not a host name: write archive.example, without a port, or https://archive.example \
+     if a proxy in front of the node encrypts"
+)]
+pub struct HostNameError(String);
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for HostName {
+    type Err = HostNameError;
+
+    fn from_str(text: &str) -> Result<Self, HostNameError> {
         let (encrypted_in_front, name) = match text.strip_prefix("https://") {
             Some(name) => (true, name),
             None => (false, text),
@@ -43,10 +51,7 @@ impl FromStr for HostName {
                 && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         };
         if name.len() > 253 || !name.split('.').all(letters) {
-            return Err(format!(
-                "`{text}` is not a host name: write archive.example, without a port, or \
-                 https://archive.example if a proxy in front of the node encrypts"
-            ));
+            return Err(HostNameError(text.to_owned()));
         }
         Ok(Self { name, encrypted_in_front })
     }

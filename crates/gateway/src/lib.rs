@@ -34,6 +34,6 @@ mod server;
 
 pub use backend::{Backend, BlobRequest, FetchError, SignError};
 pub use gateway::{Options, router};
-pub use host::HostName;
+pub use host::{HostName, HostNameError};
 pub use rows::{ReleaseRows, artifact_row};
 pub use server::{Limits, Tls, TlsError, serve};

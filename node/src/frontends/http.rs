@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt};
-pub use perennial_gateway::HostName;
 use perennial_gateway::{Backend, BlobRequest, Limits, Options, SignError, Tls, TlsError};
+pub use perennial_gateway::{HostName, HostNameError};
 use perennial_manifest::{Draft, PublisherId, ReleaseId};
 use perennial_protocol::FetchFailure;
 use perennial_store::Store;
