@@ -4,10 +4,12 @@
 //! list is canonical, has no two paths that could be one file, and adds up to what the release
 //! entry says. Does not know how bytes are kept.
 
-use serde::{Deserialize, Serialize};
+mod list_ref;
 
 use crate::canonical::{self, CanonicalError};
 use crate::{Artifact, ArtifactPath, BlobId, PathError};
+
+pub use list_ref::ArtifactListRef;
 
 /// Most artifacts of one release.
 pub const MAX_ARTIFACTS: usize = 100_000;
@@ -59,41 +61,6 @@ pub enum ListError {
         /// Its value according to the list.
         found: u64,
     },
-}
-
-/// What a release entry says of its artifact list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct ArtifactListRef {
-    /// The encoded list.
-    pub blob: BlobId,
-    /// Number of artifacts.
-    pub count: u32,
-    /// Sum of their sizes, in bytes.
-    pub bytes: u64,
-    /// Length of the encoded list, in bytes.
-    pub size: u64,
-}
-
-impl ArtifactListRef {
-    /// Checks the claims before anything is fetched or allocated for them.
-    ///
-    /// # Errors
-    /// [`ListError`]: a claim is zero or over its bound.
-    pub fn check(&self) -> Result<(), ListError> {
-        let too_large = |what, found, limit: usize| {
-            Err(ListError::TooLarge { what, found, limit: limit as u64 })
-        };
-        if self.count == 0 {
-            return Err(ListError::Empty);
-        }
-        if self.count as usize > MAX_ARTIFACTS {
-            return too_large("the number of artifacts", u64::from(self.count), MAX_ARTIFACTS);
-        }
-        if self.size > MAX_LIST as u64 {
-            return too_large("the length", self.size, MAX_LIST);
-        }
-        Ok(())
-    }
 }
 
 /// The artifacts of a release, sorted by the bytes of their paths.

@@ -22,11 +22,12 @@
 //! ```
 
 mod events;
+mod load;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::batches::{self, Batches};
+use crate::batches::Batches;
 use crate::catalog::Catalog;
 use crate::effect::Effect;
 use crate::effects::Effects;
@@ -42,7 +43,8 @@ use crate::reputation::Reputation;
 use crate::requests::Requests;
 use crate::sync::Reconciler;
 use crate::time::Time;
-use crate::{find, gossip, keep, reputation, requests, sync};
+
+pub use load::Load;
 
 /// Peers known to the machines at a time, at most; the network layer's own limit is lower.
 pub(crate) const PEERS: usize = 1024;
@@ -58,41 +60,6 @@ pub struct Config {
     pub seed: u64,
     /// Cap on all blob streams served together, in bytes per second; `None` for no cap.
     pub upload: Option<u64>,
-}
-
-/// The sizes of a node's machines. Every number is bounded, whatever peers do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the fields are named for the machines")]
-pub struct Load {
-    pub peers: usize,
-    pub requests: usize,
-    pub gossip: usize,
-    pub sync: usize,
-    pub fetches: usize,
-    pub lookups: usize,
-    pub censuses: usize,
-    pub keep: usize,
-    pub keeping: usize,
-    pub limits: usize,
-    pub reputation: usize,
-}
-
-impl Load {
-    /// The first number beyond its bound. `Some` indicates a bug in this crate.
-    #[must_use]
-    pub fn excess(&self) -> Option<&'static str> {
-        let bounds = [
-            ("peers", self.peers, PEERS),
-            ("requests", self.requests, requests::IN_ALL + batches::BATCHES),
-            ("gossip", self.gossip, gossip::RECENT + 4 * gossip::BUCKETS),
-            ("sync", self.sync, sync::bound(self.peers)),
-            ("fetches", self.fetches, find::BOUND),
-            ("keep", self.keep, keep::CONCURRENT + keep::RESTING),
-            ("keeping", self.keeping, keep::CONCURRENT),
-            ("reputation", self.reputation, reputation::PEERS),
-        ];
-        bounds.into_iter().find(|(_, is, most)| is > most).map(|(name, ..)| name)
-    }
 }
 
 /// The network decisions of one node, without a network.
@@ -207,24 +174,6 @@ impl Node {
             }
         }
         list
-    }
-
-    /// The sizes of the node's machines.
-    #[must_use]
-    pub fn load(&self) -> Load {
-        Load {
-            peers: self.peers.len(),
-            requests: self.requests.len() + self.batches.len(),
-            gossip: self.gossip.len(),
-            sync: self.sync.len(),
-            fetches: self.fetches.len(),
-            lookups: self.lookups.len(),
-            censuses: self.censuses.len(),
-            keep: self.keep.len(),
-            keeping: self.keep.active(),
-            limits: self.limits.len(),
-            reputation: self.reputation.len(),
-        }
     }
 
     fn input(&mut self, input: Input, catalog: &dyn Catalog, out: &mut Effects<'_>) {
