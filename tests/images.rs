@@ -12,9 +12,9 @@ use futures::future::{BoxFuture, FutureExt};
 use perennial_gateway::{
     Backend, BlobRequest, FetchError, Options as GatewayOptions, SignError, router,
 };
-use perennial_import::{Archive, Images, Imported, Options, Progress, Watch, images, layout};
+use perennial_import::{Archive, Images, Imported, Options, images, layout};
 use perennial_manifest::{
-    ArtifactList, BlobId, Body as Said, Draft, Entry, Keypair, PublisherId, Release, ReleaseId,
+    ArtifactList, BlobId, Body as Said, Draft, Keypair, PublisherId, Release, ReleaseId,
 };
 use perennial_oci::{Digest, OCI_INDEX, OCI_MANIFEST, REF_NAME, cosign_tags};
 use perennial_store::{OpenOptions, Store};
@@ -95,25 +95,11 @@ fn write_dir(dir: &Path, files: &[(String, Vec<u8>)]) {
     }
 }
 
-fn write_tar(path: &Path, files: &[(String, Vec<u8>)]) {
+/// An archive of a layout's directory.
+fn write_tar(path: &Path, dir: &Path) {
     let mut tar = tar::Builder::new(std::fs::File::create(path).unwrap());
-    for (path, bytes) in files {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        tar.append_data(&mut header, path, &bytes[..]).unwrap();
-    }
+    tar.append_dir_all("", dir).unwrap();
     tar.finish().unwrap();
-}
-
-struct Nobody;
-
-impl Watch for Nobody {
-    fn progress(&self, _: &Progress) {}
-
-    fn is_cancelled(&self) -> bool {
-        false
-    }
 }
 
 /// The id of the list of a draft.
@@ -139,22 +125,12 @@ impl Node {
         let (encoded, artifacts) =
             ArtifactList::new(draft.artifacts.clone()).unwrap().encode().unwrap();
         self.store.add_small(vec![encoded]).unwrap();
-        let release = Release {
-            purl: draft.purl.clone(),
-            license: "NOASSERTION".into(),
-            license_texts: Vec::new(),
-            artifacts,
-            source: None,
-            acquired: None,
-            tags: draft.tags.clone(),
-            notes: None,
-        };
+        let release =
+            Release { tags: draft.tags.clone(), ..Release::new(draft.purl.clone(), artifacts) };
         let publisher = self.key.id();
         let next = self.store.feed(&publisher).unwrap().next(None).unwrap();
         let body = Said::Release(Box::new(release));
-        let entry =
-            Entry { publisher, seq: next.seq, prevs: next.prevs, issued_at: 1_750_000_000, body };
-        let signed = entry.sign(&self.key).unwrap();
+        let signed = next.entry(publisher, 1_750_000_000, body).sign(&self.key).unwrap();
         self.store.put_entries(std::slice::from_ref(&signed)).unwrap();
         self.pushed.lock().unwrap().push(draft);
         ReleaseId::from(signed.id())
@@ -239,7 +215,7 @@ async fn push(router: &Router, name: &str, made: &Made, root: &Value) {
 async fn from_archive(store: &Store, source: String) -> Draft {
     let name = Some("quay.io/team/app".to_owned());
     let what = Archive { source, name, ..Archive::default() };
-    only(layout(store, &what, &Nobody).await.unwrap())
+    only(layout(store, &what, &()).await.unwrap())
 }
 
 #[tokio::test]
@@ -250,11 +226,12 @@ async fn an_image_has_one_list_whichever_way_it_came() {
     let files = made.files(&root);
 
     let mut lists = Vec::new();
-    write_dir(&dir.path().join("layout"), &files);
-    write_tar(&dir.path().join("oci.tar"), &files);
+    let layout = dir.path().join("layout");
+    write_dir(&layout, &files);
+    write_tar(&dir.path().join("oci.tar"), &layout);
     // As docker has written it since version 25: a layout with an additional file for old readers.
-    let old = ("manifest.json".to_owned(), b"[]".to_vec());
-    write_tar(&dir.path().join("docker.tar"), &[&files[..], &[old]].concat());
+    std::fs::write(layout.join("manifest.json"), "[]").unwrap();
+    write_tar(&dir.path().join("docker.tar"), &layout);
     for (kind, name) in
         [("oci", "layout"), ("oci-archive", "oci.tar"), ("docker-archive", "docker.tar")]
     {
@@ -272,7 +249,7 @@ async fn an_image_has_one_list_whichever_way_it_came() {
         Images { references: vec![format!("docker://{host}/team/app:v1")], ..Images::default() };
     let options = Options { allow_private: true, plain_http: true };
     let store = store(&dir, "pulled");
-    let pulled = only(images(&store, &options, &images_wanted, &Nobody).await.unwrap());
+    let pulled = only(images(&store, &options, &images_wanted, &()).await.unwrap());
     lists.push(("registry", list(&pulled)));
 
     assert_eq!(pushed.artifacts.len(), made.0.len() + 2);
@@ -308,6 +285,6 @@ async fn a_signature_that_came_by_its_tag_is_pulled_and_imported_by_it() {
     let references = vec![format!("docker://{host}/team/app:v1")];
     let options = Options { allow_private: true, plain_http: true };
     let wanted = Images { references, ..Images::default() };
-    let pulled = only(images(&store(&dir, "pulled"), &options, &wanted, &Nobody).await.unwrap());
+    let pulled = only(images(&store(&dir, "pulled"), &options, &wanted, &()).await.unwrap());
     assert_eq!(list(&pulled), list(&archived));
 }

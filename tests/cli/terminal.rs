@@ -32,15 +32,12 @@ fn evil_release(place: &Place) -> (String, String) {
     let (list, artifacts) = ArtifactList::new(vec![artifact]).unwrap().encode().unwrap();
     drop(store.add_small(vec![bytes, list]).unwrap());
     let key = Keypair::from_seed([5; 32]);
+    let purl = "pkg:generic/tool@1?vcs_url=%E2%80%AE".parse().unwrap();
     let release = Release {
-        purl: "pkg:generic/tool@1?vcs_url=%E2%80%AE".parse().unwrap(),
-        license: "MIT".to_owned(),
-        license_texts: Vec::new(),
-        artifacts,
         source: Some(Source { vcs: EVIL.to_owned(), commit: Some(EVIL.to_owned()) }),
-        acquired: None,
         tags: BTreeMap::from([(EVIL.to_owned(), EVIL.to_owned())]),
         notes: Some(format!("{EVIL}\npublisher  did:key:you-trust")),
+        ..Release::new(purl, artifacts)
     };
     let body = Body::Release(Box::new(release));
     let entry = Entry { publisher: key.id(), seq: 0, prevs: Vec::new(), issued_at: 1, body };

@@ -5,7 +5,6 @@
 //! Runs in the test's process on `perennial_swarm` and ends with its owner. Sends as fast as the
 //! other side reads.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
@@ -61,16 +60,7 @@ impl Goods {
 /// A release as the first entry of its publisher's feed.
 pub(crate) fn genesis(seed: [u8; 32], purl: &str, artifacts: ArtifactListRef) -> SignedEntry {
     let key = Keypair::from_seed(seed);
-    let release = Release {
-        purl: purl.parse().expect("a package URL"),
-        license: "NOASSERTION".to_owned(),
-        license_texts: Vec::new(),
-        artifacts,
-        source: None,
-        acquired: None,
-        tags: BTreeMap::new(),
-        notes: None,
-    };
+    let release = Release::new(purl.parse().expect("a package URL"), artifacts);
     let body = Body::Release(Box::new(release));
     let entry = Entry { publisher: key.id(), seq: 0, prevs: Vec::new(), issued_at: 1, body };
     entry.sign(&key).expect("a sound entry")

@@ -34,21 +34,10 @@ impl Content {
             self.sizes.insert(*blob, *size);
             blobs.push(*blob);
         }
-        let release = Release {
-            purl: format!("pkg:generic/{name}@{version}").parse().expect("a sound purl"),
-            license: "MIT".to_owned(),
-            license_texts: Vec::new(),
-            artifacts: ArtifactListRef {
-                blob: list,
-                count: u32::try_from(artifacts.len()).expect("few"),
-                bytes: sizes.iter().sum(),
-                size,
-            },
-            source: None,
-            acquired: None,
-            tags: BTreeMap::new(),
-            notes: None,
-        };
+        let purl = format!("pkg:generic/{name}@{version}").parse().expect("a sound purl");
+        let count = u32::try_from(artifacts.len()).expect("few");
+        let claim = ArtifactListRef { blob: list, count, bytes: sizes.iter().sum(), size };
+        let release = Release::new(purl, claim);
         self.lists.insert(list, artifacts);
         (Body::Release(Box::new(release)), blobs)
     }

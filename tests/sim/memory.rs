@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use perennial_manifest::{
-    Admit, BlobId, Entry, EntryId, FeedState, Holding, Keypair, Known, PublisherId, ReleaseId,
-    Selector, Sha256Digest, SignedEntry,
+    Admit, BlobId, EntryId, FeedState, Holding, Keypair, Known, PublisherId, ReleaseId, Selector,
+    Sha256Digest, SignedEntry,
 };
 use perennial_protocol::{BlobClaim, Catalog, Follows, Scope, Verdict, Wanted};
 
@@ -68,9 +68,7 @@ impl Memory {
     ) -> SignedEntry {
         let state = self.feeds.get(&key.id()).map(|feed| feed.state.clone()).unwrap_or_default();
         let next = state.next(None).expect("the simulated publisher's feed is in order");
-        Entry { publisher: key.id(), seq: next.seq, prevs: next.prevs, issued_at, body }
-            .sign(key)
-            .expect("the simulated entry is sound")
+        next.entry(key.id(), issued_at, body).sign(key).expect("the simulated entry is sound")
     }
 
     pub(crate) fn release(&self, id: &ReleaseId) -> Option<&perennial_manifest::Release> {

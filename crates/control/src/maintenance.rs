@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use perennial_manifest::{BlobId, DigestError, EntryId};
+use perennial_manifest::{BlobId, DigestError, EntryId, serde_as_text};
 use serde::{Deserialize, Serialize};
 
 /// The request to read back everything stored.
@@ -11,8 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct Verify;
 
 /// A stored blob or a stored entry; written `blake3:…` or `entry:…`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoredObject {
     /// A blob.
     Blob(BlobId),
@@ -40,19 +39,7 @@ impl FromStr for StoredObject {
     }
 }
 
-impl TryFrom<String> for StoredObject {
-    type Error = DigestError;
-
-    fn try_from(text: String) -> Result<StoredObject, DigestError> {
-        text.parse()
-    }
-}
-
-impl From<StoredObject> for String {
-    fn from(object: StoredObject) -> String {
-        object.to_string()
-    }
-}
+serde_as_text!(StoredObject);
 
 /// A stored object that does not match its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use perennial_manifest::{BlobId, DigestError, Holding, PublisherRef, Purl, ReleaseId, Selector};
+use perennial_manifest::{
+    BlobId, DigestError, Holding, PublisherRef, Purl, ReleaseId, Selector, serde_as_text,
+};
 use serde::{Deserialize, Serialize};
 
 /// A request to pin a release or blob.
@@ -29,8 +31,7 @@ pub struct Unpin {
 pub struct Pins;
 
 /// A pinned release or blob; written as the release id or as `blake3:…`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PinTarget {
     /// A release and every blob it lists.
     Release(ReleaseId),
@@ -80,19 +81,7 @@ impl FromStr for PinTarget {
     }
 }
 
-impl TryFrom<String> for PinTarget {
-    type Error = DigestError;
-
-    fn try_from(text: String) -> Result<PinTarget, DigestError> {
-        text.parse()
-    }
-}
-
-impl From<PinTarget> for String {
-    fn from(target: PinTarget) -> String {
-        target.to_string()
-    }
-}
+serde_as_text!(PinTarget);
 
 impl fmt::Display for PinKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

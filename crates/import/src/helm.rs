@@ -228,17 +228,8 @@ async fn keep(store: &Store, pieces: Vec<Piece>) -> Result<Collected, ImportErro
     let added = out.keep(take(store, parts).await?);
     for ((url, path, role, media_type, answer), added) in about.into_iter().zip(added) {
         out.observe(&url, &answer, &added);
-        out.add(Artifact {
-            path,
-            size: added.size,
-            blake3: added.blob,
-            sha256: added.sha256,
-            media_type: media_type.to_owned(),
-            role,
-            platform: None,
-            exec: false,
-            origins: answer.origins(&url),
-        })?;
+        let artifact = added.artifact(path, role, media_type);
+        out.add(Artifact { origins: answer.origins(&url), ..artifact })?;
     }
     Ok(out)
 }

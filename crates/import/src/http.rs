@@ -265,17 +265,9 @@ impl Job<'_> {
         let (guessed, media_type) = (self.what.guess)(path_of.as_str());
         let said =
             answer.media_type.clone().filter(|said| media_type == ANY && is_media_type(said));
-        self.out.add(Artifact {
-            path: path_of,
-            size: added.size,
-            blake3: added.blob,
-            sha256: added.sha256,
-            media_type: said.unwrap_or_else(|| media_type.to_owned()),
-            role: role.unwrap_or(guessed),
-            platform: None,
-            exec: false,
-            origins: answer.origins(url),
-        })
+        let media_type = said.unwrap_or_else(|| media_type.to_owned());
+        let artifact = added.artifact(path_of, role.unwrap_or(guessed), media_type);
+        self.out.add(Artifact { origins: answer.origins(url), ..artifact })
     }
 
     /// Removes the folders' checksum files that were not kept.

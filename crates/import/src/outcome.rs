@@ -39,3 +39,12 @@ pub trait Watch: Send + Sync {
     /// Whether to stop, because the caller no longer waits for the outcome.
     fn is_cancelled(&self) -> bool;
 }
+
+/// Ignores progress and never cancels.
+impl Watch for () {
+    fn progress(&self, _: &Progress) {}
+
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+}

@@ -2,12 +2,11 @@
 //!
 //! `cargo run -p perennial-manifest --example sign_a_release`
 
-use std::collections::BTreeMap;
 use std::error::Error;
 
 use perennial_manifest::{
-    Artifact, ArtifactList, ArtifactPath, BlobId, Body, Entry, FeedState, Keypair, Purl, Release,
-    Role, Sha256Digest, SignedEntry,
+    Artifact, ArtifactList, ArtifactPath, BlobId, Body, FeedState, Keypair, Purl, Release, Role,
+    Sha256Digest, SignedEntry,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -40,18 +39,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     // 2. The statement, as the first entry of a feed. A real key comes from a random seed.
     let key = Keypair::from_seed([7; 32]);
     let next = FeedState::default().next(None)?;
-    let body = Body::Release(Box::new(Release {
-        purl: Purl::generic("hello", "1.0")?,
-        license: "MIT".into(),
-        license_texts: Vec::new(),
-        artifacts: claim,
-        source: None,
-        acquired: None,
-        tags: BTreeMap::new(),
-        notes: None,
-    }));
-    let (seq, prevs) = (next.seq, next.prevs);
-    let entry = Entry { publisher: key.id(), seq, prevs, issued_at: 1_750_000_000, body };
+    let release =
+        Release { license: "MIT".into(), ..Release::new(Purl::generic("hello", "1.0")?, claim) };
+    let entry = next.entry(key.id(), 1_750_000_000, Body::Release(Box::new(release)));
     let signed = entry.sign(&key)?;
 
     // 3. On the other side: only bytes arrive, and nothing in them is taken on trust.

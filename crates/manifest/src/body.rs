@@ -15,7 +15,7 @@ use crate::canonical::{self, CanonicalError};
 use crate::{ListError, PublisherId, PublisherKind, Purl};
 
 pub use observation::{Observation, Verdict};
-pub use release::{Acquired, Release, Source, check_licence};
+pub use release::{Acquired, NO_ASSERTION, Release, Source, check_licence};
 pub use status::{Status, StatusKind, Target};
 
 /// Longest text of a field meant for people, in bytes.

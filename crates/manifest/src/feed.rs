@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::entry::{MAX_PREVS, MAX_SEQ};
-use crate::{Body, EntryId, PublisherId, SignedEntry};
+use crate::{Body, Entry, EntryId, PublisherId, SignedEntry};
 
 /// Most forks remembered per feed; the first ones are proof enough.
 pub const MAX_FORKS: usize = 16;
@@ -87,6 +87,14 @@ pub struct NextEntry {
     pub seq: u64,
     /// Its predecessors, sorted.
     pub prevs: Vec<EntryId>,
+}
+
+impl NextEntry {
+    /// The entry with this statement at this place of the publisher's feed.
+    #[must_use]
+    pub fn entry(self, publisher: PublisherId, issued_at: u64, body: Body) -> Entry {
+        Entry { publisher, seq: self.seq, prevs: self.prevs, issued_at, body }
+    }
 }
 
 /// Why nothing may be signed now.

@@ -23,6 +23,7 @@ pub mod purl;
 pub mod resolve;
 pub mod role;
 pub mod selector;
+mod text;
 
 pub use artifact::{Artifact, Platform};
 pub use body::{

@@ -6,8 +6,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
 use unicode_normalization::{UnicodeNormalization, is_nfc};
+
+use crate::serde_as_text;
 
 /// Longest path, in bytes.
 pub const MAX_PATH: usize = 1024;
@@ -49,8 +50,7 @@ impl PathError {
 /// }
 /// # Ok::<(), perennial_manifest::PathError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ArtifactPath(String);
 
 impl ArtifactPath {
@@ -168,19 +168,7 @@ impl FromStr for ArtifactPath {
     }
 }
 
-impl TryFrom<String> for ArtifactPath {
-    type Error = PathError;
-
-    fn try_from(path: String) -> Result<Self, PathError> {
-        Self::parse(&path)
-    }
-}
-
-impl From<ArtifactPath> for String {
-    fn from(path: ArtifactPath) -> Self {
-        path.0
-    }
-}
+serde_as_text!(ArtifactPath);
 
 #[cfg(test)]
 mod tests {

@@ -5,9 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
-use crate::{PublisherError, PublisherId};
+use crate::{PublisherError, PublisherId, serde_as_text};
 
 /// Longest name, in bytes.
 const MAX_NAME: usize = 64;
@@ -26,8 +24,7 @@ const MAX_NAME: usize = 64;
 /// }
 /// # Ok::<(), perennial_manifest::FollowNameError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FollowName(String);
 
 /// A text that cannot be the name of a followed publisher.
@@ -43,25 +40,17 @@ impl FollowName {
     }
 }
 
-impl TryFrom<String> for FollowName {
-    type Error = FollowNameError;
-
-    fn try_from(text: String) -> Result<FollowName, FollowNameError> {
-        let fits =
-            (1..=MAX_NAME).contains(&text.len()) && text != "all" && !text.starts_with("did:");
-        if fits && !text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            Ok(FollowName(text))
-        } else {
-            Err(FollowNameError)
-        }
-    }
-}
-
 impl FromStr for FollowName {
     type Err = FollowNameError;
 
     fn from_str(text: &str) -> Result<FollowName, FollowNameError> {
-        text.to_owned().try_into()
+        let fits =
+            (1..=MAX_NAME).contains(&text.len()) && text != "all" && !text.starts_with("did:");
+        if fits && !text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            Ok(FollowName(text.to_owned()))
+        } else {
+            Err(FollowNameError)
+        }
     }
 }
 
@@ -71,6 +60,8 @@ impl From<FollowName> for String {
     }
 }
 
+serde_as_text!(FollowName, PublisherRef);
+
 impl fmt::Display for FollowName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -78,8 +69,7 @@ impl fmt::Display for FollowName {
 }
 
 /// A publisher as a user writes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublisherRef {
     /// `did:key:…`.
     Id(PublisherId),
@@ -107,20 +97,6 @@ impl FromStr for PublisherRef {
         } else {
             Ok(PublisherRef::Name(text.parse()?))
         }
-    }
-}
-
-impl TryFrom<String> for PublisherRef {
-    type Error = PublisherRefError;
-
-    fn try_from(text: String) -> Result<PublisherRef, PublisherRefError> {
-        text.parse()
-    }
-}
-
-impl From<PublisherRef> for String {
-    fn from(publisher: PublisherRef) -> String {
-        publisher.to_string()
     }
 }
 

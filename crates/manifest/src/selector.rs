@@ -5,9 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
-use crate::{BlobId, Purl, ReleaseId, Sha256Digest};
+use crate::{BlobId, Purl, ReleaseId, Sha256Digest, serde_as_text};
 
 /// Shortest prefix of a release id that is recognised as one.
 pub const MIN_PREFIX: usize = 8;
@@ -22,8 +20,7 @@ pub const MIN_PREFIX: usize = 8;
 /// assert!(matches!("ab".repeat(32).parse(), Ok(Selector::Release(_))));
 /// assert!("".parse::<Selector>().is_err());
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
     /// `<64 hex>`: exactly this release.
     Release(ReleaseId),
@@ -149,19 +146,7 @@ impl FromStr for Selector {
     }
 }
 
-impl TryFrom<String> for Selector {
-    type Error = SelectorError;
-
-    fn try_from(text: String) -> Result<Self, SelectorError> {
-        text.parse()
-    }
-}
-
-impl From<Selector> for String {
-    fn from(selector: Selector) -> Self {
-        selector.to_string()
-    }
-}
+serde_as_text!(Selector);
 
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
 
 use perennial_manifest::{
-    ArtifactListRef, BlobId, Body, Entry, EntryId, Holding, Keypair, PublisherId, Release,
+    ArtifactListRef, BlobId, Body, EntryId, FeedState, Holding, Keypair, PublisherId, Release,
     ReleaseId, Selector, Sha256Digest, SignedEntry,
 };
 use perennial_protocol::{
@@ -136,18 +136,10 @@ fn machine(name: &str) -> Result<Machine, Box<dyn Error>> {
 
 /// A signed release of one artifact.
 fn release(key: &Keypair) -> Result<SignedEntry, Box<dyn Error>> {
-    let release = Release {
-        purl: "pkg:generic/example@1.0".parse()?,
-        license: "MIT".to_owned(),
-        license_texts: Vec::new(),
-        artifacts: ArtifactListRef { blob: BlobId::of(b"list"), count: 1, bytes: 9, size: 200 },
-        source: None,
-        acquired: None,
-        tags: BTreeMap::new(),
-        notes: None,
-    };
-    let body = Body::Release(Box::new(release));
-    let entry = Entry { publisher: key.id(), seq: 0, prevs: Vec::new(), issued_at: 1, body };
+    let list = ArtifactListRef { blob: BlobId::of(b"list"), count: 1, bytes: 9, size: 200 };
+    let release = Release::new("pkg:generic/example@1.0".parse()?, list);
+    let place = FeedState::default().next(None)?;
+    let entry = place.entry(key.id(), 1, Body::Release(Box::new(release)));
     Ok(entry.sign(key)?)
 }
 

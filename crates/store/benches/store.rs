@@ -15,61 +15,20 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use perennial_manifest::{
-    ArtifactListRef, BlobId, Body, Entry, Keypair, Purl, Release, SignedEntry,
-};
-use perennial_store::{OpenOptions, Placement, ReleaseFilter, Store};
+use perennial_manifest::{ArtifactListRef, BlobId, Keypair, SignedEntry};
+use perennial_store::{Placement, ReleaseFilter, Store};
+
+use fixtures::{bytes, follow, key, open, statement};
+
+#[allow(dead_code, reason = "the benchmark uses a part of them")]
+#[path = "../tests/it/fixtures.rs"]
+mod fixtures;
 
 const LARGE: usize = 512 << 20;
 const SMALL: usize = 64 << 10;
 const FILES: usize = 2_000;
 const PUBLISHERS: u8 = 100;
 const RELEASES: u64 = 1_000;
-
-/// Bytes that differ by seed.
-fn bytes(len: usize, seed: u64) -> Vec<u8> {
-    let mut out = vec![0; len];
-    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut out);
-    out
-}
-
-fn key(seed: u8) -> Keypair {
-    Keypair::from_seed([seed; 32])
-}
-
-/// A statement without its blobs.
-fn statement(
-    key: &Keypair,
-    seq: u64,
-    prev: Option<&SignedEntry>,
-    name: &str,
-    artifacts: ArtifactListRef,
-) -> SignedEntry {
-    let body = Body::Release(Box::new(Release {
-        purl: Purl::generic(name, "v1").unwrap(),
-        license: "MIT".into(),
-        license_texts: Vec::new(),
-        artifacts,
-        source: None,
-        acquired: None,
-        tags: std::collections::BTreeMap::new(),
-        notes: None,
-    }));
-    let prevs = prev.map(SignedEntry::id).into_iter().collect();
-    Entry { publisher: key.id(), seq, prevs, issued_at: 1_750_000_000 + seq, body }
-        .sign(key)
-        .unwrap()
-}
-
-fn open(dir: &Path) -> Store {
-    Store::open(dir, OpenOptions::default()).unwrap()
-}
-
-fn follow(store: &Store, key: &Keypair) {
-    let mut follows = store.follows();
-    follows.publishers.insert(key.id(), None);
-    store.set_follows(&follows).unwrap();
-}
 
 fn median(mut run: impl FnMut() -> Duration) -> Duration {
     let mut times = [run(), run(), run()];

@@ -4,14 +4,13 @@
 //! `cargo run -p perennial-store --example add_and_export -- SOURCE TARGET`; without arguments it
 //! uses temporary directories.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use perennial_manifest::{
-    Artifact, ArtifactList, ArtifactPath, Body, Entry, Keypair, Purl, Release, ReleaseId, Role,
+    ArtifactList, ArtifactPath, Body, Keypair, Purl, Release, ReleaseId, Role,
 };
 use perennial_store::{GcOptions, OpenOptions, Pin, Placement, Store};
 
@@ -51,17 +50,8 @@ fn add(store: &Store, source: &Path) -> Result<ReleaseId, Box<dyn Error>> {
         let path = file?.path();
         let name = path.file_name().and_then(|name| name.to_str()).ok_or("a name in UTF-8")?;
         let added = batch.add_file(&path, Placement::Copy, &|_| {})?;
-        artifacts.push(Artifact {
-            path: ArtifactPath::parse(name)?,
-            size: added.size,
-            blake3: added.blob,
-            sha256: added.sha256,
-            media_type: "application/octet-stream".into(),
-            role: Role::Binary,
-            platform: None,
-            exec: false,
-            origins: Vec::new(),
-        });
+        let path = ArtifactPath::parse(name)?;
+        artifacts.push(added.artifact(path, Role::Binary, "application/octet-stream"));
     }
     let (list, claim) = ArtifactList::new(artifacts)?.encode()?;
     batch.add_bytes(list)?;
@@ -70,18 +60,8 @@ fn add(store: &Store, source: &Path) -> Result<ReleaseId, Box<dyn Error>> {
 
     let key = Keypair::from_seed([7; 32]);
     let next = store.feed(&key.id())?.next(None)?;
-    let body = Body::Release(Box::new(Release {
-        purl: Purl::generic("example", "1")?,
-        license: "NOASSERTION".into(),
-        license_texts: Vec::new(),
-        artifacts: claim,
-        source: None,
-        acquired: None,
-        tags: BTreeMap::new(),
-        notes: None,
-    }));
-    let (seq, prevs) = (next.seq, next.prevs);
-    let entry = Entry { publisher: key.id(), seq, prevs, issued_at: 1_750_000_000, body };
+    let release = Release::new(Purl::generic("example", "1")?, claim);
+    let entry = next.entry(key.id(), 1_750_000_000, Body::Release(Box::new(release)));
     let signed = entry.sign(&key)?;
     store.put_entries(std::slice::from_ref(&signed))?;
     drop(lease);

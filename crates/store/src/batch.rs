@@ -10,7 +10,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
-use perennial_manifest::{BlobId, Sha256Digest};
+use perennial_manifest::{Artifact, ArtifactPath, BlobId, Role, Sha256Digest};
 
 use crate::blobs::Blobs;
 use crate::durable;
@@ -41,6 +41,29 @@ pub struct Added {
     pub size: u64,
     /// Whether the store did not hold the bytes before.
     pub new: bool,
+}
+
+impl Added {
+    /// The artifact of these bytes: for every platform, not executable, without origins.
+    #[must_use]
+    pub fn artifact(
+        &self,
+        path: ArtifactPath,
+        role: Role,
+        media_type: impl Into<String>,
+    ) -> Artifact {
+        Artifact {
+            path,
+            size: self.size,
+            blake3: self.blob,
+            sha256: self.sha256,
+            media_type: media_type.into(),
+            role,
+            platform: None,
+            exec: false,
+            origins: Vec::new(),
+        }
+    }
 }
 
 /// An add in progress. Dropping it before [`Batch::commit`] acknowledges nothing; what was written

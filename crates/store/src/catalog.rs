@@ -17,7 +17,7 @@ use perennial_manifest::{Admit, EntryId, PublisherId, SignedEntry, canonical};
 
 use crate::blobs::Blobs;
 use crate::error::StoreError;
-use crate::index_trait::{Change, MetaIndex};
+use crate::index_trait::MetaIndex;
 use crate::rows::{self, PublisherValue};
 use admission::Admission;
 pub use releases::{ReleaseFilter, ReleaseRow};
@@ -125,20 +125,6 @@ impl Catalog<'_> {
         let outcomes = outcomes?;
         admission.commit()?;
         Ok(outcomes)
-    }
-
-    fn index_entry(
-        &self,
-        signed: &SignedEntry,
-        ordinal: u32,
-        kept: bool,
-        changes: &mut Vec<Change>,
-    ) -> Result<(), StoreError> {
-        let entry = signed.entry();
-        let purl = signed.release().map_or("", |(_, release)| release.purl.as_str());
-        let key = rows::feed(ordinal, entry.seq, &signed.id());
-        changes.push(Change::Put(key, rows::feed_value(entry.issued_at, purl)));
-        self.index_release(signed, ordinal, kept, changes)
     }
 
     /// `(issued_at, id)` of all entries of some publishers, or of all. Reads one row per entry.

@@ -62,6 +62,10 @@
 //! at most [`MAX_BLOB`] bytes; the number of entries and blobs is bounded by the disk, and memory
 //! grows with entries only in the index's cache and with publishers (one counter each).
 
+// Unit tests include the fixtures of `tests/it`, which name the crate.
+#[cfg(test)]
+extern crate self as perennial_store;
+
 mod batch;
 mod blobs;
 mod catalog;

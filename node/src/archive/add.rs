@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use perennial_manifest::{Artifact, ArtifactPath, Draft};
 use perennial_operation::{Add, Progress, Published, Stage};
-use perennial_store::{Placement, SMALL};
+use perennial_store::Placement;
 
 use super::media::guess;
 use super::publish::Signing;
@@ -52,7 +52,6 @@ fn add(
     let mut batch = store.batch();
     let mut artifacts = Vec::with_capacity(files.len());
     let mut new_bytes = 0;
-    let mut large = Vec::new();
     let done = Cell::new(0);
     for (at, file) in files.iter().enumerate() {
         if observer.has_left() {
@@ -70,24 +69,11 @@ fn add(
         };
         let added = batch.add_file(&file.path, placement, &progress)?;
         new_bytes += if added.new { added.size } else { 0 };
-        if added.size > SMALL {
-            large.push((added.sha256, added.blob));
-        }
         let (role, media_type) = guess(file.name.as_str(), file.licence);
-        artifacts.push(Artifact {
-            path: file.name.clone(),
-            size: added.size,
-            blake3: added.blob,
-            sha256: added.sha256,
-            media_type: media_type.to_owned(),
-            role,
-            platform: None,
-            exec: file.exec,
-            origins: Vec::new(),
-        });
+        let artifact = added.artifact(file.name.clone(), role, media_type);
+        artifacts.push(Artifact { exec: file.exec, ..artifact });
     }
     let lease = batch.commit()?;
-    store.note_sha256(&large)?;
     let draft = Draft {
         purl: request.purl,
         license: request.license,

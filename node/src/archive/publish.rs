@@ -130,7 +130,7 @@ impl Signing<'_> {
         if purl.version().is_none() {
             return Err(ArchiveError::NoVersion(purl));
         }
-        let license = draft.license.unwrap_or_else(|| "NOASSERTION".to_owned());
+        let license = draft.license.unwrap_or_else(|| body::NO_ASSERTION.to_owned());
         body::check_licence(&license)?;
         let texts = draft.artifacts.iter().filter(|artifact| artifact.role == Role::Licence);
         let license_texts = texts.map(|artifact| artifact.blake3).take(MAX_LICENSE_TEXTS).collect();

@@ -7,8 +7,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use perennial_manifest::{
-    Admit, Body, Entry, EntryError, Keypair, NextEntry, Profile, PublisherId, PublisherKind,
-    SignRefusal, SignedEntry,
+    Admit, Body, EntryError, Keypair, Profile, PublisherId, PublisherKind, SignRefusal, SignedEntry,
 };
 use perennial_store::{Pin, Store, StoreError};
 
@@ -82,10 +81,9 @@ impl Signer {
         let publisher = self.publisher();
         let feed = store.feed(&publisher)?;
         let seen = store.seen(&publisher).map(|(seq, _)| seq);
-        let NextEntry { seq, prevs } =
-            if merge { feed.next_merge(seen)? } else { feed.next(seen)? };
-        let signed =
-            Entry { publisher, seq, prevs, issued_at: unix_seconds(), body }.sign(&self.key)?;
+        let next = if merge { feed.next_merge(seen)? } else { feed.next(seen)? };
+        let seq = next.seq;
+        let signed = next.entry(publisher, unix_seconds(), body).sign(&self.key)?;
         if let Some((release, _)) = signed.release() {
             // Before the entry: a crash in between leaves a dangling pin, never a release that may
             // be collected.

@@ -97,7 +97,7 @@ mod tests {
     fn read(rest: &str) -> (String, Option<String>) {
         let target =
             Target::read(rest).unwrap_or_else(|problem| panic!("{rest}: {}", problem.message));
-        (target.selector.to_string(), target.path.map(String::from))
+        (target.selector.to_string(), target.path.map(|path| path.to_string()))
     }
 
     #[test]

@@ -245,26 +245,19 @@ impl FeedReader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use perennial_manifest::{BlobId, Entry, Keypair, Purl, Release};
+    use perennial_manifest::{BlobId, Keypair, Release};
     use perennial_store::OpenOptions;
 
     fn release(store: &Store, key: &Keypair, tag: &str) {
         let next = store.feed(&key.id()).expect("a feed").next(None).expect("a place");
         let list = ArtifactListRef { blob: BlobId::of(b""), count: 1, bytes: 1, size: 1 };
         let digest = format!("sha256:{}", "0".repeat(64));
-        let body = Body::Release(Box::new(Release {
-            purl: Purl::parse(&format!("pkg:docker/a/b@{tag}?repository_url=quay.io"))
-                .expect("a package URL"),
-            license: "MIT".into(),
-            license_texts: Vec::new(),
-            artifacts: list,
-            source: None,
-            acquired: None,
+        let purl = format!("pkg:docker/a/b@{tag}?repository_url=quay.io");
+        let release = Release {
             tags: BTreeMap::from([(format!("quay.io/a/b:{tag}"), digest)]),
-            notes: None,
-        }));
-        let entry =
-            Entry { publisher: key.id(), seq: next.seq, prevs: next.prevs, issued_at: 1, body };
+            ..Release::new(purl.parse().expect("a package URL"), list)
+        };
+        let entry = next.entry(key.id(), 1, Body::Release(Box::new(release)));
         store.put_entries(&[entry.sign(key).expect("a signature")]).expect("it is taken");
     }
 

@@ -1,6 +1,6 @@
 //! A gateway over a real store, with publishers derived from seeds and a swarm of given blobs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -10,8 +10,8 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use futures::future::{BoxFuture, FutureExt};
 use perennial_gateway::{Backend, BlobRequest, FetchError, Options, SignError, router};
 use perennial_manifest::{
-    Artifact, ArtifactList, ArtifactPath, BlobId, Body as Said, Draft, Entry, Keypair, PublisherId,
-    Purl, Release, ReleaseId, Role, Sha256Digest, SignedEntry,
+    Artifact, ArtifactList, ArtifactPath, BlobId, Body as Said, Draft, Keypair, PublisherId, Purl,
+    Release, ReleaseId, Role, Sha256Digest, SignedEntry,
 };
 use perennial_store::{OpenOptions, Store};
 use sha2::{Digest, Sha256};
@@ -213,19 +213,10 @@ impl TestGateway {
         }
         let _lease = batch.commit().expect("stored");
         let next = self.store().feed(&key.id()).expect("read").next(None).expect("a place");
-        let body = Said::Release(Box::new(Release {
-            purl: Purl::parse(purl).expect("a purl"),
-            license: "MIT".into(),
-            license_texts: Vec::new(),
-            artifacts: claim,
-            source: None,
-            acquired: None,
-            tags: BTreeMap::new(),
-            notes: None,
-        }));
+        let purl = Purl::parse(purl).expect("a purl");
+        let body = Said::Release(Box::new(Release::new(purl, claim)));
         let issued_at = self.clock.fetch_add(1, Ordering::SeqCst);
-        let entry =
-            Entry { publisher: key.id(), seq: next.seq, prevs: next.prevs, issued_at, body };
+        let entry = next.entry(key.id(), issued_at, body);
         let signed = entry.sign(key).expect("signed");
         self.store().put_entries(std::slice::from_ref(&signed)).expect("taken");
         signed

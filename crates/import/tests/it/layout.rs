@@ -7,7 +7,7 @@ mod oci;
 use std::path::{Path, PathBuf};
 
 use crate::made::Made;
-use perennial_import::{Archive, ImportError, Imported, Progress, Watch, layout};
+use perennial_import::{Archive, ImportError, Imported, layout};
 use perennial_manifest::{Artifact, ArtifactList, Draft};
 use perennial_store::{OpenOptions, Store};
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ impl Node {
             name: name.map(str::to_owned),
             ..Archive::default()
         };
-        sent(layout(&self.store, &what, &Nobody)).await
+        sent(layout(&self.store, &what, &())).await
     }
 
     async fn one(&self, source: &str, name: Option<&str>) -> Draft {
@@ -62,16 +62,6 @@ impl Node {
 /// Requires a future to be `Send`, because a node runs imports on any thread.
 fn sent<T: Send>(import: T) -> T {
     import
-}
-
-struct Nobody;
-
-impl Watch for Nobody {
-    fn progress(&self, _: &Progress) {}
-
-    fn is_cancelled(&self) -> bool {
-        false
-    }
 }
 
 /// The files of a layout, by path.

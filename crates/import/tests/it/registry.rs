@@ -4,7 +4,7 @@ mod pulls;
 mod refusals;
 
 use perennial_import::{Images, ImportError, Imported, Options, Progress, Watch, images};
-use perennial_manifest::{Artifact, ArtifactList, Body, Draft, Entry, Keypair, Release};
+use perennial_manifest::{Artifact, ArtifactList, Body, Draft, Keypair, Release};
 use perennial_store::{OpenOptions, Store};
 
 /// A store in a temporary directory.
@@ -34,25 +34,11 @@ impl Node {
         let (encoded, artifacts) =
             ArtifactList::new(draft.artifacts.clone()).unwrap().encode().unwrap();
         self.store.add_small(vec![encoded]).unwrap();
-        let release = Release {
-            purl: draft.purl.clone(),
-            license: "NOASSERTION".into(),
-            license_texts: Vec::new(),
-            artifacts,
-            source: None,
-            acquired: None,
-            tags: draft.tags.clone(),
-            notes: None,
-        };
+        let release =
+            Release { tags: draft.tags.clone(), ..Release::new(draft.purl.clone(), artifacts) };
         let key = Keypair::from_seed(seed);
-        let body = Body::Release(Box::new(release));
-        let entry = Entry {
-            publisher: key.id(),
-            seq: 0,
-            prevs: Vec::new(),
-            issued_at: 1_750_000_000,
-            body,
-        };
+        let place = self.store.feed(&key.id()).unwrap().next(None).unwrap();
+        let entry = place.entry(key.id(), 1_750_000_000, Body::Release(Box::new(release)));
         self.store.put_entries(&[entry.sign(&key).unwrap()]).unwrap();
     }
 

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::{BodyError, MAX_ITEMS, MAX_TEXT, optional, text};
 use crate::{ArtifactListRef, BlobId, Purl};
 
+/// The licence of a release whose publisher states none, in the words of SPDX.
+pub const NO_ASSERTION: &str = "NOASSERTION";
+
 /// One version of one project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
@@ -56,6 +59,21 @@ pub struct Acquired {
 }
 
 impl Release {
+    /// A release of these artifacts that states nothing about its licence, its origin or its tags.
+    #[must_use]
+    pub fn new(purl: Purl, artifacts: ArtifactListRef) -> Self {
+        Self {
+            purl,
+            license: NO_ASSERTION.into(),
+            license_texts: Vec::new(),
+            artifacts,
+            source: None,
+            acquired: None,
+            tags: BTreeMap::new(),
+            notes: None,
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), BodyError> {
         if self.purl.version().is_none_or(str::is_empty) {
             return Err(BodyError::NoVersion(self.purl.clone()));
@@ -95,7 +113,7 @@ impl Release {
 /// [`BodyError::Licence`] with the parser's message.
 pub fn check_licence(licence: &str) -> Result<(), BodyError> {
     text("license", licence)?;
-    if licence == "NOASSERTION" {
+    if licence == NO_ASSERTION {
         return Ok(());
     }
     let error = |e: spdx::ParseError| BodyError::Licence {

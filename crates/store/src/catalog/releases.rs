@@ -72,8 +72,8 @@ impl Rows {
 }
 
 impl Catalog<'_> {
-    /// Indexes the release that an entry states, if any.
-    pub(super) fn index_release(
+    /// The rows of an admitted entry: its place in the feed, and the release that it states, if any.
+    pub(super) fn index_entry(
         &self,
         signed: &SignedEntry,
         ordinal: u32,
@@ -81,6 +81,9 @@ impl Catalog<'_> {
         changes: &mut Vec<Change>,
     ) -> Result<(), StoreError> {
         let entry = signed.entry();
+        let purl = signed.release().map_or("", |(_, release)| release.purl.as_str());
+        let key = rows::feed(ordinal, entry.seq, &signed.id());
+        changes.push(Change::Put(key, rows::feed_value(entry.issued_at, purl)));
         let Some((release, body)) = signed.release() else { return Ok(()) };
         // An add has its bytes here before it is signed: it is listed as held from its first
         // moment, or not at all.

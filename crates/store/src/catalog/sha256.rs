@@ -38,7 +38,8 @@ impl Catalog<'_> {
         Ok(None)
     }
 
-    /// Notes what a list claims of a held large blob, unless it is known already.
+    /// Notes the SHA-256 that a list states for a held large blob, unless it is noted already: as a
+    /// fact if this node computed it, as a claim otherwise.
     pub(super) fn claim(
         &self,
         artifact: &Artifact,
@@ -46,6 +47,12 @@ impl Catalog<'_> {
     ) -> Result<(), StoreError> {
         let sha256 = artifact.sha256.as_bytes();
         if artifact.size <= SMALL || self.large_of(sha256)? == Some(artifact.blake3) {
+            return Ok(());
+        }
+        // The batch that added the blob wrote down the digest that it computed.
+        let info = self.blobs.large().info(&artifact.blake3)?;
+        if info.and_then(|info| info.sha256) == Some(artifact.sha256) {
+            changes.push(noted(sha256, &artifact.blake3));
             return Ok(());
         }
         let key = rows::claimed_sha256(sha256, artifact.blake3.as_bytes());
@@ -56,10 +63,51 @@ impl Catalog<'_> {
     }
 
     pub(crate) fn note_large(&self, pairs: &[([u8; 32], BlobId)]) -> Result<(), StoreError> {
-        let changes: Vec<Change> = pairs
-            .iter()
-            .map(|(sha256, blob)| Change::Put(rows::large_sha256(sha256), blob.as_bytes().to_vec()))
-            .collect();
+        let changes: Vec<Change> = pairs.iter().map(|(sha256, blob)| noted(sha256, blob)).collect();
         if changes.is_empty() { Ok(()) } else { self.index.apply(&changes) }
+    }
+}
+
+fn noted(sha256: &[u8; 32], blob: &BlobId) -> Change {
+    Change::Put(rows::large_sha256(sha256), blob.as_bytes().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use perennial_manifest::{ArtifactPath, Body, Keypair, Purl, Release, Role, Sha256Digest};
+
+    use crate::{OpenOptions, Store};
+
+    /// One write of the index holds the entry and the digests that adding its blobs computed; what
+    /// the list says beyond them stays a claim.
+    #[test]
+    fn digests_that_an_add_computed_are_noted_with_the_entry() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), OpenOptions::default()).unwrap();
+        let mut batch = store.batch();
+        let (one, two) = (
+            batch.add_bytes(vec![1; 100_000]).unwrap(),
+            batch.add_bytes(vec![2; 100_000]).unwrap(),
+        );
+        let lie = Sha256Digest::from_bytes([7; 32]);
+        let path = |name| ArtifactPath::parse(name).unwrap();
+        let mut artifacts = vec![one.artifact(path("one"), Role::Binary, "a/b")];
+        artifacts.push(two.artifact(path("two"), Role::Binary, "a/b"));
+        artifacts[1].sha256 = lie;
+        let list = perennial_manifest::ArtifactList::new(artifacts).unwrap();
+        let (encoded, claim) = list.encode().unwrap();
+        batch.add_bytes(encoded).unwrap();
+        let _lease = batch.commit().unwrap();
+        let key = Keypair::from_seed([1; 32]);
+        let release = Release::new(Purl::generic("a", "1").unwrap(), claim);
+        let place = store.feed(&key.id()).unwrap().next(None).unwrap();
+        let entry = place.entry(key.id(), 1, Body::Release(Box::new(release)));
+        store.put_entries(&[entry.sign(&key).unwrap()]).unwrap();
+        let computed = |sha256: &Sha256Digest| {
+            store.inner().read(|catalog| catalog.large_of(sha256.as_bytes())).unwrap()
+        };
+        assert_eq!(computed(&one.sha256), Some(one.blob));
+        assert_eq!((computed(&two.sha256), computed(&lie)), (None, None));
+        assert_eq!(store.blob_of_sha256(&lie).unwrap(), Some(two.blob), "a claim");
     }
 }

@@ -12,7 +12,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::fixtures::{self, bytes, flip, follow, id, key, open, release};
+use crate::fixtures::{self, add_again, bytes, flip, follow, id, key, open, release, throughout};
 use perennial_manifest::{BlobId, Holding};
 use perennial_store::{BlobState, Damaged, GcOptions, Pin, Store, StoreError};
 use tokio::sync::broadcast::error::TryRecvError;
@@ -81,17 +81,8 @@ fn damaged_and_back(len: usize, more: usize, found: Found) {
             assert_eq!(store.wanted(None, 10).unwrap().len(), 1);
         }
     };
-    gone(&store);
-    drop(store);
-    gone(&open(dir.path()));
-    let store = open(dir.path());
-    store.rebuild_index().unwrap();
-    gone(&store);
-
-    let mut batch = store.batch();
-    assert!(batch.add_bytes(good.clone()).unwrap().new);
-    batch.commit().unwrap();
-    store.refresh_state(&id(&signed)).unwrap();
+    let store = throughout(store, dir.path(), gone);
+    add_again(&store, &signed, &good);
     let back = |store: &Store| {
         assert_eq!(read(store, &blob).unwrap(), good);
         assert_eq!(store.stats().unwrap().quarantined, 0);

@@ -1,10 +1,11 @@
-//! A publisher and its releases, made from a seed.
+//! A publisher and its releases, made from a seed. The crate's unit tests and its benchmark include
+//! this file: a library of helpers would link another build of the store than unit tests have.
 
 use std::path::Path;
 
 use perennial_manifest::{
-    Artifact, ArtifactList, ArtifactListRef, ArtifactPath, Body, Entry, Keypair, Purl, Release,
-    ReleaseId, Role, SignedEntry,
+    ArtifactList, ArtifactListRef, ArtifactPath, Body, Entry, Keypair, Purl, Release, ReleaseId,
+    Role, SignedEntry,
 };
 use perennial_store::{Added, Lease, OpenOptions, Store, StoreError};
 
@@ -27,16 +28,9 @@ pub(crate) fn statement(
     name: &str,
     artifacts: ArtifactListRef,
 ) -> SignedEntry {
-    let body = Body::Release(Box::new(Release {
-        purl: Purl::generic(name, "v1").unwrap(),
-        license: "MIT".into(),
-        license_texts: Vec::new(),
-        artifacts,
-        source: None,
-        acquired: None,
-        tags: std::collections::BTreeMap::new(),
-        notes: None,
-    }));
+    let purl = Purl::generic(name, "v1").unwrap();
+    let release = Release { license: "MIT".into(), ..Release::new(purl, artifacts) };
+    let body = Body::Release(Box::new(release));
     let prevs = prev.map(SignedEntry::id).into_iter().collect();
     Entry { publisher: key.id(), seq, prevs, issued_at: 1_750_000_000 + seq, body }
         .sign(key)
@@ -44,16 +38,9 @@ pub(crate) fn statement(
 }
 
 pub(crate) fn list_of(added: &[Added]) -> ArtifactList {
-    let artifact = |(at, added): (usize, &Added)| Artifact {
-        path: ArtifactPath::parse(&format!("file-{at:06}")).unwrap(),
-        size: added.size,
-        blake3: added.blob,
-        sha256: added.sha256,
-        media_type: "application/octet-stream".into(),
-        role: Role::Binary,
-        platform: None,
-        exec: false,
-        origins: Vec::new(),
+    let artifact = |(at, added): (usize, &Added)| {
+        let path = ArtifactPath::parse(&format!("file-{at:06}")).unwrap();
+        added.artifact(path, Role::Binary, "application/octet-stream")
     };
     ArtifactList::new(added.iter().enumerate().map(artifact).collect()).unwrap()
 }
@@ -65,17 +52,8 @@ pub(crate) fn release(
     name: &str,
     contents: &[Vec<u8>],
 ) -> (SignedEntry, Vec<Added>) {
-    let (signed, added, _lease) = leased_release(store, key, name, contents);
+    let (signed, added, _lease) = try_release(store, key, name, contents).unwrap();
     (signed, added)
-}
-
-pub(crate) fn leased_release(
-    store: &Store,
-    key: &Keypair,
-    name: &str,
-    contents: &[Vec<u8>],
-) -> (SignedEntry, Vec<Added>, Lease) {
-    try_release(store, key, name, contents).unwrap()
 }
 
 pub(crate) fn try_release(
@@ -104,6 +82,25 @@ pub(crate) fn id(signed: &SignedEntry) -> ReleaseId {
 
 pub(crate) fn open(dir: &Path) -> Store {
     Store::open(dir, OpenOptions::default()).unwrap()
+}
+
+/// Checks now, after a restart, and after the index was rebuilt.
+pub(crate) fn throughout(store: Store, dir: &Path, check: impl Fn(&Store)) -> Store {
+    check(&store);
+    drop(store);
+    check(&open(dir));
+    let store = open(dir);
+    store.rebuild_index().unwrap();
+    check(&store);
+    store
+}
+
+/// Adds bytes of a release that the store lost.
+pub(crate) fn add_again(store: &Store, signed: &SignedEntry, bytes: &[u8]) {
+    let mut batch = store.batch();
+    assert!(batch.add_bytes(bytes.to_vec()).unwrap().new);
+    let _lease = batch.commit().unwrap();
+    store.refresh_state(&id(signed)).unwrap();
 }
 
 pub(crate) fn follow(store: &Store, key: &Keypair) {

@@ -14,7 +14,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::fixtures::{bytes, file_of, follow, id, key, open, release};
+use crate::fixtures::{add_again, bytes, file_of, follow, id, key, open, release, throughout};
 use perennial_manifest::Holding;
 use perennial_store::{BlobState, GcOptions, Store, StoreError};
 
@@ -86,16 +86,8 @@ fn what_stands_in_the_place_of_a_blob_is_not_it() {
             assert_eq!(store.stats().unwrap().quarantined, kept, "{what}");
         };
         assert!(read(&store, &blob).is_err());
-        gone(&store);
-        drop(store);
-        gone(&open(dir.path()));
-        let store = open(dir.path());
-        store.rebuild_index().unwrap();
-        gone(&store);
-        let mut batch = store.batch();
-        assert!(batch.add_bytes(good.clone()).unwrap().new, "{what}");
-        drop(batch.commit().unwrap());
-        store.refresh_state(&id(&signed)).unwrap();
+        let store = throughout(store, dir.path(), gone);
+        add_again(&store, &signed, &good);
         drop(store);
         let store = open(dir.path());
         assert!(read(&store, &blob).unwrap() == good, "{what}");

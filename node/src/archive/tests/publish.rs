@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::FutureExt;
 use perennial_import::{Failed, ImportError, Imported};
 use perennial_manifest::{
-    Artifact, BlobId, Body, Draft, EntryId, Observation, PublisherKind, Resolution, Role, Selector,
-    StatusKind, Target, Verdict,
+    Artifact, ArtifactPath, BlobId, Body, Draft, EntryId, Observation, PublisherKind, Resolution,
+    Role, Selector, StatusKind, Target, Verdict,
 };
 use perennial_operation::{Add, ErrorKind, Progress, Stage};
 
@@ -26,15 +26,8 @@ fn draft(machine: &Machine, purl: &str, bytes: &[u8], url: Option<&str>) -> Draf
         purl: purl.parse_purl(),
         license: Some("MIT".into()),
         artifacts: vec![Artifact {
-            path: perennial_manifest::ArtifactPath::parse("f").unwrap(),
-            size: added.size,
-            blake3: added.blob,
-            sha256: added.sha256,
-            media_type: "text/plain".into(),
-            role: Role::Binary,
-            platform: None,
-            exec: false,
             origins: url.map(str::to_owned).into_iter().collect(),
+            ..added.artifact(ArtifactPath::parse("f").unwrap(), Role::Binary, "text/plain")
         }],
         from: url.unwrap_or("test").into(),
         tags: Default::default(),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use perennial_manifest::{
-    Artifact, ArtifactList, ArtifactListRef, ArtifactPath, Body as Said, Draft, Entry, Keypair,
-    Purl, Release, ReleaseId, Role, SignedEntry, Status, StatusKind, Target,
+    Artifact, ArtifactList, ArtifactListRef, ArtifactPath, Body as Said, Draft, Keypair, Purl,
+    Release, ReleaseId, Role, SignedEntry, Status, StatusKind, Target,
 };
 use perennial_store::Store;
 use serde_json::json;
@@ -15,9 +15,7 @@ use super::{OCI_MANIFEST, sha256};
 fn sign(store: &Store, key: &Keypair, body: Said) -> SignedEntry {
     let next = store.feed(&key.id()).unwrap().next(None).unwrap();
     let issued_at = 1_750_000_000 + next.seq;
-    Entry { publisher: key.id(), seq: next.seq, prevs: next.prevs, issued_at, body }
-        .sign(key)
-        .unwrap()
+    next.entry(key.id(), issued_at, body).sign(key).unwrap()
 }
 
 pub(super) fn yank(store: &Store, key: &Keypair, release: ReleaseId) -> SignedEntry {
@@ -35,16 +33,8 @@ fn list(store: &Store, artifacts: Vec<Artifact>) -> ArtifactListRef {
 
 /// A signed release whose list is in the store, but whose entry is not.
 pub(super) fn release(store: &Store, key: &Keypair, draft: Draft) -> SignedEntry {
-    let body = Release {
-        purl: draft.purl,
-        license: "NOASSERTION".into(),
-        license_texts: Vec::new(),
-        artifacts: list(store, draft.artifacts),
-        source: None,
-        acquired: None,
-        tags: draft.tags,
-        notes: None,
-    };
+    let list = list(store, draft.artifacts);
+    let body = Release { tags: draft.tags, ..Release::new(draft.purl, list) };
     sign(store, key, Said::Release(Box::new(body)))
 }
 
@@ -52,17 +42,8 @@ pub(super) fn artifact(store: &Store, bytes: &[u8], media_type: &str, role: Role
     let mut batch = store.batch();
     let added = batch.add_bytes(bytes.to_vec()).unwrap();
     batch.commit().unwrap();
-    Artifact {
-        path: ArtifactPath::parse(&format!("blobs/sha256/{}", added.sha256.to_hex())).unwrap(),
-        size: added.size,
-        blake3: added.blob,
-        sha256: added.sha256,
-        media_type: media_type.into(),
-        role,
-        platform: None,
-        exec: false,
-        origins: Vec::new(),
-    }
+    let path = ArtifactPath::parse(&format!("blobs/sha256/{}", added.sha256.to_hex())).unwrap();
+    added.artifact(path, role, media_type)
 }
 
 /// An image of one layer.
