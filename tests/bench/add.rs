@@ -1,7 +1,11 @@
 //! `perennial add`, compared with hashing and copying the same files with the simplest tools.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
+
+use perennial_tests::Daemon;
 
 use crate::Failure;
 use crate::machine::{Machine, json, print_row, time};
@@ -29,18 +33,7 @@ pub(crate) fn one_large_file(machine: &Machine) -> Result<(), Failure> {
                 Err("b3sum (`cargo install b3sum`), cp or sync failed".into())
             }
         })?;
-        let data = machine.fresh("data")?;
-        let node = machine.node(&data, &[])?;
-        let added = time(|| {
-            json(machine.perennial(&data).arg("add").arg(&file).args([
-                "--name",
-                "large",
-                "--version",
-                "1",
-            ]))?;
-            Ok(())
-        })?;
-        drop(node);
+        let added = added(machine, &file, "large")?;
         if run > 0 {
             ours.push(added);
             script.push(scripted);
@@ -69,18 +62,7 @@ pub(crate) fn many_small_files(machine: &Machine) -> Result<(), Failure> {
             }
             Ok(())
         })?;
-        let data = machine.fresh("data")?;
-        let node = machine.node(&data, &[])?;
-        let added = time(|| {
-            json(machine.perennial(&data).arg("add").arg(&source).args([
-                "--name",
-                "small",
-                "--version",
-                "1",
-            ]))?;
-            Ok(())
-        })?;
-        drop(node);
+        let added = added(machine, &source, "small")?;
         if run > 0 {
             ours.push(added);
             copied.push(each);
@@ -88,4 +70,14 @@ pub(crate) fn many_small_files(machine: &Machine) -> Result<(), Failure> {
     }
     print_row("add 2,000 × 64 KiB, against cp + fsync of each", &ours, &copied, "≥ 1");
     Ok(())
+}
+
+/// The time of adding a file or a directory to an empty node.
+fn added(machine: &Machine, source: &Path, name: &str) -> Result<Duration, Failure> {
+    let data = machine.fresh("data")?;
+    let _node = Daemon::start(&data, &[]);
+    time(|| {
+        let mut add = machine.perennial(&data);
+        json(add.arg("add").arg(source).args(["--name", name, "--version", "1"])).map(drop)
+    })
 }

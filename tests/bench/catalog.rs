@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::Failure;
-use crate::machine::{Machine, json, median};
 use perennial_manifest::{
     ArtifactListRef, BlobId, Body, Entry, EntryId, Keypair, PublisherId, Purl, Release,
 };
 use perennial_store::{Follows, OpenOptions, ReleaseFilter, Store, StoreError};
+use perennial_tests::Daemon;
+
+use crate::Failure;
+use crate::machine::{Machine, json, median};
 
 const ENTRIES: u64 = 100_000;
 const PUBLISHERS: u64 = 100;
@@ -20,15 +22,15 @@ pub(crate) fn idle_with_many_entries(machine: &Machine) -> Result<(), Failure> {
     let data = machine.fresh("catalog")?;
     let publisher = fill(&data)?;
     // The first start recovers leftovers of the filling; the figure is that of later starts.
-    drop(machine.node(&data, &[])?);
+    drop(Daemon::start(&data, &[]));
     let (mut starts, mut lists, mut searches) = (Vec::new(), Vec::new(), Vec::new());
     let mut resident = (0, 0);
     for _ in 0..RUNS {
-        let node = machine.node(&data, &[])?;
+        let node = Daemon::start(&data, &[]);
         starts.push(node.started_in);
         lists.push(timed(machine.perennial(&data).arg("ls").arg("--publisher").arg(&publisher))?);
         searches.push(timed(machine.perennial(&data).args(["search", "tool-4242"]))?);
-        resident = node.memory()?;
+        resident = (node.resident_memory() / 1024, node.highest_memory() / 1024);
     }
     let ms = |times: &[Duration]| {
         1000.0 * median(&times.iter().map(Duration::as_secs_f64).collect::<Vec<_>>())
@@ -127,21 +129,12 @@ fn fill(data: &std::path::Path) -> Result<String, Failure> {
         let mut prevs = Vec::new();
         for seq in 0..ENTRIES / PUBLISHERS {
             let n = publisher * (ENTRIES / PUBLISHERS) + seq;
-            let body = Body::Release(Box::new(Release {
-                purl: Purl::parse(&format!("pkg:generic/tool-{n}@v1.{seq}.0"))?,
-                license: "Apache-2.0".into(),
-                license_texts: Vec::new(),
-                artifacts: ArtifactListRef {
-                    blob: BlobId::of(&n.to_le_bytes()),
-                    count: 3,
-                    bytes: 3000,
-                    size: 300,
-                },
-                source: None,
-                acquired: None,
-                tags: std::collections::BTreeMap::new(),
-                notes: None,
-            }));
+            let (blob, purl) = (
+                BlobId::of(&n.to_le_bytes()),
+                Purl::parse(&format!("pkg:generic/tool-{n}@v1.{seq}.0"))?,
+            );
+            let list = ArtifactListRef { blob, count: 3, bytes: 3000, size: 300 };
+            let body = Body::Release(Box::new(Release::new(purl, list)));
             let signed =
                 Entry { publisher: key.id(), seq, prevs, issued_at: 1_700_000_000 + n, body }
                     .sign(&key)?;

@@ -4,6 +4,8 @@
 use std::process::Command;
 use std::time::Duration;
 
+use perennial_tests::Daemon;
+
 use crate::Failure;
 use crate::machine::{Machine, json, print_row};
 
@@ -18,7 +20,7 @@ pub(crate) fn against_a_bare_stream(machine: &Machine) -> Result<(), Failure> {
         let here = machine.fresh("getter")?;
         machine.settle()?;
         let streamed = bare_stream()?;
-        let getter = machine.node(&here, &["--peer", &seeder.address])?;
+        let getter = Daemon::start(&here, &["--peer", seeder.address()]);
         let got = json(machine.perennial(&here).arg("get").arg(&release))?;
         drop(getter);
         if run > 0 {
@@ -38,9 +40,9 @@ pub(crate) fn memory_of_both_ends(machine: &Machine) -> Result<(), Failure> {
     for gib in [1u64, 4] {
         let (data, release, seeder) = seeded(machine, gib << 30)?;
         let here = machine.fresh("getter")?;
-        let getter = machine.node(&here, &["--peer", &seeder.address])?;
+        let getter = Daemon::start(&here, &["--peer", seeder.address()]);
         json(machine.perennial(&here).arg("get").arg(&release))?;
-        let (sender, receiver) = (seeder.memory()?.1, getter.memory()?.1);
+        let (sender, receiver) = (seeder.highest_memory() / 1024, getter.highest_memory() / 1024);
         println!(
             "| get {gib} GiB: highest memory, sender / receiver | {sender} / {receiver} MiB | | | ≤ 150 MiB |"
         );
@@ -53,16 +55,13 @@ pub(crate) fn memory_of_both_ends(machine: &Machine) -> Result<(), Failure> {
 
 /// A running node that holds one release of a single file: its data directory, the release id, the
 /// node.
-fn seeded(
-    machine: &Machine,
-    bytes: u64,
-) -> Result<(std::path::PathBuf, String, crate::machine::Daemon), Failure> {
+fn seeded(machine: &Machine, bytes: u64) -> Result<(std::path::PathBuf, String, Daemon), Failure> {
     let file = machine.random_file("blob", bytes)?;
     let data = machine.fresh("seeder")?;
     {
         // Added by a separate node, so that the memory measured later belongs to the transfer
         // alone.
-        let adder = machine.node(&data, &[])?;
+        let adder = Daemon::start(&data, &[]);
         json(machine.perennial(&data).arg("add").arg(&file).args([
             "--name",
             "blob",
@@ -72,7 +71,7 @@ fn seeded(
         drop(adder);
     }
     std::fs::remove_file(file)?;
-    let seeder = machine.node(&data, &[])?;
+    let seeder = Daemon::start(&data, &[]);
     let row = json(machine.perennial(&data).arg("ls"))?;
     let release = row["release"].as_str().ok_or("no release id")?.to_owned();
     Ok((data, release, seeder))

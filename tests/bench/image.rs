@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use perennial_tests::Daemon;
 use sha2::{Digest, Sha256};
 
 use crate::Failure;
-use crate::machine::{Daemon, Machine, cpu_of, json, print_row, time};
+use crate::machine::{Machine, cpu_of, json, print_row, time};
 
 const RUNS: usize = 5;
 const TOKEN: &str = "benchmark-benchmark";
@@ -41,7 +42,7 @@ pub(crate) fn against_the_reference(machine: &Machine) -> Result<(), Failure> {
                 time(|| skopeo(&server.docker("bench/big:v1"), &format!("dir:{}", out.display())))?;
             let after = cpu_of(server.pid)?;
             if let Process::Node(node) = &server.process {
-                memory = memory.max(node.memory()?.1);
+                memory = memory.max(node.highest_memory() / 1024);
             }
             fs::remove_dir_all(out)?;
             // The first run warms the caches.
@@ -74,7 +75,7 @@ pub(crate) fn fifty_at_once(machine: &Machine) -> Result<(), Failure> {
     let Process::Node(held_by) = &holder.process else { return Err("a node".into()) };
     // This node follows no publisher: it hears the announcement of the release and fetches nothing.
     let here = machine.fresh("asked")?;
-    let asked = machine.node(&here, &["--http", "127.0.0.1:0", "--peer", &held_by.address])?;
+    let asked = Daemon::start(&here, &["--http", "127.0.0.1:0", "--peer", held_by.address()]);
     let http = asked.http.clone().ok_or("no `http` line")?;
     let name = format!("{http}/bench/big@{digest}");
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -92,7 +93,7 @@ pub(crate) fn fifty_at_once(machine: &Machine) -> Result<(), Failure> {
         }
         std::thread::sleep(Duration::from_millis(200));
     }
-    let before = sent_by(&held_by.address)?;
+    let before = sent_by(held_by.address())?;
     let outs: Vec<PathBuf> =
         (0..CLIENTS).map(|n| machine.fresh(&format!("client-{n}"))).collect::<Result<_, _>>()?;
     let took = time(|| {
@@ -107,7 +108,7 @@ pub(crate) fn fifty_at_once(machine: &Machine) -> Result<(), Failure> {
         }
         Ok(())
     })?;
-    let fetched = sent_by(&held_by.address)? - before;
+    let fetched = sent_by(held_by.address())? - before;
     println!(
         "| {CLIENTS} pulls at once of 64 MiB that is not held: fetched from the swarm | {:.1} MiB in {:.1} s | | {:.2} times | 1 time |",
         fetched as f64 / 1_048_576.0,
@@ -116,7 +117,7 @@ pub(crate) fn fifty_at_once(machine: &Machine) -> Result<(), Failure> {
     );
     println!(
         "| highest memory of the node meanwhile | {} MiB | | | < 200 MiB |",
-        asked.memory()?.1
+        asked.highest_memory() / 1024
     );
     outs.into_iter().try_for_each(fs::remove_dir_all)?;
     Ok(())
@@ -140,7 +141,7 @@ impl Server {
         fs::write(&token, TOKEN)?;
         let token = token.to_str().ok_or("a path that is no text")?;
         let data = machine.fresh("registry-node")?;
-        let node = machine.node(&data, &["--http", "127.0.0.1:0", "--token-file", token])?;
+        let node = Daemon::start(&data, &["--http", "127.0.0.1:0", "--token-file", token]);
         let http = node.http.clone().ok_or("no `http` line")?;
         Ok(Self { http, pid: node.pid(), process: Process::Node(node) })
     }

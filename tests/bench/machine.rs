@@ -1,40 +1,31 @@
-//! The machine under the benchmark: scratch space, the binaries, timing and memory readings. It
-//! measures and does not judge.
+//! The machine under the benchmark: scratch space, commands and timing. It measures and does not
+//! judge.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use perennial_tests::program;
 use rand::RngCore;
 
 use crate::Failure;
 
-/// The scratch folder and the binaries of a run.
+/// The scratch folder of a run.
 pub(crate) struct Machine {
     scratch: tempfile::TempDir,
-    binaries: PathBuf,
 }
 
 impl Machine {
-    /// Builds the release binaries and makes the scratch folder.
+    /// Builds the programs and makes the scratch folder.
     pub(crate) fn new() -> Result<Self, Failure> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--release", "--bin", "perennial", "--bin", "perennial-node"])
-            .current_dir(&root)
-            .status()?;
-        if !built.success() {
-            return Err("the release binaries did not build".into());
-        }
-        let target =
-            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+        program("perennial");
         let scratch = match std::env::var_os("PERENNIAL_BENCH_DIR") {
             Some(dir) => tempfile::tempdir_in(dir)?,
             None => tempfile::tempdir()?,
         };
-        Ok(Self { scratch, binaries: fs::canonicalize(target.join("release"))? })
+        Ok(Self { scratch })
     }
 
     /// The machine's cores and memory in one line, for the table header.
@@ -81,72 +72,9 @@ impl Machine {
 
     /// A `perennial` command on a data directory.
     pub(crate) fn perennial(&self, data: &Path) -> Command {
-        let mut command = Command::new(self.binaries.join("perennial"));
+        let mut command = Command::new(program("perennial"));
         command.arg("--data").arg(data).arg("--json").arg("--quiet");
         command
-    }
-
-    /// Starts a node and waits until it is ready.
-    pub(crate) fn node(&self, data: &Path, args: &[&str]) -> Result<Daemon, Failure> {
-        let started = Instant::now();
-        let mut child = Command::new(self.binaries.join("perennial-node"))
-            .arg("--data")
-            .arg(data)
-            .args(["--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"])
-            .args(if args.contains(&"--http") { &[][..] } else { &["--http", "off"] })
-            .args(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let (mut address, mut http) = (String::new(), None);
-        for line in BufReader::new(child.stdout.take().ok_or("no standard output")?).lines() {
-            let line = line?;
-            if let Some(listening) = line.strip_prefix("listening ") {
-                address = listening.to_owned();
-            }
-            if let Some(served) = line.strip_prefix("http ") {
-                http = Some(served.to_owned());
-            }
-            if line == "ready" {
-                return Ok(Daemon { child, address, http, started_in: started.elapsed() });
-            }
-        }
-        Err("the node ended before it was ready".into())
-    }
-}
-
-/// A running node; killed when dropped.
-pub(crate) struct Daemon {
-    child: Child,
-    /// The address that the node printed.
-    pub(crate) address: String,
-    /// The `address:port` of its HTTP frontend.
-    pub(crate) http: Option<String>,
-    /// From spawn to `ready`.
-    pub(crate) started_in: Duration,
-}
-
-impl Daemon {
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Resident memory now and at its peak, in MiB.
-    pub(crate) fn memory(&self) -> Result<(u64, u64), Failure> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let field = |name: &str| -> u64 {
-            let line = status.lines().find(|line| line.starts_with(name)).unwrap_or_default();
-            line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0)
-                / 1024
-        };
-        Ok((field("VmRSS:"), field("VmHWM:")))
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

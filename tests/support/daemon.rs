@@ -33,6 +33,9 @@ pub struct Daemon {
     child: Child,
     data: PathBuf,
     lines: Receiver<String>,
+    spawned: Instant,
+    /// From its start until it was ready.
+    pub started_in: Duration,
     /// The multiaddrs it printed.
     pub addresses: Vec<String>,
     /// The `address:port` of its HTTP frontend, if it printed one.
@@ -61,13 +64,22 @@ impl Daemon {
             .append(true)
             .open(log_of(data))
             .expect("a log file");
+        let spawned = Instant::now();
         let mut child = command.stderr(log).spawn().expect("perennial-node starts");
         let (sender, lines) = channel();
         let output = BufReader::new(child.stdout.take().expect("piped"));
         thread::spawn(move || {
             output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
         });
-        Self { child, data: data.to_owned(), lines, addresses: Vec::new(), http: None }
+        Self {
+            child,
+            data: data.to_owned(),
+            lines,
+            spawned,
+            started_in: Duration::ZERO,
+            addresses: Vec::new(),
+            http: None,
+        }
     }
 
     /// Reads the daemon's output until `ready`.
@@ -75,7 +87,10 @@ impl Daemon {
         let start = Instant::now();
         loop {
             match self.lines.recv_timeout(limit.saturating_sub(start.elapsed())) {
-                Ok(line) if line == "ready" => break,
+                Ok(line) if line == "ready" => {
+                    self.started_in = self.spawned.elapsed();
+                    break;
+                }
                 Ok(line) => match line.split_once(' ') {
                     Some(("listening", address)) => self.addresses.push(address.to_owned()),
                     Some(("http", address)) => self.http = Some(address.to_owned()),
