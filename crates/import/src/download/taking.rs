@@ -1,6 +1,6 @@
 //! Turns downloaded files into blobs.
 
-use perennial_store::{Added, Lease, Store};
+use perennial_store::{Added, Lease, SMALL, Store};
 
 use super::Part;
 use crate::ImportError;
@@ -38,6 +38,8 @@ pub(crate) async fn take(store: &Store, mut parts: Vec<Part>) -> Result<Taken, I
             }
         }
         let lease = batch.commit()?;
+        let large = added.iter().filter(|added| added.size > SMALL);
+        store.note_sha256(&large.map(|added| (added.sha256, added.blob)).collect::<Vec<_>>())?;
         Ok(Taken { added, lease })
     })
     .await

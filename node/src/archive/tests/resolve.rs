@@ -49,7 +49,7 @@ async fn a_publisher_is_named_by_its_id_or_its_local_name() {
     let again = machine.archive.unfollow(publisher).await.unwrap_err();
     assert!(matches!(again, ArchiveError::NotFollowed(_)));
     assert_eq!(again.kind(), ErrorKind::NotFound);
-    assert_eq!(machine.told(), [Told::Follows, Told::Follows]);
+    machine.until(|told| told == [Told::Follows, Told::Follows]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
