@@ -11,11 +11,12 @@ pub(crate) struct Global {
     /// Data directory [default: $XDG_DATA_HOME/perennial or ~/.local/share/perennial]
     #[arg(long, global = true, value_name = "DIR", env = "PERENNIAL_DATA", hide_env_values = true)]
     pub(crate) data: Option<PathBuf>,
-    /// Connect to this peer first (repeatable; the variable holds a comma-separated list)
+    /// Connect to this peer first: HOST:PORT, or a multiaddress (repeatable; the variable holds a
+    /// comma-separated list)
     #[arg(
         long = "peer",
         global = true,
-        value_name = "MULTIADDR",
+        value_name = "ADDRESS",
         env = "PERENNIAL_PEERS",
         value_delimiter = ',',
         hide_env_values = true

@@ -7,7 +7,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use perennial_control::{Ask, CallError, Client, Connect, ConnectError, ErrorKind, Event};
+use perennial_control::{
+    Ask, CallError, Client, Connect, ConnectDone, ConnectError, ErrorKind, Event, Failure,
+    UnreachedRow,
+};
 use perennial_node::{Config, Node, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -15,12 +18,16 @@ use tokio::sync::Notify;
 use crate::failure::CommandError;
 use crate::global::Global;
 use crate::progress::Painter;
-use crate::screen::Screen;
+use crate::screen::{Screen, safe};
 
 /// How long a locked data directory may stay silent while its node starts or stops.
 const BUSY: Duration = Duration::from_secs(3);
 /// How often a silent data directory is retried.
 const RETRY_EVERY: Duration = Duration::from_millis(50);
+
+/// How long a request waits for the peers it depends on, in milliseconds: longer than a dial that
+/// nothing answers.
+const PEER_WAIT_MS: u32 = 12_000;
 
 /// How a request relates to the peers given with `--peer`.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +36,11 @@ pub(crate) enum Dial {
     Never,
     /// In the background; the node waits for a connection itself if it needs one.
     Background,
-    /// The request is sent once a peer is connected, or after five seconds.
+    /// The request is sent once a peer is connected, all have failed, or the wait is over. A peer
+    /// that does not answer is a warning: the request does not depend on it.
+    AndWarn,
+    /// As `AndWarn`, but without any peer the answer is incomplete: the command fails after
+    /// printing it.
     AndWait,
 }
 
@@ -56,11 +67,12 @@ struct Reached {
 
 impl<'a> Session<'a> {
     pub(crate) fn new(global: &Global, screen: &'a Screen) -> Result<Session<'a>, CommandError> {
-        Ok(Session {
-            data: data_directory(global)?,
-            peers: global.peers.iter().filter(|peer| !peer.is_empty()).cloned().collect(),
-            screen,
-        })
+        let peers: Vec<_> = global.peers.iter().filter(|peer| !peer.is_empty()).cloned().collect();
+        for peer in &peers {
+            perennial_node::config::check_peer(peer)
+                .map_err(|error| CommandError::Usage { message: error.to_string(), hint: None })?;
+        }
+        Ok(Session { data: data_directory(global)?, peers, screen })
     }
 
     /// The data directory.
@@ -94,16 +106,28 @@ impl<'a> Session<'a> {
         let (to_connect, wait_ms) = match dial {
             Dial::Never => (Vec::new(), 0),
             Dial::Background => (self.peers.clone(), 0),
-            Dial::AndWait => (self.peers.clone(), 5_000),
+            Dial::AndWarn | Dial::AndWait => (self.peers.clone(), PEER_WAIT_MS),
         };
         let alone = to_connect.is_empty();
         let Reached { mut client, embedded } = self.reach(&to_connect).await?;
         let answer = async {
+            let mut connection = ConnectDone { reached: true, ..ConnectDone::default() };
             if !alone {
-                client.call(Connect { peers: to_connect, wait_ms }, |_| ()).await?;
+                connection = client.call(Connect { peers: to_connect, wait_ms }, |_| ()).await?;
                 client = Client::connect(&self.data).await?;
             }
-            call(client, request, self.screen, on_item).await
+            let cut_off = matches!(dial, Dial::AndWait) && !connection.reached;
+            for UnreachedRow { address, reason } in &connection.unreached {
+                if !cut_off {
+                    self.screen.status(format_args!(
+                        "warning: {}: {}",
+                        safe(address),
+                        safe(reason)
+                    ));
+                }
+            }
+            let answer = call(client, request, self.screen, on_item).await?;
+            if cut_off { Err(no_peer(&connection)) } else { Ok(answer) }
         };
         let answer = tokio::select! {
             answer = answer => answer,
@@ -156,6 +180,18 @@ impl<'a> Session<'a> {
             }
         }
     }
+}
+
+/// The failure of a request that depended on peers, none of which answered.
+fn no_peer(connection: &ConnectDone) -> CommandError {
+    let unreached = connection.unreached.iter();
+    let unreached: Vec<_> =
+        unreached.map(|UnreachedRow { address, reason }| format!("{address}: {reason}")).collect();
+    let message = format!("no peer answered. {}", unreached.join("; "));
+    CommandError::Refused(Failure::new(ErrorKind::Unreachable, message).hint(
+        "check the address, and that a node runs there: `perennial status` there lists its \
+         addresses",
+    ))
 }
 
 /// Sends one request on one connection and shows its progress.

@@ -18,6 +18,7 @@ mod import;
 mod maintenance;
 mod media;
 mod observer;
+mod own_feed;
 mod policy;
 mod publish;
 mod repair;
@@ -43,7 +44,10 @@ pub use publish::PublishOptions;
 pub use resolve::{Claim, FetchedBlob, Unresolved};
 pub use signer::SignError;
 
+pub use crate::network::overview::Unreached;
+
 pub(crate) use fetch::keep;
+pub(crate) use own_feed::note_key;
 pub(crate) use policy::protocol_follows;
 pub(crate) use repair::held;
 pub(crate) use signer::Signer;

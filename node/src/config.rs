@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use perennial_store::DEFAULT_GRACE;
+use perennial_swarm::{PeerAddress, PeerAddressError};
 
 use crate::frontends::http::HostNameError;
 
@@ -39,7 +40,7 @@ pub struct Config {
     pub listen: Vec<String>,
     /// Multiaddresses at which other nodes reach this node, where they differ from `listen`.
     pub external: Vec<String>,
-    /// Multiaddresses of peers, dialled at the start and whenever they are not connected.
+    /// Addresses of peers (a multiaddress, or `HOST:PORT`), dialled at the start and whenever they are not connected.
     pub peers: Vec<String>,
     /// Publishers to follow (`did:key:…`), or `all`. Recorded in the store, as `perennial follow`
     /// does.
@@ -117,9 +118,20 @@ pub enum ConfigError {
     /// Neither a flag, the file nor the environment names a data directory.
     #[error("no data directory: give --data, or set HOME")]
     NoData,
+    /// A value of `--peer` is not the address of a peer.
+    #[error("--peer: {0}")]
+    Peer(#[from] PeerAddressError),
     /// A value of `--http-host` is not a host name.
     #[error("--http-host: {0}")]
     HttpHost(#[source] HostNameError),
+}
+
+/// Checks the address of a peer as a user gives it: a multiaddress, or `HOST:PORT`.
+///
+/// # Errors
+/// When no peer can be dialled at it.
+pub fn check_peer(address: &str) -> Result<(), ConfigError> {
+    Ok(PeerAddress::all_of(address).map(drop)?)
 }
 
 /// The default data directory: `$XDG_DATA_HOME/perennial`, or `~/.local/share/perennial`. Relative

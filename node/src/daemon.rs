@@ -15,6 +15,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::{Config, Settings, default_data};
 use crate::{Node, StartError};
 
+/// The default log filter. Kademlia warns at each start that it knows no peer yet, also where one is
+/// being dialled; this program says itself when it has no peers.
+const DEFAULT_LOG: &str = "info,libp2p_kad::behaviour=error";
+
 /// Runs a node of the archive: keeps what it follows, and gives it to others.
 ///
 /// Prints a line `listening <multiaddr>` for each address others can reach it at, then `ready`.
@@ -23,7 +27,7 @@ use crate::{Node, StartError};
 #[command(
     name = "perennial-node",
     version,
-    after_help = "Examples:\n  perennial-node --follow did:key:z6Mk…              keep what one publisher releases\n  perennial-node --follow all                        a full archive node\n  perennial-node --data /srv/perennial --listen /ip4/0.0.0.0/tcp/4407 --peer /dns4/archive.example/tcp/4407\n  perennial-node --config /etc/perennial.toml        the same fields in a file; flags win"
+    after_help = "Examples:\n  perennial-node --peer archive.example:4407 --follow did:key:z6Mk…   keep what one publisher releases\n  perennial-node --peer archive.example:4407 --follow all             a full archive node\n  perennial-node --data /srv/perennial --listen /ip4/0.0.0.0/tcp/4407 --peer /dns4/archive.example/tcp/4407\n  perennial-node --config /etc/perennial.toml                         the same fields in a file; flags win"
 )]
 struct Arguments {
     /// TOML file with the same fields as the flags
@@ -41,8 +45,9 @@ pub fn main() -> ExitCode {
         Ok(file) => arguments.settings.over(file.unwrap_or_default()),
         Err(error) => return fail(&error, 2),
     };
-    let filter = settings.log.clone().unwrap_or_else(|| "info".to_owned());
-    let filter = tracing_subscriber::EnvFilter::try_new(&filter).unwrap_or_else(|_| "info".into());
+    let filter = settings.log.clone().unwrap_or_else(|| DEFAULT_LOG.to_owned());
+    let filter =
+        tracing_subscriber::EnvFilter::try_new(&filter).unwrap_or_else(|_| DEFAULT_LOG.into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let path = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let config = match settings.into_config(default_data(path("XDG_DATA_HOME"), path("HOME"))) {
@@ -66,10 +71,25 @@ async fn run(config: Config) -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return fail(&error, 1),
     };
+    if config.peers.is_empty() {
+        let found = if config.mdns {
+            "only nodes on this local network are found"
+        } else {
+            "this node connects to nobody"
+        };
+        tracing::warn!(
+            "no peers: give --peer ADDRESS, or name one in the settings file; {found}, unless others call it"
+        );
+    }
     let node = match Node::start(config).await {
         Ok(node) => node,
         Err(error) => {
-            return fail(&error, if matches!(error, StartError::InUse { .. }) { 5 } else { 1 });
+            let code = match error {
+                StartError::InUse { .. } => 5,
+                StartError::Peer(_) => 2,
+                _ => 1,
+            };
+            return fail(&error, code);
         }
     };
     let mut out = std::io::stdout().lock();

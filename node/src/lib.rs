@@ -15,7 +15,7 @@ mod node;
 
 pub use archive::{
     Archive, ArchiveError, Claim, ExportError, FetchError, FetchedBlob, FetchedRelease, Observer,
-    PublishOptions, Rebuilt, SignError, Unresolved, Verified,
+    PublishOptions, Rebuilt, SignError, Unreached, Unresolved, Verified,
 };
 pub use config::Config;
 pub use frontends::control::BindError;

@@ -50,14 +50,15 @@
 //! follows `all` makes it, and the protocol keeps the result until the catalog changes.
 
 pub(crate) mod catalog;
+pub(crate) mod dial;
 pub(crate) mod handle;
 pub(crate) mod overview;
 
 mod bans;
 mod blob_stream;
-mod dial;
 mod download;
 mod effects;
+mod twin;
 mod upload;
 mod writer;
 
@@ -70,17 +71,18 @@ use perennial_protocol::{
     Report, Time, Token,
 };
 use perennial_store::Store;
-use perennial_swarm::{Event, Handle, PeerAddress};
+use perennial_swarm::{DialError, Event, Handle};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::bans::Bans;
 use self::catalog::CatalogView;
-use self::dial::DialList;
+use self::dial::{DialList, Dialled, Due};
 use self::handle::{FetchReport, LookupAnswer, Message, Network, NetworkEnds};
-use self::overview::{Overview, PeerInfo};
+use self::overview::{Dial, Overview, PeerInfo};
+use self::twin::{End, Mirror, PAIR};
 use self::writer::Writer;
 
 /// How often unconnected peers are dialled again and expired bans are lifted.
@@ -96,8 +98,8 @@ pub(crate) struct Parts {
     pub(crate) network: Network,
     pub(crate) ends: NetworkEnds,
     pub(crate) protocol: Protocol,
-    /// Multiaddresses of peers to stay connected to.
-    pub(crate) peers: Vec<String>,
+    /// Addresses of peers to stay connected to.
+    pub(crate) peers: DialList,
     /// Longest silence of the remote end of a blob stream.
     pub(crate) stall: Duration,
     /// Starts to keep a release of a followed publisher; must not wait.
@@ -129,6 +131,7 @@ pub(crate) struct EventLoop {
     serving: HashMap<Token, oneshot::Sender<Option<(Token, Time)>>>,
     banned: Bans,
     dial: DialList,
+    mirror: Mirror,
 }
 
 /// A download under way.
@@ -143,6 +146,9 @@ impl EventLoop {
         let Parts { store, swarm, network, ends, protocol, peers, stall, keep, tasks } = parts;
         let (writer, writing) = Writer::new(store.clone(), network.clone(), ends.stored);
         tasks.spawn(writing);
+        ends.overview.send_modify(|overview| {
+            overview.dials = peers.given().map(|given| (given.to_owned(), Dial::Trying)).collect();
+        });
         Self {
             catalog: CatalogView(store.clone()),
             store,
@@ -164,7 +170,8 @@ impl EventLoop {
             downloads: HashMap::new(),
             serving: HashMap::new(),
             banned: Bans::default(),
-            dial: DialList::new(&peers),
+            dial: peers,
+            mirror: Mirror::default(),
         }
     }
 
@@ -210,10 +217,81 @@ impl EventLoop {
         for peer in self.banned.expire(self.now()) {
             let _ = self.swarm.ban(peer, false).await;
         }
-        let connected: Vec<PeerId> = self.overview.borrow().peers.keys().cloned().collect();
-        for address in self.dial.due(&connected) {
-            dial(&self.swarm, address).await;
+        for due in self.dial.due(&self.connected()) {
+            self.dial(due);
         }
+        self.tell_twin();
+    }
+
+    /// Records one end of a refused call between two nodes with this node's key.
+    fn refused_call(&mut self, end: End, address: &str) {
+        if self.mirror.hear(Instant::now(), end, address) {
+            let network = self.network.clone();
+            self.tasks.spawn(async move {
+                sleep(PAIR).await;
+                network.send(Message::SettleTwin).await;
+            });
+        }
+        self.tell_twin();
+    }
+
+    fn tell_twin(&self) {
+        let twin = self.mirror.twin(Instant::now()).map(str::to_owned);
+        let doubtful = self.mirror.is_doubtful();
+        self.overview.send_if_modified(|overview| {
+            let changed = (&overview.twin, overview.may_have_twin) != (&twin, doubtful);
+            if let (None, Some(address)) = (&overview.twin, &twin) {
+                tracing::error!(
+                    %address,
+                    "another node uses this node's keys; nothing is signed while both run. Stop \
+                     one of them; a copy that is to live on needs keys of its own"
+                );
+            }
+            (overview.twin, overview.may_have_twin) = (twin, doubtful);
+            changed
+        });
+    }
+
+    fn connected(&self) -> Vec<PeerId> {
+        self.overview.borrow().peers.keys().cloned().collect()
+    }
+
+    /// Dials the addresses that one given address stands for, until a peer answers.
+    fn dial(&self, due: Due) {
+        let Due { given, addresses } = due;
+        let (swarm, network) = (self.swarm.clone(), self.network.clone());
+        self.tasks.spawn(async move {
+            let mut outcome = Err(DialError::NoRoute);
+            for (at, address) in addresses.iter().enumerate() {
+                let dialled = swarm.dial(address).await;
+                if dialled == Err(DialError::Myself) {
+                    network.send(Message::OwnKeyAnswered(address.to_string())).await;
+                }
+                // The first address is the one that the user thinks of, so its reason is told.
+                if dialled.is_ok() || at == 0 {
+                    outcome = dialled;
+                }
+                if outcome.is_ok() {
+                    break;
+                }
+            }
+            network.send(Message::Dialled { given, outcome }).await;
+        });
+    }
+
+    /// Records what came of dialling an address, and logs what is new about it.
+    fn dialled(&mut self, given: String, outcome: Dialled) {
+        self.dial.ended(&given, &outcome);
+        let dial = match outcome {
+            Ok(peer) => Dial::Reached(peer),
+            Err(error) => Dial::Failed(error),
+        };
+        self.overview.send_modify(|overview| {
+            let before = overview.dials.insert(given.clone(), dial.clone());
+            if let (Dial::Failed(error), true) = (&dial, before.as_ref() != Some(&dial)) {
+                tracing::warn!(peer = %given, %error, "a peer is not connected; it is tried again");
+            }
+        });
     }
 
     /// Passes an input to the protocol and carries out the effects.
@@ -258,6 +336,15 @@ impl EventLoop {
             Event::Listening(address) => {
                 let address = address.to_string();
                 self.overview.send_modify(|overview| overview.addresses.push(address));
+            }
+            Event::NotListening(address) => {
+                let address = address.to_string();
+                self.overview
+                    .send_modify(|overview| overview.addresses.retain(|other| *other != address));
+            }
+            Event::CallFailed { address, myself } => {
+                let end = if myself { End::Called } else { End::Failed };
+                self.refused_call(end, &address.to_string());
             }
             Event::Connected { peer, prefix, address } => {
                 if self.banned.contains(&peer) {
@@ -310,17 +397,20 @@ impl EventLoop {
                 self.overview.send_modify(|overview| overview.sent_to(&from, bytes));
                 self.input(Input::Served { token, bytes }).await;
             }
-            Message::Dial(address) => {
-                if let Some(address) = self.dial.add(&address) {
-                    dial(&self.swarm, &address).await;
+            Message::Dial { given, outcome } => {
+                if let Some(due) = self.dial.add(&given, &self.connected(), outcome) {
+                    self.overview.send_modify(|overview| {
+                        overview.dials.entry(given).or_insert(Dial::Trying);
+                    });
+                    self.dial(due);
                 }
             }
+            Message::Dialled { given, outcome } => self.dialled(given, outcome),
+            Message::OwnKeyAnswered(address) => self.refused_call(End::Dialled, &address),
+            Message::SettleTwin => {
+                self.mirror.settle(Instant::now());
+                self.tell_twin();
+            }
         }
-    }
-}
-
-async fn dial(swarm: &Handle, address: &PeerAddress) {
-    if let Err(error) = swarm.dial(address).await {
-        tracing::warn!(%error, "could not dial a peer");
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use perennial_manifest::PublisherError;
 use perennial_protocol::{Config as ProtocolConfig, Node as Protocol};
 use perennial_store::{Follows, OpenError, OpenOptions, Store};
-use perennial_swarm::Handle;
+use perennial_swarm::{Handle, PeerAddressError};
 use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::{JoinError, JoinHandle};
@@ -21,6 +21,7 @@ use crate::config::{ByteCount, Config};
 use crate::frontends::control::{self, BindError, ControlService, socket_path};
 use crate::frontends::http::{self, ServeError};
 use crate::keys::{KeyError, Keys};
+use crate::network::dial::DialList;
 use crate::network::handle::Network;
 use crate::network::{EventLoop, Parts};
 
@@ -52,13 +53,18 @@ impl Node {
     /// [`StartError::InUse`] when another process uses the data directory; otherwise the error of
     /// the part that did not start.
     pub async fn start(config: Config) -> Result<Node, StartError> {
+        let peers = DialList::new(&config.peers)?;
         let data = config.data.clone();
+        let existed = data.join("FORMAT").exists();
         let opened =
             tokio::task::spawn_blocking(move || Store::open(&data, OpenOptions::default()));
         let store = opened.await??;
         let damage = store.damage();
         let keys = Keys::of(&config.data);
+        let made_now = keys.existing_publisher()?.is_none();
         let (identity, signer) = (keys.node()?, Signer::new(keys.publisher()?));
+        archive::note_key(&store, signer.publisher(), made_now, existed)
+            .map_err(OpenError::from)?;
         let follows = first_follows(&store, &config)?;
         store.watch(&signer.publisher()).map_err(OpenError::from)?;
 
@@ -87,7 +93,7 @@ impl Node {
             network: network.clone(),
             ends,
             protocol,
-            peers: config.peers.clone(),
+            peers,
             stall: config.stall,
             keep: Box::new(move |release| {
                 keepers.spawn(archive::keep(keeper.clone(), release));
@@ -235,6 +241,9 @@ pub enum StartError {
         /// Why it is not a publisher.
         source: PublisherError,
     },
+    /// A configured address of a peer is malformed.
+    #[error("--peer: {0}")]
+    Peer(#[from] PeerAddressError),
     /// Another process uses the data directory.
     #[error("{} is in use by process {pid}", data.display())]
     InUse {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use perennial_control::{Add, ImportSource, Published};
+use perennial_control::{Add, ImportSource, NewFeed, Published};
 use perennial_manifest::{PublisherKind, Purl};
 
 use crate::failure::CommandError;
@@ -102,6 +102,9 @@ pub(crate) struct AddArgs {
     /// Use plain HTTP for registries
     #[arg(long, help_heading = IMAGES, hide_short_help = true)]
     plain_http: bool,
+    /// Begin a feed with a key that was copied here and has signed nothing elsewhere
+    #[arg(long, hide_short_help = true)]
+    new_feed: bool,
 }
 
 fn kind_parser() -> impl TypedValueParser<Value = PublisherKind> {
@@ -117,7 +120,11 @@ pub(crate) async fn run(
     session: &Session<'_>,
     screen: &Screen,
 ) -> Result<(), CommandError> {
-    match source::parse(&args)? {
+    let source = source::parse(&args)?;
+    if args.new_feed {
+        session.ask(NewFeed).await?;
+    }
+    match source {
         SourceArg::Files(paths) => files(args, &paths, session, screen).await,
         SourceArg::Urls(urls) => {
             let purl = name_of(&args)?;
@@ -149,7 +156,7 @@ async fn files(
         kind: args.kind,
         notes: args.notes,
     };
-    let answered = session.converse(request, Dial::Never, |_| Ok(())).await?;
+    let answered = session.converse(request, Dial::AndWarn, |_| Ok(())).await?;
     if answered.embedded {
         screen.status(format_args!(
             "note: no node runs on this data directory, so no peer can fetch this yet: start \

@@ -1,7 +1,7 @@
 //! `perennial key`: the publisher key of this data directory.
 
 use clap::Args;
-use perennial_control::{Key, Merge};
+use perennial_control::{Key, Merge, NewFeed};
 
 use crate::failure::CommandError;
 use crate::quantity::entries;
@@ -23,6 +23,9 @@ pub(crate) struct KeyArgs {
     /// Sign an entry that joins all branches of your forked feed, which ends the fork
     #[arg(long)]
     merge: bool,
+    /// Begin a feed with a key that was copied here and has signed nothing elsewhere
+    #[arg(long)]
+    new_feed: bool,
 }
 
 pub(crate) async fn run(
@@ -30,6 +33,9 @@ pub(crate) async fn run(
     session: &Session<'_>,
     screen: &Screen,
 ) -> Result<(), CommandError> {
+    if args.new_feed {
+        session.ask(NewFeed).await?;
+    }
     if args.merge {
         session.ask(Merge).await?;
     }

@@ -35,7 +35,7 @@ pub(crate) async fn run(
     screen: &Screen,
 ) -> Result<(), CommandError> {
     let request = Show { selector: args.selector, publisher: args.publisher };
-    let done = session.ask_rows(request, Dial::AndWait, |_| Ok(())).await?;
+    let done = session.ask_rows(request, Dial::Background, |_| Ok(())).await?;
     screen.row(&done, |done| text(done).trim_end().to_owned())?;
     Ok(())
 }

@@ -5,8 +5,8 @@ use tokio::sync::mpsc;
 use crate::reply::{Event, NoRows};
 use crate::request::requests;
 use crate::{
-    Failure, GcDone, GetDone, ImportSummary, KeyRow, Listed, PinRow, Published, RebuildDone,
-    ShowDone, StatusRow, VerifyDone,
+    ConnectDone, Failure, GcDone, GetDone, ImportSummary, KeyRow, Listed, PinRow, Published,
+    RebuildDone, ShowDone, StatusRow, VerifyDone,
 };
 use perennial_operation::Progress;
 

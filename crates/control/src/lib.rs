@@ -41,7 +41,10 @@ pub use handler::{Handler, Sink};
 pub use maintenance::{
     CorruptRow, Gc, GcDone, RebuildDone, RebuildIndex, StoredObject, Verify, VerifyDone,
 };
-pub use node::{Connect, Key, KeyRow, Merge, PeerRow, Peers, Shutdown, Status, StatusRow};
+pub use node::{
+    Connect, ConnectDone, Key, KeyRow, Merge, NewFeed, PeerRow, Peers, Shutdown, Status, StatusRow,
+    UnreachedRow,
+};
 pub use perennial_operation::{
     Add, Completeness, ErrorKind, Failed, Import, ImportEvent, ImportSource, ImportSummary,
     Progress, Published, Stage,

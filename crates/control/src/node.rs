@@ -19,6 +19,11 @@ pub struct Key;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Merge;
 
+/// The request to begin a feed with a key that may have signed elsewhere: the user says that it has
+/// not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewFeed;
+
 /// The request to stop the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shutdown;
@@ -26,10 +31,28 @@ pub struct Shutdown;
 /// Peers to connect to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connect {
-    /// Multiaddresses.
+    /// Addresses: multiaddresses, or `HOST:PORT`.
     pub peers: Vec<String>,
     /// How long to wait for the first connection, in milliseconds; 0 does not wait.
     pub wait_ms: u32,
+}
+
+/// What came of connecting to peers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectDone {
+    /// Set if one of the peers is connected, or if the request did not wait.
+    pub reached: bool,
+    /// The addresses at which no peer answered, as far as known.
+    pub unreached: Vec<UnreachedRow>,
+}
+
+/// An address at which no peer answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnreachedRow {
+    /// The address, as given.
+    pub address: String,
+    /// Why no peer answered.
+    pub reason: String,
 }
 
 /// The node in numbers.

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    GcDone, GetDone, ImportSummary, KeyRow, Listed, PinRow, Published, RebuildDone, ShowDone,
-    StatusRow, VerifyDone,
+    ConnectDone, GcDone, GetDone, ImportSummary, KeyRow, Listed, PinRow, Published, RebuildDone,
+    ShowDone, StatusRow, VerifyDone,
 };
 
 /// A request with its row and answer types.
@@ -59,6 +59,8 @@ macro_rules! requests {
             Key, key: NoRows => KeyRow;
             /// Signs a merge of the branches of the node's own forked feed.
             Merge, merge: NoRows => ();
+            /// Begins the feed of a key that may have signed elsewhere.
+            NewFeed, new_feed: NoRows => ();
             /// Reads every stored blob and entry again; one row per object that fails.
             Verify, verify: CorruptRow => VerifyDone;
             /// Frees what no pin and no follow needs.
@@ -66,9 +68,9 @@ macro_rules! requests {
             /// Rebuilds the index from the stored files.
             RebuildIndex, rebuild_index: NoRows => RebuildDone;
             /// Connects to peers, now and whenever a connection is lost, until the node stops.
-            /// Answers when a peer is connected or the wait is over; a peer that does not answer is
-            /// not an error.
-            Connect, connect: NoRows => ();
+            /// Answers when a peer is connected, when none of the addresses leads to one, or when
+            /// the wait is over; a peer that does not answer is not an error.
+            Connect, connect: NoRows => ConnectDone;
             /// Stops the node cleanly. Answers before it stops.
             Shutdown, shutdown: NoRows => ();
         }

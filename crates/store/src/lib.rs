@@ -98,6 +98,6 @@ pub use large::SMALL;
 pub use layout::{FORMAT, OpenError};
 pub use lease::Lease;
 pub use partial::{FetchProgress, MAX_BLOB, Partial};
-pub use state::{Follows, Pin};
+pub use state::{Follows, OwnFeed, Pin};
 pub use store::{Arriving, BlobState, Damaged, OpenBlob, OpenOptions, Store};
 pub use verify::VerifyReport;

@@ -58,12 +58,23 @@ impl Follows {
     }
 }
 
+/// What this node knows of the feed of its own key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnFeed {
+    /// The key.
+    pub publisher: PublisherId,
+    /// Whether all that the key has signed is known here: the key was made here, or peers have
+    /// given its feed, or the user says so. A key that was copied here may have signed elsewhere.
+    pub known: bool,
+}
+
 #[derive(Debug, Default)]
 struct Decisions {
     pins: BTreeSet<Pin>,
     follows: Follows,
     denied: BTreeMap<BlobId, String>,
     seen: BTreeMap<PublisherId, (u64, EntryId)>,
+    own_feed: Option<OwnFeed>,
 }
 
 /// The decisions of a node's user, in memory and on disk.
@@ -94,6 +105,7 @@ impl State {
             follows: read(dir, "follows.json")?,
             denied: read(dir, "denied.json")?,
             seen: read(dir, "seen.json")?,
+            own_feed: read(dir, "own-feed.json")?,
         };
         Ok(Self { dir: dir.to_owned(), decisions: Mutex::new(decisions) })
     }
@@ -158,6 +170,17 @@ impl State {
         };
         self.write("denied.json", &denied)?;
         decisions.denied = denied;
+        Ok(())
+    }
+
+    pub(crate) fn own_feed(&self) -> Option<OwnFeed> {
+        self.lock().own_feed
+    }
+
+    pub(crate) fn set_own_feed(&self, own: OwnFeed) -> Result<(), StoreError> {
+        let mut decisions = self.lock();
+        self.write("own-feed.json", &own)?;
+        decisions.own_feed = Some(own);
         Ok(())
     }
 

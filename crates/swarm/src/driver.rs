@@ -10,20 +10,24 @@ use libp2p::Swarm;
 use libp2p::gossipsub::{self, MessageAcceptance};
 use libp2p::identity::Keypair;
 use libp2p::kad::{QueryId, RecordKey};
+use libp2p::multiaddr::Protocol;
 use libp2p::request_response::{InboundRequestId, OutboundRequestId, ResponseChannel};
+use libp2p::swarm::ConnectionId;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use perennial_manifest::ReleaseId;
 use perennial_protocol::{
     Acceptance, Input, PeerId, RequestFailure, RequestId, Response, TOPIC, Token,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::address::PeerAddress;
 use crate::behaviour::Behaviour;
 use crate::config::{Config, StartError};
+use crate::dial_error::DialError;
 use crate::event::Event;
 use crate::events::peer_id;
-use crate::handle::{Command, DialError, Handle, OpenFailure, PeerCommand};
-use crate::transport;
+use crate::handle::{Command, Handle, OpenFailure, PeerCommand};
+use crate::{listen, transport};
 
 /// Capacity of the queue of commands and of the queue of events; senders wait while a queue is
 /// full.
@@ -42,6 +46,9 @@ pub fn start(config: &Config) -> Result<(Handle, mpsc::Receiver<Event>), StartEr
     let mut swarm = transport::build(key, config)?;
     for address in &config.listen {
         let address: PeerAddress = address.parse()?;
+        if let Err(error) = listen::check(address.multiaddr()) {
+            return Err(StartError::Listen { address, source: error.into() });
+        }
         if let Err(error) = swarm.listen_on(address.multiaddr().clone()) {
             return Err(StartError::Listen { address, source: error.into() });
         }
@@ -59,6 +66,7 @@ pub fn start(config: &Config) -> Result<(Handle, mpsc::Receiver<Event>), StartEr
         answers: HashMap::new(),
         asked: HashMap::new(),
         searches: HashMap::new(),
+        dialling: HashMap::new(),
         to_announce: BTreeSet::new(),
         announcing: HashSet::new(),
         next: 0,
@@ -76,6 +84,8 @@ pub(crate) struct Driver {
     pub(crate) asked: HashMap<OutboundRequestId, RequestId>,
     /// Running searches for providers.
     pub(crate) searches: HashMap<QueryId, ReleaseId>,
+    /// Dials of addresses under way; libp2p bounds how many.
+    pub(crate) dialling: HashMap<ConnectionId, oneshot::Sender<Result<PeerId, DialError>>>,
     /// Releases that wait to be announced.
     to_announce: BTreeSet<ReleaseId>,
     /// Running announcements.
@@ -122,10 +132,7 @@ impl Driver {
     fn on_command(&mut self, command: Command) -> Option<Event> {
         match command {
             Command::Dial { address, outcome } => {
-                let dialled = self.swarm.dial(address.multiaddr().clone());
-                let _ = outcome.send(
-                    dialled.map_err(|error| DialError::Refused { address, source: error.into() }),
-                );
+                self.dial(&address, outcome);
             }
             Command::Peer(peer, command) => match peer.as_str().parse() {
                 Ok(id) => self.on_peer_command(id, command),
@@ -158,6 +165,28 @@ impl Driver {
             Command::Shutdown => {}
         }
         None
+    }
+
+    /// Dials an address, even that of a connected peer: the caller asks about the address.
+    fn dial(&mut self, address: &PeerAddress, outcome: oneshot::Sender<Result<PeerId, DialError>>) {
+        let multiaddr = address.multiaddr().clone();
+        let named = multiaddr.iter().find_map(|part| match part {
+            Protocol::P2p(peer) => Some(peer),
+            _ => None,
+        });
+        let options = match named {
+            Some(peer) => DialOpts::peer_id(peer)
+                .addresses(vec![multiaddr])
+                .condition(PeerCondition::Always)
+                .build(),
+            None => DialOpts::unknown_peer_id().address(multiaddr).build(),
+        };
+        let connection = options.connection_id();
+        match self.swarm.dial(options) {
+            Ok(()) => drop(self.dialling.insert(connection, outcome)),
+            // The caller may have left.
+            Err(error) => drop(outcome.send(Err((&error).into()))),
+        }
     }
 
     fn on_peer_command(&mut self, peer: libp2p::PeerId, command: PeerCommand) {

@@ -20,6 +20,11 @@ pub enum Event {
     Input(Input),
     /// This node listens on an address, which ends in `/p2p/<peer id>`.
     Listening(PeerAddress),
+    /// This node no longer listens on an address: it has left this machine.
+    NotListening(PeerAddress),
+    /// A call from an address failed before it was a connection. `myself`: the caller has this
+    /// node's own key, which is not always known: a caller that finds its own key here hangs up.
+    CallFailed { address: PeerAddress, myself: bool },
     /// The first connection to a peer is up. `prefix` and `address` say where the peer is. Unless
     /// the peer is unwanted, this becomes an [`Input::Connected`].
     Connected { peer: PeerId, prefix: Prefix, address: PeerAddress },

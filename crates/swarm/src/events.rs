@@ -8,7 +8,7 @@ use libp2p::kad::store::RecordStore;
 use libp2p::kad::{self};
 use libp2p::multiaddr::Protocol;
 use libp2p::request_response::{self, OutboundFailure};
-use libp2p::swarm::{ConnectionId, NetworkBehaviour, SwarmEvent};
+use libp2p::swarm::{ConnectionId, ListenError, NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, gossipsub, identify, mdns};
 use perennial_protocol::{
     Input, MessageId, PeerId, Prefix, Request, RequestFailure, Response, Token,
@@ -37,8 +37,19 @@ impl Driver {
                 Some(Event::Listening(PeerAddress::new(address.with(Protocol::P2p(me)))))
             }
             SwarmEvent::ConnectionEstablished {
-                peer_id: id, num_established, endpoint, ..
-            } if num_established.get() == 1 => {
+                peer_id: id,
+                num_established,
+                endpoint,
+                connection_id,
+                ..
+            } => {
+                if let Some(outcome) = self.dialling.remove(&connection_id) {
+                    // The caller may have left.
+                    let _ = outcome.send(Ok(peer_id(&id)));
+                }
+                if num_established.get() > 1 {
+                    return None;
+                }
                 let address = endpoint.get_remote_address();
                 if let ConnectedPoint::Dialer { .. } = endpoint {
                     self.swarm.behaviour_mut().kad.add_address(&id, address.clone());
@@ -52,9 +63,20 @@ impl Driver {
             SwarmEvent::ConnectionClosed { peer_id: id, num_established: 0, .. } => {
                 Some(Event::Input(Input::Disconnected { peer: peer_id(&id) }))
             }
-            SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
+            SwarmEvent::OutgoingConnectionError { peer_id, error, connection_id, .. } => {
                 tracing::debug!(?peer_id, %error, "could not connect");
+                if let Some(outcome) = self.dialling.remove(&connection_id) {
+                    let _ = outcome.send(Err((&error).into()));
+                }
                 None
+            }
+            SwarmEvent::IncomingConnectionError { error, send_back_addr, .. } => {
+                let myself = matches!(error, ListenError::LocalPeerId { .. });
+                Some(Event::CallFailed { address: PeerAddress::new(send_back_addr), myself })
+            }
+            SwarmEvent::ExpiredListenAddr { address, .. } => {
+                let me = *self.swarm.local_peer_id();
+                Some(Event::NotListening(PeerAddress::new(address.with(Protocol::P2p(me)))))
             }
             SwarmEvent::Behaviour(event) => self.on_behaviour(event),
             _ => None,

@@ -8,6 +8,7 @@ use perennial_protocol::{Acceptance, MessageId, PeerId, Request, RequestId, Resp
 use tokio::sync::{mpsc, oneshot};
 
 use crate::address::PeerAddress;
+use crate::dial_error::DialError;
 use crate::stream::BlobStream;
 use crate::streams::Opened;
 
@@ -16,7 +17,7 @@ use crate::streams::Opened;
 pub(crate) enum Command {
     Dial {
         address: PeerAddress,
-        outcome: oneshot::Sender<Result<(), DialError>>,
+        outcome: oneshot::Sender<Result<PeerId, DialError>>,
     },
     /// A command about one peer.
     Peer(PeerId, PeerCommand),
@@ -44,23 +45,9 @@ pub(crate) enum PeerCommand {
 }
 
 /// The swarm has ended: it was shut down, or its events are no longer read.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the network part of this node has ended")]
 pub struct Closed;
-
-/// Why an address was not dialled.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DialError {
-    /// The swarm has ended.
-    #[error(transparent)]
-    Closed(#[from] Closed),
-    /// The address was refused immediately: its peer is banned or already being dialled, or too
-    /// many connections are open.
-    #[error("cannot dial {address}: {source}")]
-    #[expect(missing_docs, reason = "the variant documents them")]
-    Refused { address: PeerAddress, source: Box<dyn Error + Send + Sync> },
-}
 
 /// A blob stream could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -120,12 +107,12 @@ impl Handle {
         self.commands.send(command).await.map_err(|_| Closed)
     }
 
-    /// Connects to an address. Returns once dialling has begun; success is reported as
-    /// [`Event::Connected`](crate::Event::Connected).
+    /// Connects to an address, and returns the peer that answers there. The first connection to a
+    /// peer is also reported as [`Event::Connected`](crate::Event::Connected).
     ///
     /// # Errors
-    /// When the address is refused immediately, or the swarm has ended.
-    pub async fn dial(&self, address: &PeerAddress) -> Result<(), DialError> {
+    /// Why there is no connection.
+    pub async fn dial(&self, address: &PeerAddress) -> Result<PeerId, DialError> {
         let (outcome, answer) = oneshot::channel();
         self.send(Command::Dial { address: address.clone(), outcome }).await?;
         answer.await.map_err(|_| Closed)?

@@ -16,7 +16,7 @@ use perennial_protocol::FetchFailure;
 use perennial_store::StoreError;
 use tokio::task::JoinError;
 
-use super::{Claim, ExportError, FetchError, SignError, Unresolved};
+use super::{Claim, ExportError, FetchError, SignError, Unreached, Unresolved};
 
 /// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +117,23 @@ pub enum ArchiveError {
     /// This node does not hold a blob with this SHA-256.
     #[error("{0} is not held on this node")]
     NotHeld(Sha256Digest),
+    /// None of the given peers answered, and without them the request has no answer.
+    #[error("no peer answered. {}", unreached_text(.0))]
+    Unreached(Vec<Unreached>),
+    /// Another node signs with this node's key.
+    #[error("another node uses this node's keys ({address}), so nothing is signed here")]
+    Twin {
+        /// Where it answered, or called from.
+        address: String,
+    },
+    /// This node's key was copied here, and its feed is not here.
+    #[error("this key may have signed elsewhere, and its feed is not here: {}", asked_text(*.answered, .unreached))]
+    UnknownFeed {
+        /// Number of peers that answered.
+        answered: usize,
+        /// The addresses at which no peer answered.
+        unreached: Vec<Unreached>,
+    },
     /// A merge was requested, but the feed is not forked.
     #[error("this key's feed is not forked, so there is nothing to merge")]
     NotForked,
@@ -156,7 +173,11 @@ impl ArchiveError {
             | Self::NoClaim(_)
             | Self::NoHolder(_)
             | Self::NotHeld(_) => ErrorKind::NotFound,
+            Self::Unreached(_) => ErrorKind::Unreachable,
+            Self::UnknownFeed { unreached, .. } if !unreached.is_empty() => ErrorKind::Unreachable,
             Self::Store(_)
+            | Self::Twin { .. }
+            | Self::UnknownFeed { .. }
             | Self::Sign(_)
             | Self::Read { .. }
             | Self::NotForked
@@ -179,6 +200,15 @@ impl ArchiveError {
             ),
             Self::Sign(SignError::Refused(SignRefusal::Forked(_))) => Some(
                 "`perennial key --merge` joins the branches, once only one machine signs with this key",
+            ),
+            Self::Unreached(_) => Some(
+                "check the address, and that a node runs there: `perennial status` there lists its addresses",
+            ),
+            Self::Twin { .. } => Some(
+                "stop one of the two; a copy that is to live on needs keys of its own: stop it, move its keys/ directory away, start it again",
+            ),
+            Self::UnknownFeed { .. } => Some(
+                "--peer ADDRESS of a node that has its feed fetches it; --new-feed begins one, if this key has signed nothing",
             ),
             Self::NotFollowed(_) => Some("`perennial follows` lists the followed publishers"),
             Self::UnknownPublisher(_) => Some(
@@ -204,10 +234,24 @@ impl ArchiveError {
     }
 }
 
+pub(super) fn unreached_text(unreached: &[Unreached]) -> String {
+    unreached.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn asked_text(answered: usize, unreached: &[Unreached]) -> String {
+    match (answered, unreached) {
+        (0, []) => "no peer was asked".to_owned(),
+        (0, unreached) => unreached_text(unreached),
+        (1, _) => "the one peer that answered has no entry of it".to_owned(),
+        (peers, _) => format!("the {peers} peers that answered have no entry of it"),
+    }
+}
+
 fn fetch_kind(error: &FetchError) -> ErrorKind {
     match error {
         FetchError::Peers(FetchFailure::NoHolder | FetchFailure::Stalled)
         | FetchError::Unknown(_) => ErrorKind::NotFound,
+        FetchError::Unreached(_) => ErrorKind::Unreachable,
         FetchError::Store(error) => match **error {
             StoreError::Format { .. } | StoreError::WrongBytes(_) => ErrorKind::Verification,
             _ => ErrorKind::Failed,

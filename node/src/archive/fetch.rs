@@ -15,7 +15,8 @@ use perennial_store::{BlobState, Lease, ReleaseRow, SMALL, Store, StoreError};
 use tokio::sync::watch;
 use tokio::task::JoinError;
 
-use super::{Archive, Observer};
+use super::error::unreached_text;
+use super::{Archive, Observer, Unreached};
 use crate::network::handle::{FetchHandle, FetchProgress};
 
 pub(super) use flights::Flights;
@@ -30,6 +31,9 @@ pub enum FetchError {
     /// Peers could not deliver the bytes, or this node could not store them.
     #[error("{}", failure_text(.0))]
     Peers(FetchFailure),
+    /// None of the given peers answered.
+    #[error("no peer answered. {}", unreached_text(.0))]
+    Unreached(Vec<Unreached>),
     /// All bytes came, and some of them are lost or damaged again.
     #[error("bytes of release {0} were lost or damaged while the rest was fetched; ask again")]
     Damaged(ReleaseId),
@@ -241,6 +245,10 @@ async fn start(
     release: Option<ReleaseId>,
     progress: &watch::Sender<FetchProgress>,
 ) -> Result<FetchHandle, FetchError> {
+    let unreached = archive.network.connected().await;
+    if !unreached.is_empty() {
+        return Err(FetchError::Unreached(unreached));
+    }
     let fetch = archive.network.fetch(release, progress.clone()).await;
     fetch.ok_or(FetchError::Peers(FetchFailure::Local))
 }

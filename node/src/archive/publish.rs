@@ -82,6 +82,7 @@ impl Archive {
     ) -> Result<T, ArchiveError> {
         let archive = self.clone();
         let task = self.tasks.spawn(async move {
+            archive.may_sign().await?;
             let (signer, tasks) = (archive.clone(), &archive.tasks);
             let signed = tasks.spawn_blocking(move || {
                 let mut signing = Signing { archive: &signer, signed: Vec::new() };

@@ -136,10 +136,10 @@ impl Archive {
         observer: &dyn Observer,
     ) -> Result<Vec<Candidate>, ArchiveError> {
         let mut resolution = self.resolve_here(selector, only).await?;
-        let mut asked = None;
+        let (mut asked, mut unreached) = (None, Vec::new());
         if ask && !matches!(resolution, Resolution::Found(_) | Resolution::Conflict(_)) {
             observer.progress(Progress::of(Stage::Connecting));
-            self.network.connected().await;
+            unreached = self.network.connected().await;
             observer.progress(Progress::of(Stage::Finding));
             let answer = self.network.lookup(selector.clone(), only).await;
             asked = Some(answer.answered);
@@ -149,6 +149,9 @@ impl Archive {
         let selector = selector.clone();
         let unresolved = match resolution {
             Resolution::Found(agreeing) => return Ok(agreeing),
+            Resolution::NotFound if asked == Some(0) && !unreached.is_empty() => {
+                return Err(ArchiveError::Unreached(unreached));
+            }
             Resolution::NotFound => Unresolved::NotFound { selector, asked },
             Resolution::Strangers(all) => {
                 Unresolved::Strangers { selector, claims: self.claims(all).await? }

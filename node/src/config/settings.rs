@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::http_face::{DEFAULT_ADDRESS, DEFAULT_FETCH_BUDGET};
-use super::{ByteCount, Config, ConfigError, Http, HttpFace};
+use super::{ByteCount, Config, ConfigError, Http, HttpFace, check_peer};
 
 /// What a TOML file or the command line may say; whatever is missing keeps its default.
 #[derive(Clone, Debug, Default, Deserialize, clap::Args)]
@@ -25,8 +25,9 @@ pub struct Settings {
     /// Address to announce to peers, when it differs from --listen (repeatable)
     #[arg(long, value_name = "MULTIADDR")]
     pub external: Vec<String>,
-    /// Connect to this peer, and again whenever the connection is lost (repeatable)
-    #[arg(long, value_name = "MULTIADDR")]
+    /// Connect to this peer, given as HOST:PORT or as a multiaddress, and again whenever the
+    /// connection is lost (repeatable)
+    #[arg(long, value_name = "ADDRESS")]
     pub peer: Vec<String>,
     /// Fetch and keep what this publisher releases; `all` makes a full archive node (repeatable)
     #[arg(long, value_name = "DID|all")]
@@ -127,6 +128,7 @@ impl Settings {
             config.listen = self.listen;
         }
         config.external = self.external;
+        self.peer.iter().try_for_each(|peer| check_peer(peer))?;
         config.peers = self.peer;
         config.follow = self.follow;
         config.mdns = !self.no_mdns;
@@ -201,6 +203,20 @@ mod tests {
             refused.contains("archive.example:4480") && refused.contains("without a port"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn addresses_of_peers_are_checked_wherever_they_stand() {
+        for wrong in ["nonsense", "http://archive.example:4407", "/ip4/127.0.0.1"] {
+            let file: Settings = toml::from_str(&format!("peer = ['{wrong}']")).unwrap();
+            let flags = Settings { peer: vec![wrong.into()], ..Settings::default() };
+            for settings in [file, flags] {
+                let refused = settings.into_config(Some("/f".into())).unwrap_err().to_string();
+                assert!(refused.contains("--peer") && refused.contains(wrong), "{refused}");
+            }
+        }
+        let right = Settings { peer: vec!["archive.example:4407".into()], ..Settings::default() };
+        assert_eq!(right.into_config(Some("/f".into())).unwrap().peers, ["archive.example:4407"]);
     }
 
     #[test]

@@ -17,10 +17,11 @@ use std::time::Duration;
 pub use perennial_control::BindError;
 pub(crate) use perennial_control::socket_path;
 use perennial_control::{
-    Add, Connect, CorruptRow, Failure, Follow, FollowRow, Follows, Gc, GcDone, Get, GetDone,
-    Handler, Import, ImportEvent, ImportSummary, Key, KeyRow, Listed, Listener, Ls, Merge, PeerRow,
-    Peers, Pin, PinRow, Pins, Progress, Published, RebuildDone, RebuildIndex, ReleaseRow, Search,
-    Show, ShowDone, Shutdown, Sink, Status, StatusRow, Unfollow, Unpin, Verify, VerifyDone,
+    Add, Connect, ConnectDone, CorruptRow, Failure, Follow, FollowRow, Follows, Gc, GcDone, Get,
+    GetDone, Handler, Import, ImportEvent, ImportSummary, Key, KeyRow, Listed, Listener, Ls, Merge,
+    NewFeed, PeerRow, Peers, Pin, PinRow, Pins, Progress, Published, RebuildDone, RebuildIndex,
+    ReleaseRow, Search, Show, ShowDone, Shutdown, Sink, Status, StatusRow, Unfollow, Unpin,
+    UnreachedRow, Verify, VerifyDone,
 };
 use perennial_manifest::{PublisherId, PublisherRef};
 use perennial_store::{Store, StoreError};
@@ -28,7 +29,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::archive::{Archive, ArchiveError, Claim, Observer};
+use crate::archive::{Archive, ArchiveError, Claim, Observer, Unreached};
 
 /// The handler of requests on the control socket, shared by all conversations.
 #[derive(Debug)]
@@ -134,10 +135,18 @@ impl Handler for ControlService {
         policy::rebuild_index(self).await
     }
 
-    async fn connect(&self, request: Connect, _: Sink) -> Result<(), Failure> {
+    async fn new_feed(&self, _: NewFeed, _: Sink) -> Result<(), Failure> {
+        self.archive.begin_feed().await.map_err(failure)
+    }
+
+    async fn connect(&self, request: Connect, _: Sink) -> Result<ConnectDone, Failure> {
         let wait = Duration::from_millis(request.wait_ms.into());
-        self.archive.network().connect(request.peers, wait).await;
-        Ok(())
+        let connection = self.archive.network().connect(request.peers, wait).await;
+        let row = |Unreached { address, reason }| UnreachedRow { address, reason };
+        Ok(ConnectDone {
+            reached: connection.reached || wait.is_zero(),
+            unreached: connection.unreached.into_iter().map(row).collect(),
+        })
     }
 
     async fn shutdown(&self, _: Shutdown, _: Sink) -> Result<(), Failure> {

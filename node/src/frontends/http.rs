@@ -139,7 +139,8 @@ fn read_token(path: &Path) -> Result<String, ServeError> {
 
 fn not_fetched(error: FetchError) -> perennial_gateway::FetchError {
     match error {
-        FetchError::Peers(FetchFailure::NoHolder | FetchFailure::Stalled) => {
+        FetchError::Unreached(_)
+        | FetchError::Peers(FetchFailure::NoHolder | FetchFailure::Stalled) => {
             perennial_gateway::FetchError::NoHolder
         }
         other => perennial_gateway::FetchError::failed(other),

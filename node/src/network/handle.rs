@@ -8,15 +8,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use perennial_manifest::{BlobId, PublisherId, ReleaseId, Selector, SignedEntry};
 use perennial_protocol::{
     BlobClaim, FetchFailure, FetchId, Follows, Holder, Input, KeepOutcome, PeerId, Progress, Time,
     Token, WantedBlob,
 };
+use perennial_swarm::{Closed, DialError};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::network::overview::Overview;
+use crate::network::dial::Dialled;
+use crate::network::overview::{Dial, Overview, Unreached};
 
 /// Messages waiting for the loop, at most.
 const QUEUE: usize = 1024;
@@ -24,6 +28,11 @@ const QUEUE: usize = 1024;
 const FETCH_NEWS: usize = 64;
 /// How long an operation that signs waits for a reconciliation if peers are expected.
 const SYNC_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a refused call of a node with this node's key may stay unexplained.
+const TWIN_WAIT: Duration = Duration::from_secs(5);
+/// How long a key whose feed is not here waits for the feed. A long feed takes a while.
+const FEED_WAIT: Duration = Duration::from_secs(60);
 
 /// The responses of peers to a look-up.
 #[derive(Debug, Default)]
@@ -34,6 +43,15 @@ pub(crate) struct LookupAnswer {
     pub(crate) entries: Vec<SignedEntry>,
     /// For digests: each claim with the peer that made it.
     pub(crate) claims: Vec<(PeerId, BlobClaim)>,
+}
+
+/// What came of connecting to peers.
+#[derive(Debug, Default)]
+pub(crate) struct Connection {
+    /// Set if one of the peers is connected.
+    pub(crate) reached: bool,
+    /// The addresses that are known to lead to no peer.
+    pub(crate) unreached: Vec<Unreached>,
 }
 
 /// A report of a fetch to the task that waits for it.
@@ -86,8 +104,20 @@ pub(crate) enum Message {
         token: Token,
         bytes: u64,
     },
-    /// Dials this multiaddress now, and again whenever it is not connected.
-    Dial(String),
+    /// Dials this address now, and again whenever its peer is not connected.
+    Dial {
+        given: String,
+        outcome: oneshot::Sender<Dialled>,
+    },
+    /// A node with this node's key answers at this address.
+    OwnKeyAnswered(String),
+    /// Time to judge refused calls of nodes with this node's key.
+    SettleTwin,
+    /// Reports what came of dialling an address.
+    Dialled {
+        given: String,
+        outcome: Dialled,
+    },
 }
 
 /// The loop's ends of the channels; the [`Network`] handle holds the other ends.
@@ -216,20 +246,77 @@ impl Network {
         Some(FetchHandle { fetch, release, network, news: inbox, ended: false })
     }
 
-    /// Dials peers now and whenever they are not connected, and waits for the first connection.
-    pub(crate) async fn connect(&self, addresses: Vec<String>, wait: Duration) {
+    /// Dials peers now and whenever they are not connected, and waits until one of them answers or
+    /// all have failed, for a bounded time. Returns those that did not answer, unless `wait` is
+    /// zero.
+    pub(crate) async fn connect(&self, addresses: Vec<String>, wait: Duration) -> Connection {
         self.expects_peers.store(true, Ordering::SeqCst);
-        for address in addresses {
-            self.send(Message::Dial(address)).await;
+        let mut dials = FuturesUnordered::new();
+        for given in addresses {
+            let (outcome, told) = oneshot::channel();
+            self.send(Message::Dial { given: given.clone(), outcome }).await;
+            dials.push(async move {
+                let told = told.await.unwrap_or(Err(DialError::Closed(Closed)));
+                (given, told)
+            });
         }
-        self.any_peer(wait).await;
+        let mut connection = Connection::default();
+        if wait.is_zero() {
+            return connection;
+        }
+        let give_up = Instant::now() + wait;
+        while let Ok(Some((address, told))) = timeout_at(give_up, dials.next()).await {
+            match told {
+                // Dialling reports before the connection is announced.
+                Ok(peer) => {
+                    let mut overview = self.overview();
+                    let up = overview.wait_for(|now| now.peers.contains_key(&peer));
+                    connection.reached = matches!(timeout_at(give_up, up).await, Ok(Ok(_)));
+                    break;
+                }
+                Err(error) => {
+                    connection.unreached.push(Unreached { address, reason: error.to_string() });
+                }
+            }
+        }
+        if !connection.reached && !dials.is_empty() {
+            let pending = self.overview().borrow().dials.clone();
+            let trying = pending.into_iter().filter(|(_, dial)| *dial == Dial::Trying);
+            connection.unreached.extend(trying.map(|(address, _)| {
+                let reason = format!("no answer after {} s", wait.as_secs());
+                Unreached { address, reason }
+            }));
+        }
+        connection
     }
 
-    /// If peers are expected, waits for the first of them, for a bounded time.
-    pub(crate) async fn connected(&self) {
+    /// If peers are expected, waits for the first of them, for a bounded time, or until all
+    /// addresses have failed. Returns the addresses at which nobody answers if no peer at all is
+    /// connected.
+    pub(crate) async fn connected(&self) -> Vec<Unreached> {
+        let mut overview = self.overview();
         if self.expects_peers.load(Ordering::SeqCst) {
-            self.any_peer(self.peer_wait).await;
+            let settled = overview.wait_for(|now| !now.peers.is_empty() || now.is_cut_off());
+            let _ = timeout(self.peer_wait, settled).await;
         }
+        let now = overview.borrow();
+        if now.peers.is_empty() { now.unreached() } else { Vec::new() }
+    }
+
+    /// The address of another node that uses this node's keys, if one was seen lately.
+    pub(crate) async fn twin(&self) -> Option<String> {
+        let mut overview = self.overview();
+        let sure = overview.wait_for(|now| now.twin.is_some() || !now.may_have_twin);
+        let _ = timeout(TWIN_WAIT, sure).await;
+        overview.borrow().twin.clone()
+    }
+
+    /// Waits for the first reconciliation with a connected peer. Returns whether there was one.
+    pub(crate) async fn reconciled(&self) -> bool {
+        let mut overview = self.overview();
+        let done = overview.wait_for(|now| now.synced > 0 || now.peers.is_empty());
+        let _ = timeout(FEED_WAIT, done).await;
+        overview.borrow().synced > 0
     }
 
     /// If peers are expected, waits for a reconciliation, which reveals entries that another
@@ -241,11 +328,6 @@ impl Network {
             let synced = overview.wait_for(|now| now.synced > 0 || now.peers.is_empty());
             let _ = timeout(SYNC_WAIT, synced).await;
         }
-    }
-
-    async fn any_peer(&self, wait: Duration) {
-        let mut overview = self.overview();
-        let _ = timeout(wait, overview.wait_for(|now| !now.peers.is_empty())).await;
     }
 }
 

@@ -13,4 +13,6 @@ mod damage;
 mod digests;
 mod holders;
 mod machine;
+mod own_key;
+mod peers;
 mod upstream;

@@ -36,7 +36,7 @@ pub(super) async fn run(
             text
         }),
     };
-    let done = session.ask_rows(request, Dial::Never, print).await?;
+    let done = session.ask_rows(request, Dial::AndWarn, print).await?;
     screen.status(format_args!(
         "{} added, {}, {} of it new",
         count(done.releases, "release"),

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use perennial_control::{
-    Add, Connect, CorruptRow, ErrorKind, Failure, Follow, FollowRow, Follows, Gc, GcDone, Get,
-    GetDone, Handler, Import, ImportEvent, ImportSummary, Key, KeyRow, Listed, Ls, Merge, NoRows,
-    PeerRow, Peers, Pin, PinRow, Pins, Progress, Published, RebuildDone, RebuildIndex, ReleaseRow,
-    Search, Show, ShowDone, Shutdown, Sink, Stage, Status, StatusRow, Unfollow, Unpin, Verify,
-    VerifyDone,
+    Add, Connect, ConnectDone, CorruptRow, ErrorKind, Failure, Follow, FollowRow, Follows, Gc,
+    GcDone, Get, GetDone, Handler, Import, ImportEvent, ImportSummary, Key, KeyRow, Listed, Ls,
+    Merge, NewFeed, NoRows, PeerRow, Peers, Pin, PinRow, Pins, Progress, Published, RebuildDone,
+    RebuildIndex, ReleaseRow, Search, Show, ShowDone, Shutdown, Sink, Stage, Status, StatusRow,
+    Unfollow, Unpin, Verify, VerifyDone,
 };
 use perennial_manifest::{EntryId, Holding, Keypair, PublisherKind, Purl};
 use tokio::sync::Notify;
@@ -83,7 +83,8 @@ impl Handler for Fake {
         verify(Verify, CorruptRow) -> VerifyDone;
         gc(Gc, NoRows) -> GcDone;
         rebuild_index(RebuildIndex, NoRows) -> RebuildDone;
-        connect(Connect, NoRows) -> ();
+        connect(Connect, NoRows) -> ConnectDone;
+        new_feed(NewFeed, NoRows) -> ();
         shutdown(Shutdown, NoRows) -> ();
     }
 }

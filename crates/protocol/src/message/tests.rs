@@ -145,3 +145,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_frame_that_the_protocol_page_shows_is_the_one_that_is_sent() {
+    let request = Request::ResolveSha256 { digest: Sha256Digest::from_bytes([7; 32]) };
+    let encoded = request.encode().unwrap();
+    let mut frame = super::frame_prefix(encoded.len(), MAX_REQUEST).unwrap().to_vec();
+    frame.extend(encoded);
+    let mut shown = vec![0x3a, 0, 0, 0, 0xa1, 0x6e];
+    shown.extend(b"resolve_sha256");
+    shown.extend([0xa1, 0x66]);
+    shown.extend(b"digest");
+    shown.extend([0x58, 0x20]);
+    shown.extend([7; 32]);
+    assert_eq!(frame, shown);
+}

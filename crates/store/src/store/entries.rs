@@ -15,6 +15,7 @@ use perennial_manifest::{
 use crate::catalog::{PutOutcome, ReleaseFilter, ReleaseRow, Source};
 use crate::error::StoreError;
 use crate::pack::Kind;
+use crate::state::OwnFeed;
 use crate::store::Store;
 use perennial_manifest::Holding;
 
@@ -70,6 +71,20 @@ impl Store {
             Some((seq, id)) => self.0.state.see(&[(*publisher, seq, id)]),
             None => Ok(()),
         }
+    }
+
+    /// What is known of the feed of this node's own key; `None` before the first note.
+    #[must_use]
+    pub fn own_feed(&self) -> Option<OwnFeed> {
+        self.0.state.own_feed()
+    }
+
+    /// Notes what is known of the feed of this node's own key.
+    ///
+    /// # Errors
+    /// Failures of the disk.
+    pub fn set_own_feed(&self, own: OwnFeed) -> Result<(), StoreError> {
+        self.0.state.set_own_feed(own)
     }
 
     /// The highest entry ever seen of a publisher that is followed or watched, stored or not.

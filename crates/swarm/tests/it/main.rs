@@ -8,6 +8,7 @@
     reason = "a step that fails must end the test"
 )]
 
+mod dialling;
 mod finding;
 mod gossip;
 mod requests;
@@ -166,7 +167,7 @@ async fn disconnected_is_not_banned_and_banned_stays_out() {
     a.handle.ban(b.id(), true).await.expect("runs");
     a.input("end", gone(b.id())).await;
     b.input("end", gone(a.id())).await;
-    b.handle.dial(&a.address).await.expect("dials");
+    let _ = b.handle.dial(&a.address).await;
     let mut seen = false;
     // `b` may see a connection that `a` closes at once; `a` never sees one.
     let _ = tokio::time::timeout(Duration::from_secs(2), async {

@@ -53,10 +53,15 @@ impl Archive {
             return Ok(blob);
         }
         observer.progress(Progress::of(Stage::Finding));
-        self.network.connected().await;
+        let unreached = self.network.connected().await;
         let answer = self.network.lookup(Selector::Sha256(digest), None).await;
-        let claim = answer.claims.first().map(|(_, claim)| claim.blob);
-        claim.ok_or(ArchiveError::NoClaim(digest))
+        match answer.claims.first() {
+            Some((_, claim)) => Ok(claim.blob),
+            None if answer.answered == 0 && !unreached.is_empty() => {
+                Err(ArchiveError::Unreached(unreached))
+            }
+            None => Err(ArchiveError::NoClaim(digest)),
+        }
     }
 
     /// Fetches a blob from any peer that has it, unless it is already held.
@@ -103,7 +108,10 @@ async fn fetch_of_any_size(
     blob: BlobId,
     progress: &watch::Sender<FetchProgress>,
 ) -> Result<Vec<(PeerId, u64)>, FetchError> {
-    archive.network.connected().await;
+    let unreached = archive.network.connected().await;
+    if !unreached.is_empty() {
+        return Err(FetchError::Unreached(unreached));
+    }
     let mut failure = FetchError::Peers(FetchFailure::NoHolder);
     let mut tried = BTreeSet::new();
     let give_up = Instant::now() + OTHERS_WAIT;

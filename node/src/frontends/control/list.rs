@@ -101,6 +101,15 @@ pub(super) async fn status(service: &ControlService) -> Result<StatusRow, Failur
     if let Some(reason) = service.archive.store().rebuilt() {
         notices.push(format!("the index was rebuilt: {reason}"));
     }
+    for unreached in overview.unreached() {
+        notices.push(format!("not connected to {unreached}"));
+    }
+    if let Some(address) = &overview.twin {
+        notices.push(format!(
+            "another node uses this node's keys ({address}): nothing is signed while both run. \
+             Stop one of them; a copy that is to live on needs keys of its own"
+        ));
+    }
     let row = service.read(move |store| {
         let stats = store.stats()?;
         for (id, feed) in store.publishers()? {

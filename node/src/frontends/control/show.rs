@@ -32,6 +32,7 @@ pub(super) async fn show(
             held_bytes: Some(done.row.held_bytes),
         });
     }
+    service.archive.network().connected().await;
     let sizes = files.sizes.clone().into_iter().collect();
     let others = service.archive.network().census(release, sizes).await;
     let whole = done.row.bytes;
