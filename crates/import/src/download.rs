@@ -23,7 +23,7 @@ use crate::client::{Client, Failure, why};
 use crate::error::shown;
 use crate::locked::when_free;
 use crate::meter::{FileMeter, Meter, blocking};
-use crate::retry::{RetryPolicy, is_busy, wish};
+use crate::retry::{RetryPolicy, is_later, wish};
 use crate::{ImportError, Options, html};
 
 /// Bytes buffered before they are written.
@@ -168,7 +168,7 @@ impl<'a> Downloader<'a> {
                 }
                 .into());
             }
-            (status, _) if is_busy(status) => {
+            (status, _) if is_later(status, response.headers()) => {
                 let wish = wish(response.headers());
                 return Err(Trouble::Again(part, said, wish));
             }

@@ -7,7 +7,6 @@
 mod beside;
 mod kind;
 mod name;
-mod notes;
 mod sums;
 
 use std::collections::{HashMap, HashSet};
@@ -19,12 +18,12 @@ use reqwest::Url;
 
 use self::beside::{Beside, Found};
 use self::name::{last_part, name_of};
-use self::notes::Notes;
 pub(crate) use self::sums::Sum;
 use crate::collected::Collected;
 use crate::download::{Answer, Downloader, Fetched, Part, Want, take};
 use crate::error::shown;
 use crate::meter::{Meter, blocking};
+use crate::notes::Notes;
 use crate::{Failed, ImportError, Imported, Options, Watch};
 
 /// Longest accepted URL, in bytes; it becomes part of the signed release.

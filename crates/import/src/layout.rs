@@ -22,6 +22,7 @@ use crate::layout::contents::Root;
 use crate::layout::saved::Saved;
 use crate::layout::source::Source;
 use crate::meter::{Meter, blocking};
+use crate::notes::Notes;
 use crate::{Failed, ImportError, Imported, Watch};
 
 /// A request for the images of an archive.
@@ -114,7 +115,8 @@ async fn one(
     let left_out = std::mem::take(&mut image.left_out);
     // Not the path, which describes this machine rather than the image.
     let from = kind.to_owned();
-    let (license, notes) = (what.license.clone(), what.notes.clone());
+    let notes = Notes::new(what.notes.as_deref()).left_out(&left_out).into_text();
+    let license = what.license.clone();
     let about = About { from, license, notes, observations: Vec::new() };
     Ok((draft(sink, reference, image, about).await?, left_out))
 }

@@ -8,9 +8,11 @@
 mod answer;
 mod auth;
 mod credentials;
+mod link;
 mod pages;
 mod pull;
 mod repository;
+mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -23,6 +25,7 @@ use perennial_store::Store;
 use crate::client::Client;
 use crate::image::{About, BlobSink, Platforms, draft, gather};
 use crate::meter::Meter;
+use crate::notes::Notes;
 use crate::registry::repository::Repository;
 use crate::{Failed, ImportError, Imported, Options, Watch};
 
@@ -31,8 +34,6 @@ use crate::{Failed, ImportError, Imported, Options, Watch};
 pub struct Images {
     /// `docker://registry/repository:tag` or `…@sha256:…`.
     pub references: Vec<String>,
-    /// Every tag of each repository.
-    pub all_tags: bool,
     /// `os/arch` or `os/arch/variant`; an empty list means all. An index is kept whole, so it still
     /// names the platforms that were left out.
     pub platforms: Vec<String>,
@@ -69,6 +70,31 @@ pub async fn images(
     Ok(imported)
 }
 
+/// The images of every tag of a repository, and what its list has besides tags. Statements about
+/// images are not among them; they come with their images.
+///
+/// # Errors
+/// [`ImportError`] if the reference names a tag or digest, if the registry lists no tags, or if the
+/// import is cancelled.
+pub async fn all_tags(
+    options: &Options,
+    repository: &str,
+    auth_file: Option<PathBuf>,
+    watch: &dyn Watch,
+) -> Result<(Vec<String>, Vec<Failed>), ImportError> {
+    let reference: Reference = repository.parse()?;
+    if Reference::has_version(repository) {
+        let reason = "names one tag or digest, but all tags were asked for";
+        return Err(ImportError::Usage(format!("{repository} {reason}")));
+    }
+    let client = Client::new(options)?;
+    let repository = Repository::new(client, options, &reference, auth_file)?;
+    let listed = Meter::new(watch).unless_cancelled(repository.tags()).await?;
+    let images = listed.tags.into_iter().filter(|tag| subject_of_tag(tag).is_none());
+    let images = images.map(|tag| format!("docker://{}", reference.at(Version::Tag(tag))));
+    Ok((images.collect(), listed.failed))
+}
+
 /// An import in progress.
 struct Session<'a> {
     client: Client,
@@ -83,61 +109,26 @@ impl Session<'_> {
         let mut repositories = BTreeMap::new();
         let mut seen = BTreeSet::new();
         for text in &self.what.references {
-            let references = match self.expand(text, &mut repositories).await {
-                Ok(references) => references,
+            let taken = async {
+                let reference: Reference = text.parse()?;
+                if !seen.insert(reference.to_string()) {
+                    return Ok(None);
+                }
+                self.one(&reference, &mut repositories).await.map(Some)
+            };
+            match taken.await {
+                Ok(None) => {}
+                Ok(Some((draft, left_out))) => {
+                    imported.drafts.push(draft);
+                    imported.failed.extend(left_out);
+                }
                 Err(error) if error.is_final() => return Err(error),
                 Err(error) => {
                     imported.failed.push(Failed { what: text.clone(), reason: error.to_string() });
-                    continue;
-                }
-            };
-            for reference in references {
-                if !seen.insert(reference.to_string()) {
-                    continue;
-                }
-                match self.one(&reference, &mut repositories).await {
-                    Ok((draft, left_out)) => {
-                        imported.drafts.push(draft);
-                        imported.failed.extend(left_out);
-                    }
-                    Err(error) if error.is_final() => return Err(error),
-                    Err(error) => {
-                        let what = format!("docker://{reference}");
-                        imported.failed.push(Failed { what, reason: error.to_string() });
-                    }
                 }
             }
         }
         Ok(())
-    }
-
-    /// The images that a reference stands for: itself, or all tags of its repository.
-    async fn expand(
-        &self,
-        text: &str,
-        repositories: &mut BTreeMap<Name, Repository>,
-    ) -> Result<Vec<Reference>, ImportError> {
-        let reference: Reference = text.parse()?;
-        if !self.what.all_tags {
-            return Ok(vec![reference]);
-        }
-        if Reference::has_version(text) {
-            return Err(ImportError::Usage(
-                "names one tag or digest, but all tags were asked for".into(),
-            ));
-        }
-        let tags = self.repository(&reference, repositories)?.tags().await?;
-        // Statements about images are fetched with their images.
-        let images = tags.iter().filter(|tag| subject_of_tag(tag).is_none());
-        let at = |tag: &String| match tag.parse() {
-            Ok(Version::Tag(tag)) => Ok(reference.at(Version::Tag(tag))),
-            _ => {
-                let reason = format!("lists {tag:?}, which is not a tag");
-                let what = reference.repository().to_string();
-                Err(ImportError::Upstream { what, reason })
-            }
-        };
-        images.map(at).collect()
     }
 
     fn repository<'r>(
@@ -191,7 +182,7 @@ impl Session<'_> {
         let about = About {
             from: url,
             license: self.what.license.clone(),
-            notes: self.what.notes.clone(),
+            notes: Notes::new(self.what.notes.as_deref()).left_out(&image.left_out).into_text(),
             observations: vec![observation],
         };
         Ok((draft(&self.sink, reference, image, about).await?, left_out))

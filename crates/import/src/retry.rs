@@ -39,9 +39,16 @@ impl RetryPolicy {
 }
 
 /// Whether a status means that a later request may succeed.
-pub(crate) fn is_busy(status: StatusCode) -> bool {
+fn is_busy(status: StatusCode) -> bool {
     matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
         || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
+}
+
+/// Whether a response asks to be tried again: the upstream is busy, or refuses and names a wait.
+pub(crate) fn is_later(status: StatusCode, headers: &HeaderMap) -> bool {
+    let is_refusal = status.is_client_error() || status.is_server_error();
+    let is_gone = matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE);
+    is_busy(status) || (is_refusal && !is_gone && wish(headers).is_some())
 }
 
 /// The wait that an upstream asks for in `Retry-After`, as seconds or as a date.
@@ -74,6 +81,16 @@ mod tests {
         );
         assert_eq!(patience.before_next(1, Some(Duration::from_secs(86_400))), None);
         assert_eq!(RetryPolicy::SHORT.before_next(1, Some(Duration::from_secs(7))), None);
+    }
+
+    #[test]
+    fn any_refusal_may_name_a_wait() {
+        let named = HeaderMap::from_iter([(RETRY_AFTER, "1".parse().unwrap())]);
+        assert!(is_later(StatusCode::FORBIDDEN, &named));
+        assert!(is_later(StatusCode::NOT_IMPLEMENTED, &named));
+        assert!(!is_later(StatusCode::NOT_FOUND, &named));
+        assert!(!is_later(StatusCode::FORBIDDEN, &HeaderMap::new()));
+        assert!(is_later(StatusCode::BAD_GATEWAY, &HeaderMap::new()));
     }
 
     #[test]

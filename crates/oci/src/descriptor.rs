@@ -94,7 +94,7 @@ pub(crate) struct RawDescriptor {
     pub(crate) digest: String,
     size: Option<u64>,
     artifact_type: Option<String>,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "texts")]
     annotations: BTreeMap<String, String>,
     platform: Option<RawPlatform>,
 }
@@ -115,6 +115,15 @@ pub(crate) fn nullable<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>
     Option::<T>::deserialize(from).map(Option::unwrap_or_default)
 }
 
+/// Takes `null` for no texts, and a text that is `null` for an empty one, as Go does.
+pub(crate) fn texts<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    let texts = Option::<BTreeMap<String, Option<String>>>::deserialize(from)?;
+    let texts = texts.unwrap_or_default().into_iter();
+    Ok(texts.map(|(key, text)| (key, text.unwrap_or_default())).collect())
+}
+
 impl TryFrom<RawDescriptor> for Descriptor {
     type Error = ManifestError;
 
@@ -122,7 +131,8 @@ impl TryFrom<RawDescriptor> for Descriptor {
         let digest = raw.digest.parse()?;
         let missing = |field| ManifestError::Descriptor { digest, field };
         Ok(Self {
-            media_type: raw.media_type.ok_or_else(|| missing("mediaType"))?,
+            // Readers in Go take a blob of no type for bytes.
+            media_type: raw.media_type.unwrap_or_default(),
             digest,
             size: raw.size.ok_or_else(|| missing("size"))?,
             artifact_type: raw.artifact_type,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::descriptor::{RawDescriptor, nullable};
+use crate::descriptor::{RawDescriptor, texts};
 use crate::role::is_media_type;
 use crate::{Descriptor, Digest, DigestError, OCI_INDEX, OCI_MANIFEST};
 
@@ -101,8 +101,16 @@ struct Raw {
     layers: Option<Vec<RawDescriptor>>,
     blobs: Option<Vec<RawDescriptor>>,
     subject: Option<RawDescriptor>,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "texts")]
     annotations: BTreeMap<String, String>,
+}
+
+/// An index names manifests; whether a child of no type is an image or an index is in its bytes.
+fn typed(mut children: Vec<Descriptor>) -> Vec<Descriptor> {
+    for child in children.iter_mut().filter(|child| child.media_type.is_empty()) {
+        OCI_MANIFEST.clone_into(&mut child.media_type);
+    }
+    children
 }
 
 impl Manifest {
@@ -132,7 +140,7 @@ impl Manifest {
         let layers = raw.layers.into_iter().chain(raw.blobs).flatten().collect();
         Ok(Self {
             declared: raw.media_type,
-            manifests: raw.manifests.map(all).transpose()?,
+            manifests: raw.manifests.map(all).transpose()?.map(typed),
             config: raw.config.map(Descriptor::try_from).transpose()?,
             layers: all(layers)?,
             subject: raw.subject.map(|subject| subject.digest.parse()).transpose()?,

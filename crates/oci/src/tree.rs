@@ -101,6 +101,12 @@ impl Visit {
     pub fn digest(&self) -> Digest {
         self.digest
     }
+
+    /// The platform that the index states for it.
+    #[must_use]
+    pub fn platform(&self) -> Option<&Platform> {
+        self.platform.as_ref()
+    }
 }
 
 impl Tree {

@@ -7,10 +7,12 @@
 pub(super) mod upstream_check;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use perennial_import::{
-    Chart, Images, Imported, Options, Urls, Watch, chart, images, layout, urls,
+    Chart, Images, ImportError, Imported, Options, Urls, Watch, all_tags, chart, images, layout,
+    urls,
 };
 use perennial_operation::{
     Completeness, Failed, Import, ImportEvent, ImportSource, ImportSummary, Progress, Stage,
@@ -64,20 +66,25 @@ impl Job {
         let watch = ImportWatch(&*observer);
         match self.import.source.clone() {
             ImportSource::Images { references, all_tags, platforms, auth_file } => {
-                // One after the other: each is signed before the next is requested. An image that
-                // cannot be imported is a row of its own, so an error here comes from the store or
-                // means that the caller has left.
                 for reference in references {
-                    let what = Images {
-                        references: vec![reference],
-                        all_tags,
-                        platforms: platforms.clone(),
-                        auth_file: auth_file.clone(),
-                        license: license.clone(),
-                        notes: notes.clone(),
+                    let all = match all_tags {
+                        true => self.tags(&options, &reference, &auth_file, &watch).await?,
+                        false => vec![reference],
                     };
-                    let imported = images(&store, &options, &what, &watch).await?;
-                    self.publish(imported).await?;
+                    // One after the other: each is signed before the next is requested. An image
+                    // that cannot be imported is a row of its own, so an error here comes from the
+                    // store or means that the caller has left.
+                    for reference in all {
+                        let what = Images {
+                            references: vec![reference],
+                            platforms: platforms.clone(),
+                            auth_file: auth_file.clone(),
+                            license: license.clone(),
+                            notes: notes.clone(),
+                        };
+                        let imported = images(&store, &options, &what, &watch).await?;
+                        self.publish(imported).await?;
+                    }
                 }
             }
             ImportSource::Urls { urls: from, purl, html } => {
@@ -114,6 +121,30 @@ impl Job {
         Options { allow_private, plain_http }
     }
 
+    /// The images of all tags of a repository. A list that cannot be had does not cost the others.
+    async fn tags(
+        &mut self,
+        options: &Options,
+        repository: &str,
+        auth_file: &Option<PathBuf>,
+        watch: &ImportWatch<'_>,
+    ) -> Result<Vec<String>, ArchiveError> {
+        let listed = all_tags(options, repository, auth_file.clone(), watch).await;
+        let (images, failed) = match listed {
+            Err(error @ ImportError::Cancelled) => return Err(error.into()),
+            Err(error) => {
+                let what = repository.to_owned();
+                (Vec::new(), vec![Failed { what, reason: error.to_string() }])
+            }
+            Ok(listed) => listed,
+        };
+        for failed in failed {
+            self.summary.failed += 1;
+            self.report(ImportEvent::Failed(failed)).await;
+        }
+        Ok(images)
+    }
+
     /// Imports as many of the images that a chart names as possible, and reports how complete the
     /// chart is.
     async fn images_of(
@@ -126,7 +157,6 @@ impl Job {
         for image in BTreeSet::from_iter(named) {
             let what = Images {
                 references: vec![format!("docker://{image}")],
-                all_tags: false,
                 platforms: Vec::new(),
                 license: self.import.license.clone(),
                 notes: None,

@@ -66,14 +66,8 @@ pub(crate) async fn gather(
             .buffered(PARALLEL)
             .collect()
             .await;
-        for said in said {
-            let said = match said {
-                Ok(said) => said,
-                Err(failed) => {
-                    left_out.push(failed);
-                    continue;
-                }
-            };
+        for (said, failed) in said {
+            left_out.extend(failed);
             for said in said {
                 // A statement found twice keeps the tag that it was found by.
                 if let Some(known) = attached.get_mut(&said.digest) {
@@ -122,11 +116,13 @@ async fn take(
     Ok(Taken { entry, manifests, pieces, left_out })
 }
 
-async fn about(origin: &impl Origin, digest: Digest) -> Result<Vec<Attached>, Failed> {
-    origin.attached(&digest).await.map_err(|error| Failed {
+async fn about(origin: &impl Origin, digest: Digest) -> (Vec<Attached>, Vec<Failed>) {
+    let (found, failed) = origin.attached(&digest).await;
+    let failed = failed.into_iter().map(|error| Failed {
         what: format!("signatures and other statements about {digest}"),
         reason: error.to_string(),
-    })
+    });
+    (found, failed.collect())
 }
 
 /// The error for a walk whose root is not among its manifests, which would be a defect.

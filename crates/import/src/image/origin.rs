@@ -32,11 +32,11 @@ pub(crate) trait Origin: Sync {
     /// Whether a manifest is known to be missing here, because only part of the image was saved.
     fn lacks(&self, digest: &Digest) -> bool;
 
-    /// Finds the statements about a manifest.
+    /// Finds the statements about a manifest; also returns the ways of finding them that failed.
     fn attached(
         &self,
         digest: &Digest,
-    ) -> impl Future<Output = Result<Vec<Attached>, ImportError>> + Send;
+    ) -> impl Future<Output = (Vec<Attached>, Vec<ImportError>)> + Send;
 
     /// Appends the missing rest of a blob to `into`.
     fn blob(

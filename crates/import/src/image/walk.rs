@@ -62,12 +62,27 @@ impl Walk {
         origin: &impl Origin,
         platforms: &Platforms,
     ) -> Result<Self, ImportError> {
+        let mut lost = None;
         while let Some(visit) = self.tree.next_visit()? {
             let digest = visit.digest();
-            let (stored, bytes) = sink.manifest(origin, &digest).await?;
-            let manifest = Manifest::parse(&bytes)
-                .map_err(|error| ImportError::manifest(digest.to_string(), error))?;
-            self.add(&visit, stored, &manifest, origin, platforms)?;
+            match read(sink, origin, &digest).await {
+                Ok((stored, manifest)) => {
+                    self.add(&visit, stored, &manifest, origin, platforms)?;
+                }
+                Err(error) if error.is_final() || digest == self.root => return Err(error),
+                // An index may name what its registry no longer has; the other platforms are whole.
+                Err(error) => {
+                    let what = match visit.platform() {
+                        Some(platform) => format!("{} ({digest})", show(platform)),
+                        None => digest.to_string(),
+                    };
+                    self.left_out.push(Failed { what, reason: error.to_string() });
+                    lost = lost.or(Some(error));
+                }
+            }
+        }
+        if let (Some(lost), 1) = (lost, self.manifests.len()) {
+            return Err(lost);
         }
         let too_large = self.tree.blobs().find(|(_, blob)| blob.size > MAX_BLOB);
         if let Some((digest, Content { size, .. })) = too_large {
@@ -143,6 +158,17 @@ impl Walk {
         });
         Ok((pieces.collect(), self.left_out))
     }
+}
+
+async fn read(
+    sink: &BlobSink<'_>,
+    origin: &impl Origin,
+    digest: &Digest,
+) -> Result<(Stored, Manifest), ImportError> {
+    let (stored, bytes) = sink.manifest(origin, digest).await?;
+    let manifest = Manifest::parse(&bytes)
+        .map_err(|error| ImportError::manifest(digest.to_string(), error))?;
+    Ok((stored, manifest))
 }
 
 /// The error for an index none of whose children is selected.

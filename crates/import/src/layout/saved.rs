@@ -150,8 +150,8 @@ impl Origin for Saved {
         !self.files.elsewhere.contains_key(digest) && !self.files.place.has(&digest.path())
     }
 
-    async fn attached(&self, digest: &Digest) -> Result<Vec<Attached>, ImportError> {
-        Ok(self.attached.get(digest).cloned().unwrap_or_default())
+    async fn attached(&self, digest: &Digest) -> (Vec<Attached>, Vec<ImportError>) {
+        (self.attached.get(digest).cloned().unwrap_or_default(), Vec::new())
     }
 
     async fn blob(

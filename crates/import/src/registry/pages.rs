@@ -1,74 +1,46 @@
-//! Lists that a registry returns page by page: tags, and the referrers of a manifest.
-
-use std::collections::BTreeSet;
+//! The statements about a manifest: its referrers, and those under cosign's tags.
+//!
+//! Each way of asking stands by itself: registries refuse what they do not have in many ways, and
+//! the failure of one way does not cost what another one finds.
 
 use perennial_oci::{Digest, Manifest, ManifestError, OCI_INDEX, cosign_tags, referrers_tag};
-use reqwest::header::{HeaderMap, LINK};
-use reqwest::{StatusCode, Url};
-use serde::Deserialize;
+use reqwest::StatusCode;
 
 use super::answer::refusal;
-use super::repository::Repository;
+use super::link::next_page;
+use super::repository::{Repository, is_absent};
 use crate::ImportError;
 use crate::image::Attached;
 
-const MAX_PAGES: usize = 1_000;
-const MAX_TAGS: usize = 100_000;
 const MAX_REFERRERS: usize = 2_000;
 
-#[derive(Deserialize)]
-struct Tags {
-    tags: Option<Vec<String>>,
-}
-
 impl Repository {
-    /// All tags of the repository.
-    pub(super) async fn tags(&self) -> Result<Vec<String>, ImportError> {
-        let mut next = Some(self.url("tags/list?n=1000")?);
-        let mut tags = BTreeSet::new();
-        let mut pages = 0;
-        while let Some(url) = next {
-            let got = self.get(&url, "application/json").await?;
-            next = self.next_page(&url, &got.headers);
-            let refuse = |reason: String| ImportError::Upstream { what: url.to_string(), reason };
-            let page: Tags = serde_json::from_slice(&got.bytes)
-                .map_err(|e| refuse(format!("is not a list of tags: {e}")))?;
-            let known = tags.len();
-            tags.extend(page.tags.unwrap_or_default());
-            pages += 1;
-            if tags.len() > MAX_TAGS || pages > MAX_PAGES {
-                return Err(refuse(format!(
-                    "has more than {MAX_TAGS} tags, or {MAX_PAGES} pages of them"
-                )));
-            }
-            if tags.len() == known {
-                // Pages that add nothing but link to a next page would never end.
-                break;
-            }
+    /// The referrers of a manifest, by the API or else by its tag, and those under cosign's tags;
+    /// also the ways of asking that failed.
+    pub(super) async fn attached(&self, digest: &Digest) -> (Vec<Attached>, Vec<ImportError>) {
+        let (mut found, mut failed) = (Vec::new(), Vec::new());
+        let by_api = if self.has_referrers() { self.referrers(digest).await } else { Ok(None) };
+        let by_api = by_api.unwrap_or_else(|error| {
+            failed.push(error);
+            None
+        });
+        match by_api {
+            Some(listed) => found.extend(listed),
+            None => match self.referrers_tag(digest).await {
+                Ok(listed) => found.extend(listed),
+                Err(error) => failed.push(error),
+            },
         }
-        if tags.is_empty() {
-            let what = self.url("tags/list")?.to_string();
-            return Err(ImportError::Gone { what, reason: "the repository has no tags".into() });
-        }
-        Ok(tags.into_iter().collect())
-    }
-
-    /// The referrers of a manifest, by the API or else by its tag, and those under cosign's tags.
-    pub(super) async fn attached(&self, digest: &Digest) -> Result<Vec<Attached>, ImportError> {
-        let by_api = if self.has_referrers() { self.referrers(digest).await? } else { None };
-        let mut found = match by_api {
-            Some(found) => found,
-            None => {
-                self.note_no_referrers();
-                self.referrers_tag(digest).await?
-            }
-        };
         for tag in cosign_tags(digest) {
-            if let Some(named) = self.tag(&tag).await? {
-                found.push(Attached { digest: named.digest, tag: Some(tag) });
+            match self.statement_tag(&tag).await {
+                Ok(Some(named)) => {
+                    found.push(Attached { digest: named.digest, tag: Some(tag) });
+                }
+                Ok(None) => {}
+                Err(error) => failed.push(error),
             }
         }
-        Ok(found)
+        (found, failed)
     }
 
     /// The referrers by the API; `None` if the registry does not have it.
@@ -77,18 +49,22 @@ impl Repository {
         let mut found = Vec::new();
         let mut pages = 0;
         while let Some(url) = next {
-            let got = self.ask(&url, OCI_INDEX).await?;
+            let got = self.probe(&url, OCI_INDEX).await?;
             // Registries report a missing API in many ways; being busy is not one of them.
-            if pages == 0
-                && got.status.is_client_error()
-                && got.status != StatusCode::TOO_MANY_REQUESTS
-            {
+            if pages == 0 && is_absent(got.status, &got.headers) {
+                use StatusCode as Status;
+                if matches!(
+                    got.status,
+                    Status::NOT_FOUND | Status::METHOD_NOT_ALLOWED | Status::NOT_IMPLEMENTED
+                ) {
+                    self.note_no_referrers();
+                }
                 return Ok(None);
             }
             if !got.status.is_success() {
                 return Err(refusal(&url, got.status, &got.headers, &got.bytes));
             }
-            next = self.next_page(&url, &got.headers);
+            next = next_page(&url, &got.headers);
             let page = match Manifest::parse(&got.bytes) {
                 Ok(page) => page,
                 // Some registries answer every path with an HTML page.
@@ -115,10 +91,13 @@ impl Repository {
 
     async fn referrers_tag(&self, digest: &Digest) -> Result<Vec<Attached>, ImportError> {
         let url = self.url(&format!("manifests/{}", referrers_tag(digest)))?;
-        let got = match self.get(&url, OCI_INDEX).await {
-            Err(ImportError::Gone { .. }) => return Ok(Vec::new()),
-            got => got?,
-        };
+        let got = self.probe(&url, OCI_INDEX).await?;
+        if is_absent(got.status, &got.headers) {
+            return Ok(Vec::new());
+        }
+        if !got.status.is_success() {
+            return Err(refusal(&url, got.status, &got.headers, &got.bytes));
+        }
         let index =
             Manifest::parse(&got.bytes).map_err(|error| ImportError::manifest(url, error))?;
         Ok(index
@@ -127,17 +106,5 @@ impl Repository {
             .take(MAX_REFERRERS)
             .map(|child| Attached { digest: child.digest, tag: None })
             .collect())
-    }
-
-    /// The URL of the next page, if it is on the same registry.
-    fn next_page(&self, url: &Url, headers: &HeaderMap) -> Option<Url> {
-        headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok()).find_map(|link| {
-            let (target, params) = link.trim().strip_prefix('<')?.split_once('>')?;
-            let next = params.split(';').any(|param| {
-                let param = param.trim().to_ascii_lowercase();
-                param == "rel=next" || param == "rel=\"next\""
-            });
-            url.join(target).ok().filter(|target| next && self.is_ours(target))
-        })
     }
 }

@@ -31,7 +31,7 @@ impl Origin for Pull<'_> {
         false
     }
 
-    async fn attached(&self, digest: &Digest) -> Result<Vec<Attached>, ImportError> {
+    async fn attached(&self, digest: &Digest) -> (Vec<Attached>, Vec<ImportError>) {
         self.repository.attached(digest).await
     }
 

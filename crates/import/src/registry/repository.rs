@@ -10,7 +10,7 @@ use reqwest::{Method, Response, StatusCode, Url};
 use super::answer::{Short, is_gone, read, refusal};
 use super::auth::Auth;
 use crate::client::{Client, Failure};
-use crate::retry::{RetryPolicy, is_busy, wish};
+use crate::retry::{RetryPolicy, is_later, wish};
 use crate::{ImportError, Options};
 
 /// The retry policy of each request.
@@ -23,6 +23,20 @@ pub(super) struct Repository {
     auth: Auth,
     /// Whether the registry was found to have no referrers API.
     no_referrers: AtomicBool,
+}
+
+/// Whether a request is for something that must be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Needed,
+    Optional,
+}
+
+/// Whether a response to an optional request means that there is no such thing. Registries answer
+/// 403, 401, 400, 405 or 501 for a tag or an API that they do not have.
+pub(super) fn is_absent(status: StatusCode, headers: &HeaderMap) -> bool {
+    status == StatusCode::NOT_IMPLEMENTED
+        || (status.is_client_error() && !is_later(status, headers))
 }
 
 /// The manifest that a tag or digest currently names.
@@ -89,9 +103,19 @@ impl Repository {
     }
 
     /// The digest of a tag; `None` if the tag does not exist.
-    pub(super) async fn tag(&self, tag: &str) -> Result<Option<Found>, ImportError> {
+    async fn tag(&self, tag: &str) -> Result<Option<Found>, ImportError> {
+        self.find(tag, Asked::Needed).await
+    }
+
+    /// The digest of a tag that need not exist. Some registries refuse such a tag instead of saying
+    /// that it is not there.
+    pub(super) async fn statement_tag(&self, tag: &str) -> Result<Option<Found>, ImportError> {
+        self.find(tag, Asked::Optional).await
+    }
+
+    async fn find(&self, tag: &str, asked: Asked) -> Result<Option<Found>, ImportError> {
         let url = self.url(&format!("manifests/{tag}"))?;
-        let head = self.send(Method::HEAD, &url, MANIFESTS, None).await?;
+        let head = self.send_as(asked, Method::HEAD, &url, MANIFESTS, None).await?;
         let digest =
             head.headers().get("docker-content-digest").and_then(|value| value.to_str().ok());
         let status = head.status();
@@ -103,14 +127,19 @@ impl Repository {
         if is_gone(status) {
             return Ok(None);
         }
-        match self.get(&url, MANIFESTS).await {
-            Ok(got) => Ok(Some(Found {
-                digest: Digest::sha256_of(&got.bytes),
-                status: got.status.as_u16(),
-            })),
-            Err(ImportError::Gone { .. }) => Ok(None),
-            Err(error) => Err(error),
+        let got = self.ask_as(asked, &url, MANIFESTS).await?;
+        if got.status.is_success() {
+            let digest = Digest::sha256_of(&got.bytes);
+            return Ok(Some(Found { digest, status: got.status.as_u16() }));
         }
+        let is_absent = match asked {
+            Asked::Needed => is_gone(got.status),
+            Asked::Optional => is_absent(got.status, &got.headers),
+        };
+        if is_absent {
+            return Ok(None);
+        }
+        Err(refusal(&url, got.status, &got.headers, &got.bytes))
     }
 
     /// Fetches a manifest by digest.
@@ -121,7 +150,7 @@ impl Repository {
 
     /// Fetches a short, successful response in full.
     pub(super) async fn get(&self, url: &Url, accept: &str) -> Result<Got, ImportError> {
-        let got = self.ask(url, accept).await?;
+        let got = self.ask_as(Asked::Needed, url, accept).await?;
         if got.status.is_success() {
             Ok(got)
         } else {
@@ -129,11 +158,16 @@ impl Repository {
         }
     }
 
+    /// Asks for something that need not be there; a refusal is an answer like any other.
+    pub(super) async fn probe(&self, url: &Url, accept: &str) -> Result<Got, ImportError> {
+        self.ask_as(Asked::Optional, url, accept).await
+    }
+
     /// Fetches a short response of any status in full; retried after a broken connection.
-    pub(super) async fn ask(&self, url: &Url, accept: &str) -> Result<Got, ImportError> {
+    async fn ask_as(&self, asked: Asked, url: &Url, accept: &str) -> Result<Got, ImportError> {
         let mut tried = 0;
         loop {
-            let answer = self.send(Method::GET, url, accept, None).await?;
+            let answer = self.send_as(asked, Method::GET, url, accept, None).await?;
             let (status, headers) = (answer.status(), answer.headers().clone());
             tried += 1;
             match read(answer, MAX_MANIFEST).await {
@@ -154,6 +188,17 @@ impl Repository {
     /// other response.
     pub(super) async fn send(
         &self,
+        method: Method,
+        url: &Url,
+        accept: &str,
+        from: Option<u64>,
+    ) -> Result<Response, ImportError> {
+        self.send_as(Asked::Needed, method, url, accept, from).await
+    }
+
+    async fn send_as(
+        &self,
+        need: Asked,
         method: Method,
         url: &Url,
         accept: &str,
@@ -181,11 +226,15 @@ impl Repository {
                         && self.is_ours(answer.url()) =>
                 {
                     asked += 1;
-                    self.auth.answer(&self.client, answer.headers()).await?;
+                    match (self.auth.answer(&self.client, answer.headers()).await, need) {
+                        (Ok(()), _) => {}
+                        (Err(error), Asked::Needed) => return Err(error),
+                        (Err(_), Asked::Optional) => return Ok(answer),
+                    }
                     tried -= 1;
                     continue;
                 }
-                Ok(answer) if is_busy(answer.status()) => {
+                Ok(answer) if is_later(answer.status(), answer.headers()) => {
                     // A retry before the requested wait is useless, and so is a very long wait: a
                     // rerun resumes from here.
                     match RETRIES.before_next(tried, wish(answer.headers())) {

@@ -54,7 +54,7 @@ async fn a_registry_sends_us_to_nobody_inside() {
             assert!(matches!(error, ImportError::Private(_)), "{head}: {error:?}");
             serving.abort();
         }
-        // A list whose next page is on another host ends here.
+        // A list whose next page is on another host goes on at the registry itself.
         let page = r#"{"tags":["1"]}"#;
         let answer = format!(
             "HTTP/1.1 200 OK\r\nLink: <{to}/next>; rel=\"next\"\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}",
@@ -64,7 +64,9 @@ async fn a_registry_sends_us_to_nobody_inside() {
         let reference = format!("{host}/a/b:1").parse().unwrap();
         let client = Client::behind(guard.clone()).unwrap();
         let repository = Repository::new(client, &options, &reference, None).unwrap();
-        assert_eq!(repository.tags().await.unwrap(), ["1"]);
+        let listed = repository.tags().await.unwrap();
+        assert_eq!(Vec::from_iter(listed.tags), ["1"]);
+        assert!(listed.failed[0].reason.contains("cannot be had"), "{:?}", listed.failed);
         serving.abort();
     }
     assert_eq!(inside.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "somebody called");

@@ -1,9 +1,12 @@
 //! Images from a registry: successes, failures, and the secrets sent along.
 
+mod odd;
 mod pulls;
 mod refusals;
 
-use perennial_import::{Images, ImportError, Imported, Options, Progress, Watch, images};
+use perennial_import::{
+    Failed, Images, ImportError, Imported, Options, Progress, Watch, all_tags, images,
+};
 use perennial_manifest::{Artifact, ArtifactList, Body, Draft, Keypair, Release};
 use perennial_store::{OpenOptions, Store};
 
@@ -75,6 +78,12 @@ impl Watch for Nobody {
     fn is_cancelled(&self) -> bool {
         false
     }
+}
+
+/// The images of all tags of a repository.
+async fn tags(repository: &str) -> Result<(Vec<String>, Vec<Failed>), ImportError> {
+    let options = Options { allow_private: true, plain_http: true };
+    sent(all_tags(&options, repository, None, &Nobody)).await
 }
 
 fn named(references: &[&str]) -> Images {

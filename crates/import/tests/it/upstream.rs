@@ -12,6 +12,10 @@ use serde_json::json;
 
 use crate::made::{INDEX, Made};
 
+/// An odd answer: status, one header, body.
+pub(crate) type Answer = (u16, (&'static str, String), String);
+pub(crate) type Odd = Box<dyn FnMut(&str) -> Option<Answer> + Send>;
+
 #[derive(Default)]
 pub(crate) struct World {
     pub(crate) made: Made,
@@ -43,6 +47,8 @@ pub(crate) struct World {
     pub(crate) redirect: Option<String>,
     /// Tags per page.
     pub(crate) page: usize,
+    /// Answers a request by path and query instead of the rest of this registry.
+    pub(crate) odd: Option<Odd>,
     /// The requests so far: method, path, range, authorization and body.
     pub(crate) log: Vec<Asked>,
 }
@@ -112,6 +118,14 @@ async fn answer(State(upstream): State<Upstream>, request: Request) -> Response 
         body: body.clone(),
     };
     world.log.push(asked);
+    let whole = if query.is_empty() { path.clone() } else { format!("{path}?{query}") };
+    if let Some((status, (name, value), body)) = world.odd.as_mut().and_then(|odd| odd(&whole)) {
+        return Response::builder()
+            .status(status)
+            .header(name, value)
+            .body(Body::from(body))
+            .unwrap();
+    }
     if world.busy > 0 {
         world.busy -= 1;
         let mut busy = plain(StatusCode::TOO_MANY_REQUESTS, "busy");

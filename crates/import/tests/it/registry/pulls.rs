@@ -5,7 +5,7 @@ use perennial_manifest::{Artifact, Role, Verdict};
 use serde_json::{Value, json};
 
 use crate::made::{LAYER, MANIFEST, Made, digest_of, noise, sha256, sha512};
-use crate::registry::{Node, at, blob, named, only};
+use crate::registry::{Node, at, blob, named, only, tags};
 use crate::upstream::{Upstream, World};
 
 /// A registry with `team/app:v1`, an image for two platforms; returns its index.
@@ -182,14 +182,15 @@ async fn all_tags_come_over_all_pages_and_what_is_said_of_them_is_no_image() {
     }
     let node = Node::new();
     let name = format!("docker://{}/team/app", upstream.host);
-    let imported = node.add(&Images { all_tags: true, ..named(&[&name]) }).await.unwrap();
-    assert_eq!(imported.failed, []);
-    let versions: Vec<_> =
-        imported.drafts.iter().map(|draft| draft.purl.version().unwrap().to_owned()).collect();
-    assert_eq!(versions, ["v1", "v2", "v3", "v4", "v5"]);
-    let tagged =
-        node.add(&Images { all_tags: true, ..named(&[&format!("{name}:v1")]) }).await.unwrap();
-    assert!(tagged.drafts.is_empty() && tagged.failed[0].reason.contains("all tags"));
+    let (images, failed) = tags(&name).await.unwrap();
+    assert_eq!(failed, []);
+    let wanted: Vec<_> = (1..6).map(|at| format!("{name}:v{at}")).collect();
+    assert_eq!(images, wanted);
+    let images: Vec<_> = images.iter().map(String::as_str).collect();
+    let imported = node.add(&named(&images)).await.unwrap();
+    assert_eq!((imported.drafts.len(), &imported.failed[..]), (5, &[][..]));
+    let tagged = tags(&format!("{name}:v1")).await.unwrap_err();
+    assert!(tagged.to_string().contains("all tags"), "{tagged}");
 }
 
 #[tokio::test]

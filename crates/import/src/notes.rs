@@ -2,6 +2,8 @@
 //!
 //! Promises that the import's lines never push the text past a release's limit.
 
+use crate::Failed;
+
 /// Most bytes of remarks in a release.
 const MOST: usize = 2048;
 /// Bytes reserved for the line that counts the omitted remarks.
@@ -9,7 +11,7 @@ const LAST: usize = 64;
 
 /// Remarks, one per line.
 #[derive(Debug, Default)]
-pub(super) struct Notes {
+pub(crate) struct Notes {
     text: String,
     /// The number of lines left out for lack of room.
     more: usize,
@@ -17,11 +19,19 @@ pub(super) struct Notes {
 
 impl Notes {
     /// Starts with the user's remarks, unchanged.
-    pub(super) fn new(given: Option<&str>) -> Self {
+    pub(crate) fn new(given: Option<&str>) -> Self {
         Self { text: given.unwrap_or_default().to_owned(), more: 0 }
     }
 
-    pub(super) fn add(&mut self, line: &str) {
+    /// Adds a line for each part that was left out.
+    pub(crate) fn left_out(mut self, parts: &[Failed]) -> Self {
+        for Failed { what, reason } in parts {
+            self.add(&format!("perennial/left-out: {what}: {reason}"));
+        }
+        self
+    }
+
+    pub(crate) fn add(&mut self, line: &str) {
         if self.text.len() + 1 + line.len() + LAST > MOST {
             self.more += 1;
         } else {
@@ -37,7 +47,7 @@ impl Notes {
     }
 
     /// The whole text, with the count of omitted lines; `None` if it is empty.
-    pub(super) fn into_text(mut self) -> Option<String> {
+    pub(crate) fn into_text(mut self) -> Option<String> {
         let last = format!("And {} more remarks of this kind.", self.more);
         if self.more > 0 && self.text.len() + 1 + last.len() <= MOST {
             self.push(&last);
