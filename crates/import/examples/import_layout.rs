@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for draft in &imported.drafts {
         println!("{}, {} new bytes", draft.purl, imported.new_bytes);
         for artifact in &draft.artifacts {
-            println!("  {:<14} {:>8}  {}", artifact.role, artifact.size, artifact.path);
+            println!("  {:<14} {:>8}  {}", artifact.role.as_str(), artifact.size, artifact.path);
         }
     }
     for failed in &imported.failed {

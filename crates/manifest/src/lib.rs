@@ -41,5 +41,5 @@ pub use publisher::{Keypair, PublisherError, PublisherId, PublisherKind};
 pub use publisher_ref::{FollowName, FollowNameError, PublisherRef, PublisherRefError};
 pub use purl::{Purl, PurlError};
 pub use resolve::{Candidate, Resolution, resolve};
-pub use role::Role;
+pub use role::{Role, RoleError};
 pub use selector::{Selector, SelectorError};

@@ -73,13 +73,31 @@ impl fmt::Display for Role {
     }
 }
 
-impl FromStr for Role {
-    type Err = String;
+/// A text that is not one of the words for [`Role`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a role; roles are {known}", known = Role::ALL.map(Role::as_str).join(", "))]
+pub struct RoleError(String);
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or_else(|| {
-            let known: Vec<_> = Self::ALL.iter().map(|role| role.as_str()).collect();
-            format!("{text:?} is not a role; roles are {}", known.join(", "))
-        })
+impl FromStr for Role {
+    type Err = RoleError;
+
+    fn from_str(text: &str) -> Result<Self, RoleError> {
+        let role = Self::ALL.into_iter().find(|role| role.as_str() == text);
+        role.ok_or_else(|| RoleError(text.chars().take(100).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_word_is_answered_with_the_right_ones() {
+        assert!(Role::ALL.into_iter().all(|role| role.as_str().parse() == Ok(role)));
+        let error = "licenze".parse::<Role>().unwrap_err().to_string();
+        assert!(
+            error.starts_with("\"licenze\" is not a role; roles are source, binary,"),
+            "{error}"
+        );
     }
 }
