@@ -51,6 +51,11 @@ impl Config {
             max_blob_streams: 64,
         }
     }
+
+    /// Whether peers may come without being dialled.
+    pub(crate) fn waits_for_peers(&self) -> bool {
+        self.mdns || !self.listen.is_empty() || !self.external.is_empty()
+    }
 }
 
 /// Why a swarm could not be started.

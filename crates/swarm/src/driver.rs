@@ -27,7 +27,7 @@ use crate::dial_error::DialError;
 use crate::event::Event;
 use crate::events::peer_id;
 use crate::handle::{Command, Handle, OpenFailure, PeerCommand};
-use crate::{listen, transport};
+use crate::{asleep, listen, transport};
 
 /// Capacity of the queue of commands and of the queue of events; senders wait while a queue is
 /// full.
@@ -37,41 +37,23 @@ const MAX_ANNOUNCING: usize = 16;
 
 /// Starts a swarm on the current Tokio runtime. The addresses on which it listens arrive as events.
 ///
+/// A swarm that neither listens nor looks for peers is built when it is first asked to dial: until
+/// then it opens no socket.
+///
 /// The swarm ends with [`Handle::shutdown`], or once the receiver of its events is dropped.
 ///
 /// # Errors
 /// When an address is malformed or cannot be listened on, or a transport cannot be set up.
 pub fn start(config: &Config) -> Result<(Handle, mpsc::Receiver<Event>), StartError> {
     let key = Keypair::ed25519_from_bytes(config.identity).map_err(StartError::setup)?;
-    let mut swarm = transport::build(key, config)?;
-    for address in &config.listen {
-        let address: PeerAddress = address.parse()?;
-        if let Err(error) = listen::check(address.multiaddr()) {
-            return Err(StartError::Listen { address, source: error.into() });
-        }
-        if let Err(error) = swarm.listen_on(address.multiaddr().clone()) {
-            return Err(StartError::Listen { address, source: error.into() });
-        }
-    }
-    for address in &config.external {
-        let address: PeerAddress = address.parse()?;
-        swarm.add_external_address(address.multiaddr().clone());
-    }
     let (commands, inbox) = mpsc::channel(QUEUE);
     let (outbox, events) = mpsc::channel(QUEUE);
-    let handle = Handle { me: peer_id(swarm.local_peer_id()), commands };
-    let driver = Driver {
-        swarm,
-        outbox,
-        answers: HashMap::new(),
-        asked: HashMap::new(),
-        searches: HashMap::new(),
-        dialling: HashMap::new(),
-        to_announce: BTreeSet::new(),
-        announcing: HashSet::new(),
-        next: 0,
-    };
-    tokio::spawn(driver.run(inbox));
+    let handle = Handle { me: peer_id(&key.public().to_peer_id()), commands };
+    if config.waits_for_peers() {
+        tokio::spawn(Driver::new(key, config, outbox)?.run(inbox, VecDeque::new()));
+    } else {
+        tokio::spawn(asleep::run(key, config.clone(), outbox, inbox));
+    }
     Ok((handle, events))
 }
 
@@ -87,7 +69,7 @@ pub(crate) struct Driver {
     /// Dials of addresses under way; libp2p bounds how many.
     pub(crate) dialling: HashMap<ConnectionId, oneshot::Sender<Result<PeerId, DialError>>>,
     /// Releases that wait to be announced.
-    to_announce: BTreeSet<ReleaseId>,
+    pub(crate) to_announce: BTreeSet<ReleaseId>,
     /// Running announcements.
     pub(crate) announcing: HashSet<QueryId>,
     /// The last token assigned.
@@ -95,10 +77,47 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
+    /// Builds the swarm, and listens on the configured addresses.
+    pub(crate) fn new(
+        key: Keypair,
+        config: &Config,
+        outbox: mpsc::Sender<Event>,
+    ) -> Result<Self, StartError> {
+        let mut swarm = transport::build(key, config)?;
+        for address in &config.listen {
+            let address: PeerAddress = address.parse()?;
+            if let Err(error) = listen::check(address.multiaddr()) {
+                return Err(StartError::Listen { address, source: error.into() });
+            }
+            if let Err(error) = swarm.listen_on(address.multiaddr().clone()) {
+                return Err(StartError::Listen { address, source: error.into() });
+            }
+        }
+        for address in &config.external {
+            let address: PeerAddress = address.parse()?;
+            swarm.add_external_address(address.multiaddr().clone());
+        }
+        Ok(Driver {
+            swarm,
+            outbox,
+            answers: HashMap::new(),
+            asked: HashMap::new(),
+            searches: HashMap::new(),
+            dialling: HashMap::new(),
+            to_announce: BTreeSet::new(),
+            announcing: HashSet::new(),
+            next: 0,
+        })
+    }
+
+    /// Runs until a shutdown. The events in `waiting` come first.
+    pub(crate) async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Command>,
+        mut waiting: VecDeque<Event>,
+    ) {
         // Commands are taken even while events wait for their reader, so that a task that both
         // sends commands and reads events cannot lock up.
-        let mut waiting: VecDeque<Event> = VecDeque::new();
         let outbox = self.outbox.clone();
         loop {
             let command = if waiting.is_empty() {
@@ -129,7 +148,7 @@ impl Driver {
         }
     }
 
-    fn on_command(&mut self, command: Command) -> Option<Event> {
+    pub(crate) fn on_command(&mut self, command: Command) -> Option<Event> {
         match command {
             Command::Dial { address, outcome } => {
                 self.dial(&address, outcome);
@@ -242,8 +261,8 @@ fn key(release: &ReleaseId) -> RecordKey {
     RecordKey::new(release.as_bytes())
 }
 
-/// Fails a command for an id that libp2p did not issue: no such peer exists.
-fn refuse(peer: PeerId, command: PeerCommand) -> Option<Event> {
+/// Fails a command for a peer that does not exist: libp2p did not issue its id, or has no peers yet.
+pub(crate) fn refuse(peer: PeerId, command: PeerCommand) -> Option<Event> {
     match command {
         PeerCommand::Request { id, .. } => {
             let result = Err(RequestFailure::Disconnected);

@@ -6,6 +6,7 @@
 //! sheds load when its reader falls behind.
 
 mod address;
+mod asleep;
 mod behaviour;
 mod codec;
 mod config;
@@ -16,7 +17,9 @@ mod events;
 mod handle;
 mod listen;
 mod muxer;
+mod names;
 mod providers;
+mod security;
 mod stream;
 mod streams;
 mod transport;

@@ -8,6 +8,7 @@
     reason = "a step that fails must end the test"
 )]
 
+mod asleep;
 mod dialling;
 mod finding;
 mod gossip;

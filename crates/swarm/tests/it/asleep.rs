@@ -1,0 +1,47 @@
+//! A swarm that neither listens nor looks for peers is built at its first dial.
+
+use perennial_manifest::{EntryId, ReleaseId};
+use perennial_protocol::Input;
+use perennial_swarm::{Config, Event, PeerAddress};
+
+use super::{Peer, config, until};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_answers_before_its_first_dial_and_connects_with_it() {
+    let mut server = Peer::start(&config()).await;
+    let (client, mut events) = perennial_swarm::start(&Config::new([201; 32])).expect("starts");
+    let release = ReleaseId::from(EntryId::from_bytes([9; 32]));
+    client.provide(release).await.expect("runs");
+    client.find_providers(release).await.expect("runs");
+    let nobody = until(&mut events, "an answer", |event| match event {
+        Event::Input(Input::Providers { peers, done, .. }) => Some(peers.is_empty() && done),
+        _ => None,
+    });
+    assert!(nobody.await);
+    client.dial(&server.address).await.expect("dials");
+    let me = client.peer_id().clone();
+    server
+        .until("the client", |event| match event {
+            Event::Connected { peer, .. } => (peer == me).then_some(()),
+            _ => None,
+        })
+        .await;
+    client.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_that_is_not_found_is_the_failure_of_its_dial_alone() {
+    let mut server = Peer::start(&config()).await;
+    let (client, _events) = perennial_swarm::start(&Config::new([202; 32])).expect("starts");
+    let nowhere: PeerAddress = "/dns4/archive.invalid/tcp/4407".parse().expect("an address");
+    // The lookup is under way, or cannot begin; neither ends the swarm.
+    let _ = client.dial(&nowhere).await;
+    client.dial(&server.address).await.expect("dials");
+    let me = client.peer_id().clone();
+    server
+        .until("the client", |event| match event {
+            Event::Connected { peer, .. } => (peer == me).then_some(()),
+            _ => None,
+        })
+        .await;
+}
