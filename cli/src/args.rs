@@ -1,11 +1,13 @@
 //! The command-line grammar. Help, manual pages and completions are all generated from it.
 
 use clap::{Parser, Subcommand};
+use perennial_node::daemon;
 
 use crate::commands::{
     add, completions, drill, follow, follows, gc, get, key, ls, man, peers, pin, pins,
     rebuild_index, search, show, status, unfollow, unpin, verify,
 };
+use crate::failure::EXIT_CODES;
 use crate::global::Global;
 
 macro_rules! examples {
@@ -23,9 +25,7 @@ Examples:
 const AFTER_HELP: &str =
     concat!(examples!(), "\nMore options, words and exit codes: perennial --help");
 
-const AFTER_LONG_HELP: &str = concat!(
-    examples!(),
-    "
+const WORDS: &str = "\
 Words:
   archivist  A publisher that saved a copy; `upstream` is the project itself
   blob       The bytes of one file, named by their BLAKE3 digest: blake3:…
@@ -37,10 +37,13 @@ Words:
   multiaddr  The address of a peer: /ip4/192.0.2.7/tcp/4407
   pin        Keep one release or blob, of any publisher
   purl       A package URL: pkg:generic/kubekey@v3.1.0
+";
 
-Exit codes: 0 done; 1 failed; 2 wrong usage; 3 not found, or no reachable peer holds it; \
-4 verification failed, or claims conflict; 5 data directory in use, or node unreachable."
-);
+/// What `--help` says after the options.
+fn after_long_help() -> String {
+    let codes = EXIT_CODES.map(|(code, meaning)| format!("  {code:<3}  {meaning}\n")).concat();
+    format!("{}\n{WORDS}\nExit codes:\n{codes}", examples!())
+}
 
 /// Keep open-source releases alive after their upstream pulls the plug.
 ///
@@ -54,7 +57,7 @@ Exit codes: 0 done; 1 failed; 2 wrong usage; 3 not found, or no reachable peer h
     version,
     max_term_width = 100,
     after_help = AFTER_HELP,
-    after_long_help = AFTER_LONG_HELP
+    after_long_help = after_long_help()
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -67,8 +70,11 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Add(add::AddArgs),
+    #[command(visible_alias = "fetch")]
     Get(get::GetArgs),
+    #[command(visible_alias = "list")]
     Ls(ls::LsArgs),
+    #[command(visible_alias = "info")]
     Show(show::ShowArgs),
     Search(search::SearchArgs),
     Follow(follow::FollowArgs),
@@ -77,6 +83,7 @@ pub(crate) enum Command {
     Pin(pin::PinArgs),
     Unpin(unpin::UnpinArgs),
     Pins(pins::PinsArgs),
+    Serve(Box<daemon::Arguments>),
     Status(status::StatusArgs),
     Peers(peers::PeersArgs),
     Key(key::KeyArgs),
@@ -106,7 +113,7 @@ mod tests {
     #[test]
     fn every_command_is_explained_with_examples() {
         let root = Cli::command();
-        assert_eq!(root.get_subcommands().count(), 20);
+        assert_eq!(root.get_subcommands().count(), 21);
         for command in root.get_subcommands() {
             let name = command.get_name();
             assert!(
@@ -134,6 +141,20 @@ mod tests {
     }
 
     #[test]
+    fn serve_takes_the_options_of_the_node_and_the_common_ones_anywhere() {
+        for line in [
+            "perennial --data A --peer /ip4/1.2.3.4/tcp/1 serve --http off --existing",
+            "perennial serve --data A --peer /ip4/1.2.3.4/tcp/1 --http off --existing",
+        ] {
+            let Command::Serve(arguments) = parse(line).unwrap().command else { panic!("{line}") };
+            let settings = format!("{arguments:?}");
+            assert!(settings.contains(r#"data: Some("A")"#), "{settings}");
+            assert!(settings.contains(r#"peer: ["/ip4/1.2.3.4/tcp/1"]"#), "{settings}");
+            assert!(settings.contains("existing: true"), "{settings}");
+        }
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         for line in [
             "perennial",
@@ -147,6 +168,8 @@ mod tests {
             "perennial verify --sample 5",
             "perennial drill",
             "perennial ls --state lost",
+            "perennial ls --limit 0",
+            "perennial search x --limit 0",
             "perennial completions",
         ] {
             assert!(parse(line).is_err_and(|error| error.use_stderr()), "{line}");

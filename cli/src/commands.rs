@@ -24,33 +24,42 @@ pub(crate) mod verify;
 use crate::args::{Cli, Command};
 use crate::failure::CommandError;
 use crate::screen::Screen;
-use crate::session::Session;
+use crate::session::{Making, Session};
 
 /// Runs a command line.
 pub(crate) async fn run(cli: Cli, screen: &Screen) -> Result<(), CommandError> {
-    // The first three need no data directory, and so no session.
-    let session = || Session::new(&cli.global, screen);
+    // Reading makes no archive, so that a mistyped path is noticed. The first commands need no data
+    // directory, and so no session.
+    let reading = || Session::new(&cli.global, screen, Making::Never);
+    let keeping = || Session::new(&cli.global, screen, Making::WithPeers);
+    let beginning = || Session::new(&cli.global, screen, Making::Always);
     match cli.command {
         Command::Drill(args) => drill::run(args, screen).await,
         Command::Completions(args) => completions::run(&args),
+        // `main` runs the node before a runtime is there.
+        Command::Serve(_) => Ok(()),
         Command::Man(args) => man::run(&args, screen),
-        Command::Add(args) => add::run(args, &session()?, screen).await,
-        Command::Get(args) => get::run(args, &session()?, screen).await,
-        Command::Ls(args) => ls::run(args, &session()?, screen).await,
-        Command::Show(args) => show::run(args, &session()?, screen).await,
-        Command::Search(args) => search::run(args, &session()?, screen).await,
-        Command::Follow(args) => follow::run(args, &session()?, screen).await,
-        Command::Unfollow(args) => unfollow::run(args, &session()?, screen).await,
-        Command::Follows(_) => follows::run(&session()?, screen).await,
-        Command::Pin(args) => pin::run(args, &session()?, screen).await,
-        Command::Unpin(args) => unpin::run(args, &session()?, screen).await,
-        Command::Pins(_) => pins::run(&session()?, screen).await,
-        Command::Status(_) => status::run(&session()?, screen).await,
-        Command::Peers(_) => peers::run(&session()?, screen).await,
-        Command::Key(args) => key::run(args, &session()?, screen).await,
-        Command::Verify(_) => verify::run(&session()?, screen).await,
-        Command::Gc(args) => gc::run(args, &session()?, screen).await,
-        Command::RebuildIndex(_) => rebuild_index::run(&session()?, screen).await,
+        Command::Add(args) => {
+            add::run(args, &beginning()?, screen).await.map_err(CommandError::of_resumable)
+        }
+        Command::Get(args) => {
+            get::run(args, &keeping()?, screen).await.map_err(CommandError::of_resumable)
+        }
+        Command::Ls(args) => ls::run(args, &reading()?, screen).await,
+        Command::Show(args) => show::run(args, &reading()?, screen).await,
+        Command::Search(args) => search::run(args, &reading()?, screen).await,
+        Command::Follow(args) => follow::run(args, &beginning()?, screen).await,
+        Command::Unfollow(args) => unfollow::run(args, &reading()?, screen).await,
+        Command::Follows(_) => follows::run(&reading()?, screen).await,
+        Command::Pin(args) => pin::run(args, &keeping()?, screen).await,
+        Command::Unpin(args) => unpin::run(args, &reading()?, screen).await,
+        Command::Pins(_) => pins::run(&reading()?, screen).await,
+        Command::Status(_) => status::run(&reading()?, screen).await,
+        Command::Peers(_) => peers::run(&reading()?, screen).await,
+        Command::Key(args) => key::run(args, &beginning()?, screen).await,
+        Command::Verify(_) => verify::run(&reading()?, screen).await,
+        Command::Gc(args) => gc::run(args, &reading()?, screen).await,
+        Command::RebuildIndex(_) => rebuild_index::run(&reading()?, screen).await,
     }
 }
 

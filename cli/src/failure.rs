@@ -10,16 +10,29 @@ use serde::Serialize;
 use crate::quantity::{bytes, count, day};
 use crate::screen::{Screen, safe, short};
 
-/// Any failure without an exit code of its own.
+/// A disk, a file or an upstream failed.
 pub(crate) const FAILED: u8 = 1;
-/// The command line is invalid.
+/// The command line is invalid, names a file that does not exist, or can mean several releases.
 pub(crate) const USAGE: u8 = 2;
-/// Not found, or no reachable peer holds it.
+/// No such release, pin, publisher or archive, or no reachable peer holds it.
 pub(crate) const NOT_FOUND: u8 = 3;
-/// Verification failed, or claims conflict.
+/// Bytes do not match their digest, held content is lost, or claims conflict.
 pub(crate) const DISPROVED: u8 = 4;
-/// Data directory in use, or node unreachable.
+/// The data directory is in use, no node runs there, or no peer could be reached.
 pub(crate) const UNAVAILABLE: u8 = 5;
+/// SIGINT or SIGTERM ended the command.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// The exit codes and their meanings, for the help and the manual.
+pub(crate) const EXIT_CODES: [(u8, &str); 7] = [
+    (0, "done"),
+    (FAILED, "failed: a disk, a file or an upstream"),
+    (USAGE, "wrong usage: an invalid option, a file that does not exist, an ambiguous name"),
+    (NOT_FOUND, "not found: no such release, pin, publisher or archive, or no peer holds it"),
+    (DISPROVED, "verification failed, held content is lost, or claims conflict"),
+    (UNAVAILABLE, "data directory in use, no node runs there, or no peer could be reached"),
+    (INTERRUPTED, "interrupted by SIGINT or SIGTERM"),
+];
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +52,12 @@ pub(crate) enum CommandError {
     /// Another process has locked the data directory and does not answer.
     #[error("{} is in use by process {pid}, which does not answer", data.display())]
     InUse { data: PathBuf, pid: u32 },
+    /// No node runs on the data directory until it is stopped.
+    #[error("no node runs on {}", .0.display())]
+    NoNode(PathBuf),
+    /// No release matches.
+    #[error("{message}")]
+    NoMatch { message: String, hint: String },
     /// The node closed the connection early.
     #[error("the node closed the connection before it answered")]
     Lost,
@@ -62,7 +81,7 @@ pub(crate) enum CommandError {
     Drill(String),
     /// SIGINT or SIGTERM arrived.
     #[error("interrupted")]
-    Interrupted,
+    Interrupted { goes_on: bool },
 }
 
 impl From<CallError> for CommandError {
@@ -85,6 +104,14 @@ struct ErrorRow<'a> {
 }
 
 impl CommandError {
+    /// The error, of a command whose work is kept when it is interrupted.
+    pub(crate) fn of_resumable(self) -> Self {
+        match self {
+            CommandError::Interrupted { .. } => CommandError::Interrupted { goes_on: true },
+            other => other,
+        }
+    }
+
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
         CommandError::Usage { message: message.into(), hint: Some(hint.into()) }
     }
@@ -100,20 +127,21 @@ impl CommandError {
                 ErrorKind::Unreachable => UNAVAILABLE,
             },
             CommandError::Usage { .. } => USAGE,
+            CommandError::NoMatch { .. } => NOT_FOUND,
             CommandError::Corrupt(_) => DISPROVED,
+            CommandError::Start(error) => error.exit_code(),
+            CommandError::Interrupted { .. } => INTERRUPTED,
             CommandError::Connect(_)
-            | CommandError::Start(StartError::InUse { .. })
+            | CommandError::NoNode(_)
             | CommandError::InUse { .. }
             | CommandError::Lost => UNAVAILABLE,
             // The reader closed the pipe because it has enough.
             CommandError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            CommandError::Start(_)
-            | CommandError::Frame(_)
+            CommandError::Frame(_)
             | CommandError::Io { .. }
             | CommandError::Output(_)
             | CommandError::Drill(_)
-            | CommandError::Incomplete(_)
-            | CommandError::Interrupted => FAILED,
+            | CommandError::Incomplete(_) => FAILED,
         }
     }
 
@@ -121,23 +149,20 @@ impl CommandError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             CommandError::Refused(Failure { hint: Some(hint), .. }) => hint.clone(),
-            CommandError::Refused(failure) => match failure.code {
-                ErrorKind::Strangers => {
-                    "nothing was fetched; follow one of them (`perennial follow DID`), name one for \
-                     this command with --publisher DID, or ask for the release id, which needs no \
-                     trust"
-                }
-                ErrorKind::Conflict => "choose one with --publisher DID",
-                ErrorKind::Ambiguous => "add @VERSION, or give the package URL or the release id",
-                ErrorKind::NotFound => "connect to a node that may have it with --peer MULTIADDR",
-                _ => return None,
-            }
-            .into(),
+            CommandError::Refused(_) => return None,
             CommandError::Usage { hint, .. } => return hint.clone(),
             CommandError::Connect(ConnectError::Denied { .. }) => {
                 "run this as the user that runs the node, or give another --data DIR".into()
             }
-            CommandError::Start(StartError::InUse { .. }) | CommandError::InUse { .. } => {
+            CommandError::Start(error) => return error.hint(),
+            CommandError::NoMatch { hint, .. } => hint.clone(),
+            CommandError::NoNode(data) => {
+                format!("start one: perennial serve --data {}", data.display())
+            }
+            CommandError::Interrupted { goes_on: true } => {
+                "the same command goes on where this one stopped".into()
+            }
+            CommandError::InUse { .. } => {
                 "wait for that process to end, or give another --data DIR".into()
             }
             CommandError::Lost => {
@@ -242,6 +267,10 @@ mod tests {
             5
         );
         assert_eq!(CommandError::Lost.exit_code(), 5);
+        assert_eq!(CommandError::NoNode("/d".into()).exit_code(), 5);
+        assert_eq!(CommandError::Interrupted { goes_on: false }.exit_code(), 130);
+        let no_match = CommandError::NoMatch { message: "x".into(), hint: "y".into() };
+        assert_eq!(no_match.exit_code(), 3);
         assert_eq!(CommandError::Drill("lost".into()).exit_code(), 1);
     }
 

@@ -11,9 +11,29 @@ pub(crate) struct Global {
     /// Data directory [default: $XDG_DATA_HOME/perennial or ~/.local/share/perennial]
     #[arg(long, global = true, value_name = "DIR", env = "PERENNIAL_DATA", hide_env_values = true)]
     pub(crate) data: Option<PathBuf>,
+    /// Folder of the keys [default: keys in the data directory]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "PERENNIAL_KEYS",
+        hide_env_values = true,
+        hide_short_help = true
+    )]
+    pub(crate) keys: Option<PathBuf>,
+    /// Accept keys that their group can read, as Kubernetes' fsGroup makes them
+    #[arg(
+        long,
+        global = true,
+        env = "PERENNIAL_GROUP_KEYS",
+        hide_env_values = true,
+        hide_short_help = true
+    )]
+    pub(crate) group_keys: bool,
     /// Connect to this peer first: HOST:PORT, or a multiaddress (repeatable; the variable holds a
     /// comma-separated list)
     #[arg(
+        id = "peer",
         long = "peer",
         global = true,
         value_name = "ADDRESS",

@@ -18,15 +18,16 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use perennial_node::daemon;
 
-use crate::args::Cli;
+use crate::args::{Cli, Command};
 use crate::failure::CommandError;
 use crate::screen::Screen;
 
 fn main() -> ExitCode {
     // The container image holds one executable for both programs, under two names.
     if std::env::args_os().next().is_some_and(|name| Path::new(&name).ends_with("perennial-node")) {
-        return perennial_node::daemon::main();
+        return daemon::main();
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -37,6 +38,16 @@ fn main() -> ExitCode {
         }
     };
     let screen = Screen::new(cli.global.json, cli.global.quiet);
+    if let Command::Serve(arguments) = cli.command {
+        if screen.json || screen.quiet || cli.global.verbose > 0 {
+            let error = CommandError::usage(
+                "--json, --quiet and --verbose have no effect on a node",
+                "--log FILTER chooses what it logs",
+            );
+            return ExitCode::from(error.report(&screen));
+        }
+        return daemon::run(*arguments, "perennial serve");
+    }
     log_to_stderr(cli.global.verbose);
     let result = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -64,6 +75,7 @@ fn log_to_stderr(verbose: u8) {
     };
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_ansi(daemon::coloured())
         .with_writer(std::io::stderr)
         .init();
 }

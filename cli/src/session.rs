@@ -1,7 +1,7 @@
 //! The connection to a node: the one that runs on the data directory, or one embedded for the
 //! duration of the command.
 //!
-//! Both answer on the same socket, so requests and answers do not depend on the kind.
+//! Both take the same requests and give the same answers. A command that reads makes no archive.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,10 @@ use perennial_control::{
     Ask, CallError, Client, Connect, ConnectDone, ConnectError, ErrorKind, Event, Failure,
     UnreachedRow,
 };
+use perennial_node::config::Home;
+use perennial_node::place::PlaceError;
 use perennial_node::{Config, Node, StartError};
+use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
@@ -44,10 +47,25 @@ pub(crate) enum Dial {
     AndWait,
 }
 
+/// Whether a command may make an archive where there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Making {
+    /// It reads or changes what is there.
+    Never,
+    /// It keeps what it fetches, which takes a peer.
+    WithPeers,
+    /// It begins an archive.
+    Always,
+}
+
 /// How requests reach a node.
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
     data: PathBuf,
+    home: Home,
+    keys: Option<PathBuf>,
+    group_keys: bool,
+    making: Making,
     peers: Vec<String>,
     screen: &'a Screen,
 }
@@ -60,19 +78,51 @@ pub(crate) struct Answered<A> {
 }
 
 /// A reachable node.
-struct Reached {
-    client: Client,
-    embedded: Option<Node>,
+enum Reached {
+    /// It runs in another process.
+    Running(PathBuf),
+    /// It was started for this command, perhaps in a place that goes with the command.
+    Embedded(Box<Node>, Option<TempDir>),
+}
+
+impl Reached {
+    /// A connection, for one request.
+    async fn client(&self) -> Result<Client, CommandError> {
+        match self {
+            Reached::Running(data) => Ok(Client::connect(data).await?),
+            Reached::Embedded(node, _) => node
+                .client()
+                .map_err(|source| CommandError::Io { what: "cannot open a socket".into(), source }),
+        }
+    }
 }
 
 impl<'a> Session<'a> {
-    pub(crate) fn new(global: &Global, screen: &'a Screen) -> Result<Session<'a>, CommandError> {
+    pub(crate) fn new(
+        global: &Global,
+        screen: &'a Screen,
+        making: Making,
+    ) -> Result<Session<'a>, CommandError> {
         let peers: Vec<_> = global.peers.iter().filter(|peer| !peer.is_empty()).cloned().collect();
         for peer in &peers {
             perennial_node::config::check_peer(peer)
                 .map_err(|error| CommandError::Usage { message: error.to_string(), hint: None })?;
         }
-        Ok(Session { data: data_directory(global)?, peers, screen })
+        let home = Home::from(|name| std::env::var_os(name));
+        Ok(Session {
+            data: data_directory(global, &home)?,
+            home,
+            keys: global.keys.as_deref().map(absolute).transpose()?,
+            group_keys: global.group_keys,
+            making,
+            peers,
+            screen,
+        })
+    }
+
+    /// Whether peers were named for this command.
+    pub(crate) fn has_peers(&self) -> bool {
+        !self.peers.is_empty()
     }
 
     /// The data directory.
@@ -108,13 +158,12 @@ impl<'a> Session<'a> {
             Dial::Background => (self.peers.clone(), 0),
             Dial::AndWarn | Dial::AndWait => (self.peers.clone(), PEER_WAIT_MS),
         };
-        let alone = to_connect.is_empty();
-        let Reached { mut client, embedded } = self.reach(&to_connect).await?;
+        let reached = self.reach(&to_connect).await?;
         let answer = async {
             let mut connection = ConnectDone { reached: true, ..ConnectDone::default() };
-            if !alone {
-                connection = client.call(Connect { peers: to_connect, wait_ms }, |_| ()).await?;
-                client = Client::connect(&self.data).await?;
+            if !to_connect.is_empty() {
+                let connect = Connect { peers: to_connect, wait_ms };
+                connection = reached.client().await?.call(connect, |_| ()).await?;
             }
             let cut_off = matches!(dial, Dial::AndWait) && !connection.reached;
             for UnreachedRow { address, reason } in &connection.unreached {
@@ -126,51 +175,66 @@ impl<'a> Session<'a> {
                     ));
                 }
             }
-            let answer = call(client, request, self.screen, on_item).await?;
+            let answer = call(reached.client().await?, request, self.screen, on_item).await?;
             if cut_off { Err(no_peer(&connection)) } else { Ok(answer) }
         };
         let answer = tokio::select! {
             answer = answer => answer,
-            () = interrupted() => Err(CommandError::Interrupted),
+            () = interrupted() => Err(CommandError::Interrupted { goes_on: false }),
         };
-        let alone = alone && embedded.is_some();
-        let embedded = match embedded {
-            Some(node) => {
+        let embedded = match reached {
+            Reached::Running(_) => false,
+            Reached::Embedded(node, place) => {
                 node.shutdown().await;
+                drop(place);
                 true
             }
-            None => false,
         };
-        match answer {
-            Ok(answer) => Ok(Answered { answer, embedded }),
-            Err(CommandError::Refused(mut failure))
-                if alone && failure.code == ErrorKind::NotFound && failure.hint.is_none() =>
-            {
-                failure.hint = Some(
-                    "no node runs on this data directory and no peer was named: try --peer \
-                     MULTIADDR (or PERENNIAL_PEERS)"
-                        .into(),
-                );
-                Err(CommandError::Refused(failure))
-            }
-            Err(error) => Err(error),
-        }
+        Ok(Answered { answer: answer?, embedded })
     }
 
-    /// Connects to the running node, or starts one.
+    /// Finds the running node, or starts one.
     async fn reach(&self, peers: &[String]) -> Result<Reached, CommandError> {
         let give_up = Instant::now() + BUSY;
         loop {
             match Client::connect(&self.data).await {
-                Ok(client) => return Ok(Reached { client, embedded: None }),
+                Ok(_) => return Ok(Reached::Running(self.data.clone())),
                 Err(ConnectError::NotRunning { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
-            let config = Config { peers: peers.to_vec(), ..Config::embedded(&self.data) };
+            let config = Config {
+                peers: peers.to_vec(),
+                create: match self.making {
+                    Making::Never => false,
+                    Making::WithPeers => !peers.is_empty(),
+                    Making::Always => true,
+                },
+                state: self.home.state(),
+                runtime: self.home.runtime(),
+                keys: self.keys.clone(),
+                group_keys: self.group_keys,
+                ..Config::embedded(&self.data)
+            };
             match Node::start(config).await {
                 Ok(node) => {
-                    let client = Client::connect(&self.data).await?;
-                    return Ok(Reached { client, embedded: Some(node) });
+                    if let Some(note) = node.note() {
+                        self.screen.status(format_args!("note: {note}"));
+                    }
+                    return Ok(Reached::Embedded(Box::new(node), None));
+                }
+                // Peers can be asked without an archive; their answers are not kept.
+                Err(StartError::Place(PlaceError::NoArchive { .. }))
+                    if self.making == Making::Never && !peers.is_empty() =>
+                {
+                    let place = tempfile::tempdir().map_err(|source| CommandError::Io {
+                        what: std::env::temp_dir().display().to_string(),
+                        source,
+                    })?;
+                    let config = Config { peers: peers.to_vec(), ..Config::embedded(place.path()) };
+                    return Ok(Reached::Embedded(
+                        Box::new(Node::start(config).await?),
+                        Some(place),
+                    ));
                 }
                 Err(StartError::InUse { data, pid }) if Instant::now() >= give_up => {
                     return Err(CommandError::InUse { data, pid });
@@ -227,20 +291,33 @@ pub(crate) async fn call<R: Ask>(
 }
 
 /// The data directory as given, or the user's default.
-fn data_directory(global: &Global) -> Result<PathBuf, CommandError> {
-    let given = global.data.clone().filter(|path| !path.as_os_str().is_empty());
-    let variable = |name| std::env::var_os(name).map(PathBuf::from);
-    let data = given
-        .or_else(|| {
-            perennial_node::config::default_data(variable("XDG_DATA_HOME"), variable("HOME"))
-        })
-        .ok_or_else(|| {
-            CommandError::usage(
-                "there is no home directory to keep data in",
-                "name a directory with --data DIR",
-            )
+fn data_directory(global: &Global, home: &Home) -> Result<PathBuf, CommandError> {
+    let mut given = global.data.clone().filter(|path| !path.as_os_str().is_empty());
+    if let Some(path) = &mut given {
+        home.expand(path).map_err(|error| CommandError::Usage {
+            message: format!("--data {error}"),
+            hint: None,
         })?;
+    }
+    let data = given.or_else(|| home.data()).ok_or_else(|| {
+        CommandError::usage(
+            "there is no home directory to keep data in",
+            "name a directory with --data DIR",
+        )
+    })?;
     absolute(&data)
+}
+
+/// The path made absolute; refuses one that does not exist, before anything is done.
+pub(crate) fn existing(path: &Path) -> Result<PathBuf, CommandError> {
+    std::fs::symlink_metadata(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => CommandError::Usage {
+            message: format!("{}: there is no such file or directory", path.display()),
+            hint: None,
+        },
+        _ => CommandError::Io { what: path.display().to_string(), source },
+    })?;
+    absolute(path)
 }
 
 /// Makes `path` absolute, because the node runs in a different working directory.

@@ -4,10 +4,12 @@
 //! command line. Reads neither the environment nor the clock: the caller passes their values.
 
 mod byte_count;
+mod home;
 mod http_face;
 mod settings;
 
 pub use byte_count::{ByteCount, ByteCountError};
+pub use home::Home;
 pub use http_face::{Http, HttpFace, HttpFaceError};
 pub use settings::Settings;
 
@@ -34,8 +36,20 @@ pub const DEFAULT_PEER_WAIT: Duration = Duration::from_secs(20);
 /// [`Settings`].
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The data directory; created if it is missing.
+    /// The data directory.
     pub data: PathBuf,
+    /// Make an archive in the data directory if there is none.
+    pub create: bool,
+    /// The user's directory for state, outside the data directory.
+    pub state: Option<PathBuf>,
+    /// The folder of the control socket, where the data directory cannot hold one.
+    pub runtime: Option<PathBuf>,
+    /// The folder of the keys, if it is not the data directory's own.
+    pub keys: Option<PathBuf>,
+    /// Accept key files to which their group has access.
+    pub group_keys: bool,
+    /// The node runs until it is stopped, not for one command: other processes need its socket.
+    pub daemon: bool,
     /// Multiaddresses to listen on. Empty for a node that only dials others.
     pub listen: Vec<String>,
     /// Multiaddresses at which other nodes reach this node, where they differ from `listen`.
@@ -70,6 +84,7 @@ impl Config {
         Config {
             listen: DEFAULT_LISTEN.map(str::to_owned).to_vec(),
             mdns: true,
+            daemon: true,
             ..Config::embedded(data)
         }
     }
@@ -79,6 +94,12 @@ impl Config {
     pub fn embedded(data: impl Into<PathBuf>) -> Self {
         Config {
             data: data.into(),
+            create: true,
+            state: None,
+            runtime: None,
+            keys: None,
+            group_keys: false,
+            daemon: false,
             listen: Vec::new(),
             external: Vec::new(),
             peers: Vec::new(),
@@ -121,6 +142,17 @@ pub enum ConfigError {
     /// A value of `--peer` is not the address of a peer.
     #[error("--peer: {0}")]
     Peer(#[from] PeerAddressError),
+    /// A path begins with `~` where no home directory is known, or names another user's.
+    #[error("{}: ~ is not known here; write the path in full", .0.display())]
+    Tilde(PathBuf),
+    /// A value with which a node cannot work, or a setting without effect.
+    #[error("{setting}: {reason}")]
+    Nonsense {
+        /// The setting, as a flag.
+        setting: &'static str,
+        /// Why it is refused.
+        reason: String,
+    },
     /// A value of `--http-host` is not a host name.
     #[error("--http-host: {0}")]
     HttpHost(#[source] HostNameError),
@@ -132,29 +164,4 @@ pub enum ConfigError {
 /// When no peer can be dialled at it.
 pub fn check_peer(address: &str) -> Result<(), ConfigError> {
     Ok(PeerAddress::all_of(address).map(drop)?)
-}
-
-/// The default data directory: `$XDG_DATA_HOME/perennial`, or `~/.local/share/perennial`. Relative
-/// paths are ignored.
-#[must_use]
-pub fn default_data(xdg_data_home: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
-    xdg_data_home
-        .filter(|path| path.is_absolute())
-        .or_else(|| home.filter(|path| path.is_absolute()).map(|home| home.join(".local/share")))
-        .map(|base| base.join("perennial"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn relative_homes_are_no_homes() {
-        assert_eq!(
-            default_data(Some("x".into()), Some("/h".into())),
-            Some("/h/.local/share/perennial".into())
-        );
-        assert_eq!(default_data(Some("/x".into()), Some("/h".into())), Some("/x/perennial".into()));
-        assert_eq!(default_data(None, None), None);
-    }
 }

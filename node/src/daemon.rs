@@ -1,35 +1,48 @@
 //! The node daemon: configuration from a file and flags, addresses on standard output, logs on
 //! standard error.
 //!
-//! Part of the library, so that one executable can be both programs where size matters (the
-//! container image).
+//! Part of the library, so that one executable is enough on a machine: `perennial serve` and
+//! `perennial-node` both run it.
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use perennial_control::{Client, Status};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep};
 
-use crate::config::{Config, Settings, default_data};
+use crate::config::{Config, Home, Settings};
 use crate::{Node, StartError};
 
 /// The default log filter. Kademlia warns at each start that it knows no peer yet, also where one is
 /// being dialled; this program says itself when it has no peers.
 const DEFAULT_LOG: &str = "info,libp2p_kad::behaviour=error";
+/// How long a starting node waits for a command that uses the data directory.
+const COMMAND_WAIT: Duration = Duration::from_secs(30);
+/// How often it tries again.
+const RETRY_EVERY: Duration = Duration::from_millis(100);
 
-/// Runs a node of the archive: keeps what it follows, and gives it to others.
+/// Run a node: keep what it follows, and serve it to peers and to ordinary tools
 ///
-/// Prints a line `listening <multiaddr>` for each address others can reach it at, then `ready`.
-/// Ends in order on SIGTERM, SIGINT, or `perennial`'s request.
+/// Prints `listening MULTIADDR` for each address that peers can reach, `http ADDRESS`, then
+/// `ready`. Stops cleanly on SIGTERM and SIGINT. `perennial serve` and `perennial-node` are the
+/// same.
 #[derive(Debug, Parser)]
 #[command(
     name = "perennial-node",
     version,
-    after_help = "Examples:\n  perennial-node --peer archive.example:4407 --follow did:key:z6Mk…   keep what one publisher releases\n  perennial-node --peer archive.example:4407 --follow all             a full archive node\n  perennial-node --data /srv/perennial --listen /ip4/0.0.0.0/tcp/4407 --peer /dns4/archive.example/tcp/4407\n  perennial-node --config /etc/perennial.toml                         the same fields in a file; flags win"
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  perennial serve --peer archive.example:4407 --follow did:key:z6Mk…
+  perennial serve --peer archive.example:4407 --follow all        a full archive node
+  perennial serve --data /srv/perennial --existing --http 0.0.0.0:4480
+  perennial serve --config /etc/perennial.toml        the same fields in a file; flags win"
 )]
-struct Arguments {
+pub struct Arguments {
     /// TOML file with the same fields as the flags
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -37,40 +50,69 @@ struct Arguments {
     settings: Settings,
 }
 
-/// The `perennial-node` program, from its arguments to its exit code: 0 for a clean stop, 1 for a
-/// failure, 2 for wrong usage, 5 when the data directory is in use.
+/// The `perennial-node` program, from its arguments to its exit code.
+#[must_use]
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    match Arguments::try_parse() {
+        Ok(arguments) => run(arguments, "perennial-node"),
+        Err(error) => {
+            let _ = error.print();
+            ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+        }
+    }
+}
+
+/// Runs a node until it is told to stop, as `program`. Exits with 0 after a clean stop, and else
+/// with the code of [`StartError::exit_code`].
+#[must_use]
+pub fn run(arguments: Arguments, program: &str) -> ExitCode {
+    let fail = |error: &dyn std::error::Error, hint: Option<String>, code: u8| {
+        eprintln!("{program}: {error}");
+        if let Some(hint) = hint {
+            eprintln!("hint: {hint}");
+        }
+        ExitCode::from(code)
+    };
     let settings = match arguments.config.as_deref().map(Settings::read).transpose() {
         Ok(file) => arguments.settings.over(file.unwrap_or_default()),
-        Err(error) => return fail(&error, 2),
+        Err(error) => return fail(&error, None, 2),
     };
     let filter = settings.log.clone().unwrap_or_else(|| DEFAULT_LOG.to_owned());
+    let config = match settings.into_config(&Home::from(|name| std::env::var_os(name))) {
+        Ok(config) => config,
+        Err(error) => return fail(&error, None, 2),
+    };
+    // The settings have checked the filter.
     let filter =
         tracing_subscriber::EnvFilter::try_new(&filter).unwrap_or_else(|_| DEFAULT_LOG.into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let path = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let config = match settings.into_config(default_data(path("XDG_DATA_HOME"), path("HOME"))) {
-        Ok(config) => config,
-        Err(error) => return fail(&error, 2),
-    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(coloured())
+        .with_writer(std::io::stderr)
+        .init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&error, 1),
+        Err(error) => return fail(&error, None, 1),
     };
-    let code = runtime.block_on(run(config));
+    let code = match runtime.block_on(serve(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, error.hint(), error.exit_code()),
+    };
     // Blocking work that is still running was not acknowledged to any client.
     runtime.shutdown_timeout(Duration::from_secs(1));
     code
 }
 
-async fn run(config: Config) -> ExitCode {
-    let signals = signal(SignalKind::terminate())
-        .and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
-    let (mut term, mut interrupt) = match signals {
-        Ok(signals) => signals,
-        Err(error) => return fail(&error, 1),
-    };
+/// Whether the log may have colours: only a terminal shows them, and only if the user likes them.
+#[must_use]
+pub fn coloured() -> bool {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !unwanted
+}
+
+async fn serve(config: Config) -> Result<(), StartError> {
+    let mut term = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
     if config.peers.is_empty() {
         let found = if config.mdns {
             "only nodes on this local network are found"
@@ -78,20 +120,16 @@ async fn run(config: Config) -> ExitCode {
             "this node connects to nobody"
         };
         tracing::warn!(
-            "no peers: give --peer ADDRESS, or name one in the settings file; {found}, unless others call it"
+            "no peers: give --peer ADDRESS, or name one in the settings file; {found}, unless \
+             others call it"
         );
     }
-    let node = match Node::start(config).await {
-        Ok(node) => node,
-        Err(error) => {
-            let code = match error {
-                StartError::InUse { .. } => 5,
-                StartError::Peer(_) => 2,
-                _ => 1,
-            };
-            return fail(&error, code);
-        }
+    let started = tokio::select! {
+        started = start(config) => Some(started?),
+        _ = term.recv() => None,
+        _ = interrupt.recv() => None,
     };
+    let Some(node) = started else { return Ok(()) };
     let mut out = std::io::stdout().lock();
     for address in node.addresses() {
         let _ = writeln!(out, "listening {address}");
@@ -107,10 +145,35 @@ async fn run(config: Config) -> ExitCode {
         () = node.stop_requested() => tracing::info!("asked to stop"),
     }
     node.shutdown().await;
-    ExitCode::SUCCESS
+    Ok(())
 }
 
-fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
-    eprintln!("perennial-node: {error}");
-    ExitCode::from(code)
+/// Starts the node. A command that uses the data directory for a moment delays it; another node
+/// that runs there is an error at once.
+async fn start(config: Config) -> Result<Node, StartError> {
+    let give_up = Instant::now() + COMMAND_WAIT;
+    let mut waited = false;
+    loop {
+        match Node::start(config.clone()).await {
+            Err(StartError::InUse { data, pid }) => {
+                if Instant::now() >= give_up || is_served(&data).await {
+                    return Err(StartError::InUse { data, pid });
+                }
+                if !waited {
+                    tracing::info!(pid, "waiting for a command that uses the data directory");
+                }
+                waited = true;
+                sleep(RETRY_EVERY).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Whether a node that runs until it is stopped serves the data directory.
+async fn is_served(data: &Path) -> bool {
+    match Client::connect(data).await {
+        Ok(client) => client.call(Status, |_| ()).await.is_ok_and(|status| status.daemon),
+        Err(_) => false,
+    }
 }

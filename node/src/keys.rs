@@ -17,17 +17,69 @@ use ssh_key::{LineEnding, PrivateKey};
 /// Largest key file accepted, in bytes; an Ed25519 key takes about 400.
 const MAX_KEY_FILE: u64 = 16 * 1024;
 
-/// The folder of a data directory that contains its keys.
+/// The file in a data directory's `keys` that names the folder of its keys, if that is elsewhere.
+const ELSEWHERE: &str = "elsewhere";
+
+/// The folder that contains the keys of a data directory.
 #[derive(Clone, Debug)]
 pub struct Keys {
     folder: PathBuf,
+    group: bool,
 }
 
 impl Keys {
-    /// The keys of the data directory `data`. Does not access the disk.
+    /// The keys in `folder`. With `group`, the group of a key file may have access to it. Does not
+    /// touch the disk.
     #[must_use]
-    pub fn of(data: &Path) -> Self {
-        Keys { folder: data.join("keys") }
+    pub fn in_folder(folder: PathBuf, group: bool) -> Self {
+        Keys { folder, group }
+    }
+
+    /// The keys of the data directory `data`. If it has none yet and its file system keeps no modes,
+    /// they are to lie below `state`, and the second value says so.
+    ///
+    /// # Errors
+    /// When the folder cannot be used, or there is none that keeps modes.
+    pub fn of(
+        data: &Path,
+        state: Option<&Path>,
+        group: bool,
+    ) -> Result<(Self, Option<String>), KeyError> {
+        let folder = data.join("keys");
+        let pointer = folder.join(ELSEWHERE);
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source| KeyError::Io { path, source }
+        };
+        match std::fs::read_to_string(&pointer) {
+            Ok(named) => {
+                let named = PathBuf::from(named.trim_end_matches('\n'));
+                if !named.is_dir() {
+                    return Err(KeyError::Away { data: data.to_owned(), folder: named });
+                }
+                return Ok((Keys { folder: named, group }, None));
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(io(&pointer)(error)),
+        }
+        let made = ["node.key", "publisher.key"].iter().any(|name| folder.join(name).exists());
+        if made || keeps_modes(&folder) {
+            return Ok((Keys { folder, group }, None));
+        }
+        let state = state.ok_or_else(|| KeyError::NoModes { folder: folder.clone() })?;
+        let id: String = rand::random::<[u8; 8]>().iter().map(|b| format!("{b:02x}")).collect();
+        let other = state.join("keys").join(id);
+        if !keeps_modes(&other) {
+            return Err(KeyError::NoModes { folder: other });
+        }
+        std::fs::write(&pointer, format!("{}\n", other.display())).map_err(io(&pointer))?;
+        File::open(&pointer).and_then(|file| file.sync_all()).map_err(io(&pointer))?;
+        let note = format!(
+            "the file system of {} cannot keep a file private, so the keys lie in {}: back up both",
+            data.display(),
+            other.display()
+        );
+        Ok((Keys { folder: other, group }, Some(note)))
     }
 
     /// The seed of the network identity, created on first use.
@@ -51,7 +103,7 @@ impl Keys {
     /// # Errors
     /// As for [`Keys::node`].
     pub fn existing_publisher(&self) -> Result<Option<Keypair>, KeyError> {
-        Ok(read(&self.publisher_path())?.map(Keypair::from_seed))
+        Ok(read(&self.publisher_path(), self.group)?.map(Keypair::from_seed))
     }
 
     /// The path of the publisher's key file.
@@ -62,14 +114,37 @@ impl Keys {
 
     fn read_or_create(&self, name: &str, comment: &str) -> Result<[u8; 32], KeyError> {
         let path = self.folder.join(name);
-        match read(&path)? {
+        match read(&path, self.group)? {
             Some(seed) => Ok(seed),
             None => create(&self.folder, &path, comment),
         }
     }
 }
 
-fn read(path: &Path) -> Result<Option<[u8; 32]>, KeyError> {
+/// Whether a new file in `folder`, which is created, can be private and get its name in one step.
+fn keeps_modes(folder: &Path) -> bool {
+    let kept = || -> std::io::Result<bool> {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let file = private_file(folder)?;
+        let private = file.as_file().metadata()?.mode() & 0o077 == 0;
+        let named = folder.join(".key-probe");
+        let _ = std::fs::remove_file(&named);
+        file.persist_noclobber(&named).map_err(|error| error.error)?;
+        std::fs::remove_file(&named)?;
+        Ok(private)
+    };
+    kept().unwrap_or(false)
+}
+
+/// A temporary file that only its owner may read, where the file system can do that.
+fn private_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    let file = tempfile::Builder::new().prefix(".key-").tempfile_in(folder)?;
+    file.as_file().set_permissions(mode)?;
+    Ok(file)
+}
+
+fn read(path: &Path, group: bool) -> Result<Option<[u8; 32]>, KeyError> {
     let io = |source| KeyError::Io { path: path.to_owned(), source };
     let no_follow = rustix::fs::OFlags::NOFOLLOW.bits();
     let file = match OpenOptions::new().read(true).custom_flags(no_follow.cast_signed()).open(path)
@@ -80,7 +155,8 @@ fn read(path: &Path) -> Result<Option<[u8; 32]>, KeyError> {
     };
     let metadata = file.metadata().map_err(io)?;
     let mode = metadata.mode() & 0o777;
-    if mode & 0o077 != 0 {
+    let others = if group { 0o007 } else { 0o077 };
+    if mode & others != 0 {
         return Err(KeyError::Loose { path: path.to_owned(), mode });
     }
     let mut text = String::new();
@@ -104,15 +180,11 @@ fn create(folder: &Path, path: &Path, comment: &str) -> Result<[u8; 32], KeyErro
             |error| KeyError::Malformed { path: path.to_owned(), reason: error.to_string() },
         )?;
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".key-")
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
-        .tempfile_in(folder)
-        .map_err(io)?;
+    let mut file = private_file(folder).map_err(io)?;
     file.write_all(text.as_bytes()).map_err(io)?;
     file.as_file().sync_all().map_err(io)?;
     file.persist_noclobber(path).map_err(|error| io(error.error))?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
+    perennial_store::sync_directory(folder).map_err(io)?;
     Ok(seed)
 }
 
@@ -128,12 +200,35 @@ pub enum KeyError {
         source: std::io::Error,
     },
     /// Users other than the owner can read or write the key file.
-    #[error("key {} has mode {mode:o}: others could read it. Run `chmod 600` on it", path.display())]
+    #[error("key {} has mode {mode:o}: {}", path.display(), loose(*.mode))]
     Loose {
         /// The key file.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
+    },
+    /// No folder for the keys keeps modes.
+    #[error(
+        "the file system of {} cannot keep a key private; give a folder on another one with --keys \
+         DIR",
+        folder.display()
+    )]
+    NoModes {
+        /// The folder tried last.
+        folder: PathBuf,
+    },
+    /// The keys of the data directory lie in a folder that is not there.
+    #[error(
+        "the keys of {} lie in {}, which is not there: bring it back, or give its new place with \
+         --keys DIR",
+        data.display(),
+        folder.display()
+    )]
+    Away {
+        /// The data directory.
+        data: PathBuf,
+        /// The folder of its keys.
+        folder: PathBuf,
     },
     /// The file is not an unencrypted Ed25519 key.
     #[error("key {}: {reason}", path.display())]
@@ -145,16 +240,65 @@ pub enum KeyError {
     },
 }
 
+/// Who may use a key with this mode, and what to do about it.
+fn loose(mode: u32) -> &'static str {
+    if mode & 0o007 != 0 {
+        "others could use it. Run `chmod 600` on it; where the file system keeps no modes, move its \
+         folder elsewhere and give it with --keys DIR"
+    } else {
+        "its group, or a user in its access control list, could use it. Run `chmod 600` on it; where \
+         that is intended, as with Kubernetes' fsGroup, accept it with --group-keys \
+         (PERENNIAL_GROUP_KEYS=true)"
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
+    fn keys_of(data: &Path) -> Keys {
+        Keys::of(data, None, false).unwrap().0
+    }
+
+    #[test]
+    fn a_key_that_its_group_may_read_is_refused_unless_that_is_accepted() {
+        let data = tempfile::tempdir().unwrap();
+        let keys = keys_of(data.path());
+        let id = keys.publisher().unwrap().id();
+        let mode = |mode| {
+            let mode = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(keys.publisher_path(), mode).unwrap();
+        };
+        mode(0o660);
+        let refused = keys.publisher().err().unwrap().to_string();
+        assert!(refused.contains("--group-keys") && refused.contains("660"), "{refused}");
+        let accepting = Keys::of(data.path(), None, true).unwrap().0;
+        assert_eq!(accepting.publisher().unwrap().id(), id);
+        mode(0o664);
+        assert!(matches!(accepting.publisher(), Err(KeyError::Loose { mode: 0o664, .. })));
+    }
+
+    #[test]
+    fn keys_that_lie_elsewhere_are_found_again_and_missed_when_they_are_gone() {
+        let (data, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let folder = state.path().join("keys/1");
+        std::fs::create_dir_all(&folder).unwrap();
+        let id = Keys::in_folder(folder.clone(), false).publisher().unwrap().id();
+        std::fs::create_dir(data.path().join("keys")).unwrap();
+        let pointer = data.path().join("keys").join(ELSEWHERE);
+        std::fs::write(pointer, format!("{}\n", folder.display())).unwrap();
+        assert_eq!(keys_of(data.path()).publisher().unwrap().id(), id);
+        std::fs::remove_dir_all(&folder).unwrap();
+        let gone = Keys::of(data.path(), Some(state.path()), false).err().unwrap();
+        assert!(matches!(gone, KeyError::Away { .. }), "no new key is made: {gone}");
+    }
+
     #[test]
     fn keys_are_made_once_and_stay() {
         let data = tempfile::tempdir().unwrap();
-        let keys = Keys::of(data.path());
+        let keys = keys_of(data.path());
         assert!(keys.existing_publisher().unwrap().is_none());
         let id = keys.publisher().unwrap().id();
         assert_eq!(keys.publisher().unwrap().id(), id);
@@ -169,7 +313,7 @@ mod tests {
     #[test]
     fn a_key_that_others_may_read_is_refused() {
         let data = tempfile::tempdir().unwrap();
-        let keys = Keys::of(data.path());
+        let keys = keys_of(data.path());
         keys.publisher().unwrap();
         std::fs::set_permissions(keys.publisher_path(), std::fs::Permissions::from_mode(0o644))
             .unwrap();
@@ -179,7 +323,7 @@ mod tests {
     #[test]
     fn rubbish_and_symlinks_are_refused_and_left_alone() {
         let data = tempfile::tempdir().unwrap();
-        let keys = Keys::of(data.path());
+        let keys = keys_of(data.path());
         keys.node().unwrap();
         std::os::unix::fs::symlink("node.key", keys.publisher_path()).unwrap();
         assert!(matches!(keys.publisher(), Err(KeyError::Io { .. })));

@@ -12,6 +12,7 @@ mod frontends;
 pub mod keys;
 mod network;
 mod node;
+pub mod place;
 
 pub use archive::{
     Archive, ArchiveError, Claim, ExportError, FetchError, FetchedBlob, FetchedRelease, Observer,

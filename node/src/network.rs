@@ -316,7 +316,7 @@ impl EventLoop {
             Input::Transferred { assignment, report, end } => {
                 self.count_received(*assignment, report);
                 self.downloads.remove(assignment);
-                tracing::debug!(?assignment, ?end, "download ended");
+                tracing::debug!(assignment = assignment.0, ?end, "download ended");
             }
             _ => {}
         }

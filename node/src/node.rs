@@ -1,10 +1,11 @@
 //! A running node as its owner sees it: starting it, its addresses, stopping it.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use perennial_control::Client;
 use perennial_manifest::PublisherError;
 use perennial_protocol::{Config as ProtocolConfig, Node as Protocol};
 use perennial_store::{Follows, OpenError, OpenOptions, Store};
@@ -24,6 +25,7 @@ use crate::keys::{KeyError, Keys};
 use crate::network::dial::DialList;
 use crate::network::handle::Network;
 use crate::network::{EventLoop, Parts};
+use crate::place::{self, PlaceError};
 
 /// How long a starting node waits for its listen addresses.
 const LISTEN_WAIT: Duration = Duration::from_secs(5);
@@ -34,12 +36,13 @@ const STOP_WAIT: Duration = Duration::from_secs(4);
 /// [`Node::shutdown`] to stop it.
 #[derive(Debug)]
 pub struct Node {
-    control: PathBuf,
+    data: PathBuf,
     peer_id: String,
     archive: Archive,
     service: Arc<ControlService>,
     swarm: Handle,
     http: Option<SocketAddr>,
+    note: Option<String>,
     stop: CancellationToken,
     parts: Vec<JoinHandle<()>>,
     tasks: TaskTracker,
@@ -53,14 +56,22 @@ impl Node {
     /// [`StartError::InUse`] when another process uses the data directory; otherwise the error of
     /// the part that did not start.
     pub async fn start(config: Config) -> Result<Node, StartError> {
+        place::check(&config)?;
         let peers = DialList::new(&config.peers)?;
         let data = config.data.clone();
         let existed = data.join("FORMAT").exists();
         let opened =
             tokio::task::spawn_blocking(move || Store::open(&data, OpenOptions::default()));
         let store = opened.await??;
+        place::made(&config);
         let damage = store.damage();
-        let keys = Keys::of(&config.data);
+        let (keys, note) = match &config.keys {
+            Some(folder) => (Keys::in_folder(folder.clone(), config.group_keys), None),
+            None => Keys::of(&config.data, config.state.as_deref(), config.group_keys)?,
+        };
+        if let Some(note) = &note {
+            tracing::warn!("{note}");
+        }
         let made_now = keys.existing_publisher()?.is_none();
         let (identity, signer) = (keys.node()?, Signer::new(keys.publisher()?));
         archive::note_key(&store, signer.publisher(), made_now, existed)
@@ -110,15 +121,48 @@ impl Node {
             peer_id: me.to_string(),
             key_file: keys.publisher_path(),
             grace: config.grace,
+            daemon: config.daemon,
             stop: Notify::new(),
         });
-        parts.push(control::serve(service.clone(), &config.data, stop.clone())?);
-        let mut served_at = None;
+        let mut node = Node {
+            data: config.data.clone(),
+            peer_id: me.to_string(),
+            archive,
+            service,
+            swarm,
+            http: None,
+            note,
+            stop,
+            parts,
+            tasks,
+        };
+        match node.serve(&config).await {
+            Ok(()) => Ok(node),
+            Err(error) => {
+                node.shutdown().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Serves the control socket and HTTP, and waits until the node listens.
+    async fn serve(&mut self, config: &Config) -> Result<(), StartError> {
+        match control::serve(
+            self.service.clone(),
+            &config.data,
+            config.runtime.as_deref(),
+            self.stop.clone(),
+        ) {
+            Ok(serving) => self.parts.push(serving),
+            // A command talks to its own node without a socket file.
+            Err(error) if !config.daemon => tracing::info!(%error, "other commands cannot join"),
+            Err(error) => return Err(error.into()),
+        }
         if let Some(face) = &config.http {
-            match http::serve(archive.clone(), face, stop.clone()).await {
+            match http::serve(self.archive.clone(), face, self.stop.clone()).await {
                 Ok(served) => {
-                    served_at = Some(served.address);
-                    parts.push(served.task);
+                    self.http = Some(served.address);
+                    self.parts.push(served.task);
                 }
                 Err(ServeError::Bind { address, source }) if face.if_free => {
                     tracing::warn!(%address, %source, "HTTP is not served; give --http ADDR to choose another address");
@@ -127,21 +171,11 @@ impl Node {
             }
         }
         if !config.listen.is_empty() {
-            let mut overview = network.overview();
+            let mut overview = self.archive.network().overview();
             let listening = overview.wait_for(|overview| !overview.addresses.is_empty());
             let _ = timeout(LISTEN_WAIT, listening).await;
         }
-        Ok(Node {
-            control: socket_path(&config.data),
-            peer_id: me.to_string(),
-            archive,
-            service,
-            swarm,
-            http: served_at,
-            stop,
-            parts,
-            tasks,
-        })
+        Ok(())
     }
 
     /// The archive, for programs that embed the node.
@@ -150,10 +184,18 @@ impl Node {
         &self.archive
     }
 
+    /// A connection to this node from its own process, for one request. Needs no socket file.
+    ///
+    /// # Errors
+    /// When the system has no more sockets.
+    pub fn client(&self) -> std::io::Result<Client> {
+        Client::of(self.service.clone())
+    }
+
     /// The path of the control socket.
     #[must_use]
-    pub fn control_path(&self) -> &Path {
-        &self.control
+    pub fn control_path(&self) -> PathBuf {
+        socket_path(&self.data)
     }
 
     /// The multiaddresses this node listens on, each ending in `/p2p/<peer id>`.
@@ -166,6 +208,12 @@ impl Node {
     #[must_use]
     pub fn http_address(&self) -> Option<SocketAddr> {
         self.http
+    }
+
+    /// What the user should know about this start, if anything.
+    #[must_use]
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
     /// The node's peer id.
@@ -252,6 +300,9 @@ pub enum StartError {
         /// The id of the process that uses it.
         pid: u32,
     },
+    /// There is no archive, and none may be made.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// The data directory cannot be opened.
     #[error(transparent)]
     Open(OpenError),
@@ -267,9 +318,41 @@ pub enum StartError {
     /// The control socket cannot be bound.
     #[error(transparent)]
     Control(#[from] BindError),
+    /// Signals cannot be received.
+    #[error("signals cannot be received: {0}")]
+    Signals(#[source] std::io::Error),
     /// Opening the store was interrupted.
     #[error("the start was interrupted: {0}")]
     Interrupted(#[from] JoinError),
+}
+
+impl StartError {
+    /// The exit code of a program that could not start: 1 for a failure, 2 for a setting that makes
+    /// no sense, 3 for an archive that is not there, 5 for one that is in use.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::InUse { .. } => 5,
+            Self::Place(PlaceError::NoArchive { .. } | PlaceError::NotMounted { .. }) => 3,
+            Self::Place(PlaceError::Foreign { .. })
+            | Self::Follow { .. }
+            | Self::Peer(_)
+            | Self::Network(perennial_swarm::StartError::Address(_)) => 2,
+            _ => 1,
+        }
+    }
+
+    /// What the user can do next, if anything.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Place(error) => Some(error.hint()),
+            Self::InUse { .. } => {
+                Some("wait for that process to end, or give another --data DIR".into())
+            }
+            _ => None,
+        }
+    }
 }
 
 impl From<OpenError> for StartError {

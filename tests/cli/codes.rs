@@ -83,7 +83,7 @@ fn under_json_a_failure_is_an_object() {
 #[test]
 fn a_directory_that_another_process_uses_is_5() {
     let place = Place::new();
-    place.row(&["status"]);
+    place.row(&["key"]);
     let lock = File::options().read(true).write(true).open(place.path("data/LOCK")).unwrap();
     lock.lock().unwrap();
     let start = Instant::now();
@@ -95,12 +95,77 @@ fn a_directory_that_another_process_uses_is_5() {
 }
 
 #[test]
-fn files_that_are_not_there_are_1_and_named() {
+fn arguments_that_name_no_file_are_2_and_nothing_is_done() {
     let place = Place::new();
-    let said = place.fails(1, &["add", "missing\u{1b}[2J", "--name", "a", "--version", "1"]);
-    assert!(said.stderr.contains("missing") && !said.stderr.contains('\u{1b}'), "{said:?}");
-    let said = place.fails(1, &["drill", "missing", "--quiet"]);
-    assert!(said.stdout.contains("DID NOT SURVIVE") && said.stderr.contains("missing"), "{said:?}");
+    let missing = "missing\u{1b}[2J";
+    let layout = format!("oci:{missing}");
+    for args in [
+        &["add", missing, "--name", "a", "--version", "1"][..],
+        &["add", "--from", missing],
+        &["add", &layout],
+        &["add", &format!("docker-archive:{missing}:v1")],
+        &["drill", missing],
+        &["drill", ".", "--dir", missing],
+    ] {
+        let said = place.fails(2, args);
+        assert!(said.stderr.contains("missing") && !said.stderr.contains('\u{1b}'), "{said:?}");
+        assert_eq!(said.stdout, "", "no verdict: {said:?}");
+        assert!(!place.path("data").exists(), "{args:?}");
+    }
+}
+
+/// The documented meanings, each by all the ways to it that need no second node.
+#[test]
+fn each_exit_code_has_one_meaning() {
+    let place = Place::new();
+    place.file("tool/tool", b"the tool");
+    place.row(&["add", "tool", "--name", "tool", "--version", "1"]);
+    place.file("layout/other", b"no layout");
+    place.file("text.tar", b"no archive");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("http://127.0.0.1:{port}/f.bin");
+    let registry = format!("docker://127.0.0.1:{port}/app:v1");
+    let charts = format!("helm+http://127.0.0.1:{port}/");
+    let upstream = ["add", "--allow-private", "--plain-http"];
+    for (code, args) in [
+        // An upstream that cannot be reached, and content that does not read, are failures.
+        (1, &[&upstream[..], &["--name", "f", "--version", "1", &url]].concat()[..]),
+        (1, &[&upstream[..], &[&registry]].concat()),
+        (1, &[&upstream[..], &[&charts, "chart"]].concat()),
+        (1, &["add", "oci:layout"]),
+        (1, &["add", "docker-archive:text.tar"]),
+        (1, &["add", "oci-archive:text.tar"]),
+        (3, &["ls", "nosuch"]),
+        (3, &["search", "nosuch"]),
+        (3, &["show", "nosuch"]),
+        (3, &["get", "nosuch@1"]),
+        (3, &["unpin", "nosuch@1"]),
+        (5, &["status"]),
+        (5, &["peers"]),
+    ] {
+        place.fails(code, args);
+    }
+    for args in [&["ls"][..], &["ls", "tool"], &["search", "tool"], &["ls", "--state", "known"]] {
+        assert_eq!(place.run(args).code, Some(0), "{args:?}");
+    }
+}
+
+#[test]
+fn an_interrupted_command_is_130_and_says_how_to_go_on() {
+    let place = Place::new();
+    place.row(&["key"]);
+    // An upstream that takes the connection and says nothing.
+    let upstream = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/f.bin", upstream.local_addr().unwrap());
+    for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM] {
+        let args = ["add", "--allow-private", "--name", "f", "--version", "1", &url];
+        let child = place.command(&args).spawn().unwrap();
+        let (_silent, _) = upstream.accept().unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
+        let said = super::program::said(child.wait_with_output().unwrap());
+        assert_eq!(said.code, Some(130), "{said:?}");
+        assert!(said.stderr.contains("the same command goes on"), "{said:?}");
+    }
 }
 
 #[test]

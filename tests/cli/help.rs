@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::program::Place;
 
-pub(crate) const COMMANDS: [&str; 20] = [
+pub(crate) const COMMANDS: [&str; 21] = [
     "add",
     "get",
     "ls",
@@ -17,6 +17,7 @@ pub(crate) const COMMANDS: [&str; 20] = [
     "pin",
     "unpin",
     "pins",
+    "serve",
     "status",
     "peers",
     "key",

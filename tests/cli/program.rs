@@ -85,6 +85,28 @@ impl Place {
         said(self.command(args).output().unwrap())
     }
 
+    /// Runs a shell script with mounts and a network of its own; `$0` is the program. None where the
+    /// system does not allow that, or the script exits with 77.
+    pub(crate) fn with_mounts(&self, script: &str) -> Option<Said> {
+        let ours = self.command(&[]);
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--net", "--mount", "sh", "-c", script]);
+        command.arg(ours.get_program()).current_dir(self.dir.path());
+        for (name, value) in ours.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let said = command.output().ok().map(said)?;
+        let allowed = said.code != Some(77) && !said.stderr.starts_with("unshare:");
+        if !allowed {
+            eprintln!("skipped: {said:?}");
+        }
+        allowed.then_some(said)
+    }
+
     /// Runs a command with `--json`; it must succeed. Returns its rows.
     #[track_caller]
     pub(crate) fn rows(&self, args: &[&str]) -> Vec<Value> {

@@ -111,7 +111,7 @@ fn rot_is_found_and_healed(a: &Path, b: &Path, release: &str, source: &Path, blo
     let said = perennial(a, &["get", release, "-o", text(&out)]);
     assert!(said.code != Some(0), "{said:?}");
     assert_nothing_wrong(&out, source);
-    let status = perennial(a, &["status"]).ok().json();
+    let status = perennial(a, &["status"]).failed(5).json();
     let quarantined = status["quarantined"].as_u64().expect("a number") > 0;
     if !quarantined {
         assert_found(perennial(a, &["verify"]), blob);

@@ -33,8 +33,8 @@ fn denied_everywhere(size: usize) {
     let blob = BlobId::of(&content);
     let added = add(&at("a"), &source, "thing", "1");
     let (release, who) = (field(&added, "release"), field(&added, "publisher"));
-    perennial(&at("c"), &["status"]).ok();
-    perennial(&at("d"), &["status"]).ok();
+    perennial(&at("c"), &["key"]).ok();
+    perennial(&at("d"), &["key"]).ok();
     deny(&at("d"), blob);
     let out = at("out");
 

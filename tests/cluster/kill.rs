@@ -191,7 +191,7 @@ fn killed_at_random_moments_of_rebuilding_the_index() {
         killed(&data, &["rebuild-index"], moment(&mut rng, once));
         // Every fourth round, the node is killed again during the start that recovers.
         if round % 4 == 3 {
-            killed(&data, &["status"], moment(&mut rng, once));
+            killed(&data, &["key"], moment(&mut rng, once));
         }
         if round % CHECK == CHECK - 1 {
             assert_eq!(state(), before, "round {round}: half an index was opened as a whole one");

@@ -115,7 +115,7 @@ fn shows_the_fork(data: &Path, who: &str, releases: [&Value; 2]) {
         let shown = perennial(data, &["show", field(release, "release")]).ok().json();
         assert_eq!(shown["forked"], true, "{shown}");
     }
-    let notices = perennial(data, &["status"]).ok().json()["notices"].to_string();
+    let notices = perennial(data, &["status"]).json()["notices"].to_string();
     assert!(notices.contains(who), "{notices}");
 }
 

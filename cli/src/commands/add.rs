@@ -13,7 +13,7 @@ use perennial_manifest::{PublisherKind, Purl};
 use crate::failure::CommandError;
 use crate::quantity::{bytes, count};
 use crate::screen::{Screen, safe};
-use crate::session::{Dial, Session, absolute};
+use crate::session::{Dial, Session, existing};
 
 use source::SourceArg;
 
@@ -142,8 +142,9 @@ async fn files(
     screen: &Screen,
 ) -> Result<(), CommandError> {
     let purl = name_of(&args)?;
-    let paths = existing(paths)?;
-    let license_files = existing(&args.license_file)?;
+    let paths: Vec<_> = paths.iter().map(|path| existing(path)).collect::<Result<_, _>>()?;
+    let license_files =
+        args.license_file.iter().map(|path| existing(path)).collect::<Result<_, _>>()?;
     if args.license.is_none() {
         screen.status(format_args!("note: no --license given; the release states NOASSERTION"));
     }
@@ -160,7 +161,7 @@ async fn files(
     if answered.embedded {
         screen.status(format_args!(
             "note: no node runs on this data directory, so no peer can fetch this yet: start \
-             `perennial-node --data {}`",
+             `perennial serve --data {}`",
             session.data().display()
         ));
     }
@@ -229,18 +230,6 @@ fn split_version(stem: &str) -> Option<(&str, &str)> {
         (!name.is_empty() && number.starts_with(|c: char| c.is_ascii_digit()))
             .then_some((name, version))
     })
-}
-
-/// The paths made absolute; fails on a missing path before any file is read.
-fn existing(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CommandError> {
-    paths
-        .iter()
-        .map(|path| {
-            std::fs::symlink_metadata(path)
-                .map_err(|source| CommandError::Io { what: path.display().to_string(), source })?;
-            absolute(path)
-        })
-        .collect()
 }
 
 #[cfg(test)]

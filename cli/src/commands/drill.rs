@@ -13,13 +13,13 @@ use perennial_control::{Add, Get, GetDone, Key, Published};
 use perennial_manifest::{Holding, PublisherId, Purl, SelectorError};
 use tempfile::TempDir;
 
-use self::compare::{compare, originals};
+use self::compare::{Original, compare, originals};
 use self::machine::Machine;
 use self::report::{Report, Step};
-use crate::failure::CommandError;
+use crate::failure::{CommandError, USAGE};
 use crate::quantity::{bytes, count, duration};
 use crate::screen::{Screen, safe};
-use crate::session::{absolute, interrupted};
+use crate::session::{absolute, existing, interrupted};
 
 /// The rehearsed release, in the drill's own network.
 const PURL: &str = "pkg:generic/drill@1";
@@ -60,6 +60,10 @@ pub(crate) struct DrillArgs {
 }
 
 pub(crate) async fn run(args: DrillArgs, screen: &Screen) -> Result<(), CommandError> {
+    for path in args.paths.iter().chain(&args.dir) {
+        existing(path)?;
+    }
+    let originals = originals(&args.paths)?;
     let parent = args.dir.clone().unwrap_or_else(std::env::temp_dir);
     let place = tempfile::Builder::new()
         .prefix("perennial-drill-")
@@ -67,8 +71,8 @@ pub(crate) async fn run(args: DrillArgs, screen: &Screen) -> Result<(), CommandE
         .map_err(|source| CommandError::Io { what: parent.display().to_string(), source })?;
     let mut report = Report::new(*screen);
     let outcome = tokio::select! {
-        outcome = rehearse(&args, place.path(), &mut report) => outcome,
-        () = interrupted() => Err(CommandError::Interrupted),
+        outcome = rehearse(&args, originals, place.path(), &mut report) => outcome,
+        () = interrupted() => Err(CommandError::Interrupted { goes_on: false }),
     };
     if args.keep {
         screen.status(format_args!("kept {}", place.keep().display()));
@@ -77,7 +81,9 @@ pub(crate) async fn run(args: DrillArgs, screen: &Screen) -> Result<(), CommandE
     }
     match outcome {
         Ok(()) => report.survived().map_err(CommandError::from),
-        Err(error @ (CommandError::Interrupted | CommandError::Output(_))) => Err(error),
+        Err(error @ (CommandError::Interrupted { .. } | CommandError::Output(_))) => Err(error),
+        // What cannot be a release was never at stake.
+        Err(error) if error.exit_code() == USAGE => Err(error),
         Err(error) => {
             report.lost(&error.to_string())?;
             Err(CommandError::Drill(format!("the release did not survive: {error}")))
@@ -96,8 +102,12 @@ async fn remove(place: &TempDir) {
 }
 
 /// Runs the whole rehearsal. Succeeds only when every byte was compared.
-async fn rehearse(args: &DrillArgs, place: &Path, report: &mut Report) -> Result<(), CommandError> {
-    let originals = originals(&args.paths)?;
+async fn rehearse(
+    args: &DrillArgs,
+    originals: Vec<Original>,
+    place: &Path,
+    report: &mut Report,
+) -> Result<(), CommandError> {
     let size: u64 = originals.iter().map(|original| original.size).sum();
 
     let started = Instant::now();

@@ -30,7 +30,7 @@ pub(crate) struct LsArgs {
     #[arg(long, value_parser = state_parser())]
     state: Option<Holding>,
     /// List at most this many [default: all]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
 }
 
@@ -48,14 +48,30 @@ pub(crate) async fn run(
     session: &Session<'_>,
     screen: &Screen,
 ) -> Result<(), CommandError> {
+    let none = match &args.selector {
+        Some(selector) => NoRow::Failure(CommandError::NoMatch {
+            message: format!("no release here matches {selector}"),
+            hint: "`perennial search WORD` finds parts of names; `perennial get` and `show` ask \
+                   other nodes"
+                .into(),
+        }),
+        None => NoRow::Note("no release is listed here"),
+    };
     let request = Ls {
         selector: args.selector,
         publisher: args.publisher,
         state: args.state,
         limit: args.limit,
     };
-    let none = "no release here matches; `perennial get` and `perennial show` ask other nodes";
     list_releases(request, Dial::Never, session, screen, none).await
+}
+
+/// What it means that there is no row.
+pub(super) enum NoRow {
+    /// The list is empty.
+    Note(&'static str),
+    /// The command asked for something that is not there.
+    Failure(CommandError),
 }
 
 /// Prints rows as they arrive, for `ls` and `search`.
@@ -64,11 +80,14 @@ pub(super) async fn list_releases<R: Ask<Item = ReleaseRow, Answer = Listed>>(
     dial: Dial,
     session: &Session<'_>,
     screen: &Screen,
-    none: &str,
+    none: NoRow,
 ) -> Result<(), CommandError> {
     let print = |row| screen.row(&row, release_line);
     match session.ask_rows(request, dial, print).await? {
-        Listed { rows: 0, .. } => screen.status(format_args!("{none}")),
+        Listed { rows: 0, .. } => match none {
+            NoRow::Note(text) => screen.status(format_args!("{text}")),
+            NoRow::Failure(error) => return Err(error),
+        },
         Listed { rows, more: true } => {
             screen.status(format_args!("only the first {rows} are listed; --limit lists more"));
         }

@@ -1,7 +1,7 @@
 //! `perennial peers`: connected peers.
 
 use clap::Args;
-use perennial_control::PeerRow;
+use perennial_control::{PeerRow, Status};
 
 use crate::failure::CommandError;
 use crate::quantity::{bytes, count};
@@ -21,6 +21,9 @@ pub(crate) struct PeersArgs {}
 
 pub(crate) async fn run(session: &Session<'_>, screen: &Screen) -> Result<(), CommandError> {
     let print = |row| screen.row(&row, text);
+    if !session.has_peers() && !session.ask(Status).await?.daemon {
+        return Err(CommandError::NoNode(session.data().to_owned()));
+    }
     let listed = session.ask_rows(perennial_control::Peers, Dial::AndWait, print).await?;
     if listed.rows == 0 {
         screen.status(format_args!("no peer is connected; connect to one with --peer MULTIADDR"));

@@ -3,7 +3,7 @@
 use clap::Args;
 use perennial_control::Search;
 
-use super::ls::list_releases;
+use super::ls::{NoRow, list_releases};
 use crate::failure::CommandError;
 use crate::screen::Screen;
 use crate::session::{Dial, Session};
@@ -22,7 +22,12 @@ pub(crate) struct SearchArgs {
     #[arg(required = true, value_name = "WORD")]
     words: Vec<String>,
     /// List at most this many
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     limit: u32,
 }
 
@@ -32,6 +37,10 @@ pub(crate) async fn run(
     screen: &Screen,
 ) -> Result<(), CommandError> {
     let request = Search { text: args.words.join(" "), limit: args.limit };
-    let none = "no release known here matches";
+    let none = NoRow::Failure(CommandError::NoMatch {
+        message: format!("no release known here matches {}", args.words.join(" ")),
+        hint: "connect to a node that may know more with --peer MULTIADDR (or PERENNIAL_PEERS)"
+            .into(),
+    });
     list_releases(request, Dial::AndWait, session, screen, none).await
 }

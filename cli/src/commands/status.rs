@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use perennial_control::{Status, StatusRow};
+use perennial_node::StartError;
+use perennial_node::place::PlaceError;
 
 use crate::failure::CommandError;
 use crate::quantity::{bytes, count};
@@ -11,6 +13,8 @@ use crate::screen::{Screen, safe};
 use crate::session::Session;
 
 /// Show this node: its id, addresses, peers, and what it stores
+///
+/// Without a running node, shows what the archive stores, says that no node runs, and exits with 5.
 ///
 /// An entry is a statement that a publisher signed, a blob is the bytes of one file. `blobs` and
 /// `sync` count what was exchanged with other nodes.
@@ -23,9 +27,16 @@ Examples:
 pub(crate) struct StatusArgs {}
 
 pub(crate) async fn run(session: &Session<'_>, screen: &Screen) -> Result<(), CommandError> {
-    let row = session.ask(Status).await?;
+    let no_node = || CommandError::NoNode(session.data().to_owned());
+    let row = match session.ask(Status).await {
+        Err(CommandError::Start(StartError::Place(PlaceError::NoArchive { .. }))) => {
+            return Err(no_node());
+        }
+        other => other?,
+    };
     screen.row(&row, |row| text(row).trim_end().to_owned())?;
-    Ok(())
+    // The node of a single command, such as this one, goes when the command ends.
+    if row.daemon { Ok(()) } else { Err(no_node()) }
 }
 
 fn text(row: &StatusRow) -> String {

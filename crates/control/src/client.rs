@@ -2,13 +2,16 @@
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::net::UnixStream;
 
 use crate::failure::Failure;
 use crate::frame::{FrameError, MAX_REPLY, MAX_REQUEST, read_frame, write_frame};
+use crate::handler::Handler;
 use crate::reply::{Event, Reply};
 use crate::request::{Ask, Request};
+use crate::server::converse;
 use crate::socket::{ShortPath, socket_path};
 
 /// Why a client could not connect.
@@ -95,6 +98,16 @@ impl Client {
                 _ => failed(error),
             }),
         }
+    }
+
+    /// Connects to a handler in this process, without a socket file. Needs a Tokio runtime.
+    ///
+    /// # Errors
+    /// When the system has no more sockets.
+    pub fn of<H: Handler>(handler: Arc<H>) -> io::Result<Client> {
+        let (stream, end) = UnixStream::pair()?;
+        tokio::spawn(async move { converse(end, &*handler).await });
+        Ok(Client { stream })
     }
 
     /// Sends `request`, passes its rows and progress to `on_event` and returns its answer. Dropping

@@ -58,6 +58,9 @@ pub struct UnreachedRow {
 /// The node in numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusRow {
+    /// The node runs until it is stopped. Not set for the node of a single command.
+    #[serde(default)]
+    pub daemon: bool,
     /// The node's peer id.
     pub peer_id: String,
     /// Addresses the node listens on, each ending in `/p2p/<peer id>`.

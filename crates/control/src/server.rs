@@ -5,8 +5,9 @@
 //! is bounded; further clients wait in the kernel's queue.
 
 use std::fs::{self, Permissions};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,7 @@ use crate::frame::{FrameError, MAX_REPLY, MAX_REQUEST, read_frame, write_frame};
 use crate::handler::{Handler, Sink};
 use crate::reply::{Event, NoRows, Reply};
 use crate::request::{Ask, Request, requests};
-use crate::socket::{ShortPath, socket_path};
+use crate::socket::{ShortPath, elsewhere, own_path};
 
 /// Concurrent conversations, at most.
 pub const MAX_CONNECTIONS: usize = 64;
@@ -51,32 +52,80 @@ pub enum BindError {
 pub struct Listener {
     listener: UnixListener,
     path: PathBuf,
+    /// The file in the data directory that names `path`, if it is elsewhere.
+    pointer: Option<PathBuf>,
 }
 
 impl Listener {
-    /// Binds the socket in the data directory `data`, whose lock the caller holds. Needs a Tokio
-    /// runtime.
+    /// Binds the socket of the data directory `data`, whose lock the caller holds: in it, or in the
+    /// folder `other` if the file system cannot hold a private socket. Needs a Tokio runtime.
     ///
     /// # Errors
     /// [`BindError::InTheWay`] when another file has the socket's name; otherwise the file system's
     /// error.
-    pub fn bind(data: &Path) -> Result<Listener, BindError> {
-        let path = socket_path(data);
+    pub fn bind(data: &Path, other: Option<&Path>) -> Result<Listener, BindError> {
+        let pointer = elsewhere(data);
+        let path = own_path(data);
+        let (error, other) = match (Self::at(path.clone()), other) {
+            (Err(error @ BindError::Io { .. }), Some(other)) => (error, other),
+            (bound, _) => {
+                let _ = fs::remove_file(&pointer);
+                return bound;
+            }
+        };
+        let mut name = DefaultHasher::new();
+        path.hash(&mut name);
+        let path = other.join(format!("control-{:016x}.sock", name.finish()));
+        let bound = fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(other)
+            .and_then(|()| Self::at(path.clone()).map_err(io::Error::other))
+            .and_then(|bound| {
+                fs::write(&pointer, format!("{}\n", path.display()))?;
+                Ok(bound)
+            });
+        match bound {
+            Ok(mut bound) => {
+                bound.pointer = Some(pointer);
+                Ok(bound)
+            }
+            // The first failure is the one to mend.
+            Err(_) => Err(error),
+        }
+    }
+
+    fn at(path: PathBuf) -> Result<Listener, BindError> {
         let failed = |source| BindError::Io { path: path.clone(), source };
         match fs::symlink_metadata(&path) {
             Ok(meta) if !meta.file_type().is_socket() => return Err(BindError::InTheWay { path }),
             _ => {}
         }
-        let fresh = data.join(".control.new");
+        let fresh = path.with_file_name(".control.new");
         match fs::remove_file(&fresh) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
         }
         let short = ShortPath::of(&fresh).map_err(failed)?;
         let listener = UnixListener::bind(short.path()).map_err(failed)?;
-        fs::set_permissions(&fresh, Permissions::from_mode(0o600)).map_err(failed)?;
-        fs::rename(&fresh, &path).map_err(failed)?;
-        Ok(Listener { listener, path })
+        let place = || {
+            fs::set_permissions(&fresh, Permissions::from_mode(0o600))?;
+            if fs::symlink_metadata(&fresh)?.permissions().mode() & 0o077 != 0 {
+                return Err(io::Error::other("the file system keeps no modes"));
+            }
+            fs::rename(&fresh, &path)
+        };
+        if let Err(error) = place() {
+            let _ = fs::remove_file(&fresh);
+            return Err(failed(error));
+        }
+        Ok(Listener { listener, path, pointer: None })
+    }
+
+    /// The path of the socket.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Answers requests until `stop` resolves, then accepts no more and gives running conversations
@@ -113,11 +162,14 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
+        if let Some(pointer) = self.pointer.take() {
+            let _ = fs::remove_file(pointer);
+        }
     }
 }
 
 /// Runs one conversation. Its errors are dropped: the client that they concern has disconnected.
-async fn converse<H: Handler>(stream: UnixStream, handler: &H) {
+pub(crate) async fn converse<H: Handler>(stream: UnixStream, handler: &H) {
     let (mut input, output) = stream.into_split();
     let output = BufWriter::new(output);
     let request =

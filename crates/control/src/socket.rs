@@ -9,10 +9,24 @@ use std::path::{Path, PathBuf};
 /// `unix(7)`).
 const MAX_SOCKET_PATH: usize = 107;
 
-/// The socket of the node on the data directory `data`.
+/// The socket of the node on the data directory `data`: in that directory, or where the file
+/// `control.at` in it says.
 #[must_use]
 pub fn socket_path(data: &Path) -> PathBuf {
+    match std::fs::read_to_string(elsewhere(data)) {
+        Ok(path) if path.starts_with('/') => PathBuf::from(path.trim_end_matches('\n')),
+        _ => own_path(data),
+    }
+}
+
+/// The place of the socket where the file system can hold one.
+pub(crate) fn own_path(data: &Path) -> PathBuf {
     data.join("control.sock")
+}
+
+/// The file that names the place of a socket elsewhere.
+pub(crate) fn elsewhere(data: &Path) -> PathBuf {
+    data.join("control.at")
 }
 
 /// A form of a socket's path that the kernel accepts: a long path goes through its opened

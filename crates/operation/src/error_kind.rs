@@ -20,6 +20,6 @@ pub enum ErrorKind {
     Verification,
     /// Followed publishers disagree on the bytes, or a feed is forked.
     Conflict,
-    /// An upstream did not answer.
+    /// A node or the peers named cannot be reached.
     Unreachable,
 }

@@ -1,6 +1,8 @@
 //! All decisions of a node, as one enum. The caller carries effects out in the order given and
 //! makes no decisions of its own.
 
+use std::fmt;
+
 use perennial_manifest::{BlobId, Holding, PublisherId, ReleaseId, SignedEntry};
 
 use crate::input::{CensusId, FetchId, LookupId, MessageId, RequestId, Token};
@@ -35,6 +37,19 @@ pub enum Offence {
     Stalled,
     /// Repeated requests beyond the peer's share.
     Flood,
+}
+
+impl fmt::Display for Offence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BadGossip => "gossip that is not a signed entry",
+            Self::BadResponse => "a response that does not fit its request",
+            Self::BadBytes => "bytes that do not match their digest",
+            Self::FalseClaim => "a claim to hold content that was not delivered",
+            Self::Stalled => "a transfer that stalled",
+            Self::Flood => "more requests than its share",
+        })
+    }
 }
 
 /// Why a fetch ended incomplete.

@@ -52,7 +52,26 @@ pub(crate) fn truncate(file: &File, len: u64, path: &Path) -> Result<(), StoreEr
 
 /// Fsyncs a directory, which makes the names in it durable.
 pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
-    step().and_then(|()| File::open(dir)).and_then(|dir| dir.sync_all()).at(dir)
+    step().and_then(|()| sync_directory(dir)).at(dir)
+}
+
+/// Fsyncs a directory. File systems that cannot do that (CIFS, NTFS and others answer EINVAL) write
+/// names in an order of their own; refusing them would make no name more durable.
+///
+/// # Errors
+/// Those of the operating system, except that it cannot sync directories.
+pub fn sync_directory(dir: &Path) -> std::io::Result<()> {
+    use rustix::io::Errno;
+    match File::open(dir)?.sync_all() {
+        Err(error)
+            if [Errno::INVAL, Errno::OPNOTSUPP, Errno::NOSYS]
+                .iter()
+                .any(|cannot| error.raw_os_error() == Some(cannot.raw_os_error())) =>
+        {
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// Creates a directory and its missing parents, and fsyncs the one that names it.

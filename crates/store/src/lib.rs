@@ -91,6 +91,7 @@ mod write_back;
 
 pub use batch::{Added, Batch, Placement};
 pub use catalog::{PutOutcome, ReleaseFilter, ReleaseRow, Stats};
+pub use durable::sync_directory;
 pub use error::StoreError;
 pub use gc::{DEFAULT_GRACE, GcOptions, GcReport};
 pub use index_trait::IndexKind;

@@ -10,9 +10,9 @@ use perennial_protocol::Input;
 use tokio::sync::mpsc;
 
 use crate::config::Config;
+use crate::dial_error::DialError;
 use crate::driver::{Driver, refuse};
 use crate::event::Event;
-use crate::dial_error::DialError;
 use crate::handle::Command;
 
 /// Runs until the first dial, and then as the driver of the swarm.

@@ -18,6 +18,10 @@ use tokio::task::JoinError;
 
 use super::{Claim, ExportError, FetchError, SignError, Unreached, Unresolved};
 
+/// The hint where a peer may help.
+pub(super) const ASK_A_PEER: &str =
+    "connect to a node that may have it with --peer MULTIADDR (or PERENNIAL_PEERS)";
+
 /// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -218,6 +222,13 @@ impl ArchiveError {
                 "give the publisher by its DID (did:key:…); `perennial follow DID --as NAME` renames one",
             ),
             Self::NameTaken { .. } => Some("choose another name with --as NAME"),
+            Self::Unresolved(unresolved) => unresolved.hint(),
+            Self::NoClaim(_)
+            | Self::NoHolder(_)
+            | Self::Fetch(FetchError::Peers(FetchFailure::NoHolder) | FetchError::Unknown(_)) => {
+                Some(ASK_A_PEER)
+            }
+            Self::NotHeld(_) => Some("`perennial get` fetches it"),
             Self::NotPinned(_) => Some("`perennial pins` lists what is pinned"),
             Self::Export(error) => error.hint(),
             _ => None,
@@ -266,7 +277,6 @@ fn import_kind(error: &ImportError) -> ErrorKind {
     match error {
         ImportError::Usage(_) | ImportError::Private(_) => ErrorKind::Usage,
         ImportError::Gone { .. } => ErrorKind::NotFound,
-        ImportError::Upstream { .. } => ErrorKind::Unreachable,
         ImportError::Mismatch { .. } => ErrorKind::Verification,
         _ => ErrorKind::Failed,
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use perennial_manifest::{Artifact, ArtifactList, BlobId, Sha256Digest};
 use perennial_operation::{ErrorKind, Progress, Stage};
-use perennial_store::{Store, StoreError};
+use perennial_store::{Store, StoreError, sync_directory};
 
 use super::{Archive, ArchiveError, Observer};
 
@@ -187,7 +187,7 @@ fn export(
 }
 
 fn sync_dir(dir: &Path) -> Result<(), ExportError> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| ExportError::io(dir, e))
+    sync_directory(dir).map_err(|e| ExportError::io(dir, e))
 }
 
 /// The directory of an artifact, created if missing. Below the target, every component has to be a

@@ -16,6 +16,7 @@ use perennial_operation::{ErrorKind, Progress, Stage};
 use perennial_store::{Store, StoreError};
 use tokio::time::Instant;
 
+use super::error::ASK_A_PEER;
 use super::{Archive, ArchiveError, Observer};
 
 pub use digest::FetchedBlob;
@@ -77,6 +78,24 @@ impl Unresolved {
             Self::Strangers { .. } => ErrorKind::Strangers,
             Self::Conflict { .. } => ErrorKind::Conflict,
             Self::Ambiguous { .. } => ErrorKind::Ambiguous,
+        }
+    }
+
+    pub(super) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NotFound { asked: None | Some(0), .. } => Some(ASK_A_PEER),
+            Self::NotFound { .. } => Some(
+                "`perennial search WORD` finds parts of names; another node may know it: --peer \
+                 MULTIADDR",
+            ),
+            Self::Strangers { .. } => Some(
+                "nothing was fetched; follow one of them (`perennial follow DID`), name one for \
+                 this command with --publisher DID, or ask for the release id, which needs no trust",
+            ),
+            Self::Conflict { .. } => Some("choose one with --publisher DID"),
+            Self::Ambiguous { .. } => {
+                Some("add @VERSION, or give the package URL or the release id")
+            }
         }
     }
 

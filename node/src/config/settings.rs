@@ -9,15 +9,28 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::http_face::{DEFAULT_ADDRESS, DEFAULT_FETCH_BUDGET};
-use super::{ByteCount, Config, ConfigError, Http, HttpFace, check_peer};
+use super::{ByteCount, Config, ConfigError, Home, Http, HttpFace, check_peer};
+
+/// The slowest upload accepted, in bytes per second: one verified group of a blob.
+const MIN_UPLOAD: u64 = 16 << 10;
 
 /// What a TOML file or the command line may say; whatever is missing keeps its default.
 #[derive(Clone, Debug, Default, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Settings {
-    /// Data directory
-    #[arg(long, value_name = "DIR", env = "PERENNIAL_DATA")]
+    /// Data directory [default: $XDG_DATA_HOME/perennial or ~/.local/share/perennial]
+    #[arg(long, value_name = "DIR", env = "PERENNIAL_DATA", hide_env_values = true)]
     pub data: Option<PathBuf>,
+    /// Use the archive in the data directory, and never make one, so that a disk that is not
+    /// mounted is noticed
+    #[arg(long)]
+    pub existing: bool,
+    /// Folder of the keys [default: keys in the data directory]
+    #[arg(long, value_name = "DIR", env = "PERENNIAL_KEYS", hide_env_values = true)]
+    pub keys: Option<PathBuf>,
+    /// Accept keys that their group can read, as Kubernetes' fsGroup makes them
+    #[arg(long, env = "PERENNIAL_GROUP_KEYS", hide_env_values = true)]
+    pub group_keys: bool,
     /// Listen on this address (repeatable) [default: /ip4/0.0.0.0/tcp/4407 and the same port over
     /// QUIC]
     #[arg(long, value_name = "MULTIADDR")]
@@ -26,8 +39,14 @@ pub struct Settings {
     #[arg(long, value_name = "MULTIADDR")]
     pub external: Vec<String>,
     /// Connect to this peer, given as HOST:PORT or as a multiaddress, and again whenever the
-    /// connection is lost (repeatable)
-    #[arg(long, value_name = "ADDRESS")]
+    /// connection is lost (repeatable; the variable holds a comma-separated list)
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "PERENNIAL_PEERS",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
     pub peer: Vec<String>,
     /// Fetch and keep what this publisher releases; `all` makes a full archive node (repeatable)
     #[arg(long, value_name = "DID|all")]
@@ -97,6 +116,9 @@ impl Settings {
             |flags: Vec<String>, file: Vec<String>| if flags.is_empty() { file } else { flags };
         Settings {
             data: self.data.or(file.data),
+            existing: self.existing || file.existing,
+            keys: self.keys.or(file.keys),
+            group_keys: self.group_keys || file.group_keys,
             listen: list(self.listen, file.listen),
             external: list(self.external, file.external),
             peer: list(self.peer, file.peer),
@@ -117,19 +139,35 @@ impl Settings {
         }
     }
 
-    /// Builds the node's configuration, with `data` as the data directory unless the settings name
-    /// one.
+    /// Builds the node's configuration; `home` has the directories that are not set.
     ///
     /// # Errors
-    /// When there is no data directory, or a host name is malformed.
-    pub fn into_config(self, data: Option<PathBuf>) -> Result<Config, ConfigError> {
-        let mut config = Config::new(self.data.or(data).ok_or(ConfigError::NoData)?);
+    /// When there is no data directory, a value makes no sense, or a setting has no effect.
+    pub fn into_config(mut self, home: &Home) -> Result<Config, ConfigError> {
+        self.check()?;
+        let paths = [
+            &mut self.data,
+            &mut self.keys,
+            &mut self.tls_cert,
+            &mut self.tls_key,
+            &mut self.token_file,
+        ];
+        for path in paths.into_iter().flatten() {
+            home.expand(path)?;
+        }
+        let data = self.data.filter(|data| !data.as_os_str().is_empty());
+        let mut config = Config::new(data.or(home.data()).ok_or(ConfigError::NoData)?);
+        config.create = !self.existing;
+        config.state = home.state();
+        config.runtime = home.runtime();
+        config.keys = self.keys;
+        config.group_keys = self.group_keys;
         if !self.listen.is_empty() {
             config.listen = self.listen;
         }
         config.external = self.external;
-        self.peer.iter().try_for_each(|peer| check_peer(peer))?;
-        config.peers = self.peer;
+        config.peers = self.peer.into_iter().filter(|peer| !peer.is_empty()).collect();
+        config.peers.iter().try_for_each(|peer| check_peer(peer))?;
         config.follow = self.follow;
         config.mdns = !self.no_mdns;
         let names = self.http_host.iter().map(|name| name.parse().map_err(ConfigError::HttpHost));
@@ -145,18 +183,82 @@ impl Settings {
             });
         config.upload = self.upload;
         config.max_peers = self.max_peers.unwrap_or(config.max_peers);
-        config.serve_streams = self.serve_streams.unwrap_or(config.serve_streams).max(1);
+        config.serve_streams = self.serve_streams.unwrap_or(config.serve_streams);
         let seconds =
             |given: Option<u32>, default| given.map_or(default, |s| Duration::from_secs(s.into()));
         config.stall = seconds(self.stall_seconds, config.stall);
         config.grace = seconds(self.grace_seconds, config.grace);
         Ok(config)
     }
+
+    /// Refuses values with which a node could not work, and settings that would have no effect.
+    fn check(&self) -> Result<(), ConfigError> {
+        let refuse =
+            |setting: &'static str, reason: String| Err(ConfigError::Nonsense { setting, reason });
+        for (setting, number) in [
+            ("--max-peers", self.max_peers),
+            ("--serve-streams", self.serve_streams),
+            ("--stall-seconds", self.stall_seconds),
+        ] {
+            if number == Some(0) {
+                return refuse(setting, "0 leaves the node nothing to do; give 1 or more".into());
+            }
+        }
+        if let Some(upload) = self.upload.filter(|upload| upload.get() < MIN_UPLOAD) {
+            return refuse(
+                "--upload",
+                format!(
+                    "{} bytes per second is too slow for any transfer to end; give 16KiB or more",
+                    upload.get()
+                ),
+            );
+        }
+        if let Some(log) = &self.log {
+            check_filter(log).or_else(|reason| refuse("--log", reason))?;
+        }
+        if self.tls_cert.is_some() != self.tls_key.is_some() {
+            return refuse("--tls-cert", "--tls-cert and --tls-key go together".into());
+        }
+        if self.http == Some(HttpFace::Off) {
+            let given = [
+                ("--token-file", self.token_file.is_some()),
+                ("--http-host", !self.http_host.is_empty()),
+                ("--tls-cert", self.tls_cert.is_some()),
+                ("--fetch-budget", self.fetch_budget.is_some()),
+            ];
+            if let Some((setting, _)) = given.into_iter().find(|(_, given)| *given) {
+                return refuse(
+                    setting,
+                    "it has no effect with --http off; leave one of them out".into(),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Checks a log filter: levels, and targets with their levels.
+fn check_filter(filter: &str) -> Result<(), String> {
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    for part in filter.split(',') {
+        let level = part.rsplit_once('=').map_or(part, |(_, level)| level).trim();
+        if !levels.iter().any(|known| level.eq_ignore_ascii_case(known)) {
+            return Err(format!(
+                "{part:?} has no level; write one of {}, or TARGET=LEVEL, separated by commas",
+                levels.join(", ")
+            ));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn home() -> Home {
+        Home { home: Some("/h".into()), ..Home::default() }
+    }
 
     #[test]
     fn flags_win_over_the_file() {
@@ -166,21 +268,20 @@ mod tests {
         .unwrap();
         let flags = Settings {
             peer: vec!["/ip4/127.0.0.1/tcp/9".to_owned()],
-            upload: Some("5".parse().unwrap()),
+            upload: Some("5MiB".parse().unwrap()),
             ..Settings::default()
         };
-        let config = flags.over(file).into_config(None).unwrap();
+        let config = flags.over(file).into_config(&Home::default()).unwrap();
         assert_eq!(config.data, Path::new("/f"));
         assert_eq!(config.peers, ["/ip4/127.0.0.1/tcp/9"]);
         assert_eq!(config.listen, ["/ip4/127.0.0.1/tcp/2"]);
-        assert_eq!((config.upload, config.http), (Some("5".parse().unwrap()), None));
+        assert_eq!((config.upload, config.http), (Some("5MiB".parse().unwrap()), None));
     }
 
     #[test]
     fn the_faces_are_served_unless_they_are_off() {
-        let http = |http| {
-            Settings { http, ..Settings::default() }.into_config(Some("/f".into())).unwrap().http
-        };
+        let http =
+            |http| Settings { http, ..Settings::default() }.into_config(&home()).unwrap().http;
         let default = http(None).unwrap();
         assert_eq!((default.address, default.if_free), (DEFAULT_ADDRESS, true));
         assert!(!http(Some("127.0.0.1:0".parse().unwrap())).unwrap().if_free);
@@ -191,14 +292,14 @@ mod tests {
     fn names_of_the_faces_are_read_and_those_that_are_none_are_refused() {
         let file: Settings =
             toml::from_str("http-host = ['archive.example', 'https://b.example']").unwrap();
-        let config = Settings::default().over(file.clone()).into_config(Some("/f".into())).unwrap();
+        let config = Settings::default().over(file.clone()).into_config(&home()).unwrap();
         assert_eq!(
             config.http.unwrap().names,
             ["archive.example", "https://b.example"].map(|n| n.parse().unwrap())
         );
         let flags =
             Settings { http_host: vec!["archive.example:4480".into()], ..Settings::default() };
-        let refused = flags.over(file).into_config(Some("/f".into())).unwrap_err().to_string();
+        let refused = flags.over(file).into_config(&home()).unwrap_err().to_string();
         assert!(
             refused.contains("archive.example:4480") && refused.contains("without a port"),
             "{refused}"
@@ -226,5 +327,38 @@ mod tests {
         assert!(toml::from_str::<Settings>("upload = 'many'").is_err());
         assert!("99999999999GiB".parse::<ByteCount>().is_err());
         assert!(toml::from_str::<Settings>("http = 'localhost'").is_err());
+    }
+
+    #[test]
+    fn settings_that_make_no_sense_are_refused() {
+        for (text, names) in [
+            ("upload = 1", "--upload"),
+            ("max-peers = 0", "--max-peers"),
+            ("serve-streams = 0", "--serve-streams"),
+            ("stall-seconds = 0", "--stall-seconds"),
+            ("log = 'bogus'", "--log"),
+            ("log = 'info,perennial_node=loud'", "--log"),
+            ("log = ''", "--log"),
+            ("http = 'off'\ntoken-file = '/nonexistent'", "--token-file"),
+            ("http = 'off'\nhttp-host = ['a.example']", "--http-host"),
+            ("tls-cert = 'a.pem'", "--tls-cert"),
+            ("data = '~other/arch'", "~other/arch"),
+        ] {
+            let settings: Settings = toml::from_str(text).unwrap();
+            let refused = settings.into_config(&home()).unwrap_err().to_string();
+            assert!(refused.contains(names), "{text}: {refused}");
+        }
+        for fine in ["log = 'INFO,perennial_node=debug,[span]=off'", "upload = '16KiB'"] {
+            toml::from_str::<Settings>(fine).unwrap().into_config(&home()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_tilde_is_the_home_directory() {
+        let settings: Settings = toml::from_str("data = '~/arch'\ntoken-file = '~/token'").unwrap();
+        let config = settings.clone().into_config(&home()).unwrap();
+        assert_eq!(config.data, Path::new("/h/arch"));
+        assert_eq!(config.http.unwrap().token_file, Some("/h/token".into()));
+        assert!(settings.into_config(&Home::default()).is_err(), "there is no home");
     }
 }

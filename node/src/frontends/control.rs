@@ -39,18 +39,27 @@ pub(crate) struct ControlService {
     pub(crate) key_file: PathBuf,
     /// How long a collection spares unreferenced blobs, unless the request says otherwise.
     pub(crate) grace: Duration,
+    /// The node runs until it is stopped, not for one command.
+    pub(crate) daemon: bool,
     /// Notified when a client requests that the node stop.
     pub(crate) stop: Notify,
 }
 
-/// Serves the control socket of a data directory until `stop`. The caller holds the directory's
-/// lock.
+/// Serves the control socket of a data directory until `stop`, or one in the folder `other` where
+/// the directory cannot hold it. The caller holds the directory's lock.
 pub(crate) fn serve(
     service: Arc<ControlService>,
     data: &Path,
+    other: Option<&Path>,
     stop: CancellationToken,
 ) -> Result<JoinHandle<()>, BindError> {
-    let listener = Listener::bind(data)?;
+    let listener = Listener::bind(data, other)?;
+    if !listener.path().starts_with(data) {
+        tracing::info!(
+            path = %listener.path().display(),
+            "the control socket lies outside the data directory, which cannot hold it"
+        );
+    }
     Ok(tokio::spawn(async move { listener.serve(service, stop.cancelled()).await }))
 }
 

@@ -104,7 +104,7 @@ impl EventLoop {
                 let _ = self.swarm.dial_peer(peer).await;
             }
             Effect::Penalise { peer, offence } => {
-                tracing::warn!(%peer, ?offence, "peer misbehaved");
+                tracing::warn!(%peer, %offence, "peer misbehaved");
                 self.overview.send_modify(|overview| overview.offence_of(&peer));
             }
             Effect::Ban { peer, until } => {

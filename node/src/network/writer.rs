@@ -111,7 +111,12 @@ fn verdict(put: PutOutcome) -> (EntryId, Verdict) {
         Admit::New => Verdict::New,
         Admit::Known => Verdict::Known,
         Admit::Fork(proof) => {
-            tracing::warn!(?proof, "a publisher signed two histories");
+            tracing::warn!(
+                number = proof.seq,
+                one = %proof.one,
+                other = %proof.other,
+                "a publisher signed two histories"
+            );
             Verdict::Fork
         }
         Admit::Orphan(missing) => Verdict::Orphan { missing },

@@ -6,7 +6,7 @@ use perennial_control::ImportSource;
 
 use super::AddArgs;
 use crate::failure::CommandError;
-use crate::session::absolute;
+use crate::session::{absolute, existing};
 
 /// The source of the bytes.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,6 +23,7 @@ pub(super) enum SourceArg {
 pub(super) fn parse(args: &AddArgs) -> Result<SourceArg, CommandError> {
     let mut given: Vec<PathBuf> = args.sources.clone();
     for list in &args.from {
+        existing(list)?;
         let text = std::fs::read_to_string(list)
             .map_err(|source| CommandError::Io { what: list.display().to_string(), source })?;
         let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
@@ -102,7 +103,7 @@ fn absolute_layout(text: &str) -> Result<String, CommandError> {
         Some((path, tag)) if !path.is_empty() && !Path::new(rest).exists() => (path, Some(tag)),
         _ => (rest, None),
     };
-    let path = absolute(Path::new(path))?;
+    let path = existing(Path::new(path))?;
     let Some(path) = path.to_str() else {
         return Err(CommandError::usage(
             format!("{}: the path is not UTF-8", path.display()),
@@ -137,11 +138,11 @@ mod tests {
             auth_file: None,
         };
         assert_eq!(read(&["docker://q/x:1"]).ok(), Some(SourceArg::Upstream(image)));
-        let Ok(SourceArg::Upstream(ImportSource::Layout { layout, .. })) = read(&["oci:/l:v1"])
+        let Ok(SourceArg::Upstream(ImportSource::Layout { layout, .. })) = read(&["oci:/tmp:v1"])
         else {
             panic!("a layout")
         };
-        assert_eq!(layout, "oci:/l:v1");
+        assert_eq!(layout, "oci:/tmp:v1");
         let Ok(SourceArg::Upstream(ImportSource::Chart { repository, name, version, .. })) =
             read(&["helm+https://c/", "n@1"])
         else {

@@ -52,13 +52,18 @@ impl Machine {
         self.node.peer_id()
     }
 
-    /// Sends a request over the control socket, as any client would.
+    fn client(&self) -> Result<Client, CommandError> {
+        let failed = |source| CommandError::Io { what: "cannot open a socket".into(), source };
+        self.node.client().map_err(failed)
+    }
+
+    /// Sends a request, as any client would.
     pub(super) async fn ask<R: Ask>(
         &self,
         request: R,
         screen: &Screen,
     ) -> Result<R::Answer, CommandError> {
-        let client = Client::connect(&self.data).await?;
+        let client = self.client()?;
         call(client, request, screen, |_| Ok(())).await
     }
 
@@ -68,7 +73,7 @@ impl Machine {
         release: &ReleaseId,
         screen: &Screen,
     ) -> Result<Option<ReleaseRow>, CommandError> {
-        let client = Client::connect(&self.data).await?;
+        let client = self.client()?;
         let request = Ls { selector: Some(Selector::Release(*release)), ..Ls::default() };
         let mut found = None;
         let on_row = |row| {

@@ -30,7 +30,7 @@ fn serve(data: &Path) -> Server {
     let cancelled = fake.cancelled.clone();
     let stop = Arc::new(Notify::new());
     let stopped = stop.clone();
-    let listener = Listener::bind(data).unwrap();
+    let listener = Listener::bind(data, None).unwrap();
     let task =
         tokio::spawn(listener.serve(Arc::new(fake), async move { stopped.notified().await }));
     Server { stop, cancelled, task }
@@ -117,7 +117,7 @@ async fn no_node_and_the_socket_of_a_dead_node_are_the_same() {
 async fn a_file_in_the_way_is_left_alone() {
     let data = tempfile::tempdir().unwrap();
     std::fs::write(socket_path(data.path()), "precious").unwrap();
-    let error = Listener::bind(data.path()).unwrap_err();
+    let error = Listener::bind(data.path(), None).unwrap_err();
     assert!(matches!(error, BindError::InTheWay { .. }), "{error}");
     assert_eq!(std::fs::read(socket_path(data.path())).unwrap(), b"precious");
 }

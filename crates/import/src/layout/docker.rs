@@ -51,12 +51,10 @@ struct Manifest {
 pub(super) fn convert(place: &Place) -> Result<Contents, ImportError> {
     let what = place.path().display().to_string();
     let refuse = |reason: String| ImportError::Upstream { what: what.clone(), reason };
-    let gone = || ImportError::Gone {
-        what: what.clone(),
-        reason: "has neither manifest.json nor index.json, so `docker save` did not write it"
-            .into(),
+    let foreign = || {
+        refuse("has neither manifest.json nor index.json, so `docker save` did not write it".into())
     };
-    let list = place.read("manifest.json", MAX_MANIFEST)?.ok_or_else(gone)?;
+    let list = place.read("manifest.json", MAX_MANIFEST)?.ok_or_else(foreign)?;
     let list: Vec<Item> = serde_json::from_slice(&list)
         .map_err(|e| refuse(format!("its manifest.json cannot be read: {e}")))?;
     let mut contents = Contents::default();

@@ -48,7 +48,7 @@ impl Saved {
         let Some(index) = place.read(INDEX_PATH, MAX_MANIFEST)? else {
             let reason =
                 format!("has no index.json, so it is not an image for `{}:`", kind.as_str());
-            return Err(ImportError::Gone { what: path.display().to_string(), reason });
+            return Err(ImportError::Upstream { what: path.display().to_string(), reason });
         };
         let index = Manifest::parse(&index).map_err(|error| {
             ImportError::manifest(format!("{}: index.json", path.display()), error)

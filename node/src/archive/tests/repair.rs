@@ -112,7 +112,7 @@ fn errors_are_grouped_for_the_frontends() {
         (import(ImportError::Usage(reason())), ErrorKind::Usage),
         (import(ImportError::Private(what())), ErrorKind::Usage),
         (import(ImportError::Gone { what: what(), reason: reason() }), ErrorKind::NotFound),
-        (import(ImportError::Upstream { what: what(), reason: reason() }), ErrorKind::Unreachable),
+        (import(ImportError::Upstream { what: what(), reason: reason() }), ErrorKind::Failed),
         (import(ImportError::Mismatch { what: what(), reason: reason() }), ErrorKind::Verification),
         (import(ImportError::Cancelled), ErrorKind::Failed),
         (SignError::Refused(SignRefusal::Full).into(), ErrorKind::Failed),

@@ -97,6 +97,7 @@ pub(super) async fn pins(service: &ControlService, sink: &Sink<PinRow>) -> Resul
 pub(super) async fn status(service: &ControlService) -> Result<StatusRow, Failure> {
     let overview = service.archive.network().overview().borrow().clone();
     let publisher = service.archive.publisher();
+    let daemon = service.daemon;
     let (peer_id, mut notices) = (service.peer_id.clone(), Vec::new());
     if let Some(reason) = service.archive.store().rebuilt() {
         notices.push(format!("the index was rebuilt: {reason}"));
@@ -121,6 +122,7 @@ pub(super) async fn status(service: &ControlService) -> Result<StatusRow, Failur
             }
         }
         Ok(StatusRow {
+            daemon,
             peer_id,
             addresses: overview.addresses,
             peers: overview.peers.len() as u64,
