@@ -312,12 +312,12 @@ mod tests {
             let file: Settings = toml::from_str(&format!("peer = ['{wrong}']")).unwrap();
             let flags = Settings { peer: vec![wrong.into()], ..Settings::default() };
             for settings in [file, flags] {
-                let refused = settings.into_config(Some("/f".into())).unwrap_err().to_string();
+                let refused = settings.into_config(&home()).unwrap_err().to_string();
                 assert!(refused.contains("--peer") && refused.contains(wrong), "{refused}");
             }
         }
         let right = Settings { peer: vec!["archive.example:4407".into()], ..Settings::default() };
-        assert_eq!(right.into_config(Some("/f".into())).unwrap().peers, ["archive.example:4407"]);
+        assert_eq!(right.into_config(&home()).unwrap().peers, ["archive.example:4407"]);
     }
 
     #[test]
