@@ -5,16 +5,16 @@
 //! `perennial-node` both run it.
 
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use perennial_control::{Client, Status};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 use crate::config::{Config, Home, Settings};
+use crate::frontends::control::is_served;
 use crate::{Node, StartError};
 
 /// The default log filter. Kademlia warns at each start that it knows no peer yet, also where one is
@@ -167,13 +167,5 @@ async fn start(config: Config) -> Result<Node, StartError> {
             }
             other => return other,
         }
-    }
-}
-
-/// Whether a node that runs until it is stopped serves the data directory.
-async fn is_served(data: &Path) -> bool {
-    match Client::connect(data).await {
-        Ok(client) => client.call(Status, |_| ()).await.is_ok_and(|status| status.daemon),
-        Err(_) => false,
     }
 }

@@ -139,9 +139,8 @@ fn keeps_modes(folder: &Path) -> bool {
 /// A temporary file that only its owner may read, where the file system can do that.
 fn private_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    let file = tempfile::Builder::new().prefix(".key-").tempfile_in(folder)?;
-    file.as_file().set_permissions(mode)?;
-    Ok(file)
+    // Made with its mode, not changed to it, which some file systems refuse.
+    tempfile::Builder::new().prefix(".key-").permissions(mode).tempfile_in(folder)
 }
 
 fn read(path: &Path, group: bool) -> Result<Option<[u8; 32]>, KeyError> {

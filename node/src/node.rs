@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use perennial_control::Client;
 use perennial_manifest::PublisherError;
 use perennial_protocol::{Config as ProtocolConfig, Node as Protocol};
 use perennial_store::{Follows, OpenError, OpenOptions, Store};
@@ -19,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::archive::{self, Archive, Signer, protocol_follows};
 use crate::config::{ByteCount, Config};
-use crate::frontends::control::{self, BindError, ControlService, socket_path};
+use crate::frontends::control::{self, BindError, Client, ControlService, socket_path};
 use crate::frontends::http::{self, ServeError};
 use crate::keys::{KeyError, Keys};
 use crate::network::dial::DialList;

@@ -1,7 +1,7 @@
 //! `perennial peers`: connected peers.
 
 use clap::Args;
-use perennial_control::{PeerRow, Status};
+use perennial_control::PeerRow;
 
 use crate::failure::CommandError;
 use crate::quantity::{bytes, count};
@@ -21,7 +21,7 @@ pub(crate) struct PeersArgs {}
 
 pub(crate) async fn run(session: &Session<'_>, screen: &Screen) -> Result<(), CommandError> {
     let print = |row| screen.row(&row, text);
-    if !session.has_peers() && !session.ask(Status).await?.daemon {
+    if !session.has_peers() && !super::status::ask(session).await?.daemon {
         return Err(CommandError::NoNode(session.data().to_owned()));
     }
     let listed = session.ask_rows(perennial_control::Peers, Dial::AndWait, print).await?;

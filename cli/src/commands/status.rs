@@ -27,16 +27,20 @@ Examples:
 pub(crate) struct StatusArgs {}
 
 pub(crate) async fn run(session: &Session<'_>, screen: &Screen) -> Result<(), CommandError> {
-    let no_node = || CommandError::NoNode(session.data().to_owned());
-    let row = match session.ask(Status).await {
-        Err(CommandError::Start(StartError::Place(PlaceError::NoArchive { .. }))) => {
-            return Err(no_node());
-        }
-        other => other?,
-    };
+    let row = ask(session).await?;
     screen.row(&row, |row| text(row).trim_end().to_owned())?;
     // The node of a single command, such as this one, goes when the command ends.
-    if row.daemon { Ok(()) } else { Err(no_node()) }
+    if row.daemon { Ok(()) } else { Err(CommandError::NoNode(session.data().to_owned())) }
+}
+
+/// The state of the node; where there is no archive, there is no node.
+pub(super) async fn ask(session: &Session<'_>) -> Result<StatusRow, CommandError> {
+    match session.ask(Status).await {
+        Err(CommandError::Start(StartError::Place(PlaceError::NoArchive { .. }))) => {
+            Err(CommandError::NoNode(session.data().to_owned()))
+        }
+        other => other,
+    }
 }
 
 fn text(row: &StatusRow) -> String {

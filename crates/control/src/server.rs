@@ -109,8 +109,10 @@ impl Listener {
         let short = ShortPath::of(&fresh).map_err(failed)?;
         let listener = UnixListener::bind(short.path()).map_err(failed)?;
         let place = || {
-            fs::set_permissions(&fresh, Permissions::from_mode(0o600))?;
-            if fs::symlink_metadata(&fresh)?.permissions().mode() & 0o077 != 0 {
+            // Only who may write to a socket can connect to it.
+            let narrowed = fs::set_permissions(&fresh, Permissions::from_mode(0o600));
+            if fs::symlink_metadata(&fresh)?.permissions().mode() & 0o022 != 0 {
+                narrowed?;
                 return Err(io::Error::other("the file system keeps no modes"));
             }
             fs::rename(&fresh, &path)

@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use perennial_control::BindError;
-pub(crate) use perennial_control::socket_path;
 use perennial_control::{
     Add, Connect, ConnectDone, CorruptRow, Failure, Follow, FollowRow, Follows, Gc, GcDone, Get,
     GetDone, Handler, Import, ImportEvent, ImportSummary, Key, KeyRow, Listed, Listener, Ls, Merge,
@@ -23,6 +22,7 @@ use perennial_control::{
     ReleaseRow, Search, Show, ShowDone, Shutdown, Sink, Status, StatusRow, Unfollow, Unpin,
     UnreachedRow, Verify, VerifyDone,
 };
+pub(crate) use perennial_control::{Client, socket_path};
 use perennial_manifest::{PublisherId, PublisherRef};
 use perennial_store::{Store, StoreError};
 use tokio::sync::Notify;
@@ -43,6 +43,14 @@ pub(crate) struct ControlService {
     pub(crate) daemon: bool,
     /// Notified when a client requests that the node stop.
     pub(crate) stop: Notify,
+}
+
+/// Whether a node that runs until it is stopped serves the data directory.
+pub(crate) async fn is_served(data: &Path) -> bool {
+    match Client::connect(data).await {
+        Ok(client) => client.call(Status, |_| ()).await.is_ok_and(|status| status.daemon),
+        Err(_) => false,
+    }
 }
 
 /// Serves the control socket of a data directory until `stop`, or one in the folder `other` where
@@ -207,14 +215,14 @@ fn claim(claim: &Claim) -> perennial_control::Claim {
 }
 
 /// A client's sink, as an observer of archive operations.
-struct Client<I>(Sink<I>);
+struct Watcher<I>(Sink<I>);
 
 /// The observer that reports an operation's progress to a client.
 fn observer<I: Send + 'static>(sink: &Sink<I>) -> Arc<dyn Observer> {
-    Arc::new(Client(sink.clone()))
+    Arc::new(Watcher(sink.clone()))
 }
 
-impl<I: Send + 'static> Observer for Client<I> {
+impl<I: Send + 'static> Observer for Watcher<I> {
     fn progress(&self, progress: Progress) {
         self.0.progress(progress);
     }
