@@ -75,6 +75,23 @@ fn a_release_is_added_listed_and_got_back() {
 }
 
 #[test]
+fn the_same_add_again_names_the_release_and_signs_nothing() {
+    let place = Place::new();
+    let added = release(&place);
+    assert_eq!(added["already"], false, "{added}");
+    let again = release(&place);
+    assert_eq!((&again["release"], &again["already"]), (&added["release"], &true.into()));
+    let add = ["add", "kubekey", "--name", "kubekey", "--version", "v3.1.0"];
+    let said = place.run(&add);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let expected = format!("already released as {}", text(&added, "release"));
+    assert!(said.stdout.starts_with(&expected), "{said:?}");
+    assert_eq!(place.rows(&["ls"]).len(), 1);
+    let signed = place.row(&[&add[..], &["--again"]].concat());
+    assert_eq!((place.rows(&["ls"]).len(), &signed["already"]), (2, &false.into()));
+}
+
+#[test]
 fn what_is_there_with_other_content_is_not_overwritten_without_force() {
     let place = Place::new();
     let added = release(&place);

@@ -139,6 +139,7 @@ fn control() -> Vec<Seed> {
         in_place: false,
         kind: Some(PublisherKind::Archivist),
         notes: None,
+        again: false,
     };
     let publisher = Keypair::from_seed([5; 32]).id();
     let ls = Ls {

@@ -30,7 +30,8 @@ const OTHER: &str = "URLs, charts and networks";
 /// each image is a release of its own. Equal bytes are stored once.
 ///
 /// A release is an entry (a signed statement) that names its files. It is signed with the publisher
-/// key of this data directory, and pinned.
+/// key of this data directory, and pinned. Adding the same again signs nothing: it names the release
+/// that has these files already.
 #[derive(Debug, Default, Args)]
 #[command(after_help = "\
 Examples:
@@ -77,6 +78,9 @@ pub(crate) struct AddArgs {
     /// Free text for people
     #[arg(long, value_name = "TEXT", hide_short_help = true)]
     notes: Option<String>,
+    /// Sign a release even if your last one of this name has the same files
+    #[arg(long, hide_short_help = true)]
+    again: bool,
     /// Add every tag of each repository
     #[arg(long, help_heading = IMAGES)]
     all_tags: bool,
@@ -156,6 +160,7 @@ async fn files(
         in_place: args.in_place,
         kind: args.kind,
         notes: args.notes,
+        again: args.again,
     };
     let answered = session.converse(request, Dial::AndWarn, |_| Ok(())).await?;
     if answered.embedded {
@@ -171,6 +176,9 @@ async fn files(
 
 /// A signed release as text for the terminal.
 fn added(done: &Published) -> String {
+    if done.already {
+        return format!("already released as {}: {}", done.release, safe(done.purl.as_str()));
+    }
     format!(
         "added {}\n  release    {}\n  publisher  {}\n  {}, {}, {} of it new",
         safe(done.purl.as_str()),

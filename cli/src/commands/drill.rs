@@ -190,6 +190,7 @@ async fn add(
         in_place: false,
         kind: None,
         notes: None,
+        again: false,
     };
     let added = a.ask(request, report.screen()).await?;
     report.added(&added);

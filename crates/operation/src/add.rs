@@ -24,6 +24,9 @@ pub struct Add {
     pub kind: Option<PublisherKind>,
     /// Free-form notes for people.
     pub notes: Option<String>,
+    /// Sign a release even if this node's last release of the name says the same.
+    #[serde(default)]
+    pub again: bool,
 }
 
 impl Add {
@@ -38,11 +41,12 @@ impl Add {
             in_place: false,
             kind: None,
             notes: None,
+            again: false,
         }
     }
 }
 
-/// A release that was signed and stored.
+/// A release that was signed and stored, now or before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
     /// The release's id.
@@ -57,4 +61,7 @@ pub struct Published {
     pub bytes: u64,
     /// Bytes that the store did not have before.
     pub new_bytes: u64,
+    /// Nothing was signed: this node's last release of the name says the same already.
+    #[serde(default)]
+    pub already: bool,
 }

@@ -18,6 +18,9 @@ pub struct Import {
     pub kind: Option<PublisherKind>,
     /// Free-form notes for people.
     pub notes: Option<String>,
+    /// Sign releases even if this node's last ones of their names say the same.
+    #[serde(default)]
+    pub again: bool,
     /// Allow connections to addresses in private networks.
     pub allow_private: bool,
     /// Use plain HTTP for registries.
@@ -73,7 +76,7 @@ pub enum ImportSource {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ImportEvent {
-    /// A release was signed.
+    /// A release was signed, now or before.
     #[serde(rename = "imported")]
     Published(Published),
     /// A file, image or chart could not be imported.
@@ -108,6 +111,9 @@ pub struct Completeness {
 pub struct ImportSummary {
     /// Number of releases signed.
     pub releases: u64,
+    /// Number of releases that were signed before and say the same.
+    #[serde(default)]
+    pub already: u64,
     /// Number of images or files that could not be imported.
     pub failed: u64,
     /// Total size of all releases in bytes.
@@ -131,7 +137,7 @@ mod tests {
             r#"{{"imported":{{"release":"{}","purl":"pkg:generic/a@1","publisher":"{}",{}}}}}"#,
             "ab".repeat(32),
             "did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK",
-            r#""artifacts":1,"bytes":2,"new_bytes":3"#
+            r#""artifacts":1,"bytes":2,"new_bytes":3,"already":false"#
         );
         let event: ImportEvent = serde_json::from_str(&published).unwrap();
         assert_eq!(serde_json::to_string(&event).unwrap(), published);

@@ -127,6 +127,25 @@ impl Catalog<'_> {
         Ok(outcomes)
     }
 
+    /// The ids of a publisher's entries after `seq` that state no release, in feed order. Reads one
+    /// row per entry.
+    pub(crate) fn remarks(
+        &self,
+        publisher: &PublisherId,
+        seq: u64,
+    ) -> Result<Vec<EntryId>, StoreError> {
+        let Some(known) = self.publisher(publisher)? else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        let (prefix, from) =
+            (rows::feed_of(known.ordinal), rows::feed_at(known.ordinal, seq.saturating_add(1)));
+        self.index.walk(&prefix, &from, &mut |key, value| {
+            let row = rows::read_feed(key, value).filter(|row| row.purl.is_empty());
+            found.extend(row.map(|row| row.id));
+            true
+        })?;
+        Ok(found)
+    }
+
     /// `(issued_at, id)` of all entries of some publishers, or of all. Reads one row per entry.
     pub(crate) fn times(
         &self,

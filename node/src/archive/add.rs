@@ -83,7 +83,8 @@ fn add(
         observations: Vec::new(),
         notes: request.notes,
     };
-    let published = signing.release(draft, PublishOptions { kind: request.kind, new_bytes });
+    let options = PublishOptions { kind: request.kind, new_bytes, again: request.again };
+    let published = signing.release(draft, options);
     drop(lease);
     published
 }

@@ -184,9 +184,15 @@ impl Job {
             let options = PublishOptions {
                 kind: self.import.kind,
                 new_bytes: std::mem::take(&mut new_bytes),
+                again: self.import.again,
             };
             let published = self.archive.publish(draft, options).await?;
-            self.summary.releases += 1;
+            let counted = if published.already {
+                &mut self.summary.already
+            } else {
+                &mut self.summary.releases
+            };
+            *counted += 1;
             self.summary.bytes += published.bytes;
             self.summary.new_bytes += published.new_bytes;
             self.report(ImportEvent::Published(published)).await;

@@ -6,6 +6,8 @@
 //! begun. A release's artifact list is durable before the release is signed. The caller owns the
 //! draft's blobs: in the store, and leased until the call returns.
 
+mod repeated;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use perennial_manifest::{
@@ -15,6 +17,7 @@ use perennial_manifest::{
 use perennial_operation::Published;
 use perennial_store::Store;
 
+use self::repeated::Repeat;
 use super::{Archive, ArchiveError};
 
 /// Licence texts that a release names, at most; the format's limit.
@@ -27,11 +30,14 @@ pub struct PublishOptions {
     pub kind: Option<PublisherKind>,
     /// Bytes of the draft that are new to the store, reported back in [`Published`].
     pub new_bytes: u64,
+    /// Sign the release even if this node's last release of its name says the same.
+    pub again: bool,
 }
 
 impl Archive {
     /// Signs a release whose blobs are in the store, and announces it. Returns once the release is
-    /// durable and the announcement has begun.
+    /// durable and the announcement has begun. Signs nothing if this node's last release of the name
+    /// says the same; see [`Published::already`].
     ///
     /// # Errors
     /// When the draft is not a valid release, when this node's feed cannot be extended, or when the
@@ -115,13 +121,14 @@ impl Signing<'_> {
         kind: Option<PublisherKind>,
         body: Body,
     ) -> Result<Option<ReleaseId>, ArchiveError> {
-        let signed = self.archive.signer.sign(&self.archive.store, kind, body)?;
+        let signed = self.archive.signer.turn(&self.archive.store).sign(kind, body)?;
         let release = signed.iter().rev().find_map(|entry| entry.release().map(|(id, _)| id));
         self.signed.extend(signed);
         Ok(release)
     }
 
-    /// Signs a release and the observations made while importing it.
+    /// Signs a release and the observations made while importing it, or finds that this node's
+    /// last release of the name says the same.
     pub(super) fn release(
         &mut self,
         draft: Draft,
@@ -131,7 +138,8 @@ impl Signing<'_> {
         if purl.version().is_none() {
             return Err(ArchiveError::NoVersion(purl));
         }
-        let license = draft.license.unwrap_or_else(|| body::NO_ASSERTION.to_owned());
+        let stated = draft.license;
+        let license = stated.clone().unwrap_or_else(|| body::NO_ASSERTION.to_owned());
         body::check_licence(&license)?;
         let texts = draft.artifacts.iter().filter(|artifact| artifact.role == Role::Licence);
         let license_texts = texts.map(|artifact| artifact.blake3).take(MAX_LICENSE_TEXTS).collect();
@@ -154,19 +162,34 @@ impl Signing<'_> {
             tags: draft.tags,
             notes: draft.notes,
         };
-        let release = self.sign(options.kind, Body::Release(Box::new(release)))?;
-        let release = release.ok_or(super::SignError::NotARelease)?;
-        for observation in draft.observations {
-            self.sign(None, Body::Observation(observation))?;
-        }
-        Ok(Published {
+        let published = |release, already| Published {
             release,
             purl,
             publisher: self.archive.publisher(),
             artifacts: list.len() as u64,
             bytes: list.total_bytes(),
             new_bytes: options.new_bytes,
-        })
+            already,
+        };
+        let turn = self.archive.signer.turn(&self.archive.store);
+        if !options.again {
+            let repeat =
+                Repeat { store: &self.archive.store, list: &list, stated, kind: options.kind };
+            if let Some(before) = repeat.of(&self.archive.publisher(), &release)? {
+                drop(turn);
+                return Ok(published(before, true));
+            }
+        }
+        let signed = turn.sign(options.kind, Body::Release(Box::new(release)))?;
+        drop(turn);
+        let release = signed.iter().rev().find_map(|entry| entry.release().map(|(id, _)| id));
+        let release = release.ok_or(super::SignError::NotARelease)?;
+        let published = published(release, false);
+        self.signed.extend(signed);
+        for observation in draft.observations {
+            self.sign(None, Body::Observation(observation))?;
+        }
+        Ok(published)
     }
 }
 

@@ -4,7 +4,7 @@
 //! node's own key is remembered outside the index, and a feed shorter than that (a restored backup,
 //! a second machine) is refused.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use perennial_manifest::{
     Admit, Body, EntryError, Keypair, Profile, PublisherId, PublisherKind, SignRefusal, SignedEntry,
@@ -53,37 +53,56 @@ impl Signer {
         self.key.id()
     }
 
+    /// Waits until no other statement is being signed. Until the turn is dropped, this node's feed
+    /// grows by nothing else.
+    pub(super) fn turn<'a>(&'a self, store: &'a Store) -> Turn<'a> {
+        let lock = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        Turn { signer: self, store, _lock: lock }
+    }
+
+    /// The kind stated in this publisher's newest profile.
+    pub(crate) fn kind(&self, store: &Store) -> Result<Option<PublisherKind>, StoreError> {
+        store.publisher_kind(&self.publisher())
+    }
+}
+
+/// The exclusive use of a signer.
+pub(super) struct Turn<'a> {
+    signer: &'a Signer,
+    store: &'a Store,
+    _lock: MutexGuard<'a, ()>,
+}
+
+impl Turn<'_> {
     /// Signs a statement and stores it; durable once this returns. A feed's first statement, and a
     /// statement that changes the publisher's kind, is preceded by a profile. Returns the signed
     /// entries in feed order.
     pub(super) fn sign(
         &self,
-        store: &Store,
         kind: Option<PublisherKind>,
         body: Body,
     ) -> Result<Vec<SignedEntry>, SignError> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut signed = Vec::new();
-        let known = self.kind(store)?;
+        let known = self.signer.kind(self.store)?;
         let new_kind = kind.is_some_and(|kind| known.is_some_and(|known| known != kind));
         if known.is_none() || new_kind {
-            let name = self.publisher().to_string();
+            let name = self.signer.publisher().to_string();
             let publisher_kind = kind.unwrap_or_default();
             let profile = Profile { name, publisher_kind, contact: None, claims: Vec::new() };
-            signed.push(self.append(store, Body::Profile(profile), false)?);
+            signed.push(self.append(Body::Profile(profile), false)?);
         }
         let merge = matches!(body, Body::Merge(_));
-        signed.push(self.append(store, body, merge)?);
+        signed.push(self.append(body, merge)?);
         Ok(signed)
     }
 
-    fn append(&self, store: &Store, body: Body, merge: bool) -> Result<SignedEntry, SignError> {
-        let publisher = self.publisher();
+    fn append(&self, body: Body, merge: bool) -> Result<SignedEntry, SignError> {
+        let (store, publisher) = (self.store, self.signer.publisher());
         let feed = store.feed(&publisher)?;
         let seen = store.seen(&publisher).map(|(seq, _)| seq);
         let next = if merge { feed.next_merge(seen)? } else { feed.next(seen)? };
         let seq = next.seq;
-        let signed = next.entry(publisher, unix_seconds(), body).sign(&self.key)?;
+        let signed = next.entry(publisher, unix_seconds(), body).sign(&self.signer.key)?;
         if let Some((release, _)) = signed.release() {
             // Before the entry: a crash in between leaves a dangling pin, never a release that may
             // be collected.
@@ -96,10 +115,5 @@ impl Signer {
         }
         store.see(&publisher, seq, signed.id())?;
         Ok(signed)
-    }
-
-    /// The kind stated in this publisher's newest profile.
-    pub(crate) fn kind(&self, store: &Store) -> Result<Option<PublisherKind>, StoreError> {
-        store.publisher_kind(&self.publisher())
     }
 }

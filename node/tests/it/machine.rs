@@ -88,6 +88,7 @@ impl Machine {
             in_place: false,
             kind: None,
             notes: None,
+            again: false,
         };
         Ok(self.ask(add).await?.0)
     }

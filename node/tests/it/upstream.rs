@@ -45,6 +45,7 @@ async fn import(node: &Machine, urls: Vec<String>) -> Result<ReleaseId, Failure>
         license: Some("MIT".into()),
         kind: None,
         notes: None,
+        again: false,
         allow_private: true,
         plain_http: false,
     };

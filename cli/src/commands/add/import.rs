@@ -19,6 +19,7 @@ pub(super) async fn run(
         license: args.license,
         kind: args.kind,
         notes: args.notes,
+        again: args.again,
         allow_private: args.allow_private,
         plain_http: args.plain_http,
     };
@@ -37,8 +38,12 @@ pub(super) async fn run(
         }),
     };
     let done = session.ask_rows(request, Dial::AndWarn, print).await?;
+    let already = match done.already {
+        0 => String::new(),
+        some => format!(", {some} already released"),
+    };
     screen.status(format_args!(
-        "{} added, {}, {} of it new",
+        "{} added{already}, {}, {} of it new",
         count(done.releases, "release"),
         bytes(done.bytes),
         bytes(done.new_bytes)

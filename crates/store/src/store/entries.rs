@@ -175,6 +175,15 @@ impl Store {
         Ok(times)
     }
 
+    /// The ids of a publisher's entries after `seq` that state no release, in feed order. Reads one
+    /// row per entry and no entry itself.
+    ///
+    /// # Errors
+    /// Failures of the index.
+    pub fn remarks(&self, publisher: &PublisherId, seq: u64) -> Result<Vec<EntryId>, StoreError> {
+        self.0.read(|catalog| catalog.remarks(publisher, seq))
+    }
+
     /// How many entries are stored of publishers other than these. Answered from memory.
     #[must_use]
     pub fn strangers(&self, followed: &BTreeSet<PublisherId>) -> u64 {

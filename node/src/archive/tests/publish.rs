@@ -10,6 +10,7 @@ use perennial_manifest::{
     Role, Selector, StatusKind, Target, Verdict,
 };
 use perennial_operation::{Add, ErrorKind, Progress, Stage};
+use perennial_store::Pin;
 
 use super::{Machine, ParsePurl, Told, kind_of};
 use crate::archive::import::upstream_check;
@@ -144,7 +145,7 @@ async fn an_add_that_is_cancelled_signs_nothing() {
 async fn a_new_kind_of_publisher_is_said_in_a_profile() {
     let machine = Machine::new(1);
     machine.add(THING, &[("a", b"one")]).await;
-    let options = PublishOptions { kind: Some(PublisherKind::Upstream), new_bytes: 0 };
+    let options = PublishOptions { kind: Some(PublisherKind::Upstream), ..Default::default() };
     for version in [2, 3] {
         let draft = draft(&machine, &format!("pkg:generic/thing@{version}"), b"x", None);
         machine.archive.publish(draft, options).await.unwrap();
@@ -270,4 +271,63 @@ async fn an_upstream_that_fails_for_another_reason_is_only_an_error() {
     let imported = Imported { failed: vec![elsewhere], ..Imported::default() };
     check(&machine, Ok(imported)).await.unwrap();
     assert_eq!(seen(&machine), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_release_again_signs_nothing() {
+    let machine = Machine::new(1);
+    let publish = async |draft, again| {
+        let options = PublishOptions { again, ..PublishOptions::default() };
+        machine.archive.publish(draft, options).await.unwrap()
+    };
+    let same = || draft(&machine, THING, b"one", None);
+    let first = publish(same(), false).await;
+    assert!(!first.already);
+    for _ in 0..3 {
+        let again = publish(same(), false).await;
+        assert_eq!((again.release, again.already), (first.release, true));
+    }
+    let unstated = publish(Draft { license: None, ..same() }, false).await;
+    assert_eq!((unstated.release, unstated.already), (first.release, true));
+    assert_eq!(machine.feed().len(), 2, "a profile and a release");
+
+    assert!(!publish(same(), true).await.already, "it was asked for");
+    let other_licence = Draft { license: Some("Apache-2.0".into()), ..same() };
+    assert!(!publish(other_licence, false).await.already);
+    assert!(!publish(draft(&machine, THING, b"two", None), false).await.already);
+    assert!(!publish(same(), false).await.already, "the last release of the name has other bytes");
+    assert!(!publish(draft(&machine, "pkg:generic/thing@2", b"one", None), false).await.already);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_yanked_release_is_signed_anew_and_an_unpinned_one_is_pinned() {
+    let machine = Machine::new(1);
+    let first = machine.add(THING, &[("a", b"one")]).await;
+    machine.store().set_pin(Pin::Release(first.release), false).unwrap();
+    let again = machine.add(THING, &[("a", b"one")]).await;
+    assert_eq!((again.release, again.already), (first.release, true));
+    assert!(machine.store().pins().contains(&Pin::Release(first.release)));
+    machine.archive.yank(first.release, "broken".into()).await.unwrap();
+    let anew = machine.add(THING, &[("a", b"one")]).await;
+    assert!(!anew.already && anew.release != first.release);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_differs_at_each_visit_makes_no_new_release() {
+    let machine = Machine::new(1);
+    let with = |origins: &[&str], index: &[u8]| {
+        let mut draft = draft(&machine, "pkg:helm/thing@1", b"chart", None);
+        let mut listed = self::draft(&machine, "pkg:helm/thing@1", index, None).artifacts.remove(0);
+        listed.path = perennial_manifest::ArtifactPath::parse("index.yaml").unwrap();
+        listed.role = Role::Index;
+        draft.artifacts[0].role = Role::Chart;
+        draft.artifacts[0].origins = origins.iter().map(|&origin| origin.to_owned()).collect();
+        draft.artifacts.push(listed);
+        machine.archive.publish(draft, PublishOptions::default())
+    };
+    let first = with(&[URL, "https://cdn.example/f?signature=1"], b"generated: 1").await.unwrap();
+    let second = with(&[URL, "https://cdn.example/f?signature=2"], b"generated: 2").await.unwrap();
+    assert_eq!((second.release, second.already), (first.release, true));
+    let elsewhere = with(&["https://mirror.example/f"], b"generated: 2").await.unwrap();
+    assert!(!elsewhere.already, "another place is news");
 }
