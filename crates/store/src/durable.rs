@@ -6,11 +6,10 @@
 //! so a second fsync that succeeds proves nothing (Rebello et al., ATC 2020).
 
 use std::fs::{self, File};
-#[cfg(not(test))]
-use std::io;
-use std::io::Write;
-use std::os::unix::fs::FileExt;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
+use std::sync::Once;
 
 use crate::error::{AtPath, StoreError};
 #[cfg(test)]
@@ -55,32 +54,54 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
     step().and_then(|()| sync_directory(dir)).at(dir)
 }
 
-/// Fsyncs a directory. File systems that cannot do that (CIFS, NTFS and others answer EINVAL) write
-/// names in an order of their own; refusing them would make no name more durable.
+/// Fsyncs a directory. A file system that cannot do that is reported once in the log: refusing it
+/// would make no name more durable.
 ///
 /// # Errors
 /// Those of the operating system, except that it cannot sync directories.
-pub fn sync_directory(dir: &Path) -> std::io::Result<()> {
-    use rustix::io::Errno;
+pub fn sync_directory(dir: &Path) -> io::Result<()> {
     match File::open(dir)?.sync_all() {
-        Err(error)
-            if [Errno::INVAL, Errno::OPNOTSUPP, Errno::NOSYS]
-                .iter()
-                .any(|cannot| error.raw_os_error() == Some(cannot.raw_os_error())) =>
-        {
+        Err(error) if cannot_sync_dirs(&error) => {
+            static SAID: Once = Once::new();
+            SAID.call_once(|| {
+                tracing::warn!(
+                    dir = %dir.display(),
+                    "this file system cannot sync directories: the last files written before a \
+                     power cut may be missing after it"
+                );
+            });
             Ok(())
         }
         other => other,
     }
 }
 
-/// Creates a directory and its missing parents, and fsyncs the one that names it.
+/// Whether an error says that a file system has no sync of directories (CIFS, some FUSE), rather
+/// than that it failed.
+fn cannot_sync_dirs(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errnos = [Errno::INVAL, Errno::NOTSUP, Errno::NOSYS];
+    errnos.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+/// Creates a directory and its missing parents, and fsyncs every directory that names a new one.
 pub(crate) fn make_dir(dir: &Path) -> Result<(), StoreError> {
     if dir.is_dir() {
         return Ok(());
     }
-    step().and_then(|()| fs::create_dir_all(dir)).at(dir)?;
-    dir.parent().map_or(Ok(()), sync_dir)
+    let parent = match dir.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => return Ok(()),
+    };
+    make_dir(parent)?;
+    let made = step().and_then(|()| fs::DirBuilder::new().mode(0o700).create(dir));
+    match made {
+        // Another thread was faster, and may not have fsynced its parent yet.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
+        other => other.at(dir)?,
+    }
+    sync_dir(parent)
 }
 
 /// Prefix of temporary files that lie beside the file they are about to replace.

@@ -1,12 +1,12 @@
 //! Garbage collection: blobs that nothing needs are deleted once they have been idle for a while.
 //!
 //! Owns the mark: pins, releases of followed publishers, leases. Promises that an error while
-//! marking deletes nothing; that what an add or a fetch in progress needs stays (by its lease; a
-//! large blob also by the grace period, so that a later process can continue what an ended one
-//! left); and that a killed collection leaves nothing half-deleted, because the next one marks
+//! marking deletes nothing; that what an add or a fetch in progress needs stays (by its lease; for the
+//! grace period also without one, so that a later process can continue what an ended one left);
+//! that what the user lets go stays for the grace period, whatever its size; and that a killed collection leaves nothing half-deleted, because the next one marks
 //! again. Entries are never collected.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 use std::sync::PoisonError;
@@ -17,7 +17,6 @@ use perennial_manifest::{ArtifactList, BlobId, ReleaseId};
 use crate::catalog::ReleaseFilter;
 use crate::durable;
 use crate::error::{AtPath, StoreError};
-use crate::pack::Kind;
 use crate::partial::{self, Partial};
 use crate::state::Pin;
 use crate::store::Store;
@@ -44,7 +43,8 @@ pub const DEFAULT_GRACE: Duration = Duration::from_secs(24 * 3600);
 /// The options of a collection.
 #[derive(Debug, Clone, Copy)]
 pub struct GcOptions {
-    /// Spare large blobs and fetches that were touched within this time. Zero spares none.
+    /// Spare blobs and fetches that were touched, unpinned or unfollowed within this time. Zero
+    /// spares none.
     pub grace: Duration,
     /// Report what would be removed, and remove nothing.
     pub dry_run: bool,
@@ -79,16 +79,24 @@ impl Store {
         let marked = self.mark()?;
         let before = SystemTime::now().checked_sub(options.grace).unwrap_or(UNIX_EPOCH);
         let before = before.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let recent = if options.grace.is_zero() {
+            HashSet::new()
+        } else {
+            self.mark_pins(inner.state.let_go_since(before))?
+        };
         let denied = inner.state.denied();
         let goes = |blob: &BlobId| {
             denied.contains_key(blob)
                 || (!marked.contains(blob) && !inner.blobs.leases().covers(blob))
         };
+        let is_old = |blob: &BlobId, touched: u64| {
+            options.grace.is_zero() || (touched < before && !recent.contains(blob))
+        };
         let mut report = GcReport::default();
         let mut large = Vec::new();
         inner.blobs.each_large(&mut |blob, info| {
             let unneeded = goes(&blob);
-            let old = info.touched < before || options.grace.is_zero();
+            let old = is_old(&blob, info.touched);
             if unneeded && (old || denied.contains_key(&blob)) {
                 large.push((blob, info.disk_bytes));
             } else {
@@ -97,16 +105,26 @@ impl Store {
             }
             Ok(())
         })?;
-        let mut small = HashSet::new();
-        inner.blobs.packs().each(Kind::Blob, &mut |key, len| {
-            let blob = BlobId::from_bytes(key);
-            if goes(&blob) && small.insert(blob) {
-                report.freed_bytes += u64::from(len);
+        // Each once, with its youngest record: a blob that was fetched again has several.
+        let mut unneeded = HashMap::new();
+        inner.blobs.packs().each_blob(&mut |blob, len, written| {
+            if goes(&blob) {
+                let newest: &mut (u32, u64) = unneeded.entry(blob).or_insert((len, written));
+                newest.1 = newest.1.max(written);
             } else {
                 report.kept += 1;
             }
-            Ok(())
         })?;
+        let mut small = HashSet::new();
+        for (blob, (len, written)) in unneeded {
+            if is_old(&blob, written) || denied.contains_key(&blob) {
+                report.freed_bytes += u64::from(len);
+                small.insert(blob);
+            } else {
+                report.kept += 1;
+                report.in_grace += 1;
+            }
+        }
         report.removed = (large.len() + small.len()) as u64;
         report.freed_bytes += large.iter().map(|(_, bytes)| bytes).sum::<u64>();
         if options.dry_run {
@@ -116,7 +134,10 @@ impl Store {
         // more.
         let mut losing = Vec::new();
         for row in self.releases(&ReleaseFilter::default())? {
-            if row.state != Holding::Known && !marked.contains(&row.artifacts.blob) {
+            if row.state != Holding::Known
+                && !marked.contains(&row.artifacts.blob)
+                && !recent.contains(&row.artifacts.blob)
+            {
                 losing.push(row);
             }
         }
@@ -150,25 +171,34 @@ impl Store {
         if report.removed > 0 {
             self.refresh_rows(&losing)?;
         }
+        inner.state.forget_let_go(before)?;
         Ok(report)
     }
 
     /// All blobs that something needs. Any doubt is an error: an unreadable list may name blobs
     /// that must stay.
     fn mark(&self) -> Result<HashSet<BlobId>, StoreError> {
+        let mut marked = self.mark_pins(self.pins())?;
+        let follows = self.follows();
+        for row in self.releases(&ReleaseFilter::default())? {
+            if follows.keeps(&row.publisher) {
+                self.mark_release(&row.release, &mut marked)?;
+            }
+        }
+        Ok(marked)
+    }
+
+    fn mark_pins(
+        &self,
+        pins: impl IntoIterator<Item = Pin>,
+    ) -> Result<HashSet<BlobId>, StoreError> {
         let mut marked = HashSet::new();
-        for pin in self.pins() {
+        for pin in pins {
             match pin {
                 Pin::Blob(blob) => {
                     marked.insert(blob);
                 }
                 Pin::Release(release) => self.mark_release(&release, &mut marked)?,
-            }
-        }
-        let follows = self.follows();
-        for row in self.releases(&ReleaseFilter::default())? {
-            if follows.keeps(&row.publisher) {
-                self.mark_release(&row.release, &mut marked)?;
             }
         }
         Ok(marked)

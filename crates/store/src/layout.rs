@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -62,11 +62,10 @@ impl Layout {
     /// Locks a directory, and creates it if it is missing.
     pub(crate) fn open(root: &Path) -> Result<Self, OpenError> {
         if !root.exists() {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(root)
-                .map_err(|e| unusable(root, e))?;
+            durable::make_dir(root).map_err(|error| match error {
+                StoreError::Io { path, source } => unusable(&path, source),
+                other => other.into(),
+            })?;
         }
         let format = root.join("FORMAT");
         // Before the lock: a newer layout may lock differently, and must not be touched.

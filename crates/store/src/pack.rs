@@ -185,6 +185,25 @@ impl Packs {
         Ok(())
     }
 
+    /// Visits all small blobs: name, length, and when their pack was last written to, in Unix
+    /// seconds. Records have no time of their own, so a blob is at least as old as that.
+    pub(crate) fn each_blob(
+        &self,
+        visit: &mut dyn FnMut(BlobId, u32, u64),
+    ) -> Result<(), StoreError> {
+        let mut visit_all = |rows: Vec<record::Row>, written| {
+            for row in rows.into_iter().filter(|row| row.kind == Kind::Blob) {
+                visit(BlobId::from_bytes(row.key), row.len, written);
+            }
+        };
+        for pack in self.sealed() {
+            visit_all(pack.rows()?, pack.written().at(&self.dir)?);
+        }
+        let active = self.active();
+        visit_all(active.rows(), active.written()?);
+        Ok(())
+    }
+
     /// Removes damaged blobs from the look-ups: this one wherever it is damaged, and any other
     /// damaged blob of the same sealed packs, because their index is rewritten as a whole.
     pub(crate) fn forget_damaged(&self, blob: &BlobId, keep: Keep<'_>) -> Result<(), StoreError> {

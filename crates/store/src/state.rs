@@ -75,6 +75,8 @@ struct Decisions {
     denied: BTreeMap<BlobId, String>,
     seen: BTreeMap<PublisherId, (u64, EntryId)>,
     own_feed: Option<OwnFeed>,
+    /// What was unpinned or unfollowed, and when (Unix seconds).
+    let_go: BTreeMap<Pin, u64>,
 }
 
 /// The decisions of a node's user, in memory and on disk.
@@ -106,6 +108,7 @@ impl State {
             denied: read(dir, "denied.json")?,
             seen: read(dir, "seen.json")?,
             own_feed: read(dir, "own-feed.json")?,
+            let_go: read::<Vec<_>>(dir, "let-go.json")?.into_iter().collect(),
         };
         Ok(Self { dir: dir.to_owned(), decisions: Mutex::new(decisions) })
     }
@@ -135,6 +138,41 @@ impl State {
             decisions.pins = pins;
         }
         Ok(changed)
+    }
+
+    /// Notes that the user no longer asks for these, before the pins or follows themselves change:
+    /// collections spare them for the grace period.
+    pub(crate) fn let_go(&self, pins: &[Pin], now: u64) -> Result<(), StoreError> {
+        let mut decisions = self.lock();
+        let mut let_go = decisions.let_go.clone();
+        let_go.extend(pins.iter().map(|pin| (*pin, now)));
+        self.set_let_go(&mut decisions, let_go)
+    }
+
+    /// What was let go at this time or later.
+    pub(crate) fn let_go_since(&self, since: u64) -> Vec<Pin> {
+        let decisions = self.lock();
+        decisions.let_go.iter().filter(|(_, at)| **at >= since).map(|(pin, _)| *pin).collect()
+    }
+
+    /// Forgets what was let go before a time.
+    pub(crate) fn forget_let_go(&self, before: u64) -> Result<(), StoreError> {
+        let mut decisions = self.lock();
+        let mut let_go = decisions.let_go.clone();
+        let_go.retain(|_, at| *at >= before);
+        self.set_let_go(&mut decisions, let_go)
+    }
+
+    fn set_let_go(
+        &self,
+        decisions: &mut Decisions,
+        let_go: BTreeMap<Pin, u64>,
+    ) -> Result<(), StoreError> {
+        if let_go != decisions.let_go {
+            self.write("let-go.json", &let_go.iter().collect::<Vec<_>>())?;
+            decisions.let_go = let_go;
+        }
+        Ok(())
     }
 
     pub(crate) fn follows(&self) -> Follows {

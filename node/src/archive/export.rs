@@ -238,7 +238,11 @@ fn write_blob(
     if let Some(claimed) = sha256 {
         agree(blob, claimed, &computed)?;
     }
-    tmp.as_file().set_permissions(Permissions::from_mode(mode)).map_err(at)?;
+    match tmp.as_file().set_permissions(Permissions::from_mode(mode)) {
+        // A file system without modes (exFAT): the bytes are what was asked for.
+        Err(e) if matches!(e.kind(), IoKind::PermissionDenied | IoKind::Unsupported) => {}
+        other => other.map_err(at)?,
+    }
     tmp.as_file().sync_all().map_err(at)?;
     tmp.persist(path).map_err(|e| at(e.error))?;
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use perennial_manifest::{BlobId, Sha256Digest};
@@ -194,6 +194,12 @@ impl Active {
         let mut rows: Vec<Row> = self.rows.values().copied().collect();
         rows.sort_unstable_by_key(|row| row.offset);
         rows
+    }
+
+    /// When the pack was last written to, in Unix seconds.
+    pub(super) fn written(&self) -> Result<u64, StoreError> {
+        let meta = self.file.metadata().at(&self.path)?;
+        Ok(u64::try_from(meta.mtime()).unwrap_or(0))
     }
 
     pub(super) const fn number(&self) -> u64 {

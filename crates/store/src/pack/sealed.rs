@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use perennial_manifest::{BlobId, Sha256Digest};
@@ -82,6 +82,11 @@ impl Sealed {
             return Ok(None);
         }
         Ok(Some(Self { number, pack, index, len, rows, pairs }))
+    }
+
+    /// When the pack was last written to, in Unix seconds.
+    pub(super) fn written(&self) -> io::Result<u64> {
+        Ok(u64::try_from(self.pack.metadata()?.mtime()).unwrap_or(0))
     }
 
     pub(super) fn write_index(

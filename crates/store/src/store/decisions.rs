@@ -4,9 +4,11 @@
 //! wanted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use perennial_manifest::BlobId;
 
+use crate::catalog::ReleaseFilter;
 use crate::error::StoreError;
 use crate::state::{Follows, Pin};
 use crate::store::Store;
@@ -23,6 +25,9 @@ impl Store {
     /// # Errors
     /// Failures of the disk; nothing changed then.
     pub fn set_pin(&self, pin: Pin, pinned: bool) -> Result<bool, StoreError> {
+        if !pinned && self.pins().contains(&pin) {
+            self.0.state.let_go(&[pin], now())?;
+        }
         self.0.state.set_pin(pin, pinned)
     }
 
@@ -39,6 +44,10 @@ impl Store {
     /// recomputes the rest.
     pub fn set_follows(&self, follows: &Follows) -> Result<(), StoreError> {
         let before = self.0.state.follows();
+        let mut let_go = self.releases(&ReleaseFilter::default())?;
+        let_go.retain(|row| before.keeps(&row.publisher) && !follows.keeps(&row.publisher));
+        let let_go: Vec<_> = let_go.into_iter().map(|row| Pin::Release(row.release)).collect();
+        self.0.state.let_go(&let_go, now())?;
         self.0.state.set_follows(follows.clone())?;
         self.0.write(|catalog| catalog.follow(Some(&before), follows))?;
         let newest =
@@ -61,4 +70,8 @@ impl Store {
     pub fn set_denied(&self, blob: BlobId, reason: Option<String>) -> Result<(), StoreError> {
         self.0.state.set_denied(blob, reason)
     }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

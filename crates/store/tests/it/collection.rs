@@ -111,3 +111,36 @@ fn an_error_while_marking_deletes_nothing() {
     assert!(added.iter().all(|added| is_whole(&store, &added.blob)), "mended: it goes on");
     assert!(junk.iter().all(|blob| store.blob_state(blob).unwrap() == BlobState::Missing));
 }
+
+#[test]
+fn what_is_unpinned_or_unfollowed_stays_whole_for_the_grace_period_whatever_its_size() {
+    for by_pin in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let (signed, added) = release(&store, &key(1), "kubekey", &SIZES.map(|len| bytes(len, 1)));
+        let pin = Pin::Release(crate::fixtures::id(&signed));
+        // As old as can be: only the moment at which it was let go counts.
+        age(&dir.path().join("packs"));
+        for shard in std::fs::read_dir(dir.path().join("blobs")).unwrap() {
+            age(&shard.unwrap().path());
+        }
+        if by_pin {
+            store.set_pin(pin, true).unwrap();
+            store.set_pin(pin, false).unwrap();
+        } else {
+            follow(&store, &key(1));
+            store.set_follows(&perennial_store::Follows::default()).unwrap();
+        }
+        drop(store);
+        let store = open(dir.path());
+        age(&dir.path().join("packs"));
+        let half_an_hour = GcOptions { grace: Duration::from_secs(1800), ..NOW };
+        let report = store.gc(half_an_hour).unwrap();
+        assert_eq!((report.in_grace, report.removed), (3, 0), "{by_pin}");
+        store.set_pin(pin, true).unwrap();
+        collect(&store);
+        assert!(added.iter().all(|added| is_whole(&store, &added.blob)), "pinned again: all there");
+        store.set_pin(pin, false).unwrap();
+        assert_eq!(store.gc(NOW).unwrap().removed, 3, "without grace it goes");
+    }
+}
