@@ -30,6 +30,9 @@ const EDGES: [(&str, &[&str]); 11] = [
 /// The longest file, in lines.
 const LINES: usize = 600;
 
+/// The longest line, in characters. `.rustfmt.toml` and `.editorconfig` say the same.
+const WIDTH: usize = 100;
+
 /// The required part of the output of `cargo metadata`. The crate `cargo_metadata` is avoided: it
 /// enables features of `serde_json` that the programs do not use, so every dependent would be
 /// compiled twice.
@@ -101,6 +104,23 @@ fn sources() -> Vec<(PathBuf, String)> {
     found.sort();
     assert!(found.len() > 50, "only {} files: is the walk broken?", found.len());
     found
+}
+
+/// The lines over [`WIDTH`], by number. A line with a raw string is exempt: it cannot be broken
+/// without changing its value.
+fn wide(text: &str) -> Vec<usize> {
+    let raw = |line: &str| ["r#\"", "r\""].iter().any(|start| line.contains(start));
+    let lines = (1..).zip(text.lines());
+    lines.filter(|(_, line)| line.chars().count() > WIDTH && !raw(line)).map(|(at, _)| at).collect()
+}
+
+/// Whether the file's place is given by its name: `foo.rs` with `foo/`, as in every crate. The
+/// store's fixtures are exempt: its unit tests, which see private items, its integration tests and
+/// its benchmark are three builds of one file.
+fn is_placed_by_name(path: &Path, text: &str) -> bool {
+    let attribute =
+        |line: &str| line.trim_start().starts_with("#[path") && !line.contains("it/fixtures.rs");
+    !path.ends_with("mod.rs") && !text.lines().any(attribute)
 }
 
 /// Occurrences of `words` in code, outside comments, as whole words, with line numbers.
@@ -241,6 +261,21 @@ fn files_are_short_and_say_what_they_are() {
     }
 }
 
+#[test]
+fn no_line_is_wider_than_the_page() {
+    for (path, text) in sources() {
+        let found = wide(&text);
+        assert!(found.is_empty(), "{}: over {WIDTH} columns: lines {found:?}", path.display());
+    }
+}
+
+#[test]
+fn modules_lie_where_their_names_say() {
+    for (path, text) in sources() {
+        assert!(is_placed_by_name(&path, &text), "{}: mod.rs or #[path]", path.display());
+    }
+}
+
 /// Tests the checks themselves.
 #[test]
 fn the_checks_see_what_they_look_for() {
@@ -255,4 +290,9 @@ fn the_checks_see_what_they_look_for() {
     assert!(!is_allowed("perennial", "perennial-store"));
     assert!(!is_allowed("perennial-new", "perennial-manifest"));
     assert_eq!(shipped("a\n#[cfg(test)]\nmod tests {\n rand"), "a\n");
+    let (full, over) = ("é".repeat(WIDTH), "é".repeat(WIDTH + 1));
+    assert_eq!(wide(&format!("{full}\n{over}\nlet json = r#\"{over}\"#;")), [2]);
+    assert!(is_placed_by_name(Path::new("node/src/archive.rs"), "mod add;"));
+    assert!(!is_placed_by_name(Path::new("node/src/archive/mod.rs"), "mod add;"));
+    assert!(!is_placed_by_name(Path::new("tests/main.rs"), "    #[path = \"a.rs\"]\nmod b;"));
 }

@@ -132,7 +132,8 @@ mod tests {
     #[test]
     fn global_options_stand_anywhere() {
         let cli = parse(
-            "perennial --data A --json ls --peer /ip4/1.2.3.4/tcp/1 --peer /ip4/1.2.3.5/tcp/1 -vv -q",
+            "perennial --data A --json ls --peer /ip4/1.2.3.4/tcp/1 --peer /ip4/1.2.3.5/tcp/1 -vv \
+            -q",
         );
         let global = cli.unwrap().global;
         assert_eq!(global.data, Some("A".into()));

@@ -54,7 +54,8 @@ pub struct Config {
     pub listen: Vec<String>,
     /// Multiaddresses at which other nodes reach this node, where they differ from `listen`.
     pub external: Vec<String>,
-    /// Addresses of peers (a multiaddress, or `HOST:PORT`), dialled at the start and whenever they are not connected.
+    /// Addresses of peers (a multiaddress, or `HOST:PORT`), dialled at the start and whenever they
+    /// are not connected.
     pub peers: Vec<String>,
     /// Publishers to follow (`did:key:…`), or `all`. Recorded in the store, as `perennial follow`
     /// does.

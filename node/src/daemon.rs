@@ -17,8 +17,8 @@ use crate::config::{Config, Home, Settings};
 use crate::frontends::control::is_served;
 use crate::{Node, StartError};
 
-/// The default log filter. Kademlia warns at each start that it knows no peer yet, also where one is
-/// being dialled; this program says itself when it has no peers.
+/// The default log filter. Kademlia warns at each start that it knows no peer yet, also where one
+/// is being dialled; this program reports by itself that it has no peers.
 const DEFAULT_LOG: &str = "info,libp2p_kad::behaviour=error";
 /// How long a starting node waits for a command that uses the data directory.
 const COMMAND_WAIT: Duration = Duration::from_secs(30);

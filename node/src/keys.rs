@@ -35,8 +35,8 @@ impl Keys {
         Keys { folder, group }
     }
 
-    /// The keys of the data directory `data`. If it has none yet and its file system keeps no modes,
-    /// they are to lie below `state`, and the second value says so.
+    /// The keys of the data directory `data`. If it has none yet and its file system keeps no
+    /// modes, they lie below `state`, and the second value says so.
     ///
     /// # Errors
     /// When the folder cannot be used, or there is none that keeps modes.
@@ -242,11 +242,11 @@ pub enum KeyError {
 /// Who may use a key with this mode, and what to do about it.
 fn loose(mode: u32) -> &'static str {
     if mode & 0o007 != 0 {
-        "others could use it. Run `chmod 600` on it; where the file system keeps no modes, move its \
-         folder elsewhere and give it with --keys DIR"
+        "others could use it. Run `chmod 600` on it; where the file system keeps no modes, move \
+         its folder elsewhere and give it with --keys DIR"
     } else {
-        "its group, or a user in its access control list, could use it. Run `chmod 600` on it; where \
-         that is intended, as with Kubernetes' fsGroup, accept it with --group-keys \
+        "its group, or a user in its access control list, could use it. Run `chmod 600` on it; \
+         where that is intended, as with Kubernetes' fsGroup, accept it with --group-keys \
          (PERENNIAL_GROUP_KEYS=true)"
     }
 }

@@ -164,7 +164,8 @@ impl Node {
                     self.parts.push(served.task);
                 }
                 Err(ServeError::Bind { address, source }) if face.if_free => {
-                    tracing::warn!(%address, %source, "HTTP is not served; give --http ADDR to choose another address");
+                    tracing::warn!(%address, %source,
+                        "HTTP is not served; give --http ADDR to choose another address");
                 }
                 Err(error) => return Err(error.into()),
             }

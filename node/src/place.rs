@@ -31,7 +31,8 @@ pub enum PlaceError {
     NoArchive { data: PathBuf },
     /// `data` had an archive on the file system mounted at `mount`, which is not mounted.
     #[error(
-        "no archive at {}: the one that was there is on the file system of {}, which is not mounted",
+        "no archive at {}: the one that was there is on the file system of {}, which is not \
+         mounted",
         data.display(),
         mount.display()
     )]

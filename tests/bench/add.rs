@@ -22,7 +22,8 @@ pub(crate) fn one_large_file(machine: &Machine) -> Result<(), Failure> {
             let status = Command::new("sh")
                 .args([
                     "-c",
-                    "b3sum \"$1\" >/dev/null && cp \"$1\" \"$2\" && sync \"$2\" \"$(dirname \"$2\")\"",
+                    "b3sum \"$1\" >/dev/null && cp \"$1\" \"$2\" && \
+                    sync \"$2\" \"$(dirname \"$2\")\"",
                     "sh",
                 ])
                 .args([&file, &copy])

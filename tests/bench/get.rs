@@ -44,7 +44,8 @@ pub(crate) fn memory_of_both_ends(machine: &Machine) -> Result<(), Failure> {
         json(machine.perennial(&here).arg("get").arg(&release))?;
         let (sender, receiver) = (seeder.highest_memory() / 1024, getter.highest_memory() / 1024);
         println!(
-            "| get {gib} GiB: highest memory, sender / receiver | {sender} / {receiver} MiB | | | ≤ 150 MiB |"
+            "| get {gib} GiB: highest memory, sender / receiver | {sender} / {receiver} MiB | | | \
+            ≤ 150 MiB |"
         );
         drop((seeder, getter));
         std::fs::remove_dir_all(data)?;

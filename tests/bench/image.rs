@@ -110,7 +110,8 @@ pub(crate) fn fifty_at_once(machine: &Machine) -> Result<(), Failure> {
     })?;
     let fetched = sent_by(held_by.address())? - before;
     println!(
-        "| {CLIENTS} pulls at once of 64 MiB that is not held: fetched from the swarm | {:.1} MiB in {:.1} s | | {:.2} times | 1 time |",
+        "| {CLIENTS} pulls at once of 64 MiB that is not held: fetched from the swarm | {:.1} MiB \
+        in {:.1} s | | {:.2} times | 1 time |",
         fetched as f64 / 1_048_576.0,
         took.as_secs_f64(),
         fetched as f64 / SIZE as f64

@@ -67,7 +67,8 @@ fn a_command_that_asks_nobody_opens_no_socket_to_anybody() {
     place.row(&["add", "tool", "--name", "tool", "--version", "1"]);
     for command in ["ls", "get tool@1 -o out", "verify", "add tool --name tool --version 2"] {
         let script = format!(
-            "command -v strace >/dev/null || exit 77\nexec strace -f -qq -o trace -e trace=socket \"$0\" {command}"
+            "command -v strace >/dev/null || exit 77\n\
+             exec strace -f -qq -o trace -e trace=socket \"$0\" {command}"
         );
         let Some(said) = place.with_mounts(&script) else { return };
         assert_eq!(said.code, Some(0), "{said:?}");

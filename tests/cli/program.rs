@@ -85,8 +85,8 @@ impl Place {
         said(self.command(args).output().unwrap())
     }
 
-    /// Runs a shell script with mounts and a network of its own; `$0` is the program. None where the
-    /// system does not allow that, or the script exits with 77.
+    /// Runs a shell script with mounts and a network of its own; `$0` is the program. None where
+    /// the system does not allow that, or the script exits with 77.
     pub(crate) fn with_mounts(&self, script: &str) -> Option<Said> {
         let ours = self.command(&[]);
         let mut command = Command::new("unshare");

@@ -56,7 +56,8 @@ fn five_hundred_releases_arrive_within_thirty_seconds_of_a_start() {
     });
     let few = sync_bytes(&b);
     println!(
-        "{RELEASES} releases held {took:?} after the start; sync moved {full} bytes, {few} for two more"
+        "{RELEASES} releases held {took:?} after the start; sync moved {full} bytes, {few} for two \
+        more"
     );
     // An entry takes about 400 bytes. Both bounds are generous, and neither grows with the catalog.
     assert!(full < 4 * 1024 * 1024, "{full} bytes for {RELEASES} releases");

@@ -148,7 +148,8 @@ fn images(bench: &mut Bench<'_>, content: &Content) {
         value.to_string().into_bytes()
     };
     let layer = "application/vnd.oci.image.layer.v1.tar+gzip";
-    let absent = json!({"mediaType": layer, "digest": sha256(&content.absent), "size": content.absent.len()});
+    let absent = json!({"mediaType": layer, "digest": sha256(&content.absent),
+        "size": content.absent.len()});
     let mut index: Value = serde_json::from_slice(&content.index).expect("it is JSON");
     index["manifests"][0]["digest"] = sha256(&content.absent).into();
     for (kind, manifest) in [

@@ -93,7 +93,8 @@ fn referrers(bench: &mut Bench<'_>, content: &Content) {
         says([("status", "200"), kind, ("Content-Length", length), ("body", &body)])
     };
     let signature = format!(
-        "{{\"annotations\":{{\"org.example\":\"a b\"}},\"artifactType\":\"{SIGNATURE}\",\"digest\":\"<signature>\",\
+        "{{\"annotations\":{{\"org.example\":\"a b\"}},\
+         \"artifactType\":\"{SIGNATURE}\",\"digest\":\"<signature>\",\
          \"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"size\":{}}}",
         content.signature.len()
     );

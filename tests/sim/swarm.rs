@@ -78,7 +78,8 @@ fn a_hundred_nodes_from_three_seeds() {
     for seed in [1, 20_250_731, 0x5eed_0003] {
         let world = adds_partition_heal(seed, 100, 8);
         println!(
-            "seed {seed}: 100 nodes, everything followed everywhere after {:?} of virtual time, {} events, {} KiB of requests and answers, trace {:016x}",
+            "seed {seed}: 100 nodes, everything followed everywhere after {:?} of virtual time, {} \
+            events, {} KiB of requests and answers, trace {:016x}",
             world.now - Time::ZERO,
             world.events,
             world.bytes >> 10,
@@ -135,7 +136,8 @@ fn after_an_absence_one_exchange_brings_everything() {
     let (tenth, _) = catch_up(1000, 50);
     let (nothing, _) = catch_up(1000, 1);
     println!(
-        "500 releases of 1500: {bytes} bytes exchanged, held after {time:?}; 50: {tenth}; 1: {nothing} bytes"
+        "500 releases of 1500: {bytes} bytes exchanged, held after {time:?}; 50: {tenth}; 1: \
+        {nothing} bytes"
     );
     assert!(bytes < 500 * 600, "about one entry a release: {bytes}");
     assert!(tenth * 5 < bytes, "a tenth of the difference: {tenth} of {bytes}");

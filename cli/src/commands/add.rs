@@ -30,8 +30,8 @@ const OTHER: &str = "URLs, charts and networks";
 /// each image is a release of its own. Equal bytes are stored once.
 ///
 /// A release is an entry (a signed statement) that names its files. It is signed with the publisher
-/// key of this data directory, and pinned. Adding the same again signs nothing: it names the release
-/// that has these files already.
+/// key of this data directory, and pinned. Adding the same again signs nothing: it names the
+/// release that has these files already.
 #[derive(Debug, Default, Args)]
 #[command(after_help = "\
 Examples:

@@ -71,8 +71,8 @@ This is a node of Perennial, an archive of software releases that many keep toge
 /releases.json               all releases known here; ?after=ID&limit=N
 /healthz                     answers ok
 
-NAME is a plain name or a percent-encoded package URL without its version. Names resolve through the publishers that this
-node follows; ?publisher=DID asks for one publisher's.
+NAME is a plain name or a percent-encoded package URL without its version. Names resolve
+through the publishers that this node follows; ?publisher=DID asks for one publisher's.
 ";
 
 async fn about(

@@ -1,8 +1,8 @@
 //! Imports the images of an OCI layout, verified against every digest, and prints the unsigned
 //! releases. Needs no network.
 //!
-//! `cargo run -p perennial-import --example import_layout -- oci:DIR [NAME]`, or `oci-archive:FILE`,
-//! `docker-archive:FILE`; without arguments it makes a small layout first.
+//! `cargo run -p perennial-import --example import_layout -- oci:DIR [NAME]`, or
+//! `oci-archive:FILE`, `docker-archive:FILE`; without arguments it makes a small layout first.
 
 use std::error::Error;
 use std::fs;

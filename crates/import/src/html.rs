@@ -44,7 +44,9 @@ pub(crate) fn is_html(bytes: &[u8]) -> bool {
 pub(crate) fn refusal(what: &str) -> ImportError {
     ImportError::Mismatch {
         what: what.to_owned(),
-        reason: "an HTML page came where a file was asked for; see what it says in a browser, or take it with --html".into(),
+        reason: "an HTML page came where a file was asked for; see what it says in a browser, or \
+            take it with --html"
+            .into(),
     }
 }
 

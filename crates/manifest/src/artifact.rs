@@ -63,7 +63,8 @@ impl Artifact {
             || !self.origins.iter().all(|origin| plain(origin, MAX_ORIGIN))
         {
             return refuse(
-                "more than 16 origins, or one that is empty, too long or contains control characters",
+                "more than 16 origins, or one that is empty, too long or contains control \
+                characters",
             );
         }
         if let Some(platform) = &self.platform {

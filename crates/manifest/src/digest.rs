@@ -100,7 +100,8 @@ macro_rules! digest {
                     let text = String::deserialize(deserializer)?;
                     text.parse().map_err(serde::de::Error::custom)
                 } else {
-                    serde_bytes::ByteArray::<32>::deserialize(deserializer).map(|bytes| Self(bytes.into_array()))
+                    serde_bytes::ByteArray::<32>::deserialize(deserializer)
+                        .map(|bytes| Self(bytes.into_array()))
                 }
             }
         }

@@ -102,12 +102,14 @@ impl NextEntry {
 pub enum SignRefusal {
     /// The feed has two heads: only a merge may come next.
     #[error(
-        "this key's feed is forked ({0} branches): another machine signs with the same key; sign a merge first"
+        "this key's feed is forked ({0} branches): another machine signs with the same key; sign a \
+        merge first"
     )]
     Forked(usize),
     /// A higher entry of this key was seen than is here: a restored backup, or a second machine.
     #[error(
-        "entry {seen} of this key was seen, but {} here: a restored backup, or a second machine with the same key",
+        "entry {seen} of this key was seen, but {} here: a restored backup, or a second machine \
+        with the same key",
         .have.map_or_else(|| "none is".to_owned(), |have| format!("only those up to {have} are"))
     )]
     Behind {

@@ -77,7 +77,8 @@ impl ArtifactPath {
         }
         if path.chars().any(|c| matches!(c, ':' | '*' | '?' | '"' | '<' | '>' | '|')) {
             return refuse(
-                "contains one of : * ? \" < > |, which some file systems refuse or take for a drive or stream",
+                "contains one of : * ? \" < > |, which some file systems refuse or take for a \
+                drive or stream",
             );
         }
         if !is_nfc(path) {
@@ -145,7 +146,8 @@ impl ArtifactPath {
 /// Invisible characters that make a name look like another (Unicode Bidi_Control, zero width, BOM,
 /// line separators).
 fn is_deceptive(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{061c}')
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}'
+        | '\u{feff}' | '\u{061c}')
 }
 
 impl fmt::Display for ArtifactPath {

@@ -212,7 +212,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_printed_is_read_back(ty in "[a-z][a-z0-9.-]{0,8}", ns in proptest::option::of("[ -~]{1,12}"), name in "[ -~]{1,20}", version in "[ -~]{1,12}") {
+        fn what_is_printed_is_read_back(ty in "[a-z][a-z0-9.-]{0,8}",
+            ns in proptest::option::of("[ -~]{1,12}"), name in "[ -~]{1,20}",
+            version in "[ -~]{1,12}") {
             let Ok(mut raw) = PackageUrl::new(ty, name) else { return Ok(()) };
             if let Some(ns) = ns && raw.with_namespace(ns).is_err() { return Ok(()) }
             if raw.with_version(version).is_err() { return Ok(()) }

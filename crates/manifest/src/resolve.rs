@@ -126,15 +126,12 @@ mod tests {
     #[test]
     fn names_need_trust_and_digests_do_not() {
         let known = vec![candidate(1, "v3.1.0", 9, 0), candidate(2, "v3.1.0", 8, 0)];
-        assert!(
-            matches!(ask("kubekey@v3.1.0", &[], None, known.clone()), Resolution::Strangers(s) if s.len() == 2)
-        );
-        assert!(
-            matches!(ask("kubekey@v3.1.0", &[1], None, known.clone()), Resolution::Found(f) if f[0] == known[0])
-        );
-        assert!(
-            matches!(ask("kubekey@v3.1.0", &[], Some(2), known.clone()), Resolution::Found(f) if f[0] == known[1])
-        );
+        assert!(matches!(ask("kubekey@v3.1.0", &[], None, known.clone()),
+                Resolution::Strangers(s) if s.len() == 2));
+        assert!(matches!(ask("kubekey@v3.1.0", &[1], None, known.clone()),
+                Resolution::Found(f) if f[0] == known[0]));
+        assert!(matches!(ask("kubekey@v3.1.0", &[], Some(2), known.clone()),
+                Resolution::Found(f) if f[0] == known[1]));
         assert!(matches!(
             ask("kubekey@v3.1.0", &[1], Some(3), known.clone()),
             Resolution::Strangers(_)
@@ -153,12 +150,10 @@ mod tests {
             matches!(ask("kubekey@v1", &[1, 2], None, agree), Resolution::Found(f) if f.len() == 2)
         );
         let differ = vec![candidate(1, "v1", 9, 0), candidate(2, "v1", 8, 0)];
-        assert!(
-            matches!(ask("kubekey@v1", &[1, 2], None, differ.clone()), Resolution::Conflict(c) if c.len() == 2)
-        );
-        assert!(
-            matches!(ask("kubekey@v1", &[1, 2], Some(2), differ.clone()), Resolution::Found(f) if f[0] == differ[1])
-        );
+        assert!(matches!(ask("kubekey@v1", &[1, 2], None, differ.clone()),
+                Resolution::Conflict(c) if c.len() == 2));
+        assert!(matches!(ask("kubekey@v1", &[1, 2], Some(2), differ.clone()),
+                Resolution::Found(f) if f[0] == differ[1]));
         let versions = vec![candidate(1, "v1", 9, 0), candidate(1, "v2", 8, 1)];
         assert!(
             matches!(ask("kubekey", &[1], None, versions), Resolution::Ambiguous(a) if a.len() == 2)
@@ -168,9 +163,8 @@ mod tests {
     #[test]
     fn the_last_release_of_a_publisher_counts_unless_its_feed_is_forked() {
         let mut twice = vec![candidate(1, "v1", 9, 0), candidate(1, "v1", 8, 1)];
-        assert!(
-            matches!(ask("kubekey@v1", &[1], None, twice.clone()), Resolution::Found(f) if f == twice[1..])
-        );
+        assert!(matches!(ask("kubekey@v1", &[1], None, twice.clone()),
+                Resolution::Found(f) if f == twice[1..]));
         twice.iter_mut().for_each(|c| c.forked = true);
         assert!(
             matches!(ask("kubekey@v1", &[1], None, twice), Resolution::Conflict(c) if c.len() == 2)
@@ -184,9 +178,8 @@ mod tests {
         let mut other = [0xab; 32];
         other[31] = 0;
         known[1].release = EntryId::from_bytes(other).into();
-        assert!(
-            matches!(ask("abababab", &[], None, known.clone()), Resolution::Ambiguous(a) if a.len() == 2)
-        );
+        assert!(matches!(ask("abababab", &[], None, known.clone()),
+                Resolution::Ambiguous(a) if a.len() == 2));
         let whole = known[1].release.to_string();
         assert!(
             matches!(ask(&whole, &[], None, known.clone()), Resolution::Found(f) if f == known[1..])

@@ -61,8 +61,9 @@ pub enum ManifestError {
     Json(#[from] serde_json::Error),
     /// Docker's first format.
     #[error(
-        "is a manifest of schema 1, which names its layers by no digest that could be checked after \
-         a conversion; pull and push it once with a current docker or skopeo, and add the result"
+        "is a manifest of schema 1, which names its layers by no digest that could be checked \
+         after a conversion; pull and push it once with a current docker or skopeo, and add the \
+         result"
     )]
     Schema1,
     /// A format that is not known.

@@ -1,7 +1,7 @@
 //! The walk from a root manifest to every blob it names.
 //!
-//! A state machine: the caller brings each manifest that [`Tree::next_visit`] asks for and hands it to
-//! [`Tree::add`]. Promises that the files found, their order, roles and platforms depend on the
+//! A state machine: the caller brings each manifest that [`Tree::next_visit`] asks for and hands it
+//! to [`Tree::add`]. Promises that the files found, their order, roles and platforms depend on the
 //! manifests alone, so that every holder of an image lists it alike, and that depth and number are
 //! bounded before anything is fetched.
 

@@ -70,7 +70,10 @@ impl Catalog<'_> {
             next.extend(rows::read_feed(key, value).map(|row| row.id));
             true
         })?;
-        let names = |id: &EntryId| matches!(self.entry(id), Ok(Some(next)) if next.entry().prevs.contains(&signed.id()));
+        let names = |id: &EntryId| {
+            matches!(self.entry(id),
+                Ok(Some(next)) if next.entry().prevs.contains(&signed.id()))
+        };
         Ok(next.iter().any(names))
     }
 

@@ -1,9 +1,10 @@
 //! Garbage collection: blobs that nothing needs are deleted once they have been idle for a while.
 //!
 //! Owns the mark: pins, releases of followed publishers, leases. Promises that an error while
-//! marking deletes nothing; that what an add or a fetch in progress needs stays (by its lease; for the
-//! grace period also without one, so that a later process can continue what an ended one left);
-//! that what the user lets go stays for the grace period, whatever its size; and that a killed collection leaves nothing half-deleted, because the next one marks
+//! marking deletes nothing; that the blobs of an add or a fetch in progress stay (by its lease; for
+//! the grace period also without one, so that a later process can continue what an ended one left);
+//! that the blobs of an unpinned or unfollowed release stay for the grace period, whatever their
+//! size; and that a killed collection leaves nothing half-deleted, because the next one marks
 //! again. Entries are never collected.
 
 use std::collections::{HashMap, HashSet};

@@ -30,7 +30,8 @@ pub enum OpenError {
     },
     /// It was written by a newer version.
     #[error(
-        "{dir} has layout {found}; this version reads up to {FORMAT}. Nothing was changed; use a newer version"
+        "{dir} has layout {found}; this version reads up to {FORMAT}. Nothing was changed; use a \
+        newer version"
     )]
     Newer {
         /// The data directory.

@@ -92,7 +92,8 @@ fn read<T: DeserializeOwned + Default>(dir: &Path, name: &str) -> Result<T, Stor
         Ok(text) => serde_json::from_slice(&text).map_err(|e| StoreError::Format {
             path,
             reason: format!(
-                "{e}; it has decisions that exist nowhere else: repair it by hand, or delete it to drop them"
+                "{e}; it has decisions that exist nowhere else: repair it by hand, or delete it to \
+                drop them"
             ),
         }),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(T::default()),

@@ -65,7 +65,8 @@ impl PeerAddress {
     ///
     /// let both = PeerAddress::all_of("archive.example:4407")?;
     /// let texts: Vec<_> = both.iter().map(ToString::to_string).collect();
-    /// assert_eq!(texts, ["/dns/archive.example/tcp/4407", "/dns/archive.example/udp/4407/quic-v1"]);
+    /// assert_eq!(texts[0], "/dns/archive.example/tcp/4407");
+    /// assert_eq!(texts[1], "/dns/archive.example/udp/4407/quic-v1");
     /// assert!(PeerAddress::all_of("http://archive.example").is_err());
     /// # Ok::<(), perennial_swarm::PeerAddressError>(())
     /// ```

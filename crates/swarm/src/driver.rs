@@ -261,7 +261,8 @@ fn key(release: &ReleaseId) -> RecordKey {
     RecordKey::new(release.as_bytes())
 }
 
-/// Fails a command for a peer that does not exist: libp2p did not issue its id, or has no peers yet.
+/// Fails a command for a peer that does not exist: libp2p did not issue its id, or has no peers
+/// yet.
 pub(crate) fn refuse(peer: PeerId, command: PeerCommand) -> Option<Event> {
     match command {
         PeerCommand::Request { id, .. } => {

@@ -75,7 +75,8 @@ pub enum ArchiveError {
     /// An upstream now serves something other than what was archived from it. The name keeps its
     /// meaning.
     #[error(
-        "{differences}; {purl} still means the bytes archived before (release {release}), which stay"
+        "{differences}; {purl} still means the bytes archived before (release {release}), which \
+        stay"
     )]
     UpstreamChanged {
         /// Each file that differs and how, joined by `; `.
@@ -131,7 +132,10 @@ pub enum ArchiveError {
         address: String,
     },
     /// This node's key was copied here, and its feed is not here.
-    #[error("this key may have signed elsewhere, and its feed is not here: {}", asked_text(*.answered, .unreached))]
+    #[error(
+        "this key may have signed elsewhere, and its feed is not here: {}",
+        asked_text(*.answered, .unreached)
+    )]
     UnknownFeed {
         /// Number of peers that answered.
         answered: usize,
@@ -200,26 +204,33 @@ impl ArchiveError {
                 Some("to archive what the upstream gives now, add it under another --version")
             }
             Self::Sign(SignError::Refused(SignRefusal::Behind { .. })) => Some(
-                "connect to a peer that has the newer entries (--peer) and try again; if another machine uses this key, stop one of them",
+                "connect to a peer that has the newer entries (--peer) and try again; if another \
+                machine uses this key, stop one of them",
             ),
             Self::Sign(SignError::Refused(SignRefusal::Forked(_))) => Some(
-                "`perennial key --merge` joins the branches, once only one machine signs with this key",
+                "`perennial key --merge` joins the branches, once only one machine signs with this \
+                key",
             ),
             Self::Unreached(_) => Some(
-                "check the address, and that a node runs there: `perennial status` there lists its addresses",
+                "check the address, and that a node runs there: `perennial status` there lists its \
+                addresses",
             ),
             Self::Twin { .. } => Some(
-                "stop one of the two; a copy that is to live on needs keys of its own: stop it, move its keys/ directory away, start it again",
+                "stop one of the two; a copy that is to live on needs keys of its own: stop it, \
+                move its keys/ directory away, start it again",
             ),
             Self::UnknownFeed { .. } => Some(
-                "--peer ADDRESS of a node that has its feed fetches it; --new-feed begins one, if this key has signed nothing",
+                "--peer ADDRESS of a node that has its feed fetches it; --new-feed begins one, if \
+                this key has signed nothing",
             ),
             Self::NotFollowed(_) => Some("`perennial follows` lists the followed publishers"),
             Self::UnknownPublisher(_) => Some(
-                "`perennial follows` lists the names; any publisher can be given by its DID (did:key:…)",
+                "`perennial follows` lists the names; any publisher can be given by its DID \
+                (did:key:…)",
             ),
             Self::SharedName { .. } => Some(
-                "give the publisher by its DID (did:key:…); `perennial follow DID --as NAME` renames one",
+                "give the publisher by its DID (did:key:…); `perennial follow DID --as NAME` \
+                renames one",
             ),
             Self::NameTaken { .. } => Some("choose another name with --as NAME"),
             Self::Unresolved(unresolved) => unresolved.hint(),

@@ -23,9 +23,9 @@ use super::media::guess;
 use super::{Archive, ArchiveError, Observer, PublishOptions};
 
 impl Archive {
-    /// Imports, signs and announces; each release is reported on `events` once it is signed. Runs in
-    /// a task of its own: when the caller leaves, the import stops at the next blob and signs what
-    /// it has.
+    /// Imports, signs and announces; each release is reported on `events` once it is signed. Runs
+    /// in a task of its own: when the caller leaves, the import stops at the next blob and signs
+    /// what it has.
     ///
     /// # Errors
     /// When the source is invalid, cannot be reached or serves something other than before, when

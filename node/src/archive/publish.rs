@@ -36,8 +36,8 @@ pub struct PublishOptions {
 
 impl Archive {
     /// Signs a release whose blobs are in the store, and announces it. Returns once the release is
-    /// durable and the announcement has begun. Signs nothing if this node's last release of the name
-    /// says the same; see [`Published::already`].
+    /// durable and the announcement has begun. Signs nothing if this node's last release of the
+    /// name says the same; see [`Published::already`].
     ///
     /// # Errors
     /// When the draft is not a valid release, when this node's feed cannot be extended, or when the

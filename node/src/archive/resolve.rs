@@ -90,7 +90,8 @@ impl Unresolved {
             ),
             Self::Strangers { .. } => Some(
                 "nothing was fetched; follow one of them (`perennial follow DID`), name one for \
-                 this command with --publisher DID, or ask for the release id, which needs no trust",
+                 this command with --publisher DID, or ask for the release id, which needs no \
+                 trust",
             ),
             Self::Conflict { .. } => Some("choose one with --publisher DID"),
             Self::Ambiguous { .. } => {

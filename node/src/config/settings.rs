@@ -263,7 +263,8 @@ mod tests {
     #[test]
     fn flags_win_over_the_file() {
         let file: Settings = toml::from_str(
-            "data = '/f'\npeer = ['/ip4/127.0.0.1/tcp/1']\nlisten = ['/ip4/127.0.0.1/tcp/2']\nupload = '2MiB'\nhttp = 'off'",
+            "data = '/f'\npeer = ['/ip4/127.0.0.1/tcp/1']\nlisten = ['/ip4/127.0.0.1/tcp/2']\n\
+            upload = '2MiB'\nhttp = 'off'",
         )
         .unwrap();
         let flags = Settings {

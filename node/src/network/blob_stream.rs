@@ -53,7 +53,9 @@ async fn within<T>(
     tokio::select! {
         biased;
         () = cancel.cancelled() => Err(io::ErrorKind::ConnectionAborted.into()),
-        outcome = tokio::time::timeout(stall, work) => outcome.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+        outcome = tokio::time::timeout(stall, work) => {
+            outcome.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        }
     }
 }
 

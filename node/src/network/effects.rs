@@ -115,7 +115,8 @@ impl EventLoop {
                 let _ = self.swarm.ban(peer, true).await;
             }
             Effect::Synced { peer, new, sent, received, complete } => {
-                tracing::info!(%peer, new_entries = new, sent_bytes = sent, received_bytes = received, complete, "reconciled");
+                tracing::info!(%peer, new_entries = new, sent_bytes = sent,
+                    received_bytes = received, complete, "reconciled");
                 self.overview.send_modify(|overview| {
                     overview.sync_sent += sent;
                     overview.sync_received += received;

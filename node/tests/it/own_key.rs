@@ -1,4 +1,5 @@
-//! A key that was copied: its feed is asked for before anything is signed, and twins see each other.
+//! A key that was copied: its feed is asked for before anything is signed, and twins see each
+//! other.
 
 use std::fs;
 use std::path::Path;
@@ -74,7 +75,7 @@ async fn a_restored_key_without_its_feed_signs_nothing_unless_told_to_begin() {
 async fn keys_that_were_made_here_and_directories_of_earlier_versions_need_no_question() {
     let fresh = Machine::start(&[], &[]).await;
     let dir = fresh.stop().await;
-    // As an earlier version left it: a key that has signed nothing, and no note of where it is from.
+    // As an earlier version left it: a key that has signed nothing, and no note of its origin.
     fs::remove_file(dir.path().join("data/state/own-feed.json")).expect("was noted");
     let earlier = Machine::on(dir, &[], &[]).await;
     earlier.add(&[("f", b"1")]).await;

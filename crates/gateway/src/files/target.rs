@@ -112,7 +112,8 @@ mod tests {
             ("kubesphere%2Fks-console/v3.4.1/x", "kubesphere/ks-console@v3.4.1", Some("x")),
             ("deadbeef/v1", "deadbeef@v1", None),
             (
-                "pkg%3Adocker%2Fkubesphere%2Fks-console%3Frepository_url%3Dquay.io/v3.4.1/index.json",
+                "pkg%3Adocker%2Fkubesphere%2Fks-console%3Frepository_url%3Dquay.io/\
+                v3.4.1/index.json",
                 image,
                 Some("index.json"),
             ),

@@ -80,7 +80,12 @@ async fn index(gateway: &TestGateway, publisher: &str) -> Index {
         .unwrap_or_else(|error| panic!("{error}: {}", answer.text()))
 }
 
-const KS: &str = "apiVersion: v2\nname: ks-core\nversion: 1.1.3\nappVersion: 4.1\ndescription: |\n  The core: \"quoted\"\n  第二行\ntype: application\nkubeVersion: \">=1.19.0-0\"\nkeywords: [a, b]\nmaintainers:\n- name: savers\n  email: a@b.example\nannotations:\n  category: x\ndependencies:\n- name: redis\n  version: 1.x\n  repository: https://charts.example\n  condition: redis.enabled\n  import-values: [data]\nx-unknown: 1\n";
+const KS: &str = "apiVersion: v2\nname: ks-core\nversion: 1.1.3\nappVersion: 4.1\n\
+    description: |\n  The core: \"quoted\"\n  第二行\ntype: application\nkubeVersion: \">=1.19.0-0\"\n\
+    keywords: [a, b]\nmaintainers:\n- name: savers\n  email: a@b.example\n\
+    annotations:\n  category: x\ndependencies:\n\
+    - name: redis\n  version: 1.x\n  repository: https://charts.example\n  condition: \
+    redis.enabled\n  import-values: [data]\nx-unknown: 1\n";
 
 fn release(gateway: &TestGateway, key: &Keypair, purl: &str, yaml: &str) -> Vec<u8> {
     let bytes = chart(yaml);
@@ -235,7 +240,8 @@ async fn what_is_no_chart_or_not_here_is_not_listed_and_spoils_nothing() {
         gateway.release(&key(1), &format!("pkg:helm/hostile-{at}@1"), &[hostile]);
     }
     // Characters that YAML forbids, and texts with a meaning in YAML.
-    let odd = "name: odd\nversion: 1.0.0\ndescription: \"a\\u0000\\u007f\\uFEFF\\u0085: b\\n- c: &d *e !!f\"\nhome: yes\n";
+    let odd = "name: odd\nversion: 1.0.0\n\
+        description: \"a\\u0000\\u007f\\uFEFF\\u0085: b\\n- c: &d *e !!f\"\nhome: yes\n";
     gateway.release(&key(1), "pkg:helm/odd@1", &[packed("odd.tgz", chart(odd))]);
     let answer = gateway.get("/helm/all/index.yaml").await;
     assert!(!answer.text().contains(['\u{7f}', '\u{85}', '\u{feff}']));

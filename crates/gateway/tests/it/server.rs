@@ -118,7 +118,8 @@ async fn ask(server: &Server, request: &str) -> String {
 const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 /// A request target can claim another scheme than that of the connection.
 const SCHEME: [&str; 2] = [
-    "GET https://x/scheme HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: https\r\nConnection: close\r\n\r\n",
+    "GET https://x/scheme HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: https\r\n\
+    Connection: close\r\n\r\n",
     "GET http://x/scheme HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 ];
 

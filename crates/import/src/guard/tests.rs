@@ -139,7 +139,8 @@ async fn redirecting(to: &str) -> (Url, tokio::task::JoinHandle<()>) {
             let mut request = [0; 1024];
             let _ = stream.read(&mut request).await;
             let answer = format!(
-                "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\
+                Connection: close\r\n\r\n"
             );
             let _ = stream.write_all(answer.as_bytes()).await;
         }

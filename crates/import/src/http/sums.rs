@@ -145,7 +145,8 @@ mod tests {
     fn every_usual_form_is_read() {
         let (a, b) = ("ab".repeat(32), "cd".repeat(64));
         let text = format!(
-            "# comment\n{a}  x.tgz\n{a} *dir/y.tgz\n\\{a}  z\nSHA512 (w (1).tgz) = {b}\r\n{}  md5.tgz\n",
+            "# comment\n{a}  x.tgz\n{a} *dir/y.tgz\n\\{a}  z\nSHA512 (w (1).tgz) = {b}\r\n\
+            {}  md5.tgz\n",
             "00".repeat(16)
         );
         let sums = Sums::parse(&text);

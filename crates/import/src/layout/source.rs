@@ -42,7 +42,8 @@ impl FromStr for Source {
             (!rest.is_empty()).then_some((kind, rest))
         });
         let Some((kind, rest)) = found else {
-            let reason = "is not an archive of images (`oci:DIR`, `oci-archive:FILE` or `docker-archive:FILE`)";
+            let reason = "is not an archive of images (`oci:DIR`, `oci-archive:FILE` or \
+                `docker-archive:FILE`)";
             return Err(ImportError::Usage(format!("{text:?} {reason}")));
         };
         // A colon may belong to the path or precede the image name: the shortest path that exists

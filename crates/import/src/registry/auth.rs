@@ -128,7 +128,8 @@ impl Auth {
             .map_err(|e| refuse(format!("its token server {realm:?} is not an address: {e}")))?;
         if url.scheme() != "https" && !(self.plain_http && url.scheme() == "http") {
             return Err(refuse(format!(
-                "its token server {realm:?} is not behind TLS; --plain-http lets credentials go there in the open"
+                "its token server {realm:?} is not behind TLS; --plain-http lets credentials go \
+                there in the open"
             )));
         }
         let scope = scope.unwrap_or_else(|| format!("repository:{}:pull", self.repository));

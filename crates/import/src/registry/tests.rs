@@ -57,7 +57,8 @@ async fn a_registry_sends_us_to_nobody_inside() {
         // A list whose next page is on another host goes on at the registry itself.
         let page = r#"{"tags":["1"]}"#;
         let answer = format!(
-            "HTTP/1.1 200 OK\r\nLink: <{to}/next>; rel=\"next\"\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}",
+            "HTTP/1.1 200 OK\r\nLink: <{to}/next>; rel=\"next\"\r\nContent-Length: {}\r\n\
+            Connection: close\r\n\r\n{page}",
             page.len()
         );
         let (host, serving) = registry(answer).await;

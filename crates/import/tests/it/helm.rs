@@ -37,7 +37,8 @@ fn sha256(bytes: &[u8]) -> String {
 
 fn index(digest: &str) -> String {
     format!(
-        "apiVersion: v1\nentries:\n  a:\n  - {{version: 1.2.0, urls: [a-1.2.0.tgz], digest: {digest}}}\n  \
+        "apiVersion: v1\nentries:\n  a:\n  - \
+        {{version: 1.2.0, urls: [a-1.2.0.tgz], digest: {digest}}}\n  \
          - {{version: 1.10.0, urls: [files/a-1.10.0.tgz], digest: {digest}}}\n  \
          - {{version: 2.0.0-rc.1, urls: [a-2.tgz]}}\n"
     )
@@ -184,12 +185,15 @@ other: {image: {tag: by-alias}}
     let digest = "ab".repeat(32);
     add(
         "a/Chart.yaml",
-        b"name: a\nappVersion: v9\ndependencies:\n- {name: sub, alias: other}\nannotations:\n  artifacthub.io/images: |\n    - name: hub\n      image: x/hub:1\n  images: |\n    - x/plain:1\n",
+        b"name: a\nappVersion: v9\ndependencies:\n- {name: sub, alias: other}\n\
+            annotations:\n  artifacthub.io/images: |\n    - name: hub\n      image: x/hub:1\n  \
+            images: |\n    - x/plain:1\n",
     );
     add("a/values.yaml", values.replace("DIGEST", &digest).as_bytes());
     add(
         "a/templates/deep/pod.yaml",
-        b"spec:\n- image: \"busybox:1.36\" # why\n  image: {{ .Values.image }}\n  image: x/{{ .x }}:1\n  image: 'ghcr.io/x/quoted@sha256:0'\n",
+        b"spec:\n- image: \"busybox:1.36\" # why\n  image: {{ .Values.image }}\n  image: \
+            x/{{ .x }}:1\n  image: 'ghcr.io/x/quoted@sha256:0'\n",
     );
     add("a/README.md", b"image: x/readme:1\n");
     add("a/charts/sub/Chart.yaml", b"name: sub\nappVersion: v2\n");

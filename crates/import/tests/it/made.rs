@@ -52,9 +52,8 @@ impl Made {
     pub(crate) fn image(&mut self, config: &str, layers: &[Vec<u8>]) -> Value {
         let config = self.put(CONFIG, config.as_bytes().to_vec());
         let layers: Vec<_> = layers.iter().map(|layer| self.put(LAYER, layer.clone())).collect();
-        self.manifest(
-            &json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers }),
-        )
+        self.manifest(&json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config,
+            "layers": layers }))
     }
 
     /// An index of images for `linux/<arch>`, which share the first layer.
@@ -76,7 +75,8 @@ impl Made {
         let config = self.put("application/vnd.oci.empty.v1+json", b"{}".to_vec());
         let layer =
             self.put("application/vnd.dev.cosign.simplesigning.v1+json", text.as_bytes().to_vec());
-        let mut manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer] });
+        let mut manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config,
+            "layers": [layer] });
         if let Some(subject) = subject {
             manifest["subject"] = subject.clone();
         }

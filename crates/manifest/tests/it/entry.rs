@@ -105,7 +105,8 @@ proptest! {
 
     /// No changed, missing or additional byte passes for what was signed.
     #[test]
-    fn harmed_bytes_are_refused(at in any::<prop::sample::Index>(), xor in 1u8.., cut in any::<prop::sample::Index>(), more in any::<u8>()) {
+    fn harmed_bytes_are_refused(at in any::<prop::sample::Index>(), xor in 1u8..,
+        cut in any::<prop::sample::Index>(), more in any::<u8>()) {
         let good = entry(profile("savers")).sign(&key(1)).unwrap().encode();
         let mut harmed = good.clone();
         harmed[at.index(good.len())] ^= xor;
@@ -117,13 +118,15 @@ proptest! {
     /// Arbitrary payloads with valid signatures: the codec and the checks behind it meet what only
     /// a publisher could send.
     #[test]
-    fn signed_nonsense_does_not_panic(at in any::<prop::sample::Index>(), with in proptest::collection::vec(any::<u8>(), 0..6), drop in 0usize..6) {
+    fn signed_nonsense_does_not_panic(at in any::<prop::sample::Index>(),
+        with in proptest::collection::vec(any::<u8>(), 0..6), drop in 0usize..6) {
         let signed = entry(profile("savers")).sign(&key(1)).unwrap();
         let mut payload = signed.payload().to_vec();
         let from = at.index(payload.len());
         let to = (from + drop).min(payload.len());
         payload.splice(from..to, with);
-        let covered = [b"perennial/entry/1", &(payload.len() as u64).to_le_bytes()[..], &payload].concat();
+        let covered = [b"perennial/entry/1", &(payload.len() as u64).to_le_bytes()[..],
+            &payload].concat();
         // Sigs, then payload: the envelope's two fields in their order.
         let mut encoded = hex::decode("a2647369677381 5840".replace(' ', "")).unwrap();
         encoded.extend(key(1).sign(&covered));

@@ -232,7 +232,9 @@ proptest! {
 
     /// Whatever the order of arrival, nodes with the same entries have the same view of them.
     #[test]
-    fn the_order_of_arrival_does_not_matter(shape in proptest::collection::vec((0usize..6, any::<bool>()), 1..14), order in proptest::collection::vec(any::<u16>(), 14)) {
+    fn the_order_of_arrival_does_not_matter(
+        shape in proptest::collection::vec((0usize..6, any::<bool>()), 1..14),
+        order in proptest::collection::vec(any::<u16>(), 14)) {
         let mut made = vec![signed("root", 0, &[])];
         for (at, (back, two)) in shape.into_iter().enumerate() {
             let one = &made[made.len() - 1 - back.min(made.len() - 1)];
@@ -243,7 +245,8 @@ proptest! {
             made.push(next);
         }
         let in_order = Feed::of(&made.iter().collect::<Vec<_>>());
-        let mut waiting: Vec<_> = made.iter().zip(order.iter().chain(std::iter::repeat(&0))).collect();
+        let mut waiting: Vec<_> = made.iter().zip(order.iter().chain(std::iter::repeat(&0)))
+            .collect();
         waiting.sort_by_key(|(signed, rank)| (**rank, signed.id()));
         let mut feed = Feed::default();
         while !waiting.is_empty() {
@@ -255,7 +258,8 @@ proptest! {
         prop_assert_eq!(feed.state.entries, in_order.state.entries);
         prop_assert_eq!(feed.state.forks.is_empty(), in_order.state.forks.is_empty());
         // A sequence number that two entries have is a fork that some node reported.
-        let numbers: std::collections::BTreeSet<_> = made.iter().map(|signed| signed.entry().seq).collect();
+        let numbers: std::collections::BTreeSet<_> = made.iter().map(|signed| signed.entry().seq)
+            .collect();
         prop_assert_eq!(numbers.len() < made.len(), !feed.state.forks.is_empty());
     }
 }

@@ -86,7 +86,9 @@ proptest! {
         if let Ok(path) = ArtifactPath::parse(&text) {
             prop_assert_eq!(path.as_str(), &text);
             prop_assert!(path.components().all(|part| !matches!(part, "" | "." | "..")));
-            prop_assert!(path.components().all(|part| std::path::Path::new(part).components().count() == 1));
+            prop_assert!(path
+                .components()
+                .all(|part| std::path::Path::new(part).components().count() == 1));
             prop_assert!(std::path::Path::new(&text).is_relative());
             prop_assert_eq!(path.components().last(), Some(path.file_name()));
             prop_assert_eq!(ArtifactPath::parse(path.as_str()).unwrap(), path);
@@ -105,11 +107,14 @@ proptest! {
     }
 
     #[test]
-    fn a_list_takes_any_set_of_paths_or_says_why(paths in proptest::collection::vec("([a-cA-C]{1,2}/){0,2}[a-cA-C]{1,2}", 1..8)) {
+    fn a_list_takes_any_set_of_paths_or_says_why(
+        paths in proptest::collection::vec("([a-cA-C]{1,2}/){0,2}[a-cA-C]{1,2}", 1..8)) {
         let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
         let folded: Vec<String> = paths.iter().map(|path| path.to_lowercase()).collect();
         let one_file = folded.iter().enumerate().any(|(at, one)| {
-            folded.iter().enumerate().any(|(other_at, other)| at != other_at && (one == other || other.starts_with(&format!("{one}/"))))
+            folded.iter().enumerate().any(|(other_at, other)| {
+                at != other_at && (one == other || other.starts_with(&format!("{one}/")))
+            })
         });
         match list(&paths) {
             Ok(list) => {
@@ -138,14 +143,18 @@ proptest! {
     }
 
     #[test]
-    fn a_selector_is_read_back_as_it_is_shown(text in prop_oneof![name(), "[a-f0-9]{1,64}", "[a-z@/]{1,12}", "(blake3|sha256):[a-f0-9]{0,64}", "pkg:[a-z/@?#%]{0,20}"]) {
+    fn a_selector_is_read_back_as_it_is_shown(text in prop_oneof![
+        name(), "[a-f0-9]{1,64}", "[a-z@/]{1,12}", "(blake3|sha256):[a-f0-9]{0,64}",
+        "pkg:[a-z/@?#%]{0,20}"]) {
         if let Ok(selector) = text.parse::<Selector>() {
             prop_assert_eq!(selector.to_string().parse::<Selector>().unwrap(), selector);
         }
     }
 
     #[test]
-    fn a_purl_has_one_text(text in prop_oneof!["pkg:[a-z]{1,6}/[ -~]{0,30}", "pkg:[a-zA-Z.+-]{1,6}/\\PC{0,20}", "pkg:(docker|generic)/[%@?#/=&+.:a0F2-]{1,16}"]) {
+    fn a_purl_has_one_text(text in prop_oneof![
+        "pkg:[a-z]{1,6}/[ -~]{0,30}",
+        "pkg:[a-zA-Z.+-]{1,6}/\\PC{0,20}", "pkg:(docker|generic)/[%@?#/=&+.:a0F2-]{1,16}"]) {
         if let Ok(purl) = Purl::parse(&text) {
             prop_assert_eq!(&Purl::parse(purl.as_str()).unwrap(), &purl);
             prop_assert!(Purl::try_from(purl.to_string()).is_ok_and(|again| again == purl));

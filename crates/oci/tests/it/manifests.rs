@@ -70,7 +70,8 @@ fn a_manifest_that_says_too_little_is_refused_with_the_reason() {
         (format!(r#"{{"schemaVersion":3,"manifests":[{one}]}}"#), "schemaVersion 2"),
         (r#"{"schemaVersion":1,"fsLayers":[{"blobSum":"x"}]}"#.into(), "schema 1"),
         (
-            r#"{"schemaVersion":2,"layers":[{"mediaType":"a/b","digest":"md5:0","size":3}]}"#.into(),
+            r#"{"schemaVersion":2,"layers":[{"mediaType":"a/b","digest":"md5:0","size":3}]}"#
+                .into(),
             "not known",
         ),
         (

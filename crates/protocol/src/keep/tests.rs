@@ -53,7 +53,8 @@ proptest! {
     /// Whatever the order in which they end, never too many run at once, and every release is held
     /// eventually.
     #[test]
-    fn everything_is_held_in_the_end(count in 0_u64..400, outcomes in prop::collection::vec(any::<u8>(), 1..64)) {
+    fn everything_is_held_in_the_end(count in 0_u64..400,
+        outcomes in prop::collection::vec(any::<u8>(), 1..64)) {
         let mut catalog = releases(count);
         let mut keep = Keep::new("me".parse().unwrap());
         let mut active = BTreeSet::new();
@@ -64,7 +65,8 @@ proptest! {
             }
             prop_assert!(active.len() <= CONCURRENT && active.len() == keep.active());
             let outcome = outcomes[step % outcomes.len()];
-            let Some(release) = active.iter().nth(usize::from(outcome) % active.len().max(1)).copied() else {
+            let chosen = usize::from(outcome) % active.len().max(1);
+            let Some(release) = active.iter().nth(chosen).copied() else {
                 if catalog.wanted.is_empty() { break; }
                 prop_assert!(keep.next() > now && keep.next() < Time::NEVER, "it wakes by itself");
                 now = keep.next();

@@ -208,16 +208,20 @@ mod tests {
         fn any_two_sets(here in prop::collection::btree_map(0_u64..400, 0_u64..5, 0..200),
                         there in prop::collection::btree_map(0_u64..400, 0_u64..5, 0..200)) {
             // An entry has the same time in every set.
-            let set = |items: &BTreeMap<u64, u64>| items.keys().map(|n| (id(*n), n % 5)).collect::<BTreeMap<_, _>>();
+            let set = |items: &BTreeMap<u64, u64>| {
+                items.keys().map(|n| (id(*n), n % 5)).collect::<BTreeMap<_, _>>()
+            };
             let (here, there) = (set(&here), set(&there));
             let mut lacking = difference(&here, &there).0;
             lacking.sort_unstable();
-            let expected: Vec<EntryId> = there.keys().filter(|id| !here.contains_key(id)).copied().collect();
+            let expected: Vec<EntryId> = there.keys().filter(|id| !here.contains_key(id)).copied()
+                .collect();
             prop_assert_eq!(lacking, expected);
         }
 
         #[test]
-        fn hostile_messages_cost_an_error(mut bytes in prop::collection::vec(any::<u8>(), 0..600), valid: bool) {
+        fn hostile_messages_cost_an_error(mut bytes in prop::collection::vec(any::<u8>(), 0..600),
+            valid: bool) {
             let set = seal(&(0..100).map(|n| (id(n), n)).collect());
             if valid && !bytes.is_empty() { bytes[0] = 0x61; }
             let _ = answer(&set, &bytes);

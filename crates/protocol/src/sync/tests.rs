@@ -184,7 +184,11 @@ fn answers_that_do_not_fit_are_offences() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn any_answers_end(messages in prop::collection::vec((any::<u8>(), prop::collection::vec(any::<u8>(), 0..200)), 1..20)) {
+    fn any_answers_end(
+        messages in prop::collection::vec(
+            (any::<u8>(), prop::collection::vec(any::<u8>(), 0..200)), 1..20,
+        ),
+    ) {
         let key = Keypair::from_seed([1; 32]);
         let mut n = 0;
         let (_, requests, _) = run(&key, feed(&key, 40), |_| {

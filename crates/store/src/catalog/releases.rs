@@ -72,7 +72,7 @@ impl Rows {
 }
 
 impl Catalog<'_> {
-    /// The rows of an admitted entry: its place in the feed, and the release that it states, if any.
+    /// The rows of an admitted entry: its place in the feed, and the release it states, if any.
     pub(super) fn index_entry(
         &self,
         signed: &SignedEntry,

@@ -64,7 +64,8 @@ impl Active {
             .into_iter()
             .for_each(|row| active.insert(row));
         if offset < end {
-            tracing::info!(pack = %active.path.display(), cut = end - offset, "cut off the torn tail of a pack");
+            tracing::info!(pack = %active.path.display(), cut = end - offset,
+                "cut off the torn tail of a pack");
             keep_tail(&active.path, &active.file, offset, end)?;
             durable::truncate(&active.file, offset, &active.path)?;
         }

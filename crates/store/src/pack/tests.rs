@@ -177,14 +177,16 @@ proptest! {
             }
         }
         let mut listed = Vec::new();
-        packs.each(Kind::Blob, &mut |key, _| { listed.push(BlobId::from_bytes(key)); Ok(()) }).unwrap();
+        let mut list = |key, _| { listed.push(BlobId::from_bytes(key)); Ok(()) };
+        packs.each(Kind::Blob, &mut list).unwrap();
         listed.sort_unstable();
         listed.dedup();
         let mut expected: Vec<_> = model.keys().copied().collect();
         expected.sort_unstable();
         prop_assert_eq!(listed, expected);
         for (blob, bytes) in &model {
-            let back = packs.read(Kind::Blob, blob.as_bytes()).unwrap().map(|record| record.content);
+            let back = packs.read(Kind::Blob, blob.as_bytes()).unwrap();
+            let back = back.map(|record| record.content);
             prop_assert_eq!(back.as_ref(), Some(bytes));
         }
     }

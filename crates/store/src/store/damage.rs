@@ -41,7 +41,8 @@ impl Store {
             match self.mark_missing(blob) {
                 Ok(releases) => self.tell_damage(Damaged { blobs: vec![*blob], releases }),
                 Err(error) => {
-                    tracing::error!(%blob, %error, "could not mark the releases of a damaged blob as missing");
+                    tracing::error!(%blob, %error,
+                        "could not mark the releases of a damaged blob as missing");
                 }
             }
         }

@@ -58,7 +58,11 @@ impl Image {
         let config =
             json!({"os": "linux", "architecture": "amd64", "layer": sha256(&layer)}).to_string();
         let config = config.into_bytes();
-        let descriptor = |kind: &str, bytes: &[u8]| json!({"mediaType": kind, "digest": sha256(bytes), "size": bytes.len()});
+        let descriptor = |kind: &str, bytes: &[u8]| {
+            json!({
+                "mediaType": kind, "digest": sha256(bytes), "size": bytes.len(),
+            })
+        };
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,

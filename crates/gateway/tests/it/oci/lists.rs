@@ -52,9 +52,11 @@ async fn referrers_are_listed_by_what_they_are_about_and_filtered_by_type() {
     let about = |kind: &str| {
         json!({
             "schemaVersion": 2, "mediaType": OCI_MANIFEST, "artifactType": kind,
-            "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": sha256(b"{}"), "size": 2},
+            "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": sha256(b"{}"),
+                "size": 2},
             "layers": [], "annotations": {"k": "v"},
-            "subject": {"mediaType": OCI_MANIFEST, "digest": image.digest(), "size": image.manifest.len()},
+            "subject": {"mediaType": OCI_MANIFEST, "digest": image.digest(),
+                "size": image.manifest.len()},
         })
         .to_string()
     };

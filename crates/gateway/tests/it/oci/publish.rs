@@ -21,7 +21,8 @@ fn index(images: &[(&Image, &str)]) -> Vec<u8> {
     let manifests: Vec<Value> = images
         .iter()
         .map(|(image, arch)| {
-            json!({"mediaType": OCI_MANIFEST, "digest": image.digest(), "size": image.manifest.len(),
+            json!({"mediaType": OCI_MANIFEST, "digest": image.digest(),
+                "size": image.manifest.len(),
                    "platform": {"os": "linux", "architecture": arch}})
         })
         .collect();
@@ -202,8 +203,10 @@ async fn a_referrer_is_signed_by_its_digest_and_listed() {
     registry.push_blob("a", b"{}").await;
     let signature = json!({
         "schemaVersion": 2, "mediaType": OCI_MANIFEST, "artifactType": "x/signature",
-        "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": sha256(b"{}"), "size": 2},
-        "layers": [], "subject": {"mediaType": OCI_MANIFEST, "digest": image.digest(), "size": image.manifest.len()},
+        "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": sha256(b"{}"),
+            "size": 2},
+        "layers": [], "subject": {"mediaType": OCI_MANIFEST, "digest": image.digest(),
+            "size": image.manifest.len()},
     });
     let signature = signature.to_string().into_bytes();
     for _ in 0..2 {

@@ -18,7 +18,8 @@ fn old(node: &Node, name: &str, damage: bool, gzip: bool) -> String {
         diff_ids[0], diff_ids[1]
     );
     let config_name = format!("{}.json", &sha256(config.as_bytes())[7..]);
-    let list = json!([{ "Config": config_name, "RepoTags": ["app:1", "quay.io/team/app:2"], "Layers": ["a/layer.tar", "b/layer.tar"] }]);
+    let list = json!([{ "Config": config_name, "RepoTags": ["app:1", "quay.io/team/app:2"],
+        "Layers": ["a/layer.tar", "b/layer.tar"] }]);
     let mut packed = first;
     if damage {
         packed[7] ^= 1;
@@ -73,7 +74,8 @@ async fn an_old_archive_becomes_one_manifest_for_all_who_have_it() {
     assert_eq!(manifest["mediaType"], json!(MANIFEST));
     assert_eq!(
         manifest["layers"][0],
-        json!({ "mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": sha256(&noise(1, 90_000)), "size": 90_000 })
+        json!({ "mediaType": "application/vnd.oci.image.layer.v1.tar",
+            "digest": sha256(&noise(1, 90_000)), "size": 90_000 })
     );
     assert_eq!(manifest["layers"][1]["digest"], json!(sha256(&noise(2, 500))));
     assert_eq!(
@@ -107,7 +109,8 @@ async fn a_new_archive_is_a_layout() {
     let node = Node::new();
     let mut made = Made::default();
     let image = made.image("{}", &[noise(1, 100)]);
-    let name = json!({ "io.containerd.image.name": "docker.io/library/app:1", "org.opencontainers.image.ref.name": "1" });
+    let name = json!({ "io.containerd.image.name": "docker.io/library/app:1",
+        "org.opencontainers.image.ref.name": "1" });
     let mut layout = files(&made, &[(&image, name)]);
     layout.push((
         "manifest.json".into(),

@@ -46,7 +46,8 @@ async fn each_image_of_a_layout_is_a_release_under_the_name_it_says() {
     let mut made = Made::default();
     let one = made.image("{}", &[noise(1, 100)]);
     let two = made.image(r#"{"two":2}"#, &[noise(1, 100)]);
-    let contained = json!({ "io.containerd.image.name": "docker.io/library/two:9", "org.opencontainers.image.ref.name": "9" });
+    let contained = json!({ "io.containerd.image.name": "docker.io/library/two:9",
+        "org.opencontainers.image.ref.name": "9" });
     let layout = files(&made, &[(&one, tagged("quay.io/team/one:1")), (&two, contained)]);
     write_dir(&node.path("dir"), &layout);
     let source = format!("oci:{}", node.path("dir").display());

@@ -133,7 +133,9 @@ async fn descriptors_that_readers_in_go_take_are_taken() {
     for (tag, config, layer) in
         [("noted", &config, &noted), ("untyped", &config, &untyped), ("empty", &empty, &layer)]
     {
-        let image = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer] });
+        let image = json!({
+            "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer],
+        });
         let mut image = world.made.manifest(&image);
         world.tags.insert(format!("app:{tag}"), digest_of(&image));
         for (kind, platform) in [("none", json!({})), ("os", json!({ "os": "linux" }))] {

@@ -40,7 +40,8 @@ async fn an_image_for_all_platforms_comes_byte_for_byte() {
     let written: Value = serde_json::from_slice(&node.bytes(at(draft, "index.json"))).unwrap();
     let mut root = index.clone();
     root["annotations"] = json!({ "org.opencontainers.image.ref.name": "v1" });
-    let wanted = json!({ "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [root] });
+    let wanted = json!({ "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [root] });
     assert_eq!(written, wanted);
     assert_eq!(blob(draft, &digest_of(&index)).role, Role::ImageIndex);
     let shared = blob(draft, &sha256(&noise(1, 300_000)));
@@ -124,7 +125,8 @@ async fn statements_come_along_by_the_api_by_the_fallback_and_by_cosigns_tag() {
                 world.referrers = Some(of.into());
             } else {
                 for (subject, said) in of {
-                    let said = json!({ "schemaVersion": 2, "mediaType": crate::made::INDEX, "manifests": said });
+                    let said = json!({ "schemaVersion": 2, "mediaType": crate::made::INDEX,
+                        "manifests": said });
                     let index = world.made.manifest(&said);
                     world.tags.insert(
                         format!("team/app:{}", subject.replace(':', "-")),
@@ -208,7 +210,10 @@ async fn charts_docker_manifests_sha512_and_digests_are_taken() {
     made.0.insert(sha512(&by_sha512), (LAYER.into(), by_sha512.clone()));
     let other =
         json!({ "mediaType": LAYER, "digest": sha512(&by_sha512), "size": by_sha512.len() });
-    let foreign = json!({ "mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "digest": sha256(b"windows"), "size": 7 });
+    let foreign = json!({
+        "mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        "digest": sha256(b"windows"), "size": 7,
+    });
     let docker = made.manifest(&json!({
         "schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
         "config": config, "layers": [layer, other, foreign],
@@ -242,7 +247,8 @@ async fn what_goes_by_sha512_comes_once() {
     for tag in ["1", "2"] {
         let config = made.put(crate::made::CONFIG, format!(r#"{{"tag":{tag}}}"#).into_bytes());
         let layers = [&layer, &other];
-        let image = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers });
+        let image = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config,
+            "layers": layers });
         tags.insert(format!("team/app:{tag}"), digest_of(&made.manifest(&image)));
     }
     let upstream = Upstream::start(World { made, tags, ..World::default() }).await;

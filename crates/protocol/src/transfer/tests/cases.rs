@@ -225,9 +225,10 @@ fn a_hundred_thousand_small_blobs_cost_little() {
     machine.handle(at(0), holder(2, Has::Held));
     let (mut todo, mut rounds, mut done) = (machine.handle(at(0), Command::Tick), 0, 0);
     while let Some((id, _, items)) = downloads(&todo).into_iter().next() {
-        todo.retain(
-            |effect| !matches!(effect, Decision::StartDownload { assignment, .. } if *assignment == id),
-        );
+        todo.retain(|effect| {
+            !matches!(effect, Decision::StartDownload { assignment, .. }
+                if *assignment == id)
+        });
         rounds += 1;
         let decisions =
             machine.handle(at(rounds * 10), Command::Ended(id, all_of(&items), End::Finished));
@@ -246,9 +247,10 @@ fn attempts(machine: &mut Transfer, seconds: u64, end: impl Fn(&[BlobRange]) -> 
     for second in 0..seconds {
         let mut decisions = machine.handle(at(second * 1000), Command::Tick);
         while let Some((id, _, items)) = downloads(&decisions).into_iter().next() {
-            decisions.retain(
-                |effect| !matches!(effect, Decision::StartDownload { assignment, .. } if *assignment == id),
-            );
+            decisions.retain(|effect| {
+                !matches!(effect, Decision::StartDownload { assignment, .. }
+                    if *assignment == id)
+            });
             if machine.peer_of(id).is_some() {
                 count += 1;
                 let ended = Command::Ended(id, Report::default(), end(&items));

@@ -75,7 +75,8 @@ fn command() -> impl Strategy<Value = Command> {
             |(number, subject, has)| Command::Holder { peer: peer(number), subject, has }),
         1 => number().prop_map(|number| Command::Gone(peer(number))),
         4 => (assignment(), report()).prop_map(|(id, report)| Command::Progress(id, report)),
-        4 => (assignment(), report(), end()).prop_map(|(id, report, end)| Command::Ended(id, report, end)),
+        4 => (assignment(), report(), end())
+            .prop_map(|(id, report, end)| Command::Ended(id, report, end)),
         6 => Just(Command::Tick),
     ]
 }

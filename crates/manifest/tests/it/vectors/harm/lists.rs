@@ -81,7 +81,9 @@ pub(super) fn lists(all: &mut Vec<Refused>) {
     let most = with(&artifact("a"), "size", Ipld::Integer(u64::MAX.into()));
     refuse_list("list: sizes that sum past 2^64", &[most, artifact("b")], "the sum of sizes");
 
-    let good = json!([{"path": "a", "size": 5, "blake3": BlobId::of(b"a"), "sha256": format!("sha256:{}", "b".repeat(64)), "media_type": "text/plain", "role": "doc"}]);
+    let good = json!([{"path": "a", "size": 5, "blake3": BlobId::of(b"a"),
+        "sha256": format!("sha256:{}", "b".repeat(64)), "media_type": "text/plain",
+        "role": "doc"}]);
     let good: Vec<Artifact> = serde_json::from_value(good).unwrap();
     let (bytes, claim) = ArtifactList::new(good).unwrap().encode().unwrap();
     for (name, claim, error) in [
