@@ -124,3 +124,29 @@ pub(crate) fn remove_file(path: &Path) -> Result<(), StoreError> {
         other => other.at(path),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use faults::{Plan, during};
+
+    #[test]
+    fn each_new_directory_is_made_and_then_its_parent_synced() {
+        for step in 0..=6 {
+            let dir = tempfile::tempdir().unwrap();
+            let (made, failed) =
+                during(Plan::Once(step), || make_dir(&dir.path().join("new/data/blobs")));
+            assert_eq!((failed, made.is_err()), (step < 6, step < 6), "step {step}");
+        }
+    }
+
+    #[test]
+    fn a_file_system_without_sync_of_directories_is_told_from_one_that_fails() {
+        use rustix::io::Errno;
+        for (errno, cannot) in
+            [(Errno::INVAL, true), (Errno::NOTSUP, true), (Errno::IO, false), (Errno::NOSPC, false)]
+        {
+            assert_eq!(cannot_sync_dirs(&errno.into()), cannot, "{errno}");
+        }
+    }
+}
