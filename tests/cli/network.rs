@@ -44,8 +44,9 @@ fn whatever_needs_no_network_works_without_one() {
         let script = offline(
             settings,
             r#"
+            rm -f said
             "$0" serve --no-mdns --listen /ip4/127.0.0.1/tcp/0 --http off >said 2>log & node=$!
-            for _ in $(seq 600); do grep -q ready said && break; sleep 0.1; done
+            for _ in $(seq 600); do grep -qs ready said && break; sleep 0.1; done
             "$0" --quiet status; code=$?
             kill $node; wait $node && exit $code
             "#,
