@@ -114,7 +114,10 @@ fn alone_it_fails_and_goes_on_later(size: usize, manner: Manner) -> u64 {
 #[test]
 fn wrong_bytes_are_found_and_an_honest_peer_makes_up_for_them() {
     for percent in [0, 50, 100] {
-        an_honest_peer_makes_up_for(Manner::Wrong(percent), Some("BadBytes"));
+        an_honest_peer_makes_up_for(
+            Manner::Wrong(percent),
+            Some("bytes that do not match their digest"),
+        );
     }
 }
 
@@ -130,12 +133,13 @@ fn a_peer_that_trickles_holds_nothing_up() {
 
 #[test]
 fn a_peer_that_closes_early_holds_nothing_up() {
-    an_honest_peer_makes_up_for(Manner::Closes, Some("Stalled"));
+    an_honest_peer_makes_up_for(Manner::Closes, Some("a transfer that stalled"));
 }
 
 #[test]
 fn a_peer_that_claims_another_length_is_left() {
-    an_honest_peer_makes_up_for(Manner::Claims(1 << 63), Some("FalseClaim"));
+    let offence = "a claim to hold content that was not delivered";
+    an_honest_peer_makes_up_for(Manner::Claims(1 << 63), Some(offence));
 }
 
 /// Bytes beyond the requested ones are neither read nor kept.

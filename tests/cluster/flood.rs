@@ -25,7 +25,7 @@ fn a_flood_of_rubbish_and_of_strangers_is_bounded_and_the_followed_publisher_is_
     let artifacts = ArtifactListRef { blob: BlobId::of(b"nothing"), count: 1, bytes: 1, size: 60 };
 
     let peer = rubbish.address.rsplit('/').next().expect("ends in the peer id");
-    let offence = format!("peer={peer} offence=BadGossip");
+    let offence = format!("peer={peer} offence=gossip that is not a signed entry");
     let offences = || d.log().matches(&offence).count();
     let mut sent = 0u64;
     wait_until(Duration::from_secs(60), "the sender of garbage is charged", || {

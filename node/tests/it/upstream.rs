@@ -106,7 +106,6 @@ async fn what_an_upstream_gives_later_takes_no_name_over() {
             (Verdict::Gone, None),
             (Verdict::Gone, None),
             (Verdict::Same, same),
-            (Verdict::Same, same),
         ]
     );
 }
