@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let first =
         Node::start(Config { listen, ..Config::embedded(dir.path().join("first")) }).await?;
     let purl = Purl::parse("pkg:generic/hello@1")?;
-    let published = first.archive().add(Add::new(&file, purl), Arc::new(())).await?;
+    let published = first.archive().add(Add::new([&file], purl), Arc::new(())).await?;
     println!("{} signed {} as {}", published.publisher, published.purl, published.release);
 
     // A second node that dials the first and trusts its publisher for names.

@@ -1,10 +1,9 @@
 //! `perennial get` between two node processes on loopback, compared with a bare stream of the same
 //! transport.
 
-use std::process::Command;
 use std::time::Duration;
 
-use perennial_tests::Daemon;
+use perennial_tests::{Daemon, nested_cargo};
 
 use crate::Failure;
 use crate::machine::{Machine, json, print_row};
@@ -81,7 +80,8 @@ fn seeded(machine: &Machine, bytes: u64) -> Result<(std::path::PathBuf, String, 
 /// One run of the swarm crate's own benchmark: 1 GiB between two processes, without hashing or
 /// disk.
 fn bare_stream() -> Result<Duration, Failure> {
-    let output = Command::new(env!("CARGO"))
+    let output = nested_cargo()
+        .ok_or("this figure needs cargo")?
         .args(["bench", "--quiet", "-p", "perennial-swarm", "--bench", "stream"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .output()?;

@@ -1,37 +1,10 @@
 //! Runs the program without the user's environment.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
 
+use perennial_tests::program;
 use serde_json::Value;
-
-/// The program of this build. Cargo does not build another package's programs for a test, so the
-/// first call builds it, with the test's own profile and target directory.
-fn program() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        // <target>/<profile>/deps/<this test>
-        let test = std::env::current_exe().unwrap();
-        let profile = test.ancestors().nth(2).unwrap();
-        let program = profile.join("perennial");
-        let Some(cargo) = std::env::var_os("CARGO") else {
-            assert!(
-                program.is_file(),
-                "run `cargo build -p perennial` with this test's profile first"
-            );
-            return program;
-        };
-        let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "-p", "perennial", "--bins", "--target-dir"]);
-        build.arg(profile.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR"));
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        assert!(build.status().unwrap().success(), "the program does not build");
-        program
-    })
-}
 
 /// A temporary directory with a home, a data directory and files.
 pub(crate) struct Place {
@@ -64,7 +37,7 @@ impl Place {
 
     /// A command that runs in this place, on its data directory `data`.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(program());
+        let mut command = Command::new(program("perennial"));
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("PERENNIAL_") || text.starts_with("XDG_") || text == "COLUMNS" {

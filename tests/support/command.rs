@@ -24,25 +24,16 @@ pub fn program(name: &str) -> PathBuf {
         let test = std::env::current_exe().expect("this test has a path");
         let profile = test.ancestors().nth(2).expect("<target>/<profile>/deps").to_owned();
         let target = profile.parent().expect("a target directory");
-        let Some(cargo) = std::env::var_os("CARGO") else {
+        let Some(mut build) = nested_cargo() else {
             let built =
                 ["perennial", "perennial-node"].iter().all(|name| profile.join(name).is_file());
             assert!(built, "run `cargo build --workspace --bins` with this test's profile first");
             return profile;
         };
-        let mut build = Command::new(cargo);
         // The whole workspace, as the README's first command: `-p` would select other features of
         // the dependencies, and build those again.
         build.args(["build", "--quiet", "--workspace", "--bins"]);
         build.arg("--target-dir").arg(target).current_dir(env!("CARGO_MANIFEST_DIR"));
-        // Cargo describes the tested package to the test. Build scripts that watch these variables
-        // (ring's does) would run again, and with them everything that depends on them.
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy();
-            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
-                build.env_remove(&*name);
-            }
-        }
         if profile.ends_with("release") {
             build.arg("--release");
         }
@@ -50,6 +41,20 @@ pub fn program(name: &str) -> PathBuf {
         profile
     });
     dir.join(name)
+}
+
+/// Cargo, where it runs this test, without its description of the tested package: build scripts
+/// that watch these variables (ring's does) would run again, and with them everything that depends
+/// on them.
+pub fn nested_cargo() -> Option<Command> {
+    let mut cargo = Command::new(std::env::var_os("CARGO")?);
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&*name);
+        }
+    }
+    Some(cargo)
 }
 
 /// Gives a child process an empty standard input and none of the user's settings.

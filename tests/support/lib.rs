@@ -16,6 +16,6 @@ mod daemon;
 mod fixture;
 pub mod fuzzing;
 
-pub use command::{COMMAND_LIMIT, Outcome, command, perennial, program};
+pub use command::{COMMAND_LIMIT, Outcome, command, nested_cargo, perennial, program};
 pub use daemon::{Daemon, READY_LIMIT, wait_until};
 pub use fixture::{MIB, add, assert_same, count, field, files, mixed, publisher, text, write_tree};

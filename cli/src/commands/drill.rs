@@ -182,17 +182,9 @@ async fn add(
     report: &mut Report,
 ) -> Result<Published, CommandError> {
     let started = Instant::now();
-    let request = Add {
-        paths: args.paths.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?,
-        purl: Purl::parse(PURL).map_err(|error| CommandError::Drill(error.to_string()))?,
-        license: None,
-        license_files: Vec::new(),
-        in_place: false,
-        kind: None,
-        notes: None,
-        again: false,
-    };
-    let added = a.ask(request, report.screen()).await?;
+    let paths = args.paths.iter().map(|path| absolute(path)).collect::<Result<Vec<_>, _>>()?;
+    let purl = Purl::parse(PURL).map_err(|error| CommandError::Drill(error.to_string()))?;
+    let added = a.ask(Add::new(paths, purl), report.screen()).await?;
     report.added(&added);
     let text = format!(
         "A added {}, {}, and signed release {}",

@@ -30,11 +30,11 @@ pub struct Add {
 }
 
 impl Add {
-    /// Copies of the files below `path`, published as `purl` without a licence statement.
+    /// Copies of the files below `paths`, published as `purl` without a licence statement.
     #[must_use]
-    pub fn new(path: impl Into<PathBuf>, purl: Purl) -> Self {
+    pub fn new<P: Into<PathBuf>>(paths: impl IntoIterator<Item = P>, purl: Purl) -> Self {
         Self {
-            paths: vec![path.into()],
+            paths: paths.into_iter().map(Into::into).collect(),
             purl,
             license: None,
             license_files: Vec::new(),

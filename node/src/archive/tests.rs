@@ -130,7 +130,7 @@ impl Machine {
     }
 
     async fn add(&self, purl: &str, files: &[(&str, &[u8])]) -> Published {
-        let add = Add::new(self.files(files), purl.parse_purl());
+        let add = Add::new([self.files(files)], purl.parse_purl());
         self.archive.add(add, Arc::new(())).await.unwrap()
     }
 

@@ -37,6 +37,14 @@ fn docker_and_oci_are_read_by_one_door() {
     assert_eq!((odd.media_type(), odd.declared_media_type()), (OCI_MANIFEST, Some("odd")));
 }
 
+/// Readers written in Go take it, and so do registries.
+#[test]
+fn a_layer_without_a_media_type_is_read() {
+    let digest = Digest::sha256_of(b"abc");
+    let text = format!(r#"{{"schemaVersion":2,"layers":[{{"digest":"{digest}","size":3}}]}}"#);
+    assert_eq!(parse(&text).unwrap().layers[0].digest, digest);
+}
+
 /// Refused on import and on push: each of two readers would see another image (CVE-2021-41190).
 #[test]
 fn an_index_and_a_manifest_at_once_is_refused() {

@@ -1,10 +1,19 @@
 //! A swarm that neither listens nor looks for peers is built at its first dial.
 
 use perennial_manifest::{EntryId, ReleaseId};
-use perennial_protocol::Input;
+use perennial_protocol::{Input, PeerId};
 use perennial_swarm::{Config, Event, PeerAddress};
 
 use super::{Peer, config, until};
+
+/// Waits for the client at the server.
+async fn connected(server: &mut Peer, client: &PeerId) {
+    let is_client = |event| match event {
+        Event::Connected { peer, .. } => (peer == *client).then_some(()),
+        _ => None,
+    };
+    server.until("the client", is_client).await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_answers_before_its_first_dial_and_connects_with_it() {
@@ -19,13 +28,7 @@ async fn it_answers_before_its_first_dial_and_connects_with_it() {
     });
     assert!(nobody.await);
     client.dial(&server.address).await.expect("dials");
-    let me = client.peer_id().clone();
-    server
-        .until("the client", |event| match event {
-            Event::Connected { peer, .. } => (peer == me).then_some(()),
-            _ => None,
-        })
-        .await;
+    connected(&mut server, client.peer_id()).await;
     client.shutdown().await;
 }
 
@@ -37,11 +40,5 @@ async fn a_name_that_is_not_found_is_the_failure_of_its_dial_alone() {
     // The lookup is under way, or cannot begin; neither ends the swarm.
     let _ = client.dial(&nowhere).await;
     client.dial(&server.address).await.expect("dials");
-    let me = client.peer_id().clone();
-    server
-        .until("the client", |event| match event {
-            Event::Connected { peer, .. } => (peer == me).then_some(()),
-            _ => None,
-        })
-        .await;
+    connected(&mut server, client.peer_id()).await;
 }

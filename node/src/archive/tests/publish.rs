@@ -73,7 +73,7 @@ async fn files_are_named_below_their_directory_and_keep_what_matters() {
     let dir = machine.files(&[("bin/tool", b"#!"), ("LICENSE", b"MIT"), ("sums.sha256", b"0")]);
     let executable = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(dir.join("bin/tool"), executable).unwrap();
-    let add = Add::new(dir, THING.parse_purl());
+    let add = Add::new([dir], THING.parse_purl());
     let added = machine.archive.add(add, Arc::new(())).await.unwrap();
     let row = machine.store().release(&added.release).unwrap().unwrap();
     let list = machine.store().read_list(&row.artifacts).unwrap().unwrap();
@@ -90,7 +90,8 @@ async fn files_are_named_below_their_directory_and_keep_what_matters() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_published_signs_nothing() {
     let machine = Machine::new(1);
-    let add = |purl: &str, dir| machine.archive.add(Add::new(dir, purl.parse_purl()), Arc::new(()));
+    let add =
+        |purl: &str, dir| machine.archive.add(Add::new([dir], purl.parse_purl()), Arc::new(()));
 
     let dir = machine.files(&[("a", b"one")]);
     let refused = add("pkg:generic/thing", dir.clone()).await.unwrap_err();
@@ -135,7 +136,7 @@ impl Observer for Leaver {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_add_that_is_cancelled_signs_nothing() {
     let machine = Machine::new(1);
-    let add = Add::new(machine.files(&[("a", b"one"), ("b", b"two")]), THING.parse_purl());
+    let add = Add::new([machine.files(&[("a", b"one"), ("b", b"two")])], THING.parse_purl());
     let cancelled = machine.archive.add(add, Arc::new(Leaver::default())).await.unwrap_err();
     assert!(matches!(cancelled, ArchiveError::Cancelled), "{cancelled}");
     assert_eq!((machine.told(), machine.feed().len()), (vec![], 0));
