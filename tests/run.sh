@@ -5,6 +5,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo test --release --workspace
 tests/differential/run.sh
-tests/faces/run.sh
+tests/frontends/run.sh
 tests/engines/run.sh
 tests/compose/run.sh

@@ -5,12 +5,12 @@
 
 mod byte_count;
 mod home;
-mod http_face;
+mod http_setting;
 mod settings;
 
 pub use byte_count::{ByteCount, ByteCountError};
 pub use home::Home;
-pub use http_face::{Http, HttpFace, HttpFaceError};
+pub use http_setting::{Http, HttpSetting, HttpSettingError};
 pub use settings::Settings;
 
 use std::path::PathBuf;

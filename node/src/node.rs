@@ -157,13 +157,13 @@ impl Node {
             Err(error) if !config.daemon => tracing::info!(%error, "other commands cannot join"),
             Err(error) => return Err(error.into()),
         }
-        if let Some(face) = &config.http {
-            match http::serve(self.archive.clone(), face, self.stop.clone()).await {
+        if let Some(settings) = &config.http {
+            match http::serve(self.archive.clone(), settings, self.stop.clone()).await {
                 Ok(served) => {
                     self.http = Some(served.address);
                     self.parts.push(served.task);
                 }
-                Err(ServeError::Bind { address, source }) if face.if_free => {
+                Err(ServeError::Bind { address, source }) if settings.if_free => {
                     tracing::warn!(%address, %source,
                         "HTTP is not served; give --http ADDR to choose another address");
                 }

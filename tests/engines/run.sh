@@ -9,7 +9,7 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$root"
 if [ "$(id -u)" != 0 ]; then echo "engines test: skipped, container engines cannot be started without root"; exit 0; fi
-source tests/faces/tools.sh
+source tests/frontends/tools.sh
 if [ "${1:-}" != inside ]; then
   # docker and podman need a firewall and a runtime that Debian only recommends.
   need_debian docker.io:dockerd containerd:containerd podman:podman buildah:buildah skopeo:skopeo docker-registry:docker-registry \

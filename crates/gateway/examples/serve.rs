@@ -1,5 +1,5 @@
-//! Serves the faces over a store directory, without a node: reading works, fetching and signing do
-//! not.
+//! Serves the frontends over a store directory, without a node: reading works, fetching and signing
+//! do not.
 //!
 //! ```sh
 //! cargo run -p perennial-gateway --example serve -- DATA-DIRECTORY DID [ADDRESS]
@@ -65,11 +65,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(address).await?;
     println!("serving {directory} at http://{}/", listener.local_addr()?);
     // Without a token in the options, pushing is disabled.
-    let faces = router(Arc::new(Offline { store, publisher }), Options::default());
+    let frontends = router(Arc::new(Offline { store, publisher }), Options::default());
     let stop = async {
         // An error means that signals cannot be received: stop at once.
         let _ = tokio::signal::ctrl_c().await;
     };
-    serve(listener, None, faces, Limits::default(), stop).await;
+    serve(listener, None, frontends, Limits::default(), stop).await;
     Ok(())
 }

@@ -53,8 +53,8 @@ fn secret(authorization: &str) -> Option<String> {
     decoded.split_once(':').map(|(_, password)| password.to_owned())
 }
 
-/// The media types that browsers render as pages. No face generates such content: it was archived,
-/// and its publisher chose the type.
+/// The media types that browsers render as pages. No frontend generates such content: it was
+/// archived, and its publisher chose the type.
 const PAGES: [&str; 3] = ["text/html", "application/xhtml+xml", "image/svg+xml"];
 
 /// Returns whether a browser would render a response as a page.
@@ -65,7 +65,7 @@ fn is_page(headers: &HeaderMap) -> bool {
     PAGES.iter().any(|page| kind.eq_ignore_ascii_case(page))
 }
 
-/// Adds the security headers to a response, except those that the face set itself. Where HTTP
+/// Adds the security headers to a response, except those that the frontend set itself. Where HTTP
 /// forbids a length, the body becomes an empty stream of unknown length: axum would answer HEAD
 /// with a length of 0, which clients would take for the content's (RFC 9110, section 8.6).
 pub(crate) async fn with_security_headers(request: Request, next: Next) -> Response {

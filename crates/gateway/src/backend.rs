@@ -1,4 +1,4 @@
-//! The interface between the faces and the node around them.
+//! The interface between the frontends and the node around them.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use perennial_manifest::{BlobId, Draft, PublisherId, ReleaseId};
 use perennial_store::Store;
 
-/// The node, as seen by the faces.
+/// The node, as seen by the frontends.
 pub trait Backend: Send + Sync + 'static {
     /// The store that holds the node's bytes and catalog.
     fn store(&self) -> &Store;

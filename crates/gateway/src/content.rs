@@ -34,17 +34,17 @@ const FIRST_BYTES: Duration = Duration::from_secs(30);
 /// How long each further piece may take before the connection is closed.
 const NEXT_BYTES: Duration = Duration::from_secs(60);
 
-/// Content by digest, as a face serves it over HTTP.
+/// Content by digest, as a frontend serves it over HTTP.
 #[derive(Debug, Clone)]
 pub(crate) struct Content {
     pub(crate) blob: BlobId,
     pub(crate) size: u64,
     pub(crate) media_type: String,
-    /// The entity tag without quotes: the digest by which the face names the content.
+    /// The entity tag without quotes: the digest by which the frontend names the content.
     pub(crate) digest: String,
     /// A release that lists the content, so that it can be fetched from the swarm.
     pub(crate) release: Option<ReleaseId>,
-    /// Additional response headers, set by the face.
+    /// Additional response headers, set by the frontend.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
 

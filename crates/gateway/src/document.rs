@@ -25,7 +25,7 @@ impl Document {
         Self::named(&digest, media_type, bytes)
     }
 
-    /// A document whose entity tag is the digest by which the face names it.
+    /// A document whose entity tag is the digest by which the frontend names it.
     pub(crate) fn named(digest: &str, media_type: &str, bytes: impl Into<Bytes>) -> Self {
         Self {
             bytes: bytes.into(),

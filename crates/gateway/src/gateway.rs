@@ -1,4 +1,4 @@
-//! The state shared by all faces, and the router over them.
+//! The state shared by all frontends, and the router over them.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::host::HostName;
 use crate::lists::Lists;
 use crate::{access, feed, files, helm, oci};
 
-/// Options of the faces; the default serves any client and accepts no pushes.
+/// Options of the frontends; the default serves any client and accepts no pushes.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Clients with this token may push and delete. They send it as `Authorization: Bearer`, as the
@@ -25,7 +25,7 @@ pub struct Options {
     pub hosts: Vec<HostName>,
 }
 
-/// State shared by all faces; cheap to clone.
+/// State shared by all frontends; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Gateway {
     pub(crate) backend: Arc<dyn Backend>,
@@ -35,7 +35,7 @@ pub(crate) struct Gateway {
     pub(crate) reads: ReadBudget,
 }
 
-/// Builds the router with all faces. [`serve`](crate::serve) serves it.
+/// Builds the router with all frontends. [`serve`](crate::serve) serves it.
 pub fn router(backend: Arc<dyn Backend>, options: Options) -> Router {
     let budget = FetchBudget::new(options.fetch_budget);
     let gateway = Gateway {

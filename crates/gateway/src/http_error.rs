@@ -7,7 +7,7 @@ use tokio::task::JoinError;
 
 use crate::backend::{FetchError, SignError};
 
-/// Why a request yields no content. Faces with an error format of their own wrap it.
+/// Why a request yields no content. Frontends with an error format of their own wrap it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HttpError {
     pub(crate) status: StatusCode,

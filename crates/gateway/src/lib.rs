@@ -1,14 +1,14 @@
-//! The faces: the HTTP endpoints through which ordinary tools read the archive, one module per
-//! face.
+//! The frontends: the HTTP endpoints through which ordinary tools read the archive, one module per
+//! frontend.
 //!
 //! Owns the HTTP server and the meaning of each path. No unverified byte leaves, nothing here ever
 //! calls an upstream, anonymous requests change nothing and cost bounded work, and archived pages
 //! never run in the node's origin. Stores nothing itself: all content comes from the store, or
 //! through the surrounding node ([`Backend`]).
 //!
-//! [`router`] puts the faces over a [`Backend`], and [`serve`] serves them on bounded connections:
-//! a slow client occupies at most one slot, and an idle or stalled one loses it when a new client
-//! is waiting. `examples/serve.rs` does both over a store directory.
+//! [`router`] puts the frontends over a [`Backend`], and [`serve`] serves them on bounded
+//! connections: a slow client occupies at most one slot, and an idle or stalled one loses it when
+//! a new client is waiting. `examples/serve.rs` does both over a store directory.
 
 mod access;
 mod backend;

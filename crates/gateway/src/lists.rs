@@ -1,4 +1,4 @@
-//! Artifact lists as the faces read them: read from the store, or fetched first. Recently read
+//! Artifact lists as the frontends read them: read from the store, or fetched first. Recently read
 //! lists are cached in decoded form.
 //!
 //! Lists are named by digest, so a cached list is never stale.
@@ -17,7 +17,7 @@ use crate::http_error::HttpError;
 
 /// Artifacts in all cached lists together, at most.
 const KEPT: usize = 50_000;
-/// Lists read concurrently for the file face; further requests wait without occupying a thread.
+/// Lists read concurrently for the file frontend; further requests wait without occupying a thread.
 const READING: usize = 2;
 /// Longest list, in artifacts, that is read alongside others. Longer lists are read one at a time,
 /// because each may take the memory of 100,000 artifacts.

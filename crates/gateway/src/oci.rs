@@ -1,5 +1,5 @@
-//! The registry face: the OCI distribution API 1.1, for docker, podman, containerd, skopeo, Helm
-//! and similar clients.
+//! The registry frontend: the OCI distribution API 1.1, for docker, podman, containerd, skopeo,
+//! Helm and similar clients.
 //!
 //! Owns the meaning of the paths below `/v2/`. Reading needs no token and changes nothing. Pushing
 //! and deleting need the node's token, and a push results in a release that the node signs. Tags
@@ -53,7 +53,7 @@ const API_VERSION: (HeaderName, HeaderValue) = (
     HeaderValue::from_static("registry/2.0"),
 );
 
-/// The registry face: the state shared by all faces, and its own state between requests.
+/// The registry frontend: the state shared by all frontends, and its own state between requests.
 #[derive(Clone)]
 pub(crate) struct Registry {
     gateway: Gateway,

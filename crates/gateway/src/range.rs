@@ -76,7 +76,7 @@ pub(crate) struct Head<'a> {
     pub(crate) etag: &'a str,
     pub(crate) size: u64,
     pub(crate) media_type: &'a str,
-    /// Additional headers, set by the face.
+    /// Additional headers, set by the frontend.
     pub(crate) headers: &'a [(HeaderName, HeaderValue)],
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::http_face::{DEFAULT_ADDRESS, DEFAULT_FETCH_BUDGET};
-use super::{ByteCount, Config, ConfigError, Home, Http, HttpFace, check_peer};
+use super::http_setting::{DEFAULT_ADDRESS, DEFAULT_FETCH_BUDGET};
+use super::{ByteCount, Config, ConfigError, Home, Http, HttpSetting, check_peer};
 
 /// The slowest upload accepted, in bytes per second: one verified group of a blob.
 const MIN_UPLOAD: u64 = 16 << 10;
@@ -57,7 +57,7 @@ pub struct Settings {
     /// Serve docker, containerd, Helm and curl on this address, or `off` [default: 127.0.0.1:4480,
     /// if it is free]
     #[arg(long, value_name = "ADDR|off")]
-    pub http: Option<HttpFace>,
+    pub http: Option<HttpSetting>,
     /// Host name by which clients reach this node, prefixed with https:// if a proxy in front
     /// terminates TLS (repeatable)
     #[arg(long, value_name = "NAME")]
@@ -173,7 +173,7 @@ impl Settings {
         let names = self.http_host.iter().map(|name| name.parse().map_err(ConfigError::HttpHost));
         let names = names.collect::<Result<_, _>>()?;
         config.http =
-            self.http.unwrap_or(HttpFace::At(DEFAULT_ADDRESS)).address().map(|address| Http {
+            self.http.unwrap_or(HttpSetting::At(DEFAULT_ADDRESS)).address().map(|address| Http {
                 address,
                 names,
                 if_free: self.http.is_none(),
@@ -219,7 +219,7 @@ impl Settings {
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return refuse("--tls-cert", "--tls-cert and --tls-key go together".into());
         }
-        if self.http == Some(HttpFace::Off) {
+        if self.http == Some(HttpSetting::Off) {
             let given = [
                 ("--token-file", self.token_file.is_some()),
                 ("--http-host", !self.http_host.is_empty()),
@@ -280,17 +280,17 @@ mod tests {
     }
 
     #[test]
-    fn the_faces_are_served_unless_they_are_off() {
+    fn http_is_served_unless_it_is_off() {
         let http =
             |http| Settings { http, ..Settings::default() }.into_config(&home()).unwrap().http;
         let default = http(None).unwrap();
         assert_eq!((default.address, default.if_free), (DEFAULT_ADDRESS, true));
         assert!(!http(Some("127.0.0.1:0".parse().unwrap())).unwrap().if_free);
-        assert_eq!(http(Some(HttpFace::Off)), None);
+        assert_eq!(http(Some(HttpSetting::Off)), None);
     }
 
     #[test]
-    fn names_of_the_faces_are_read_and_those_that_are_none_are_refused() {
+    fn http_names_are_read_and_what_is_not_a_name_is_refused() {
         let file: Settings =
             toml::from_str("http-host = ['archive.example', 'https://b.example']").unwrap();
         let config = Settings::default().over(file.clone()).into_config(&home()).unwrap();

@@ -1,5 +1,5 @@
-//! The gateway as clients see it: every face over HTTP, with real stores and without a network; the
-//! server over loopback.
+//! The gateway as clients see it: every frontend over HTTP, with real stores and without a network;
+//! the server over loopback.
 
 #![allow(
     clippy::unwrap_used,

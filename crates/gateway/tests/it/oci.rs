@@ -1,4 +1,4 @@
-//! A gateway with a registry face, the swarm it fetches from, and publishers of images.
+//! A gateway with a registry frontend, the swarm it fetches from, and publishers of images.
 
 mod cosign;
 mod hostile;

@@ -1,4 +1,4 @@
-//! Reading from the registry face: endpoints, names, manifests that lie.
+//! Reading from the registry frontend: endpoints, names, manifests that lie.
 
 use std::collections::BTreeMap;
 

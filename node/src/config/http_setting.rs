@@ -35,20 +35,20 @@ pub struct Http {
 /// The value of `http`: an address, or `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub enum HttpFace {
+pub enum HttpSetting {
     /// HTTP is not served.
     Off,
     /// HTTP is served on this address.
     At(SocketAddr),
 }
 
-impl HttpFace {
+impl HttpSetting {
     /// The address to serve on, unless HTTP is off.
     #[must_use]
     pub fn address(self) -> Option<SocketAddr> {
         match self {
-            HttpFace::Off => None,
-            HttpFace::At(address) => Some(address),
+            HttpSetting::Off => None,
+            HttpSetting::At(address) => Some(address),
         }
     }
 }
@@ -56,23 +56,23 @@ impl HttpFace {
 /// The text is neither an address nor `off`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is neither ADDRESS:PORT nor `off`")]
-pub struct HttpFaceError(String);
+pub struct HttpSettingError(String);
 
-impl FromStr for HttpFace {
-    type Err = HttpFaceError;
+impl FromStr for HttpSetting {
+    type Err = HttpSettingError;
 
-    fn from_str(text: &str) -> Result<Self, HttpFaceError> {
+    fn from_str(text: &str) -> Result<Self, HttpSettingError> {
         match text {
-            "off" => Ok(HttpFace::Off),
-            _ => text.parse().map(HttpFace::At).map_err(|_| HttpFaceError(text.to_owned())),
+            "off" => Ok(HttpSetting::Off),
+            _ => text.parse().map(HttpSetting::At).map_err(|_| HttpSettingError(text.to_owned())),
         }
     }
 }
 
-impl TryFrom<String> for HttpFace {
-    type Error = HttpFaceError;
+impl TryFrom<String> for HttpSetting {
+    type Error = HttpSettingError;
 
-    fn try_from(text: String) -> Result<Self, HttpFaceError> {
+    fn try_from(text: String) -> Result<Self, HttpSettingError> {
         text.parse()
     }
 }
