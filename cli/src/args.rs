@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn nonsensical_options_are_refused() {
         for line in [
             "perennial",
             "perennial levitate",

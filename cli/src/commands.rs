@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn selectors_are_checked_before_anything_is_asked() {
+    fn selectors_are_checked_before_any_request() {
         for right in [
             "kubekey@v3.1.0",
             "kubekey",

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn days_are_told() {
+    fn days_are_printed() {
         for (time, text) in [
             (0, "1970-01-01"),
             (951_782_400, "2000-02-29"),
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_do_not_divide_by_nothing() {
+    fn a_rate_over_no_time_does_not_divide_by_zero() {
         assert_eq!(rate(1024, Duration::from_secs(1)), "1.00 KiB/s");
         assert!(rate(u64::MAX, Duration::ZERO).ends_with("/s"));
         assert_eq!(

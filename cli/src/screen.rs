@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn foreign_text_cannot_act_on_the_terminal() {
+    fn foreign_text_cannot_control_the_terminal() {
         assert_eq!(safe("kubekey v3.1.0 中文 é"), "kubekey v3.1.0 中文 é");
         assert_eq!(
             safe("a\u{1b}[31mb\r\n\u{9b}2J\u{202e}x"),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_turns_text_round_or_is_not_seen_is_written_out() {
+    fn bidirectional_and_invisible_characters_are_escaped() {
         let turning = ('\u{202a}'..='\u{202e}')
             .chain('\u{2066}'..='\u{2069}')
             .chain(['\u{200e}', '\u{200f}', '\u{61c}']);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_escaped_and_still_says_the_same() {
+    fn escaped_json_decodes_to_the_same_value() {
         let foreign = "a\u{1b}\u{9b}\u{7f}\u{202e}\u{e0041}é".to_owned();
         let text = json(&foreign).unwrap();
         assert!(!text.chars().any(acts), "{text}");

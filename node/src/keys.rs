@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_lie_elsewhere_are_found_again_and_missed_when_they_are_gone() {
+    fn keys_kept_elsewhere_are_found_and_their_absence_is_an_error() {
         let (data, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let folder = state.path().join("keys/1");
         std::fs::create_dir_all(&folder).unwrap();
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn rubbish_and_symlinks_are_refused_and_left_alone() {
+    fn malformed_keys_and_symlinks_are_refused_and_left_alone() {
         let data = tempfile::tempdir().unwrap();
         let keys = keys_of(data.path());
         keys.node().unwrap();

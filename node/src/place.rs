@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_for_a_new_archive_is_told_from_others() {
+    fn only_a_suitable_place_takes_a_new_archive() {
         let dir = tempfile::tempdir().unwrap();
         let (data, state) = (dir.path().join("d"), dir.path().join("s"));
         let ask = |create| check(&config(&data, create, &state));
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_a_place_that_is_gone_is_no_place_for_an_archive() {
+    fn a_dangling_link_takes_no_archive() {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("d");
         std::os::unix::fs::symlink(dir.path().join("gone"), &data).unwrap();

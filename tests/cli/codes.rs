@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::program::Place;
 
 #[test]
-fn usage_is_2_and_says_what_to_type() {
+fn wrong_usage_is_2_and_says_what_to_type() {
     let place = Place::new();
     place.file("kubekey-v3.1.0/kk", b"the installer");
     let said = place.fails(2, &["add", "./kubekey-v3.1.0"]);
@@ -48,7 +48,7 @@ fn usage_is_2_and_says_what_to_type() {
 }
 
 #[test]
-fn what_nobody_has_is_3() {
+fn a_release_without_a_holder_is_3() {
     let place = Place::new();
     for args in [
         &["get", "nothing@v0", "-o", "out"][..],
@@ -169,7 +169,7 @@ fn an_interrupted_command_is_130_and_says_how_to_go_on() {
 }
 
 #[test]
-fn a_reader_that_leaves_is_no_failure() {
+fn a_closed_pipe_is_not_a_failure() {
     let place = Place::new();
     let mut child = place.command(&["completions", "bash"]).spawn().unwrap();
     drop(child.stdout.take());

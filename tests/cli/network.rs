@@ -10,7 +10,7 @@ fn offline(settings: &str, then: &str) -> String {
 }
 
 #[test]
-fn whatever_needs_no_network_works_without_one() {
+fn local_commands_work_without_a_network() {
     let place = Place::new();
     place.file("tool/tool", b"the tool");
     place.row(&["add", "tool", "--name", "tool", "--version", "1"]);
@@ -62,7 +62,7 @@ fn log(place: &Place) -> String {
 
 /// `strace`, where it is there, shows every socket that a command opens.
 #[test]
-fn a_command_that_asks_nobody_opens_no_socket_to_anybody() {
+fn a_local_command_opens_no_network_socket() {
     let place = Place::new();
     place.file("tool/tool", b"the tool");
     place.row(&["add", "tool", "--name", "tool", "--version", "1"]);

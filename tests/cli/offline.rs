@@ -92,7 +92,7 @@ fn the_same_add_again_names_the_release_and_signs_nothing() {
 }
 
 #[test]
-fn what_is_there_with_other_content_is_not_overwritten_without_force() {
+fn files_with_other_content_are_overwritten_only_by_force() {
     let place = Place::new();
     let added = release(&place);
     let get = ["get", text(&added, "release"), "-o", "out"];
@@ -111,7 +111,7 @@ fn what_is_there_with_other_content_is_not_overwritten_without_force() {
 }
 
 #[test]
-fn lists_and_care_have_the_documented_shapes() {
+fn lists_and_maintenance_have_the_documented_shapes() {
     let place = Place::new();
     let added = release(&place);
     let id = text(&added, "release");
@@ -222,7 +222,7 @@ fn a_publisher_goes_by_the_name_it_is_followed_under() {
 }
 
 #[test]
-fn people_get_text_and_quiet_is_quiet() {
+fn output_is_text_and_quiet_prints_only_results() {
     let place = Place::new();
     let added = release(&place);
     let said = place.run(&["ls"]);

@@ -181,7 +181,7 @@ fn a_node_puts_its_socket_elsewhere_where_the_data_directory_cannot_hold_it() {
 
 /// On file systems without modes, hard links and syncs of directories; `strace` plays them.
 #[test]
-fn a_disk_without_modes_is_good_enough() {
+fn an_archive_works_on_a_disk_without_modes() {
     let strace = |place: &Place, inject: &str, only: Option<&str>, args: &[&str]| {
         let ours = place.command(args);
         let mut command = Command::new("strace");

@@ -55,7 +55,7 @@ fn acts(c: char) -> bool {
 }
 
 #[test]
-fn no_command_prints_what_acts_on_a_terminal() {
+fn no_command_prints_terminal_controls() {
     let place = Place::new();
     assert_eq!(place.run(&["key"]).code, Some(0));
     let (id, publisher) = evil_release(&place);

@@ -137,7 +137,7 @@ fn a_peer_that_closes_early_holds_nothing_up() {
 }
 
 #[test]
-fn a_peer_that_claims_another_length_is_left() {
+fn a_peer_that_claims_another_length_is_abandoned() {
     let offence = "a claim to hold content that was not delivered";
     an_honest_peer_makes_up_for(Manner::Claims(1 << 63), Some(offence));
 }
@@ -168,24 +168,24 @@ fn wrong_bytes_alone_fail_and_what_verified_before_them_is_kept() {
 }
 
 #[test]
-fn a_stall_at_99_percent_alone_ends_and_goes_on_later() {
+fn a_stall_at_99_percent_ends_and_resumes_later() {
     let left = alone_it_fails_and_goes_on_later(12 * MIB, Manner::Stalls);
     assert!(left < 400_000, "{left}");
 }
 
 #[test]
-fn closing_early_alone_ends_and_goes_on_later() {
+fn closing_early_ends_and_resumes_later() {
     let left = alone_it_fails_and_goes_on_later(12 * MIB, Manner::Closes);
     assert!(left < 7 * MIB as u64, "{left}");
 }
 
 #[test]
-fn a_trickle_alone_ends_and_goes_on_later() {
+fn a_trickle_ends_and_resumes_later() {
     alone_it_fails_and_goes_on_later(2 * MIB, Manner::Trickles);
 }
 
 #[test]
-fn a_length_of_2_to_the_63_alone_ends_and_takes_no_room() {
+fn a_length_of_2_to_the_63_ends_and_takes_no_space() {
     alone_it_fails_and_goes_on_later(2 * MIB, Manner::Claims(1 << 63));
 }
 

@@ -163,7 +163,7 @@ fn a_blob_that_became_a_symlink_to_the_right_bytes_elsewhere() {
 }
 
 #[test]
-fn verify_finds_a_flipped_bit_that_nobody_read() {
+fn verify_finds_a_flipped_bit_before_it_is_read() {
     let dir = tempfile::tempdir().expect("a directory");
     let data = dir.path().join("a");
     let source = write_tree(&dir.path().join("src"), 6, &[500_000, 2_000]);

@@ -11,7 +11,7 @@ use perennial_tests::{Daemon, add, perennial, publisher, wait_until, write_tree}
 const STRANGERS: u64 = 1000;
 
 #[test]
-fn a_flood_of_rubbish_and_of_strangers_is_bounded_and_the_followed_publisher_is_heard() {
+fn a_flood_of_garbage_and_strangers_does_not_drown_a_followed_publisher() {
     let dir = tempfile::tempdir().expect("a directory");
     let at = |name: &str| dir.path().join(name);
     let liar = |name: &str| Liar::start(Goods::of(&at(name), Vec::new()), Manner::Honest);

@@ -126,7 +126,7 @@ fn a_disk_that_fills_up_in_small_steps_loses_nothing_acknowledged() {
 }
 
 #[test]
-fn a_read_only_data_directory_is_refused_in_a_line() {
+fn a_read_only_data_directory_is_refused_in_one_line() {
     let dir = tempfile::tempdir().expect("a directory");
     let Some(disk) = Tmpfs::mount(&dir.path().join("disk"), 32) else { return };
     let data = disk.dir.join("a");

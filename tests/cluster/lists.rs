@@ -159,7 +159,7 @@ fn get_refuses(cases: &[Case]) {
 }
 
 #[test]
-fn the_lists_here_are_refused_for_what_they_say_and_not_for_how() {
+fn hostile_lists_are_refused_for_their_content() {
     let sound = Case::of_paths(&["a/b", "a/c"], "");
     assert_eq!(ArtifactList::decode(&sound.list, &sound.claim).map(|list| list.len()), Ok(2));
 }
@@ -176,7 +176,7 @@ fn impossible_numbers_are_refused_before_they_cost_memory() {
 
 /// A node that follows such a publisher knows the release, never holds it, and keeps working.
 #[test]
-fn a_follower_keeps_nothing_of_them() {
+fn a_follower_keeps_nothing_of_a_hostile_list() {
     let cases = hostile_paths();
     let dir = tempfile::tempdir().expect("a directory");
     let (liar, entries) = liar_with(&dir.path().join("liar"), &cases);

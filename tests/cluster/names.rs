@@ -107,7 +107,7 @@ fn get_never_overwrites_other_content_unless_forced() {
 }
 
 #[test]
-fn nobody_to_ask_and_nothing_to_find_end_with_3() {
+fn a_release_that_no_node_has_ends_with_3() {
     let dir = tempfile::tempdir().expect("a directory");
     let data = dir.path().join("d");
     perennial(&data, &["get", &"ab".repeat(32)]).failed(3);

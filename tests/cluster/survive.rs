@@ -63,7 +63,7 @@ fn a_release_outlives_the_node_that_published_it() {
 }
 
 #[test]
-fn a_blob_is_had_by_either_of_its_digests_without_trust() {
+fn either_digest_fetches_a_blob_without_trust() {
     let dir = tempfile::tempdir().expect("a directory");
     let at = |name: &str| dir.path().join(name);
     let source = write_tree(&at("src"), 2, &[300_000, 500]);

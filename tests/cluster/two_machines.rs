@@ -45,7 +45,7 @@ fn held(data: &Path, release: &Value) -> bool {
 }
 
 #[test]
-fn a_fork_that_two_halves_saw_is_shown_by_both_and_mended_by_a_merge() {
+fn a_fork_seen_by_two_halves_is_shown_by_both_and_ended_by_a_merge() {
     let dir = tempfile::tempdir().expect("a directory");
     let at = |name: &str| dir.path().join(name);
     let first = add(&at("a"), &source(dir.path(), 1), "tool", "1");
@@ -120,7 +120,7 @@ fn shows_the_fork(data: &Path, who: &str, releases: [&Value; 2]) {
 }
 
 #[test]
-fn a_restored_backup_goes_on_after_what_its_peers_have() {
+fn a_restored_backup_continues_after_its_peers_entries() {
     let dir = tempfile::tempdir().expect("a directory");
     let at = |name: &str| dir.path().join(name);
     add(&at("a"), &source(dir.path(), 1), "tool", "1");
@@ -144,7 +144,7 @@ fn a_restored_backup_goes_on_after_what_its_peers_have() {
 }
 
 #[test]
-fn a_restored_backup_signs_nothing_below_what_it_has_seen() {
+fn a_restored_backup_signs_nothing_below_the_highest_entry_seen() {
     let dir = tempfile::tempdir().expect("a directory");
     let at = |name: &str| dir.path().join(name);
     add(&at("a"), &source(dir.path(), 1), "tool", "1");

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn recent_blobs_are_told_of_only_where_there_are_some() {
+    fn recent_blobs_are_mentioned_only_if_there_are_any() {
         let mut done = GcDone { dry_run: false, blobs: 1, bytes: 922, kept: 3, in_grace: 0 };
         assert_eq!(text(&done), "removed 1 blob, 922 B; kept 3");
         (done.dry_run, done.in_grace) = (true, 2);

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_release_says_cannot_draw_on_the_terminal() {
+    fn text_of_a_release_cannot_control_the_terminal() {
         let evil = "x\u{1b}[1A\npublisher  did:key:you-trust";
         let publisher = Keypair::from_seed([7; 32]).id();
         let blob = BlobId::from_bytes([0xcd; 32]);

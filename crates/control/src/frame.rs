@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_written_is_read() {
+    async fn a_written_frame_is_read_back() {
         let mut wire = Vec::new();
         write_frame(&mut wire, &vec!["a", "b"], 100).await.unwrap();
         write_frame(&mut wire, &vec!["c"], 100).await.unwrap();
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_length_beyond_the_bound_is_refused_before_its_bytes_come() {
+    async fn a_length_beyond_the_bound_is_refused_before_its_bytes_arrive() {
         let head = (MAX_REQUEST + 1).to_le_bytes();
         let error = read_frame::<String>(&mut head.as_slice(), MAX_REQUEST).await.unwrap_err();
         assert!(matches!(error, FrameError::TooLong { length: 4_194_305, .. }), "{error}");

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_make_room_and_the_newest_stays() {
+    fn the_oldest_entries_make_room_for_the_newest() {
         let (map, now) = (Bounded::new(10), Instant::now());
         for (key, weight) in [("a", 4), ("b", 4), ("a", 3), ("c", 5)] {
             map.insert(key, weight, weight, now);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_that_are_too_old_go_when_one_is_inserted() {
+    fn an_insertion_drops_expired_entries() {
         let (day, now) = (Duration::from_secs(86_400), Instant::now());
         let map = Bounded::new(10).with_max_age(day);
         map.insert(1, (), 1, now);

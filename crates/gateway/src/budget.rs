@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_blob_counts_once_for_all_who_wait_and_again_when_nobody_does() {
+    fn a_blob_counts_once_for_all_its_readers_and_anew_after_the_last() {
         let (budget, now) = (FetchBudget::new(Some(100)), Instant::now());
         let (one, other) = (BlobId::of(b"1"), BlobId::of(b"2"));
         let first = budget.begin(one, 60, false, now).expect("there is budget");
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_that_overflow_are_too_much() {
+    fn sizes_that_overflow_exceed_the_budget() {
         let (budget, now) = (FetchBudget::new(Some(u64::MAX - 1)), Instant::now());
         let _one = budget.begin(BlobId::of(b"1"), 10, false, now).expect("there is budget");
         assert!(budget.begin(BlobId::of(b"2"), u64::MAX, false, now).is_err());

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn only_names_of_this_node_are_answered() {
+    fn only_this_nodes_names_are_answered() {
         let check_host = |host: &str| check(&names(), &request(host, None).headers, None).is_ok();
         for ours in [
             "127.0.0.1:4480",
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_told_is_the_one_that_was_used() {
+    fn a_client_is_told_the_address_it_used() {
         let (http, https) = (Some(Scheme::HTTP), Some(Scheme::HTTPS));
         for (host, scheme, expected) in [
             ("127.0.0.1:4480", None, "http://127.0.0.1:4480"),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_a_name_and_nothing_more() {
+    fn a_host_name_is_nothing_but_a_name() {
         for no in ["", "https://", "http://a", "a:1", "a/b", "a b", "a..b", "*", &"a".repeat(254)] {
             assert!(no.parse::<HostName>().is_err(), "{no}");
         }

@@ -157,7 +157,7 @@ mod tests {
     use crate::http_error::HttpError;
 
     #[tokio::test]
-    async fn many_who_ask_and_leave_cost_one_computation() {
+    async fn many_callers_that_leave_cost_one_computation() {
         let dir = tempfile::tempdir().expect("a directory");
         let store = Store::open(dir.path(), OpenOptions::default()).expect("a store");
         let (begin, told) = mpsc::channel::<()>();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_value_is_computed_again_when_it_is_renewed_and_its_state_remains() {
+    async fn a_renewed_value_is_computed_again_from_its_old_state() {
         let dir = tempfile::tempdir().expect("a directory");
         let store = Store::open(dir.path(), OpenOptions::default()).expect("a store");
         let memo = Memo::<(), usize, usize>::of_entries();

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn head_tells_of_the_whole() {
+    fn head_describes_the_whole_content() {
         let headers =
             [(header::RANGE, "bytes=0-0".parse().expect("a value"))].into_iter().collect();
         assert_eq!(requested(&Method::HEAD, &headers, "\"x\"", 100), Requested::All);

@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_that_is_not_trusted_is_not_tried_again() {
+    fn an_untrusted_certificate_is_not_retried() {
         let wrapped =
             |error: Error| io::Error::other(io::Error::new(io::ErrorKind::InvalidData, error));
         assert!(is_distrust(&wrapped(Error::InvalidCertificate(CertificateError::UnknownIssuer))));

@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_always_room_for_what_was_left_out() {
+    fn notes_always_have_room_for_the_omissions() {
         let mut notes = Notes::new(Some("mine"));
         (0..100).for_each(|at| notes.add(&format!("{at}: {}", "x".repeat(50))));
         let text = notes.into_text().unwrap();

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_and_end() {
+    fn delays_between_tries_grow_and_end() {
         let patience = RetryPolicy { tries: 9, ..RetryPolicy::LONG };
         let waits: Vec<_> = (1..9).map_while(|tried| patience.before_next(tried, None)).collect();
         assert_eq!(
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn any_refusal_may_name_a_wait() {
+    fn a_refusal_with_retry_after_is_temporary() {
         let named = HeaderMap::from_iter([(RETRY_AFTER, "1".parse().unwrap())]);
         assert!(is_later(StatusCode::FORBIDDEN, &named));
         assert!(is_later(StatusCode::NOT_IMPLEMENTED, &named));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upstream_says_how_long_to_wait_in_two_ways() {
+    fn retry_after_is_read_as_seconds_and_as_a_date() {
         let said = |text: &str| wish(&HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]));
         assert_eq!(said(" 120 "), Some(Duration::from_secs(120)));
         assert_eq!(said("Mon, 01 Jan 2024 00:00:00 GMT"), Some(Duration::ZERO));

@@ -56,7 +56,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
-    fn what_a_type_refuses_is_told_in_its_words() {
+    fn a_refused_value_is_reported_with_its_types_reason() {
         let error = from_slice::<std::num::NonZeroU8>(&[0]).unwrap_err().to_string();
         assert!(error.contains("nonzero u8") && !error.contains("Msg("), "{error}");
     }

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn twins_and_clashes_are_refused() {
+    fn duplicate_and_clashing_paths_are_refused() {
         for (one, two) in [("a", "a"), ("README", "readme"), ("x/É", "x/é")] {
             let result = ArtifactList::new(vec![artifact(one, 1), artifact(two, 1)]);
             assert!(matches!(result, Err(ListError::Twins(..))), "{one} {two}: {result:?}");
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_that_differ_are_refused_before_they_cost() {
+    fn contradictory_claims_are_refused_before_allocation() {
         let (encoded, claim) = ArtifactList::new(vec![artifact("a", 1)]).unwrap().encode().unwrap();
         let wrong = [
             ArtifactListRef { count: 2, ..claim },
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_claim_a_million_entries_cost_nothing() {
+    fn a_claim_of_a_million_entries_allocates_nothing() {
         // Array headers that claim 10^6 entries and 2^40, with nothing behind them.
         for head in ["9a000f4240", "9b0000010000000000"] {
             let encoded = hex::decode(head).unwrap();

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn twins_meet_under_one_key() {
+    fn equivalent_names_have_one_key() {
         let key = |path: &str| ArtifactPath::parse(path).unwrap().twin_key();
         assert_eq!(key("README"), key("readme"));
         assert_eq!(key("straße"), key("STRASSE"));

@@ -190,7 +190,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn spellings_meet_in_one_canonical_text() {
+    fn every_spelling_has_one_canonical_text() {
         let purl = Purl::parse("pkg:generic/kubekey@v3.1.0").unwrap();
         assert_eq!(
             (purl.ty(), purl.name(), purl.version()),
@@ -212,7 +212,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_printed_is_read_back(ty in "[a-z][a-z0-9.-]{0,8}",
+        fn printed_text_is_read_back(ty in "[a-z][a-z0-9.-]{0,8}",
             ns in proptest::option::of("[ -~]{1,12}"), name in "[ -~]{1,20}",
             version in "[ -~]{1,12}") {
             let Ok(mut raw) = PackageUrl::new(ty, name) else { return Ok(()) };
@@ -225,7 +225,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics(text in ".{0,200}") {
+        fn arbitrary_text_does_not_panic(text in ".{0,200}") {
             let _ = Purl::parse(&text);
         }
     }

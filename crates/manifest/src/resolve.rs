@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_that_fits_two_releases_must_say_more() {
+    fn a_prefix_of_two_releases_is_ambiguous() {
         let mut known = vec![candidate(1, "v1", 9, 0), candidate(1, "v2", 8, 1)];
         known[0].release = EntryId::from_bytes([0xab; 32]).into();
         let mut other = [0xab; 32];
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_neither_add_to_a_name_nor_spoil_it() {
+    fn strangers_cannot_change_what_a_name_means() {
         let known =
             vec![candidate(1, "v1", 9, 0), candidate(2, "v1", 8, 7), candidate(3, "v2", 7, 0)];
         let found = ask("kubekey", &[1], None, known.clone());
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_found_does_not_depend_on_the_order_of_what_is_known() {
+    fn resolution_does_not_depend_on_the_order_of_entries() {
         let mut known =
             vec![candidate(1, "v1", 9, 0), candidate(1, "v1", 8, 1), candidate(2, "v1", 8, 0)];
         let found = ask("kubekey@v1", &[1, 2], None, known.clone());

@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_word_is_answered_with_the_right_ones() {
+    fn an_unknown_word_is_answered_with_the_valid_ones() {
         assert!(Role::ALL.into_iter().all(|role| role.as_str().parse() == Ok(role)));
         let error = "licenze".parse::<Role>().unwrap_err().to_string();
         assert!(

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_nothing_is_refused_with_a_hint() {
+    fn a_malformed_selector_is_refused_with_a_hint() {
         let long = "a".repeat(1025);
         for text in [
             "",

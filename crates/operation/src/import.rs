@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_of_events_are_those_that_clients_know() {
+    fn event_names_are_those_that_clients_know() {
         let failed = Failed { what: "docker://a/b:c".into(), reason: "gone".into() };
         let event = ImportEvent::Failed(failed);
         let text = serde_json::to_string(&event).unwrap();

@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn one_prefix_cannot_ask_for_everybodys_share() {
+    fn one_prefix_cannot_use_up_every_share() {
         let mut limits = Limits::new(None);
         let granted = (0..64)
             .filter(|n| {

@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn removing_a_peer_moves_only_what_it_stood_first_for() {
+    fn removing_a_peer_moves_only_its_own_releases() {
         let all = peers(20);
         let without: Vec<PeerId> =
             all.iter().filter(|peer| peer.as_str() != "peer7").cloned().collect();
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_announce_as_should() {
+    fn the_intended_number_of_holders_announce() {
         let all = peers(60);
         for n in 0..20_u8 {
             let release = ReleaseId::from(EntryId::from_bytes([n; 32]));

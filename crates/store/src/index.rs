@@ -197,7 +197,7 @@ mod tests {
     const ROWS: u32 = 40_000;
 
     #[test]
-    fn pages_that_are_damaged_while_it_is_open_are_an_error_and_no_panic() {
+    fn pages_damaged_while_open_are_an_error_and_not_a_panic() {
         let dir = tempfile::tempdir().unwrap();
         let (at, generation) = (dir.path().join("index"), dir.path().join("generation"));
         let index = SledIndex::open(&at, &generation).unwrap();
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_an_error_and_the_last_thing_that_is_written() {
+    fn a_panic_is_an_error_and_ends_all_writing() {
         let dir = tempfile::tempdir().unwrap();
         let index =
             SledIndex::open(&dir.path().join("index"), &dir.path().join("generation")).unwrap();

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_sent_on_the_way_and_the_rest_are_on_disk_at_the_end() {
+    fn early_and_late_writes_are_on_disk_at_the_end() {
         let mut file = tempfile::tempfile().expect("a file");
         file.write_all(&[1; 1000]).expect("room");
         let back = WriteBack::new(Arc::new(file), Path::new("f"));
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_on_the_way_is_told_at_the_end_and_ever_after() {
+    fn a_failed_write_back_is_reported_at_the_end_and_ever_after() {
         // A device without a disk behind it refuses fsync.
         let file = File::options().write(true).open("/dev/full").expect("every Linux has it");
         let back = WriteBack::new(Arc::new(file), Path::new("f"));
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn few_bytes_start_nothing() {
+    fn a_few_bytes_start_no_write_back() {
         let file = File::options().write(true).open("/dev/full").expect("every Linux has it");
         let back = WriteBack::new(Arc::new(file), Path::new("f"));
         back.wrote(STEP - 1).expect("nothing happened");

@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_at_which_no_peer_can_be_dialled_are_refused_with_the_right_spelling() {
+    fn malformed_addresses_are_refused_with_the_right_spelling() {
         for wrong in [
             "",
             "nonsense",

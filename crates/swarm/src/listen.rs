@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_port_is_refused_whoever_shares_it() {
+    fn a_taken_port_is_refused() {
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = tcp.local_addr().unwrap().port();
         assert!(refused(&format!("/ip4/127.0.0.1/tcp/{port}")).contains("already in use"));

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_past_its_time_makes_room() {
+    fn expired_records_make_room() {
         let mut store = Providers::new(PeerId::random());
         let past = Instant::now();
         for _ in 0..MAX_PER_KEY {
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_are_no_release_ids_and_long_addresses_are_not_kept() {
+    fn keys_other_than_release_ids_and_long_addresses_are_not_kept() {
         let mut store = Providers::new(PeerId::random());
         let odd = ProviderRecord::new(RecordKey::new(&[1; 33]), PeerId::random(), Vec::new());
         assert!(store.add_provider(odd).is_err());

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn relative_homes_are_no_homes() {
+    fn relative_home_directories_are_ignored() {
         let home = |data_home: Option<&str>, home: Option<&str>| {
             let (data_home, home) = (data_home.map(str::to_owned), home.map(str::to_owned));
             Home::from(move |name| match name {

@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn http_names_are_read_and_what_is_not_a_name_is_refused() {
+    fn http_names_are_read_and_malformed_ones_are_refused() {
         let file: Settings =
             toml::from_str("http-host = ['archive.example', 'https://b.example']").unwrap();
         let config = Settings::default().over(file.clone()).into_config(&home()).unwrap();
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_nobody_knows_is_refused() {
+    fn an_unknown_field_is_refused() {
         assert!(toml::from_str::<Settings>("lissten = ['x']").is_err());
         assert!(toml::from_str::<Settings>("upload = 0").is_err());
         assert!(toml::from_str::<Settings>("upload = 'many'").is_err());

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_listed_once_bounded_and_their_outcome_is_told() {
+    fn addresses_are_unique_bounded_and_their_outcome_is_reported() {
         let mut list = DialList::default();
         for port in 1..=2 * MOST {
             let (outcome, _) = oneshot::channel();

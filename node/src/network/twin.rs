@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_with_one_end_is_a_twins_and_it_is_forgotten_when_it_is_gone() {
+    fn a_call_with_one_end_reveals_a_twin_that_is_forgotten_in_time() {
         let now = Instant::now();
         for end in [End::Dialled, End::Called] {
             let mut mirror = Mirror::default();
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_to_oneself_has_two_ends_and_a_strangers_failure_is_none() {
+    fn a_call_to_oneself_has_two_ends_and_reveals_no_twin() {
         let now = Instant::now();
         let mut mirror = Mirror::default();
         for (one, other) in

@@ -51,7 +51,7 @@ async fn pair(large: &[u8]) -> (Machine, Machine, ReleaseId) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_follower_finds_damaged_is_partial_until_a_peer_comes_who_has_it() {
+async fn a_followers_damaged_release_is_partial_until_a_holder_connects() {
     let large = bytes(7);
     let (a, b, release) = pair(&large).await;
     let a = a.stop().await;
@@ -67,7 +67,7 @@ async fn what_a_follower_finds_damaged_is_partial_until_a_peer_comes_who_has_it(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_one_added_comes_back_from_a_follower() {
+async fn a_publishers_damaged_release_comes_back_from_a_follower() {
     let large = bytes(11);
     let (a, b, release) = pair(&large).await;
     flip(&a, &large);
@@ -79,7 +79,7 @@ async fn what_one_added_comes_back_from_a_follower() {
 
 /// Damage is found without `verify`, when a peer requests the blob.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_found_damaged_while_it_is_served_comes_back() {
+async fn damage_found_while_serving_is_repaired() {
     let large = bytes(13);
     let (a, _b, release) = pair(&large).await;
     flip(&a, &large);

@@ -7,7 +7,7 @@ use perennial_store::{OpenOptions, Store};
 use crate::machine::Machine;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_claim_is_found_out_by_hashing() {
+async fn a_false_claim_is_found_by_hashing() {
     let a = Machine::start(&[], &[]).await;
     let large = vec![7; 100_000];
     let added = a.add(&[("large", &large)]).await;

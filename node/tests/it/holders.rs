@@ -15,7 +15,7 @@ fn row(machine: &Machine, this_node: bool, bytes: u64) -> HolderRow {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everybody_who_holds_it_is_shown_oneself_first() {
+async fn show_lists_every_holder_with_this_node_first() {
     let a = Machine::start(&[], &[]).await;
     // The same bytes twice: counted as two files, stored once.
     let added = a.add(&[("one", &[1; 1000]), ("two", &[1; 1000]), ("three", b"3")]).await;

@@ -30,7 +30,7 @@ async fn entries(machine: &Machine) -> (u64, bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restored_key_goes_on_after_its_feed_and_forks_nothing() {
+async fn a_restored_key_continues_its_feed_without_a_fork() {
     let a = Machine::start(&[], &[]).await;
     let one = a.add_as("pkg:generic/thing@1", &[("f", b"1")]).await.expect("added");
     let friend = Machine::start(&[&a], &[one.publisher]).await;
@@ -72,7 +72,7 @@ async fn a_restored_key_without_its_feed_signs_nothing_unless_told_to_begin() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_were_made_here_and_directories_of_earlier_versions_need_no_question() {
+async fn keys_made_here_and_older_directories_sign_without_asking() {
     let fresh = Machine::start(&[], &[]).await;
     let dir = fresh.stop().await;
     // As an earlier version left it: a key that has signed nothing, and no note of its origin.

@@ -34,7 +34,7 @@ async fn a_peer_is_reached_at_a_host_and_a_port() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_peer_the_answer_is_the_address_and_the_reason() {
+async fn without_a_peer_the_error_names_the_address_and_the_reason() {
     let dead = closed();
     let machine = with_peers(std::slice::from_ref(&dead)).await;
     let blob = perennial_manifest::BlobId::of(b"nowhere").to_string();

@@ -58,7 +58,7 @@ async fn import(node: &Machine, urls: Vec<String>) -> Result<ReleaseId, Failure>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_upstream_gives_later_takes_no_name_over() {
+async fn a_changed_upstream_does_not_change_what_a_name_means() {
     let answers = Arc::new(Mutex::new(("200 OK".to_owned(), b"the first".to_vec())));
     let (url, node) = (web(Arc::clone(&answers)).await, Machine::start(&[], &[]).await);
     let f = format!("{url}/f.tgz");

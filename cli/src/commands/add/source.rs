@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn how_it_is_written_says_where_it_is() {
+    fn the_form_of_a_source_decides_its_kind() {
         assert_eq!(read(&["a", "b"]).ok(), Some(SourceArg::Files(vec!["a".into(), "b".into()])));
         assert_eq!(read(&["https://x/y"]).ok(), Some(SourceArg::Urls(vec!["https://x/y".into()])));
         let image = ImportSource::Images {

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_rehearse_is_a_usage_error() {
+    fn an_empty_drill_is_a_usage_error() {
         let empty = tempfile::tempdir().unwrap();
         assert!(matches!(originals(&[empty.path().into()]), Err(CommandError::Usage { .. })));
         assert!(matches!(originals(&[empty.path().join("missing")]), Err(CommandError::Io { .. })));

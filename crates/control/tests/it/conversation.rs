@@ -70,7 +70,7 @@ async fn a_failure_arrives_with_its_hint() {
 }
 
 #[tokio::test]
-async fn leaving_cancels_the_request() {
+async fn a_client_that_disconnects_cancels_its_request() {
     let data = tempfile::tempdir().unwrap();
     let server = serve(data.path());
     let client = Client::connect(data.path()).await.unwrap();
@@ -80,7 +80,7 @@ async fn leaving_cancels_the_request() {
 }
 
 #[tokio::test]
-async fn stopping_ends_what_still_runs() {
+async fn stopping_the_server_ends_running_requests() {
     let data = tempfile::tempdir().unwrap();
     let server = serve(data.path());
     let client = Client::connect(data.path()).await.unwrap();
@@ -94,7 +94,7 @@ async fn stopping_ends_what_still_runs() {
 }
 
 #[tokio::test]
-async fn no_node_and_the_socket_of_a_dead_node_are_the_same() {
+async fn a_dead_nodes_socket_counts_as_no_node() {
     let data = tempfile::tempdir().unwrap();
     let missing = data.path().join("never-made");
     for place in [data.path(), missing.as_path()] {

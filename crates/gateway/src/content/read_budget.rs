@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_answers_hold_no_more_bytes_than_some_do() {
+    fn many_answers_hold_no_more_bytes_than_a_few() {
         let budget = ReadBudget::default();
         let mut all = vec![budget.one_more()];
         assert_eq!(all[0].piece(), PIECE);

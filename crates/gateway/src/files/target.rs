@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_or_no_path_is_refused() {
+    fn malformed_names_and_paths_are_refused() {
         for rest in [
             "",
             "/",

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn one_image_of_a_list_stands_for_it() {
+    fn one_image_of_a_list_can_answer_for_it() {
         let (arm, amd) = (Digest::sha256_of(b"arm"), Digest::sha256_of(b"amd"));
         let child = |digest: Digest, arch: &str| {
             format!(

@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_get_a_share_and_all_of_them_is_read_once_they_are_followed() {
+    fn strangers_get_a_share_and_followed_publishers_are_read_whole() {
         let dir = tempfile::tempdir().expect("a directory");
         let store = Store::open(dir.path(), OpenOptions::default()).expect("a store");
         let key = Keypair::from_seed([1; 32]);

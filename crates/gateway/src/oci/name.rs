@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_names_are_none() {
+    fn hostile_names_are_not_names() {
         let huge = "a/".repeat(200) + "a";
         for name in [
             "", "/", "a//b", "../a", "a/..", "a/%2e%2e", "A", "a b", "a/", "-a", "a..b", "a___b",

@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn uploads_left_behind_go_after_a_day_and_others_stay() {
+    fn abandoned_uploads_are_removed_after_a_day_and_others_stay() {
         let dir = tempfile::tempdir().expect("a directory");
         let uploads = Uploads::new(dir.path().to_owned());
         let files = || std::fs::read_dir(dir.path()).expect("it reads").count();
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_written_to_is_not_left_behind() {
+    fn an_upload_still_written_to_is_not_abandoned() {
         let dir = tempfile::tempdir().expect("a directory");
         let uploads = Uploads::new(dir.path().to_owned());
         let (name, start) = (Named::Bare("x".into()), Instant::now());
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_only_so_many_at_once() {
+    fn concurrent_uploads_are_bounded() {
         let dir = tempfile::tempdir().expect("a directory");
         let uploads = Uploads::new(dir.path().to_owned());
         let now = Instant::now();

@@ -7,7 +7,7 @@ use crate::fixtures::key;
 use crate::test_gateway::{TestGateway, file};
 
 #[tokio::test]
-async fn the_feed_has_the_newest_releases_of_those_who_are_trusted() {
+async fn the_feed_has_the_newest_releases_of_trusted_publishers() {
     let gateway = TestGateway::new();
     let empty = gateway.get("/feed.atom").await;
     assert_eq!(empty.status, StatusCode::OK);
@@ -41,7 +41,7 @@ async fn the_feed_has_the_newest_releases_of_those_who_are_trusted() {
 }
 
 #[tokio::test]
-async fn all_that_is_known_comes_page_by_page() {
+async fn all_known_releases_come_page_by_page() {
     let gateway = TestGateway::new();
     for version in 0..7 {
         gateway.release(&key(2), &format!("pkg:generic/a@v{version}"), &[file("a", "1")]);
@@ -81,7 +81,7 @@ async fn all_that_is_known_comes_page_by_page() {
 }
 
 #[tokio::test]
-async fn what_is_about_this_node_is_told_under_its_own_names_only() {
+async fn lists_are_served_under_this_nodes_own_names_only() {
     let gateway = TestGateway::with(Options {
         hosts: vec!["archive.example".parse().expect("a name")],
         ..Options::default()

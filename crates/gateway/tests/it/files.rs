@@ -24,7 +24,7 @@ fn kubekey(gateway: &TestGateway, key: &Keypair, seed: u64) -> SignedEntry {
 }
 
 #[tokio::test]
-async fn a_release_is_listed_and_its_files_are_given_out() {
+async fn a_release_is_listed_and_its_files_are_served() {
     let gateway = TestGateway::new();
     let signed = kubekey(&gateway, &key(1), 1);
     let id = signed.id().to_hex();
@@ -89,7 +89,7 @@ fn blake3_of(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn ranges_are_what_the_standard_says_and_cost_one_read() {
+async fn ranges_follow_the_standard_and_cost_one_read_each() {
     let gateway = TestGateway::new();
     kubekey(&gateway, &key(1), 1);
     let (path, whole) = ("/r/kubekey/v3.1.0/kubekey-v3.1.0.tar.gz", bytes(100_000, 1));
@@ -159,7 +159,7 @@ async fn checksums_and_the_statement_come_with_a_release() {
 }
 
 #[tokio::test]
-async fn names_mean_what_the_user_decided() {
+async fn names_resolve_as_the_users_follows_say() {
     let gateway = TestGateway::new();
     let (one, other) = (key(2), key(3));
     let first = kubekey(&gateway, &one, 1);
@@ -302,7 +302,7 @@ async fn archived_pages_never_run_here() {
 }
 
 #[tokio::test]
-async fn what_is_not_here_comes_from_the_swarm_or_is_said_to_have_no_holder() {
+async fn files_not_held_are_fetched_or_reported_to_have_no_holder() {
     let gateway = TestGateway::new();
     let there = file("there", bytes(300_000, 1)).located(Location::InTheSwarm);
     let gone = file("gone", bytes(300_000, 2)).located(Location::Nowhere);
@@ -345,7 +345,7 @@ async fn what_is_not_here_comes_from_the_swarm_or_is_said_to_have_no_holder() {
 }
 
 #[tokio::test]
-async fn long_lists_that_nobody_takes_have_bounded_room() {
+async fn long_lists_left_unread_occupy_bounded_memory() {
     let gateway = TestGateway::new();
     let name = |at: usize| &*Box::leak(format!("{at}").into_boxed_str());
     let files: Vec<File> = (0..60_000).map(|at| file(name(at), "x")).collect();

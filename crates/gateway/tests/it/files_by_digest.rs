@@ -10,7 +10,7 @@ use crate::fixtures::{bytes, key};
 use crate::test_gateway::{File, Location, TestGateway, file, sha256};
 
 #[tokio::test]
-async fn bytes_are_had_by_either_digest() {
+async fn either_digest_finds_the_bytes() {
     let gateway = TestGateway::new();
     let (small, large) = (bytes(10, 1), bytes(200_000, 2));
     gateway.release(
@@ -42,7 +42,7 @@ async fn bytes_are_had_by_either_digest() {
 }
 
 #[tokio::test]
-async fn a_list_that_lies_about_a_sha256_gives_nobody_wrong_bytes() {
+async fn a_list_with_a_false_sha256_serves_no_wrong_bytes() {
     let wanted = bytes(200_000, 1);
     for (location, size) in [
         (Location::Here, 200_000),
@@ -81,7 +81,7 @@ async fn a_list_that_lies_about_a_sha256_gives_nobody_wrong_bytes() {
 }
 
 #[tokio::test]
-async fn what_others_hold_is_brought_here_whole_before_it_has_a_sha256() {
+async fn a_blob_of_other_nodes_is_fetched_whole_before_its_sha256_counts() {
     let gateway = TestGateway::new();
     let far = file("far", bytes(200_000, 1)).located(Location::InTheSwarm);
     let gone = file("gone", bytes(200_000, 2)).located(Location::Nowhere);
@@ -100,7 +100,7 @@ async fn what_others_hold_is_brought_here_whole_before_it_has_a_sha256() {
 }
 
 #[tokio::test]
-async fn many_who_ask_for_what_is_nowhere_cost_little_more_than_one() {
+async fn many_requests_for_a_missing_digest_cost_little_more_than_one() {
     let gateway = TestGateway::new();
     for release in 0..400 {
         let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
@@ -127,7 +127,7 @@ async fn many_who_ask_for_what_is_nowhere_cost_little_more_than_one() {
 }
 
 #[tokio::test]
-async fn what_is_denied_is_denied_by_every_name() {
+async fn a_denied_blob_is_denied_under_every_name() {
     let gateway = TestGateway::new();
     let content = bytes(200_000, 1);
     gateway.release(&key(1), "pkg:generic/a@v1", &[file("x", content.clone())]);

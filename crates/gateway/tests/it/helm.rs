@@ -149,7 +149,7 @@ async fn charts_are_listed_as_helm_reads_them_and_pulled_by_their_urls() {
 }
 
 #[tokio::test]
-async fn all_are_those_who_are_trusted_and_agree() {
+async fn the_repository_all_has_trusted_charts_without_conflict() {
     let gateway = TestGateway::new();
     let other = format!("{KS}home: https://other.example\n");
     let (one, two) = (key(2), key(3));
@@ -198,7 +198,7 @@ async fn all_are_those_who_are_trusted_and_agree() {
 }
 
 #[tokio::test]
-async fn what_is_no_chart_or_not_here_is_not_listed_and_spoils_nothing() {
+async fn files_that_are_not_charts_or_not_held_are_left_out() {
     let gateway = TestGateway::new();
     release(&gateway, &key(1), "pkg:helm/ks-core@1.1.3", KS);
     let yaml = |name: &str| format!("name: {name}\nversion: 1.0.0\n");

@@ -124,7 +124,7 @@ const SCHEME: [&str; 2] = [
 ];
 
 #[tokio::test]
-async fn slow_and_silent_clients_are_cut() {
+async fn slow_and_silent_clients_are_cut_off() {
     let server = server(None, limits()).await;
     let begun = Instant::now();
     // No bytes; the start of HTTP/2; an unfinished head; a complete request followed by silence.
@@ -157,7 +157,7 @@ async fn slow_and_silent_clients_are_cut() {
 }
 
 #[tokio::test]
-async fn heads_have_a_size() {
+async fn request_heads_are_bounded() {
     let server = server(None, Limits::default()).await;
     let long = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(100_000));
     assert!(ask(&server, &long).await.starts_with("HTTP/1.1 431"));
@@ -178,7 +178,7 @@ async fn heads_have_a_size() {
 }
 
 #[tokio::test]
-async fn two_lengths_are_one_request_or_none() {
+async fn a_request_with_two_lengths_is_one_request_or_refused() {
     let server = server(None, limits()).await;
     let inner = "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n";
     for lengths in [
@@ -196,7 +196,7 @@ async fn two_lengths_are_one_request_or_none() {
 }
 
 #[tokio::test]
-async fn one_more_than_there_are_places_for_waits() {
+async fn one_client_beyond_the_limit_waits() {
     let server = server(None, Limits { connections: 2, ..Limits::default() }).await;
     let mut busy = Vec::new();
     for _ in 0..2 {
@@ -223,7 +223,7 @@ async fn one_more_than_there_are_places_for_waits() {
 }
 
 #[tokio::test]
-async fn who_asks_for_nothing_loses_the_place_to_who_does() {
+async fn an_idle_client_loses_its_slot_to_a_busy_one() {
     let server = server(None, Limits { connections: 2, ..Limits::default() }).await;
     let mut silent = [connect(&server).await, connect(&server).await];
     let answer = tokio::time::timeout(Duration::from_secs(20), ask(&server, GET)).await;
@@ -232,7 +232,7 @@ async fn who_asks_for_nothing_loses_the_place_to_who_does() {
 }
 
 #[tokio::test]
-async fn who_takes_a_byte_now_and_then_loses_the_place_to_who_comes() {
+async fn a_trickling_client_loses_its_slot_to_a_new_one() {
     let server = server(None, Limits { connections: 2, ..Limits::default() }).await;
     let mut slow = Vec::new();
     for _ in 0..2 {
@@ -269,7 +269,7 @@ async fn who_takes_a_byte_now_and_then_loses_the_place_to_who_comes() {
 }
 
 #[tokio::test]
-async fn who_does_not_take_the_answer_is_cut() {
+async fn a_client_that_does_not_read_is_cut_off() {
     let server =
         server(None, Limits { stalled: Duration::from_millis(300), ..Limits::default() }).await;
     let mut stream = connect(&server).await;
@@ -281,7 +281,7 @@ async fn who_does_not_take_the_answer_is_cut() {
 }
 
 #[tokio::test]
-async fn the_end_lets_answers_finish_and_nobody_in() {
+async fn shutdown_finishes_answers_and_admits_no_client() {
     let server = server(None, Limits::default()).await;
     let mut idle = connect(&server).await;
     let mut busy = connect(&server).await;
@@ -299,7 +299,7 @@ async fn the_end_lets_answers_finish_and_nobody_in() {
 }
 
 #[tokio::test]
-async fn the_end_comes_though_answers_hang() {
+async fn shutdown_ends_though_answers_hang() {
     let server =
         server(None, Limits { grace: Duration::from_millis(200), ..Limits::default() }).await;
     let mut busy = connect(&server).await;
@@ -314,7 +314,7 @@ async fn the_end_comes_though_answers_hang() {
 }
 
 #[tokio::test]
-async fn what_is_not_encrypted_is_called_so() {
+async fn plain_http_is_reported_as_such() {
     let server = server(None, limits()).await;
     assert!(ask(&server, SCHEME[0]).await.ends_with("\r\n\r\nhttp"));
 }
@@ -365,7 +365,7 @@ async fn connections_are_encrypted_with_the_certificate_given() {
 }
 
 #[test]
-fn certificates_that_do_not_fit_say_which_file_is_at_fault() {
+fn a_bad_certificate_or_key_names_its_file() {
     let (one, other) = (certificate(), certificate());
     let error = |cert: &PathBuf, key: &PathBuf| {
         Tls::load(cert, key).expect_err("it does not fit").to_string()

@@ -74,7 +74,7 @@ fn only_the_public_internet_is_public() {
 }
 
 #[test]
-fn addresses_in_urls_are_judged_however_they_are_spelt() {
+fn addresses_in_urls_are_judged_in_every_spelling() {
     let guard = Guard::with(is_public);
     for wrong in [
         "http://127.0.0.1/",
@@ -99,7 +99,7 @@ fn addresses_in_urls_are_judged_however_they_are_spelt() {
 }
 
 #[test]
-fn of_what_a_name_resolves_to_only_public_addresses_are_called() {
+fn only_public_addresses_of_a_name_are_called() {
     let guard = Guard::with(is_public);
     let (inside, outside): (IpAddr, IpAddr) =
         ("10.0.0.1".parse().unwrap(), "8.8.8.8".parse().unwrap());
@@ -114,7 +114,7 @@ fn of_what_a_name_resolves_to_only_public_addresses_are_called() {
 }
 
 #[test]
-fn redirects_are_few_and_lead_to_nothing_worse() {
+fn redirects_are_bounded_and_never_downgrade() {
     let guard = Guard::with(is_public);
     let https = [url("https://a.test/")];
     let judge = |next: &str| guard.judge_redirect(&https, &url(next));
@@ -174,7 +174,7 @@ async fn the_client_follows_no_redirect_into_the_private_network() {
 }
 
 #[tokio::test]
-async fn a_name_that_means_this_machine_is_not_called() {
+async fn a_name_of_this_machine_is_not_called() {
     let client = Client::new(&Options::default()).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let asked = url(&format!("http://localhost:{}/", listener.local_addr().unwrap().port()));
@@ -183,7 +183,7 @@ async fn a_name_that_means_this_machine_is_not_called() {
 }
 
 #[tokio::test]
-async fn a_name_that_means_no_host_is_asked_for_once() {
+async fn a_name_without_a_host_is_resolved_once() {
     let client = Client::new(&Options::default()).unwrap();
     for name in ["nobody.invalid", "nobody.invalid."] {
         let said = refused(&client, &url(&format!("https://{name}/"))).await.to_string();

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_chart_is_and_what_vouches_for_it() {
+    fn a_charts_location_and_provenance_are_read() {
         let repo = Url::parse("https://a.test/charts/").unwrap();
         let find = |fields: &str| {
             let index = format!("entries: {{a: [{{version: 1.0.0, {fields}}}]}}");

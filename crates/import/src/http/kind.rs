@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signatures_are_told_from_what_servers_say_instead() {
+    fn signatures_are_told_from_error_pages() {
         let ed25519 = BASE64_STANDARD.encode([0xab; 64]);
         let wrapped = format!("{}\n{}\n", &ed25519[..64], &ed25519[64..]);
         let signatures: [&[u8]; 12] = [
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn bundles_and_checksums_are_told_by_what_they_hold() {
+    fn bundles_and_checksums_are_recognised_by_content() {
         for bundle in [r#"{"mediaType":"x"}"#, r#"{"base64Signature":"x","cert":"y"}"#] {
             assert!(Kind::Bundle.is_like(bundle.as_bytes()), "{bundle}");
         }

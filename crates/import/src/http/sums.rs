@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_usual_form_is_read() {
+    fn every_common_checksum_format_is_read() {
         let (a, b) = ("ab".repeat(32), "cd".repeat(64));
         let text = format!(
             "# comment\n{a}  x.tgz\n{a} *dir/y.tgz\n\\{a}  z\nSHA512 (w (1).tgz) = {b}\r\n\
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_digest_must_be_one_that_is_named() {
+    fn a_file_must_match_one_listed_digest_of_each_kind() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), b"abc").unwrap();
         let right = Sum::Sha256(Sha256::digest(b"abc").into());

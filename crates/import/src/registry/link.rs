@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_next_page_is_asked_of_the_registry_itself() {
+    fn the_next_page_is_requested_from_the_registry_itself() {
         let at = Url::parse("http://127.0.0.1:5000/v2/app/tags/list?n=1000").unwrap();
         let next = |link: &str| {
             let headers = HeaderMap::from_iter([(LINK, link.parse().unwrap())]);

@@ -27,7 +27,7 @@ async fn registry(answer: String) -> (String, tokio::task::JoinHandle<()>) {
 }
 
 #[tokio::test]
-async fn a_registry_sends_us_to_nobody_inside() {
+async fn a_registry_cannot_redirect_into_the_private_network() {
     // No request may arrive here; the test's own registry stands for the public internet.
     let inside = TcpListener::bind("127.0.0.2:0").unwrap();
     inside.set_nonblocking(true).unwrap();

@@ -140,7 +140,7 @@ async fn a_chart_that_is_not_the_one_listed_or_signed_is_refused() {
 }
 
 #[tokio::test]
-async fn that_images_cannot_be_read_does_not_cost_the_chart() {
+async fn unreadable_images_do_not_fail_the_chart() {
     let archive = tgz(&[("a/Chart.yaml", "name: [")]);
     let web = Web::files([
         ("/charts/index.yaml", index(&sha256(&archive)).into()),
@@ -152,7 +152,7 @@ async fn that_images_cannot_be_read_does_not_cost_the_chart() {
 }
 
 #[test]
-fn images_are_found_wherever_a_chart_names_them() {
+fn images_are_found_in_every_form_a_chart_uses() {
     let sub = tgz(&[
         ("packed/Chart.yaml", "name: packed\nappVersion: \"9\"\n"),
         ("packed/values.yaml", "image: {repository: x/packed}\n"),
@@ -247,7 +247,7 @@ fn a_registry_and_tag_for_all_reach_charts_within() {
 }
 
 #[test]
-fn archives_that_mean_harm_end_in_an_error_within_bounds() {
+fn hostile_archives_end_in_an_error_within_bounds() {
     // Unpacks to far more than its own size.
     let mut bomb = GzEncoder::new(Vec::new(), Compression::fast());
     let mut header = tar::Header::new_gnu();

@@ -11,7 +11,7 @@ use crate::web::{Here, Reply, Seen, Web, artifact, bytes, import, private, what}
 const ETAG: &str = "\"one\"";
 
 #[tokio::test]
-async fn a_file_comes_as_it_is_with_what_was_seen() {
+async fn a_file_is_kept_byte_for_byte_with_its_observation() {
     let body = bytes(300_000);
     let sent = body.clone();
     let web = Web::start(move |asked| match asked.path.as_str() {
@@ -55,7 +55,7 @@ async fn a_file_comes_as_it_is_with_what_was_seen() {
 }
 
 #[tokio::test]
-async fn a_cut_transfer_goes_on_where_it_was_cut() {
+async fn an_interrupted_transfer_resumes() {
     let body = bytes(3_000_000);
     let sent = body.clone();
     let web = Web::start(move |asked| match (asked.path.as_str(), asked.from()) {
@@ -75,7 +75,7 @@ async fn a_cut_transfer_goes_on_where_it_was_cut() {
 }
 
 #[tokio::test]
-async fn a_file_that_changed_in_between_starts_anew() {
+async fn a_file_that_changed_meanwhile_starts_over() {
     let (old, new) = (bytes(2_000_000), bytes(2_000_001));
     let sent = new.clone();
     let web = Web::start(move |asked| match (asked.path.as_str(), asked.before, asked.from()) {
@@ -96,7 +96,7 @@ async fn a_file_that_changed_in_between_starts_anew() {
 }
 
 #[tokio::test]
-async fn without_a_strong_validator_nothing_is_put_together() {
+async fn without_a_strong_validator_parts_are_not_joined() {
     let body = bytes(2_000_000);
     let sent = body.clone();
     let web = Web::start(move |asked| match (asked.path.as_str(), asked.before) {
@@ -112,7 +112,7 @@ async fn without_a_strong_validator_nothing_is_put_together() {
 }
 
 #[tokio::test]
-async fn an_import_that_was_cancelled_goes_on() {
+async fn a_cancelled_import_resumes() {
     let body = bytes(3_000_000);
     let sent = body.clone();
     let is_back = Arc::new(AtomicBool::new(false));
@@ -138,7 +138,7 @@ async fn an_import_that_was_cancelled_goes_on() {
 }
 
 #[tokio::test]
-async fn a_busy_server_is_asked_again_when_it_says() {
+async fn a_busy_server_is_retried_after_the_time_it_names() {
     let web = Web::start(|asked| match (asked.path.as_str(), asked.before) {
         ("/f.bin", 0) => Reply::status(429).header("retry-after", "2"),
         ("/f.bin", 1) => Reply::status(503),
@@ -187,7 +187,7 @@ async fn a_page_in_place_of_a_file_is_refused_unless_it_is_wanted() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_or_not_to_be_called_is_an_error_that_says_so() {
+async fn missing_files_and_forbidden_addresses_are_clear_errors() {
     let web = Web::files([]).await;
     let here = Here::new();
     let error = import(&here, [web.url("/f.tgz")]).await.unwrap_err();

@@ -78,7 +78,7 @@ async fn checksums_and_signatures_beside_a_file_come_along() {
 }
 
 #[tokio::test]
-async fn a_checksum_that_says_otherwise_ends_the_import() {
+async fn a_checksum_that_differs_ends_the_import() {
     let a = bytes(100_000);
     let sha512 = hex(Sha512::digest(b"other"));
     let cases = [
@@ -142,7 +142,7 @@ async fn two_files_of_one_name_are_one_only_with_the_same_bytes() {
 }
 
 #[tokio::test]
-async fn a_signature_without_end_is_not_taken() {
+async fn an_endless_signature_is_not_kept() {
     let web = Web::start(|asked| match asked.path.as_str() {
         "/f.tgz" => Reply::ok(bytes(10)),
         "/f.tgz.sig" => Reply::ok("").endless(),

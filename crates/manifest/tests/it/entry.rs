@@ -61,7 +61,7 @@ fn only_the_publisher_signs() {
 }
 
 #[test]
-fn what_may_not_be_read_is_not_signed() {
+fn an_entry_that_readers_refuse_is_not_signed() {
     assert_eq!(entry(profile("")).sign(&key(1)).unwrap_err(), BodyError::Field("name").into());
     let merge = entry(Body::Merge(Merge { reason: None })).sign(&key(1));
     assert_eq!(merge.unwrap_err(), EntryError::Prevs { seq: 1, prevs: 1 });
@@ -75,7 +75,7 @@ fn what_may_not_be_read_is_not_signed() {
 }
 
 #[test]
-fn the_longest_payload_is_taken_and_not_a_byte_more() {
+fn the_longest_payload_is_accepted_and_one_more_byte_is_not() {
     let frame = entry(unknown(1000)).sign(&key(1)).unwrap().payload().len() - 1000;
     let longest = entry(unknown(MAX_PAYLOAD - frame)).sign(&key(1)).unwrap();
     assert_eq!(longest.payload().len(), MAX_PAYLOAD);
@@ -99,13 +99,13 @@ fn nesting_ends_where_the_format_says() {
 
 proptest! {
     #[test]
-    fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+    fn arbitrary_bytes_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
         let _ = SignedEntry::decode(&bytes);
     }
 
     /// No changed, missing or additional byte passes for what was signed.
     #[test]
-    fn harmed_bytes_are_refused(at in any::<prop::sample::Index>(), xor in 1u8..,
+    fn corrupted_bytes_are_refused(at in any::<prop::sample::Index>(), xor in 1u8..,
         cut in any::<prop::sample::Index>(), more in any::<u8>()) {
         let good = entry(profile("savers")).sign(&key(1)).unwrap().encode();
         let mut harmed = good.clone();
@@ -118,7 +118,7 @@ proptest! {
     /// Arbitrary payloads with valid signatures: the codec and the checks behind it meet what only
     /// a publisher could send.
     #[test]
-    fn signed_nonsense_does_not_panic(at in any::<prop::sample::Index>(),
+    fn signed_garbage_does_not_panic(at in any::<prop::sample::Index>(),
         with in proptest::collection::vec(any::<u8>(), 0..6), drop in 0usize..6) {
         let signed = entry(profile("savers")).sign(&key(1)).unwrap();
         let mut payload = signed.payload().to_vec();

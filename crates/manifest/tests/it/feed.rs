@@ -100,7 +100,7 @@ fn a_feed_grows_entry_by_entry() {
 }
 
 #[test]
-fn an_orphan_waits_for_what_it_names() {
+fn an_orphan_waits_for_its_predecessors() {
     let first = signed("a", 0, &[]);
     let second = signed("b", 1, &[&first]);
     let mut feed = Feed::default();
@@ -160,7 +160,7 @@ fn both_orders_of_arrival_give_one_fork() {
 }
 
 #[test]
-fn an_old_state_signs_nothing() {
+fn a_rolled_back_state_signs_nothing() {
     let first = signed("a", 0, &[]);
     let feed = Feed::of(&[&first]);
     assert_eq!(
@@ -177,7 +177,7 @@ fn an_old_state_signs_nothing() {
 }
 
 #[test]
-fn an_old_key_says_nothing_after_it_handed_over() {
+fn a_rotated_key_cannot_sign_any_more() {
     let first = signed("a", 0, &[]);
     let next = Keypair::from_seed([2; 32]);
     let handed = rotate(1, &[&first], &next);
@@ -202,7 +202,7 @@ fn an_old_key_says_nothing_after_it_handed_over() {
 }
 
 #[test]
-fn branches_without_end_are_bounded() {
+fn the_number_of_branches_is_bounded() {
     let first = signed("a", 0, &[]);
     let branches: Vec<_> = (0..MAX_HEADS).map(|n| signed(&format!("b{n}"), 1, &[&first])).collect();
     let mut feed = Feed::of(&[&first]);

@@ -82,7 +82,7 @@ fn name() -> impl Strategy<Value = String> {
 proptest! {
     /// An accepted path stays below its directory, is one name, and is unchanged.
     #[test]
-    fn a_path_is_taken_as_it_is_or_not_at_all(text in name()) {
+    fn a_path_is_accepted_unchanged_or_refused(text in name()) {
         if let Ok(path) = ArtifactPath::parse(&text) {
             prop_assert_eq!(path.as_str(), &text);
             prop_assert!(path.components().all(|part| !matches!(part, "" | "." | "..")));
@@ -97,7 +97,7 @@ proptest! {
 
     /// Equivalent paths are found whichever way case is folded.
     #[test]
-    fn folding_a_name_makes_a_twin(text in "\\PC{1,12}") {
+    fn names_that_fold_alike_clash(text in "\\PC{1,12}") {
         let Ok(path) = ArtifactPath::parse(&text) else { return Ok(()) };
         for folded in [text.to_lowercase(), text.to_uppercase()] {
             if let Ok(folded) = ArtifactPath::parse(&folded) {
@@ -127,13 +127,13 @@ proptest! {
     }
 
     #[test]
-    fn no_list_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+    fn arbitrary_lists_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         prop_assert!(ArtifactList::decode(&bytes, &claim_of(&bytes)).is_err());
     }
 
     /// A damaged list is refused, or is another list with one encoding, and thus another name.
     #[test]
-    fn a_harmed_list_is_another_or_none(at in any::<prop::sample::Index>(), xor in 1u8..) {
+    fn a_corrupted_list_is_another_list_or_refused(at in any::<prop::sample::Index>(), xor in 1u8..) {
         let (mut encoded, claim) = list(&["a/b", "c"]).unwrap().encode().unwrap();
         let at = at.index(encoded.len());
         encoded[at] ^= xor;

@@ -137,7 +137,7 @@ impl EntryVector {
 }
 
 #[test]
-fn entries_mean_what_they_meant() {
+fn entries_decode_as_their_vectors_say() {
     let vectors: Vec<EntryVector> = committed("entries.json");
     for vector in &vectors {
         let name = &vector.name;
@@ -157,7 +157,7 @@ fn entries_mean_what_they_meant() {
 }
 
 #[test]
-fn lists_mean_what_they_meant() {
+fn lists_decode_as_their_vectors_say() {
     for vector in committed::<Vec<ListVector>>("lists.json") {
         let list = ArtifactList::decode(&hex::decode(&vector.hex).unwrap(), &vector.claim).unwrap();
         assert_eq!(list.iter().cloned().collect::<Vec<_>>(), vector.artifacts, "{}", vector.name);
@@ -167,7 +167,7 @@ fn lists_mean_what_they_meant() {
 }
 
 #[test]
-fn what_was_refused_is_refused() {
+fn refused_vectors_stay_refused() {
     let vectors: Vec<Refused> = committed("refused.json");
     assert!(vectors.len() >= 60, "vectors went missing");
     for vector in vectors {
@@ -189,7 +189,7 @@ fn what_was_refused_is_refused() {
 }
 
 #[test]
-fn names_mean_what_they_meant() {
+fn names_resolve_as_their_vectors_say() {
     let names: Names = committed("names.json");
     for publisher in names.publishers {
         let id = key(&publisher["seed"]).id();

@@ -45,7 +45,7 @@ fn bytes_are_checked_piece_by_piece() {
 
 /// Imports look for these tags and the registry answers by them.
 #[test]
-fn tags_of_statements_are_cosigns_and_the_specifications() {
+fn attached_tags_are_those_of_cosign_and_the_specification() {
     for digest in [Digest::sha256_of(b"x"), sha512()] {
         let tags: Vec<_> = cosign_tags(&digest).collect();
         let base = digest.to_string().replace(':', "-");
@@ -65,7 +65,7 @@ fn tags_of_statements_are_cosigns_and_the_specifications() {
 
 proptest! {
     #[test]
-    fn no_text_panics(text in ".{0,200}") {
+    fn arbitrary_text_does_not_panic(text in ".{0,200}") {
         let _ = (text.parse::<Digest>(), Digest::of_path(&text), subject_of_tag(&text));
     }
 }

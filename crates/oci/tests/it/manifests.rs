@@ -15,7 +15,7 @@ fn parse(text: &str) -> Result<Manifest, ManifestError> {
 }
 
 #[test]
-fn docker_and_oci_are_read_by_one_door() {
+fn docker_and_oci_manifests_have_one_reader() {
     let one = descriptor();
     let index = parse(&format!(r#"{{"schemaVersion":2,"manifests":[{one}]}}"#)).unwrap();
     assert!(index.is_index() && index.media_type() == OCI_INDEX && index.children().len() == 1);
@@ -63,7 +63,7 @@ fn an_index_and_a_manifest_at_once_is_refused() {
 }
 
 #[test]
-fn a_manifest_that_says_too_little_is_refused_with_the_reason() {
+fn an_incomplete_manifest_is_refused_with_a_reason() {
     let (one, digest) = (descriptor(), Digest::sha256_of(b"abc"));
     for (text, reason) in [
         (String::new(), "is not an image manifest"),
@@ -103,7 +103,7 @@ fn a_manifest_that_says_too_little_is_refused_with_the_reason() {
 
 proptest! {
     #[test]
-    fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+    fn arbitrary_bytes_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = Manifest::parse(&bytes);
     }
 }

@@ -41,7 +41,7 @@ fn an_image_has_one_name_and_one_purl() {
 }
 
 #[test]
-fn malformed_references_are_refused_in_words() {
+fn malformed_references_are_refused_with_a_reason() {
     for wrong in [
         "",
         "docker://",
@@ -65,7 +65,7 @@ fn malformed_references_are_refused_in_words() {
 }
 
 #[test]
-fn the_grammar_is_the_specifications() {
+fn the_grammar_follows_the_specification() {
     let huge = "a/".repeat(200) + "a";
     for name in [
         "", "/", "a//b", "../a", "a/..", "a/%2e%2e", "A", "a b", "a/", "-a", "a..b", "a___b",
@@ -120,7 +120,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_panics(text in ".{0,100}") {
+    fn arbitrary_text_does_not_panic(text in ".{0,100}") {
         let _ = text.parse::<Reference>();
     }
 }

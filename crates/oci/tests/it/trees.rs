@@ -92,7 +92,7 @@ fn every_content_has_its_role_and_the_platform_that_it_serves_alone() {
 }
 
 #[test]
-fn types_of_layers_tell_their_roles() {
+fn the_media_type_of_a_layer_decides_its_role() {
     let mut origin = Origin::default();
     let chart = blob("application/vnd.cncf.helm.chart.content.v1.tar+gzip", "chart");
     let provenance = blob("application/vnd.cncf.helm.chart.provenance.v1.prov", "provenance");

@@ -128,7 +128,7 @@ fn serve(effect: &Effect, honest: impl Fn(&PeerId) -> bool) -> Option<Input> {
 }
 
 #[test]
-fn nobody_reachable_ends_after_bounded_tries() {
+fn without_a_reachable_holder_a_search_ends_after_bounded_tries() {
     let mut scene = Scene::new(&["a", "b"]);
     scene.want(1000);
     scene.run(120_000, |effect| {
@@ -143,7 +143,7 @@ fn nobody_reachable_ends_after_bounded_tries() {
 }
 
 #[test]
-fn without_any_peer_it_ends_too() {
+fn without_any_peer_a_search_ends() {
     let mut scene = Scene::new(&[]);
     scene.want(1000);
     scene.run(120_000, |effect| providers(effect, &[]));
@@ -190,7 +190,7 @@ fn one_honest_holder_is_enough() {
 
 /// A peer that did not hold the release at first is asked for it later.
 #[test]
-fn a_peer_that_comes_to_hold_it_is_asked_again() {
+fn a_peer_that_newly_holds_a_release_is_asked_again() {
     let mut scene = Scene::new(&["a"]);
     scene.want(1000);
     let mut asked = 0;
@@ -258,7 +258,7 @@ fn a_release_id_that_no_connected_peer_knows_is_asked_of_the_dht_once() {
 }
 
 #[test]
-fn a_census_counts_those_who_say_they_hold_it_and_ends_without_the_silent() {
+fn a_census_counts_holders_and_ends_without_silent_peers() {
     let mut scene = Scene::new(&["a", "b", "c", "silent"]);
     let (blob, other) = (BlobId::of(b"blob"), BlobId::of(b"other"));
     let census = CensusId(3);
@@ -305,7 +305,7 @@ fn a_census_counts_those_who_say_they_hold_it_and_ends_without_the_silent() {
 }
 
 #[test]
-fn a_census_that_everybody_answered_does_not_wait() {
+fn a_census_ends_once_every_peer_has_answered() {
     let mut scene = Scene::new(&["a"]);
     scene.input(Input::Census { census: CensusId(1), release: release(), blobs: Vec::new() });
     scene.run(1, |effect| have(effect, |_| None).or_else(|| providers(effect, &[])));

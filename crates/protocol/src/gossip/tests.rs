@@ -42,7 +42,7 @@ fn a_new_entry_is_accepted_once_and_a_known_one_ignored() {
 }
 
 #[test]
-fn what_is_no_signed_entry_is_rejected() {
+fn anything_but_a_signed_entry_is_rejected() {
     let (mut gossip, catalog) = (Gossip::default(), FakeCatalog::default());
     let key = Keypair::from_seed([1; 32]);
     let (follows, peer) = (follow(&key), "p".parse().unwrap());
@@ -57,7 +57,7 @@ fn what_is_no_signed_entry_is_rejected() {
 }
 
 #[test]
-fn strangers_have_a_share_and_do_not_take_the_followed_ones() {
+fn strangers_have_a_share_of_their_own() {
     let (mut gossip, catalog) = (Gossip::default(), FakeCatalog::default());
     let (known, stranger) = (Keypair::from_seed([1; 32]), Keypair::from_seed([2; 32]));
     let (follows, peer) = (follow(&known), "p".parse().unwrap());

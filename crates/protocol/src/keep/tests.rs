@@ -26,7 +26,7 @@ fn releases(count: u64) -> FakeCatalog {
 }
 
 #[test]
-fn a_failed_release_rests_and_comes_again() {
+fn a_failed_release_is_retried_later() {
     let catalog = releases(1);
     let mut keep = Keep::new("me".parse().unwrap());
     let release = keep.plan(Time::ZERO, &Follows::All, &catalog)[0].release;
@@ -43,7 +43,7 @@ fn a_failed_release_rests_and_comes_again() {
 }
 
 #[test]
-fn nothing_is_kept_that_is_not_followed() {
+fn releases_of_unfollowed_publishers_are_not_kept() {
     let mut keep = Keep::new("me".parse().unwrap());
     assert!(keep.plan(Time::ZERO, &Follows::default(), &releases(9)).is_empty());
 }
@@ -53,7 +53,7 @@ proptest! {
     /// Whatever the order in which they end, never too many run at once, and every release is held
     /// eventually.
     #[test]
-    fn everything_is_held_in_the_end(count in 0_u64..400,
+    fn every_followed_release_is_held_in_the_end(count in 0_u64..400,
         outcomes in prop::collection::vec(any::<u8>(), 1..64)) {
         let mut catalog = releases(count);
         let mut keep = Keep::new("me".parse().unwrap());

@@ -31,7 +31,7 @@ mod tests {
     use super::{frame_length, frame_prefix};
 
     #[test]
-    fn a_length_is_read_as_it_was_written_and_never_over_its_bound() {
+    fn a_length_survives_a_round_trip_and_stays_within_its_bound() {
         for length in [0, 1, 255, 256, 65_536] {
             let prefix = frame_prefix(length, 65_536).unwrap();
             assert_eq!(frame_length(prefix, 65_536), Ok(length));

@@ -56,7 +56,7 @@ fn responses() -> Vec<Response> {
 }
 
 #[test]
-fn every_message_is_read_as_it_was_written() {
+fn every_message_survives_a_round_trip() {
     for request in requests() {
         let bytes = request.encode().unwrap();
         assert_eq!(Request::decode(&bytes).unwrap(), request);
@@ -129,14 +129,14 @@ fn the_largest_request_fits() {
 
 proptest! {
     #[test]
-    fn any_bytes_cost_at_most_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn arbitrary_bytes_end_in_at_most_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = Request::decode(&bytes);
         let _ = Response::decode(&bytes);
         let _ = super::BlobRequest::decode(&bytes);
     }
 
     #[test]
-    fn bent_messages_are_refused_or_canonical(which in 0_usize..7, at in 0_usize..20_000, to: u8) {
+    fn mutated_messages_are_refused_or_canonical(which in 0_usize..7, at in 0_usize..20_000, to: u8) {
         let mut bytes = requests()[which].encode().unwrap();
         let at = at % bytes.len();
         bytes[at] = to;
@@ -147,7 +147,7 @@ proptest! {
 }
 
 #[test]
-fn the_frame_that_the_protocol_page_shows_is_the_one_that_is_sent() {
+fn the_frame_in_the_protocol_page_is_the_one_sent() {
     let request = Request::ResolveSha256 { digest: Sha256Digest::from_bytes([7; 32]) };
     let encoded = request.encode().unwrap();
     let mut frame = super::frame_prefix(encoded.len(), MAX_REQUEST).unwrap().to_vec();

@@ -205,7 +205,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_two_sets(here in prop::collection::btree_map(0_u64..400, 0_u64..5, 0..200),
+        fn any_two_sets_are_reconciled(here in prop::collection::btree_map(0_u64..400, 0_u64..5, 0..200),
                         there in prop::collection::btree_map(0_u64..400, 0_u64..5, 0..200)) {
             // An entry has the same time in every set.
             let set = |items: &BTreeMap<u64, u64>| {
@@ -220,7 +220,7 @@ mod tests {
         }
 
         #[test]
-        fn hostile_messages_cost_an_error(mut bytes in prop::collection::vec(any::<u8>(), 0..600),
+        fn hostile_messages_end_in_an_error(mut bytes in prop::collection::vec(any::<u8>(), 0..600),
             valid: bool) {
             let set = seal(&(0..100).map(|n| (id(n), n)).collect());
             if valid && !bytes.is_empty() { bytes[0] = 0x61; }
@@ -230,7 +230,7 @@ mod tests {
         }
 
         #[test]
-        fn bent_messages_cost_an_error(at in 0_usize..2000, to: u8) {
+        fn mutated_messages_end_in_an_error(at in 0_usize..2000, to: u8) {
             let set = seal(&(0..1000).map(|n| (id(n), n)).collect());
             let mut message = begin(&set).unwrap();
             let at = at % message.len();

@@ -95,7 +95,7 @@ fn honest(there: Vec<SignedEntry>) -> impl FnMut(&Request) -> Response {
 }
 
 #[test]
-fn what_is_lacking_comes_in_order() {
+fn missing_entries_arrive_in_order() {
     let key = Keypair::from_seed([1; 32]);
     let there = feed(&key, 1500);
     let (catalog, requests, offences) = run(&key, there[..200].to_vec(), honest(there.clone()));
@@ -105,7 +105,7 @@ fn what_is_lacking_comes_in_order() {
 }
 
 #[test]
-fn parents_that_the_reconciliation_did_not_bring_are_asked_for() {
+fn missing_predecessors_are_requested() {
     let key = Keypair::from_seed([1; 32]);
     let there = feed(&key, 20);
     let mut all = honest(there.clone());
@@ -120,7 +120,7 @@ fn parents_that_the_reconciliation_did_not_bring_are_asked_for() {
 }
 
 #[test]
-fn a_peer_that_never_ends_is_left() {
+fn a_peer_that_never_finishes_is_dropped() {
     let key = Keypair::from_seed([1; 32]);
     // A different fingerprint in every answer: never equal.
     let mut n = 0_u8;
@@ -155,7 +155,7 @@ fn a_peer_that_never_ends_is_left() {
 }
 
 #[test]
-fn answers_that_do_not_fit_are_offences() {
+fn mismatched_answers_are_offences() {
     let key = Keypair::from_seed([1; 32]);
     let stranger = feed(&Keypair::from_seed([2; 32]), 3);
     let (there, mut fine) = (feed(&key, 3), honest(feed(&key, 3)));
@@ -184,7 +184,7 @@ fn answers_that_do_not_fit_are_offences() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn any_answers_end(
+    fn any_sequence_of_answers_terminates(
         messages in prop::collection::vec(
             (any::<u8>(), prop::collection::vec(any::<u8>(), 0..200)), 1..20,
         ),

@@ -121,7 +121,7 @@ fn a_damaged_record_of_a_pack_is_healed_by_adding_it_again() {
 }
 
 #[test]
-fn a_copy_is_made_of_what_was_only_referenced() {
+fn adding_a_copy_replaces_a_reference() {
     let at = store();
     let file = at.dir.path().join("mirror.iso");
     fs::write(&file, bytes(300_000, 4)).unwrap();
@@ -189,13 +189,13 @@ fn hostile_encodings_write_nothing_that_counts() {
 }
 
 #[test]
-fn removing_what_is_not_here_is_no_error() {
+fn removing_a_missing_blob_is_not_an_error() {
     let at = store();
     at.blobs.large().remove(&BlobId::of(b"never here")).unwrap();
 }
 
 #[test]
-fn an_error_of_our_disk_or_of_the_receiver_is_no_damage() {
+fn errors_of_the_disk_or_the_receiver_are_not_damage() {
     let at = store();
     let blob = add(&at, &bytes(300_000, 8));
     let io = |errno: i32| bao_tree::io::EncodeError::Io(io::Error::from_raw_os_error(errno));

@@ -81,7 +81,7 @@ mod tests {
     /// One write of the index holds the entry and the digests that adding its blobs computed; what
     /// the list says beyond them stays a claim.
     #[test]
-    fn digests_that_an_add_computed_are_noted_with_the_entry() {
+    fn digests_computed_by_an_add_are_recorded_with_the_entry() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), OpenOptions::default()).unwrap();
         let mut batch = store.batch();

@@ -32,7 +32,7 @@ fn filled(dir: &Path, contents: &[&[u8]]) {
 }
 
 #[test]
-fn an_end_torn_at_any_byte_costs_the_last_record_only() {
+fn an_end_torn_at_any_byte_costs_only_the_last_record() {
     let dir = tempfile::tempdir().unwrap();
     let (first, second): (&[u8], &[u8]) = (b"acknowledged", b"under way when the power went");
     filled(dir.path(), &[first, second]);
@@ -145,7 +145,7 @@ fn op() -> impl Strategy<Value = Op> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn packs_hold_what_a_map_would(ops in prop::collection::vec(op(), 1..60)) {
+    fn packs_behave_like_a_map(ops in prop::collection::vec(op(), 1..60)) {
         let dir = tempfile::tempdir().unwrap();
         let mut packs = open(dir.path()).unwrap();
         let mut model: HashMap<BlobId, Vec<u8>> = HashMap::new();

@@ -28,7 +28,7 @@ fn collect(store: &Store) {
 }
 
 #[test]
-fn the_report_says_what_only_the_grace_period_spares() {
+fn the_report_counts_blobs_spared_only_by_the_grace_period() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let (large, pinned) = (unneeded(&store, bytes(100_000, 1)), unneeded(&store, bytes(99_000, 2)));
@@ -50,7 +50,7 @@ fn the_report_says_what_only_the_grace_period_spares() {
 }
 
 #[test]
-fn an_add_that_finds_its_bytes_here_keeps_them() {
+fn an_add_of_held_bytes_keeps_them() {
     for len in SIZES {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path());
@@ -75,7 +75,7 @@ fn age(dir: &Path) {
 }
 
 #[test]
-fn a_fetch_under_way_stays_and_one_that_was_given_up_goes() {
+fn a_running_fetch_stays_and_an_abandoned_one_is_removed() {
     let (dir, from) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (store, from) = (open(dir.path()), open(from.path()));
     let blob = unneeded(&from, bytes(100_000, 1));
@@ -113,7 +113,7 @@ fn an_error_while_marking_deletes_nothing() {
 }
 
 #[test]
-fn what_is_unpinned_or_unfollowed_stays_whole_for_the_grace_period_whatever_its_size() {
+fn unpinned_and_unfollowed_releases_of_any_size_stay_for_the_grace_period() {
     for by_pin in [true, false] {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path());

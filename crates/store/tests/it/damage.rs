@@ -95,7 +95,7 @@ fn damaged_and_back(len: usize, more: usize, found: Found) {
 }
 
 #[test]
-fn a_damaged_blob_is_not_held_until_it_comes_again() {
+fn a_damaged_blob_is_not_held_until_it_is_stored_again() {
     for len in [5_000, 200_000] {
         for found in [Found::Reading, Found::Serving, Found::Verifying, Found::Starting] {
             println!("{len} {found:?}");
@@ -105,7 +105,7 @@ fn a_damaged_blob_is_not_held_until_it_comes_again() {
 }
 
 #[test]
-fn a_damaged_blob_of_a_sealed_pack_is_not_held_until_it_comes_again() {
+fn a_damaged_blob_of_a_sealed_pack_is_not_held_until_it_is_stored_again() {
     for found in [Found::Reading, Found::Verifying] {
         damaged_and_back(5_000, 1_200, found);
     }
@@ -133,7 +133,7 @@ fn a_damaged_list_keeps_what_it_named_from_being_collected() {
 }
 
 #[test]
-fn what_nobody_needs_is_not_kept_aside_for_ever() {
+fn unneeded_damaged_bytes_are_not_kept_for_ever() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     for good in [bytes(5_000, 1), bytes(200_000, 2)] {

@@ -40,7 +40,7 @@ fn lists_read_no_entries() {
 }
 
 #[test]
-fn a_collection_that_writes_packs_again_drops_no_entry() {
+fn a_collection_that_rewrites_packs_drops_no_entry() {
     let dir = tempfile::tempdir().unwrap();
     let feed = hurt(dir.path());
     flip(&dir.path().join("packs/0000000001.pack"), feed[2].payload());
@@ -61,7 +61,7 @@ fn a_collection_that_writes_packs_again_drops_no_entry() {
 }
 
 #[test]
-fn a_damaged_entry_is_mended_when_it_comes_again() {
+fn a_damaged_entry_is_repaired_when_it_arrives_again() {
     let dir = tempfile::tempdir().unwrap();
     let feed = hurt(dir.path());
     let store = open(dir.path());
@@ -99,7 +99,7 @@ fn a_rebuild_keeps_what_stands_on_a_lost_entry_and_the_gap_closes() {
 }
 
 #[test]
-fn verify_names_a_damaged_entry_and_it_is_asked_for_again() {
+fn verify_names_a_damaged_entry_which_is_requested_again() {
     let dir = tempfile::tempdir().unwrap();
     let feed = hurt(dir.path());
     let lost = feed[1].id();

@@ -9,7 +9,7 @@ use perennial_store::{GcOptions, Placement, StoreError};
 const SIZES: [usize; 2] = [500, 300_000];
 
 #[test]
-fn denied_bytes_are_not_taken_in() {
+fn denied_bytes_are_not_stored() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     for size in SIZES {
@@ -34,7 +34,7 @@ fn denied_bytes_are_not_taken_in() {
 }
 
 #[test]
-fn what_was_denied_goes_and_is_not_missed() {
+fn a_denied_blob_is_removed_and_not_reported_as_missing() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     for (seed, size) in SIZES.into_iter().enumerate() {

@@ -23,7 +23,7 @@ fn feed(store: &Store) -> FeedState {
 }
 
 #[test]
-fn an_old_head_said_again_changes_nothing() {
+fn a_repeated_old_head_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let said: Vec<SignedEntry> =
@@ -72,7 +72,7 @@ fn of_a_fork_both_releases_and_the_proof_are_kept() {
 }
 
 #[test]
-fn entries_of_strangers_are_counted_as_they_come_and_after_a_restart() {
+fn entries_of_strangers_are_counted_on_arrival_and_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(dir.path());
     let [ours, other] = [key(1), key(2)];

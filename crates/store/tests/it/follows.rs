@@ -15,7 +15,7 @@ fn wanted(store: &Store) -> usize {
 }
 
 #[test]
-fn what_is_wanted_follows_the_follows() {
+fn wanted_releases_change_with_the_follows() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     (1..=3).for_each(|seed| known(&store, seed, &format!("tool-{seed}")));
@@ -37,7 +37,7 @@ fn what_is_wanted_follows_the_follows() {
 }
 
 #[test]
-fn a_follow_that_was_killed_before_the_index_is_made_whole_at_the_next_start() {
+fn a_follow_killed_before_its_index_write_is_completed_at_the_next_start() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     known(&store, 1, "kubekey");

@@ -10,7 +10,7 @@ use perennial_store::GcOptions;
 const NOW: GcOptions = GcOptions { grace: Duration::ZERO, dry_run: false };
 
 #[test]
-fn what_an_add_acknowledged_is_there_though_a_collection_runs_beside_it() {
+fn acknowledged_adds_survive_a_concurrent_collection() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let done = AtomicBool::new(false);

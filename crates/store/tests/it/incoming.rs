@@ -22,7 +22,7 @@ fn take(store: &Store, bytes: &[u8]) -> (BlobId, bool) {
 }
 
 #[test]
-fn a_file_that_is_taken_is_the_blob_and_costs_once() {
+fn an_adopted_file_is_the_blob_and_counts_once() {
     let dir = tempfile::tempdir().expect("room");
     let store = fixtures::open(dir.path());
     for len in [0, 1000, 65_536, 65_537, 3_000_001] {
@@ -85,7 +85,7 @@ fn a_flipped_bit_stops_a_read_before_its_group() {
 }
 
 #[test]
-fn what_nobody_goes_on_with_is_collected() {
+fn abandoned_fetches_are_collected() {
     let dir = tempfile::tempdir().expect("room");
     let store = fixtures::open(dir.path());
     let path = store.incoming().join("upload");

@@ -93,7 +93,7 @@ enum Harm {
 }
 
 #[test]
-fn whatever_stands_where_the_index_should_be() {
+fn anything_in_place_of_the_index_is_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let rows = filled(dir.path());
     let at = |name: &str| dir.path().join(name);
@@ -128,7 +128,7 @@ fn restore(dir: &Path, from: &Path) {
 }
 
 #[test]
-fn an_older_copy_of_the_index_is_not_believed() {
+fn an_older_copy_of_the_index_is_not_trusted() {
     let dir = tempfile::tempdir().unwrap();
     let older = tempfile::tempdir().unwrap();
     drop(open(dir.path()));
@@ -139,7 +139,7 @@ fn an_older_copy_of_the_index_is_not_believed() {
 }
 
 #[test]
-fn an_older_copy_with_the_same_entries_is_not_believed_either() {
+fn an_older_copy_with_the_same_entries_is_not_trusted() {
     let (dir, older) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let store = open(dir.path());
     let blob = bytes(5_000, 1);
@@ -163,7 +163,7 @@ fn an_older_copy_with_the_same_entries_is_not_believed_either() {
 }
 
 #[test]
-fn what_a_killed_process_was_writing_is_cleared_away() {
+fn leftovers_of_a_killed_process_are_removed() {
     let dir = tempfile::tempdir().unwrap();
     let rows = filled(dir.path());
     let left = ["tmp/anything", "state/.tmp-a1b2c3", "packs/.tmp-a1b2c3", ".tmp-a1b2c3"]
@@ -187,7 +187,7 @@ fn a_newer_layout_is_refused_and_untouched() {
 }
 
 #[test]
-fn one_at_a_time_and_a_lock_that_was_left_is_free() {
+fn one_process_at_a_time_and_a_stale_lock_is_free() {
     let dir = tempfile::tempdir().unwrap();
     let first = open(dir.path());
     let error = Store::open(dir.path(), OpenOptions::default()).unwrap_err().to_string();
@@ -198,7 +198,7 @@ fn one_at_a_time_and_a_lock_that_was_left_is_free() {
 }
 
 #[test]
-fn a_fresh_directory_has_no_index_that_was_doubted() {
+fn a_fresh_directory_has_no_distrusted_index() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(open(dir.path()).rebuilt(), None);
     assert!(dir.path().join("index").exists() && !dir.path().join("index.bad").exists());

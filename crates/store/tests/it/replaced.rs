@@ -47,7 +47,7 @@ fn read(store: &Store, blob: &perennial_manifest::BlobId) -> Result<Vec<u8>, Sto
 }
 
 #[test]
-fn what_stands_in_the_place_of_a_blob_is_not_it() {
+fn a_replacement_of_a_blob_is_not_the_blob() {
     for (how, found) in
         HARMS.iter().flat_map(|how| ["reading", "serving", "verifying"].map(|f| (*how, f)))
     {
@@ -108,7 +108,7 @@ fn what_stands_in_the_place_of_a_blob_is_not_it() {
 }
 
 #[test]
-fn a_collection_is_not_stopped_by_it() {
+fn a_replaced_blob_does_not_stop_a_collection() {
     for how in HARMS {
         let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let outside = outside.path().join("elsewhere");

@@ -34,7 +34,7 @@ fn lied_about(store: &Store, added: &Added, said: Sha256Digest) -> ArtifactList 
 }
 
 #[test]
-fn a_wrong_claim_about_a_small_blob_is_found_out_and_finds_nothing() {
+fn a_false_claim_about_a_small_blob_finds_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let added = added(&store, 5_000);
@@ -57,7 +57,7 @@ fn a_wrong_claim_about_a_small_blob_is_found_out_and_finds_nothing() {
 }
 
 #[test]
-fn a_wrong_claim_about_a_large_blob_is_found_out_when_it_is_read() {
+fn a_false_claim_about_a_large_blob_is_found_when_it_is_read() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let added = added(&store, 100_000);
@@ -75,7 +75,7 @@ fn flip_sha256(pack: &Path, sha256: &Sha256Digest) {
 }
 
 #[test]
-fn small_blobs_are_found_by_what_they_hash_to_whatever_their_record_says() {
+fn small_blobs_are_found_by_their_true_hash() {
     // Enough of them to seal the pack.
     for more in [0, 1_200] {
         let dir = tempfile::tempdir().unwrap();

@@ -16,7 +16,7 @@ async fn connected(server: &mut Peer, client: &PeerId) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_answers_before_its_first_dial_and_connects_with_it() {
+async fn a_sleeping_swarm_answers_and_wakes_at_its_first_dial() {
     let mut server = Peer::start(&config()).await;
     let (client, mut events) = perennial_swarm::start(&Config::new([201; 32])).expect("starts");
     let release = ReleaseId::from(EntryId::from_bytes([9; 32]));
@@ -33,7 +33,7 @@ async fn it_answers_before_its_first_dial_and_connects_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_name_that_is_not_found_is_the_failure_of_its_dial_alone() {
+async fn an_unknown_host_name_fails_only_its_own_dial() {
     let mut server = Peer::start(&config()).await;
     let (client, _events) = perennial_swarm::start(&Config::new([202; 32])).expect("starts");
     let nowhere: PeerAddress = "/dns4/archive.invalid/tcp/4407".parse().expect("an address");

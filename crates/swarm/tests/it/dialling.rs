@@ -14,7 +14,7 @@ async fn dialled(peer: &Peer, address: &str) -> Result<String, DialError> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_outcome_of_a_dial_says_who_answers_or_why_nobody_does() {
+async fn a_dial_reports_the_peer_or_the_reason() {
     let (a, b) = (Peer::start(&config()).await, Peer::start(&config()).await);
     let full = b.address.to_string();
     let (nameless, id) = full.split_once("/p2p/").expect("it names its peer");
@@ -38,7 +38,7 @@ async fn the_outcome_of_a_dial_says_who_answers_or_why_nobody_does() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_copy_of_this_node_is_told_from_the_node_itself() {
+async fn a_twin_is_told_from_this_node_itself() {
     let settings = config();
     let (a, mut copy) = (Peer::start(&settings).await, Peer::start(&settings).await);
     assert_eq!(a.id(), copy.id());

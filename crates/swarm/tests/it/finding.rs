@@ -46,7 +46,7 @@ async fn a_provider_is_found_through_a_third_peer_and_called() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_search_among_nobody_ends() {
+async fn a_provider_search_without_peers_ends() {
     let mut alone = Peer::start(&config()).await;
     alone.handle.find_providers(EntryId::from_bytes([9; 32]).into()).await.expect("runs");
     let peers = alone

@@ -45,7 +45,7 @@ async fn hear_and_say(peer: &mut Peer, acceptance: Acceptance) -> Vec<u8> {
 
 /// A line a–b–c: messages of `a` reach `c` only through `b`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_what_was_accepted_is_passed_on() {
+async fn only_accepted_messages_are_relayed() {
     let mut peers = Vec::new();
     for _ in 0..3 {
         peers.push(Peer::start(&config()).await);
@@ -71,7 +71,7 @@ async fn only_what_was_accepted_is_passed_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_same_bytes_are_one_message_and_too_many_bytes_are_none() {
+async fn equal_bytes_are_one_message_and_oversized_ones_none() {
     let (mut a, mut b) = (Peer::start(&config()).await, Peer::start(&config()).await);
     a.connect(&mut b).await;
     arrives(&mut a, &mut b, b"ready").await;

@@ -128,7 +128,7 @@ async fn all_addresses_of_the_machine_are_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_end_comes_at_once_though_nobody_takes_events() {
+async fn shutdown_is_immediate_though_events_are_not_read() {
     let (mut a, b) = (Peer::start(&config()).await, Peer::start(&config()).await);
     a.handle.dial(&b.address).await.expect("dials");
     a.sees(&b.id()).await;
@@ -151,7 +151,7 @@ async fn events_end_with_the_swarm() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn disconnected_is_not_banned_and_banned_stays_out() {
+async fn a_disconnected_peer_may_return_and_a_banned_one_may_not() {
     let (mut a, mut b) = (Peer::start(&config()).await, Peer::start(&config()).await);
     a.connect(&mut b).await;
     let gone = |peer: PeerId| {

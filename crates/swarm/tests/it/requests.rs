@@ -36,7 +36,7 @@ async fn answered(peer: &mut Peer, n: u64) -> Result<Response, RequestFailure> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn both_ends_ask_and_answer() {
+async fn both_ends_request_and_respond() {
     let (mut a, mut b) = (Peer::start(&config()).await, Peer::start(&config()).await);
     a.connect(&mut b).await;
     for n in 0..3 {
@@ -50,7 +50,7 @@ async fn both_ends_ask_and_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_too_long_fails_and_the_connection_lives() {
+async fn an_oversized_message_fails_and_the_connection_survives() {
     let (mut a, mut b) = (Peer::start(&config()).await, Peer::start(&config()).await);
     a.connect(&mut b).await;
     ask(&a, &b.id(), 1).await;
@@ -63,7 +63,7 @@ async fn what_is_too_long_fails_and_the_connection_lives() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_there_is_an_answer_too() {
+async fn a_request_to_an_absent_peer_fails() {
     let mut a = Peer::start(&config()).await;
     let mut b = Peer::start(&config()).await;
     ask(&a, &b.id(), 1).await;
@@ -77,7 +77,7 @@ async fn nobody_there_is_an_answer_too() {
 
 /// Both sides send all their requests before taking an event: no queue may wait for the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_user_that_says_much_before_it_listens_does_not_stop_the_swarm() {
+async fn commands_sent_before_events_are_read_do_not_block_the_swarm() {
     const MANY: u64 = 600;
     let (mut a, mut b) = (Peer::start(&config()).await, Peer::start(&config()).await);
     a.connect(&mut b).await;

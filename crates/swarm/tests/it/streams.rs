@@ -14,7 +14,7 @@ async fn inbound(peer: &mut Peer) -> BlobStream {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_echo_of_several_windows_is_whole() {
+async fn an_echo_longer_than_the_window_is_complete() {
     let (mut a, mut b) = (Peer::start(&config()).await, Peer::start(&config()).await);
     a.connect(&mut b).await;
     let sent: Vec<u8> = (0..3u32 << 20).map(|n| n.to_le_bytes()[(n % 3) as usize]).collect();
@@ -92,7 +92,7 @@ async fn a_burst_within_the_limit_loses_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn streams_over_the_limit_are_reset_and_a_place_is_given_again() {
+async fn streams_over_the_limit_are_reset_and_slots_are_reused() {
     let mut few = config();
     few.max_blob_streams = 2;
     let (mut a, mut b) = (Peer::start(&config()).await, Peer::start(&few).await);

@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_size_of_most_peers_is_tried_first_and_an_impossible_one_never() {
+    fn the_size_most_peers_claim_is_tried_first() {
         assert_eq!(claimed_sizes([9, 1 << 63, 7, 9, 8, 1 << 63].into_iter()), [9, 7, 8]);
         assert_eq!(claimed_sizes(0..100).len(), CLAIMED_SIZES);
         assert!(claimed_sizes(std::iter::empty()).is_empty());

@@ -46,7 +46,7 @@ async fn a_release_is_fetched_list_first_and_announced_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn equal_fetches_of_all_doors_share_one() {
+async fn equal_fetches_of_all_callers_share_one() {
     let (machine, release) = follower(true).await;
     let doors = async {
         let get = machine.archive.fetch(release, &());
@@ -122,7 +122,7 @@ async fn a_release_that_no_catalog_has_is_not_fetched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_holder_the_list_that_came_makes_a_release_partial() {
+async fn a_release_with_only_its_list_fetched_is_partial() {
     let (machine, release) = follower(false).await;
     machine.world().blobs.remove(&BlobId::of(b"two"));
     let failed = machine.archive.fetch(release, &()).await.unwrap_err();
@@ -144,7 +144,7 @@ async fn a_release_with_a_denied_blob_is_refused_for_good() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_true_size_of_a_blob_that_no_list_names_verifies() {
+async fn without_a_list_only_the_true_size_of_a_blob_verifies() {
     let machine = Machine::new(1);
     let blob = BlobId::of(b"bytes");
     let claim = |size| BlobClaim { blob, size };

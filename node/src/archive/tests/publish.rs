@@ -52,7 +52,7 @@ async fn a_release_is_announced_once_and_after_it_is_durable() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_leaves_finds_its_release_published() {
+async fn a_release_is_published_though_its_client_disconnects() {
     let machine = Machine::new(1);
     let draft = draft(&machine, THING, b"bytes", None);
     let mut publish = Box::pin(machine.archive.publish(draft, PublishOptions::default()));
@@ -88,7 +88,7 @@ async fn files_are_named_below_their_directory_and_keep_what_matters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_published_signs_nothing() {
+async fn an_invalid_release_signs_nothing() {
     let machine = Machine::new(1);
     let add =
         |purl: &str, dir| machine.archive.add(Add::new([dir], purl.parse_purl()), Arc::new(()));
@@ -143,7 +143,7 @@ async fn an_add_that_is_cancelled_signs_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_kind_of_publisher_is_said_in_a_profile() {
+async fn a_changed_publisher_kind_is_signed_in_a_profile() {
     let machine = Machine::new(1);
     machine.add(THING, &[("a", b"one")]).await;
     let options = PublishOptions { kind: Some(PublisherKind::Upstream), ..Default::default() };
@@ -173,7 +173,7 @@ async fn a_yank_is_signed_and_announced_and_the_bytes_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_signed_in_a_place_that_was_seen_taken() {
+async fn a_sequence_number_seen_taken_is_not_signed_again() {
     let machine = Machine::new(1);
     machine.add(THING, &[("a", b"one")]).await;
     let own = machine.archive.publisher();
@@ -314,7 +314,7 @@ async fn a_yanked_release_is_signed_anew_and_an_unpinned_one_is_pinned() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_differs_at_each_visit_makes_no_new_release() {
+async fn details_that_change_at_each_visit_make_no_new_release() {
     let machine = Machine::new(1);
     let with = |origins: &[&str], index: &[u8]| {
         let mut draft = draft(&machine, "pkg:helm/thing@1", b"chart", None);

@@ -39,7 +39,7 @@ fn flip(dir: &Path, bytes: &[u8]) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_read_finds_damaged_is_fetched_again() {
+async fn damage_found_by_a_read_is_fetched_again() {
     let (machine, bytes) = (Machine::new(1), large());
     let added = machine.add("pkg:generic/thing@1", &[("large", &bytes)]).await;
     machine.peers_hold(&machine);
@@ -69,7 +69,7 @@ async fn what_a_read_finds_damaged_is_fetched_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_gc_takes_is_no_longer_announced() {
+async fn collected_releases_are_no_longer_announced() {
     let machine = Machine::new(1);
     let added = machine.add("pkg:generic/thing@1", &[("large", &large())]).await;
     let selector = Selector::Release(added.release);
@@ -86,7 +86,7 @@ async fn what_gc_takes_is_no_longer_announced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rebuilt_index_has_all_of_it() {
+async fn a_rebuilt_index_is_complete() {
     let machine = Machine::new(1);
     machine.add("pkg:generic/thing@1", &[("a", b"one")]).await;
     machine.add("pkg:generic/thing@2", &[("a", b"two")]).await;

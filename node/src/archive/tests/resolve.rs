@@ -25,7 +25,7 @@ fn publishers(error: &ArchiveError) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_means_what_a_followed_publisher_signed() {
+async fn a_name_resolves_to_a_followed_publishers_release() {
     let (machine, other) = (Machine::new(1), Machine::new(2));
     let added = other.add("pkg:generic/thing@1", &[("a", b"one")]).await;
     machine.learn(&other);
@@ -53,7 +53,7 @@ async fn a_publisher_is_named_by_its_id_or_its_local_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_stranger_signed_is_shown_and_not_fetched() {
+async fn a_strangers_release_is_shown_and_not_fetched() {
     let (machine, other) = (Machine::new(1), Machine::new(2));
     let added = other.add("pkg:generic/thing@1", &[("a", b"one")]).await;
     machine.learn(&other);
@@ -90,7 +90,7 @@ async fn followed_publishers_that_disagree_are_a_conflict() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_is_unknown_here_is_asked_of_peers() {
+async fn peers_are_asked_for_an_unknown_name() {
     let (machine, other) = (Machine::new(1), Machine::new(2));
     let added = other.add("pkg:generic/thing@1", &[("a", b"one")]).await;
     machine.follow(added.publisher).await;

@@ -6,7 +6,7 @@ use perennial_manifest::BlobId;
 use super::{CONSOLE, Image, OCI_MANIFEST, TestRegistry, bytes, held, request, sha256};
 
 #[tokio::test]
-async fn names_that_are_no_names_reach_nothing() {
+async fn malformed_names_reach_nothing() {
     let registry = TestRegistry::new();
     let image = Image::new(bytes(5000, 1));
     let long = "a".repeat(256);

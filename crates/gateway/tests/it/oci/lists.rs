@@ -44,7 +44,7 @@ async fn lists_come_in_pages() {
 }
 
 #[tokio::test]
-async fn referrers_are_listed_by_what_they_are_about_and_filtered_by_type() {
+async fn referrers_are_listed_by_subject_and_filtered_by_type() {
     let registry = TestRegistry::new();
     let publisher = followed(&registry, 2);
     let image = Image::new(bytes(10, 1));

@@ -32,7 +32,7 @@ fn index(images: &[(&Image, &str)]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_tag_that_is_pushed_is_a_signed_release_of_the_whole_image() {
+async fn a_pushed_tag_becomes_a_signed_release_of_the_whole_image() {
     let registry = TestRegistry::new();
     let image = Image::new(bytes(100_000, 1));
     let answer = push(&registry, "127.0.0.1_5000/team/app", "v1", &image).await;
@@ -253,7 +253,7 @@ async fn sha512_names_blobs_and_manifests_as_well() {
 }
 
 #[tokio::test]
-async fn deleting_takes_back_what_was_signed_and_destroys_nothing() {
+async fn deleting_signs_a_withdrawal_and_destroys_nothing() {
     let registry = TestRegistry::new();
     let (one, two) = (Image::new(bytes(5000, 1)), Image::new(bytes(5000, 2)));
     push(&registry, "a", "v1", &one).await;

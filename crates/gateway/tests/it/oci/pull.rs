@@ -130,7 +130,7 @@ async fn one_image_answers_to_its_name_in_three_ways() {
 }
 
 #[tokio::test]
-async fn a_list_that_lies_about_a_manifest_gives_nothing_out() {
+async fn a_list_that_lies_about_a_manifest_serves_nothing() {
     let registry = TestRegistry::new();
     let publisher = followed(&registry, 2);
     let (good, bad) = (Image::new(bytes(10, 1)), Image::new(bytes(10, 2)));

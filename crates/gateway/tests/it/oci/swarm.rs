@@ -18,7 +18,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn what_is_known_and_not_held_comes_from_the_swarm_or_is_said_to_have_no_holder() {
+async fn an_image_not_held_is_fetched_or_reported_to_have_no_holder() {
     let registry = TestRegistry::new();
     let publisher = followed(&registry, 2);
     let image = Image::new(bytes(300_000, 7));
@@ -41,7 +41,7 @@ async fn what_is_known_and_not_held_comes_from_the_swarm_or_is_said_to_have_no_h
 }
 
 #[tokio::test]
-async fn a_blob_alone_asked_for_by_digest_is_found_by_its_release() {
+async fn a_single_blob_is_found_through_its_release() {
     let registry = TestRegistry::new();
     let image = Image::new(bytes(300_000, 7));
     let signed = image.release(&registry.swarm, &key(9), CONSOLE, "v1");
@@ -52,7 +52,7 @@ async fn a_blob_alone_asked_for_by_digest_is_found_by_its_release() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_who_want_one_blob_cost_one_fetch() {
+async fn fifty_requests_for_one_blob_cost_one_fetch() {
     let image = Image::new(bytes(300_000, 7));
     // The budget allows one fetch: if each of the fifty were charged, they would be refused.
     let registry =
@@ -122,7 +122,7 @@ async fn bytes_are_served_while_they_arrive() {
 }
 
 #[tokio::test]
-async fn a_flipped_bit_never_leaves() {
+async fn a_flipped_bit_is_never_served() {
     let registry = TestRegistry::new();
     let image = held(&registry);
     registry.peer.reachable.store(false, Ordering::SeqCst);
@@ -162,7 +162,7 @@ async fn a_flipped_bit_never_leaves() {
 }
 
 #[tokio::test]
-async fn lies_about_a_layer_lose_to_followed_publishers_and_to_what_is_here() {
+async fn false_claims_about_a_layer_lose_to_followed_publishers_and_held_bytes() {
     let registry = TestRegistry::new();
     let (publisher, stranger) = (followed(&registry, 2), key(9));
     let (image, junk) = (Image::new(bytes(300_000, 1)), bytes(300_000, 2));

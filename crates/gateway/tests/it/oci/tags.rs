@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{CONSOLE, Image, TestRegistry, bytes, followed, key, yank};
 
 #[tokio::test]
-async fn tags_mean_what_most_of_the_followed_publishers_sign() {
+async fn a_tag_resolves_by_the_majority_of_followed_publishers() {
     let registry = TestRegistry::new();
     let path = format!("/v2/{CONSOLE}/manifests/v1");
     let (a, b) = (Image::new(bytes(10, 1)), Image::new(bytes(10, 2)));
@@ -59,7 +59,7 @@ async fn tags_mean_what_most_of_the_followed_publishers_sign() {
 }
 
 #[tokio::test]
-async fn a_tag_that_was_taken_back_is_gone_and_its_digest_is_not() {
+async fn a_withdrawn_tag_is_gone_and_its_digest_is_not() {
     let registry = TestRegistry::new();
     let publisher = followed(&registry, 2);
     let image = Image::new(bytes(10, 1));
@@ -78,7 +78,7 @@ async fn a_tag_that_was_taken_back_is_gone_and_its_digest_is_not() {
 }
 
 #[tokio::test]
-async fn a_forked_feed_has_no_vote_where_it_says_two_things() {
+async fn a_forked_feed_has_no_vote_where_its_branches_differ() {
     let registry = TestRegistry::new();
     let publisher = followed(&registry, 2);
     let path = format!("/v2/{CONSOLE}/manifests/v1");

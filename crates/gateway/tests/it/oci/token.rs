@@ -37,7 +37,7 @@ async fn may_push(registry: &TestRegistry, bearer: &str) -> bool {
 }
 
 #[tokio::test]
-async fn the_password_is_exchanged_for_what_lets_push() {
+async fn the_password_is_exchanged_for_a_token_that_pushes() {
     let registry = TestRegistry::new();
     for path in [PULL, PUSH, LOGIN] {
         assert!(
@@ -52,7 +52,7 @@ async fn the_password_is_exchanged_for_what_lets_push() {
 }
 
 #[tokio::test]
-async fn who_asks_whether_this_is_a_registry_is_told_how_to_log_in() {
+async fn the_version_check_is_answered_with_the_login_challenge() {
     let registry = TestRegistry::new();
     let challenge = "Bearer realm=\"http://node.example:4480/token\",service=\"perennial\"";
     for wrong in [&[][..], &[("authorization", "Bearer wrong")], &[("authorization", "Basic Og==")]]
@@ -81,7 +81,7 @@ async fn who_asks_whether_this_is_a_registry_is_told_how_to_log_in() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_pulls_and_does_nothing_else() {
+async fn a_wrong_password_allows_pulls_only() {
     let registry = TestRegistry::new();
     let image = Image::new(bytes(10, 1));
     registry.follow(&key(2));
@@ -111,7 +111,7 @@ async fn a_wrong_password_pulls_and_does_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_node_without_a_token_asks_for_none_and_says_that_it_takes_no_pushes() {
+async fn a_node_without_a_token_asks_for_none_and_refuses_pushes() {
     let registry = TestRegistry::with(Options::default());
     let ping = registry.get("/v2/").await;
     assert_eq!((ping.status.as_u16(), ping.header("www-authenticate")), (200, ""));

@@ -113,7 +113,7 @@ async fn blobs_come_whole_or_in_chunks_in_order() {
 }
 
 #[tokio::test]
-async fn what_does_not_have_its_digest_is_not_stored() {
+async fn bytes_with_another_digest_are_not_stored() {
     let registry = TestRegistry::new();
     let blob = bytes(100_000, 1);
     for wrong in [sha256(b"other"), sha512(b"other")] {
@@ -154,7 +154,7 @@ async fn what_does_not_have_its_digest_is_not_stored() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_can_be_gone_on_with() {
+async fn an_interrupted_upload_can_be_resumed() {
     let registry = TestRegistry::new();
     let blob = bytes(100_000, 1);
     let at = begin(&registry, "a").await;
@@ -183,7 +183,7 @@ async fn a_body_that_breaks_off_can_be_gone_on_with() {
 }
 
 #[tokio::test]
-async fn a_blob_that_is_here_is_mounted_and_one_that_is_not_is_uploaded() {
+async fn a_held_blob_is_mounted_and_a_missing_one_is_uploaded() {
     let registry = TestRegistry::new();
     let digest = registry.push_blob("a", b"a blob").await;
     let mounted =

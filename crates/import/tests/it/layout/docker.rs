@@ -56,7 +56,7 @@ fn manifest(node: &Node, draft: &Draft) -> Value {
 }
 
 #[tokio::test]
-async fn an_old_archive_becomes_one_manifest_for_all_who_have_it() {
+async fn an_old_archive_becomes_the_same_manifest_everywhere() {
     let node = Node::new();
     let source = old(&node, "old.tar", false, false);
     let imported = node.add(&source, None).await.unwrap();
@@ -92,7 +92,7 @@ async fn an_old_archive_becomes_one_manifest_for_all_who_have_it() {
 const PINNED: &str = "sha256:e929c879849701df2fc4f3a6c13d7b48ea14e4a815b7073f19722a57070c3a0d";
 
 #[tokio::test]
-async fn packed_layers_are_compared_unpacked() {
+async fn compressed_layers_are_compared_uncompressed() {
     let node = Node::new();
     let source = format!("{}:app:1", old(&node, "gz.tar", false, true));
     let draft = node.one(&source, None).await;

@@ -21,7 +21,7 @@ fn layer(files: &mut Files) -> &mut (String, Vec<u8>) {
 }
 
 #[tokio::test]
-async fn wrong_short_long_and_missing_blobs_leave_no_draft() {
+async fn wrong_truncated_overlong_and_missing_blobs_leave_no_draft() {
     let damages: [Lie<Vec<u8>>; 3] = [
         (|bytes| bytes[7] ^= 1, "has the digest"),
         (|bytes| bytes.truncate(50), "50 bytes are there"),
@@ -66,7 +66,7 @@ async fn links_in_a_directory_lead_nowhere() {
 }
 
 #[tokio::test]
-async fn links_in_a_tar_stay_in_it_and_end() {
+async fn links_in_a_tar_stay_inside_it_and_terminate() {
     let node = Node::new();
     std::fs::write(node.path("outside"), noise(1, 90_000)).unwrap();
     let absolute = node.path("outside").display().to_string();
@@ -99,7 +99,7 @@ async fn links_in_a_tar_stay_in_it_and_end() {
 }
 
 #[tokio::test]
-async fn tars_that_are_cut_packed_or_claim_too_much_are_refused_in_words() {
+async fn truncated_compressed_and_oversized_tars_are_refused_with_a_reason() {
     let node = Node::new();
     let (_, _, files) = image();
     let path = node.path("a.tar");
@@ -163,7 +163,7 @@ async fn claims_of_an_index_cost_nothing() {
 }
 
 #[tokio::test]
-async fn an_index_and_a_manifest_at_once_is_no_image() {
+async fn an_index_and_a_manifest_at_once_is_not_an_image() {
     let node = Node::new();
     let (mut made, image, _) = image();
     let mut both: Value = serde_json::from_slice(&made.0[&digest_of(&image)].1).unwrap();

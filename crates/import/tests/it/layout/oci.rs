@@ -41,7 +41,7 @@ async fn a_directory_and_an_archive_give_the_list_that_a_release_written_out_giv
 }
 
 #[tokio::test]
-async fn each_image_of_a_layout_is_a_release_under_the_name_it_says() {
+async fn each_image_of_a_layout_becomes_a_release_under_its_own_name() {
     let node = Node::new();
     let mut made = Made::default();
     let one = made.image("{}", &[noise(1, 100)]);
@@ -70,7 +70,7 @@ async fn each_image_of_a_layout_is_a_release_under_the_name_it_says() {
 }
 
 #[tokio::test]
-async fn a_layout_that_says_no_name_wants_one() {
+async fn a_layout_without_a_name_needs_one() {
     let node = Node::new();
     let mut made = Made::default();
     let image = made.image("{}", &[noise(1, 100)]);
@@ -83,7 +83,7 @@ async fn a_layout_that_says_no_name_wants_one() {
 }
 
 #[tokio::test]
-async fn of_a_part_that_was_saved_the_index_is_kept_and_the_rest_is_named() {
+async fn a_partly_saved_image_keeps_its_index_and_names_the_rest() {
     let node = Node::new();
     let mut made = Made::default();
     let index = made.index(1, &["amd64", "arm64"]);

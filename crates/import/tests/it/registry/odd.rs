@@ -24,7 +24,7 @@ fn versions(images: &[String]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn every_page_of_tags_comes_however_it_is_named() {
+async fn every_page_of_tags_is_read_in_every_form_of_link() {
     for link in [
         "<https://127.0.0.1:1/v2/app/tags/list?last=v2>; rel=\"next\"",
         "<http://registry.internal:5000/v2/app/tags/list?last=v2>; rel=\"next\"",
@@ -52,7 +52,7 @@ async fn every_page_of_tags_comes_however_it_is_named() {
 }
 
 #[tokio::test]
-async fn a_list_that_is_cut_says_so_and_keeps_what_came() {
+async fn an_incomplete_tag_list_is_reported_and_its_tags_are_kept() {
     let name = listing(|path| {
         if path.contains("last=") || path.contains("next") {
             Some((404, ("x-none", String::new()), String::new()))
@@ -67,7 +67,7 @@ async fn a_list_that_is_cut_says_so_and_keeps_what_came() {
 }
 
 #[tokio::test]
-async fn an_entry_that_is_no_tag_costs_no_tag() {
+async fn an_entry_that_is_not_a_tag_costs_no_other() {
     let digest = format!("sha256:{}", "ab".repeat(32));
     let name = listing({
         let digest = digest.clone();
@@ -80,7 +80,7 @@ async fn an_entry_that_is_no_tag_costs_no_tag() {
 }
 
 #[tokio::test]
-async fn refusals_of_what_is_not_there_do_not_hide_a_signature() {
+async fn refusals_for_absent_tags_do_not_hide_a_signature() {
     for status in [400, 401, 403, 404, 405, 501] {
         let mut world = World::default();
         let image = world.made.image("{}", &[b"layer".to_vec()]);
@@ -102,7 +102,7 @@ async fn refusals_of_what_is_not_there_do_not_hide_a_signature() {
 }
 
 #[tokio::test]
-async fn a_platform_that_is_gone_costs_that_platform() {
+async fn a_missing_platform_costs_only_itself() {
     let mut world = World::default();
     let index = world.made.index(1, &["amd64", "arm64"]);
     let lost = {
@@ -122,7 +122,7 @@ async fn a_platform_that_is_gone_costs_that_platform() {
 }
 
 #[tokio::test]
-async fn descriptors_that_readers_in_go_take_are_taken() {
+async fn descriptors_that_go_accepts_are_accepted() {
     let mut world = World::default();
     let config = world.made.put(CONFIG, b"{}".to_vec());
     let layer = world.made.put("a/b", b"layer".to_vec());
@@ -153,7 +153,7 @@ async fn descriptors_that_readers_in_go_take_are_taken() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_names_a_wait_is_waited_for() {
+async fn a_refusal_with_retry_after_is_waited_for() {
     let mut world = World::default();
     let image = world.made.image("{}", &[b"layer".to_vec()]);
     world.tags.insert("app:v1".into(), digest_of(&image));

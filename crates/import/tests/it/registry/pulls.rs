@@ -17,7 +17,7 @@ async fn upstream() -> (Upstream, Value) {
 }
 
 #[tokio::test]
-async fn an_image_for_all_platforms_comes_byte_for_byte() {
+async fn an_image_of_all_platforms_is_kept_byte_for_byte() {
     let (upstream, index) = upstream().await;
     let node = Node::new();
     let name = format!("{}/team/app:v1", upstream.host);
@@ -61,7 +61,7 @@ async fn an_image_for_all_platforms_comes_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn of_one_platform_the_index_comes_whole_and_the_rest_does_not() {
+async fn an_import_of_one_platform_keeps_the_whole_index() {
     let (upstream, index) = upstream().await;
     let node = Node::new();
     let name = format!("docker://{}/team/app:v1", upstream.host);
@@ -105,7 +105,7 @@ async fn a_rerun_fetches_no_bytes_again() {
 }
 
 #[tokio::test]
-async fn statements_come_along_by_the_api_by_the_fallback_and_by_cosigns_tag() {
+async fn signatures_come_by_the_api_the_fallback_tag_and_cosigns_tag() {
     let mut lists = Vec::new();
     for with_api in [true, false] {
         let (upstream, index) = upstream().await;
@@ -167,7 +167,7 @@ async fn statements_come_along_by_the_api_by_the_fallback_and_by_cosigns_tag() {
 }
 
 #[tokio::test]
-async fn all_tags_come_over_all_pages_and_what_is_said_of_them_is_no_image() {
+async fn all_tags_of_all_pages_come_and_signatures_are_not_images() {
     let (upstream, index) = upstream().await;
     {
         let mut world = upstream.world();
@@ -196,7 +196,7 @@ async fn all_tags_come_over_all_pages_and_what_is_said_of_them_is_no_image() {
 }
 
 #[tokio::test]
-async fn charts_docker_manifests_sha512_and_digests_are_taken() {
+async fn charts_docker_manifests_sha512_and_digests_are_imported() {
     let mut made = Made::default();
     let config = made.put("application/vnd.cncf.helm.config.v1+json", b"{}".to_vec());
     let chart = made.put("application/vnd.cncf.helm.chart.content.v1.tar+gzip", noise(7, 2_000));
@@ -237,7 +237,7 @@ async fn charts_docker_manifests_sha512_and_digests_are_taken() {
 }
 
 #[tokio::test]
-async fn what_goes_by_sha512_comes_once() {
+async fn a_blob_with_a_sha512_name_is_fetched_once() {
     let mut made = Made::default();
     let layer = noise(9, 90_000);
     made.0.insert(sha512(&layer), (LAYER.into(), layer.clone()));

@@ -23,7 +23,7 @@ fn app(upstream: &Upstream) -> String {
 }
 
 #[tokio::test]
-async fn a_blob_that_was_cut_goes_on_where_it_was() {
+async fn an_interrupted_blob_resumes() {
     let (upstream, layer) = upstream().await;
     upstream.world().cut.insert(layer.clone(), 100_000);
     let node = Node::new();
@@ -36,7 +36,7 @@ async fn a_blob_that_was_cut_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn a_registry_without_ranges_is_begun_again() {
+async fn without_ranges_a_blob_starts_over() {
     let (upstream, layer) = upstream().await;
     upstream.world().cut.insert(layer.clone(), 100_000);
     upstream.world().no_ranges = true;
@@ -46,7 +46,7 @@ async fn a_registry_without_ranges_is_begun_again() {
 }
 
 #[tokio::test]
-async fn a_later_run_goes_on_with_what_is_good_and_throws_away_what_is_not() {
+async fn a_later_run_keeps_good_bytes_and_discards_bad_ones() {
     for good in [true, false] {
         let (upstream, layer) = upstream().await;
         let node = Node::new();
@@ -88,7 +88,7 @@ async fn wrong_bytes_leave_no_draft_and_no_blob() {
 }
 
 #[tokio::test]
-async fn a_blob_longer_than_it_is_said_to_be_is_not_written() {
+async fn a_blob_longer_than_its_descriptor_is_not_written() {
     let (upstream, layer) = upstream().await;
     upstream.world().made.0.get_mut(&layer).unwrap().1.extend_from_slice(&noise(2, 10_000_000));
     let node = Node::new();
@@ -101,7 +101,7 @@ async fn a_blob_longer_than_it_is_said_to_be_is_not_written() {
 }
 
 #[tokio::test]
-async fn one_image_that_fails_costs_no_other() {
+async fn a_failed_image_costs_no_other() {
     let (upstream, _) = upstream().await;
     let node = Node::new();
     let gone = format!("docker://{}/team/gone:1", upstream.host);
@@ -114,7 +114,7 @@ async fn one_image_that_fails_costs_no_other() {
 }
 
 #[tokio::test]
-async fn a_busy_registry_is_asked_again_but_not_for_ever() {
+async fn a_busy_registry_is_retried_but_not_for_ever() {
     let (upstream, _) = upstream().await;
     upstream.world().busy = 3;
     let node = Node::new();
@@ -140,7 +140,7 @@ impl Watch for Leaving {
 }
 
 #[tokio::test]
-async fn a_cancelled_import_is_no_image_that_failed_and_a_later_one_goes_on() {
+async fn a_cancelled_import_is_not_a_failed_image_and_resumes() {
     let (upstream, layer) = upstream().await;
     // At one byte per request, the layer would take hours.
     upstream.world().always_cut.insert(layer.clone());
@@ -157,7 +157,7 @@ async fn a_cancelled_import_is_no_image_that_failed_and_a_later_one_goes_on() {
 }
 
 #[tokio::test]
-async fn a_statement_that_cannot_be_had_costs_the_statement_only() {
+async fn an_unavailable_signature_costs_only_itself() {
     let (upstream, _) = upstream().await;
     {
         let mut world = upstream.world();
@@ -172,7 +172,7 @@ async fn a_statement_that_cannot_be_had_costs_the_statement_only() {
 }
 
 #[tokio::test]
-async fn schema_1_is_refused_in_words() {
+async fn schema_1_is_refused_with_a_reason() {
     let (upstream, _) = upstream().await;
     {
         let mut world = upstream.world();
@@ -206,7 +206,7 @@ async fn a_registry_inside_the_network_is_called_only_where_that_is_allowed() {
 }
 
 #[tokio::test]
-async fn passwords_and_tokens_stay_with_whom_they_are_for() {
+async fn passwords_and_tokens_go_only_to_their_registry() {
     for by_token in [true, false] {
         let (upstream, _) = upstream().await;
         let elsewhere = {
@@ -272,7 +272,7 @@ async fn a_refresh_token_is_exchanged_and_not_sent_on_by_a_redirect() {
 }
 
 #[tokio::test]
-async fn without_credentials_one_is_told_what_to_do() {
+async fn without_credentials_the_error_says_what_to_do() {
     let (upstream, _) = upstream().await;
     upstream.world().password = Some(("user".to_owned(), "secret".to_owned()));
     let node = Node::new();

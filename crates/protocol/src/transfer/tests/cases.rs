@@ -45,7 +45,7 @@ fn all_of(items: &[BlobRange]) -> Report {
 }
 
 #[test]
-fn small_blobs_travel_many_to_an_assignment() {
+fn an_assignment_carries_many_small_blobs() {
     let mut machine = Transfer::new(0);
     for number in 0..200 {
         assert_eq!(downloads(&machine.handle(at(0), want(number, 5000, None))), []);
@@ -70,7 +70,7 @@ fn a_resumed_blob_is_asked_only_for_what_is_missing_and_never_beyond_its_size() 
 }
 
 #[test]
-fn nothing_missing_is_complete_at_once() {
+fn a_fetch_with_nothing_missing_completes_at_once() {
     let mut machine = Transfer::new(0);
     for (size, missing) in [(0, None), (70_000, Some(Vec::new()))] {
         let decisions = machine.handle(at(0), want(1, size, missing));
@@ -93,7 +93,7 @@ fn all_slots_of_a_peer_are_filled_and_the_next_assignment_follows_at_once() {
 }
 
 #[test]
-fn a_liar_is_never_asked_for_that_blob_again_not_even_after_it_came_back() {
+fn a_liar_is_never_asked_for_that_blob_again_even_after_reconnecting() {
     let mut machine = Transfer::new(0);
     machine.handle(at(0), want(1, 1000, None));
     machine.handle(at(0), holder(1, Has::Held));
@@ -151,7 +151,7 @@ fn a_fetch_without_a_holder_is_stuck_once_until_a_holder_appears() {
 }
 
 #[test]
-fn a_peer_that_did_not_say_is_asked_only_where_nobody_says_to_hold_it() {
+fn a_peer_of_unknown_holding_is_asked_only_without_a_known_holder() {
     let mut machine = Transfer::new(0);
     machine.handle(at(0), want(1, 1000, None));
     machine.handle(at(0), want(2, 1000, None));
@@ -166,7 +166,7 @@ fn a_peer_that_did_not_say_is_asked_only_where_nobody_says_to_hold_it() {
 }
 
 #[test]
-fn our_own_failure_rests_the_blobs_and_blames_nobody() {
+fn a_local_failure_delays_the_blobs_and_blames_no_peer() {
     let mut machine = Transfer::new(0);
     machine.handle(at(0), want(1, 1000, None));
     machine.handle(at(0), holder(1, Has::Held));
@@ -262,7 +262,7 @@ fn attempts(machine: &mut Transfer, seconds: u64, end: impl Fn(&[BlobRange]) -> 
 }
 
 #[test]
-fn one_blob_is_tried_so_often_with_a_peer_that_always_closes() {
+fn a_peer_that_always_closes_is_tried_a_bounded_number_of_times() {
     let mut machine = Transfer::new(0);
     machine.handle(at(0), want(1, 1000, None));
     machine.handle(at(0), holder(1, Has::Held));
@@ -283,7 +283,7 @@ fn a_peer_that_fails_at_everything_is_benched() {
 }
 
 #[test]
-fn after_some_lies_a_peer_is_not_asked_for_anything() {
+fn after_several_lies_a_peer_is_asked_for_nothing() {
     let mut machine = Transfer::new(0);
     for number in 0..100 {
         machine.handle(at(0), want(number, 3 << 20, None));

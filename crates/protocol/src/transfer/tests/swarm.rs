@@ -284,7 +284,7 @@ fn a_peer_that_stalls_at_99_percent_does_not_hold_up_the_rest() {
 }
 
 #[test]
-fn a_crawling_peer_alone_is_endured_and_helped_once_another_comes() {
+fn a_slow_peer_is_used_while_alone_and_relieved_by_another() {
     let mut world = World::new(1, &[Manner::Honest(64 * 1024)], &[32 * MIB]);
     world.run(20_000);
     assert_eq!((world.done.len(), world.stuck.len()), (0, 0));
@@ -297,7 +297,7 @@ fn a_crawling_peer_alone_is_endured_and_helped_once_another_comes() {
 }
 
 #[test]
-fn fifty_that_claim_everything_and_one_that_has_it() {
+fn fifty_false_holders_do_not_hide_the_true_one() {
     let mut manners = vec![Manner::Empty; 50];
     manners.push(Manner::Honest(8 * MIB));
     let mut world = World::new(7, &manners, &[10_000; 200]);
@@ -307,7 +307,7 @@ fn fifty_that_claim_everything_and_one_that_has_it() {
 }
 
 #[test]
-fn nobody_honest_ends_in_a_reason_after_bounded_tries() {
+fn without_an_honest_peer_a_fetch_ends_with_a_reason() {
     let manners = [Manner::Lies(1), Manner::Closes(0), Manner::WrongSize, Manner::Empty];
     let mut world = World::new(3, &manners, &[5 * MIB, 1000]);
     world.run(120_000);

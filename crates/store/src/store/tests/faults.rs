@@ -168,7 +168,7 @@ fn an_fsync_that_fails_acknowledges_nothing_and_leaves_nothing() {
 }
 
 #[test]
-fn what_a_killed_process_wrote_is_synced_before_it_counts() {
+fn bytes_of_a_killed_process_are_synced_before_they_count() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = filled(dir.path());
     drop(store);
@@ -198,7 +198,7 @@ fn a_first_start_that_is_killed_at_every_step_starts_again() {
 }
 
 #[test]
-fn a_fetch_is_complete_or_goes_on_at_every_step() {
+fn a_fetch_interrupted_at_any_step_is_complete_or_resumes() {
     let from = tempfile::tempdir().unwrap();
     let from = filled(from.path()).0;
     let wanted = bytes(150_000, 11);
@@ -240,7 +240,7 @@ fn a_fetch_is_complete_or_goes_on_at_every_step() {
 }
 
 #[test]
-fn a_collection_that_ends_at_any_step_loses_nothing_that_is_needed_and_goes_on() {
+fn a_collection_interrupted_at_any_step_loses_nothing_needed_and_resumes() {
     let options = GcOptions { grace: Duration::ZERO, dry_run: false };
     for plan in PLANS {
         let ready = || {
@@ -288,7 +288,7 @@ fn a_collection_that_ends_at_any_step_loses_nothing_that_is_needed_and_goes_on()
 }
 
 #[test]
-fn a_rebuild_that_ends_at_any_step_is_done_again() {
+fn a_rebuild_interrupted_at_any_step_is_repeated() {
     for plan in PLANS {
         let ready = || {
             let dir = tempfile::tempdir().unwrap();
