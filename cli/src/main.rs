@@ -9,6 +9,7 @@ mod args;
 mod commands;
 mod failure;
 mod global;
+mod paths;
 mod progress;
 mod quantity;
 mod screen;

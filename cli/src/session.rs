@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 
 use crate::failure::CommandError;
 use crate::global::Global;
+use crate::paths::{absolute, data_directory};
 use crate::progress::Painter;
 use crate::screen::{Screen, safe};
 
@@ -288,42 +289,6 @@ pub(crate) async fn call<R: Ask>(
         Some(error) => Err(error.into()),
         None => Ok(answer?),
     }
-}
-
-/// The data directory as given, or the user's default.
-fn data_directory(global: &Global, home: &Home) -> Result<PathBuf, CommandError> {
-    let mut given = global.data.clone().filter(|path| !path.as_os_str().is_empty());
-    if let Some(path) = &mut given {
-        home.expand(path).map_err(|error| CommandError::Usage {
-            message: format!("--data {error}"),
-            hint: None,
-        })?;
-    }
-    let data = given.or_else(|| home.data()).ok_or_else(|| {
-        CommandError::usage(
-            "there is no home directory to keep data in",
-            "name a directory with --data DIR",
-        )
-    })?;
-    absolute(&data)
-}
-
-/// The path made absolute; refuses one that does not exist, before anything is done.
-pub(crate) fn existing(path: &Path) -> Result<PathBuf, CommandError> {
-    std::fs::symlink_metadata(path).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => CommandError::Usage {
-            message: format!("{}: there is no such file or directory", path.display()),
-            hint: None,
-        },
-        _ => CommandError::Io { what: path.display().to_string(), source },
-    })?;
-    absolute(path)
-}
-
-/// Makes `path` absolute, because the node runs in a different working directory.
-pub(crate) fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
-    std::path::absolute(path)
-        .map_err(|source| CommandError::Io { what: path.display().to_string(), source })
 }
 
 /// Resolves once the user interrupts the command.

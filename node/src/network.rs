@@ -51,11 +51,14 @@
 
 pub(crate) mod catalog;
 pub(crate) mod dial;
+pub(crate) mod fetch_handle;
 pub(crate) mod handle;
+pub(crate) mod message;
 pub(crate) mod overview;
 
 mod bans;
 mod blob_stream;
+mod calls;
 mod download;
 mod effects;
 mod twin;
@@ -71,25 +74,24 @@ use perennial_protocol::{
     Report, Time, Token,
 };
 use perennial_store::Store;
-use perennial_swarm::{DialError, Event, Handle};
+use perennial_swarm::{Event, Handle};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::bans::Bans;
 use self::catalog::CatalogView;
-use self::dial::{DialList, Dialled, Due};
-use self::handle::{FetchReport, LookupAnswer, Message, Network, NetworkEnds};
+use self::dial::DialList;
+use self::fetch_handle::FetchReport;
+use self::handle::{Network, NetworkEnds};
+use self::message::{LookupAnswer, Message};
 use self::overview::{Dial, Overview, PeerInfo};
-use self::twin::{End, Mirror, PAIR};
+use self::twin::{End, Mirror};
 use self::writer::Writer;
 
 /// How often unconnected peers are dialled again and expired bans are lifted.
 const REDIAL: Duration = Duration::from_secs(15);
-/// The bit that marks tokens of blob streams, which the loop assigns. Tokens of requests are
-/// assigned by the swarm, which counts from 1.
-const STREAM_TOKENS: u64 = 1 << 63;
 
 /// The dependencies of an event loop.
 pub(crate) struct Parts {
@@ -213,87 +215,6 @@ impl EventLoop {
         self.next_id
     }
 
-    async fn redial(&mut self) {
-        for peer in self.banned.expire(self.now()) {
-            let _ = self.swarm.ban(peer, false).await;
-        }
-        for due in self.dial.due(&self.connected()) {
-            self.dial(due);
-        }
-        self.tell_twin();
-    }
-
-    /// Records one end of a refused call between two nodes with this node's key.
-    fn refused_call(&mut self, end: End, address: &str) {
-        if self.mirror.hear(Instant::now(), end, address) {
-            let network = self.network.clone();
-            self.tasks.spawn(async move {
-                sleep(PAIR).await;
-                network.send(Message::SettleTwin).await;
-            });
-        }
-        self.tell_twin();
-    }
-
-    fn tell_twin(&self) {
-        let twin = self.mirror.twin(Instant::now()).map(str::to_owned);
-        let doubtful = self.mirror.is_doubtful();
-        self.overview.send_if_modified(|overview| {
-            let changed = (&overview.twin, overview.may_have_twin) != (&twin, doubtful);
-            if let (None, Some(address)) = (&overview.twin, &twin) {
-                tracing::error!(
-                    %address,
-                    "another node uses this node's keys; nothing is signed while both run. Stop \
-                     one of them; a copy that is to live on needs keys of its own"
-                );
-            }
-            (overview.twin, overview.may_have_twin) = (twin, doubtful);
-            changed
-        });
-    }
-
-    fn connected(&self) -> Vec<PeerId> {
-        self.overview.borrow().peers.keys().cloned().collect()
-    }
-
-    /// Dials the addresses that one given address stands for, until a peer answers.
-    fn dial(&self, due: Due) {
-        let Due { given, addresses } = due;
-        let (swarm, network) = (self.swarm.clone(), self.network.clone());
-        self.tasks.spawn(async move {
-            let mut outcome = Err(DialError::NoRoute);
-            for (at, address) in addresses.iter().enumerate() {
-                let dialled = swarm.dial(address).await;
-                if dialled == Err(DialError::Myself) {
-                    network.send(Message::OwnKeyAnswered(address.to_string())).await;
-                }
-                // The first address is the one that the user thinks of, so its reason is told.
-                if dialled.is_ok() || at == 0 {
-                    outcome = dialled;
-                }
-                if outcome.is_ok() {
-                    break;
-                }
-            }
-            network.send(Message::Dialled { given, outcome }).await;
-        });
-    }
-
-    /// Records what came of dialling an address, and logs what is new about it.
-    fn dialled(&mut self, given: String, outcome: Dialled) {
-        self.dial.ended(&given, &outcome);
-        let dial = match outcome {
-            Ok(peer) => Dial::Reached(peer),
-            Err(error) => Dial::Failed(error),
-        };
-        self.overview.send_modify(|overview| {
-            let before = overview.dials.insert(given.clone(), dial.clone());
-            if let (Dial::Failed(error), true) = (&dial, before.as_ref() != Some(&dial)) {
-                tracing::warn!(peer = %given, %error, "a peer is not connected; it is tried again");
-            }
-        });
-    }
-
     /// Passes an input to the protocol and carries out the effects.
     async fn input(&mut self, input: Input) {
         self.account(&input);
@@ -368,48 +289,6 @@ impl EventLoop {
                     tasks: self.tasks.clone(),
                 };
                 self.tasks.spawn(upload.serve(stream));
-            }
-        }
-    }
-
-    async fn on_message(&mut self, message: Message) {
-        match message {
-            Message::Input(input) => self.input(input).await,
-            Message::Lookup { selector, publisher, answer } => {
-                let lookup = LookupId(self.id());
-                self.lookups.insert(lookup, answer);
-                self.input(Input::Lookup { lookup, selector, publisher }).await;
-            }
-            Message::Census { release, blobs, answer } => {
-                let census = CensusId(self.id());
-                self.censuses.insert(census, answer);
-                self.input(Input::Census { census, release, blobs }).await;
-            }
-            Message::Fetch { fetch, report } => {
-                self.fetches.insert(fetch, report);
-            }
-            Message::Serve { from, bytes, decision } => {
-                let token = Token(STREAM_TOKENS | self.id());
-                self.serving.insert(token, decision);
-                self.input(Input::BlobStream { from, token, bytes }).await;
-            }
-            Message::Served { from, token, bytes } => {
-                self.overview.send_modify(|overview| overview.sent_to(&from, bytes));
-                self.input(Input::Served { token, bytes }).await;
-            }
-            Message::Dial { given, outcome } => {
-                if let Some(due) = self.dial.add(&given, &self.connected(), outcome) {
-                    self.overview.send_modify(|overview| {
-                        overview.dials.entry(given).or_insert(Dial::Trying);
-                    });
-                    self.dial(due);
-                }
-            }
-            Message::Dialled { given, outcome } => self.dialled(given, outcome),
-            Message::OwnKeyAnswered(address) => self.refused_call(End::Dialled, &address),
-            Message::SettleTwin => {
-                self.mirror.settle(Instant::now());
-                self.tell_twin();
             }
         }
     }

@@ -11,9 +11,10 @@ use perennial_control::{Add, ImportSource, NewFeed, Published};
 use perennial_manifest::{PublisherKind, Purl};
 
 use crate::failure::CommandError;
+use crate::paths::existing;
 use crate::quantity::{bytes, count};
 use crate::screen::{Screen, safe};
-use crate::session::{Dial, Session, existing};
+use crate::session::{Dial, Session};
 
 use source::SourceArg;
 

@@ -17,9 +17,10 @@ use self::compare::{Original, compare, originals};
 use self::machine::Machine;
 use self::report::{Report, Step};
 use crate::failure::{CommandError, USAGE};
+use crate::paths::{absolute, existing};
 use crate::quantity::{bytes, count, duration};
 use crate::screen::{Screen, safe};
-use crate::session::{absolute, existing, interrupted};
+use crate::session::interrupted;
 
 /// The rehearsed release, in the drill's own network.
 const PURL: &str = "pkg:generic/drill@1";

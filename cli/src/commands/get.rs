@@ -7,9 +7,10 @@ use perennial_control::{Get, GetDone};
 use perennial_manifest::{PublisherRef, Selector};
 
 use crate::failure::CommandError;
+use crate::paths::absolute;
 use crate::quantity::{bytes, count, rate, seconds};
 use crate::screen::{Screen, safe};
-use crate::session::{Dial, Session, absolute};
+use crate::session::{Dial, Session};
 
 /// Fetch a release or a blob, verify every byte, write it out
 ///

@@ -17,7 +17,7 @@ use tokio::task::JoinError;
 
 use super::error::unreached_text;
 use super::{Archive, Observer, Unreached};
-use crate::network::handle::{FetchHandle, FetchProgress};
+use crate::network::fetch_handle::{FetchHandle, FetchProgress};
 
 pub(super) use flights::Flights;
 

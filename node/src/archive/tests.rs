@@ -26,7 +26,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use super::{Archive, Signer};
-use crate::network::handle::{FetchNews, FetchReport, LookupAnswer, Message, Network, NetworkEnds};
+use crate::network::fetch_handle::{FetchNews, FetchReport};
+use crate::network::handle::{Network, NetworkEnds};
+use crate::network::message::{LookupAnswer, Message};
 
 /// How long any awaited condition may take.
 const PATIENCE: Duration = Duration::from_secs(20);

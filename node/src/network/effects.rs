@@ -7,7 +7,8 @@ use perennial_protocol::{Effect, FetchId};
 use tokio_util::sync::CancellationToken;
 
 use super::download::Download;
-use super::handle::{FetchNews, LookupAnswer, Message};
+use super::fetch_handle::FetchNews;
+use super::message::{LookupAnswer, Message};
 use super::writer::Batch;
 use super::{EventLoop, Running};
 

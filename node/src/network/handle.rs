@@ -1,7 +1,7 @@
 //! The handle to the event loop, for all other tasks of a node.
 //!
-//! Owns the messages to the loop. Their queue is bounded: a sender waits while it is full. Only the
-//! loop touches the protocol's state. A loop that has ended takes no messages: look-ups then return
+//! The queue of messages to the loop is bounded: a sender waits while it is full. Only the loop
+//! touches the protocol's state. A loop that has ended takes no messages: look-ups then return
 //! nothing and fetches fail.
 
 use std::sync::Arc;
@@ -11,113 +11,31 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use perennial_manifest::{BlobId, PublisherId, ReleaseId, Selector, SignedEntry};
-use perennial_protocol::{
-    BlobClaim, FetchFailure, FetchId, Follows, Holder, Input, KeepOutcome, PeerId, Progress, Time,
-    Token, WantedBlob,
-};
+use perennial_protocol::{FetchId, Follows, Holder, Input, KeepOutcome};
 use perennial_swarm::{Closed, DialError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::network::dial::Dialled;
+use crate::network::fetch_handle::{FetchHandle, FetchProgress, FetchReport};
+use crate::network::message::{LookupAnswer, Message};
 use crate::network::overview::{Dial, Overview, Unreached};
 
 /// Messages waiting for the loop, at most.
 const QUEUE: usize = 1024;
-/// News of one fetch waiting for its task, at most.
-const FETCH_NEWS: usize = 64;
 /// How long an operation that signs waits for a reconciliation if peers are expected.
 const SYNC_WAIT: Duration = Duration::from_secs(5);
-
 /// How long a refused call of a node with this node's key may stay unexplained.
 const TWIN_WAIT: Duration = Duration::from_secs(5);
 /// How long a key whose feed is not here waits for the feed. A long feed takes a while.
 const FEED_WAIT: Duration = Duration::from_secs(60);
 
-/// The responses of peers to a look-up.
-#[derive(Debug, Default)]
-pub(crate) struct LookupAnswer {
-    /// Number of peers that answered.
-    pub(crate) answered: usize,
-    /// Matching release entries with valid signatures.
-    pub(crate) entries: Vec<SignedEntry>,
-    /// For digests: each claim with the peer that made it.
-    pub(crate) claims: Vec<(PeerId, BlobClaim)>,
-}
-
-/// What came of connecting to peers.
+/// The outcome of connecting to peers.
 #[derive(Debug, Default)]
 pub(crate) struct Connection {
     /// Set if one of the peers is connected.
     pub(crate) reached: bool,
     /// The addresses that are known to lead to no peer.
     pub(crate) unreached: Vec<Unreached>,
-}
-
-/// A report of a fetch to the task that waits for it.
-#[derive(Debug)]
-pub(crate) enum FetchNews {
-    BlobDone(BlobId),
-    Done(Vec<(PeerId, u64)>),
-    Failed(FetchFailure),
-}
-
-/// The progress of a fetch; `None` before the first report.
-pub(crate) type FetchProgress = Option<Progress>;
-
-/// The channels through which the loop reports on a fetch.
-#[derive(Debug)]
-pub(crate) struct FetchReport {
-    pub(crate) news: mpsc::Sender<FetchNews>,
-    pub(crate) progress: watch::Sender<FetchProgress>,
-}
-
-/// A message to the loop: an input for the protocol, or a query that the loop answers.
-#[derive(Debug)]
-pub(crate) enum Message {
-    /// Passed to the protocol unchanged. `Input::Fetch` follows a `Message::Fetch` of the same id.
-    Input(Input),
-    Lookup {
-        selector: Selector,
-        publisher: Option<PublisherId>,
-        answer: oneshot::Sender<LookupAnswer>,
-    },
-    Census {
-        release: ReleaseId,
-        blobs: Vec<(BlobId, u64)>,
-        answer: oneshot::Sender<Vec<Holder>>,
-    },
-    /// Registers the channels for reports on this fetch.
-    Fetch {
-        fetch: FetchId,
-        report: FetchReport,
-    },
-    /// Asks whether, and from when on, this many bytes may be sent to a peer.
-    Serve {
-        from: PeerId,
-        bytes: u64,
-        decision: oneshot::Sender<Option<(Token, Time)>>,
-    },
-    /// Reports the end of a stream that was allowed.
-    Served {
-        from: PeerId,
-        token: Token,
-        bytes: u64,
-    },
-    /// Dials this address now, and again whenever its peer is not connected.
-    Dial {
-        given: String,
-        outcome: oneshot::Sender<Dialled>,
-    },
-    /// A node with this node's key answers at this address.
-    OwnKeyAnswered(String),
-    /// Time to judge refused calls of nodes with this node's key.
-    SettleTwin,
-    /// Reports what came of dialling an address.
-    Dialled {
-        given: String,
-        outcome: Dialled,
-    },
 }
 
 /// The loop's ends of the channels; the [`Network`] handle holds the other ends.
@@ -238,12 +156,10 @@ impl Network {
         release: Option<ReleaseId>,
         progress: watch::Sender<FetchProgress>,
     ) -> Option<FetchHandle> {
-        let (news, inbox) = mpsc::channel(FETCH_NEWS);
         let fetch = FetchId(self.fetches.fetch_add(1, Ordering::Relaxed));
-        let report = FetchReport { news, progress };
+        let (report, news) = FetchReport::new(progress);
         self.messages.send(Message::Fetch { fetch, report }).await.ok()?;
-        let network = self.clone();
-        Some(FetchHandle { fetch, release, network, news: inbox, ended: false })
+        Some(FetchHandle::new(fetch, release, self.clone(), news))
     }
 
     /// Dials peers now and whenever they are not connected, and waits until one of them answers or
@@ -291,7 +207,7 @@ impl Network {
     }
 
     /// If peers are expected, waits for the first of them, for a bounded time, or until all
-    /// addresses have failed. Returns the addresses at which nobody answers if no peer at all is
+    /// addresses have failed. Returns the addresses that do not answer if no peer at all is
     /// connected.
     pub(crate) async fn connected(&self) -> Vec<Unreached> {
         let mut overview = self.overview();
@@ -327,73 +243,6 @@ impl Network {
             let mut overview = self.overview();
             let synced = overview.wait_for(|now| now.synced > 0 || now.peers.is_empty());
             let _ = timeout(SYNC_WAIT, synced).await;
-        }
-    }
-}
-
-/// A handle to a running fetch.
-#[derive(Debug)]
-pub(crate) struct FetchHandle {
-    fetch: FetchId,
-    release: Option<ReleaseId>,
-    network: Network,
-    news: mpsc::Receiver<FetchNews>,
-    ended: bool,
-}
-
-impl FetchHandle {
-    /// Names blobs to fetch; after `last`, no more can be named.
-    pub(crate) async fn add(&self, blobs: Vec<WantedBlob>, last: bool) {
-        let (fetch, release) = (self.fetch, self.release);
-        self.network.input(Input::Fetch { fetch, release, blobs, last }).await;
-    }
-
-    /// Waits until one blob is stored.
-    pub(crate) async fn blob(&mut self, wanted: BlobId) -> Result<(), FetchFailure> {
-        loop {
-            match self.news.recv().await {
-                Some(FetchNews::BlobDone(blob)) if blob == wanted => return Ok(()),
-                Some(FetchNews::BlobDone(_)) => {}
-                Some(FetchNews::Done(_)) => {
-                    self.ended = true;
-                    return Ok(());
-                }
-                Some(FetchNews::Failed(failure)) => {
-                    self.ended = true;
-                    return Err(failure);
-                }
-                None => return Err(FetchFailure::Local),
-            }
-        }
-    }
-
-    /// Waits until all blobs are stored. Returns the verified bytes by peer.
-    pub(crate) async fn done(&mut self) -> Result<Vec<(PeerId, u64)>, FetchFailure> {
-        loop {
-            match self.news.recv().await {
-                Some(FetchNews::BlobDone(_)) => {}
-                Some(FetchNews::Done(from)) => {
-                    self.ended = true;
-                    return Ok(from);
-                }
-                Some(FetchNews::Failed(failure)) => {
-                    self.ended = true;
-                    return Err(failure);
-                }
-                None => return Err(FetchFailure::Local),
-            }
-        }
-    }
-}
-
-impl Drop for FetchHandle {
-    fn drop(&mut self) {
-        if !self.ended {
-            // `drop` cannot wait for room in the queue, so a task of its own does.
-            let (network, fetch) = (self.network.clone(), self.fetch);
-            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                runtime.spawn(async move { network.input(Input::Cancel { fetch }).await });
-            }
         }
     }
 }

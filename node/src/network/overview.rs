@@ -18,7 +18,7 @@ pub(crate) struct PeerInfo {
     pub(crate) faults: u64,
 }
 
-/// What came of dialling an address that the user gave.
+/// The outcome of dialling an address that the user gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Dial {
     /// It is being dialled for the first time.

@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::network::blob_stream::{BUFFER, Blocking};
-use crate::network::handle::{Message, Network};
+use crate::network::handle::Network;
+use crate::network::message::Message;
 
 /// One inbound stream and the dependencies for answering it.
 pub(super) struct Upload {

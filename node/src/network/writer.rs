@@ -138,7 +138,8 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::network::handle::{Message, NetworkEnds};
+    use crate::network::handle::NetworkEnds;
+    use crate::network::message::Message;
 
     /// A feed of profiles, each entry following the one before.
     fn feed(seed: u8, entries: u64) -> Vec<SignedEntry> {

@@ -6,7 +6,7 @@ use perennial_control::ImportSource;
 
 use super::AddArgs;
 use crate::failure::CommandError;
-use crate::session::{absolute, existing};
+use crate::paths::{absolute, existing};
 
 /// The source of the bytes.
 #[derive(Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::{FetchError, FetchedRelease};
 use crate::archive::Observer;
 use crate::archive::resolve::FetchedBlob;
-use crate::network::handle::FetchProgress;
+use crate::network::fetch_handle::FetchProgress;
 
 /// The running fetches of a node, by target.
 #[derive(Debug, Default)]

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::archive::fetch::{FetchError, fetch_wanted};
 use crate::archive::{Archive, ArchiveError, Observer};
-use crate::network::handle::FetchProgress;
+use crate::network::fetch_handle::FetchProgress;
 
 /// Claimed sizes tried per blob, at most.
 const CLAIMED_SIZES: usize = 8;
