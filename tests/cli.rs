@@ -2,8 +2,8 @@
 //! network.
 //!
 //! `help` help texts · `codes` exit codes · `offline` one user's round with a release · `network`
-//! machines without one · `place` where archives are made · `terminal` other publishers' text on a
-//! screen · `program` runs the program. Tests with several nodes:
+//! machines without one · `place` where archives are made · `readme` the README's tour · `terminal`
+//! other publishers' text on a screen · `program` runs the program. Tests with several nodes:
 //! `tests/cluster`.
 
 mod codes;
@@ -12,4 +12,5 @@ mod network;
 mod offline;
 mod place;
 mod program;
+mod readme;
 mod terminal;

@@ -1,6 +1,6 @@
 //! Runs the program without the user's environment.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use perennial_tests::program;
@@ -37,18 +37,35 @@ impl Place {
 
     /// A command that runs in this place, on its data directory `data`.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(program("perennial"));
+        let mut command = self.prepared(&program("perennial"));
+        command.env("PERENNIAL_DATA", self.path("data")).args(args);
+        command
+    }
+
+    /// Runs shell lines in this place, with the program on the path, until one fails. Kills
+    /// whatever they leave running, after two minutes at the latest.
+    pub(crate) fn shell(&self, lines: &str) -> Said {
+        let programs = program("perennial");
+        let mut path = programs.parent().unwrap().as_os_str().to_owned();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
+        let lines = format!("trap 'kill -9 $(jobs -p) 2> /dev/null || true' EXIT\n{lines}");
+        let mut command = self.prepared("timeout".as_ref());
+        command.args(["120", "bash", "-euc", &lines]).env("PATH", path);
+        said(command.output().unwrap())
+    }
+
+    /// A program that starts in this place, without the user's environment.
+    fn prepared(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("PERENNIAL_") || text.starts_with("XDG_") || text == "COLUMNS" {
                 command.env_remove(name);
             }
         }
-        command
-            .env("HOME", self.path("home"))
-            .env("PERENNIAL_DATA", self.path("data"))
-            .env("NO_COLOR", "1");
-        command.current_dir(self.dir.path()).args(args);
+        command.env("HOME", self.path("home")).env("NO_COLOR", "1");
+        command.current_dir(self.dir.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -17,9 +17,12 @@ use crate::session::Session;
 #[command(after_help = "\
 Examples:
   perennial key
-  perennial key --json
+  perennial key --did                only the DID, as `follow` takes it
   perennial key --merge              after a fork: declare all branches yours")]
 pub(crate) struct KeyArgs {
+    /// Print only the DID, for scripts
+    #[arg(long)]
+    did: bool,
     /// Sign an entry that joins all branches of your forked feed, which ends the fork
     #[arg(long)]
     merge: bool,
@@ -41,6 +44,9 @@ pub(crate) async fn run(
     }
     let row = session.ask(Key).await?;
     screen.row(&row, |row| {
+        if args.did {
+            return row.publisher.to_string();
+        }
         let forked = if row.forked {
             "\nFORKED     two histories were signed with this key: find out where else it is used, \
              then run `perennial key --merge`"

@@ -14,7 +14,7 @@ use super::{ByteCount, Config, ConfigError, Home, Http, HttpSetting, check_peer}
 /// The slowest upload accepted, in bytes per second: one verified group of a blob.
 const MIN_UPLOAD: u64 = 16 << 10;
 
-/// What a TOML file or the command line may say; whatever is missing keeps its default.
+/// The settings of a TOML file or the command line; missing ones keep their defaults.
 #[derive(Clone, Debug, Default, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Settings {
@@ -277,6 +277,16 @@ mod tests {
         assert_eq!(config.peers, ["/ip4/127.0.0.1/tcp/9"]);
         assert_eq!(config.listen, ["/ip4/127.0.0.1/tcp/2"]);
         assert_eq!((config.upload, config.http), (Some("5MiB".parse().unwrap()), None));
+    }
+
+    #[test]
+    fn the_sample_for_operators_is_valid() {
+        let guide = include_str!("../../README.md");
+        let (_, sample) = guide.split_once("<!-- settings -->\n```toml\n").unwrap();
+        let (sample, _) = sample.split_once("```").unwrap();
+        let settings: Settings = toml::from_str(sample).unwrap();
+        let config = settings.into_config(&home()).unwrap();
+        assert!(!config.create && config.grace == Duration::from_secs(14 * 24 * 3600));
     }
 
     #[test]
