@@ -39,7 +39,7 @@ Words:
   purl       A package URL: pkg:generic/kubekey@v3.1.0
 ";
 
-/// What `--help` says after the options.
+/// The end of `--help`, after the options.
 fn after_long_help() -> String {
     let codes = EXIT_CODES.map(|(code, meaning)| format!("  {code:<3}  {meaning}\n")).concat();
     format!("{}\n{WORDS}\nExit codes:\n{codes}", examples!())

@@ -145,7 +145,7 @@ impl CommandError {
         }
     }
 
-    /// What the user can do next.
+    /// A next step for the user.
     fn hint(&self) -> Option<String> {
         Some(match self {
             CommandError::Refused(Failure { hint: Some(hint), .. }) => hint.clone(),
@@ -160,7 +160,7 @@ impl CommandError {
                 format!("start one: perennial serve --data {}", data.display())
             }
             CommandError::Interrupted { goes_on: true } => {
-                "the same command goes on where this one stopped".into()
+                "the same command continues where this one stopped".into()
             }
             CommandError::InUse { .. } => {
                 "wait for that process to end, or give another --data DIR".into()

@@ -62,7 +62,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Runs a node until it is told to stop, as `program`. Exits with 0 after a clean stop, and else
+/// Runs a node as `program` until it is asked to stop. Exits with 0 after a clean stop, and else
 /// with the code of [`StartError::exit_code`].
 #[must_use]
 pub fn run(arguments: Arguments, program: &str) -> ExitCode {
@@ -117,7 +117,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
         let found = if config.mdns {
             "only nodes on this local network are found"
         } else {
-            "this node connects to nobody"
+            "this node connects to no other"
         };
         tracing::warn!(
             "no peers: give --peer ADDRESS, or name one in the settings file; {found}, unless \

@@ -239,7 +239,7 @@ pub enum KeyError {
     },
 }
 
-/// Who may use a key with this mode, and what to do about it.
+/// The users that a key with this mode admits, and the remedy.
 fn loose(mode: u32) -> &'static str {
     if mode & 0o007 != 0 {
         "others could use it. Run `chmod 600` on it; where the file system keeps no modes, move \

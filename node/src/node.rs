@@ -210,7 +210,7 @@ impl Node {
         self.http
     }
 
-    /// What the user should know about this start, if anything.
+    /// A remark about this start for the user, if there is one.
     #[must_use]
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
@@ -342,7 +342,7 @@ impl StartError {
         }
     }
 
-    /// What the user can do next, if anything.
+    /// A next step for the user, if there is one.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {

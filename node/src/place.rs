@@ -49,7 +49,7 @@ pub enum PlaceError {
 }
 
 impl PlaceError {
-    /// What the user can do next.
+    /// A next step for the user.
     #[must_use]
     pub fn hint(&self) -> String {
         match self {

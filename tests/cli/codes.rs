@@ -164,7 +164,7 @@ fn an_interrupted_command_is_130_and_says_how_to_go_on() {
         rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
         let said = super::program::said(child.wait_with_output().unwrap());
         assert_eq!(said.code, Some(130), "{said:?}");
-        assert!(said.stderr.contains("the same command goes on"), "{said:?}");
+        assert!(said.stderr.contains("the same command continues"), "{said:?}");
     }
 }
 

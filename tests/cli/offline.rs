@@ -173,7 +173,7 @@ fn lists_and_maintenance_have_the_documented_shapes() {
     assert_eq!(
         place.row(&["ls"])["state"],
         "held",
-        "what was unpinned by slip can be pinned again"
+        "a release unpinned by mistake can be pinned again"
     );
     let said = place.run(&["gc", "--grace", "1h", "--dry-run"]);
     assert!(said.stdout.contains(" of them only because"), "{said:?}");
@@ -247,7 +247,7 @@ fn output_is_text_and_quiet_prints_only_results() {
     assert!(said.stdout.contains("added pkg:generic/kubekey@v2"), "{said:?}");
     assert!(
         said.stderr.contains("no node runs"),
-        "nobody can fetch it yet, and it says so: {said:?}"
+        "no peer can fetch it yet, and the note says so: {said:?}"
     );
     let said = place.run(&["--quiet", "get", text(&added, "release"), "-o", "out"]);
     assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{said:?}");

@@ -75,7 +75,7 @@ fn an_honest_peer_makes_up_for(manner: Manner, offence: Option<&str>) {
     let d = Daemon::start(&scene.at("d"), &["--peer", &liar.address, "--peer", honest.address()]);
     let out = scene.at("out");
     perennial(d.data(), &["get", &scene.release, "-o", text(&out)]).ok();
-    assert!(liar.asked() > 0, "nobody asked the liar");
+    assert!(liar.asked() > 0, "no node asked the liar");
     assert_same(&scene.source, &out);
     assert_eq!(count(d.data(), "held"), 1);
     scene.assert_nothing_wrong(d.data());
@@ -96,7 +96,7 @@ fn alone_it_fails_and_goes_on_later(size: usize, manner: Manner) -> u64 {
     assert!(said.stderr.contains("none of them sent all its bytes"), "{said:?}");
     assert!(start.elapsed() < GIVES_UP, "{:?}", start.elapsed());
     println!("{manner:?}: given up after {:?}", start.elapsed());
-    assert!(liar.asked() > 0, "nobody asked the liar");
+    assert!(liar.asked() > 0, "no node asked the liar");
     assert!(!out.exists(), "nothing is written");
     assert_eq!(count(&data, "held"), 0);
     scene.assert_nothing_wrong(&data);

@@ -66,7 +66,7 @@ fn a_full_disk_fails_the_add_and_nothing_else() {
         said.stderr.to_lowercase().contains("no space left") || said.stderr.contains("disk full"),
         "{said:?}"
     );
-    assert_eq!(leftovers(&data), 0, "what was begun is removed");
+    assert_eq!(leftovers(&data), 0, "unfinished files are removed");
 
     // The node still serves the releases it holds.
     let out = dir.path().join("out");

@@ -75,7 +75,7 @@ fn a_fork_seen_by_two_halves_is_shown_by_both_and_ended_by_a_merge() {
             (both && forked(node.data(), &who)).then_some(())
         });
         shows_the_fork(node.data(), &who, [&one, &other]);
-        assert!(held(node.data(), &first), "what was signed before stays");
+        assert!(held(node.data(), &first), "earlier releases stay");
         for (release, seed) in [(&one, 2), (&other, 3)] {
             let out = at(&format!("out-{number}-{seed}"));
             perennial(node.data(), &["get", field(release, "release"), "-o", text(&out)]).ok();

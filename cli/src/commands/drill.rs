@@ -83,7 +83,7 @@ pub(crate) async fn run(args: DrillArgs, screen: &Screen) -> Result<(), CommandE
     match outcome {
         Ok(()) => report.survived().map_err(CommandError::from),
         Err(error @ (CommandError::Interrupted { .. } | CommandError::Output(_))) => Err(error),
-        // What cannot be a release was never at stake.
+        // Files that cannot be a release were never at stake.
         Err(error) if error.exit_code() == USAGE => Err(error),
         Err(error) => {
             report.lost(&error.to_string())?;

@@ -66,7 +66,7 @@ pub(crate) async fn run(
     list_releases(request, Dial::Never, session, screen, none).await
 }
 
-/// What it means that there is no row.
+/// The meaning of an empty list.
 pub(super) enum NoRow {
     /// The list is empty.
     Note(&'static str),

@@ -12,9 +12,9 @@ pub const MAX_CLAIMS: usize = 64;
 pub struct Failure {
     /// The kind of the failure.
     pub code: ErrorKind,
-    /// What happened, with the path or the id it happened to.
+    /// The event, with the path or id concerned.
     pub message: String,
-    /// What to do next.
+    /// A next step for the user.
     pub hint: Option<String>,
     /// The signed claims behind `Strangers`, `Conflict` and `Ambiguous`; at most [`MAX_CLAIMS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

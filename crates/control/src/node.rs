@@ -37,7 +37,7 @@ pub struct Connect {
     pub wait_ms: u32,
 }
 
-/// What came of connecting to peers.
+/// The outcome of connecting to peers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectDone {
     /// Set if one of the peers is connected, or if the request did not wait.

@@ -32,7 +32,7 @@ use crate::socket::{ShortPath, elsewhere, own_path};
 pub const MAX_CONNECTIONS: usize = 64;
 /// How long a client may take to send its request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long conversations may continue once the node is told to stop.
+/// How long conversations may continue once the node is asked to stop.
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// Why the socket could not be bound.

@@ -119,7 +119,7 @@ mod tests {
         for token in [None, Some(String::new())] {
             assert!(
                 !is_owner(&Options { token, ..Options::default() }, &headers),
-                "without a token: nobody"
+                "without a token, no client is the owner"
             );
         }
     }

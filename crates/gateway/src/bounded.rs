@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(there(["a", "b", "c", "d"]), [false, false, false, true]);
         map.remove(&"d");
         map.insert("e", 10, 10, now);
-        assert_eq!(map.get(&"e"), Some(10), "what was removed weighs nothing");
+        assert_eq!(map.get(&"e"), Some(10), "a removed value weighs nothing");
     }
 
     #[test]

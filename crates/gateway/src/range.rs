@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-/// What a request gets of the content.
+/// The part of the content that a request gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Requested {
     /// The whole content: 200.

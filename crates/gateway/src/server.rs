@@ -47,7 +47,7 @@ pub struct Limits {
     pub head_time: Duration,
     /// How long a response may stall, with no byte moving in either direction.
     pub stalled: Duration,
-    /// How long requests in flight may continue after the server is told to stop.
+    /// How long requests in flight may continue after the server is asked to stop.
     pub grace: Duration,
 }
 

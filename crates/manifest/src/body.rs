@@ -54,11 +54,11 @@ pub enum BodyError {
 /// The statement of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
-    /// Who the publisher claims to be.
+    /// The identity that the publisher claims.
     Profile(Profile),
     /// One version of one project, and its artifacts.
     Release(Box<Release>),
-    /// What an upstream served, and when.
+    /// The answer of an upstream, and its time.
     Observation(Observation),
     /// A remark on a release or digest. It cannot delete.
     Status(Status),
@@ -75,7 +75,7 @@ pub enum Body {
     },
 }
 
-/// Who a publisher claims to be; shown as unproven until observed.
+/// The identity that a publisher claims; shown as unproven until observed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
     /// Display name.

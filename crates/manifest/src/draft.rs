@@ -18,7 +18,7 @@ pub struct Draft {
     pub from: String,
     /// Mutable names that it sets, each with the digest it stands for (`sha256:…`).
     pub tags: BTreeMap<String, String>,
-    /// What was seen at the upstream while obtaining it; each is signed as a statement of its own.
+    /// Observations of the upstream, made while obtaining it; each is signed separately.
     pub observations: Vec<Observation>,
     /// Remarks for people.
     pub notes: Option<String>,

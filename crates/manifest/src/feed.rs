@@ -25,7 +25,7 @@ pub struct ForkProof {
     pub other: EntryId,
 }
 
-/// What a node knows of one publisher's feed.
+/// One publisher's feed, as far as a node knows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedState {
     /// The heads of its branches with their sequence numbers, by id; one unless it is forked.

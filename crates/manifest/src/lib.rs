@@ -1,9 +1,9 @@
-//! What a release is and who vouches for it.
+//! Releases and the publishers that vouch for them.
 //!
 //! Owns ids, package URLs, paths, artifact lists, signed entries, the rules of feeds, and the
-//! resolution of names. Promises one encoding per value; a bound on everything that comes from
-//! outside, checked before it costs memory; and no panic on any input. Pure: no I/O, no clock, no
-//! threads, no randomness. FORMAT.md draws the bytes.
+//! resolution of names. Promises one encoding per value; a bound on everything from outside,
+//! checked before it costs memory; and no panic on any input. Pure: no I/O, no clock, no threads,
+//! no randomness. FORMAT.md draws the bytes.
 
 #![cfg_attr(test, allow(clippy::cast_possible_truncation))]
 

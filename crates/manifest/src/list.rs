@@ -29,7 +29,7 @@ pub enum ListError {
     /// More than [`MAX_ARTIFACTS`] artifacts, or more than [`MAX_LIST`] bytes.
     #[error("artifact list: {what} {found} is more than {limit}")]
     TooLarge {
-        /// What is counted.
+        /// The quantity: files or bytes.
         what: &'static str,
         /// The number found or claimed.
         found: u64,

@@ -123,7 +123,7 @@ impl<'de> Deserialize<'de> for PublisherId {
     }
 }
 
-/// What a publisher says it is. Never conflated, in data or on screen.
+/// The role that a publisher claims. Never conflated, in data or on screen.
 ///
 /// The default is for a publisher whose feed has no profile: it counts as an archivist, because
 /// silence makes no one upstream.

@@ -50,7 +50,7 @@ pub enum DigestError {
 
 /// Bytes that do not have the digest they were asked for by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("what came has the digest {found}")]
+#[error("the content received has the digest {found}")]
 pub struct DigestMismatch {
     /// The digest that was asked for.
     pub expected: Digest,

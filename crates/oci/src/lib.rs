@@ -1,4 +1,4 @@
-//! What an image is, in the words of OCI and docker, for imports and for the registry alike.
+//! The rules of OCI and docker images, shared by imports and the registry.
 //!
 //! Owns digests, descriptors, manifests and their limits, references and their package URLs, the
 //! walk from a root to all its blobs, and the files of an image layout. Promises one verdict on

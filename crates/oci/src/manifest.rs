@@ -130,7 +130,7 @@ impl Manifest {
             (false, false) => return Err(ManifestError::Neither),
             _ => {}
         }
-        // Layouts of old have an index without it, and artifact manifests never had it.
+        // Early layouts have an index without it, and artifact manifests never had it.
         let may_lack = raw.manifests.is_some() || raw.blobs.is_some();
         if raw.schema_version.map_or(!may_lack, |version| version != 2) {
             return Err(ManifestError::SchemaVersion);

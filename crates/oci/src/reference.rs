@@ -37,7 +37,7 @@ pub struct Reference {
 pub enum Version {
     /// A name that may mean something else tomorrow.
     Tag(String),
-    /// One manifest for ever.
+    /// One manifest, whatever is pushed later.
     Digest(Digest),
 }
 

@@ -1,4 +1,4 @@
-//! What can go wrong in the store, each with the path, blob or entry it happened to.
+//! The failures of a store, each with the path, blob or entry concerned.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -70,7 +70,7 @@ pub enum StoreError {
     Format {
         /// The file, or the name of the entry or list.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The defect.
         reason: String,
     },
 }

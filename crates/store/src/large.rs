@@ -41,7 +41,7 @@ pub(crate) struct LargeBlob {
     pub(crate) size: u64,
 }
 
-/// What a blob's files say without its bytes being read.
+/// A blob as its files describe it, without reading its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LargeInfo {
     pub(crate) size: u64,

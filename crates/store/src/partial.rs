@@ -224,7 +224,7 @@ impl Partial {
                 BaoContentItem::Parent(parent) => arrival.pair(parent.node, &parent.pair),
                 BaoContentItem::Leaf(leaf) => arrival.leaf(leaf.offset, &leaf.data),
             });
-        // What verified before a stream broke off stays.
+        // Groups verified before a stream broke off stay.
         arrival.count()?;
         decoded
     }

@@ -58,7 +58,7 @@ impl Follows {
     }
 }
 
-/// What this node knows of the feed of its own key.
+/// This node's knowledge of the feed of its own key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnFeed {
     /// The key.
@@ -75,7 +75,7 @@ struct Decisions {
     denied: BTreeMap<BlobId, String>,
     seen: BTreeMap<PublisherId, (u64, EntryId)>,
     own_feed: Option<OwnFeed>,
-    /// What was unpinned or unfollowed, and when (Unix seconds).
+    /// Everything unpinned or unfollowed, with the time (Unix seconds).
     let_go: BTreeMap<Pin, u64>,
 }
 
@@ -150,13 +150,13 @@ impl State {
         self.set_let_go(&mut decisions, let_go)
     }
 
-    /// What was let go at this time or later.
+    /// Everything unpinned or unfollowed since this time.
     pub(crate) fn let_go_since(&self, since: u64) -> Vec<Pin> {
         let decisions = self.lock();
         decisions.let_go.iter().filter(|(_, at)| **at >= since).map(|(pin, _)| *pin).collect()
     }
 
-    /// Forgets what was let go before a time.
+    /// Forgets everything unpinned or unfollowed before a time.
     pub(crate) fn forget_let_go(&self, before: u64) -> Result<(), StoreError> {
         let mut decisions = self.lock();
         let mut let_go = decisions.let_go.clone();

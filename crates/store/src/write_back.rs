@@ -122,7 +122,7 @@ mod tests {
         // A device without a disk behind it refuses fsync.
         let file = File::options().write(true).open("/dev/full").expect("every Linux has it");
         let back = WriteBack::new(Arc::new(file), Path::new("f"));
-        back.wrote(STEP).expect("it goes on beside");
+        back.wrote(STEP).expect("writing continues meanwhile");
         assert!(back.finish().expect_err("the first").to_string().contains("Invalid argument"));
         assert!(back.finish().expect_err("the second").to_string().contains("earlier fsync"));
         assert!(back.wrote(STEP).is_err());

@@ -195,7 +195,7 @@ impl ArchiveError {
         }
     }
 
-    /// What the user can do next, if anything.
+    /// A next step for the user, if there is one.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -240,7 +240,7 @@ impl ArchiveError {
                 Some(ASK_A_PEER)
             }
             Self::NotHeld(_) => Some("`perennial get` fetches it"),
-            Self::NotPinned(_) => Some("`perennial pins` lists what is pinned"),
+            Self::NotPinned(_) => Some("`perennial pins` lists the pins"),
             Self::Export(error) => error.hint(),
             _ => None,
         }

@@ -59,7 +59,7 @@ async fn a_followers_damaged_release_is_partial_until_a_holder_connects() {
     assert_eq!(verify(&b).await.corrupt, 1);
     let shown = b.show(&release).await.expect("known");
     assert_eq!((shown.row.state, shown.row.held_bytes), (Holding::Partial, 5));
-    assert_eq!(shown.holders.len(), 1, "nobody else is there: {:?}", shown.holders);
+    assert_eq!(shown.holders.len(), 1, "no other node is there: {:?}", shown.holders);
 
     let _a = Machine::on(a, &[&b], &[]).await;
     b.until(&release, Holding::Held).await;

@@ -16,8 +16,8 @@ async fn a_false_claim_is_found_by_hashing() {
     let wrong = Sha256Digest::from_bytes([9; 32]);
     // The record that a node with a hashing error would keep.
     let dir = a.stop().await;
-    let store =
-        Store::open(&dir.path().join("data"), OpenOptions::default()).expect("nobody else has it");
+    let store = Store::open(&dir.path().join("data"), OpenOptions::default())
+        .expect("no other process uses it");
     store.note_sha256(&[(wrong, BlobId::of(&large))]).expect("noted");
     drop(store);
     let a = Machine::on(dir, &[], &[]).await;

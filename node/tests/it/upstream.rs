@@ -84,8 +84,8 @@ async fn a_changed_upstream_does_not_change_what_a_name_means() {
         );
     }
     let dir = node.stop().await;
-    let store =
-        Store::open(&dir.path().join("data"), OpenOptions::default()).expect("nobody else has it");
+    let store = Store::open(&dir.path().join("data"), OpenOptions::default())
+        .expect("no other process uses it");
     assert!(store.blob_size(&BlobId::of(b"the first")).expect("read").is_some());
     assert!(store.entry(&first.entry()).expect("read").is_some(), "the first release stays");
     let entries =

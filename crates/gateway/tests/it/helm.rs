@@ -154,7 +154,7 @@ async fn the_repository_all_has_trusted_charts_without_conflict() {
     let other = format!("{KS}home: https://other.example\n");
     let (one, two) = (key(2), key(3));
     let first = release(&gateway, &one, "pkg:helm/ks-core@1.1.3", KS);
-    assert!(index(&gateway, "all").await.entries.is_empty(), "nobody is followed");
+    assert!(index(&gateway, "all").await.entries.is_empty(), "no publisher is followed");
     assert_eq!(
         index(&gateway, &one.id().to_string()).await.entries.len(),
         1,

@@ -88,7 +88,7 @@ impl Repository {
             };
         };
         if let Some(error) = cut {
-            let reason = format!("the list goes on, but its next page cannot be had: {error}");
+            let reason = format!("the list continues, but its next page cannot be read: {error}");
             listed.failed.push(Failed { what: list.to_string(), reason });
         }
         if listed.tags.is_empty() && listed.failed.is_empty() {

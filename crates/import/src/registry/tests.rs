@@ -70,5 +70,5 @@ async fn a_registry_cannot_redirect_into_the_private_network() {
         assert!(listed.failed[0].reason.contains("cannot be had"), "{:?}", listed.failed);
         serving.abort();
     }
-    assert_eq!(inside.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "somebody called");
+    assert_eq!(inside.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "a request arrived");
 }

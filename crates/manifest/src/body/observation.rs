@@ -1,4 +1,4 @@
-//! What an upstream served, and when: a witness statement.
+//! Observations: a witness statement about the answer of an upstream, and its time.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ pub enum Verdict {
     Gone,
 }
 
-/// What an observer saw at an upstream: a witness statement.
+/// A witness statement about the answer of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observation {
     /// The URL or OCI reference that was asked.

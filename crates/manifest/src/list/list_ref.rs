@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{ListError, MAX_ARTIFACTS, MAX_LIST};
 use crate::BlobId;
 
-/// What a release entry says of its artifact list.
+/// The artifact list, as a release entry refers to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ArtifactListRef {
     /// The encoded list.

@@ -37,7 +37,7 @@ impl Feed {
         if matches!(admitted, Admit::New | Admit::Fork(_)) {
             self.seqs.0.insert(signed.id(), signed.entry().seq);
         } else {
-            assert_eq!(self.state, before, "what was not admitted left a trace");
+            assert_eq!(self.state, before, "a refused entry left a trace");
         }
         admitted
     }
@@ -212,7 +212,11 @@ fn the_number_of_branches_is_bounded() {
     assert_eq!(feed.admit(&signed("more", 1, &[&first])), Admit::Reject(FeedError::TooManyHeads));
     assert_eq!(feed.state.heads.len(), MAX_HEADS);
     assert!(feed.state.forks.len() <= MAX_FORKS);
-    assert_eq!(feed.admit(&signed("on", 2, &[&branches[3]])), Admit::New, "a known branch goes on");
+    assert_eq!(
+        feed.admit(&signed("on", 2, &[&branches[3]])),
+        Admit::New,
+        "a known branch continues"
+    );
     // A merge names as many heads as one entry can, and the next merge the rest.
     let mut merges = 0;
     while feed.state.is_forked() {

@@ -21,7 +21,7 @@ use crate::large::{GROUP, LargeBlob, SMALL};
 use crate::pack::Kind;
 use crate::verified::{chunks, verified};
 
-/// An open blob: its bytes as they were when it was opened, whatever happens to its name.
+/// An open blob: its bytes as they were when it was opened, even if it is removed meanwhile.
 #[derive(Debug)]
 pub(crate) enum OpenBytes {
     /// A whole small blob, verified.

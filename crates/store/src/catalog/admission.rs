@@ -13,7 +13,7 @@ use crate::error::StoreError;
 use crate::index_trait::Change;
 use crate::rows::{self, PublisherValue};
 
-/// What the packs had of an entry before it was put.
+/// The state of an entry in the packs before it was put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Before {
     Nothing,

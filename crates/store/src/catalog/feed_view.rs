@@ -8,7 +8,7 @@ use perennial_manifest::{EntryId, Known, PublisherId};
 use super::Catalog;
 use crate::rows::{self, PublisherValue};
 
-/// What is known of a publisher's feed while one of its entries is admitted.
+/// A publisher's feed as it is known while one of its entries is admitted.
 pub(super) struct FeedView<'a> {
     pub(super) catalog: &'a Catalog<'a>,
     pub(super) value: &'a PublisherValue,

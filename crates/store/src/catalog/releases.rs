@@ -20,7 +20,7 @@ pub struct ReleaseRow {
     pub purl: Purl,
     /// The publisher that signed it.
     pub publisher: PublisherId,
-    /// What it says of its artifact list.
+    /// Its reference to its artifact list.
     pub artifacts: perennial_manifest::ArtifactListRef,
     /// Its sequence number in the publisher's feed.
     pub seq: u64,

@@ -1,4 +1,4 @@
-//! What a store holds, in numbers.
+//! The contents of a store in numbers.
 
 use perennial_manifest::Holding;
 
@@ -6,7 +6,7 @@ use super::Catalog;
 use crate::error::StoreError;
 use crate::rows::ReleaseValue;
 
-/// What a store holds, in numbers.
+/// The contents of a store in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Entries in the catalog.

@@ -18,7 +18,7 @@ use crate::error::{AtPath, StoreError};
 const TRAILER: usize = 8 + 32 + 8;
 const MAGIC: &[u8; 8] = b"obao v1\n";
 
-/// What a file looked like at one moment. A later stamp that differs means that it changed.
+/// The attributes of a file at one moment. A later stamp that differs means that it changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stamp {
     size: u64,

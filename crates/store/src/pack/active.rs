@@ -69,7 +69,7 @@ impl Active {
             keep_tail(&active.path, &active.file, offset, end)?;
             durable::truncate(&active.file, offset, &active.path)?;
         }
-        // What a killed process wrote is whole here and may not have reached the disk, yet callers
+        // Records of a killed process are whole here and may not have reached the disk, yet callers
         // are told that it is held.
         durable::sync_file(&active.file, &active.path)?;
         (active.len, active.synced) = (offset, offset);

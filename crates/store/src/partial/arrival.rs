@@ -93,7 +93,7 @@ impl<'a> Arrival<'a> {
     }
 
     /// Counts the verified groups once their pairs are in the file too: from then on readers may
-    /// find the blob complete. Tells of them afterwards, so that nobody is told of bytes that do
+    /// find the blob complete. Reports them afterwards, so that no reader learns of bytes that do
     /// not count.
     pub(super) fn count(&mut self) -> Result<(), StoreError> {
         self.tree.sync().at(&self.partial.outboard)?;

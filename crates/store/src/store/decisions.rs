@@ -14,7 +14,7 @@ use crate::state::{Follows, Pin};
 use crate::store::Store;
 
 impl Store {
-    /// What must not be collected.
+    /// The roots: everything that must not be collected.
     #[must_use]
     pub fn pins(&self) -> BTreeSet<Pin> {
         self.0.state.pins()

@@ -73,7 +73,7 @@ impl Store {
         }
     }
 
-    /// What is known of the feed of this node's own key; `None` before the first note.
+    /// The noted state of this key's own feed; `None` before the first note.
     #[must_use]
     pub fn own_feed(&self) -> Option<OwnFeed> {
         self.0.state.own_feed()

@@ -1,4 +1,4 @@
-//! What a name means on this node: through its own publisher and those that the user follows by
+//! The meaning of a name on this node: through its own publisher and those that the user follows by
 //! name.
 
 use perennial_manifest::{Candidate, PublisherId, Resolution, Selector, resolve};
@@ -14,8 +14,8 @@ impl Store {
         publisher == own || self.follows().names(publisher)
     }
 
-    /// What a name means, by what is known here. With `only`, through that publisher alone, trusted
-    /// or not.
+    /// The meaning of a name, by the entries known here. With `only`, through that publisher alone,
+    /// trusted or not.
     ///
     /// # Errors
     /// Failures of the index.

@@ -6,7 +6,7 @@ use crate::pack::Kind;
 use crate::store::Store;
 
 impl Store {
-    /// What the store holds, in numbers. Walks all release rows and all large blobs.
+    /// The contents in numbers. Walks all release rows and all large blobs.
     ///
     /// # Errors
     /// Failures of the disk and the index.

@@ -84,7 +84,7 @@ fn a_running_fetch_stays_and_an_abandoned_one_is_removed() {
     let partial = store.partial(blob, 100_000).unwrap();
     partial.decode(std::slice::from_ref(&(0..32_768)), &encoded[..], &mut |_| Ok(())).unwrap();
     age(&dir.path().join("partial"));
-    assert_eq!(store.gc(NOW).unwrap().partial_removed, 0, "somebody writes to it");
+    assert_eq!(store.gc(NOW).unwrap().partial_removed, 0, "a fetch writes to it");
     drop(partial);
     let hour = GcOptions { grace: Duration::from_secs(2 * 3600), ..NOW };
     assert_eq!(store.gc(hour).unwrap().partial_removed, 0, "it may be gone on with");
@@ -105,10 +105,13 @@ fn an_error_while_marking_deletes_nothing() {
     flip(&dir.path().join("packs/0000000001.pack"), signed.payload());
     let error = store.gc(NOW).unwrap_err();
     assert!(matches!(error, StoreError::DamagedEntry(entry) if entry == signed.id()), "{error}");
-    assert!(junk.iter().all(|blob| is_whole(&store, blob)), "not even what nobody needs");
+    assert!(junk.iter().all(|blob| is_whole(&store, blob)), "unneeded blobs stay as well");
     store.put_entries(std::slice::from_ref(&signed)).unwrap();
     collect(&store);
-    assert!(added.iter().all(|added| is_whole(&store, &added.blob)), "mended: it goes on");
+    assert!(
+        added.iter().all(|added| is_whole(&store, &added.blob)),
+        "after the repair it continues"
+    );
     assert!(junk.iter().all(|blob| store.blob_state(blob).unwrap() == BlobState::Missing));
 }
 

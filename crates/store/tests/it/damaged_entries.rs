@@ -106,7 +106,7 @@ fn verify_names_a_damaged_entry_which_is_requested_again() {
     let store = open(dir.path());
     let known =
         |store: &Store| store.times(None).unwrap().iter().filter(|(_, id)| *id == lost).count();
-    assert_eq!(known(&store), 1, "nobody looked yet");
+    assert_eq!(known(&store), 1, "no read has found it yet");
     assert_eq!(store.verify(&|_, _| {}).unwrap().damaged_entries, [lost]);
     assert!(
         known(&store) == 0 && !store.has_entry(&lost).unwrap(),

@@ -66,7 +66,7 @@ async fn only_accepted_messages_are_relayed() {
         while hear_and_say(&mut b, acceptance).await != bytes {}
     }
     let (.., heard) =
-        tokio::time::timeout(PATIENCE, hear(&mut c)).await.expect("what was accepted arrives");
+        tokio::time::timeout(PATIENCE, hear(&mut c)).await.expect("an accepted message arrives");
     assert_eq!(heard, b"accepted", "the first thing that c hears is what b accepted");
 }
 

@@ -90,9 +90,8 @@ impl Repeat<'_> {
     }
 }
 
-/// Whether two lists have the same files from the same places. What differs each day does not
-/// count: the addresses that redirects led to, which carry signatures of the hour, and the index
-/// that listed a chart.
+/// Whether two lists have the same files from the same places. Details that differ each day do not
+/// count: redirect targets, which carry short-lived signatures, and the index that listed a chart.
 fn is_same(one: &ArtifactList, other: &ArtifactList) -> bool {
     let is_chart = |list: &ArtifactList| list.iter().any(|artifact| artifact.role == Role::Chart);
     let charts = is_chart(one) && is_chart(other);

@@ -46,7 +46,7 @@ async fn the_password_is_exchanged_for_a_token_that_pushes() {
         );
         assert!(
             !may_push(&registry, &token(&ask(&registry, path, None).await)).await,
-            "{path}: nobody gave a password"
+            "{path}: no password was given"
         );
     }
 }

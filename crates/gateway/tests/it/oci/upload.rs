@@ -107,7 +107,7 @@ async fn blobs_come_whole_or_in_chunks_in_order() {
     );
     assert!(registry.get(&format!("/v2/a/b/blobs/{digest}")).await.bytes() == blob);
     let named = registry.store.blob_of_sha256(&digest.parse().unwrap()).unwrap();
-    assert_eq!(named, Some(BlobId::of(&blob)), "what was counted here is known as such");
+    assert_eq!(named, Some(BlobId::of(&blob)), "a digest computed here is known as such");
     registry.own("GET", &at, &[], "").await.refused(404, "BLOB_UPLOAD_UNKNOWN");
     assert_eq!(incoming(&registry), 0);
 }
