@@ -1,9 +1,9 @@
 //! Tests across crates, in one binary: it links once, and slow tests overlap.
 //!
-//! `layers` checks the architecture, `sim` the protocol in virtual time, `cli` the `perennial`
-//! program on one data directory, `cluster` whole nodes as processes, `images` imports against
-//! pushes, and `fuzz` replays the corpus of the fuzz targets. Run a single test by its path, for
-//! example `cargo test --release -p perennial-tests cluster::kill`.
+//! `layers` checks the architecture, `map` its description, `sim` the protocol in virtual time,
+//! `cli` the `perennial` program on one data directory, `cluster` whole nodes as processes,
+//! `images` imports against pushes, and `fuzz` replays the corpus of the fuzz targets. Run a single
+//! test by its path, for example `cargo test --release -p perennial-tests cluster::kill`.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,4 +17,5 @@ mod cluster;
 mod fuzz;
 mod images;
 mod layers;
+mod map;
 mod sim;

@@ -11,7 +11,8 @@ use crate::descriptor::{RawDescriptor, texts};
 use crate::role::is_media_type;
 use crate::{Descriptor, Digest, DigestError, OCI_INDEX, OCI_MANIFEST};
 
-/// Longest manifest or index that is read, in bytes: 4 MiB, the bound that registries share.
+/// Longest manifest or index that is read, in bytes. Registries must expect 4 MB (distribution
+/// specification 1.1, "Pushing Manifests"), and share that bound.
 pub const MAX_MANIFEST: u64 = 4 << 20;
 
 /// A value for the `Accept` header of requests for manifests of every kind.

@@ -17,7 +17,8 @@ use crate::{Descriptor, Digest, MAX_MANIFEST, Manifest};
 pub const MAX_MANIFESTS: usize = 2_000;
 /// Most blobs under one root.
 pub const MAX_BLOBS: usize = 20_000;
-/// Deepest nesting: an index of indexes of indexes of images.
+/// Deepest nesting: an index of indexes of indexes of images. The image specification lets indexes
+/// nest and states no depth; builders write one level, and this leaves room for two more.
 pub const MAX_DEPTH: usize = 3;
 
 /// The manifests and blobs of an image, as far as they were found.

@@ -30,7 +30,9 @@ fn version(text: &str) -> Result<Version, OciError> {
     })
 }
 
-/// Rejects a manifest whose `Content-Type` differs from the media type in its bytes.
+/// Rejects a manifest whose `Content-Type` differs from the media type in its bytes: clients must
+/// send that one, and parameters are ignored (distribution specification 1.1, "Pushing
+/// Manifests").
 fn types_agree(headers: &HeaderMap, manifest: &Manifest) -> Result<(), OciError> {
     let told = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let told = told.map(|told| told.split(';').next().unwrap_or_default().trim());
