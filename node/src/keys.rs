@@ -90,7 +90,7 @@ impl Keys {
         self.read_or_create("node.key", "perennial node")
     }
 
-    /// The key that signs what this node publishes, created on first use.
+    /// The key that signs this node's entries, created on first use.
     ///
     /// # Errors
     /// As for [`Keys::node`].
@@ -98,7 +98,7 @@ impl Keys {
         self.read_or_create("publisher.key", "perennial publisher").map(Keypair::from_seed)
     }
 
-    /// The key that signs what this node publishes, if it exists.
+    /// The key that signs this node's entries, if it exists.
     ///
     /// # Errors
     /// As for [`Keys::node`].

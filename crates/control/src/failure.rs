@@ -1,4 +1,4 @@
-//! Why a request failed, and what the user can do about it.
+//! Failures of requests, each with its reason and a remedy.
 
 use perennial_manifest::{BlobId, PublisherId, PublisherKind, Purl, ReleaseId};
 use perennial_operation::ErrorKind;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Most claims a failure lists.
 pub const MAX_CLAIMS: usize = 64;
 
-/// Why a request failed and what to do next.
+/// A failed request: its reason and a remedy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The kind of the failure.
@@ -27,7 +27,7 @@ impl Failure {
         Failure { code, message: message.into(), hint: None, claims: Vec::new() }
     }
 
-    /// Sets what to do next.
+    /// Adds a remedy.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());

@@ -31,7 +31,7 @@ pub enum ImportError {
         /// The last failure.
         reason: String,
     },
-    /// The content is not what was announced, or exceeds a limit.
+    /// The content differs from the announced one, or exceeds a limit.
     #[error("{what}: {reason}")]
     Mismatch {
         /// A URL or reference.

@@ -1,4 +1,4 @@
-//! A release that is not signed yet: what an importer or a push hands to the owner of a key.
+//! A release that is not signed yet: importers and pushes hand it to the owner of a key.
 
 use std::collections::BTreeMap;
 

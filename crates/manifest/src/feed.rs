@@ -1,4 +1,4 @@
-//! The rules of a feed: which entries continue it, and what two entries in one place mean.
+//! The rules of a feed: the entries that continue it, and forks.
 //!
 //! Owns the state of one publisher's feed as plain data, so that the store can keep it and tests
 //! can compare it. Promises that a fork is never forgotten, and that every admitted entry comes

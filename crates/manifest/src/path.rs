@@ -12,7 +12,7 @@ use crate::serde_as_text;
 
 /// Longest path, in bytes.
 pub const MAX_PATH: usize = 1024;
-/// Longest component, in bytes: what ext4, XFS, APFS and NTFS all accept.
+/// Longest component, in bytes; ext4, XFS, APFS and NTFS all accept it.
 pub const MAX_COMPONENT: usize = 255;
 
 /// Device names of Windows, with or without an extension. Windows reads superscript digits as

@@ -41,7 +41,7 @@ pub enum Resolution {
     NotFound,
 }
 
-/// Decides what `selector` means. With `only`, that publisher alone is trusted.
+/// Resolves `selector`. With `only`, that publisher alone is trusted.
 #[must_use]
 pub fn resolve(
     selector: &Selector,
@@ -197,7 +197,7 @@ mod tests {
             Resolution::Found(known[..1].to_vec()),
             "neither their bytes nor their versions count"
         );
-        // An older release is still available by its id, whoever signed it.
+        // An older release is still available by its id, from any publisher.
         assert_eq!(
             ask(&known[1].release.to_string(), &[1], None, known.clone()),
             Resolution::Found(known[1..2].to_vec())

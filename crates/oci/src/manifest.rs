@@ -1,4 +1,4 @@
-//! Manifests and indexes, docker's and OCI's: what they refer to, and nothing else.
+//! Manifests and indexes, docker's and OCI's: their references, and nothing else.
 //!
 //! Promises one verdict for pushes, pulls and imports: a manifest that two readers could understand
 //! differently is refused by all of them.

@@ -1,4 +1,4 @@
-//! Imports: releases made from what an upstream publishes.
+//! Imports: releases made from the files of an upstream.
 
 use std::path::PathBuf;
 
@@ -82,7 +82,7 @@ pub enum ImportEvent {
     /// A file, image or chart could not be imported.
     #[serde(rename = "not-imported")]
     Failed(Failed),
-    /// How much of what a release refers to is held.
+    /// How many of the images that a release refers to are held.
     Completeness(Completeness),
 }
 
@@ -95,7 +95,7 @@ pub struct Failed {
     pub reason: String,
 }
 
-/// How much of what a release refers to is held.
+/// How many of the images that a release refers to are held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Completeness {
     /// The referring release, as a package URL.

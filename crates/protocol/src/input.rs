@@ -197,7 +197,7 @@ pub enum Input {
     /// An assignment progressed: verified bytes were written, or the peer answered "not held" for
     /// some blobs. Reported at least once a second while bytes flow.
     Received { assignment: AssignmentId, report: Report },
-    /// An assignment's stream ended; the report covers what was not reported before.
+    /// An assignment's stream ended; the report covers the bytes not reported before.
     Transferred { assignment: AssignmentId, report: Report, end: End },
     /// Providers of a release that the DHT named, in parts; `done` with the last part.
     Providers { release: ReleaseId, peers: Vec<PeerId>, done: bool },

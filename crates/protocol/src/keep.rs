@@ -22,7 +22,7 @@ pub(crate) const CONCURRENT: usize = 16;
 pub(crate) const REST: Duration = Duration::from_secs(15);
 /// Longest rest.
 pub(crate) const REST_MAX: Duration = Duration::from_secs(3600);
-/// Longest remaining rest once a peer connects, which may hold what the other peers do not.
+/// Longest remaining delay once a peer connects, which may hold blobs that the others lack.
 pub(crate) const REST_NEW_PEER: Duration = Duration::from_secs(3);
 /// Releases whose failures are remembered, at most.
 pub(crate) const RESTING: usize = 64 * 1024;

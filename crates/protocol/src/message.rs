@@ -133,7 +133,7 @@ pub struct BlobClaim {
 pub enum Refusal {
     /// The peer has used up its share for now.
     Busy,
-    /// The request exceeds what is ever answered at once.
+    /// The request exceeds the largest answer.
     TooLarge,
     /// The request is malformed.
     Malformed,

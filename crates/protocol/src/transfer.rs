@@ -12,7 +12,7 @@
 //! A byte is never requested twice from one peer at one time, nor beyond the signed size, nor once
 //! verified. At most [`limits::SLOTS_PER_PEER`] assignments are in flight per peer, and any byte is
 //! requested from at most two peers. A peer that lied about a blob is never asked for it again. If
-//! one peer holds a blob and answers honestly, the blob arrives, whatever the others do.
+//! one peer holds a blob and answers honestly, the blob arrives in spite of the others.
 //!
 //! It does not verify bytes (the caller does, group by group, and reports those that are good),
 //! does not look for holders (it reports [`Decision::Stuck`]) and knows nothing of releases: blobs

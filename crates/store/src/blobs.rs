@@ -2,7 +2,7 @@
 //! progress.
 //!
 //! Owns `blobs/`, `packs/` and `partial/`, and how bytes get there; `reading` owns how they leave.
-//! Does not know about releases: the catalog decides what is wanted.
+//! Does not know about releases: the catalog decides which blobs are wanted.
 
 mod reading;
 #[cfg(test)]

@@ -144,7 +144,7 @@ impl LargeBlobs {
         File::open(&path).and_then(|file| file.set_times(now)).at(&path)
     }
 
-    /// Removes a blob. Its bytes go first, so that what is left is never taken for a blob.
+    /// Removes a blob. Its bytes go first, so that the rest is never taken for a blob.
     pub(crate) fn remove(&self, blob: &BlobId) -> Result<(), StoreError> {
         move_directory(&self.path(blob, "blob"))?;
         for extension in ["blob", "ref", "obao"] {

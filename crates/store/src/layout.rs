@@ -101,7 +101,7 @@ impl Layout {
         Ok(layout)
     }
 
-    /// Removes what a killed process left half-written. Nothing refers to it.
+    /// Removes the half-written files of a killed process. Nothing refers to them.
     fn remove_unfinished(&self) -> Result<(), StoreError> {
         let tmp = self.tmp();
         for dir in [&tmp, &self.state(), &self.root] {
@@ -182,7 +182,7 @@ fn lock(root: &Path) -> Result<File, OpenError> {
             pid: text.trim().parse().unwrap_or(0),
         });
     }
-    // The pid is informational: a full disk must not keep a node from serving what it holds.
+    // The pid is informational: a full disk must not keep a node from serving.
     let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
     Ok(file)
 }

@@ -273,7 +273,7 @@ impl Packs {
                 }
             }
             self.sync()?;
-            // The one moment at which a reader could find what is about to go. No write makes it a
+            // The one moment at which a reader could find a record about to go. No write makes it a
             // step.
             #[cfg(test)]
             crate::durable::faults::step().at(&self.dir)?;

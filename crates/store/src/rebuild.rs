@@ -123,7 +123,7 @@ fn believe(
         )));
     }
     if !catalog.follows_are(follows)? {
-        // Killed between writing the follows and indexing what they want.
+        // Killed between writing the follows and indexing the releases they want.
         catalog.follow(None, follows)?;
     }
     Ok(Arc::new(index))
@@ -151,7 +151,7 @@ fn move_aside(layout: &Layout) -> Result<(), StoreError> {
     durable::sync_dir(layout.root())
 }
 
-/// Puts all entries of the packs into an empty index, and counts what is held.
+/// Puts all entries of the packs into an empty index, and counts the held ones.
 fn fill(
     index: &dyn MetaIndex,
     blobs: &Blobs,

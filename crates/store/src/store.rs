@@ -1,4 +1,4 @@
-//! The store as its users see it: open it, add and read blobs, put entries, decide what is kept.
+//! The store as its users see it: open it, add and read blobs, put entries, pin and follow.
 //!
 //! Owns the parts and the locks between them; each concern has a file below `store/`.
 
@@ -122,7 +122,7 @@ impl Store {
         self.0.rebuilt.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Rebuilds the index from the files, whatever state it is in. Returns how many entries it has
+    /// Rebuilds the index from the files, in any state. Returns how many entries it has
     /// then.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The Kademlia record store: which peers provide which key, according to other nodes.
 //!
-//! Owns the bounds on what other peers can make a node remember: records per peer, per key and in
+//! Owns the bounds on the records that other peers make a node remember: per peer, per key and in
 //! total. This node's own records are not counted and never refused. Values (PUT_VALUE) are not
 //! stored.
 

@@ -72,7 +72,7 @@ pub enum ArchiveError {
         /// The system's error.
         source: std::io::Error,
     },
-    /// An upstream now serves something other than what was archived from it. The name keeps its
+    /// An upstream now serves other bytes than those archived from it. The name keeps its
     /// meaning.
     #[error(
         "{differences}; {purl} still means the bytes archived before (release {release}), which \

@@ -239,7 +239,7 @@ fn write_blob(
         agree(blob, claimed, &computed)?;
     }
     match tmp.as_file().set_permissions(Permissions::from_mode(mode)) {
-        // A file system without modes (exFAT): the bytes are what was asked for.
+        // A file system without modes (exFAT): the bytes are right.
         Err(e) if matches!(e.kind(), IoKind::PermissionDenied | IoKind::Unsupported) => {}
         other => other.map_err(at)?,
     }

@@ -12,7 +12,7 @@ use super::{Archive, ArchiveError, Observer};
 /// The outcome of [`Archive::verify`].
 #[derive(Debug)]
 pub struct Verified {
-    /// Totals of what was read, and the damage found.
+    /// Totals of the bytes read, and the damage found.
     pub report: VerifyReport,
     /// Duration of the verification.
     pub elapsed: Duration,

@@ -24,7 +24,7 @@ const AT_ONCE: usize = 4;
 /// Delay before the first retry; it doubles with each retry, up to the longest delay.
 const DELAY: Duration = Duration::from_secs(15);
 const DELAY_MAX: Duration = Duration::from_secs(3600);
-/// Delay after a new peer connects, which may hold what the other peers do not.
+/// Delay after a new peer connects, which may hold blobs that the others lack.
 const DELAY_NEW_PEER: Duration = Duration::from_secs(3);
 
 /// The ids of all held releases.

@@ -80,7 +80,7 @@ impl EventLoop {
         });
     }
 
-    /// Records what came of dialling an address, and logs what is new about it.
+    /// Records the outcome of dialling an address, and logs it if it is new.
     pub(super) fn dialled(&mut self, given: String, outcome: Dialled) {
         self.dial.ended(&given, &outcome);
         let dial = match outcome {

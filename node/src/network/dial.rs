@@ -65,7 +65,7 @@ impl DialList {
         self.0.iter().map(|target| target.given.as_str())
     }
 
-    /// Adds an address, or finds it, and tells `outcome` what comes of it. Returns the address if
+    /// Adds an address, or finds it; `outcome` gets the result of the dial. Returns the address if
     /// it is to be dialled.
     pub(super) fn add(
         &mut self,

@@ -70,7 +70,7 @@ pub(crate) enum Message {
     OwnKeyAnswered(String),
     /// Time to judge refused calls of nodes with this node's key.
     SettleTwin,
-    /// Reports what came of dialling an address.
+    /// Reports the outcome of dialling an address.
     Dialled {
         given: String,
         outcome: Dialled,

@@ -55,7 +55,7 @@ pub(crate) struct Overview {
     pub(crate) received: u64,
     /// Bytes of blobs sent to all peers since the start, connected or gone.
     pub(crate) sent: u64,
-    /// The addresses that the user gave, each with what came of dialling it.
+    /// The addresses that the user gave, each with the outcome of dialling it.
     pub(crate) dials: BTreeMap<String, Dial>,
     /// The address of another node that uses this node's keys, while it runs.
     pub(crate) twin: Option<String>,

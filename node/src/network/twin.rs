@@ -55,7 +55,7 @@ impl Mirror {
             return false;
         }
         if self.heard.len() >= ENDS {
-            // Strangers' calls make room for what matters.
+            // Strangers' calls make room for the others.
             let Some(failed) = self.heard.iter().position(|heard| heard.end == End::Failed) else {
                 return false;
             };

@@ -20,7 +20,7 @@ use super::name::Named;
 /// Statements of untrusted publishers kept, at most: anyone can sign any number.
 const STRANGERS: usize = 100_000;
 
-/// One release's statement of what a tag means.
+/// One release's statement about a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Statement {
     pub(crate) publisher: PublisherId,

@@ -1,4 +1,4 @@
-//! Decides what a tag means by the node's policy: each trusted publisher's newest statement is a
+//! Resolves tags by the node's policy: each trusted publisher's newest statement is a
 //! vote, and the digest with the most votes wins.
 //!
 //! A pure decision over a snapshot. As with all names, every statement of a forked feed counts

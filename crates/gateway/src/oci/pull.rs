@@ -115,7 +115,7 @@ impl Registry {
         let content = Content {
             blob: found.blob,
             size: found.size,
-            // As registries do, whatever type the list states: no browser executes this type.
+            // As registries do, instead of the type in the list: no browser executes this type.
             media_type: "application/octet-stream".into(),
             digest: digest.to_string(),
             release: found.release,

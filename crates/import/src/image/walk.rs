@@ -70,7 +70,7 @@ impl Walk {
                     self.add(&visit, stored, &manifest, origin, platforms)?;
                 }
                 Err(error) if error.is_final() || digest == self.root => return Err(error),
-                // An index may name what its registry no longer has; the other platforms are whole.
+                // An index may name platforms that the registry lacks; the others are whole.
                 Err(error) => {
                     let what = match visit.platform() {
                         Some(platform) => format!("{} ({digest})", show(platform)),

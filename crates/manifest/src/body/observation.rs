@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{BodyError, optional, text};
 use crate::{BlobId, Sha256Digest};
 
-/// The comparison of what an upstream serves with what is archived.
+/// The comparison of an upstream's answer with the archived bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -42,7 +42,7 @@ pub struct Observation {
     /// SHA-256 of the bytes served.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Sha256Digest>,
-    /// The comparison with what is archived.
+    /// The comparison with the archived bytes.
     pub verdict: Verdict,
 }
 

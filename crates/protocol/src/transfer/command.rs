@@ -80,7 +80,7 @@ pub(crate) enum Command {
     Gone(PeerId),
     /// An assignment progressed. May arrive late: bytes of an unknown assignment still count.
     Progress(AssignmentId, Report),
-    /// An assignment ended; the report covers what was not reported before.
+    /// An assignment ended; the report covers the bytes not reported before.
     Ended(AssignmentId, Report, End),
     /// Time passed. Due at the latest at [`Decision::WakeAt`](super::Decision::WakeAt).
     Tick,

@@ -1,4 +1,4 @@
-//! Sources: for each peer, what it claims to hold, its rate and its behaviour.
+//! Sources: for each peer, the blobs it claims, its rate and its behaviour.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -139,7 +139,7 @@ impl Blobs {
         }
     }
 
-    /// Tells what ended an encoding early: damaged bytes, this disk, or the receiver.
+    /// The cause that ended an encoding early: damaged bytes, this disk, or the receiver.
     pub(crate) fn blame(&self, blob: &BlobId, error: EncodeError, receiver: bool) -> StoreError {
         let source = match error {
             EncodeError::ParentHashMismatch(_)
@@ -196,7 +196,7 @@ impl Blobs {
     }
 
     /// Blobs that are not held and still have files here, damaged or left by a killed process, with
-    /// the length of what is set aside.
+    /// the length of the bytes set aside.
     pub(crate) fn leftovers(&self) -> Result<BTreeMap<BlobId, u64>, StoreError> {
         let mut found = BTreeMap::new();
         for extension in ["damaged", "obao"] {

@@ -122,7 +122,7 @@ impl Catalog<'_> {
         Ok(state)
     }
 
-    /// How much of a release is held. Also notes what its list claims of large blobs that are held.
+    /// How much of a release is held. Also notes its list's claims about large held blobs.
     pub(super) fn count_held(
         &self,
         claim: &ArtifactListRef,

@@ -1,9 +1,9 @@
 //! Large blobs by SHA-256. Small ones are found in their packs, which hash them when they are
 //! stored.
 //!
-//! Separates what this node computed (`L`) from what a signed list claims (`C`): a claim must be
-//! hashed before it is believed. A rebuild recovers both, from the outboards and from the lists
-//! that are here.
+//! Separates digests that this node computed (`L`) from those that a list claims (`C`): a claim
+//! must be hashed before it is believed. A rebuild recovers both, from the outboards and from the
+//! lists that are here.
 
 use perennial_manifest::{Artifact, BlobId};
 

@@ -32,7 +32,7 @@ impl Stamp {
     }
 }
 
-/// Where a blob lies that is referenced in place, and what the file looked like when it was hashed.
+/// The place of a blob referenced in place, and its file's attributes when it was hashed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reference {
     path: PathBuf,

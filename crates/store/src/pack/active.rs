@@ -27,7 +27,7 @@ pub(super) struct Active {
     synced: u64,
     buffer: Vec<u8>,
     dirty: bool,
-    /// Set by the first failed fsync: what was appended is in doubt, and nothing more is
+    /// Set by the first failed fsync: the appended bytes are in doubt, and nothing more is
     /// acknowledged.
     failed: bool,
     rows: HashMap<(Kind, [u8; 32]), Row>,
@@ -141,8 +141,8 @@ impl Active {
         Ok(())
     }
 
-    /// Takes back what no fsync has made durable. It reads well as long as the kernel caches it,
-    /// and callers that found it would take it for stored.
+    /// Removes bytes that no fsync made durable. They read well as long as the kernel caches them,
+    /// and callers that found them would take them for stored.
     fn discard(&mut self) {
         let synced = self.synced;
         self.rows.retain(|_, row| row.offset < synced);

@@ -111,7 +111,7 @@ pub(crate) fn parse_header(header: &[u8; HEADER], offset: u64) -> Option<Row> {
     Some(Row { kind, key, check, offset: offset + HEADER as u64, len })
 }
 
-/// Reads and checks a record's content. `Ok(None)`: it is not what was written.
+/// Reads and checks a record's content. `Ok(None)`: the bytes are damaged.
 pub(crate) fn read(file: &File, row: &Row) -> io::Result<Option<Record>> {
     Ok(Some(read_raw(file, row)?).filter(Record::is_whole))
 }

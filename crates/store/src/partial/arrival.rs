@@ -80,7 +80,7 @@ impl<'a> Arrival<'a> {
         if is_due { self.count() } else { Ok(()) }
     }
 
-    /// Allocates room for what follows verified bytes. Not earlier: a peer's claims take none.
+    /// Allocates room after the verified bytes. Not earlier: a peer's claims take none.
     fn take_room(&self, from: u64) -> Result<(), StoreError> {
         let file = &*self.partial.data_file;
         let taken =

@@ -1,4 +1,4 @@
-//! Damage as it is found: what was set aside, and which releases are no longer held because of it.
+//! Damage as it is found: the bytes set aside, and the releases that are no longer held.
 //!
 //! Promises that the catalog stops listing a release as held before subscribers hear of it. Repairs
 //! nothing: a subscriber fetches the blobs again, and the next add replaces what was set aside.

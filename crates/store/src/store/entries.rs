@@ -1,4 +1,4 @@
-//! Signed entries and what they state, as the store's users ask for them: feeds, releases, lists.
+//! Signed entries as the store's users ask for them: feeds, releases, lists.
 //!
 //! Promises that an admitted entry is durable, and that the highest entry ever seen of a followed
 //! publisher is remembered outside the index. `perennial-manifest` decides what a feed admits.
@@ -79,7 +79,7 @@ impl Store {
         self.0.state.own_feed()
     }
 
-    /// Notes what is known of the feed of this node's own key.
+    /// Records the state of this node's own feed.
     ///
     /// # Errors
     /// Failures of the disk.

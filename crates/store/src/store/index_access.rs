@@ -1,4 +1,4 @@
-//! Reading and changing the index, and what happens when it fails.
+//! Reading and changing the index, and recovery when it fails.
 //!
 //! Promises that reads that need only files continue without it, and that nothing is taken in until
 //! it was reopened, or rebuilt if it is not trusted.

@@ -1,4 +1,4 @@
-//! Counting what a store holds.
+//! Counting the contents of a store.
 
 use crate::catalog::Stats;
 use crate::error::StoreError;

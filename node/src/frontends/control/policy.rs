@@ -1,4 +1,4 @@
-//! Requests that change what is kept or work on the whole store: follow, pin, verify, gc,
+//! Requests that change the policy or work on the whole store: follow, pin, verify, gc,
 //! rebuild-index.
 
 use std::time::Duration;
