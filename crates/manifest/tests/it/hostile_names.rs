@@ -133,7 +133,7 @@ proptest! {
 
     /// A damaged list is refused, or is another list with one encoding, and thus another name.
     #[test]
-    fn a_corrupted_list_is_another_list_or_refused(at in any::<prop::sample::Index>(), xor in 1u8..) {
+    fn a_corrupted_list_is_another_or_refused(at in any::<prop::sample::Index>(), xor in 1u8..) {
         let (mut encoded, claim) = list(&["a/b", "c"]).unwrap().encode().unwrap();
         let at = at.index(encoded.len());
         encoded[at] ^= xor;
