@@ -72,11 +72,24 @@ async fn all(
     if roots.is_empty() {
         let names: BTreeSet<_> = saved.roots().iter().filter_map(Root::shown).collect();
         let names = names.into_iter().collect::<Vec<_>>().join(", ");
+        if let Some(lost) = saved.left_out().iter().find(|lost| {
+            wanted.as_deref().is_some_and(|wanted| {
+                lost.what == wanted || lost.what.ends_with(&format!(":{wanted}"))
+            })
+        }) {
+            return Err(ImportError::Upstream {
+                what: lost.what.clone(),
+                reason: lost.reason.clone(),
+            });
+        }
         let reason = match wanted {
             Some(wanted) => format!("there is no {wanted:?} in it; there is: {names}"),
             None => "it contains no image".to_owned(),
         };
         return Err(ImportError::Gone { what: shown, reason });
+    }
+    if wanted.is_none() {
+        imported.failed.extend_from_slice(saved.left_out());
     }
     let mut seen = BTreeSet::new();
     for root in &roots {

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 
 use perennial_oci::Digest;
 
+use crate::Failed;
+
 /// The images of an old archive, and the places of their blobs.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     pub(super) elsewhere: BTreeMap<Digest, Elsewhere>,
     pub(super) roots: Vec<Root>,
+    /// Images that are not whole, each with the reason.
+    pub(super) left_out: Vec<Failed>,
 }
 
 /// The place of a blob that is not at its path of an OCI layout.

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::contents::{Contents, Elsewhere, Root};
 use super::place::Place;
-use crate::ImportError;
+use crate::{Failed, ImportError};
 
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
@@ -25,17 +25,18 @@ const GZIP_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 struct Item {
     config: String,
     repo_tags: Option<Vec<String>>,
-    layers: Vec<String>,
+    layers: Option<Vec<String>>,
 }
 
+/// Every field may be null or missing: an image without layers has none of them.
 #[derive(Deserialize)]
 struct Config {
-    rootfs: RootFs,
+    rootfs: Option<RootFs>,
 }
 
 #[derive(Deserialize)]
 struct RootFs {
-    diff_ids: Vec<String>,
+    diff_ids: Option<Vec<String>>,
 }
 
 #[derive(Serialize)]
@@ -58,52 +59,73 @@ pub(super) fn convert(place: &Place) -> Result<Contents, ImportError> {
     let list: Vec<Item> = serde_json::from_slice(&list)
         .map_err(|e| refuse(format!("its manifest.json cannot be read: {e}")))?;
     let mut contents = Contents::default();
+    let mut first = None;
     // Layers shared by several images are read once.
     let mut known: BTreeMap<String, (Descriptor, Digest)> = BTreeMap::new();
     for item in list {
-        let config = place
-            .read(&item.config, MAX_MANIFEST)?
-            .ok_or_else(|| refuse(format!("names {:?}, which is not in it", item.config)))?;
-        let digest = Digest::sha256_of(&config);
-        let stem = item.config.rsplit('/').next().unwrap_or_default().trim_end_matches(".json");
-        if stem.len() == 64 && stem != digest.hex() {
-            let reason = format!("the file has the digest {digest}");
-            return Err(ImportError::Mismatch { what: item.config, reason });
-        }
-        let parsed: Config = serde_json::from_slice(&config)
-            .map_err(|e| refuse(format!("{:?} is not the config of an image: {e}", item.config)))?;
-        let diff_ids = parsed.rootfs.diff_ids;
-        if diff_ids.len() != item.layers.len() {
-            let (layers, named) = (item.layers.len(), diff_ids.len());
-            return Err(refuse(format!(
-                "has {layers} layers of an image whose config names {named}"
-            )));
-        }
-        let mut layers = Vec::new();
-        for (name, diff_id) in item.layers.into_iter().zip(diff_ids) {
-            if !known.contains_key(&name) {
-                known.insert(name.clone(), layer(place, &name, &refuse)?);
+        let name = item.repo_tags.iter().flatten().next().unwrap_or(&item.config).clone();
+        match image(place, item, &mut known, &mut contents, &refuse) {
+            Ok(()) => {}
+            Err(error) if error.is_final() => return Err(error),
+            Err(error) => {
+                contents.left_out.push(Failed { what: name, reason: error.to_string() });
+                first.get_or_insert(error);
             }
-            let Some((part, inner)) = known.get(&name) else { continue };
-            if inner.to_string() != diff_id {
-                let reason =
-                    format!("the config says {diff_id}, but the layer has the digest {inner}");
-                return Err(ImportError::Mismatch { what: name, reason });
-            }
-            contents.elsewhere.insert(part.digest, Elsewhere::Named(name));
-            layers.push(part.clone());
         }
-        let size = config.len() as u64;
-        let part = Descriptor::new(CONFIG, digest, size);
-        contents.elsewhere.insert(digest, Elsewhere::Named(item.config));
-        let manifest =
-            Manifest { schema_version: 2, media_type: OCI_MANIFEST, config: part, layers };
-        let manifest = serde_json::to_vec(&manifest).map_err(|e| refuse(e.to_string()))?;
-        let root = Digest::sha256_of(&manifest);
-        contents.elsewhere.insert(root, Elsewhere::Made(manifest));
-        contents.roots.extend(named(root, item.repo_tags.unwrap_or_default()));
     }
-    Ok(contents)
+    match first {
+        Some(error) if contents.roots.is_empty() => Err(error),
+        _ => Ok(contents),
+    }
+}
+
+/// Adds one image to the contents.
+fn image(
+    place: &Place,
+    item: Item,
+    known: &mut BTreeMap<String, (Descriptor, Digest)>,
+    contents: &mut Contents,
+    refuse: &dyn Fn(String) -> ImportError,
+) -> Result<(), ImportError> {
+    let config = place
+        .read(&item.config, MAX_MANIFEST)?
+        .ok_or_else(|| refuse(format!("names {:?}, which is not in it", item.config)))?;
+    let digest = Digest::sha256_of(&config);
+    let stem = item.config.rsplit('/').next().unwrap_or_default().trim_end_matches(".json");
+    if stem.len() == 64 && stem != digest.hex() {
+        let reason = format!("the file has the digest {digest}");
+        return Err(ImportError::Mismatch { what: item.config, reason });
+    }
+    let parsed: Config = serde_json::from_slice(&config)
+        .map_err(|e| refuse(format!("{:?} is not the config of an image: {e}", item.config)))?;
+    let diff_ids = parsed.rootfs.and_then(|rootfs| rootfs.diff_ids).unwrap_or_default();
+    let files = item.layers.unwrap_or_default();
+    if diff_ids.len() != files.len() {
+        let (layers, named) = (files.len(), diff_ids.len());
+        return Err(refuse(format!("has {layers} layers of an image whose config names {named}")));
+    }
+    let mut layers = Vec::new();
+    for (name, diff_id) in files.into_iter().zip(diff_ids) {
+        if !known.contains_key(&name) {
+            known.insert(name.clone(), layer(place, &name, refuse)?);
+        }
+        let Some((part, inner)) = known.get(&name) else { continue };
+        if inner.to_string() != diff_id {
+            let reason = format!("the config says {diff_id}, but the layer has the digest {inner}");
+            return Err(ImportError::Mismatch { what: name, reason });
+        }
+        contents.elsewhere.insert(part.digest, Elsewhere::Named(name));
+        layers.push(part.clone());
+    }
+    let size = config.len() as u64;
+    let part = Descriptor::new(CONFIG, digest, size);
+    contents.elsewhere.insert(digest, Elsewhere::Named(item.config));
+    let manifest = Manifest { schema_version: 2, media_type: OCI_MANIFEST, config: part, layers };
+    let manifest = serde_json::to_vec(&manifest).map_err(|e| refuse(e.to_string()))?;
+    let root = Digest::sha256_of(&manifest);
+    contents.elsewhere.insert(root, Elsewhere::Made(manifest));
+    contents.roots.extend(named(root, item.repo_tags.unwrap_or_default()));
+    Ok(())
 }
 
 fn named(digest: Digest, tags: Vec<String>) -> Vec<Root> {

@@ -14,10 +14,13 @@ use super::contents::{Contents, Elsewhere, Root};
 use super::docker;
 use super::place::{Opened, Place};
 use super::source::Kind;
-use crate::ImportError;
 use crate::image::{Attached, Incoming, Origin, Wanted};
 use crate::meter::{Meter, blocking};
+use crate::{Failed, ImportError};
 
+/// Longest `index.json` of a layout, in bytes: some 150,000 images. It is no manifest that a
+/// registry would have to take, and what it names is read into one list of bounded size.
+const MAX_INDEX: u64 = 32 << 20;
 /// The annotation in which containerd, and docker since 25, state the full name.
 const IMAGE_NAME: &str = "io.containerd.image.name";
 
@@ -27,6 +30,7 @@ pub(super) struct Saved {
     files: Arc<Files>,
     roots: Vec<Root>,
     attached: BTreeMap<Digest, Vec<Attached>>,
+    left_out: Vec<Failed>,
 }
 
 /// The blobs of an archive, by digest.
@@ -41,11 +45,11 @@ impl Saved {
     pub(super) fn open(kind: Kind, path: &Path) -> Result<Self, ImportError> {
         let place = Place::open(kind, path)?;
         if kind == Kind::DockerArchive && !(place.has(HEADER_PATH) && place.has(INDEX_PATH)) {
-            let Contents { elsewhere, roots } = docker::convert(&place)?;
+            let Contents { elsewhere, roots, left_out } = docker::convert(&place)?;
             let files = Arc::new(Files { place, elsewhere });
-            return Ok(Self { files, roots, attached: BTreeMap::new() });
+            return Ok(Self { files, roots, attached: BTreeMap::new(), left_out });
         }
-        let Some(index) = place.read(INDEX_PATH, MAX_MANIFEST)? else {
+        let Some(index) = place.read(INDEX_PATH, MAX_INDEX)? else {
             let reason =
                 format!("has no index.json, so it is not an image for `{}:`", kind.as_str());
             return Err(ImportError::Upstream { what: path.display().to_string(), reason });
@@ -54,9 +58,12 @@ impl Saved {
             ImportError::manifest(format!("{}: index.json", path.display()), error)
         })?;
         let files = Arc::new(Files { place, elsewhere: BTreeMap::new() });
-        let mut saved = Self { files, roots: Vec::new(), attached: BTreeMap::new() };
+        let mut saved =
+            Self { files, roots: Vec::new(), attached: BTreeMap::new(), left_out: Vec::new() };
+        // Many tags name one manifest, which is read once.
+        let mut subjects = BTreeMap::new();
         for descriptor in index.children() {
-            saved.sort_in(descriptor)?;
+            saved.sort_in(descriptor, &mut subjects)?;
         }
         Ok(saved)
     }
@@ -65,16 +72,28 @@ impl Saved {
         &self.roots
     }
 
+    /// Images that the archive names and does not have whole.
+    pub(super) fn left_out(&self) -> &[Failed] {
+        &self.left_out
+    }
+
     /// Sorts a manifest in as an image or as a statement about an image.
-    fn sort_in(&mut self, descriptor: &Descriptor) -> Result<(), ImportError> {
+    fn sort_in(
+        &mut self,
+        descriptor: &Descriptor,
+        subjects: &mut BTreeMap<Digest, Option<Digest>>,
+    ) -> Result<(), ImportError> {
         let annotation = |key| descriptor.annotations.get(key).cloned();
         let (name, image) = (annotation(REF_NAME), annotation(IMAGE_NAME));
         let digest = descriptor.digest;
         // An unreadable manifest counts as an image, which fails later under its name.
-        let read = self.files.read(&digest)?;
-        let manifest = read.and_then(|bytes| Manifest::parse(&bytes).ok());
+        let manifest = || -> Result<Option<Manifest>, ImportError> {
+            let read = self.files.read(&digest)?;
+            Ok(read.and_then(|bytes| Manifest::parse(&bytes).ok()))
+        };
         if let Some(subject) = name.as_deref().and_then(subject_of_tag) {
             let listed = name.as_deref() == Some(&referrers_tag(&subject));
+            let manifest = manifest()?;
             let said = self.attached.entry(subject).or_default();
             match manifest {
                 // The referrers list that stands in for a registry's missing referrers API.
@@ -88,7 +107,12 @@ impl Saved {
             }
             return Ok(());
         }
-        if let Some(subject) = manifest.and_then(|manifest| manifest.subject) {
+        let subject = match subjects.get(&digest) {
+            Some(known) => *known,
+            None => manifest()?.and_then(|manifest| manifest.subject),
+        };
+        subjects.insert(digest, subject);
+        if let Some(subject) = subject {
             let said = self.attached.entry(subject).or_default();
             said.push(Attached { digest, tag: None });
             if name.is_none() && image.is_none() {

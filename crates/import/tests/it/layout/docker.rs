@@ -123,3 +123,46 @@ async fn a_new_archive_is_a_layout() {
         [("docker.io/library/app:1".to_owned(), crate::made::digest_of(&image))].into()
     );
 }
+
+/// An archive of images, each with its config and the value of `Layers`.
+fn without_layers(node: &Node, name: &str, images: &[(&str, Value, Value)]) -> String {
+    let mut files = Vec::new();
+    let mut list = Vec::new();
+    for (tag, config, layers) in images {
+        let config = config.to_string();
+        let path = format!("{}.json", &sha256(config.as_bytes())[7..]);
+        list.push(json!({ "Config": path, "RepoTags": [tag], "Layers": layers }));
+        files.push((path, config.into_bytes()));
+    }
+    files.push(("manifest.json".into(), json!(list).to_string().into_bytes()));
+    write_tar(&node.path(name), &files);
+    format!("docker-archive:{}", node.path(name).display())
+}
+
+#[tokio::test]
+async fn an_image_without_layers_need_not_say_so() {
+    for (config, layers) in [
+        (json!({ "rootfs": { "type": "layers", "diff_ids": null } }), Value::Null),
+        (json!({ "rootfs": { "type": "layers" } }), json!([])),
+        (json!({ "rootfs": null }), Value::Null),
+        (json!({}), json!([])),
+    ] {
+        let node = Node::new();
+        let source = without_layers(&node, "a.tar", &[("a.test/app:1", config, layers)]);
+        let draft = node.one(&source, None).await;
+        assert_eq!(manifest(&node, &draft)["layers"], json!([]));
+    }
+}
+
+#[tokio::test]
+async fn an_image_that_is_not_whole_costs_itself_only() {
+    let node = Node::new();
+    let lost = (json!({ "rootfs": { "diff_ids": [sha256(b"x")] } }), json!(["lost/layer.tar"]));
+    let images = [("a.test/bad:1", lost.0, lost.1), ("a.test/good:1", json!({}), json!([]))];
+    let source = without_layers(&node, "two.tar", &images);
+    let imported = node.add(&source, None).await.unwrap();
+    assert_eq!((imported.drafts.len(), imported.failed.len()), (1, 1));
+    assert_eq!(imported.failed[0].what, "a.test/bad:1");
+    let refused = node.add(&format!("{source}:a.test/bad:1"), None).await.unwrap_err();
+    assert!(refused.to_string().contains("lost/layer.tar"), "{refused}");
+}

@@ -97,3 +97,18 @@ async fn a_partly_saved_image_keeps_its_index_and_names_the_rest() {
     assert_eq!(imported.failed.iter().map(|failed| &failed.what).collect::<Vec<_>>(), [&lost]);
     assert!(!imported.drafts[0].artifacts.is_empty());
 }
+
+#[tokio::test]
+async fn a_layout_of_very_many_tags_is_read() {
+    let node = Node::new();
+    let mut made = Made::default();
+    let image = made.image("{}", &[noise(1, 100)]);
+    let tags: Vec<_> = (0..20_000).map(|n| tagged(&format!("v{n}"))).collect();
+    let named: Vec<_> = tags.iter().map(|tag| (&image, tag.clone())).collect();
+    let layout = files(&made, &named);
+    assert!(layout[1].1.len() > 4 << 20, "{}", layout[1].1.len());
+    write_dir(&node.path("many"), &layout);
+    let source = format!("oci:{}:v7", node.path("many").display());
+    let draft = node.one(&source, Some("example.org/app")).await;
+    assert!(draft.tags.contains_key("example.org/app:v7"), "{:?}", draft.tags);
+}
