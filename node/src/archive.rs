@@ -11,6 +11,7 @@
 //! same bytes share one fetch.
 
 mod add;
+mod chart;
 mod error;
 mod export;
 mod fetch;

@@ -13,6 +13,7 @@ use perennial_oci::{HELM_CHART, HELM_PROVENANCE};
 use perennial_store::Store;
 use reqwest::Url;
 
+pub use self::archive::is_chart;
 pub use self::images::images_of;
 use self::index::{Picked, Place, pick};
 use crate::collected::Collected;
@@ -59,15 +60,17 @@ pub async fn chart(
     what: &Chart,
     watch: &dyn Watch,
 ) -> Result<ChartImported, ImportError> {
-    let repo = repository(&what.repo)?;
+    let (repo, query) = repository(&what.repo)?;
     let meter = Meter::new(watch);
     let downloader = Downloader::new(options, store.incoming(), &meter)?;
     let want = |url, most| Want { url, most, html: false, optional: false };
 
-    let index_url =
+    let mut index_url =
         repo.join("index.yaml").map_err(|e| ImportError::Usage(format!("{repo}: {e}")))?;
+    index_url.set_query(query.as_deref());
     let index = downloader.fetch(want(&index_url, MAX_INDEX)).await?;
-    let (index, Picked { version, path, place, digest }) = read(index, repo.clone(), what).await?;
+    let (index, picked) = read(index, repo.clone(), query.clone(), what).await?;
+    let Picked { version, path, place, digest } = picked;
     let url = match place {
         Place::Web(url) => url,
         Place::Registry(reference) => {
@@ -129,20 +132,24 @@ pub async fn chart(
             fetched,
         });
     }
+    if query.is_some() {
+        files.iter_mut().for_each(Piece::hide_query);
+    }
     let out = keep(store, files).await?;
     let from = format!("helm+{}", shown(&repo));
     Ok(ChartImported { imported: out.into_imported(purl, None, from, None, failed), images })
 }
 
-/// Parses the URL of a repository as that of a folder, with a trailing slash.
-fn repository(text: &str) -> Result<Url, ImportError> {
+/// Parses the URL of a repository as that of a folder, with a trailing slash, and its query.
+fn repository(text: &str) -> Result<(Url, Option<String>), ImportError> {
     let mut repo = http::parse(text.strip_prefix("helm+").unwrap_or(text))?;
+    let query = repo.query().filter(|query| !query.is_empty()).map(str::to_owned);
     repo.set_query(None);
     repo.set_fragment(None);
     if !repo.path().ends_with('/') {
         repo.set_path(&format!("{}/", repo.path()));
     }
-    Ok(repo)
+    Ok((repo, query))
 }
 
 fn purl(repo: &Url, name: &str, version: &str) -> Result<Purl, ImportError> {
@@ -154,11 +161,16 @@ fn purl(repo: &Url, name: &str, version: &str) -> Result<Purl, ImportError> {
 }
 
 /// Parses the index and picks the requested chart.
-async fn read(index: Fetched, repo: Url, what: &Chart) -> Result<(Fetched, Picked), ImportError> {
+async fn read(
+    index: Fetched,
+    repo: Url,
+    query: Option<String>,
+    what: &Chart,
+) -> Result<(Fetched, Picked), ImportError> {
     let (name, version) = (what.name.clone(), what.version.clone());
     blocking(move || {
         let bytes = index.part.read()?;
-        let picked = pick(&bytes, &repo, &name, version.as_deref())?;
+        let picked = pick(&bytes, &repo, query.as_deref(), &name, version.as_deref())?;
         Ok((index, picked))
     })
     .await
@@ -214,6 +226,14 @@ struct Piece {
     role: Role,
     media_type: &'static str,
     fetched: Fetched,
+}
+
+impl Piece {
+    /// Removes the query of its URLs, which may be a secret, from what is signed.
+    fn hide_query(&mut self) {
+        self.url.set_query(None);
+        self.fetched.answer.url.set_query(None);
+    }
 }
 
 /// Stores the files and records the responses as observations.

@@ -27,7 +27,7 @@ mod retry;
 
 pub use error::ImportError;
 pub use guard::Options;
-pub use helm::{Chart, ChartImported, chart, images_of};
+pub use helm::{Chart, ChartImported, chart, images_of, is_chart};
 pub use http::{Urls, urls};
 pub use layout::{Archive, layout};
 pub use outcome::{Imported, Progress, Watch};

@@ -11,10 +11,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use perennial_manifest::{Artifact, ArtifactPath, Draft};
+use perennial_manifest::{Artifact, ArtifactPath, Draft, Role};
+use perennial_oci::HELM_CHART;
 use perennial_operation::{Add, Progress, Published, Stage};
 use perennial_store::Placement;
 
+use super::chart;
 use super::media::guess;
 use super::publish::Signing;
 use super::{Archive, ArchiveError, Observer, PublishOptions};
@@ -69,7 +71,10 @@ fn add(
         };
         let added = batch.add_file(&file.path, placement, &progress)?;
         new_bytes += if added.new { added.size } else { 0 };
-        let (role, media_type) = guess(file.name.as_str(), file.licence);
+        let (role, media_type) = match chart::is_chart(&file.path, &file.name, &request.purl) {
+            true => (Role::Chart, HELM_CHART),
+            false => guess(file.name.as_str(), file.licence),
+        };
         let artifact = added.artifact(file.name.clone(), role, media_type);
         artifacts.push(Artifact { exec: file.exec, ..artifact });
     }

@@ -2,6 +2,7 @@
 //! guess.
 
 use perennial_manifest::Role;
+use perennial_oci::HELM_PROVENANCE;
 
 /// The role of a file and its media type (RFC 6838, IANA's registry), by its path. `licence` marks
 /// a licence text that the publisher named.
@@ -19,6 +20,8 @@ pub(crate) fn guess(path: &str, licence: bool) -> (Role, &'static str) {
         "application/x-xz"
     } else if ends(&[".tar"]) {
         "application/x-tar"
+    } else if ends(&[".tgz.prov"]) {
+        HELM_PROVENANCE
     } else if ends(&[".json"]) {
         "application/json"
     } else if ends(&[".yaml", ".yml"]) {
@@ -27,19 +30,24 @@ pub(crate) fn guess(path: &str, licence: bool) -> (Role, &'static str) {
         "text/html"
     } else if ends(&[".md"]) {
         "text/markdown"
-    } else if licence || ends(&[".txt", ".asc", ".sha256", ".sha512"]) || name.ends_with("sums") {
+    } else if licence || ends(&[".txt", ".asc"]) || is_checksums(name) {
         "text/plain"
     } else {
         "application/octet-stream"
     };
     let role = if licence {
         Role::Licence
-    } else if ends(&[".asc", ".sig", ".minisig", ".sigstore", ".sigstore.json", ".pem"]) {
+    } else if ends(&[
+        ".tgz.prov",
+        ".asc",
+        ".sig",
+        ".minisig",
+        ".sigstore",
+        ".sigstore.json",
+        ".pem",
+    ]) {
         Role::Signature
-    } else if ends(&[".sha256", ".sha512", ".sha256sum"])
-        || name.ends_with("sums")
-        || name.ends_with("sums.txt")
-    {
+    } else if is_checksums(name) {
         Role::Checksums
     } else if ends(&[".spdx.json", ".cdx.json", ".spdx", ".sbom"]) {
         Role::Sbom
@@ -54,4 +62,11 @@ pub(crate) fn guess(path: &str, licence: bool) -> (Role, &'static str) {
         Role::Binary
     };
     (role, media)
+}
+
+fn is_checksums(name: &str) -> bool {
+    [".sha256", ".sha512", ".sha256sum", ".sha512sum", "sums", "sums.txt", "sha256sum.txt"]
+        .iter()
+        .any(|ending| name.ends_with(ending))
+        || name == "shasums256.txt"
 }

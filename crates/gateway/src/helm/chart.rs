@@ -11,6 +11,7 @@ use std::time::Instant;
 use perennial_manifest::{Artifact, BlobId};
 use perennial_store::{Store, StoreError};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_saphyr::options::DuplicateKeyPolicy;
 
 use crate::bounded::Bounded;
 
@@ -19,19 +20,19 @@ const MAX_CHART: u64 = 20 << 20;
 /// Bytes that an archive may unpack to before its `Chart.yaml` is found, at most.
 const MAX_UNPACKED: u64 = 100 << 20;
 /// Longest `Chart.yaml`, in bytes.
-const MAX_YAML: u64 = 64 << 10;
+const MAX_YAML: u64 = 1 << 20;
 /// Total bytes of `Chart.yaml` over all remembered charts, at most.
 const KEPT: usize = 16 << 20;
 /// Minimum weight of a remembered chart, which limits their number to 4096.
 const LEAST: usize = KEPT / 4096;
 
-/// A string without the characters that YAML forbids.
+/// A string without the characters that YAML forbids. Null is an empty one, as in Helm.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(super) struct Text(pub(super) String);
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut text = String::deserialize(deserializer)?;
+        let mut text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
         text.retain(|c| match c {
             '\t' | '\n' | '\r' => true,
             '\u{feff}' | '\u{fffe}' | '\u{ffff}' => false,
@@ -76,6 +77,9 @@ pub(super) struct Metadata {
     dependencies: Option<Vec<Dependency>>,
     #[serde(rename = "type", skip_serializing_if = "is_empty")]
     kind: Option<Text>,
+    /// Bytes of the `Chart.yaml` that it was read from.
+    #[serde(skip)]
+    pub(super) weight: usize,
 }
 
 fn is_empty<T>(value: &Option<T>) -> bool {
@@ -123,10 +127,13 @@ impl Metadata {
     }
 }
 
-/// Metadata of the charts read most recently; `None` for archives that are not charts.
+/// The metadata of a chart, or the reason that an index cannot list it.
+pub(super) type Known = Result<Arc<Metadata>, Arc<str>>;
+
+/// Metadata of the charts read most recently.
 #[derive(Debug)]
 pub(super) struct ChartsRead {
-    kept: Bounded<BlobId, Option<Arc<Metadata>>>,
+    kept: Bounded<BlobId, Known>,
     /// Locked while an archive is read, so that only one is in memory at a time.
     reading: Mutex<()>,
 }
@@ -138,17 +145,12 @@ impl Default for ChartsRead {
 }
 
 impl ChartsRead {
-    /// The metadata of a held chart; `None` if the archive is not a chart, or is not the bytes that
-    /// the list claims.
+    /// The metadata of a held chart, or the reason that it cannot be listed.
     ///
     /// # Errors
     ///
     /// The store's error, if the chart cannot be read now.
-    pub(super) fn metadata(
-        &self,
-        store: &Store,
-        artifact: &Artifact,
-    ) -> Result<Option<Arc<Metadata>>, StoreError> {
+    pub(super) fn metadata(&self, store: &Store, artifact: &Artifact) -> Result<Known, StoreError> {
         let blob = artifact.blake3;
         if let Some(known) = self.kept.get(&blob) {
             return Ok(known);
@@ -158,44 +160,95 @@ impl ChartsRead {
             return Ok(known);
         }
         if artifact.size > MAX_CHART {
-            return Ok(None);
+            let reason = format!("is longer than {MAX_CHART} bytes, as Helm takes none");
+            return Ok(Err(reason.into()));
         }
         let mut archive = Vec::new();
         let sha256 = store.copy_out(&blob, &mut archive)?;
-        let yaml = if sha256 == artifact.sha256 { chart_yaml(&archive) } else { None };
-        let metadata = yaml.as_deref().and_then(read).map(Arc::new);
-        let weight = yaml.map_or(LEAST, |yaml| yaml.len().max(LEAST));
-        self.kept.insert(blob, metadata.clone(), weight, Instant::now());
-        Ok(metadata)
+        let known = if sha256 == artifact.sha256 {
+            chart_yaml(&archive).and_then(|yaml| read(&yaml))
+        } else {
+            Err("is not the bytes that its release says".to_owned())
+        };
+        let known = known.map(Arc::new).map_err(Arc::from);
+        let weight = known.as_ref().map_or(LEAST, |metadata| metadata.weight.max(LEAST));
+        self.kept.insert(blob, known.clone(), weight, Instant::now());
+        Ok(known)
     }
 }
 
 /// The `Chart.yaml` in the archive's top-level directory. Those of subcharts lie deeper.
-fn chart_yaml(archive: &[u8]) -> Option<Vec<u8>> {
+fn chart_yaml(archive: &[u8]) -> Result<Vec<u8>, String> {
+    let broken = |error: std::io::Error| format!("does not unpack: {error}");
     let unpacked = flate2::read::MultiGzDecoder::new(archive).take(MAX_UNPACKED);
-    for entry in tar::Archive::new(unpacked).entries().ok()? {
-        let entry = entry.ok()?;
+    for entry in tar::Archive::new(unpacked).entries().map_err(broken)? {
+        let entry = entry.map_err(broken)?;
         let path = entry.path_bytes();
         let path = path.strip_prefix(b"./").unwrap_or(&path);
         let mut parts = path.split(|b| *b == b'/').skip(1);
         if parts.next() == Some(b"Chart.yaml") && parts.next().is_none() {
             if entry.size() > MAX_YAML {
-                return None;
+                return Err(format!("has a Chart.yaml of more than {MAX_YAML} bytes"));
             }
             let mut yaml = Vec::new();
-            entry.take(MAX_YAML).read_to_end(&mut yaml).ok()?;
-            return Some(yaml);
+            entry.take(MAX_YAML).read_to_end(&mut yaml).map_err(broken)?;
+            return Ok(yaml);
         }
     }
-    None
+    Err("has no Chart.yaml, so it is no chart".into())
 }
 
-fn read(yaml: &[u8]) -> Option<Metadata> {
-    match serde_saphyr::from_slice::<Metadata>(yaml) {
-        Ok(metadata) => metadata.file().is_some().then_some(metadata),
+/// Reads a `Chart.yaml` as Helm does: the first document counts, and the last value of a key that
+/// is there twice.
+fn read(yaml: &[u8]) -> Result<Metadata, String> {
+    let options = serde_saphyr::options! {
+        duplicate_keys: DuplicateKeyPolicy::LastWins,
+        with_snippet: false,
+    };
+    let mut text = yaml.strip_prefix(b"\xef\xbb\xbf").unwrap_or(yaml);
+    let first = serde_saphyr::read_with_options(&mut text, options).next();
+    match first.unwrap_or_else(|| Ok(Metadata::default())) {
+        Ok(metadata) if metadata.file().is_some() => {
+            Ok(Metadata { weight: yaml.len(), ..metadata })
+        }
+        Ok(_) => Err("has no name and version in its Chart.yaml that make a file name".into()),
         Err(error) => {
-            tracing::debug!(%error, "Chart.yaml does not parse");
-            None
+            let said = error.to_string();
+            let said: String = said.chars().filter(|c| !c.is_control()).take(200).collect();
+            Err(format!("has a Chart.yaml that does not parse: {said}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_helm_lists_is_listed() {
+        let base = "apiVersion: v2\nname: a\nversion: 1.0.0\n";
+        for (extra, field, value) in [
+            ("description: one\ndescription: two\n", "description", "two".into()),
+            (
+                "annotations: {a: one, a: two}\n",
+                "annotations",
+                [("a", "two")].into_iter().collect(),
+            ),
+            ("annotations:\n  a:\n", "annotations", [("a", "")].into_iter().collect()),
+            ("keywords:\n- a\n-\n", "keywords", vec!["a", ""].into()),
+            ("home:\n---\nname: b\n", "name", "a".into()),
+            ("---\n", "name", "a".into()),
+            ("version: 2.0.0\n", "version", "2.0.0".into()),
+            ("maintainers:\n- name: x\n  email:\n", "name", "a".into()),
+        ] as [(&str, &str, serde_json::Value); 8]
+        {
+            let all = serde_json::to_value(read(format!("{base}{extra}").as_bytes()).unwrap());
+            assert_eq!(all.unwrap()[field], value, "{extra}");
+        }
+        let long = format!("annotations:\n  a: {}\n", "x".repeat(70_000));
+        assert!(read(format!("{base}{long}").as_bytes()).is_ok());
+        for odd in ["", "- a\n", "name: [a]\n", "name: ../a\nversion: 1\n", "name: a\n"] {
+            assert!(read(odd.as_bytes()).unwrap_err().contains("Chart.yaml"), "{odd}");
         }
     }
 }

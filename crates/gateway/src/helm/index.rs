@@ -19,6 +19,8 @@ use crate::lists::Lists;
 
 /// Charts in one index, at most.
 const MOST: usize = 5_000;
+/// Bytes of `Chart.yaml` in one index, at most; Helm refuses no index for its length.
+const MOST_BYTES: usize = 64 << 20;
 
 /// A held chart.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub(super) struct Charts {
     charts: BTreeMap<String, Chart>,
     /// Charts left out of the index, each with the reason.
     left_out: BTreeMap<String, String>,
+    /// Bytes of `Chart.yaml`.
+    bytes: usize,
 }
 
 #[derive(Serialize)]
@@ -84,11 +88,10 @@ impl Charts {
                 Resolution::Found(found) => {
                     let row =
                         found.first().map(|found| store.release(&found.release)).transpose()?;
-                    for (file, chart) in row
-                        .flatten()
-                        .map_or(Ok(Vec::new()), |row| held(store, lists, read, &row))?
-                    {
-                        charts.add(&purl, file, chart);
+                    if let Some(row) = row.flatten() {
+                        for (file, chart) in charts.held(store, lists, read, &row)? {
+                            charts.add(&purl, file, chart);
+                        }
                     }
                 }
                 Resolution::Conflict(found) => {
@@ -124,7 +127,7 @@ impl Charts {
         let agreed = said.len() == 1 && !said.contains(&None);
         let publishers: Vec<String> = rows.iter().map(|row| row.publisher.to_string()).collect();
         for row in rows {
-            for (file, chart) in held(store, lists, read, row)? {
+            for (file, chart) in self.held(store, lists, read, row)? {
                 match agreed {
                     true => self.add(purl, file, chart),
                     false => {
@@ -149,6 +152,11 @@ impl Charts {
             self.left_out.insert(purl.to_string(), format!("an index has at most {MOST} charts"));
             return;
         }
+        if self.bytes.saturating_add(chart.metadata.weight) > MOST_BYTES {
+            let reason = format!("an index has at most {MOST_BYTES} bytes of metadata");
+            self.left_out.insert(purl.to_string(), reason);
+            return;
+        }
         match self.charts.get(&file) {
             Some(there) if there.artifact.blake3 != chart.artifact.blake3 => {
                 let publishers = [there.publisher.to_string(), chart.publisher.to_string()];
@@ -157,9 +165,51 @@ impl Charts {
             }
             Some(_) => {}
             None => {
+                self.bytes += chart.metadata.weight;
                 self.charts.insert(file, chart);
             }
         }
+    }
+
+    /// The held charts of a release, by file name. Those that no index can list are left out by
+    /// name.
+    fn held(
+        &mut self,
+        store: &Store,
+        lists: &Lists,
+        read: &ChartsRead,
+        row: &ReleaseRow,
+    ) -> Result<Vec<(String, Chart)>, StoreError> {
+        let mut found = Vec::new();
+        let Some(list) = list_of(store, lists, row)? else { return Ok(found) };
+        for artifact in charts_in(&list) {
+            if !matches!(store.blob_state(&artifact.blake3)?, BlobState::Held { .. }) {
+                continue;
+            }
+            let known = match read.metadata(store, artifact) {
+                // Set aside as damaged, and fetched again when a client requests it.
+                Err(StoreError::Corrupt { .. }) => Err("is damaged here".into()),
+                other => other?,
+            };
+            let listed = known.and_then(|metadata| {
+                let file = metadata.file().ok_or("has no file name")?;
+                Ok((metadata, file))
+            });
+            let (metadata, file) = match listed {
+                Ok(listed) => listed,
+                Err(reason) => {
+                    let reason = format!("{} {reason}", artifact.path);
+                    self.left_out.insert(row.purl.to_string(), reason);
+                    continue;
+                }
+            };
+            let provenance = provenance(&list, artifact);
+            let (release, publisher, issued_at) = (row.release, row.publisher, row.issued_at);
+            let artifact = artifact.clone();
+            let chart = Chart { metadata, release, publisher, issued_at, artifact, provenance };
+            found.push((file, chart));
+        }
+        Ok(found)
     }
 
     /// A chart's archive or signature by file name, and its release.
@@ -214,43 +264,6 @@ fn list_of(
 
 fn charts_in(list: &ArtifactList) -> impl Iterator<Item = &Artifact> {
     list.iter().filter(|artifact| artifact.role == Role::Chart)
-}
-
-/// The held charts of a release, by file name.
-fn held(
-    store: &Store,
-    lists: &Lists,
-    read: &ChartsRead,
-    row: &ReleaseRow,
-) -> Result<Vec<(String, Chart)>, StoreError> {
-    let mut found = Vec::new();
-    let Some(list) = list_of(store, lists, row)? else { return Ok(found) };
-    for artifact in charts_in(&list) {
-        if !matches!(store.blob_state(&artifact.blake3)?, BlobState::Held { .. }) {
-            continue;
-        }
-        let metadata = match read.metadata(store, artifact) {
-            // The blob was set aside as damaged, and is fetched again when a client requests it.
-            Err(StoreError::Corrupt { .. }) => None,
-            other => other?,
-        };
-        let Some(metadata) = metadata else { continue };
-        let Some(file) = metadata.file() else { continue };
-        let provenance = provenance(&list, artifact);
-        let (release, publisher, issued_at) = (row.release, row.publisher, row.issued_at);
-        found.push((
-            file,
-            Chart {
-                metadata,
-                release,
-                publisher,
-                issued_at,
-                artifact: artifact.clone(),
-                provenance,
-            },
-        ));
-    }
-    Ok(found)
 }
 
 fn disagree(publishers: &[String]) -> String {

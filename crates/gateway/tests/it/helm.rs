@@ -226,7 +226,7 @@ async fn files_that_are_not_charts_or_not_held_are_left_out() {
         ),
         packed(
             "large.tgz",
-            chart(&format!("{}description: {}\n", yaml("large"), "a".repeat(70_000))),
+            chart(&format!("{}description: {}\n", yaml("large"), "a".repeat(1_100_000))),
         ),
         packed("nested.tgz", chart(&nested)),
         packed("laughs.tgz", chart(&laughs)),
@@ -250,6 +250,12 @@ async fn files_that_are_not_charts_or_not_held_are_left_out() {
     let listed: Vec<&&String> =
         listed.iter().filter(|name| !["laughs"].contains(&name.as_str())).collect();
     assert_eq!(listed, [&"ks-core", &"odd"]);
+    // Each of the others that is held is named with its reason.
+    let left_out = &index.annotations["perennial/left-out"];
+    let files = ["lies", "random", "cut", "empty", "root", "bomb", "large", "nested", "path"];
+    for file in files.into_iter().chain(["nameless", "list"]) {
+        assert!(left_out.contains(&format!(": {file}.tgz ")), "{file}: {left_out}");
+    }
     assert_eq!(index.entries["odd"][0].description.as_deref(), Some("a: b\n- c: &d *e !!f"));
     assert_eq!(index.entries["odd"][0].home.as_deref(), Some("yes"));
     assert!(

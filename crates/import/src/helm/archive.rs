@@ -47,6 +47,20 @@ pub(super) fn read(tgz: &mut dyn Read) -> Result<Files, ImportError> {
     })
 }
 
+/// Whether an archive is a chart: `Chart.yaml` is in its only top directory, within the first
+/// `most` unpacked bytes.
+pub fn is_chart(tgz: impl Read, most: u64) -> bool {
+    let mut archive = Archive::new(MultiGzDecoder::new(tgz).take(most));
+    let Ok(entries) = archive.entries() else { return false };
+    // The first error ends the entries.
+    entries.take(MAX_ENTRIES as usize).map_while(Result::ok).any(|entry| {
+        let path = entry.path_bytes();
+        let path = path.strip_prefix(b"./").unwrap_or(&path);
+        let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
+        entry.header().entry_type().is_file() && matches!(parts[..], [_, b"Chart.yaml"])
+    })
+}
+
 fn unpack(tgz: &mut dyn Read, budget: &Budget, depth: usize) -> io::Result<Files> {
     let mut chart = Files::default();
     let mut archive = Archive::new(Capped { inner: MultiGzDecoder::new(tgz), left: &budget.bytes });

@@ -50,9 +50,13 @@ pub(super) enum Place {
 }
 
 /// Finds a chart by name and version, or else the newest version that is not a pre-release.
+///
+/// The query of a repository's URL (a signature, on object stores) goes to charts that the index
+/// names relative to it, as in Helm.
 pub(super) fn pick(
     index: &[u8],
     repo: &Url,
+    query: Option<&str>,
     name: &str,
     version: Option<&str>,
 ) -> Result<Picked, ImportError> {
@@ -86,7 +90,10 @@ pub(super) fn pick(
         }
         // A tag has no plus; Helm writes an underscore.
         Some(named) => Place::Registry(format!("docker://{named}:{}", version.replace('+', "_"))),
-        None => Place::Web(repo.join(url).map_err(|e| wrong(format!("{url:?}: {e}")))?),
+        None => {
+            let joined = repo.join(url).map_err(|e| wrong(format!("{url:?}: {e}")))?;
+            Place::Web(as_of(repo, joined, query.filter(|_| Url::parse(url).is_err())))
+        }
     };
     let digest =
         match listed.digest.as_deref().map(|digest| digest.trim_start_matches("sha256:")) {
@@ -103,6 +110,23 @@ pub(super) fn pick(
         )));
     }
     Ok(Picked { version, path, place, digest })
+}
+
+/// A chart's URL with what the user gave for the whole repository, if it is on the same host: the
+/// user's name and password, and the query.
+fn as_of(repo: &Url, mut url: Url, query: Option<&str>) -> Url {
+    if url.origin() != repo.origin() {
+        return url;
+    }
+    if url.username().is_empty() && url.password().is_none() {
+        // Both fail only for URLs that cannot have credentials.
+        let _ = (url.set_username(repo.username()), url.set_password(repo.password()));
+    }
+    if let Some(query) = query {
+        let whole = url.query().map(|own| format!("{own}&{query}"));
+        url.set_query(Some(whole.as_deref().unwrap_or(query)));
+    }
+    url
 }
 
 /// The version as written, or else the same version with or without a `v`.
@@ -152,7 +176,7 @@ mod tests {
             .collect();
         let index = format!("entries:\n  a:\n{entries}  b: ~\n");
         let repo = Url::parse("https://a.test/charts/").unwrap();
-        pick(index.as_bytes(), &repo, "a", wanted).map(|picked| picked.version)
+        pick(index.as_bytes(), &repo, None, "a", wanted).map(|picked| picked.version)
     }
 
     #[test]
@@ -173,7 +197,7 @@ mod tests {
         let repo = Url::parse("https://a.test/charts/").unwrap();
         let find = |fields: &str| {
             let index = format!("entries: {{a: [{{version: 1.0.0, {fields}}}]}}");
-            pick(index.as_bytes(), &repo, "a", None)
+            pick(index.as_bytes(), &repo, None, "a", None)
         };
         let web = |url: &str| Place::Web(Url::parse(url).unwrap());
         assert_eq!(find("urls: [x/a.tgz]").unwrap().place, web("https://a.test/charts/x/a.tgz"));
@@ -192,7 +216,7 @@ mod tests {
             assert_eq!(there, registry("docker://b.test:5000/charts/a:1.0.0"));
         }
         let index = "entries: {a: [{version: 1.0.0+b.1, urls: ['oci://b.test/a']}]}";
-        let there = pick(index.as_bytes(), &repo, "a", None).unwrap().place;
+        let there = pick(index.as_bytes(), &repo, None, "a", None).unwrap().place;
         assert_eq!(there, registry("docker://b.test/a:1.0.0_b.1"));
     }
 }
