@@ -3,7 +3,8 @@
 //!
 //! `help` help texts · `codes` exit codes · `offline` one user's round with a release · `network`
 //! machines without one · `place` where archives are made · `readme` the README's tour · `terminal`
-//! other publishers' text on a screen · `program` runs the program. Tests with several nodes:
+//! other publishers' text on a screen · `upstream` imports in the caller's environment · `program`
+//! runs the program. Tests with several nodes:
 //! `tests/cluster`.
 
 mod codes;
@@ -14,3 +15,4 @@ mod place;
 mod program;
 mod readme;
 mod terminal;
+mod upstream;

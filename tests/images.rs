@@ -247,7 +247,7 @@ async fn an_image_has_one_list_whichever_way_it_came() {
 
     let images_wanted =
         Images { references: vec![format!("docker://{host}/team/app:v1")], ..Images::default() };
-    let options = Options { allow_private: true, plain_http: true };
+    let options = Options { allow_private: true, plain_http: true, ..Options::default() };
     let store = store(&dir, "pulled");
     let pulled = only(images(&store, &options, &images_wanted, &()).await.unwrap());
     lists.push(("registry", list(&pulled)));
@@ -283,7 +283,7 @@ async fn a_signature_that_came_by_its_tag_is_pulled_and_imported_by_it() {
     node.sign(archived.clone());
     // The registry serves the image with its signature; importing both gives the same list.
     let references = vec![format!("docker://{host}/team/app:v1")];
-    let options = Options { allow_private: true, plain_http: true };
+    let options = Options { allow_private: true, plain_http: true, ..Options::default() };
     let wanted = Images { references, ..Images::default() };
     let pulled = only(images(&store(&dir, "pulled"), &options, &wanted, &()).await.unwrap());
     assert_eq!(list(&pulled), list(&archived));

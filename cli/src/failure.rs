@@ -70,6 +70,9 @@ pub(crate) enum CommandError {
     /// Some sources of an `add` could not be imported.
     #[error("{} could not be added", count(*.0, "item"))]
     Incomplete(u64),
+    /// Published checksums could not be compared with what was added.
+    #[error("{} could not be compared with what was added", count(*.0, "checksum file"))]
+    Unchecked(u64),
     /// A file, directory or other system resource failed.
     #[error("{what}: {source}")]
     Io { what: String, source: io::Error },
@@ -141,7 +144,8 @@ impl CommandError {
             | CommandError::Io { .. }
             | CommandError::Output(_)
             | CommandError::Drill(_)
-            | CommandError::Incomplete(_) => FAILED,
+            | CommandError::Incomplete(_)
+            | CommandError::Unchecked(_) => FAILED,
         }
     }
 
@@ -179,6 +183,10 @@ impl CommandError {
             CommandError::Incomplete(_) => {
                 "the reason is given with each item; added releases are kept, and the same command \
                  retries the rest"
+                    .into()
+            }
+            CommandError::Unchecked(_) => {
+                "what came is in the archive, with the checksum file; the reason is given with each"
                     .into()
             }
             _ => return None,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use perennial_control::{Add, ImportSource, NewFeed, Published};
-use perennial_manifest::{PublisherKind, Purl};
+use perennial_manifest::{ArtifactPath, PublisherKind, Purl};
 
 use crate::failure::CommandError;
 use crate::paths::existing;
@@ -94,6 +94,9 @@ pub(crate) struct AddArgs {
     /// Also add the images that a chart names, and report how many of them are held
     #[arg(long, help_heading = OTHER)]
     with_images: bool,
+    /// Name of the file in the release, instead of the server's or the URL's; for one URL
+    #[arg(long, value_name = "NAME", help_heading = OTHER, hide_short_help = true)]
+    file_name: Option<String>,
     /// Accept a web page where the URL promises an archive
     #[arg(long, help_heading = OTHER, hide_short_help = true)]
     html: bool,
@@ -126,6 +129,13 @@ pub(crate) async fn run(
     screen: &Screen,
 ) -> Result<(), CommandError> {
     let source = source::parse(&args)?;
+    let is_one_url = matches!(&source, SourceArg::Urls(urls) if urls.len() == 1);
+    if args.file_name.is_some() && !is_one_url {
+        return Err(CommandError::usage(
+            "--file-name names the file of one URL",
+            "add each URL with a command of its own, or leave --file-name out",
+        ));
+    }
     if args.new_feed {
         session.ask(NewFeed).await?;
     }
@@ -133,7 +143,11 @@ pub(crate) async fn run(
         SourceArg::Files(paths) => files(args, &paths, session, screen).await,
         SourceArg::Urls(urls) => {
             let purl = name_of(&args)?;
-            let source = ImportSource::Urls { urls, purl, html: args.html };
+            let file_name = args.file_name.as_deref().map(ArtifactPath::parse).transpose();
+            let file_name = file_name.map_err(|error| {
+                CommandError::usage(error.to_string(), "give a name such as tool-1.2.tar.gz")
+            })?;
+            let source = ImportSource::Urls { urls, purl, html: args.html, file_name };
             import::run(args, source, session, screen).await
         }
         SourceArg::Upstream(source) => import::run(args, source, session, screen).await,

@@ -46,8 +46,8 @@ pub use node::{
     UnreachedRow,
 };
 pub use perennial_operation::{
-    Add, Completeness, ErrorKind, Failed, Import, ImportEvent, ImportSource, ImportSummary,
-    Progress, Published, Stage,
+    Add, Completeness, Environment, ErrorKind, Failed, Import, ImportEvent, ImportSource,
+    ImportSummary, Progress, Published, Stage,
 };
 pub use pin::{Pin, PinKind, PinRow, PinTarget, Pins, Unpin};
 pub use release::{ArtifactRow, HolderRow, Ls, ReleaseRow, Search, Show, ShowDone};

@@ -2,17 +2,22 @@
 //! its timeouts.
 //!
 //! Promises that no request leaves for an address that the guard refuses; there is no other way to
-//! send a request. `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` are honoured, as
-//! `reqwest` does by default; `guard` documents the consequence for private addresses. Trusted
-//! certificates are the system's, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`. A system without
-//! any, such as a container image without files, gets those that Mozilla trusted at build time.
+//! send a request. The caller's proxies are used (`proxy`); `guard` documents the consequence for
+//! private addresses. Trusted certificates are the system's, or those of the caller's
+//! `SSL_CERT_FILE` and `SSL_CERT_DIR`. A system without any, such as a container image without
+//! files, gets those that Mozilla trusted at build time.
 
+mod proxy;
+
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use perennial_operation::Environment;
 use reqwest::{Method, RequestBuilder, Response, Url};
 use rustls::{ClientConfig, RootCertStore};
 
+use self::proxy::Proxies;
 use crate::ImportError;
 use crate::error::shown;
 use crate::guard::{Guard, Options, refusal};
@@ -48,12 +53,22 @@ impl From<Failure> for ImportError {
 impl Client {
     /// A client for the addresses that the options allow.
     pub(crate) fn new(options: &Options) -> Result<Self, ImportError> {
-        Self::behind(Guard::new(options))
+        let Proxies { proxies, hosts } = Proxies::of(&options.environment)?;
+        Self::build(Guard::new(options, hosts), proxies, &options.environment)
     }
 
     /// A client for the addresses that a guard allows.
+    #[cfg(test)]
     pub(crate) fn behind(guard: Guard) -> Result<Self, ImportError> {
-        Ok(Self { http: build(&guard)?, guard })
+        Self::build(guard, Vec::new(), &Environment::default())
+    }
+
+    fn build(
+        guard: Guard,
+        proxies: Vec<reqwest::Proxy>,
+        environment: &Environment,
+    ) -> Result<Self, ImportError> {
+        Ok(Self { http: build(&guard, proxies, environment)?, guard })
     }
 
     /// Starts a request, to be completed and passed to [`Self::send`].
@@ -78,7 +93,11 @@ impl Client {
     }
 }
 
-fn build(guard: &Guard) -> Result<reqwest::Client, ImportError> {
+fn build(
+    guard: &Guard,
+    proxies: Vec<reqwest::Proxy>,
+    environment: &Environment,
+) -> Result<reqwest::Client, ImportError> {
     let failed =
         |e: &dyn std::fmt::Display| ImportError::Usage(format!("HTTPS cannot be set up: {e}"));
     // Passed explicitly, not installed for the process, which may have another default provider.
@@ -86,9 +105,13 @@ fn build(guard: &Guard) -> Result<reqwest::Client, ImportError> {
         ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|e| failed(&e))?
-            .with_root_certificates(roots())
+            .with_root_certificates(roots(environment))
             .with_no_client_auth();
-    reqwest::Client::builder()
+    // Only the caller's proxies: those of this process may be another's.
+    let builder = reqwest::Client::builder().no_proxy();
+    proxies
+        .into_iter()
+        .fold(builder, reqwest::ClientBuilder::proxy)
         .user_agent(concat!("perennial/", env!("CARGO_PKG_VERSION")))
         .tls_backend_preconfigured(tls)
         .dns_resolver(guard.clone())
@@ -100,9 +123,14 @@ fn build(guard: &Guard) -> Result<reqwest::Client, ImportError> {
         .map_err(|e| failed(&e))
 }
 
-fn roots() -> RootCertStore {
+fn roots(environment: &Environment) -> RootCertStore {
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let [file, dir] = ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(|name| environment.get(name));
+    let found = match (file, dir) {
+        (None, None) => rustls_native_certs::load_native_certs(),
+        _ => rustls_native_certs::load_certs_from_paths(file.map(Path::new), dir.map(Path::new)),
+    };
+    roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }

@@ -104,6 +104,7 @@ impl Collected {
         Imported {
             drafts: vec![draft],
             failed,
+            unchecked: Vec::new(),
             new_bytes: self.new_bytes,
             completeness: Vec::new(),
             leases: self.leases,

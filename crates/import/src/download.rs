@@ -6,6 +6,7 @@
 //! signatures decide whether they are the right ones.
 
 mod answer;
+mod packed;
 mod part;
 mod taking;
 
@@ -93,9 +94,12 @@ impl<'a> Downloader<'a> {
         let mut farthest = part.len();
         loop {
             match self.attempt(part, want, &mut meter).await {
-                Ok(fetched) => {
+                Ok(Fetched { part, answer }) => {
                     meter.done();
-                    return Ok(fetched);
+                    if answer.encoding.is_none() {
+                        return Ok(Fetched { part, answer });
+                    }
+                    return unpacked(part, answer, want).await;
                 }
                 Err(Trouble::Final(error)) => return Err(error),
                 Err(Trouble::Again(left, error, wish)) => {
@@ -183,6 +187,17 @@ impl<'a> Downloader<'a> {
         }
         receive(part, want, response, meter).await
     }
+}
+
+/// The file in a body that the server may have packed.
+async fn unpacked(part: Part, answer: Answer, want: Want<'_>) -> Result<Fetched, ImportError> {
+    let (url, Want { most, html, optional, .. }) = (want.url.clone(), want);
+    blocking(move || {
+        let want = Want { url: &url, most, html, optional };
+        let part = packed::unpacked(part, &answer, want)?;
+        Ok(Fetched { part, answer })
+    })
+    .await
 }
 
 /// Appends the body to the file.

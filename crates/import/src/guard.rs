@@ -12,6 +12,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use perennial_operation::Environment;
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
@@ -29,6 +30,8 @@ pub struct Options {
     pub allow_private: bool,
     /// Speak plain HTTP to registries.
     pub plain_http: bool,
+    /// The caller's proxies, places of credentials and trusted certificates.
+    pub environment: Environment,
 }
 
 /// Blocks outside the public internet (IANA's special-purpose registry), as address and prefix
@@ -118,19 +121,15 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    pub(crate) fn new(options: &Options) -> Self {
-        Self::with(if options.allow_private { |_| true } else { is_public })
+    /// A guard for the addresses that the options allow, and the hosts of proxies.
+    pub(crate) fn new(options: &Options, proxies: BTreeSet<String>) -> Self {
+        let may_call = if options.allow_private { |_| true } else { is_public };
+        Self { may_call, proxies: Arc::new(proxies) }
     }
 
+    #[cfg(test)]
     pub(crate) fn with(may_call: fn(IpAddr) -> bool) -> Self {
-        let set =
-            ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
-        let host = |name: &str| {
-            let value = std::env::var(name).ok()?;
-            let full = if value.contains("://") { value } else { format!("http://{value}") };
-            Some(Url::parse(&full).ok()?.host_str()?.to_owned())
-        };
-        Self { may_call, proxies: Arc::new(set.into_iter().filter_map(host).collect()) }
+        Self { may_call, proxies: Arc::default() }
     }
 
     /// Refuses a URL that contains a forbidden address. Called before every request.

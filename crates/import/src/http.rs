@@ -12,22 +12,25 @@ mod sums;
 use std::collections::{HashMap, HashSet};
 
 use perennial_manifest::{Artifact, ArtifactPath, Purl, Role};
-use perennial_oci::is_media_type;
+use perennial_oci::{HELM_CHART, is_media_type};
 use perennial_store::{Added, MAX_BLOB, Store};
 use reqwest::Url;
 
 use self::beside::{Beside, Found};
-use self::name::{last_part, name_of};
+use self::name::{last_part, name_of, names_of};
 pub(crate) use self::sums::Sum;
 use crate::collected::Collected;
 use crate::download::{Answer, Downloader, Fetched, Part, Want, take};
-use crate::error::shown;
+use crate::error::{at, shown};
+use crate::helm::is_chart;
 use crate::meter::{Meter, blocking};
 use crate::notes::Notes;
 use crate::{Failed, ImportError, Imported, Options, Watch};
 
 /// Longest accepted URL, in bytes; it becomes part of the signed release.
 const MAX_URL: usize = 2048;
+/// Unpacked bytes that are read of an archive to see whether it is a chart.
+const MAX_CHART_HEAD: u64 = 1 << 20;
 const ANY: &str = "application/octet-stream";
 
 /// A request to import files from the web into one release.
@@ -39,6 +42,8 @@ pub struct Urls {
     pub purl: Purl,
     /// SPDX licence expression, if known.
     pub license: Option<String>,
+    /// The name of the file, if there is one URL; `None` takes the server's or the URL's.
+    pub file_name: Option<ArtifactPath>,
     /// Accept HTML pages even from URLs that do not end in `.html` or `.htm`.
     pub html: bool,
     /// Remarks on the release; the import may append its own.
@@ -65,6 +70,10 @@ pub async fn urls(
             what.purl
         )));
     }
+    if let (Some(name), 2..) = (&what.file_name, wanted.len()) {
+        let reason = format!("one file is to be called {name}, but there are several URLs");
+        return Err(ImportError::Usage(reason));
+    }
     let from = shown(&wanted[0]);
     let meter = Meter::new(watch);
     let downloader = Downloader::new(options, store.incoming(), &meter)?;
@@ -75,6 +84,7 @@ pub async fn urls(
         out: Collected::default(),
         folders: HashMap::new(),
         failed: Vec::new(),
+        unchecked: Vec::new(),
         notes: Notes::new(what.notes.as_deref()),
     };
     let mut first = None;
@@ -96,7 +106,9 @@ pub async fn urls(
         Some(error) if job.out.is_empty() => Err(error),
         _ => {
             let (purl, license) = (what.purl.clone(), what.license.clone());
-            Ok(job.out.into_imported(purl, license, from, job.notes.into_text(), job.failed))
+            let notes = job.notes.left_out(&job.failed).not_checked(&job.unchecked).into_text();
+            let imported = job.out.into_imported(purl, license, from, notes, job.failed);
+            Ok(Imported { unchecked: job.unchecked, ..imported })
         }
     }
 }
@@ -135,15 +147,10 @@ pub(crate) fn parse(text: &str) -> Result<Url, ImportError> {
 struct File {
     url: Url,
     name: ArtifactPath,
+    /// The names that a checksum file may use for it.
+    names: Vec<String>,
     fetched: Fetched,
     beside: Vec<Beside>,
-}
-
-impl File {
-    /// The names that a checksum file may use for it: its own, and the last segment of its URL.
-    fn names(&self) -> HashSet<String> {
-        last_part(&self.url).into_iter().chain([self.name.to_string()]).collect()
-    }
 }
 
 /// An import in progress.
@@ -155,6 +162,8 @@ struct Job<'a> {
     /// The checksum files of each folder that a file came from.
     folders: HashMap<Url, Vec<Beside>>,
     failed: Vec<Failed>,
+    /// Checksum files that say nothing that can be compared.
+    unchecked: Vec<Failed>,
     notes: Notes,
 }
 
@@ -181,14 +190,23 @@ impl Job<'_> {
             self.what.html || last_part(url).is_some_and(|name| is_named_like_a_page(&name));
         let want = Want { url, most: MAX_BLOB, html: is_page, optional: false };
         let fetched = self.downloader.fetch(want).await?;
-        let name = match name_of(url, &fetched.answer, is_page) {
+        let named = match &self.what.file_name {
+            Some(name) => Ok(name.clone()),
+            None => name_of(url, &fetched.answer, is_page),
+        };
+        let name = match named {
             Ok(name) => name,
             Err(error) => {
                 blocking(|| fetched.part.remove()).await?;
                 return Err(error);
             }
         };
-        let found = beside::of_file(&self.downloader, url).await?;
+        let names = names_of(url, &fetched.answer, &name);
+        let mut found = beside::of_file(&self.downloader, url, &names).await?;
+        for page in std::mem::take(&mut found.pages) {
+            let reason = "the server sends a web page with digests in place of a checksum file";
+            self.not_checked(&page, &name, reason);
+        }
         let beside = self.told(found);
         let folder = beside::folder(url);
         if !self.folders.contains_key(&folder) {
@@ -196,34 +214,49 @@ impl Job<'_> {
             let files = self.told(found);
             self.folders.insert(folder, files);
         }
-        Ok(File { url: url.clone(), name, fetched, beside })
+        Ok(File { url: url.clone(), name, names, fetched, beside })
+    }
+
+    fn not_checked(&mut self, from: &Url, name: &ArtifactPath, reason: &str) {
+        let reason = format!("{reason}: {name} was not compared with it; compare it yourself");
+        self.unchecked.push(Failed { what: shown(from), reason });
     }
 
     /// Verifies a file against the checksums beside it and those of its folder.
-    async fn check(&self, file: File) -> Result<File, ImportError> {
-        let names = file.names();
-        let of_folder = self.folders.get(&beside::folder(&file.url)).into_iter().flatten();
-        let said = file
-            .beside
-            .iter()
-            .map(|beside| {
-                (beside, names.iter().flat_map(|name| beside.sums.of_its_own(name)).collect())
-            })
-            .chain(of_folder.map(|beside| (beside, beside.of_any(&names))));
-        let mut part = file.fetched.part;
-        for (beside, said) in said {
-            part = compare(part, &file.url, &beside.url, said).await?;
+    async fn check(&mut self, file: File) -> Result<File, ImportError> {
+        let File { url, name, names, fetched, beside } = file;
+        let mut said = Vec::new();
+        for beside in beside.iter().filter(|beside| beside.role == Role::Checksums) {
+            let mut sums = names.iter().map(|name| beside.sums.of_its_own(name));
+            match sums.find(|sums| !sums.is_empty()) {
+                Some(sums) => said.push((beside.url.clone(), sums)),
+                None if beside.sums.is_understood() => {
+                    self.not_checked(&beside.url, &name, "it has checksums of other files only");
+                }
+                None => {
+                    let reason = "it has digests, but none that is understood as a SHA-256 or \
+                        SHA-512";
+                    self.not_checked(&beside.url, &name, reason);
+                }
+            }
         }
-        Ok(File { fetched: Fetched { part, answer: file.fetched.answer }, ..file })
+        let of_folder = self.folders.get(&beside::folder(&url)).into_iter().flatten();
+        said.extend(of_folder.map(|beside| (beside.url.clone(), beside.of_any(&names))));
+        let Fetched { mut part, answer } = fetched;
+        for (from, said) in said {
+            part = compare(part, &url, &from, said).await?;
+        }
+        Ok(File { url, name, names, fetched: Fetched { part, answer }, beside })
     }
 
     /// Adds a file to the release, with its checksum and signature files.
     async fn keep(&mut self, file: File) -> Result<(), ImportError> {
-        let names = file.names();
-        let File { url, name, fetched, beside: mut own } = file;
-        let mut about = vec![(url.clone(), fetched.answer, name.to_string(), None)];
-        let mut parts = vec![fetched.part];
+        let File { url, name, names, fetched, beside: mut own } = file;
+        let (part, is_chart) = look_for_chart(fetched.part, &name).await?;
+        let mut parts = vec![part];
         let folder = self.folders.entry(beside::folder(&url)).or_default();
+        let role = is_chart.then_some(Role::Chart);
+        let mut about = vec![(url.clone(), fetched.answer, name.to_string(), role)];
         // A folder's checksum file is kept only if it names a file of the release.
         let folder = folder.iter_mut().filter(|beside| !beside.of_any(&names).is_empty());
         let own = own.iter_mut().map(|beside| (format!("{name}{}", beside.name), beside));
@@ -258,13 +291,16 @@ impl Job<'_> {
         // Two folders may each have a `SHA256SUMS`; the second gets its file's name in front.
         let other =
             self.out.named(&path_of.twin_key()).is_some_and(|there| there.blake3 != added.blob);
-        if role.is_some() && other {
+        if matches!(role, Some(Role::Checksums | Role::Signature)) && other {
             path_of = path(&format!("{main}.{called}"))?;
         }
         let (guessed, media_type) = (self.what.guess)(path_of.as_str());
         let said =
             answer.media_type.clone().filter(|said| media_type == ANY && is_media_type(said));
-        let media_type = said.unwrap_or_else(|| media_type.to_owned());
+        let media_type = match role {
+            Some(Role::Chart) => HELM_CHART.to_owned(),
+            _ => said.unwrap_or_else(|| media_type.to_owned()),
+        };
         let artifact = added.artifact(path_of, role.unwrap_or(guessed), media_type);
         self.out.add(Artifact { origins: answer.origins(url), ..artifact })
     }
@@ -294,6 +330,20 @@ pub(crate) async fn compare(
             part.remove()?;
             Err(ImportError::Mismatch { what, reason: format!("{reason}, says {from}") })
         }
+    })
+    .await
+}
+
+/// Whether a download is a Helm chart, by its content.
+async fn look_for_chart(part: Part, name: &ArtifactPath) -> Result<(Part, bool), ImportError> {
+    let lower = name.as_str().to_ascii_lowercase();
+    if !lower.ends_with(".tgz") && !lower.ends_with(".tar.gz") {
+        return Ok((part, false));
+    }
+    blocking(move || {
+        let file = std::fs::File::open(part.path()).map_err(at(part.path()))?;
+        let is_chart = is_chart(std::io::BufReader::new(file), MAX_CHART_HEAD);
+        Ok((part, is_chart))
     })
     .await
 }

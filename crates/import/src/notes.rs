@@ -31,6 +31,14 @@ impl Notes {
         self
     }
 
+    /// Adds a line for each checksum file that a file was not compared with.
+    pub(crate) fn not_checked(mut self, files: &[Failed]) -> Self {
+        for Failed { what, reason } in files {
+            self.add(&format!("perennial/not-checked: {what}: {reason}"));
+        }
+        self
+    }
+
     pub(crate) fn add(&mut self, line: &str) {
         if self.text.len() + 1 + line.len() + LAST > MOST {
             self.more += 1;

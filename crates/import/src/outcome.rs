@@ -11,6 +11,8 @@ pub struct Imported {
     pub drafts: Vec<Draft>,
     /// Parts that could not be imported, with the reason.
     pub failed: Vec<Failed>,
+    /// Published checksum files that nothing could be compared with, with the reason.
+    pub unchecked: Vec<Failed>,
     /// Bytes that were not in the store before.
     pub new_bytes: u64,
     /// The references of each release, held and missing, if requested.

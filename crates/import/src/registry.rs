@@ -7,6 +7,7 @@
 
 mod answer;
 mod auth;
+mod challenge;
 mod credentials;
 mod link;
 mod pages;

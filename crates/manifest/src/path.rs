@@ -108,6 +108,34 @@ impl ArtifactPath {
         Ok(Self(path.to_owned()))
     }
 
+    /// The portable file name nearest to a name that a stranger chose, such as a web server: its
+    /// last part, in normal form C, with `_` for each character that a path may not have. `None` if
+    /// nothing of it can be part of a name.
+    ///
+    /// ```
+    /// use perennial_manifest::ArtifactPath;
+    ///
+    /// let name = ArtifactPath::nearest("dist/tool 10:30.tgz").ok_or("no name")?;
+    /// assert_eq!(name.as_str(), "tool 10_30.tgz");
+    /// # Ok::<(), &str>(())
+    /// ```
+    #[must_use]
+    pub fn nearest(name: &str) -> Option<Self> {
+        let last = name.rsplit(['/', '\\']).next().unwrap_or(name);
+        let is_unfit = |c: char| {
+            c.is_control()
+                || is_deceptive(c)
+                || matches!(c, ':' | '*' | '?' | '"' | '<' | '>' | '|')
+        };
+        let plain: String = last.nfc().map(|c| if is_unfit(c) { '_' } else { c }).collect();
+        let plain = plain.trim_start_matches(' ').trim_end_matches(['.', ' ']);
+        if plain.is_empty() {
+            return None;
+        }
+        // A device name of Windows is none with a letter before it.
+        Self::parse(plain).or_else(|_| Self::parse(&format!("_{plain}"))).ok()
+    }
+
     /// The path.
     #[must_use]
     pub fn as_str(&self) -> &str {

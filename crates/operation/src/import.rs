@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use perennial_manifest::{PublisherKind, Purl};
+use perennial_manifest::{ArtifactPath, PublisherKind, Purl};
 use serde::{Deserialize, Serialize};
 
-use crate::Published;
+use crate::{Environment, Published};
 
 /// A request to import from an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,10 @@ pub struct Import {
     pub allow_private: bool,
     /// Use plain HTTP for registries.
     pub plain_http: bool,
+    /// The caller's proxies, places of credentials and trusted certificates; none means those of
+    /// the process that carries the import out.
+    #[serde(default)]
+    pub environment: Option<Environment>,
 }
 
 /// A source to import from.
@@ -39,6 +43,9 @@ pub enum ImportSource {
         purl: Purl,
         /// Accept a web page where an archive was expected.
         html: bool,
+        /// The file's name, for one URL; none takes the server's or the URL's.
+        #[serde(default)]
+        file_name: Option<ArtifactPath>,
     },
     /// Images in registries, one release per image.
     Images {
@@ -82,6 +89,9 @@ pub enum ImportEvent {
     /// A file, image or chart could not be imported.
     #[serde(rename = "not-imported")]
     Failed(Failed),
+    /// A file was added without a comparison with a checksum file that is published beside it.
+    #[serde(rename = "not-checked")]
+    Unchecked(Failed),
     /// How many of the images that a release refers to are held.
     Completeness(Completeness),
 }
@@ -116,6 +126,9 @@ pub struct ImportSummary {
     pub already: u64,
     /// Number of images or files that could not be imported.
     pub failed: u64,
+    /// Number of published checksum files that nothing could be compared with.
+    #[serde(default)]
+    pub unchecked: u64,
     /// Total size of all releases in bytes.
     pub bytes: u64,
     /// Bytes that the store did not have before.

@@ -6,11 +6,13 @@
 //! I/O, no clock, no threads.
 
 mod add;
+mod environment;
 mod error_kind;
 mod import;
 mod progress;
 
 pub use add::{Add, Published};
+pub use environment::Environment;
 pub use error_kind::ErrorKind;
 pub use import::{Completeness, Failed, Import, ImportEvent, ImportSource, ImportSummary};
 pub use progress::{Progress, Stage};

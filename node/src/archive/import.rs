@@ -15,7 +15,8 @@ use perennial_import::{
     urls,
 };
 use perennial_operation::{
-    Completeness, Failed, Import, ImportEvent, ImportSource, ImportSummary, Progress, Stage,
+    Completeness, Environment, Failed, Import, ImportEvent, ImportSource, ImportSummary, Progress,
+    Stage,
 };
 use tokio::sync::mpsc;
 
@@ -87,9 +88,10 @@ impl Job {
                     }
                 }
             }
-            ImportSource::Urls { urls: from, purl, html } => {
+            ImportSource::Urls { urls: from, purl, html, file_name } => {
                 let guess = |name: &str| guess(name, false);
-                let what = Urls { urls: from, purl: purl.clone(), license, html, notes, guess };
+                let what =
+                    Urls { urls: from, purl: purl.clone(), license, file_name, html, notes, guess };
                 let outcome = urls(&store, &options, &what, &watch).await;
                 let checked = self
                     .archive
@@ -118,7 +120,10 @@ impl Job {
     /// The addresses and schemes that the importers may use.
     fn options(&self) -> Options {
         let Import { allow_private, plain_http, .. } = self.import;
-        Options { allow_private, plain_http }
+        let own =
+            || Environment::of(std::env::vars_os(), rustix::process::geteuid().as_raw(), None);
+        let environment = self.import.environment.clone().unwrap_or_else(own);
+        Options { allow_private, plain_http, environment }
     }
 
     /// The images of all tags of a repository. A list that cannot be had does not cost the others.
@@ -200,6 +205,10 @@ impl Job {
         for failed in imported.failed {
             self.summary.failed += 1;
             self.report(ImportEvent::Failed(failed)).await;
+        }
+        for unchecked in imported.unchecked {
+            self.summary.unchecked += 1;
+            self.report(ImportEvent::Unchecked(unchecked)).await;
         }
         for completeness in imported.completeness {
             self.report(ImportEvent::Completeness(completeness)).await;

@@ -41,13 +41,14 @@ async fn web(answers: Arc<Mutex<(String, Vec<u8>)>>) -> String {
 async fn import(node: &Machine, urls: Vec<String>) -> Result<ReleaseId, Failure> {
     let purl = Purl::parse("pkg:generic/thing@1").expect("a purl");
     let request = Import {
-        source: ImportSource::Urls { urls, purl, html: false },
+        source: ImportSource::Urls { urls, purl, html: false, file_name: None },
         license: Some("MIT".into()),
         kind: None,
         notes: None,
         again: false,
         allow_private: true,
         plain_http: false,
+        environment: None,
     };
     let (_, rows) = node.ask(request).await?;
     let released = rows.into_iter().find_map(|row| match row {

@@ -1,6 +1,8 @@
 //! The request to import from an upstream, and how its rows are printed.
 
-use perennial_control::{Import, ImportEvent, ImportSource};
+use std::env;
+
+use perennial_control::{Environment, Import, ImportEvent, ImportSource};
 
 use super::{AddArgs, added};
 use crate::failure::CommandError;
@@ -22,11 +24,14 @@ pub(super) async fn run(
         again: args.again,
         allow_private: args.allow_private,
         plain_http: args.plain_http,
+        environment: Some(environment()),
     };
     let print = |item| match item {
         ImportEvent::Published(row) => screen.row(&row, added),
         ImportEvent::Failed(row) => screen
             .row(&row, |row| format!("NOT ADDED  {}\n  {}", safe(&row.what), safe(&row.reason))),
+        ImportEvent::Unchecked(row) => screen
+            .row(&row, |row| format!("NOT CHECKED  {}\n  {}", safe(&row.what), safe(&row.reason))),
         ImportEvent::Completeness(row) => screen.row(&row, |row| {
             let all = row.held.len() + row.missing.len();
             let mut text =
@@ -51,5 +56,14 @@ pub(super) async fn run(
     if done.failed > 0 {
         return Err(CommandError::Incomplete(done.failed));
     }
+    if done.unchecked > 0 {
+        return Err(CommandError::Unchecked(done.unchecked));
+    }
     Ok(())
+}
+
+/// This command's environment, which decides even if a running node carries the import out.
+fn environment() -> Environment {
+    let user = rustix::process::geteuid().as_raw();
+    Environment::of(env::vars_os(), user, env::current_dir().ok().as_deref())
 }

@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::header::{
-    CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderName, LAST_MODIFIED,
+    CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderName,
+    LAST_MODIFIED,
 };
 use reqwest::{Response, Url};
 
@@ -25,6 +26,8 @@ pub(crate) struct Answer {
     /// In lower case, without parameters.
     pub(crate) media_type: Option<String>,
     pub(crate) disposition: Option<String>,
+    /// In lower case.
+    pub(super) encoding: Option<String>,
     date: Option<String>,
 }
 
@@ -44,6 +47,7 @@ impl Answer {
             last_modified: text(LAST_MODIFIED),
             media_type,
             disposition: text(CONTENT_DISPOSITION),
+            encoding: text(CONTENT_ENCODING).map(|value| value.trim().to_ascii_lowercase()),
             date: text(DATE),
         }
     }

@@ -39,7 +39,7 @@ impl Kind {
     /// Whether the content looks like this kind.
     pub(super) fn is_like(self, bytes: &[u8]) -> bool {
         match self {
-            Self::Sums => Sums::parse(&String::from_utf8_lossy(bytes)) != Sums::default(),
+            Self::Sums => Sums::parse(bytes).has_digests(),
             Self::Signature => {
                 is_armoured(bytes) || is_packet(bytes) || is_signify(bytes) || is_base64(bytes)
             }

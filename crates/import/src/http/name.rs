@@ -1,8 +1,9 @@
 //! The name of a downloaded file: the server's `Content-Disposition`, or else the last segment of
-//! its URL.
-//!
-//! A name is accepted unchanged or refused, never repaired: a repaired name would be a different
-//! name.
+//! its URL. Of a name that is a path, the last part counts, and characters that not every file
+//! system takes become `_`; a URL's segment that needs that keeps its percent signs instead, as
+//! other downloaders name it.
+
+use std::collections::BTreeSet;
 
 use percent_encoding::percent_decode_str;
 use perennial_manifest::ArtifactPath;
@@ -18,23 +19,48 @@ pub(super) fn name_of(
     answer: &Answer,
     is_page: bool,
 ) -> Result<ArtifactPath, ImportError> {
-    let refuse = |reason: String| ImportError::Upstream { what: shown(url), reason };
     let given = answer.disposition.as_deref().and_then(filename);
-    let name = match given.or_else(|| last_part(url)).or_else(|| last_part(&answer.url)) {
-        Some(name) => name,
-        None if is_page => "index.html".to_owned(),
-        None => return Err(refuse("neither the URL nor the server gives the file a name".into())),
-    };
-    if name.contains('/') {
-        return Err(refuse(format!("the file is to be called {name:?}, which is a path")));
-    }
-    ArtifactPath::parse(&name).map_err(|e| refuse(e.to_string()))
+    let given = given.and_then(|given| ArtifactPath::nearest(&given));
+    let named = given.or_else(|| of_url(url)).or_else(|| of_url(&answer.url));
+    let index = || ArtifactPath::parse("index.html").ok().filter(|_| is_page);
+    named.or_else(index).ok_or_else(|| ImportError::Upstream {
+        what: shown(url),
+        reason: "neither the URL nor the server gives the file a name; --file-name NAME does"
+            .into(),
+    })
+}
+
+/// All names that a checksum file may use for a response from `url`, which is saved as `name`.
+pub(super) fn names_of(url: &Url, answer: &Answer, name: &ArtifactPath) -> Vec<String> {
+    let given = answer.disposition.as_deref().and_then(filename);
+    let of_urls = [url, &answer.url].into_iter().flat_map(|url| [segment(url), last_part(url)]);
+    let all = of_urls.flatten().chain(given).map(|name| {
+        let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+        last.to_owned()
+    });
+    let all: BTreeSet<_> = all.chain([name.file_name().to_owned()]).collect();
+    all.into_iter().filter(|name| !name.is_empty()).collect()
+}
+
+fn of_url(url: &Url) -> Option<ArtifactPath> {
+    let decoded = last_part(url)?;
+    let last = decoded.rsplit(['/', '\\']).next().unwrap_or_default();
+    // `2%3a8.2` is the name that other downloaders give to what was `2:8.2`.
+    let as_it_is =
+        || ArtifactPath::parse(&segment(url)?).ok().filter(|_| !decoded.contains(['/', '\\']));
+    ArtifactPath::parse(last).ok().or_else(as_it_is).or_else(|| ArtifactPath::nearest(last))
+}
+
+/// The last segment of a URL's path, as it is.
+fn segment(url: &Url) -> Option<String> {
+    let part = url.path_segments()?.next_back().filter(|part| !part.is_empty())?;
+    Some(part.to_owned())
 }
 
 /// The last segment of a URL's path, percent-decoded; left encoded if it is not UTF-8.
 pub(super) fn last_part(url: &Url) -> Option<String> {
-    let part = url.path_segments()?.next_back().filter(|part| !part.is_empty())?;
-    Some(percent_decode_str(part).decode_utf8().map_or_else(|_| part.to_owned(), Into::into))
+    let part = segment(url)?;
+    Some(percent_decode_str(&part).decode_utf8().map_or_else(|_| part.clone(), Into::into))
 }
 
 /// The file name in a `Content-Disposition` (RFC 6266); `filename*` takes precedence over

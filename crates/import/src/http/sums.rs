@@ -1,6 +1,8 @@
-//! Checksum files as `sha256sum`, `shasum`, BSD's `sha256` and release tools write them. Digests
-//! other than SHA-256 and SHA-512 are skipped, because the other algorithms no longer prove
-//! anything.
+//! Checksum files, whatever tool wrote them: the digests that they state for a file, and the
+//! comparison with the file. Digests other than SHA-256 and SHA-512 are skipped, because the other
+//! algorithms no longer prove anything, or are not computed here.
+
+mod entry;
 
 use std::fmt;
 use std::fs::File;
@@ -11,6 +13,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256, Sha512};
 
+use self::entry::{Entry, Named, entries, has_digits, mentions, text};
 use crate::ImportError;
 use crate::error::at;
 
@@ -24,13 +27,20 @@ pub(crate) enum Sum {
 impl Sum {
     /// Parses hex digits or Base64; the decoded length tells the algorithm.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let of = |bytes: Vec<u8>| match bytes.len() {
+        // Unambiguous: the hex digits of a digest, read as Base64, never have a digest's length.
+        Self::parse_hex(text).or_else(|| Self::of_length(BASE64_STANDARD.decode(text).ok()?))
+    }
+
+    fn parse_hex(text: &str) -> Option<Self> {
+        hex::decode(text).ok().and_then(Self::of_length)
+    }
+
+    fn of_length(bytes: Vec<u8>) -> Option<Self> {
+        match bytes.len() {
             32 => bytes.try_into().ok().map(Self::Sha256),
             64 => bytes.try_into().ok().map(Self::Sha512),
             _ => None,
-        };
-        // Unambiguous: the hex digits of a digest, read as Base64, never have a digest's length.
-        hex::decode(text).ok().and_then(of).or_else(|| of(BASE64_STANDARD.decode(text).ok()?))
+        }
     }
 
     /// The SHA-256 of a file. Blocking.
@@ -72,52 +82,66 @@ fn digest<D: Digest>(from: &mut impl Read) -> std::io::Result<sha2::digest::Outp
     }
 }
 
-/// The entries of a checksum file: digests, each with its file name, if it has one.
+/// A checksum file: its entries, and whether more in it may be a digest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Sums(Vec<(Option<String>, Sum)>);
+pub(crate) struct Sums {
+    entries: Vec<Entry>,
+    /// Whether it has digits that may be a digest, understood or not.
+    has_digits: bool,
+}
 
 impl Sums {
-    /// Parses the lines that are checksums and skips the rest. Having at least one is the only mark
-    /// of a checksum file.
-    pub(crate) fn parse(text: &str) -> Self {
-        Self(text.lines().filter_map(line).collect())
+    /// Parses the lines that are checksums and skips the rest.
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
+        let text = text(bytes);
+        let entries = entries(&text);
+        let has_digits = !entries.is_empty() || has_digits(&text);
+        Self { entries, has_digits }
+    }
+
+    /// Whether it states digests, in a form that is understood or in another.
+    pub(crate) fn has_digests(&self) -> bool {
+        self.has_digits
+    }
+
+    /// Whether it has at least one entry that is understood.
+    pub(crate) fn is_understood(&self) -> bool {
+        !self.entries.is_empty()
     }
 
     /// The digests stated for a file name. A name may occur more than once, in different folders.
     pub(crate) fn of(&self, name: &str) -> Vec<Sum> {
-        let named = |(found, sum): &(Option<String>, Sum)| {
-            let last = found.as_deref()?.rsplit(['/', '\\']).next()?;
-            (last == name).then(|| sum.clone())
-        };
-        self.0.iter().filter_map(named).collect()
+        let named = self.entries.iter().filter(|entry| entry.of.is(name));
+        named.map(|entry| entry.sum.clone()).collect()
     }
 
-    /// The digests for `name` in a checksum file of its own, where a lone entry counts under any
-    /// name.
+    /// The digests for `name` in a checksum file of its own, where the entries count under any name
+    /// if they are all about one file.
     pub(crate) fn of_its_own(&self, name: &str) -> Vec<Sum> {
         match self.of(name) {
-            sums if sums.is_empty() && self.0.len() == 1 => vec![self.0[0].1.clone()],
+            sums if sums.is_empty() && self.is_about_one_file() => {
+                self.entries.iter().map(|entry| entry.sum.clone()).collect()
+            }
             sums => sums,
         }
     }
+
+    fn is_about_one_file(&self) -> bool {
+        let is_alone =
+            |at: usize| !self.entries[..at].iter().any(|e| e.sum.is_like(&self.entries[at].sum));
+        let first = self.entries.first().map(|entry| &entry.of);
+        self.entries.len() == 1
+            || (self.entries.iter().all(|entry| {
+                Some(&entry.of) == first || matches!(entry.of, Named::Within(_) | Named::Nowhere)
+            }) && (0..self.entries.len()).all(is_alone))
+    }
 }
 
-/// Parses `<hex>  name`, `<hex> *name`, `SHA256 (name) = <hex>`, or a digest alone.
-fn line(line: &str) -> Option<(Option<String>, Sum)> {
-    // A leading backslash marks escaped line breaks and backslashes in the name, which no accepted
-    // file name contains.
-    let line = line.trim().trim_start_matches('\\');
-    if let Some((before, hex)) = line.rsplit_once(" = ") {
-        let (_algorithm, name) = before.split_once(" (")?;
-        return Some((Some(name.strip_suffix(')')?.to_owned()), Sum::parse(hex.trim())?));
-    }
-    match line.split_once(char::is_whitespace) {
-        None => Some((None, Sum::parse(line)?)),
-        Some((hex, name)) => {
-            let name = name.trim_start();
-            Some((Some(name.strip_prefix('*').unwrap_or(name).to_owned()), Sum::parse(hex)?))
-        }
-    }
+/// Whether a web page states digests and names one of the files: it may be their checksum list,
+/// which only a person can read.
+pub(crate) fn is_list_for(page: &[u8], names: &[String]) -> bool {
+    let text = text(page);
+    names.iter().any(|name| mentions(&text, name)) && has_digits(&text)
 }
 
 /// Compares a file with the digests stated for it and returns the difference. For each algorithm,
@@ -149,18 +173,90 @@ mod tests {
             {}  md5.tgz\n",
             "00".repeat(16)
         );
-        let sums = Sums::parse(&text);
+        let sums = Sums::parse(text.as_bytes());
         for name in ["x.tgz", "y.tgz", "z"] {
             assert_eq!(sums.of(name), [Sum::parse(&a).unwrap()], "{name}");
         }
         assert_eq!(sums.of("w (1).tgz"), [Sum::parse(&b).unwrap()]);
         assert!(sums.of("md5.tgz").is_empty() && sums.of_its_own("other").is_empty());
-        let alone = Sums::parse(&a.to_uppercase());
+        let alone = Sums::parse(a.to_uppercase().as_bytes());
         assert_eq!(alone.of_its_own("any"), [Sum::parse(&a).unwrap()]);
         assert!(alone.of("any").is_empty());
         let base64 = BASE64_STANDARD.encode(hex::decode(&a).unwrap());
-        assert_eq!(Sums::parse(&format!("{base64}  x.tgz")).of("x.tgz"), [Sum::parse(&a).unwrap()]);
-        assert_eq!(Sums::parse("Not Found"), Sums::default());
+        assert_eq!(
+            Sums::parse(format!("{base64}  x.tgz").as_bytes()).of("x.tgz"),
+            [Sum::parse(&a).unwrap()]
+        );
+        assert_eq!(Sums::parse(b"Not Found"), Sums::default());
+    }
+
+    #[test]
+    fn forms_of_other_tools_are_read() {
+        let (a, b) = ("0123456789abcdef".repeat(4), "fedcba9876543210".repeat(8));
+        let groups = |digest: &str, at: &dyn Fn(usize) -> &'static str| -> String {
+            let words = digest.as_bytes().chunks(8).map(|word| String::from_utf8_lossy(word));
+            words.enumerate().map(|(n, word)| format!("{}{word}", at(n)).to_uppercase()).collect()
+        };
+        let broken = groups(&b, &|n| if n % 6 == 0 && n > 0 { "\n          " } else { " " });
+        let halves = groups(&b, &|n| if n == 8 { "\n   " } else { " " });
+        let alone = groups(&b, &|n| if n == 0 { "\n" } else { " " });
+        let pairs: Vec<_> =
+            a.as_bytes().chunks(2).map(|pair| String::from_utf8_lossy(pair)).collect();
+        let sri = BASE64_STANDARD.encode(hex::decode(&b).unwrap());
+        for (text, digest) in [
+            (format!("SHA256(x.tgz)= {a}\n"), &a),
+            (format!("SHA2-256(x.tgz)= {a}"), &a),
+            (format!("SHA2-512(./dir/x.tgz) = {}", b.to_uppercase()), &b),
+            (format!("SHA256(x.tgz)= {}", pairs.join(":")), &a),
+            (format!("x.tgz:{broken}\n"), &b),
+            (format!("x.tgz:{halves}\n"), &b),
+            (format!("x.tgz:{alone}\n"), &b),
+            (format!("x.tgz:    MD5 = 00 11\nx.tgz: SHA256 ={}\n", groups(&a, &|_| " ")), &a),
+            (format!("x.tgz: {b}"), &b),
+            (format!("x.tgz = {a}"), &a),
+            (format!("x.tgz  sha256:{a}"), &a),
+            (format!("sha256:{a}  x.tgz"), &a),
+            (format!("SHA256: {a} *x.tgz"), &a),
+            (format!("sha512-{sri} x.tgz"), &b),
+            (format!("SHA256 {} C:\\build\\x.tgz", a.to_uppercase()), &a),
+            (format!("SHA256 hash of x.tgz:\r\n{}\r\nCertUtil: done\r\n", pairs.join(" ")), &a),
+            (format!("SHA256 hash of file x.tgz:\n{a}\n"), &a),
+            (format!("{{\"x.tgz\": \"{a}\"}}"), &a),
+            (format!("| [x.tgz](https://a.test/x.tgz) | `{a}` |"), &a),
+            (format!("{a},x.tgz\n"), &a),
+            (format!("\u{feff}{a}  x.tgz\n"), &a),
+        ] {
+            let sums = Sums::parse(text.as_bytes());
+            assert_eq!(sums.of("x.tgz"), [Sum::parse(digest).unwrap()], "{text}");
+            assert!(sums.of("tgz").is_empty() && sums.of("x.tgz.sig").is_empty(), "{text}");
+            let wide: Vec<u8> =
+                format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+            assert_eq!(Sums::parse(&wide), sums, "{text}");
+            assert_eq!(Sums::parse(&wide[2..]), sums, "without a mark: {text}");
+        }
+        let list = format!("Algorithm : SHA256\nHash      : {a}\nPath      : C:\\x.tgz\n");
+        assert_eq!(Sums::parse(list.as_bytes()).of_its_own("x.tgz"), [Sum::parse(&a).unwrap()]);
+        let both = format!("sha256: {a}\nsha512: {b}\n");
+        assert_eq!(Sums::parse(both.as_bytes()).of_its_own("x.tgz").len(), 2);
+    }
+
+    #[test]
+    fn other_algorithms_are_not_taken_for_sha_2_and_are_not_silent() {
+        let a = "ab".repeat(32);
+        for text in [
+            format!("SHA3-256(x.tgz)= {a}"),
+            format!("BLAKE2b-256 (x.tgz) = {a}"),
+            format!("x.tgz: SHA512/256 = {a}"),
+            format!("blake3:{a}  x.tgz"),
+            format!("{{\"x.tgz\": {{\"blake3\": \"{a}\"}}}}"),
+            format!("SHA384 (x.tgz) = {}", "ab".repeat(48)),
+        ] {
+            let sums = Sums::parse(text.as_bytes());
+            assert!(!sums.is_understood() && sums.has_digests(), "{text}");
+        }
+        let two = format!("{a}  y.tgz\n{a}  z.tgz\n");
+        assert!(Sums::parse(two.as_bytes()).of_its_own("x.tgz").is_empty());
+        assert!(!Sums::parse(b"Not Found, request 0123456789abcdef0123456789abcdef").has_digests());
     }
 
     #[test]

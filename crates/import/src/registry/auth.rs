@@ -8,14 +8,15 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use perennial_oci::Reference;
-use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
-use reqwest::{Method, RequestBuilder, Url};
+use reqwest::header::HeaderMap;
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 
 use super::answer::{accepted, read};
+use super::challenge::Challenge;
 use super::credentials::{Credential, Credentials};
-use crate::ImportError;
 use crate::client::Client;
+use crate::{ImportError, Options};
 
 /// Longest response of a token server, in bytes.
 const MAX_TOKEN: u64 = 1 << 20;
@@ -43,13 +44,20 @@ struct Given {
     access_token: Option<String>,
 }
 
+/// A request to a token server.
+struct Asked {
+    url: Url,
+    service: Option<String>,
+    scope: String,
+}
+
 impl Auth {
-    pub(super) fn new(reference: &Reference, plain_http: bool, file: Option<PathBuf>) -> Self {
+    pub(super) fn new(reference: &Reference, options: &Options, file: Option<PathBuf>) -> Self {
         Self {
             registry: reference.repository().registry().to_owned(),
             repository: reference.repository().path().to_owned(),
-            plain_http,
-            credentials: Credentials::new(reference, file),
+            plain_http: options.plain_http,
+            credentials: Credentials::new(reference, &options.environment, file),
             shown: Mutex::new(None),
         }
     }
@@ -63,56 +71,63 @@ impl Auth {
         }
     }
 
+    /// Whether there are credentials that the registry has not asked for. Some registries answer
+    /// 403 or 404 instead of asking.
+    pub(super) async fn has_unused(&self) -> bool {
+        let is_unused = self.shown.lock().unwrap_or_else(PoisonError::into_inner).is_none();
+        is_unused && self.credentials.get().await.is_some()
+    }
+
     fn keep(&self, shown: Shown) {
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
     }
 
-    /// Obtains the authorization that a registry asks for with a 401.
+    fn refuse(&self, reason: String) -> ImportError {
+        ImportError::Upstream { what: self.registry.clone(), reason }
+    }
+
+    /// Obtains the authorization that a registry asks for with a 401; `ping` is the address at
+    /// which it asks whoever it asks nowhere else.
     pub(super) async fn answer(
         &self,
         client: &Client,
         asked: &HeaderMap,
+        ping: &Url,
     ) -> Result<(), ImportError> {
-        let refuse = |reason: String| ImportError::Upstream { what: self.registry.clone(), reason };
-        let mut basic = false;
-        for value in asked.get_all(WWW_AUTHENTICATE) {
-            let Some(challenges) =
-                value.to_str().ok().and_then(|text| http_auth::parse_challenges(text).ok())
-            else {
-                continue;
-            };
-            for challenge in challenges {
-                if challenge.scheme.eq_ignore_ascii_case("bearer") {
-                    let param = |name: &str| {
-                        let mut params = challenge.params.iter();
-                        params
-                            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-                            .map(|(_, v)| v.to_unescaped())
-                    };
-                    let Some(realm) = param("realm") else { continue };
-                    let token =
-                        self.token(client, &realm, param("service"), param("scope")).await?;
+        let mut challenges = Challenge::all(asked);
+        if !challenges.iter().any(is_known) {
+            let pinged = client.send(client.request(Method::GET, ping)).await?;
+            if pinged.status() == StatusCode::UNAUTHORIZED {
+                challenges.extend(Challenge::all(pinged.headers()));
+            }
+        }
+        let basic = challenges.iter().any(|challenge| challenge.scheme == "basic");
+        for challenge in challenges.iter().filter(|challenge| challenge.scheme == "bearer") {
+            let Some(realm) = challenge.parameter("realm") else { continue };
+            match self.token(client, realm, challenge).await {
+                Ok(token) => {
                     self.keep(Shown::Token(token));
                     return Ok(());
                 }
-                basic |= challenge.scheme.eq_ignore_ascii_case("basic");
+                Err(error) if !basic => return Err(error),
+                Err(error) => tracing::debug!(%error, "no token; a password is asked for as well"),
             }
         }
         if !basic {
-            return Err(refuse(
+            return Err(self.refuse(
                 "it asks for authorization in a way that is not known (Basic and Bearer are)"
                     .into(),
             ));
         }
         match self.credentials.get().await {
-            Some(Credential::Password(user, password)) => {
+            Some(Credential { password: Some((user, password)), .. }) => {
                 self.keep(Shown::Password(user, password));
                 Ok(())
             }
-            Some(Credential::Token(_)) => {
-                Err(refuse("it asks for a password, but the credentials are a token".into()))
+            Some(_) => {
+                Err(self.refuse("it asks for a password, but the credentials are a token".into()))
             }
-            None => Err(refuse(self.credentials.missing())),
+            None => Err(self.refuse(self.credentials.missing())),
         }
     }
 
@@ -120,11 +135,10 @@ impl Auth {
         &self,
         client: &Client,
         realm: &str,
-        service: Option<String>,
-        scope: Option<String>,
+        challenge: &Challenge,
     ) -> Result<String, ImportError> {
-        let refuse = |reason: String| ImportError::Upstream { what: self.registry.clone(), reason };
-        let mut url = Url::parse(realm)
+        let refuse = |reason: String| self.refuse(reason);
+        let url = Url::parse(realm)
             .map_err(|e| refuse(format!("its token server {realm:?} is not an address: {e}")))?;
         if url.scheme() != "https" && !(self.plain_http && url.scheme() == "http") {
             return Err(refuse(format!(
@@ -132,38 +146,42 @@ impl Auth {
                 there in the open"
             )));
         }
-        let scope = scope.unwrap_or_else(|| format!("repository:{}:pull", self.repository));
         let credential = self.credentials.get().await;
-        let request = if let Some(Credential::Token(token)) = &credential {
-            let mut form = Url::parse("form:").map_err(|e| refuse(e.to_string()))?;
-            form.query_pairs_mut()
-                .append_pair("grant_type", "refresh_token")
-                .append_pair("client_id", "perennial")
-                .append_pair("service", service.as_deref().unwrap_or_default())
-                .append_pair("scope", &scope)
-                .append_pair("refresh_token", token);
-            let form = form.query().unwrap_or_default().to_owned();
-            // A body that can be sent only once does not follow a redirect.
-            let once = futures::stream::once(async move { Ok::<_, std::io::Error>(form) });
-            client
-                .request(Method::POST, &url)
-                .header(reqwest::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(reqwest::Body::wrap_stream(once))
-        } else {
-            url.query_pairs_mut().extend_pairs(service.map(|service| ("service", service)));
-            url.query_pairs_mut().append_pair("scope", &scope);
-            let request = client.request(Method::GET, &url);
-            match &credential {
-                Some(Credential::Password(user, password)) => {
-                    request.basic_auth(user, Some(password))
-                }
-                _ => request,
-            }
+        if let Some(Credential { access: Some(token), .. }) = credential {
+            return Ok(token);
+        }
+        let scope = challenge.parameter("scope").filter(|scope| !scope.is_empty());
+        let asked = Asked {
+            url,
+            service: challenge.parameter("service").map(str::to_owned),
+            scope: scope
+                .map_or_else(|| format!("repository:{}:pull", self.repository), str::to_owned),
         };
-        let answer = client.send(request).await.map_err(|unanswered| match unanswered.into() {
-            ImportError::Upstream { reason, .. } => refuse(format!("its token server: {reason}")),
-            refused => refused,
-        })?;
+        let answer = match &credential {
+            Some(Credential { refresh: Some(token), password, .. }) => {
+                let answer = self.exchange(client, &asked, token).await?;
+                // Servers without this exchange take the token for a password, under the user's
+                // name.
+                let has_none = matches!(
+                    answer.status(),
+                    StatusCode::NOT_FOUND
+                        | StatusCode::METHOD_NOT_ALLOWED
+                        | StatusCode::UNAUTHORIZED
+                        | StatusCode::BAD_REQUEST
+                        | StatusCode::UNSUPPORTED_MEDIA_TYPE
+                );
+                match password {
+                    Some((user, _)) if has_none => {
+                        self.fetch(client, &asked, Some((user, token))).await?
+                    }
+                    _ => answer,
+                }
+            }
+            Some(Credential { password: Some((user, password)), .. }) => {
+                self.fetch(client, &asked, Some((user, password))).await?
+            }
+            _ => self.fetch(client, &asked, None).await?,
+        };
         let answer = accepted(answer).await.map_err(|e| {
             let hint = if credential.is_some() {
                 ""
@@ -178,10 +196,74 @@ impl Auth {
         })?;
         let given: Given = serde_json::from_slice(&given)
             .map_err(|e| refuse(format!("its token server gives no token: {e}")))?;
-        given
-            .token
-            .or(given.access_token)
+        let is_full = |token: &String| !token.is_empty();
+        (given.token.filter(is_full))
+            .or(given.access_token.filter(is_full))
             .ok_or_else(|| refuse("its token server gives no token".into()))
+    }
+
+    /// Asks for a token in exchange for a refresh token (OAuth 2).
+    async fn exchange(
+        &self,
+        client: &Client,
+        asked: &Asked,
+        token: &str,
+    ) -> Result<Response, ImportError> {
+        let mut form = Url::parse("form:").map_err(|e| self.refuse(e.to_string()))?;
+        form.query_pairs_mut()
+            .append_pair("grant_type", "refresh_token")
+            .append_pair("client_id", "perennial")
+            .append_pair("service", asked.service.as_deref().unwrap_or_default())
+            .append_pair("scope", &asked.scope)
+            .append_pair("refresh_token", token);
+        let form = form.query().unwrap_or_default().to_owned();
+        // A body that can be sent only once does not follow a redirect.
+        let once = futures::stream::once(async move { Ok::<_, std::io::Error>(form) });
+        let request = client
+            .request(Method::POST, &asked.url)
+            .header(reqwest::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(reqwest::Body::wrap_stream(once));
+        self.send(client, request).await
+    }
+
+    /// Asks for a token with a password, or with none.
+    async fn fetch(
+        &self,
+        client: &Client,
+        asked: &Asked,
+        password: Option<(&String, &String)>,
+    ) -> Result<Response, ImportError> {
+        let mut url = asked.url.clone();
+        url.query_pairs_mut().extend_pairs(asked.service.iter().map(|name| ("service", name)));
+        let scopes = asked.scope.split_ascii_whitespace().map(|scope| ("scope", scope));
+        url.query_pairs_mut().extend_pairs(scopes);
+        let request = client.request(Method::GET, &url);
+        let request = match password {
+            Some((user, password)) => request.basic_auth(user, Some(password)),
+            None => request,
+        };
+        self.send(client, request).await
+    }
+
+    async fn send(
+        &self,
+        client: &Client,
+        request: RequestBuilder,
+    ) -> Result<Response, ImportError> {
+        client.send(request).await.map_err(|unanswered| match unanswered.into() {
+            ImportError::Upstream { reason, .. } => {
+                self.refuse(format!("its token server: {reason}"))
+            }
+            refused => refused,
+        })
+    }
+}
+
+/// Whether a challenge can be answered.
+fn is_known(challenge: &Challenge) -> bool {
+    match challenge.scheme.as_str() {
+        "bearer" => challenge.parameter("realm").is_some(),
+        scheme => scheme == "basic",
     }
 }
 
@@ -192,12 +274,14 @@ mod tests {
     #[tokio::test]
     async fn without_tls_no_token_server_is_called() {
         let reference = "quay.io/a/b:1".parse().unwrap();
-        let auth = Auth::new(&reference, false, Some("/nowhere".into()));
-        let client = Client::new(&crate::Options::default()).unwrap();
+        let auth = Auth::new(&reference, &Options::default(), Some("/nowhere".into()));
+        let client = Client::new(&Options::default()).unwrap();
+        let ping = Url::parse("https://quay.invalid/v2/").unwrap();
         for realm in ["http://127.0.0.1:1/token", "file:///etc/passwd", "nonsense"] {
             let asks = format!(r#"Bearer realm="{realm}",service="x""#);
-            let asked = HeaderMap::from_iter([(WWW_AUTHENTICATE, asks.parse().unwrap())]);
-            let refused = auth.answer(&client, &asked).await.unwrap_err().to_string();
+            let asked =
+                HeaderMap::from_iter([(reqwest::header::WWW_AUTHENTICATE, asks.parse().unwrap())]);
+            let refused = auth.answer(&client, &asked, &ping).await.unwrap_err().to_string();
             assert!(
                 refused.contains("not behind TLS") || refused.contains("not an address"),
                 "{refused}"

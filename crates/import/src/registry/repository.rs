@@ -21,6 +21,8 @@ pub(super) struct Repository {
     client: Client,
     base: Url,
     auth: Auth,
+    /// Whether the registry was asked for its challenge.
+    pinged: AtomicBool,
     /// Whether the registry was found to have no referrers API.
     no_referrers: AtomicBool,
 }
@@ -68,8 +70,29 @@ impl Repository {
         let base = format!("{scheme}://{host}/v2/{}/", reference.repository().path());
         let base =
             Url::parse(&base).map_err(|e| ImportError::Usage(format!("{reference}: {e}")))?;
-        let auth = Auth::new(reference, options.plain_http, auth_file);
-        Ok(Self { client, base, auth, no_referrers: AtomicBool::new(false) })
+        let auth = Auth::new(reference, options, auth_file);
+        Ok(Self {
+            client,
+            base,
+            auth,
+            pinged: AtomicBool::new(false),
+            no_referrers: AtomicBool::new(false),
+        })
+    }
+
+    /// The address at which a registry says how to be authorized.
+    fn ping(&self) -> Url {
+        let mut ping = self.base.clone();
+        ping.set_path("/v2/");
+        ping
+    }
+
+    /// Obtains the authorization that a registry refuses without asking for; `false` if there is
+    /// none to show. Tried once.
+    async fn asks_elsewhere(&self) -> bool {
+        !self.pinged.swap(true, Ordering::Relaxed)
+            && self.auth.has_unused().await
+            && self.auth.answer(&self.client, &HeaderMap::new(), &self.ping()).await.is_ok()
     }
 
     pub(super) fn url(&self, path: &str) -> Result<Url, ImportError> {
@@ -226,11 +249,20 @@ impl Repository {
                         && self.is_ours(answer.url()) =>
                 {
                     asked += 1;
-                    match (self.auth.answer(&self.client, answer.headers()).await, need) {
+                    let ping = self.ping();
+                    match (self.auth.answer(&self.client, answer.headers(), &ping).await, need) {
                         (Ok(()), _) => {}
                         (Err(error), Asked::Needed) => return Err(error),
                         (Err(_), Asked::Optional) => return Ok(answer),
                     }
+                    tried -= 1;
+                    continue;
+                }
+                Ok(answer)
+                    if matches!(answer.status(), StatusCode::FORBIDDEN | StatusCode::NOT_FOUND)
+                        && self.is_ours(answer.url())
+                        && self.asks_elsewhere().await =>
+                {
                     tried -= 1;
                     continue;
                 }

@@ -32,7 +32,7 @@ async fn a_registry_cannot_redirect_into_the_private_network() {
     let inside = TcpListener::bind("127.0.0.2:0").unwrap();
     inside.set_nonblocking(true).unwrap();
     let guard = Guard::with(|address| address == IpAddr::from([127, 0, 0, 1]));
-    let options = Options { allow_private: false, plain_http: true };
+    let options = Options { plain_http: true, ..Options::default() };
     let digest = Digest::sha256_of(b"");
     for to in [format!("http://{}", inside.local_addr().unwrap()), "http://169.254.169.254".into()]
     {

@@ -103,6 +103,41 @@ async fn a_chart_comes_with_its_index_and_provenance() {
 }
 
 #[tokio::test]
+async fn the_query_of_a_repository_goes_along_and_is_not_signed() {
+    let archive = plain("a");
+    let listed = index(&sha256(&archive));
+    let web = Web::start(move |asked| match asked.path.as_str() {
+        "/charts/index.yaml?sig=secret" => Reply::ok(listed.clone()),
+        "/charts/a-1.2.0.tgz?sig=secret" => Reply::ok(archive.clone()),
+        _ => Reply::status(403),
+    })
+    .await;
+    let what = Chart {
+        repo: format!("helm+{}", web.url("/charts/?sig=secret")),
+        name: "a".into(),
+        version: Some("1.2.0".into()),
+        with_images: false,
+    };
+    let here = Here::new();
+    let got = chart(&here.store, &private(), &what, &Seen::default()).await.unwrap();
+    let draft = &got.imported.drafts[0];
+    assert_eq!(artifact(draft, "a-1.2.0.tgz").origins, [web.url("/charts/a-1.2.0.tgz")]);
+    assert!(!format!("{draft:?}").contains("secret"), "{draft:?}");
+}
+
+#[tokio::test]
+async fn a_chart_from_a_url_is_a_chart() {
+    let (archive, other) = (plain("a"), tgz(&[("a/readme.txt", "x")]));
+    let web = Web::files([("/a-1.tgz", archive.clone()), ("/b-1.tgz", other)]).await;
+    let here = Here::new();
+    let urls = ["/a-1.tgz", "/b-1.tgz"].map(|path| web.url(path));
+    let got = crate::web::import(&here, urls).await.unwrap();
+    let draft = &got.drafts[0];
+    assert_eq!(artifact(draft, "a-1.tgz").role, Role::Chart);
+    assert_eq!(artifact(draft, "b-1.tgz").role, Role::Binary);
+}
+
+#[tokio::test]
 async fn a_chart_that_is_not_the_one_listed_or_signed_is_refused() {
     let archive = plain("a");
     let digest = sha256(&archive);

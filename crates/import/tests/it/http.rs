@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use perennial_import::{ImportError, Options, Urls, urls};
 use perennial_manifest::{Role, Verdict};
+use sha2::{Digest, Sha256};
 
-use crate::web::{Here, Reply, Seen, Web, artifact, bytes, import, private, what};
+use crate::web::{Here, Reply, Seen, Web, artifact, bytes, hex, import, private, what};
 
 const ETAG: &str = "\"one\"";
 
@@ -52,6 +53,45 @@ async fn a_file_is_kept_byte_for_byte_with_its_observation() {
     assert!(seen.last.lock().unwrap().bytes >= tool.size);
     // The secret goes to no host but its own.
     assert!(web.asked("/old/tool.bin?x=1")[0].header("authorization").is_some());
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+#[tokio::test]
+async fn a_body_that_the_server_packs_unasked_is_unpacked_and_an_archive_stays_one() {
+    let script = b"#!/bin/sh\n".repeat(100_000);
+    let sum = hex(Sha256::digest(&script));
+    let (packed, cut) = (gzip(&script), gzip(&script)[..200].to_vec());
+    let page = gzip(b"<!DOCTYPE html><title>Sorry</title>");
+    let sent = packed.clone();
+    let web = Web::start(move |asked| {
+        let gz = |body: &Vec<u8>| Reply::ok(body.clone()).header("content-encoding", "GZIP");
+        match asked.path.as_str() {
+            "/install.sh" | "/a.tgz" | "/b" => gz(&sent),
+            "/cut.sh" => gz(&cut),
+            "/page.sh" => gz(&page),
+            "/kind" => gz(&sent).header("content-type", "application/x-gzip"),
+            "/br.sh" => Reply::ok("x").header("content-encoding", "br"),
+            "/install.sh.sha256" => Reply::ok(sum.clone()),
+            _ => Reply::status(404),
+        }
+    })
+    .await;
+    let here = Here::new();
+    let paths = ["/install.sh", "/a.tgz", "/kind", "/cut.sh", "/page.sh", "/br.sh"];
+    let got = import(&here, paths.map(|path| web.url(path))).await.unwrap();
+    let draft = &got.drafts[0];
+    assert!(here.holds(artifact(draft, "install.sh"), &script));
+    assert!(here.holds(artifact(draft, "a.tgz"), &packed));
+    assert!(here.holds(artifact(draft, "kind"), &packed));
+    let failed: Vec<_> = got.failed.iter().map(|failed| failed.reason.as_str()).collect();
+    assert!(failed[0].contains("does not unpack") && failed[1].contains("page"), "{failed:?}");
+    assert!(failed.len() == 3 && failed[2].contains("packs it with br"), "{failed:?}");
+    assert!(here.incoming().is_empty(), "{:?}", here.incoming());
 }
 
 #[tokio::test]

@@ -1,10 +1,15 @@
 //! Names of web files, and the checksums and signatures imported with them.
 
-use perennial_import::ImportError;
-use perennial_manifest::Role;
+use perennial_import::{ImportError, Urls, urls};
+use perennial_manifest::{ArtifactPath, Role};
 use sha2::{Digest, Sha256, Sha512};
 
-use crate::web::{Here, Reply, Web, artifact, bytes, hex, import};
+use crate::web::{Here, Reply, Seen, Web, artifact, bytes, hex, import, private, what};
+
+/// A text with every byte percent-encoded.
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+}
 
 fn sha256(bytes: &[u8]) -> String {
     hex(Sha256::digest(bytes))
@@ -98,24 +103,111 @@ async fn a_checksum_that_differs_ends_the_import() {
 }
 
 #[tokio::test]
-async fn hostile_names_are_refused() {
-    let names = ["../../etc/passwd", "/etc/passwd", "a\\b", "con", "a:b", "..", "x/y"];
-    for name in names {
-        let header = format!("attachment; filename=\"{}\"", name.replace('\\', "\\\\"));
+async fn a_checksum_counts_whatever_wrote_it_and_however_it_is_sent() {
+    let other = sha256(b"other");
+    let spaced: String = other.as_bytes().chunks(8).fold(String::new(), |text, word| {
+        format!("{text} {}", String::from_utf8_lossy(word).to_uppercase())
+    });
+    let wide: Vec<u8> =
+        format!("\u{feff}{other} *a.tgz\r\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for text in [
+        format!("SHA2-256(a.tgz)= {other}\n").into_bytes(),
+        format!("a.tgz:{spaced}\n").into_bytes(),
+        format!("a.tgz: {other}\n").into_bytes(),
+        format!("sha256:{other}\n").into_bytes(),
+        wide,
+    ] {
+        for ending in [".sha256", ".sha256sum"] {
+            let (text, beside) = (text.clone(), format!("/a.tgz{ending}"));
+            let web = Web::start(move |asked| match asked.path.as_str() {
+                "/a.tgz" => Reply::ok(bytes(10)),
+                path if path == beside => {
+                    Reply::ok(text.clone()).header("content-type", "text/html")
+                }
+                _ => Reply::status(404),
+            })
+            .await;
+            let error = import(&Here::new(), [web.url("/a.tgz")]).await.unwrap_err();
+            assert!(matches!(error, ImportError::Mismatch { .. }), "{error:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_checksum_file_that_says_nothing_comparable_is_kept_and_named() {
+    let hex = sha256(b"other");
+    let page = format!("<!DOCTYPE html><pre>{hex}  d.tgz</pre>");
+    let web = Web::files([
+        ("/a.tgz", bytes(1)),
+        ("/a.tgz.sha256", format!("BLAKE3 (a.tgz) = {hex}\n").into()),
+        ("/b.tgz", bytes(2)),
+        ("/b.tgz.sha512", format!("{hex}  x.tgz\n{hex}  y.tgz\n").into()),
+        ("/d.tgz", bytes(3)),
+        ("/d.tgz.sha256", page.into()),
+        ("/e.tgz", bytes(4)),
+        ("/e.tgz.sha256", format!("<!DOCTYPE html><title>{hex}</title>").into()),
+    ])
+    .await;
+    let paths = ["/a.tgz", "/b.tgz", "/d.tgz", "/e.tgz"];
+    let got = import(&Here::new(), paths.map(|path| web.url(path))).await.unwrap();
+    let named: Vec<_> = got.unchecked.iter().map(|row| row.what.as_str()).collect();
+    let expected = ["/a.tgz.sha256", "/b.tgz.sha512", "/d.tgz.sha256"].map(|path| web.url(path));
+    assert_eq!((named, got.failed.len()), (expected.iter().map(String::as_str).collect(), 0));
+    let draft = &got.drafts[0];
+    for kept in ["a.tgz", "a.tgz.sha256", "b.tgz", "b.tgz.sha512", "d.tgz", "e.tgz"] {
+        artifact(draft, kept);
+    }
+    assert_eq!(draft.artifacts.len(), 6);
+    let notes = draft.notes.as_deref().unwrap_or_default();
+    assert_eq!(notes.matches("perennial/not-checked: ").count(), 3, "{notes}");
+}
+
+#[tokio::test]
+async fn a_hard_name_becomes_its_last_part_and_hits_its_checksum() {
+    for (given, name) in [
+        ("../../etc/passwd", "passwd"),
+        ("dist/linux/tool.tgz", "tool.tgz"),
+        ("C:\\build\\tool.tgz", "tool.tgz"),
+        ("tool 10:30.tgz", "tool 10_30.tgz"),
+        ("con", "_con"),
+        ("..", "f.bin"),
+        ("dir/", "f.bin"),
+        ("te\u{301}.tgz", "té.tgz"),
+    ] {
+        let header = format!("attachment; filename*=UTF-8''{}", encoded(given));
         let web = Web::start(move |asked| match asked.path.as_str() {
-            "/f.tgz" => Reply::ok(bytes(10)).header("content-disposition", &header),
+            "/f.bin" => Reply::ok(bytes(10)).header("content-disposition", &header),
             _ => Reply::status(404),
         })
         .await;
-        let here = Here::new();
-        let error = import(&here, [web.url("/f.tgz")]).await.unwrap_err();
-        assert!(matches!(error, ImportError::Upstream { .. }), "{name}: {error:?}");
-        assert!(here.incoming().is_empty());
+        let got = import(&Here::new(), [web.url("/f.bin")]).await.unwrap();
+        artifact(&got.drafts[0], name);
     }
-    let web = Web::start(|_| Reply::ok(bytes(10))).await;
-    for path in ["/x/..%2f..%2fpasswd", "/x/%2e%2e%5cy", "/x/a%00b", "/"] {
-        import(&Here::new(), [web.url(path)]).await.unwrap_err();
+    let other = sha256(b"other");
+    let web = Web::start(move |asked| match asked.path.as_str() {
+        "/SHA256SUMS" => Reply::ok(format!("{other}  vim_2:8.2_amd64.deb\n")),
+        path if path.contains(".deb.") => Reply::status(404),
+        _ => Reply::ok(bytes(10)),
+    })
+    .await;
+    for (path, name) in [
+        ("/x/..%2f..%2fpasswd", "passwd"),
+        ("/x/%2e%2e%5cy", "y"),
+        ("/x/a%00b", "a%00b"),
+        ("/x/vim_2%3a8.2_amd64.deb", "vim_2%3a8.2_amd64.deb"),
+    ] {
+        let got = import(&Here::new(), [web.url(path)]).await.unwrap();
+        artifact(&got.drafts[0], name);
     }
+    import(&Here::new(), [web.url("/vim_2%3a8.2_amd64.deb")]).await.unwrap_err();
+    import(&Here::new(), [web.url("/")]).await.unwrap_err();
+    let named = Urls {
+        file_name: Some(ArtifactPath::parse("own.bin").unwrap()),
+        ..what([web.url("/?id=7")])
+    };
+    let here = Here::new();
+    let got = urls(&here.store, &private(), &named, &Seen::default()).await.unwrap();
+    artifact(&got.drafts[0], "own.bin");
     let web = Web::start(|asked| match asked.path.as_str() {
         "/f" => Reply::ok(bytes(10))
             .header("content-disposition", "attachment; filename*=UTF-8''t%C3%A9.tgz"),

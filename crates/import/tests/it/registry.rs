@@ -28,7 +28,7 @@ impl Node {
     }
 
     async fn add_as(&self, what: &Images, allow_private: bool) -> Result<Imported, ImportError> {
-        let options = Options { allow_private, plain_http: true };
+        let options = Options { allow_private, plain_http: true, ..Options::default() };
         sent(images(&self.store, &options, what, &Nobody)).await
     }
 
@@ -82,7 +82,7 @@ impl Watch for Nobody {
 
 /// The images of all tags of a repository.
 async fn tags(repository: &str) -> Result<(Vec<String>, Vec<Failed>), ImportError> {
-    let options = Options { allow_private: true, plain_http: true };
+    let options = Options { allow_private: true, plain_http: true, ..Options::default() };
     sent(all_tags(&options, repository, None, &Nobody)).await
 }
 

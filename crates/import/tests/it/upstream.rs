@@ -14,6 +14,7 @@ use crate::made::{INDEX, Made};
 
 /// An odd answer: status, one header, body.
 pub(crate) type Answer = (u16, (&'static str, String), String);
+pub(crate) type Access = Box<dyn FnMut(&Asked) -> Option<Answer> + Send>;
 pub(crate) type Odd = Box<dyn FnMut(&str) -> Option<Answer> + Send>;
 
 #[derive(Default)]
@@ -47,6 +48,8 @@ pub(crate) struct World {
     pub(crate) redirect: Option<String>,
     /// Tags per page.
     pub(crate) page: usize,
+    /// Answers a request by its authorization instead of the rest of this registry.
+    pub(crate) access: Option<Access>,
     /// Answers a request by path and query instead of the rest of this registry.
     pub(crate) odd: Option<Odd>,
     /// The requests so far: method, path, range, authorization and body.
@@ -117,7 +120,14 @@ async fn answer(State(upstream): State<Upstream>, request: Request) -> Response 
         authorization: authorization.clone(),
         body: body.clone(),
     };
-    world.log.push(asked);
+    world.log.push(asked.clone());
+    if let Some((status, (name, value), body)) = world.access.as_mut().and_then(|of| of(&asked)) {
+        return Response::builder()
+            .status(status)
+            .header(name, value)
+            .body(Body::from(body))
+            .unwrap();
+    }
     let whole = if query.is_empty() { path.clone() } else { format!("{path}?{query}") };
     if let Some((status, (name, value), body)) = world.odd.as_mut().and_then(|odd| odd(&whole)) {
         return Response::builder()

@@ -224,6 +224,7 @@ pub(crate) fn what(urls: impl IntoIterator<Item = String>) -> Urls {
         urls: urls.into_iter().collect(),
         purl: Purl::generic("tool", "v1").unwrap(),
         license: None,
+        file_name: None,
         html: false,
         notes: None,
         guess: |name| {

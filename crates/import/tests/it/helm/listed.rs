@@ -45,7 +45,7 @@ async fn upstream(archive: Vec<u8>, listed: &str, media_type: &str) -> Web {
 }
 
 async fn import(web: &Web) -> Result<ChartImported, ImportError> {
-    let options = Options { allow_private: true, plain_http: true };
+    let options = Options { allow_private: true, plain_http: true, ..Options::default() };
     let here = Here::new();
     let repo = format!("helm+{}", web.url("/charts"));
     let what = Chart { repo, name: "a".into(), version: None, with_images: true };

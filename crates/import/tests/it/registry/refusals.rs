@@ -6,7 +6,7 @@ use perennial_import::{ImportError, Options, Progress, Watch, images};
 use serde_json::json;
 
 use crate::made::{digest_of, noise, sha256};
-use crate::registry::{Images, Node, blob, named, only};
+use crate::registry::{Images, Imported, Node, blob, named, only};
 use crate::upstream::{Upstream, World};
 
 /// A registry with the image `app:1`, of one layer.
@@ -145,7 +145,7 @@ async fn a_cancelled_import_is_not_a_failed_image_and_resumes() {
     // At one byte per request, the layer would take hours.
     upstream.world().always_cut.insert(layer.clone());
     let node = Node::new();
-    let options = Options { allow_private: true, plain_http: true };
+    let options = Options { allow_private: true, plain_http: true, ..Options::default() };
     let what = named(&[&app(&upstream)]);
     let error = images(&node.store, &options, &what, &Leaving::default()).await.unwrap_err();
     assert!(matches!(error, ImportError::Cancelled), "{error:?}");
@@ -281,4 +281,88 @@ async fn without_credentials_the_error_says_what_to_do() {
     let imported =
         node.add(&Images { auth_file: Some(file), ..named(&[&app(&upstream)]) }).await.unwrap();
     assert!(imported.failed[0].reason.contains("podman login"), "{:?}", imported.failed);
+}
+
+/// Imports from a registry that asks for authorization with `challenge`, as a user whose file of
+/// credentials has `entry`. Its token server answers with `answer` and exchanges no tokens. It
+/// refuses with a status, and, if so told, asks at its root only.
+async fn lets_in(
+    entry: serde_json::Value,
+    challenge: &'static str,
+    answer: &'static str,
+    refusal: (u16, bool),
+) -> Imported {
+    let (upstream, _) = upstream().await;
+    let host = upstream.host.clone();
+    let allowed = ["Bearer letmein", "Basic dXNlcjpzZWNyZXQ=", "Basic dXNlcjpyZWZyZXNoaW5n"];
+    let (status, on_ping_only) = refusal;
+    upstream.world().access = Some(Box::new(move |asked| {
+        let path = asked.path.as_str();
+        let is_in = asked.authorization.as_deref().is_some_and(|shown| allowed.contains(&shown));
+        if path.starts_with("/token") {
+            return Some(match (asked.method.as_str(), is_in) {
+                ("POST", _) => (405, ("x-test", String::new()), String::new()),
+                (_, true) => (200, ("x-test", String::new()), answer.to_owned()),
+                (_, false) => (401, ("x-test", String::new()), String::new()),
+            });
+        }
+        let challenge = ("www-authenticate", challenge.replace("HOST", &host));
+        match (is_in, path == "/v2/" || !on_ping_only) {
+            (true, _) => None,
+            (false, true) if path == "/v2/" => Some((401, challenge, String::new())),
+            (false, true) => Some((status, challenge, String::new())),
+            (false, false) => Some((status, ("x-test", String::new()), String::new())),
+        }
+    }));
+    let node = Node::new();
+    let file = node.dir.path().join("auth.json");
+    let auths = json!({ "auths": { upstream.host.clone(): entry } });
+    std::fs::write(&file, auths.to_string()).unwrap();
+    let what = Images { auth_file: Some(file), ..named(&[&app(&upstream)]) };
+    node.add(&what).await.unwrap()
+}
+
+#[tokio::test]
+async fn one_gets_in_however_it_is_asked_for_and_answered() {
+    let password = || json!({ "auth": "dXNlcjpzZWNyZXQ" });
+    let bearer = r#"Bearer realm="http://HOST/token",service="x",scope="repository:team/app:pull""#;
+    let token = r#"{"token":"letmein"}"#;
+    for challenge in [
+        "Basic realm=/",
+        "basic Realm = x, charset=UTF-8",
+        "Negotiate, Bearer realm=http://HOST/token,service=x",
+        bearer,
+    ] {
+        only(&lets_in(password(), challenge, token, (401, false)).await);
+    }
+    for answer in [
+        r#"{"token":"","access_token":"letmein"}"#,
+        r#"{"token":null,"access_token":"letmein","expires_in":"60"}"#,
+    ] {
+        only(&lets_in(password(), bearer, answer, (401, false)).await);
+    }
+    // A token server without the exchange of refresh tokens takes one for a password.
+    let refresh = json!({ "auth": "dXNlcjo=", "identitytoken": "refreshing" });
+    only(&lets_in(refresh, bearer, token, (401, false)).await);
+    only(&lets_in(json!({ "registrytoken": "letmein" }), bearer, token, (401, false)).await);
+    // Two ways offered, of which one leads nowhere.
+    let both = r#"Bearer realm="http://127.0.0.1:1/token", Basic realm="x""#;
+    only(&lets_in(password(), both, token, (401, false)).await);
+    // A registry that asks only at its root, and refuses or hides everything else.
+    for status in [401, 403, 404] {
+        only(&lets_in(password(), bearer, token, (status, true)).await);
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_credentials_that_does_not_read_is_named() {
+    let (upstream, _) = upstream().await;
+    upstream.world().password = Some(("user".to_owned(), "secret".to_owned()));
+    let node = Node::new();
+    let file = node.dir.path().join("broken.json");
+    std::fs::write(&file, "{ \"auths\": ").unwrap();
+    let what = Images { auth_file: Some(file.clone()), ..named(&[&app(&upstream)]) };
+    let imported = node.add(&what).await.unwrap();
+    let reason = &imported.failed[0].reason;
+    assert!(reason.contains(&file.display().to_string()), "{reason}");
 }
