@@ -18,6 +18,7 @@ use crate::address::PeerAddress;
 use crate::behaviour::BehaviourEvent;
 use crate::driver::Driver;
 use crate::event::Event;
+use crate::security::is_own_key;
 use crate::stream::BlobStream;
 use crate::streams::Inbound;
 
@@ -71,7 +72,7 @@ impl Driver {
                 None
             }
             SwarmEvent::IncomingConnectionError { error, send_back_addr, .. } => {
-                let myself = matches!(error, ListenError::LocalPeerId { .. });
+                let myself = matches!(error, ListenError::LocalPeerId { .. }) || is_own_key(&error);
                 Some(Event::CallFailed { address: PeerAddress::new(send_back_addr), myself })
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => {

@@ -1,5 +1,10 @@
 //! Secures a TCP connection: TLS 1.3, or noise with a peer that does not speak TLS.
+//!
+//! Names the caller that has this node's own key. libp2p refuses such a connection on both sides,
+//! but only once a multiplexer is agreed on, and by then the caller has refused it and is gone: the
+//! side that was called would hear of a call that failed, and not whose it was.
 
+use std::error::Error;
 use std::io;
 
 use futures::future::{BoxFuture, Either};
@@ -15,6 +20,28 @@ use crate::config::StartError;
 pub(crate) struct Security {
     tls: tls::Config,
     noise: noise::Config,
+    me: PeerId,
+}
+
+/// The caller has this node's own key.
+#[derive(Debug, thiserror::Error)]
+#[error("the caller has this node's own key")]
+struct OwnKey;
+
+/// Whether a call failed because the caller has this node's own key.
+pub(crate) fn is_own_key(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<OwnKey>() {
+            return true;
+        }
+        // An `io::Error` hides the error it wraps from `source`.
+        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    false
 }
 
 impl Security {
@@ -22,6 +49,7 @@ impl Security {
         Ok(Self {
             tls: tls::Config::new(key).map_err(StartError::setup)?,
             noise: noise::Config::new(key).map_err(StartError::setup)?,
+            me: key.public().to_peer_id(),
         })
     }
 }
@@ -54,11 +82,17 @@ where
     type Future = BoxFuture<'static, Result<Secured<C>, io::Error>>;
 
     fn upgrade_inbound(self, connection: C, agreed: Self::Info) -> Self::Future {
-        if self.is_tls(agreed) {
+        let me = self.me;
+        let secured = if self.is_tls(agreed) {
             left(self.tls.upgrade_inbound(connection, agreed)).boxed()
         } else {
             right(self.noise.upgrade_inbound(connection, agreed)).boxed()
-        }
+        };
+        let other = move |(peer, stream)| match peer == me {
+            true => Err(io::Error::other(OwnKey)),
+            false => Ok((peer, stream)),
+        };
+        secured.map(move |secured| secured.and_then(other)).boxed()
     }
 }
 
@@ -94,4 +128,4 @@ async fn right<A, B, E: Into<Failure>>(
 }
 
 /// The error of a handshake.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Failure = Box<dyn Error + Send + Sync>;
