@@ -1,12 +1,14 @@
 //! The calls of the event loop to other nodes: dialling peers, and calls that were refused because
 //! both ends have one key.
 
+use std::time::Duration;
+
 use perennial_protocol::PeerId;
 use perennial_swarm::DialError;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::EventLoop;
-use super::dial::{Dialled, Due};
+use super::dial::{Dialled, Due, patience_after_refusal};
 use super::message::Message;
 use super::overview::Dial;
 use super::twin::{End, PAIR};
@@ -63,8 +65,14 @@ impl EventLoop {
         let (swarm, network) = (self.swarm.clone(), self.network.clone());
         self.tasks.spawn(async move {
             let mut outcome = Err(DialError::NoRoute);
+            let mut patience = Duration::MAX;
             for (at, address) in addresses.iter().enumerate() {
-                let dialled = swarm.dial(address).await;
+                let began = Instant::now();
+                let dialled = timeout(patience, swarm.dial(address)).await;
+                let dialled = dialled.unwrap_or(Err(DialError::TimedOut));
+                if dialled == Err(DialError::Refused) {
+                    patience = patience_after_refusal(began.elapsed());
+                }
                 if dialled == Err(DialError::Myself) {
                     network.send(Message::OwnKeyAnswered(address.to_string())).await;
                 }

@@ -4,12 +4,23 @@
 //! without a peer id is dialled again when that peer leaves. The event loop dials. Addresses added
 //! at run time are bounded.
 
+use std::time::Duration;
+
 use perennial_protocol::PeerId;
 use perennial_swarm::{DialError, PeerAddress, PeerAddressError};
 use tokio::sync::oneshot;
 
 /// Most addresses kept: each is dialled repeatedly.
 const MOST: usize = 64;
+
+/// How long the other transport of a `HOST:PORT` may take to answer where the first was refused
+/// after `took`. The machine is there, so an answer comes in a few times what its refusal took; a
+/// port that nothing listens on gives none over UDP, and waiting for it would be waiting in vain.
+pub(super) fn patience_after_refusal(took: Duration) -> Duration {
+    const SHORTEST: Duration = Duration::from_millis(500);
+    const LONGEST: Duration = Duration::from_secs(5);
+    took.saturating_mul(8).clamp(SHORTEST, LONGEST)
+}
 
 /// The outcome of dialling an address: the peer that answered, or why there is none.
 pub(crate) type Dialled = Result<PeerId, DialError>;
@@ -143,6 +154,14 @@ mod tests {
 
     fn texts(due: &[Due]) -> Vec<&str> {
         due.iter().map(|due| due.given.as_str()).collect()
+    }
+
+    #[test]
+    fn a_refusal_tells_how_far_the_machine_is() {
+        let millis = Duration::from_millis;
+        assert_eq!(patience_after_refusal(millis(1)), millis(500), "a machine nearby");
+        assert_eq!(patience_after_refusal(millis(200)), millis(1600));
+        assert_eq!(patience_after_refusal(millis(9000)), millis(5000), "a slow name service");
     }
 
     #[test]
