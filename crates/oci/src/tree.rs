@@ -128,6 +128,14 @@ impl Tree {
         Self { queue: VecDeque::from([visit]), ..Self::default() }
     }
 
+    /// The same walk from its beginning; `root` is where this one began.
+    #[must_use]
+    pub fn anew(&self, root: Digest) -> Self {
+        let statement =
+            self.manifests.get(&root).is_some_and(|known| known.role == Role::Signature);
+        Self::begin(root, statement)
+    }
+
     /// The next manifest to bring; `None` once all are there.
     ///
     /// # Errors

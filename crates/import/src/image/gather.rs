@@ -57,7 +57,7 @@ pub(crate) async fn gather(
     let mut subjects = walk.manifests().to_vec();
     let entry = walk.entry(tag).ok_or_else(|| lost(root))?;
     let mut seen: BTreeSet<Digest> = subjects.iter().copied().collect();
-    let (mut pieces, mut left_out) = walk.fetch(sink, origin).await?;
+    let (mut pieces, mut left_out) = walk.fetch(sink, origin, platforms).await?;
     let mut attached: BTreeMap<Digest, Descriptor> = BTreeMap::new();
     for _ in 0..MAX_LEVELS {
         let mut next = Vec::new();
@@ -112,7 +112,7 @@ async fn take(
     let walk = Walk::statement(sink, origin, &said.digest).await?;
     let entry = walk.entry(said.tag.as_deref()).ok_or_else(|| lost(&said.digest))?;
     let manifests = walk.manifests().to_vec();
-    let (pieces, left_out) = walk.fetch(sink, origin).await?;
+    let (pieces, left_out) = walk.fetch(sink, origin, &Platforms::default()).await?;
     Ok(Taken { entry, manifests, pieces, left_out })
 }
 

@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
+use perennial_manifest::Role;
 use perennial_oci::{Content, Descriptor, Digest, Manifest, Stored, Tree, Visit};
 use perennial_store::MAX_BLOB;
 
@@ -29,6 +30,10 @@ pub(super) struct Walk {
     root: Digest,
     tree: Tree,
     manifests: BTreeMap<Digest, Stored>,
+    /// The blobs that each image manifest consists of.
+    needs: BTreeMap<Digest, Vec<Digest>>,
+    /// Manifests that are left out because their blobs cannot be fetched, with the reason.
+    broken: BTreeMap<Digest, String>,
     left_out: Vec<Failed>,
 }
 
@@ -53,7 +58,14 @@ impl Walk {
     }
 
     fn begin(root: &Digest, tree: Tree) -> Self {
-        Self { root: *root, tree, manifests: BTreeMap::new(), left_out: Vec::new() }
+        Self {
+            root: *root,
+            tree,
+            manifests: BTreeMap::new(),
+            needs: BTreeMap::new(),
+            broken: BTreeMap::new(),
+            left_out: Vec::new(),
+        }
     }
 
     async fn run(
@@ -65,6 +77,10 @@ impl Walk {
         let mut lost = None;
         while let Some(visit) = self.tree.next_visit()? {
             let digest = visit.digest();
+            if let Some(reason) = self.broken.get(&digest) {
+                self.left_out.push(Failed { what: named(&visit), reason: reason.clone() });
+                continue;
+            }
             match read(sink, origin, &digest).await {
                 Ok((stored, manifest)) => {
                     self.add(&visit, stored, &manifest, origin, platforms)?;
@@ -72,16 +88,12 @@ impl Walk {
                 Err(error) if error.is_final() || digest == self.root => return Err(error),
                 // An index may name platforms that the registry lacks; the others are whole.
                 Err(error) => {
-                    let what = match visit.platform() {
-                        Some(platform) => format!("{} ({digest})", show(platform)),
-                        None => digest.to_string(),
-                    };
-                    self.left_out.push(Failed { what, reason: error.to_string() });
+                    self.left_out.push(Failed { what: named(&visit), reason: error.to_string() });
                     lost = lost.or(Some(error));
                 }
             }
         }
-        if let (Some(lost), 1) = (lost, self.manifests.len()) {
+        if let (Some(lost), false) = (lost, self.has_image(&BTreeMap::new())) {
             return Err(lost);
         }
         let too_large = self.tree.blobs().find(|(_, blob)| blob.size > MAX_BLOB);
@@ -118,6 +130,8 @@ impl Walk {
             return Err(nothing_chosen(visit.digest(), manifest, platforms));
         }
         self.tree.add_with(visit, stored.size, manifest, &children)?;
+        let parts = manifest.config.iter().chain(&manifest.layers);
+        self.needs.insert(visit.digest(), parts.map(|part| part.digest).collect());
         self.manifests.insert(visit.digest(), stored);
         Ok(())
     }
@@ -132,31 +146,99 @@ impl Walk {
         self.tree.entry(&self.root, tag)
     }
 
-    /// Fetches the blobs, a few at a time.
+    /// Fetches the blobs, a few at a time. A platform whose blobs cannot be fetched is left out,
+    /// with the blobs that only it consists of; the others are whole.
     pub(super) async fn fetch(
         self,
         sink: &BlobSink<'_>,
         origin: &impl Origin,
+        platforms: &Platforms,
     ) -> Result<(BTreeMap<Digest, Piece>, Vec<Failed>), ImportError> {
+        let (mut stored, mut failed) = self.fetch_all(sink, origin).await?;
+        let broken = self.broken_by(&failed);
+        if !broken.is_empty()
+            && !self.has_image(&broken)
+            && let Some((_, error)) = failed.pop_first()
+        {
+            return Err(error);
+        }
+        let mut walk = self;
+        if !broken.is_empty() {
+            let again = Self { broken, ..Self::begin(&walk.root, walk.tree.anew(walk.root)) };
+            walk = again.run(sink, origin, platforms).await?;
+        }
+        // What an index names itself, and what is no manifest, is nobody's part.
+        let own = |(digest, _): (Digest, _)| {
+            let error = failed.get(&digest)?;
+            Some(Failed { what: digest.to_string(), reason: error.to_string() })
+        };
+        walk.left_out.extend(walk.tree.blobs().filter_map(own));
+        stored.extend(walk.manifests);
+        let pieces = walk.tree.contents().filter_map(|(digest, content)| {
+            let stored = *stored.get(&digest)?;
+            Some((digest, Piece { content: content.clone(), stored }))
+        });
+        Ok((pieces.collect(), walk.left_out))
+    }
+
+    /// Fetches what can be had; the second map says why the rest cannot.
+    async fn fetch_all(
+        &self,
+        sink: &BlobSink<'_>,
+        origin: &impl Origin,
+    ) -> Result<(BTreeMap<Digest, Stored>, BTreeMap<Digest, ImportError>), ImportError> {
         let wanted = |(digest, blob): (Digest, &Content)| Wanted { digest, size: blob.size };
         let blobs: Vec<_> = self.tree.blobs().map(wanted).collect();
         let total = blobs.iter().fold(0u64, |sum, blob| sum.saturating_add(blob.size));
         sink.meter.expect(blobs.len() as u64, total);
-        let mut stored: BTreeMap<Digest, Stored> = stream::iter(blobs)
+        let mut fetched = stream::iter(blobs)
             .map(|wanted| async move {
-                let stored = sink.blob(origin, &wanted).await?;
+                let stored = sink.blob(origin, &wanted).await;
                 sink.meter.item();
-                Ok::<_, ImportError>((wanted.digest, stored))
+                (wanted.digest, stored)
             })
-            .buffer_unordered(PARALLEL)
-            .try_collect()
-            .await?;
-        stored.extend(self.manifests);
-        let pieces = self.tree.contents().filter_map(|(digest, content)| {
-            let stored = *stored.get(&digest)?;
-            Some((digest, Piece { content: content.clone(), stored }))
+            .buffer_unordered(PARALLEL);
+        let (mut stored, mut failed) = (BTreeMap::new(), BTreeMap::new());
+        while let Some((digest, outcome)) = fetched.next().await {
+            match outcome {
+                Ok(blob) => drop(stored.insert(digest, blob)),
+                Err(error) if error.is_final() => return Err(error),
+                Err(error) => drop(failed.insert(digest, error)),
+            }
+        }
+        Ok((stored, failed))
+    }
+
+    /// Whether an image is left without these manifests; statements about images are none, unless
+    /// the walk is about one.
+    fn has_image(&self, without: &BTreeMap<Digest, String>) -> bool {
+        let mut parts = self.tree.contents().filter(|(digest, _)| {
+            let parts = self.needs.get(digest);
+            parts.is_some_and(|parts| !parts.is_empty()) && !without.contains_key(digest)
         });
-        Ok((pieces.collect(), self.left_out))
+        let root = self.tree.contents().find(|(digest, _)| *digest == self.root);
+        let wanted = match root {
+            Some((_, root)) if root.role == Role::Signature => Role::Signature,
+            _ => Role::ImageManifest,
+        };
+        parts.any(|(_, content)| content.role == wanted)
+    }
+
+    /// The manifests that lack one of these blobs, with the reason.
+    fn broken_by(&self, failed: &BTreeMap<Digest, ImportError>) -> BTreeMap<Digest, String> {
+        let lacking = self.needs.iter().filter_map(|(manifest, parts)| {
+            let (part, error) = parts.iter().find_map(|part| failed.get_key_value(part))?;
+            Some((*manifest, format!("it consists of {part}, which cannot be fetched: {error}")))
+        });
+        lacking.collect()
+    }
+}
+
+/// A manifest as the user knows it.
+fn named(visit: &Visit) -> String {
+    match visit.platform() {
+        Some(platform) => format!("{} ({})", show(platform), visit.digest()),
+        None => visit.digest().to_string(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::made::{CONFIG, INDEX, MANIFEST, digest_of};
+use crate::made::{CONFIG, INDEX, MANIFEST, digest_of, noise};
 use crate::registry::{Node, named, only, tags};
 use crate::upstream::{Answer, Upstream, World};
 
@@ -63,7 +63,7 @@ async fn an_incomplete_tag_list_is_reported_and_its_tags_are_kept() {
     .await;
     let (images, failed) = tags(&name).await.unwrap();
     assert_eq!((versions(&images), failed.len()), (vec!["v1", "v2"], 1));
-    assert!(failed[0].reason.contains("next page cannot be had"), "{failed:?}");
+    assert!(failed[0].reason.contains("next page cannot be read"), "{failed:?}");
 }
 
 #[tokio::test]
@@ -101,24 +101,65 @@ async fn refusals_for_absent_tags_do_not_hide_a_signature() {
     }
 }
 
+/// The parsed manifest with this digest.
+fn read(world: &World, digest: &str) -> serde_json::Value {
+    serde_json::from_slice(&world.made.0[digest].1).unwrap()
+}
+
 #[tokio::test]
-async fn a_missing_platform_costs_only_itself() {
+async fn a_platform_that_is_missing_or_lacks_a_blob_costs_only_itself() {
+    for part in ["the manifest", "a layer", "the config"] {
+        let mut world = World::default();
+        let index = world.made.index(1, &["amd64", "arm64"]);
+        let platform = digest_of(&read(&world, &digest_of(&index))["manifests"][1]);
+        let image = read(&world, &platform);
+        let lost = match part {
+            "a layer" => digest_of(&image["layers"][1]),
+            "the config" => digest_of(&image["config"]),
+            _ => platform.clone(),
+        };
+        world.made.0.remove(&lost);
+        world.tags.insert("app:v1".into(), digest_of(&index));
+        let upstream = Upstream::start(world).await;
+        let imported = Node::new().one(&format!("docker://{}/app:v1", upstream.host)).await;
+        assert_eq!((imported.drafts.len(), imported.failed.len()), (1, 1), "{part}");
+        let perennial_import::Failed { what, reason } = &imported.failed[0];
+        assert!(what.contains("linux/arm64") && what.contains(&platform), "{what}");
+        assert!(what.contains(&lost) || reason.contains(&lost), "{reason}");
+        let draft = &imported.drafts[0];
+        let notes = draft.notes.as_deref().unwrap();
+        assert!(notes.contains("perennial/left-out") && notes.contains(&platform), "{notes}");
+        // Nothing is there of what only the lost platform consists of: the layout's two files, the
+        // index, and of the other platform a manifest, a config and two layers.
+        assert_eq!(draft.artifacts.len(), 7, "{part}");
+    }
+}
+
+#[tokio::test]
+async fn an_image_of_which_only_statements_are_left_is_no_image() {
     let mut world = World::default();
-    let index = world.made.index(1, &["amd64", "arm64"]);
-    let lost = {
-        let (_, bytes) = &world.made.0[&digest_of(&index)];
-        let index: serde_json::Value = serde_json::from_slice(bytes).unwrap();
-        digest_of(&index["manifests"][1])
-    };
-    world.made.0.remove(&lost);
-    world.tags.insert("app:v1".into(), digest_of(&index));
-    let upstream = Upstream::start(world).await;
-    let imported = Node::new().one(&format!("docker://{}/app:v1", upstream.host)).await;
-    assert_eq!((imported.drafts.len(), imported.failed.len()), (1, 1));
-    let what = &imported.failed[0].what;
-    assert!(what.contains("linux/arm64") && what.contains(&lost), "{what}");
-    let notes = imported.drafts[0].notes.as_deref().unwrap();
-    assert!(notes.contains("perennial/left-out") && notes.contains(&lost), "{notes}");
+    let layer = noise(1, 300_000);
+    let mut image = world.made.image("{}", std::slice::from_ref(&layer));
+    let mut attestation = world.made.image("{}", &[b"an SBOM".to_vec()]);
+    image["platform"] = json!({ "os": "linux", "architecture": "amd64" });
+    attestation["platform"] = json!({ "os": "unknown", "architecture": "unknown" });
+    attestation["annotations"] = json!({
+        "vnd.docker.reference.type": "attestation-manifest",
+        "vnd.docker.reference.digest": digest_of(&image),
+    });
+    let (layer, manifest) = (crate::made::sha256(&layer), digest_of(&image));
+    let index = json!({
+        "schemaVersion": 2, "mediaType": INDEX, "manifests": [image, attestation],
+    });
+    let index = world.made.manifest(&index);
+    for lost in [layer, manifest] {
+        let mut world = World { made: world.made.clone(), ..World::default() };
+        world.made.0.remove(&lost);
+        world.tags.insert("app:v1".into(), digest_of(&index));
+        let upstream = Upstream::start(world).await;
+        let imported = Node::new().one(&format!("docker://{}/app:v1", upstream.host)).await;
+        assert_eq!((imported.drafts.len(), imported.failed.len()), (0, 1), "{lost}");
+    }
 }
 
 #[tokio::test]
