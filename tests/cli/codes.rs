@@ -126,7 +126,7 @@ fn each_exit_code_has_one_meaning() {
     let url = format!("http://127.0.0.1:{port}/f.bin");
     let registry = format!("docker://127.0.0.1:{port}/app:v1");
     let charts = format!("helm+http://127.0.0.1:{port}/");
-    let upstream = ["add", "--allow-private", "--plain-http"];
+    let upstream = ["add", "--allow-private", "--plain-http", "--tries", "1"];
     for (code, args) in [
         // An upstream that cannot be reached, and content that does not read, are failures.
         (1, &[&upstream[..], &["--name", "f", "--version", "1", &url]].concat()[..]),

@@ -3,6 +3,7 @@
 mod import;
 mod source;
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -110,6 +111,10 @@ pub(crate) struct AddArgs {
     /// Use plain HTTP for registries
     #[arg(long, help_heading = IMAGES, hide_short_help = true)]
     plain_http: bool,
+    /// Ask an upstream this often before it is given up [default: 7 times for a file, 5 for a part
+    /// of an image], with growing waits
+    #[arg(long, value_name = "N", help_heading = OTHER, hide_short_help = true)]
+    tries: Option<NonZeroU32>,
     /// Begin a feed with a key that was copied here and has signed nothing elsewhere
     #[arg(long, hide_short_help = true)]
     new_feed: bool,

@@ -9,6 +9,7 @@
 
 mod proxy;
 
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use self::proxy::Proxies;
 use crate::ImportError;
 use crate::error::shown;
 use crate::guard::{Guard, Options, refusal};
+use crate::retry::RetryPolicy;
 
 /// The time without a byte after which a request fails.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -31,6 +33,7 @@ const CONNECT: Duration = Duration::from_secs(20);
 pub(crate) struct Client {
     http: reqwest::Client,
     guard: Guard,
+    tries: Option<NonZeroU32>,
 }
 
 /// The reason that a request got no response.
@@ -54,7 +57,13 @@ impl Client {
     /// A client for the addresses that the options allow.
     pub(crate) fn new(options: &Options) -> Result<Self, ImportError> {
         let Proxies { proxies, hosts } = Proxies::of(&options.environment)?;
-        Self::build(Guard::new(options, hosts), proxies, &options.environment)
+        let client = Self::build(Guard::new(options, hosts), proxies, &options.environment)?;
+        Ok(Self { tries: options.tries, ..client })
+    }
+
+    /// The patience for a kind of request, with the number of tries that the user wants.
+    pub(crate) fn patience(&self, policy: RetryPolicy) -> RetryPolicy {
+        policy.with_tries(self.tries)
     }
 
     /// A client for the addresses that a guard allows.
@@ -68,7 +77,7 @@ impl Client {
         proxies: Vec<reqwest::Proxy>,
         environment: &Environment,
     ) -> Result<Self, ImportError> {
-        Ok(Self { http: build(&guard, proxies, environment)?, guard })
+        Ok(Self { http: build(&guard, proxies, environment)?, guard, tries: None })
     }
 
     /// Starts a request, to be completed and passed to [`Self::send`].

@@ -88,6 +88,7 @@ impl<'a> Downloader<'a> {
 
     async fn keep_trying(&self, want: Want<'_>) -> Result<Fetched, ImportError> {
         let patience = if want.optional { RetryPolicy::SHORT } else { RetryPolicy::LONG };
+        let patience = self.client.patience(patience);
         let mut part = self.open(want.url).await?;
         let mut meter = self.meter.file();
         let mut tried = 0;

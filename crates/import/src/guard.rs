@@ -10,6 +10,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use perennial_operation::Environment;
@@ -32,6 +33,9 @@ pub struct Options {
     pub plain_http: bool,
     /// The caller's proxies, places of credentials and trusted certificates.
     pub environment: Environment,
+    /// How often an upstream is asked before it is given up; none means the importers' own
+    /// patience.
+    pub tries: Option<NonZeroU32>,
 }
 
 /// Blocks outside the public internet (IANA's special-purpose registry), as address and prefix

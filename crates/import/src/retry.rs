@@ -1,5 +1,6 @@
 //! The retry policy: when to ask an upstream again, after which wait, and when to give up.
 
+use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
@@ -24,6 +25,11 @@ impl RetryPolicy {
     pub(crate) const MIDDLE: Self = Self { tries: 5, wish: Duration::from_secs(60) };
     /// For a file that may well be missing.
     pub(crate) const SHORT: Self = Self { tries: 3, wish: Duration::from_secs(5) };
+
+    /// The same patience with another number of tries, if one is given.
+    pub(crate) fn with_tries(self, tries: Option<NonZeroU32>) -> Self {
+        Self { tries: tries.map_or(self.tries, NonZeroU32::get), ..self }
+    }
 
     /// The wait after `tried` failed tries; `None` to give up. A wait that the upstream asks for is
     /// honoured, or ends the tries if it exceeds the policy's limit.
@@ -81,6 +87,9 @@ mod tests {
         );
         assert_eq!(patience.before_next(1, Some(Duration::from_secs(86_400))), None);
         assert_eq!(RetryPolicy::SHORT.before_next(1, Some(Duration::from_secs(7))), None);
+        let once = RetryPolicy::LONG.with_tries(NonZeroU32::new(1));
+        assert_eq!(once.before_next(1, None), None);
+        assert!(RetryPolicy::LONG.with_tries(None).before_next(6, None).is_some());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Imports: releases made from the files of an upstream.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use perennial_manifest::{ArtifactPath, PublisherKind, Purl};
@@ -29,6 +30,10 @@ pub struct Import {
     /// the process that carries the import out.
     #[serde(default)]
     pub environment: Option<Environment>,
+    /// How often an upstream is asked before it is given up; none means the importers' own
+    /// patience.
+    #[serde(default)]
+    pub tries: Option<NonZeroU32>,
 }
 
 /// A source to import from.

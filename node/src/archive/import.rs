@@ -119,11 +119,11 @@ impl Job {
 
     /// The addresses and schemes that the importers may use.
     fn options(&self) -> Options {
-        let Import { allow_private, plain_http, .. } = self.import;
+        let Import { allow_private, plain_http, tries, .. } = self.import;
         let own =
             || Environment::of(std::env::vars_os(), rustix::process::geteuid().as_raw(), None);
         let environment = self.import.environment.clone().unwrap_or_else(own);
-        Options { allow_private, plain_http, environment }
+        Options { allow_private, plain_http, tries, environment }
     }
 
     /// The images of all tags of a repository. A list that cannot be had does not cost the others.

@@ -49,6 +49,7 @@ async fn import(node: &Machine, urls: Vec<String>) -> Result<ReleaseId, Failure>
         allow_private: true,
         plain_http: false,
         environment: None,
+        tries: None,
     };
     let (_, rows) = node.ask(request).await?;
     let released = rows.into_iter().find_map(|row| match row {

@@ -25,6 +25,7 @@ pub(super) async fn run(
         allow_private: args.allow_private,
         plain_http: args.plain_http,
         environment: Some(environment()),
+        tries: args.tries,
     };
     let print = |item| match item {
         ImportEvent::Published(row) => screen.row(&row, added),

@@ -12,7 +12,6 @@ use crate::ImportError;
 use crate::client::why;
 use crate::image::{Attached, Incoming, Origin, Wanted};
 use crate::meter::{Meter, blocking};
-use crate::retry::RetryPolicy;
 
 /// Most chunks of a body queued between the network and the disk.
 const AHEAD: usize = 16;
@@ -69,7 +68,7 @@ impl Origin for Pull<'_> {
                 last = cut;
             }
             idle += 1;
-            let Some(wait) = RetryPolicy::MIDDLE.before_next(idle, None) else {
+            let Some(wait) = self.repository.patience().before_next(idle, None) else {
                 let reason = format!("{idle} times in a row nothing more came: {last}");
                 return Err(ImportError::Upstream { what: url.to_string(), reason });
             };

@@ -13,9 +13,6 @@ use crate::client::{Client, Failure};
 use crate::retry::{RetryPolicy, is_later, wish};
 use crate::{ImportError, Options};
 
-/// The retry policy of each request.
-const RETRIES: RetryPolicy = RetryPolicy::MIDDLE;
-
 /// A repository of a registry.
 pub(super) struct Repository {
     client: Client,
@@ -93,6 +90,11 @@ impl Repository {
         !self.pinged.swap(true, Ordering::Relaxed)
             && self.auth.has_unused().await
             && self.auth.answer(&self.client, &HeaderMap::new(), &self.ping()).await.is_ok()
+    }
+
+    /// The retry policy of each request.
+    pub(super) fn patience(&self) -> RetryPolicy {
+        self.client.patience(RetryPolicy::MIDDLE)
     }
 
     pub(super) fn url(&self, path: &str) -> Result<Url, ImportError> {
@@ -199,7 +201,7 @@ impl Repository {
                     let reason = format!("the answer is longer than {MAX_MANIFEST} bytes");
                     return Err(ImportError::Upstream { what: url.to_string(), reason });
                 }
-                Err(Short::Broken(reason)) => match RETRIES.before_next(tried, None) {
+                Err(Short::Broken(reason)) => match self.patience().before_next(tried, None) {
                     Some(wait) => tokio::time::sleep(wait).await,
                     None => return Err(ImportError::Upstream { what: url.to_string(), reason }),
                 },
@@ -241,7 +243,9 @@ impl Repository {
             tried += 1;
             let wait = match self.client.send(request).await {
                 Err(Failure::Permanent(error)) => return Err(error),
-                Err(Failure::Transient(error)) => RETRIES.before_next(tried, None).ok_or(error)?,
+                Err(Failure::Transient(error)) => {
+                    self.patience().before_next(tried, None).ok_or(error)?
+                }
                 // Credentials go to the registry itself, not to a host that it redirects to.
                 Ok(answer)
                     if answer.status() == StatusCode::UNAUTHORIZED
@@ -269,7 +273,7 @@ impl Repository {
                 Ok(answer) if is_later(answer.status(), answer.headers()) => {
                     // A retry before the requested wait is useless, and so is a very long wait: a
                     // rerun resumes from here.
-                    match RETRIES.before_next(tried, wish(answer.headers())) {
+                    match self.patience().before_next(tried, wish(answer.headers())) {
                         Some(wait) => wait,
                         None => return Ok(answer),
                     }
