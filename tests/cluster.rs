@@ -6,9 +6,11 @@
 //! | `absent` | a node that was offline catches up |
 //! | `names` | which publishers a name resolves through |
 //! | `lock` | exclusive use of a data directory |
+//! | `silent` | one of several holders fails during a fetch |
 //! | `stop` | SIGTERM during transfers, restarts |
 //! | `corrupt` | bytes that rot on disk |
 //! | `full` | full and read-only disks |
+//! | `gone` | disks that go and come back |
 //! | `kill` | SIGKILL at random moments |
 //! | `cheats` | peers that send wrong, missing or endless bytes |
 //! | `lists` | signed releases with hostile artifact lists |
@@ -22,11 +24,13 @@ mod corrupt;
 mod deny;
 mod flood;
 mod full;
+mod gone;
 mod kill;
 mod liar;
 mod lists;
 mod lock;
 mod names;
+mod silent;
 mod stop;
 mod survive;
 mod two_machines;

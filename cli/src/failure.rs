@@ -67,6 +67,9 @@ pub(crate) enum CommandError {
     /// Stored objects do not match their names.
     #[error("{0} failed verification")]
     Corrupt(String),
+    /// The disk did not give stored objects.
+    #[error("{0} could not be read")]
+    Unread(String),
     /// Some sources of an `add` could not be imported.
     #[error("{} could not be added", count(*.0, "item"))]
     Incomplete(u64),
@@ -131,7 +134,7 @@ impl CommandError {
             },
             CommandError::Usage { .. } => USAGE,
             CommandError::NoMatch { .. } => NOT_FOUND,
-            CommandError::Corrupt(_) => DISPROVED,
+            CommandError::Corrupt(_) | CommandError::Unread(_) => DISPROVED,
             CommandError::Start(error) => error.exit_code(),
             CommandError::Interrupted { .. } => INTERRUPTED,
             CommandError::Connect(_)
@@ -178,6 +181,11 @@ impl CommandError {
             }
             CommandError::Corrupt(_) => {
                 "corrupt data was set aside and is never served; `perennial get` fetches it again"
+                    .into()
+            }
+            CommandError::Unread(_) => {
+                "nothing was set aside: check the disk (its errors are in the kernel's log), and \
+                 verify again"
                     .into()
             }
             CommandError::Incomplete(_) => {

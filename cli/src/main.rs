@@ -50,6 +50,7 @@ fn main() -> ExitCode {
         return daemon::run(*arguments, "perennial serve");
     }
     log_to_stderr(cli.global.verbose);
+    perennial_node::log_index_panics();
     let result = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -34,6 +34,7 @@ use perennial_manifest::PublisherId;
 use perennial_store::Store;
 use tokio_util::task::TaskTracker;
 
+use crate::disk::{Disk, DiskError};
 use crate::network::handle::Network;
 
 pub use error::ArchiveError;
@@ -60,6 +61,7 @@ pub struct Archive {
     network: Network,
     signer: Arc<Signer>,
     fetches: Arc<fetch::Flights>,
+    disk: Arc<Disk>,
     /// Tasks that outlive the caller that started them; [`Node::shutdown`](crate::Node::shutdown)
     /// waits for them.
     tasks: TaskTracker,
@@ -73,7 +75,8 @@ impl std::fmt::Debug for Archive {
 
 impl Archive {
     pub(crate) fn new(store: Store, network: Network, signer: Signer, tasks: TaskTracker) -> Self {
-        Self { store, network, signer: Arc::new(signer), fetches: Arc::default(), tasks }
+        let (signer, fetches, disk) = (Arc::new(signer), Arc::default(), Arc::default());
+        Self { store, network, signer, fetches, disk, tasks }
     }
 
     /// The store, with the bytes and the catalog, for reading. Its methods block.
@@ -87,6 +90,19 @@ impl Archive {
     #[must_use]
     pub fn publisher(&self) -> PublisherId {
         self.signer.publisher()
+    }
+
+    /// Whether the data directory is there and its disk answers.
+    ///
+    /// # Errors
+    /// [`DiskError`]: nothing that the catalog calls held can be read then.
+    pub async fn check_disk(&self) -> Result<(), DiskError> {
+        self.disk.ask(&self.store).await
+    }
+
+    /// Resolves once the disk is lost.
+    pub(crate) async fn disk_lost(&self) -> DiskError {
+        self.disk.lost(&self.store).await
     }
 
     pub(crate) fn network(&self) -> &Network {

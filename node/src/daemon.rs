@@ -10,12 +10,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 use crate::config::{Config, Home, Settings};
 use crate::frontends::control::is_served;
-use crate::{Node, StartError};
+use crate::{Node, StartError, waiting};
 
 /// The default log filter. Kademlia warns at each start that it knows no peer yet, also where one
 /// is being dialled; this program reports by itself that it has no peers.
@@ -28,8 +28,9 @@ const RETRY_EVERY: Duration = Duration::from_millis(100);
 /// Run a node: keep what it follows, and serve it to peers and to ordinary tools
 ///
 /// Prints `listening MULTIADDR` for each address that peers can reach, `http ADDRESS`, then
-/// `ready`. Stops cleanly on SIGTERM and SIGINT. `perennial serve` and `perennial-node` are the
-/// same.
+/// `ready`. Stops cleanly on SIGTERM and SIGINT. If the disk of the data directory goes, it waits
+/// until the disk is back, answers HTTP with 503 meanwhile, and goes on. `perennial serve` and
+/// `perennial-node` are the same.
 #[derive(Debug, Parser)]
 #[command(
     name = "perennial-node",
@@ -90,6 +91,7 @@ pub fn run(arguments: Arguments, program: &str) -> ExitCode {
         .with_ansi(coloured())
         .with_writer(std::io::stderr)
         .init();
+    perennial_store::log_index_panics();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error, None, 1),
@@ -110,9 +112,8 @@ pub fn coloured() -> bool {
     std::io::stderr().is_terminal() && !unwanted
 }
 
-async fn serve(config: Config) -> Result<(), StartError> {
-    let mut term = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
+async fn serve(mut config: Config) -> Result<(), StartError> {
+    let mut signals = Signals::new().map_err(StartError::Signals)?;
     if config.peers.is_empty() {
         let found = if config.mdns {
             "only nodes on this local network are found"
@@ -124,12 +125,71 @@ async fn serve(config: Config) -> Result<(), StartError> {
              others call it"
         );
     }
-    let started = tokio::select! {
-        started = start(config) => Some(started?),
-        _ = term.recv() => None,
-        _ = interrupt.recv() => None,
-    };
-    let Some(node) = started else { return Ok(()) };
+    // The working directory may go with the disk.
+    config.data = std::path::absolute(&config.data).unwrap_or(config.data);
+    let mut lost: Option<String> = None;
+    loop {
+        if let Some(reason) = &lost {
+            tokio::select! {
+                () = waiting::until_back(&config, reason) => {}
+                () = signals.stop() => return Ok(()),
+            }
+        }
+        let started = tokio::select! {
+            started = start(config.clone()) => started,
+            () = signals.stop() => return Ok(()),
+        };
+        let node = match started {
+            Ok(node) => node,
+            Err(error) if lost.is_none() => return Err(error),
+            Err(error) => {
+                lost = Some(error.to_string());
+                continue;
+            }
+        };
+        // From now on the archive is the one that was opened: none is made in its place.
+        config.create = false;
+        print_addresses(&node);
+        if let (Some(frontend), Some(address)) = (&mut config.http, node.http_address()) {
+            frontend.address = address;
+        }
+        lost = tokio::select! {
+            () = signals.stop() => None,
+            () = node.stop_requested() => {
+                tracing::info!("asked to stop");
+                None
+            }
+            error = node.disk_lost() => Some(error.to_string()),
+        };
+        node.shutdown().await;
+        if lost.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// The signals that stop a node.
+struct Signals {
+    term: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let (term, interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Self { term, interrupt })
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = self.interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        }
+    }
+}
+
+fn print_addresses(node: &Node) {
     let mut out = std::io::stdout().lock();
     for address in node.addresses() {
         let _ = writeln!(out, "listening {address}");
@@ -138,14 +198,6 @@ async fn serve(config: Config) -> Result<(), StartError> {
         let _ = writeln!(out, "http {address}");
     }
     let _ = writeln!(out, "ready").and_then(|()| out.flush());
-    drop(out);
-    tokio::select! {
-        _ = term.recv() => tracing::info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
-        () = node.stop_requested() => tracing::info!("asked to stop"),
-    }
-    node.shutdown().await;
-    Ok(())
 }
 
 /// Starts the node. A command that uses the data directory for a moment delays it; another node

@@ -24,7 +24,8 @@ const ELSEWHERE: &str = "elsewhere";
 #[derive(Clone, Debug)]
 pub struct Keys {
     folder: PathBuf,
-    group: bool,
+    /// The permission bits that a key file must not have.
+    others: u32,
 }
 
 impl Keys {
@@ -32,7 +33,14 @@ impl Keys {
     /// touch the disk.
     #[must_use]
     pub fn in_folder(folder: PathBuf, group: bool) -> Self {
-        Keys { folder, group }
+        Keys { folder, others: if group { 0o007 } else { 0o077 } }
+    }
+
+    /// The same keys, which lie on read-only media: nothing is signed with them, and some media
+    /// (ISO 9660) have no modes.
+    #[must_use]
+    pub fn to_read(self) -> Self {
+        Keys { others: 0, ..self }
     }
 
     /// The keys of the data directory `data`. If it has none yet and its file system keeps no
@@ -57,14 +65,14 @@ impl Keys {
                 if !named.is_dir() {
                     return Err(KeyError::Away { data: data.to_owned(), folder: named });
                 }
-                return Ok((Keys { folder: named, group }, None));
+                return Ok((Keys::in_folder(named, group), None));
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(io(&pointer)(error)),
         }
         let made = ["node.key", "publisher.key"].iter().any(|name| folder.join(name).exists());
-        if made || keeps_modes(&folder) {
-            return Ok((Keys { folder, group }, None));
+        if made || perennial_store::is_on_read_only_media(data) || keeps_modes(&folder) {
+            return Ok((Keys::in_folder(folder, group), None));
         }
         let state = state.ok_or_else(|| KeyError::NoModes { folder: folder.clone() })?;
         let id: String = rand::random::<[u8; 8]>().iter().map(|b| format!("{b:02x}")).collect();
@@ -79,7 +87,7 @@ impl Keys {
             data.display(),
             other.display()
         );
-        Ok((Keys { folder: other, group }, Some(note)))
+        Ok((Keys::in_folder(other, group), Some(note)))
     }
 
     /// The seed of the network identity, created on first use.
@@ -103,7 +111,7 @@ impl Keys {
     /// # Errors
     /// As for [`Keys::node`].
     pub fn existing_publisher(&self) -> Result<Option<Keypair>, KeyError> {
-        Ok(read(&self.publisher_path(), self.group)?.map(Keypair::from_seed))
+        Ok(read(&self.publisher_path(), self.others)?.map(Keypair::from_seed))
     }
 
     /// The path of the publisher's key file.
@@ -114,7 +122,7 @@ impl Keys {
 
     fn read_or_create(&self, name: &str, comment: &str) -> Result<[u8; 32], KeyError> {
         let path = self.folder.join(name);
-        match read(&path, self.group)? {
+        match read(&path, self.others)? {
             Some(seed) => Ok(seed),
             None => create(&self.folder, &path, comment),
         }
@@ -143,7 +151,7 @@ fn private_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     tempfile::Builder::new().prefix(".key-").permissions(mode).tempfile_in(folder)
 }
 
-fn read(path: &Path, group: bool) -> Result<Option<[u8; 32]>, KeyError> {
+fn read(path: &Path, others: u32) -> Result<Option<[u8; 32]>, KeyError> {
     let io = |source| KeyError::Io { path: path.to_owned(), source };
     let no_follow = rustix::fs::OFlags::NOFOLLOW.bits();
     let file = match OpenOptions::new().read(true).custom_flags(no_follow.cast_signed()).open(path)
@@ -154,7 +162,6 @@ fn read(path: &Path, group: bool) -> Result<Option<[u8; 32]>, KeyError> {
     };
     let metadata = file.metadata().map_err(io)?;
     let mode = metadata.mode() & 0o777;
-    let others = if group { 0o007 } else { 0o077 };
     if mode & others != 0 {
         return Err(KeyError::Loose { path: path.to_owned(), mode });
     }

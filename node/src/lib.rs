@@ -8,17 +8,20 @@
 mod archive;
 pub mod config;
 pub mod daemon;
+mod disk;
 mod frontends;
 pub mod keys;
 mod network;
 mod node;
 pub mod place;
+mod waiting;
 
 pub use archive::{
     Archive, ArchiveError, Claim, ExportError, FetchError, FetchedBlob, FetchedRelease, Observer,
     PublishOptions, Rebuilt, SignError, Unreached, Unresolved, Verified,
 };
 pub use config::Config;
+pub use disk::DiskError;
 pub use frontends::control::BindError;
 pub use frontends::http::{HostName, HostNameError, ServeError};
 pub use node::{Node, StartError};
@@ -26,3 +29,4 @@ pub use perennial_operation::{
     Add, Completeness, ErrorKind, Failed, Import, ImportEvent, ImportSource, ImportSummary,
     Progress, Published, Stage,
 };
+pub use perennial_store::log_index_panics;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use perennial_manifest::PublisherError;
+use perennial_manifest::{Keypair, PublisherError};
 use perennial_protocol::{Config as ProtocolConfig, Node as Protocol};
 use perennial_store::{Follows, OpenError, OpenOptions, Store};
 use perennial_swarm::{Handle, PeerAddressError};
@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::archive::{self, Archive, Signer, protocol_follows};
 use crate::config::{ByteCount, Config};
+use crate::disk::DiskError;
 use crate::frontends::control::{self, BindError, Client, ControlService, socket_path};
 use crate::frontends::http::{self, ServeError};
 use crate::keys::{KeyError, Keys};
@@ -71,11 +72,25 @@ impl Node {
         if let Some(note) = &note {
             tracing::warn!("{note}");
         }
-        let made_now = keys.existing_publisher()?.is_none();
-        let (identity, signer) = (keys.node()?, Signer::new(keys.publisher()?));
+        let read_only = store.is_read_only();
+        let keys = if read_only { keys.to_read() } else { keys };
+        let existing = keys.existing_publisher()?;
+        let made_now = existing.is_none();
+        let (identity, signer) = if read_only {
+            tracing::warn!(
+                "{} is on read-only media: it is served as it is",
+                config.data.display()
+            );
+            // An identity of its own: the archive that these media are a copy of may be running.
+            let stand_in = || Keypair::from_seed(rand::random());
+            (rand::random(), Signer::new(existing.unwrap_or_else(stand_in)))
+        } else {
+            (keys.node()?, Signer::new(keys.publisher()?))
+        };
         archive::note_key(&store, signer.publisher(), made_now, existed)
             .map_err(OpenError::from)?;
-        let follows = first_follows(&store, &config)?;
+        // What others publish finds no place on read-only media.
+        let follows = if read_only { Follows::default() } else { first_follows(&store, &config)? };
         store.watch(&signer.publisher()).map_err(OpenError::from)?;
 
         let mut swarm = perennial_swarm::Config::new(identity);
@@ -153,8 +168,11 @@ impl Node {
             self.stop.clone(),
         ) {
             Ok(serving) => self.parts.push(serving),
-            // A command talks to its own node without a socket file.
-            Err(error) if !config.daemon => tracing::info!(%error, "other commands cannot join"),
+            // A command talks to its own node without a socket file; on read-only media each
+            // command reads the archive itself.
+            Err(error) if !config.daemon || self.archive.store().is_read_only() => {
+                tracing::info!(%error, "other commands cannot join");
+            }
             Err(error) => return Err(error.into()),
         }
         if let Some(settings) = &config.http {
@@ -225,6 +243,12 @@ impl Node {
     /// Returns once a client has asked the node to stop over its control socket.
     pub async fn stop_requested(&self) {
         self.service.stop.notified().await;
+    }
+
+    /// Resolves once the data directory is gone or its disk has failed. The node is of no use then,
+    /// even when the disk comes back: it is to be shut down, and another started.
+    pub async fn disk_lost(&self) -> DiskError {
+        self.archive.disk_lost().await
     }
 
     /// Stops cleanly, within 10 s: takes no new work, cuts transfers, makes work that was begun

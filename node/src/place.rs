@@ -10,6 +10,8 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use perennial_store::is_on_read_only_media;
+
 use crate::config::Config;
 
 /// The file whose presence makes a directory an archive.
@@ -89,6 +91,8 @@ pub(crate) fn check(config: &Config) -> Result<(), PlaceError> {
     let list = config.state.as_ref().map(|state| state.join(LIST));
     let owner = owner(&data);
     let owned = match owner {
+        // Nothing is made on read-only media.
+        Some(_) if is_on_read_only_media(&data) => Ok(()),
         Some(owner) if owner != 0 && rustix::process::geteuid().is_root() => {
             Err(PlaceError::Owner { data: data.clone(), owner })
         }

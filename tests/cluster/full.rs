@@ -144,6 +144,7 @@ fn a_read_only_data_directory_is_refused_in_one_line() {
     assert!(!said.stderr.contains("panicked"), "{said:?}");
     let told = said.stderr.to_lowercase();
     assert!(told.contains("read-only") || told.contains("cannot be written"), "{said:?}");
+    assert_eq!(count(&data, "held"), 1, "what is there can be read");
     disk.remount("rw");
     assert_eq!(count(&data, "held"), 1);
     let daemon = Daemon::start(&data, &[]);

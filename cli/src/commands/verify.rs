@@ -13,7 +13,8 @@ use crate::session::{Dial, Session};
 /// Read every stored blob and entry again and report what no longer matches its digest
 ///
 /// Corrupt data is set aside, is never served, and is fetched again from peers where a pin or a
-/// follow needs it. The exit code is 4 when anything failed.
+/// follow needs it. What the disk does not give is named with its error, and the rest is read all
+/// the same. The exit code is 4 when anything failed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -23,24 +24,32 @@ pub(crate) struct VerifyArgs {}
 
 pub(crate) async fn run(session: &Session<'_>, screen: &Screen) -> Result<(), CommandError> {
     let print = |row: CorruptRow| {
-        screen.row(&row, |row| format!("CORRUPT  {}  {}", row.blob, safe(&row.reason)))
+        screen.row(&row, |row| {
+            let verdict = if row.unreadable { "UNREAD " } else { "CORRUPT" };
+            format!("{verdict}  {}  {}", row.blob, safe(&row.reason))
+        })
     };
     let done = session.ask_rows(Verify, Dial::Never, print).await?;
     screen.row(&done, text)?;
-    if done.corrupt > 0 {
-        return Err(CommandError::Corrupt(count(done.corrupt, "stored object")));
+    match (done.corrupt, done.unreadable) {
+        (0, 0) => Ok(()),
+        (0, unread) => Err(CommandError::Unread(count(unread, "stored object"))),
+        (corrupt, _) => Err(CommandError::Corrupt(count(corrupt, "stored object"))),
     }
-    Ok(())
 }
 
 fn text(done: &VerifyDone) -> String {
     let took = Duration::from_millis(done.elapsed_ms);
     format!(
-        "read {}, {} in {}, {}: {} corrupt",
+        "read {}, {} in {}, {}: {} corrupt{}",
         count(done.checked, "blob"),
         bytes(done.bytes),
         seconds(took),
         rate(done.bytes, took),
         if done.corrupt == 0 { "none".to_owned() } else { done.corrupt.to_string() },
+        match done.unreadable {
+            0 => String::new(),
+            unread => format!(", {unread} unread because of errors of the disk"),
+        },
     )
 }

@@ -10,20 +10,26 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verify;
 
-/// A stored blob or a stored entry; written `blake3:…` or `entry:…`.
+/// A stored blob or a stored entry; written `blake3:…` or `entry:…`. A listing of them that could
+/// not be read is written `listing`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoredObject {
     /// A blob.
     Blob(BlobId),
     /// A signed entry.
     Entry(EntryId),
+    /// A directory, a pack or the index.
+    Listing,
 }
+
+const LISTING: &str = "listing";
 
 impl fmt::Display for StoredObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StoredObject::Blob(id) => id.fmt(f),
             StoredObject::Entry(id) => write!(f, "entry:{id}"),
+            StoredObject::Listing => f.write_str(LISTING),
         }
     }
 }
@@ -33,6 +39,7 @@ impl FromStr for StoredObject {
 
     fn from_str(text: &str) -> Result<StoredObject, DigestError> {
         match text.strip_prefix("entry:") {
+            None if text == LISTING => Ok(StoredObject::Listing),
             Some(id) => id.parse().map(StoredObject::Entry),
             None => text.parse().map(StoredObject::Blob),
         }
@@ -41,13 +48,16 @@ impl FromStr for StoredObject {
 
 serde_as_text!(StoredObject);
 
-/// A stored object that does not match its name.
+/// A stored object that does not match its name, or that the disk does not give.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CorruptRow {
     /// The object's name.
     pub blob: StoredObject,
-    /// Why it does not match.
+    /// Why it does not match, or the error of the disk.
     pub reason: String,
+    /// Set if the disk did not give it, which proves no damage.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unreadable: bool,
 }
 
 /// The totals of `verify`. Corrupt objects are not a failure of the request; the command line
@@ -60,6 +70,9 @@ pub struct VerifyDone {
     pub bytes: u64,
     /// Number of blobs and entries that failed; each was reported as a row and set aside.
     pub corrupt: u64,
+    /// Number of objects that the disk did not give; each was reported as a row.
+    #[serde(default)]
+    pub unreadable: u64,
     /// Duration, in milliseconds.
     pub elapsed_ms: u64,
 }
@@ -114,6 +127,7 @@ mod tests {
             let object: StoredObject = text.parse().unwrap();
             assert_eq!(serde_json::to_string(&object).unwrap(), format!("{text:?}"));
         }
+        assert_eq!("listing".parse(), Ok(StoredObject::Listing));
         assert!(hex.parse::<StoredObject>().is_err());
     }
 }

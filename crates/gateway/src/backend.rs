@@ -1,8 +1,10 @@
 //! The interface between the frontends and the node around them.
 
 use std::error::Error;
+use std::future::ready;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use perennial_manifest::{BlobId, Draft, PublisherId, ReleaseId};
 use perennial_store::Store;
@@ -11,6 +13,15 @@ use perennial_store::Store;
 pub trait Backend: Send + Sync + 'static {
     /// The store that holds the node's bytes and catalog.
     fn store(&self) -> &Store;
+
+    /// Whether the node can read what it holds. By default it always can.
+    ///
+    /// # Errors
+    ///
+    /// [`HealthError`] says why not.
+    fn health(&self) -> BoxFuture<'static, Result<(), HealthError>> {
+        ready(Ok(())).boxed()
+    }
 
     /// The publisher whose key this node signs with, trusted for names.
     fn publisher(&self) -> PublisherId;
@@ -47,6 +58,18 @@ pub trait Backend: Send + Sync + 'static {
     /// [`SignError`] if nothing was signed.
     fn yank(&self, release: ReleaseId, reason: String)
     -> BoxFuture<'static, Result<(), SignError>>;
+}
+
+/// Why a node cannot read what it holds.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct HealthError(Box<dyn Error + Send + Sync>);
+
+impl HealthError {
+    /// Wraps the node's own error.
+    pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(source.into())
+    }
 }
 
 /// A blob to fetch from the swarm.

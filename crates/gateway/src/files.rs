@@ -49,7 +49,7 @@ pub(crate) fn routes(gateway: &Gateway) -> Router {
     };
     Router::new()
         .route("/", get(about))
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(health))
         .route("/r/{*rest}", get(of_release))
         .route("/b/{digest}", get(of_digest))
         .with_state(files)
@@ -69,11 +69,16 @@ This is a node of Perennial, an archive of software releases that many keep toge
 /v2/                         an OCI registry: docker pull THIS-NODE/REGISTRY/REPOSITORY:TAG
 /feed.atom                   new releases
 /releases.json               all releases known here; ?after=ID&limit=N
-/healthz                     answers ok
+/healthz                     answers ok, or 503 with the reason
 
 NAME is a plain name or a percent-encoded package URL without its version. Names resolve
 through the publishers that this node follows; ?publisher=DID asks for one publisher's.
 ";
+
+async fn health(State(files): State<Files>) -> Result<&'static str, HttpError> {
+    files.gateway.backend.health().await.map_err(|error| HttpError::unavailable(&error))?;
+    Ok("ok\n")
+}
 
 async fn about(
     State(files): State<Files>,

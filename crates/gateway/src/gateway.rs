@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use axum::http::header;
+use axum::response::IntoResponse;
 use axum::{Router, middleware};
 
 use crate::backend::Backend;
 use crate::budget::FetchBudget;
 use crate::content::ReadBudget;
 use crate::host::HostName;
+use crate::http_error::HttpError;
 use crate::lists::Lists;
 use crate::{access, feed, files, helm, oci};
 
@@ -33,6 +36,17 @@ pub(crate) struct Gateway {
     pub(crate) budget: Arc<FetchBudget>,
     pub(crate) lists: Arc<Lists>,
     pub(crate) reads: ReadBudget,
+}
+
+/// Builds the router of a node that has nothing to serve at the moment: it answers every request
+/// with 503 and the reason.
+pub fn unavailable(reason: &str) -> Router {
+    let reason = reason.to_owned();
+    let answer = move || async move {
+        let again = [(header::RETRY_AFTER, "10")];
+        (again, HttpError::unavailable(&reason)).into_response()
+    };
+    Router::new().fallback(answer).layer(middleware::from_fn(access::with_security_headers))
 }
 
 /// Builds the router with all frontends. [`serve`](crate::serve) serves it.

@@ -40,6 +40,11 @@ impl HttpError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
     }
 
+    /// The node cannot read what it holds.
+    pub(crate) fn unavailable(reason: &impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, reason.to_string())
+    }
+
     /// Fetching `what` failed.
     pub(crate) fn fetch(error: &FetchError, what: &str) -> Self {
         match error {

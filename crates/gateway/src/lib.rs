@@ -32,8 +32,9 @@ mod range;
 mod rows;
 mod server;
 
-pub use backend::{Backend, BlobRequest, FetchError, SignError};
-pub use gateway::{Options, router};
+pub use axum::Router;
+pub use backend::{Backend, BlobRequest, FetchError, HealthError, SignError};
+pub use gateway::{Options, router, unavailable};
 pub use host::{HostName, HostNameError};
 pub use rows::{ReleaseRows, artifact_row};
 pub use server::{Limits, Tls, TlsError, serve};

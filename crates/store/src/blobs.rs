@@ -35,6 +35,7 @@ pub(crate) struct Blobs {
     gate: RwLock<()>,
     tmp: PathBuf,
     partial: PathBuf,
+    read_only: bool,
     fetching: Mutex<HashMap<(BlobId, u64), Weak<Partial>>>,
     progress: ProgressChannels,
 }
@@ -42,8 +43,13 @@ pub(crate) struct Blobs {
 impl Blobs {
     pub(crate) fn open(layout: &Layout) -> Result<Self, StoreError> {
         let large = LargeBlobs::new(layout.blobs());
-        let packs =
-            Packs::open(&layout.packs(), &mut |blob, bytes| large.keep_damaged(&blob, bytes))?;
+        let read_only = layout.is_read_only();
+        let packs = match read_only {
+            true => Packs::open_to_read(&layout.packs())?,
+            false => {
+                Packs::open(&layout.packs(), &mut |blob, bytes| large.keep_damaged(&blob, bytes))?
+            }
+        };
         Ok(Self {
             large,
             packs,
@@ -51,6 +57,7 @@ impl Blobs {
             gate: RwLock::new(()),
             tmp: layout.tmp(),
             partial: layout.partial(),
+            read_only,
             fetching: Mutex::default(),
             progress: ProgressChannels::default(),
         })
@@ -175,16 +182,6 @@ impl Blobs {
             }
             other => Ok(other?.map(|record| record.content)),
         }
-    }
-
-    /// Visits all held blobs with their lengths.
-    pub(crate) fn each(
-        &self,
-        visit: &mut dyn FnMut(BlobId, u64) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        self.packs
-            .each(Kind::Blob, &mut |key, len| visit(BlobId::from_bytes(key), u64::from(len)))?;
-        self.each_large(&mut |blob, info| visit(blob, info.size))
     }
 
     /// Visits all held large blobs.

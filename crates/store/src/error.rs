@@ -15,6 +15,23 @@ pub enum StoreError {
         /// The file being written.
         path: PathBuf,
     },
+    /// The file system was mounted read-only.
+    #[error(
+        "{path}: the file system is read-only; what is here can be read, verified and served, and \
+         nothing can be added or changed"
+    )]
+    ReadOnly {
+        /// The file or directory that was to be written.
+        path: PathBuf,
+    },
+    /// The data directory is gone, or another one is in its place: a disk was unmounted, say.
+    #[error("{dir}: {reason}")]
+    Gone {
+        /// The data directory.
+        dir: PathBuf,
+        /// What is there now.
+        reason: &'static str,
+    },
     /// The operating system reported an error.
     #[error("{path}: {source}")]
     Io {
@@ -82,6 +99,8 @@ impl StoreError {
             || source.kind() == io::ErrorKind::QuotaExceeded
         {
             Self::DiskFull { path: path.to_owned() }
+        } else if source.kind() == io::ErrorKind::ReadOnlyFilesystem {
+            Self::ReadOnly { path: path.to_owned() }
         } else {
             Self::Io { path: path.to_owned(), source }
         }

@@ -74,6 +74,9 @@ impl Store {
     /// is removed. Failures of the disk, after which the next collection finishes the work.
     pub fn gc(&self, options: GcOptions) -> Result<GcReport, StoreError> {
         let inner = self.inner();
+        if self.is_read_only() && !options.dry_run {
+            return Err(StoreError::ReadOnly { path: self.dir().to_owned() });
+        }
         // Held from the mark to the last deletion, so that no add or fetch finds bytes that are
         // about to be deleted.
         let _gate = inner.blobs.gate().write().unwrap_or_else(PoisonError::into_inner);

@@ -24,12 +24,27 @@ const CACHE_BYTES: u64 = 16 << 20;
 const BATCH: usize = 256;
 /// How long sled may take to open.
 const OPEN_DEADLINE: Duration = Duration::from_secs(120);
+/// The error of a disk that fails.
+const EIO: i32 = rustix::io::Errno::IO.raw_os_error();
 const GENERATION_KEY: &[u8] = b"M-generation";
+
+/// Makes one line in the log of a panic of sled, which the store catches: sled panics where a disk
+/// fails or its pages are damaged. Other panics are shown as before. For programs, at their start.
+pub fn log_index_panics() {
+    let other = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        match panic.location().filter(|at| at.file().contains("sled-")) {
+            Some(at) => tracing::error!(%at, "the index gave up"),
+            None => other(panic),
+        }
+    }));
+}
 
 /// The index in a directory.
 #[derive(Debug)]
 pub(crate) struct SledIndex {
-    db: sled::Db,
+    /// `None` only while it is dropped.
+    db: Option<sled::Db>,
     dir: PathBuf,
     generation_file: PathBuf,
     failed: AtomicBool,
@@ -42,7 +57,7 @@ impl SledIndex {
         remove_half_snapshots(dir)?;
         let db = open_guarded(dir)?;
         let index = Self {
-            db,
+            db: Some(db),
             dir: dir.to_owned(),
             generation_file: generation_file.to_owned(),
             failed: AtomicBool::new(false),
@@ -68,8 +83,10 @@ impl SledIndex {
 
     /// Calls sled, which panics when it meets some kinds of damaged pages. Remembers the first
     /// failure: from then on nothing is written through this handle.
-    fn guarded<T>(&self, ask: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
-        let reason = match std::panic::catch_unwind(AssertUnwindSafe(ask)) {
+    fn guarded<T>(&self, ask: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, StoreError> {
+        let closed = || StoreError::Index("it is closed".to_owned());
+        let db = self.db.as_ref().ok_or_else(closed)?;
+        let reason = match std::panic::catch_unwind(AssertUnwindSafe(|| ask(db))) {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "sled panicked".to_owned(),
@@ -79,7 +96,7 @@ impl SledIndex {
     }
 
     fn sync(&self) -> Result<(), StoreError> {
-        self.guarded(|| self.db.flush())?;
+        self.guarded(|db| db.flush())?;
         let db = self.dir.join("db");
         let synced = File::open(&db)
             .at(&db)
@@ -92,9 +109,17 @@ impl SledIndex {
     }
 }
 
+impl Drop for SledIndex {
+    /// Sled flushes when it is dropped, and panics if the disk is full or gone.
+    fn drop(&mut self) {
+        let db = self.db.take();
+        let _ = std::panic::catch_unwind(AssertUnwindSafe(|| drop(db)));
+    }
+}
+
 impl MetaIndex for SledIndex {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.guarded(|| self.db.get(key))?.map(|value| value.to_vec()))
+        Ok(self.guarded(|db| db.get(key))?.map(|value| value.to_vec()))
     }
 
     fn apply(&self, changes: &[Change]) -> Result<(), StoreError> {
@@ -118,7 +143,7 @@ impl MetaIndex for SledIndex {
                 }
             }
             batch.insert(GENERATION_KEY, &generation.to_be_bytes());
-            self.guarded(|| self.db.apply_batch(batch))?;
+            self.guarded(|db| db.apply_batch(batch))?;
         }
         self.sync()?;
         durable::write_file(&self.generation_file, format!("{generation}\n").as_bytes())
@@ -126,8 +151,8 @@ impl MetaIndex for SledIndex {
 
     fn walk(&self, prefix: &[u8], from: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
         let start = prefix.max(from);
-        let mut rows = self.guarded(|| Ok(self.db.range(start..)))?;
-        while let Some((key, value)) = self.guarded(|| rows.next().transpose())? {
+        let mut rows = self.guarded(|db| Ok(db.range(start..)))?;
+        while let Some((key, value)) = self.guarded(|_| rows.next().transpose())? {
             if !key.starts_with(prefix) || !visit(&key, &value) {
                 break;
             }
@@ -136,7 +161,7 @@ impl MetaIndex for SledIndex {
     }
 
     fn disk_bytes(&self) -> u64 {
-        self.guarded(|| self.db.size_on_disk()).unwrap_or(0)
+        self.guarded(|db| db.size_on_disk()).unwrap_or(0)
     }
 }
 
@@ -175,6 +200,10 @@ fn open_guarded(dir: &Path) -> Result<sled::Db, StoreError> {
             Ok(Ok(db)) => Ok(db),
             Ok(Err(sled::Error::Io(error))) if error.kind() == std::io::ErrorKind::StorageFull => {
                 Err(StoreError::DiskFull { path: index })
+            }
+            // Nothing is known of an index that the disk does not give.
+            Ok(Err(sled::Error::Io(error))) if error.raw_os_error() == Some(EIO) => {
+                Err(StoreError::io(&index, error))
             }
             Ok(Err(error)) => Err(StoreError::Index(error.to_string())),
             Err(_) => Err(StoreError::Index("sled panicked while it opened".to_owned())),
@@ -226,7 +255,7 @@ mod tests {
         let put = || index.apply(&[Change::Put(b"Rkey".to_vec(), b"value".to_vec())]);
         put().unwrap();
         assert!(matches!(
-            index.guarded::<()>(|| panic!("as on a damaged page")),
+            index.guarded::<()>(|_| panic!("as on a damaged page")),
             Err(StoreError::Index(_))
         ));
         assert!(put().is_err());

@@ -201,19 +201,34 @@ impl LargeBlobs {
     }
 
     /// Visits all blobs that have a file with this extension (`obao` for held ones) without reading
-    /// their bytes.
+    /// their bytes. A directory that cannot be read keeps none of the others from being visited,
+    /// and is the error at the end.
     pub(crate) fn each(
         &self,
         extension: &str,
         visit: &mut dyn FnMut(BlobId) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        let mut read = Ok(());
         for dir in fs::read_dir(&self.dir).at(&self.dir)? {
             let dir = dir.at(&self.dir)?.path();
             if !dir.is_dir() {
                 continue;
             }
-            for file in fs::read_dir(&dir).at(&dir)? {
-                let path = file.at(&dir)?.path();
+            let files = match fs::read_dir(&dir).at(&dir) {
+                Ok(files) => files,
+                Err(error) => {
+                    read = read.and(Err(error));
+                    continue;
+                }
+            };
+            for file in files {
+                let path = match file.at(&dir) {
+                    Ok(file) => file.path(),
+                    Err(error) => {
+                        read = read.and(Err(error));
+                        break;
+                    }
+                };
                 if path.extension().is_none_or(|ext| ext != extension) {
                     continue;
                 }
@@ -223,6 +238,6 @@ impl LargeBlobs {
                 }
             }
         }
-        Ok(())
+        read
     }
 }

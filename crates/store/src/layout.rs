@@ -1,14 +1,15 @@
 //! The data directory: its parts, its lock, and the version of its layout (FORMAT.md).
 //!
 //! Promises that one process at a time uses a directory, that a newer layout is refused before
-//! anything is touched, and that the lock of a killed process is taken over.
+//! anything is touched, and that the lock of a killed process is taken over. A directory on
+//! read-only media is opened for reading, by any number of processes at once.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, StatVfsMountFlags, flock, statvfs};
 
 use crate::durable;
 use crate::error::{AtPath, StoreError};
@@ -56,7 +57,22 @@ pub enum OpenError {
 #[derive(Debug)]
 pub(crate) struct Layout {
     root: PathBuf,
-    _lock: File,
+    /// The locked file; `None` on read-only media that were written without one.
+    lock: Option<File>,
+    read_only: bool,
+    /// Device and inode of the directory, which tell it from another in its place.
+    identity: (u64, u64),
+}
+
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    let meta = fs::metadata(path)?;
+    Ok((meta.dev(), meta.ino()))
+}
+
+/// Whether the file system that a path is on is mounted read-only.
+#[must_use]
+pub fn is_on_read_only_media(path: &Path) -> bool {
+    statvfs(path).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 impl Layout {
@@ -81,11 +97,16 @@ impl Layout {
                 found: found.chars().take(40).collect(),
             });
         }
-        let lock = lock(root)?;
+        let read_only = found.is_some() && is_on_read_only_media(root);
+        let lock = if read_only { lock_shared(root)? } else { Some(lock(root)?) };
+        let identity = identity(root).at(root)?;
+        let layout = Self { root: root.to_owned(), lock, read_only, identity };
+        if read_only {
+            return Ok(layout);
+        }
         if found.is_none() {
             durable::write_file(&format, format!("{FORMAT}\n").as_bytes())?;
         }
-        let layout = Self { root: root.to_owned(), _lock: lock };
         for part in [
             layout.blobs(),
             layout.packs(),
@@ -119,6 +140,33 @@ impl Layout {
 
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Whether the directory was opened for reading only.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// Asks the file system whether the directory is the one that was opened and its disk answers.
+    /// Writes nothing: an fsync of a clean file asks the disk to empty its cache.
+    pub(crate) fn probe(&self) -> Result<(), StoreError> {
+        let gone = |reason| StoreError::Gone { dir: self.root.clone(), reason };
+        match identity(&self.root) {
+            Ok(identity) if identity == self.identity => {}
+            Ok(_) => return Err(gone("another directory is in its place")),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(gone("it is not there any more"));
+            }
+            Err(error) => return Err(StoreError::io(&self.root, error)),
+        }
+        match is_on_read_only_media(&self.root) {
+            true if self.read_only => return Ok(()),
+            true => return Err(gone("the system made its file system read-only")),
+            false if self.read_only => return Err(gone("its file system is writable now")),
+            false => {}
+        }
+        let Some(lock) = &self.lock else { return Ok(()) };
+        lock.sync_all().at(&self.root)
     }
 
     pub(crate) fn blobs(&self) -> PathBuf {
@@ -163,6 +211,27 @@ fn unusable(root: &Path, source: std::io::Error) -> OpenError {
     }
 }
 
+/// Locks a directory on read-only media against a process that writes to it through another mount.
+fn lock_shared(root: &Path) -> Result<Option<File>, OpenError> {
+    let path = root.join("LOCK");
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(StoreError::io(&path, error).into()),
+    };
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(in_use(root, file)),
+        // Some file systems have no locks; nothing is written here.
+        _ => Ok(Some(file)),
+    }
+}
+
+fn in_use(root: &Path, mut file: File) -> OpenError {
+    let mut text = String::new();
+    let _ = file.read_to_string(&mut text);
+    OpenError::InUse { dir: root.to_owned(), pid: text.trim().parse().unwrap_or(0) }
+}
+
 fn lock(root: &Path) -> Result<File, OpenError> {
     let path = root.join("LOCK");
     let mut file = OpenOptions::new()
@@ -175,12 +244,7 @@ fn lock(root: &Path) -> Result<File, OpenError> {
         .map_err(|e| unusable(root, e))?;
     // The kernel drops a flock with its process, so the lock of a killed process is free.
     if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        let mut text = String::new();
-        let _ = file.read_to_string(&mut text);
-        return Err(OpenError::InUse {
-            dir: root.to_owned(),
-            pid: text.trim().parse().unwrap_or(0),
-        });
+        return Err(in_use(root, file));
     }
     // The pid is informational: a full disk must not keep a node from serving.
     let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));

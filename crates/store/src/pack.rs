@@ -80,6 +80,27 @@ impl Packs {
         Ok(Self { dir: dir.to_owned(), active: Mutex::new(active), sealed: RwLock::new(sealed) })
     }
 
+    /// Opens all packs on media that cannot be written to. Damaged blobs are left out of the
+    /// look-ups; the torn tail of a pack is ignored.
+    pub(crate) fn open_to_read(dir: &Path) -> Result<Self, StoreError> {
+        let mut numbers = Vec::new();
+        for file in fs::read_dir(dir).at(dir)? {
+            let path = file.at(dir)?.path();
+            let stem = path.file_stem().and_then(|stem| stem.to_str());
+            if path.extension().is_some_and(|extension| extension == "pack") {
+                numbers.extend(stem.and_then(|stem| stem.parse::<u64>().ok()));
+            }
+        }
+        numbers.sort_unstable();
+        let unfinished = numbers.pop_if(|last| !index_path(dir, *last).exists());
+        let mut sealed = BTreeMap::new();
+        for number in numbers {
+            sealed.insert(number, Arc::new(Sealed::open_to_read(dir, number)?));
+        }
+        let active = Active::open_to_read(dir, unfinished)?;
+        Ok(Self { dir: dir.to_owned(), active: Mutex::new(active), sealed: RwLock::new(sealed) })
+    }
+
     fn active(&self) -> MutexGuard<'_, Active> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -165,7 +186,8 @@ impl Packs {
         Ok(None)
     }
 
-    /// Visits all records of a kind, oldest pack first, without reading their content.
+    /// Visits all records of a kind, oldest pack first, without reading their content. A pack that
+    /// cannot be read keeps none of the others from being visited, and is the error at the end.
     pub(crate) fn each(
         &self,
         kind: Kind,
@@ -173,16 +195,19 @@ impl Packs {
     ) -> Result<(), StoreError> {
         let mut sealed = self.sealed();
         sealed.reverse();
+        let mut read = Ok(());
         for pack in sealed {
-            for row in pack.rows()?.into_iter().filter(|row| row.kind == kind) {
+            let rows = pack.rows();
+            for row in rows.iter().flatten().filter(|row| row.kind == kind) {
                 visit(row.key, row.len)?;
             }
+            read = read.and(rows.map(drop));
         }
         let rows = self.active().rows();
         for row in rows.into_iter().filter(|row| row.kind == kind) {
             visit(row.key, row.len)?;
         }
-        Ok(())
+        read
     }
 
     /// Visits all small blobs: name, length, and when their pack was last written to, in Unix

@@ -86,12 +86,16 @@ impl Store {
     /// Opens the store in a directory, and creates it if it is missing. An index that is missing,
     /// damaged or behind is moved aside and rebuilt from the files; [`Store::rebuilt`] tells why.
     ///
+    /// On read-only media nothing is written: the index is made in memory, and every change ends
+    /// in [`StoreError::ReadOnly`].
+    ///
     /// # Errors
     /// [`OpenError`] if another process uses the directory, if it has a newer layout or is not
     /// writable, or if a file of the user's decisions does not read back.
     pub fn open(dir: &Path, options: OpenOptions) -> Result<Self, OpenError> {
-        let OpenOptions { index: kind } = options;
         let layout = Layout::open(dir)?;
+        // Sled writes to what it opens; on read-only media the index is made in memory.
+        let kind = if layout.is_read_only() { IndexKind::Memory } else { options.index };
         let blobs = Blobs::open(&layout)?;
         let state = State::open(&layout.state())?;
         let opened = rebuild::open_index(&layout, &blobs, &state, kind)?;
@@ -131,6 +135,22 @@ impl Store {
         let _writing = self.0.lock();
         self.0.renew("asked for", true)?;
         self.0.ask(|catalog| catalog.count())
+    }
+
+    /// Whether the store lies on read-only media.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.0.layout.is_read_only()
+    }
+
+    /// Asks whether the data directory is still there and its disk answers. Takes as long as the
+    /// disk takes; writes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`], or the error of the disk. The store is of no use then, even when the
+    /// disk comes back: it is to be dropped and opened again.
+    pub fn probe(&self) -> Result<(), StoreError> {
+        self.0.layout.probe()
     }
 
     /// The data directory.

@@ -25,6 +25,44 @@ pub struct VerifyReport {
     /// Signed entries whose record is damaged. They count as missing from now on, so that peers
     /// send them again.
     pub damaged_entries: Vec<EntryId>,
+    /// What the disk did not give, with its error. That proves no damage, so nothing of it was set
+    /// aside or marked.
+    pub unreadable: BTreeSet<Unreadable>,
+}
+
+/// Something stored that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unreadable {
+    /// The blob, the entry, or what was being listed.
+    pub what: Unread,
+    /// The error, which names the file.
+    pub reason: String,
+}
+
+/// What could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unread {
+    /// A blob.
+    Blob(BlobId),
+    /// A signed entry.
+    Entry(EntryId),
+    /// A directory, a pack or the index: what it has is not known.
+    Listing,
+}
+
+impl VerifyReport {
+    /// Notes an error of the disk and goes on.
+    fn note<T>(&mut self, what: Unread, outcome: Result<T, StoreError>) -> Option<T> {
+        match outcome {
+            Ok(found) => Some(found),
+            Err(error) => {
+                // One row for a blob, however many releases name it; one for each listing that
+                // fails in its own way.
+                self.unreadable.insert(Unreadable { what, reason: error.to_string() });
+                None
+            }
+        }
+    }
 }
 
 impl Store {
@@ -32,46 +70,74 @@ impl Store {
     /// called with the bytes done and the bytes in total. Subscribers of [`Store::damage`] are told
     /// of all findings in one message.
     ///
-    /// # Errors
-    /// Failures of the disk and the index. Damage is not an error; the report has it.
-    pub fn verify(&self, progress: &dyn Fn(u64, u64)) -> Result<VerifyReport, StoreError> {
-        let mut blobs = Vec::new();
-        self.inner().blobs.each(&mut |blob, size| {
-            blobs.push((blob, size));
-            Ok(())
-        })?;
-        let all: u64 = blobs.iter().map(|(_, size)| size).sum();
+    /// Neither damage nor an error of the disk ends it: the report has both, and what could be read
+    /// was verified.
+    #[must_use]
+    pub fn verify(&self, progress: &dyn Fn(u64, u64)) -> VerifyReport {
         let mut report = VerifyReport::default();
+        let blobs = self.list_blobs(&mut report);
+        let all: u64 = blobs.iter().map(|(_, size)| size).sum();
+        let mut done = 0;
         for (blob, size) in blobs {
             match self.inner().blobs.check(&blob) {
-                Ok(_) => report.checked += 1,
+                Ok(_) => {
+                    report.checked += 1;
+                    report.bytes += size;
+                }
                 Err(StoreError::Corrupt { blob }) => report.corrupt.push(blob),
                 // Collected meanwhile.
                 Err(StoreError::NotHeld(_)) => {}
-                Err(error) => return Err(error),
+                other => drop(report.note(Unread::Blob(blob), other)),
             }
-            report.bytes += size;
-            progress(report.bytes, all);
+            done += size;
+            progress(done, all);
         }
         // Found earlier by a reader and still damaged: reported until it is whole.
-        for blob in self.inner().blobs.leftovers()?.into_keys() {
-            if !report.corrupt.contains(&blob) && self.inner().blobs.is_quarantined(&blob)? {
+        let leftovers = self.inner().blobs.leftovers();
+        for blob in report.note(Unread::Listing, leftovers).unwrap_or_default().into_keys() {
+            let set_aside = self.inner().blobs.is_quarantined(&blob);
+            let set_aside = report.note(Unread::Blob(blob), set_aside).unwrap_or_default();
+            if set_aside && !report.corrupt.contains(&blob) {
                 report.corrupt.push(blob);
             }
         }
-        let held = self.held()?;
+        let held = report.note(Unread::Listing, self.held()).unwrap_or_default();
         for row in &held {
-            self.find_missing(&row.artifacts, &mut report.missing)?;
+            self.find_missing(&row.artifacts, &mut report);
         }
         // A held release that is damaged becomes partial, and wanted again where it is followed.
-        self.refresh_rows(&held)?;
+        report.note(Unread::Listing, self.refresh_rows(&held));
         // A denied blob is missing on purpose.
+        let corrupt: BTreeSet<_> = report.corrupt.iter().copied().collect();
         report
             .missing
-            .retain(|blob| !report.corrupt.contains(blob) && !self.inner().state.is_denied(blob));
-        self.tell_lost(&held, &report)?;
-        report.damaged_entries = self.find_damaged_entries()?;
-        Ok(report)
+            .retain(|blob| !corrupt.contains(blob) && !self.inner().state.is_denied(blob));
+        let told = self.tell_lost(&held, &report);
+        report.note(Unread::Listing, told);
+        self.find_damaged_entries(&mut report);
+        report
+    }
+
+    /// All blobs with their lengths, as far as the disk gives them.
+    fn list_blobs(&self, report: &mut VerifyReport) -> Vec<(BlobId, u64)> {
+        let (bytes, mut blobs) = (&self.inner().blobs, Vec::new());
+        let small = bytes.packs().each(Kind::Blob, &mut |key, len| {
+            blobs.push((BlobId::from_bytes(key), u64::from(len)));
+            Ok(())
+        });
+        report.note(Unread::Listing, small);
+        let mut large = Vec::new();
+        let listed = bytes.large().each("obao", &mut |blob| {
+            large.push(blob);
+            Ok(())
+        });
+        report.note(Unread::Listing, listed);
+        for blob in large {
+            let info = bytes.large().info(&blob);
+            let info = report.note(Unread::Blob(blob), info).flatten();
+            blobs.extend(info.map(|info| (blob, info.size)));
+        }
+        blobs
     }
 
     /// Tells subscribers of the damage, and of the releases that were held before it was found.
@@ -91,37 +157,32 @@ impl Store {
         self.releases(&ReleaseFilter { state: Some(Holding::Held), ..ReleaseFilter::default() })
     }
 
-    fn find_damaged_entries(&self) -> Result<Vec<EntryId>, StoreError> {
+    fn find_damaged_entries(&self, report: &mut VerifyReport) {
         let mut ids = BTreeSet::new();
-        self.inner().blobs.packs().each(Kind::Entry, &mut |key, _| {
+        let listed = self.inner().blobs.packs().each(Kind::Entry, &mut |key, _| {
             ids.insert(EntryId::from_bytes(key));
             Ok(())
-        })?;
-        let mut damaged = Vec::new();
+        });
+        report.note(Unread::Listing, listed);
         for id in ids {
             match self.entry(&id) {
-                Ok(_) => {}
-                Err(StoreError::DamagedEntry(id)) => damaged.push(id),
-                Err(error) => return Err(error),
+                Err(StoreError::DamagedEntry(id)) => report.damaged_entries.push(id),
+                other => drop(report.note(Unread::Entry(id), other)),
             }
         }
-        Ok(damaged)
     }
 
-    fn find_missing(
-        &self,
-        claim: &ArtifactListRef,
-        missing: &mut Vec<BlobId>,
-    ) -> Result<(), StoreError> {
-        let Some(list) = self.read_list(claim)? else {
-            missing.push(claim.blob);
-            return Ok(());
+    fn find_missing(&self, claim: &ArtifactListRef, report: &mut VerifyReport) {
+        let list = match self.read_list(claim) {
+            Ok(Some(list)) => list,
+            Ok(None) => return report.missing.push(claim.blob),
+            other => return drop(report.note(Unread::Blob(claim.blob), other)),
         };
         for artifact in &list {
-            if self.inner().blobs.size(&artifact.blake3)?.is_none() {
-                missing.push(artifact.blake3);
+            let size = self.inner().blobs.size(&artifact.blake3);
+            if let Some(None) = report.note(Unread::Blob(artifact.blake3), size) {
+                report.missing.push(artifact.blake3);
             }
         }
-        Ok(())
     }
 }

@@ -16,6 +16,8 @@ use perennial_protocol::FetchFailure;
 use perennial_store::StoreError;
 use tokio::task::JoinError;
 
+use crate::disk::DiskError;
+
 use super::{Claim, ExportError, FetchError, SignError, Unreached, Unresolved};
 
 /// The hint where a peer may help.
@@ -29,6 +31,9 @@ pub enum ArchiveError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The data directory is gone, or its disk does not answer.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// The bytes could not be fetched from peers.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -184,6 +189,7 @@ impl ArchiveError {
             Self::Unreached(_) => ErrorKind::Unreachable,
             Self::UnknownFeed { unreached, .. } if !unreached.is_empty() => ErrorKind::Unreachable,
             Self::Store(_)
+            | Self::Disk(_)
             | Self::Twin { .. }
             | Self::UnknownFeed { .. }
             | Self::Sign(_)
@@ -199,6 +205,13 @@ impl ArchiveError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::Disk(_) => Some(
+                "bring the disk back (its errors are in the kernel's log); the node goes on by \
+                      itself then",
+            ),
+            Self::Store(StoreError::ReadOnly { .. }) => {
+                Some("mount it to be written to, or give another --data DIR")
+            }
             Self::NoVersion(_) => Some("give --version, or pkg:…@VERSION"),
             Self::UpstreamChanged { .. } => {
                 Some("to archive what the upstream gives now, add it under another --version")

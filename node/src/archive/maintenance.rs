@@ -34,17 +34,17 @@ impl Archive {
     /// node keeps them.
     ///
     /// # Errors
-    /// The store's error; damage is not an error.
+    /// When the node stops meanwhile; what is damaged or cannot be read is in the report.
     pub async fn verify(&self, observer: Arc<dyn Observer>) -> Result<Verified, ArchiveError> {
         let started = Instant::now();
         let report = self.blocking(move |archive| {
-            archive.store.verify(&|bytes, total| {
+            Ok::<_, StoreError>(archive.store.verify(&|bytes, total| {
                 observer.progress(Progress {
                     bytes,
                     total_bytes: Some(total),
                     ..Progress::of(Stage::Verifying)
                 });
-            })
+            }))
         });
         Ok(Verified { report: report.await?, elapsed: started.elapsed() })
     }

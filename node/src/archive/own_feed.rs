@@ -18,6 +18,9 @@ pub(crate) fn note_key(
     made_now: bool,
     existed: bool,
 ) -> Result<(), StoreError> {
+    if store.is_read_only() {
+        return Ok(());
+    }
     let known = match store.own_feed() {
         Some(own) if own.publisher == publisher => return Ok(()),
         Some(_) => made_now,
@@ -33,6 +36,9 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError::Twin`], [`ArchiveError::UnknownFeed`], or the store's error.
     pub(super) async fn may_sign(&self) -> Result<(), ArchiveError> {
+        if self.store.is_read_only() {
+            return Err(StoreError::ReadOnly { path: self.store.dir().to_owned() }.into());
+        }
         if let Some(address) = self.network.twin().await {
             return Err(ArchiveError::Twin { address });
         }

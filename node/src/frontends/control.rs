@@ -173,11 +173,15 @@ impl Handler for ControlService {
 }
 
 impl ControlService {
-    /// Runs read-only work on the store.
+    /// Runs read-only work on the store, if its disk is there: what it lists is not of use else.
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Failure> {
+        // The node of a single command has just opened its files.
+        if self.daemon {
+            self.archive.check_disk().await.map_err(failure)?;
+        }
         self.archive.blocking(move |archive| work(archive.store())).await.map_err(failure)
     }
 

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt};
-use perennial_gateway::{Backend, BlobRequest, Limits, Options, SignError, Tls, TlsError};
+use perennial_gateway::{
+    Backend, BlobRequest, HealthError, Limits, Options, Router, SignError, Tls, TlsError,
+};
 pub use perennial_gateway::{HostName, HostNameError};
 use perennial_manifest::{Draft, PublisherId, ReleaseId};
 use perennial_protocol::FetchFailure;
@@ -65,14 +67,30 @@ pub(crate) async fn serve(
     http: &Http,
     stop: CancellationToken,
 ) -> Result<Served, ServeError> {
-    let bind = |source| ServeError::Bind { address: http.address, source };
-    let tls = http.tls.as_ref().map(|(chain, key)| Tls::load(chain, key)).transpose()?;
     let token = http.token_file.as_deref().map(read_token).transpose()?;
-    let listener = TcpListener::bind(http.address).await.map_err(bind)?;
-    let address = listener.local_addr().map_err(bind)?;
     let options =
         Options { token, fetch_budget: Some(http.fetch_budget), hosts: http.names.clone() };
-    let router = perennial_gateway::router(Arc::new(archive), options);
+    listen(perennial_gateway::router(Arc::new(archive), options), http, stop).await
+}
+
+/// Answers every request with 503 and the reason until `stop`.
+pub(crate) async fn serve_reason(
+    reason: &str,
+    http: &Http,
+    stop: CancellationToken,
+) -> Result<Served, ServeError> {
+    listen(perennial_gateway::unavailable(reason), http, stop).await
+}
+
+async fn listen(
+    router: Router,
+    http: &Http,
+    stop: CancellationToken,
+) -> Result<Served, ServeError> {
+    let bind = |source| ServeError::Bind { address: http.address, source };
+    let tls = http.tls.as_ref().map(|(chain, key)| Tls::load(chain, key)).transpose()?;
+    let listener = TcpListener::bind(http.address).await.map_err(bind)?;
+    let address = listener.local_addr().map_err(bind)?;
     let task = tokio::spawn(async move {
         let limits = Limits::default();
         perennial_gateway::serve(listener, tls, router, limits, stop.cancelled()).await;
@@ -83,6 +101,11 @@ pub(crate) async fn serve(
 impl Backend for Archive {
     fn store(&self) -> &Store {
         Archive::store(self)
+    }
+
+    fn health(&self) -> BoxFuture<'static, Result<(), HealthError>> {
+        let archive = self.clone();
+        async move { archive.check_disk().await.map_err(HealthError::new) }.boxed()
     }
 
     fn publisher(&self) -> PublisherId {

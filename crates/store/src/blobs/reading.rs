@@ -180,6 +180,10 @@ impl Blobs {
     }
 
     fn set_aside(&self, blob: &BlobId) -> Result<(), StoreError> {
+        if self.read_only {
+            tracing::error!(%blob, "damaged blob on read-only media");
+            return Ok(());
+        }
         tracing::error!(%blob, "damaged blob set aside");
         self.packs.forget_damaged(blob, &mut self.keep())?;
         self.large.quarantine(blob)

@@ -16,6 +16,13 @@ use crate::error::{AtPath, StoreError};
 /// Size of the buffer that gathers appends, so that many small records take few system calls.
 const BUFFER: usize = 1 << 20;
 
+/// Why a pack takes no records.
+#[derive(Debug, Clone, Copy)]
+enum Closed {
+    Failed,
+    ReadOnly,
+}
+
 #[derive(Debug)]
 pub(super) struct Active {
     number: u64,
@@ -27,9 +34,8 @@ pub(super) struct Active {
     synced: u64,
     buffer: Vec<u8>,
     dirty: bool,
-    /// Set by the first failed fsync: the appended bytes are in doubt, and nothing more is
-    /// acknowledged.
-    failed: bool,
+    /// Why nothing is appended any more: after a failed fsync, the appended bytes are in doubt.
+    closed: Option<Closed>,
     rows: HashMap<(Kind, [u8; 32]), Row>,
     by_sha256: HashMap<[u8; 32], [u8; 32]>,
 }
@@ -46,8 +52,8 @@ impl Active {
 
     fn new(number: u64, path: PathBuf, file: File) -> Self {
         let (rows, by_sha256) = (HashMap::new(), HashMap::new());
-        let (buffer, dirty, failed) = (Vec::new(), false, false);
-        Self { number, path, file, len: 0, synced: 0, buffer, dirty, failed, rows, by_sha256 }
+        let (buffer, dirty, closed) = (Vec::new(), false, None);
+        Self { number, path, file, len: 0, synced: 0, buffer, dirty, closed, rows, by_sha256 }
     }
 
     /// Reads a pack that was being written when its process ended, and cuts off the torn tail.
@@ -73,6 +79,25 @@ impl Active {
         // are told that it is held.
         durable::sync_file(&active.file, &active.path)?;
         (active.len, active.synced) = (offset, offset);
+        Ok(active)
+    }
+
+    /// The unfinished pack on media that cannot be written to; without one, an empty one that takes
+    /// no records either.
+    pub(super) fn open_to_read(dir: &Path, number: Option<u64>) -> Result<Self, StoreError> {
+        let path = number.map_or_else(|| dir.to_owned(), |number| pack_path(dir, number));
+        let file = File::open(&path).at(&path)?;
+        let mut active = Self::new(number.unwrap_or_default(), path, file);
+        active.closed = Some(Closed::ReadOnly);
+        if number.is_some() {
+            let end = active.file.metadata().at(&active.path)?.len();
+            let mut found = Found::default();
+            active.len = record::walk(&active.file, end, |row, whole| found.take(row, whole))
+                .at(&active.path)?;
+            active.synced = active.len;
+            let rows = found.settle(&active.file, &active.path, &mut |_, _| Ok(()))?;
+            rows.into_iter().for_each(|row| active.insert(row));
+        }
         Ok(active)
     }
 
@@ -116,11 +141,14 @@ impl Active {
     }
 
     fn usable(&self) -> Result<(), StoreError> {
-        let reason = || "an earlier fsync failed; open the store again".to_owned();
-        if self.failed {
-            Err(StoreError::Format { path: self.path.clone(), reason: reason() })
-        } else {
-            Ok(())
+        let path = self.path.clone();
+        match self.closed {
+            None => Ok(()),
+            Some(Closed::ReadOnly) => Err(StoreError::ReadOnly { path }),
+            Some(Closed::Failed) => {
+                let reason = "an earlier fsync failed; open the store again".to_owned();
+                Err(StoreError::Format { path, reason })
+            }
         }
     }
 
@@ -133,7 +161,7 @@ impl Active {
         if let Err(error) = durable::sync_file(&self.file, &self.path) {
             // The kernel may have dropped the pages: a second fsync that succeeds would prove
             // nothing.
-            self.failed = true;
+            self.closed = Some(Closed::Failed);
             self.discard();
             return Err(error);
         }

@@ -54,6 +54,16 @@ impl Sealed {
         })
     }
 
+    /// As `open`, on media that cannot be written to: an index that does not fit is an error.
+    pub(super) fn open_to_read(dir: &Path, number: u64) -> Result<Self, StoreError> {
+        Self::try_open(dir, number)?.ok_or_else(|| StoreError::Format {
+            path: index_path(dir, number),
+            reason: "it does not fit its pack, and cannot be made again on read-only media; copy \
+                     the archive to a disk that can be written to"
+                .into(),
+        })
+    }
+
     fn try_open(dir: &Path, number: u64) -> Result<Option<Self>, StoreError> {
         let (pack_path, index_path) = (pack_path(dir, number), index_path(dir, number));
         let pack = File::open(&pack_path).at(&pack_path)?;

@@ -74,10 +74,8 @@ impl Inner {
     /// writing lock.
     pub(crate) fn renew(&self, reason: &str, afresh: bool) -> Result<(), StoreError> {
         let mut slot = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        // Sled locks its files, so the old handle is dropped before the new one is opened. Its drop
-        // may panic on a full disk.
-        let old = std::mem::replace(&mut *slot, Arc::new(crate::index_trait::Unavailable));
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(old)));
+        // Sled locks its files, so the old handle is dropped before the new one is opened.
+        *slot = Arc::new(crate::index_trait::Unavailable);
         let opened =
             rebuild::reopen_index(&self.layout, &self.blobs, &self.state, self.kind, afresh);
         let opened = match opened {

@@ -7,7 +7,7 @@ use perennial_control::{
     CorruptRow, Failure, Follow, Gc, GcDone, Pin, PinRow, RebuildDone, Sink, StoredObject, Target,
     Unfollow, Unpin, VerifyDone,
 };
-use perennial_store::GcOptions;
+use perennial_store::{GcOptions, Unread, Unreadable};
 
 use super::{ControlService, failure, list, observer};
 
@@ -67,12 +67,21 @@ pub(super) async fn verify(
     let mut corrupt = 0;
     for (blob, reason) in rows {
         corrupt += 1;
-        sink.item(CorruptRow { blob, reason: reason.to_owned() }).await;
+        sink.item(CorruptRow { blob, reason: reason.to_owned(), unreadable: false }).await;
+    }
+    for Unreadable { what, reason } in &report.unreadable {
+        let blob = match what {
+            Unread::Blob(blob) => StoredObject::Blob(*blob),
+            Unread::Entry(id) => StoredObject::Entry(*id),
+            Unread::Listing => StoredObject::Listing,
+        };
+        sink.item(CorruptRow { blob, reason: reason.clone(), unreadable: true }).await;
     }
     Ok(VerifyDone {
         checked: report.checked,
         bytes: report.bytes,
         corrupt,
+        unreadable: report.unreadable.len() as u64,
         elapsed_ms: millis(verified.elapsed),
     })
 }

@@ -1,0 +1,77 @@
+//! A node whose disk went: it waits until the archive can be opened again, and says so meanwhile.
+//!
+//! Nothing of the archive is open here, so that the disk can be checked, mounted and replaced.
+//! HTTP clients, and with them health checks, get 503 with the reason. Makes no archive: an empty
+//! mount point is not one.
+
+use std::path::Path;
+use std::time::Duration;
+
+use perennial_store::{OpenOptions, Store};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::frontends::http;
+use crate::place::has_archive;
+
+/// How often the archive is looked for.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Waits until the archive can be opened.
+pub(crate) async fn until_back(config: &Config, reason: &str) {
+    tracing::error!(%reason, data = %config.data.display(),
+        "the archive is gone; waiting until its disk is back");
+    let stop = CancellationToken::new();
+    let mut telling = None;
+    if let Some(frontend) = &config.http {
+        match http::serve_reason(reason, frontend, stop.clone()).await {
+            Ok(served) => telling = Some(served.task),
+            Err(error) => tracing::warn!(%error, "HTTP clients are not told why"),
+        }
+    }
+    let mut said = String::new();
+    loop {
+        sleep(EVERY).await;
+        let data = config.data.clone();
+        match tokio::task::spawn_blocking(move || can_open(&data)).await {
+            Ok(Ok(())) => break,
+            Ok(Err(reason)) if reason != said => {
+                tracing::info!(%reason, "still waiting");
+                said = reason;
+            }
+            _ => {}
+        }
+    }
+    stop.cancel();
+    if let Some(telling) = telling {
+        let _ = telling.await;
+    }
+    tracing::info!("the archive is back");
+}
+
+/// Opens the archive to the end, because what the kernel has cached reads well without a disk.
+fn can_open(data: &Path) -> Result<(), String> {
+    if !has_archive(data) {
+        return Err(format!("no archive at {}", data.display()));
+    }
+    let store = Store::open(data, OpenOptions::default()).map_err(|error| error.to_string())?;
+    store.probe().map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_is_found_again_and_none_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("d");
+        drop(Store::open(&data, OpenOptions::default()).unwrap());
+        can_open(&data).unwrap();
+        std::fs::rename(&data, dir.path().join("aside")).unwrap();
+        std::fs::create_dir(&data).unwrap();
+        assert!(can_open(&data).unwrap_err().contains("no archive"));
+        assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0);
+    }
+}
