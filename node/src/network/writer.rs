@@ -223,7 +223,7 @@ mod tests {
         let runtime = runtime.max_blocking_threads(1).build().unwrap();
         runtime.block_on(async {
             let (release, busy) = std::sync::mpsc::channel::<()>();
-            let blocker = tokio::task::spawn_blocking(move || drop(busy.recv()));
+            let blocker = tokio::task::spawn_blocking(move || busy.recv().is_err());
             let (mut bench, writing) = bench();
             tokio::spawn(writing);
             let feed = feed(1, 3);
@@ -240,7 +240,7 @@ mod tests {
             }
             assert_eq!(bench.writer.0.capacity(), QUEUE - 2, "taken while a commit runs");
             drop(release);
-            blocker.await.unwrap();
+            assert!(blocker.await.unwrap());
             let verdicts = verdicts(&mut bench, 3).await;
             assert!(verdicts.values().all(|batch| *batch == [Verdict::New]), "{verdicts:?}");
         });
