@@ -125,9 +125,10 @@ pub(crate) fn release_line(row: &ReleaseRow) -> String {
         Holding::Partial => format!(" ({} here)", bytes(row.held_bytes)),
         Holding::Held | Holding::Known => String::new(),
     };
+    // Peers know it, and this node does not.
+    let state = if row.elsewhere { "peers".to_owned() } else { row.state.to_string() };
     format!(
-        "{:<7}  {}  {}  {}, {}{part}  by {} {}",
-        row.state,
+        "{state:<7}  {}  {}  {}, {}{part}  by {} {}",
         short(&row.release.to_hex()),
         safe(row.purl.as_str()),
         count(row.artifacts, "file"),

@@ -24,6 +24,7 @@ mod policy;
 mod publish;
 mod repair;
 mod resolve;
+mod search;
 mod signer;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ pub use maintenance::{Rebuilt, Verified};
 pub use observer::Observer;
 pub use publish::PublishOptions;
 pub use resolve::{Claim, FetchedBlob, Unresolved};
+pub(crate) use search::FoundReleases;
 pub use signer::SignError;
 
 pub use crate::network::overview::Unreached;

@@ -198,6 +198,9 @@ fn answer(goods: &Goods, manner: Manner, request: &Request) -> Response {
             releases: Bounded::first_of(releases.iter().map(|_| Some(Holding::Held))),
             blobs: Bounded::first_of(blobs.iter().map(|blob| claimed(goods, manner, blob))),
         },
+        Request::Search { .. } => Response::Found {
+            entries: Bounded::first_of(encoded(&|entry| entry.release().is_some())),
+        },
         Request::ResolveSha256 { .. } => Response::Sha256 { blob: None },
     }
 }

@@ -13,7 +13,8 @@ use crate::session::{Dial, Session};
 ///
 /// A release is `held` when all its bytes are here and verified, `partial` when some are, and
 /// `known` when only its entry is: the statement, signed by a publisher, that the release exists
-/// and which files it has.
+/// and which files it has. Given a name, connected peers are asked too: `peers` is what only they
+/// know.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -21,7 +22,8 @@ Examples:
   perennial ls kubekey --state held
   perennial ls --publisher kubesphere-savers --json")]
 pub(crate) struct LsArgs {
-    /// List only what this names: NAME, NAME@VERSION, pkg:… (a package URL) or a release id
+    /// List only what this names: NAME[@VERSION], an image as docker names it, pkg:… (a package URL)
+    /// or a release id
     selector: Option<Selector>,
     /// List only releases of this publisher: its DID, or your name for it
     #[arg(long, value_name = "DID|NAME")]
@@ -50,10 +52,10 @@ pub(crate) async fn run(
 ) -> Result<(), CommandError> {
     let none = match &args.selector {
         Some(selector) => NoRow::Failure(CommandError::NoMatch {
-            message: format!("no release here matches {selector}"),
-            hint: "`perennial search WORD` finds parts of names; `perennial get` and `show` ask \
-                   other nodes"
-                .into(),
+            message: format!("no release known here or to connected peers matches {selector}"),
+            hint:
+                "`perennial search WORD` finds parts of names; --peer MULTIADDR asks another node"
+                    .into(),
         }),
         None => NoRow::Note("no release is listed here"),
     };
@@ -63,7 +65,8 @@ pub(crate) async fn run(
         state: args.state,
         limit: args.limit,
     };
-    list_releases(request, Dial::Never, session, screen, none).await
+    let dial = if request.selector.is_some() { Dial::AndWarn } else { Dial::Never };
+    list_releases(request, dial, session, screen, none).await
 }
 
 /// The meaning of an empty list.

@@ -1,4 +1,4 @@
-//! `perennial search`: known releases by words in their names.
+//! `perennial search`: releases by parts of their names, by their files, and by digest.
 
 use clap::Args;
 use perennial_control::Search;
@@ -8,17 +8,20 @@ use crate::failure::CommandError;
 use crate::screen::Screen;
 use crate::session::{Dial, Session};
 
-/// Find releases by words in their names
+/// Find releases by parts of their names, by the names of their files, or by a digest
 ///
-/// Searches the signed entries that this node knows. The publisher is shown with each release,
-/// because a name alone proves nothing.
+/// Names include the registry, the repository and the version. Searches what this node knows, and
+/// asks the connected peers: `peers` is what only they know. The publisher is shown with each
+/// release, because a name alone proves nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   perennial search kubekey
+  perennial search quay.io/minio
+  perennial search kk-linux-amd64.tar.gz --peer 192.0.2.7:4407
   perennial search kubesphere console --limit 20 --json")]
 pub(crate) struct SearchArgs {
-    /// Words that must all occur in the name
+    /// Words that must all occur, or a digest
     #[arg(required = true, value_name = "WORD")]
     words: Vec<String>,
     /// List at most this many
@@ -38,7 +41,10 @@ pub(crate) async fn run(
 ) -> Result<(), CommandError> {
     let request = Search { text: args.words.join(" "), limit: args.limit };
     let none = NoRow::Failure(CommandError::NoMatch {
-        message: format!("no release known here matches {}", args.words.join(" ")),
+        message: format!(
+            "no release known here or to connected peers matches {}",
+            args.words.join(" ")
+        ),
         hint: "connect to a node that may know more with --peer MULTIADDR (or PERENNIAL_PEERS)"
             .into(),
     });

@@ -13,16 +13,18 @@ use crate::session::{Dial, Session};
 
 /// Show one release: its publisher, who agrees, who holds it, its files
 ///
+/// Looking needs no trust: a release of a publisher that you do not follow is shown, and marked.
 /// Publishers agree when they signed the same list, which names every file of a release and its
 /// digest. Holders are this node and the peers that say they hold the release.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   perennial show kubekey@v3.1.0
+  perennial show quay.io/minio/minio:RELEASE.2025-01-20T14-49-07Z
   perennial show kubekey@v3.1.0 --publisher did:key:z6Mk… --peer /ip4/192.0.2.7/tcp/4407
   perennial show 6ddf8a4e --json")]
 pub(crate) struct ShowArgs {
-    /// NAME@VERSION, pkg:… (a package URL, or purl) or a release id
+    /// NAME[@VERSION], an image as docker names it, pkg:… (a package URL, or purl) or a release id
     selector: Selector,
     /// Show the release of this publisher: its DID, or your name for it
     #[arg(long, value_name = "DID|NAME")]
@@ -56,6 +58,9 @@ fn text(done: &ShowDone) -> String {
         .unwrap_or_default();
     let followed = if done.followed { "followed" } else { "not followed" };
     field("publisher", &format!("{}{name}, {}, {followed}", row.publisher, row.kind));
+    if !done.followed {
+        field("STRANGER", "you do not follow this publisher; `get` fetches it by its release id");
+    }
     if done.forked {
         field(
             "FORKED",
@@ -145,6 +150,7 @@ mod tests {
                 bytes: 1,
                 held_bytes: 0,
                 state: Holding::Known,
+                elsewhere: false,
             },
             publisher_name: Some(evil.into()),
             followed: false,
@@ -173,5 +179,6 @@ mod tests {
         assert!(!text.contains('\u{1b}'), "{text}");
         assert!(text.lines().filter(|line| line.starts_with("publisher")).count() == 1, "{text}");
         assert!(text.contains("archivist, not followed"), "{text}");
+        assert!(text.contains("STRANGER   you do not follow"), "{text}");
     }
 }

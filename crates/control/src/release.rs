@@ -19,10 +19,11 @@ pub struct Ls {
     pub limit: Option<u32>,
 }
 
-/// A search for names.
+/// A search for releases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Search {
-    /// Words that must all occur in the name, separated by spaces.
+    /// Words separated by spaces, all of which must occur in the name, the version, the registry or
+    /// the names of files; or a digest.
     pub text: String,
     /// Rows to send, at most, from 1 to 10,000.
     pub limit: u32,
@@ -56,6 +57,9 @@ pub struct ReleaseRow {
     pub held_bytes: u64,
     /// How much of the release is held.
     pub state: Holding,
+    /// Set if only connected peers know the release, and this node's catalog does not have it.
+    #[serde(default)]
+    pub elsewhere: bool,
 }
 
 /// One file of a release.

@@ -45,6 +45,7 @@ impl<'a> ReleaseRows<'a> {
             bytes: row.artifacts.bytes,
             held_bytes: row.held_bytes,
             state: row.state,
+            elsewhere: false,
         })
     }
 }

@@ -11,6 +11,14 @@ use serde::{Deserialize, Serialize};
 /// Longest accepted package URL, in bytes.
 pub const MAX_PURL: usize = 1024;
 
+/// The qualifier that names the registry or repository.
+const REPOSITORY: &str = "repository_url";
+
+/// A repository without the way to it.
+fn place(url: &str) -> &str {
+    url.split_once("://").map_or(url, |(_, rest)| rest).trim_end_matches('/')
+}
+
 /// A text that is not an accepted package URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PurlError {
@@ -48,6 +56,7 @@ pub struct Purl {
     namespace: Option<String>,
     name: String,
     version: Option<String>,
+    repository: Option<String>,
 }
 
 impl Purl {
@@ -101,6 +110,7 @@ impl Purl {
             namespace: purl.namespace().map(str::to_owned),
             name: purl.name().to_owned(),
             version: purl.version().map(str::to_owned),
+            repository: purl.qualifiers().get(REPOSITORY).map(|url| place(url).to_owned()),
             text,
         };
         let parts = [Some(&purl.name), purl.namespace.as_ref(), purl.version.as_ref()];
@@ -134,6 +144,43 @@ impl Purl {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The registry or repository that it is from (`repository_url`), without scheme.
+    #[must_use]
+    pub fn repository(&self) -> Option<&str> {
+        self.repository.as_deref()
+    }
+
+    /// The text before the qualifiers, which all package URLs that differ only in them begin with.
+    #[must_use]
+    pub fn unqualified(&self) -> &str {
+        self.text.split(['?', '#']).next().unwrap_or_default()
+    }
+
+    /// Whether `self`, as a user gives it, can mean `other`: a version or qualifiers that it lacks
+    /// may be any, and so may the scheme of a repository.
+    #[must_use]
+    pub fn means(&self, other: &Self) -> bool {
+        let official = self.ty == "docker" && self.namespace.is_none();
+        self.ty == other.ty
+            && self.name == other.name
+            && (self.namespace == other.namespace
+                || (official && other.namespace.as_deref() == Some("library")))
+            && (self.version.is_none() || self.version == other.version)
+            && self.has_qualifiers_of(other)
+    }
+
+    fn has_qualifiers_of(&self, other: &Self) -> bool {
+        if !self.text.contains('?') {
+            return true;
+        }
+        let parsed = (PackageUrl::from_str(&self.text), PackageUrl::from_str(&other.text));
+        let (Ok(given), Ok(theirs)) = parsed else { return false };
+        given.qualifiers().iter().all(|(key, value)| match &**key {
+            REPOSITORY => other.repository.as_deref() == Some(place(value)),
+            key => theirs.qualifiers().get(key) == Some(value),
+        })
     }
 
     /// The version, decoded. Versions are never ordered here.
@@ -208,6 +255,33 @@ mod tests {
             assert!(Purl::parse(wrong).is_err(), "{wrong}");
         }
         assert!(Purl::parse(&format!("pkg:generic/{}", "a".repeat(2000))).is_err());
+    }
+
+    #[test]
+    fn a_purl_without_qualifiers_means_those_with() {
+        let parse = |text| Purl::parse(text).unwrap();
+        let chart = parse("pkg:helm/minio@5.4.0?repository_url=http:%2F%2Fcharts.example:8080%2F");
+        for given in [
+            "pkg:helm/minio@5.4.0",
+            "pkg:helm/minio",
+            "pkg:helm/minio@5.4.0?repository_url=charts.example:8080",
+            "pkg:helm/minio@5.4.0?repository_url=http://charts.example:8080/",
+        ] {
+            assert!(parse(given).means(&chart), "{given}");
+        }
+        for given in [
+            "pkg:helm/minio@5.4",
+            "pkg:docker/minio@5.4.0",
+            "pkg:helm/minio@5.4.0?repository_url=other.example",
+            "pkg:helm/minio@5.4.0?arch=arm64",
+            "pkg:helm/bitnami/minio@5.4.0",
+        ] {
+            assert!(!parse(given).means(&chart), "{given}");
+        }
+        let nginx = parse("pkg:docker/library/nginx@1?repository_url=docker.io");
+        assert!(parse("pkg:docker/nginx@1").means(&nginx));
+        assert!(!nginx.means(&parse("pkg:docker/library/nginx@1")), "stated, and not there");
+        assert_eq!(nginx.unqualified(), "pkg:docker/library/nginx@1");
     }
 
     proptest! {

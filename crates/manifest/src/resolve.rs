@@ -49,15 +49,16 @@ pub fn resolve(
     only: Option<&PublisherId>,
     candidates: Vec<Candidate>,
 ) -> Resolution {
-    let matching: Vec<Candidate> = candidates
-        .into_iter()
-        .filter(|c| selector.matches(&c.purl) || selector.is_release(&c.release))
-        .collect();
-    let counts = |c: &Candidate| {
-        selector.is_digest()
-            || only.map_or_else(|| trusted(&c.publisher), |only| c.publisher == *only)
-    };
-    let (ours, strangers): (Vec<_>, Vec<_>) = matching.into_iter().partition(counts);
+    let counts =
+        |c: &Candidate| only.map_or_else(|| trusted(&c.publisher), |only| c.publisher == *only);
+    let (named, others): (Vec<_>, Vec<_>) =
+        candidates.into_iter().partition(|c| selector.matches(&c.purl));
+    let (mut ours, strangers): (Vec<_>, Vec<_>) = named.into_iter().partition(counts);
+    if ours.is_empty() {
+        // A name goes before the beginning of an id, as in git; an id needs no trust.
+        let all = others.into_iter().chain(strangers.iter().cloned());
+        ours = all.filter(|c| selector.is_release(&c.release)).collect();
+    }
     if ours.is_empty() {
         return if strangers.is_empty() {
             Resolution::NotFound
@@ -65,11 +66,23 @@ pub fn resolve(
             Resolution::Strangers(strangers)
         };
     }
+    if let Selector::Purl(wanted) = selector
+        && ours.iter().any(|c| c.purl == *wanted)
+    {
+        ours.retain(|c| c.purl == *wanted);
+    }
     let ours = newest_of_each(ours);
-    if ours.iter().any(|c| c.purl != ours[0].purl) {
+    let differ = |differ: &dyn Fn(&Candidate, &Candidate) -> bool| {
+        ours.iter().any(|candidate| differ(candidate, &ours[0]))
+    };
+    let bytes = differ(&|one, other| one.artifacts != other.artifacts);
+    // The same from two registries, with the same bytes, is one.
+    if differ(&|one, other| one.purl.unqualified() != other.purl.unqualified())
+        || (bytes && differ(&|one, other| one.purl != other.purl))
+    {
         return Resolution::Ambiguous(ours);
     }
-    if ours.iter().any(|c| c.artifacts != ours[0].artifacts) {
+    if bytes {
         return Resolution::Conflict(ours);
     }
     Resolution::Found(ours)
@@ -185,6 +198,47 @@ mod tests {
             matches!(ask(&whole, &[], None, known.clone()), Resolution::Found(f) if f == known[1..])
         );
         assert_eq!(ask("cdcdcdcd", &[1], None, known), Resolution::NotFound);
+    }
+
+    #[test]
+    fn a_name_goes_before_the_beginning_of_an_id() {
+        let mut known = vec![candidate(1, "v1", 9, 0), candidate(2, "v1", 8, 0)];
+        known[0].release = EntryId::from_bytes([0xfa; 32]).into();
+        assert_eq!(ask("fafa", &[], None, known.clone()), Resolution::Found(known[..1].to_vec()));
+        known[1].purl = Purl::generic("fafa", "1").unwrap();
+        assert_eq!(ask("fafa", &[2], None, known.clone()), Resolution::Found(known[1..].to_vec()));
+        assert_eq!(ask("fafa", &[], None, known.clone()), Resolution::Found(known[..1].to_vec()));
+        let stranger = known[1..].to_vec();
+        assert_eq!(ask("fafa", &[], None, stranger.clone()), Resolution::Strangers(stranger));
+    }
+
+    #[test]
+    fn one_image_of_two_registries_is_one_if_the_bytes_agree() {
+        let mut known = vec![candidate(1, "v1", 9, 0), candidate(1, "v1", 9, 1)];
+        for (candidate, host) in known.iter_mut().zip(["quay.io", "docker.io"]) {
+            let purl = format!("pkg:docker/minio/minio@v1?repository_url={host}");
+            candidate.purl = Purl::parse(&purl).unwrap();
+        }
+        assert!(matches!(ask("pkg:docker/minio/minio@v1", &[1], None, known.clone()),
+                Resolution::Found(f) if f.len() == 2));
+        known[1].artifacts = BlobId::from_bytes([8; 32]);
+        for text in ["pkg:docker/minio/minio@v1", "minio:v1", "minio/minio@v1"] {
+            assert!(
+                matches!(ask(text, &[1], None, known.clone()),
+                    Resolution::Ambiguous(a) if a.len() == 2),
+                "{text}"
+            );
+        }
+        for text in ["quay.io/minio/minio:v1", known[0].purl.as_str()] {
+            let found = Resolution::Found(known[..1].to_vec());
+            assert_eq!(ask(text, &[1], None, known.clone()), found, "{text}");
+        }
+        // A purl without qualifiers that is itself a name means that one.
+        known[1].purl = Purl::parse("pkg:docker/minio/minio@v1").unwrap();
+        assert_eq!(
+            ask("pkg:docker/minio/minio@v1", &[1], None, known.clone()),
+            Resolution::Found(known[1..].to_vec())
+        );
     }
 
     #[test]

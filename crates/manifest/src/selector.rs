@@ -5,17 +5,22 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{BlobId, Purl, ReleaseId, Sha256Digest, serde_as_text};
+use crate::name::{strip_ignoring_case, without_scheme};
+use crate::{BlobId, DigestError, Name, Purl, ReleaseId, Sha256Digest, serde_as_text};
 
-/// Shortest prefix of a release id that is recognised as one.
-pub const MIN_PREFIX: usize = 8;
+/// Shortest prefix of a release id that is recognised as one, as in git.
+pub const MIN_PREFIX: usize = 4;
+
+/// Digests that other tools print, which name nothing here.
+const OTHER_DIGESTS: [&str; 4] = ["sha512:", "sha384:", "sha1:", "md5:"];
 
 /// What a user named.
 ///
 /// ```
 /// use perennial_manifest::Selector;
 ///
-/// assert!(matches!("kubekey@v3.1.0".parse(), Ok(Selector::Name { .. })));
+/// assert!(matches!("kubekey@v3.1.0".parse(), Ok(Selector::Name(_))));
+/// assert!(matches!("docker://quay.io/minio/minio:v1".parse(), Ok(Selector::Name(_))));
 /// assert!(matches!("pkg:generic/kubekey".parse(), Ok(Selector::Purl(_))));
 /// assert!(matches!("ab".repeat(32).parse(), Ok(Selector::Release(_))));
 /// assert!("".parse::<Selector>().is_err());
@@ -24,23 +29,16 @@ pub const MIN_PREFIX: usize = 8;
 pub enum Selector {
     /// `<64 hex>`: exactly this release.
     Release(ReleaseId),
-    /// `<8 to 63 hex>`: the one known release whose id has this prefix.
+    /// `<4 to 63 hex>`: the release with this name, or else the one whose id begins with it.
     ReleasePrefix(String),
     /// `blake3:<64 hex>`: exactly these bytes.
     Blob(BlobId),
     /// `sha256:<64 hex>`: exactly these bytes.
     Sha256(Sha256Digest),
-    /// `pkg:…`, with or without a version.
+    /// `pkg:…`, with or without a version or qualifiers.
     Purl(Purl),
-    /// `[namespace/]name[@version]`, of any type.
-    Name {
-        /// The part before the last `/`.
-        namespace: Option<String>,
-        /// The name.
-        name: String,
-        /// The part after the last `@`.
-        version: Option<String>,
-    },
+    /// `[registry/][namespace/]name[@version]`, of any type.
+    Name(Name),
 }
 
 /// A text that does not name anything.
@@ -54,21 +52,24 @@ pub struct SelectorError {
 }
 
 impl Selector {
-    /// Whether it names a release called `purl`. Ids and digests never do.
+    /// Whether it can name a release called `purl`. Whole ids and digests never do.
     #[must_use]
     pub fn matches(&self, purl: &Purl) -> bool {
         match self {
-            Self::Purl(wanted) if wanted.version().is_some() => wanted == purl,
-            Self::Purl(wanted) => {
-                (wanted.ty(), wanted.namespace(), wanted.name())
-                    == (purl.ty(), purl.namespace(), purl.name())
-            }
-            Self::Name { namespace, name, version } => {
-                name == purl.name()
-                    && namespace.as_deref().is_none_or(|ns| Some(ns) == purl.namespace())
-                    && version.as_deref().is_none_or(|version| Some(version) == purl.version())
-            }
-            _ => false,
+            Self::Purl(wanted) => wanted.means(purl),
+            Self::Name(name) => name.matches(purl),
+            Self::ReleasePrefix(text) => text == purl.name(),
+            Self::Release(_) | Self::Blob(_) | Self::Sha256(_) => false,
+        }
+    }
+
+    /// A test of [`Selector::matches`] on the name of a package URL as it stands there, encoded:
+    /// `false` excludes a match.
+    #[must_use]
+    pub fn may_match(&self, encoded_name: &str) -> bool {
+        match self {
+            Self::Name(name) => name.may_contain(encoded_name),
+            _ => true,
         }
     }
 
@@ -77,73 +78,74 @@ impl Selector {
     pub fn is_release(&self, release: &ReleaseId) -> bool {
         match self {
             Self::Release(id) => id == release,
-            Self::ReleasePrefix(prefix) => release.to_hex().starts_with(prefix),
+            Self::ReleasePrefix(prefix) => {
+                release.to_hex().starts_with(&prefix.to_ascii_lowercase())
+            }
             _ => false,
         }
     }
 
-    /// Whether it needs no trust: a digest itself identifies the bytes.
+    /// Whether it means one thing by itself: an id, a digest, a package URL, or a name with a
+    /// version. A path in a release hardly ever reads so.
     #[must_use]
-    pub const fn is_digest(&self) -> bool {
-        !matches!(self, Self::Purl(_) | Self::Name { .. })
+    pub fn has_version(&self) -> bool {
+        match self {
+            Self::Name(name) => name.version().is_some() || name.digest().is_some(),
+            Self::ReleasePrefix(_) => false,
+            _ => true,
+        }
+    }
+
+    /// The SHA-256 that it states, alone or at the end of an image's name.
+    #[must_use]
+    pub const fn sha256(&self) -> Option<Sha256Digest> {
+        match self {
+            Self::Sha256(digest) => Some(*digest),
+            Self::Name(name) => name.digest(),
+            _ => None,
+        }
     }
 }
 
 impl FromStr for Selector {
     type Err = SelectorError;
 
-    fn from_str(text: &str) -> Result<Self, SelectorError> {
-        let shown = || text.chars().take(200).collect::<String>();
+    fn from_str(given: &str) -> Result<Self, SelectorError> {
+        let shown = || given.chars().take(200).collect::<String>();
         let because = |reason: String| SelectorError { text: shown(), reason };
-        if text.len() > crate::purl::MAX_PURL {
+        let digest = |error: DigestError| because(error.to_string());
+        if given.len() > crate::purl::MAX_PURL {
             return Err(because(format!("it is longer than {} bytes", crate::purl::MAX_PURL)));
         }
+        let text = without_scheme(given.trim());
         if text.is_empty() || text.chars().any(char::is_control) {
             return Err(because("it is empty or contains control characters".into()));
         }
-        if text.starts_with("blake3:") {
-            return text
-                .parse()
-                .map(Self::Blob)
-                .map_err(|e: crate::DigestError| because(e.to_string()));
+        if strip_ignoring_case(text, "blake3:").is_some() {
+            return text.to_ascii_lowercase().parse().map(Self::Blob).map_err(digest);
         }
-        if text.starts_with("sha256:") {
-            return text
-                .parse()
-                .map(Self::Sha256)
-                .map_err(|e: crate::DigestError| because(e.to_string()));
+        let bare = text.strip_prefix('@').unwrap_or(text);
+        if strip_ignoring_case(bare, "sha256:").is_some() {
+            return bare.to_ascii_lowercase().parse().map(Self::Sha256).map_err(digest);
+        }
+        if OTHER_DIGESTS.iter().any(|other| strip_ignoring_case(text, other).is_some_and(is_hex)) {
+            return Err(because("the digests of files here are SHA-256 and BLAKE3".into()));
         }
         if text.starts_with("pkg:") {
             return Purl::parse(text).map(Self::Purl).map_err(|e| because(e.to_string()));
         }
-        let hex = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if hex && let Ok(id) = text.parse() {
-            return Ok(Self::Release(id));
+        if is_hex(text) && text.len() == 64 {
+            return text.to_ascii_lowercase().parse().map(Self::Release).map_err(digest);
         }
-        if hex && (MIN_PREFIX..64).contains(&text.len()) {
+        if is_hex(text) && (MIN_PREFIX..64).contains(&text.len()) {
             return Ok(Self::ReleasePrefix(text.to_owned()));
         }
-        let (path, version) = match text.rsplit_once('@') {
-            Some((path, version)) if !path.is_empty() => (path, Some(version)),
-            _ => (text, None),
-        };
-        let (namespace, name) = match path.rsplit_once('/') {
-            Some((namespace, name)) => (Some(namespace), name),
-            None => (None, path),
-        };
-        if name.is_empty()
-            || version.is_some_and(str::is_empty)
-            || namespace.is_some_and(str::is_empty)
-        {
-            return Err(because("a part of it is empty".into()));
-        }
-        let owned = |part: Option<&str>| part.map(str::to_owned);
-        Ok(Self::Name {
-            namespace: owned(namespace),
-            name: name.to_owned(),
-            version: owned(version),
-        })
+        Name::parse(text).map(Self::Name).map_err(because)
     }
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 serde_as_text!(Selector);
@@ -156,13 +158,7 @@ impl fmt::Display for Selector {
             Self::Blob(id) => id.fmt(f),
             Self::Sha256(digest) => digest.fmt(f),
             Self::Purl(purl) => purl.fmt(f),
-            Self::Name { namespace, name, version } => {
-                if let Some(namespace) = namespace {
-                    write!(f, "{namespace}/")?;
-                }
-                f.write_str(name)?;
-                version.as_ref().map_or(Ok(()), |version| write!(f, "@{version}"))
-            }
+            Self::Name(name) => name.fmt(f),
         }
     }
 }
@@ -176,9 +172,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn name(namespace: Option<&str>, name: &str, version: Option<&str>) -> Selector {
-        let owned = |part: Option<&str>| part.map(str::to_owned);
-        Selector::Name { namespace: owned(namespace), name: name.into(), version: owned(version) }
+    fn name(text: &str) -> Selector {
+        Selector::Name(Name::parse(text).unwrap())
     }
 
     #[test]
@@ -186,19 +181,28 @@ mod tests {
         let hex = "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85";
         let id: EntryId = hex.parse().unwrap();
         assert_eq!(read(hex), Selector::Release(id.into()));
+        assert_eq!(read(&hex.to_uppercase()), Selector::Release(id.into()));
         assert_eq!(read(&hex[..8]), Selector::ReleasePrefix(hex[..8].into()));
-        assert_eq!(read(&hex[..7]), name(None, &hex[..7], None), "too short for an id");
-        assert!(matches!(read(&format!("blake3:{hex}")), Selector::Blob(_)));
-        assert!(matches!(read(&format!("sha256:{hex}")), Selector::Sha256(_)));
+        assert_eq!(read(&hex[..4]), Selector::ReleasePrefix(hex[..4].into()));
+        assert_eq!(read("bee"), name("bee"), "too short for an id");
+        for spelt in [format!("blake3:{hex}"), format!("BLAKE3:{}", hex.to_uppercase())] {
+            assert!(matches!(read(&spelt), Selector::Blob(_)), "{spelt}");
+        }
+        for spelt in [
+            format!("sha256:{hex}"),
+            format!("SHA256:{}", hex.to_uppercase()),
+            format!(" @sha256:{hex}\n"),
+        ] {
+            assert!(matches!(read(&spelt), Selector::Sha256(_)), "{spelt}");
+        }
         assert!(matches!(read("pkg:generic/kubekey@v3.1.0"), Selector::Purl(_)));
-        assert_eq!(read("kubekey@v3.1.0"), name(None, "kubekey", Some("v3.1.0")));
-        assert_eq!(read("kubesphere/ks-console"), name(Some("kubesphere"), "ks-console", None));
-        assert_eq!(read("@angular/core@16.0.0"), name(Some("@angular"), "core", Some("16.0.0")));
-        assert_eq!(
-            read("deadbeef@v1"),
-            name(None, "deadbeef", Some("v1")),
-            "a version makes it a name"
-        );
+        for text in ["kubekey@v3.1.0", "kubesphere/ks-console", "@angular/core@16.0.0"] {
+            assert_eq!(read(text), name(text));
+        }
+        assert_eq!(read("deadbeef@v1"), name("deadbeef@v1"), "a version makes it a name");
+        let image = read(&format!("docker://quay.io/minio/minio:v1@sha256:{hex}"));
+        assert_eq!(image.sha256().map(|digest| digest.to_hex()).as_deref(), Some(hex));
+        assert_eq!(read(&image.to_string()), image);
     }
 
     #[test]
@@ -213,6 +217,9 @@ mod tests {
             "blake3:6437",
             "sha256:",
             "pkg:generic",
+            "md5:d41d8cd98f00b204e9800998ecf8427e",
+            "docker://",
+            "quay.io/x@sha256:12",
             &long,
         ] {
             let error = text.parse::<Selector>().expect_err(text).to_string();
@@ -233,13 +240,13 @@ mod tests {
             ("console", false),
             ("pkg:docker/kubesphere/ks-console", true),
             ("pkg:docker/kubesphere/ks-console@v3.4.1?repository_url=quay.io", true),
-            ("pkg:docker/kubesphere/ks-console@v3.4.1", false),
+            ("pkg:docker/kubesphere/ks-console@v3.4.1", true),
             ("pkg:generic/kubesphere/ks-console", false),
         ] {
             assert_eq!(read(text).matches(&image), matches, "{text}");
         }
         let id = EntryId::from_bytes([0xab; 32]).into();
         assert!(read("abababab").is_release(&id) && !read("abababac").is_release(&id));
-        assert!(!read("abababab").matches(&image));
+        assert!(read("ABAB").is_release(&id) && !read("abababab").matches(&image));
     }
 }

@@ -1,7 +1,7 @@
 //! Answers the requests of peers from the catalog alone. Stateless; the caller has checked the
 //! limits.
 
-use perennial_manifest::{PublisherId, Selector};
+use perennial_manifest::{PublisherId, Selector, SignedEntry};
 
 use crate::catalog::Catalog;
 use crate::message::{
@@ -33,6 +33,10 @@ pub(crate) fn answer(request: &Request, sync: &mut Reconciler, catalog: &dyn Cat
             releases: Bounded::first_of(releases.iter().map(|release| catalog.holding(release))),
             blobs: Bounded::first_of(blobs.iter().map(|blob| catalog.blob_size(blob))),
         },
+        Request::Search { text, limit } => {
+            let limit = usize::from(*limit).min(MAX_FOUND);
+            found(&catalog.search(text, limit), limit)
+        }
         Request::ResolveSha256 { digest } => Response::Sha256 { blob: catalog.sha256(digest) },
     }
 }
@@ -47,10 +51,10 @@ fn find(
         return Response::Refused { reason: Refusal::Malformed };
     };
     let limit = usize::from(limit).min(MAX_FOUND);
-    let found = catalog.find(&selector, publisher, limit);
-    Response::Found {
-        entries: Bounded::first_of(
-            found.iter().take(limit).map(|entry| EntryBytes(entry.encode())),
-        ),
-    }
+    found(&catalog.find(&selector, publisher, limit), limit)
+}
+
+fn found(entries: &[SignedEntry], limit: usize) -> Response {
+    let encoded = entries.iter().take(limit).map(|entry| EntryBytes(entry.encode()));
+    Response::Found { entries: Bounded::first_of(encoded) }
 }

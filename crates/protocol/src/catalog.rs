@@ -44,6 +44,12 @@ pub trait Catalog {
         publisher: Option<&PublisherId>,
         limit: usize,
     ) -> Vec<SignedEntry>;
+    /// At most `limit` stored release entries in which all words of a text occur: in the name, the
+    /// version, the registry, the names of files, or as a digest. Answers nothing by default.
+    fn search(&self, text: &str, limit: usize) -> Vec<SignedEntry> {
+        let _ = (text, limit);
+        Vec::new()
+    }
     /// How much of a release this node holds; `None` when it is denied or unknown.
     fn holding(&self, release: &ReleaseId) -> Option<Holding>;
     /// The size in bytes of a blob that is completely held and not denied.

@@ -170,6 +170,9 @@ pub enum Input {
     /// Ask peers for entries and blobs that match a name, of one publisher or of any. Ends with one
     /// [`Effect::LookupDone`](crate::Effect::LookupDone).
     Lookup { lookup: LookupId, selector: Selector, publisher: Option<PublisherId> },
+    /// Ask peers for releases by words, as [`Request::Search`] does. Ends with one
+    /// [`Effect::LookupDone`](crate::Effect::LookupDone), whose entries are not stored.
+    Search { lookup: LookupId, text: String },
     /// Ask which peers hold a release. Ends with one
     /// [`Effect::CensusDone`](crate::Effect::CensusDone).
     Census {

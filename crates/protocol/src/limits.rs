@@ -197,11 +197,14 @@ impl Limits {
 pub(crate) fn cost(request: &Request) -> u64 {
     const ENTRY: usize = 2048;
     const LOOK: usize = 256;
+    // A search visits many rows, also for an answer without entries.
+    const SEARCH: usize = 512 * 1024;
     let bytes = match request {
         Request::Reconcile { message, .. } => 64 * 1024 + 2 * message.len(),
         Request::Entries { ids } => LOOK + ids.len() * ENTRY,
         Request::Find { limit, .. } => 16 * LOOK + usize::from(*limit) * ENTRY,
         Request::Have { releases, blobs } => LOOK + (releases.len() + blobs.len()) * 64,
+        Request::Search { limit, .. } => SEARCH + usize::from(*limit) * ENTRY,
         Request::ResolveSha256 { .. } => LOOK,
     };
     u64::try_from(bytes).unwrap_or(u64::MAX)

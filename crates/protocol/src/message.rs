@@ -35,9 +35,9 @@ pub const MAX_BLOB_REQUEST: usize = 256 * 1024;
 pub const MAX_ENTRY_IDS: usize = 512;
 /// Publishers in one scope, at most.
 pub const MAX_SCOPE: usize = 1024;
-/// Entries in the response to a `Find`, at most.
+/// Entries in the response to a `Find` or a `Search`, at most.
 pub const MAX_FOUND: usize = 256;
-/// Longest selector text, in bytes.
+/// Longest text of a selector or a search, in bytes.
 pub const MAX_SELECTOR: usize = 1100;
 /// Releases in one `Have`, at most.
 pub const MAX_HAVE_RELEASES: usize = 256;
@@ -110,6 +110,14 @@ pub enum Request {
         /// The digest to look for.
         digest: Sha256Digest,
     },
+    /// Asks for release entries by parts of their names, by their files' names, or by a digest.
+    /// Answered with `Found`. A peer of version 0.1.0 closes the stream without a response.
+    Search {
+        /// Words separated by spaces, all of which have to occur.
+        text: String,
+        /// Entries requested, at most; no more than [`MAX_FOUND`].
+        limit: u16,
+    },
 }
 
 /// An encoded `SignedEntry` as sent. Verified when it is decoded, not here.
@@ -155,7 +163,7 @@ pub enum Response {
         /// Encoded entries.
         entries: Bounded<EntryBytes, MAX_ENTRY_IDS>,
     },
-    /// To `Find`: release entries that match.
+    /// To `Find` and `Search`: release entries that match.
     Found {
         /// Encoded entries.
         entries: Bounded<EntryBytes, MAX_FOUND>,
@@ -225,6 +233,9 @@ impl Request {
             }
             Self::Find { selector, .. } if selector.len() > MAX_SELECTOR => {
                 Err(MessageError::TooLong { length: selector.len(), limit: MAX_SELECTOR })
+            }
+            Self::Search { text, .. } if text.len() > MAX_SELECTOR => {
+                Err(MessageError::TooLong { length: text.len(), limit: MAX_SELECTOR })
             }
             _ => Ok(request),
         }

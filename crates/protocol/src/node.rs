@@ -14,7 +14,7 @@
 //!  Fetch, Cancel ─────────► fetch ──► find (holders) ──────► Send, FindProviders, Dial
 //!  Received, Transferred ─►   └─────► transfer (ranges) ───► StartDownload, StopDownload
 //!                                                            BlobDone, FetchDone, FetchFailed
-//!  Lookup, Census ────────► find/lookup, find/census ──────► Send, LookupDone, CensusDone
+//!  Lookup, Search, Census ► find/lookup, find/census ──────► Send, LookupDone, CensusDone
 //!  Follows, Kept, … ──────► keep ──────────────────────────► Keep
 //!  Held, Dropped ─────────► placement ─────────────────────► Provide, StopProviding
 //!  any offence ───────────► reputation ────────────────────► Penalise, Ban
@@ -33,7 +33,7 @@ use crate::effect::Effect;
 use crate::effects::Effects;
 use crate::fetch::Fetches;
 use crate::find::census::Censuses;
-use crate::find::lookup::Lookups;
+use crate::find::lookup::{Asked, Lookups};
 use crate::gossip::Gossip;
 use crate::input::{Follows, Input, Prefix, RequestFailure};
 use crate::keep::Keep;
@@ -206,7 +206,11 @@ impl Node {
             Input::Publish(entry) => self.publish(&entry, out),
             Input::Stored { batch, verdicts } => self.stored(batch, &verdicts, catalog, out),
             Input::Lookup { lookup, selector, publisher } => {
-                self.lookups.start(lookup, selector, publisher, &self.connected_peers(), out);
+                let asked = Asked::Meaning(selector, publisher);
+                self.lookups.start(lookup, asked, &self.connected_peers(), out);
+            }
+            Input::Search { lookup, text } => {
+                self.lookups.start(lookup, Asked::Words(text), &self.connected_peers(), out);
             }
             Input::Census { census, release, blobs } => {
                 self.censuses.start(census, release, blobs, &self.connected_peers(), out);

@@ -1,11 +1,15 @@
 //! Keys and values of the index (FORMAT.md, "Index"): one letter for the table, then fields in
 //! order.
 
+use std::collections::BTreeSet;
+
 use perennial_manifest::{
-    ArtifactListRef, BlobId, EntryId, FeedState, Holding, PublisherId, PublisherKind, ReleaseId,
-    Selector,
+    Artifact, ArtifactList, ArtifactListRef, BlobId, EntryId, FeedState, Holding, PublisherId,
+    PublisherKind, ReleaseId, Role, Selector,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::index_trait::Change;
 
 /// `P publisher` → its ordinal in the other tables, and its feed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,10 +130,20 @@ pub(crate) fn purl_of(key: &[u8]) -> Option<&str> {
     std::str::from_utf8(key.get(1..end)?).ok()
 }
 
+/// The name in a package URL, as it stands there, encoded.
+pub(crate) fn encoded_name(purl: &str) -> &str {
+    let path = purl.split(['@', '?', '#']).next().unwrap_or_default();
+    path.rsplit('/').next().unwrap_or_default()
+}
+
 /// The prefix under which the releases of a selector lie together, if they do.
 pub(crate) fn release_prefix(selector: Option<&Selector>) -> Vec<u8> {
     match selector {
-        Some(Selector::Purl(purl)) => [b"R", purl.as_str().as_bytes()].concat(),
+        // A name without a namespace may lack that of Docker Hub's official images.
+        Some(Selector::Purl(purl)) if purl.ty() == "docker" && purl.namespace().is_none() => {
+            b"Rpkg:docker/".to_vec()
+        }
+        Some(Selector::Purl(purl)) => [b"R", purl.unqualified().as_bytes()].concat(),
         _ => b"R".to_vec(),
     }
 }
@@ -147,12 +161,24 @@ pub(crate) fn term(term: &str, place: &[u8]) -> Vec<u8> {
     [b"T", term.as_bytes(), &[0], place].concat()
 }
 
-pub(crate) fn term_prefix(term: &str) -> Vec<u8> {
-    [b"T", term.as_bytes()].concat()
+/// `N file 0 place` → the purl. The name of a file of a release, in lower case.
+pub(crate) fn file_name(name: &str, place: &[u8]) -> Vec<u8> {
+    [b"N", name.as_bytes(), &[0], place].concat()
 }
 
-/// The place at the end of a term key.
-pub(crate) fn place_of_term(key: &[u8]) -> Option<&[u8]> {
+/// `D sha256 place` → the purl of a release whose list has a file with this digest.
+pub(crate) fn file_digest(sha256: &[u8; 32], place: &[u8]) -> Vec<u8> {
+    [b"D", &sha256[..], place].concat()
+}
+
+/// The word of a key of the tables `T` and `N`.
+pub(crate) fn word_of(key: &[u8]) -> Option<&str> {
+    let end = key.len().checked_sub(PLACE + 1)?;
+    std::str::from_utf8(key.get(1..end)?).ok()
+}
+
+/// The place of the release in a key that ends with it.
+pub(crate) fn place_of_release(key: &[u8]) -> Option<&[u8]> {
     key.get(key.len().checked_sub(PLACE)?..)
 }
 
@@ -179,16 +205,38 @@ pub(crate) const ENTRIES: &[u8] = b"M-entries";
 /// The version of this schema.
 pub(crate) const SCHEMA: &[u8] = b"M-schema";
 /// The value of [`SCHEMA`].
-pub(crate) const SCHEMA_VERSION: &[u8] = b"3";
+pub(crate) const SCHEMA_VERSION: &[u8] = b"4";
 /// BLAKE3 of the follows that the `W` table was made for.
 pub(crate) const FOLLOWS: &[u8] = b"M-follows";
 
-/// The words that find a release: those of its namespace and name.
+/// The words that find a release: those of its namespace and name, and its version and its
+/// repository, each as a whole.
 pub(crate) fn terms(purl: &perennial_manifest::Purl) -> Vec<String> {
     let text = format!("{} {}", purl.namespace().unwrap_or_default(), purl.name());
     let mut terms = words(&text);
     terms.truncate(16);
+    let whole = [purl.version(), purl.repository()].into_iter().flatten();
+    terms.extend(whole.map(str::to_lowercase).filter(|text| text.len() <= 64));
     terms
+}
+
+/// Files of a release by whose names and digests it is found, at most. Those of large trees are
+/// still found by the release.
+const FILES: usize = 256;
+
+/// The rows that find a release by its files: manifests first, as they are asked for most.
+pub(crate) fn of_files(list: &ArtifactList, place: &[u8], purl: &str) -> Vec<Change> {
+    let is_manifest =
+        |file: &&Artifact| matches!(file.role, Role::ImageIndex | Role::ImageManifest);
+    let manifests = list.iter().filter(is_manifest);
+    let digests = manifests.chain(list.iter().filter(|file| !is_manifest(file)));
+    let digests = digests.take(FILES).map(|file| file_digest(file.sha256.as_bytes(), place));
+    let names = list.iter().map(|file| file.path.file_name().to_lowercase());
+    // Files of images are named after their digests.
+    let named = names.filter(|name| !name.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let names: BTreeSet<String> = named.take(FILES).collect();
+    let keys = digests.chain(names.iter().map(|name| file_name(name, place)));
+    keys.map(|key| Change::Put(key, purl.as_bytes().to_vec())).collect()
 }
 
 /// Lower-case runs of letters and digits, without duplicates, none longer than 64 bytes.

@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use perennial_manifest::{
-    Admit, Candidate, PublisherId, PublisherKind, Resolution, Selector, SignedEntry,
+    Admit, Candidate, Name, PublisherId, PublisherKind, Purl, Resolution, Selector, SignedEntry,
+    resolve,
 };
 use perennial_operation::{ErrorKind, Progress, Stage};
 use perennial_store::{Store, StoreError};
@@ -21,6 +22,9 @@ use super::{Archive, ArchiveError, Observer};
 
 pub use digest::FetchedBlob;
 
+/// Near misses named in one error, at most.
+const NEAR: usize = 5;
+
 /// How long an entry from a peer waits for the earlier entries of its feed.
 const FEED_WAIT: Duration = Duration::from_secs(10);
 
@@ -29,23 +33,27 @@ const FEED_WAIT: Duration = Duration::from_secs(10);
 #[non_exhaustive]
 pub enum Unresolved {
     /// Neither this node nor a peer knows the name.
-    #[error("{selector} is not known on this node, and {}", asked_text(.asked))]
+    #[error("{selector} is not known on this node, and {}{}", asked_text(.asked), near_text(.near))]
     NotFound {
         /// The name looked up.
         selector: Selector,
+        /// Names that may be meant instead, nearest first.
+        near: Vec<Purl>,
         /// Number of peers that answered; `None` if none were asked.
         asked: Option<usize>,
     },
-    /// Only publishers that this node does not trust signed the name.
-    #[error("{selector} was signed only by publishers that you do not follow")]
+    /// Only publishers that this node does not trust signed the name, or others than the one given.
+    #[error("{}", strangers_text(.selector, .only))]
     Strangers {
         /// The name looked up.
         selector: Selector,
+        /// The publisher that was asked for.
+        only: Option<PublisherId>,
         /// Each publisher's statement.
         claims: Vec<Claim>,
     },
     /// Trusted publishers disagree, or a forked feed contradicts itself.
-    #[error("{selector}: publishers that you follow disagree on its bytes")]
+    #[error("{selector}: its publishers disagree on its bytes")]
     Conflict {
         /// The name looked up.
         selector: Selector,
@@ -71,6 +79,18 @@ fn asked_text(asked: &Option<usize>) -> String {
     }
 }
 
+fn near_text(near: &[Purl]) -> String {
+    let names: Vec<_> = near.iter().map(Name::shortest).collect();
+    if names.is_empty() { String::new() } else { format!("; known are: {}", names.join(", ")) }
+}
+
+fn strangers_text(selector: &Selector, only: &Option<PublisherId>) -> String {
+    match only {
+        Some(only) => format!("{only} signed no {selector}; these publishers did"),
+        None => format!("{selector} was signed only by publishers that you do not follow"),
+    }
+}
+
 impl Unresolved {
     pub(super) fn kind(&self) -> ErrorKind {
         match self {
@@ -83,10 +103,21 @@ impl Unresolved {
 
     pub(super) fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::NotFound { near, .. } if !near.is_empty() => {
+                Some("give one of these names, or ask another node: --peer MULTIADDR")
+            }
+            Self::NotFound { selector: Selector::ReleasePrefix(_), .. } => Some(
+                "a release id may be cut to its first 4 or more digits, if no other begins with \
+                 them; another node may know it: --peer MULTIADDR",
+            ),
             Self::NotFound { asked: None | Some(0), .. } => Some(ASK_A_PEER),
             Self::NotFound { .. } => Some(
                 "`perennial search WORD` finds parts of names; another node may know it: --peer \
                  MULTIADDR",
+            ),
+            Self::Strangers { only: Some(_), .. } => Some(
+                "nothing was fetched; name one of them with --publisher DID, or give the release \
+                 id, which needs no trust",
             ),
             Self::Strangers { .. } => Some(
                 "nothing was fetched; follow one of them (`perennial follow DID`), name one for \
@@ -94,6 +125,9 @@ impl Unresolved {
                  trust",
             ),
             Self::Conflict { .. } => Some("choose one with --publisher DID"),
+            Self::Ambiguous { selector: Selector::ReleasePrefix(_), .. } => {
+                Some("give more digits: the beginning of an id counts while no other begins so")
+            }
             Self::Ambiguous { .. } => {
                 Some("add @VERSION, or give the package URL or the release id")
             }
@@ -172,9 +206,12 @@ impl Archive {
             Resolution::NotFound if asked == Some(0) && !unreached.is_empty() => {
                 return Err(ArchiveError::Unreached(unreached));
             }
-            Resolution::NotFound => Unresolved::NotFound { selector, asked },
+            Resolution::NotFound => {
+                let near = self.near(&selector, asked).await?;
+                Unresolved::NotFound { selector, near, asked }
+            }
             Resolution::Strangers(all) => {
-                Unresolved::Strangers { selector, claims: self.claims(all).await? }
+                Unresolved::Strangers { selector, only, claims: self.claims(all).await? }
             }
             Resolution::Conflict(all) => {
                 Unresolved::Conflict { selector, claims: self.claims(all).await? }
@@ -184,6 +221,49 @@ impl Archive {
             }
         };
         Err(Box::new(unresolved).into())
+    }
+
+    /// As [`Archive::resolve`], to look only: a name that only strangers signed means their release,
+    /// if it is one.
+    ///
+    /// # Errors
+    /// As for [`Archive::resolve`]; [`Unresolved::Ambiguous`] or [`Unresolved::Conflict`] if
+    /// strangers signed several releases of the name.
+    pub async fn look(
+        &self,
+        selector: &Selector,
+        only: Option<PublisherId>,
+        observer: &dyn Observer,
+    ) -> Result<Vec<Candidate>, ArchiveError> {
+        let error = match self.resolve(selector, only, true, observer).await {
+            Err(ArchiveError::Unresolved(error)) => error,
+            other => return other,
+        };
+        let Unresolved::Strangers { selector, only: None, claims } = *error else {
+            return Err(error.into());
+        };
+        let all = claims.iter().map(|claim| claim.candidate.clone()).collect();
+        Err(match resolve(&selector, |_| true, None, all) {
+            Resolution::Found(agreeing) => return Ok(agreeing),
+            Resolution::Conflict(_) => Box::new(Unresolved::Conflict { selector, claims }).into(),
+            _ => Box::new(Unresolved::Ambiguous { selector, claims }).into(),
+        })
+    }
+
+    /// The names nearest to one that means nothing, known here or, if they were asked, to peers.
+    async fn near(
+        &self,
+        selector: &Selector,
+        asked: Option<usize>,
+    ) -> Result<Vec<Purl>, ArchiveError> {
+        let name = selector.clone();
+        let mut near = self.blocking(move |archive| archive.store.near(&name, NEAR)).await?;
+        if asked.is_some() {
+            near.extend(self.near_elsewhere(selector).await);
+        }
+        let ranked = near.into_iter().filter_map(|purl| Some((selector.nearness(&purl)?, purl)));
+        let ranked: BTreeSet<_> = ranked.collect();
+        Ok(ranked.into_iter().take(NEAR).map(|(_, purl)| purl).collect())
     }
 
     /// Adds entries that a look-up found to the catalog. The rest of their feeds arrives with the

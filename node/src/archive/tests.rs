@@ -246,6 +246,11 @@ async fn play(
                 let answered = usize::from(!entries.is_empty() || !now.claims.is_empty());
                 let _ = answer.send(LookupAnswer { answered, entries, claims });
             }
+            Message::Search { answer, .. } => {
+                let entries = now.entries.clone();
+                let answered = usize::from(!entries.is_empty());
+                let _ = answer.send(LookupAnswer { answered, entries, claims: Vec::new() });
+            }
             _ => {}
         }
     }

@@ -63,6 +63,11 @@ impl Catalog for CatalogView {
         rows.iter().filter_map(|row| self.entry(&row.release.entry())).collect()
     }
 
+    fn search(&self, text: &str, limit: usize) -> Vec<SignedEntry> {
+        let rows = or_nothing(self.0.search_briefly(text, limit));
+        rows.iter().filter_map(|row| self.entry(&row.release.entry())).collect()
+    }
+
     fn holding(&self, release: &ReleaseId) -> Option<Holding> {
         or_nothing(self.0.release(release)).map(|row| row.state)
     }

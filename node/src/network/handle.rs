@@ -138,6 +138,13 @@ impl Network {
         answered.await.unwrap_or_default()
     }
 
+    /// Asks peers for releases by words. Their entries are not stored.
+    pub(crate) async fn search(&self, text: String) -> LookupAnswer {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Search { text, answer }).await;
+        answered.await.unwrap_or_default()
+    }
+
     /// Asks peers which of them hold a release, and which of these blobs.
     pub(crate) async fn census(
         &self,

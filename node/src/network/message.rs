@@ -39,6 +39,10 @@ pub(crate) enum Message {
         publisher: Option<PublisherId>,
         answer: oneshot::Sender<LookupAnswer>,
     },
+    Search {
+        text: String,
+        answer: oneshot::Sender<LookupAnswer>,
+    },
     Census {
         release: ReleaseId,
         blobs: Vec<(BlobId, u64)>,
@@ -86,6 +90,11 @@ impl EventLoop {
                 let lookup = LookupId(self.id());
                 self.lookups.insert(lookup, answer);
                 self.input(Input::Lookup { lookup, selector, publisher }).await;
+            }
+            Message::Search { text, answer } => {
+                let lookup = LookupId(self.id());
+                self.lookups.insert(lookup, answer);
+                self.input(Input::Search { lookup, text }).await;
             }
             Message::Census { release, blobs, answer } => {
                 let census = CensusId(self.id());

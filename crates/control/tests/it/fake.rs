@@ -38,6 +38,7 @@ pub(crate) fn row(n: u32) -> ReleaseRow {
         bytes: u64::from(n),
         held_bytes: 0,
         state: Holding::Known,
+        elsewhere: false,
     }
 }
 

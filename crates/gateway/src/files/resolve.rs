@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use axum::http::StatusCode;
-use perennial_manifest::{Candidate, PublisherId, Resolution, Selector};
+use perennial_manifest::{Candidate, Name, PublisherId, Resolution, Selector};
 use perennial_store::ReleaseRow;
 
 use crate::blocking::blocking;
@@ -14,6 +14,8 @@ use crate::http_error::HttpError;
 
 /// Releases listed in one error response, at most.
 const NAMED: usize = 50;
+/// Near misses named in one error response, at most.
+const NEAR: usize = 5;
 
 /// The release that a selector resolves to.
 pub(crate) async fn row_of(
@@ -25,32 +27,41 @@ pub(crate) async fn row_of(
         (gateway.backend.store().clone(), gateway.backend.publisher(), selector.clone());
     let resolved = blocking(move || {
         let resolution = store.resolve(&asked, &own, only.as_ref())?;
+        let near = match &resolution {
+            Resolution::NotFound => store.near(&asked, NEAR)?,
+            _ => Vec::new(),
+        };
         let row = match &resolution {
             Resolution::Found(found) => {
                 found.first().map(|found| store.release(&found.release)).transpose()?.flatten()
             }
             _ => None,
         };
-        Ok::<_, HttpError>((resolution, row))
+        Ok::<_, HttpError>((resolution, row, near))
     });
     let (status, message, candidates) = match resolved.await? {
-        (Resolution::Found(_), Some(row)) => return Ok(row),
-        (Resolution::Found(_) | Resolution::NotFound, _) => {
-            return Err(HttpError::unknown(&format!("release {selector}")));
+        (Resolution::Found(_), Some(row), _) => return Ok(row),
+        (Resolution::Found(_) | Resolution::NotFound, _, near) => {
+            let mut unknown = HttpError::unknown(&format!("release {selector}"));
+            for name in near.iter().map(Name::shortest) {
+                // Writing to a String cannot fail.
+                let _ = write!(unknown.message, "\nknown is {name}");
+            }
+            return Err(unknown);
         }
-        (Resolution::Conflict(found), _) => {
+        (Resolution::Conflict(found), ..) => {
             let message = format!(
                 "publishers that this node follows, or branches of a forked feed, disagree on the \
                  bytes of {selector}: ask with ?publisher=DID, or by the release's id below /r/"
             );
             (StatusCode::CONFLICT, message, found)
         }
-        (Resolution::Ambiguous(found), _) => {
+        (Resolution::Ambiguous(found), ..) => {
             let message =
                 format!("{selector} may mean several releases: ask for one of them below /r/");
             (StatusCode::MULTIPLE_CHOICES, message, found)
         }
-        (Resolution::Strangers(found), _) => {
+        (Resolution::Strangers(found), ..) => {
             let message = match only {
                 Some(only) => format!("{only} signed no {selector}; other publishers did"),
                 None => format!(

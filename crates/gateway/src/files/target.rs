@@ -4,7 +4,7 @@
 //! a `/`. Malformed paths are not repaired: a path that no release can have is an error.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use perennial_manifest::{ArtifactPath, Purl, Selector};
+use perennial_manifest::{ArtifactPath, Name, Purl, Selector};
 
 use crate::http_error::HttpError;
 
@@ -72,22 +72,14 @@ fn named(name: &str, version: &str) -> Result<Selector, HttpError> {
         }
         return Ok(Selector::Purl(purl));
     }
-    let (namespace, name) = match name.rsplit_once('/') {
-        Some((namespace, name)) => (Some(namespace), name),
-        None => (None, name),
-    };
-    let parts = [Some(name), namespace, Some(version)];
-    if parts.into_iter().flatten().any(|part| part.is_empty() || part.chars().any(char::is_control))
-    {
+    let malformed = |part: &str| part.is_empty() || part.chars().any(char::is_control);
+    if [name, version].into_iter().any(malformed) {
         return Err(HttpError::bad_request(
             "a part of the name is empty or contains control characters",
         ));
     }
-    Ok(Selector::Name {
-        namespace: namespace.map(str::to_owned),
-        name: name.to_owned(),
-        version: Some(version.to_owned()),
-    })
+    let name = Name::parse(&format!("{name}@{version}"));
+    name.map(Selector::Name).map_err(|reason| HttpError::bad_request(format!("the name: {reason}")))
 }
 
 #[cfg(test)]
@@ -111,6 +103,7 @@ mod tests {
             ("kubekey/v1/a%20b%23.tgz", "kubekey@v1", Some("a b#.tgz")),
             ("kubesphere%2Fks-console/v3.4.1/x", "kubesphere/ks-console@v3.4.1", Some("x")),
             ("deadbeef/v1", "deadbeef@v1", None),
+            ("quay.io%2Fminio%2Fminio/v1/", "quay.io/minio/minio@v1", None),
             (
                 "pkg%3Adocker%2Fkubesphere%2Fks-console%3Frepository_url%3Dquay.io/\
                 v3.4.1/index.json",

@@ -20,6 +20,8 @@ use crate::time::Time;
 
 /// Longest duration of a look-up.
 pub(crate) const LONGEST: Duration = Duration::from_secs(12);
+/// Longest duration of a search: its answer is a list, which a silent peer may shorten.
+pub(crate) const LONGEST_SEARCH: Duration = Duration::from_secs(5);
 /// Peers that a look-up asks, at most.
 pub(crate) const PEERS: usize = 64;
 /// Entries that a look-up returns, at most.
@@ -31,10 +33,18 @@ pub(crate) const DIALS: usize = 8;
 /// Longest wait for dialled peers once the DHT has answered.
 pub(crate) const DIAL_WAIT: Duration = Duration::from_secs(4);
 
+/// The question of a look-up.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// The meaning of a name or digest, by one publisher or any.
+    Meaning(Selector, Option<PublisherId>),
+    /// The releases in which these words occur. Their entries are returned and not stored.
+    Words(String),
+}
+
 #[derive(Debug)]
 struct Lookup {
-    selector: Selector,
-    publisher: Option<PublisherId>,
+    question: Asked,
     until: Time,
     asked: BTreeSet<PeerId>,
     outstanding: BTreeSet<PeerId>,
@@ -59,8 +69,7 @@ impl Lookups {
     pub(crate) fn start(
         &mut self,
         lookup: LookupId,
-        selector: Selector,
-        publisher: Option<PublisherId>,
+        question: Asked,
         connected: &[PeerId],
         out: &mut Effects<'_>,
     ) {
@@ -73,12 +82,15 @@ impl Lookups {
             });
             return;
         }
+        let longest = match &question {
+            Asked::Meaning(..) => LONGEST,
+            Asked::Words(_) => LONGEST_SEARCH,
+        };
         self.under_way.insert(
             lookup,
             Lookup {
-                selector,
-                publisher,
-                until: out.now + LONGEST,
+                question,
+                until: out.now + longest,
                 asked: BTreeSet::new(),
                 outstanding: BTreeSet::new(),
                 syncing: BTreeSet::new(),
@@ -108,16 +120,18 @@ impl Lookups {
         if lookup.asked.len() >= PEERS || lookup.asked.contains(peer) {
             return;
         }
-        let request = match &lookup.selector {
-            Selector::Blob(blob) => {
+        let limit = u16::try_from(MAX_FOUND).unwrap_or(u16::MAX);
+        let request = match &lookup.question {
+            Asked::Meaning(Selector::Blob(blob), _) => {
                 Request::Have { releases: Bounded::empty(), blobs: Bounded::first_of([*blob]) }
             }
-            Selector::Sha256(digest) => Request::ResolveSha256 { digest: *digest },
-            selector => Request::Find {
-                selector: selector.to_string(),
-                publisher: lookup.publisher,
-                limit: u16::try_from(MAX_FOUND).unwrap_or(u16::MAX),
-            },
+            Asked::Meaning(Selector::Sha256(digest), _) => {
+                Request::ResolveSha256 { digest: *digest }
+            }
+            Asked::Meaning(selector, publisher) => {
+                Request::Find { selector: selector.to_string(), publisher: *publisher, limit }
+            }
+            Asked::Words(text) => Request::Search { text: text.clone(), limit },
         };
         if out.send(peer, Purpose::Lookup(id), request) {
             lookup.asked.insert(peer.clone());
@@ -141,9 +155,9 @@ impl Lookups {
             return None;
         }
         let mut offence = None;
-        match (response, &lookup.selector) {
+        match (response, &lookup.question) {
             (None | Some(Response::Refused { .. }), _) => {}
-            (Some(Response::Have { blobs, releases }), Selector::Blob(blob))
+            (Some(Response::Have { blobs, releases }), Asked::Meaning(Selector::Blob(blob), _))
                 if blobs.len() == 1 && releases.is_empty() =>
             {
                 lookup.answered += 1;
@@ -151,16 +165,20 @@ impl Lookups {
                     lookup.claims.push((from.clone(), BlobClaim { blob: *blob, size }));
                 }
             }
-            (Some(Response::Sha256 { blob }), Selector::Sha256(_)) => {
+            (Some(Response::Sha256 { blob }), Asked::Meaning(Selector::Sha256(_), _)) => {
                 lookup.answered += 1;
                 lookup.claims.extend(blob.map(|claim| (from.clone(), claim)));
             }
             (
                 Some(Response::Found { entries }),
-                Selector::Release(_)
-                | Selector::ReleasePrefix(_)
-                | Selector::Purl(_)
-                | Selector::Name { .. },
+                Asked::Words(_)
+                | Asked::Meaning(
+                    Selector::Release(_)
+                    | Selector::ReleasePrefix(_)
+                    | Selector::Purl(_)
+                    | Selector::Name(_),
+                    _,
+                ),
             ) => {
                 lookup.answered += 1;
                 let mut feeds = BTreeSet::new();
@@ -171,7 +189,9 @@ impl Lookups {
                         offence = Some(Offence::BadResponse);
                         continue;
                     };
-                    if !catalog.has_entry(&entry.id()) {
+                    if matches!(lookup.question, Asked::Meaning(..))
+                        && !catalog.has_entry(&entry.id())
+                    {
                         feeds.insert(entry.entry().publisher);
                     }
                     if lookup.entries.len() < ENTRIES {
@@ -212,7 +232,7 @@ impl Lookups {
         out: &mut Effects<'_>,
     ) {
         for lookup in self.under_way.values_mut() {
-            if !lookup.reaching || lookup.selector != Selector::Release(*release) {
+            if !lookup.reaching || lookup.release() != Some(*release) {
                 continue;
             }
             for peer in peers.iter().filter(|peer| !lookup.asked.contains(*peer)) {
@@ -239,10 +259,9 @@ impl Lookups {
                 || (quiet && (found || (lookup.asked_everywhere() && !lookup.reaching)))
             {
                 done.push(*id);
-            } else if let (true, false, Selector::Release(release)) =
-                (quiet, lookup.asked_dht, &lookup.selector)
+            } else if let (true, false, Some(release)) = (quiet, lookup.asked_dht, lookup.release())
             {
-                out.push(Effect::FindProviders { release: *release });
+                out.push(Effect::FindProviders { release });
                 lookup.asked_dht = true;
                 lookup.reaching = true;
             }
@@ -270,13 +289,27 @@ impl Lookups {
 impl Lookup {
     fn fits(&self, entry: &SignedEntry) -> bool {
         let Some((id, release)) = entry.release() else { return false };
-        self.publisher.is_none_or(|publisher| publisher == entry.entry().publisher)
-            && (self.selector.is_release(&id) || self.selector.matches(&release.purl))
+        match &self.question {
+            // A peer may have found a word in the names of files, which the entry does not hold.
+            Asked::Words(_) => true,
+            Asked::Meaning(selector, publisher) => {
+                publisher.is_none_or(|publisher| publisher == entry.entry().publisher)
+                    && (selector.is_release(&id) || selector.matches(&release.purl))
+            }
+        }
+    }
+
+    /// The release whose id is looked up, if it is one.
+    const fn release(&self) -> Option<ReleaseId> {
+        match &self.question {
+            Asked::Meaning(Selector::Release(release), _) => Some(*release),
+            _ => None,
+        }
     }
 
     /// Returns whether every source has been asked. The DHT knows only release ids, and is asked
     /// once.
     const fn asked_everywhere(&self) -> bool {
-        !matches!(self.selector, Selector::Release(_)) || self.asked_dht
+        self.release().is_none() || self.asked_dht
     }
 }

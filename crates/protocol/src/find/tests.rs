@@ -1,11 +1,16 @@
 //! Searches, look-ups and censuses through the router, against peers that hold, lack or lie.
 
-use perennial_manifest::{BlobId, EntryId, Holding, ReleaseId, Selector, Sha256Digest};
+use perennial_manifest::{
+    ArtifactListRef, BlobId, Body, EntryId, FeedState, Holding, Keypair, Purl, Release, ReleaseId,
+    Selector, Sha256Digest,
+};
 
 use crate::effect::{Effect, FetchFailure, Holder};
 use crate::fake_catalog::FakeCatalog;
-use crate::input::{CensusId, FetchId, Input, KeepOutcome, LookupId, Prefix, WantedBlob};
-use crate::message::{BlobClaim, Bounded, Request, Response};
+use crate::input::{
+    CensusId, FetchId, Input, KeepOutcome, LookupId, Prefix, RequestFailure, WantedBlob,
+};
+use crate::message::{BlobClaim, Bounded, EntryBytes, Request, Response};
 use crate::node::{Config, Node};
 use crate::peer::PeerId;
 use crate::time::Time;
@@ -235,6 +240,42 @@ fn a_look_up_of_a_digest_collects_claims_and_ends() {
     });
     assert_eq!(done, Some((lookup, 2, vec![(peer("a"), claim)])));
     assert_eq!(scene.node.load().lookups, 0);
+}
+
+#[test]
+fn a_search_takes_what_peers_answer_stores_none_of_it_and_ends_without_the_silent() {
+    let mut scene = Scene::new(&["a", "old", "silent"]);
+    let lookup = LookupId(9);
+    scene.input(Input::Search { lookup, text: "kk".into() });
+    let list = ArtifactListRef { blob: BlobId::of(b"list"), count: 1, bytes: 1, size: 1 };
+    let purl = Purl::generic("kubekey", "1").unwrap();
+    let key = Keypair::from_seed([1; 32]);
+    let body = Body::Release(Box::new(Release::new(purl, list)));
+    let entry = FeedState::default().next(None).unwrap().entry(key.id(), 1, body);
+    let entry = entry.sign(&key).unwrap();
+    scene.run(6_000, |effect| match effect {
+        Effect::Send { peer, id, request: Request::Search { text, .. } } => {
+            assert_eq!(text, "kk");
+            let result = match peer.as_str() {
+                "a" => {
+                    Ok(Response::Found { entries: Bounded::first_of([EntryBytes(entry.encode())]) })
+                }
+                "old" => Err(RequestFailure::Disconnected),
+                _ => return None,
+            };
+            Some(Input::Response { from: peer.clone(), id: *id, result })
+        }
+        _ => None,
+    });
+    let done = scene.effects.iter().find_map(|effect| match effect {
+        Effect::LookupDone { lookup, answered, entries, .. } => {
+            Some((*lookup, *answered, entries.clone()))
+        }
+        _ => None,
+    });
+    assert_eq!(done, Some((lookup, 1, vec![entry])));
+    assert_eq!(scene.count(|effect| matches!(effect, Effect::Penalise { .. })), 0);
+    assert_eq!(scene.count(|effect| matches!(effect, Effect::Store { .. })), 0);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::{
     BlobClaim, Bounded, EntryBytes, MAX_ENTRY_IDS, MAX_RECONCILE_REQUEST, MAX_REQUEST, MAX_SCOPE,
-    MessageError, Refusal, Request, Response, Scope,
+    MAX_SELECTOR, MessageError, Refusal, Request, Response, Scope,
 };
 
 fn id(n: u64) -> EntryId {
@@ -32,6 +32,7 @@ fn requests() -> Vec<Request> {
             blobs: Bounded::first_of([BlobId::of(b"x")]),
         },
         Request::ResolveSha256 { digest: Sha256Digest::from_bytes([9; 32]) },
+        Request::Search { text: "quay.io kk".to_owned(), limit: 256 },
     ]
 }
 
@@ -84,6 +85,8 @@ fn golden_bytes() {
     let expected =
         format!("a16468617665a265626c6f6273815820{}6872656c656173657380", "07".repeat(32));
     assert_eq!(written(&have), expected);
+    let search = Request::Search { text: "kk".to_owned(), limit: 8 };
+    assert_eq!(written(&search), "a166736561726368a26474657874626b6b656c696d697408");
     // Absence is encoded as the word `none`, not null.
     let holdings = [None, Some(Holding::Known), Some(Holding::Partial), Some(Holding::Held)];
     let have = Response::Have { releases: Bounded::first_of(holdings), blobs: Bounded::empty() };
@@ -116,6 +119,11 @@ fn more_than_the_bound_is_refused() {
         Request::decode(&vec![0; MAX_REQUEST + 1]),
         Err(MessageError::TooLong { .. })
     ));
+    let search = Request::Search { text: "a".repeat(MAX_SELECTOR + 1), limit: 1 };
+    assert!(matches!(
+        Request::decode(&search.encode().unwrap()),
+        Err(MessageError::TooLong { .. })
+    ));
     assert_eq!(Bounded::<u8, MAX_SCOPE>::first_of(std::iter::repeat(0)).len(), MAX_SCOPE);
 }
 
@@ -136,7 +144,7 @@ proptest! {
     }
 
     #[test]
-    fn mutated_messages_are_refused_or_canonical(which in 0_usize..7, at in 0_usize..20_000, to: u8) {
+    fn mutated_messages_are_refused_or_canonical(which in 0_usize..8, at in 0_usize..20_000, to: u8) {
         let mut bytes = requests()[which].encode().unwrap();
         let at = at % bytes.len();
         bytes[at] = to;

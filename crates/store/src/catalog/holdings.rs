@@ -105,6 +105,12 @@ impl Catalog<'_> {
             .is_ok_and(|publisher| follows.keeps(&publisher));
         let mut changes = Vec::new();
         let (state, held_bytes) = self.count_held(&value.artifacts, &mut changes)?;
+        if value.state == Holding::Known
+            && let Some(list) = self.listed(state, &value.artifacts)
+            && let (Some(place), Some(purl)) = (rows::place_of_release(&key), rows::purl_of(&key))
+        {
+            changes.extend(rows::of_files(&list, place, purl));
+        }
         if value.state != state || value.held_bytes != held_bytes {
             (value.state, value.held_bytes) = (state, held_bytes);
             changes.push(Change::Put(key.clone(), value.encode()));
@@ -141,6 +147,11 @@ impl Catalog<'_> {
         }
         let state = if held == list.len() { Holding::Held } else { Holding::Partial };
         Ok((state, bytes))
+    }
+
+    /// The list of a release that is not only known.
+    pub(super) fn listed(&self, state: Holding, claim: &ArtifactListRef) -> Option<ArtifactList> {
+        (state != Holding::Known).then(|| self.read_list(claim).ok().flatten()).flatten()
     }
 
     /// Lists releases as known only. Called before their bytes are deleted, so that a killed

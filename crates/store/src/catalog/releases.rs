@@ -2,7 +2,7 @@
 //!
 //! Promises that a list is answered from index rows alone: no entry is read or verified for it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use perennial_manifest::{Holding, PublisherId, Purl, ReleaseId, Selector, SignedEntry};
 
@@ -88,6 +88,10 @@ impl Catalog<'_> {
         // An add has its bytes here before it is signed: it is listed as held from its first
         // moment, or not at all.
         let (state, held_bytes) = self.count_held(&body.artifacts, changes)?;
+        let place = rows::place(ordinal, entry.seq, &signed.id());
+        if let Some(list) = self.listed(state, &body.artifacts) {
+            changes.extend(rows::of_files(&list, &place, body.purl.as_str()));
+        }
         let value = ReleaseValue {
             release,
             publisher: *entry.publisher.as_bytes(),
@@ -97,7 +101,6 @@ impl Catalog<'_> {
             state,
             held_bytes,
         };
-        let place = rows::place(ordinal, entry.seq, &signed.id());
         let key = rows::release(body.purl.as_str(), &place);
         if kept && state != Holding::Held {
             changes.push(Change::Put(rows::wanted(&release), key.clone()));
@@ -163,10 +166,8 @@ impl Catalog<'_> {
                 filter.selector.as_ref().is_none_or(|s| s.matches(purl) || s.is_release(release))
             };
             // Parsing a purl costs more than the walk: the name is first looked for in the text.
-            if let Some(Selector::Name { name, .. }) = &filter.selector
-                && !purl.contains(name.as_str())
-                && name.chars().all(|c| c.is_ascii_alphanumeric())
-            {
+            let name = rows::encoded_name(purl);
+            if filter.selector.as_ref().is_some_and(|selector| !selector.may_match(name)) {
                 return true;
             }
             let Some(value) = ReleaseValue::decode(value) else { return true };
@@ -182,6 +183,30 @@ impl Catalog<'_> {
             filter.limit == 0 || found.len() < filter.limit
         })?;
         Ok(found)
+    }
+
+    /// At most `limit` names that are nearest to one that means nothing.
+    pub(crate) fn near(&self, selector: &Selector, limit: usize) -> Result<Vec<Purl>, StoreError> {
+        let mut near = BTreeSet::new();
+        let mut last = (String::new(), true);
+        self.index.walk(b"R", b"R", &mut |key, _| {
+            let Some(purl) = rows::purl_of(key) else { return true };
+            // The rows of one name follow each other: only its first is compared with all effort.
+            let package = purl.split(['@', '?', '#']).next().unwrap_or_default();
+            if last.0 == package && !last.1 {
+                return true;
+            }
+            let rank = Purl::parse(purl)
+                .ok()
+                .and_then(|purl| selector.nearness(&purl).map(|rank| (rank, purl)));
+            last = (package.to_owned(), rank.is_some());
+            near.extend(rank);
+            if near.len() > limit {
+                near.pop_last();
+            }
+            true
+        })?;
+        Ok(near.into_iter().map(|(_, purl)| purl).collect())
     }
 
     /// A publisher's releases by its feed, newest first.

@@ -1,54 +1,218 @@
-//! Search for releases by words of their names: walks the rows of one word, and compares the others
-//! with the purl found there.
+//! Search for releases by parts of their names, versions and registries, by the names of their files,
+//! and by digests.
+//!
+//! The index has the words. Releases are found by the beginning of the rarest word of the query
+//! first, at a cost that does not grow with their number, then by the inside of words, at a cost
+//! that is bounded.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use perennial_manifest::{Name, Purl, Selector, Sha256Digest};
 
 use super::Catalog;
-use super::releases::ReleaseRow;
+use super::releases::{ReleaseFilter, ReleaseRow};
 use crate::error::StoreError;
 use crate::rows;
 
 /// Most rows counted per word when looking for the rarest.
 const COUNTED: usize = 1024;
+/// Releases that are compared with the whole query, as a multiple of those asked for.
+const COMPARED: usize = 16;
+/// Rows of one word that a scan walks past before it jumps to the next word.
+const ROWS: usize = 8;
 
-impl Catalog<'_> {
-    /// Releases whose namespace and name have all the words of `text`, the last one as a prefix.
-    pub(crate) fn search(&self, text: &str, limit: usize) -> Result<Vec<ReleaseRow>, StoreError> {
-        let words = rows::words(text);
-        let Some(rarest) = self.rarest(&words)? else { return Ok(Vec::new()) };
-        let mut places = Vec::new();
-        let prefix = rows::term_prefix(rarest);
-        self.index.walk(&prefix, &prefix, &mut |key, purl| {
-            let Ok(text) = std::str::from_utf8(purl) else { return true };
-            // Most are in lower case already, and there may be very many.
-            let lower = text.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii());
-            let lower = lower.then(|| text.to_lowercase());
-            let lower = lower.as_deref().unwrap_or(text);
-            if words.iter().all(|word| lower.contains(word.as_str())) {
-                places.extend(rows::place_of_term(key).map(|place| rows::release(text, place)));
-            }
-            places.len() < limit.max(1) * 4
-        })?;
-        places.sort();
-        places.dedup();
-        places.truncate(limit);
-        self.rows(&places)
+/// Places of releases with their purls.
+type Places = BTreeMap<Vec<u8>, String>;
+
+/// Words of a query, at most; more are not looked at.
+const WORDS: usize = 8;
+
+/// A part of a query, between spaces.
+struct Word {
+    /// In lower case, `:` for `@`.
+    text: String,
+    /// The same as a name that a user gives.
+    name: Option<Name>,
+    /// Its runs of letters and digits, each of which is part of a word in the index.
+    runs: Vec<String>,
+}
+
+impl Word {
+    fn parse(text: &str) -> Self {
+        let text = text.split_once("://").map_or(text, |(_, rest)| rest).trim_end_matches('/');
+        let lower = text.to_lowercase();
+        // The type of a package URL is not in the index.
+        let indexed = lower.strip_prefix("pkg:").and_then(|rest| rest.split_once('/'));
+        let runs = rows::words(indexed.map_or(lower.as_str(), |(_, rest)| rest));
+        Self { name: Name::parse(text).ok(), text: lower.replace('@', ":"), runs }
     }
 
-    /// The rarest of the words: walking the rows of a word that begins nearly every name would
-    /// visit all of them.
-    fn rarest<'a>(&self, words: &'a [String]) -> Result<Option<&'a String>, StoreError> {
-        let mut best: Option<(usize, &String)> = None;
-        for word in words {
-            let (prefix, mut rows) = (rows::term_prefix(word), 0);
-            self.index.walk(&prefix, &prefix, &mut |_, _| {
-                rows += 1;
-                rows < COUNTED
-            })?;
-            if best.is_none_or(|(fewest, other)| {
-                rows < fewest || (rows == fewest && word.len() > other.len())
-            }) {
-                best = Some((rows, word));
+    /// Whether it occurs in the name of a release, which is also given as texts to look in.
+    fn names(&self, purl: &Purl, texts: &[String]) -> bool {
+        texts.iter().any(|text| text.contains(&self.text))
+            || self.name.as_ref().is_some_and(|name| name.matches(purl))
+    }
+}
+
+/// The bounds of a search.
+#[derive(Clone, Copy)]
+struct Bounds {
+    /// Rows visited to find one word by its inside.
+    scanned: usize,
+    /// Releases compared with the whole query.
+    compared: usize,
+}
+
+impl Catalog<'_> {
+    /// Releases in which all words of `text` occur, at most `limit`. `scanned` bounds the rows that
+    /// are visited to find a word by its inside.
+    pub(crate) fn search(
+        &self,
+        text: &str,
+        limit: usize,
+        scanned: usize,
+    ) -> Result<Vec<ReleaseRow>, StoreError> {
+        let mut found = self.meant(text.trim(), limit)?;
+        let words: Vec<Word> = text.split_whitespace().take(WORDS).map(Word::parse).collect();
+        let bounds = Bounds { scanned, compared: limit.saturating_mul(COMPARED).max(COUNTED) };
+        let mut keys = BTreeSet::new();
+        if let Some((best, run)) = self.rarest(&words)? {
+            let files = words.iter().map(|word| self.files_named(word, bounds));
+            let files = files.collect::<Result<Vec<Places>, StoreError>>()?;
+            let mut places = self.places(b'T', run, bounds, &|_| true)?;
+            places.extend(files[best].clone());
+            for (place, purl) in &places {
+                let Ok(parsed) = Purl::parse(purl) else { continue };
+                let texts = [purl.to_lowercase(), Name::shortest(&parsed).to_lowercase()]
+                    .map(|text| text.replace('@', ":"));
+                let all = words
+                    .iter()
+                    .zip(&files)
+                    .all(|(word, files)| word.names(&parsed, &texts) || files.contains_key(place));
+                if all {
+                    keys.insert(rows::release(purl, place));
+                }
             }
         }
-        Ok(best.map(|(_, word)| word))
+        let known: BTreeSet<_> = found.iter().map(|row| row.release).collect();
+        let keys: Vec<_> = keys.into_iter().take(limit).collect();
+        found.extend(self.rows(&keys)?.into_iter().filter(|row| !known.contains(&row.release)));
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// The releases that the text as a whole names: by id, by a digest of a file, by package URL.
+    fn meant(&self, text: &str, limit: usize) -> Result<Vec<ReleaseRow>, StoreError> {
+        let Ok(selector) = text.parse::<Selector>() else { return Ok(Vec::new()) };
+        let digest = match &selector {
+            // Digests are also written without the name of their algorithm.
+            Selector::Release(id) => Some(Sha256Digest::from_bytes(*id.entry().as_bytes())),
+            selector => selector.sha256(),
+        };
+        let mut found = Vec::new();
+        if !matches!(selector, Selector::Name(_)) {
+            let filter =
+                ReleaseFilter { selector: Some(selector), limit, ..ReleaseFilter::default() };
+            found = self.releases(&filter)?;
+        }
+        if let Some(digest) = digest {
+            found.extend(self.with_digest(&digest, limit)?);
+        }
+        Ok(found)
+    }
+
+    /// Releases whose list has a file with this SHA-256.
+    pub(crate) fn with_digest(
+        &self,
+        digest: &Sha256Digest,
+        limit: usize,
+    ) -> Result<Vec<ReleaseRow>, StoreError> {
+        let prefix = rows::file_digest(digest.as_bytes(), &[]);
+        let mut places = Places::new();
+        self.index.walk(&prefix, &prefix, &mut |key, purl| {
+            take(&mut places, key, purl);
+            places.len() < limit
+        })?;
+        let keys: Vec<_> = places.iter().map(|(place, purl)| rows::release(purl, place)).collect();
+        self.rows(&keys)
+    }
+
+    /// The releases that have a file in whose name a word occurs.
+    fn files_named(&self, word: &Word, bounds: Bounds) -> Result<Places, StoreError> {
+        let Some(run) = word.runs.iter().max_by_key(|run| run.len()) else {
+            return Ok(Places::new());
+        };
+        self.places(b'N', run, bounds, &|file| file.contains(&word.text))
+    }
+
+    /// The releases at a word of a table that holds `run` and fits: by its beginning first.
+    fn places(
+        &self,
+        table: u8,
+        run: &str,
+        bounds: Bounds,
+        fits: &dyn Fn(&str) -> bool,
+    ) -> Result<Places, StoreError> {
+        let mut places = Places::new();
+        let prefix = [&[table], run.as_bytes()].concat();
+        self.index.walk(&prefix, &prefix, &mut |key, purl| {
+            if rows::word_of(key).is_some_and(fits) {
+                take(&mut places, key, purl);
+            }
+            places.len() < bounds.compared
+        })?;
+        let (mut from, mut left) = (vec![table], bounds.scanned);
+        while places.len() < bounds.compared {
+            let (mut word, mut rows, mut holds, mut ended) = (String::new(), 0, false, true);
+            self.index.walk(&[table], &from, &mut |key, purl| {
+                let Some(of_key) = rows::word_of(key) else { return true };
+                if of_key != word {
+                    of_key.clone_into(&mut word);
+                    (rows, holds) = (0, of_key.contains(run) && fits(of_key));
+                }
+                (rows, left) = (rows + 1, left.saturating_sub(1));
+                if holds {
+                    take(&mut places, key, purl);
+                }
+                // Most rows of a word are passed over by beginning again at the next one.
+                ended = holds || rows < ROWS;
+                ended && left > 0 && places.len() < bounds.compared
+            })?;
+            if ended || left == 0 {
+                break;
+            }
+            from = [&[table], word.as_bytes(), &[1]].concat();
+        }
+        Ok(places)
+    }
+
+    /// The run of letters and digits that begins the fewest words, with the index of its word:
+    /// walking the rows of one that begins nearly every name would visit all of them. One that
+    /// begins no word comes last.
+    fn rarest<'a>(&self, words: &'a [Word]) -> Result<Option<(usize, &'a str)>, StoreError> {
+        let mut best: Option<((bool, usize, usize), (usize, &str))> = None;
+        for (at, word) in words.iter().enumerate() {
+            for run in &word.runs {
+                let mut rows = 0;
+                for table in [b'T', b'N'] {
+                    let prefix = [&[table], run.as_bytes()].concat();
+                    self.index.walk(&prefix, &prefix, &mut |_, _| {
+                        rows += 1;
+                        rows < COUNTED
+                    })?;
+                }
+                let rank = (rows == 0, rows, usize::MAX - run.len());
+                if best.is_none_or(|(lowest, _)| rank < lowest) {
+                    best = Some((rank, (at, run)));
+                }
+            }
+        }
+        Ok(best.map(|(_, found)| found))
+    }
+}
+
+fn take(places: &mut Places, key: &[u8], purl: &[u8]) {
+    if let (Some(place), Ok(purl)) = (rows::place_of_release(key), std::str::from_utf8(purl)) {
+        places.insert(place.to_vec(), purl.to_owned());
     }
 }

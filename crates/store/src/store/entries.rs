@@ -9,7 +9,7 @@ use std::sync::{MutexGuard, PoisonError};
 
 use perennial_manifest::{
     Admit, ArtifactList, ArtifactListRef, EntryId, FeedState, PublisherId, PublisherKind,
-    ReleaseId, SignedEntry,
+    ReleaseId, Sha256Digest, SignedEntry,
 };
 
 use crate::catalog::{PutOutcome, ReleaseFilter, ReleaseRow, Source};
@@ -18,6 +18,9 @@ use crate::pack::Kind;
 use crate::state::OwnFeed;
 use crate::store::Store;
 use perennial_manifest::Holding;
+
+/// Rows that a search visits to find a word by its inside.
+const SCANNED: usize = 50_000;
 
 impl Store {
     /// Takes entries in, in order. Those that were admitted are durable on return. The highest
@@ -223,12 +226,35 @@ impl Store {
         self.0.read(|catalog| catalog.release(id))
     }
 
-    /// Releases by words of their names. Walks the rows of the rarest word.
+    /// Releases in which all words of `text` occur: in the name, the version, the registry or the
+    /// names of files, or that have a file with the digest given.
     ///
     /// # Errors
     /// Failures of the index.
     pub fn search(&self, text: &str, limit: usize) -> Result<Vec<ReleaseRow>, StoreError> {
-        self.0.read(|catalog| catalog.search(text, limit))
+        self.0.read(|catalog| catalog.search(text, limit, SCANNED))
+    }
+
+    /// As [`Store::search`], with a small bound on the time it takes: of words, little more than
+    /// the beginnings count.
+    ///
+    /// # Errors
+    /// Failures of the index.
+    pub fn search_briefly(&self, text: &str, limit: usize) -> Result<Vec<ReleaseRow>, StoreError> {
+        self.0.read(|catalog| catalog.search(text, limit, SCANNED / 10))
+    }
+
+    /// The releases that are known to have a file with this SHA-256, by their lists as far as they
+    /// are or were here.
+    ///
+    /// # Errors
+    /// Failures of the index.
+    pub fn releases_with(
+        &self,
+        sha256: &Sha256Digest,
+        limit: usize,
+    ) -> Result<Vec<ReleaseRow>, StoreError> {
+        self.0.read(|catalog| catalog.with_digest(sha256, limit))
     }
 
     /// The artifact list of a release, if it is here.

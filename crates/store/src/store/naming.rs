@@ -1,7 +1,7 @@
 //! The meaning of a name on this node: through its own publisher and those that the user follows by
 //! name.
 
-use perennial_manifest::{Candidate, PublisherId, Resolution, Selector, resolve};
+use perennial_manifest::{Candidate, PublisherId, Purl, Resolution, Selector, resolve};
 
 use crate::catalog::{ReleaseFilter, ReleaseRow};
 use crate::error::StoreError;
@@ -32,6 +32,14 @@ impl Store {
         let follows = self.follows();
         let trusted = |publisher: &PublisherId| publisher == own || follows.names(publisher);
         Ok(resolve(selector, trusted, only, candidates))
+    }
+
+    /// At most `limit` known names that are nearest to one that means nothing, nearest first.
+    ///
+    /// # Errors
+    /// Failures of the index.
+    pub fn near(&self, selector: &Selector, limit: usize) -> Result<Vec<Purl>, StoreError> {
+        self.inner().read(|catalog| catalog.near(selector, limit))
     }
 
     fn candidate(&self, row: &ReleaseRow) -> Result<Candidate, StoreError> {

@@ -20,4 +20,5 @@ mod gc_race;
 mod incoming;
 mod reopen;
 mod replaced;
+mod search;
 mod sha256;

@@ -50,8 +50,9 @@ impl Archived {
         let Resolution::Found(found) = store.resolve(&selector, &own, Some(&own))? else {
             return Ok(None);
         };
-        let Some(row) =
-            found.first().map(|found| store.release(&found.release)).transpose()?.flatten()
+        // A purl without qualifiers may have found one with them.
+        let same = found.iter().find(|found| found.purl == *purl);
+        let Some(row) = same.map(|found| store.release(&found.release)).transpose()?.flatten()
         else {
             return Ok(None);
         };

@@ -72,6 +72,45 @@ async fn a_strangers_release_is_shown_and_not_fetched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn looking_needs_no_trust_and_a_wrong_publisher_is_told_who_signed() {
+    let (machine, other) = (Machine::new(1), Machine::new(2));
+    let added = other.add("pkg:generic/thing@1", &[("a", b"one")]).await;
+    machine.learn(&other);
+    let shown = machine.archive.look(&name("thing"), None, &()).await.unwrap();
+    assert_eq!(shown[0].release, added.release);
+    let me = machine.archive.publisher();
+    let refused = machine.archive.look(&name("thing"), Some(me), &()).await.unwrap_err();
+    let said = format!("{me} signed no thing; these publishers did");
+    assert_eq!((refused.to_string(), publishers(&refused).len()), (said, 1));
+    let third = Machine::new(3);
+    third.add("pkg:generic/thing@2", &[("a", b"two")]).await;
+    machine.learn(&third);
+    let two = machine.archive.look(&name("thing"), None, &()).await.unwrap_err();
+    assert!(matches!(unresolved(&two), Unresolved::Ambiguous { claims, .. } if claims.len() == 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn near_misses_are_named_nearest_first() {
+    let machine = Machine::new(1);
+    machine.add("pkg:generic/kubekey@v3.1.0", &[("a", b"one")]).await;
+    machine.add("pkg:generic/kubekey@v2.0.0", &[("a", b"two")]).await;
+    machine.add("pkg:docker/minio/minio@v1?repository_url=quay.io", &[("a", b"three")]).await;
+    for (given, known) in [
+        ("kubekey@v3.1", "kubekey@v3.1.0, kubekey@v2.0.0"),
+        ("Kubekey:3.1.0", "kubekey@v3.1.0, kubekey@v2.0.0"),
+        ("kubekye@v2.0.0", "kubekey@v2.0.0, kubekey@v3.1.0"),
+        ("docker.io/minio/minio:v2", "quay.io/minio/minio:v1"),
+    ] {
+        let missed = machine.archive.resolve(&name(given), None, true, &()).await.unwrap_err();
+        let said = missed.to_string();
+        assert!(said.ends_with(&format!("; known are: {known}")), "{said}");
+        assert_eq!(missed.kind(), ErrorKind::NotFound);
+    }
+    let far = machine.archive.resolve(&name("other"), None, true, &()).await.unwrap_err();
+    assert!(!far.to_string().contains("known are"), "{far}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn followed_publishers_that_disagree_are_a_conflict() {
     let (machine, one, two) = (Machine::new(1), Machine::new(2), Machine::new(3));
     for (other, bytes) in [(&one, b"one"), (&two, b"two")] {

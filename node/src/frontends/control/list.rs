@@ -8,30 +8,22 @@ use perennial_gateway::ReleaseRows;
 use perennial_manifest::Holding;
 use perennial_store::{BlobState, Pin, ReleaseFilter, Store, StoreError};
 
-use super::ControlService;
+use super::{ControlService, failure};
+use crate::archive::FoundReleases;
 
 pub(super) async fn ls(
     service: &ControlService,
     request: Ls,
     sink: &Sink<ReleaseRow>,
 ) -> Result<Listed, Failure> {
-    let publisher = service.publisher(request.publisher.as_ref())?;
-    let limit = request.limit.map_or(0, |limit| limit as usize);
-    let found = service.read(move |store| {
-        // One row beyond the limit shows whether more follow.
-        let filter = ReleaseFilter {
-            publisher,
-            selector: request.selector,
-            state: request.state,
-            limit: if limit == 0 { 0 } else { limit + 1 },
-        };
-        let found = store.releases(&filter)?;
-        let more = limit != 0 && found.len() > limit;
-        let shown = if more { &found[..limit] } else { &found[..] };
-        Ok((rows(store, shown)?, more))
-    });
-    let (found, more) = found.await?;
-    Ok(Listed { more, ..send(found, sink).await })
+    let filter = ReleaseFilter {
+        publisher: service.publisher(request.publisher.as_ref())?,
+        selector: request.selector,
+        state: request.state,
+        limit: request.limit.map_or(0, |limit| limit as usize),
+    };
+    let found = service.archive.list(filter).await.map_err(failure)?;
+    send_found(service, found, sink).await
 }
 
 pub(super) async fn search(
@@ -40,13 +32,26 @@ pub(super) async fn search(
     sink: &Sink<ReleaseRow>,
 ) -> Result<Listed, Failure> {
     let limit = request.limit.clamp(1, 10_000) as usize;
-    let found = service.read(move |store| {
-        let found = store.search(&request.text, limit + 1)?;
-        let more = found.len() > limit;
-        Ok((rows(store, &found[..found.len().min(limit)])?, more))
+    let found = service.archive.search(request.text, limit).await.map_err(failure)?;
+    send_found(service, found, sink).await
+}
+
+async fn send_found(
+    service: &ControlService,
+    found: FoundReleases,
+    sink: &Sink<ReleaseRow>,
+) -> Result<Listed, Failure> {
+    let FoundReleases { here, elsewhere, more } = found;
+    let rows = service.read(move |store| {
+        let mut rows = rows(store, &here)?;
+        rows.extend(
+            self::rows(store, &elsewhere)?
+                .into_iter()
+                .map(|row| ReleaseRow { elsewhere: true, ..row }),
+        );
+        Ok(rows)
     });
-    let (found, more) = found.await?;
-    Ok(Listed { more, ..send(found, sink).await })
+    Ok(Listed { more, ..send(rows.await?, sink).await })
 }
 
 pub(super) async fn follows(

@@ -16,7 +16,7 @@ pub(super) async fn show(
     sink: &Sink,
 ) -> Result<ShowDone, Failure> {
     let only = service.publisher(request.publisher.as_ref())?;
-    let resolved = service.archive.resolve(&request.selector, only, true, &*observer(sink)).await;
+    let resolved = service.archive.look(&request.selector, only, &*observer(sink)).await;
     let agreeing = resolved.map_err(failure)?;
     let (release, own) = (agreeing[0].release, service.archive.publisher());
     let shown = service.read(move |store| {
@@ -98,7 +98,8 @@ fn describe(
         ..ReleaseFilter::default()
     };
     let others = store.releases(&same_name)?;
-    let others = others.iter().filter(|other| other.publisher != row.publisher);
+    let others =
+        others.iter().filter(|other| other.purl == row.purl && other.publisher != row.publisher);
     let (agree, disagree): (Vec<_>, Vec<_>) =
         others.partition(|other| other.artifacts.blob == row.artifacts.blob);
     let names =
