@@ -215,6 +215,37 @@ mod tests {
         assert_eq!(bench.store.entry_count().unwrap(), ENTRIES);
     }
 
+    /// The one blocking thread is busy, so the first commit cannot end, and the batches that follow
+    /// stay in the queue: two commits side by side could overtake each other.
+    #[test]
+    fn a_commit_begins_only_after_the_one_before_has_ended() {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let (release, busy) = std::sync::mpsc::channel::<()>();
+            let blocker = tokio::task::spawn_blocking(move || busy.recv().is_err());
+            let (mut bench, writing) = bench();
+            tokio::spawn(writing);
+            let feed = feed(1, 3);
+            let batch = |id: usize| Batch { id: id as u64, entries: vec![feed[id].clone()] };
+            assert!(bench.writer.store(batch(0)).is_none());
+            while bench.writer.0.capacity() < QUEUE {
+                tokio::task::yield_now().await;
+            }
+            for id in [1, 2] {
+                assert!(bench.writer.store(batch(id)).is_none());
+                for _ in 0..10 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            assert_eq!(bench.writer.0.capacity(), QUEUE - 2, "taken while a commit runs");
+            drop(release);
+            assert!(blocker.await.unwrap());
+            let verdicts = verdicts(&mut bench, 3).await;
+            assert!(verdicts.values().all(|batch| *batch == [Verdict::New]), "{verdicts:?}");
+        });
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn batches_that_wait_share_a_commit_and_keep_their_own_verdicts() {
         let (mut bench, writing) = bench();
