@@ -1,6 +1,7 @@
 //! A machine without a network, or with settings that are of no use: whatever needs no peer works.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use super::program::Place;
 
@@ -54,6 +55,19 @@ fn local_commands_work_without_a_network() {
         let Some(said) = place.with_mounts(&script) else { return };
         assert_eq!(said.code, Some(0), "{settings}: {said:?}: {}", log(&place));
     }
+}
+
+/// TCP is refused at once; QUIC, which the address stands for as well, would be waited for.
+#[test]
+fn a_host_and_port_that_refuses_is_reported_at_once() {
+    let place = Place::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let began = Instant::now();
+    let said = place.fails(5, &["--peer", &address, "search", "a"]);
+    assert!(said.stderr.contains("connection refused"), "{said:?}");
+    assert!(began.elapsed() < Duration::from_secs(4), "after {:?}", began.elapsed());
 }
 
 fn log(place: &Place) -> String {

@@ -1,4 +1,4 @@
-//! Disks that go while a node runs, and come back: unmounted, failing, read-only. The tests mount
+//! Disks that go while a node runs, and come back: moved away, unmounted, failing. Two tests mount
 //! file systems, so they need root; without it they print a line and pass.
 
 use std::fs;
@@ -45,6 +45,31 @@ fn get(address: &str, path: &str) -> Option<(u16, String)> {
     stream.read_to_string(&mut answer).ok()?;
     let status = answer.split(' ').nth(1)?.parse().ok()?;
     Some((status, answer.split("\r\n\r\n").nth(1)?.to_owned()))
+}
+
+#[test]
+fn a_data_directory_that_is_moved_away_is_missed_and_found_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (data, aside) = (dir.path().join("data"), dir.path().join("aside"));
+    let source = write_tree(&dir.path().join("src"), 1, &[100_000]);
+    let mut node = Daemon::start(&data, &["--http", "127.0.0.1:0"]);
+    let http = node.http.clone().expect("an address");
+    add(&data, &source, "x", "1");
+    fs::rename(&data, &aside).expect("ours");
+    wait_until(NOTICED, "health says that it is gone", || {
+        get(&http, "/healthz").filter(|(status, _)| *status == 503)
+    });
+    wait_until(NOTICED, "the node lets go of it", || {
+        node.log().contains("waiting until its disk is back").then_some(())
+    });
+    assert!(!data.exists(), "a new archive was made");
+    // A command may use it meanwhile.
+    assert_eq!(count(&aside, "held"), 1);
+    fs::rename(&aside, &data).expect("ours");
+    node.wait_ready(NOTICED);
+    assert_eq!(get(&http, "/healthz"), Some((200, "ok\n".into())));
+    assert_eq!(count(&data, "held"), 1);
+    assert_eq!(node.terminate(Duration::from_secs(10)).1, Some(0));
 }
 
 #[test]
