@@ -182,7 +182,11 @@ async fn fetch_release(
             Some(fetch) => fetch,
             None => start(archive, Some(release), progress).await?,
         };
-        fetch.add(missing, true).await;
+        // Asked again: while this fetch waited for a peer, another one may have brought some.
+        let missing = archive.in_store(move |store| {
+            missing.into_iter().map(|blob| wanted(store, blob.blob, blob.size)).collect()
+        });
+        fetch.add(missing.await?, true).await;
         for (peer, bytes) in fetch.done().await.map_err(FetchError::Peers)? {
             *from.entry(peer).or_insert(0) += bytes;
         }
@@ -233,9 +237,10 @@ pub(super) async fn fetch_wanted(
     size: u64,
     progress: &watch::Sender<FetchProgress>,
 ) -> Result<Vec<(PeerId, u64)>, FetchError> {
-    // Verifies the bytes left by an interrupted fetch again.
-    let missing = archive.in_store(move |store| wanted(store, blob, size)).await?;
     let mut fetch = start(archive, release, progress).await?;
+    // Last, because another fetch may bring it while this one waits for a peer. Verifies the bytes
+    // left by an interrupted fetch again.
+    let missing = archive.in_store(move |store| wanted(store, blob, size)).await?;
     fetch.add(vec![missing], true).await;
     fetch.done().await.map_err(FetchError::Peers)
 }
