@@ -5,7 +5,7 @@ use perennial_node::daemon;
 
 use crate::commands::{
     add, completions, drill, follow, follows, gc, get, key, ls, man, peers, pin, pins,
-    rebuild_index, search, show, status, unfollow, unpin, verify,
+    rebuild_index, relocate, search, show, status, unfollow, unpin, verify,
 };
 use crate::failure::EXIT_CODES;
 use crate::global::Global;
@@ -89,6 +89,7 @@ pub(crate) enum Command {
     Key(key::KeyArgs),
     Verify(verify::VerifyArgs),
     Gc(gc::GcArgs),
+    Relocate(relocate::RelocateArgs),
     RebuildIndex(rebuild_index::RebuildIndexArgs),
     Drill(drill::DrillArgs),
     Completions(completions::CompletionsArgs),
@@ -113,7 +114,7 @@ mod tests {
     #[test]
     fn every_command_is_explained_with_examples() {
         let root = Cli::command();
-        assert_eq!(root.get_subcommands().count(), 21);
+        assert_eq!(root.get_subcommands().count(), 22);
         for command in root.get_subcommands() {
             let name = command.get_name();
             assert!(

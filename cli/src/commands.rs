@@ -14,6 +14,7 @@ pub(crate) mod peers;
 pub(crate) mod pin;
 pub(crate) mod pins;
 pub(crate) mod rebuild_index;
+pub(crate) mod relocate;
 pub(crate) mod search;
 pub(crate) mod show;
 pub(crate) mod status;
@@ -59,6 +60,7 @@ pub(crate) async fn run(cli: Cli, screen: &Screen) -> Result<(), CommandError> {
         Command::Key(args) => key::run(args, &beginning()?, screen).await,
         Command::Verify(_) => verify::run(&reading()?, screen).await,
         Command::Gc(args) => gc::run(args, &reading()?, screen).await,
+        Command::Relocate(args) => relocate::run(args, &reading()?, screen).await,
         Command::RebuildIndex(_) => rebuild_index::run(&reading()?, screen).await,
     }
 }

@@ -65,8 +65,12 @@ pub(crate) enum CommandError {
     #[error(transparent)]
     Frame(FrameError),
     /// Stored objects do not match their names.
-    #[error("{0} failed verification")]
-    Corrupt(String),
+    #[error("{what} failed verification")]
+    Corrupt {
+        what: String,
+        /// All of them are missing, none is damaged.
+        lost: bool,
+    },
     /// The disk did not give stored objects.
     #[error("{0} could not be read")]
     Unread(String),
@@ -107,6 +111,8 @@ struct ErrorRow<'a> {
     exit: u8,
     hint: Option<String>,
     claims: &'a [Claim],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    details: &'a [String],
 }
 
 impl CommandError {
@@ -134,7 +140,7 @@ impl CommandError {
             },
             CommandError::Usage { .. } => USAGE,
             CommandError::NoMatch { .. } => NOT_FOUND,
-            CommandError::Corrupt(_) | CommandError::Unread(_) => DISPROVED,
+            CommandError::Corrupt { .. } | CommandError::Unread(_) => DISPROVED,
             CommandError::Start(error) => error.exit_code(),
             CommandError::Interrupted { .. } => INTERRUPTED,
             CommandError::Connect(_)
@@ -179,7 +185,12 @@ impl CommandError {
             CommandError::Frame(_) => {
                 "`perennial` and the running node may be of different versions".into()
             }
-            CommandError::Corrupt(_) => {
+            CommandError::Corrupt { lost: true, .. } => {
+                "`perennial get` fetches a release again from a node that has it; files added in \
+                 place are found again where they were, and after `perennial relocate OLD NEW`"
+                    .into()
+            }
+            CommandError::Corrupt { .. } => {
                 "corrupt data was set aside and is never served; `perennial get` fetches it again"
                     .into()
             }
@@ -207,16 +218,27 @@ impl CommandError {
         if code == 0 {
             return code;
         }
-        let claims = match self {
-            CommandError::Refused(failure) => failure.claims.as_slice(),
-            _ => &[],
+        let (claims, details) = match self {
+            CommandError::Refused(failure) => {
+                (failure.claims.as_slice(), failure.details.as_slice())
+            }
+            _ => (&[][..], &[][..]),
         };
         if screen.json {
-            let row = ErrorRow { error: self.to_string(), exit: code, hint: self.hint(), claims };
+            let row = ErrorRow {
+                error: self.to_string(),
+                exit: code,
+                hint: self.hint(),
+                claims,
+                details,
+            };
             screen.error_json(&row);
             return code;
         }
         screen.error(format_args!("error: {}", safe(&self.to_string())));
+        for detail in details {
+            screen.error(format_args!("  {}", safe(detail)));
+        }
         for claim in claims {
             screen.error(format_args!("  {}", claim_line(claim)));
         }
@@ -276,7 +298,7 @@ mod tests {
         assert_eq!(pipe(io::ErrorKind::BrokenPipe).exit_code(), 0);
         assert_eq!(pipe(io::ErrorKind::StorageFull).exit_code(), 1);
         assert_eq!(CommandError::usage("x", "y").exit_code(), 2);
-        assert_eq!(CommandError::Corrupt("1 blob".into()).exit_code(), 4);
+        assert_eq!(CommandError::Corrupt { what: "1 blob".into(), lost: false }.exit_code(), 4);
         assert_eq!(CommandError::InUse { data: "/d".into(), pid: 1 }.exit_code(), 5);
         assert_eq!(
             CommandError::Start(StartError::InUse { data: "/d".into(), pid: 1 }).exit_code(),

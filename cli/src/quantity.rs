@@ -25,11 +25,13 @@ pub(crate) fn seconds(took: Duration) -> String {
     format!("{:.2} s", took.as_secs_f64())
 }
 
-/// `12.3 MiB/s`
-pub(crate) fn rate(n: u64, took: Duration) -> String {
-    let micros = took.as_micros().max(1);
-    let per_second = u128::from(n) * 1_000_000 / micros;
-    format!("{}/s", bytes(u64::try_from(per_second).unwrap_or(u64::MAX)))
+/// `12.3 MiB/s`; none for a time too short to tell a rate from.
+pub(crate) fn rate(n: u64, took: Duration) -> Option<String> {
+    if took < Duration::from_secs(1) {
+        return None;
+    }
+    let per_second = u128::from(n) * 1_000_000 / took.as_micros();
+    Some(format!("{}/s", bytes(u64::try_from(per_second).unwrap_or(u64::MAX))))
 }
 
 /// `2025-07-31`, in UTC. Accepts any number of Unix seconds, since publishers may claim any time.
@@ -103,9 +105,10 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_over_no_time_does_not_divide_by_zero() {
-        assert_eq!(rate(1024, Duration::from_secs(1)), "1.00 KiB/s");
-        assert!(rate(u64::MAX, Duration::ZERO).ends_with("/s"));
+    fn a_rate_is_told_only_of_a_time_that_has_one() {
+        assert_eq!(rate(1024, Duration::from_secs(1)).as_deref(), Some("1.00 KiB/s"));
+        assert_eq!(rate(300_000, Duration::from_millis(1)), None);
+        assert_eq!(rate(u64::MAX, Duration::ZERO), None);
         assert_eq!(
             (count(1, "file"), count(2000, "file")),
             ("1 file".into(), "2,000 files".into())

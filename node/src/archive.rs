@@ -16,6 +16,7 @@ mod error;
 mod export;
 mod fetch;
 mod import;
+mod in_place;
 mod maintenance;
 mod media;
 mod observer;
@@ -38,6 +39,7 @@ use tokio_util::task::TaskTracker;
 use crate::disk::{Disk, DiskError};
 use crate::network::handle::Network;
 
+pub use add::Offender;
 pub use error::ArchiveError;
 pub use export::ExportError;
 pub use fetch::{FetchError, FetchedRelease};
@@ -51,6 +53,7 @@ pub use signer::SignError;
 pub use crate::network::overview::Unreached;
 
 pub(crate) use fetch::keep;
+pub(crate) use in_place::loss_text;
 pub(crate) use own_feed::note_key;
 pub(crate) use policy::protocol_follows;
 pub(crate) use repair::held;

@@ -18,7 +18,7 @@ mod waiting;
 
 pub use archive::{
     Archive, ArchiveError, Claim, ExportError, FetchError, FetchedBlob, FetchedRelease, Observer,
-    PublishOptions, Rebuilt, SignError, Unreached, Unresolved, Verified,
+    Offender, PublishOptions, Rebuilt, SignError, Unreached, Unresolved, Verified,
 };
 pub use config::Config;
 pub use disk::DiskError;

@@ -140,6 +140,9 @@ fn control() -> Vec<Seed> {
         kind: Some(PublisherKind::Archivist),
         notes: None,
         again: false,
+        exclude: vec!["*.log".to_owned()],
+        dereference: false,
+        skip_unportable: true,
     };
     let publisher = Keypair::from_seed([5; 32]).id();
     let ls = Ls {

@@ -19,6 +19,8 @@ use crate::session::{Dial, Session};
 
 use source::SourceArg;
 
+/// Help heading of the options for directories.
+const TREES: &str = "Directories";
 /// Help heading of the options for images.
 const IMAGES: &str = "Images";
 /// Help heading of the options for URLs, charts and networks.
@@ -27,7 +29,8 @@ const OTHER: &str = "URLs, charts and networks";
 /// Store files or what an upstream publishes, sign a release of it, announce it
 ///
 /// A directory adds the files below it, each named by its path in the directory; a file adds
-/// itself. URLs, images in registries, image layouts and archives, and charts in Helm repositories
+/// itself. Symbolic links inside the directory stay links, and empty directories are kept; names
+/// that some systems do not have, and links that lead out, are refused. URLs, images in registries, image layouts and archives, and charts in Helm repositories
 /// are kept byte for byte, for every platform, together with the signatures published beside them;
 /// each image is a release of its own. Equal bytes are stored once.
 ///
@@ -40,6 +43,7 @@ Examples:
   perennial add ./kubekey-v3.1.0 --name kubekey --version v3.1.0 --license Apache-2.0
   perennial add kk.tar.gz SHA256SUMS --purl pkg:github/kubesphere/kubekey@v3.1.0
   perennial add /srv/mirror/kubekey --name kubekey --version v3.1.0 --in-place
+  perennial add ./mirror --name mirror --version 2026-11 --exclude .git --exclude '*.log'
   perennial add https://example.org/kk-v3.1.0.tar.gz --name kubekey --version v3.1.0
   perennial add docker://quay.io/kubesphere/ks-console:v3.4.1
   perennial add docker://quay.io/kubesphere/ks-console --all-tags --platform linux/amd64
@@ -73,6 +77,16 @@ pub(crate) struct AddArgs {
     /// Refer to the files in place instead of copying them; they must not change afterwards
     #[arg(long)]
     in_place: bool,
+    /// Leave out files and directories that match: *.log or .git at any depth, docs/*.tmp from the
+    /// top (repeatable)
+    #[arg(long, value_name = "GLOB", help_heading = TREES)]
+    exclude: Vec<String>,
+    /// Add what symbolic links lead to, instead of the links
+    #[arg(long, help_heading = TREES)]
+    dereference: bool,
+    /// Leave out files that cannot be part of a release, and name them
+    #[arg(long, help_heading = TREES)]
+    skip_unportable: bool,
     /// Your role as the publisher of this and later releases [default: unchanged; archivist at
     /// first]
     #[arg(long, value_parser = kind_parser(), hide_short_help = true)]
@@ -173,14 +187,16 @@ async fn files(
         screen.status(format_args!("note: no --license given; the release states NOASSERTION"));
     }
     let request = Add {
-        paths,
-        purl,
         license: args.license,
         license_files,
         in_place: args.in_place,
         kind: args.kind,
         notes: args.notes,
         again: args.again,
+        exclude: args.exclude,
+        dereference: args.dereference,
+        skip_unportable: args.skip_unportable,
+        ..Add::new(paths, purl)
     };
     let answered = session.converse(request, Dial::AndWarn, |_| Ok(())).await?;
     if answered.embedded {
@@ -191,6 +207,9 @@ async fn files(
         ));
     }
     screen.row(&answered.answer, added)?;
+    for remark in &answered.answer.remarks {
+        screen.status(format_args!("note: {}", safe(remark)));
+    }
     Ok(())
 }
 

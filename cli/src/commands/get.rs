@@ -54,6 +54,9 @@ pub(crate) async fn run(
     };
     let done = session.ask_rows(request, Dial::Background, |_| Ok(())).await?;
     screen.row(&done, text)?;
+    for remark in &done.remarks {
+        screen.status(format_args!("warning: {}", safe(remark)));
+    }
     Ok(())
 }
 
@@ -88,10 +91,10 @@ fn text(done: &GetDone) -> String {
         text += "\n  nothing had to be fetched";
     } else {
         text += &format!(
-            "\n  fetched    {} in {}, {}",
+            "\n  fetched    {} in {}{}",
             bytes(done.fetched_bytes),
             seconds(took),
-            rate(done.fetched_bytes, took)
+            rate(done.fetched_bytes, took).map(|rate| format!(", {rate}")).unwrap_or_default()
         );
         for (peer, sent) in &done.from {
             text += &format!("\n    from {}  {}", safe(peer), bytes(*sent));

@@ -6,7 +6,7 @@ use perennial_control::{Ask, Listed, Ls, ReleaseRow};
 use perennial_manifest::{Holding, PublisherRef, Selector};
 
 use crate::failure::CommandError;
-use crate::screen::{Screen, release_line};
+use crate::screen::{Screen, release_line, safe};
 use crate::session::{Dial, Session};
 
 /// List releases: held, partial, or only known
@@ -86,12 +86,16 @@ pub(super) async fn list_releases<R: Ask<Item = ReleaseRow, Answer = Listed>>(
     none: NoRow,
 ) -> Result<(), CommandError> {
     let print = |row| screen.row(&row, release_line);
-    match session.ask_rows(request, dial, print).await? {
+    let listed = session.ask_rows(request, dial, print).await?;
+    for notice in &listed.notices {
+        screen.status(format_args!("warning: {}", safe(notice)));
+    }
+    match listed {
         Listed { rows: 0, .. } => match none {
             NoRow::Note(text) => screen.status(format_args!("{text}")),
             NoRow::Failure(error) => return Err(error),
         },
-        Listed { rows, more: true } => {
+        Listed { rows, more: true, .. } => {
             screen.status(format_args!("only the first {rows} are listed; --limit lists more"));
         }
         Listed { .. } => {}

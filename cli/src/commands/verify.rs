@@ -10,11 +10,12 @@ use crate::quantity::{bytes, count, rate, seconds};
 use crate::screen::{Screen, safe};
 use crate::session::{Dial, Session};
 
-/// Read every stored blob and entry again and report what no longer matches its digest
+/// Read every stored blob and entry again and report what is lost or does not match its digest
 ///
 /// Corrupt data is set aside, is never served, and is fetched again from peers where a pin or a
 /// follow needs it. What the disk does not give is named with its error, and the rest is read all
-/// the same. The exit code is 4 when anything failed.
+/// the same. Files added in place are read where they are; one that is put back counts again. The
+/// exit code is 4 as long as anything is corrupt, unread, or missing of a pinned release.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -24,9 +25,10 @@ pub(crate) struct VerifyArgs {}
 
 pub(crate) async fn run(session: &Session<'_>, screen: &Screen) -> Result<(), CommandError> {
     let print = |row: CorruptRow| {
-        screen.row(&row, |row| {
-            let verdict = if row.unreadable { "UNREAD " } else { "CORRUPT" };
-            format!("{verdict}  {}  {}", row.blob, safe(&row.reason))
+        screen.row(&row, |row| match (row.lost, row.unreadable) {
+            (true, _) => format!("LOST     {}", safe(&row.reason)),
+            (false, true) => format!("UNREAD   {}  {}", row.blob, safe(&row.reason)),
+            (false, false) => format!("CORRUPT  {}  {}", row.blob, safe(&row.reason)),
         })
     };
     let done = session.ask_rows(Verify, Dial::Never, print).await?;
@@ -34,22 +36,33 @@ pub(crate) async fn run(session: &Session<'_>, screen: &Screen) -> Result<(), Co
     match (done.corrupt, done.unreadable) {
         (0, 0) => Ok(()),
         (0, unread) => Err(CommandError::Unread(count(unread, "stored object"))),
-        (corrupt, _) => Err(CommandError::Corrupt(count(corrupt, "stored object"))),
+        (corrupt, _) => Err(CommandError::Corrupt {
+            what: count(corrupt, "stored object"),
+            lost: corrupt == done.lost,
+        }),
     }
 }
 
 fn text(done: &VerifyDone) -> String {
     let took = Duration::from_millis(done.elapsed_ms);
     format!(
-        "read {}, {} in {}, {}: {} corrupt{}",
+        "read {}, {} in {}{}: {} corrupt{}{}{}",
         count(done.checked, "blob"),
         bytes(done.bytes),
         seconds(took),
-        rate(done.bytes, took),
-        if done.corrupt == 0 { "none".to_owned() } else { done.corrupt.to_string() },
+        rate(done.bytes, took).map(|rate| format!(", {rate}")).unwrap_or_default(),
+        match done.corrupt.saturating_sub(done.lost) {
+            0 => "none".to_owned(),
+            corrupt => corrupt.to_string(),
+        },
+        if done.lost == 0 { String::new() } else { format!(", {} lost", done.lost) },
         match done.unreadable {
             0 => String::new(),
             unread => format!(", {unread} unread because of errors of the disk"),
+        },
+        match done.restored {
+            0 => String::new(),
+            restored => format!("; {} whole again", count(restored, "release")),
         },
     )
 }

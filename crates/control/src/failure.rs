@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// Most claims a failure lists.
 pub const MAX_CLAIMS: usize = 64;
 
+/// Most details a failure lists.
+pub const MAX_DETAILS: usize = 100;
+
 /// A failed request: its reason and a remedy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -19,18 +22,40 @@ pub struct Failure {
     /// The signed claims behind `Strangers`, `Conflict` and `Ambiguous`; at most [`MAX_CLAIMS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<Claim>,
+    /// The files concerned and what is wrong with each, if there are several; at most
+    /// [`MAX_DETAILS`], and how many there are besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
 }
 
 impl Failure {
     /// A failure without a hint and without claims.
     pub fn new(code: ErrorKind, message: impl Into<String>) -> Failure {
-        Failure { code, message: message.into(), hint: None, claims: Vec::new() }
+        Failure {
+            code,
+            message: message.into(),
+            hint: None,
+            claims: Vec::new(),
+            details: Vec::new(),
+        }
     }
 
     /// Adds a remedy.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Sets the details, cut to [`MAX_DETAILS`].
+    #[must_use]
+    pub fn details(mut self, mut details: Vec<String>) -> Failure {
+        if details.len() > MAX_DETAILS {
+            let more = details.len() - MAX_DETAILS;
+            details.truncate(MAX_DETAILS);
+            details.push(format!("and {more} more"));
+        }
+        self.details = details;
         self
     }
 

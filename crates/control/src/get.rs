@@ -42,4 +42,7 @@ pub struct GetDone {
     pub publishers: Vec<PublisherId>,
     /// The directory or file that was written.
     pub output: Option<String>,
+    /// Remarks about what the file system of the output did not take.
+    #[serde(default)]
+    pub remarks: Vec<String>,
 }

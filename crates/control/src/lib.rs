@@ -33,13 +33,14 @@ mod server;
 mod socket;
 
 pub use client::{CallError, Client, ConnectError};
-pub use failure::{Claim, Failure, MAX_CLAIMS};
+pub use failure::{Claim, Failure, MAX_CLAIMS, MAX_DETAILS};
 pub use follow::{Follow, FollowRow, Follows, Target, Unfollow};
 pub use frame::{FrameError, MAX_REPLY, MAX_REQUEST};
 pub use get::{Get, GetDone};
 pub use handler::{Handler, Sink};
 pub use maintenance::{
-    CorruptRow, Gc, GcDone, RebuildDone, RebuildIndex, StoredObject, Verify, VerifyDone,
+    CorruptRow, Gc, GcDone, RebuildDone, RebuildIndex, Relocate, RelocateDone, StoredObject,
+    UnmovedRow, Verify, VerifyDone,
 };
 pub use node::{
     Connect, ConnectDone, Key, KeyRow, Merge, NewFeed, PeerRow, Peers, Shutdown, Status, StatusRow,

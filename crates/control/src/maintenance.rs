@@ -1,9 +1,12 @@
 //! Maintenance of the store: verifying, collecting, rebuilding the index.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use perennial_manifest::{BlobId, DigestError, EntryId, serde_as_text};
+use perennial_manifest::{
+    ArtifactPath, BlobId, DigestError, EntryId, Purl, ReleaseId, serde_as_text,
+};
 use serde::{Deserialize, Serialize};
 
 /// The request to read back everything stored.
@@ -58,6 +61,18 @@ pub struct CorruptRow {
     /// Set if the disk did not give it, which proves no damage.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unreadable: bool,
+    /// Set if it is not here; otherwise it is here and damaged.
+    #[serde(default)]
+    pub lost: bool,
+    /// A release that names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseId>,
+    /// That release's package URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purl: Option<Purl>,
+    /// Its path in that release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<ArtifactPath>,
 }
 
 /// The totals of `verify`. Corrupt objects are not a failure of the request; the command line
@@ -68,13 +83,52 @@ pub struct VerifyDone {
     pub checked: u64,
     /// Number of bytes read.
     pub bytes: u64,
-    /// Number of blobs and entries that failed; each was reported as a row and set aside.
+    /// Number of blobs and entries that failed; each was reported as a row.
     pub corrupt: u64,
     /// Number of objects that the disk did not give; each was reported as a row.
     #[serde(default)]
     pub unreadable: u64,
+    /// Number of those that are not here.
+    #[serde(default)]
+    pub lost: u64,
+    /// Number of releases that are held again, because files in place have their bytes again.
+    #[serde(default)]
+    pub restored: u64,
     /// Duration, in milliseconds.
     pub elapsed_ms: u64,
+}
+
+/// The request to refer to files that were added in place and have been moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relocate {
+    /// Where the files or the directories above them were, absolute.
+    pub from: PathBuf,
+    /// Where they are now, absolute.
+    pub to: PathBuf,
+}
+
+/// A file that is not at its new place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnmovedRow {
+    /// Where it was.
+    pub from: String,
+    /// Where it was looked for.
+    pub to: String,
+    /// Set if a file is there, with other bytes.
+    pub differs: bool,
+}
+
+/// The totals of `relocate`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelocateDone {
+    /// Number of files found at the new place.
+    pub files: u64,
+    /// Their size in bytes.
+    pub bytes: u64,
+    /// Number of files that are not there; each was reported as a row.
+    pub unmoved: u64,
+    /// Number of releases that are held again.
+    pub restored: u64,
 }
 
 /// The options of a collection.

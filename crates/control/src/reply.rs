@@ -42,10 +42,13 @@ impl<I, A> From<Event<I>> for Reply<I, A> {
 pub enum NoRows {}
 
 /// The answer to a request for a list: all its rows were sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
     /// Number of rows sent.
     pub rows: u64,
     /// Set if more rows exist than the request's limit.
     pub more: bool,
+    /// Notices for the user about listed releases, such as lost files.
+    #[serde(default)]
+    pub notices: Vec<String>,
 }

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ArtifactPath, BlobId, ListError, Role, Sha256Digest};
+use crate::{ArtifactPath, BlobId, ListError, Role, Sha256Digest, link};
 
 /// Most origins of one artifact.
 pub const MAX_ORIGINS: usize = 16;
@@ -51,6 +51,18 @@ pub struct Artifact {
 }
 
 impl Artifact {
+    /// Whether it is a symbolic link, whose bytes are the target.
+    #[must_use]
+    pub fn is_link(&self) -> bool {
+        self.media_type == link::SYMLINK
+    }
+
+    /// Whether it is an empty directory.
+    #[must_use]
+    pub fn is_directory(&self) -> bool {
+        self.media_type == link::DIRECTORY
+    }
+
     pub(crate) fn check(&self) -> Result<(), ListError> {
         let refuse = |why| Err(ListError::Field(self.path.clone(), why));
         let plain = |text: &str, max: usize| {

@@ -15,6 +15,7 @@ pub mod draft;
 pub mod entry;
 pub mod feed;
 pub mod holding;
+pub mod link;
 pub mod list;
 pub mod name;
 mod nearness;

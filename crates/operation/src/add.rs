@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 /// A request to publish files as one release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Add {
-    /// Files and directories, absolute. A directory adds the files below it, named relative to it;
-    /// a file adds itself under its own name.
+    /// Files and directories, absolute. A directory adds the files, symbolic links and empty
+    /// directories below it, named relative to it; a file adds itself under its own name.
     pub paths: Vec<PathBuf>,
     /// The release's package URL, with a version.
     pub purl: Purl,
@@ -27,6 +27,16 @@ pub struct Add {
     /// Sign a release even if this node's last release of the name says the same.
     #[serde(default)]
     pub again: bool,
+    /// Patterns of files to leave out: with a `/` inside, of paths below a directory of `paths`,
+    /// otherwise of names at any depth.
+    #[serde(default)]
+    pub exclude: Vec<String>,
+    /// Add the files and directories that symbolic links lead to, instead of the links.
+    #[serde(default)]
+    pub dereference: bool,
+    /// Leave out what cannot be part of a release, instead of adding nothing.
+    #[serde(default)]
+    pub skip_unportable: bool,
 }
 
 impl Add {
@@ -42,6 +52,9 @@ impl Add {
             kind: None,
             notes: None,
             again: false,
+            exclude: Vec::new(),
+            dereference: false,
+            skip_unportable: false,
         }
     }
 }
@@ -64,4 +77,7 @@ pub struct Published {
     /// Nothing was signed: this node's last release of the name says the same already.
     #[serde(default)]
     pub already: bool,
+    /// Remarks about the files, such as what was left out.
+    #[serde(default)]
+    pub remarks: Vec<String>,
 }

@@ -16,9 +16,10 @@ use crate::blobs::Blobs;
 use crate::durable;
 use crate::error::{AtPath, StoreError};
 use crate::hashing;
-use crate::large::{Reference, SMALL, Stamp, open, trailer};
+use crate::large::{Reference, SMALL, Sight, Stamp, open, trailer};
 use crate::lease::Lease;
 use crate::pack::Record;
+use crate::sparse::Sparse;
 
 /// Where the bytes of an added file go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,9 +199,10 @@ impl<'a> Batch<'a> {
         let tmp = self.blobs.tmp();
         let copy = tempfile::NamedTempFile::new_in(tmp).at(tmp)?;
         let outboard = tempfile::NamedTempFile::new_in(tmp).at(tmp)?;
-        let mut writer = copy.as_file();
+        let mut writer = Sparse::new(copy.as_file(), &|_| Ok(()));
         let pass = hashing::pass(file, size, Some(&mut writer), progress)
             .map_err(|e| changed_or(path, copy.path(), e))?;
+        writer.finish().at(copy.path())?;
         self.publish(pass, size, Some(copy), &outboard, None)
     }
 
@@ -233,7 +235,12 @@ impl<'a> Batch<'a> {
         self.lease.add(blob);
         let large = self.blobs.large();
         // The caller asked for a copy: bytes that are only referenced in place do not count as one.
-        if self.blobs.has(&blob)? && (copy.is_none() || !large.is_reference(&blob)) {
+        // A file that was just read replaces one whose bytes may be others by now.
+        let enough = match large.reference(&blob) {
+            Some(other) => copy.is_none() && matches!(other.sight(), Sight::Same(_)),
+            None => true,
+        };
+        if enough && self.blobs.has(&blob)? {
             // Another batch may have renamed it without having fsynced the directory yet.
             self.dirs.insert(large.dir_of(&blob));
             self.blobs.touch(&blob)?;

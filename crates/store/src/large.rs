@@ -6,6 +6,7 @@
 //! is followed, and that bytes leave only together with the tree that verifies them.
 
 mod files;
+mod reference;
 
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -18,8 +19,10 @@ use perennial_manifest::{BlobId, Sha256Digest};
 use crate::durable;
 use crate::error::{AtPath, StoreError};
 use crate::outboard_io::ReadAhead;
-pub(crate) use files::{Reference, Stamp, open, trailer};
+pub(crate) use files::{Stamp, open, trailer};
 use files::{move_directory, read_trailer};
+pub use reference::Missed;
+pub(crate) use reference::{Reference, Sight};
 
 /// Verified ranges consist of groups of 16 chunks of 1 KiB.
 pub(crate) const GROUP: BlockSize = BlockSize::from_chunk_log(4);
@@ -85,11 +88,6 @@ impl LargeBlobs {
         self.dir.join(&blob.to_hex()[..2])
     }
 
-    /// Whether its bytes lie outside the store.
-    pub(crate) fn is_reference(&self, blob: &BlobId) -> bool {
-        !self.is_occupied(blob)
-    }
-
     /// What its files say; `None` if it is not held. Cheap: the bytes are verified when they are
     /// read.
     pub(crate) fn info(&self, blob: &BlobId) -> Result<Option<LargeInfo>, StoreError> {
@@ -131,12 +129,6 @@ impl LargeBlobs {
         Ok(data.map(|data| LargeBlob { data, tree, size }))
     }
 
-    /// Where its bytes lie, if it is referenced in place.
-    fn reference(&self, blob: &BlobId) -> Option<Reference> {
-        let text = fs::read(self.path(blob, "ref")).ok()?;
-        serde_json::from_slice(&text).ok()
-    }
-
     /// Marks it as needed now: a collection spares recently touched blobs.
     pub(crate) fn touch(&self, blob: &BlobId) -> Result<(), StoreError> {
         let path = self.path(blob, "obao");
@@ -154,8 +146,12 @@ impl LargeBlobs {
         if dir.is_dir() { durable::sync_dir(&dir) } else { Ok(()) }
     }
 
-    /// Sets damaged bytes aside, so that they are not served and can be fetched again.
+    /// Sets damaged bytes aside, so that they are not served and can be fetched again. Of bytes in
+    /// a file of the user, notes that they are others now.
     pub(crate) fn quarantine(&self, blob: &BlobId) -> Result<(), StoreError> {
+        if let Some(reference) = self.reference(blob) {
+            return self.note_missed(blob, &reference);
+        }
         let from = self.path(blob, "blob");
         move_directory(&from)?;
         if fs::symlink_metadata(&from).is_ok() {

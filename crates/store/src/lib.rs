@@ -83,6 +83,7 @@ mod pack;
 mod partial;
 mod rebuild;
 mod rows;
+mod sparse;
 mod state;
 mod store;
 mod verified;
@@ -96,10 +97,13 @@ pub use error::StoreError;
 pub use gc::{DEFAULT_GRACE, GcOptions, GcReport};
 pub use index::log_index_panics;
 pub use index_trait::IndexKind;
-pub use large::SMALL;
+pub use large::{Missed, SMALL};
 pub use layout::{FORMAT, OpenError, is_on_read_only_media};
 pub use lease::Lease;
 pub use partial::{FetchProgress, MAX_BLOB, Partial};
 pub use state::{Follows, OwnFeed, Pin};
-pub use store::{Arriving, BlobState, Damaged, OpenBlob, OpenOptions, Store};
+pub use store::{
+    Arriving, BlobState, Changes, Damaged, Loss, OpenBlob, OpenOptions, Reading, Relocated, Store,
+    Unmoved,
+};
 pub use verify::{Unread, Unreadable, VerifyReport};

@@ -23,6 +23,7 @@ mod damage;
 mod decisions;
 mod entries;
 mod entry_counts;
+mod in_place;
 mod index_access;
 mod naming;
 mod stats;
@@ -33,6 +34,7 @@ pub use arriving::Arriving;
 pub use bytes::{BlobState, OpenBlob};
 pub use damage::Damaged;
 use entry_counts::EntryCounts;
+pub use in_place::{Changes, Loss, Reading, Relocated, Unmoved};
 
 /// The options of [`Store::open`].
 #[derive(Debug, Clone, Copy, Default)]

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use perennial_manifest::{ArtifactListRef, BlobId, EntryId};
+use perennial_manifest::{BlobId, EntryId, Holding, ReleaseId};
 
 use crate::catalog::{ReleaseFilter, ReleaseRow};
 use crate::error::StoreError;
+use crate::large::Reference;
 use crate::pack::Kind;
-use crate::store::{Damaged, Store};
-use perennial_manifest::Holding;
+use crate::state::Pin;
+use crate::store::{Damaged, Loss, Reading, Store};
 
 /// The findings of a verification.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,8 +21,11 @@ pub struct VerifyReport {
     /// Blobs that do not match their name, found now or before. They were set aside, and are
     /// fetched again where a followed release names them.
     pub corrupt: Vec<BlobId>,
-    /// Blobs that a held release names and that are missing.
-    pub missing: Vec<BlobId>,
+    /// Files that are missing or damaged of releases that were held until now, or are pinned; and
+    /// those that lay in files of the user and are lost.
+    pub losses: Vec<Loss>,
+    /// Releases that are held again, because a file of the user has its bytes again.
+    pub restored: Vec<ReleaseId>,
     /// Signed entries whose record is damaged. They count as missing from now on, so that peers
     /// send them again.
     pub damaged_entries: Vec<EntryId>,
@@ -66,28 +70,38 @@ impl VerifyReport {
 }
 
 impl Store {
-    /// Reads every blob and every signed entry, and compares each with its name. `progress` is
-    /// called with the bytes done and the bytes in total. Subscribers of [`Store::damage`] are told
-    /// of all findings in one message.
+    /// Reads every blob and every signed entry, and compares each with its name; of blobs referenced
+    /// in place also those that were lost before. `progress` is called with the bytes done and the
+    /// bytes in total. Subscribers of [`Store::damage`] are told of all findings in one message.
     ///
     /// Neither damage nor an error of the disk ends it: the report has both, and what could be read
     /// was verified.
     #[must_use]
     pub fn verify(&self, progress: &dyn Fn(u64, u64)) -> VerifyReport {
         let mut report = VerifyReport::default();
+        let held = report.note(Unread::Listing, self.held()).unwrap_or_default();
+        let looked = self.look_in_place(None, Reading::Again);
+        report.restored = report.note(Unread::Listing, looked).unwrap_or_default().restored;
         let blobs = self.list_blobs(&mut report);
         let all: u64 = blobs.iter().map(|(_, size)| size).sum();
         let mut done = 0;
         for (blob, size) in blobs {
-            match self.inner().blobs.check(&blob) {
-                Ok(_) => {
+            let reference = self.inner().blobs.large().reference(&blob);
+            let before = reference.as_ref().and_then(Reference::doubtful);
+            match (self.inner().blobs.check(&blob), reference) {
+                (Ok(_), reference) => {
                     report.checked += 1;
                     report.bytes += size;
+                    if let (Some(reference), Some(stamp)) = (reference, before) {
+                        self.inner().blobs.large().note_found(&blob, &reference, stamp);
+                    }
                 }
-                Err(StoreError::Corrupt { blob }) => report.corrupt.push(blob),
+                // Reported with the releases that lost it.
+                (Err(StoreError::Corrupt { .. }), Some(_)) => {}
+                (Err(StoreError::Corrupt { blob }), None) => report.corrupt.push(blob),
                 // Collected meanwhile.
-                Err(StoreError::NotHeld(_)) => {}
-                other => drop(report.note(Unread::Blob(blob), other)),
+                (Err(StoreError::NotHeld(_)), _) => {}
+                (other, _) => drop(report.note(Unread::Blob(blob), other)),
             }
             done += size;
             progress(done, all);
@@ -101,17 +115,10 @@ impl Store {
                 report.corrupt.push(blob);
             }
         }
-        let held = report.note(Unread::Listing, self.held()).unwrap_or_default();
-        for row in &held {
-            self.find_missing(&row.artifacts, &mut report);
-        }
         // A held release that is damaged becomes partial, and wanted again where it is followed.
         report.note(Unread::Listing, self.refresh_rows(&held));
-        // A denied blob is missing on purpose.
-        let corrupt: BTreeSet<_> = report.corrupt.iter().copied().collect();
-        report
-            .missing
-            .retain(|blob| !corrupt.contains(blob) && !self.inner().state.is_denied(blob));
+        let held: BTreeSet<_> = held.iter().map(|row| row.release).collect();
+        self.find_losses(&held, &mut report);
         let told = self.tell_lost(&held, &report);
         report.note(Unread::Listing, told);
         self.find_damaged_entries(&mut report);
@@ -141,14 +148,19 @@ impl Store {
     }
 
     /// Tells subscribers of the damage, and of the releases that were held before it was found.
-    fn tell_lost(&self, held: &[ReleaseRow], report: &VerifyReport) -> Result<(), StoreError> {
+    fn tell_lost(
+        &self,
+        held: &BTreeSet<ReleaseId>,
+        report: &VerifyReport,
+    ) -> Result<(), StoreError> {
         // By rows: a release whose entry is damaged has one too.
         let still: BTreeSet<_> = self.held()?.into_iter().map(|row| row.release).collect();
-        let lost = held.iter().map(|row| row.release).filter(|release| !still.contains(release));
-        let releases: Vec<_> = lost.collect();
-        let blobs = [&report.corrupt[..], &report.missing].concat();
+        let releases: Vec<_> = held.difference(&still).copied().collect();
+        let lost = report.losses.iter().filter(|loss| held.contains(&loss.release));
+        let blobs: BTreeSet<_> =
+            report.corrupt.iter().copied().chain(lost.map(|loss| loss.blob)).collect();
         if !(blobs.is_empty() && releases.is_empty()) {
-            self.tell_damage(Damaged { blobs, releases });
+            self.tell_damage(Damaged { blobs: blobs.into_iter().collect(), releases });
         }
         Ok(())
     }
@@ -172,17 +184,38 @@ impl Store {
         }
     }
 
-    fn find_missing(&self, claim: &ArtifactListRef, report: &mut VerifyReport) {
-        let list = match self.read_list(claim) {
-            Ok(Some(list)) => list,
-            Ok(None) => return report.missing.push(claim.blob),
-            other => return drop(report.note(Unread::Blob(claim.blob), other)),
-        };
-        for artifact in &list {
-            let size = self.inner().blobs.size(&artifact.blake3);
-            if let Some(None) = report.note(Unread::Blob(artifact.blake3), size) {
-                report.missing.push(artifact.blake3);
+    /// The files that are missing of pinned releases and of those that were held, and all that lay
+    /// in files of the user and are lost. A denied blob is missing on purpose.
+    fn find_losses(&self, held: &BTreeSet<ReleaseId>, report: &mut VerifyReport) {
+        let pins = self.pins();
+        let rows = report.note(Unread::Listing, self.releases(&ReleaseFilter::default()));
+        for row in rows.unwrap_or_default() {
+            let was_held = held.contains(&row.release);
+            let kept = was_held || pins.contains(&Pin::Release(row.release));
+            // The index may not have been brought up to date.
+            if (row.state == Holding::Held && !was_held) || (row.state == Holding::Known && !kept) {
+                continue;
             }
+            let mut found = Vec::new();
+            match self.read_list(&row.artifacts) {
+                Ok(Some(list)) => {
+                    for artifact in &list {
+                        let size = self.inner().blobs.size(&artifact.blake3);
+                        let size = report.note(Unread::Blob(artifact.blake3), size);
+                        if size.is_some_and(|size| size != Some(artifact.size)) {
+                            let path = artifact.path.clone();
+                            found.push(self.loss(&row, Some(path), artifact.blake3));
+                        }
+                    }
+                }
+                Ok(None) | Err(StoreError::Corrupt { .. } | StoreError::Denied(_)) => {
+                    found.push(self.loss(&row, None, row.artifacts.blob));
+                }
+                other => drop(report.note(Unread::Blob(row.artifacts.blob), other)),
+            }
+            report.losses.extend(found.into_iter().filter(|loss| {
+                (kept || loss.missed.is_some()) && !self.inner().state.is_denied(&loss.blob)
+            }));
         }
     }
 }

@@ -1,25 +1,30 @@
 //! The `add` operation: files become blobs, a signed release and a pin.
 //!
-//! Owns how paths become a list of artifacts. Links inside a tree are not followed, and anything
-//! but regular files is rejected, by name. The bytes are durable before the release is signed; the
-//! signer pins the release before the catalog lists it.
+//! Owns how paths become a list of artifacts. All that cannot be part of a release is named before
+//! a byte is read. A file that fails while it is read costs no other: the rest is stored, nothing is
+//! signed. The bytes are durable before the release is signed; the signer pins the release before
+//! the catalog lists it.
+
+mod exclude;
+mod remarks;
+mod tree;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use perennial_manifest::{Artifact, ArtifactPath, Draft, Role};
+use perennial_manifest::{Artifact, Draft, Role, link};
 use perennial_oci::HELM_CHART;
 use perennial_operation::{Add, Progress, Published, Stage};
-use perennial_store::Placement;
+use perennial_store::{Placement, StoreError};
 
 use super::chart;
 use super::media::guess;
 use super::publish::Signing;
 use super::{Archive, ArchiveError, Observer, PublishOptions};
+
+pub use tree::Offender;
+use tree::{Content, collect};
 
 impl Archive {
     /// Stores files, signs a release of them and announces it. If peers are expected, first waits
@@ -43,19 +48,16 @@ fn add(
     request: Add,
     observer: &dyn Observer,
 ) -> Result<Published, ArchiveError> {
-    let mut files = collect(&request.paths)?;
-    if !request.license_files.is_empty() {
-        let texts = collect(&request.license_files)?;
-        files.extend(texts.into_iter().map(|file| File { licence: true, ..file }));
-    }
-    let total: u64 = files.iter().map(|file| file.size).sum();
+    let (found, remarks) = collect(&request)?;
+    let total: u64 = found.iter().map(tree::Found::size).sum();
     let placement = if request.in_place { Placement::InPlace } else { Placement::Copy };
     let store = signing.store().clone();
     let mut batch = store.batch();
-    let mut artifacts = Vec::with_capacity(files.len());
+    let mut artifacts = Vec::with_capacity(found.len());
+    let mut failed = Vec::new();
     let mut new_bytes = 0;
     let done = Cell::new(0);
-    for (at, file) in files.iter().enumerate() {
+    for (at, file) in found.iter().enumerate() {
         if observer.has_left() {
             return Err(ArchiveError::Cancelled);
         }
@@ -65,20 +67,40 @@ fn add(
                 bytes: done.get(),
                 total_bytes: Some(total),
                 items: at as u64,
-                total_items: Some(files.len() as u64),
+                total_items: Some(found.len() as u64),
                 ..Progress::of(Stage::Storing)
             });
         };
-        let added = batch.add_file(&file.path, placement, &progress)?;
+        let added = match &file.content {
+            Content::File { .. } => batch.add_file(&file.path, placement, &progress),
+            Content::Link(target) => batch.add_bytes(target.clone().into_bytes()),
+            Content::Directory => batch.add_bytes(Vec::new()),
+        };
+        let added = match added {
+            Ok(added) => added,
+            Err(error) => {
+                let reason = reason_of(file, &error).ok_or(error)?;
+                failed.push(Offender { path: file.path.clone(), reason });
+                continue;
+            }
+        };
         new_bytes += if added.new { added.size } else { 0 };
-        let (role, media_type) = match chart::is_chart(&file.path, &file.name, &request.purl) {
-            true => (Role::Chart, HELM_CHART),
-            false => guess(file.name.as_str(), file.licence),
+        let exec = matches!(file.content, Content::File { exec: true, .. });
+        let (role, media_type) = match &file.content {
+            Content::File { .. } if chart::is_chart(&file.path, &file.name, &request.purl) => {
+                (Role::Chart, HELM_CHART)
+            }
+            Content::File { .. } => guess(file.name.as_str(), file.licence),
+            Content::Link(_) => (guess(file.name.as_str(), false).0, link::SYMLINK),
+            Content::Directory => (guess(file.name.as_str(), false).0, link::DIRECTORY),
         };
         let artifact = added.artifact(file.name.clone(), role, media_type);
-        artifacts.push(Artifact { exec: file.exec, ..artifact });
+        artifacts.push(Artifact { exec, ..artifact });
     }
     let lease = batch.commit()?;
+    if !failed.is_empty() {
+        return Err(ArchiveError::Unread { failed, stored: artifacts.len() as u64 });
+    }
     let draft = Draft {
         purl: request.purl,
         license: request.license,
@@ -91,89 +113,19 @@ fn add(
     let options = PublishOptions { kind: request.kind, new_bytes, again: request.again };
     let published = signing.release(draft, options);
     drop(lease);
-    published
+    Ok(Published { remarks: remarks.sentences(), ..published? })
 }
 
-/// A file to add.
-struct File {
-    path: PathBuf,
-    name: ArtifactPath,
-    size: u64,
-    exec: bool,
-    licence: bool,
-}
-
-/// Collects all files under the given paths.
-fn collect(paths: &[PathBuf]) -> Result<Vec<File>, ArchiveError> {
-    let mut found = Vec::new();
-    for path in paths {
-        let meta = fs::symlink_metadata(path).map_err(|source| unreadable(path, source))?;
-        if meta.is_dir() {
-            walk(path, "", &mut found)?;
-        } else {
-            // A link that the user names is followed; a link inside a tree is not.
-            let name = path.file_name().and_then(|name| name.to_str());
-            let name = name.ok_or_else(|| not_utf8(path))?;
-            let path = if meta.is_symlink() {
-                fs::canonicalize(path).map_err(|source| unreadable(path, source))?
-            } else {
-                path.clone()
-            };
-            push(&path, name, &mut found)?;
+/// What is wrong with a file that could not be added; none if the store is to blame.
+fn reason_of(file: &tree::Found, error: &StoreError) -> Option<String> {
+    match error {
+        StoreError::Changed(_) => Some("changed while it was being added".into()),
+        StoreError::NotAFile(_) => Some("is not a regular file any more".into()),
+        StoreError::Io { path, source } if *path == file.path => {
+            Some(format!("cannot be read: {source}"))
         }
+        StoreError::Format { reason, .. } => Some(reason.clone()),
+        StoreError::Denied(_) => Some(error.to_string()),
+        _ => None,
     }
-    if found.is_empty() {
-        return Err(ArchiveError::NoFiles);
-    }
-    Ok(found)
-}
-
-fn walk(dir: &Path, prefix: &str, found: &mut Vec<File>) -> Result<(), ArchiveError> {
-    let at = |source| unreadable(dir, source);
-    let mut entries = fs::read_dir(dir).map_err(at)?.collect::<Result<Vec<_>, _>>().map_err(at)?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let path = entry.path();
-        let name = entry.file_name();
-        let name = name.to_str().ok_or_else(|| not_utf8(&path))?;
-        let full = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
-        if entry.file_type().map_err(at)?.is_dir() {
-            walk(&path, &full, found)?;
-        } else {
-            push(&path, &full, found)?;
-        }
-    }
-    Ok(())
-}
-
-fn push(path: &Path, name: &str, found: &mut Vec<File>) -> Result<(), ArchiveError> {
-    let meta = fs::symlink_metadata(path).map_err(|source| unreadable(path, source))?;
-    if !meta.is_file() {
-        let what = if meta.is_symlink() { "a symbolic link" } else { "not a regular file" };
-        return Err(unportable(path, format!("is {what}; a release holds regular files only")));
-    }
-    let name = ArtifactPath::parse(name).map_err(|error| unportable(path, error.to_string()))?;
-    let upper = name.file_name().to_ascii_uppercase();
-    let licence =
-        ["LICENSE", "LICENCE", "COPYING", "UNLICENSE"].iter().any(|word| upper.starts_with(word));
-    found.push(File {
-        path: path.to_owned(),
-        name,
-        size: meta.len(),
-        exec: meta.permissions().mode() & 0o111 != 0,
-        licence,
-    });
-    Ok(())
-}
-
-fn unreadable(path: &Path, source: std::io::Error) -> ArchiveError {
-    ArchiveError::Read { path: path.to_owned(), source }
-}
-
-fn unportable(path: &Path, reason: String) -> ArchiveError {
-    ArchiveError::Unportable { path: path.to_owned(), reason }
-}
-
-fn not_utf8(path: &Path) -> ArchiveError {
-    unportable(path, "its name is not UTF-8".to_owned())
 }

@@ -18,11 +18,15 @@ use tokio::task::JoinError;
 
 use crate::disk::DiskError;
 
-use super::{Claim, ExportError, FetchError, SignError, Unreached, Unresolved};
+use super::{Claim, ExportError, FetchError, Offender, SignError, Unreached, Unresolved};
 
 /// The hint where a peer may help.
 pub(super) const ASK_A_PEER: &str =
     "connect to a node that may have it with --peer MULTIADDR (or PERENNIAL_PEERS)";
+
+/// The hint where files that lay in place are lost.
+const PUT_BACK: &str = "put the files back, name their new place with `perennial relocate OLD NEW`, \
+                        or connect to a node that has them with --peer MULTIADDR";
 
 /// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
@@ -61,13 +65,27 @@ pub enum ArchiveError {
     /// The given paths contain no file.
     #[error("the given paths contain no file to add")]
     NoFiles,
-    /// A file cannot be part of a release.
-    #[error("{}: {reason}", path.display())]
-    Unportable {
-        /// The unsuitable file.
-        path: PathBuf,
-        /// Why it is unsuitable.
+    /// Files cannot be part of a release. Nothing was read.
+    #[error("{}", offenders_text(.0, "cannot be part of a release"))]
+    Unportable(Vec<Offender>),
+    /// A pattern of files to leave out is malformed.
+    #[error("--exclude {pattern}: {reason}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
         reason: String,
+    },
+    /// Files could not be read, or changed meanwhile. The others are stored; nothing was signed.
+    #[error(
+        "{}. The other {stored} are stored, and nothing was signed",
+        offenders_text(.failed, "could not be added")
+    )]
+    Unread {
+        /// The files, and what is wrong with each.
+        failed: Vec<Offender>,
+        /// Number of files that were stored.
+        stored: u64,
     },
     /// A file to add cannot be read.
     #[error("{}: {source}", path.display())]
@@ -115,6 +133,9 @@ pub enum ArchiveError {
         /// The publisher that has the name.
         by: PublisherId,
     },
+    /// No release refers to a file below this path.
+    #[error("no release has files in place below {}", .0.display())]
+    NothingInPlace(PathBuf),
     /// The pin to remove does not exist.
     #[error("{0} is not pinned")]
     NotPinned(Selector),
@@ -177,7 +198,8 @@ impl ArchiveError {
             | Self::Body(_)
             | Self::NoVersion(_)
             | Self::NoFiles
-            | Self::Unportable { .. }
+            | Self::Unportable(_)
+            | Self::Pattern { .. }
             | Self::SharedName { .. }
             | Self::NameTaken { .. } => ErrorKind::Usage,
             Self::NotFollowed(_)
@@ -185,6 +207,7 @@ impl ArchiveError {
             | Self::NotPinned(_)
             | Self::NoClaim(_)
             | Self::NoHolder(_)
+            | Self::NothingInPlace(_)
             | Self::NotHeld(_) => ErrorKind::NotFound,
             Self::Unreached(_) => ErrorKind::Unreachable,
             Self::UnknownFeed { unreached, .. } if !unreached.is_empty() => ErrorKind::Unreachable,
@@ -194,6 +217,7 @@ impl ArchiveError {
             | Self::UnknownFeed { .. }
             | Self::Sign(_)
             | Self::Read { .. }
+            | Self::Unread { .. }
             | Self::NotForked
             | Self::Cancelled
             | Self::Stopping
@@ -236,6 +260,14 @@ impl ArchiveError {
                 "--peer ADDRESS of a node that has its feed fetches it; --new-feed begins one, if \
                 this key has signed nothing",
             ),
+            Self::Unportable(_) => Some(
+                "--skip-unportable leaves these out, --exclude GLOB leaves out what it matches, \
+                 --dereference adds what symbolic links lead to",
+            ),
+            Self::Pattern { .. } => Some("patterns are like *.log, .git or docs/*.tmp"),
+            Self::Unread { .. } => Some(
+                "the same command goes on from here; --exclude GLOB leaves out what keeps changing",
+            ),
             Self::NotFollowed(_) => Some("`perennial follows` lists the followed publishers"),
             Self::UnknownPublisher(_) => Some(
                 "`perennial follows` lists the names; any publisher can be given by its DID \
@@ -253,9 +285,26 @@ impl ArchiveError {
                 Some(ASK_A_PEER)
             }
             Self::NotHeld(_) => Some("`perennial get` fetches it"),
+            Self::Fetch(FetchError::LostInPlace { .. }) => Some(PUT_BACK),
+            Self::NothingInPlace(_) => Some(
+                "give the path at which they were when they were added; `perennial verify` names \
+                 the files that are lost",
+            ),
             Self::NotPinned(_) => Some("`perennial pins` lists the pins"),
             Self::Export(error) => error.hint(),
             _ => None,
+        }
+    }
+
+    /// The files concerned and what is wrong with each, if there are several.
+    #[must_use]
+    pub fn details(&self) -> Vec<String> {
+        let (Self::Unportable(files) | Self::Unread { failed: files, .. }) = self else {
+            return Vec::new();
+        };
+        match files.len() {
+            0 | 1 => Vec::new(),
+            _ => files.iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -273,6 +322,14 @@ pub(super) fn unreached_text(unreached: &[Unreached]) -> String {
     unreached.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
+/// The only offender, or how many there are.
+fn offenders_text(offenders: &[Offender], what: &str) -> String {
+    match offenders {
+        [one] => one.to_string(),
+        many => format!("{} files {what}", many.len()),
+    }
+}
+
 fn asked_text(answered: usize, unreached: &[Unreached]) -> String {
     match (answered, unreached) {
         (0, []) => "no peer was asked".to_owned(),
@@ -285,7 +342,9 @@ fn asked_text(answered: usize, unreached: &[Unreached]) -> String {
 fn fetch_kind(error: &FetchError) -> ErrorKind {
     match error {
         FetchError::Peers(FetchFailure::NoHolder | FetchFailure::Stalled)
+        | FetchError::Alone
         | FetchError::Unknown(_) => ErrorKind::NotFound,
+        FetchError::LostInPlace { .. } => ErrorKind::Verification,
         FetchError::Unreached(_) => ErrorKind::Unreachable,
         FetchError::Store(error) => match **error {
             StoreError::Format { .. } | StoreError::WrongBytes(_) => ErrorKind::Verification,

@@ -6,16 +6,17 @@
 
 mod flights;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use perennial_manifest::{ArtifactList, BlobId, Holding, ReleaseId};
 use perennial_protocol::{FetchFailure, KeepOutcome, PeerId, WantedBlob};
-use perennial_store::{BlobState, Lease, ReleaseRow, SMALL, Store, StoreError};
+use perennial_store::{BlobState, Lease, Loss, Reading, ReleaseRow, SMALL, Store, StoreError};
 use tokio::sync::watch;
 use tokio::task::JoinError;
 
 use super::error::unreached_text;
+use super::in_place::losses_text;
 use super::{Archive, Observer, Unreached};
 use crate::network::fetch_handle::{FetchHandle, FetchProgress};
 
@@ -34,6 +35,17 @@ pub enum FetchError {
     /// None of the given peers answered.
     #[error("no peer answered. {}", unreached_text(.0))]
     Unreached(Vec<Unreached>),
+    /// Files of the release lay in place and are lost, and no peer sent them.
+    #[error("{}; {why}", losses_text(.losses))]
+    LostInPlace {
+        /// The lost files.
+        losses: Arc<[Loss]>,
+        /// Why they were not fetched.
+        why: Box<FetchError>,
+    },
+    /// No peer is connected, and none is expected.
+    #[error("no peer is connected to fetch it from")]
+    Alone,
     /// All bytes came, and some of them are lost or damaged again.
     #[error("bytes of release {0} were lost or damaged while the rest was fetched; ask again")]
     Damaged(ReleaseId),
@@ -165,29 +177,44 @@ async fn fetch_release(
     let mut blobs = Store::blobs_of(&list);
     blobs.push(row.artifacts.blob);
     let lease = archive.store.lease(blobs);
-    let artifacts = list.clone();
+    let (artifacts, lost) = (list.clone(), row.clone());
     let missing = archive.in_store(move |store| {
+        // Files in place are what the release is made of as long as their bytes are right.
+        let blobs: BTreeSet<_> = Store::blobs_of(&artifacts).into_iter().collect();
+        store.look_in_place(Some(&blobs), Reading::Doubtful(u64::MAX))?;
         let missing = missing(store, &artifacts)?;
         if !missing.is_empty() {
             // The release may have been held until it was damaged. From here on it is listed as
             // partial, however the fetch ends.
             store.refresh_state(&release)?;
         }
-        Ok(missing)
+        let mut losses = if missing.is_empty() { Vec::new() } else { store.losses_of(&lost)? };
+        losses.retain(|loss| loss.missed.is_some());
+        Ok((missing, losses))
     });
-    let missing = missing.await?;
+    let (missing, losses) = missing.await?;
     let mut from = BTreeMap::new();
     if !missing.is_empty() || fetch.is_some() {
-        let mut fetch = match fetch {
-            Some(fetch) => fetch,
-            None => start(archive, Some(release), progress).await?,
+        let fetched = async {
+            let mut fetch = match fetch {
+                Some(fetch) => fetch,
+                None if !losses.is_empty() && archive.network.is_alone() => {
+                    return Err(FetchError::Alone);
+                }
+                None => start(archive, Some(release), progress).await?,
+            };
+            // Asked again: while this fetch waited for a peer, another one may have brought some.
+            let missing = archive.in_store(move |store| {
+                missing.into_iter().map(|blob| wanted(store, blob.blob, blob.size)).collect()
+            });
+            fetch.add(missing.await?, true).await;
+            fetch.done().await.map_err(FetchError::Peers)
         };
-        // Asked again: while this fetch waited for a peer, another one may have brought some.
-        let missing = archive.in_store(move |store| {
-            missing.into_iter().map(|blob| wanted(store, blob.blob, blob.size)).collect()
-        });
-        fetch.add(missing.await?, true).await;
-        for (peer, bytes) in fetch.done().await.map_err(FetchError::Peers)? {
+        let fetched = fetched.await.map_err(|why| match losses.is_empty() {
+            true => why,
+            false => FetchError::LostInPlace { losses: losses.into(), why: Box::new(why) },
+        })?;
+        for (peer, bytes) in fetched {
             *from.entry(peer).or_insert(0) += bytes;
         }
     }

@@ -46,7 +46,11 @@ impl Archive {
                 });
             }))
         });
-        Ok(Verified { report: report.await?, elapsed: started.elapsed() })
+        let report = report.await?;
+        for release in &report.restored {
+            self.network.held(*release).await;
+        }
+        Ok(Verified { report, elapsed: started.elapsed() })
     }
 
     /// Frees unreferenced content, and stops announcing releases that are no longer whole.

@@ -170,6 +170,7 @@ impl Signing<'_> {
             bytes: list.total_bytes(),
             new_bytes: options.new_bytes,
             already,
+            remarks: Vec::new(),
         };
         let turn = self.archive.signer.turn(&self.archive.store);
         if !options.again {

@@ -3,9 +3,11 @@
 
 mod export;
 mod fetch;
+mod in_place;
 mod publish;
 mod repair;
 mod resolve;
+mod tree;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;

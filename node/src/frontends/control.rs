@@ -19,8 +19,8 @@ use perennial_control::{
     Add, Connect, ConnectDone, CorruptRow, Failure, Follow, FollowRow, Follows, Gc, GcDone, Get,
     GetDone, Handler, Import, ImportEvent, ImportSummary, Key, KeyRow, Listed, Listener, Ls, Merge,
     NewFeed, PeerRow, Peers, Pin, PinRow, Pins, Progress, Published, RebuildDone, RebuildIndex,
-    ReleaseRow, Search, Show, ShowDone, Shutdown, Sink, Status, StatusRow, Unfollow, Unpin,
-    UnreachedRow, Verify, VerifyDone,
+    ReleaseRow, Relocate, RelocateDone, Search, Show, ShowDone, Shutdown, Sink, Status, StatusRow,
+    Unfollow, UnmovedRow, Unpin, UnreachedRow, Verify, VerifyDone,
 };
 pub(crate) use perennial_control::{Client, socket_path};
 use perennial_manifest::{PublisherId, PublisherRef};
@@ -144,6 +144,14 @@ impl Handler for ControlService {
         policy::verify(self, &sink).await
     }
 
+    async fn relocate(
+        &self,
+        request: Relocate,
+        sink: Sink<UnmovedRow>,
+    ) -> Result<RelocateDone, Failure> {
+        policy::relocate(self, request, &sink).await
+    }
+
     async fn gc(&self, request: Gc, _: Sink) -> Result<GcDone, Failure> {
         policy::gc(self, request).await
     }
@@ -199,7 +207,7 @@ pub(crate) fn failure(error: impl Into<ArchiveError>) -> Failure {
         Some(hint) => failure.hint(hint),
         None => failure,
     };
-    failure.claims(error.claims().iter().map(claim).collect())
+    failure.details(error.details()).claims(error.claims().iter().map(claim).collect())
 }
 
 fn claim(claim: &Claim) -> perennial_control::Claim {

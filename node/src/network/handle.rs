@@ -226,6 +226,11 @@ impl Network {
         if now.peers.is_empty() { now.unreached() } else { Vec::new() }
     }
 
+    /// Whether no peer is connected, and none is expected.
+    pub(crate) fn is_alone(&self) -> bool {
+        !self.expects_peers.load(Ordering::SeqCst) && self.overview.borrow().peers.is_empty()
+    }
+
     /// The address of another node that uses this node's keys, if one was seen lately.
     pub(crate) async fn twin(&self) -> Option<String> {
         let mut overview = self.overview();

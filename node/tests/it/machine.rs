@@ -81,14 +81,8 @@ impl Machine {
             std::fs::write(source.join(name), bytes).expect("ours");
         }
         let add = Add {
-            paths: vec![source],
-            purl: Purl::parse(purl).expect("a purl"),
             license: Some("MIT".into()),
-            license_files: Vec::new(),
-            in_place: false,
-            kind: None,
-            notes: None,
-            again: false,
+            ..Add::new([source], Purl::parse(purl).expect("a purl"))
         };
         Ok(self.ask(add).await?.0)
     }

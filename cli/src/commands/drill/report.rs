@@ -60,8 +60,8 @@ impl Report {
     /// Records a step.
     pub(super) fn step(&mut self, step: Step, text: &str) -> io::Result<()> {
         let took = Duration::from_millis(step.elapsed_ms);
-        let speed =
-            if step.bytes > 0 { format!(", {}", rate(step.bytes, took)) } else { String::new() };
+        let speed = rate(step.bytes, took).filter(|_| step.bytes > 0);
+        let speed = speed.map(|speed| format!(", {speed}")).unwrap_or_default();
         self.outcome.steps.push(step);
         let number = self.outcome.steps.len();
         self.say(&format!("{number}. {text} ({}{speed})", seconds(took)))

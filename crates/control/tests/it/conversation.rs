@@ -50,7 +50,7 @@ async fn rows_come_in_order_and_the_result_last() {
         })
         .await
         .unwrap();
-    assert_eq!(listed, Listed { rows: 5000, more: false });
+    assert_eq!(listed, Listed { rows: 5000, ..Listed::default() });
     assert_eq!(rows, (0..5000).map(row).collect::<Vec<_>>());
     assert!(progress > 0);
     server.stop.notify_one();

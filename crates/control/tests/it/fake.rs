@@ -6,8 +6,8 @@ use perennial_control::{
     Add, Connect, ConnectDone, CorruptRow, ErrorKind, Failure, Follow, FollowRow, Follows, Gc,
     GcDone, Get, GetDone, Handler, Import, ImportEvent, ImportSummary, Key, KeyRow, Listed, Ls,
     Merge, NewFeed, NoRows, PeerRow, Peers, Pin, PinRow, Pins, Progress, Published, RebuildDone,
-    RebuildIndex, ReleaseRow, Search, Show, ShowDone, Shutdown, Sink, Stage, Status, StatusRow,
-    Unfollow, Unpin, Verify, VerifyDone,
+    RebuildIndex, ReleaseRow, Relocate, RelocateDone, Search, Show, ShowDone, Shutdown, Sink,
+    Stage, Status, StatusRow, Unfollow, UnmovedRow, Unpin, Verify, VerifyDone,
 };
 use perennial_manifest::{EntryId, Holding, Keypair, PublisherKind, Purl};
 use tokio::sync::Notify;
@@ -58,7 +58,7 @@ impl Handler for Fake {
             sink.progress(Progress::of(Stage::Finding));
             assert!(sink.item(row(n)).await);
         }
-        Ok(Listed { rows: request.limit.into(), more: false })
+        Ok(Listed { rows: request.limit.into(), ..Listed::default() })
     }
 
     async fn peers(&self, _: Peers, _: Sink<PeerRow>) -> Result<Listed, Failure> {
@@ -82,6 +82,7 @@ impl Handler for Fake {
         key(Key, NoRows) -> KeyRow;
         merge(Merge, NoRows) -> ();
         verify(Verify, CorruptRow) -> VerifyDone;
+        relocate(Relocate, UnmovedRow) -> RelocateDone;
         gc(Gc, NoRows) -> GcDone;
         rebuild_index(RebuildIndex, NoRows) -> RebuildDone;
         connect(Connect, NoRows) -> ConnectDone;

@@ -43,15 +43,15 @@ impl Blobs {
         }
     }
 
-    /// Copies a blob out. The name is checked at the end, so the output counts only if this
-    /// succeeds. Returns the SHA-256 of the bytes.
+    /// Copies a blob out, to what is called `target` in errors. The name is checked at the end, so
+    /// the output counts only if this succeeds. Returns the SHA-256 of the bytes.
     pub(crate) fn copy_out(
         &self,
         blob: &BlobId,
         out: &mut dyn Write,
+        target: &Path,
     ) -> Result<Sha256Digest, StoreError> {
         let mut out = Receiver { out, failed: false };
-        let target = Path::new("output");
         if let Some(bytes) = self.small(blob)? {
             out.write_all(&bytes).at(target)?;
             return Ok(hashing::names_of(&bytes).1);

@@ -1,5 +1,7 @@
 //! How much of each release is held, and which releases of followed publishers are still wanted.
 
+use std::path::Path;
+
 use perennial_manifest::{ArtifactList, ArtifactListRef, Holding, PublisherId, ReleaseId};
 
 use super::{Catalog, ReleaseRow};
@@ -63,7 +65,7 @@ impl Catalog<'_> {
             });
         }
         let mut encoded = Vec::new();
-        self.blobs.copy_out(&claim.blob, &mut encoded)?;
+        self.blobs.copy_out(&claim.blob, &mut encoded, Path::new("memory"))?;
         let list = ArtifactList::decode(&encoded, claim);
         list.map(Some).map_err(|e| StoreError::Format {
             path: format!("artifact list {}", claim.blob).into(),

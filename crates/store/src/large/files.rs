@@ -4,7 +4,7 @@
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use perennial_manifest::Sha256Digest;
 use rustix::fs::OFlags;
@@ -21,8 +21,8 @@ const MAGIC: &[u8; 8] = b"obao v1\n";
 /// The attributes of a file at one moment. A later stamp that differs means that it changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stamp {
-    size: u64,
-    mtime: (i64, i64),
+    pub(super) size: u64,
+    pub(super) mtime: (i64, i64),
     inode: u64,
 }
 
@@ -30,31 +30,9 @@ impl Stamp {
     pub(crate) fn of(meta: &Metadata) -> Self {
         Self { size: meta.len(), mtime: (meta.mtime(), meta.mtime_nsec()), inode: meta.ino() }
     }
-}
 
-/// The place of a blob referenced in place, and its file's attributes when it was hashed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Reference {
-    path: PathBuf,
-    #[serde(flatten)]
-    stamp: Stamp,
-}
-
-impl Reference {
-    pub(crate) fn new(path: &Path, stamp: Stamp) -> Result<Self, StoreError> {
-        Ok(Self { path: fs::canonicalize(path).at(path)?, stamp })
-    }
-
-    pub(super) fn size(&self) -> u64 {
-        self.stamp.size
-    }
-
-    /// The file, as long as it is the one that was hashed.
-    pub(super) fn open(&self) -> Option<File> {
-        let (file, meta) = open(&self.path).ok().flatten()?;
-        let unmoved = fs::canonicalize(&self.path).is_ok_and(|path| path == self.path);
-        (unmoved && Stamp::of(&meta) == self.stamp).then_some(file)
-    }
+    /// Where there is no file.
+    pub(super) const NOTHING: Self = Self { size: 0, mtime: (0, 0), inode: 0 };
 }
 
 /// Opens a regular file without following links. `None`: there is no such file.

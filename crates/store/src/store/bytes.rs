@@ -3,17 +3,20 @@
 //! Promises that a denied blob is neither handed out nor taken in, and that a release whose bytes
 //! turn out damaged is no longer listed as held. [`crate::blobs`] knows where bytes lie.
 
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use perennial_manifest::{BlobId, Sha256Digest};
 
 use crate::batch::Batch;
 use crate::blobs::OpenBytes;
-use crate::error::StoreError;
+use crate::error::{AtPath, StoreError};
 use crate::lease::Lease;
 use crate::partial::{self, Partial};
+use crate::sparse::Sparse;
 use crate::store::Store;
 
 /// How much of a blob is here.
@@ -114,7 +117,26 @@ impl Store {
     /// aside), and I/O errors of either side.
     pub fn copy_out(&self, blob: &BlobId, out: &mut dyn Write) -> Result<Sha256Digest, StoreError> {
         self.refuse_denied(blob)?;
-        self.record_damage(self.0.blobs.copy_out(blob, out))
+        self.record_damage(self.0.blobs.copy_out(blob, out, Path::new("output")))
+    }
+
+    /// Copies a blob into a new, empty file, and returns the SHA-256 of its bytes. Zeros become
+    /// holes. `wrote` is told of the bytes as they are written; its error ends the copy.
+    ///
+    /// # Errors
+    /// As [`Store::copy_out`]; those of the file name `path`.
+    pub fn copy_to_file(
+        &self,
+        blob: &BlobId,
+        file: &File,
+        path: &Path,
+        wrote: &dyn Fn(u64) -> io::Result<()>,
+    ) -> Result<Sha256Digest, StoreError> {
+        self.refuse_denied(blob)?;
+        let mut out = Sparse::new(file, wrote);
+        let sha256 = self.record_damage(self.0.blobs.copy_out(blob, &mut out, path))?;
+        out.finish().at(path)?;
+        Ok(sha256)
     }
 
     /// Writes the bao encoding of byte ranges (16 KiB groups). Each group is verified before it is

@@ -3,10 +3,12 @@
 //! Promises that the catalog stops listing a release as held before subscribers hear of it. Repairs
 //! nothing: a subscriber fetches the blobs again, and the next add replaces what was set aside.
 
+use std::collections::BTreeSet;
+
 use perennial_manifest::{ArtifactList, BlobId, Holding, ReleaseId};
 use tokio::sync::broadcast;
 
-use crate::catalog::ReleaseFilter;
+use crate::catalog::{ReleaseFilter, ReleaseRow};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -56,13 +58,21 @@ impl Store {
 
     /// Recounts the releases that name a blob, and returns them.
     fn mark_missing(&self, blob: &BlobId) -> Result<Vec<ReleaseId>, StoreError> {
-        let names = |list: ArtifactList| list.iter().any(|artifact| artifact.blake3 == *blob);
+        let naming = self.naming(&BTreeSet::from([*blob]))?;
+        self.refresh_rows(&naming)?;
+        Ok(naming.into_iter().map(|row| row.release).collect())
+    }
+
+    /// The releases, held at least in part, that name one of these blobs.
+    pub(super) fn naming(&self, blobs: &BTreeSet<BlobId>) -> Result<Vec<ReleaseRow>, StoreError> {
+        let names =
+            |list: ArtifactList| list.iter().any(|artifact| blobs.contains(&artifact.blake3));
         let mut naming = Vec::new();
         for row in self.releases(&ReleaseFilter::default())? {
             if row.state == Holding::Known {
                 continue;
             }
-            let affected = row.artifacts.blob == *blob
+            let affected = blobs.contains(&row.artifacts.blob)
                 || match self.0.read(|catalog| catalog.read_list(&row.artifacts)) {
                     Ok(list) => list.is_some_and(names),
                     // The list is damaged as well, so the release is not whole either.
@@ -73,7 +83,6 @@ impl Store {
                 naming.push(row);
             }
         }
-        self.refresh_rows(&naming)?;
-        Ok(naming.into_iter().map(|row| row.release).collect())
+        Ok(naming)
     }
 }

@@ -67,7 +67,7 @@ fn after_each_step_of_an_add_the_state_is_before_or_after() {
         let store = open(&steps.path().join(name));
         let report = store.verify(&|_, _| {});
         assert_eq!(
-            (report.corrupt, report.missing, report.damaged_entries),
+            (report.corrupt, report.losses, report.damaged_entries),
             (vec![], vec![], vec![])
         );
         for (added, content) in added.iter().zip(&contents) {

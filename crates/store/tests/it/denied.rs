@@ -49,7 +49,7 @@ fn a_denied_blob_is_removed_and_not_reported_as_missing() {
         );
         store.gc(GcOptions { grace: Duration::ZERO, dry_run: false }).unwrap();
         let report = store.verify(&|_, _| {});
-        assert!(report.missing.is_empty() && report.corrupt.is_empty(), "{report:?}");
+        assert!(report.losses.is_empty() && report.corrupt.is_empty(), "{report:?}");
         assert_ne!(
             store.release(&signed.release().unwrap().0).unwrap().unwrap().state,
             Holding::Held

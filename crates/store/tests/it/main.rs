@@ -17,6 +17,7 @@ mod feeds;
 mod fixtures;
 mod follows;
 mod gc_race;
+mod in_place;
 mod incoming;
 mod reopen;
 mod replaced;

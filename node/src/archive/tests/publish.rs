@@ -98,7 +98,7 @@ async fn an_invalid_release_signs_nothing() {
     assert!(matches!(refused, ArchiveError::NoVersion(_)), "{refused}");
     assert_eq!((refused.kind(), refused.hint().is_some()), (ErrorKind::Usage, true));
 
-    std::os::unix::fs::symlink("a", dir.join("link")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", dir.join("link")).unwrap();
     let refused = add(THING, dir.clone()).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Usage);
     assert!(refused.to_string().contains("link"), "{refused}");

@@ -38,9 +38,10 @@ async fn get_release(
         archive.resolve(&request.selector, only, true, &*observer).await.map_err(failure)?;
     let release = agreeing[0].release;
     let fetched = archive.fetch(release, &*observer).await.map_err(failure)?;
+    let mut remarks = Vec::new();
     if let Some(target) = request.output.clone() {
         let exported = archive.export(fetched.list.clone(), target, request.force, observer);
-        exported.await.map_err(failure)?;
+        remarks = exported.await.map_err(failure)?;
     }
     Ok(GetDone {
         release: Some(release),
@@ -53,6 +54,7 @@ async fn get_release(
         elapsed_ms: 0,
         publishers: agreeing.iter().map(|candidate| candidate.publisher).collect(),
         output: request.output.as_ref().map(|output| output.display().to_string()),
+        remarks,
     })
 }
 
@@ -83,6 +85,7 @@ async fn get_blob(
         elapsed_ms: 0,
         publishers: Vec::new(),
         output,
+        remarks: Vec::new(),
     })
 }
 

@@ -1,15 +1,20 @@
 //! Read-only requests: `ls`, `search`, `follows`, `pins`, `status`, `peers`, `key`.
 
+use std::collections::BTreeSet;
+
 use perennial_control::{
     Failure, FollowRow, KeyRow, Listed, Ls, PeerRow, PinRow, PinTarget, ReleaseRow, Search, Sink,
     StatusRow, Target,
 };
 use perennial_gateway::ReleaseRows;
 use perennial_manifest::Holding;
-use perennial_store::{BlobState, Pin, ReleaseFilter, Store, StoreError};
+use perennial_store::{BlobState, Loss, Pin, ReleaseFilter, Store, StoreError};
 
 use super::{ControlService, failure};
-use crate::archive::FoundReleases;
+use crate::archive::{FoundReleases, loss_text};
+
+/// Lost files that one answer names, at most.
+const NOTICES: usize = 20;
 
 pub(super) async fn ls(
     service: &ControlService,
@@ -22,8 +27,30 @@ pub(super) async fn ls(
         state: request.state,
         limit: request.limit.map_or(0, |limit| limit as usize),
     };
+    let lost = lost_in_place(service).await;
     let found = service.archive.list(filter).await.map_err(failure)?;
-    send_found(service, found, sink).await
+    let listed: BTreeSet<_> = found.here.iter().map(|row| row.release).collect();
+    let notices = lost.iter().filter(|loss| listed.contains(&loss.release)).map(loss_text);
+    let notices = cut(notices.collect());
+    Ok(Listed { notices, ..send_found(service, found, sink).await? })
+}
+
+/// The files in place that are lost; none if that cannot be told.
+async fn lost_in_place(service: &ControlService) -> Vec<Loss> {
+    service.archive.lost_in_place().await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "could not look at the files added in place");
+        Vec::new()
+    })
+}
+
+/// The first of many losses, and where the others are named.
+fn cut(mut losses: Vec<String>) -> Vec<String> {
+    if losses.len() > NOTICES {
+        let more = losses.len() - NOTICES;
+        losses.truncate(NOTICES);
+        losses.push(format!("{more} more files are lost; `perennial verify` names all"));
+    }
+    losses
 }
 
 pub(super) async fn search(
@@ -103,6 +130,7 @@ pub(super) async fn status(service: &ControlService) -> Result<StatusRow, Failur
     let overview = service.archive.network().overview().borrow().clone();
     let publisher = service.archive.publisher();
     let daemon = service.daemon;
+    let lost = lost_in_place(service).await;
     let (peer_id, mut notices) = (service.peer_id.clone(), Vec::new());
     if let Some(reason) = service.archive.store().rebuilt() {
         notices.push(format!("the index was rebuilt: {reason}"));
@@ -116,6 +144,7 @@ pub(super) async fn status(service: &ControlService) -> Result<StatusRow, Failur
              Stop one of them; a copy that is to live on needs keys of its own"
         ));
     }
+    notices.extend(cut(lost.iter().map(loss_text).collect()));
     let row = service.read(move |store| {
         let stats = store.stats()?;
         for (id, feed) in store.publishers()? {
@@ -185,7 +214,7 @@ fn rows(
 
 /// Sends rows until all are sent or the client disconnects.
 async fn send<I>(rows: Vec<I>, sink: &Sink<I>) -> Listed {
-    let listed = Listed { rows: rows.len() as u64, more: false };
+    let listed = Listed { rows: rows.len() as u64, ..Listed::default() };
     for row in rows {
         if !sink.item(row).await {
             break;

@@ -1,15 +1,23 @@
 //! Requests that change the policy or work on the whole store: follow, pin, verify, gc,
-//! rebuild-index.
+//! rebuild-index, relocate.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use perennial_control::{
-    CorruptRow, Failure, Follow, Gc, GcDone, Pin, PinRow, RebuildDone, Sink, StoredObject, Target,
-    Unfollow, Unpin, VerifyDone,
+    CorruptRow, Failure, Follow, Gc, GcDone, Pin, PinRow, RebuildDone, Relocate, RelocateDone,
+    Sink, StoredObject, Target, Unfollow, UnmovedRow, Unpin, VerifyDone,
 };
-use perennial_store::{GcOptions, Unread, Unreadable};
+use perennial_store::{GcOptions, Unmoved, Unread, Unreadable};
 
 use super::{ControlService, failure, list, observer};
+use crate::archive::loss_text;
+
+/// Why a blob fails verification.
+const CHANGED: &str = "its bytes do not match its name; set aside";
+/// Why an entry fails verification.
+const UNREADABLE: &str = "a signed entry that can no longer be read; peers that have it send it \
+                          again";
 
 pub(super) async fn follow(service: &ControlService, request: Follow) -> Result<(), Failure> {
     let followed = match request.target {
@@ -58,16 +66,38 @@ pub(super) async fn verify(
 ) -> Result<VerifyDone, Failure> {
     let verified = service.archive.verify(observer(sink)).await.map_err(failure)?;
     let report = verified.report;
-    let changed = "its bytes do not match its name; set aside";
-    let missing = "part of a held release, but no longer here";
-    let unreadable = "a signed entry that can no longer be read; peers that have it send it again";
-    let rows = (report.corrupt.iter().map(|blob| (StoredObject::Blob(*blob), changed)))
-        .chain(report.missing.iter().map(|blob| (StoredObject::Blob(*blob), missing)))
-        .chain(report.damaged_entries.iter().map(|id| (StoredObject::Entry(*id), unreadable)));
-    let mut corrupt = 0;
-    for (blob, reason) in rows {
-        corrupt += 1;
-        sink.item(CorruptRow { blob, reason: reason.to_owned(), unreadable: false }).await;
+    let corrupt: BTreeSet<_> = report.corrupt.iter().copied().collect();
+    let named: BTreeSet<_> = report.losses.iter().map(|loss| loss.blob).collect();
+    let row = |blob, reason| CorruptRow {
+        blob,
+        reason,
+        unreadable: false,
+        lost: false,
+        release: None,
+        purl: None,
+        file: None,
+    };
+    for loss in &report.losses {
+        let lost = !corrupt.contains(&loss.blob);
+        let reason = match (lost, &loss.file) {
+            (true, _) => loss_text(loss),
+            (false, Some(file)) => format!("{file} of {}: {CHANGED}", loss.purl),
+            (false, None) => format!("the list of files of {}: {CHANGED}", loss.purl),
+        };
+        let named = CorruptRow {
+            lost,
+            release: Some(loss.release),
+            purl: Some(loss.purl.clone()),
+            file: loss.file.clone(),
+            ..row(StoredObject::Blob(loss.blob), reason)
+        };
+        sink.item(named).await;
+    }
+    for blob in corrupt.difference(&named) {
+        sink.item(row(StoredObject::Blob(*blob), CHANGED.to_owned())).await;
+    }
+    for id in &report.damaged_entries {
+        sink.item(row(StoredObject::Entry(*id), UNREADABLE.to_owned())).await;
     }
     for Unreadable { what, reason } in &report.unreadable {
         let blob = match what {
@@ -75,14 +105,36 @@ pub(super) async fn verify(
             Unread::Entry(id) => StoredObject::Entry(*id),
             Unread::Listing => StoredObject::Listing,
         };
-        sink.item(CorruptRow { blob, reason: reason.clone(), unreadable: true }).await;
+        sink.item(CorruptRow { unreadable: true, ..row(blob, reason.clone()) }).await;
     }
+    let lost = named.difference(&corrupt).count() as u64;
     Ok(VerifyDone {
         checked: report.checked,
         bytes: report.bytes,
-        corrupt,
+        corrupt: lost + (corrupt.len() + report.damaged_entries.len()) as u64,
+        lost,
         unreadable: report.unreadable.len() as u64,
+        restored: report.restored.len() as u64,
         elapsed_ms: millis(verified.elapsed),
+    })
+}
+
+pub(super) async fn relocate(
+    service: &ControlService,
+    request: Relocate,
+    sink: &Sink<UnmovedRow>,
+) -> Result<RelocateDone, Failure> {
+    let relocated = service.archive.relocate(request.from, request.to, observer(sink)).await;
+    let relocated = relocated.map_err(failure)?;
+    for Unmoved { from, to, differs } in &relocated.unmoved {
+        let (from, to) = (from.display().to_string(), to.display().to_string());
+        sink.item(UnmovedRow { from, to, differs: *differs }).await;
+    }
+    Ok(RelocateDone {
+        files: relocated.files,
+        bytes: relocated.bytes,
+        unmoved: relocated.unmoved.len() as u64,
+        restored: relocated.restored.len() as u64,
     })
 }
 

@@ -57,7 +57,7 @@ fn assert_whole(store: &Store, kept: &Kept, what: &str) {
     assert_eq!(row(store, "kept").unwrap().state, Holding::Held, "{what}");
     let report = store.verify(&|_, _| {});
     assert!(report.corrupt.is_empty() && report.damaged_entries.is_empty(), "{what} {report:?}");
-    assert!(report.missing.is_empty(), "{what} {report:?}");
+    assert!(report.losses.is_empty(), "{what} {report:?}");
     assert_eq!(fs::read_dir(store.dir().join("tmp")).unwrap().count(), 0, "{what}");
 }
 
