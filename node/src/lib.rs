@@ -14,6 +14,7 @@ pub mod keys;
 mod network;
 mod node;
 pub mod place;
+mod start_error;
 mod waiting;
 
 pub use archive::{
@@ -24,9 +25,10 @@ pub use config::Config;
 pub use disk::DiskError;
 pub use frontends::control::BindError;
 pub use frontends::http::{HostName, HostNameError, ServeError};
-pub use node::{Node, StartError};
+pub use node::Node;
 pub use perennial_operation::{
     Add, Completeness, ErrorKind, Failed, Import, ImportEvent, ImportSource, ImportSummary,
     Progress, Published, Stage,
 };
 pub use perennial_store::log_index_panics;
+pub use start_error::StartError;

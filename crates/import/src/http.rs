@@ -5,33 +5,26 @@
 //! not accepted in place of a file, and that one failed URL does not affect the others.
 
 mod beside;
+mod job;
 mod kind;
 mod name;
 mod sums;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use perennial_manifest::{Artifact, ArtifactPath, Purl, Role};
-use perennial_oci::{HELM_CHART, is_media_type};
-use perennial_store::{Added, MAX_BLOB, Store};
+use perennial_manifest::{ArtifactPath, Purl, Role};
+use perennial_store::Store;
 use reqwest::Url;
 
-use self::beside::{Beside, Found};
-use self::name::{last_part, name_of, names_of};
+use self::job::Job;
 pub(crate) use self::sums::Sum;
-use crate::collected::Collected;
-use crate::download::{Answer, Downloader, Fetched, Part, Want, take};
-use crate::error::{at, shown};
-use crate::helm::is_chart;
+use crate::download::{Downloader, Part};
+use crate::error::shown;
 use crate::meter::{Meter, blocking};
-use crate::notes::Notes;
-use crate::{Failed, ImportError, Imported, Options, Watch};
+use crate::{ImportError, Imported, Options, Watch};
 
 /// Longest accepted URL, in bytes; it becomes part of the signed release.
 const MAX_URL: usize = 2048;
-/// Unpacked bytes that are read of an archive to see whether it is a chart.
-const MAX_CHART_HEAD: u64 = 1 << 20;
-const ANY: &str = "application/octet-stream";
 
 /// A request to import files from the web into one release.
 #[derive(Debug, Clone)]
@@ -77,16 +70,7 @@ pub async fn urls(
     let from = shown(&wanted[0]);
     let meter = Meter::new(watch);
     let downloader = Downloader::new(options, store.incoming(), &meter)?;
-    let mut job = Job {
-        store,
-        downloader,
-        what,
-        out: Collected::default(),
-        folders: HashMap::new(),
-        failed: Vec::new(),
-        unchecked: Vec::new(),
-        notes: Notes::new(what.notes.as_deref()),
-    };
+    let mut job = Job::new(store, downloader, what);
     let mut first = None;
     for url in &wanted {
         let file = match job.fetch(url).await {
@@ -101,16 +85,7 @@ pub async fn urls(
         let file = job.check(file).await?;
         job.keep(file).await?;
     }
-    job.tidy().await?;
-    match first {
-        Some(error) if job.out.is_empty() => Err(error),
-        _ => {
-            let (purl, license) = (what.purl.clone(), what.license.clone());
-            let notes = job.notes.left_out(&job.failed).not_checked(&job.unchecked).into_text();
-            let imported = job.out.into_imported(purl, license, from, notes, job.failed);
-            Ok(Imported { unchecked: job.unchecked, ..imported })
-        }
-    }
+    job.finish(from, first).await
 }
 
 /// Parses the URLs without their fragments, and drops duplicates.
@@ -143,179 +118,6 @@ pub(crate) fn parse(text: &str) -> Result<Url, ImportError> {
     }
 }
 
-/// A fetched file, with the files found beside it.
-struct File {
-    url: Url,
-    name: ArtifactPath,
-    /// The names that a checksum file may use for it.
-    names: Vec<String>,
-    fetched: Fetched,
-    beside: Vec<Beside>,
-}
-
-/// An import in progress.
-struct Job<'a> {
-    store: &'a Store,
-    downloader: Downloader<'a>,
-    what: &'a Urls,
-    out: Collected,
-    /// The checksum files of each folder that a file came from.
-    folders: HashMap<Url, Vec<Beside>>,
-    failed: Vec<Failed>,
-    /// Checksum files that say nothing that can be compared.
-    unchecked: Vec<Failed>,
-    notes: Notes,
-}
-
-impl Job<'_> {
-    /// Records the failures and the rejected files, and returns the files that were found.
-    fn told(&mut self, found: Found) -> Vec<Beside> {
-        found.failed.iter().for_each(|(url, error)| self.failed(url, error));
-        for (url, kind) in found.unlike {
-            self.notes.add(&format!(
-                "Left out, because it is no {}: {}",
-                kind.as_str(),
-                shown(&url)
-            ));
-        }
-        found.files
-    }
-
-    fn failed(&mut self, url: &Url, error: &ImportError) {
-        self.failed.push(Failed { what: shown(url), reason: error.to_string() });
-    }
-
-    async fn fetch(&mut self, url: &Url) -> Result<File, ImportError> {
-        let is_page =
-            self.what.html || last_part(url).is_some_and(|name| is_named_like_a_page(&name));
-        let want = Want { url, most: MAX_BLOB, html: is_page, optional: false };
-        let fetched = self.downloader.fetch(want).await?;
-        let named = match &self.what.file_name {
-            Some(name) => Ok(name.clone()),
-            None => name_of(url, &fetched.answer, is_page),
-        };
-        let name = match named {
-            Ok(name) => name,
-            Err(error) => {
-                blocking(|| fetched.part.remove()).await?;
-                return Err(error);
-            }
-        };
-        let names = names_of(url, &fetched.answer, &name);
-        let mut found = beside::of_file(&self.downloader, url, &names).await?;
-        for page in std::mem::take(&mut found.pages) {
-            let reason = "the server sends a web page with digests in place of a checksum file";
-            self.not_checked(&page, &name, reason);
-        }
-        let beside = self.told(found);
-        let folder = beside::folder(url);
-        if !self.folders.contains_key(&folder) {
-            let found = beside::of_folder(&self.downloader, &folder).await?;
-            let files = self.told(found);
-            self.folders.insert(folder, files);
-        }
-        Ok(File { url: url.clone(), name, names, fetched, beside })
-    }
-
-    fn not_checked(&mut self, from: &Url, name: &ArtifactPath, reason: &str) {
-        let reason = format!("{reason}: {name} was not compared with it; compare it yourself");
-        self.unchecked.push(Failed { what: shown(from), reason });
-    }
-
-    /// Verifies a file against the checksums beside it and those of its folder.
-    async fn check(&mut self, file: File) -> Result<File, ImportError> {
-        let File { url, name, names, fetched, beside } = file;
-        let mut said = Vec::new();
-        for beside in beside.iter().filter(|beside| beside.role == Role::Checksums) {
-            let mut sums = names.iter().map(|name| beside.sums.of_its_own(name));
-            match sums.find(|sums| !sums.is_empty()) {
-                Some(sums) => said.push((beside.url.clone(), sums)),
-                None if beside.sums.is_understood() => {
-                    self.not_checked(&beside.url, &name, "it has checksums of other files only");
-                }
-                None => {
-                    let reason = "it has digests, but none that is understood as a SHA-256 or \
-                        SHA-512";
-                    self.not_checked(&beside.url, &name, reason);
-                }
-            }
-        }
-        let of_folder = self.folders.get(&beside::folder(&url)).into_iter().flatten();
-        said.extend(of_folder.map(|beside| (beside.url.clone(), beside.of_any(&names))));
-        let Fetched { mut part, answer } = fetched;
-        for (from, said) in said {
-            part = compare(part, &url, &from, said).await?;
-        }
-        Ok(File { url, name, names, fetched: Fetched { part, answer }, beside })
-    }
-
-    /// Adds a file to the release, with its checksum and signature files.
-    async fn keep(&mut self, file: File) -> Result<(), ImportError> {
-        let File { url, name, names, fetched, beside: mut own } = file;
-        let (part, is_chart) = look_for_chart(fetched.part, &name).await?;
-        let mut parts = vec![part];
-        let folder = self.folders.entry(beside::folder(&url)).or_default();
-        let role = is_chart.then_some(Role::Chart);
-        let mut about = vec![(url.clone(), fetched.answer, name.to_string(), role)];
-        // A folder's checksum file is kept only if it names a file of the release.
-        let folder = folder.iter_mut().filter(|beside| !beside.of_any(&names).is_empty());
-        let own = own.iter_mut().map(|beside| (format!("{name}{}", beside.name), beside));
-        for (name, beside) in own.chain(folder.map(|beside| (beside.name.to_owned(), beside))) {
-            if let Some(fetched) = beside.fetched.take() {
-                about.push((beside.url.clone(), fetched.answer, name, Some(beside.role)));
-                parts.push(fetched.part);
-            }
-        }
-        let added = self.out.keep(take(self.store, parts).await?);
-        self.out.observe(&url, &about[0].1, &added[0]);
-        for ((from, answer, called, role), added) in about.into_iter().zip(added) {
-            if let Err(error) = self.add(&from, &answer, &called, role, &added, &name) {
-                self.failed(&from, &error);
-            }
-        }
-        Ok(())
-    }
-
-    fn add(
-        &mut self,
-        url: &Url,
-        answer: &Answer,
-        called: &str,
-        role: Option<Role>,
-        added: &Added,
-        main: &ArtifactPath,
-    ) -> Result<(), ImportError> {
-        let path =
-            |name: &str| ArtifactPath::parse(name).map_err(|e| ImportError::Usage(e.to_string()));
-        let mut path_of = path(called)?;
-        // Two folders may each have a `SHA256SUMS`; the second gets its file's name in front.
-        let other =
-            self.out.named(&path_of.twin_key()).is_some_and(|there| there.blake3 != added.blob);
-        if matches!(role, Some(Role::Checksums | Role::Signature)) && other {
-            path_of = path(&format!("{main}.{called}"))?;
-        }
-        let (guessed, media_type) = (self.what.guess)(path_of.as_str());
-        let said =
-            answer.media_type.clone().filter(|said| media_type == ANY && is_media_type(said));
-        let media_type = match role {
-            Some(Role::Chart) => HELM_CHART.to_owned(),
-            _ => said.unwrap_or_else(|| media_type.to_owned()),
-        };
-        let artifact = added.artifact(path_of, role.unwrap_or(guessed), media_type);
-        self.out.add(Artifact { origins: answer.origins(url), ..artifact })
-    }
-
-    /// Removes the folders' checksum files that were not kept.
-    async fn tidy(&mut self) -> Result<(), ImportError> {
-        for beside in std::mem::take(&mut self.folders).into_values().flatten() {
-            if let Some(fetched) = beside.fetched {
-                blocking(|| fetched.part.remove()).await?;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// Verifies a file against the digests that `from` states for it; removes the file if they differ.
 pub(crate) async fn compare(
     part: Part,
@@ -332,23 +134,4 @@ pub(crate) async fn compare(
         }
     })
     .await
-}
-
-/// Whether a download is a Helm chart, by its content.
-async fn look_for_chart(part: Part, name: &ArtifactPath) -> Result<(Part, bool), ImportError> {
-    let lower = name.as_str().to_ascii_lowercase();
-    if !lower.ends_with(".tgz") && !lower.ends_with(".tar.gz") {
-        return Ok((part, false));
-    }
-    blocking(move || {
-        let file = std::fs::File::open(part.path()).map_err(at(part.path()))?;
-        let is_chart = is_chart(std::io::BufReader::new(file), MAX_CHART_HEAD);
-        Ok((part, is_chart))
-    })
-    .await
-}
-
-fn is_named_like_a_page(name: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    lower.ends_with(".html") || lower.ends_with(".htm")
 }
