@@ -286,3 +286,28 @@ fn a_drill_survives_and_leaves_nothing() {
         "{said:?}"
     );
 }
+
+/// `strace`, where it is there, counts the syncs.
+#[test]
+fn small_files_are_written_out_with_few_syncs() {
+    let place = Place::new();
+    for n in 0..600 {
+        place.file(&format!("many/{}/{n}", n % 7), n.to_string().as_bytes());
+    }
+    place.row(&["add", "many", "--name", "many", "--version", "1"]);
+    let script = "command -v strace >/dev/null || exit 77\n\
+                  exec strace -f -qq -o trace -e trace=fsync,syncfs \"$0\" get many@1 -o out";
+    let Some(said) = place.with_mounts(script) else { return };
+    assert_eq!(said.code, Some(0), "{said:?}");
+    for n in 0..600 {
+        let copy = fs::read(place.path(&format!("out/{}/{n}", n % 7))).unwrap();
+        assert_eq!(copy, n.to_string().as_bytes());
+    }
+    let trace = fs::read_to_string(place.path("trace")).unwrap();
+    if !trace.contains("syncfs(") {
+        eprintln!("skipped: this file system syncs each file by itself");
+        return;
+    }
+    let syncs = trace.lines().filter(|line| line.contains("sync")).count();
+    assert!(syncs < 100, "{syncs} syncs for 600 files");
+}

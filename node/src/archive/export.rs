@@ -6,6 +6,7 @@
 
 mod error;
 mod leftover;
+mod pending;
 mod target;
 
 use std::cell::Cell;

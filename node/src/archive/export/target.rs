@@ -14,6 +14,7 @@ use perennial_store::{Store, StoreError, sync_directory};
 use rustix::fs::OFlags;
 
 use super::leftover::{sweep, temporary};
+use super::pending::Pending;
 use super::{ExportError, agree, check_sha256};
 
 /// Told of bytes as they are written; an error ends the export.
@@ -24,6 +25,8 @@ pub(super) struct Target<'a> {
     store: &'a Store,
     root: &'a Path,
     force: bool,
+    /// Files that are written and have no name yet.
+    pending: Pending,
     /// Directories written to.
     dirs: BTreeSet<PathBuf>,
     /// Programs that the file system did not take as such.
@@ -36,7 +39,8 @@ impl<'a> Target<'a> {
     pub(super) fn new(store: &'a Store, root: &'a Path, force: bool) -> Result<Self, ExportError> {
         fs::create_dir_all(root).map_err(|e| ExportError::io(root, e))?;
         let (dirs, not_linked) = (BTreeSet::new(), Vec::new());
-        let mut target = Self { store, root, force, dirs, not_executable: 0, not_linked };
+        let (pending, not_executable) = (Pending::new(force), 0);
+        let mut target = Self { store, root, force, pending, dirs, not_executable, not_linked };
         target.enter(root);
         Ok(target)
     }
@@ -60,7 +64,8 @@ impl<'a> Target<'a> {
     }
 
     /// Makes all that was written durable. Returns what the file system did not take.
-    pub(super) fn finish(self) -> Result<Vec<String>, ExportError> {
+    pub(super) fn finish(mut self) -> Result<Vec<String>, ExportError> {
+        self.pending.settle()?;
         for dir in &self.dirs {
             sync_directory(dir).map_err(|e| ExportError::io(dir, e))?;
         }
@@ -144,9 +149,7 @@ impl<'a> Target<'a> {
         }
         set_mode(tmp.as_file(), 0o644).map_err(at)?;
         self.mark_executable(tmp.as_file(), exec).map_err(at)?;
-        tmp.as_file().sync_all().map_err(at)?;
-        tmp.persist(path).map_err(|e| at(e.error))?;
-        Ok(())
+        self.pending.add(tmp, path)
     }
 
     fn mark_executable(&mut self, file: &File, exec: bool) -> io::Result<()> {
