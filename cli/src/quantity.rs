@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_told_only_of_a_time_that_has_one() {
+    fn a_rate_is_printed_only_once_time_has_passed() {
         assert_eq!(rate(1024, Duration::from_secs(1)).as_deref(), Some("1.00 KiB/s"));
         assert_eq!(rate(300_000, Duration::from_millis(1)), None);
         assert_eq!(rate(u64::MAX, Duration::ZERO), None);

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn questions_that_come_together_share_one_answer() {
+    async fn concurrent_queries_share_one_answer() {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("d");
         let store = Store::open(&data, OpenOptions::default()).unwrap();

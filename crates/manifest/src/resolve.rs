@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_goes_before_the_beginning_of_an_id() {
+    fn a_name_takes_precedence_over_the_prefix_of_an_id() {
         let mut known = vec![candidate(1, "v1", 9, 0), candidate(2, "v1", 8, 0)];
         known[0].release = EntryId::from_bytes([0xfa; 32]).into();
         assert_eq!(ask("fafa", &[], None, known.clone()), Resolution::Found(known[..1].to_vec()));

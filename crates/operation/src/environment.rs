@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_looked_for_where_podman_and_docker_keep_them() {
+    fn credentials_are_read_from_the_files_of_podman_and_docker() {
         let files = |environment: Environment| -> Vec<String> {
             environment.auth_files().iter().map(|path| path.display().to_string()).collect()
         };

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn zeros_take_no_room_and_read_back() {
+    fn zeros_take_no_space_and_read_back() {
         let mut bytes = vec![0; 8 << 20];
         bytes[3 << 20] = 1;
         bytes[(5 << 20) + 7] = 2;

@@ -82,7 +82,7 @@ pub(crate) enum Message {
 }
 
 impl EventLoop {
-    /// Takes one message from the queue to its end.
+    /// Handles one message.
     pub(super) async fn on_message(&mut self, message: Message) {
         match message {
             Message::Input(input) => self.input(input).await,

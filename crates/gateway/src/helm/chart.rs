@@ -225,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_helm_lists_is_listed() {
+    fn the_index_lists_every_chart_that_helm_lists() {
         let base = "apiVersion: v2\nname: a\nversion: 1.0.0\n";
         for (extra, field, value) in [
             ("description: one\ndescription: two\n", "description", "two".into()),

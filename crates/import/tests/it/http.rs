@@ -62,7 +62,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_body_that_the_server_packs_unasked_is_unpacked_and_an_archive_stays_one() {
+async fn unrequested_compression_is_undone_and_an_archive_is_kept() {
     let script = b"#!/bin/sh\n".repeat(100_000);
     let sum = hex(Sha256::digest(&script));
     let (packed, cut) = (gzip(&script), gzip(&script)[..200].to_vec());

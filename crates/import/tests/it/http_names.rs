@@ -163,7 +163,7 @@ async fn a_checksum_file_that_says_nothing_comparable_is_kept_and_named() {
 }
 
 #[tokio::test]
-async fn a_hard_name_becomes_its_last_part_and_hits_its_checksum() {
+async fn an_unportable_name_becomes_its_last_part_and_matches_its_checksum() {
     for (given, name) in [
         ("../../etc/passwd", "passwd"),
         ("dist/linux/tool.tgz", "tool.tgz"),

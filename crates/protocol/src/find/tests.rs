@@ -243,7 +243,7 @@ fn a_look_up_of_a_digest_collects_claims_and_ends() {
 }
 
 #[test]
-fn a_search_takes_what_peers_answer_stores_none_of_it_and_ends_without_the_silent() {
+fn a_search_collects_answers_stores_none_and_ends_without_silent_peers() {
     let mut scene = Scene::new(&["a", "old", "silent"]);
     let lookup = LookupId(9);
     scene.input(Input::Search { lookup, text: "kk".into() });

@@ -72,7 +72,7 @@ async fn a_strangers_release_is_shown_and_not_fetched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn looking_needs_no_trust_and_a_wrong_publisher_is_told_who_signed() {
+async fn show_needs_no_trust_and_names_the_signers_for_a_wrong_publisher() {
     let (machine, other) = (Machine::new(1), Machine::new(2));
     let added = other.add("pkg:generic/thing@1", &[("a", b"one")]).await;
     machine.learn(&other);

@@ -61,7 +61,7 @@ async fn every_offender_is_named_at_once_and_can_be_left_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn excluded_files_are_not_looked_at() {
+async fn excluded_files_are_not_read() {
     let machine = Machine::new(1);
     let source = offensive(&machine);
     let exclude = ["CON", "a:b", "*.", "plain", "aux.d", "out", "up", "pipe", "/dir", "no*thing"];
@@ -97,7 +97,7 @@ async fn links_are_kept_or_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_unseen_is_named() {
+async fn remarks_name_hidden_files_empty_directories_and_links() {
     let machine = Machine::new(1);
     let source = machine.files(&[("a", b"a"), (".git/x/.y", b"x"), (".env", b"e")]);
     fs::create_dir_all(source.join("logs")).unwrap();

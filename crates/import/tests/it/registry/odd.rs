@@ -136,7 +136,7 @@ async fn a_platform_that_is_missing_or_lacks_a_blob_costs_only_itself() {
 }
 
 #[tokio::test]
-async fn an_image_of_which_only_statements_are_left_is_no_image() {
+async fn an_image_with_only_statements_left_is_not_an_image() {
     let mut world = World::default();
     let layer = noise(1, 300_000);
     let mut image = world.made.image("{}", std::slice::from_ref(&layer));

@@ -323,7 +323,7 @@ async fn lets_in(
 }
 
 #[tokio::test]
-async fn one_gets_in_however_it_is_asked_for_and_answered() {
+async fn login_works_with_every_form_of_challenge() {
     let password = || json!({ "auth": "dXNlcjpzZWNyZXQ" });
     let bearer = r#"Bearer realm="http://HOST/token",service="x",scope="repository:team/app:pull""#;
     let token = r#"{"token":"letmein"}"#;
