@@ -49,6 +49,7 @@ Examples:
   perennial add docker://quay.io/kubesphere/ks-console --all-tags --platform linux/amd64
   perennial add --from images.txt
   perennial add oci-archive:saved.tar --ref quay.io/kubesphere/ks-console:v3.4.1
+  perennial add ks-core-1.1.0.tgz --purl pkg:helm/ks-core@1.1.0
   perennial add helm+https://charts.example.org/ ks-core@1.1.0 --with-images")]
 pub(crate) struct AddArgs {
     /// Files and directories; URLs; docker://IMAGE; oci:DIR, oci-archive:FILE or

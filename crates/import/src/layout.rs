@@ -12,6 +12,7 @@ mod saved;
 mod source;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use perennial_manifest::Draft;
 use perennial_oci::{Digest, Reference, Version};
@@ -53,7 +54,7 @@ pub async fn layout(
     let source: Source = what.source.parse()?;
     let sink = BlobSink::new(store, Meter::new(watch));
     let mut imported = Imported::default();
-    sink.meter.unless_cancelled(all(&sink, source, what, &mut imported)).await?;
+    sink.meter.unless_cancelled(all(&sink, source, store.incoming(), what, &mut imported)).await?;
     (imported.leases, imported.new_bytes) = sink.finish();
     Ok(imported)
 }
@@ -61,19 +62,20 @@ pub async fn layout(
 async fn all(
     sink: &BlobSink<'_>,
     source: Source,
+    scratch: PathBuf,
     what: &Archive,
     imported: &mut Imported,
 ) -> Result<(), ImportError> {
     let Source { kind, path, wanted } = source;
     let (shown, kind_word) = (path.display().to_string(), kind.as_str());
-    let saved = blocking(move || Saved::open(kind, &path)).await?;
+    let saved = blocking(move || Saved::open(kind, &path, &scratch)).await?;
     let roots: Vec<&Root> =
         saved.roots().iter().filter(|root| is_wanted(root, wanted.as_deref())).collect();
     if roots.is_empty() {
         let names: BTreeSet<_> = saved.roots().iter().filter_map(Root::shown).collect();
         let names = names.into_iter().collect::<Vec<_>>().join(", ");
         if let Some(lost) = saved.left_out().iter().find(|lost| {
-            wanted.as_deref().is_some_and(|wanted| {
+            wanted.as_deref().is_none_or(|wanted| {
                 lost.what == wanted || lost.what.ends_with(&format!(":{wanted}"))
             })
         }) {
@@ -176,7 +178,8 @@ fn name(root: &Root, given: Option<&str>, only: bool) -> Result<Reference, Impor
 
 /// Opens a tar as both kinds of archive, for the fuzz targets.
 pub(crate) fn open_both_ways(tar: &std::path::Path) -> Result<(), ImportError> {
-    let docker = Saved::open(source::Kind::DockerArchive, tar);
-    let oci = Saved::open(source::Kind::OciArchive, tar);
+    let scratch = std::env::temp_dir();
+    let docker = Saved::open(source::Kind::DockerArchive, tar, &scratch);
+    let oci = Saved::open(source::Kind::OciArchive, tar, &scratch);
     docker.and(oci).map(drop)
 }

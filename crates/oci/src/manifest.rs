@@ -121,6 +121,16 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`] if the bytes are not a manifest, or one that could be read in two ways.
     pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
+        let (parsed, odd) = Self::parse_entries(bytes)?;
+        odd.into_iter().next().map_or(Ok(parsed), Err)
+    }
+
+    /// Reads a manifest or an index as [`Self::parse`] does, but leaves out the entries of an index
+    /// that are not whole, and returns the reasons: in a layout, one bad entry costs no other image.
+    ///
+    /// # Errors
+    /// [`ManifestError`] if the bytes are not a manifest, or one that could be read in two ways.
+    pub fn parse_entries(bytes: &[u8]) -> Result<(Self, Vec<ManifestError>), ManifestError> {
         let raw: Raw = serde_json::from_slice(bytes)?;
         if raw.schema_version == Some(1) {
             return Err(ManifestError::Schema1);
@@ -139,16 +149,24 @@ impl Manifest {
         let all = |raw: Vec<RawDescriptor>| {
             raw.into_iter().map(Descriptor::try_from).collect::<Result<Vec<_>, _>>()
         };
+        let (mut entries, mut odd) = (raw.manifests.is_some().then(Vec::new), Vec::new());
+        for entry in raw.manifests.into_iter().flatten() {
+            match Descriptor::try_from(entry) {
+                Ok(entry) => entries.get_or_insert_default().push(entry),
+                Err(error) => odd.push(error),
+            }
+        }
         let layers = raw.layers.into_iter().chain(raw.blobs).flatten().collect();
-        Ok(Self {
+        let parsed = Self {
             declared: raw.media_type,
-            manifests: raw.manifests.map(all).transpose()?.map(typed),
+            manifests: entries.map(typed),
             config: raw.config.map(Descriptor::try_from).transpose()?,
             layers: all(layers)?,
             subject: raw.subject.map(|subject| subject.digest.parse()).transpose()?,
             annotations: raw.annotations,
             artifact_type: raw.artifact_type,
-        })
+        };
+        Ok((parsed, odd))
     }
 
     /// The media type, from the bytes alone, so that all who hold them agree: the one that the

@@ -46,7 +46,7 @@ impl Answer {
             etag: text(ETAG),
             last_modified: text(LAST_MODIFIED),
             media_type,
-            disposition: text(CONTENT_DISPOSITION),
+            disposition: disposition(response),
             encoding: text(CONTENT_ENCODING).map(|value| value.trim().to_ascii_lowercase()),
             date: text(DATE),
         }
@@ -88,9 +88,32 @@ pub(super) fn range_of(response: &Response) -> Option<(u64, Option<u64>)> {
     Some((first.trim().parse().ok()?, total.trim().parse().ok()))
 }
 
+/// `Content-Disposition`, at most `MAX_TEXT` bytes of it.
+fn disposition(response: &Response) -> Option<String> {
+    let value = response.headers().get(CONTENT_DISPOSITION)?.as_bytes();
+    (!value.is_empty() && value.len() <= MAX_TEXT).then(|| decoded(value))
+}
+
+/// A header value in UTF-8 or Latin-1, in which servers write names.
+fn decoded(value: &[u8]) -> String {
+    let latin = || value.iter().copied().map(char::from).collect();
+    std::str::from_utf8(value).map_or_else(|_| latin(), str::to_owned)
+}
+
 /// A header value, if it is plain text of at most `MAX_TEXT` bytes: nothing else goes into a signed
 /// statement.
 fn text(response: &Response, name: HeaderName) -> Option<String> {
     let value = response.headers().get(name)?.to_str().ok()?;
     (!value.is_empty() && value.len() <= MAX_TEXT).then(|| value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_headers_are_utf_8_or_latin_1() {
+        assert_eq!(decoded("filename=t\u{e9}.tgz".as_bytes()), "filename=t\u{e9}.tgz");
+        assert_eq!(decoded(b"filename=t\xe9.tgz"), "filename=t\u{e9}.tgz");
+    }
 }

@@ -20,7 +20,8 @@ const MAX_NODES: usize = 10_000_000;
 
 #[derive(Deserialize)]
 struct Index {
-    entries: Option<BTreeMap<String, Option<Vec<Listed>>>>,
+    /// The versions of each chart; Helm passes over those that are null.
+    entries: Option<BTreeMap<String, Option<Vec<Option<Listed>>>>>,
 }
 
 /// A listed chart version. Every field may be missing: one odd entry does not invalidate the index.
@@ -66,6 +67,7 @@ pub(super) fn pick(
     };
     let index: Index = yaml(index, MAX_NODES).map_err(wrong)?;
     let all = index.entries.unwrap_or_default().remove(name).flatten().unwrap_or_default();
+    let all: Vec<Listed> = all.into_iter().flatten().collect();
     let gone =
         |reason: String| ImportError::Gone { what: format!("{name} in {}", shown(repo)), reason };
     if all.is_empty() {
@@ -149,7 +151,7 @@ fn newest(all: &[Listed]) -> Option<&Listed> {
 }
 
 /// Parses YAML of at most `max_nodes` nodes from an untrusted source. Depth and aliases are bounded
-/// too. The last value of a repeated key counts, as in Helm.
+/// too. As in Helm, the last value of a repeated key counts, and the first document.
 pub(super) fn yaml<T: DeserializeOwned>(text: &[u8], max_nodes: usize) -> Result<T, String> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
@@ -159,7 +161,9 @@ pub(super) fn yaml<T: DeserializeOwned>(text: &[u8], max_nodes: usize) -> Result
         duplicate_keys: DuplicateKeyPolicy::LastWins,
         with_snippet: false,
     };
-    serde_saphyr::from_slice_with_options(text, options).map_err(|e| {
+    let mut text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let first = serde_saphyr::read_with_options(&mut text, options).next();
+    first.ok_or("it is empty")?.map_err(|e| {
         let said = e.to_string();
         said.chars().filter(|c| !c.is_control()).take(200).collect()
     })
@@ -214,6 +218,16 @@ mod tests {
         for url in ["oci://b.test:5000/charts/a:1.0.0", "oci://b.test:5000/charts/a"] {
             let there = find(&format!("urls: ['{url}']")).unwrap().place;
             assert_eq!(there, registry("docker://b.test:5000/charts/a:1.0.0"));
+        }
+        for odd in [
+            "entries: {a: [null, {version: 1.0.0, urls: [x/a.tgz]}]}\n---\nentries: {}\n",
+            "\u{feff}---\nentries: {a: [{version: 0.1.0, version: 1.0.0, urls: [x/a.tgz]}]}\n",
+        ] {
+            let there = pick(odd.as_bytes(), &repo, None, "a", None).unwrap();
+            assert_eq!(
+                (there.version.as_str(), there.place),
+                ("1.0.0", web("https://a.test/charts/x/a.tgz"))
+            );
         }
         let index = "entries: {a: [{version: 1.0.0+b.1, urls: ['oci://b.test/a']}]}";
         let there = pick(index.as_bytes(), &repo, None, "a", None).unwrap().place;

@@ -16,6 +16,8 @@ use super::contents::{Contents, Elsewhere, Root};
 use super::place::Place;
 use crate::{Failed, ImportError};
 
+/// Longest `manifest.json`, in bytes: it lists all images of the archive.
+const MAX_LIST: u64 = 32 << 20;
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 const GZIP_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
@@ -55,7 +57,7 @@ pub(super) fn convert(place: &Place) -> Result<Contents, ImportError> {
     let foreign = || {
         refuse("has neither manifest.json nor index.json, so `docker save` did not write it".into())
     };
-    let list = place.read("manifest.json", MAX_MANIFEST)?.ok_or_else(foreign)?;
+    let list = place.read("manifest.json", MAX_LIST)?.ok_or_else(foreign)?;
     let list: Vec<Item> = serde_json::from_slice(&list)
         .map_err(|e| refuse(format!("its manifest.json cannot be read: {e}")))?;
     let mut contents = Contents::default();

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use flate2::bufread::MultiGzDecoder;
 use tar::EntryType;
 
 use crate::ImportError;
@@ -17,6 +18,9 @@ use crate::ImportError;
 /// Most bytes of headers and long names: some 100,000 entries.
 const MAX_HEADERS: u64 = 64 << 20;
 const MAX_NAME: usize = 4096;
+/// Most bytes that a packed tar unpacks to, so that a small one cannot fill a disk: some times the
+/// largest images in use.
+const MAX_UNPACKED: u64 = 256 << 30;
 /// Most look-ups for one name, as links lead from entry to entry.
 const MAX_HOPS: usize = 8;
 
@@ -34,7 +38,8 @@ enum Entry {
 }
 
 impl Entries {
-    pub(super) fn open(path: &Path) -> Result<Self, ImportError> {
+    /// Opens a tar, or one packed with gzip, which is unpacked into a nameless file in `scratch`.
+    pub(super) fn open(path: &Path, scratch: &Path) -> Result<Self, ImportError> {
         let at = |source| ImportError::File { path: path.to_owned(), source };
         let refuse =
             |reason: String| ImportError::Upstream { what: path.display().to_string(), reason };
@@ -42,12 +47,19 @@ impl Entries {
         if !std::fs::metadata(path).map_err(at)?.is_file() {
             return Err(refuse("is not a file".into()));
         }
-        let file = File::open(path).map_err(at)?;
-        let len = file.metadata().map_err(at)?.len();
-        let mut magic = [0; 2];
-        if file.read_at(&mut magic, 0).map_err(at)? == 2 && magic == [0x1f, 0x8b] {
-            return Err(refuse("is compressed; `gunzip` it first".into()));
+        let mut file = File::open(path).map_err(at)?;
+        let mut magic = [0; 6];
+        let _ = file.read_at(&mut magic, 0).map_err(at)?;
+        if magic.starts_with(&[0x1f, 0x8b]) {
+            file = unpacked(file, scratch)
+                .map_err(|e| refuse(format!("cannot be unpacked with gzip: {e}")))?;
         }
+        let others: [(&[u8], &str); 3] =
+            [(b"\xfd7zXZ\0", "unxz"), (b"BZh", "bunzip2"), (b"\x28\xb5\x2f\xfd", "unzstd")];
+        if let Some((_, program)) = others.iter().find(|(first, _)| magic.starts_with(first)) {
+            return Err(refuse(format!("is compressed; `{program}` it first")));
+        }
+        let len = file.metadata().map_err(at)?.len();
         let mut found = BTreeMap::new();
         let mut tar =
             tar::Archive::new(Bounded { file: file.try_clone().map_err(at)?, left: MAX_HEADERS });
@@ -91,6 +103,17 @@ impl Entries {
         }
         None
     }
+}
+
+/// The content of a file packed with gzip, in a file that goes when it is closed.
+fn unpacked(file: File, scratch: &Path) -> io::Result<File> {
+    let mut plain = tempfile::tempfile_in(scratch)?;
+    let mut content = MultiGzDecoder::new(BufReader::new(file)).take(MAX_UNPACKED + 1);
+    if io::copy(&mut content, &mut plain)? > MAX_UNPACKED {
+        return Err(io::Error::other(format!("it has more than {MAX_UNPACKED} bytes")));
+    }
+    plain.rewind()?;
+    Ok(plain)
 }
 
 /// Normalises a path inside the archive, whose root is `/`; `None` if it leads out or is not UTF-8.

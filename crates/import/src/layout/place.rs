@@ -22,11 +22,11 @@ pub(super) struct Opened {
 }
 
 impl Place {
-    pub(super) fn open(kind: Kind, path: &Path) -> Result<Self, ImportError> {
+    pub(super) fn open(kind: Kind, path: &Path, scratch: &Path) -> Result<Self, ImportError> {
         match kind {
             Kind::Dir => Ok(Self::Dir(path.to_owned())),
             Kind::OciArchive | Kind::DockerArchive => {
-                Ok(Self::Tar(path.to_owned(), Entries::open(path)?))
+                Ok(Self::Tar(path.to_owned(), Entries::open(path, scratch)?))
             }
         }
     }

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use perennial_oci::{
-    Descriptor, Digest, HEADER_PATH, INDEX_PATH, MAX_MANIFEST, Manifest, REF_NAME, referrers_tag,
-    subject_of_tag,
+    Descriptor, Digest, HEADER_PATH, INDEX_PATH, MAX_MANIFEST, Manifest, ManifestError, REF_NAME,
+    referrers_tag, subject_of_tag,
 };
 
 use super::contents::{Contents, Elsewhere, Root};
@@ -42,8 +42,9 @@ pub(super) struct Files {
 }
 
 impl Saved {
-    pub(super) fn open(kind: Kind, path: &Path) -> Result<Self, ImportError> {
-        let place = Place::open(kind, path)?;
+    /// Opens an archive; `scratch` is a directory for what has to be unpacked.
+    pub(super) fn open(kind: Kind, path: &Path, scratch: &Path) -> Result<Self, ImportError> {
+        let place = Place::open(kind, path, scratch)?;
         if kind == Kind::DockerArchive && !(place.has(HEADER_PATH) && place.has(INDEX_PATH)) {
             let Contents { elsewhere, roots, left_out } = docker::convert(&place)?;
             let files = Arc::new(Files { place, elsewhere });
@@ -54,12 +55,20 @@ impl Saved {
                 format!("has no index.json, so it is not an image for `{}:`", kind.as_str());
             return Err(ImportError::Upstream { what: path.display().to_string(), reason });
         };
-        let index = Manifest::parse(&index).map_err(|error| {
-            ImportError::manifest(format!("{}: index.json", path.display()), error)
-        })?;
+        let what = format!("{}: index.json", path.display());
+        let (index, odd) = Manifest::parse_entries(&index)
+            .map_err(|error| ImportError::manifest(what.clone(), error))?;
+        let left_out = |error: &ManifestError| Failed {
+            what: what.clone(),
+            reason: format!("an entry of it: {error}"),
+        };
         let files = Arc::new(Files { place, elsewhere: BTreeMap::new() });
-        let mut saved =
-            Self { files, roots: Vec::new(), attached: BTreeMap::new(), left_out: Vec::new() };
+        let mut saved = Self {
+            files,
+            roots: Vec::new(),
+            attached: BTreeMap::new(),
+            left_out: odd.iter().map(left_out).collect(),
+        };
         // Many tags name one manifest, which is read once.
         let mut subjects = BTreeMap::new();
         for descriptor in index.children() {

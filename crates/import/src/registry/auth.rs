@@ -15,7 +15,8 @@ use serde::Deserialize;
 use super::answer::{accepted, read};
 use super::challenge::Challenge;
 use super::credentials::{Credential, Credentials};
-use crate::client::Client;
+use crate::client::{Client, Failure};
+use crate::retry::{RetryPolicy, is_later, wish};
 use crate::{ImportError, Options};
 
 /// Longest response of a token server, in bytes.
@@ -96,7 +97,7 @@ impl Auth {
     ) -> Result<(), ImportError> {
         let mut challenges = Challenge::all(asked);
         if !challenges.iter().any(is_known) {
-            let pinged = client.send(client.request(Method::GET, ping)).await?;
+            let pinged = self.send(client, || client.request(Method::GET, ping)).await?;
             if pinged.status() == StatusCode::UNAUTHORIZED {
                 challenges.extend(Challenge::all(pinged.headers()));
             }
@@ -158,7 +159,7 @@ impl Auth {
                 .map_or_else(|| format!("repository:{}:pull", self.repository), str::to_owned),
         };
         let answer = match &credential {
-            Some(Credential { refresh: Some(token), password, .. }) => {
+            Some(Credential { refresh: Some(token), user, .. }) => {
                 let answer = self.exchange(client, &asked, token).await?;
                 // Servers without this exchange take the token for a password, under the user's
                 // name.
@@ -170,8 +171,8 @@ impl Auth {
                         | StatusCode::BAD_REQUEST
                         | StatusCode::UNSUPPORTED_MEDIA_TYPE
                 );
-                match password {
-                    Some((user, _)) if has_none => {
+                match user {
+                    Some(user) if has_none => {
                         self.fetch(client, &asked, Some((user, token))).await?
                     }
                     _ => answer,
@@ -217,12 +218,15 @@ impl Auth {
             .append_pair("scope", &asked.scope)
             .append_pair("refresh_token", token);
         let form = form.query().unwrap_or_default().to_owned();
-        // A body that can be sent only once does not follow a redirect.
-        let once = futures::stream::once(async move { Ok::<_, std::io::Error>(form) });
-        let request = client
-            .request(Method::POST, &asked.url)
-            .header(reqwest::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(reqwest::Body::wrap_stream(once));
+        let request = || {
+            let form = form.clone();
+            // A body that can be sent only once does not follow a redirect.
+            let once = futures::stream::once(async move { Ok::<_, std::io::Error>(form) });
+            client
+                .request(Method::POST, &asked.url)
+                .header(reqwest::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(reqwest::Body::wrap_stream(once))
+        };
         self.send(client, request).await
     }
 
@@ -237,25 +241,51 @@ impl Auth {
         url.query_pairs_mut().extend_pairs(asked.service.iter().map(|name| ("service", name)));
         let scopes = asked.scope.split_ascii_whitespace().map(|scope| ("scope", scope));
         url.query_pairs_mut().extend_pairs(scopes);
-        let request = client.request(Method::GET, &url);
-        let request = match password {
-            Some((user, password)) => request.basic_auth(user, Some(password)),
-            None => request,
+        let request = || {
+            let request = client.request(Method::GET, &url);
+            match password {
+                Some((user, password)) => request.basic_auth(user, Some(password)),
+                None => request,
+            }
         };
         self.send(client, request).await
     }
 
+    /// Sends a request, again while the server is busy or the connection breaks.
     async fn send(
         &self,
         client: &Client,
-        request: RequestBuilder,
+        request: impl Fn() -> RequestBuilder,
     ) -> Result<Response, ImportError> {
-        client.send(request).await.map_err(|unanswered| match unanswered.into() {
+        let patience = client.patience(RetryPolicy::MIDDLE);
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            let wait = match client.send(request()).await {
+                Ok(answer) if is_later(answer.status(), answer.headers()) => {
+                    match patience.before_next(tried, wish(answer.headers())) {
+                        Some(wait) => wait,
+                        None => return Ok(answer),
+                    }
+                }
+                Ok(answer) => return Ok(answer),
+                Err(Failure::Permanent(error)) => return Err(self.of_token_server(error)),
+                Err(Failure::Transient(error)) => match patience.before_next(tried, None) {
+                    Some(wait) => wait,
+                    None => return Err(self.of_token_server(error)),
+                },
+            };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    fn of_token_server(&self, error: ImportError) -> ImportError {
+        match error {
             ImportError::Upstream { reason, .. } => {
                 self.refuse(format!("its token server: {reason}"))
             }
             refused => refused,
-        })
+        }
     }
 }
 

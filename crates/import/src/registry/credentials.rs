@@ -27,6 +27,8 @@ pub(super) struct Credentials {
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Credential {
     pub(super) password: Option<(String, String)>,
+    /// The name that belongs to a refresh token, if one is stored.
+    pub(super) user: Option<String>,
     /// A refresh token, which the token server exchanges for an access token.
     pub(super) refresh: Option<String>,
     /// An access token.

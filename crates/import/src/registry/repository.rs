@@ -152,7 +152,7 @@ impl Repository {
         if is_gone(status) {
             return Ok(None);
         }
-        let got = self.ask_as(asked, &url, MANIFESTS).await?;
+        let got = self.ask_as(asked, &url, MANIFESTS, MAX_MANIFEST).await?;
         if got.status.is_success() {
             let digest = Digest::sha256_of(&got.bytes);
             return Ok(Some(Found { digest, status: got.status.as_u16() }));
@@ -170,12 +170,12 @@ impl Repository {
     /// Fetches a manifest by digest.
     pub(super) async fn manifest(&self, digest: &Digest) -> Result<Vec<u8>, ImportError> {
         let url = self.url(&format!("manifests/{digest}"))?;
-        Ok(self.get(&url, MANIFESTS).await?.bytes)
+        Ok(self.get(&url, MANIFESTS, MAX_MANIFEST).await?.bytes)
     }
 
-    /// Fetches a short, successful response in full.
-    pub(super) async fn get(&self, url: &Url, accept: &str) -> Result<Got, ImportError> {
-        let got = self.ask_as(Asked::Needed, url, accept).await?;
+    /// Fetches a successful response of at most `most` bytes in full.
+    pub(super) async fn get(&self, url: &Url, accept: &str, most: u64) -> Result<Got, ImportError> {
+        let got = self.ask_as(Asked::Needed, url, accept, most).await?;
         if got.status.is_success() {
             Ok(got)
         } else {
@@ -185,20 +185,26 @@ impl Repository {
 
     /// Asks for something that need not be there; a refusal is an answer like any other.
     pub(super) async fn probe(&self, url: &Url, accept: &str) -> Result<Got, ImportError> {
-        self.ask_as(Asked::Optional, url, accept).await
+        self.ask_as(Asked::Optional, url, accept, MAX_MANIFEST).await
     }
 
     /// Fetches a short response of any status in full; retried after a broken connection.
-    async fn ask_as(&self, asked: Asked, url: &Url, accept: &str) -> Result<Got, ImportError> {
+    async fn ask_as(
+        &self,
+        asked: Asked,
+        url: &Url,
+        accept: &str,
+        most: u64,
+    ) -> Result<Got, ImportError> {
         let mut tried = 0;
         loop {
             let answer = self.send_as(asked, Method::GET, url, accept, None).await?;
             let (status, headers) = (answer.status(), answer.headers().clone());
             tried += 1;
-            match read(answer, MAX_MANIFEST).await {
+            match read(answer, most).await {
                 Ok(bytes) => return Ok(Got { status, headers, bytes }),
                 Err(Short::TooLong) => {
-                    let reason = format!("the answer is longer than {MAX_MANIFEST} bytes");
+                    let reason = format!("the answer is longer than {most} bytes");
                     return Err(ImportError::Upstream { what: url.to_string(), reason });
                 }
                 Err(Short::Broken(reason)) => match self.patience().before_next(tried, None) {

@@ -16,6 +16,8 @@ use crate::{Failed, ImportError};
 
 const MAX_PAGES: usize = 1_000;
 const MAX_TAGS: usize = 100_000;
+/// Longest page, in bytes: some registries list all tags at once, of at most 128 bytes each.
+const MAX_PAGE: u64 = 16 << 20;
 /// The number of tags asked for at once.
 const PAGE: usize = 1_000;
 
@@ -99,7 +101,7 @@ impl Repository {
     }
 
     async fn page(&self, url: &Url) -> Result<(Vec<Value>, Option<Url>), ImportError> {
-        let got = self.get(url, "application/json").await?;
+        let got = self.get(url, "application/json", MAX_PAGE).await?;
         let page: Page = serde_json::from_slice(&got.bytes).map_err(|e| {
             let reason = format!("is not a list of tags: {e}");
             ImportError::Upstream { what: url.to_string(), reason }

@@ -152,8 +152,11 @@ impl Entry {
             // Docker pads passwords with zero bytes.
             password = Some((user.to_owned(), secret.trim_matches('\0').to_owned()));
         }
-        let refresh = text(&self.identitytoken);
-        Ok(Credential { password, refresh, access: text(&self.registrytoken) })
+        let user = password.as_ref().map(|(user, _)| user.clone()).or_else(|| text(&self.username));
+        let (refresh, access) = (text(&self.identitytoken), text(&self.registrytoken));
+        let is_empty = password.is_none() && refresh.is_none() && access.is_none();
+        let user = user.filter(|_| !is_empty);
+        Ok(Credential { password, user, refresh, access })
     }
 }
 
@@ -172,6 +175,7 @@ mod tests {
     fn password(user: &str, secret: &str) -> Option<Credential> {
         Some(Credential {
             password: Some((user.to_owned(), secret.to_owned())),
+            user: Some(user.to_owned()),
             ..Credential::default()
         })
     }

@@ -166,3 +166,16 @@ async fn an_image_that_is_not_whole_costs_itself_only() {
     let refused = node.add(&format!("{source}:a.test/bad:1"), None).await.unwrap_err();
     assert!(refused.to_string().contains("lost/layer.tar"), "{refused}");
 }
+
+#[tokio::test]
+async fn an_archive_compressed_with_gzip_gives_the_same_image() {
+    let node = Node::new();
+    let source = old(&node, "old.tar", false, false);
+    let plain = node.one(&format!("{source}:app:1"), None).await;
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(&std::fs::read(node.path("old.tar")).unwrap()).unwrap();
+    std::fs::write(node.path("old.tar.gz"), packed.finish().unwrap()).unwrap();
+    let source = format!("docker-archive:{}:app:1", node.path("old.tar.gz").display());
+    let draft = node.one(&source, None).await;
+    assert_eq!((draft.artifacts, draft.tags), (plain.artifacts, plain.tags));
+}

@@ -109,7 +109,9 @@ async fn truncated_compressed_and_oversized_tars_are_refused_with_a_reason() {
     std::fs::write(&path, &whole[..50_000]).unwrap();
     assert!(node.add(&source, None).await.unwrap_err().to_string().contains("cut short"));
     std::fs::write(&path, [&[0x1f, 0x8b], &whole[..]].concat()).unwrap();
-    assert!(node.add(&source, None).await.unwrap_err().to_string().contains("gunzip"));
+    assert!(node.add(&source, None).await.unwrap_err().to_string().contains("cannot be unpacked"));
+    std::fs::write(&path, [b"\xfd7zXZ\0", &whole[..]].concat()).unwrap();
+    assert!(node.add(&source, None).await.unwrap_err().to_string().contains("unxz"));
     std::fs::write(&path, noise(3, 5_000)).unwrap();
     assert!(node.add(&source, None).await.unwrap_err().to_string().contains("not a whole tar"));
     // A name of 100 GiB, in a sparse file.

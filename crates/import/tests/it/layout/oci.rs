@@ -112,3 +112,19 @@ async fn a_layout_of_very_many_tags_is_read() {
     let draft = node.one(&source, Some("example.org/app")).await;
     assert!(draft.tags.contains_key("example.org/app:v7"), "{:?}", draft.tags);
 }
+
+#[tokio::test]
+async fn an_entry_of_a_layout_that_is_not_whole_costs_itself_only() {
+    let node = Node::new();
+    let mut made = Made::default();
+    let image = made.image("{}", &[noise(1, 100)]);
+    let mut bad = image.clone();
+    bad["digest"] = json!("sha256:short");
+    let layout = files(&made, &[(&bad, tagged("bad")), (&image, tagged("v1"))]);
+    write_dir(&node.path("dir"), &layout);
+    let source = format!("oci:{}", node.path("dir").display());
+    let imported = node.add(&source, Some("a.test/app")).await.unwrap();
+    assert_eq!((imported.drafts.len(), imported.failed.len()), (1, 1));
+    assert!(imported.failed[0].what.ends_with("index.json"), "{:?}", imported.failed);
+    node.one(&format!("{source}:v1"), Some("a.test/app")).await;
+}

@@ -342,8 +342,12 @@ async fn login_works_with_every_form_of_challenge() {
         only(&lets_in(password(), bearer, answer, (401, false)).await);
     }
     // A token server without the exchange of refresh tokens takes one for a password.
-    let refresh = json!({ "auth": "dXNlcjo=", "identitytoken": "refreshing" });
-    only(&lets_in(refresh, bearer, token, (401, false)).await);
+    for refresh in [
+        json!({ "auth": "dXNlcjo=", "identitytoken": "refreshing" }),
+        json!({ "username": "user", "identitytoken": "refreshing" }),
+    ] {
+        only(&lets_in(refresh, bearer, token, (401, false)).await);
+    }
     only(&lets_in(json!({ "registrytoken": "letmein" }), bearer, token, (401, false)).await);
     // Two ways offered, of which one leads nowhere.
     let both = r#"Bearer realm="http://127.0.0.1:1/token", Basic realm="x""#;
@@ -352,6 +356,20 @@ async fn login_works_with_every_form_of_challenge() {
     for status in [401, 403, 404] {
         only(&lets_in(password(), bearer, token, (status, true)).await);
     }
+}
+
+#[tokio::test]
+async fn a_busy_token_server_is_asked_again_when_it_says() {
+    let (upstream, _) = upstream().await;
+    upstream.world().token = Some(("user".to_owned(), "secret".to_owned()));
+    let mut left = 2;
+    upstream.world().access = Some(Box::new(move |asked| {
+        let is_busy = asked.path.starts_with("/token") && left > 0;
+        left -= usize::from(is_busy);
+        is_busy.then(|| (403, ("retry-after", "0".to_owned()), String::new()))
+    }));
+    let node = Node::new();
+    only(&node.add(&with_password(&node, &upstream)).await.unwrap());
 }
 
 #[tokio::test]
