@@ -71,6 +71,16 @@ impl Made {
         self.manifest(&json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}))
     }
 
+    /// An index of what are no manifests: a build cache, as buildkit writes it.
+    fn cache(&mut self) -> Value {
+        let children = [
+            self.put(LAYER, vec![9; 70_000]),
+            self.put("application/vnd.buildkit.cacheconfig.v0", r#"{"layers":[]}"#),
+            self.put("application/vnd.example.strange.v1+json", r#"{"strange":1}"#),
+        ];
+        self.manifest(&json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": children}))
+    }
+
     /// The files of an OCI layout of one image.
     fn files(&self, root: &Value) -> Vec<(String, Vec<u8>)> {
         let mut entry = root.clone();
@@ -161,7 +171,12 @@ impl Backend for Shared {
         async move { Ok(release) }.boxed()
     }
 
-    fn yank(&self, _: ReleaseId, _: String) -> BoxFuture<'static, Result<(), SignError>> {
+    fn yank(
+        &self,
+        _: ReleaseId,
+        _: String,
+        _: Vec<String>,
+    ) -> BoxFuture<'static, Result<(), SignError>> {
         async { Ok(()) }.boxed()
     }
 }
@@ -220,9 +235,18 @@ async fn from_archive(store: &Store, source: String) -> Draft {
 
 #[tokio::test]
 async fn an_image_has_one_list_whichever_way_it_came() {
+    one_list(Made::index).await;
+}
+
+#[tokio::test]
+async fn an_index_of_no_manifests_has_one_list_whichever_way_it_came() {
+    one_list(Made::cache).await;
+}
+
+async fn one_list(make: fn(&mut Made) -> Value) {
     let dir = tempfile::tempdir().unwrap();
     let mut made = Made::default();
-    let root = made.index();
+    let root = make(&mut made);
     let files = made.files(&root);
 
     let mut lists = Vec::new();

@@ -22,7 +22,17 @@ const EDGES: [(&str, &[&str]); 11] = [
     ("perennial-control", &["manifest", "operation"]),
     (
         "perennial-node",
-        &["manifest", "operation", "store", "import", "protocol", "swarm", "gateway", "control"],
+        &[
+            "manifest",
+            "operation",
+            "store",
+            "oci",
+            "import",
+            "protocol",
+            "swarm",
+            "gateway",
+            "control",
+        ],
     ),
     ("perennial", &["manifest", "control", "node"]),
 ];

@@ -8,6 +8,7 @@
 mod archive;
 pub mod config;
 pub mod daemon;
+mod descriptors;
 mod disk;
 mod frontends;
 pub mod keys;
@@ -18,8 +19,9 @@ mod start_error;
 mod waiting;
 
 pub use archive::{
-    Archive, ArchiveError, Claim, ExportError, FetchError, FetchedBlob, FetchedRelease, Observer,
-    Offender, PublishOptions, Rebuilt, SignError, Unreached, Unresolved, Verified,
+    Archive, ArchiveError, Claim, ExportError, FetchError, FetchedBlob, FetchedRelease, Image,
+    ImageError, Observer, Offender, PublishOptions, Rebuilt, SignError, Unreached, Unresolved,
+    Verified,
 };
 pub use config::Config;
 pub use disk::DiskError;

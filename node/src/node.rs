@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::archive::{self, Archive, Signer, protocol_follows};
 use crate::config::{ByteCount, Config};
+use crate::descriptors;
 use crate::disk::DiskError;
 use crate::frontends::control::{self, Client, ControlService, socket_path};
 use crate::frontends::http::{self, ServeError};
@@ -58,6 +59,7 @@ impl Node {
     /// the part that did not start.
     pub async fn start(config: Config) -> Result<Node, StartError> {
         place::check(&config)?;
+        let descriptors = descriptors::raise();
         let peers = DialList::new(&config.peers)?;
         let data = config.data.clone();
         let existed = data.join("FORMAT").exists();
@@ -98,7 +100,7 @@ impl Node {
         (swarm.listen, swarm.mdns) = (config.listen.clone(), config.mdns);
         swarm.external = config.external.clone();
         (swarm.max_inbound, swarm.max_blob_streams) =
-            (config.max_peers, config.serve_streams as usize);
+            (descriptors::peers(descriptors, config.max_peers), config.serve_streams as usize);
         let (swarm, events) = perennial_swarm::start(&swarm)?;
         let me = swarm.peer_id().clone();
         let mut seed = [0; 8];

@@ -143,7 +143,14 @@ fn unknown(bench: &mut Bench<'_>, content: &Content) {
         let ask = |path: String| ask(method.clone(), path);
         bench.ask(ask(format!("{APP}/blobs/{absent}")));
         bench.ask(ask(format!("/v2/localhost/no/such/blobs/{absent}")));
-        bench.ask(ask(format!("/v2/localhost/no/such/blobs/{}", sha256(&content.layer))));
+        let (ours, theirs) = (blob("layer", &content.layer), refused(404, "BLOB_UNKNOWN"));
+        let (ours, theirs) = match method == Method::HEAD {
+            true => (bare(ours), bare(theirs)),
+            false => (ours, theirs),
+        };
+        // A digest names the same bytes in every repository.
+        let elsewhere = format!("/v2/localhost/no/such/blobs/{}", sha256(&content.layer));
+        bench.ask(ask(elsewhere)).differs(ours, theirs, &spec::CROSS);
     }
     bench.ask(get(format!("{APP}/blobs/{absent}")).with("range", "bytes=0-9"));
 }

@@ -134,7 +134,18 @@ fn unknown(bench: &mut Bench<'_>, content: &Content) {
         bench.ask(ask(format!("{APP}/manifests/nothing")));
         bench.ask(ask(format!("{APP}/manifests/{absent}")));
         bench.ask(ask(format!("{nowhere}/{absent}")));
-        bench.ask(ask(format!("{nowhere}/{}", sha256(&content.image))));
+        let (ours, theirs) =
+            (manifest(OCI_MANIFEST, "image", &content.image), refused(404, "MANIFEST_UNKNOWN"));
+        let (ours, theirs) = match method == Method::HEAD {
+            true => (bare(ours), bare(theirs)),
+            false => (ours, theirs),
+        };
+        // A digest names the same bytes in every repository.
+        bench.ask(ask(format!("{nowhere}/{}", sha256(&content.image)))).differs(
+            ours,
+            theirs,
+            &spec::CROSS,
+        );
     }
     bench.ask(get(format!("{nowhere}/v1"))).differs(
         says([("body", "errors NAME_UNKNOWN")]),

@@ -37,8 +37,6 @@ sentences! {
         if it can be found.";
     DELETED_TAG: "OCI, Deleting tags",
         "Once deleted, a `GET` to `/v2/<name>/manifests/<tag>` will return a 404.";
-    DELETION: "OCI, Content Management",
-        "Registries MAY implement deletion or they MAY disable it.";
     MANIFEST: "OCI, Pulling manifests",
         "A GET request to an existing manifest URL MUST provide the expected manifest, with a \
         response code that MUST be `200 OK`.";

@@ -182,6 +182,26 @@ truncate --size 40000 "$work/here/kk"
 cmp "$work/kubekey/kk" "$work/here/kk"
 say "curl and wget: the file is the one that was added, and a download goes on where it was cut"
 
+# Files that engines load: a directory and one archive, with the command that `get` prints for each engine.
+podman rmi --all --force >/dev/null
+said() { sed -n "s/^  $1 *//p" "$work/get.log"; } # ENGINE: the command that get printed
+for out in "$work/saved" "$work/saved.tar"; do
+  perennial --data "$work/second" get "pkg:docker/kubesphere/ks-console@v3.4.1?repository_url=quay.io" -o "$out" >"$work/get.log"
+  docker rmi --force "$config" >/dev/null 2>&1 || true
+  eval "$(said docker)" >/dev/null
+  equal "docker's id of $console" "$(docker image inspect --format '{{.Id}}' "$console")" "$config"
+  eval "$(said podman)" >/dev/null 2>&1
+  equal "podman's id of $console" "sha256:$(podman image inspect --format '{{.Id}}' "$console")" "$config"
+  podman rmi --all --force >/dev/null
+  start containerd containerd --root "$work/containerd/root" --state "$work/containerd/state" --address "$CONTAINERD_ADDRESS"
+  until_true 30 containerd ctr version
+  ctr images rm "$console" >/dev/null 2>&1 || true
+  eval "$(said containerd)" >/dev/null
+  equal "containerd's digest" "$(ctr images ls "name==$console" | awk 'NR==2 {print $3}')" "$digest"
+  end containerd
+done
+say "docker, podman and containerd loaded the directory and the archive that get wrote, under the image's full name"
+
 # Pushing, with the token and without.
 pushed() { # REFERENCE CONFIG DIGEST: the node serves the pushed image
   rm -rf "$work/back" && skopeo copy --quiet "docker://$1" "dir:$work/back"

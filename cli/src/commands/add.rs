@@ -1,6 +1,7 @@
 //! `perennial add`: stores files or an upstream's content, signs a release of it and announces it.
 
 mod import;
+mod options;
 mod source;
 
 use std::num::NonZeroU32;
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use perennial_control::{Add, ImportSource, NewFeed, Published};
-use perennial_manifest::{ArtifactPath, PublisherKind, Purl};
+use perennial_manifest::{ArtifactPath, PublisherKind, Purl, body};
 
 use crate::failure::CommandError;
 use crate::paths::existing;
@@ -30,7 +31,8 @@ const OTHER: &str = "URLs, charts and networks";
 ///
 /// A directory adds the files below it, each named by its path in the directory; a file adds
 /// itself. Symbolic links inside the directory stay links, and empty directories are kept; names
-/// that some systems do not have, and links that lead out, are refused. URLs, images in registries, image layouts and archives, and charts in Helm repositories
+/// that some systems do not have, and links that lead out, are refused. URLs, images in registries,
+/// image layouts and archives, and charts in Helm repositories
 /// are kept byte for byte, for every platform, together with the signatures published beside them;
 /// each image is a release of its own. Equal bytes are stored once.
 ///
@@ -70,7 +72,7 @@ pub(crate) struct AddArgs {
     #[arg(long)]
     purl: Option<String>,
     /// Licence as an SPDX expression [default: NOASSERTION]
-    #[arg(long, value_name = "SPDX")]
+    #[arg(long, value_name = "SPDX", value_parser = body::licence)]
     license: Option<String>,
     /// Licence text that is not among the sources (repeatable)
     #[arg(long, value_name = "FILE", hide_short_help = true)]
@@ -149,6 +151,7 @@ pub(crate) async fn run(
     screen: &Screen,
 ) -> Result<(), CommandError> {
     let source = source::parse(&args)?;
+    options::check(&args, &source)?;
     let is_one_url = matches!(&source, SourceArg::Urls(urls) if urls.len() == 1);
     if args.file_name.is_some() && !is_one_url {
         return Err(CommandError::usage(

@@ -212,6 +212,7 @@ async fn get(
         publisher: Some(publisher.into()),
         output: Some(out.to_owned()),
         force: false,
+        platform: None,
     };
     let got = d.ask(request, report.screen()).await?;
     let from = got.from.iter().map(|(peer, sent)| match nodes.get(peer) {

@@ -1,10 +1,12 @@
 //! `perennial get`: fetch a release or a blob from any peer that holds it.
 
+mod image;
+
 use std::path::PathBuf;
 
 use clap::Args;
 use perennial_control::{Get, GetDone};
-use perennial_manifest::{PublisherRef, Selector};
+use perennial_manifest::{Platform, PublisherRef, Selector};
 
 use crate::failure::CommandError;
 use crate::paths::absolute;
@@ -19,6 +21,10 @@ use crate::session::{Dial, Session};
 /// publishers you follow disagree on the bytes, both are shown, and the exit code is 4. Release ids
 /// and digests (blake3:…, sha256:…, which name a blob: the bytes of one file) need no trust. An
 /// interrupted download continues where it stopped.
+///
+/// An image is written as docker, podman and containerd take it: an OCI layout whose index.json has
+/// the full name of the image, with docker's manifest.json beside it. All other files are those of
+/// the release, byte for byte.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -26,11 +32,13 @@ Examples:
   perennial get kubekey@v3.1.0 --publisher did:key:z6Mk… -o out/ --peer /ip4/192.0.2.7/tcp/4407
   perennial get pkg:generic/kubekey@v3.1.0 -o out/ --force
   perennial get sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 -o out/
+  perennial get quay.io/team/app:v1 -o app.tar    an image for docker, podman or containerd
   perennial get 6ddf8a4e                          store it without writing files")]
 pub(crate) struct GetArgs {
     /// NAME@VERSION, pkg:… (a package URL, or purl), a release id, blake3:… or sha256:…
     selector: Selector,
-    /// Directory to write the files to; without it they are only stored
+    /// Directory to write the files to; without it they are only stored. FILE.tar writes an image
+    /// as one archive
     #[arg(long, short, value_name = "DIR")]
     output: Option<PathBuf>,
     /// Resolve the name through this publisher: its DID, or your name for it
@@ -39,6 +47,9 @@ pub(crate) struct GetArgs {
     /// Replace existing files that have other content
     #[arg(long)]
     force: bool,
+    /// Only this platform of an image, such as linux/arm64
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<Platform>,
 }
 
 pub(crate) async fn run(
@@ -51,6 +62,7 @@ pub(crate) async fn run(
         publisher: args.publisher,
         output: args.output.as_deref().map(absolute).transpose()?,
         force: args.force,
+        platform: args.platform,
     };
     let done = session.ask_rows(request, Dial::Background, |_| Ok(())).await?;
     screen.row(&done, text)?;
@@ -99,6 +111,9 @@ fn text(done: &GetDone) -> String {
         for (peer, sent) in &done.from {
             text += &format!("\n    from {}  {}", safe(peer), bytes(*sent));
         }
+    }
+    if let (Some(image), Some(output)) = (&done.image, &done.output) {
+        text += &image::usage(image, output);
     }
     text
 }

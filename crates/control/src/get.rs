@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use perennial_manifest::{BlobId, PublisherId, PublisherRef, Purl, ReleaseId, Selector};
+use perennial_manifest::{BlobId, Platform, PublisherId, PublisherRef, Purl, ReleaseId, Selector};
 use serde::{Deserialize, Serialize};
 
 /// A request to fetch a release or blob.
@@ -17,6 +17,9 @@ pub struct Get {
     pub output: Option<PathBuf>,
     /// Replace existing files that have other content.
     pub force: bool,
+    /// Only this platform of an image.
+    #[serde(default)]
+    pub platform: Option<Platform>,
 }
 
 /// The result of a fetch.
@@ -45,4 +48,20 @@ pub struct GetDone {
     /// Remarks about what the file system of the output did not take.
     #[serde(default)]
     pub remarks: Vec<String>,
+    /// The image that was written there.
+    #[serde(default)]
+    pub image: Option<WrittenImage>,
+}
+
+/// An image that was written in the form that container engines take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrittenImage {
+    /// Its full names, such as `quay.io/team/app:v1`.
+    pub names: Vec<String>,
+    /// The digest of the manifest that the names mean.
+    pub digest: String,
+    /// One file instead of a directory.
+    pub archive: bool,
+    /// Whether docker's `load` reads it.
+    pub docker: bool,
 }

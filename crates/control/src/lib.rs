@@ -36,7 +36,7 @@ pub use client::{CallError, Client, ConnectError};
 pub use failure::{Claim, Failure, MAX_CLAIMS, MAX_DETAILS};
 pub use follow::{Follow, FollowRow, Follows, Target, Unfollow};
 pub use frame::{FrameError, MAX_REPLY, MAX_REQUEST};
-pub use get::{Get, GetDone};
+pub use get::{Get, GetDone, WrittenImage};
 pub use handler::{Handler, Sink};
 pub use maintenance::{
     CorruptRow, Gc, GcDone, RebuildDone, RebuildIndex, Relocate, RelocateDone, StoredObject,

@@ -48,7 +48,12 @@ impl Backend for Offline {
         ready(Err(SignError::new("this archive is read-only"))).boxed()
     }
 
-    fn yank(&self, _: ReleaseId, _: String) -> BoxFuture<'static, Result<(), SignError>> {
+    fn yank(
+        &self,
+        _: ReleaseId,
+        _: String,
+        _: Vec<String>,
+    ) -> BoxFuture<'static, Result<(), SignError>> {
         ready(Err(SignError::new("this archive is read-only"))).boxed()
     }
 }

@@ -51,13 +51,17 @@ pub trait Backend: Send + Sync + 'static {
     fn sign(&self, draft: Draft) -> BoxFuture<'static, Result<ReleaseId, SignError>>;
 
     /// Signs that one of this node's own releases is yanked: its names no longer resolve to it, but
-    /// its bytes stay.
+    /// its bytes stay. `references` say what else was withdrawn with it, for programs.
     ///
     /// # Errors
     ///
     /// [`SignError`] if nothing was signed.
-    fn yank(&self, release: ReleaseId, reason: String)
-    -> BoxFuture<'static, Result<(), SignError>>;
+    fn yank(
+        &self,
+        release: ReleaseId,
+        reason: String,
+        references: Vec<String>,
+    ) -> BoxFuture<'static, Result<(), SignError>>;
 }
 
 /// Why a node cannot read what it holds.

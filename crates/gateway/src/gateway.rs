@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::http::header;
+use axum::http::{StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use axum::{Router, middleware};
 
@@ -49,6 +49,13 @@ pub fn unavailable(reason: &str) -> Router {
     Router::new().fallback(answer).layer(middleware::from_fn(access::with_security_headers))
 }
 
+/// The answer to a path that no frontend has.
+async fn nothing(uri: Uri) -> HttpError {
+    let path: String = uri.path().chars().take(200).collect();
+    let message = format!("there is nothing at {path:?}; / says what this node answers to");
+    HttpError::new(StatusCode::NOT_FOUND, message)
+}
+
 /// Builds the router with all frontends. [`serve`](crate::serve) serves it.
 pub fn router(backend: Arc<dyn Backend>, options: Options) -> Router {
     let budget = FetchBudget::new(options.fetch_budget);
@@ -64,5 +71,6 @@ pub fn router(backend: Arc<dyn Backend>, options: Options) -> Router {
         .merge(helm::routes(&gateway))
         .merge(feed::routes(&gateway))
         .merge(oci::routes(gateway))
+        .fallback(nothing)
         .layer(middleware::from_fn(access::with_security_headers))
 }

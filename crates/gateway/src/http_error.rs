@@ -1,11 +1,17 @@
 //! An error response: a status, and a text that says what happened, to what, and what to do next.
 
-use axum::http::{StatusCode, header};
+use std::error::Error;
+use std::io;
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use perennial_store::StoreError;
 use tokio::task::JoinError;
 
 use crate::backend::{FetchError, SignError};
+
+/// The system's codes for too many open files: `EMFILE` of the process, `ENFILE` of the machine.
+const OPEN_FILES: [i32; 2] = [24, 23];
 
 /// Why a request yields no content. Frontends with an error format of their own wrap it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,11 +51,33 @@ impl HttpError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, reason.to_string())
     }
 
+    /// This node failed, or has too many files open to serve one client more at the moment.
+    fn failed(error: &(dyn Error + 'static)) -> Self {
+        let mut cause = Some(error);
+        let mut code = None;
+        while let (Some(at), None) = (cause, code) {
+            code = at.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+            cause = at.source();
+        }
+        if code.is_some_and(|code| OPEN_FILES.contains(&code)) {
+            tracing::warn!(%error, "too many open files; raise the limit (ulimit -n)");
+            let message = "this node is busy: too many files are open; try again in a moment";
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, message);
+        }
+        Self::internal(&error)
+    }
+
+    /// The headers that go with the status.
+    pub(crate) fn headers(&self) -> Option<(HeaderName, HeaderValue)> {
+        let is_busy = self.status == StatusCode::SERVICE_UNAVAILABLE;
+        is_busy.then_some((header::RETRY_AFTER, HeaderValue::from_static("2")))
+    }
+
     /// Fetching `what` failed.
     pub(crate) fn fetch(error: &FetchError, what: &str) -> Self {
         match error {
             FetchError::NoHolder => Self::no_holder(what),
-            FetchError::Failed(source) => Self::internal(source),
+            FetchError::Failed(source) => Self::failed(source.as_ref()),
         }
     }
 }
@@ -61,7 +89,7 @@ impl From<StoreError> for HttpError {
                 Self::new(StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS, error.to_string())
             }
             StoreError::DiskFull { .. } => disk_full(),
-            _ => Self::internal(&error),
+            _ => Self::failed(&error),
         }
     }
 }
@@ -71,7 +99,7 @@ impl From<std::io::Error> for HttpError {
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};
         match error.kind() {
             StorageFull | QuotaExceeded => disk_full(),
-            _ => Self::internal(&error),
+            _ => Self::failed(&error),
         }
     }
 }
@@ -102,6 +130,34 @@ fn disk_full() -> HttpError {
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let kind = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
-        (self.status, kind, format!("{}\n", self.message)).into_response()
+        let more = self.headers();
+        let mut response = (self.status, kind, format!("{}\n", self.message)).into_response();
+        response.headers_mut().extend(more);
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_open_files_are_a_reason_to_come_back() {
+        for code in OPEN_FILES {
+            let source = io::Error::from_raw_os_error(code);
+            let wrapped = StoreError::Io { path: "blobs/x".into(), source };
+            for error in [
+                HttpError::from(io::Error::from_raw_os_error(code)),
+                HttpError::from(wrapped),
+                HttpError::fetch(&FetchError::failed(io::Error::from_raw_os_error(code)), "x"),
+            ] {
+                let response = error.into_response();
+                assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+                assert!(response.headers().contains_key(header::RETRY_AFTER));
+            }
+        }
+        let other = HttpError::from(io::Error::from_raw_os_error(5)).into_response();
+        assert_eq!(other.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(!other.headers().contains_key(header::RETRY_AFTER));
     }
 }

@@ -14,6 +14,7 @@ mod accept;
 mod auth;
 mod closure;
 mod cosign;
+mod delete;
 mod digest_index;
 mod error;
 mod image_catalog;
@@ -180,9 +181,11 @@ fn about(path: &str) -> Option<(&str, About<'_>)> {
 
 impl Registry {
     async fn route(&self, request: Request) -> Result<Response, OciError> {
-        let query = Query::<Parameters>::try_from_uri(request.uri()).map(|query| query.0).map_err(
-            |_| OciError::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", "the query cannot be parsed"),
-        )?;
+        let pairs = Query::<Vec<(String, String)>>::try_from_uri(request.uri());
+        let pairs = pairs.map(|query| query.0).map_err(|_| {
+            OciError::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", "the query cannot be parsed")
+        })?;
+        let query: Parameters = pairs.iter().cloned().collect();
         let (parts, body) = request.into_parts();
         let options = &self.gateway.options;
         let owner = crate::access::is_owner(options, &parts.headers);
@@ -224,7 +227,7 @@ impl Registry {
             }
             _ if !owner => Ok(auth::refuse(options, &parts)),
             About::Manifest(reference) => {
-                self.change_manifest(&asked, name, &plain(reference), body).await
+                self.change_manifest(&asked, &name, &plain(reference), &pairs, body).await
             }
             About::Uploads => self.begin_upload(&asked, name, &query, body).await,
             About::Upload(id) => self.go_on(&asked, name, id, &query, body).await,

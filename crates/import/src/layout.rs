@@ -109,6 +109,8 @@ async fn all(
                 imported.failed.extend(left_out);
             }
             Err(error) if error.is_final() => return Err(error),
+            // A command that cannot succeed as it is, rather than an image that failed.
+            Err(error @ ImportError::Usage(_)) if roots.len() == 1 => return Err(error),
             Err(error) => {
                 let what = root.shown().unwrap_or_else(|| root.digest.to_string());
                 imported.failed.push(Failed { what, reason: error.to_string() });
@@ -170,9 +172,14 @@ fn name(root: &Root, given: Option<&str>, only: bool) -> Result<Reference, Impor
     }
     match &root.image {
         Some(image) => Ok(image.parse()?),
-        None => Err(ImportError::Usage(
-            "the archive has no name for the image; give a name (`registry/repository:tag`)".into(),
-        )),
+        None => {
+            let tag = root.tag.as_deref().filter(|tag| tag.parse::<Version>().is_ok());
+            Err(ImportError::Usage(format!(
+                "it does not say which repository the image is of; name it: `--ref \
+                 REGISTRY/REPOSITORY:{}`",
+                tag.unwrap_or("TAG")
+            )))
+        }
     }
 }
 

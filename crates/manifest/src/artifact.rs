@@ -2,6 +2,9 @@
 //!
 //! Owns the fields of one artifact and their bounds. `list` owns the list of artifacts.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{ArtifactPath, BlobId, ListError, Role, Sha256Digest, link};
@@ -22,6 +25,45 @@ pub struct Platform {
     /// Variant of the architecture: `v7`, …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
+}
+
+impl Platform {
+    /// Whether content for `other` runs where this platform is wanted. A platform without a variant
+    /// is met by every variant.
+    #[must_use]
+    pub fn is_met_by(&self, other: &Self) -> bool {
+        (&self.os, &self.arch) == (&other.os, &other.arch)
+            && (self.variant.is_none() || self.variant == other.variant)
+    }
+}
+
+/// A text that is not a platform.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a platform (`os/arch` or `os/arch/variant`)")]
+pub struct PlatformError(String);
+
+impl FromStr for Platform {
+    type Err = PlatformError;
+
+    fn from_str(text: &str) -> Result<Self, PlatformError> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let (os, arch, variant) = match parts[..] {
+            [os, arch] => (os, arch, None),
+            [os, arch, variant] => (os, arch, Some(variant.to_owned())),
+            _ => return Err(PlatformError(text.to_owned())),
+        };
+        if parts.iter().any(|part| part.is_empty() || part.chars().any(char::is_control)) {
+            return Err(PlatformError(text.to_owned()));
+        }
+        Ok(Self { os: os.to_owned(), arch: arch.to_owned(), variant })
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.arch)?;
+        self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{variant}"))
+    }
 }
 
 /// A named file of a release.

@@ -3,6 +3,7 @@
 //! Owns the set of statements. Every known kind is checked; unknown kinds and fields are kept and
 //! relayed with the entry, unless they are marked critical (FORMAT.md, "Bodies").
 
+mod licence;
 mod observation;
 mod release;
 mod status;
@@ -14,8 +15,9 @@ use serde::{Deserialize, Serialize};
 use crate::canonical::{self, CanonicalError};
 use crate::{ListError, PublisherId, PublisherKind, Purl};
 
+pub use licence::{NO_ASSERTION, licence};
 pub use observation::{Observation, Verdict};
-pub use release::{Acquired, NO_ASSERTION, Release, Source, check_licence};
+pub use release::{Acquired, Release, Source};
 pub use status::{Status, StatusKind, Target};
 
 /// Longest text of a field meant for people, in bytes.

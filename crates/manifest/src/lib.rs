@@ -28,7 +28,7 @@ pub mod role;
 pub mod selector;
 mod text;
 
-pub use artifact::{Artifact, Platform};
+pub use artifact::{Artifact, Platform, PlatformError};
 pub use body::{
     Acquired, Body, BodyError, Merge, Observation, Profile, Release, Rotate, Source, Status,
     StatusKind, Target, Verdict,

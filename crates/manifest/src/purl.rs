@@ -1,6 +1,8 @@
-//! The name of a release: a package URL, in the one form that the `packageurl` crate prints.
+//! The name of a release: a package URL, in one form.
 //!
-//! Owns the bound and the canonical form; the grammar is the crate's (purl specification).
+//! Owns the bound and the canonical form; the grammar is that of the `packageurl` crate (purl
+//! specification). The form is the one that the crate prints, except that a `/` in a version is
+//! escaped: the crate prints it as it is, and reads it as the end of a namespace.
 
 use std::fmt;
 use std::str::FromStr;
@@ -92,18 +94,19 @@ impl Purl {
     }
 
     fn canonical(purl: &PackageUrl<'_>, given: &str) -> Result<Self, PurlError> {
-        let text = purl.to_string();
+        let text = print(purl);
         if text.len() > MAX_PURL {
             return Err(PurlError::TooLong(text.len()));
         }
         // Printing may not be a fixed point for every text the parser accepts: only fixed points
         // become names.
-        let again = PackageUrl::from_str(&text).map(|p| p.to_string());
-        if again.as_deref() != Ok(text.as_str()) {
-            return Err(PurlError::Grammar {
-                text: given.to_owned(),
-                reason: "it has no canonical form".into(),
-            });
+        let again = PackageUrl::from_str(&text);
+        if again.as_ref().map(print).as_deref() != Ok(text.as_str()) {
+            let reason = match again {
+                Ok(again) => format!("it has no canonical form; {} is another one", print(&again)),
+                Err(error) => format!("it has no canonical form; {text:?}: {error}"),
+            };
+            return Err(PurlError::Grammar { text: given.to_owned(), reason });
         }
         let purl = Self {
             ty: purl.ty().to_owned(),
@@ -188,6 +191,18 @@ impl Purl {
     pub fn version(&self) -> Option<&str> {
         self.version.as_deref()
     }
+}
+
+/// The canonical text of a package URL.
+fn print(purl: &PackageUrl<'_>) -> String {
+    let text = purl.to_string();
+    if !purl.version().is_some_and(|version| version.contains('/')) {
+        return text;
+    }
+    // The crate escapes every `@` except the one before the version, and every `?` and `#` in it.
+    let Some((above, rest)) = text.split_once('@') else { return text };
+    let end = rest.find(['?', '#']).unwrap_or(rest.len());
+    format!("{above}@{}{}", rest[..end].replace('/', "%2F"), &rest[end..])
 }
 
 impl fmt::Display for Purl {
@@ -282,6 +297,39 @@ mod tests {
         assert!(parse("pkg:docker/nginx@1").means(&nginx));
         assert!(!nginx.means(&parse("pkg:docker/library/nginx@1")), "stated, and not there");
         assert_eq!(nginx.unqualified(), "pkg:docker/library/nginx@1");
+    }
+
+    #[test]
+    fn a_version_may_have_slashes() {
+        for (version, text) in [
+            ("kustomize/v5.0.0", "pkg:generic/kustomize@kustomize%2Fv5.0.0"),
+            ("a/b/c", "pkg:generic/kustomize@a%2Fb%2Fc"),
+            ("/", "pkg:generic/kustomize@%2F"),
+            ("x@y/z", "pkg:generic/kustomize@x%40y%2Fz"),
+            ("50%2F", "pkg:generic/kustomize@50%252F"),
+            ("a/ü?#", "pkg:generic/kustomize@a%2F%C3%BC%3F%23"),
+        ] {
+            let purl = Purl::generic("kustomize", version).unwrap();
+            assert_eq!((purl.as_str(), purl.version()), (text, Some(version)));
+            assert_eq!(Purl::parse(text).unwrap(), purl);
+            assert_eq!(Purl::try_from(text.to_owned()).unwrap(), purl);
+        }
+        let text = "pkg:github/kubernetes-sigs/kustomize@kustomize%2Fv5.0.1?x=a%2Fb#c/d";
+        let purl = Purl::parse(text).unwrap();
+        assert_eq!(purl.as_str(), text);
+        assert_eq!(
+            (purl.namespace(), purl.name(), purl.version()),
+            (Some("kubernetes-sigs"), "kustomize", Some("kustomize/v5.0.1"))
+        );
+        assert_eq!(
+            Purl::parse("pkg:github/kubernetes-sigs/kustomize@kustomize%2fv5.0.1?x=a/b#c/d"),
+            Ok(purl)
+        );
+        // Texts that were canonical before are so still.
+        for text in ["pkg:generic/a%2Fb@1", "pkg:npm/%40a/b@1", "pkg:docker/a/b@sha256:00?x=a%2Fb"]
+        {
+            assert_eq!(Purl::parse(text).unwrap().as_str(), text);
+        }
     }
 
     proptest! {

@@ -8,6 +8,7 @@
 mod attached_tag;
 mod descriptor;
 mod digest;
+mod engine;
 mod layout;
 mod manifest;
 mod reference;
@@ -18,6 +19,9 @@ mod tree;
 pub use attached_tag::{cosign_tags, referrers_tag, subject_of_tag};
 pub use descriptor::Descriptor;
 pub use digest::{Check, Digest, DigestError, DigestMismatch};
+pub use engine::{
+    DOCKER_PATH, DOCKER_TYPE, IMAGE_NAME, docker_list, index_of_one, is_image_config, name_index,
+};
 pub use layout::{HEADER_PATH, INDEX_PATH, LayoutFile, REF_NAME, Stored};
 pub use manifest::{ACCEPT, MAX_MANIFEST, Manifest, ManifestError};
 pub use reference::{Reference, ReferenceError, Version, VersionError};

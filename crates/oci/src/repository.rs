@@ -4,6 +4,7 @@
 //! of what exists.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 
 use packageurl::PackageUrl;
 use perennial_manifest::{Purl, PurlError};
@@ -98,6 +99,15 @@ impl Repository {
     #[must_use]
     pub fn registry(&self) -> &str {
         &self.registry
+    }
+
+    /// Whether the registry is that of a machine itself (`localhost`, `127.0.0.1:5000`): a name that
+    /// every machine has, for registries that have nothing to do with each other.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        let host = self.registry.split(':').next().unwrap_or_default();
+        let is_loopback = host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
+        host == "localhost" || is_loopback
     }
 
     /// The path at the registry.

@@ -32,6 +32,8 @@ pub(crate) struct ReleaseValue {
     /// The bytes of its id: checking that they are a key would dominate the cost of a list.
     pub(crate) publisher: [u8; 32],
     pub(crate) artifacts: ArtifactListRef,
+    /// Unix seconds by this node's clock when the entry was indexed; missing in rows of old.
+    pub(crate) arrived: Option<u64>,
 }
 
 impl ReleaseValue {
@@ -50,6 +52,7 @@ impl ReleaseValue {
         for id in [self.release.as_bytes(), &self.publisher, artifacts.blob.as_bytes()] {
             bytes.extend_from_slice(id);
         }
+        bytes.extend(self.arrived.into_iter().flat_map(u64::to_be_bytes));
         bytes
     }
 
@@ -75,6 +78,7 @@ impl ReleaseValue {
                 count: u32::from_be_bytes(bytes.get(41..45)?.try_into().ok()?),
                 blob: BlobId::from_bytes(id(109)?),
             },
+            arrived: number(141),
         })
     }
 }

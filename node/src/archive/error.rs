@@ -18,7 +18,9 @@ use tokio::task::JoinError;
 
 use crate::disk::DiskError;
 
-use super::{Claim, ExportError, FetchError, Offender, SignError, Unreached, Unresolved};
+use super::{
+    Claim, ExportError, FetchError, ImageError, Offender, SignError, Unreached, Unresolved,
+};
 
 /// The hint where a peer may help.
 pub(super) const ASK_A_PEER: &str =
@@ -50,6 +52,9 @@ pub enum ArchiveError {
     /// Files could not be written out.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// An image cannot be written for container engines.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// A name does not resolve to one release.
     #[error(transparent)]
     Unresolved(#[from] Box<Unresolved>),
@@ -190,6 +195,7 @@ impl ArchiveError {
             Self::Fetch(error) => fetch_kind(error),
             Self::Import(error) => import_kind(error),
             Self::Export(error) => error.kind(),
+            Self::Image(error) => error.kind(),
             Self::Unresolved(unresolved) => unresolved.kind(),
             Self::UpstreamChanged { source, .. } => {
                 source.as_ref().map_or(ErrorKind::Verification, import_kind)

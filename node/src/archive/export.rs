@@ -20,7 +20,7 @@ use perennial_store::Store;
 
 use super::{Archive, ArchiveError, Observer};
 pub use error::ExportError;
-pub(super) use leftover::is_leftover;
+pub(super) use leftover::{is_leftover, sweep, temporary};
 use target::Target;
 
 impl Archive {

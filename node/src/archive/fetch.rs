@@ -9,7 +9,7 @@ mod flights;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use perennial_manifest::{ArtifactList, BlobId, Holding, ReleaseId};
+use perennial_manifest::{Artifact, ArtifactList, BlobId, Holding, ReleaseId};
 use perennial_protocol::{FetchFailure, KeepOutcome, PeerId, WantedBlob};
 use perennial_store::{BlobState, Lease, Loss, Reading, ReleaseRow, SMALL, Store, StoreError};
 use tokio::sync::watch;
@@ -111,6 +111,26 @@ impl Archive {
         let fetch =
             move |progress| async move { fetch_list(&archive, release, &progress).await.map(drop) };
         self.fetches.lists.join(release, fetch).observed_by(&()).await
+    }
+
+    /// Fetches the files of a release that `select` picks from its list, and no others.
+    ///
+    /// # Errors
+    /// Only [`FetchError`].
+    pub(super) async fn fetch_some(
+        &self,
+        release: ReleaseId,
+        select: impl FnOnce(&ArtifactList) -> Vec<Artifact> + Send + 'static,
+        observer: &dyn Observer,
+    ) -> Result<FetchedRelease, FetchError> {
+        let archive = self.clone();
+        let fetch = move |progress| async move {
+            fetch_some(&archive, release, select, &progress).await.map(Arc::new)
+        };
+        // Not shared with the fetches of whole releases: its caller wants less.
+        let alone = flights::Table::default().join(release, fetch);
+        let fetched = alone.observed_by(observer).await?;
+        Arc::try_unwrap(fetched).map_err(|_| FetchError::Damaged(release))
     }
 
     /// Fetches one blob of a release. `size` is the size stated in the release's list.
@@ -226,6 +246,32 @@ async fn fetch_release(
     Ok(FetchedRelease { row, list, from, _lease: lease })
 }
 
+async fn fetch_some(
+    archive: &Archive,
+    release: ReleaseId,
+    select: impl FnOnce(&ArtifactList) -> Vec<Artifact> + Send,
+    progress: &watch::Sender<FetchProgress>,
+) -> Result<FetchedRelease, FetchError> {
+    let Listed { row, list, lease, fetch } = fetch_list(archive, release, progress).await?;
+    drop(lease);
+    let wanted = select(&list);
+    let mut blobs: Vec<BlobId> = wanted.iter().map(|artifact| artifact.blake3).collect();
+    blobs.push(row.artifacts.blob);
+    let lease = archive.store.lease(blobs);
+    let missing = archive.in_store(move |store| missing(store, &wanted)).await?;
+    let mut from = BTreeMap::new();
+    if !missing.is_empty() || fetch.is_some() {
+        let mut fetch = match fetch {
+            Some(fetch) => fetch,
+            None => start(archive, Some(release), progress).await?,
+        };
+        fetch.add(missing, true).await;
+        from.extend(fetch.done().await.map_err(FetchError::Peers)?);
+    }
+    archive.in_store(move |store| store.refresh_state(&release)).await?;
+    Ok(FetchedRelease { row, list, from, _lease: lease })
+}
+
 /// A release whose artifact list is held.
 struct Listed {
     row: ReleaseRow,
@@ -300,7 +346,10 @@ async fn read_list(
 }
 
 /// The blobs of a list that are not held, each once, with their missing ranges.
-fn missing(store: &Store, list: &ArtifactList) -> Result<Vec<WantedBlob>, StoreError> {
+fn missing<'a>(
+    store: &Store,
+    list: impl IntoIterator<Item = &'a Artifact>,
+) -> Result<Vec<WantedBlob>, StoreError> {
     let mut found = BTreeMap::new();
     for artifact in list {
         if found.contains_key(&artifact.blake3) {

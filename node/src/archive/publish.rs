@@ -51,15 +51,21 @@ impl Archive {
     }
 
     /// Signs that a release is yanked. HTTP stops serving it by name; its bytes stay.
+    /// `references` go into the statement, for programs.
     ///
     /// # Errors
     /// When this node's feed cannot be extended, or when the store fails.
-    pub async fn yank(&self, release: ReleaseId, reason: String) -> Result<(), ArchiveError> {
+    pub async fn yank(
+        &self,
+        release: ReleaseId,
+        reason: String,
+        references: Vec<String>,
+    ) -> Result<(), ArchiveError> {
         let status = Status {
             target: Target::Release(release.entry()),
             status: StatusKind::Yanked,
             text: reason,
-            references: Vec::new(),
+            references,
         };
         self.signing(move |signing| signing.sign(None, Body::Status(status)).map(drop)).await
     }
@@ -138,9 +144,8 @@ impl Signing<'_> {
         if purl.version().is_none() {
             return Err(ArchiveError::NoVersion(purl));
         }
-        let stated = draft.license;
+        let stated = draft.license.as_deref().map(body::licence).transpose()?;
         let license = stated.clone().unwrap_or_else(|| body::NO_ASSERTION.to_owned());
-        body::check_licence(&license)?;
         let texts = draft.artifacts.iter().filter(|artifact| artifact.role == Role::Licence);
         let license_texts = texts.map(|artifact| artifact.blake3).take(MAX_LICENSE_TEXTS).collect();
         let list = ArtifactList::new(draft.artifacts)?;

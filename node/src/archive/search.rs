@@ -121,6 +121,7 @@ fn row_of(entry: &SignedEntry) -> Option<ReleaseRow> {
         publisher: entry.entry().publisher,
         artifacts: body.artifacts,
         seq: entry.entry().seq,
+        listed_at: entry.entry().issued_at,
         issued_at: entry.entry().issued_at,
         state: Holding::Known,
         held_bytes: 0,

@@ -3,6 +3,7 @@
 
 mod export;
 mod fetch;
+mod image;
 mod in_place;
 mod publish;
 mod repair;

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::archive::{Archive, FetchError, PublishOptions};
 use crate::config::Http;
+use crate::descriptors;
 
 /// Shortest accepted token, in characters.
 const MIN_TOKEN: usize = 16;
@@ -92,7 +93,9 @@ async fn listen(
     let listener = TcpListener::bind(http.address).await.map_err(bind)?;
     let address = listener.local_addr().map_err(bind)?;
     let task = tokio::spawn(async move {
-        let limits = Limits::default();
+        let mut limits = Limits::default();
+        limits.connections =
+            descriptors::http_connections(descriptors::raise(), limits.connections);
         perennial_gateway::serve(listener, tls, router, limits, stop.cancelled()).await;
     });
     Ok(Served { address, task })
@@ -141,10 +144,14 @@ impl Backend for Archive {
         &self,
         release: ReleaseId,
         reason: String,
+        references: Vec<String>,
     ) -> BoxFuture<'static, Result<(), SignError>> {
         let archive = self.clone();
-        async move { Archive::yank(&archive, release, reason).await.map_err(SignError::new) }
-            .boxed()
+        async move {
+            let yanked = Archive::yank(&archive, release, reason, references).await;
+            yanked.map_err(SignError::new)
+        }
+        .boxed()
     }
 }
 

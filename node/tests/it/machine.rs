@@ -111,6 +111,9 @@ impl Machine {
         output: Option<PathBuf>,
     ) -> Result<GetDone, Failure> {
         let selector = what.parse().expect("a selector");
-        Ok(self.ask(Get { selector, publisher: None, output, force: false }).await?.0)
+        Ok(self
+            .ask(Get { selector, publisher: None, output, force: false, platform: None })
+            .await?
+            .0)
     }
 }

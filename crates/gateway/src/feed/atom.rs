@@ -25,14 +25,18 @@ pub(super) fn feed(
             limit: NEWEST,
             ..ReleaseFilter::default()
         })?);
-        rows.sort_by_key(|row| std::cmp::Reverse((row.issued_at, row.release)));
+        // The time is never later than the arrival here: otherwise a clock that is years ahead would
+        // lead the feed for years.
+        rows.sort_by_key(|row| {
+            std::cmp::Reverse((row.listed_at, row.listed_at == row.issued_at, row.release))
+        });
         rows.truncate(NEWEST);
     }
     let feed = atom::Feed {
         title: "New releases".into(),
         subtitle: Some("Signed by the publishers that this node follows, and by itself".into()),
         id: format!("urn:perennial:feed:{own}"),
-        updated: rows.first().map_or_else(|| date(0), |row| date(row.issued_at)),
+        updated: rows.first().map_or_else(|| date(0), |row| date(row.listed_at)),
         links: vec![link("self", "feed.atom", "application/atom+xml")],
         entries: rows.iter().map(entry).collect(),
         ..atom::Feed::default()
@@ -45,7 +49,7 @@ fn entry(row: &ReleaseRow) -> atom::Entry {
     atom::Entry {
         title: row.purl.to_string().into(),
         id: format!("urn:perennial:release:{}", row.release),
-        updated: date(row.issued_at),
+        updated: date(row.listed_at),
         authors: vec![atom::Person { name: row.publisher.to_string(), ..atom::Person::default() }],
         // Relative to the feed, which may be behind a proxy of any host name.
         links: vec![

@@ -130,12 +130,14 @@ pub(crate) fn json(status: StatusCode, body: &Value) -> Response {
 
 impl IntoResponse for OciError {
     fn into_response(self) -> Response {
+        let more = self.error.headers();
         let HttpError { status, message } = self.error;
         let mut error = json!({"code": self.code, "message": message});
         if !self.detail.is_null() {
             error["detail"] = self.detail;
         }
         let mut response = json(status, &json!({"errors": [error]}));
+        response.headers_mut().extend(more);
         for (name, value) in self.headers {
             let _ = HeaderValue::try_from(value)
                 .map(|value| response.headers_mut().insert(name, value));

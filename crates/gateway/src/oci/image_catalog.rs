@@ -56,6 +56,7 @@ pub(crate) struct ImageCatalog {
     /// registry.
     by_path: Arc<BTreeMap<Arc<str>, Arc<Vec<Image>>>>,
     yanked: Arc<HashSet<(PublisherId, ReleaseId)>>,
+    deleted: Arc<HashSet<(PublisherId, Repository, Digest)>>,
     forked: Arc<HashSet<PublisherId>>,
 }
 
@@ -92,6 +93,16 @@ impl ImageCatalog {
     /// Returns whether a publisher yanked a release.
     pub(crate) fn is_yanked(&self, publisher: &PublisherId, release: &ReleaseId) -> bool {
         self.yanked.contains(&(*publisher, *release))
+    }
+
+    /// Returns whether a publisher deleted a manifest from a repository, at any time.
+    pub(crate) fn is_deleted(
+        &self,
+        publisher: &PublisherId,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> bool {
+        self.deleted.contains(&(*publisher, repository.clone(), *digest))
     }
 
     /// Returns whether a publisher signed two histories.
@@ -209,6 +220,11 @@ impl FeedReader {
                 if let Target::Release(target) = &status.target {
                     let yanked = Arc::make_mut(&mut self.catalog.yanked);
                     yanked.insert((publisher, ReleaseId::from(*target)));
+                    if trusted {
+                        let named = status.references.iter().filter_map(|name| deleted(name));
+                        let deleted = Arc::make_mut(&mut self.catalog.deleted);
+                        deleted.extend(named.map(|(name, digest)| (publisher, name, digest)));
+                    }
                 }
             }
             _ => {}
@@ -240,6 +256,13 @@ impl FeedReader {
         self.catalog.image(repository).releases.push(image.clone());
         Some(image)
     }
+}
+
+/// The manifest and the repository that a deletion names: `registry/repository@digest`.
+fn deleted(name: &str) -> Option<(Repository, Digest)> {
+    let (repository, digest) = name.split_once('@')?;
+    let (registry, path) = repository.split_once('/')?;
+    Some((Repository::new(registry, path)?, digest.parse().ok()?))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Pushed content that no release lists yet: blobs and manifests of images whose tag has not been
 //! pushed.
 //!
-//! Protects them from garbage collection, and remembers the repositories that were pushed to. Kept
-//! only in memory: after a restart, clients push again whatever is missing.
+//! Protects them from garbage collection, and remembers those that were deleted before a release
+//! listed them. Kept only in memory: after a restart, clients push again whatever is missing.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,19 +11,18 @@ use perennial_oci::{Digest, Repository};
 use perennial_store::{Added, Lease};
 
 use super::digest_index::ContentRef;
-use super::name::Named;
 use crate::bounded::Bounded;
 
 /// How long content is kept without a release.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(24 * 3600);
-/// Blobs, and repositories, pending at once, at most.
+/// Blobs pending, and manifests deleted, at once, at most.
 const MOST: usize = 65_536;
 
 /// Everything that waits for a release. When full, the oldest content is dropped first.
 #[derive(Debug)]
 pub(crate) struct Pending {
     content: Bounded<Digest, Arc<Waiting>>,
-    repositories: Bounded<Repository, ()>,
+    deleted: Bounded<(Repository, Digest), ()>,
 }
 
 #[derive(Debug)]
@@ -35,25 +34,25 @@ struct Waiting {
 
 impl Default for Pending {
     fn default() -> Self {
-        Self {
-            content: Bounded::new(MOST).with_max_age(PATIENCE),
-            repositories: Bounded::new(MOST).with_max_age(PATIENCE),
-        }
+        Self { content: Bounded::new(MOST).with_max_age(PATIENCE), deleted: Bounded::new(MOST) }
     }
 }
 
 impl Pending {
-    /// Records a push to a repository, which exists from then on.
-    pub(crate) fn note(&self, name: Named, now: Instant) {
-        if let Some(repository) = name.target() {
-            self.repositories.insert(repository, (), 1, now);
-        }
+    /// Records that a manifest was deleted from a repository. Its bytes stay: another repository may
+    /// have been pushed to as well.
+    pub(crate) fn delete(&self, repository: Repository, digest: Digest, now: Instant) {
+        self.deleted.insert((repository, digest), (), 1, now);
     }
 
-    /// Returns whether a repository was pushed to recently.
-    pub(crate) fn is_repository(&self, name: &Named) -> bool {
-        let target = name.clone().target();
-        target.is_some_and(|repository| self.repositories.contains(&repository))
+    /// Records that a manifest is in a repository, again if it was deleted.
+    pub(crate) fn restore(&self, repository: &Repository, digest: &Digest) {
+        self.deleted.remove(&(repository.clone(), *digest));
+    }
+
+    /// Returns whether a manifest was deleted from a repository, and not pushed again.
+    pub(crate) fn is_deleted(&self, repository: &Repository, digest: &Digest) -> bool {
+        self.deleted.contains(&(repository.clone(), *digest))
     }
 
     /// Keeps content until a release lists it.

@@ -43,9 +43,7 @@ impl Meaning {
         match self {
             Self::Found(digest, releases) => Ok((digest, releases)),
             Self::Unknown => missing(HttpError::unknown(full).message),
-            Self::Yanked => {
-                missing(format!("{full} was taken back by its publisher; its digest still answers"))
-            }
+            Self::Yanked => missing(format!("{full} was taken back by its publisher")),
             Self::Strangers(publishers) => missing(strangers(full, &publishers)),
             Self::Conflict(said) => {
                 let said: Vec<String> = said
@@ -81,14 +79,17 @@ pub(crate) fn strangers(what: &str, publishers: &BTreeSet<PublisherId>) -> Strin
 pub(crate) fn meaning(snapshot: &Snapshot, image: &Image, tag: &str) -> Meaning {
     let statements = image.tags.get(tag).map(Vec::as_slice).unwrap_or_default();
     let (ours, strangers): (Vec<_>, Vec<_>) =
-        statements.iter().partition(|statement| snapshot.trusts(&statement.publisher));
+        statements.iter().partition(|statement| snapshot.counts(image, &statement.publisher));
     let is_yanked = |s: &Statement| snapshot.images.is_yanked(&s.publisher, &s.release);
     let valid: Vec<&Statement> = ours.iter().filter(|s| !is_yanked(s)).copied().collect();
     if valid.is_empty() {
+        let is_stranger = |s: &&&Statement| !snapshot.trusts(&s.publisher);
+        let strangers: BTreeSet<PublisherId> =
+            strangers.iter().filter(is_stranger).map(|s| s.publisher).collect();
         return match (ours.is_empty(), strangers.is_empty()) {
             (false, _) => Meaning::Yanked,
             (true, true) => Meaning::Unknown,
-            (true, false) => Meaning::Strangers(strangers.iter().map(|s| s.publisher).collect()),
+            (true, false) => Meaning::Strangers(strangers),
         };
     }
     let said = said_by_each(snapshot, &valid);

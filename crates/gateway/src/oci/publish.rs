@@ -1,12 +1,12 @@
-//! Pushing manifests: a tag becomes a signed release of the whole image, as an OCI image layout;
-//! deleting yanks the release.
+//! Pushing manifests: a tag becomes a signed release of the whole image, as an OCI image layout.
+//! Several tags of one push become as many releases, so that each can be deleted alone.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::Response;
 use perennial_manifest::{Draft, ReleaseId};
 use perennial_oci::{Digest, MAX_MANIFEST, Manifest, Repository, Version, VersionError};
 use perennial_store::{Added, Lease};
@@ -14,13 +14,34 @@ use perennial_store::{Added, Lease};
 use super::Registry;
 use super::closure::Closure;
 use super::error::OciError;
-use super::image_catalog::{ImageRelease, Statement};
 use super::name::Named;
-use super::pull::{CONTENT_DIGEST, RegistryRequest, only};
+use super::pull::{CONTENT_DIGEST, RegistryRequest};
 use super::push::with;
 use crate::blocking::blocking;
 
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+/// Tells a client which of the tags that it asked for in the query were made.
+const TAG: HeaderName = HeaderName::from_static("oci-tag");
+/// Tags of one push, at most: each is a signed release.
+const MAX_TAGS: usize = 64;
+
+/// The tags that a push asks for in its query, each once.
+fn tags(query: &[(String, String)]) -> Result<Vec<String>, OciError> {
+    let mut tags: Vec<String> = Vec::new();
+    for (_, tag) in query.iter().filter(|(key, _)| key == "tag") {
+        let Version::Tag(tag) = version(tag)? else {
+            return Err(OciError::invalid(format!("{tag} is a digest, not a tag")));
+        };
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+        if tags.len() > MAX_TAGS {
+            let message = format!("more than {MAX_TAGS} tags in one push: push the rest again");
+            return Err(OciError::new(StatusCode::URI_TOO_LONG, "MANIFEST_INVALID", message));
+        }
+    }
+    Ok(tags)
+}
 
 /// The tag or digest that a manifest is pushed or deleted by.
 fn version(text: &str) -> Result<Version, OciError> {
@@ -58,23 +79,25 @@ impl Registry {
     pub(crate) async fn change_manifest(
         &self,
         asked: &RegistryRequest<'_>,
-        name: Named,
+        name: &Named,
         reference: &str,
+        query: &[(String, String)],
         body: Body,
     ) -> Result<Response, OciError> {
         let reference = version(reference)?;
         match *asked.method {
-            Method::PUT => self.put_manifest(asked, name, reference, body).await,
+            Method::PUT => self.put_manifest(asked, name, reference, tags(query)?, body).await,
             // DELETE, the only method left.
-            _ => self.untag(name, reference).await,
+            _ => self.delete(name, &reference).await,
         }
     }
 
     async fn put_manifest(
         &self,
         asked: &RegistryRequest<'_>,
-        name: Named,
+        name: &Named,
         reference: Version,
+        tags: Vec<String>,
         body: Body,
     ) -> Result<Response, OciError> {
         let limit = usize::try_from(MAX_MANIFEST).unwrap_or(usize::MAX);
@@ -101,20 +124,30 @@ impl Registry {
         let added =
             *added.first().ok_or_else(|| OciError::internal(&"the manifest was not stored"))?;
         closure.root_stored(&added);
-        match &reference {
-            Version::Digest(_) if manifest.subject.is_none() => {
-                let media_type = manifest.media_type().to_owned();
-                self.pending.keep(digest, added, media_type, lease, Instant::now());
-                self.pending.note(name, Instant::now());
-            }
-            _ => self.publish(&repository, &reference, closure).await?,
+        let needs_tag = matches!(reference, Version::Digest(_)) && manifest.subject.is_none();
+        if needs_tag && tags.is_empty() {
+            let media_type = manifest.media_type().to_owned();
+            self.pending.keep(digest, added, media_type, lease, Instant::now());
         }
+        let is_signed = matches!(reference, Version::Tag(_)) || tags.is_empty() && !needs_tag;
+        if is_signed {
+            self.publish(&repository, &reference, &closure).await?;
+        }
+        for tag in &tags {
+            self.publish(&repository, &Version::Tag(tag.clone()), &closure).await?;
+        }
+        closure.digests().for_each(|digest| self.pending.restore(&repository, digest));
         let mut headers = vec![
             (header::LOCATION, asked.location(&format!("/manifests/{digest}"))),
             (CONTENT_DIGEST, digest.to_string()),
         ];
         headers.extend(manifest.subject.map(|subject| (SUBJECT, subject.to_string())));
-        Ok(with(StatusCode::CREATED, headers))
+        let mut answer = with(StatusCode::CREATED, headers);
+        for tag in tags {
+            let tag = HeaderValue::try_from(tag).ok();
+            tag.map(|tag| answer.headers_mut().append(TAG, tag));
+        }
+        Ok(answer)
     }
 
     /// Signs a release of an image, unless this node's newest release says the same.
@@ -122,7 +155,7 @@ impl Registry {
         &self,
         repository: &Repository,
         reference: &Version,
-        closure: Closure,
+        closure: &Closure,
     ) -> Result<(), OciError> {
         if self.says_so(repository, reference, closure.root()).await? {
             self.pending.release(closure.digests());
@@ -134,7 +167,7 @@ impl Registry {
         };
         let store = self.gateway.backend.store();
         let _kept = store.lease(closure.blobs());
-        let (artifacts, _layout) = self.lay_out(&closure, tag).await?;
+        let (artifacts, _layout) = self.lay_out(closure, tag).await?;
         let tags = tag.map(|tag| (format!("{repository}:{tag}"), closure.root().to_string()));
         let draft = Draft {
             purl: repository
@@ -174,61 +207,6 @@ impl Registry {
                     && release.roots.contains(&digest)
             }),
         })
-    }
-
-    /// Yanks this node's releases of a tag or digest. The bytes stay, and are still served by
-    /// digest.
-    async fn untag(&self, name: Named, reference: Version) -> Result<Response, OciError> {
-        let (own, snapshot) = (self.gateway.backend.publisher(), self.snapshot().await?);
-        only(snapshot.select(&name), &name)?;
-        let images = snapshot.images.named(&name);
-        let mut ours: Vec<ReleaseId> = Vec::new();
-        for image in &images {
-            match &reference {
-                Version::Tag(tag) => {
-                    let said = image.tags.get(tag).into_iter().flatten();
-                    let said = said.filter(|said| said.publisher == own);
-                    ours.extend(said.map(|said| said.release));
-                }
-                Version::Digest(digest) => {
-                    let of = |r: &&ImageRelease| r.publisher == own && r.roots.contains(digest);
-                    ours.extend(image.releases.iter().filter(of).map(|release| release.release));
-                }
-            }
-        }
-        ours.retain(|release| !snapshot.images.is_yanked(&own, release));
-        ours.sort_unstable();
-        ours.dedup();
-        let mut others: Vec<&str> = Vec::new();
-        if let Version::Tag(tag) = &reference {
-            for image in images {
-                let shares = |said: &[Statement]| said.iter().any(|s| ours.contains(&s.release));
-                let with = image.tags.iter().filter(|(other, said)| *other != tag && shares(said));
-                others.extend(with.map(|(other, _)| other.as_str()).take(10));
-            }
-        }
-        if !others.is_empty() {
-            let message = format!(
-                "one release signs this tag and {}: deleting one tag would yank all of them; to do \
-                 that, delete the digest",
-                others.join(", ")
-            );
-            return Err(OciError::new(StatusCode::CONFLICT, "DENIED", message));
-        }
-        if ours.is_empty() {
-            let message = "this node signed nothing by that name, or yanked it already; only its \
-                           publisher can yank a release";
-            return Err(OciError::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
-        }
-        for release in ours {
-            let yanked = self
-                .gateway
-                .backend
-                .yank(release, "deleted from this node's registry".into())
-                .await;
-            yanked.map_err(|error| OciError::internal(&error))?;
-        }
-        Ok(StatusCode::ACCEPTED.into_response())
     }
 
     /// Stores bytes; the returned lease protects them.

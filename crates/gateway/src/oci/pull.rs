@@ -27,6 +27,8 @@ use crate::http_error::HttpError;
 
 /// How long a manifest may take to arrive from the swarm.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Repositories named in one error, at most.
+const MAX_NAMES: usize = 20;
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// Lets caches keep a blob, which never changes, for a year.
@@ -63,7 +65,12 @@ impl Registry {
     ) -> Result<Response, OciError> {
         let (mut digest, releases, by_tag) = match reference.contains(':') {
             true => {
-                (reference.parse::<Digest>().map_err(|_| OciError::digest())?, Vec::new(), false)
+                let digest = reference.parse::<Digest>().map_err(|_| OciError::digest())?;
+                if self.is_deleted(name, &digest).await? {
+                    let what = format!("manifest {digest}: it was deleted from {name}");
+                    return Err(OciError::manifest(HttpError::unknown(&what)));
+                }
+                (digest, Vec::new(), false)
             }
             false => {
                 let (digest, releases) = self.meaning(asked.owner, name, reference).await?;
@@ -141,7 +148,13 @@ impl Registry {
             return Err(OciError::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
         }
         let snapshot = self.snapshot().await?;
-        let repository = only(snapshot.select(name), name)?;
+        let selection = snapshot.select_for_tag(name, tag);
+        let elsewhere = elsewhere(&snapshot, name, tag);
+        if let (Selection::Unknown, Some(elsewhere)) = (&selection, &elsewhere) {
+            let message = format!("this node has no {name}:{tag}, but {elsewhere}");
+            return Err(OciError::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", message));
+        }
+        let repository = only(selection, name)?;
         let image = snapshot.images.get(&repository);
         let meaning = image.map_or(Meaning::Unknown, |image| meaning(&snapshot, image, tag));
         if meaning == Meaning::Unknown
@@ -149,11 +162,16 @@ impl Registry {
         {
             return Ok(found);
         }
+        if let (Meaning::Unknown, Some(elsewhere)) = (&meaning, elsewhere) {
+            let message = format!("this node has no {name}:{tag}, but {elsewhere}");
+            return Err(OciError::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
+        }
         meaning.found(&format!("{repository}:{tag}"))
     }
 
     /// The content that a digest names, and the result of `then` on it; lists that may contain the
-    /// digest are fetched first if necessary.
+    /// digest are fetched first if necessary. A digest means the same bytes in every repository, so
+    /// `name` decides only which lists are fetched first.
     pub(crate) async fn find<T: Send + 'static>(
         &self,
         owner: bool,
@@ -163,10 +181,6 @@ impl Registry {
         then: fn(&Store, &ContentRef) -> Result<T, StoreError>,
     ) -> Result<(ContentRef, T), HttpError> {
         let mut snapshot = self.snapshot().await?;
-        if !self.pending.is_repository(name) && !snapshot.is_repository(name) {
-            // An unknown repository has no content, even if other repositories contain the digest.
-            return Err(HttpError::unknown(&format!("{digest} in {name}")));
-        }
         let found = self.look(&snapshot, digest, first, then).await?;
         // The content is held without a release; a list that has arrived since may contain it.
         let is_vague = |found: &(ContentRef, T)| {
@@ -192,7 +206,7 @@ impl Registry {
                 return Ok(found);
             }
         }
-        if snapshot.is_root(name, digest) || !first.is_empty() {
+        if snapshot.is_root(digest) || !first.is_empty() {
             let failed = brought.into_iter().find_map(Result::err);
             return Err(failed.unwrap_or_else(|| HttpError::no_holder(&digest.to_string())));
         }
@@ -304,13 +318,25 @@ fn answer(
     answer
 }
 
+/// The places where other registries have a tag of a repository, in words.
+fn elsewhere(snapshot: &Snapshot, name: &Named, tag: &str) -> Option<String> {
+    let Named::Full(repository) = name else { return None };
+    let places: Vec<String> = snapshot
+        .elsewhere(repository, tag)
+        .take(MAX_NAMES)
+        .map(|other| format!("{}:{tag}", prefixed(other)))
+        .collect();
+    let places = (!places.is_empty()).then(|| places.join(" and "))?;
+    Some(format!("it is held or known as {places}: pull that, or pull by digest"))
+}
+
 /// The one repository that a name resolves to, or the reason why there is none.
 pub(crate) fn only(selection: Selection, name: &Named) -> Result<Repository, OciError> {
     let message = match selection {
         Selection::One(repository) => return Ok(repository),
         Selection::Unknown => HttpError::unknown(&format!("repository {name}")).message,
         Selection::Several(several) => {
-            let names: Vec<String> = several.iter().take(20).map(prefixed).collect();
+            let names: Vec<String> = several.iter().take(MAX_NAMES).map(prefixed).collect();
             format!("more than one registry has {name}: write {}", names.join(" or "))
         }
     };

@@ -28,7 +28,6 @@ impl Registry {
         if let Some(mounted) = query.get("mount").and_then(|text| text.parse::<Digest>().ok())
             && self.held(&mounted).await?.is_some()
         {
-            self.pending.note(name, Instant::now());
             return Ok(created(asked, &mounted));
         }
         let whole = query.get("digest").map(|text| text.parse().map_err(|_| OciError::digest()));
@@ -39,7 +38,7 @@ impl Registry {
             None => Ok(accepted(asked, &id, part.received(), StatusCode::ACCEPTED)),
             Some(digest) => {
                 let _ending = self.uploads.ending(&id);
-                self.take(asked, name, &id, part, digest, body).await
+                self.take(asked, &id, part, digest, body).await
             }
         }
     }
@@ -67,7 +66,7 @@ impl Registry {
                 let digest = query.get("digest").and_then(|text| text.parse::<Digest>().ok());
                 let digest = digest.ok_or_else(OciError::digest)?;
                 in_order(asked, id, &part)?;
-                self.take(asked, name, id, part, digest, body).await
+                self.take(asked, id, part, digest, body).await
             }
             // DELETE, the only method left.
             _ => {
@@ -81,7 +80,6 @@ impl Registry {
     async fn take(
         &self,
         asked: &RegistryRequest<'_>,
-        name: Named,
         id: &str,
         part: Open,
         digest: Digest,
@@ -93,7 +91,6 @@ impl Registry {
         let (added, lease) = taken?;
         let media_type = "application/octet-stream".to_owned();
         self.pending.keep(digest, added, media_type, lease, Instant::now());
-        self.pending.note(name, Instant::now());
         Ok(created(asked, &digest))
     }
 }

@@ -16,6 +16,7 @@ use serde_json::json;
 use super::Registry;
 use super::digest_index::{digest_of, is_manifest};
 use super::error::OciError;
+use super::image_catalog::ImageRelease;
 use super::name::Named;
 use super::snapshot::View;
 use crate::bounded::Bounded;
@@ -91,7 +92,12 @@ impl View {
         subject: &Digest,
     ) -> Result<Vec<Descriptor>, StoreError> {
         let releases = self.snapshot.releases(name).rev();
-        let ours = releases.filter(|image| self.snapshot.trusts(&image.publisher));
+        let yanked = |image: &&ImageRelease| {
+            self.snapshot.images.is_yanked(&image.publisher, &image.release)
+        };
+        let ours = releases
+            .filter(|image| self.snapshot.trusts(&image.publisher))
+            .filter(|image| !yanked(image));
         let mut found: Vec<Descriptor> = Vec::new();
         let mut looks = 0;
         for image in ours.take(LOOKS) {

@@ -5,6 +5,7 @@
 //! read lists; they run on blocking threads and hold no lock. Snapshots are built one at a time
 //! ([`crate::memo`]) and are never older than the request they answer.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use perennial_manifest::{ArtifactList, ArtifactListRef, PublisherId, ReleaseId};
@@ -14,7 +15,7 @@ use perennial_store::{Follows, Store, StoreError};
 use super::Registry;
 use super::digest_index::{ContentRef, DigestIndex, DigestIndexer, Listed, digest_of};
 use super::image_catalog::{FeedReader, Image, ImageCatalog, ImageRelease};
-use super::name::Named;
+use super::name::{HERE, Named};
 use crate::blocking::blocking;
 use crate::http_error::HttpError;
 use crate::lists::Lists;
@@ -163,9 +164,60 @@ impl Snapshot {
             || released.any(|publisher| self.trusts(publisher))
     }
 
-    /// Resolves a name to a repository, preferring those of trusted publishers.
+    /// Returns whether this node's own publisher made a statement about an image.
+    pub(crate) fn is_own(&self, image: &Image) -> bool {
+        let own = |publisher: &PublisherId| self.is_own_publisher(publisher);
+        image.tags.values().flatten().any(|statement| own(&statement.publisher))
+            || image.releases.iter().any(|release| own(&release.publisher))
+    }
+
+    /// Returns whether a publisher is this node's own.
+    pub(crate) fn is_own_publisher(&self, publisher: &PublisherId) -> bool {
+        *publisher == self.own
+    }
+
+    /// Returns whether a publisher's statements about an image count for tags. The names of a
+    /// machine's own registry, `localhost` and the like, are the same on every machine: one that
+    /// this node gave means what this node says, whatever others call so.
+    pub(crate) fn counts(&self, image: &Image, publisher: &PublisherId) -> bool {
+        let is_private = image.repository.is_local() && self.is_own(image);
+        if is_private { *publisher == self.own } else { self.trusts(publisher) }
+    }
+
+    /// The repository that this node's pushes under a bare name go to, if there were any.
+    fn pushed(&self, name: &Named) -> Option<&Image> {
+        let Named::Bare(path) = name else { return None };
+        let repository = Repository::new(HERE, path)?;
+        self.images.get(&repository).filter(|image| self.is_own(image))
+    }
+
+    /// Resolves a name to a repository. A bare name is the one that this node pushes to under that
+    /// name, whatever else is known by it; otherwise those of trusted publishers are preferred.
     pub(crate) fn select(&self, name: &Named) -> Selection {
-        let named = self.images.named(name);
+        match self.pushed(name) {
+            Some(pushed) => Selection::One(pushed.repository.clone()),
+            None => self.select_from(self.images.named(name)),
+        }
+    }
+
+    /// As [`Self::select`], for one tag: a tag that this node never pushed is looked for in the
+    /// other repositories of a bare name.
+    pub(crate) fn select_for_tag(&self, name: &Named, tag: &str) -> Selection {
+        let Some(pushed) = self.pushed(name) else { return self.select(name) };
+        let mut said = pushed.tags.get(tag).into_iter().flatten();
+        let own = || Selection::One(pushed.repository.clone());
+        if said.any(|statement| statement.publisher == self.own) {
+            return own();
+        }
+        let mut others = self.images.named(name);
+        others.retain(|image| image.repository != pushed.repository);
+        match self.select_from(others) {
+            Selection::Unknown => own(),
+            selection => selection,
+        }
+    }
+
+    fn select_from(&self, named: Vec<&Image>) -> Selection {
         let mut selected: Vec<&Image> =
             named.iter().filter(|image| self.is_ours(image)).copied().collect();
         if selected.is_empty() {
@@ -183,14 +235,46 @@ impl Snapshot {
         self.images.named(name).into_iter().flat_map(|image| &image.releases)
     }
 
-    /// Returns whether any publisher has a repository of this name.
-    pub(crate) fn is_repository(&self, name: &Named) -> bool {
-        !self.images.named(name).is_empty()
+    /// The repositories of the same path in other registries that have a tag by a trusted
+    /// publisher.
+    pub(crate) fn elsewhere<'a>(
+        &'a self,
+        repository: &'a Repository,
+        tag: &'a str,
+    ) -> impl Iterator<Item = &'a Repository> {
+        let same_path = self.images.named(&Named::Bare(repository.path().to_owned()));
+        let tagged = same_path.into_iter().filter(move |image| {
+            let mut said = image.tags.get(tag).into_iter().flatten();
+            said.any(|statement| self.counts(image, &statement.publisher))
+        });
+        tagged.map(|image| &image.repository).filter(move |other| *other != repository)
     }
 
-    /// Returns whether the repository has a release of this manifest.
-    pub(crate) fn is_root(&self, name: &Named, digest: &Digest) -> bool {
-        self.releases(name).any(|release| release.roots.contains(digest))
+    /// Returns whether this node deleted a manifest from a repository by its digest, and no release
+    /// of it there counts since.
+    pub(crate) fn is_deleted(&self, repository: &Repository, digest: &Digest) -> bool {
+        self.images.is_deleted(&self.own, repository, digest)
+            && !self.live(repository).any(|release| release.roots.contains(digest))
+    }
+
+    /// The releases in a repository that trusted publishers signed and did not yank.
+    pub(crate) fn live(&self, repository: &Repository) -> impl Iterator<Item = &ImageRelease> {
+        let releases = self.images.get(repository).into_iter().flat_map(|image| &image.releases);
+        releases.filter(|release| {
+            self.trusts(&release.publisher)
+                && !self.images.is_yanked(&release.publisher, &release.release)
+        })
+    }
+
+    /// Returns whether any repository has a release of this manifest.
+    pub(crate) fn is_root(&self, digest: &Digest) -> bool {
+        self.rooted(digest).next().is_some()
+    }
+
+    /// The releases of a manifest, in any repository.
+    fn rooted(&self, digest: &Digest) -> impl Iterator<Item = &ImageRelease> {
+        let releases = self.images.iter().flat_map(|image| &image.releases);
+        releases.filter(move |release| release.roots.contains(digest))
     }
 }
 
@@ -263,8 +347,25 @@ impl View {
         Ok(all)
     }
 
+    /// Returns whether one of `releases` lists a digest. Lists that are not held do not count.
+    pub(crate) fn is_listed(
+        &self,
+        digest: &Digest,
+        releases: &HashSet<ReleaseId>,
+    ) -> Result<bool, StoreError> {
+        let known = self.snapshot.index.releases(digest).into_iter();
+        for listed in known.filter(|listed| releases.contains(&listed.release)) {
+            let list = self.list(&listed.list)?;
+            if list.is_some_and(|list| list.iter().any(|a| digest_of(a) == Some(*digest))) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Lists that are not held and may contain a digest: those of the releases `first`, else those
-    /// of the repository's releases, most likely first.
+    /// of the manifest's releases in any repository and of the repository's releases, most likely
+    /// first.
     pub(crate) fn absent_lists(
         &self,
         name: &Named,
@@ -272,14 +373,17 @@ impl View {
         first: &[ReleaseId],
     ) -> Result<Vec<(ReleaseId, ArtifactListRef)>, StoreError> {
         let mut releases: Vec<&ImageRelease> = self.snapshot.releases(name).collect();
+        releases.extend(self.snapshot.rooted(digest));
         releases.sort_by_key(|image| {
             (
                 !first.contains(&image.release),
                 !image.roots.contains(digest),
                 !self.snapshot.trusts(&image.publisher),
                 u64::MAX - image.seq,
+                image.release,
             )
         });
+        releases.dedup_by_key(|image| image.release);
         let mut absent = Vec::new();
         for image in releases {
             if absent.len() == FETCHES {

@@ -41,6 +41,37 @@ async fn the_feed_has_the_newest_releases_of_trusted_publishers() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_ahead_leads_the_feed_no_longer_than_others() {
+    let gateway = TestGateway::new();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let ten_years = 10 * 365 * 24 * 3600;
+    gateway.set_clock(now + ten_years);
+    gateway.release(&key(1), "pkg:generic/ahead@v1", &[file("a", "1")]);
+    gateway.set_clock(now);
+    let later = now;
+    gateway.follow(&key(2));
+    gateway.set_clock(later);
+    gateway.release(&key(2), "pkg:generic/later@v1", &[file("a", "2")]);
+    let answer = gateway.get("/feed.atom").await;
+    let feed: atom_syndication::Feed = answer.text().parse().expect("a feed");
+    let titles: Vec<_> = feed.entries.iter().map(|entry| entry.title.value.as_str()).collect();
+    assert_eq!(titles, ["pkg:generic/later@v1", "pkg:generic/ahead@v1"]);
+    let last = u64::try_from(feed.updated.timestamp()).expect("a time");
+    assert!(last <= later + 60, "{}", feed.updated);
+    assert!(feed.entries.iter().all(|entry| entry.updated <= feed.updated));
+}
+
+#[tokio::test]
+async fn a_path_of_no_frontend_is_answered_in_words() {
+    let gateway = TestGateway::new();
+    for path in ["/metrics", "/status", "/r", "/relases.json"] {
+        let answer = gateway.get(path).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        assert!(answer.text().contains("/ says what"), "{path}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
 async fn all_known_releases_come_page_by_page() {
     let gateway = TestGateway::new();
     for version in 0..7 {
@@ -57,8 +88,17 @@ async fn all_known_releases_come_page_by_page() {
         // The field names of `perennial ls --json`.
         let mut fields: Vec<_> = releases[0].as_object().expect("a row").keys().cloned().collect();
         fields.sort();
-        let expected =
-            ["artifacts", "bytes", "held_bytes", "kind", "publisher", "purl", "release", "state"];
+        let expected = [
+            "artifacts",
+            "bytes",
+            "elsewhere",
+            "held_bytes",
+            "kind",
+            "publisher",
+            "purl",
+            "release",
+            "state",
+        ];
         assert_eq!(fields, expected);
         seen.extend(releases.iter().map(|row| row["purl"].as_str().expect("a purl").to_owned()));
         let Some(next) = page["next"].as_str() else { break };

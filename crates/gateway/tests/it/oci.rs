@@ -1,9 +1,11 @@
 //! A gateway with a registry frontend, the swarm it fetches from, and publishers of images.
 
 mod cosign;
+mod delete;
 mod hostile;
 mod images;
 mod lists;
+mod own_names;
 mod publish;
 mod pull;
 mod swarm;
@@ -88,6 +90,14 @@ impl TestRegistry {
         });
         let router = router(Arc::new(Handle(Arc::clone(&peer))), options);
         Self { dir, store, swarm, peer, router }
+    }
+
+    /// Another gateway on the same store, as after a restart.
+    fn reopened(&self, options: Options) -> Self {
+        let router = router(Arc::new(Handle(Arc::clone(&self.peer))), options);
+        let (store, swarm) = (self.store.clone(), self.swarm.clone());
+        let dir = tempfile::tempdir().unwrap();
+        Self { dir, store, swarm, peer: Arc::clone(&self.peer), router }
     }
 
     fn follow(&self, key: &Keypair) {
@@ -229,8 +239,13 @@ impl Backend for Handle {
         async move { Ok(ReleaseId::from(signed.id())) }.boxed()
     }
 
-    fn yank(&self, release: ReleaseId, _: String) -> BoxFuture<'static, Result<(), SignError>> {
-        let signed = yank(&self.0.store, &self.0.key, release);
+    fn yank(
+        &self,
+        release: ReleaseId,
+        _: String,
+        references: Vec<String>,
+    ) -> BoxFuture<'static, Result<(), SignError>> {
+        let signed = yank(&self.0.store, &self.0.key, release, references);
         self.0.store.put_entries(&[signed]).unwrap();
         async { Ok(()) }.boxed()
     }

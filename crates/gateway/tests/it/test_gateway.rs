@@ -120,7 +120,12 @@ impl Backend for Node {
         std::future::ready(Err(SignError::new("nothing is signed here"))).boxed()
     }
 
-    fn yank(&self, _: ReleaseId, _: String) -> BoxFuture<'static, Result<(), SignError>> {
+    fn yank(
+        &self,
+        _: ReleaseId,
+        _: String,
+        _: Vec<String>,
+    ) -> BoxFuture<'static, Result<(), SignError>> {
         std::future::ready(Err(SignError::new("nothing is signed here"))).boxed()
     }
 }
@@ -185,6 +190,11 @@ impl TestGateway {
     }
 
     /// Signs a release whose list is held.
+    /// The time at which the next release is issued.
+    pub(crate) fn set_clock(&self, seconds: u64) {
+        self.clock.store(seconds, Ordering::SeqCst);
+    }
+
     pub(crate) fn release(&self, key: &Keypair, purl: &str, files: &[File]) -> SignedEntry {
         self.release_with_list(key, purl, files, Location::Here)
     }

@@ -1,6 +1,6 @@
 //! Requested platforms in the notation of `--platform`: `linux/arm64`, `linux/arm/v7`.
 
-use perennial_manifest::Platform;
+use perennial_manifest::{Platform, PlatformError};
 use perennial_oci::Descriptor;
 
 use crate::ImportError;
@@ -11,25 +11,8 @@ pub(crate) struct Platforms(Vec<Platform>);
 
 impl Platforms {
     pub(crate) fn parse(texts: &[String]) -> Result<Self, ImportError> {
-        let read = |text: &String| {
-            let parts: Vec<_> = text.split('/').collect();
-            let (os, arch, variant) = match parts[..] {
-                [os, arch] => (os, arch, None),
-                [os, arch, variant] => (os, arch, Some(variant)),
-                _ => return None,
-            };
-            parts.iter().all(|part| !part.is_empty()).then(|| Platform {
-                os: os.to_owned(),
-                arch: arch.to_owned(),
-                variant: variant.map(str::to_owned),
-            })
-        };
         let parsed = texts.iter().map(|text| {
-            read(text).ok_or_else(|| {
-                ImportError::Usage(format!(
-                    "{text:?} is not a platform (`os/arch` or `os/arch/variant`)"
-                ))
-            })
+            text.parse().map_err(|error: PlatformError| ImportError::Usage(error.to_string()))
         });
         parsed.collect::<Result<_, _>>().map(Self)
     }
@@ -49,17 +32,6 @@ impl Platforms {
 
     /// Whether a platform is requested. A request without a variant matches every variant.
     fn name(&self, platform: &Platform) -> bool {
-        self.are_all()
-            || self.0.iter().any(|wanted| {
-                (&wanted.os, &wanted.arch) == (&platform.os, &platform.arch)
-                    && (wanted.variant.is_none() || wanted.variant == platform.variant)
-            })
+        self.are_all() || self.0.iter().any(|wanted| wanted.is_met_by(platform))
     }
-}
-
-/// A platform in the form that `--platform` takes.
-pub(crate) fn show(platform: &Platform) -> String {
-    let variant =
-        platform.variant.as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();
-    format!("{}/{}{variant}", platform.os, platform.arch)
 }

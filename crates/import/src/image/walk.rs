@@ -11,7 +11,7 @@ use perennial_oci::{Content, Descriptor, Digest, Manifest, Stored, Tree, Visit};
 use perennial_store::MAX_BLOB;
 
 use crate::image::blob_sink::BlobSink;
-use crate::image::platforms::{Platforms, show};
+use crate::image::platforms::Platforms;
 use crate::image::{Origin, Wanted};
 use crate::{Failed, ImportError};
 
@@ -237,7 +237,7 @@ impl Walk {
 /// A manifest as the user knows it.
 fn named(visit: &Visit) -> String {
     match visit.platform() {
-        Some(platform) => format!("{} ({})", show(platform), visit.digest()),
+        Some(platform) => format!("{} ({})", platform, visit.digest()),
         None => visit.digest().to_string(),
     }
 }
@@ -258,8 +258,12 @@ fn nothing_chosen(digest: Digest, index: &Manifest, platforms: &Platforms) -> Im
     let reason = if platforms.are_all() {
         "nothing that the index names was saved".to_owned()
     } else {
-        let stated: BTreeSet<_> =
-            index.children().iter().filter_map(Descriptor::platform).map(show).collect();
+        let stated: BTreeSet<_> = index
+            .children()
+            .iter()
+            .filter_map(Descriptor::platform)
+            .map(ToString::to_string)
+            .collect();
         let stated = stated.into_iter().collect::<Vec<_>>().join(", ");
         format!("it is not for any platform that was asked for; it is for {stated}")
     };

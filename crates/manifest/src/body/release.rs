@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::licence::{self, NO_ASSERTION};
 use super::{BodyError, MAX_ITEMS, MAX_TEXT, optional, text};
 use crate::{ArtifactListRef, BlobId, Purl};
-
-/// The licence of a release whose publisher states none, in the words of SPDX.
-pub const NO_ASSERTION: &str = "NOASSERTION";
 
 /// One version of one project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +76,7 @@ impl Release {
         if self.purl.version().is_none_or(str::is_empty) {
             return Err(BodyError::NoVersion(self.purl.clone()));
         }
-        check_licence(&self.license)?;
+        licence::check(&self.license)?;
         self.artifacts.check()?;
         if self.license_texts.len() > MAX_ITEMS {
             return Err(BodyError::Field("license_texts"));
@@ -105,20 +103,4 @@ impl Release {
         }
         Ok(())
     }
-}
-
-/// Checks an SPDX licence expression. `NOASSERTION` states that the licence is unknown.
-///
-/// # Errors
-/// [`BodyError::Licence`] with the parser's message.
-pub fn check_licence(licence: &str) -> Result<(), BodyError> {
-    text("license", licence)?;
-    if licence == NO_ASSERTION {
-        return Ok(());
-    }
-    let error = |e: spdx::ParseError| BodyError::Licence {
-        text: licence.to_owned(),
-        reason: e.reason.to_string(),
-    };
-    spdx::Expression::parse(licence).map(drop).map_err(error)
 }

@@ -3,6 +3,7 @@
 //! Promises that a list is answered from index rows alone: no entry is read or verified for it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use perennial_manifest::{Holding, PublisherId, Purl, ReleaseId, Selector, SignedEntry};
 
@@ -26,6 +27,9 @@ pub struct ReleaseRow {
     pub seq: u64,
     /// Unix seconds by the publisher's clock.
     pub issued_at: u64,
+    /// `issued_at`, or the time of arrival by this node's clock if that is earlier: the publisher's
+    /// clock is ahead.
+    pub listed_at: u64,
     /// How much of it is held.
     pub state: Holding,
     /// Bytes of its artifacts that are held.
@@ -65,6 +69,7 @@ impl Rows {
             artifacts: value.artifacts,
             seq: value.seq,
             issued_at: value.issued_at,
+            listed_at: value.arrived.unwrap_or(u64::MAX).min(value.issued_at),
             state: value.state,
             held_bytes: value.held_bytes,
         })
@@ -92,6 +97,8 @@ impl Catalog<'_> {
         if let Some(list) = self.listed(state, &body.artifacts) {
             changes.extend(rows::of_files(&list, &place, body.purl.as_str()));
         }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let arrived = now.unwrap_or_default().as_secs();
         let value = ReleaseValue {
             release,
             publisher: *entry.publisher.as_bytes(),
@@ -100,6 +107,7 @@ impl Catalog<'_> {
             issued_at: entry.issued_at,
             state,
             held_bytes,
+            arrived: Some(arrived),
         };
         let key = rows::release(body.purl.as_str(), &place);
         if kept && state != Holding::Held {

@@ -90,7 +90,7 @@ impl ExportError {
         }
     }
 
-    pub(super) fn io(path: &Path, source: io::Error) -> Self {
+    pub(in crate::archive) fn io(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         if source.kind() == IoKind::StorageFull {
             Self::DiskFull { path }

@@ -25,7 +25,7 @@ pub(crate) fn is_leftover(name: &OsStr) -> bool {
 }
 
 /// A new temporary file, locked until it is closed.
-pub(super) fn temporary(dir: &Path) -> io::Result<NamedTempFile> {
+pub(in crate::archive) fn temporary(dir: &Path) -> io::Result<NamedTempFile> {
     loop {
         let file = tempfile::Builder::new().prefix(PREFIX).rand_bytes(RANDOM).tempfile_in(dir)?;
         // Without locks (some network file systems) no leftover is removed either.
@@ -38,7 +38,7 @@ pub(super) fn temporary(dir: &Path) -> io::Result<NamedTempFile> {
 }
 
 /// Removes what killed exports left in a directory. What cannot be removed stays.
-pub(super) fn sweep(dir: &Path) {
+pub(in crate::archive) fn sweep(dir: &Path) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.flatten() {
         if is_leftover(&entry.file_name()) && !is_in_use(&entry.path()) {

@@ -162,7 +162,7 @@ async fn a_changed_publisher_kind_is_signed_in_a_profile() {
 async fn a_yank_is_signed_and_announced_and_the_bytes_stay() {
     let machine = Machine::new(1);
     let added = machine.add(THING, &[("a", b"one")]).await;
-    machine.archive.yank(added.release, "broken".into()).await.unwrap();
+    machine.archive.yank(added.release, "broken".into(), Vec::new()).await.unwrap();
     machine.until(|told| told.contains(&Told::Publish("status"))).await;
     let feed = machine.feed();
     let last = &feed.last().unwrap().entry().body;
@@ -308,7 +308,7 @@ async fn a_yanked_release_is_signed_anew_and_an_unpinned_one_is_pinned() {
     let again = machine.add(THING, &[("a", b"one")]).await;
     assert_eq!((again.release, again.already), (first.release, true));
     assert!(machine.store().pins().contains(&Pin::Release(first.release)));
-    machine.archive.yank(first.release, "broken".into()).await.unwrap();
+    machine.archive.yank(first.release, "broken".into(), Vec::new()).await.unwrap();
     let anew = machine.add(THING, &[("a", b"one")]).await;
     assert!(!anew.already && anew.release != first.release);
 }

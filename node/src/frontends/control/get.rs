@@ -1,9 +1,11 @@
 //! The `get` request.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
-use perennial_control::{Failure, Get, GetDone, Sink};
+use perennial_control::{Failure, Get, GetDone, Sink, WrittenImage};
 use perennial_manifest::{BlobId, Selector, Sha256Digest};
 use perennial_protocol::PeerId;
 
@@ -37,24 +39,52 @@ async fn get_release(
     let agreeing =
         archive.resolve(&request.selector, only, true, &*observer).await.map_err(failure)?;
     let release = agreeing[0].release;
-    let fetched = archive.fetch(release, &*observer).await.map_err(failure)?;
+    let fetched = match &request.platform {
+        None => archive.fetch(release, &*observer).await.map_err(failure)?,
+        Some(platform) => {
+            let fetched = archive.fetch_platform(release, platform, &*observer).await;
+            Arc::new(fetched.map_err(failure)?)
+        }
+    };
+    let mut list = fetched.list.clone();
+    let mut image = None;
+    if request.output.is_some() || request.platform.is_some() {
+        image = archive.image(&fetched, request.platform.clone()).await.map_err(failure)?;
+    }
+    if let Some(image) = &image {
+        list = image.list.clone();
+    }
+    let mut written = None;
     let mut remarks = Vec::new();
     if let Some(target) = request.output.clone() {
-        let exported = archive.export(fetched.list.clone(), target, request.force, observer);
-        remarks = exported.await.map_err(failure)?;
+        let archived = image.is_some() && is_archive(&target);
+        written = image.as_ref().map(|image| WrittenImage {
+            names: image.names.clone(),
+            digest: image.digest.to_string(),
+            archive: archived,
+            docker: image.for_docker,
+        });
+        if archived {
+            let saved = archive.save(list.clone(), target, request.force, observer);
+            saved.await.map_err(failure)?;
+        } else {
+            let exported = archive.export(list.clone(), target, request.force, observer);
+            remarks = exported.await.map_err(failure)?;
+        }
     }
     Ok(GetDone {
         release: Some(release),
         blob: None,
         purl: Some(fetched.row.purl.clone()),
-        artifacts: fetched.list.len() as u64,
-        bytes: fetched.list.total_bytes(),
+        artifacts: list.len() as u64,
+        bytes: list.total_bytes(),
         fetched_bytes: fetched.from.values().sum(),
         from: by_name(&fetched.from),
         elapsed_ms: 0,
         publishers: agreeing.iter().map(|candidate| candidate.publisher).collect(),
         output: request.output.as_ref().map(|output| output.display().to_string()),
         remarks,
+        image: written,
     })
 }
 
@@ -86,7 +116,14 @@ async fn get_blob(
         publishers: Vec::new(),
         output,
         remarks: Vec::new(),
+        image: None,
     })
+}
+
+/// Whether an image is written as one file: the name says so, and no directory has it.
+fn is_archive(target: &Path) -> bool {
+    let is_tar = target.extension().is_some_and(|end| end.eq_ignore_ascii_case("tar"));
+    is_tar && !target.is_dir()
 }
 
 fn by_name(from: &BTreeMap<PeerId, u64>) -> BTreeMap<String, u64> {

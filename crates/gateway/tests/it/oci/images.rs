@@ -18,10 +18,14 @@ fn sign(store: &Store, key: &Keypair, body: Said) -> SignedEntry {
     next.entry(key.id(), issued_at, body).sign(key).unwrap()
 }
 
-pub(super) fn yank(store: &Store, key: &Keypair, release: ReleaseId) -> SignedEntry {
+pub(super) fn yank(
+    store: &Store,
+    key: &Keypair,
+    release: ReleaseId,
+    references: Vec<String>,
+) -> SignedEntry {
     let target = Target::Release(release.entry());
-    let status =
-        Status { target, status: StatusKind::Yanked, text: "gone".into(), references: Vec::new() };
+    let status = Status { target, status: StatusKind::Yanked, text: "gone".into(), references };
     sign(store, key, Said::Status(status))
 }
 

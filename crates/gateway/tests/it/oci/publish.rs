@@ -253,6 +253,71 @@ async fn sha512_names_blobs_and_manifests_as_well() {
 }
 
 #[tokio::test]
+async fn an_index_may_name_what_is_no_manifest() {
+    let registry = TestRegistry::new();
+    let layer = bytes(5000, 3);
+    let strange = br#"{"a":"document of a type that no one here knows"}"#;
+    let mut children = Vec::new();
+    for (kind, bytes) in [
+        ("application/vnd.oci.image.layer.v1.tar+gzip", &layer[..]),
+        ("application/vnd.buildkit.cacheconfig.v0", b"{\"layers\":[]}"),
+        ("application/vnd.example.strange.v1+json", strange),
+    ] {
+        registry.push_blob("c/x", bytes).await;
+        children.push(json!({"mediaType": kind, "digest": sha256(bytes), "size": bytes.len()}));
+    }
+    let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": children});
+    let index = index.to_string().into_bytes();
+    assert_eq!(put(&registry, "c/x", "cache", &index, OCI_INDEX).await.status, 201);
+    assert_eq!(registry.get("/v2/c/x/manifests/cache").await.bytes(), index);
+    let got = registry.get(&format!("/v2/c/x/blobs/{}", sha256(strange))).await;
+    assert_eq!(got.bytes(), strange);
+    let list = list(&registry, &registry.own_entries()[0]);
+    assert_eq!(list.len(), 6, "index, its three children, two files of the layout");
+}
+
+#[tokio::test]
+async fn a_push_by_digest_may_ask_for_tags() {
+    let registry = TestRegistry::new();
+    let image = Image::new(bytes(5000, 1));
+    registry.push_blob("a", &image.layer).await;
+    registry.push_blob("a", &image.config).await;
+    for digest in [image.digest(), sha512(&image.manifest)] {
+        let (one, two) = (format!("{}-1", &digest[..6]), format!("{}.2", &digest[..6]));
+        let reference = format!("{digest}?tag={one}&tag={two}&tag={one}");
+        let answer = put(&registry, "a", &reference, &image.manifest, OCI_MANIFEST).await;
+        assert_eq!(answer.status, 201);
+        let tags: Vec<_> = answer.headers.get_all("oci-tag").iter().collect();
+        assert_eq!(tags, [one.as_str(), two.as_str()]);
+        assert_eq!(answer.header("docker-content-digest"), digest);
+        for tag in [&one, &two] {
+            let got = registry.get(&format!("/v2/a/manifests/{tag}")).await;
+            assert_eq!(got.bytes(), image.manifest);
+            assert_eq!(got.header("docker-content-digest"), digest, "as it was pushed");
+        }
+    }
+    assert_eq!(registry.own_entries().len(), 4, "a release for each tag");
+    // Each is deleted alone.
+    let path = "/v2/a/manifests/sha256-1";
+    assert_eq!(registry.own("DELETE", path, &[], "").await.status, 202);
+    assert_eq!(registry.get("/v2/a/manifests/sha256.2").await.status, 200);
+    // A push without any has no such header; one that cannot be a tag signs nothing.
+    let plain = put(&registry, "a", &image.digest(), &image.manifest, OCI_MANIFEST).await;
+    assert_eq!((plain.status.as_u16(), plain.header("oci-tag")), (201, ""));
+    for wrong in ["-x", "", "a/b", &image.digest()] {
+        let reference = format!("{}?tag=fine&tag={wrong}", image.digest());
+        let answer = put(&registry, "a", &reference, &image.manifest, OCI_MANIFEST).await;
+        answer.refused(400, "MANIFEST_INVALID");
+    }
+    let many: String = (0..65).map(|at| format!("&tag=t{at}")).collect();
+    let reference = format!("{}?{many}", image.digest());
+    put(&registry, "a", &reference, &image.manifest, OCI_MANIFEST)
+        .await
+        .refused(414, "MANIFEST_INVALID");
+    registry.get("/v2/a/manifests/fine").await.refused(404, "MANIFEST_UNKNOWN");
+}
+
+#[tokio::test]
 async fn deleting_signs_a_withdrawal_and_destroys_nothing() {
     let registry = TestRegistry::new();
     let (one, two) = (Image::new(bytes(5000, 1)), Image::new(bytes(5000, 2)));
@@ -272,7 +337,7 @@ async fn deleting_signs_a_withdrawal_and_destroys_nothing() {
     let by_digest = format!("/v2/a/manifests/{}", two.digest());
     assert_eq!(registry.own("DELETE", &by_digest, &[], "").await.status, 202);
     registry.get("/v2/a/manifests/v2").await.refused(404, "MANIFEST_UNKNOWN");
-    assert_eq!(registry.get(&by_digest).await.bytes(), two.manifest);
+    registry.get(&by_digest).await.refused(404, "MANIFEST_UNKNOWN");
     let blob = format!("/v2/a/blobs/{}", sha256(&two.layer));
     registry.own("DELETE", &blob, &[], "").await.refused(405, "UNSUPPORTED");
     assert!(registry.get(&blob).await.bytes() == two.layer);

@@ -146,3 +146,28 @@ async fn a_list_that_lies_about_a_manifest_serves_nothing() {
         registry.get(&format!("/v2/{CONSOLE}/manifests/v1")).await.refused(404, "MANIFEST_UNKNOWN");
     assert!(message.contains("other bytes"), "{message}");
 }
+
+#[tokio::test]
+async fn a_digest_is_served_in_any_repository_and_a_tag_names_the_registry_that_has_it() {
+    let registry = TestRegistry::new();
+    let image = held(&registry);
+    let path = CONSOLE.split_once('/').expect("a registry").1;
+    for name in [format!("docker.io/{path}"), path.to_owned(), "ghcr.io/no/such".to_owned()] {
+        let manifest = registry.get(&format!("/v2/{name}/manifests/{}", image.digest())).await;
+        assert_eq!((manifest.status.as_u16(), manifest.bytes()), (200, &image.manifest[..]));
+        let blob = registry.get(&format!("/v2/{name}/blobs/{}", sha256(&image.layer))).await;
+        assert_eq!((blob.status.as_u16(), blob.bytes()), (200, &image.layer[..]));
+    }
+    let tag = registry.get(&format!("/v2/docker.io/{path}/manifests/v3.4.1")).await;
+    let message = tag.refused(404, "NAME_UNKNOWN");
+    let place = format!("{CONSOLE}:v3.4.1");
+    assert!(message.contains(&place) && message.contains("by digest"), "{message}");
+    let other = registry.get(&format!("/v2/docker.io/{path}/manifests/v9")).await;
+    assert!(!other.refused(404, "NAME_UNKNOWN").contains(CONSOLE));
+    // The same where the repository is known by other tags, and never by a stranger's word.
+    image.release(&registry.store, &key(9), &format!("evil.example/{path}"), "v3.4.1");
+    image.release(&registry.store, &key(2), &format!("docker.io/{path}"), "v1");
+    let tag = registry.get(&format!("/v2/docker.io/{path}/manifests/v3.4.1")).await;
+    let message = tag.refused(404, "MANIFEST_UNKNOWN");
+    assert!(message.contains(&place) && !message.contains("evil"), "{message}");
+}

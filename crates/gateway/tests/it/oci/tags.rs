@@ -49,10 +49,10 @@ async fn a_tag_resolves_by_the_majority_of_followed_publishers() {
     // A yanked statement no longer counts and the previous one does again, provided that its
     // publisher signed the yank.
     let newest = registry.store.times(Some(&[three.id()])).unwrap().pop().unwrap().1;
-    let by_other = yank(&registry.store, &four, ReleaseId::from(newest));
+    let by_other = yank(&registry.store, &four, ReleaseId::from(newest), Vec::new());
     registry.store.put_entries(&[by_other]).unwrap();
     assert_eq!(registry.get(&path).await.bytes(), a.manifest);
-    let by_itself = yank(&registry.store, &three, ReleaseId::from(newest));
+    let by_itself = yank(&registry.store, &three, ReleaseId::from(newest), Vec::new());
     registry.store.put_entries(&[by_itself]).unwrap();
     assert_eq!(registry.get(&path).await.bytes(), b.manifest);
     drop(mine);
@@ -65,7 +65,7 @@ async fn a_withdrawn_tag_is_gone_and_its_digest_is_not() {
     let image = Image::new(bytes(10, 1));
     let signed = image.release(&registry.store, &publisher, CONSOLE, "v1");
     assert_eq!(registry.get(&format!("/v2/{CONSOLE}/manifests/v1")).await.status, 200);
-    let signed = yank(&registry.store, &publisher, ReleaseId::from(signed.id()));
+    let signed = yank(&registry.store, &publisher, ReleaseId::from(signed.id()), Vec::new());
     registry.store.put_entries(&[signed]).unwrap();
     let message =
         registry.get(&format!("/v2/{CONSOLE}/manifests/v1")).await.refused(404, "MANIFEST_UNKNOWN");

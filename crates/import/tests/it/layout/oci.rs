@@ -1,5 +1,6 @@
 //! `oci:` and `oci-archive:`.
 
+use perennial_import::ImportError;
 use perennial_manifest::Role;
 use serde_json::{Value, json};
 
@@ -76,8 +77,13 @@ async fn a_layout_without_a_name_needs_one() {
     let image = made.image("{}", &[noise(1, 100)]);
     write_dir(&node.path("dir"), &files(&made, &[(&image, json!({}))]));
     let source = format!("oci:{}", node.path("dir").display());
-    let imported = node.add(&source, None).await.unwrap();
-    assert!(imported.failed[0].reason.contains("give a name"), "{:?}", imported.failed);
+    let refused = node.add(&source, None).await.unwrap_err();
+    assert!(matches!(refused, ImportError::Usage(_)), "{refused:?}");
+    assert!(refused.to_string().contains("--ref REGISTRY/REPOSITORY:TAG"), "{refused}");
+    write_dir(&node.path("tagged"), &files(&made, &[(&image, tagged("v1"))]));
+    let source_tagged = format!("oci:{}:v1", node.path("tagged").display());
+    let refused = node.add(&source_tagged, None).await.unwrap_err().to_string();
+    assert!(refused.contains("--ref REGISTRY/REPOSITORY:v1"), "{refused}");
     let draft = node.one(&source, Some("quay.io/team/app")).await;
     assert_eq!(draft.purl.version(), Some(digest_of(&image).as_str()));
 }
