@@ -1,15 +1,16 @@
 //! The `perennial` program as users and scripts run it, on one data directory and without a
 //! network.
 //!
-//! `again` the same add twice · `help` help texts · `codes` exit codes · `offline` one user's round
-//! with a release · `network` machines without one · `place` where archives are made · `readme` the
-//! README's tour · `read_only` media that cannot be written to · `terminal` other publishers' text
-//! on a screen · `upstream` imports in the caller's environment · `program` runs the program. Tests
-//! with several nodes: `tests/cluster`.
+//! `again` the same add twice · `help` help texts · `codes` exit codes · `json` rows for scripts ·
+//! `offline` one user's round with a release · `network` machines without one · `place` where
+//! archives are made · `readme` the README's tour · `read_only` media that cannot be written to ·
+//! `terminal` other publishers' text on a screen, and its width · `upstream` imports in the caller's
+//! environment · `program` runs the program. Tests with several nodes: `tests/cluster`.
 
 mod again;
 mod codes;
 mod help;
+mod json;
 mod network;
 mod offline;
 mod place;

@@ -2,8 +2,9 @@
 //!
 //! `layers` checks the architecture, `map` its description, `sim` the protocol in virtual time,
 //! `cli` the `perennial` program on one data directory, `cluster` whole nodes as processes,
-//! `images` imports against pushes, and `fuzz` replays the corpus of the fuzz targets. Run a single
-//! test by its path, for example `cargo test --release -p perennial-tests cluster::kill`.
+//! `images` imports against pushes, `errors` lists all error texts, and `fuzz` replays the corpus
+//! of the fuzz targets. Run a single test by its path, for example
+//! `cargo test --release -p perennial-tests cluster::kill`.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +15,7 @@
 
 mod cli;
 mod cluster;
+mod errors;
 mod fuzz;
 mod images;
 mod layers;

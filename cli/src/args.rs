@@ -1,6 +1,8 @@
 //! The command-line grammar. Help, manual pages and completions are all generated from it.
 
-use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use perennial_node::daemon;
 
 use crate::commands::{
@@ -96,14 +98,46 @@ pub(crate) enum Command {
     Man(man::ManArgs),
 }
 
+/// Parses a command line. In the help of a subcommand, the options of all commands take one line.
+pub(crate) fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    // From here on the subcommands have the global options.
+    command.build();
+    let mut command = command.mut_subcommands(brief);
+    let mut matches = command.try_get_matches_from_mut(line)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+/// A subcommand whose help names the global options without explaining them.
+fn brief(command: clap::Command) -> clap::Command {
+    // The node refuses the few that it does not define itself; `help` has none.
+    let named = !matches!(command.get_name(), "serve" | "help");
+    let globals = command.get_arguments().filter(|argument| argument.is_global_set());
+    let names: Vec<String> = globals
+        .filter(|argument| !argument.is_hide_short_help_set())
+        .filter_map(|argument| {
+            let value = argument.get_value_names().filter(|_| argument.get_action().takes_values());
+            let value = value.and_then(|names| names.first()).map(|name| format!(" {name}"));
+            Some(format!("--{}{}", argument.get_long()?, value.unwrap_or_default()))
+        })
+        .collect();
+    let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let line = "Options of all commands, explained by `perennial --help`:";
+    let command = command
+        .mut_args(|argument| if argument.is_global_set() { argument.hide(true) } else { argument });
+    if named && !names.is_empty() {
+        command.after_help(format!("{line}\n  {}\n\n{examples}", names.join("  ")))
+    } else {
+        command
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from(line.split(' '))
+        super::parse(line.split(' ').map(OsString::from))
     }
 
     #[test]
@@ -140,6 +174,17 @@ mod tests {
         assert_eq!(global.data, Some("A".into()));
         assert_eq!(global.peers, ["/ip4/1.2.3.4/tcp/1", "/ip4/1.2.3.5/tcp/1"]);
         assert!(global.json && global.quiet && global.verbose == 2);
+    }
+
+    #[test]
+    fn the_help_of_a_command_names_the_global_options_in_one_line() {
+        for line in ["perennial ls --help", "perennial ls -h", "perennial help ls"] {
+            let help = parse(line).unwrap_err().to_string();
+            assert!(help.contains("\n  --data DIR  --peer ADDRESS  --json\n"), "{help}");
+            assert!(!help.contains("Global options") && !help.contains("PERENNIAL_"), "{help}");
+        }
+        let root = parse("perennial --help").unwrap_err().to_string();
+        assert!(root.contains("Global options") && root.contains("PERENNIAL_KEYS"), "{root}");
     }
 
     #[test]

@@ -90,7 +90,7 @@ pub(crate) enum CommandError {
     #[error("{0}")]
     Drill(String),
     /// SIGINT or SIGTERM arrived.
-    #[error("interrupted")]
+    #[error("interrupted by a signal")]
     Interrupted { goes_on: bool },
 }
 
@@ -104,6 +104,22 @@ impl From<CallError> for CommandError {
     }
 }
 
+impl From<clap::Error> for CommandError {
+    /// The message of the parser, and what it suggests.
+    fn from(error: clap::Error) -> Self {
+        let text = error.render().to_string();
+        let mut paragraphs = text.split("\n\n").map(|part| {
+            let lines: Vec<&str> = part.lines().map(str::trim).collect();
+            lines.join(" ")
+        });
+        let message = paragraphs.next().unwrap_or_default();
+        let message = message.strip_prefix("error: ").unwrap_or(&message).to_owned();
+        let hint = paragraphs.find(|part| part.starts_with("tip: ") || part.starts_with("Usage: "));
+        let hint = hint.map(|hint| hint.trim_start_matches("tip: ").to_owned());
+        CommandError::Usage { message, hint }
+    }
+}
+
 /// A failure as scripts read it on standard error under `--json`.
 #[derive(Serialize)]
 struct ErrorRow<'a> {
@@ -111,7 +127,6 @@ struct ErrorRow<'a> {
     exit: u8,
     hint: Option<String>,
     claims: &'a [Claim],
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
     details: &'a [String],
 }
 
@@ -200,8 +215,8 @@ impl CommandError {
                     .into()
             }
             CommandError::Incomplete(_) => {
-                "the reason is given with each item; added releases are kept, and the same command \
-                 retries the rest"
+                "each item says why; what was added is kept, and the same command adds the rest \
+                 once the reason is mended"
                     .into()
             }
             CommandError::Unchecked(_) => {
@@ -235,33 +250,33 @@ impl CommandError {
             screen.error_json(&row);
             return code;
         }
-        screen.error(format_args!("error: {}", safe(&self.to_string())));
+        screen.message("error: ", &safe(&self.to_string()));
         for detail in details {
-            screen.error(format_args!("  {}", safe(detail)));
+            screen.message("  ", &safe(detail));
         }
         for claim in claims {
-            screen.error(format_args!("  {}", claim_line(claim)));
+            screen.error(format_args!("  {}", claim_lines(claim)));
         }
         if let Some(hint) = self.hint() {
-            screen.error(format_args!("hint: {}", safe(&hint)));
+            screen.message("hint: ", &safe(&hint));
         }
         code
     }
 }
 
-/// A claim, in two lines.
-fn claim_line(claim: &Claim) -> String {
-    let name = claim.name.as_deref().map(|name| format!(" \"{}\"", safe(name))).unwrap_or_default();
+/// A claim, in lines that fit a narrow terminal.
+fn claim_lines(claim: &Claim) -> String {
+    let name = claim.name.as_deref().map(|name| format!(", {}", safe(name))).unwrap_or_default();
     let forked = if claim.forked { ", FORKED" } else { "" };
     format!(
-        "{} ({}{name}{forked})\n    signed {} on {}: {}, {}, release {}, list {}",
+        "{}\n    {}{name}{forked}: {}\n    release {}\n    {}, {}, signed {}, list {}",
         claim.publisher,
         claim.kind,
         safe(claim.purl.as_str()),
-        day(claim.issued_at),
+        claim.release,
         count(claim.artifacts, "file"),
         bytes(claim.bytes),
-        claim.release,
+        day(claim.issued_at),
         short(&claim.list.to_hex()),
     )
 }
@@ -313,6 +328,25 @@ mod tests {
     }
 
     #[test]
+    fn what_the_parser_says_is_a_sentence_and_a_suggestion() {
+        use clap::Parser;
+        let of = |line: &str| {
+            let error = crate::args::Cli::try_parse_from(line.split(' ')).unwrap_err();
+            let CommandError::Usage { message, hint } = CommandError::from(error) else { panic!() };
+            (message, hint.unwrap_or_default())
+        };
+        let (message, hint) = of("perennial levitate");
+        assert_eq!(message, "unrecognized subcommand 'levitate'");
+        assert!(hint.contains("'list'"), "{hint}");
+        let (_, hint) = of("perennial completions tcsh");
+        assert!(!hint.contains("\u{1b}"), "{hint}");
+        let (message, hint) = of("perennial ls --jsno");
+        assert!(message.contains("'--jsno'") && hint.contains("'--json'"), "{message}: {hint}");
+        let (message, _) = of("perennial get");
+        assert!(message.ends_with("not provided: <SELECTOR>"), "{message}");
+    }
+
+    #[test]
     fn strangers_are_listed_without_their_control_characters() {
         let claim = Claim {
             release: EntryId::from_bytes([0xab; 32]).into(),
@@ -326,9 +360,9 @@ mod tests {
             issued_at: 1_753_920_000,
             forked: false,
         };
-        let line = claim_line(&claim);
+        let line = claim_lines(&claim);
         assert!(!line.contains('\u{1b}') && line.contains("archivist"), "{line}");
         assert!(line.contains("2025-07-31") && line.contains("2 files"), "{line}");
-        assert_eq!(line.lines().count(), 2, "{line}");
+        assert_eq!(line.lines().count(), 4, "{line}");
     }
 }

@@ -8,20 +8,23 @@
 mod args;
 mod commands;
 mod failure;
+mod fields;
 mod global;
+mod manual;
+mod name;
 mod paths;
 mod progress;
 mod quantity;
 mod screen;
 mod session;
+mod table;
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
 use perennial_node::daemon;
 
-use crate::args::{Cli, Command};
+use crate::args::Command;
 use crate::failure::CommandError;
 use crate::screen::Screen;
 
@@ -30,15 +33,23 @@ fn main() -> ExitCode {
     if std::env::args_os().next().is_some_and(|name| Path::new(&name).ends_with("perennial-node")) {
         return daemon::main();
     }
-    let cli = match Cli::try_parse() {
+    let cli = match args::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
             // --help and --version arrive here, too; a closed pipe is not a failure.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 });
+            if !error.use_stderr() || !std::env::args_os().any(|argument| argument == "--json") {
+                let _ = error.print();
+                return ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 });
+            }
+            let error = CommandError::from(error);
+            return ExitCode::from(error.report(&Screen::new(true, false)));
         }
     };
     let screen = Screen::new(cli.global.json, cli.global.quiet);
+    if screen.json && matches!(cli.command, Command::Completions(_) | Command::Man(_)) {
+        let error = CommandError::usage("this command prints no JSON", "leave out --json");
+        return ExitCode::from(error.report(&screen));
+    }
     if let Command::Serve(arguments) = cli.command {
         if screen.json || screen.quiet || cli.global.verbose > 0 {
             let error = CommandError::usage(

@@ -42,7 +42,11 @@ impl Painter {
             self.stage = Some(progress.stage);
             self.line_at = Instant::now() + BAR_AFTER;
         }
-        if self.screen.live { self.paint_bar(progress) } else { self.paint_line(progress) }
+        if self.screen.error_width.is_some() {
+            self.paint_bar(progress)
+        } else {
+            self.paint_line(progress)
+        }
     }
 
     /// Clears the bar, so that other output can be printed.
@@ -65,7 +69,7 @@ impl Painter {
         if bar.length() != progress.total_bytes {
             let template = if progress.total_bytes.is_some() {
                 "{prefix} [{bar:30}] {binary_bytes}/{binary_total_bytes}  {binary_bytes_per_sec}  \
-                 {msg}"
+                 {eta} left  {msg}"
             } else {
                 "{prefix} {spinner} {binary_bytes}  {msg}"
             };

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use indicatif::BinaryBytes;
 
+/// The shortest time that gives a meaningful rate.
+const MEASURABLE: Duration = Duration::from_millis(100);
+
 /// `1.40 MiB`
 pub(crate) fn bytes(bytes: u64) -> String {
     BinaryBytes(bytes).to_string()
@@ -25,13 +28,13 @@ pub(crate) fn seconds(took: Duration) -> String {
     format!("{:.2} s", took.as_secs_f64())
 }
 
-/// `12.3 MiB/s`; none for a time too short to tell a rate from.
-pub(crate) fn rate(n: u64, took: Duration) -> Option<String> {
-    if took < Duration::from_secs(1) {
-        return None;
+/// `, 12.3 MiB/s`; nothing for what was too short to be measured.
+pub(crate) fn at_rate(n: u64, took: Duration) -> String {
+    if took < MEASURABLE {
+        return String::new();
     }
     let per_second = u128::from(n) * 1_000_000 / took.as_micros();
-    Some(format!("{}/s", bytes(u64::try_from(per_second).unwrap_or(u64::MAX))))
+    format!(", {}/s", bytes(u64::try_from(per_second).unwrap_or(u64::MAX)))
 }
 
 /// `2025-07-31`, in UTC. Accepts any number of Unix seconds, since publishers may claim any time.
@@ -105,10 +108,10 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_printed_only_once_time_has_passed() {
-        assert_eq!(rate(1024, Duration::from_secs(1)).as_deref(), Some("1.00 KiB/s"));
-        assert_eq!(rate(300_000, Duration::from_millis(1)), None);
-        assert_eq!(rate(u64::MAX, Duration::ZERO), None);
+    fn a_rate_is_told_only_after_a_measurable_time() {
+        assert_eq!(at_rate(1024, Duration::from_secs(1)), ", 1.00 KiB/s");
+        assert!(at_rate(u64::MAX, Duration::from_millis(100)).ends_with("/s"));
+        assert_eq!(at_rate(300_000, Duration::from_micros(999)), "");
         assert_eq!(
             (count(1, "file"), count(2000, "file")),
             ("1 file".into(), "2,000 files".into())

@@ -7,12 +7,17 @@
 use std::borrow::Cow;
 use std::fmt::{Arguments, Write as _};
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 
-use perennial_control::ReleaseRow;
-use perennial_manifest::Holding;
 use serde::Serialize;
 
-use crate::quantity::{bytes, count};
+use crate::fields::wrapped;
+
+/// The version of the rows that `--json` prints, described in `cli/JSON.md`. It changes when a
+/// field is removed or means something else; new fields leave it as it is.
+const JSON_VERSION: u32 = 1;
+/// The width of a terminal that does not tell its own.
+const USUAL_WIDTH: usize = 80;
 
 /// The output of a command.
 #[derive(Debug, Clone, Copy)]
@@ -21,13 +26,16 @@ pub(crate) struct Screen {
     pub(crate) json: bool,
     /// Print results and errors only.
     pub(crate) quiet: bool,
-    /// Set if standard error is a terminal.
-    pub(crate) live: bool,
+    /// The width of the terminal on standard error; none if it is a pipe or a file.
+    pub(crate) error_width: Option<usize>,
+    /// The width of the terminal on standard output; none if it is a pipe or a file.
+    pub(crate) width: Option<usize>,
 }
 
 impl Screen {
     pub(crate) fn new(json: bool, quiet: bool) -> Screen {
-        Screen { json, quiet, live: io::stderr().is_terminal() }
+        let (width, error_width) = (width_of(io::stdout()), width_of(io::stderr()));
+        Screen { json, quiet, width, error_width }
     }
 
     /// Prints a line of the result.
@@ -37,7 +45,7 @@ impl Screen {
 
     /// Prints a line of the result as JSON.
     pub(crate) fn json_line(&self, row: &impl Serialize) -> io::Result<()> {
-        writeln!(io::stdout().lock(), "{}", json(row)?)
+        writeln!(io::stdout().lock(), "{}", json(&Versioned { v: JSON_VERSION, row })?)
     }
 
     /// Prints a line of the result, as JSON or as text.
@@ -52,8 +60,14 @@ impl Screen {
     /// Prints a status line, which is not part of the result.
     pub(crate) fn status(&self, text: Arguments<'_>) {
         if !self.quiet && !self.json {
-            let _ = writeln!(io::stderr().lock(), "{text}");
+            self.message("", &text.to_string());
         }
+    }
+
+    /// Prints a text on standard error, behind a label.
+    pub(crate) fn message(&self, label: &str, text: &str) {
+        let width = self.error_width.unwrap_or(usize::MAX);
+        self.error(format_args!("{}", wrapped(label, text, width)));
     }
 
     /// Prints a line of an error.
@@ -63,10 +77,26 @@ impl Screen {
 
     /// Prints an error as JSON, for scripts.
     pub(crate) fn error_json(&self, row: &impl Serialize) {
-        if let Ok(text) = json(row) {
+        if let Ok(text) = json(&Versioned { v: JSON_VERSION, row }) {
             self.error(format_args!("{text}"));
         }
     }
+}
+
+/// The width of a terminal.
+fn width_of(output: impl IsTerminal + AsFd) -> Option<usize> {
+    output.is_terminal().then(|| {
+        terminal_size::terminal_size_of(output)
+            .map_or(USUAL_WIDTH, |(width, _)| usize::from(width.0))
+    })
+}
+
+/// A row with the version of its shape.
+#[derive(Serialize)]
+struct Versioned<'a, T> {
+    v: u32,
+    #[serde(flatten)]
+    row: &'a T,
 }
 
 /// Compact JSON without characters that act on a terminal.
@@ -117,25 +147,6 @@ pub(crate) fn safe(text: &str) -> Cow<'_, str> {
 pub(crate) fn short(id: &str) -> Cow<'_, str> {
     let end = id.char_indices().nth(12).map_or(id.len(), |(at, _)| at);
     safe(&id[..end])
-}
-
-/// A release in a list.
-pub(crate) fn release_line(row: &ReleaseRow) -> String {
-    let part = match row.state {
-        Holding::Partial => format!(" ({} here)", bytes(row.held_bytes)),
-        Holding::Held | Holding::Known => String::new(),
-    };
-    // Peers know it, and this node does not.
-    let state = if row.elsewhere { "peers".to_owned() } else { row.state.to_string() };
-    format!(
-        "{state:<7}  {}  {}  {}, {}{part}  by {} {}",
-        short(&row.release.to_hex()),
-        safe(row.purl.as_str()),
-        count(row.artifacts, "file"),
-        bytes(row.bytes),
-        row.kind,
-        row.publisher,
-    )
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use perennial_manifest::Keypair;
 use perennial_protocol::{Config as ProtocolConfig, Node as Protocol};
@@ -139,6 +139,8 @@ impl Node {
             key_file: keys.publisher_path(),
             grace: config.grace,
             daemon: config.daemon,
+            started: Instant::now(),
+            http: OnceLock::new(),
             stop: Notify::new(),
         });
         let mut node = Node {
@@ -182,6 +184,7 @@ impl Node {
             match http::serve(self.archive.clone(), settings, self.stop.clone()).await {
                 Ok(served) => {
                     self.http = Some(served.address);
+                    let _ = self.service.http.set(served.address);
                     self.parts.push(served.task);
                 }
                 Err(ServeError::Bind { address, source }) if settings.if_free => {

@@ -77,19 +77,42 @@ fn the_reference_is_what_the_program_says() {
 }
 
 #[test]
-fn manual_pages_are_written_for_every_command() {
+fn manual_pages_are_written_for_every_command_and_for_the_node() {
     let place = Place::new();
     let said = place.run(&["man", "--out", "man1"]);
     assert_eq!(said.code, Some(0), "{said:?}");
-    for command in COMMANDS {
-        let page =
-            std::fs::read_to_string(place.path(&format!("man1/perennial-{command}.1"))).unwrap();
-        assert!(page.contains(".SH NAME") && page.contains("Examples:"), "{command}:\n{page}");
+    let pages = COMMANDS.map(|command| format!("perennial-{command}"));
+    for name in pages.iter().map(String::as_str).chain(["perennial", "perennial-node"]) {
+        let path = place.path(&format!("man1/{name}.1"));
+        let page = std::fs::read_to_string(&path).unwrap();
+        for section in ["NAME", "SYNOPSIS", "OPTIONS", "EXAMPLES", "ENVIRONMENT", "FILES"] {
+            assert!(page.contains(&format!(".SH {section}\n")), "{name}: {section}\n{page}");
+        }
+        assert!(page.contains(".SH \"EXIT STATUS\"\n"), "{name}:\n{page}");
+        assert!(page.contains("PERENNIAL_DATA") && page.contains("130"), "{name}:\n{page}");
+        assert!(!page.contains("[\\fB\\-\\-data\\fR]"), "a value is missing in {name}");
+        shown(&path);
     }
-    let main = std::fs::read_to_string(place.path("man1/perennial.1")).unwrap();
     let said = place.run(&["man"]);
-    assert_eq!(said.code, Some(0));
-    assert!(said.stdout.contains("Exit codes") && main.contains("Exit codes"), "{main}");
+    let main = std::fs::read_to_string(place.path("man1/perennial.1")).unwrap();
+    assert_eq!((said.code, said.stdout), (Some(0), main));
+}
+
+/// Has groff show a page, where it is there: it warns of nothing, and examples keep their lines.
+fn shown(page: &Path) {
+    let groff = std::process::Command::new("groff")
+        .args(["-man", "-Tutf8", "-ww", "-P-cbou"])
+        .env("LC_ALL", "C.UTF-8")
+        .arg("-Kutf8")
+        .arg(page)
+        .output();
+    let Ok(output) = groff else { return };
+    let text = String::from_utf8_lossy(&output.stdout);
+    let warnings = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && warnings.is_empty(), "{page:?}: {warnings}");
+    let examples = text.split("EXAMPLES").nth(1).unwrap_or_default();
+    let first = examples.lines().nth(1).unwrap_or_default();
+    assert!(first.trim_start().starts_with("perennial"), "{page:?}: {examples}");
 }
 
 #[test]
@@ -101,6 +124,12 @@ fn completions_know_every_command() {
         for command in COMMANDS {
             assert!(said.stdout.contains(command), "{shell} does not know {command}");
         }
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let said = place.run(&["completions", shell, "--program", "perennial-node"]);
+        assert_eq!(said.code, Some(0));
+        let known = said.stdout.contains("perennial-node") && said.stdout.contains("token-file");
+        assert!(known, "{shell}: {}", said.stdout);
     }
     if let Ok(bash) = std::process::Command::new("bash")
         .arg("-n")

@@ -125,14 +125,14 @@ fn lists_and_maintenance_have_the_documented_shapes() {
             "addresses",
             "peers",
             "releases",
-            "held",
+            "held_releases",
             "blobs",
             "stored_bytes",
             "logical_bytes",
         ],
     );
     assert_eq!(
-        (&status["releases"], &status["held"], &status["peers"]),
+        (&status["releases"], &status["held_releases"], &status["peers"]),
         (&1.into(), &1.into(), &0.into())
     );
     assert_eq!(status["logical_bytes"], 200_012);

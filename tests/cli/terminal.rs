@@ -9,7 +9,7 @@ use perennial_manifest::{
 };
 use perennial_store::{OpenOptions, Store};
 
-use super::program::Place;
+use super::program::{Place, said};
 
 /// Characters that reverse text or are invisible.
 const EVIL: &str = "x\u{202e}gpj\u{2066}\u{200b}\u{feff}\u{ad}y";
@@ -49,7 +49,8 @@ fn evil_release(place: &Place) -> (String, String) {
 }
 
 fn acts(c: char) -> bool {
-    c.is_control() && c != '\n'
+    // Both are ours: others' text has them as escapes.
+    c.is_control() && !matches!(c, '\n' | '\t')
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
         || matches!(c, '\u{feff}' | '\u{ad}')
 }
@@ -91,4 +92,58 @@ fn no_command_prints_terminal_controls() {
         }
     }
     assert!(escaped >= 4, "only {escaped} outputs showed any of it");
+}
+
+/// What a command prints on a terminal of 80 columns; none where `script` is not there.
+fn on_terminal(place: &Place, command: &str) -> Option<String> {
+    let ours = place.command(&[]);
+    let program = ours.get_program().to_str().unwrap();
+    let line = format!("stty cols 80 rows 24; {program} {command}");
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).current_dir(place.path(""));
+    for (name, value) in ours.get_envs() {
+        match value {
+            Some(value) => script.env(name, value),
+            None => script.env_remove(name),
+        };
+    }
+    script.stdin(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+    let said = said(script.output().ok()?);
+    assert!(matches!(said.code, Some(0 | 3 | 5)), "{command}: {said:?}");
+    Some(said.stdout.replace('\r', ""))
+}
+
+#[test]
+fn tables_fit_a_terminal_and_a_pipe_gets_all() {
+    let place = Place::new();
+    place.file("tool/tool", b"the tool");
+    let purl = "pkg:docker/minio/minio@RELEASE.2025-09-07T16-13-09Z?repository_url=quay.io";
+    let added = place.row(&["add", "tool", "--purl", purl]);
+    let (id, publisher) =
+        (added["release"].as_str().unwrap(), added["publisher"].as_str().unwrap());
+    place.row(&["follow", publisher, "--as", "kubesphere-savers"]);
+    place.row(&["follow", "all"]);
+    let show = format!("show {id}");
+    for command in ["ls", "search minio", "pins", "follows", &show, "status", "get other@1"] {
+        let Some(text) = on_terminal(&place, command) else { return };
+        assert!(text.lines().count() > 1, "{command}: {text}");
+        // A word that is longer is not cut where it is shown whole.
+        for line in text.lines().filter(|line| !line.starts_with("purl ")) {
+            assert!(line.chars().count() <= 80, "{command}: {} columns: {line}", line.len());
+        }
+    }
+    let ls = on_terminal(&place, "ls").unwrap();
+    let (head, row) = ls.trim_end().split_once('\n').unwrap();
+    for part in ["NAME", "REGISTRY", "SIZE", "STATE", "PUBLISHER", "SIGNED"] {
+        assert!(head.contains(part), "{ls}");
+    }
+    for part in ["minio/", "quay.io", "8 B", "held", "kubesphere-savers", "ago"] {
+        assert!(row.contains(part), "{ls}");
+    }
+    let piped = place.run(&["ls"]).stdout;
+    let fields: Vec<&str> = piped.trim_end().split('\t').collect();
+    assert_eq!(fields[..4], [purl, "quay.io", "8 B", "held"], "{piped}");
+    assert_eq!((fields[4], fields[5], fields[7]), (publisher, "archivist", id), "{piped}");
+    let shown = on_terminal(&place, &show).unwrap();
+    assert!(shown.contains(publisher) && shown.contains(id), "whole where one is shown: {shown}");
 }

@@ -28,7 +28,7 @@ fn a_name_that_only_strangers_signed_is_listed_and_not_fetched() {
     assert!(!out.exists(), "nothing is written");
     let status = perennial(&at("d"), &["status"]).failed(5).json();
     assert_eq!(
-        (&status["held"], &status["blobs"]),
+        (&status["held_releases"], &status["blobs"]),
         (&0.into(), &0.into()),
         "nothing is fetched: {status}"
     );

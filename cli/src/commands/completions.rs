@@ -2,8 +2,9 @@
 
 use std::io::{self, Write};
 
-use clap::{Args, CommandFactory};
+use clap::{Args, CommandFactory, ValueEnum};
 use clap_complete::Shell;
+use perennial_node::daemon;
 
 use crate::args::Cli;
 use crate::failure::CommandError;
@@ -14,17 +15,32 @@ use crate::failure::CommandError;
 Examples:
   perennial completions bash > ~/.local/share/bash-completion/completions/perennial
   perennial completions zsh > ~/.zfunc/_perennial
-  perennial completions fish > ~/.config/fish/completions/perennial.fish")]
+  perennial completions fish > ~/.config/fish/completions/perennial.fish
+  perennial completions zsh --program perennial-node > ~/.zfunc/_perennial-node")]
 pub(crate) struct CompletionsArgs {
     /// The shell to complete in
     #[arg(value_enum)]
     shell: Shell,
+    /// The program to complete
+    #[arg(long, value_enum, default_value = "perennial")]
+    program: Program,
+}
+
+/// A program of this project.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Program {
+    Perennial,
+    PerennialNode,
 }
 
 pub(crate) fn run(args: &CompletionsArgs) -> Result<(), CommandError> {
     // The generator panics when it cannot write, so it writes to memory.
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "perennial", &mut script);
+    let (mut command, name) = match args.program {
+        Program::Perennial => (Cli::command(), "perennial"),
+        Program::PerennialNode => (daemon::Arguments::command(), "perennial-node"),
+    };
+    clap_complete::generate(args.shell, &mut command, name, &mut script);
     io::stdout().lock().write_all(&script)?;
     Ok(())
 }

@@ -5,9 +5,10 @@ use perennial_control::{FollowRow, Follows, Target};
 use perennial_manifest::PublisherKind;
 
 use crate::failure::CommandError;
-use crate::quantity::count;
+use crate::name::short_did;
 use crate::screen::{Screen, safe};
 use crate::session::{Dial, Session};
+use crate::table::{Cell, Column, Fit, Table};
 
 /// List the publishers that this node follows
 #[derive(Debug, Args)]
@@ -17,10 +18,25 @@ Examples:
   perennial follows --json")]
 pub(crate) struct FollowsArgs {}
 
+/// The columns of follows.
+const FOLLOWS: [Column; 6] = [
+    ("NAME", Fit::Cut),
+    ("PUBLISHER", Fit::Whole),
+    ("KIND", Fit::Whole),
+    ("RELEASES", Fit::Number),
+    ("HELD", Fit::Number),
+    ("NOTE", Fit::Whole),
+];
+
 pub(crate) async fn run(session: &Session<'_>, screen: &Screen) -> Result<(), CommandError> {
-    let print = |row| screen.row(&row, text);
-    let listed = session.ask_rows(Follows, Dial::Never, print).await?;
-    if listed.rows == 0 {
+    let mut table = Table::new(screen, FOLLOWS);
+    let print = |row| match screen.json {
+        true => screen.json_line(&row),
+        false => table.push(cells(&row)),
+    };
+    let listed = session.ask_rows(Follows, Dial::Never, print).await;
+    table.print()?;
+    if listed?.rows == 0 {
         screen.status(format_args!(
             "no publisher is followed; follow one with `perennial follow DID`"
         ));
@@ -28,17 +44,23 @@ pub(crate) async fn run(session: &Session<'_>, screen: &Screen) -> Result<(), Co
     Ok(())
 }
 
-fn text(row: &FollowRow) -> String {
-    if row.publisher == Target::All {
-        return "all  every publisher, none of them trusted for names".into();
-    }
-    let name = row.name.as_deref().map(|name| format!("  {}", safe(name))).unwrap_or_default();
-    let kind = row.kind.map_or("no profile yet", PublisherKind::as_str);
-    let forked = if row.forked { "  FORKED: two histories were signed with this key" } else { "" };
-    format!(
-        "{}{name}  {kind}  {}, {} held{forked}",
-        row.publisher,
-        count(row.releases, "release"),
-        row.held
-    )
+fn cells(row: &FollowRow) -> [Cell; 6] {
+    let did = row.publisher.to_string();
+    let note = match (row.publisher, row.forked) {
+        (Target::All, _) => "not trusted for names",
+        (_, true) => "FORKED",
+        (_, false) => "",
+    };
+    let kind = match row.publisher {
+        Target::All => "",
+        Target::Publisher(_) => row.kind.map_or("no profile", PublisherKind::as_str),
+    };
+    [
+        Cell::same(safe(row.name.as_deref().unwrap_or_default())),
+        Cell::brief(short_did(&did), did),
+        Cell::same(kind),
+        Cell::same(row.releases.to_string()),
+        Cell::same(row.held_releases.to_string()),
+        Cell::same(note),
+    ]
 }

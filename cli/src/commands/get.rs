@@ -10,7 +10,7 @@ use perennial_manifest::{Platform, PublisherRef, Selector};
 
 use crate::failure::CommandError;
 use crate::paths::absolute;
-use crate::quantity::{bytes, count, rate, seconds};
+use crate::quantity::{at_rate, bytes, count, seconds};
 use crate::screen::{Screen, safe};
 use crate::session::{Dial, Session};
 
@@ -106,7 +106,7 @@ fn text(done: &GetDone) -> String {
             "\n  fetched    {} in {}{}",
             bytes(done.fetched_bytes),
             seconds(took),
-            rate(done.fetched_bytes, took).map(|rate| format!(", {rate}")).unwrap_or_default()
+            at_rate(done.fetched_bytes, took)
         );
         for (peer, sent) in &done.from {
             text += &format!("\n    from {}  {}", safe(peer), bytes(*sent));

@@ -6,8 +6,10 @@ use perennial_control::{Ask, Listed, Ls, ReleaseRow};
 use perennial_manifest::{Holding, PublisherRef, Selector};
 
 use crate::failure::CommandError;
-use crate::screen::{Screen, release_line, safe};
+use crate::name::{RELEASES, release_cells};
+use crate::screen::{Screen, safe};
 use crate::session::{Dial, Session};
+use crate::table::Table;
 
 /// List releases: held, partial, or only known
 ///
@@ -15,6 +17,9 @@ use crate::session::{Dial, Session};
 /// `known` when only its entry is: the statement, signed by a publisher, that the release exists
 /// and which files it has. Given a name, connected peers are asked too: `peers` is what only they
 /// know.
+///
+/// A terminal shows a table that fits its width. A pipe or a file gets the values whole, separated
+/// by tabs: package URL, registry, size, state, publisher, its kind, date, release id, files.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -85,8 +90,15 @@ pub(super) async fn list_releases<R: Ask<Item = ReleaseRow, Answer = Listed>>(
     screen: &Screen,
     none: NoRow,
 ) -> Result<(), CommandError> {
-    let print = |row| screen.row(&row, release_line);
-    let listed = session.ask_rows(request, dial, print).await?;
+    let mut table = Table::new(screen, RELEASES);
+    let print = |row| match screen.json {
+        true => screen.json_line(&row),
+        false => table.push(release_cells(&row)),
+    };
+    let listed = session.ask_rows(request, dial, print).await;
+    // What came before an error is printed, too.
+    table.print()?;
+    let listed = listed?;
     for notice in &listed.notices {
         screen.status(format_args!("warning: {}", safe(notice)));
     }

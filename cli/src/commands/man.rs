@@ -4,10 +4,12 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command, CommandFactory};
+use perennial_node::daemon;
 
 use crate::args::Cli;
 use crate::failure::CommandError;
+use crate::manual;
 use crate::screen::Screen;
 
 /// Write the manual pages
@@ -23,15 +25,26 @@ pub(crate) struct ManArgs {
 }
 
 pub(crate) fn run(args: &ManArgs, screen: &Screen) -> Result<(), CommandError> {
+    let mut main = Cli::command().disable_help_subcommand(true);
+    main.build();
     let Some(out) = &args.out else {
-        let mut page = Vec::new();
-        clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-        io::stdout().lock().write_all(&page)?;
+        io::stdout().lock().write_all(&manual::page(&main)?)?;
         return Ok(());
     };
-    let failed = |source| CommandError::Io { what: out.display().to_string(), source };
-    fs::create_dir_all(out).map_err(failed)?;
-    clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), out).map_err(failed)?;
+    let mut node = daemon::Arguments::command();
+    node.build();
+    let at =
+        |path: PathBuf| move |source| CommandError::Io { what: path.display().to_string(), source };
+    fs::create_dir_all(out).map_err(at(out.clone()))?;
+    for command in main.get_subcommands().chain([&main, &node]) {
+        let path = out.join(format!("{}.1", name(command)));
+        fs::write(&path, manual::page(command)?).map_err(at(path))?;
+    }
     screen.status(format_args!("wrote the manual pages to {}", out.display()));
     Ok(())
+}
+
+/// `perennial-add` for `perennial add`.
+fn name(command: &Command) -> String {
+    command.get_bin_name().unwrap_or_else(|| command.get_name()).replace(' ', "-")
 }

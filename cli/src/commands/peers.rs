@@ -4,9 +4,11 @@ use clap::Args;
 use perennial_control::PeerRow;
 
 use crate::failure::CommandError;
-use crate::quantity::{bytes, count};
+use crate::name::middle;
+use crate::quantity::bytes;
 use crate::screen::{Screen, safe};
 use crate::session::{Dial, Session};
+use crate::table::{Cell, Column, Fit, Table};
 
 /// List connected peers
 ///
@@ -19,27 +21,39 @@ Examples:
   perennial peers --peer /dns4/archive.example.org/tcp/4407 --json")]
 pub(crate) struct PeersArgs {}
 
+/// The columns of peers.
+const PEERS: [Column; 5] = [
+    ("PEER", Fit::Whole),
+    ("ADDRESS", Fit::Cut),
+    ("RECEIVED", Fit::Number),
+    ("SENT", Fit::Number),
+    ("FAULTS", Fit::Number),
+];
+
 pub(crate) async fn run(session: &Session<'_>, screen: &Screen) -> Result<(), CommandError> {
-    let print = |row| screen.row(&row, text);
+    let mut table = Table::new(screen, PEERS);
+    let print = |row| match screen.json {
+        true => screen.json_line(&row),
+        false => table.push(cells(&row)),
+    };
     if !session.has_peers() && !super::status::ask(session).await?.daemon {
         return Err(CommandError::NoNode(session.data().to_owned()));
     }
-    let listed = session.ask_rows(perennial_control::Peers, Dial::AndWait, print).await?;
-    if listed.rows == 0 {
+    let listed = session.ask_rows(perennial_control::Peers, Dial::AndWait, print).await;
+    table.print()?;
+    if listed?.rows == 0 {
         screen.status(format_args!("no peer is connected; connect to one with --peer MULTIADDR"));
     }
     Ok(())
 }
 
-fn text(row: &PeerRow) -> String {
-    let address =
-        row.address.as_deref().map(|address| format!("  {}", safe(address))).unwrap_or_default();
-    let faults =
-        if row.faults > 0 { format!("  {}", count(row.faults, "fault")) } else { String::new() };
-    format!(
-        "{}{address}  {} received, {} sent{faults}",
-        safe(&row.peer_id),
-        bytes(row.received_bytes),
-        bytes(row.sent_bytes)
-    )
+fn cells(row: &PeerRow) -> [Cell; 5] {
+    let faults = if row.faults > 0 { row.faults.to_string() } else { String::new() };
+    [
+        Cell::brief(middle(&row.peer_id), safe(&row.peer_id)),
+        Cell::same(safe(row.address.as_deref().unwrap_or_default())),
+        Cell::same(bytes(row.received_bytes)),
+        Cell::same(bytes(row.sent_bytes)),
+        Cell::brief(faults, row.faults.to_string()),
+    ]
 }

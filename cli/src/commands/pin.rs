@@ -38,10 +38,9 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// A pin in a list.
+/// The target of a pin, and how much of it is here.
 pub(super) fn pin_line(row: &PinRow) -> String {
-    let purl =
-        row.purl.as_ref().map(|purl| format!("  {}", safe(purl.as_str()))).unwrap_or_default();
-    let size = row.bytes.map(|size| format!("  {}", bytes(size))).unwrap_or_default();
-    format!("{:<7}  {:<7}  {}{purl}{size}", row.what, row.state, row.target)
+    let name = row.purl.as_ref().map(|purl| format!("{}  ", safe(purl.as_str())));
+    let size = row.bytes.map(|size| format!(", {}", bytes(size))).unwrap_or_default();
+    format!("{}{}{size}\n  {}    {}", name.unwrap_or_default(), row.state, row.what, row.target)
 }

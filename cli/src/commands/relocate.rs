@@ -46,7 +46,7 @@ pub(crate) async fn run(
 
 fn unmoved(row: &UnmovedRow) -> String {
     let why = if row.differs { "has other bytes" } else { "is not there" };
-    format!("NOT MOVED  {}: {} {why}", safe(&row.from), safe(&row.to))
+    format!("NOT MOVED  {}: {} {why}", safe(&row.old), safe(&row.new))
 }
 
 fn text(done: &RelocateDone) -> String {
@@ -54,5 +54,9 @@ fn text(done: &RelocateDone) -> String {
         0 => String::new(),
         restored => format!("; {} whole again", count(restored, "release")),
     };
-    format!("{} read at the new place, {}{restored}", count(done.files, "file"), bytes(done.bytes))
+    format!(
+        "{} read at the new place, {}{restored}",
+        count(done.artifacts, "file"),
+        bytes(done.bytes)
+    )
 }

@@ -1,15 +1,16 @@
 //! `perennial show`: one release in full.
 
-use std::fmt::Write as _;
-
 use clap::Args;
 use perennial_control::{ArtifactRow, Show, ShowDone};
 use perennial_manifest::{PublisherRef, Selector};
 
 use crate::failure::CommandError;
+use crate::fields::Fields;
+use crate::name::{ago, title};
 use crate::quantity::{bytes, count, day};
 use crate::screen::{Screen, safe, short};
 use crate::session::{Dial, Session};
+use crate::table::{Cell, Column, Fit, Table};
 
 /// Show one release: its publisher, who agrees, who holds it, its files
 ///
@@ -38,92 +39,88 @@ pub(crate) async fn run(
 ) -> Result<(), CommandError> {
     let request = Show { selector: args.selector, publisher: args.publisher };
     let done = session.ask_rows(request, Dial::Background, |_| Ok(())).await?;
-    screen.row(&done, |done| text(done).trim_end().to_owned())?;
+    screen.row(&done, |done| text(done, screen))?;
     Ok(())
 }
 
-fn text(done: &ShowDone) -> String {
-    let mut out = String::new();
+fn text(done: &ShowDone, screen: &Screen) -> String {
+    let mut fields = Fields::new(screen, 9);
     let row = &done.row;
-    let mut field = |name: &str, value: &str| {
-        // Writing to a String cannot fail.
-        let _ = writeln!(out, "{name:<11}{value}");
-    };
-    field("release", &row.release.to_string());
-    field("purl", &safe(row.purl.as_str()));
-    let name = done
-        .publisher_name
-        .as_deref()
-        .map(|name| format!(" \"{}\"", safe(name)))
-        .unwrap_or_default();
+    fields.add("release", &row.release.to_string());
+    fields.add("name", &title(&row.purl));
+    fields.add("purl", &safe(row.purl.as_str()));
+    let name = row.publisher_name.as_deref().map(|name| format!(" {},", safe(name)));
     let followed = if done.followed { "followed" } else { "not followed" };
-    field("publisher", &format!("{}{name}, {}, {followed}", row.publisher, row.kind));
+    let name = name.unwrap_or_default();
+    fields.add("by", &format!("{},{name} {}, {followed}", row.publisher, row.kind));
     if !done.followed {
-        field("STRANGER", "you do not follow this publisher; `get` fetches it by its release id");
+        let stranger = "you do not follow this publisher; `get` fetches it by its release id";
+        fields.add("STRANGER", stranger);
     }
     if done.forked {
-        field(
+        fields.add(
             "FORKED",
             "two histories were signed with this key; its tags are frozen until they are merged",
         );
     }
-    field("signed", &format!("{}, by the publisher's clock", day(done.issued_at)));
-    field("licence", &safe(&done.license));
+    let (signed, age) = (day(row.issued_at), ago(row.issued_at));
+    fields.add("signed", &format!("{signed} by the publisher's clock, {age}"));
+    fields.add("licence", &safe(&done.license));
     if let Some(source) = &done.source {
-        field("source", &safe(source));
+        fields.add("source", &safe(source));
     }
     if let Some(notes) = &done.notes {
-        field("notes", &safe(notes));
+        fields.add("notes", &safe(notes));
     }
-    field(
-        "state",
-        &format!(
-            "{}: {} of {} in {}",
-            row.state,
-            bytes(row.held_bytes),
-            bytes(row.bytes),
-            count(row.artifacts, "file")
-        ),
-    );
-    field("list", &done.list.to_string());
+    let (held, all) = (bytes(row.held_bytes), bytes(row.bytes));
+    let files = count(row.artifacts, "file");
+    fields.add("state", &format!("{}: {held} of {all} in {files}", row.state));
+    fields.add("list", &done.list.to_string());
     for publisher in &done.agreeing {
-        field("agrees", &publisher.to_string());
+        fields.add("agrees", &publisher.to_string());
     }
     for publisher in &done.disagreeing {
-        field("DISAGREES", &format!("{publisher} signed other bytes under this name"));
+        fields.add("DIFFERS", &format!("{publisher} signed other bytes under this name"));
     }
     if done.holders.is_empty() {
-        field("holders", "no peer that answered holds it");
+        fields.add("holders", "no peer that answered holds it");
     }
     for holder in &done.holders {
-        let who = if holder.this_node { "this node, " } else { "" };
+        let who = if holder.this_node { ", this node" } else { "" };
         let held = holder.held_bytes.map(|held| format!(", {}", bytes(held))).unwrap_or_default();
-        field("holder", &format!("{}: {who}{}{held}", safe(&holder.peer), holder.state));
+        fields.add("holder", &format!("{} {}{held}{who}", safe(&holder.peer), holder.state));
     }
-    match &done.files {
-        None => field("files", "the list of files is not here, and no peer sent it"),
-        Some(files) => {
-            out.push('\n');
-            for file in files {
-                let _ = writeln!(out, "{}", file_line(file));
-            }
-        }
-    }
-    out
+    let Some(files) = &done.files else {
+        fields.add("files", "the list of files is not here, and no peer sent it");
+        return fields.text();
+    };
+    let mut table = Table::new(screen, FILES);
+    let files = table.text_of(files.iter().map(cells));
+    format!("{}\n\n{}", fields.text(), files.trim_end())
 }
 
-fn file_line(file: &ArtifactRow) -> String {
-    let held = if file.held { ' ' } else { '-' };
-    let platform =
-        file.platform.as_deref().map(|platform| format!(" {}", safe(platform))).unwrap_or_default();
-    let exec = if file.exec { " exec" } else { "" };
-    format!(
-        "{held} {:>11}  {}  {}  {}{platform}{exec}",
-        bytes(file.size),
-        short(&file.blake3.to_hex()),
-        safe(file.path.as_str()),
-        file.role,
-    )
+/// The columns of files.
+const FILES: [Column; 6] = [
+    ("FILE", Fit::Cut),
+    ("SIZE", Fit::Number),
+    ("ROLE", Fit::Whole),
+    ("PLATFORM", Fit::Cut),
+    ("STATE", Fit::Whole),
+    ("BLAKE3", Fit::Optional),
+];
+
+fn cells(file: &ArtifactRow) -> [Cell; 6] {
+    let (brief, whole) = if file.held { ("", "held") } else { ("not here", "not here") };
+    let exec = if file.exec { ", exec" } else { "" };
+    let digest = file.blake3.to_hex();
+    [
+        Cell::same(safe(file.path.as_str())),
+        Cell::same(bytes(file.size)),
+        Cell::same(format!("{}{exec}", file.role)),
+        Cell::same(safe(file.platform.as_deref().unwrap_or_default())),
+        Cell::brief(brief, whole),
+        Cell::brief(short(&digest), digest.as_str()),
+    ]
 }
 
 #[cfg(test)]
@@ -145,18 +142,18 @@ mod tests {
                 release: EntryId::from_bytes([0xab; 32]).into(),
                 purl: Purl::parse("pkg:generic/a@1").unwrap(),
                 publisher,
+                publisher_name: Some(evil.into()),
                 kind: PublisherKind::Archivist,
+                issued_at: 0,
                 artifacts: 1,
                 bytes: 1,
                 held_bytes: 0,
                 state: Holding::Known,
                 elsewhere: false,
             },
-            publisher_name: Some(evil.into()),
             followed: false,
             forked: false,
             license: evil.into(),
-            issued_at: 0,
             list: blob,
             source: Some(evil.into()),
             notes: Some(evil.into()),
@@ -175,10 +172,15 @@ mod tests {
                 held: false,
             }]),
         };
-        let text = text(&done);
-        assert!(!text.contains('\u{1b}'), "{text}");
-        assert!(text.lines().filter(|line| line.starts_with("publisher")).count() == 1, "{text}");
-        assert!(text.contains("archivist, not followed"), "{text}");
-        assert!(text.contains("STRANGER   you do not follow"), "{text}");
+        for width in [None, Some(80)] {
+            let text = text(&done, &Screen { width, ..Screen::new(false, false) });
+            assert!(!text.contains('\u{1b}'), "{text}");
+            assert!(!text.lines().any(|line| line.starts_with("publisher")), "{text}");
+            assert_eq!(text.lines().filter(|line| line.starts_with("by ")).count(), 1, "{text}");
+            assert!(text.contains("archivist, not") && text.contains("not here"), "{text}");
+            assert!(text.contains("STRANGER you do not follow"), "{text}");
+            let fits = |line: &str| width.is_none_or(|width| line.chars().count() <= width);
+            assert!(text.lines().all(fits), "{text}");
+        }
     }
 }

@@ -1,13 +1,15 @@
 //! `perennial status`: the state of the node in numbers.
 
-use std::fmt::Write as _;
+use std::time::Duration;
 
 use clap::Args;
+use indicatif::HumanDuration;
 use perennial_control::{Status, StatusRow};
 use perennial_node::StartError;
 use perennial_node::place::PlaceError;
 
 use crate::failure::CommandError;
+use crate::fields::Fields;
 use crate::quantity::{bytes, count};
 use crate::screen::{Screen, safe};
 use crate::session::Session;
@@ -28,7 +30,7 @@ pub(crate) struct StatusArgs {}
 
 pub(crate) async fn run(session: &Session<'_>, screen: &Screen) -> Result<(), CommandError> {
     let row = ask(session).await?;
-    screen.row(&row, |row| text(row).trim_end().to_owned())?;
+    screen.row(&row, |row| text(row, screen))?;
     // The node of a single command, such as this one, goes when the command ends.
     if row.daemon { Ok(()) } else { Err(CommandError::NoNode(session.data().to_owned())) }
 }
@@ -43,50 +45,60 @@ pub(super) async fn ask(session: &Session<'_>) -> Result<StatusRow, CommandError
     }
 }
 
-fn text(row: &StatusRow) -> String {
-    let mut out = String::new();
-    let mut field = |name: &str, value: &str| {
-        // Writing to a String cannot fail.
-        let _ = writeln!(out, "{name:<11}{value}");
-    };
-    field("peer id", &safe(&row.peer_id));
+fn text(row: &StatusRow, screen: &Screen) -> String {
+    let mut fields = Fields::new(screen, 11);
+    let up = HumanDuration(Duration::from_secs(row.uptime_seconds));
+    let since = if row.daemon { format!(", running for {up}") } else { String::new() };
+    fields.add("version", &format!("{}{since}", safe(&row.version)));
+    fields.add("data", &safe(&row.data));
+    if let Some(http) = &row.http {
+        fields.add("http", &safe(http));
+    }
+    fields.add("peer id", &safe(&row.peer_id));
     for address in &row.addresses {
-        field("listens", &safe(address));
+        fields.add("listens", &safe(address));
     }
     if let Some(publisher) = &row.publisher {
-        field("publisher", &publisher.to_string());
+        fields.add("publisher", &publisher.to_string());
     }
-    field("peers", &row.peers.to_string());
-    field("releases", &format!("{} known, {} held", row.releases, row.held));
-    field("entries", &row.entries.to_string());
-    field("stored", &format!("{} in {}", bytes(row.stored_bytes), count(row.blobs, "blob")));
-    field(
+    let follows = count(row.follows, "publisher");
+    let all = if row.follows_all { "every publisher; trusts " } else { "" };
+    fields.add("follows", &format!("{all}{follows}"));
+    fields.add("peers", &row.peers.to_string());
+    let known = row.releases.saturating_sub(row.held_releases + row.partial_releases);
+    fields.add(
+        "releases",
+        &format!(
+            "{}: {} held, {} partial, {known} only known",
+            row.releases, row.held_releases, row.partial_releases
+        ),
+    );
+    fields.add("entries", &row.entries.to_string());
+    fields.add(
+        "stored",
+        &format!("{}: {} and the index", bytes(row.stored_bytes), count(row.blobs, "blob")),
+    );
+    fields.add(
         "logical",
         &format!(
             "{} as releases, counting shared files once per release",
             bytes(row.logical_bytes)
         ),
     );
+    if let Some(free) = row.free_bytes {
+        fields.add("free", &bytes(free));
+    }
     if row.quarantined > 0 {
-        field(
+        fields.add(
             "CORRUPT",
             &format!("{} set aside after failing verification", count(row.quarantined, "blob")),
         );
     }
-    field(
-        "blobs",
-        &format!("{} sent, {} received", bytes(row.sent_bytes), bytes(row.received_bytes)),
-    );
-    field(
-        "sync",
-        &format!(
-            "{} sent, {} received",
-            bytes(row.sync_sent_bytes),
-            bytes(row.sync_received_bytes)
-        ),
-    );
+    let exchanged = |sent, received| format!("{} sent, {} received", bytes(sent), bytes(received));
+    fields.add("blobs", &exchanged(row.sent_bytes, row.received_bytes));
+    fields.add("sync", &exchanged(row.sync_sent_bytes, row.sync_received_bytes));
     for notice in &row.notices {
-        field("note", &safe(notice));
+        fields.add("note", &safe(notice));
     }
-    out
+    fields.text()
 }

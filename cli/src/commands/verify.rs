@@ -6,7 +6,7 @@ use clap::Args;
 use perennial_control::{CorruptRow, Verify, VerifyDone};
 
 use crate::failure::CommandError;
-use crate::quantity::{bytes, count, rate, seconds};
+use crate::quantity::{at_rate, bytes, count, seconds};
 use crate::screen::{Screen, safe};
 use crate::session::{Dial, Session};
 
@@ -33,12 +33,12 @@ pub(crate) async fn run(session: &Session<'_>, screen: &Screen) -> Result<(), Co
     };
     let done = session.ask_rows(Verify, Dial::Never, print).await?;
     screen.row(&done, text)?;
-    match (done.corrupt, done.unreadable) {
+    match (done.corrupt, done.unread) {
         (0, 0) => Ok(()),
         (0, unread) => Err(CommandError::Unread(count(unread, "stored object"))),
         (corrupt, _) => Err(CommandError::Corrupt {
             what: count(corrupt, "stored object"),
-            lost: corrupt == done.lost,
+            lost: corrupt == done.lost_objects,
         }),
     }
 }
@@ -50,13 +50,17 @@ fn text(done: &VerifyDone) -> String {
         count(done.checked, "blob"),
         bytes(done.bytes),
         seconds(took),
-        rate(done.bytes, took).map(|rate| format!(", {rate}")).unwrap_or_default(),
-        match done.corrupt.saturating_sub(done.lost) {
+        at_rate(done.bytes, took),
+        match done.corrupt.saturating_sub(done.lost_objects) {
             0 => "none".to_owned(),
             corrupt => corrupt.to_string(),
         },
-        if done.lost == 0 { String::new() } else { format!(", {} lost", done.lost) },
-        match done.unreadable {
+        if done.lost_objects == 0 {
+            String::new()
+        } else {
+            format!(", {} lost", done.lost_objects)
+        },
+        match done.unread {
             0 => String::new(),
             unread => format!(", {unread} unread because of errors of the disk"),
         },

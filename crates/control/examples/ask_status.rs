@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let status = client.call(Status, |_| ()).await?;
     println!("peer id   {}", status.peer_id);
     println!("peers     {}", status.peers);
-    println!("releases  {} held of {} known", status.held, status.releases);
+    println!("releases  {} held of {} known", status.held_releases, status.releases);
     println!("blobs     {} in {} bytes", status.blobs, status.stored_bytes);
     Ok(())
 }

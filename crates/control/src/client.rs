@@ -53,7 +53,7 @@ pub enum CallError {
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let data = Path::new("/srv/perennial");
 /// let status = Client::connect(data).await?.call(Status, |_| ()).await?;
-/// println!("{} of {} releases held", status.held, status.releases);
+/// println!("{} of {} releases held", status.held_releases, status.releases);
 ///
 /// // A connection carries one request; rows arrive before the answer.
 /// let listed = Client::connect(data)

@@ -76,7 +76,7 @@ pub struct FollowRow {
     /// Number of its releases known to the node.
     pub releases: u64,
     /// Number of its releases that are held.
-    pub held: u64,
+    pub held_releases: u64,
     /// Set if its feed is forked.
     pub forked: bool,
 }

@@ -59,19 +59,19 @@ pub struct CorruptRow {
     /// Why it does not match, or the error of the disk.
     pub reason: String,
     /// Set if the disk did not give it, which proves no damage.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default)]
     pub unreadable: bool,
     /// Set if it is not here; otherwise it is here and damaged.
     #[serde(default)]
     pub lost: bool,
     /// A release that names it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub release: Option<ReleaseId>,
     /// That release's package URL.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub purl: Option<Purl>,
     /// Its path in that release.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub file: Option<ArtifactPath>,
 }
 
@@ -87,10 +87,10 @@ pub struct VerifyDone {
     pub corrupt: u64,
     /// Number of objects that the disk did not give; each was reported as a row.
     #[serde(default)]
-    pub unreadable: u64,
+    pub unread: u64,
     /// Number of those that are not here.
     #[serde(default)]
-    pub lost: u64,
+    pub lost_objects: u64,
     /// Number of releases that are held again, because files in place have their bytes again.
     #[serde(default)]
     pub restored: u64,
@@ -111,9 +111,9 @@ pub struct Relocate {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnmovedRow {
     /// Where it was.
-    pub from: String,
+    pub old: String,
     /// Where it was looked for.
-    pub to: String,
+    pub new: String,
     /// Set if a file is there, with other bytes.
     pub differs: bool,
 }
@@ -122,7 +122,7 @@ pub struct UnmovedRow {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RelocateDone {
     /// Number of files found at the new place.
-    pub files: u64,
+    pub artifacts: u64,
     /// Their size in bytes.
     pub bytes: u64,
     /// Number of files that are not there; each was reported as a row.

@@ -61,6 +61,21 @@ pub struct StatusRow {
     /// The node runs until it is stopped. Not set for the node of a single command.
     #[serde(default)]
     pub daemon: bool,
+    /// The node's version.
+    #[serde(default)]
+    pub version: String,
+    /// Seconds since the node started.
+    #[serde(default)]
+    pub uptime_seconds: u64,
+    /// The data directory.
+    #[serde(default)]
+    pub data: String,
+    /// Bytes free for this user on the file system of the data directory, if the system says.
+    #[serde(default)]
+    pub free_bytes: Option<u64>,
+    /// The address at which ordinary tools are served.
+    #[serde(default)]
+    pub http: Option<String>,
     /// The node's peer id.
     pub peer_id: String,
     /// Addresses the node listens on, each ending in `/p2p/<peer id>`.
@@ -70,7 +85,16 @@ pub struct StatusRow {
     /// Number of releases known.
     pub releases: u64,
     /// Number of releases that are held.
-    pub held: u64,
+    pub held_releases: u64,
+    /// Number of releases that are held in part.
+    #[serde(default)]
+    pub partial_releases: u64,
+    /// Number of publishers followed by name.
+    #[serde(default)]
+    pub follows: u64,
+    /// Set if every publisher is followed.
+    #[serde(default)]
+    pub follows_all: bool,
     /// Number of blobs stored.
     pub blobs: u64,
     /// Bytes that the blobs take on disk.

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use perennial_manifest::{
-    BlobId, DigestError, Holding, PublisherRef, Purl, ReleaseId, Selector, serde_as_text,
+    BlobId, DigestError, Holding, PublisherId, PublisherRef, Purl, ReleaseId, Selector,
+    serde_as_text,
 };
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +102,15 @@ pub struct PinRow {
     pub what: PinKind,
     /// The release's package URL.
     pub purl: Option<Purl>,
+    /// The publisher of the release.
+    #[serde(default)]
+    pub publisher: Option<PublisherId>,
+    /// The user's name for the publisher, if it is followed under one.
+    #[serde(default)]
+    pub publisher_name: Option<String>,
+    /// When the publisher claims to have signed the release, in Unix seconds.
+    #[serde(default)]
+    pub issued_at: Option<u64>,
     /// How much of the target is held.
     pub state: Holding,
     /// Total size of the target in bytes, if known.

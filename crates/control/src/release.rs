@@ -47,8 +47,14 @@ pub struct ReleaseRow {
     pub purl: Purl,
     /// The publisher that signed it.
     pub publisher: PublisherId,
+    /// The user's name for the publisher, if it is followed under one; never told over HTTP.
+    #[serde(default)]
+    pub publisher_name: Option<String>,
     /// The kind that the publisher declares in its profile.
     pub kind: PublisherKind,
+    /// When the publisher claims to have signed it, in Unix seconds.
+    #[serde(default)]
+    pub issued_at: u64,
     /// Number of files.
     pub artifacts: u64,
     /// Total size of all files in bytes.
@@ -104,16 +110,12 @@ pub struct ShowDone {
     /// The release's row in `ls`.
     #[serde(flatten)]
     pub row: ReleaseRow,
-    /// The user's name for the publisher, if it is followed under one.
-    pub publisher_name: Option<String>,
     /// Set if the publisher is followed, or is this node's own.
     pub followed: bool,
     /// Set if the publisher's feed is forked: two histories were signed with its key.
     pub forked: bool,
     /// SPDX expression.
     pub license: String,
-    /// When the publisher claims to have signed it, in Unix seconds.
-    pub issued_at: u64,
     /// The blob id of the artifact list, `blake3:…`.
     pub list: BlobId,
     /// The origin of the release, as the publisher states it.

@@ -92,7 +92,7 @@ pub struct BlobRequest {
 #[non_exhaustive]
 pub enum FetchError {
     /// No reachable peer holds the blob.
-    #[error("no reachable peer holds it")]
+    #[error("no reachable peer holds these bytes")]
     NoHolder,
     /// This node failed: a full disk, for example.
     #[error(transparent)]

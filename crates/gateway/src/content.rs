@@ -181,7 +181,7 @@ struct Source {
 enum Interrupted {
     #[error("the bytes held here are damaged")]
     Damaged,
-    #[error("no reachable peer holds it")]
+    #[error("no reachable peer holds these bytes")]
     NoHolder,
     #[error("the bytes did not arrive in time")]
     Late,

@@ -15,13 +15,20 @@ use perennial_store::{Store, StoreError};
 pub struct ReleaseRows<'a> {
     store: &'a Store,
     kinds: BTreeMap<PublisherId, PublisherKind>,
+    names: BTreeMap<PublisherId, Option<String>>,
 }
 
 impl<'a> ReleaseRows<'a> {
-    /// Rows of releases in `store`.
+    /// Rows of releases in `store`, for anybody: without the user's names for publishers.
     #[must_use]
     pub fn new(store: &'a Store) -> ReleaseRows<'a> {
-        ReleaseRows { store, kinds: BTreeMap::new() }
+        ReleaseRows { store, kinds: BTreeMap::new(), names: BTreeMap::new() }
+    }
+
+    /// Rows for the user, with the user's names for publishers.
+    #[must_use]
+    pub fn with_names(store: &'a Store) -> ReleaseRows<'a> {
+        ReleaseRows { names: store.follows().publishers, ..Self::new(store) }
     }
 
     /// The row of one release.
@@ -40,7 +47,9 @@ impl<'a> ReleaseRows<'a> {
             release: row.release,
             purl: row.purl.clone(),
             publisher: row.publisher,
+            publisher_name: self.names.get(&row.publisher).cloned().flatten(),
             kind,
+            issued_at: row.issued_at,
             artifacts: u64::from(row.artifacts.count),
             bytes: row.artifacts.bytes,
             held_bytes: row.held_bytes,

@@ -51,7 +51,7 @@ pub enum ImportError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A file could not be read or written.
-    #[error("{path}: {source}")]
+    #[error("cannot use {path}: {source}")]
     File {
         /// The file or directory.
         path: PathBuf,

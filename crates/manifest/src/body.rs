@@ -36,7 +36,7 @@ pub enum BodyError {
     #[error(transparent)]
     List(#[from] ListError),
     /// A field is empty, too long, or contains control characters.
-    #[error("body: field `{0}` is empty, too long or contains control characters")]
+    #[error("the field `{0}` of the release is empty, too long or contains control characters")]
     Field(&'static str),
     /// The licence is not an SPDX expression.
     #[error(

@@ -36,7 +36,7 @@ pub enum PurlError {
         reason: String,
     },
     /// It contains control characters, which no name of a release needs.
-    #[error("a package URL with control characters")]
+    #[error("a package URL must not contain control characters")]
     Control,
 }
 

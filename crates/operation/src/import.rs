@@ -116,9 +116,9 @@ pub struct Completeness {
     /// The referring release, as a package URL.
     pub of: String,
     /// References that are held.
-    pub held: Vec<String>,
+    pub held_images: Vec<String>,
     /// References that are not held, each with the reason.
-    pub missing: Vec<Failed>,
+    pub missing_images: Vec<Failed>,
 }
 
 /// The totals of an import.

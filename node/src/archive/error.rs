@@ -65,7 +65,7 @@ pub enum ArchiveError {
     #[error(transparent)]
     Body(#[from] BodyError),
     /// The name of a release lacks a version.
-    #[error("{0} has no version")]
+    #[error("{0} has no version, and a release is one version of one thing")]
     NoVersion(Purl),
     /// The given paths contain no file.
     #[error("the given paths contain no file to add")]
@@ -93,7 +93,7 @@ pub enum ArchiveError {
         stored: u64,
     },
     /// A file to add cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("cannot read {}: {source}", path.display())]
     Read {
         /// The file or directory.
         path: PathBuf,
@@ -177,7 +177,7 @@ pub enum ArchiveError {
     #[error("this key's feed is not forked, so there is nothing to merge")]
     NotForked,
     /// The caller left before the operation was complete.
-    #[error("cancelled")]
+    #[error("the client left before the operation was done")]
     Cancelled,
     /// The node is shutting down.
     #[error("the node is shutting down")]
@@ -290,6 +290,13 @@ impl ArchiveError {
             | Self::Fetch(FetchError::Peers(FetchFailure::NoHolder) | FetchError::Unknown(_)) => {
                 Some(ASK_A_PEER)
             }
+            Self::Fetch(FetchError::Peers(FetchFailure::Stalled)) => {
+                Some("the same command goes on with what is missing")
+            }
+            Self::Fetch(FetchError::Peers(FetchFailure::Local)) => Some(
+                "the disk may be full or failing: `perennial status` shows the space left, and the \
+                 log of the node the reason",
+            ),
             Self::NotHeld(_) => Some("`perennial get` fetches it"),
             Self::Fetch(FetchError::LostInPlace { .. }) => Some(PUT_BACK),
             Self::NothingInPlace(_) => Some(

@@ -65,9 +65,9 @@ impl From<StoreError> for FetchError {
 
 fn failure_text(failure: &FetchFailure) -> &'static str {
     match failure {
-        FetchFailure::NoHolder => "no reachable peer holds it",
-        FetchFailure::Stalled => "peers hold it, but none of them sent all its bytes",
-        FetchFailure::Local => "this node could not store what peers sent; its log says why",
+        FetchFailure::NoHolder => "no reachable peer holds these bytes",
+        FetchFailure::Stalled => "peers hold these bytes, but none of them sent all",
+        FetchFailure::Local => "this node could not store what peers sent",
         FetchFailure::Busy => "this node has too many fetches under way; try again later",
     }
 }

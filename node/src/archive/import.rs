@@ -158,7 +158,8 @@ impl Job {
         named: Vec<String>,
         watch: &ImportWatch<'_>,
     ) -> Result<(), ArchiveError> {
-        let mut completeness = Completeness { of, held: Vec::new(), missing: Vec::new() };
+        let mut completeness =
+            Completeness { of, held_images: Vec::new(), missing_images: Vec::new() };
         for image in BTreeSet::from_iter(named) {
             let what = Images {
                 references: vec![format!("docker://{image}")],
@@ -172,10 +173,12 @@ impl Job {
             let failed = std::mem::take(&mut imported.failed);
             self.publish(imported).await?;
             if failed.is_empty() {
-                completeness.held.push(image);
+                completeness.held_images.push(image);
             } else {
                 let reasons: Vec<_> = failed.into_iter().map(|failed| failed.reason).collect();
-                completeness.missing.push(Failed { what: image, reason: reasons.join("; ") });
+                completeness
+                    .missing_images
+                    .push(Failed { what: image, reason: reasons.join("; ") });
             }
         }
         self.report(ImportEvent::Completeness(completeness)).await;

@@ -28,7 +28,7 @@ pub enum SignError {
     Store(#[from] StoreError),
     /// The entry just signed does not extend the feed: another process or machine appended to it at
     /// the same time.
-    #[error("the entry just signed was not admitted to its own feed: {0:?}")]
+    #[error("the entry just signed was not admitted to its own feed")]
     NotAdmitted(Option<Admit>),
     /// The signed entry does not read back as a release.
     #[error("the entry just signed is not a release")]

@@ -55,15 +55,20 @@ impl HttpSetting {
 
 /// The text is neither an address nor `off`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is neither ADDRESS:PORT nor `off`")]
+#[error(
+    "`{0}` is neither ADDRESS:PORT nor `off`; write 127.0.0.1:4480 to serve this machine, or \
+     0.0.0.0:4480 to serve others too"
+)]
 pub struct HttpSettingError(String);
 
 impl FromStr for HttpSetting {
     type Err = HttpSettingError;
 
     fn from_str(text: &str) -> Result<Self, HttpSettingError> {
-        match text {
-            "off" => Ok(HttpSetting::Off),
+        let localhost = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
+        match (text, localhost) {
+            ("off", _) => Ok(HttpSetting::Off),
+            (_, Some(port)) => Ok(HttpSetting::At((Ipv4Addr::LOCALHOST, port).into())),
             _ => text.parse().map(HttpSetting::At).map_err(|_| HttpSettingError(text.to_owned())),
         }
     }

@@ -10,9 +10,10 @@ mod list;
 mod policy;
 mod show;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 pub use perennial_control::BindError;
 use perennial_control::{
@@ -41,6 +42,10 @@ pub(crate) struct ControlService {
     pub(crate) grace: Duration,
     /// The node runs until it is stopped, not for one command.
     pub(crate) daemon: bool,
+    /// When the node started.
+    pub(crate) started: Instant,
+    /// The address of the faces, once they are served.
+    pub(crate) http: OnceLock<SocketAddr>,
     /// Notified when a client requests that the node stop.
     pub(crate) stop: Notify,
 }

@@ -88,7 +88,30 @@ pub(super) fn parse(args: &AddArgs) -> Result<SourceArg, CommandError> {
             "add each kind with a command of its own",
         ));
     }
+    for source in &text {
+        if *source == "-" && !Path::new(source).exists() {
+            return Err(CommandError::usage(
+                "standard input cannot be added: a release has named files",
+                "write it to a file, and add that",
+            ));
+        }
+        if looks_like_image(source) && !Path::new(source).exists() {
+            return Err(CommandError::usage(
+                format!("{source}: there is no such file or directory"),
+                format!("for the image: perennial add docker://{source}"),
+            ));
+        }
+    }
     Ok(SourceArg::Files(given))
+}
+
+/// Whether a text is the name of an image: it begins with a registry, or ends with a tag or digest.
+fn looks_like_image(text: &str) -> bool {
+    let Some((first, rest)) = text.split_once('/') else { return false };
+    let registry = first == "localhost" || first.contains(['.', ':']);
+    let tagged = rest.rsplit('/').next().is_some_and(|name| name.contains(':'));
+    let path = !first.is_empty() && first.chars().any(char::is_alphanumeric);
+    path && !text.contains("//") && !rest.is_empty() && (registry || tagged)
 }
 
 /// Prefixes of images on this machine.
@@ -152,6 +175,20 @@ mod tests {
             (repository.as_str(), name.as_str(), version.as_deref()),
             ("https://c/", "n", Some("1"))
         );
+    }
+
+    #[test]
+    fn an_image_without_its_scheme_is_recognised() {
+        for image in ["ghcr.io/foo/bar:1", "localhost:5000/app", "minio/minio:v1", "quay.io/a/b"] {
+            let Err(CommandError::Usage { hint: Some(hint), .. }) = read(&[image]) else {
+                panic!("{image}")
+            };
+            assert!(hint.ends_with(&format!("perennial add docker://{image}")), "{hint}");
+        }
+        for file in ["minio", "./minio.tar", "../a:b", "/srv/a:b", "dir/file.tar.gz"] {
+            assert!(read(&[file]).is_ok(), "{file}");
+        }
+        assert!(read(&["-"]).is_err());
     }
 
     #[test]

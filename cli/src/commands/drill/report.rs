@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use perennial_control::{GetDone, Published};
 use serde::Serialize;
 
-use crate::quantity::{rate, seconds};
+use crate::quantity::{at_rate, seconds};
 use crate::screen::Screen;
 
 /// One completed step.
@@ -60,8 +60,7 @@ impl Report {
     /// Records a step.
     pub(super) fn step(&mut self, step: Step, text: &str) -> io::Result<()> {
         let took = Duration::from_millis(step.elapsed_ms);
-        let speed = rate(step.bytes, took).filter(|_| step.bytes > 0);
-        let speed = speed.map(|speed| format!(", {speed}")).unwrap_or_default();
+        let speed = if step.bytes > 0 { at_rate(step.bytes, took) } else { String::new() };
         self.outcome.steps.push(step);
         let number = self.outcome.steps.len();
         self.say(&format!("{number}. {text} ({}{speed})", seconds(took)))

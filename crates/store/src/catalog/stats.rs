@@ -15,6 +15,8 @@ pub struct Stats {
     pub releases: u64,
     /// Releases held whole.
     pub held: u64,
+    /// Releases held in part.
+    pub partial: u64,
     /// Blobs held.
     pub blobs: u64,
     /// Bytes used on this disk.
@@ -31,11 +33,15 @@ impl Catalog<'_> {
         let mut stats = Stats { entries: self.count()?, ..Stats::default() };
         self.index.walk(b"R", b"R", &mut |_, value| {
             stats.releases += 1;
-            if let Some(value) =
-                ReleaseValue::decode(value).filter(|value| value.state == Holding::Held)
-            {
-                stats.held += 1;
-                stats.logical_bytes += value.artifacts.bytes;
+            if let Some(value) = ReleaseValue::decode(value) {
+                match value.state {
+                    Holding::Held => {
+                        stats.held += 1;
+                        stats.logical_bytes += value.artifacts.bytes;
+                    }
+                    Holding::Partial => stats.partial += 1,
+                    Holding::Known => {}
+                }
             }
             true
         })?;

@@ -39,8 +39,9 @@ async fn get_release(
     let agreeing =
         archive.resolve(&request.selector, only, true, &*observer).await.map_err(failure)?;
     let release = agreeing[0].release;
+    let named = |error| about(&request.selector, failure(error));
     let fetched = match &request.platform {
-        None => archive.fetch(release, &*observer).await.map_err(failure)?,
+        None => archive.fetch(release, &*observer).await.map_err(named)?,
         Some(platform) => {
             let fetched = archive.fetch_platform(release, platform, &*observer).await;
             Arc::new(fetched.map_err(failure)?)
@@ -96,7 +97,8 @@ async fn get_blob(
     sink: &Sink,
 ) -> Result<GetDone, Failure> {
     let archive = &service.archive;
-    let fetched = archive.get_blob(blob, &*observer(sink)).await.map_err(failure)?;
+    let fetched = archive.get_blob(blob, &*observer(sink)).await;
+    let fetched = fetched.map_err(|error| about(&request.selector, failure(error)))?;
     let mut output = None;
     if let Some(target) = request.output.clone() {
         let written = archive.export_blob(blob, sha256, target, request.force).await;
@@ -124,6 +126,15 @@ async fn get_blob(
 fn is_archive(target: &Path) -> bool {
     let is_tar = target.extension().is_some_and(|end| end.eq_ignore_ascii_case("tar"));
     is_tar && !target.is_dir()
+}
+
+/// The failure with the name of what was asked for, unless it says so.
+fn about(selector: &Selector, failure: Failure) -> Failure {
+    let name = selector.to_string();
+    if failure.message.contains(&name) {
+        return failure;
+    }
+    Failure { message: format!("{name}: {}", failure.message), ..failure }
 }
 
 fn by_name(from: &BTreeMap<PeerId, u64>) -> BTreeMap<String, u64> {

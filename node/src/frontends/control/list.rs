@@ -1,6 +1,7 @@
 //! Read-only requests: `ls`, `search`, `follows`, `pins`, `status`, `peers`, `key`.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use perennial_control::{
     Failure, FollowRow, KeyRow, Listed, Ls, PeerRow, PinRow, PinTarget, ReleaseRow, Search, Sink,
@@ -95,7 +96,7 @@ pub(super) async fn follows(
                 name: None,
                 kind: None,
                 releases: stats.releases,
-                held: stats.held,
+                held_releases: stats.held,
                 forked: false,
             });
         }
@@ -110,7 +111,7 @@ pub(super) async fn follows(
                 name,
                 kind: store.publisher_kind(&publisher)?,
                 releases: rows.len() as u64,
-                held,
+                held_releases: held,
                 forked: store.feed(&publisher)?.is_forked(),
             });
         }
@@ -130,6 +131,8 @@ pub(super) async fn status(service: &ControlService) -> Result<StatusRow, Failur
     let overview = service.archive.network().overview().borrow().clone();
     let publisher = service.archive.publisher();
     let daemon = service.daemon;
+    let uptime_seconds = service.started.elapsed().as_secs();
+    let http = service.http.get().map(ToString::to_string);
     let lost = lost_in_place(service).await;
     let (peer_id, mut notices) = (service.peer_id.clone(), Vec::new());
     if let Some(reason) = service.archive.store().rebuilt() {
@@ -146,7 +149,7 @@ pub(super) async fn status(service: &ControlService) -> Result<StatusRow, Failur
     }
     notices.extend(cut(lost.iter().map(loss_text).collect()));
     let row = service.read(move |store| {
-        let stats = store.stats()?;
+        let (stats, follows) = (store.stats()?, store.follows());
         for (id, feed) in store.publishers()? {
             if feed.is_forked() {
                 notices.push(format!(
@@ -157,11 +160,19 @@ pub(super) async fn status(service: &ControlService) -> Result<StatusRow, Failur
         }
         Ok(StatusRow {
             daemon,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_seconds,
+            data: store.dir().display().to_string(),
+            free_bytes: free_bytes(store.dir()),
+            http,
+            follows: follows.publishers.len() as u64,
+            follows_all: follows.all,
             peer_id,
             addresses: overview.addresses,
             peers: overview.peers.len() as u64,
             releases: stats.releases,
-            held: stats.held,
+            held_releases: stats.held,
+            partial_releases: stats.partial,
             blobs: stats.blobs,
             stored_bytes: stats.stored_bytes,
             logical_bytes: stats.logical_bytes,
@@ -204,11 +215,17 @@ pub(super) async fn key(service: &ControlService) -> Result<KeyRow, Failure> {
     row.await
 }
 
+/// Bytes that this user can still write to the file system of `dir`.
+fn free_bytes(dir: &Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(dir).ok()?;
+    stat.f_bavail.checked_mul(stat.f_frsize)
+}
+
 fn rows(
     store: &Store,
     found: &[perennial_store::ReleaseRow],
 ) -> Result<Vec<ReleaseRow>, StoreError> {
-    let mut rows = ReleaseRows::new(store);
+    let mut rows = ReleaseRows::with_names(store);
     found.iter().map(|row| rows.row(row)).collect()
 }
 
@@ -225,21 +242,39 @@ async fn send<I>(rows: Vec<I>, sink: &Sink<I>) -> Listed {
 
 /// The row of a pin in lists.
 pub(super) fn pin_row(store: &Store, pin: Pin) -> Result<PinRow, StoreError> {
-    let (target, purl, state, bytes) = match pin {
-        Pin::Release(id) => {
-            let row = store.release(&id)?;
-            let state = row.as_ref().map_or(Holding::Known, |row| row.state);
-            let bytes = row.as_ref().map(|row| row.artifacts.bytes);
-            (PinTarget::Release(id), row.map(|row| row.purl), state, bytes)
-        }
-        Pin::Blob(blob) => {
-            let (state, bytes) = match store.blob_state(&blob)? {
-                BlobState::Held { size } => (Holding::Held, Some(size)),
-                BlobState::Partial { .. } => (Holding::Partial, None),
-                BlobState::Missing | BlobState::Denied => (Holding::Known, None),
-            };
-            (PinTarget::Blob(blob), None, state, bytes)
-        }
+    let target = match pin {
+        Pin::Release(id) => PinTarget::Release(id),
+        Pin::Blob(blob) => PinTarget::Blob(blob),
     };
-    Ok(PinRow { target, what: target.kind(), purl, state, bytes })
+    let unknown = PinRow {
+        target,
+        what: target.kind(),
+        purl: None,
+        publisher: None,
+        publisher_name: None,
+        issued_at: None,
+        state: Holding::Known,
+        bytes: None,
+    };
+    Ok(match pin {
+        Pin::Release(id) => match store.release(&id)? {
+            None => unknown,
+            Some(row) => PinRow {
+                publisher: Some(row.publisher),
+                publisher_name: store.follows().publishers.get(&row.publisher).cloned().flatten(),
+                issued_at: Some(row.issued_at),
+                state: row.state,
+                bytes: Some(row.artifacts.bytes),
+                purl: Some(row.purl),
+                ..unknown
+            },
+        },
+        Pin::Blob(blob) => match store.blob_state(&blob)? {
+            BlobState::Held { size } => {
+                PinRow { state: Holding::Held, bytes: Some(size), ..unknown }
+            }
+            BlobState::Partial { .. } => PinRow { state: Holding::Partial, ..unknown },
+            BlobState::Missing | BlobState::Denied => unknown,
+        },
+    })
 }

@@ -112,8 +112,8 @@ pub(super) async fn verify(
         checked: report.checked,
         bytes: report.bytes,
         corrupt: lost + (corrupt.len() + report.damaged_entries.len()) as u64,
-        lost,
-        unreadable: report.unreadable.len() as u64,
+        lost_objects: lost,
+        unread: report.unreadable.len() as u64,
         restored: report.restored.len() as u64,
         elapsed_ms: millis(verified.elapsed),
     })
@@ -128,10 +128,10 @@ pub(super) async fn relocate(
     let relocated = relocated.map_err(failure)?;
     for Unmoved { from, to, differs } in &relocated.unmoved {
         let (from, to) = (from.display().to_string(), to.display().to_string());
-        sink.item(UnmovedRow { from, to, differs: *differs }).await;
+        sink.item(UnmovedRow { old: from, new: to, differs: *differs }).await;
     }
     Ok(RelocateDone {
-        files: relocated.files,
+        artifacts: relocated.files,
         bytes: relocated.bytes,
         unmoved: relocated.unmoved.len() as u64,
         restored: relocated.restored.len() as u64,

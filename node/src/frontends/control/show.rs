@@ -108,11 +108,9 @@ fn describe(
         list.iter().map(|artifact| artifact_row(store, artifact)).collect::<Result<Vec<_>, _>>()
     });
     Ok(ShowDone {
-        publisher_name: follows.publishers.get(&row.publisher).cloned().flatten(),
         followed: follows.names(&row.publisher) || row.publisher == *own,
         forked: store.feed(&row.publisher)?.is_forked(),
         license: body.license.clone(),
-        issued_at: row.issued_at,
         list: row.artifacts.blob,
         source: body.source.as_ref().map(|source| source.vcs.clone()),
         notes: body.notes.clone(),
@@ -120,6 +118,6 @@ fn describe(
         disagreeing: names(disagree),
         holders: Vec::new(),
         files: files.transpose()?,
-        row: ReleaseRows::new(store).row(&row)?,
+        row: ReleaseRows::with_names(store).row(&row)?,
     })
 }
