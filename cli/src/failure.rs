@@ -227,6 +227,15 @@ impl CommandError {
         })
     }
 
+    /// One of several failures of a command: prints the one before it, as the last is printed by
+    /// `main`.
+    pub(crate) fn after(self, before: Result<(), Self>, screen: &Screen) -> Result<(), Self> {
+        if let Err(before) = before {
+            before.report(screen);
+        }
+        Err(self)
+    }
+
     /// Prints the error and returns the exit code.
     pub(crate) fn report(&self, screen: &Screen) -> u8 {
         let code = self.exit_code();

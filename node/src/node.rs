@@ -112,7 +112,8 @@ impl Node {
         });
 
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let (network, ends) = Network::new(!config.peers.is_empty(), config.peer_wait);
+        let (mut network, ends) = Network::new(!config.peers.is_empty(), config.peer_wait);
+        network.listens = !config.listen.is_empty() || config.mdns;
         let archive = Archive::new(store.clone(), network.clone(), signer, tasks.clone());
         let (keeper, keepers) = (archive.clone(), tasks.clone());
         let event_loop = EventLoop::new(Parts {

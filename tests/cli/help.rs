@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::program::Place;
 
-pub(crate) const COMMANDS: [&str; 21] = [
+pub(crate) const COMMANDS: [&str; 22] = [
     "add",
     "get",
     "ls",
@@ -23,6 +23,7 @@ pub(crate) const COMMANDS: [&str; 21] = [
     "key",
     "verify",
     "gc",
+    "relocate",
     "rebuild-index",
     "drill",
     "completions",

@@ -3,6 +3,7 @@
 mod import;
 mod options;
 mod source;
+mod stdin;
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::screen::{Screen, safe};
 use crate::session::{Dial, Session};
 
 use source::SourceArg;
+use stdin::is_stdin;
 
 /// Help heading of the options for directories.
 const TREES: &str = "Directories";
@@ -46,6 +48,7 @@ Examples:
   perennial add kk.tar.gz SHA256SUMS --purl pkg:github/kubesphere/kubekey@v3.1.0
   perennial add /srv/mirror/kubekey --name kubekey --version v3.1.0 --in-place
   perennial add ./mirror --name mirror --version 2026-11 --exclude .git --exclude '*.log'
+  git archive HEAD | perennial add - --file-name src.tar --name kk --version v3.1.0
   perennial add https://example.org/kk-v3.1.0.tar.gz --name kubekey --version v3.1.0
   perennial add docker://quay.io/kubesphere/ks-console:v3.4.1
   perennial add docker://quay.io/kubesphere/ks-console --all-tags --platform linux/amd64
@@ -54,7 +57,7 @@ Examples:
   perennial add ks-core-1.1.0.tgz --purl pkg:helm/ks-core@1.1.0
   perennial add helm+https://charts.example.org/ ks-core@1.1.0 --with-images")]
 pub(crate) struct AddArgs {
-    /// Files and directories; URLs; docker://IMAGE; oci:DIR, oci-archive:FILE or
+    /// Files and directories; - for standard input, with --file-name; URLs; docker://IMAGE; oci:DIR, oci-archive:FILE or
     /// docker-archive:FILE, with :TAG to pick one of several images; helm+https://REPOSITORY
     /// NAME@VERSION
     #[arg(required_unless_present = "from", value_name = "SOURCE")]
@@ -112,7 +115,7 @@ pub(crate) struct AddArgs {
     /// Also add the images that a chart names, and report how many of them are held
     #[arg(long, help_heading = OTHER)]
     with_images: bool,
-    /// Name of the file in the release, instead of the server's or the URL's; for one URL
+    /// Name of the file in the release: of one URL, instead of the server's, or of standard input
     #[arg(long, value_name = "NAME", help_heading = OTHER, hide_short_help = true)]
     file_name: Option<String>,
     /// Accept a web page where the URL promises an archive
@@ -152,10 +155,14 @@ pub(crate) async fn run(
 ) -> Result<(), CommandError> {
     let source = source::parse(&args)?;
     options::check(&args, &source)?;
-    let is_one_url = matches!(&source, SourceArg::Urls(urls) if urls.len() == 1);
-    if args.file_name.is_some() && !is_one_url {
+    let takes_name = match &source {
+        SourceArg::Urls(urls) => urls.len() == 1,
+        SourceArg::Files(paths) => paths.iter().filter(|path| is_stdin(path)).count() == 1,
+        SourceArg::Upstream(_) => false,
+    };
+    if args.file_name.is_some() && !takes_name {
         return Err(CommandError::usage(
-            "--file-name names the file of one URL",
+            "--file-name names the file of one URL, or standard input",
             "add each URL with a command of its own, or leave --file-name out",
         ));
     }
@@ -184,7 +191,22 @@ async fn files(
     screen: &Screen,
 ) -> Result<(), CommandError> {
     let purl = name_of(&args)?;
-    let paths: Vec<_> = paths.iter().map(|path| existing(path)).collect::<Result<_, _>>()?;
+    let mut spooled = None;
+    let mut given = Vec::with_capacity(paths.len());
+    for path in paths {
+        if !is_stdin(path) {
+            given.push(existing(path)?);
+        } else if args.in_place || spooled.is_some() {
+            return Err(CommandError::usage(
+                "standard input can be added once, and not in place",
+                "for a file called -, write ./-",
+            ));
+        } else {
+            let input = stdin::spool(args.file_name.as_deref()).await?;
+            given.push(input.path.clone());
+            spooled = Some(input);
+        }
+    }
     let license_files =
         args.license_file.iter().map(|path| existing(path)).collect::<Result<_, _>>()?;
     if args.license.is_none() {
@@ -200,9 +222,10 @@ async fn files(
         exclude: args.exclude,
         dereference: args.dereference,
         skip_unportable: args.skip_unportable,
-        ..Add::new(paths, purl)
+        ..Add::new(given, purl)
     };
     let answered = session.converse(request, Dial::AndWarn, |_| Ok(())).await?;
+    drop(spooled);
     if answered.embedded {
         screen.status(format_args!(
             "note: no node runs on this data directory, so no peer can fetch this yet: start \

@@ -18,11 +18,13 @@ use crate::session::Session;
 #[command(after_help = "\
 Examples:
   perennial pin kubekey@v3.1.0
+  perennial pin kubekey@v3.1.0 kubekey@v3.0.9
   perennial pin kubekey@v3.1.0 --publisher did:key:z6Mk…
   perennial pin blake3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262")]
 pub(crate) struct PinArgs {
     /// NAME@VERSION, pkg:… (a package URL), a release id, or blake3:…
-    selector: Selector,
+    #[arg(required = true, value_name = "SELECTOR")]
+    selectors: Vec<Selector>,
     /// Pin the release of this publisher: its DID, or your name for it
     #[arg(long, value_name = "DID|NAME")]
     publisher: Option<PublisherRef>,
@@ -33,9 +35,15 @@ pub(crate) async fn run(
     session: &Session<'_>,
     screen: &Screen,
 ) -> Result<(), CommandError> {
-    let row = session.ask(Pin { selector: args.selector, publisher: args.publisher }).await?;
-    screen.row(&row, |row| format!("pinned {}", pin_line(row)))?;
-    Ok(())
+    let mut outcome = Ok(());
+    for selector in args.selectors {
+        match session.ask(Pin { selector, publisher: args.publisher.clone() }).await {
+            Ok(row) => screen.row(&row, |row| format!("pinned {}", pin_line(row)))?,
+            // The others are pinned all the same.
+            Err(error) => outcome = error.after(outcome, screen),
+        }
+    }
+    outcome
 }
 
 /// The target of a pin, and how much of it is here.

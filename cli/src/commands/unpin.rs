@@ -17,10 +17,12 @@ use crate::session::Session;
 #[command(after_help = "\
 Examples:
   perennial unpin kubekey@v3.1.0
+  perennial unpin kubekey@v3.1.0 kubekey@v3.0.9
   perennial unpin 6ddf8a4e")]
 pub(crate) struct UnpinArgs {
     /// NAME@VERSION, pkg:… (a package URL), a release id, or blake3:…
-    selector: Selector,
+    #[arg(required = true, value_name = "SELECTOR")]
+    selectors: Vec<Selector>,
     /// Unpin the release of this publisher: its DID, or your name for it
     #[arg(long, value_name = "DID|NAME")]
     publisher: Option<PublisherRef>,
@@ -31,7 +33,13 @@ pub(crate) async fn run(
     session: &Session<'_>,
     screen: &Screen,
 ) -> Result<(), CommandError> {
-    let row = session.ask(Unpin { selector: args.selector, publisher: args.publisher }).await?;
-    screen.row(&row, |row| format!("unpinned {}", pin_line(row)))?;
-    Ok(())
+    let mut outcome = Ok(());
+    for selector in args.selectors {
+        match session.ask(Unpin { selector, publisher: args.publisher.clone() }).await {
+            Ok(row) => screen.row(&row, |row| format!("unpinned {}", pin_line(row)))?,
+            // The others are unpinned all the same.
+            Err(error) => outcome = error.after(outcome, screen),
+        }
+    }
+    outcome
 }

@@ -19,6 +19,7 @@ pub mod link;
 pub mod list;
 pub mod name;
 mod nearness;
+mod order;
 pub mod path;
 pub mod publisher;
 pub mod publisher_ref;

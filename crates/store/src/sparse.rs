@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 
 /// Zeros in a whole block become a hole.
 const BLOCK: usize = 64 << 10;
-const ZEROS: [u8; BLOCK] = [0; BLOCK];
+static ZEROS: [u8; BLOCK] = [0; BLOCK];
 
 /// Writes a new, empty file from its beginning. [`Sparse::finish`] gives it its length.
 pub(crate) struct Sparse<'a> {

@@ -287,9 +287,11 @@ impl ArchiveError {
             Self::Unresolved(unresolved) => unresolved.hint(),
             Self::NoClaim(_)
             | Self::NoHolder(_)
-            | Self::Fetch(FetchError::Peers(FetchFailure::NoHolder) | FetchError::Unknown(_)) => {
-                Some(ASK_A_PEER)
-            }
+            | Self::Fetch(
+                FetchError::Peers(FetchFailure::NoHolder)
+                | FetchError::Alone
+                | FetchError::Unknown(_),
+            ) => Some(ASK_A_PEER),
             Self::Fetch(FetchError::Peers(FetchFailure::Stalled)) => {
                 Some("the same command goes on with what is missing")
             }

@@ -323,6 +323,9 @@ async fn start(
     release: Option<ReleaseId>,
     progress: &watch::Sender<FetchProgress>,
 ) -> Result<FetchHandle, FetchError> {
+    if archive.network.is_cut_off() {
+        return Err(FetchError::Alone);
+    }
     let unreached = archive.network.connected().await;
     if !unreached.is_empty() {
         return Err(FetchError::Unreached(unreached));

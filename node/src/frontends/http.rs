@@ -170,6 +170,8 @@ fn read_token(path: &Path) -> Result<String, ServeError> {
 fn not_fetched(error: FetchError) -> perennial_gateway::FetchError {
     match error {
         FetchError::Unreached(_)
+        | FetchError::Alone
+        | FetchError::LostInPlace { .. }
         | FetchError::Peers(FetchFailure::NoHolder | FetchFailure::Stalled) => {
             perennial_gateway::FetchError::NoHolder
         }

@@ -58,6 +58,8 @@ pub(crate) struct Network {
     expects_peers: Arc<AtomicBool>,
     /// How long a request waits for the first peer.
     peer_wait: Duration,
+    /// Set if peers can connect to this node, or be found by it.
+    pub(crate) listens: bool,
 }
 
 impl Network {
@@ -73,6 +75,7 @@ impl Network {
             fetches: Arc::default(),
             expects_peers: Arc::new(expects_peers.into()),
             peer_wait,
+            listens: true,
         };
         (network, NetworkEnds { messages: inbox, overview: shown, stored: counted })
     }
@@ -224,6 +227,11 @@ impl Network {
         }
         let now = overview.borrow();
         if now.peers.is_empty() { now.unreached() } else { Vec::new() }
+    }
+
+    /// Whether no peer is connected, and none can be.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        !self.listens && self.is_alone()
     }
 
     /// Whether no peer is connected, and none is expected.

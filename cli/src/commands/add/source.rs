@@ -89,12 +89,6 @@ pub(super) fn parse(args: &AddArgs) -> Result<SourceArg, CommandError> {
         ));
     }
     for source in &text {
-        if *source == "-" && !Path::new(source).exists() {
-            return Err(CommandError::usage(
-                "standard input cannot be added: a release has named files",
-                "write it to a file, and add that",
-            ));
-        }
         if looks_like_image(source) && !Path::new(source).exists() {
             return Err(CommandError::usage(
                 format!("{source}: there is no such file or directory"),
@@ -188,7 +182,7 @@ mod tests {
         for file in ["minio", "./minio.tar", "../a:b", "/srv/a:b", "dir/file.tar.gz"] {
             assert!(read(&[file]).is_ok(), "{file}");
         }
-        assert!(read(&["-"]).is_err());
+        assert!(read(&["-"]).is_ok(), "standard input");
     }
 
     #[test]

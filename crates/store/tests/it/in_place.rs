@@ -143,7 +143,7 @@ fn a_moved_tree_is_referred_to_at_its_new_place() {
     let (old, new) = (mirror.root.join("src"), mirror.root.join("new"));
     fs::rename(&old, &new).unwrap();
     assert_eq!(mirror.verified(), mirror.lost());
-    let report = mirror.store.relocate(&[old.clone()], &new, &|_| {}).unwrap();
+    let report = mirror.store.relocate(std::slice::from_ref(&old), &new, &|_| {}).unwrap();
     assert_eq!((report.files, report.unmoved), (1, vec![]));
     assert_eq!(report.restored, [id(&mirror.signed)]);
     assert_eq!(mirror.verified(), []);

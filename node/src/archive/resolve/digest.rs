@@ -77,7 +77,9 @@ impl Archive {
         let fetch = move |progress| async move { get_blob(&archive, blob, &progress).await };
         match self.fetches.digests.join(blob, fetch).observed_by(observer).await {
             Ok(fetched) => Ok(fetched),
-            Err(FetchError::Peers(FetchFailure::NoHolder)) => Err(ArchiveError::NoHolder(blob)),
+            Err(FetchError::Peers(FetchFailure::NoHolder) | FetchError::Alone) => {
+                Err(ArchiveError::NoHolder(blob))
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -126,7 +128,7 @@ async fn fetch_of_any_size(
             }
             match fetch_wanted(archive, None, blob, size, progress).await {
                 Ok(from) => return Ok(from),
-                Err(error @ FetchError::Peers(_)) => failure = error,
+                Err(error @ (FetchError::Peers(_) | FetchError::Alone)) => failure = error,
                 Err(error) => return Err(error),
             }
         }

@@ -29,7 +29,8 @@ pub(super) async fn ls(
         limit: request.limit.map_or(0, |limit| limit as usize),
     };
     let lost = lost_in_place(service).await;
-    let found = service.archive.list(filter).await.map_err(failure)?;
+    let mut found = service.archive.list(filter).await.map_err(failure)?;
+    found.here.sort_by(|one, other| one.purl.cmp_for_lists(&other.purl));
     let listed: BTreeSet<_> = found.here.iter().map(|row| row.release).collect();
     let notices = lost.iter().filter(|loss| listed.contains(&loss.release)).map(loss_text);
     let notices = cut(notices.collect());
