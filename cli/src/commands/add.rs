@@ -57,9 +57,9 @@ Examples:
   perennial add ks-core-1.1.0.tgz --purl pkg:helm/ks-core@1.1.0
   perennial add helm+https://charts.example.org/ ks-core@1.1.0 --with-images")]
 pub(crate) struct AddArgs {
-    /// Files and directories; - for standard input, with --file-name; URLs; docker://IMAGE; oci:DIR, oci-archive:FILE or
-    /// docker-archive:FILE, with :TAG to pick one of several images; helm+https://REPOSITORY
-    /// NAME@VERSION
+    /// Files and directories; - for standard input, with --file-name; URLs; docker://IMAGE;
+    /// oci:DIR, oci-archive:FILE or docker-archive:FILE, with :TAG to pick one of several images;
+    /// helm+https://REPOSITORY NAME@VERSION
     #[arg(required_unless_present = "from", value_name = "SOURCE")]
     sources: Vec<PathBuf>,
     /// File that lists images to add, one reference per line (repeatable)
