@@ -63,8 +63,8 @@ macro_rules! requests {
             NewFeed, new_feed: NoRows => ();
             /// Reads every stored blob and entry again; one row per object that fails.
             Verify, verify: CorruptRow => VerifyDone;
-            /// Refers to files that were added in place at their new place; one row per file that is
-            /// not there. `not-found` when none was added in place below the old path.
+            /// Refers to files that were added in place at their new place; one row per file that
+            /// is not there. `not-found` when none was added in place below the old path.
             Relocate, relocate: UnmovedRow => RelocateDone;
             /// Frees what no pin and no follow needs.
             Gc, gc: NoRows => GcDone;

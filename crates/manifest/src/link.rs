@@ -1,4 +1,5 @@
-//! Artifacts that are not files: symbolic links inside the tree of a release, and empty directories.
+//! Artifacts that are not files: symbolic links inside the tree of a release, and empty
+//! directories.
 //!
 //! Owns their media types, and the rule that keeps a link inside its tree. Signed lists can say
 //! anything, so writers check a target again before they make the link.

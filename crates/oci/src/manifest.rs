@@ -126,7 +126,8 @@ impl Manifest {
     }
 
     /// Reads a manifest or an index as [`Self::parse`] does, but leaves out the entries of an index
-    /// that are not whole, and returns the reasons: in a layout, one bad entry costs no other image.
+    /// that are not whole, and returns the reasons: in a layout, one bad entry costs no other
+    /// image.
     ///
     /// # Errors
     /// [`ManifestError`] if the bytes are not a manifest, or one that could be read in two ways.

@@ -101,8 +101,8 @@ impl Repository {
         &self.registry
     }
 
-    /// Whether the registry is that of a machine itself (`localhost`, `127.0.0.1:5000`): a name that
-    /// every machine has, for registries that have nothing to do with each other.
+    /// Whether the registry is that of a machine itself (`localhost`, `127.0.0.1:5000`): a name
+    /// that every machine has, for registries that have nothing to do with each other.
     #[must_use]
     pub fn is_local(&self) -> bool {
         let host = self.registry.split(':').next().unwrap_or_default();

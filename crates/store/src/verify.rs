@@ -70,9 +70,10 @@ impl VerifyReport {
 }
 
 impl Store {
-    /// Reads every blob and every signed entry, and compares each with its name; of blobs referenced
-    /// in place also those that were lost before. `progress` is called with the bytes done and the
-    /// bytes in total. Subscribers of [`Store::damage`] are told of all findings in one message.
+    /// Reads every blob and every signed entry, and compares each with its name; of blobs
+    /// referenced in place also those that were lost before. `progress` is called with the bytes
+    /// done and the bytes in total. Subscribers of [`Store::damage`] are told of all findings in
+    /// one message.
     ///
     /// Neither damage nor an error of the disk ends it: the report has both, and what could be read
     /// was verified.

@@ -1,9 +1,9 @@
 //! The `add` operation: files become blobs, a signed release and a pin.
 //!
 //! Owns how paths become a list of artifacts. All that cannot be part of a release is named before
-//! a byte is read. A file that fails while it is read costs no other: the rest is stored, nothing is
-//! signed. The bytes are durable before the release is signed; the signer pins the release before
-//! the catalog lists it.
+//! a byte is read. A file that fails while it is read costs no other: the rest is stored, nothing
+//! is signed. The bytes are durable before the release is signed; the signer pins the release
+//! before the catalog lists it.
 
 mod exclude;
 mod remarks;

@@ -27,8 +27,8 @@ pub(super) const ASK_A_PEER: &str =
     "connect to a node that may have it with --peer MULTIADDR (or PERENNIAL_PEERS)";
 
 /// The hint where files that lay in place are lost.
-const PUT_BACK: &str = "put the files back, name their new place with `perennial relocate OLD NEW`, \
-                        or connect to a node that has them with --peer MULTIADDR";
+const PUT_BACK: &str = "put the files back, name their new place with `perennial relocate OLD \
+                        NEW`, or connect to a node that has them with --peer MULTIADDR";
 
 /// Why an operation failed.
 #[derive(Debug, thiserror::Error)]

@@ -223,8 +223,8 @@ impl Archive {
         Err(Box::new(unresolved).into())
     }
 
-    /// As [`Archive::resolve`], to look only: a name that only strangers signed means their release,
-    /// if it is one.
+    /// As [`Archive::resolve`], to look only: a name that only strangers signed means their
+    /// release, if it is one.
     ///
     /// # Errors
     /// As for [`Archive::resolve`]; [`Unresolved::Ambiguous`] or [`Unresolved::Conflict`] if

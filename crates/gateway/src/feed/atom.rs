@@ -25,8 +25,8 @@ pub(super) fn feed(
             limit: NEWEST,
             ..ReleaseFilter::default()
         })?);
-        // The time is never later than the arrival here: otherwise a clock that is years ahead would
-        // lead the feed for years.
+        // The time is never later than the arrival here: otherwise a clock that is years ahead
+        // would lead the feed for years.
         rows.sort_by_key(|row| {
             std::cmp::Reverse((row.listed_at, row.listed_at == row.issued_at, row.release))
         });

@@ -39,8 +39,8 @@ impl Default for Pending {
 }
 
 impl Pending {
-    /// Records that a manifest was deleted from a repository. Its bytes stay: another repository may
-    /// have been pushed to as well.
+    /// Records that a manifest was deleted from a repository. Its bytes stay: another repository
+    /// may have been pushed to as well.
     pub(crate) fn delete(&self, repository: Repository, digest: Digest, now: Instant) {
         self.deleted.insert((repository, digest), (), 1, now);
     }

@@ -137,14 +137,14 @@ fn the_largest_request_fits() {
 
 proptest! {
     #[test]
-    fn arbitrary_bytes_end_in_at_most_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn any_bytes_end_in_at_most_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = Request::decode(&bytes);
         let _ = Response::decode(&bytes);
         let _ = super::BlobRequest::decode(&bytes);
     }
 
     #[test]
-    fn mutated_messages_are_refused_or_canonical(which in 0_usize..8, at in 0_usize..20_000, to: u8) {
+    fn mutated_bytes_are_refused_or_canonical(which in 0_usize..8, at in 0_usize..20_000, to: u8) {
         let mut bytes = requests()[which].encode().unwrap();
         let at = at % bytes.len();
         bytes[at] = to;

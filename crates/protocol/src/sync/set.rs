@@ -205,8 +205,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_two_sets_are_reconciled(here in prop::collection::btree_map(0_u64..400, 0_u64..5, 0..200),
-                        there in prop::collection::btree_map(0_u64..400, 0_u64..5, 0..200)) {
+        fn any_two_sets_are_reconciled(
+            here in prop::collection::btree_map(0_u64..400, 0_u64..5, 0..200),
+            there in prop::collection::btree_map(0_u64..400, 0_u64..5, 0..200),
+        ) {
             // An entry has the same time in every set.
             let set = |items: &BTreeMap<u64, u64>| {
                 items.keys().map(|n| (id(*n), n % 5)).collect::<BTreeMap<_, _>>()

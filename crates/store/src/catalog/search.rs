@@ -1,5 +1,5 @@
-//! Search for releases by parts of their names, versions and registries, by the names of their files,
-//! and by digests.
+//! Search for releases by parts of their names, versions and registries, by the names of their
+//! files, and by digests.
 //!
 //! The index has the words. Releases are found by the beginning of the rarest word of the query
 //! first, at a cost that does not grow with their number, then by the inside of words, at a cost
