@@ -48,6 +48,7 @@ pub use image::{Image, ImageError};
 pub use maintenance::{Rebuilt, Verified};
 pub use observer::Observer;
 pub use publish::PublishOptions;
+pub(crate) use resolve::Meaning;
 pub use resolve::{Claim, FetchedBlob, Unresolved};
 pub(crate) use search::FoundReleases;
 pub use signer::SignError;

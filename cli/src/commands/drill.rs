@@ -213,6 +213,7 @@ async fn get(
         output: Some(out.to_owned()),
         force: false,
         platform: None,
+        files: Vec::new(),
     };
     let got = d.ask(request, report.screen()).await?;
     let from = got.from.iter().map(|(peer, sent)| match nodes.get(peer) {

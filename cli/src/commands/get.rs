@@ -19,8 +19,8 @@ use crate::session::{Dial, Session};
 /// A name resolves only through publishers you follow, or the one given with --publisher. When only
 /// strangers signed it, they are listed, nothing is fetched, and the exit code is 3. When
 /// publishers you follow disagree on the bytes, both are shown, and the exit code is 4. Release ids
-/// and digests (blake3:…, sha256:…, which name a blob: the bytes of one file) need no trust. An
-/// interrupted download continues where it stopped.
+/// and digests need no trust: blake3:… and sha256:… name the bytes of one file, and the digest of an
+/// image's manifest the image. An interrupted download continues where it stopped.
 ///
 /// An image is written as docker, podman and containerd take it: an OCI layout whose index.json has
 /// the full name of the image, with docker's manifest.json beside it. All other files are those of
@@ -30,13 +30,19 @@ use crate::session::{Dial, Session};
 Examples:
   perennial get kubekey@v3.1.0 -o out/
   perennial get kubekey@v3.1.0 --publisher did:key:z6Mk… -o out/ --peer /ip4/192.0.2.7/tcp/4407
+  perennial get kubekey@v3.1.0 kk -o out/         only this file
+  perennial get quay.io/minio/minio:RELEASE.2025-01-20T14-49-07Z -o out/
   perennial get pkg:generic/kubekey@v3.1.0 -o out/ --force
   perennial get sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 -o out/
   perennial get quay.io/team/app:v1 -o app.tar    an image for docker, podman or containerd
   perennial get 6ddf8a4e                          store it without writing files")]
 pub(crate) struct GetArgs {
-    /// NAME@VERSION, pkg:… (a package URL, or purl), a release id, blake3:… or sha256:…
+    /// NAME[@VERSION], an image as docker names it, pkg:… (a package URL, or purl), a release id,
+    /// blake3:… or sha256:…
     selector: Selector,
+    /// Fetch only these files of the release: a path, its last part, or a directory
+    #[arg(value_name = "PATH", conflicts_with = "platform")]
+    files: Vec<String>,
     /// Directory to write the files to; without it they are only stored. FILE.tar writes an image
     /// as one archive
     #[arg(long, short, value_name = "DIR")]
@@ -58,6 +64,7 @@ pub(crate) async fn run(
     screen: &Screen,
 ) -> Result<(), CommandError> {
     let request = Get {
+        files: args.files,
         selector: args.selector,
         publisher: args.publisher,
         output: args.output.as_deref().map(absolute).transpose()?,
@@ -84,7 +91,7 @@ fn text(done: &GetDone) -> String {
     );
     match &done.output {
         Some(output) => text += &format!(", written to {}", safe(output)),
-        None => text += ", stored; -o DIR writes the files out",
+        None => text += "; stored, not written: -o DIR writes it",
     }
     if let Some(release) = &done.release {
         text += &format!("\n  release    {release}");

@@ -20,6 +20,10 @@ pub struct Get {
     /// Only this platform of an image.
     #[serde(default)]
     pub platform: Option<Platform>,
+    /// Only these files of a release, by path, by the last part of a path, or by directory; none
+    /// means all.
+    #[serde(default)]
+    pub files: Vec<String>,
 }
 
 /// The result of a fetch.

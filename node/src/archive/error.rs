@@ -153,6 +153,19 @@ pub enum ArchiveError {
     /// This node does not hold a blob with this SHA-256.
     #[error("{0} is not held on this node")]
     NotHeld(Sha256Digest),
+    /// The release has no such file.
+    #[error("{purl} has no file {path:?}{}", near_text(.near))]
+    NoSuchFile {
+        /// The path asked for.
+        path: String,
+        /// The name of the release.
+        purl: Box<Purl>,
+        /// Files of the release whose names are near, or its first ones.
+        near: Vec<String>,
+    },
+    /// Files were asked for of something that is one file.
+    #[error("{0} is one file: it has no files in it")]
+    OneFile(Selector),
     /// None of the given peers answered, and without them the request has no answer.
     #[error("no peer answered. {}", unreached_text(.0))]
     Unreached(Vec<Unreached>),
@@ -214,7 +227,9 @@ impl ArchiveError {
             | Self::NoClaim(_)
             | Self::NoHolder(_)
             | Self::NothingInPlace(_)
+            | Self::NoSuchFile { .. }
             | Self::NotHeld(_) => ErrorKind::NotFound,
+            Self::OneFile(_) => ErrorKind::Usage,
             Self::Unreached(_) => ErrorKind::Unreachable,
             Self::UnknownFeed { unreached, .. } if !unreached.is_empty() => ErrorKind::Unreachable,
             Self::Store(_)
@@ -299,6 +314,7 @@ impl ArchiveError {
                 "the disk may be full or failing: `perennial status` shows the space left, and the \
                  log of the node the reason",
             ),
+            Self::NoSuchFile { .. } => Some("`perennial show` lists the files of a release"),
             Self::NotHeld(_) => Some("`perennial get` fetches it"),
             Self::Fetch(FetchError::LostInPlace { .. }) => Some(PUT_BACK),
             Self::NothingInPlace(_) => Some(
@@ -343,6 +359,10 @@ fn offenders_text(offenders: &[Offender], what: &str) -> String {
         [one] => one.to_string(),
         many => format!("{} files {what}", many.len()),
     }
+}
+
+fn near_text(near: &[String]) -> String {
+    if near.is_empty() { String::new() } else { format!("; it has {}", near.join(", ")) }
 }
 
 fn asked_text(answered: usize, unreached: &[Unreached]) -> String {

@@ -4,6 +4,7 @@
 //! fetches share one: the second caller waits for the first one's outcome and sees its progress. A
 //! fetch ends early only when its last caller leaves.
 
+mod files;
 mod flights;
 
 use std::collections::{BTreeMap, BTreeSet};

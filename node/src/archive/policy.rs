@@ -4,7 +4,7 @@ use perennial_manifest::{FollowName, PublisherId, PublisherRef, Selector};
 use perennial_protocol::Follows as ProtocolFollows;
 use perennial_store::{Follows, Pin};
 
-use super::{Archive, ArchiveError, Observer};
+use super::{Archive, ArchiveError, Meaning, Observer};
 
 /// The user's follows as the protocol needs them; always includes this node's own feed.
 pub(crate) fn protocol_follows(follows: &Follows, own: PublisherId) -> ProtocolFollows {
@@ -173,16 +173,29 @@ impl Archive {
         ask: bool,
         observer: &dyn Observer,
     ) -> Result<Pin, ArchiveError> {
-        Ok(match selector {
-            Selector::Blob(blob) => Pin::Blob(*blob),
-            Selector::Sha256(digest) => {
-                let digest = *digest;
-                let blob = self.blocking(move |archive| archive.store.blob_of_sha256(&digest));
-                Pin::Blob(blob.await?.ok_or(ArchiveError::NotHeld(digest))?)
+        let pins = self.store.pins();
+        // A pin outlives what is known of its release.
+        if let Selector::Release(release) = selector
+            && pins.contains(&Pin::Release(*release))
+        {
+            return Ok(Pin::Release(*release));
+        }
+        if let Some(digest) = selector.sha256() {
+            let blob = self.blocking(move |archive| archive.store.blob_of_sha256(&digest));
+            let pin = blob.await?.map(Pin::Blob);
+            if let Some(pin) = pin.filter(|pin| pins.contains(pin)) {
+                return Ok(pin);
             }
-            Selector::Release(release) => Pin::Release(*release),
-            _ => Pin::Release(self.resolve(selector, only, ask, observer).await?[0].release),
-        })
+        }
+        // A digest pins what is here; only names are asked of peers.
+        let ask = ask && selector.sha256().is_none() && !matches!(selector, Selector::Release(_));
+        match (selector, self.meaning(selector, only, ask, observer).await) {
+            (_, Ok(Meaning::Release(found))) => Ok(Pin::Release(found[0].release)),
+            (_, Ok(Meaning::Blob { blob, .. })) => Ok(Pin::Blob(blob)),
+            // A release that is not known yet may be pinned by its id.
+            (Selector::Release(release), Err(_)) => Ok(Pin::Release(*release)),
+            (_, Err(error)) => Err(error),
+        }
     }
 }
 

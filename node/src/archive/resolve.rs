@@ -5,6 +5,7 @@
 //! never fetched by name.
 
 mod digest;
+mod meaning;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use super::error::ASK_A_PEER;
 use super::{Archive, ArchiveError, Observer};
 
 pub use digest::FetchedBlob;
+pub(crate) use meaning::Meaning;
 
 /// Near misses named in one error, at most.
 const NEAR: usize = 5;
@@ -127,6 +129,9 @@ impl Unresolved {
             Self::Conflict { .. } => Some("choose one with --publisher DID"),
             Self::Ambiguous { selector: Selector::ReleasePrefix(_), .. } => {
                 Some("give more digits: the beginning of an id counts while no other begins so")
+            }
+            Self::Ambiguous { selector: Selector::Sha256(_) | Selector::Release(_), .. } => {
+                Some("it is a part of each of them: get one by its release id")
             }
             Self::Ambiguous { .. } => {
                 Some("add @VERSION, or give the package URL or the release id")
@@ -235,9 +240,16 @@ impl Archive {
         only: Option<PublisherId>,
         observer: &dyn Observer,
     ) -> Result<Vec<Candidate>, ArchiveError> {
-        let error = match self.resolve(selector, only, true, observer).await {
+        let error = match self.meaning(selector, only, true, observer).await {
+            Ok(Meaning::Release(found)) => return Ok(found),
+            Ok(Meaning::Blob { sha256: Some(digest), .. }) => {
+                return self.with_file(selector, digest).await;
+            }
+            Ok(Meaning::Blob { .. }) => {
+                return self.resolve(selector, only, false, observer).await;
+            }
             Err(ArchiveError::Unresolved(error)) => error,
-            other => return other,
+            Err(other) => return Err(other),
         };
         let Unresolved::Strangers { selector, only: None, claims } = *error else {
             return Err(error.into());

@@ -11,6 +11,9 @@ use perennial_store::{ReleaseFilter, ReleaseRow};
 use super::{Archive, ArchiveError};
 use crate::network::message::LookupAnswer;
 
+/// Releases that have one file, listed at most.
+const FILES: usize = 1000;
+
 /// The releases found.
 #[derive(Debug, Default)]
 pub struct FoundReleases {
@@ -50,7 +53,15 @@ impl Archive {
         });
         // One row beyond the limit shows whether more follow.
         let filter = ReleaseFilter { limit: limit + usize::from(limit > 0), ..filter };
-        let list = self.blocking(move |archive| archive.store.releases(&filter));
+        let list = self.blocking(move |archive| {
+            let found = archive.store.releases(&filter)?;
+            // A digest lists the releases that have the file.
+            let digest = filter.selector.as_ref().and_then(Selector::sha256);
+            match digest {
+                Some(digest) if found.is_empty() => archive.store.releases_with(&digest, FILES),
+                _ => Ok(found),
+            }
+        });
         let Some(selector) = asked else {
             return self.joined(list.await?, Vec::new(), limit, |_| true).await;
         };
@@ -68,6 +79,12 @@ impl Archive {
             .filter_map(|entry| entry.release())
             .map(|(_, body)| body.purl.clone())
             .collect()
+    }
+
+    /// Releases in which connected peers find a text.
+    pub(super) async fn search_elsewhere(&self, text: String) -> Vec<ReleaseId> {
+        let entries = self.if_connected(self.network.search(text)).await;
+        entries.iter().filter_map(|entry| entry.release()).map(|(release, _)| release).collect()
     }
 
     /// The entries of an answer, if a peer is connected that can give one.

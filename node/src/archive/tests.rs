@@ -5,6 +5,7 @@ mod export;
 mod fetch;
 mod image;
 mod in_place;
+mod meaning;
 mod publish;
 mod repair;
 mod resolve;

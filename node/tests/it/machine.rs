@@ -112,7 +112,14 @@ impl Machine {
     ) -> Result<GetDone, Failure> {
         let selector = what.parse().expect("a selector");
         Ok(self
-            .ask(Get { selector, publisher: None, output, force: false, platform: None })
+            .ask(Get {
+                selector,
+                publisher: None,
+                output,
+                force: false,
+                platform: None,
+                files: Vec::new(),
+            })
             .await?
             .0)
     }

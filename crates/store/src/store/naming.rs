@@ -42,7 +42,11 @@ impl Store {
         self.inner().read(|catalog| catalog.near(selector, limit))
     }
 
-    fn candidate(&self, row: &ReleaseRow) -> Result<Candidate, StoreError> {
+    /// A release as one that a name could mean.
+    ///
+    /// # Errors
+    /// Failures of the index.
+    pub fn candidate(&self, row: &ReleaseRow) -> Result<Candidate, StoreError> {
         Ok(Candidate {
             release: row.release,
             publisher: row.publisher,

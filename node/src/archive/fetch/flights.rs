@@ -24,6 +24,8 @@ pub(in crate::archive) struct Flights {
     pub(super) releases: Table<ReleaseId, Arc<FetchedRelease>>,
     pub(super) lists: Table<ReleaseId, ()>,
     pub(super) blobs: Table<(ReleaseId, BlobId, u64), ()>,
+    /// Some of the files of a release.
+    pub(super) files: Table<(ReleaseId, Vec<BlobId>), Arc<FetchedRelease>>,
     /// Blobs requested by digest alone, without a release that states their size.
     pub(in crate::archive) digests: Table<BlobId, Arc<FetchedBlob>>,
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use perennial_control::{Failure, Get, GetDone, Sink, WrittenImage};
-use perennial_manifest::{BlobId, Selector, Sha256Digest};
+use perennial_manifest::{BlobId, Candidate, Selector, Sha256Digest};
 use perennial_protocol::PeerId;
 
 use super::{ControlService, failure, observer};
+use crate::archive::{ArchiveError, Meaning};
 
 pub(super) async fn get(
     service: &ControlService,
@@ -17,13 +18,15 @@ pub(super) async fn get(
     sink: &Sink,
 ) -> Result<GetDone, Failure> {
     let started = Instant::now();
-    let done = match request.selector {
-        Selector::Blob(blob) => get_blob(service, &request, blob, None, sink).await?,
-        Selector::Sha256(digest) => {
-            let blob = service.archive.blob_of(digest, &*observer(sink)).await.map_err(failure)?;
-            get_blob(service, &request, blob, Some(digest), sink).await?
+    let (archive, observer) = (&service.archive, observer(sink));
+    let only = service.publisher(request.publisher.as_ref())?;
+    let meaning = archive.meaning(&request.selector, only, true, &*observer).await;
+    let done = match meaning.map_err(failure)? {
+        Meaning::Release(agreeing) => get_release(service, &request, &agreeing, sink).await?,
+        Meaning::Blob { .. } if !request.files.is_empty() => {
+            return Err(failure(ArchiveError::OneFile(request.selector)));
         }
-        _ => get_release(service, &request, sink).await?,
+        Meaning::Blob { blob, sha256 } => get_blob(service, &request, blob, sha256, sink).await?,
     };
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(GetDone { elapsed_ms, ..done })
@@ -32,24 +35,24 @@ pub(super) async fn get(
 async fn get_release(
     service: &ControlService,
     request: &Get,
+    agreeing: &[Candidate],
     sink: &Sink,
 ) -> Result<GetDone, Failure> {
     let (archive, observer) = (&service.archive, observer(sink));
-    let only = service.publisher(request.publisher.as_ref())?;
-    let agreeing =
-        archive.resolve(&request.selector, only, true, &*observer).await.map_err(failure)?;
     let release = agreeing[0].release;
-    let named = |error| about(&request.selector, failure(error));
+    let some = !request.files.is_empty();
     let fetched = match &request.platform {
-        None => archive.fetch(release, &*observer).await.map_err(named)?,
+        _ if some => archive.fetch_files(release, &request.files, &*observer).await,
+        None => archive.fetch(release, &*observer).await.map_err(ArchiveError::from),
         Some(platform) => {
             let fetched = archive.fetch_platform(release, platform, &*observer).await;
-            Arc::new(fetched.map_err(failure)?)
+            fetched.map(Arc::new).map_err(ArchiveError::from)
         }
     };
+    let fetched = fetched.map_err(|error| about(&request.selector, failure(error)))?;
     let mut list = fetched.list.clone();
     let mut image = None;
-    if request.output.is_some() || request.platform.is_some() {
+    if !some && (request.output.is_some() || request.platform.is_some()) {
         image = archive.image(&fetched, request.platform.clone()).await.map_err(failure)?;
     }
     if let Some(image) = &image {
