@@ -43,9 +43,9 @@ impl Painter {
             self.line_at = Instant::now() + BAR_AFTER;
         }
         if self.screen.error_width.is_some() {
-            self.paint_bar(progress)
+            self.paint_bar(progress);
         } else {
-            self.paint_line(progress)
+            self.paint_line(progress);
         }
     }
 

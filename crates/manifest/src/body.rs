@@ -50,7 +50,7 @@ pub enum BodyError {
     },
     /// A release's package URL has no version.
     #[error("{0} has no version; a release is one version of one thing")]
-    NoVersion(Box<Purl>),
+    NoVersion(Purl),
 }
 
 /// The statement of an entry.

@@ -53,12 +53,12 @@ pub enum PurlError {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Purl {
-    text: String,
-    ty: String,
-    namespace: Option<String>,
-    name: String,
-    version: Option<String>,
-    repository: Option<String>,
+    text: Box<str>,
+    ty: Box<str>,
+    namespace: Option<Box<str>>,
+    name: Box<str>,
+    version: Option<Box<str>>,
+    repository: Option<Box<str>>,
 }
 
 impl Purl {
@@ -109,12 +109,12 @@ impl Purl {
             return Err(PurlError::Grammar { text: given.to_owned(), reason });
         }
         let purl = Self {
-            ty: purl.ty().to_owned(),
-            namespace: purl.namespace().map(str::to_owned),
-            name: purl.name().to_owned(),
-            version: purl.version().map(str::to_owned),
-            repository: purl.qualifiers().get(REPOSITORY).map(|url| place(url).to_owned()),
-            text,
+            ty: purl.ty().into(),
+            namespace: purl.namespace().map(Into::into),
+            name: purl.name().into(),
+            version: purl.version().map(Into::into),
+            repository: purl.qualifiers().get(REPOSITORY).map(|url| place(url).into()),
+            text: text.into(),
         };
         let parts = [Some(&purl.name), purl.namespace.as_ref(), purl.version.as_ref()];
         if parts.into_iter().flatten().any(|part| part.chars().any(char::is_control))
@@ -165,7 +165,7 @@ impl Purl {
     /// may be any, and so may the scheme of a repository.
     #[must_use]
     pub fn means(&self, other: &Self) -> bool {
-        let official = self.ty == "docker" && self.namespace.is_none();
+        let official = &*self.ty == "docker" && self.namespace.is_none();
         self.ty == other.ty
             && self.name == other.name
             && (self.namespace == other.namespace
@@ -232,7 +232,7 @@ impl TryFrom<String> for Purl {
     /// encoding.
     fn try_from(text: String) -> Result<Self, PurlError> {
         let purl = Self::parse(&text)?;
-        if purl.text == text {
+        if *purl.text == text {
             Ok(purl)
         } else {
             Err(PurlError::Grammar { reason: format!("its canonical form is {purl}"), text })
@@ -242,7 +242,7 @@ impl TryFrom<String> for Purl {
 
 impl From<Purl> for String {
     fn from(purl: Purl) -> Self {
-        purl.text
+        purl.text.into()
     }
 }
 

@@ -135,7 +135,7 @@ impl Archive {
             let files = Files::new(&archive.store, &list);
             let (root, _) = files.root(release)?;
             let image = files.choose(&root, Some(&platform))?;
-            Ok::<_, ImageError>(files.parts(&image)?)
+            files.parts(&image)
         });
         let wanted = wanted.await?;
         let mut fetched = self.fetch_some(release, move |_| wanted, observer).await?;

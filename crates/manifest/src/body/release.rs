@@ -74,7 +74,7 @@ impl Release {
 
     pub(super) fn check(&self) -> Result<(), BodyError> {
         if self.purl.version().is_none_or(str::is_empty) {
-            return Err(BodyError::NoVersion(Box::new(self.purl.clone())));
+            return Err(BodyError::NoVersion(self.purl.clone()));
         }
         licence::check(&self.license)?;
         self.artifacts.check()?;

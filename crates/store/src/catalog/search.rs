@@ -190,7 +190,7 @@ impl Catalog<'_> {
     /// walking the rows of one that begins nearly every name would visit all of them. One that
     /// begins no word comes last.
     fn rarest<'a>(&self, words: &'a [Word]) -> Result<Option<(usize, &'a str)>, StoreError> {
-        let mut best: Option<((bool, usize, usize), (usize, &str))> = None;
+        let mut counted = Vec::new();
         for (at, word) in words.iter().enumerate() {
             for run in &word.runs {
                 let mut rows = 0;
@@ -202,12 +202,11 @@ impl Catalog<'_> {
                     })?;
                 }
                 let rank = (rows == 0, rows, usize::MAX - run.len());
-                if best.is_none_or(|(lowest, _)| rank < lowest) {
-                    best = Some((rank, (at, run)));
-                }
+                counted.push((rank, at, run.as_str()));
             }
         }
-        Ok(best.map(|(_, found)| found))
+        let rarest = counted.into_iter().min_by_key(|(rank, ..)| *rank);
+        Ok(rarest.map(|(_, at, run)| (at, run)))
     }
 }
 

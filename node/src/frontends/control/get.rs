@@ -46,7 +46,7 @@ async fn get_release(
         None => archive.fetch(release, &*observer).await.map_err(ArchiveError::from),
         Some(platform) => {
             let fetched = archive.fetch_platform(release, platform, &*observer).await;
-            fetched.map(Arc::new).map_err(ArchiveError::from)
+            fetched.map(Arc::new)
         }
     };
     let fetched = fetched.map_err(|error| about(&request.selector, failure(error)))?;
