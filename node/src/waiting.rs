@@ -34,9 +34,9 @@ pub(crate) async fn until_back(config: &Config, reason: &str) {
     loop {
         sleep(EVERY).await;
         let data = config.data.clone();
-        match tokio::task::spawn_blocking(move || can_open(&data)).await {
-            Ok(Ok(())) => break,
-            Ok(Err(reason)) if reason != said => {
+        match tokio::task::spawn_blocking(move || obstacle(&data)).await {
+            Ok(None) => break,
+            Ok(Some(reason)) if reason != said => {
                 tracing::info!(%reason, "still waiting");
                 said = reason;
             }
@@ -50,13 +50,16 @@ pub(crate) async fn until_back(config: &Config, reason: &str) {
     tracing::info!("the archive is back");
 }
 
-/// Opens the archive to the end, because what the kernel has cached reads well without a disk.
-fn can_open(data: &Path) -> Result<(), String> {
+/// The reason why the archive cannot be opened; none if it can. Opens it to the end, because what
+/// the kernel has cached reads well without a disk.
+fn obstacle(data: &Path) -> Option<String> {
     if !has_archive(data) {
-        return Err(format!("no archive at {}", data.display()));
+        return Some(format!("no archive at {}", data.display()));
     }
-    let store = Store::open(data, OpenOptions::default()).map_err(|error| error.to_string())?;
-    store.probe().map_err(|error| error.to_string())
+    match Store::open(data, OpenOptions::default()) {
+        Ok(store) => store.probe().err().map(|error| error.to_string()),
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 #[cfg(test)]
@@ -68,10 +71,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("d");
         drop(Store::open(&data, OpenOptions::default()).unwrap());
-        can_open(&data).unwrap();
+        assert_eq!(obstacle(&data), None);
         std::fs::rename(&data, dir.path().join("aside")).unwrap();
         std::fs::create_dir(&data).unwrap();
-        assert!(can_open(&data).unwrap_err().contains("no archive"));
+        assert!(obstacle(&data).unwrap().contains("no archive"));
         assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0);
     }
 }

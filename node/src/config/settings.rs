@@ -214,7 +214,7 @@ impl Settings {
             );
         }
         if let Some(log) = &self.log {
-            check_filter(log).or_else(|reason| refuse("--log", reason))?;
+            check_filter(log)?;
         }
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return refuse("--tls-cert", "--tls-cert and --tls-key go together".into());
@@ -238,15 +238,16 @@ impl Settings {
 }
 
 /// Checks a log filter: levels, and targets with their levels.
-fn check_filter(filter: &str) -> Result<(), String> {
+fn check_filter(filter: &str) -> Result<(), ConfigError> {
     let levels = ["off", "error", "warn", "info", "debug", "trace"];
     for part in filter.split(',') {
         let level = part.rsplit_once('=').map_or(part, |(_, level)| level).trim();
         if !levels.iter().any(|known| level.eq_ignore_ascii_case(known)) {
-            return Err(format!(
+            let reason = format!(
                 "{part:?} has no level; write one of {}, or TARGET=LEVEL, separated by commas",
                 levels.join(", ")
-            ));
+            );
+            return Err(ConfigError::Nonsense { setting: "--log", reason });
         }
     }
     Ok(())
