@@ -4,15 +4,15 @@
 //! which map a kind to an exit code or an HTTP status, and [`ArchiveError::hint`] tells the user
 //! what to do next.
 
+mod hint;
+mod kind;
+
 use std::path::PathBuf;
 
 use perennial_import::ImportError;
 use perennial_manifest::{
     BlobId, BodyError, FollowName, ListError, PublisherId, Purl, ReleaseId, Selector, Sha256Digest,
-    SignRefusal,
 };
-use perennial_operation::ErrorKind;
-use perennial_protocol::FetchFailure;
 use perennial_store::StoreError;
 use tokio::task::JoinError;
 
@@ -22,13 +22,7 @@ use super::{
     Claim, ExportError, FetchError, ImageError, Offender, SignError, Unreached, Unresolved,
 };
 
-/// The hint where a peer may help.
-pub(super) const ASK_A_PEER: &str =
-    "connect to a node that may have it with --peer MULTIADDR (or PERENNIAL_PEERS)";
-
-/// The hint where files that lay in place are lost.
-const PUT_BACK: &str = "put the files back, name their new place with `perennial relocate OLD \
-                        NEW`, or connect to a node that has them with --peer MULTIADDR";
+pub(super) use hint::ASK_A_PEER;
 
 /// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
@@ -201,132 +195,6 @@ pub enum ArchiveError {
 }
 
 impl ArchiveError {
-    /// The kind of this failure.
-    #[must_use]
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Fetch(error) => fetch_kind(error),
-            Self::Import(error) => import_kind(error),
-            Self::Export(error) => error.kind(),
-            Self::Image(error) => error.kind(),
-            Self::Unresolved(unresolved) => unresolved.kind(),
-            Self::UpstreamChanged { source, .. } => {
-                source.as_ref().map_or(ErrorKind::Verification, import_kind)
-            }
-            Self::List(_)
-            | Self::Body(_)
-            | Self::NoVersion(_)
-            | Self::NoFiles
-            | Self::Unportable(_)
-            | Self::Pattern { .. }
-            | Self::SharedName { .. }
-            | Self::NameTaken { .. } => ErrorKind::Usage,
-            Self::NotFollowed(_)
-            | Self::UnknownPublisher(_)
-            | Self::NotPinned(_)
-            | Self::NoClaim(_)
-            | Self::NoHolder(_)
-            | Self::NothingInPlace(_)
-            | Self::NoSuchFile { .. }
-            | Self::NotHeld(_) => ErrorKind::NotFound,
-            Self::OneFile(_) => ErrorKind::Usage,
-            Self::Unreached(_) => ErrorKind::Unreachable,
-            Self::UnknownFeed { unreached, .. } if !unreached.is_empty() => ErrorKind::Unreachable,
-            Self::Store(_)
-            | Self::Disk(_)
-            | Self::Twin { .. }
-            | Self::UnknownFeed { .. }
-            | Self::Sign(_)
-            | Self::Read { .. }
-            | Self::Unread { .. }
-            | Self::NotForked
-            | Self::Cancelled
-            | Self::Stopping
-            | Self::Interrupted(_) => ErrorKind::Failed,
-        }
-    }
-
-    /// A next step for the user, if there is one.
-    #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Disk(_) => Some(
-                "bring the disk back (its errors are in the kernel's log); the node goes on by \
-                      itself then",
-            ),
-            Self::Store(StoreError::ReadOnly { .. }) => {
-                Some("mount it to be written to, or give another --data DIR")
-            }
-            Self::NoVersion(_) => Some("give --version, or pkg:…@VERSION"),
-            Self::UpstreamChanged { .. } => {
-                Some("to archive what the upstream gives now, add it under another --version")
-            }
-            Self::Sign(SignError::Refused(SignRefusal::Behind { .. })) => Some(
-                "connect to a peer that has the newer entries (--peer) and try again; if another \
-                machine uses this key, stop one of them",
-            ),
-            Self::Sign(SignError::Refused(SignRefusal::Forked(_))) => Some(
-                "`perennial key --merge` joins the branches, once only one machine signs with this \
-                key",
-            ),
-            Self::Unreached(_) => Some(
-                "check the address, and that a node runs there: `perennial status` there lists its \
-                addresses",
-            ),
-            Self::Twin { .. } => Some(
-                "stop one of the two; a copy that is to live on needs keys of its own: stop it, \
-                move its keys/ directory away, start it again",
-            ),
-            Self::UnknownFeed { .. } => Some(
-                "--peer ADDRESS of a node that has its feed fetches it; --new-feed begins one, if \
-                this key has signed nothing",
-            ),
-            Self::Unportable(_) => Some(
-                "--skip-unportable leaves these out, --exclude GLOB leaves out what it matches, \
-                 --dereference adds what symbolic links lead to",
-            ),
-            Self::Pattern { .. } => Some("patterns are like *.log, .git or docs/*.tmp"),
-            Self::Unread { .. } => Some(
-                "the same command goes on from here; --exclude GLOB leaves out what keeps changing",
-            ),
-            Self::NotFollowed(_) => Some("`perennial follows` lists the followed publishers"),
-            Self::UnknownPublisher(_) => Some(
-                "`perennial follows` lists the names; any publisher can be given by its DID \
-                (did:key:…)",
-            ),
-            Self::SharedName { .. } => Some(
-                "give the publisher by its DID (did:key:…); `perennial follow DID --as NAME` \
-                renames one",
-            ),
-            Self::NameTaken { .. } => Some("choose another name with --as NAME"),
-            Self::Unresolved(unresolved) => unresolved.hint(),
-            Self::NoClaim(_)
-            | Self::NoHolder(_)
-            | Self::Fetch(
-                FetchError::Peers(FetchFailure::NoHolder)
-                | FetchError::Alone
-                | FetchError::Unknown(_),
-            ) => Some(ASK_A_PEER),
-            Self::Fetch(FetchError::Peers(FetchFailure::Stalled)) => {
-                Some("the same command goes on with what is missing")
-            }
-            Self::Fetch(FetchError::Peers(FetchFailure::Local)) => Some(
-                "the disk may be full or failing: `perennial status` shows the space left, and the \
-                 log of the node the reason",
-            ),
-            Self::NoSuchFile { .. } => Some("`perennial show` lists the files of a release"),
-            Self::NotHeld(_) => Some("`perennial get` fetches it"),
-            Self::Fetch(FetchError::LostInPlace { .. }) => Some(PUT_BACK),
-            Self::NothingInPlace(_) => Some(
-                "give the path at which they were when they were added; `perennial verify` names \
-                 the files that are lost",
-            ),
-            Self::NotPinned(_) => Some("`perennial pins` lists the pins"),
-            Self::Export(error) => error.hint(),
-            _ => None,
-        }
-    }
-
     /// The files concerned and what is wrong with each, if there are several.
     #[must_use]
     pub fn details(&self) -> Vec<String> {
@@ -371,31 +239,5 @@ fn asked_text(answered: usize, unreached: &[Unreached]) -> String {
         (0, unreached) => unreached_text(unreached),
         (1, _) => "the one peer that answered has no entry of it".to_owned(),
         (peers, _) => format!("the {peers} peers that answered have no entry of it"),
-    }
-}
-
-fn fetch_kind(error: &FetchError) -> ErrorKind {
-    match error {
-        FetchError::Peers(FetchFailure::NoHolder | FetchFailure::Stalled)
-        | FetchError::Alone
-        | FetchError::Unknown(_) => ErrorKind::NotFound,
-        FetchError::LostInPlace { .. } => ErrorKind::Verification,
-        FetchError::Unreached(_) => ErrorKind::Unreachable,
-        FetchError::Store(error) => match **error {
-            StoreError::Format { .. } | StoreError::WrongBytes(_) => ErrorKind::Verification,
-            _ => ErrorKind::Failed,
-        },
-        FetchError::Damaged(_)
-        | FetchError::Peers(FetchFailure::Local | FetchFailure::Busy)
-        | FetchError::Interrupted(_) => ErrorKind::Failed,
-    }
-}
-
-fn import_kind(error: &ImportError) -> ErrorKind {
-    match error {
-        ImportError::Usage(_) | ImportError::Private(_) => ErrorKind::Usage,
-        ImportError::Gone { .. } => ErrorKind::NotFound,
-        ImportError::Mismatch { .. } => ErrorKind::Verification,
-        _ => ErrorKind::Failed,
     }
 }

@@ -1,0 +1,99 @@
+//! The next step of each failure, as a hint for the user.
+
+use perennial_manifest::SignRefusal;
+use perennial_protocol::FetchFailure;
+use perennial_store::StoreError;
+
+use super::ArchiveError;
+use crate::archive::{FetchError, SignError};
+
+/// The hint where a peer may help.
+pub(in crate::archive) const ASK_A_PEER: &str =
+    "connect to a node that may have it with --peer MULTIADDR (or PERENNIAL_PEERS)";
+
+/// The hint where files that lay in place are lost.
+const PUT_BACK: &str = "put the files back, name their new place with `perennial relocate OLD \
+                        NEW`, or connect to a node that has them with --peer MULTIADDR";
+
+impl ArchiveError {
+    /// A next step for the user, if there is one.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Disk(_) => Some(
+                "bring the disk back (its errors are in the kernel's log); the node goes on by \
+                      itself then",
+            ),
+            Self::Store(StoreError::ReadOnly { .. }) => {
+                Some("mount it to be written to, or give another --data DIR")
+            }
+            Self::NoVersion(_) => Some("give --version, or pkg:…@VERSION"),
+            Self::UpstreamChanged { .. } => {
+                Some("to archive what the upstream gives now, add it under another --version")
+            }
+            Self::Sign(SignError::Refused(SignRefusal::Behind { .. })) => Some(
+                "connect to a peer that has the newer entries (--peer) and try again; if another \
+                machine uses this key, stop one of them",
+            ),
+            Self::Sign(SignError::Refused(SignRefusal::Forked(_))) => Some(
+                "`perennial key --merge` joins the branches, once only one machine signs with this \
+                key",
+            ),
+            Self::Unreached(_) => Some(
+                "check the address, and that a node runs there: `perennial status` there lists its \
+                addresses",
+            ),
+            Self::Twin { .. } => Some(
+                "stop one of the two; a copy that is to live on needs keys of its own: stop it, \
+                move its keys/ directory away, start it again",
+            ),
+            Self::UnknownFeed { .. } => Some(
+                "--peer ADDRESS of a node that has its feed fetches it; --new-feed begins one, if \
+                this key has signed nothing",
+            ),
+            Self::Unportable(_) => Some(
+                "--skip-unportable leaves these out, --exclude GLOB leaves out what it matches, \
+                 --dereference adds what symbolic links lead to",
+            ),
+            Self::Pattern { .. } => Some("patterns are like *.log, .git or docs/*.tmp"),
+            Self::Unread { .. } => Some(
+                "the same command goes on from here; --exclude GLOB leaves out what keeps changing",
+            ),
+            Self::NotFollowed(_) => Some("`perennial follows` lists the followed publishers"),
+            Self::UnknownPublisher(_) => Some(
+                "`perennial follows` lists the names; any publisher can be given by its DID \
+                (did:key:…)",
+            ),
+            Self::SharedName { .. } => Some(
+                "give the publisher by its DID (did:key:…); `perennial follow DID --as NAME` \
+                renames one",
+            ),
+            Self::NameTaken { .. } => Some("choose another name with --as NAME"),
+            Self::Unresolved(unresolved) => unresolved.hint(),
+            Self::NoClaim(_)
+            | Self::NoHolder(_)
+            | Self::Fetch(
+                FetchError::Peers(FetchFailure::NoHolder)
+                | FetchError::Alone
+                | FetchError::Unknown(_),
+            ) => Some(ASK_A_PEER),
+            Self::Fetch(FetchError::Peers(FetchFailure::Stalled)) => {
+                Some("the same command goes on with what is missing")
+            }
+            Self::Fetch(FetchError::Peers(FetchFailure::Local)) => Some(
+                "the disk may be full or failing: `perennial status` shows the space left, and the \
+                 log of the node the reason",
+            ),
+            Self::NoSuchFile { .. } => Some("`perennial show` lists the files of a release"),
+            Self::NotHeld(_) => Some("`perennial get` fetches it"),
+            Self::Fetch(FetchError::LostInPlace { .. }) => Some(PUT_BACK),
+            Self::NothingInPlace(_) => Some(
+                "give the path at which they were when they were added; `perennial verify` names \
+                 the files that are lost",
+            ),
+            Self::NotPinned(_) => Some("`perennial pins` lists the pins"),
+            Self::Export(error) => error.hint(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The kind of each failure, as frontends tell failures apart.
+
+use perennial_import::ImportError;
+use perennial_operation::ErrorKind;
+use perennial_protocol::FetchFailure;
+use perennial_store::StoreError;
+
+use super::ArchiveError;
+use crate::archive::FetchError;
+
+impl ArchiveError {
+    /// The kind of this failure.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Fetch(error) => fetch_kind(error),
+            Self::Import(error) => import_kind(error),
+            Self::Export(error) => error.kind(),
+            Self::Image(error) => error.kind(),
+            Self::Unresolved(unresolved) => unresolved.kind(),
+            Self::UpstreamChanged { source, .. } => {
+                source.as_ref().map_or(ErrorKind::Verification, import_kind)
+            }
+            Self::List(_)
+            | Self::Body(_)
+            | Self::NoVersion(_)
+            | Self::NoFiles
+            | Self::Unportable(_)
+            | Self::Pattern { .. }
+            | Self::SharedName { .. }
+            | Self::NameTaken { .. } => ErrorKind::Usage,
+            Self::NotFollowed(_)
+            | Self::UnknownPublisher(_)
+            | Self::NotPinned(_)
+            | Self::NoClaim(_)
+            | Self::NoHolder(_)
+            | Self::NothingInPlace(_)
+            | Self::NoSuchFile { .. }
+            | Self::NotHeld(_) => ErrorKind::NotFound,
+            Self::OneFile(_) => ErrorKind::Usage,
+            Self::Unreached(_) => ErrorKind::Unreachable,
+            Self::UnknownFeed { unreached, .. } if !unreached.is_empty() => ErrorKind::Unreachable,
+            Self::Store(_)
+            | Self::Disk(_)
+            | Self::Twin { .. }
+            | Self::UnknownFeed { .. }
+            | Self::Sign(_)
+            | Self::Read { .. }
+            | Self::Unread { .. }
+            | Self::NotForked
+            | Self::Cancelled
+            | Self::Stopping
+            | Self::Interrupted(_) => ErrorKind::Failed,
+        }
+    }
+}
+
+fn fetch_kind(error: &FetchError) -> ErrorKind {
+    match error {
+        FetchError::Peers(FetchFailure::NoHolder | FetchFailure::Stalled)
+        | FetchError::Alone
+        | FetchError::Unknown(_) => ErrorKind::NotFound,
+        FetchError::LostInPlace { .. } => ErrorKind::Verification,
+        FetchError::Unreached(_) => ErrorKind::Unreachable,
+        FetchError::Store(error) => match **error {
+            StoreError::Format { .. } | StoreError::WrongBytes(_) => ErrorKind::Verification,
+            _ => ErrorKind::Failed,
+        },
+        FetchError::Damaged(_)
+        | FetchError::Peers(FetchFailure::Local | FetchFailure::Busy)
+        | FetchError::Interrupted(_) => ErrorKind::Failed,
+    }
+}
+
+fn import_kind(error: &ImportError) -> ErrorKind {
+    match error {
+        ImportError::Usage(_) | ImportError::Private(_) => ErrorKind::Usage,
+        ImportError::Gone { .. } => ErrorKind::NotFound,
+        ImportError::Mismatch { .. } => ErrorKind::Verification,
+        _ => ErrorKind::Failed,
+    }
+}
