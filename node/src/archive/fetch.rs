@@ -4,74 +4,26 @@
 //! fetches share one: the second caller waits for the first one's outcome and sees its progress. A
 //! fetch ends early only when its last caller leaves.
 
+mod error;
 mod files;
 mod flights;
+mod missing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use perennial_manifest::{Artifact, ArtifactList, BlobId, Holding, ReleaseId};
-use perennial_protocol::{FetchFailure, KeepOutcome, PeerId, WantedBlob};
-use perennial_store::{BlobState, Lease, Loss, Reading, ReleaseRow, SMALL, Store, StoreError};
+use perennial_protocol::{FetchFailure, KeepOutcome, PeerId};
+use perennial_store::{Lease, Reading, ReleaseRow, Store, StoreError};
 use tokio::sync::watch;
-use tokio::task::JoinError;
 
-use super::error::unreached_text;
-use super::in_place::losses_text;
-use super::{Archive, Observer, Unreached};
+use super::{Archive, Observer};
 use crate::network::fetch_handle::{FetchHandle, FetchProgress};
 
+use missing::{missing, wanted};
+
+pub use error::FetchError;
 pub(super) use flights::Flights;
-
-/// Why bytes could not be fetched from peers.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum FetchError {
-    /// The catalog has no such release.
-    #[error("release {0} is not known on this node")]
-    Unknown(ReleaseId),
-    /// Peers could not deliver the bytes, or this node could not store them.
-    #[error("{}", failure_text(.0))]
-    Peers(FetchFailure),
-    /// None of the given peers answered.
-    #[error("no peer answered. {}", unreached_text(.0))]
-    Unreached(Vec<Unreached>),
-    /// Files of the release lay in place and are lost, and no peer sent them.
-    #[error("{}; {why}", losses_text(.losses))]
-    LostInPlace {
-        /// The lost files.
-        losses: Arc<[Loss]>,
-        /// Why they were not fetched.
-        why: Box<FetchError>,
-    },
-    /// No peer is connected, and none is expected.
-    #[error("no peer is connected to fetch it from")]
-    Alone,
-    /// All bytes came, and some of them are lost or damaged again.
-    #[error("bytes of release {0} were lost or damaged while the rest was fetched; ask again")]
-    Damaged(ReleaseId),
-    /// The store failed, or rejects one of the blobs.
-    #[error(transparent)]
-    Store(Arc<StoreError>),
-    /// A thread of the fetch panicked, or was stopped with the runtime.
-    #[error("the fetch was interrupted: {0}")]
-    Interrupted(Arc<JoinError>),
-}
-
-impl From<StoreError> for FetchError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(Arc::new(error))
-    }
-}
-
-fn failure_text(failure: &FetchFailure) -> &'static str {
-    match failure {
-        FetchFailure::NoHolder => "no reachable peer holds these bytes",
-        FetchFailure::Stalled => "peers hold these bytes, but none of them sent all",
-        FetchFailure::Local => "this node could not store what peers sent",
-        FetchFailure::Busy => "this node has too many fetches under way; try again later",
-    }
-}
 
 /// A release that is held.
 #[derive(Debug)]
@@ -347,47 +299,4 @@ async fn read_list(
             other => other,
         })
         .await
-}
-
-/// The blobs of a list that are not held, each once, with their missing ranges.
-fn missing<'a>(
-    store: &Store,
-    list: impl IntoIterator<Item = &'a Artifact>,
-) -> Result<Vec<WantedBlob>, StoreError> {
-    let mut found = BTreeMap::new();
-    for artifact in list {
-        if found.contains_key(&artifact.blake3) {
-            continue;
-        }
-        if artifact.size == 0 {
-            // An empty blob needs no peer.
-            drop(store.add_small(vec![Vec::new()])?);
-        }
-        match store.blob_state(&artifact.blake3)? {
-            BlobState::Held { size } if size == artifact.size => {}
-            BlobState::Denied => return Err(StoreError::Denied(artifact.blake3)),
-            _ => {
-                found.insert(artifact.blake3, wanted(store, artifact.blake3, artifact.size)?);
-            }
-        }
-    }
-    Ok(found.into_values().collect())
-}
-
-/// The missing ranges of a blob. After an interrupted fetch of a large blob, the ranges that
-/// arrived are not fetched again.
-fn wanted(store: &Store, blob: BlobId, size: u64) -> Result<WantedBlob, StoreError> {
-    let missing = if size == 0 || store.blob_size(&blob)? == Some(size) {
-        // Nothing is missing: another fetch may have brought it a moment ago.
-        Vec::new()
-    } else if size > SMALL && store.has_partial(&blob, size) {
-        let partial = store.partial(blob, size)?;
-        if partial.is_complete() {
-            store.complete(&partial)?;
-        }
-        partial.missing().into_iter().map(|range| (range.start, range.end)).collect()
-    } else {
-        vec![(0, size)]
-    };
-    Ok(WantedBlob { blob, size, missing })
 }
