@@ -1,30 +1,27 @@
 //! A snapshot of all known images: immutable, shared by all requests, and replaced as a whole when
 //! entries arrive or follows change.
 //!
-//! A [`Snapshot`] answers from memory. A [`View`] adds the store to a snapshot, for queries that
-//! read lists; they run on blocking threads and hold no lock. Snapshots are built one at a time
-//! ([`crate::memo`]) and are never older than the request they answer.
+//! A [`Snapshot`] answers from memory; a [`View`] adds the store to it, for queries that read
+//! lists. Snapshots are built one at a time ([`crate::memo`]) and are never older than the request
+//! they answer.
 
-use std::collections::HashSet;
+mod view;
+
 use std::sync::Arc;
 
-use perennial_manifest::{ArtifactList, ArtifactListRef, PublisherId, ReleaseId};
+use perennial_manifest::PublisherId;
 use perennial_oci::{Digest, Repository};
 use perennial_store::{Follows, Store, StoreError};
 
 use super::Registry;
-use super::digest_index::{ContentRef, DigestIndex, DigestIndexer, Listed, digest_of};
+use super::digest_index::{DigestIndex, DigestIndexer, Listed};
 use super::image_catalog::{FeedReader, Image, ImageCatalog, ImageRelease};
 use super::name::{HERE, Named};
-use crate::blocking::blocking;
 use crate::http_error::HttpError;
 use crate::lists::Lists;
 use crate::memo::{Age, Memo};
 
-/// Lists read to find one digest, at most: of trusted publishers, and as many of others.
-const LOOKS: usize = 8;
-/// Lists fetched for one request, at most.
-const FETCHES: usize = 4;
+pub(crate) use view::View;
 
 /// The snapshots, and the builder that derives each from the last.
 pub(crate) type Snapshots = Memo<(), Arc<Snapshot>, SnapshotBuilder>;
@@ -109,39 +106,6 @@ impl Registry {
             Ok(builder.build((store, &lists), own, follows, retry)?)
         };
         self.snapshots.get((), age, store, build).await
-    }
-
-    /// Runs a query that reads the disk on a blocking thread.
-    pub(crate) async fn read<T: Send + 'static>(
-        &self,
-        snapshot: &Arc<Snapshot>,
-        question: impl FnOnce(&View) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, HttpError> {
-        let view = View {
-            snapshot: Arc::clone(snapshot),
-            store: self.gateway.backend.store().clone(),
-            lists: Arc::clone(&self.gateway.lists),
-        };
-        blocking(move || Ok(question(&view)?)).await
-    }
-}
-
-impl Registry {
-    /// As [`Self::read`], for queries that may read many lists: they run one at a time, and waiting
-    /// ones occupy no thread.
-    pub(crate) async fn search<T: Send + 'static>(
-        &self,
-        snapshot: &Arc<Snapshot>,
-        question: impl FnOnce(&View) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, HttpError> {
-        // The semaphore is never closed. The permit moves into the task, which continues when the
-        // client disconnects.
-        let permit = Arc::clone(&self.searching).acquire_owned().await;
-        self.read(snapshot, move |view| {
-            let _permit = permit;
-            question(view)
-        })
-        .await
     }
 }
 
@@ -275,124 +239,5 @@ impl Snapshot {
     fn rooted(&self, digest: &Digest) -> impl Iterator<Item = &ImageRelease> {
         let releases = self.images.iter().flat_map(|image| &image.releases);
         releases.filter(move |release| release.roots.contains(digest))
-    }
-}
-
-/// A snapshot and the store. Every method may read the disk.
-pub(crate) struct View {
-    pub(crate) snapshot: Arc<Snapshot>,
-    pub(crate) store: Store,
-    lists: Arc<Lists>,
-}
-
-impl View {
-    /// An artifact list, if it is held and undamaged.
-    pub(crate) fn list(
-        &self,
-        claim: &ArtifactListRef,
-    ) -> Result<Option<Arc<ArtifactList>>, StoreError> {
-        self.lists.whole(&self.store, claim)
-    }
-
-    /// The content that a digest names, according to the releases `first`, else to trusted
-    /// publishers, else to any publisher. A digest computed by this node takes precedence over any
-    /// list.
-    pub(crate) fn find(
-        &self,
-        digest: &Digest,
-        first: &[ReleaseId],
-    ) -> Result<Option<ContentRef>, StoreError> {
-        let own = match digest.sha256() {
-            Some(sha256) => self.store.blob_of_sha256(&sha256)?,
-            None => None,
-        };
-        let own = match own {
-            Some(blob) => self.store.blob_size(&blob)?.map(|size| (blob, size)),
-            None => None,
-        };
-        for (release, claim) in self.candidates(digest, first)? {
-            let Some(list) = self.list(&claim)? else { continue };
-            let listed = list.iter().find(|artifact| digest_of(artifact) == Some(*digest));
-            if let Some(artifact) = listed {
-                let (blob, size) = own.unwrap_or((artifact.blake3, artifact.size));
-                let (digest, release) = (*digest, Some(release));
-                let media_type = artifact.media_type.clone();
-                return Ok(Some(ContentRef { digest, blob, size, media_type, release }));
-            }
-        }
-        Ok(own.map(|(blob, size)| {
-            let media_type = "application/octet-stream".to_owned();
-            ContentRef { digest: *digest, blob, size, media_type, release: None }
-        }))
-    }
-
-    /// The releases that may list a digest: those of `first`, then those of trusted publishers.
-    pub(crate) fn candidates(
-        &self,
-        digest: &Digest,
-        first: &[ReleaseId],
-    ) -> Result<Vec<(ReleaseId, ArtifactListRef)>, StoreError> {
-        let mut all = Vec::new();
-        for release in first.iter().take(LOOKS) {
-            all.extend(self.store.release(release)?.map(|row| (*release, row.artifacts)));
-        }
-        let (ours, others): (Vec<_>, Vec<_>) = self
-            .snapshot
-            .index
-            .releases(digest)
-            .into_iter()
-            .partition(|listed| self.snapshot.trusts(&listed.publisher));
-        let listed = ours.into_iter().take(LOOKS).chain(others.into_iter().take(LOOKS));
-        all.extend(listed.map(|listed| (listed.release, listed.list)));
-        Ok(all)
-    }
-
-    /// Returns whether one of `releases` lists a digest. Lists that are not held do not count.
-    pub(crate) fn is_listed(
-        &self,
-        digest: &Digest,
-        releases: &HashSet<ReleaseId>,
-    ) -> Result<bool, StoreError> {
-        let known = self.snapshot.index.releases(digest).into_iter();
-        for listed in known.filter(|listed| releases.contains(&listed.release)) {
-            let list = self.list(&listed.list)?;
-            if list.is_some_and(|list| list.iter().any(|a| digest_of(a) == Some(*digest))) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Lists that are not held and may contain a digest: those of the releases `first`, else those
-    /// of the manifest's releases in any repository and of the repository's releases, most likely
-    /// first.
-    pub(crate) fn absent_lists(
-        &self,
-        name: &Named,
-        digest: &Digest,
-        first: &[ReleaseId],
-    ) -> Result<Vec<(ReleaseId, ArtifactListRef)>, StoreError> {
-        let mut releases: Vec<&ImageRelease> = self.snapshot.releases(name).collect();
-        releases.extend(self.snapshot.rooted(digest));
-        releases.sort_by_key(|image| {
-            (
-                !first.contains(&image.release),
-                !image.roots.contains(digest),
-                !self.snapshot.trusts(&image.publisher),
-                u64::MAX - image.seq,
-                image.release,
-            )
-        });
-        releases.dedup_by_key(|image| image.release);
-        let mut absent = Vec::new();
-        for image in releases {
-            if absent.len() == FETCHES {
-                break;
-            }
-            if self.store.blob_size(&image.list.blob)?.is_none() {
-                absent.push((image.release, image.list));
-            }
-        }
-        Ok(absent)
     }
 }
