@@ -3,12 +3,12 @@
 //! Serving a held manifest takes one trip to a blocking thread: the snapshot resolves the digest in
 //! memory, and the bytes found are checked, parsed and sent from memory.
 
-use std::sync::Arc;
+mod lookup;
+
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
-use futures::future::join_all;
 use perennial_manifest::ReleaseId;
 use perennial_oci::{Digest, MAX_MANIFEST, Manifest, Repository, is_tag};
 use perennial_store::{Store, StoreError};
@@ -167,71 +167,6 @@ impl Registry {
             return Err(OciError::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
         }
         meaning.found(&format!("{repository}:{tag}"))
-    }
-
-    /// The content that a digest names, and the result of `then` on it; lists that may contain the
-    /// digest are fetched first if necessary. A digest means the same bytes in every repository, so
-    /// `name` decides only which lists are fetched first.
-    pub(crate) async fn find<T: Send + 'static>(
-        &self,
-        owner: bool,
-        name: &Named,
-        digest: &Digest,
-        first: &[ReleaseId],
-        then: fn(&Store, &ContentRef) -> Result<T, StoreError>,
-    ) -> Result<(ContentRef, T), HttpError> {
-        let mut snapshot = self.snapshot().await?;
-        let found = self.look(&snapshot, digest, first, then).await?;
-        // The content is held without a release; a list that has arrived since may contain it.
-        let is_vague = |found: &(ContentRef, T)| {
-            found.0.release.is_none() && self.pending.find(digest).is_none()
-        };
-        if let Some(found) = found.filter(|found| !snapshot.has_missing() || !is_vague(found)) {
-            return Ok(found);
-        }
-        snapshot = self.renewed(snapshot).await?;
-        if let Some(found) = self.look(&snapshot, digest, first, then).await? {
-            return Ok(found);
-        }
-        let (asked, wanted, releases) = (name.clone(), *digest, first.to_vec());
-        let absent = self
-            .search(&snapshot, move |view| view.absent_lists(&asked, &wanted, &releases))
-            .await?;
-        let brought =
-            absent.iter().map(|(release, list)| self.gateway.bring_list(*release, list, owner));
-        let brought: Vec<Result<(), HttpError>> = join_all(brought).await;
-        if brought.iter().any(Result::is_ok) {
-            snapshot = self.renewed(snapshot).await?;
-            if let Some(found) = self.look(&snapshot, digest, first, then).await? {
-                return Ok(found);
-            }
-        }
-        if snapshot.is_root(digest) || !first.is_empty() {
-            let failed = brought.into_iter().find_map(Result::err);
-            return Err(failed.unwrap_or_else(|| HttpError::no_holder(&digest.to_string())));
-        }
-        Err(HttpError::unknown(&format!("{digest} in {name}")))
-    }
-
-    /// The content that a digest names, from pending, held and listed content.
-    pub(crate) async fn look<T: Send + 'static>(
-        &self,
-        snapshot: &Arc<Snapshot>,
-        digest: &Digest,
-        first: &[ReleaseId],
-        then: fn(&Store, &ContentRef) -> Result<T, StoreError>,
-    ) -> Result<Option<(ContentRef, T)>, HttpError> {
-        let (pending, digest, first) = (self.pending.find(digest), *digest, first.to_vec());
-        let look = self.read(snapshot, move |view| {
-            let found = match pending {
-                Some(found) => Some(found),
-                None => view.find(&digest, &first)?,
-            };
-            let Some(found) = found else { return Ok(None) };
-            let read = then(&view.store, &found)?;
-            Ok(Some((found, read)))
-        });
-        look.await
     }
 
     /// All bytes of a manifest, checked against its digest; fetched first if they are not held.
