@@ -155,7 +155,7 @@ mod tests {
             r#"{{"imported":{{"release":"{}","purl":"pkg:generic/a@1","publisher":"{}",{}}}}}"#,
             "ab".repeat(32),
             "did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK",
-            r#""artifacts":1,"bytes":2,"new_bytes":3,"already":false"#
+            r#""artifacts":1,"bytes":2,"new_bytes":3,"already":false,"remarks":[]"#
         );
         let event: ImportEvent = serde_json::from_str(&published).unwrap();
         assert_eq!(serde_json::to_string(&event).unwrap(), published);

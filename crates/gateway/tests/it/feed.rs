@@ -93,13 +93,17 @@ async fn all_known_releases_come_page_by_page() {
             "bytes",
             "elsewhere",
             "held_bytes",
+            "issued_at",
             "kind",
             "publisher",
+            "publisher_name",
             "purl",
             "release",
             "state",
         ];
         assert_eq!(fields, expected);
+        let named = releases.iter().any(|row| !row["publisher_name"].is_null());
+        assert!(!named, "the owner's names for publishers are not public");
         seen.extend(releases.iter().map(|row| row["purl"].as_str().expect("a purl").to_owned()));
         let Some(next) = page["next"].as_str() else { break };
         path = format!("/releases.json?limit=3&after={next}");
