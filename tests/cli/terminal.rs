@@ -137,9 +137,10 @@ fn tables_fit_a_terminal_and_a_pipe_gets_all() {
     for part in ["NAME", "REGISTRY", "SIZE", "STATE", "PUBLISHER", "SIGNED"] {
         assert!(head.contains(part), "{ls}");
     }
-    for part in ["minio/", "quay.io", "8 B", "held", "kubesphere-savers", "ago"] {
+    for part in ["minio/", "quay.io", "8 B", "held", "kubesphere-savers"] {
         assert!(row.contains(part), "{ls}");
     }
+    assert!(row.ends_with("just now") || row.ends_with("ago"), "{ls}");
     let piped = place.run(&["ls"]).stdout;
     let fields: Vec<&str> = piped.trim_end().split('\t').collect();
     assert_eq!(fields[..4], [purl, "quay.io", "8 B", "held"], "{piped}");

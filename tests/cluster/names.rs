@@ -1,6 +1,10 @@
 //! Which publishers a name resolves through: strangers, disagreement, agreement.
 
-use perennial_tests::{Daemon, add, assert_same, field, perennial, publisher, text, write_tree};
+use std::time::Duration;
+
+use perennial_tests::{
+    Daemon, add, assert_same, field, perennial, publisher, text, wait_until, write_tree,
+};
 
 /// Publishers that archive each other, each with a release of the same name.
 fn two_publishers(dir: &std::path::Path, seeds: [u64; 2]) -> (Daemon, Daemon, [String; 2]) {
@@ -113,4 +117,57 @@ fn a_release_that_no_node_has_ends_with_3() {
     perennial(&data, &["get", &"ab".repeat(32)]).failed(3);
     perennial(&data, &["get", "nothing@v0"]).failed(3);
     perennial(&data, &["get"]).failed(2);
+}
+
+#[test]
+fn a_search_asks_connected_peers_and_shows_apart_what_only_they_know() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| dir.path().join(name);
+    let source = write_tree(&at("src"), 1, &[90_000, 300]);
+    let added = add(&at("a"), &source, "a/tool", "v1@2");
+    let file = perennial(&at("a"), &["show", "a/tool"]).ok().json()["files"][0].clone();
+    let a = Daemon::start(&at("a"), &[]);
+    let b = Daemon::start(&at("b"), &["--peer", a.address()]);
+    wait_until(Duration::from_secs(30), "the peer", || {
+        (perennial(b.data(), &["peers"]).ok().rows().len() == 1).then_some(())
+    });
+    let digest = field(&file, "sha256");
+    let path = field(&file, "path");
+    for args in [
+        &["search", "tool"][..],
+        &["search", "ool"],
+        &["search", "v1@2"],
+        &["search", digest],
+        &["search", path],
+        &["ls", "a/tool"],
+        &["ls", "tool@v1@2"],
+    ] {
+        let other = tempfile::tempdir().expect("a directory");
+        let asked = [&["--peer", a.address()], args].concat();
+        let rows = perennial(&other.path().join("c"), &asked).ok().rows();
+        assert_eq!(rows.len(), 1, "{args:?}");
+        assert_eq!(rows[0]["release"], added["release"], "{args:?}");
+        // A look-up for `ls` brings the feed of the publisher, which makes the release known here.
+        assert!(rows[0]["elsewhere"] == true || args[0] == "ls", "{args:?}: {rows:?}");
+    }
+    // The connected peers of a node are asked without being named.
+    let rows = perennial(b.data(), &["search", path]).ok().rows();
+    assert_eq!(rows[0]["elsewhere"], true, "{rows:?}");
+    assert_eq!(perennial(a.data(), &["search", path]).ok().rows()[0]["elsewhere"], false);
+    perennial(b.data(), &["search", "nosuch"]).failed(3);
+
+    // Looking needs no trust; a near miss is told by the peer.
+    let shown = perennial(b.data(), &["show", "a/tool:v1@2"]).ok().json();
+    assert_eq!((&shown["release"], &shown["followed"]), (&added["release"], &false.into()));
+    let missed = perennial(b.data(), &["get", "Tool@v1"]).failed(3);
+    assert!(missed.stderr.contains("known are: a/tool@v1@2"), "{missed:?}");
+
+    // One file, from the release that its digest names, too.
+    let out = at("out");
+    let release = field(&added, "release").to_uppercase();
+    let got = perennial(b.data(), &["get", &release, path, "-o", text(&out)]).ok().json();
+    assert_eq!(got["artifacts"], 1, "{got}");
+    assert_eq!(std::fs::read(out.join(path)).unwrap(), std::fs::read(source.join(path)).unwrap());
+    let none = perennial(b.data(), &["get", &release, "nosuch"]).failed(3);
+    assert!(none.stderr.contains("has no file"), "{none:?}");
 }

@@ -167,7 +167,7 @@ add "docker://$registry/charts/console:1.2.3" >/dev/null
 add "helm+http://$web/" console@1.2.3 --with-images > "$work/chart.json" || true # fails: one image is missing
 add "http://$web/kk-v3.1.0-linux-amd64.tar.gz" --name kk --version v3.1.0 --license Apache-2.0 >/dev/null
 same "the images of the chart" '["127.0.0.1_/team/app:v1","127.0.0.1_/team/big:v1"] ["127.0.0.1_/team/gone:v1"]' \
-  "$(jq -c 'select(.held) | .held, [.missing[].what]' "$work/chart.json" | sed "s|$registry|127.0.0.1_|g" | paste -sd ' ')"
+  "$(jq -c 'select(.held_images) | .held_images, [.missing_images[].what]' "$work/chart.json" | sed "s|$registry|127.0.0.1_|g" | paste -sd ' ')"
 
 node b --http 127.0.0.1:0 --follow "$publisher" --peer "$from_a"
 b=$http

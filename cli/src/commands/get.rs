@@ -19,8 +19,8 @@ use crate::session::{Dial, Session};
 /// A name resolves only through publishers you follow, or the one given with --publisher. When only
 /// strangers signed it, they are listed, nothing is fetched, and the exit code is 3. When
 /// publishers you follow disagree on the bytes, both are shown, and the exit code is 4. Release ids
-/// and digests need no trust: blake3:… and sha256:… name the bytes of one file, and the digest of an
-/// image's manifest the image. An interrupted download continues where it stopped.
+/// and digests need no trust: blake3:… and sha256:… name the bytes of one file, and the digest of
+/// an image's manifest the image. An interrupted download continues where it stopped.
 ///
 /// An image is written as docker, podman and containerd take it: an OCI layout whose index.json has
 /// the full name of the image, with docker's manifest.json beside it. All other files are those of
