@@ -37,8 +37,8 @@ Examples:
   perennial get quay.io/team/app:v1 -o app.tar    an image for docker, podman or containerd
   perennial get 6ddf8a4e                          store it without writing files")]
 pub(crate) struct GetArgs {
-    /// NAME[@VERSION], an image as docker names it, pkg:… (a package URL, or purl), a release id,
-    /// blake3:… or sha256:…
+    /// NAME or NAME@VERSION, an image as docker names it, pkg:… (a package URL, or purl), a release
+    /// id, blake3:… or sha256:…
     selector: Selector,
     /// Fetch only these files of the release: a path, its last part, or a directory
     #[arg(value_name = "PATH", conflicts_with = "platform")]

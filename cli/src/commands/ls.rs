@@ -27,8 +27,8 @@ Examples:
   perennial ls kubekey --state held
   perennial ls --publisher kubesphere-savers --json")]
 pub(crate) struct LsArgs {
-    /// List only what this names: NAME[@VERSION], an image as docker names it, pkg:… (a package
-    /// URL) or a release id
+    /// List only what this names: NAME or NAME@VERSION, an image as docker names it, pkg:… (a
+    /// package URL) or a release id
     selector: Option<Selector>,
     /// List only releases of this publisher: its DID, or your name for it
     #[arg(long, value_name = "DID|NAME")]

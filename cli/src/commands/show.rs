@@ -25,7 +25,8 @@ Examples:
   perennial show kubekey@v3.1.0 --publisher did:key:z6Mk… --peer /ip4/192.0.2.7/tcp/4407
   perennial show 6ddf8a4e --json")]
 pub(crate) struct ShowArgs {
-    /// NAME[@VERSION], an image as docker names it, pkg:… (a package URL, or purl) or a release id
+    /// NAME or NAME@VERSION, an image as docker names it, pkg:… (a package URL, or purl) or a
+    /// release id
     selector: Selector,
     /// Show the release of this publisher: its DID, or your name for it
     #[arg(long, value_name = "DID|NAME")]
