@@ -140,7 +140,7 @@ fn a_search_asks_connected_peers_and_shows_apart_what_only_they_know() {
         &["search", digest],
         &["search", path],
         &["ls", "a/tool"],
-        &["ls", "tool@v1@2"],
+        &["ls", "a/tool:v1@2"],
     ] {
         let other = tempfile::tempdir().expect("a directory");
         let asked = [&["--peer", a.address()], args].concat();
