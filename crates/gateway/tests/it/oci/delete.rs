@@ -96,14 +96,7 @@ async fn a_deleted_referrer_is_listed_no_longer() {
     let image = Image::new(bytes(5000, 1));
     push(&registry, "a", "v1", &image).await;
     registry.push_blob("a", b"{}").await;
-    let signature = json!({
-        "schemaVersion": 2, "mediaType": OCI_MANIFEST, "artifactType": "x/signature",
-        "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": sha256(b"{}"),
-            "size": 2},
-        "layers": [], "subject": {"mediaType": OCI_MANIFEST, "digest": image.digest(),
-            "size": image.manifest.len()},
-    });
-    let signature = signature.to_string().into_bytes();
+    let signature = image.signature();
     let digest = sha256(&signature);
     assert_eq!(put(&registry, "a", &digest, &signature, OCI_MANIFEST).await.status, 201);
     let listed = format!("/v2/a/referrers/{}", image.digest());

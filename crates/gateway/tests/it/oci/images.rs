@@ -58,6 +58,18 @@ pub(super) struct Image {
 }
 
 impl Image {
+    /// The manifest of a signature of this image, a referrer. Its config is the blob `{}`.
+    pub(super) fn signature(&self) -> Vec<u8> {
+        let signature = json!({
+            "schemaVersion": 2, "mediaType": OCI_MANIFEST, "artifactType": "x/signature",
+            "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": sha256(b"{}"),
+                "size": 2},
+            "layers": [], "subject": {"mediaType": OCI_MANIFEST, "digest": self.digest(),
+                "size": self.manifest.len()},
+        });
+        signature.to_string().into_bytes()
+    }
+
     pub(super) fn new(layer: Vec<u8>) -> Self {
         let config =
             json!({"os": "linux", "architecture": "amd64", "layer": sha256(&layer)}).to_string();

@@ -201,14 +201,7 @@ async fn a_referrer_is_signed_by_its_digest_and_listed() {
     let image = Image::new(bytes(5000, 1));
     push(&registry, "a", "v1", &image).await;
     registry.push_blob("a", b"{}").await;
-    let signature = json!({
-        "schemaVersion": 2, "mediaType": OCI_MANIFEST, "artifactType": "x/signature",
-        "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": sha256(b"{}"),
-            "size": 2},
-        "layers": [], "subject": {"mediaType": OCI_MANIFEST, "digest": image.digest(),
-            "size": image.manifest.len()},
-    });
-    let signature = signature.to_string().into_bytes();
+    let signature = image.signature();
     for _ in 0..2 {
         let answer = put(&registry, "a", &sha256(&signature), &signature, OCI_MANIFEST).await;
         assert_eq!(
