@@ -11,6 +11,8 @@ use crate::{Purl, Sha256Digest};
 const HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
 /// The namespace of Docker Hub's official images, which names leave out.
 const OFFICIAL: &str = "library";
+/// Most places where a name is taken to begin, and to end.
+const SPLITS: usize = 16;
 /// Prefixes that say how an upstream is reached, which no name of a release has.
 const SCHEMES: [&str; 5] = ["docker://", "oci://", "helm+", "https://", "http://"];
 
@@ -77,10 +79,18 @@ impl Name {
         })
     }
 
-    /// Whether a package URL with this name, as it stands there, can match: a test on the text
-    /// alone, for walks over many.
-    pub(crate) fn may_contain(&self, name: &str) -> bool {
-        name.contains('%') || self.text.contains(name)
+    /// The texts that can be the name in a package URL that matches: each ends at a mark or at the
+    /// end of the text, and begins after a `/` or at its beginning.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let marks = self.text.match_indices(['@', ':']).map(|(at, _)| at);
+        let mut names = Vec::new();
+        for end in marks.filter(|at| *at > 0).take(SPLITS - 1).chain([self.text.len()]) {
+            let path = &self.text[..end];
+            let starts = path.rmatch_indices('/').map(|(at, _)| at + 1);
+            let starts = starts.take(SPLITS - 1).chain([0]);
+            names.extend(starts.map(|start| &path[start..]).filter(|name| !name.is_empty()));
+        }
+        names
     }
 
     /// The name without scheme, version and digest, by the last `@` or `:` after the last `/`.
@@ -280,6 +290,25 @@ mod tests {
         ] {
             assert_eq!(Name::shortest(&Purl::parse(purl).unwrap()), shortest);
         }
+    }
+
+    #[test]
+    fn the_parts_that_can_be_a_name_are_few_and_have_every_name_that_matches() {
+        for (text, purl) in [
+            ("quay.io/minio/minio:v1", "pkg:docker/minio/minio@v1?repository_url=quay.io"),
+            ("a/b@1", "pkg:generic/a%2Fb@1"),
+            ("a@b@1", "pkg:generic/a%40b@1"),
+            ("a:b", "pkg:generic/a:b@1"),
+            ("@angular/core@16.0.0", "pkg:npm/%40angular/core@16.0.0"),
+            ("tool@v1/2:3", "pkg:generic/tool@v1%2F2:3"),
+        ] {
+            let (name, purl) = (Name::parse(text).unwrap(), Purl::parse(purl).unwrap());
+            assert!(name.matches(&purl), "{text}");
+            assert!(name.names().contains(&purl.name()), "{text}: {:?}", name.names());
+        }
+        assert_eq!(Name::parse("minio:v1").unwrap().names(), ["minio", "minio:v1"]);
+        let hostile = Name::parse(&"a/b:".repeat(250)[..999]).unwrap();
+        assert_eq!(hostile.names().len(), SPLITS * SPLITS - 1);
     }
 
     proptest::proptest! {

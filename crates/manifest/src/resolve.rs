@@ -53,11 +53,15 @@ pub fn resolve(
         |c: &Candidate| only.map_or_else(|| trusted(&c.publisher), |only| c.publisher == *only);
     let (named, others): (Vec<_>, Vec<_>) =
         candidates.into_iter().partition(|c| selector.matches(&c.purl));
-    let (mut ours, strangers): (Vec<_>, Vec<_>) = named.into_iter().partition(counts);
+    let (mut ours, mut strangers): (Vec<_>, Vec<_>) = named.into_iter().partition(counts);
     if ours.is_empty() {
-        // A name goes before the beginning of an id, as in git; an id needs no trust.
-        let all = others.into_iter().chain(strangers.iter().cloned());
-        ours = all.filter(|c| selector.is_release(&c.release)).collect();
+        // A name goes before the beginning of an id, as in git. A whole id needs no trust; its
+        // beginning does, because another id that begins so is found in minutes.
+        let whole = matches!(selector, Selector::Release(_));
+        let of_id = others.into_iter().filter(|c| selector.is_release(&c.release));
+        let (trusted, unknown): (Vec<_>, Vec<_>) = of_id.partition(|c| whole || counts(c));
+        ours = trusted;
+        strangers.extend(unknown);
     }
     if ours.is_empty() {
         return if strangers.is_empty() {
@@ -191,7 +195,7 @@ mod tests {
         let mut other = [0xab; 32];
         other[31] = 0;
         known[1].release = EntryId::from_bytes(other).into();
-        assert!(matches!(ask("abababab", &[], None, known.clone()),
+        assert!(matches!(ask("abababab", &[1], None, known.clone()),
                 Resolution::Ambiguous(a) if a.len() == 2));
         let whole = known[1].release.to_string();
         assert!(
@@ -204,12 +208,30 @@ mod tests {
     fn a_name_takes_precedence_over_the_prefix_of_an_id() {
         let mut known = vec![candidate(1, "v1", 9, 0), candidate(2, "v1", 8, 0)];
         known[0].release = EntryId::from_bytes([0xfa; 32]).into();
-        assert_eq!(ask("fafa", &[], None, known.clone()), Resolution::Found(known[..1].to_vec()));
+        assert_eq!(ask("fafa", &[1], None, known.clone()), Resolution::Found(known[..1].to_vec()));
         known[1].purl = Purl::generic("fafa", "1").unwrap();
-        assert_eq!(ask("fafa", &[2], None, known.clone()), Resolution::Found(known[1..].to_vec()));
-        assert_eq!(ask("fafa", &[], None, known.clone()), Resolution::Found(known[..1].to_vec()));
+        for follows in [&[2][..], &[1, 2]] {
+            let named = Resolution::Found(known[1..].to_vec());
+            assert_eq!(ask("fafa", follows, None, known.clone()), named);
+        }
+        assert_eq!(ask("fafa", &[1], None, known.clone()), Resolution::Found(known[..1].to_vec()));
         let stranger = known[1..].to_vec();
         assert_eq!(ask("fafa", &[], None, stranger.clone()), Resolution::Strangers(stranger));
+    }
+
+    #[test]
+    fn the_beginning_of_an_id_needs_trust_and_the_whole_id_does_not() {
+        let known = vec![candidate(1, "v1", 9, 0)];
+        let whole = known[0].release.to_string();
+        let by = |text: &str, follows: &[u8], only| ask(text, follows, only, known.clone());
+        for digits in [4, 8, 63] {
+            let strangers = Resolution::Strangers(known.clone());
+            assert_eq!(by(&whole[..digits], &[], None), strangers, "{digits} digits");
+            for (follows, only) in [(&[1][..], None), (&[], Some(1))] {
+                assert_eq!(by(&whole[..digits], follows, only), Resolution::Found(known.clone()));
+            }
+        }
+        assert_eq!(by(&whole, &[], None), Resolution::Found(known.clone()));
     }
 
     #[test]

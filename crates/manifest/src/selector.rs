@@ -63,13 +63,15 @@ impl Selector {
         }
     }
 
-    /// A test of [`Selector::matches`] on the name of a package URL as it stands there, encoded:
-    /// `false` excludes a match.
+    /// The names, decoded, of the package URLs that [`Selector::matches`] can be true for: any
+    /// other excludes a match. At most 256; none for whole ids and digests.
     #[must_use]
-    pub fn may_match(&self, encoded_name: &str) -> bool {
+    pub fn names(&self) -> Vec<&str> {
         match self {
-            Self::Name(name) => name.may_contain(encoded_name),
-            _ => true,
+            Self::Purl(purl) => vec![purl.name()],
+            Self::Name(name) => name.names(),
+            Self::ReleasePrefix(text) => vec![text],
+            Self::Release(_) | Self::Blob(_) | Self::Sha256(_) => Vec::new(),
         }
     }
 

@@ -10,7 +10,7 @@ mod tests;
 
 pub(crate) use reading::OpenBytes;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
@@ -182,6 +182,15 @@ impl Blobs {
             }
             other => Ok(other?.map(|record| record.content)),
         }
+    }
+
+    /// Entries whose ids begin with these bytes, about `limit` at most.
+    pub(crate) fn entries_with(
+        &self,
+        prefix: &[u8],
+        limit: usize,
+    ) -> Result<BTreeSet<[u8; 32]>, StoreError> {
+        self.packs.keys_with(Kind::Entry, prefix, limit)
     }
 
     /// Visits all held large blobs.

@@ -1,13 +1,14 @@
 //! All entries that a node knows, and how much of each release it holds.
 //!
 //! Owns the tables of the index and the rules by which entries enter it; listing is in `releases`,
-//! look-ups by SHA-256 are in `sha256`. The entries themselves lie in packs, and every row here can
+//! look-ups by name are in `naming`, by SHA-256 in `sha256`. The entries themselves lie in packs, and every row here can
 //! be rebuilt from them (`rebuild`). Promises that an entry is in the index only if its bytes are
 //! durable.
 
 mod admission;
 mod feed_view;
 mod holdings;
+mod naming;
 mod releases;
 mod search;
 mod sha256;
@@ -21,6 +22,7 @@ use crate::index_trait::MetaIndex;
 use crate::rows::{self, PublisherValue};
 use admission::Admission;
 pub use releases::{ReleaseFilter, ReleaseRow};
+pub(crate) use search::Bounds;
 pub use stats::Stats;
 
 /// The outcome of putting one entry.

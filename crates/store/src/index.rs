@@ -19,7 +19,7 @@ use crate::index_trait::{Change, MAX_VALUE, MetaIndex, Visit};
 
 /// Page cache of sled, in bytes. Advisory: sled may exceed it, depending on how randomly keys
 /// arrive.
-const CACHE_BYTES: u64 = 16 << 20;
+const CACHE_BYTES: u64 = 8 << 20;
 /// Most changes applied at once; longer batches raise sled's memory use and flush time.
 const BATCH: usize = 256;
 /// How long sled may take to open.

@@ -12,7 +12,7 @@ mod sealed;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -171,6 +171,20 @@ impl Packs {
             }
         }
         damaged.map_or(Ok(None), Err)
+    }
+
+    /// Keys of a kind that begin with `prefix`, ascending, about `limit` at most.
+    pub(crate) fn keys_with(
+        &self,
+        kind: Kind,
+        prefix: &[u8],
+        limit: usize,
+    ) -> Result<BTreeSet<[u8; 32]>, StoreError> {
+        let mut found = self.active().keys_with(kind, prefix).take(limit).collect();
+        for pack in self.sealed() {
+            pack.keys_with(kind, prefix, limit, &mut found)?;
+        }
+        Ok(found)
     }
 
     /// The blob with this SHA-256.

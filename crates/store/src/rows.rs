@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use perennial_manifest::{
     Artifact, ArtifactList, ArtifactListRef, BlobId, EntryId, FeedState, Holding, PublisherId,
-    PublisherKind, ReleaseId, Role, Selector,
+    PublisherKind, Purl, ReleaseId, Role,
 };
 use serde::{Deserialize, Serialize};
 
@@ -134,24 +134,8 @@ pub(crate) fn purl_of(key: &[u8]) -> Option<&str> {
     std::str::from_utf8(key.get(1..end)?).ok()
 }
 
-/// The name in a package URL, as it stands there, encoded.
-pub(crate) fn encoded_name(purl: &str) -> &str {
-    let path = purl.split(['@', '?', '#']).next().unwrap_or_default();
-    path.rsplit('/').next().unwrap_or_default()
-}
-
-/// The prefix under which the releases of a selector lie together, if they do.
-pub(crate) fn release_prefix(selector: Option<&Selector>) -> Vec<u8> {
-    match selector {
-        // A name without a namespace may lack that of Docker Hub's official images.
-        Some(Selector::Purl(purl)) if purl.ty() == "docker" && purl.namespace().is_none() => {
-            b"Rpkg:docker/".to_vec()
-        }
-        Some(Selector::Purl(purl)) => [b"R", purl.unqualified().as_bytes()].concat(),
-        _ => b"R".to_vec(),
-    }
-}
-
+/// Bytes of a term, at most.
+const WORD: usize = 64;
 /// Bytes of a place: ordinal, seq, the first bytes of the id.
 const PLACE: usize = 4 + 8 + 8;
 
@@ -163,6 +147,18 @@ pub(crate) fn place(ordinal: u32, seq: u64, id: &EntryId) -> Vec<u8> {
 /// `T term 0 place` → the purl.
 pub(crate) fn term(term: &str, place: &[u8]) -> Vec<u8> {
     [b"T", term.as_bytes(), &[0], place].concat()
+}
+
+/// The rows of the terms that begin with a text.
+pub(crate) fn term_prefix(beginning: &str) -> Vec<u8> {
+    [b"T", beginning.as_bytes()].concat()
+}
+
+/// The rows of one term, of all publishers or of one.
+pub(crate) fn rows_of_term(term: &str, ordinal: Option<u32>) -> Vec<u8> {
+    let mut prefix = [b"T", term.as_bytes(), &[0]].concat();
+    prefix.extend(ordinal.into_iter().flat_map(u32::to_be_bytes));
+    prefix
 }
 
 /// `N file 0 place` → the purl. The name of a file of a release, in lower case.
@@ -209,19 +205,31 @@ pub(crate) const ENTRIES: &[u8] = b"M-entries";
 /// The version of this schema.
 pub(crate) const SCHEMA: &[u8] = b"M-schema";
 /// The value of [`SCHEMA`].
-pub(crate) const SCHEMA_VERSION: &[u8] = b"4";
+pub(crate) const SCHEMA_VERSION: &[u8] = b"5";
 /// BLAKE3 of the follows that the `W` table was made for.
 pub(crate) const FOLLOWS: &[u8] = b"M-follows";
 
-/// The words that find a release: those of its namespace and name, and its version and its
-/// repository, each as a whole.
-pub(crate) fn terms(purl: &perennial_manifest::Purl) -> Vec<String> {
+/// The words that find a release: those of its namespace and name; and its name, its version and
+/// its repository, each as a whole.
+pub(crate) fn terms(purl: &Purl) -> BTreeSet<String> {
     let text = format!("{} {}", purl.namespace().unwrap_or_default(), purl.name());
     let mut terms = words(&text);
     terms.truncate(16);
     let whole = [purl.version(), purl.repository()].into_iter().flatten();
-    terms.extend(whole.map(str::to_lowercase).filter(|text| text.len() <= 64));
-    terms
+    terms.extend(whole.map(str::to_lowercase).filter(|text| text.len() <= WORD));
+    terms.into_iter().chain([name_term(purl.name())]).collect()
+}
+
+/// The term under which all releases of one name lie, whatever its case: the beginning of a long
+/// one.
+pub(crate) fn name_term(name: &str) -> String {
+    beginning(&name.to_lowercase(), WORD).to_owned()
+}
+
+/// As many whole characters of a text as fit into `bytes`.
+pub(crate) fn beginning(text: &str, bytes: usize) -> &str {
+    let end = (0..=bytes.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    &text[..end.unwrap_or_default()]
 }
 
 /// Files of a release by whose names and digests it is found, at most. Those of large trees are
@@ -243,12 +251,12 @@ pub(crate) fn of_files(list: &ArtifactList, place: &[u8], purl: &str) -> Vec<Cha
     keys.map(|key| Change::Put(key, purl.as_bytes().to_vec())).collect()
 }
 
-/// Lower-case runs of letters and digits, without duplicates, none longer than 64 bytes.
+/// Lower-case runs of letters and digits, without duplicates, none longer than [`WORD`].
 pub(crate) fn words(text: &str) -> Vec<String> {
     let lower = text.to_lowercase();
     let mut words: Vec<String> = lower
         .split(|c: char| !c.is_alphanumeric())
-        .filter(|w| !w.is_empty() && w.len() <= 64)
+        .filter(|w| !w.is_empty() && w.len() <= WORD)
         .map(str::to_owned)
         .collect();
     words.sort();

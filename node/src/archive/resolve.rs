@@ -121,6 +121,10 @@ impl Unresolved {
                 "nothing was fetched; name one of them with --publisher DID, or give the release \
                  id, which needs no trust",
             ),
+            Self::Strangers { selector: Selector::ReleasePrefix(_), .. } => Some(
+                "nothing was fetched; the beginning of an id counts only for publishers that you \
+                 follow: give the whole id, which needs no trust",
+            ),
             Self::Strangers { .. } => Some(
                 "nothing was fetched; follow one of them (`perennial follow DID`), name one for \
                  this command with --publisher DID, or ask for the release id, which needs no \

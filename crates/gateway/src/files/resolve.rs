@@ -28,7 +28,7 @@ pub(crate) async fn row_of(
     let resolved = blocking(move || {
         let resolution = store.resolve(&asked, &own, only.as_ref())?;
         let near = match &resolution {
-            Resolution::NotFound => store.near(&asked, NEAR)?,
+            Resolution::NotFound => store.near_briefly(&asked, NEAR)?,
             _ => Vec::new(),
         };
         let row = match &resolution {

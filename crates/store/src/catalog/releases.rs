@@ -2,7 +2,7 @@
 //!
 //! Promises that a list is answered from index rows alone: no entry is read or verified for it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use perennial_manifest::{Holding, PublisherId, Purl, ReleaseId, Selector, SignedEntry};
@@ -160,61 +160,23 @@ impl Catalog<'_> {
     }
 
     pub(crate) fn releases(&self, filter: &ReleaseFilter) -> Result<Vec<ReleaseRow>, StoreError> {
-        if let Some(Selector::Release(id)) = &filter.selector {
-            return Ok(self.release(id)?.into_iter().collect());
+        match (&filter.selector, &filter.publisher) {
+            (Some(Selector::Release(id)), _) => Ok(self.release(id)?.into_iter().collect()),
+            (Some(selector), _) => self.named(selector, filter),
+            (None, Some(publisher)) => self.releases_of(publisher, filter),
+            (None, None) => self.all_releases(filter),
         }
-        if let (Some(publisher), None) = (&filter.publisher, &filter.selector) {
-            return self.releases_of(publisher, filter);
-        }
+    }
+
+    fn all_releases(&self, filter: &ReleaseFilter) -> Result<Vec<ReleaseRow>, StoreError> {
         let (mut found, mut rows) = (Vec::new(), Rows::default());
-        let prefix = rows::release_prefix(filter.selector.as_ref());
-        self.index.walk(&prefix, &prefix, &mut |key, value| {
-            let Some(purl) = rows::purl_of(key) else { return true };
-            let fits = |purl: &Purl, release: &ReleaseId| {
-                filter.selector.as_ref().is_none_or(|s| s.matches(purl) || s.is_release(release))
-            };
-            // Parsing a purl costs more than the walk: the name is first looked for in the text.
-            let name = rows::encoded_name(purl);
-            if filter.selector.as_ref().is_some_and(|selector| !selector.may_match(name)) {
-                return true;
-            }
-            let Some(value) = ReleaseValue::decode(value) else { return true };
-            let wanted =
-                filter.publisher.is_none_or(|publisher| *publisher.as_bytes() == value.publisher)
-                    && filter.state.is_none_or(|state| state == value.state);
-            if wanted
-                && let Some(row) = rows.row(key, &value)
-                && fits(&row.purl, &row.release)
-            {
-                found.push(row);
-            }
+        self.index.walk(b"R", b"R", &mut |key, value| {
+            let value = ReleaseValue::decode(value);
+            let value = value.filter(|value| filter.state.is_none_or(|state| state == value.state));
+            found.extend(value.and_then(|value| rows.row(key, &value)));
             filter.limit == 0 || found.len() < filter.limit
         })?;
         Ok(found)
-    }
-
-    /// At most `limit` names that are nearest to one that means nothing.
-    pub(crate) fn near(&self, selector: &Selector, limit: usize) -> Result<Vec<Purl>, StoreError> {
-        let mut near = BTreeSet::new();
-        let mut last = (String::new(), true);
-        self.index.walk(b"R", b"R", &mut |key, _| {
-            let Some(purl) = rows::purl_of(key) else { return true };
-            // The rows of one name follow each other: only its first is compared with all effort.
-            let package = purl.split(['@', '?', '#']).next().unwrap_or_default();
-            if last.0 == package && !last.1 {
-                return true;
-            }
-            let rank = Purl::parse(purl)
-                .ok()
-                .and_then(|purl| selector.nearness(&purl).map(|rank| (rank, purl)));
-            last = (package.to_owned(), rank.is_some());
-            near.extend(rank);
-            if near.len() > limit {
-                near.pop_last();
-            }
-            true
-        })?;
-        Ok(near.into_iter().map(|(_, purl)| purl).collect())
     }
 
     /// A publisher's releases by its feed, newest first.

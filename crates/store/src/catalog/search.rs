@@ -14,10 +14,6 @@ use super::releases::{ReleaseFilter, ReleaseRow};
 use crate::error::StoreError;
 use crate::rows;
 
-/// Most rows counted per word when looking for the rarest.
-const COUNTED: usize = 1024;
-/// Releases that are compared with the whole query, as a multiple of those asked for.
-const COMPARED: usize = 16;
 /// Rows of one word that a scan walks past before it jumps to the next word.
 const ROWS: usize = 8;
 
@@ -26,6 +22,8 @@ type Places = BTreeMap<Vec<u8>, String>;
 
 /// Words of a query, at most; more are not looked at.
 const WORDS: usize = 8;
+/// Runs of letters and digits that are counted of one word, at most: the longest.
+const RUNS: usize = 4;
 
 /// A part of a query, between spaces.
 struct Word {
@@ -43,7 +41,8 @@ impl Word {
         let lower = text.to_lowercase();
         // The type of a package URL is not in the index.
         let indexed = lower.strip_prefix("pkg:").and_then(|rest| rest.split_once('/'));
-        let runs = rows::words(indexed.map_or(lower.as_str(), |(_, rest)| rest));
+        let mut runs = rows::words(indexed.map_or(lower.as_str(), |(_, rest)| rest));
+        runs.sort_by_key(|run| std::cmp::Reverse(run.len()));
         Self { name: Name::parse(text).ok(), text: lower.replace('@', ":"), runs }
     }
 
@@ -54,51 +53,69 @@ impl Word {
     }
 }
 
-/// The bounds of a search.
-#[derive(Clone, Copy)]
-struct Bounds {
-    /// Rows visited to find one word by its inside.
-    scanned: usize,
-    /// Releases compared with the whole query.
+/// The bounds of a search, in rows and in releases.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Rows counted of one word, when looking for the rarest.
+    counted: usize,
+    /// Releases compared with the whole query, for each one asked for.
     compared: usize,
+    /// Rows visited to find a word by its inside, if none is found by a beginning.
+    scanned: usize,
+}
+
+impl Bounds {
+    /// For the user of this node.
+    pub(crate) const WIDE: Self = Self { counted: 1024, compared: 16, scanned: 50_000 };
+    /// For questions of strangers: only the beginnings of words count.
+    pub(crate) const NARROW: Self = Self { counted: 64, compared: 1, scanned: 0 };
 }
 
 impl Catalog<'_> {
-    /// Releases in which all words of `text` occur, at most `limit`. `scanned` bounds the rows that
-    /// are visited to find a word by its inside.
+    /// Releases in which all words of `text` occur, at most `limit`.
     pub(crate) fn search(
         &self,
         text: &str,
         limit: usize,
-        scanned: usize,
+        bounds: Bounds,
     ) -> Result<Vec<ReleaseRow>, StoreError> {
         let mut found = self.meant(text.trim(), limit)?;
         let words: Vec<Word> = text.split_whitespace().take(WORDS).map(Word::parse).collect();
-        let bounds = Bounds { scanned, compared: limit.saturating_mul(COMPARED).max(COUNTED) };
-        let mut keys = BTreeSet::new();
-        if let Some((best, run)) = self.rarest(&words)? {
-            let files = words.iter().map(|word| self.files_named(word, bounds));
-            let files = files.collect::<Result<Vec<Places>, StoreError>>()?;
-            let mut places = self.places(b'T', run, bounds, &|_| true)?;
-            places.extend(files[best].clone());
-            for (place, purl) in &places {
-                let Ok(parsed) = Purl::parse(purl) else { continue };
-                let texts = [purl.to_lowercase(), Name::shortest(&parsed).to_lowercase()]
-                    .map(|text| text.replace('@', ":"));
-                let all = words
-                    .iter()
-                    .zip(&files)
-                    .all(|(word, files)| word.names(&parsed, &texts) || files.contains_key(place));
-                if all {
-                    keys.insert(rows::release(purl, place));
-                }
-            }
+        let compared = limit.saturating_mul(bounds.compared).max(bounds.counted);
+        let bounds = Bounds { compared, ..bounds };
+        let mut keys = self.matches(&words, Bounds { scanned: 0, ..bounds })?;
+        // Looking inside words visits very many rows: only if no beginning of a word led anywhere.
+        if keys.is_empty() && bounds.scanned > 0 {
+            keys = self.matches(&words, bounds)?;
         }
         let known: BTreeSet<_> = found.iter().map(|row| row.release).collect();
         let keys: Vec<_> = keys.into_iter().take(limit).collect();
         found.extend(self.rows(&keys)?.into_iter().filter(|row| !known.contains(&row.release)));
         found.truncate(limit);
         Ok(found)
+    }
+
+    /// The keys of the releases in which all words occur.
+    fn matches(&self, words: &[Word], bounds: Bounds) -> Result<BTreeSet<Vec<u8>>, StoreError> {
+        let mut keys = BTreeSet::new();
+        let Some((best, run)) = self.rarest(words, bounds.counted)? else { return Ok(keys) };
+        let files = words.iter().map(|word| self.files_named(word, bounds));
+        let files = files.collect::<Result<Vec<Places>, StoreError>>()?;
+        let mut places = self.places(b'T', run, bounds, &|_| true)?;
+        places.extend(files[best].clone());
+        for (place, purl) in &places {
+            let Ok(parsed) = Purl::parse(purl) else { continue };
+            let texts = [purl.to_lowercase(), Name::shortest(&parsed).to_lowercase()]
+                .map(|text| text.replace('@', ":"));
+            let all = words
+                .iter()
+                .zip(&files)
+                .all(|(word, files)| word.names(&parsed, &texts) || files.contains_key(place));
+            if all {
+                keys.insert(rows::release(purl, place));
+            }
+        }
+        Ok(keys)
     }
 
     /// The releases that the text as a whole names: by id, by a digest of a file, by package URL.
@@ -139,7 +156,7 @@ impl Catalog<'_> {
 
     /// The releases that have a file in whose name a word occurs.
     fn files_named(&self, word: &Word, bounds: Bounds) -> Result<Places, StoreError> {
-        let Some(run) = word.runs.iter().max_by_key(|run| run.len()) else {
+        let Some(run) = word.runs.first() else {
             return Ok(Places::new());
         };
         self.places(b'N', run, bounds, &|file| file.contains(&word.text))
@@ -189,16 +206,20 @@ impl Catalog<'_> {
     /// The run of letters and digits that begins the fewest words, with the index of its word:
     /// walking the rows of one that begins nearly every name would visit all of them. One that
     /// begins no word comes last.
-    fn rarest<'a>(&self, words: &'a [Word]) -> Result<Option<(usize, &'a str)>, StoreError> {
+    fn rarest<'a>(
+        &self,
+        words: &'a [Word],
+        most: usize,
+    ) -> Result<Option<(usize, &'a str)>, StoreError> {
         let mut counted = Vec::new();
         for (at, word) in words.iter().enumerate() {
-            for run in &word.runs {
+            for run in word.runs.iter().take(RUNS) {
                 let mut rows = 0;
                 for table in [b'T', b'N'] {
                     let prefix = [&[table], run.as_bytes()].concat();
                     self.index.walk(&prefix, &prefix, &mut |_, _| {
                         rows += 1;
-                        rows < COUNTED
+                        rows < most
                     })?;
                 }
                 let rank = (rows == 0, rows, usize::MAX - run.len());

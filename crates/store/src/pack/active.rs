@@ -186,6 +186,12 @@ impl Active {
         self.rows.get(&(kind, *key)).copied()
     }
 
+    /// The keys of a kind that begin with `prefix`, in no order. Visits all records.
+    pub(super) fn keys_with(&self, kind: Kind, prefix: &[u8]) -> impl Iterator<Item = [u8; 32]> {
+        let keys = self.rows.keys().filter(move |(of, _)| *of == kind).map(|(_, key)| *key);
+        keys.filter(move |key| key.starts_with(prefix))
+    }
+
     pub(super) fn blob_of(&self, sha256: &Sha256Digest) -> Option<BlobId> {
         self.by_sha256.get(sha256.as_bytes()).map(|key| BlobId::from_bytes(*key))
     }

@@ -3,6 +3,7 @@
 //! The index is read with pread and never mapped, so that a damaged disk causes an error and not a
 //! signal. It can be rebuilt from its pack at any time, and is, when it does not fit.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -154,6 +155,31 @@ impl Sealed {
             }
         }
         Ok(None)
+    }
+
+    /// The keys of a kind that begin with `prefix`, ascending, until `limit` are in `found`.
+    pub(super) fn keys_with(
+        &self,
+        kind: Kind,
+        prefix: &[u8],
+        limit: usize,
+        found: &mut BTreeSet<[u8; 32]>,
+    ) -> Result<(), StoreError> {
+        let row = |at| self.row(at).at(Path::new("packs"));
+        let (mut low, mut high) = (0, self.rows);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if row(middle)?.key[..] < *prefix { low = middle + 1 } else { high = middle }
+        }
+        while low < self.rows && found.len() < limit {
+            let row = row(low)?;
+            if !row.key.starts_with(prefix) {
+                break;
+            }
+            found.extend((row.kind == kind).then_some(row.key));
+            low += 1;
+        }
+        Ok(())
     }
 
     pub(super) fn blob_of(&self, sha256: &Sha256Digest) -> Result<Option<BlobId>, StoreError> {

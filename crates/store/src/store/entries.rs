@@ -12,15 +12,12 @@ use perennial_manifest::{
     ReleaseId, Sha256Digest, SignedEntry,
 };
 
-use crate::catalog::{PutOutcome, ReleaseFilter, ReleaseRow, Source};
+use crate::catalog::{Bounds, PutOutcome, ReleaseFilter, ReleaseRow, Source};
 use crate::error::StoreError;
 use crate::pack::Kind;
 use crate::state::OwnFeed;
 use crate::store::Store;
 use perennial_manifest::Holding;
-
-/// Rows that a search visits to find a word by its inside.
-const SCANNED: usize = 50_000;
 
 impl Store {
     /// Takes entries in, in order. Those that were admitted are durable on return. The highest
@@ -232,16 +229,16 @@ impl Store {
     /// # Errors
     /// Failures of the index.
     pub fn search(&self, text: &str, limit: usize) -> Result<Vec<ReleaseRow>, StoreError> {
-        self.0.read(|catalog| catalog.search(text, limit, SCANNED))
+        self.0.read(|catalog| catalog.search(text, limit, Bounds::WIDE))
     }
 
-    /// As [`Store::search`], with a small bound on the time it takes: of words, little more than
-    /// the beginnings count.
+    /// As [`Store::search`], with a small bound on the time it takes: only the beginnings of words
+    /// count.
     ///
     /// # Errors
     /// Failures of the index.
     pub fn search_briefly(&self, text: &str, limit: usize) -> Result<Vec<ReleaseRow>, StoreError> {
-        self.0.read(|catalog| catalog.search(text, limit, SCANNED / 10))
+        self.0.read(|catalog| catalog.search(text, limit, Bounds::NARROW))
     }
 
     /// The releases that are known to have a file with this SHA-256, by their lists as far as they

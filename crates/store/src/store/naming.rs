@@ -1,11 +1,18 @@
 //! The meaning of a name on this node: through its own publisher and those that the user follows by
 //! name.
 
+use std::collections::BTreeSet;
+
 use perennial_manifest::{Candidate, PublisherId, Purl, Resolution, Selector, resolve};
 
 use crate::catalog::{ReleaseFilter, ReleaseRow};
 use crate::error::StoreError;
 use crate::store::Store;
+
+/// Statements of untrusted publishers about one name that are looked at.
+const OTHERS: usize = 256;
+/// Packages whose names are compared with one that means nothing.
+const PACKAGES: usize = 20_000;
 
 impl Store {
     /// Whether names resolve through a publisher: `own`, or one that is followed by name.
@@ -25,12 +32,26 @@ impl Store {
         own: &PublisherId,
         only: Option<&PublisherId>,
     ) -> Result<Resolution, StoreError> {
-        let filter = ReleaseFilter { selector: Some(selector.clone()), ..ReleaseFilter::default() };
-        let rows = self.releases(&filter)?;
-        let candidates =
-            rows.iter().map(|row| self.candidate(row)).collect::<Result<Vec<_>, StoreError>>()?;
         let follows = self.follows();
         let trusted = |publisher: &PublisherId| publisher == own || follows.names(publisher);
+        let named = ReleaseFilter { selector: Some(selector.clone()), ..ReleaseFilter::default() };
+        // Each publisher that counts is asked for, so that any number of statements of others
+        // hides none of theirs.
+        let by = follows.publishers.keys().filter(|publisher| follows.names(publisher));
+        let by: BTreeSet<_> = by.chain([own]).filter(|_| only.is_none()).chain(only).collect();
+        let mut rows = Vec::new();
+        for publisher in by {
+            rows.extend(
+                self.releases(&ReleaseFilter { publisher: Some(*publisher), ..named.clone() })?,
+            );
+        }
+        let counts = |row: &ReleaseRow| {
+            only.map_or_else(|| trusted(&row.publisher), |only| row.publisher == *only)
+        };
+        let others = self.releases(&ReleaseFilter { limit: OTHERS, ..named })?;
+        rows.extend(others.into_iter().filter(|row| !counts(row)));
+        let candidates =
+            rows.iter().map(|row| self.candidate(row)).collect::<Result<Vec<_>, StoreError>>()?;
         Ok(resolve(selector, trusted, only, candidates))
     }
 
@@ -39,7 +60,15 @@ impl Store {
     /// # Errors
     /// Failures of the index.
     pub fn near(&self, selector: &Selector, limit: usize) -> Result<Vec<Purl>, StoreError> {
-        self.inner().read(|catalog| catalog.near(selector, limit))
+        self.inner().read(|catalog| catalog.near(selector, limit, PACKAGES))
+    }
+
+    /// As [`Store::near`], with a small bound on the time it takes: only names that begin alike.
+    ///
+    /// # Errors
+    /// Failures of the index.
+    pub fn near_briefly(&self, selector: &Selector, limit: usize) -> Result<Vec<Purl>, StoreError> {
+        self.inner().read(|catalog| catalog.near(selector, limit, 0))
     }
 
     /// A release as one that a name could mean.
