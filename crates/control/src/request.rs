@@ -27,8 +27,8 @@ macro_rules! requests {
         $consumer! {
             /// Stores files, signs a release of them and announces it.
             Add, add: NoRows => Published;
-            /// Fetches what an upstream publishes, signs a release of each thing that came and
-            /// announces it.
+            /// Imports from an upstream: signs a release of each item that arrived, and announces
+            /// it.
             Import, import: ImportEvent => ImportSummary;
             /// Brings a release or a blob here and, on request, writes it out.
             Get, get: NoRows => GetDone;

@@ -66,7 +66,7 @@ impl LayoutFile {
     /// The artifact of this file, once it is stored.
     ///
     /// # Errors
-    /// [`PathError`] never happens for these paths; it is not for this function to decide.
+    /// [`PathError`], which no path of this crate causes.
     pub fn artifact(&self, stored: Stored) -> Result<Artifact, PathError> {
         artifact(self.path, self.media_type, Role::Index, None, stored)
     }

@@ -1,9 +1,9 @@
 //! All entries that a node knows, and how much of each release it holds.
 //!
 //! Owns the tables of the index and the rules by which entries enter it; listing is in `releases`,
-//! look-ups by name are in `naming`, by SHA-256 in `sha256`. The entries themselves lie in packs, and every row here can
-//! be rebuilt from them (`rebuild`). Promises that an entry is in the index only if its bytes are
-//! durable.
+//! look-ups by name are in `naming`, by SHA-256 in `sha256`. The entries themselves lie in packs,
+//! and every row here can be rebuilt from them (`rebuild`). Promises that an entry is in the index
+//! only if its bytes are durable.
 
 mod admission;
 mod feed_view;

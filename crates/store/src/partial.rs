@@ -201,10 +201,10 @@ impl Partial {
     }
 
     /// Reads the bao encoding of `ranges` from `input` and writes each group once it verified.
-    /// `counted` is called with the number of further bytes that count as here, in the order of
-    /// the ranges: never about bytes that [`Partial::missing`] still lists. Whoever finds the
-    /// fetch complete in it makes it a blob, because no later call may follow. Never reads further
-    /// than the encoding of these ranges can reach, whatever the peer sends.
+    /// `counted` receives the number of bytes that arrived since the last call, in the order of the
+    /// ranges, once [`Partial::missing`] no longer lists them. A caller that finds the fetch
+    /// complete there must make the blob at once, because no further call may follow. Reads at most
+    /// the length of the encoding of these ranges, whatever the peer sends.
     ///
     /// # Errors
     /// [`StoreError::WrongBytes`] if the input does not verify, [`StoreError::Broken`] if it ends

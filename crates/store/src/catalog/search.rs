@@ -67,8 +67,8 @@ pub(crate) struct Bounds {
 impl Bounds {
     /// For the user of this node.
     pub(crate) const WIDE: Self = Self { counted: 1024, compared: 16, scanned: 50_000 };
-    /// For questions of strangers: only the beginnings of words count.
-    pub(crate) const NARROW: Self = Self { counted: 64, compared: 1, scanned: 0 };
+    /// For questions of strangers: of many words, only the beginnings count.
+    pub(crate) const NARROW: Self = Self { counted: 64, compared: 1, scanned: 1000 };
 }
 
 impl Catalog<'_> {

@@ -81,7 +81,7 @@ impl Reference {
         }
     }
 
-    /// What the file looks like, if it looks different than when its bytes were right.
+    /// The file's stamp, if it differs from the recorded one though the size is the same.
     pub(crate) fn doubtful(&self) -> Option<Stamp> {
         match self.sight() {
             Sight::Doubtful(file) => file.metadata().ok().map(|meta| Stamp::of(&meta)),

@@ -232,8 +232,8 @@ impl Store {
         self.0.read(|catalog| catalog.search(text, limit, Bounds::WIDE))
     }
 
-    /// As [`Store::search`], with a small bound on the time it takes: only the beginnings of words
-    /// count.
+    /// As [`Store::search`], with a small bound on the time it takes: of many words, only the
+    /// beginnings count.
     ///
     /// # Errors
     /// Failures of the index.
