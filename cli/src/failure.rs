@@ -75,8 +75,12 @@ pub(crate) enum CommandError {
     #[error("{0} could not be read")]
     Unread(String),
     /// Some sources of an `add` could not be imported.
-    #[error("{} could not be added", count(*.0, "item"))]
-    Incomplete(u64),
+    #[error("{} could not be added", count(*.items, "item"))]
+    Incomplete {
+        items: u64,
+        /// What they have in common.
+        kind: ErrorKind,
+    },
     /// Published checksums could not be compared with what was added.
     #[error("{} could not be compared with what was added", count(*.0, "checksum file"))]
     Unchecked(u64),
@@ -136,13 +140,8 @@ impl CommandError {
     /// The exit code.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            CommandError::Refused(failure) => match failure.code {
-                ErrorKind::Failed => FAILED,
-                ErrorKind::Usage | ErrorKind::Ambiguous => USAGE,
-                ErrorKind::NotFound | ErrorKind::Strangers => NOT_FOUND,
-                ErrorKind::Verification | ErrorKind::Conflict => DISPROVED,
-                ErrorKind::Unreachable => UNAVAILABLE,
-            },
+            CommandError::Refused(failure) => code_of(failure.code),
+            CommandError::Incomplete { kind, .. } => code_of(*kind),
             CommandError::Usage { .. } => USAGE,
             CommandError::NoMatch { .. } => NOT_FOUND,
             CommandError::Corrupt { .. } | CommandError::Unread(_) => DISPROVED,
@@ -158,7 +157,6 @@ impl CommandError {
             | CommandError::Io { .. }
             | CommandError::Output(_)
             | CommandError::Drill(_)
-            | CommandError::Incomplete(_)
             | CommandError::Unchecked(_) => FAILED,
         }
     }
@@ -204,7 +202,7 @@ impl CommandError {
                  verify again"
                     .into()
             }
-            CommandError::Incomplete(_) => {
+            CommandError::Incomplete { .. } => {
                 "each item says why; what was added is kept, and the same command adds the rest \
                  once the reason is mended"
                     .into()
@@ -215,6 +213,17 @@ impl CommandError {
             }
             _ => return None,
         })
+    }
+}
+
+/// The exit code of a kind of failure.
+fn code_of(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::Failed => FAILED,
+        ErrorKind::Usage | ErrorKind::Ambiguous => USAGE,
+        ErrorKind::NotFound | ErrorKind::Strangers => NOT_FOUND,
+        ErrorKind::Verification | ErrorKind::Conflict => DISPROVED,
+        ErrorKind::Unreachable => UNAVAILABLE,
     }
 }
 

@@ -178,7 +178,7 @@ fn every_command_prints_what_the_page_says() {
     drop((near, far));
 
     // These take an upstream with a chart, and a damaged disk.
-    let failed = Failed { what: "docker://a/b:1".into(), reason: "gone".into() };
+    let failed = Failed::new("docker://a/b:1", "gone");
     let chart = Completeness {
         of: "pkg:helm/a@1".into(),
         held_images: vec!["docker://a/a:1".into()],

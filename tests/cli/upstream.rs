@@ -68,7 +68,7 @@ fn the_callers_environment_decides_with_a_node_and_without() {
         // A file of podman's; a file of docker's, whose relative path is the caller's.
         for variables in [&[][..], &[("DOCKER_CONFIG", "docker"), ("HOME", "/nowhere")]] {
             let asked = run(&place, variables, &image);
-            assert_eq!(asked.code, Some(1), "{version}: {asked:?}");
+            assert_eq!(asked.code, Some(3), "{version}: {asked:?}");
             assert!(asked.stdout.contains("has no such tag"), "{version}: {asked:?}");
         }
         let asked = run(&place, &[("HOME", "/nowhere")], &image);

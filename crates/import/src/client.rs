@@ -9,6 +9,8 @@
 
 mod proxy;
 
+use std::error::Error;
+use std::io;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use std::time::Duration;
 
 use perennial_operation::Environment;
 use reqwest::{Method, RequestBuilder, Response, Url};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, InvalidMessage, RootCertStore};
 
 use self::proxy::Proxies;
 use crate::ImportError;
@@ -27,6 +29,8 @@ use crate::retry::RetryPolicy;
 /// The time without a byte after which a request fails.
 const SILENCE: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(20);
+/// What to do where plain HTTP is spoken.
+const PLAIN_HTTP: &str = "--plain-http asks a registry so, and http:// any other server";
 
 /// Sends requests to upstreams that the guard allows.
 #[derive(Debug, Clone)]
@@ -96,7 +100,8 @@ impl Client {
                 return Failure::Permanent(refused);
             }
             let permanent = is_permanent(&error);
-            let error = ImportError::Upstream { what: shown(&url), reason: why(error) };
+            let reason = reason(&url, error);
+            let error = ImportError::Upstream { what: shown(&url), reason };
             if permanent { Failure::Permanent(error) } else { Failure::Transient(error) }
         })
     }
@@ -149,18 +154,49 @@ fn roots(environment: &Environment) -> RootCertStore {
 /// Whether a retry would fail in the same way: the request itself is wrong, or the server's
 /// certificate is not trusted.
 fn is_permanent(error: &reqwest::Error) -> bool {
-    error.is_builder() || error.is_redirect() || is_distrust(error)
+    error.is_builder()
+        || error.is_redirect()
+        || has_cause(error, &is_distrust)
+        || has_cause(error, &is_not_tls)
 }
 
-fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
-    if let Some(tls) = error.downcast_ref() {
-        return matches!(tls, rustls::Error::InvalidCertificate(_));
+/// Whether the server's certificate is not trusted.
+fn is_distrust(error: &rustls::Error) -> bool {
+    matches!(error, rustls::Error::InvalidCertificate(_))
+}
+
+/// Whether the server answered TLS with something else.
+fn is_not_tls(error: &rustls::Error) -> bool {
+    matches!(error, rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType))
+}
+
+/// Whether the server hung up.
+fn is_end(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset)
+}
+
+/// Whether an error was caused by one that `is` holds for.
+fn has_cause<E: Error + 'static>(error: &(dyn Error + 'static), is: &dyn Fn(&E) -> bool) -> bool {
+    if error.downcast_ref().is_some_and(is) {
+        return true;
     }
     // An I/O error omits the error it wraps from its chain of sources.
-    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     match inner {
-        Some(inner) => is_distrust(inner),
-        None => error.source().is_some_and(is_distrust),
+        Some(inner) => has_cause(inner, is),
+        None => error.source().is_some_and(|source| has_cause(source, is)),
+    }
+}
+
+/// The reason that a request failed, and what helps if the server does not speak TLS.
+fn reason(url: &Url, error: reqwest::Error) -> String {
+    let is_tls = url.scheme() == "https" && error.is_connect();
+    if is_tls && has_cause(&error, &is_not_tls) {
+        format!("it answers in plain HTTP, not TLS; {PLAIN_HTTP}")
+    } else if is_tls && has_cause(&error, &is_end) {
+        format!("{}; if it speaks plain HTTP: {PLAIN_HTTP}", why(error))
+    } else {
+        why(error)
     }
 }
 
@@ -169,7 +205,7 @@ fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
 pub(crate) fn why(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
+    let mut source = error.source();
     while let Some(cause) = source {
         text = format!("{text}: {cause}");
         source = cause.source();
@@ -179,8 +215,6 @@ pub(crate) fn why(error: reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use rustls::{CertificateError, Error};
 
     use super::*;
@@ -189,8 +223,10 @@ mod tests {
     fn an_untrusted_certificate_is_not_retried() {
         let wrapped =
             |error: Error| io::Error::other(io::Error::new(io::ErrorKind::InvalidData, error));
-        assert!(is_distrust(&wrapped(Error::InvalidCertificate(CertificateError::UnknownIssuer))));
-        assert!(!is_distrust(&wrapped(Error::HandshakeNotComplete)));
-        assert!(!is_distrust(&io::Error::from(io::ErrorKind::ConnectionReset)));
+        let is_distrusted = |error: io::Error| has_cause(&error, &is_distrust);
+        let unknown = Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        assert!(is_distrusted(wrapped(unknown)));
+        assert!(!is_distrusted(wrapped(Error::HandshakeNotComplete)));
+        assert!(!is_distrusted(io::Error::from(io::ErrorKind::ConnectionReset)));
     }
 }

@@ -52,7 +52,7 @@ impl Collected {
         };
         let there = &mut self.artifacts[*at];
         if there.blake3 != artifact.blake3 {
-            return Err(ImportError::Mismatch {
+            return Err(ImportError::Unfit {
                 what: artifact.origins.first().cloned().unwrap_or_default(),
                 reason: format!(
                     "another file of this release is called {}; add it by itself",

@@ -272,7 +272,7 @@ async fn receive(
 }
 
 fn too_long(what: &str, most: u64) -> ImportError {
-    ImportError::Mismatch {
+    ImportError::Unfit {
         what: what.to_owned(),
         reason: format!("it is longer than {most} bytes, the most that is taken"),
     }

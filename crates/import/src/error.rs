@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use perennial_oci::{DigestMismatch, ManifestError, ReferenceError, Rule, TreeError};
+use perennial_operation::{ErrorKind, Failed};
 use perennial_store::StoreError;
 use reqwest::Url;
 
@@ -31,12 +32,23 @@ pub enum ImportError {
         /// The last failure.
         reason: String,
     },
-    /// The content differs from the announced one, or exceeds a limit.
+    /// An archive on this machine has no such image.
+    #[error("{0}")]
+    NoImage(String),
+    /// The content differs from the announced one.
     #[error("{what}: {reason}")]
     Mismatch {
         /// A URL or reference.
         what: String,
-        /// The difference, or the limit.
+        /// The difference.
+        reason: String,
+    },
+    /// The content is not what was asked for: it does not read, is a web page, or exceeds a limit.
+    #[error("{what}: {reason}")]
+    Unfit {
+        /// A URL or reference.
+        what: String,
+        /// What it is instead.
         reason: String,
     },
     /// The address is inside a private network.
@@ -61,6 +73,38 @@ pub enum ImportError {
 }
 
 impl ImportError {
+    /// The kind of this failure. Every importer's errors get their exit codes by it, whether they
+    /// end the import or cost a part of it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Usage(_) | Self::Private(_) => ErrorKind::Usage,
+            Self::Gone { .. } | Self::NoImage(_) => ErrorKind::NotFound,
+            Self::Mismatch { .. } => ErrorKind::Verification,
+            Self::Upstream { .. }
+            | Self::Unfit { .. }
+            | Self::Cancelled
+            | Self::Store(_)
+            | Self::File { .. } => ErrorKind::Failed,
+        }
+    }
+
+    /// This failure as that of a part, which the import goes on without.
+    pub(crate) fn of(&self, what: impl Into<String>) -> Failed {
+        Failed::new(what, self.to_string()).of(self.kind())
+    }
+
+    /// The failure of the whole for that of a part: a thing that lacks a part is there, but not
+    /// whole.
+    pub(crate) fn of_whole(self) -> Self {
+        match self {
+            Self::Gone { what, reason } => {
+                Self::Upstream { what, reason: format!("is not there: {reason}") }
+            }
+            other => other,
+        }
+    }
+
     /// Whether other parts of the import would fail as well: the fault is local, or the caller has
     /// left.
     pub(crate) fn is_final(&self) -> bool {

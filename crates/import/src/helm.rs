@@ -21,7 +21,7 @@ use crate::download::{Downloader, Fetched, Want, take};
 use crate::error::{at, shown};
 use crate::http::{self, Sum};
 use crate::meter::{Meter, blocking};
-use crate::{Failed, ImportError, Imported, Options, Watch};
+use crate::{ImportError, Imported, Options, Watch};
 
 const MAX_INDEX: u64 = 64 << 20;
 const MAX_CHART: u64 = 256 << 20;
@@ -88,17 +88,17 @@ pub async fn chart(
 
     let mut failed = Vec::new();
     let images = names.unwrap_or_else(|error| {
-        failed.push(Failed { what: format!("images of {purl}"), reason: error.to_string() });
+        failed.push(error.of(format!("images of {purl}")));
         Vec::new()
     });
     let prov_url = provenance_url(&url);
     let prov = Want { optional: true, ..want(&prov_url, MAX_PROVENANCE) };
     let (provenance, chart) = match downloader.fetch(prov).await {
         Ok(fetched) => signed(fetched, chart).await?,
-        Err(ImportError::Gone { .. } | ImportError::Mismatch { .. }) => (None, chart),
+        Err(ImportError::Gone { .. } | ImportError::Unfit { .. }) => (None, chart),
         Err(error) if error.is_final() => return Err(error),
         Err(error) => {
-            failed.push(Failed { what: shown(&prov_url), reason: error.to_string() });
+            failed.push(error.of(shown(&prov_url)));
             (None, chart)
         }
     };

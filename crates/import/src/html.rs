@@ -42,7 +42,7 @@ pub(crate) fn is_html(bytes: &[u8]) -> bool {
 
 /// The error for a page that came in place of a file.
 pub(crate) fn refusal(what: &str) -> ImportError {
-    ImportError::Mismatch {
+    ImportError::Unfit {
         what: what.to_owned(),
         reason: "an HTML page came where a file was asked for; see what it says in a browser, or \
             take it with --html"

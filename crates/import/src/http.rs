@@ -48,8 +48,8 @@ pub struct Urls {
 /// Imports files from the web into one release.
 ///
 /// # Errors
-/// [`ImportError`] if a URL is malformed or the package URL has no version, if no file can be
-/// fetched, if a file contradicts a checksum, if the store fails, or if the import is cancelled.
+/// [`ImportError`] if a URL is malformed or the package URL has no version, if the only file cannot
+/// be fetched, if a file contradicts a checksum, if the store fails, or if the import is cancelled.
 pub async fn urls(
     store: &Store,
     options: &Options,
@@ -71,21 +71,21 @@ pub async fn urls(
     let meter = Meter::new(watch);
     let downloader = Downloader::new(options, store.incoming(), &meter)?;
     let mut job = Job::new(store, downloader, what);
-    let mut first = None;
+    let mut errors = Vec::new();
     for url in &wanted {
         let file = match job.fetch(url).await {
             Ok(file) => file,
             Err(error) if error.is_final() => return Err(error),
             Err(error) => {
                 job.failed(url, &error);
-                first.get_or_insert(error);
+                errors.push(error);
                 continue;
             }
         };
         let file = job.check(file).await?;
         job.keep(file).await?;
     }
-    job.finish(from, first).await
+    job.finish(from, errors).await
 }
 
 /// Parses the URLs without their fragments, and drops duplicates.

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 
 use perennial_manifest::Draft;
 use perennial_oci::{Digest, Reference, Version};
+use perennial_operation::ErrorKind;
 use perennial_store::Store;
 
 use crate::image::{About, BlobSink, Platforms, draft, gather};
@@ -25,6 +26,9 @@ use crate::layout::source::Source;
 use crate::meter::{Meter, blocking};
 use crate::notes::Notes;
 use crate::{Failed, ImportError, Imported, Watch};
+
+/// Images of an archive that an error names, at most.
+const NAMED: usize = 20;
 
 /// A request for the images of an archive.
 #[derive(Debug, Clone, Default)]
@@ -72,23 +76,18 @@ async fn all(
     let roots: Vec<&Root> =
         saved.roots().iter().filter(|root| is_wanted(root, wanted.as_deref())).collect();
     if roots.is_empty() {
-        let names: BTreeSet<_> = saved.roots().iter().filter_map(Root::shown).collect();
-        let names = names.into_iter().collect::<Vec<_>>().join(", ");
         if let Some(lost) = saved.left_out().iter().find(|lost| {
             wanted.as_deref().is_none_or(|wanted| {
                 lost.what == wanted || lost.what.ends_with(&format!(":{wanted}"))
             })
         }) {
-            return Err(ImportError::Upstream {
-                what: lost.what.clone(),
-                reason: lost.reason.clone(),
+            let Failed { what, reason, kind } = lost.clone();
+            return Err(match kind {
+                ErrorKind::Verification => ImportError::Mismatch { what, reason },
+                _ => ImportError::Upstream { what, reason },
             });
         }
-        let reason = match wanted {
-            Some(wanted) => format!("there is no {wanted:?} in it; there is: {names}"),
-            None => "it contains no image".to_owned(),
-        };
-        return Err(ImportError::Gone { what: shown, reason });
+        return Err(no_image(&shown, wanted.as_deref(), saved.roots()));
     }
     if wanted.is_none() {
         imported.failed.extend_from_slice(saved.left_out());
@@ -113,7 +112,7 @@ async fn all(
             Err(error @ ImportError::Usage(_)) if roots.len() == 1 => return Err(error),
             Err(error) => {
                 let what = root.shown().unwrap_or_else(|| root.digest.to_string());
-                imported.failed.push(Failed { what, reason: error.to_string() });
+                imported.failed.push(error.of(what));
             }
         }
     }
@@ -136,6 +135,22 @@ async fn one(
     let license = what.license.clone();
     let about = About { from, license, notes, observations: Vec::new() };
     Ok((draft(sink, reference, image, about).await?, left_out))
+}
+
+/// The error for an archive without the image asked for; names the images that it has.
+fn no_image(archive: &str, wanted: Option<&str>, roots: &[Root]) -> ImportError {
+    let Some(wanted) = wanted else {
+        return ImportError::NoImage(format!("{archive} contains no image"));
+    };
+    let names: BTreeSet<_> = roots.iter().filter_map(Root::shown).collect();
+    let named = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let has = match (roots.len(), names.len()) {
+        (0, _) => "it contains no image".to_owned(),
+        (_, 0) => "its images have no tags; leave the tag out to add all".to_owned(),
+        (_, all) if all > NAMED => format!("it has {named} and {} more", all - NAMED),
+        _ => format!("it has {named}"),
+    };
+    ImportError::NoImage(format!("{archive} has no image tagged {wanted:?}; {has}"))
 }
 
 fn is_wanted(root: &Root, wanted: Option<&str>) -> bool {

@@ -25,7 +25,7 @@ impl Notes {
 
     /// Adds a line for each part that was left out.
     pub(crate) fn left_out(mut self, parts: &[Failed]) -> Self {
-        for Failed { what, reason } in parts {
+        for Failed { what, reason, .. } in parts {
             self.add(&format!("perennial/left-out: {what}: {reason}"));
         }
         self
@@ -33,7 +33,7 @@ impl Notes {
 
     /// Adds a line for each checksum file that a file was not compared with.
     pub(crate) fn not_checked(mut self, files: &[Failed]) -> Self {
-        for Failed { what, reason } in files {
+        for Failed { what, reason, .. } in files {
             self.add(&format!("perennial/not-checked: {what}: {reason}"));
         }
         self

@@ -125,7 +125,7 @@ impl Session<'_> {
                 }
                 Err(error) if error.is_final() => return Err(error),
                 Err(error) => {
-                    imported.failed.push(Failed { what: text.clone(), reason: error.to_string() });
+                    imported.failed.push(error.of(text));
                 }
             }
         }
@@ -175,10 +175,7 @@ impl Session<'_> {
         let left_out = image
             .left_out
             .iter()
-            .map(|failed| Failed {
-                what: format!("{url}, {}", failed.what),
-                reason: failed.reason.clone(),
-            })
+            .map(|failed| Failed { what: format!("{url}, {}", failed.what), ..failed.clone() })
             .collect();
         let about = About {
             from: url,

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use perennial_manifest::Platform;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Serialize;
 
+use crate::fields::Fields;
 use crate::role::is_manifest;
 use crate::{Digest, ManifestError};
 
@@ -85,74 +86,45 @@ impl Descriptor {
     }
 }
 
-/// A descriptor as programs write it: fields that are missing or `null` are told from wrong ones
-/// later, with a reason.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct RawDescriptor {
-    media_type: Option<String>,
-    pub(crate) digest: String,
-    size: Option<u64>,
-    artifact_type: Option<String>,
-    #[serde(default, deserialize_with = "texts")]
-    annotations: BTreeMap<String, String>,
-    platform: Option<RawPlatform>,
-}
-
-#[derive(Deserialize)]
-struct RawPlatform {
-    #[serde(default, deserialize_with = "nullable")]
-    os: String,
-    #[serde(default, deserialize_with = "nullable")]
-    architecture: String,
-    variant: Option<String>,
-}
-
-/// Takes `null` for nothing.
-pub(crate) fn nullable<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(
-    from: D,
-) -> Result<T, D::Error> {
-    Option::<T>::deserialize(from).map(Option::unwrap_or_default)
-}
-
-/// Takes `null` for no texts, and a text that is `null` for an empty one, as Go does.
-pub(crate) fn texts<'de, D: Deserializer<'de>>(
-    from: D,
-) -> Result<BTreeMap<String, String>, D::Error> {
-    let texts = Option::<BTreeMap<String, Option<String>>>::deserialize(from)?;
-    let texts = texts.unwrap_or_default().into_iter();
-    Ok(texts.map(|(key, text)| (key, text.unwrap_or_default())).collect())
-}
-
-impl TryFrom<RawDescriptor> for Descriptor {
-    type Error = ManifestError;
-
-    fn try_from(raw: RawDescriptor) -> Result<Self, ManifestError> {
-        let digest = raw.digest.parse()?;
+impl Descriptor {
+    /// Reads a descriptor as programs write it: fields that are not needed may be missing or
+    /// `null`.
+    pub(crate) fn read(json: &[u8]) -> Result<Self, ManifestError> {
+        let names = ["mediaType", "digest", "size", "artifactType", "annotations", "platform"];
+        let fields = Fields::find(json, names)?;
+        let digest = fields.get::<String>(1)?.unwrap_or_default().parse()?;
         let missing = |field| ManifestError::Descriptor { digest, field };
         Ok(Self {
             // Readers in Go take a blob of no type for bytes.
-            media_type: raw.media_type.unwrap_or_default(),
+            media_type: fields.get(0)?.unwrap_or_default(),
             digest,
-            size: raw.size.ok_or_else(|| missing("size"))?,
-            artifact_type: raw.artifact_type,
-            annotations: raw.annotations,
-            platform: raw.platform.map_or(Runs::Unstated, Runs::from),
+            size: fields.get(2)?.ok_or_else(|| missing("size"))?,
+            artifact_type: fields.get(3)?,
+            annotations: texts(fields.get(4)?),
+            platform: fields.raw(5).map_or(Ok(Runs::Unstated), Runs::read)?,
         })
     }
 }
 
-impl From<RawPlatform> for Runs {
-    fn from(raw: RawPlatform) -> Self {
+/// Takes a text that is `null` for an empty one, as Go does.
+pub(crate) fn texts(texts: Option<BTreeMap<String, Option<String>>>) -> BTreeMap<String, String> {
+    let texts = texts.unwrap_or_default().into_iter();
+    texts.map(|(key, text)| (key, text.unwrap_or_default())).collect()
+}
+
+impl Runs {
+    fn read(json: &[u8]) -> Result<Self, serde_json::Error> {
+        let fields = Fields::find(json, ["os", "architecture", "variant"])?;
+        let word = |at| Ok::<String, serde_json::Error>(fields.get(at)?.unwrap_or_default());
+        let (os, arch) = (word(0)?, word(1)?);
         let plain = |text: &String| {
             let fits = !text.is_empty() && text.len() <= MAX_WORD;
             fits && text != "unknown" && !text.chars().any(char::is_control)
         };
-        if plain(&raw.os) && plain(&raw.architecture) {
-            let variant = raw.variant.filter(plain);
-            Self::On(Platform { os: raw.os, arch: raw.architecture, variant })
+        if plain(&os) && plain(&arch) {
+            Ok(Self::On(Platform { os, arch, variant: fields.get(2)?.filter(plain) }))
         } else {
-            Self::Nowhere
+            Ok(Self::Nowhere)
         }
     }
 }

@@ -9,6 +9,7 @@ mod attached_tag;
 mod descriptor;
 mod digest;
 mod engine;
+mod fields;
 mod layout;
 mod manifest;
 mod reference;
@@ -23,7 +24,7 @@ pub use engine::{
     DOCKER_PATH, DOCKER_TYPE, IMAGE_NAME, docker_list, index_of_one, is_image_config, name_index,
 };
 pub use layout::{HEADER_PATH, INDEX_PATH, LayoutFile, REF_NAME, Stored};
-pub use manifest::{ACCEPT, MAX_MANIFEST, Manifest, ManifestError};
+pub use manifest::{ACCEPT, MAX_MANIFEST, Manifest, ManifestError, OddEntry};
 pub use reference::{Reference, ReferenceError, Version, VersionError};
 pub use repository::{Repository, is_port, is_repository_name, is_tag, starts_with_registry};
 pub use role::{

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use crate::descriptor::{RawDescriptor, texts};
+use crate::descriptor::texts;
+use crate::fields::Fields;
 use crate::role::is_media_type;
-use crate::{Descriptor, Digest, DigestError, OCI_INDEX, OCI_MANIFEST};
+use crate::{DOCKER_LIST, Descriptor, Digest, DigestError, OCI_INDEX, OCI_MANIFEST, REF_NAME};
 
 /// Longest manifest or index that is read, in bytes. Registries must expect 4 MB (distribution
 /// specification 1.1, "Pushing Manifests"), and share that bound.
@@ -21,6 +22,20 @@ pub const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
     application/vnd.docker.distribution.manifest.v2+json, \
     application/vnd.oci.artifact.manifest.v1+json, */*";
+
+/// The fields that are read, and their places.
+const FIELDS: [&str; 9] = [
+    "schemaVersion",
+    "mediaType",
+    "artifactType",
+    "manifests",
+    "config",
+    "layers",
+    "blobs",
+    "subject",
+    "annotations",
+];
+const AT: [usize; 9] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
 
 /// A manifest of an image or artifact, or an index of manifests.
 ///
@@ -92,19 +107,26 @@ pub enum ManifestError {
     },
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Raw {
-    schema_version: Option<u64>,
-    media_type: Option<String>,
-    artifact_type: Option<String>,
-    manifests: Option<Vec<RawDescriptor>>,
-    config: Option<RawDescriptor>,
-    layers: Option<Vec<RawDescriptor>>,
-    blobs: Option<Vec<RawDescriptor>>,
-    subject: Option<RawDescriptor>,
-    #[serde(default, deserialize_with = "texts")]
-    annotations: BTreeMap<String, String>,
+/// An entry of an index that is not whole.
+#[derive(Debug)]
+pub struct OddEntry {
+    /// Its place in the list, from 1.
+    pub number: usize,
+    /// The name that a layout gives it, or else its digest, as far as they can be read.
+    pub called: Option<String>,
+    /// What is wrong with it.
+    pub error: ManifestError,
+}
+
+impl OddEntry {
+    fn new(number: usize, json: &[u8], error: ManifestError) -> Self {
+        let text = |json, name| Fields::find(json, [name]).ok()?.get::<String>(0).ok()?;
+        let name = || {
+            let annotations = Fields::find(json, ["annotations"]).ok()?.raw(0)?;
+            text(annotations, REF_NAME)
+        };
+        Self { number, called: name().or_else(|| text(json, "digest")), error }
+    }
 }
 
 /// An index names manifests; whether a child of no type is an image or an index is in its bytes.
@@ -122,50 +144,59 @@ impl Manifest {
     /// [`ManifestError`] if the bytes are not a manifest, or one that could be read in two ways.
     pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
         let (parsed, odd) = Self::parse_entries(bytes)?;
-        odd.into_iter().next().map_or(Ok(parsed), Err)
+        odd.into_iter().next().map_or(Ok(parsed), |odd| Err(odd.error))
     }
 
     /// Reads a manifest or an index as [`Self::parse`] does, but leaves out the entries of an index
-    /// that are not whole, and returns the reasons: in a layout, one bad entry costs no other
-    /// image.
+    /// that are not whole, and returns them: in a layout, one bad entry costs no other image.
     ///
     /// # Errors
     /// [`ManifestError`] if the bytes are not a manifest, or one that could be read in two ways.
-    pub fn parse_entries(bytes: &[u8]) -> Result<(Self, Vec<ManifestError>), ManifestError> {
-        let raw: Raw = serde_json::from_slice(bytes)?;
-        if raw.schema_version == Some(1) {
+    pub fn parse_entries(bytes: &[u8]) -> Result<(Self, Vec<OddEntry>), ManifestError> {
+        let fields = Fields::find(bytes, FIELDS)?;
+        let [version, declared, kind, manifests, config, layers, blobs, subject, annotations] = AT;
+        let (schema, declared) = (fields.get::<u64>(version)?, fields.get::<String>(declared)?);
+        if schema == Some(1) {
             return Err(ManifestError::Schema1);
         }
-        let is_image = raw.config.is_some() || raw.layers.is_some() || raw.blobs.is_some();
-        match (raw.manifests.is_some(), is_image) {
+        let listed = fields.get::<Vec<&RawValue>>(manifests)?;
+        let is_image = [config, layers, blobs].iter().any(|at| fields.raw(*at).is_some());
+        // As in Go, an index may name nothing: its list is `null`, or missing.
+        let is_called_index = matches!(declared.as_deref(), Some(OCI_INDEX | DOCKER_LIST));
+        let is_index = listed.is_some() || !is_image && (fields.has(manifests) || is_called_index);
+        match (is_index, is_image) {
             (true, true) => return Err(ManifestError::Ambiguous),
             (false, false) => return Err(ManifestError::Neither),
             _ => {}
         }
         // Early layouts have an index without it, and artifact manifests never had it.
-        let may_lack = raw.manifests.is_some() || raw.blobs.is_some();
-        if raw.schema_version.map_or(!may_lack, |version| version != 2) {
+        let may_lack = is_index || fields.raw(blobs).is_some();
+        if schema.map_or(!may_lack, |version| version != 2) {
             return Err(ManifestError::SchemaVersion);
         }
-        let all = |raw: Vec<RawDescriptor>| {
-            raw.into_iter().map(Descriptor::try_from).collect::<Result<Vec<_>, _>>()
-        };
-        let (mut entries, mut odd) = (raw.manifests.is_some().then(Vec::new), Vec::new());
-        for entry in raw.manifests.into_iter().flatten() {
-            match Descriptor::try_from(entry) {
-                Ok(entry) => entries.get_or_insert_default().push(entry),
-                Err(error) => odd.push(error),
+        let (mut entries, mut odd) = (Vec::new(), Vec::new());
+        for (at, entry) in listed.into_iter().flatten().enumerate() {
+            match Descriptor::read(entry.get().as_bytes()) {
+                Ok(entry) => entries.push(entry),
+                Err(error) => odd.push(OddEntry::new(at + 1, entry.get().as_bytes(), error)),
             }
         }
-        let layers = raw.layers.into_iter().chain(raw.blobs).flatten().collect();
+        let mut parts = Vec::new();
+        for at in [layers, blobs] {
+            for part in fields.get::<Vec<&RawValue>>(at)?.into_iter().flatten() {
+                parts.push(Descriptor::read(part.get().as_bytes())?);
+            }
+        }
+        let subject = fields.raw(subject).map(|json| Fields::find(json, ["digest"])).transpose()?;
+        let subject = subject.map(|subject| subject.get::<String>(0)).transpose()?;
         let parsed = Self {
-            declared: raw.media_type,
-            manifests: entries.map(typed),
-            config: raw.config.map(Descriptor::try_from).transpose()?,
-            layers: all(layers)?,
-            subject: raw.subject.map(|subject| subject.digest.parse()).transpose()?,
-            annotations: raw.annotations,
-            artifact_type: raw.artifact_type,
+            declared,
+            manifests: is_index.then(|| typed(entries)),
+            config: fields.raw(config).map(Descriptor::read).transpose()?,
+            layers: parts,
+            subject: subject.map(|digest| digest.unwrap_or_default().parse()).transpose()?,
+            annotations: texts(fields.get(annotations)?),
+            artifact_type: fields.get(kind)?,
         };
         Ok((parsed, odd))
     }

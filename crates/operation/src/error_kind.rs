@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 /// The kind of a failure. Clients map each to an exit code or an HTTP status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorKind {
-    /// A disk, a file or the node itself failed.
+    /// A disk, a file, an upstream or the node itself failed.
+    #[default]
     Failed,
     /// The request is invalid.
     Usage,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use perennial_manifest::{ArtifactPath, PublisherKind, Purl};
 use serde::{Deserialize, Serialize};
 
-use crate::{Environment, Published};
+use crate::{Environment, ErrorKind, Published};
 
 /// A request to import from an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +108,22 @@ pub struct Failed {
     pub what: String,
     /// Why it could not be imported.
     pub reason: String,
+    /// The kind of failure.
+    #[serde(default)]
+    pub kind: ErrorKind,
+}
+
+impl Failed {
+    /// A part that failed for a reason of no special kind.
+    pub fn new(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { what: what.into(), reason: reason.into(), kind: ErrorKind::Failed }
+    }
+
+    /// The same failure, of this kind.
+    #[must_use]
+    pub fn of(self, kind: ErrorKind) -> Self {
+        Self { kind, ..self }
+    }
 }
 
 /// How many of the images that a release refers to are held.
@@ -146,11 +162,16 @@ mod tests {
 
     #[test]
     fn event_names_are_those_that_clients_know() {
-        let failed = Failed { what: "docker://a/b:c".into(), reason: "gone".into() };
+        let failed = Failed::new("docker://a/b:c", "gone").of(ErrorKind::NotFound);
         let event = ImportEvent::Failed(failed);
         let text = serde_json::to_string(&event).unwrap();
-        assert_eq!(text, r#"{"not-imported":{"what":"docker://a/b:c","reason":"gone"}}"#);
+        let fields = r#""what":"docker://a/b:c","reason":"gone""#;
+        assert_eq!(text, format!(r#"{{"not-imported":{{{fields},"kind":"not-found"}}}}"#));
         assert_eq!(serde_json::from_str::<ImportEvent>(&text).unwrap(), event);
+        // An older node tells no kind.
+        let older = format!(r#"{{"not-imported":{{{fields}}}}}"#);
+        let ImportEvent::Failed(older) = serde_json::from_str(&older).unwrap() else { panic!() };
+        assert_eq!(older.kind, ErrorKind::Failed);
         let published = format!(
             r#"{{"imported":{{"release":"{}","purl":"pkg:generic/a@1","publisher":"{}",{}}}}}"#,
             "ab".repeat(32),

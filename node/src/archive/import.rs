@@ -138,8 +138,8 @@ impl Job {
         let (images, failed) = match listed {
             Err(error @ ImportError::Cancelled) => return Err(error.into()),
             Err(error) => {
-                let what = repository.to_owned();
-                (Vec::new(), vec![Failed { what, reason: error.to_string() }])
+                let reason = error.to_string();
+                (Vec::new(), vec![Failed::new(repository, reason).of(error.kind())])
             }
             Ok(listed) => listed,
         };
@@ -170,17 +170,15 @@ impl Job {
             };
             let store = &self.archive.store;
             let mut imported = images(store, &self.options(), &what, watch).await?;
-            let failed = std::mem::take(&mut imported.failed);
-            self.publish(imported).await?;
-            if failed.is_empty() {
-                completeness.held_images.push(image);
+            if imported.drafts.is_empty() {
+                let failed = std::mem::take(&mut imported.failed);
+                completeness.missing_images.extend(missing(image, &failed));
             } else {
-                let reasons: Vec<_> = failed.into_iter().map(|failed| failed.reason).collect();
-                completeness
-                    .missing_images
-                    .push(Failed { what: image, reason: reasons.join("; ") });
+                completeness.held_images.push(image);
             }
+            self.publish(imported).await?;
         }
+        self.summary.failed += completeness.missing_images.len() as u64;
         self.report(ImportEvent::Completeness(completeness)).await;
         Ok(())
     }
@@ -223,6 +221,13 @@ impl Job {
     async fn report(&self, event: ImportEvent) {
         let _ = self.events.send(event).await;
     }
+}
+
+/// An image that did not come, with all reasons.
+fn missing(image: String, failed: &[Failed]) -> Option<Failed> {
+    let reasons: Vec<_> = failed.iter().map(|failed| failed.reason.as_str()).collect();
+    let kind = failed.first()?.kind;
+    Some(Failed::new(image, reasons.join("; ")).of(kind))
 }
 
 /// Forwards an importer's progress to the observer, and tells the importer when the observer has

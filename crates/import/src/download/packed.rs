@@ -32,7 +32,7 @@ pub(super) fn unpacked(part: Part, answer: &Answer, want: Want<'_>) -> Result<Pa
         file.take(magic.len() as u64).read_to_end(&mut first).map_err(at(part.path()))?;
         Ok(first == magic)
     };
-    let refused = |why: &str| ImportError::Mismatch {
+    let refused = |why: &str| ImportError::Upstream {
         what: shown(want.url),
         reason: format!("the server packs it with {encoding}, though it was asked not to{why}"),
     };

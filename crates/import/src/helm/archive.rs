@@ -41,10 +41,8 @@ struct Budget {
 /// Reads a chart archive.
 pub(super) fn read(tgz: &mut dyn Read) -> Result<Files, ImportError> {
     let budget = Budget { bytes: Cell::new(MAX_BYTES), entries: Cell::new(MAX_ENTRIES) };
-    unpack(tgz, &budget, 0).map_err(|e| ImportError::Mismatch {
-        what: "the chart archive".into(),
-        reason: e.to_string(),
-    })
+    unpack(tgz, &budget, 0)
+        .map_err(|e| ImportError::Unfit { what: "the chart archive".into(), reason: e.to_string() })
 }
 
 /// Whether an archive is a chart: `Chart.yaml` is in its only top directory, within the first

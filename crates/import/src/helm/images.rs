@@ -26,7 +26,7 @@ const ANNOTATIONS: [&str; 2] = ["artifacthub.io/images", "images"];
 /// duplicates.
 ///
 /// # Errors
-/// [`ImportError::Mismatch`] if the archive or its YAML cannot be read within bounds.
+/// [`ImportError::Unfit`] if the archive or its YAML cannot be read within bounds.
 pub fn images_of(mut tgz: impl Read) -> Result<Vec<String>, ImportError> {
     let files = archive::read(&mut tgz)?;
     let mut found = BTreeSet::new();
@@ -113,7 +113,7 @@ fn parsed<T: serde::de::DeserializeOwned + Default>(
         return Ok(T::default());
     }
     yaml(text, MAX_NODES)
-        .map_err(|reason| ImportError::Mismatch { what: format!("{file} of {chart}"), reason })
+        .map_err(|reason| ImportError::Unfit { what: format!("{file} of {chart}"), reason })
 }
 
 /// Merges `over` into `values`: maps are merged, lists and scalars replaced; a null changes

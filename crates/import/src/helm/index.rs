@@ -61,10 +61,8 @@ pub(super) fn pick(
     name: &str,
     version: Option<&str>,
 ) -> Result<Picked, ImportError> {
-    let wrong = |reason: String| ImportError::Mismatch {
-        what: format!("{}index.yaml", shown(repo)),
-        reason,
-    };
+    let wrong =
+        |reason: String| ImportError::Unfit { what: format!("{}index.yaml", shown(repo)), reason };
     let index: Index = yaml(index, MAX_NODES).map_err(wrong)?;
     let all = index.entries.unwrap_or_default().remove(name).flatten().unwrap_or_default();
     let all: Vec<Listed> = all.into_iter().flatten().collect();
@@ -212,7 +210,7 @@ mod tests {
         for wrong in
             ["urls: ['http://b.test/a.tgz']", "urls: []", "x: 1", "urls: [a.tgz], digest: abc"]
         {
-            assert!(matches!(find(wrong), Err(ImportError::Mismatch { .. })), "{wrong}");
+            assert!(matches!(find(wrong), Err(ImportError::Unfit { .. })), "{wrong}");
         }
         let registry = |reference: &str| Place::Registry(reference.to_owned());
         for url in ["oci://b.test:5000/charts/a:1.0.0", "oci://b.test:5000/charts/a"] {

@@ -14,7 +14,7 @@ use crate::error::at;
 use crate::http::Sum;
 use crate::meter::blocking;
 use crate::registry::{Images, images};
-use crate::{Failed, ImportError, Options, Watch};
+use crate::{ImportError, Options, Watch};
 
 /// Imports a chart by its reference (`docker://…`).
 pub(super) async fn chart(
@@ -30,9 +30,11 @@ pub(super) async fn chart(
     let Some(draft) = imported.drafts.first() else {
         return Ok(ChartImported { imported, images: Vec::new() });
     };
-    let wrong = |reason: String| ImportError::Mismatch { what: reference.clone(), reason };
     let chart = draft.artifacts.iter().find(|artifact| artifact.role == Role::Chart);
-    let chart = chart.ok_or_else(|| wrong("it contains no chart".into()))?;
+    let chart = chart.ok_or_else(|| ImportError::Unfit {
+        what: reference.clone(),
+        reason: "it contains no chart".into(),
+    })?;
     // An index states the digest of either the archive or its manifest.
     let is_listed = |artifact: &Artifact| {
         let sum = Sum::Sha256(*artifact.sha256.as_bytes());
@@ -41,12 +43,13 @@ pub(super) async fn chart(
     if let Some(listed) = &digest
         && !draft.artifacts.iter().any(is_listed)
     {
-        return Err(wrong(format!("what came is {}, and the index says {listed}", chart.sha256)));
+        let reason = format!("what came is {}, and the index says {listed}", chart.sha256);
+        return Err(ImportError::Mismatch { what: reference, reason });
     }
     let named = if with_images { named(store, chart).await } else { Ok(Vec::new()) };
     let images = named.unwrap_or_else(|error| {
         let what = format!("images of {}", draft.purl);
-        imported.failed.push(Failed { what, reason: error.to_string() });
+        imported.failed.push(error.of(what));
         Vec::new()
     });
     Ok(ChartImported { imported, images })

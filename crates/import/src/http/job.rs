@@ -60,28 +60,29 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Ends the import: everything that was kept, acquired `from` there. With nothing kept, fails
-    /// with the first error, if there was one.
+    /// Ends the import: everything that was kept, acquired `from` there. With nothing kept, the
+    /// failure of the only URL is the import's.
     pub(super) async fn finish(
         mut self,
         from: String,
-        first: Option<ImportError>,
+        mut errors: Vec<ImportError>,
     ) -> Result<Imported, ImportError> {
         self.tidy().await?;
-        match first {
-            Some(error) if self.out.is_empty() => Err(error),
-            _ => {
-                let (purl, license) = (self.what.purl.clone(), self.what.license.clone());
-                let notes = self.notes.left_out(&self.failed).not_checked(&self.unchecked);
-                let imported =
-                    self.out.into_imported(purl, license, from, notes.into_text(), self.failed);
-                Ok(Imported { unchecked: self.unchecked, ..imported })
-            }
+        if self.out.is_empty() {
+            return match errors.pop() {
+                Some(error) if errors.is_empty() => Err(error),
+                _ => Ok(Imported { failed: self.failed, ..Imported::default() }),
+            };
         }
+        let (purl, license) = (self.what.purl.clone(), self.what.license.clone());
+        let notes = self.notes.left_out(&self.failed).not_checked(&self.unchecked);
+        let imported = self.out.into_imported(purl, license, from, notes.into_text(), self.failed);
+        Ok(Imported { unchecked: self.unchecked, ..imported })
     }
 
     /// Records the failures and the rejected files, and returns the files that were found.
-    fn told(&mut self, found: Found) -> Vec<Beside> {
+    fn told(&mut self, found: Found, name: &ArtifactPath) -> Vec<Beside> {
+        found.useless.iter().for_each(|(url, reason)| self.not_checked(url, name, reason));
         found.failed.iter().for_each(|(url, error)| self.failed(url, error));
         for (url, kind) in found.unlike {
             self.notes.add(&format!(
@@ -94,7 +95,7 @@ impl<'a> Job<'a> {
     }
 
     pub(super) fn failed(&mut self, url: &Url, error: &ImportError) {
-        self.failed.push(Failed { what: shown(url), reason: error.to_string() });
+        self.failed.push(error.of(shown(url)));
     }
 
     pub(super) async fn fetch(&mut self, url: &Url) -> Result<File, ImportError> {
@@ -114,16 +115,12 @@ impl<'a> Job<'a> {
             }
         };
         let names = names_of(url, &fetched.answer, &name);
-        let mut found = beside::of_file(&self.downloader, url, &names).await?;
-        for page in std::mem::take(&mut found.pages) {
-            let reason = "the server sends a web page with digests in place of a checksum file";
-            self.not_checked(&page, &name, reason);
-        }
-        let beside = self.told(found);
+        let found = beside::of_file(&self.downloader, url, &names).await?;
+        let beside = self.told(found, &name);
         let folder = beside::folder(url);
         if !self.folders.contains_key(&folder) {
             let found = beside::of_folder(&self.downloader, &folder).await?;
-            let files = self.told(found);
+            let files = self.told(found, &name);
             self.folders.insert(folder, files);
         }
         Ok(File { url: url.clone(), name, names, fetched, beside })
@@ -131,7 +128,7 @@ impl<'a> Job<'a> {
 
     fn not_checked(&mut self, from: &Url, name: &ArtifactPath, reason: &str) {
         let reason = format!("{reason}: {name} was not compared with it; compare it yourself");
-        self.unchecked.push(Failed { what: shown(from), reason });
+        self.unchecked.push(Failed::new(shown(from), reason));
     }
 
     /// Verifies a file against the checksums beside it and those of its folder.
@@ -145,15 +142,17 @@ impl<'a> Job<'a> {
                 None if beside.sums.is_understood() => {
                     self.not_checked(&beside.url, &name, "it has checksums of other files only");
                 }
-                None => {
-                    let reason = "it has digests, but none that is understood as a SHA-256 or \
-                        SHA-512";
-                    self.not_checked(&beside.url, &name, reason);
-                }
+                None => self.not_checked(&beside.url, &name, beside.sums.why_not()),
             }
         }
-        let of_folder = self.folders.get(&beside::folder(&url)).into_iter().flatten();
-        said.extend(of_folder.map(|beside| (beside.url.clone(), beside.of_any(&names))));
+        let mut odd = Vec::new();
+        for beside in self.folders.get(&beside::folder(&url)).into_iter().flatten() {
+            said.push((beside.url.clone(), beside.of_any(&names)));
+            if !beside.sums.is_understood() {
+                odd.push((beside.url.clone(), beside.sums.why_not()));
+            }
+        }
+        odd.iter().for_each(|(from, reason)| self.not_checked(from, &name, reason));
         let Fetched { mut part, answer } = fetched;
         for (from, said) in said {
             part = compare(part, &url, &from, said).await?;
@@ -169,8 +168,11 @@ impl<'a> Job<'a> {
         let folder = self.folders.entry(beside::folder(&url)).or_default();
         let role = is_chart.then_some(Role::Chart);
         let mut about = vec![(url.clone(), fetched.answer, name.to_string(), role)];
-        // A folder's checksum file is kept only if it names a file of the release.
-        let folder = folder.iter_mut().filter(|beside| !beside.of_any(&names).is_empty());
+        // A folder's checksum file is kept if it names a file of the release, or cannot be read.
+        let is_kept = |beside: &&mut Beside| {
+            !beside.sums.is_understood() || !beside.of_any(&names).is_empty()
+        };
+        let folder = folder.iter_mut().filter(is_kept);
         let own = own.iter_mut().map(|beside| (format!("{name}{}", beside.name), beside));
         for (name, beside) in own.chain(folder.map(|beside| (beside.name.to_owned(), beside))) {
             if let Some(fetched) = beside.fetched.take() {

@@ -13,6 +13,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256, Sha512};
 
+pub(crate) use self::entry::is_attempt;
 use self::entry::{Entry, Named, entries, has_digits, mentions, text};
 use crate::ImportError;
 use crate::error::at;
@@ -102,6 +103,15 @@ impl Sums {
     /// Whether it states digests, in a form that is understood or in another.
     pub(crate) fn has_digests(&self) -> bool {
         self.has_digits
+    }
+
+    /// The reason that nothing can be compared with a file without entries.
+    pub(crate) fn why_not(&self) -> &'static str {
+        if self.has_digits {
+            "it has digests, but none that is understood as a SHA-256 or SHA-512"
+        } else {
+            "nothing in it is understood as a SHA-256 or SHA-512"
+        }
     }
 
     /// Whether it has at least one entry that is understood.
@@ -233,6 +243,12 @@ mod tests {
                 format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
             assert_eq!(Sums::parse(&wide), sums, "{text}");
             assert_eq!(Sums::parse(&wide[2..]), sums, "without a mark: {text}");
+            for bytes in [u32::to_le_bytes, u32::to_be_bytes] {
+                let wider: Vec<u8> =
+                    format!("\u{feff}{text}").chars().map(u32::from).flat_map(bytes).collect();
+                assert_eq!(Sums::parse(&wider), sums, "{text}");
+                assert_eq!(Sums::parse(&wider[4..]), sums, "without a mark: {text}");
+            }
         }
         let list = format!("Algorithm : SHA256\nHash      : {a}\nPath      : C:\\x.tgz\n");
         assert_eq!(Sums::parse(list.as_bytes()).of_its_own("x.tgz"), [Sum::parse(&a).unwrap()]);
@@ -257,6 +273,33 @@ mod tests {
         let two = format!("{a}  y.tgz\n{a}  z.tgz\n");
         assert!(Sums::parse(two.as_bytes()).of_its_own("x.tgz").is_empty());
         assert!(!Sums::parse(b"Not Found, request 0123456789abcdef0123456789abcdef").has_digests());
+    }
+
+    #[test]
+    fn an_unknown_form_is_told_from_the_news_that_there_is_no_file() {
+        let names = ["x.tgz".to_owned()];
+        let digits = "0123456789abcdef".repeat(4);
+        for odd in [
+            String::new(),
+            "\r\n".into(),
+            digits[..63].into(),
+            format!("{}  x.tgz", &digits[..40]),
+            format!("{}  x.tgz", &digits[..32]),
+            format!("MD5 (x.tgz) = {}", &digits[..32]),
+            "xx\0y".into(),
+        ] {
+            assert!(is_attempt(odd.as_bytes(), &names), "{odd}");
+        }
+        assert!(is_attempt(&[0x9c; 32], &names) && is_attempt(&[0x1f, 0x8b, 8, 0], &names));
+        for news in [
+            "Not Found".to_owned(),
+            "404 page not found\n".into(),
+            format!("Not Found, request {}", &digits[..32]),
+            format!("no such key: x.tgz.sha256, id {}", &digits[..32]),
+            r#"{"error": "nicht gefunden, für Sie"}"#.into(),
+        ] {
+            assert!(!is_attempt(news.as_bytes(), &names), "{news}");
+        }
     }
 
     #[test]

@@ -93,7 +93,7 @@ pub(crate) async fn gather(
                     Err(error) if error.is_final() => return Err(error),
                     Err(error) => {
                         let what = said.tag.unwrap_or_else(|| said.digest.to_string());
-                        left_out.push(Failed { what, reason: error.to_string() });
+                        left_out.push(error.of(what));
                     }
                 }
             }
@@ -118,10 +118,9 @@ async fn take(
 
 async fn about(origin: &impl Origin, digest: Digest) -> (Vec<Attached>, Vec<Failed>) {
     let (found, failed) = origin.attached(&digest).await;
-    let failed = failed.into_iter().map(|error| Failed {
-        what: format!("signatures and other statements about {digest}"),
-        reason: error.to_string(),
-    });
+    let failed = failed
+        .iter()
+        .map(|error| error.of(format!("signatures and other statements about {digest}")));
     (found, failed.collect())
 }
 

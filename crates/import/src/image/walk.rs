@@ -33,7 +33,7 @@ pub(super) struct Walk {
     /// The blobs that each image manifest consists of.
     needs: BTreeMap<Digest, Vec<Digest>>,
     /// Manifests that are left out because their blobs cannot be fetched, with the reason.
-    broken: BTreeMap<Digest, String>,
+    broken: BTreeMap<Digest, Failed>,
     left_out: Vec<Failed>,
 }
 
@@ -78,7 +78,7 @@ impl Walk {
         while let Some(visit) = self.tree.next_visit()? {
             let digest = visit.digest();
             if let Some(reason) = self.broken.get(&digest) {
-                self.left_out.push(Failed { what: named(&visit), reason: reason.clone() });
+                self.left_out.push(Failed { what: named(&visit), ..reason.clone() });
                 continue;
             }
             match read(sink, origin, &digest).await {
@@ -88,13 +88,13 @@ impl Walk {
                 Err(error) if error.is_final() || digest == self.root => return Err(error),
                 // An index may name platforms that the registry lacks; the others are whole.
                 Err(error) => {
-                    self.left_out.push(Failed { what: named(&visit), reason: error.to_string() });
+                    self.left_out.push(error.of(named(&visit)));
                     lost = lost.or(Some(error));
                 }
             }
         }
         if let (Some(lost), false) = (lost, self.has_image(&BTreeMap::new())) {
-            return Err(lost);
+            return Err(lost.of_whole());
         }
         let too_large = self.tree.blobs().find(|(_, blob)| blob.size > MAX_BLOB);
         if let Some((digest, Content { size, .. })) = too_large {
@@ -106,7 +106,7 @@ impl Walk {
                 "its licence keeps it from being passed on ({}); left out",
                 layer.media_type
             );
-            Failed { what: layer.digest.to_string(), reason }
+            Failed::new(layer.digest.to_string(), reason)
         }));
         Ok(self)
     }
@@ -122,9 +122,8 @@ impl Walk {
         let chosen = manifest.select(|child| platforms.want(child));
         let is_lacking = |child: &&Descriptor| child.is_manifest() && origin.lacks(&child.digest);
         let (lacking, children): (Vec<_>, Vec<_>) = chosen.into_iter().partition(is_lacking);
-        self.left_out.extend(lacking.iter().map(|child| Failed {
-            what: child.digest.to_string(),
-            reason: "the index names it, but it was not saved".to_owned(),
+        self.left_out.extend(lacking.iter().map(|child| {
+            Failed::new(child.digest.to_string(), "the index names it, but it was not saved")
         }));
         if children.is_empty() && !manifest.children().is_empty() {
             return Err(nothing_chosen(visit.digest(), manifest, platforms));
@@ -160,7 +159,7 @@ impl Walk {
             && !self.has_image(&broken)
             && let Some((_, error)) = failed.pop_first()
         {
-            return Err(error);
+            return Err(error.of_whole());
         }
         let mut walk = self;
         if !broken.is_empty() {
@@ -168,10 +167,7 @@ impl Walk {
             walk = again.run(sink, origin, platforms).await?;
         }
         // What an index names itself, and what is no manifest, is nobody's part.
-        let own = |(digest, _): (Digest, _)| {
-            let error = failed.get(&digest)?;
-            Some(Failed { what: digest.to_string(), reason: error.to_string() })
-        };
+        let own = |(digest, _): (Digest, _)| Some(failed.get(&digest)?.of(digest.to_string()));
         walk.left_out.extend(walk.tree.blobs().filter_map(own));
         stored.extend(walk.manifests);
         let pieces = walk.tree.contents().filter_map(|(digest, content)| {
@@ -211,7 +207,7 @@ impl Walk {
 
     /// Whether an image is left without these manifests; statements about images are none, unless
     /// the walk is about one.
-    fn has_image(&self, without: &BTreeMap<Digest, String>) -> bool {
+    fn has_image(&self, without: &BTreeMap<Digest, Failed>) -> bool {
         let mut parts = self.tree.contents().filter(|(digest, _)| {
             let parts = self.needs.get(digest);
             parts.is_some_and(|parts| !parts.is_empty()) && !without.contains_key(digest)
@@ -225,10 +221,11 @@ impl Walk {
     }
 
     /// The manifests that lack one of these blobs, with the reason.
-    fn broken_by(&self, failed: &BTreeMap<Digest, ImportError>) -> BTreeMap<Digest, String> {
+    fn broken_by(&self, failed: &BTreeMap<Digest, ImportError>) -> BTreeMap<Digest, Failed> {
         let lacking = self.needs.iter().filter_map(|(manifest, parts)| {
             let (part, error) = parts.iter().find_map(|part| failed.get_key_value(part))?;
-            Some((*manifest, format!("it consists of {part}, which cannot be fetched: {error}")))
+            let reason = format!("it consists of {part}, which cannot be fetched: {error}");
+            Some((*manifest, Failed::new(manifest.to_string(), reason).of(error.kind())))
         });
         lacking.collect()
     }

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::contents::{Contents, Elsewhere, Root};
 use super::place::Place;
-use crate::{Failed, ImportError};
+use crate::ImportError;
 
 /// Longest `manifest.json`, in bytes: it lists all images of the archive.
 const MAX_LIST: u64 = 32 << 20;
@@ -70,7 +70,7 @@ pub(super) fn convert(place: &Place) -> Result<Contents, ImportError> {
             Ok(()) => {}
             Err(error) if error.is_final() => return Err(error),
             Err(error) => {
-                contents.left_out.push(Failed { what: name, reason: error.to_string() });
+                contents.left_out.push(error.of(name));
                 first.get_or_insert(error);
             }
         }

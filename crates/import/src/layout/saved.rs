@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use perennial_oci::{
-    Descriptor, Digest, HEADER_PATH, INDEX_PATH, MAX_MANIFEST, Manifest, ManifestError, REF_NAME,
+    Descriptor, Digest, HEADER_PATH, INDEX_PATH, MAX_MANIFEST, Manifest, OddEntry, REF_NAME,
     referrers_tag, subject_of_tag,
 };
 
@@ -58,9 +58,10 @@ impl Saved {
         let what = format!("{}: index.json", path.display());
         let (index, odd) = Manifest::parse_entries(&index)
             .map_err(|error| ImportError::manifest(what.clone(), error))?;
-        let left_out = |error: &ManifestError| Failed {
-            what: what.clone(),
-            reason: format!("an entry of it: {error}"),
+        let left_out = |odd: &OddEntry| {
+            let named = odd.called.as_ref().map(|name| format!("{}:{name}", path.display()));
+            let reason = format!("entry {} of its index.json: {}", odd.number, odd.error);
+            Failed::new(named.unwrap_or_else(|| path.display().to_string()), reason)
         };
         let files = Arc::new(Files { place, elsewhere: BTreeMap::new() });
         let mut saved = Self {
@@ -201,5 +202,5 @@ impl Origin for Saved {
 }
 
 fn missing(digest: &Digest) -> ImportError {
-    ImportError::Gone { what: digest.to_string(), reason: "it is not in the archive".into() }
+    ImportError::Upstream { what: digest.to_string(), reason: "it is not in the archive".into() }
 }

@@ -91,7 +91,7 @@ impl Repository {
         };
         if let Some(error) = cut {
             let reason = format!("the list continues, but its next page cannot be read: {error}");
-            listed.failed.push(Failed { what: list.to_string(), reason });
+            listed.failed.push(Failed::new(list.to_string(), reason).of(error.kind()));
         }
         if listed.tags.is_empty() && listed.failed.is_empty() {
             let reason = "the repository has no tags".into();
@@ -116,7 +116,7 @@ impl Tags {
             Value::String(tag) if is_tag(&tag) => drop(self.tags.insert(tag)),
             entry => {
                 let reason = format!("lists {entry}, which is not a tag");
-                self.failed.push(Failed { what: list.to_string(), reason });
+                self.failed.push(Failed::new(list.to_string(), reason));
             }
         }
     }

@@ -215,7 +215,7 @@ async fn a_page_in_place_of_a_file_is_refused_unless_it_is_wanted() {
     let here = Here::new();
     for path in ["/typed.tgz", "/sniffed.tgz"] {
         let error = import(&here, [web.url(path)]).await.unwrap_err();
-        assert!(matches!(error, ImportError::Mismatch { .. }), "{error:?}");
+        assert!(matches!(error, ImportError::Unfit { .. }), "{error:?}");
         assert!(error.to_string().contains("--html"), "{error}");
     }
     assert!(here.incoming().is_empty());

@@ -1,5 +1,7 @@
 //! Names of web files, and the checksums and signatures imported with them.
 
+use std::io::Write;
+
 use perennial_import::{ImportError, Urls, urls};
 use perennial_manifest::{ArtifactPath, Role};
 use sha2::{Digest, Sha256, Sha512};
@@ -110,7 +112,13 @@ async fn a_checksum_counts_whatever_wrote_it_and_however_it_is_sent() {
     });
     let wide: Vec<u8> =
         format!("\u{feff}{other} *a.tgz\r\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let wider: Vec<u8> =
+        format!("{other} *a.tgz").chars().map(u32::from).flat_map(u32::to_le_bytes).collect();
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(format!("{other}  a.tgz\n").as_bytes()).unwrap();
     for text in [
+        wider,
+        packed.finish().unwrap(),
         format!("SHA2-256(a.tgz)= {other}\n").into_bytes(),
         format!("a.tgz:{spaced}\n").into_bytes(),
         format!("a.tgz: {other}\n").into_bytes(),
@@ -160,6 +168,43 @@ async fn a_checksum_file_that_says_nothing_comparable_is_kept_and_named() {
     assert_eq!(draft.artifacts.len(), 6);
     let notes = draft.notes.as_deref().unwrap_or_default();
     assert_eq!(notes.matches("perennial/not-checked: ").count(), 3, "{notes}");
+}
+
+#[tokio::test]
+async fn a_checksum_file_of_no_known_form_is_kept_and_named() {
+    let digits = sha256(b"other");
+    let forms: [(&str, Vec<u8>); 6] = [
+        ("empty", Vec::new()),
+        ("raw", (0..32).map(|byte| byte * 7).collect()),
+        ("short", digits[..63].into()),
+        ("sha1", format!("{}  f.tgz\n", &digits[..40]).into()),
+        ("md5", format!("{}  f.tgz\n", &digits[..32]).into()),
+        ("broken", b"\x1f\x8b\x08\x00broken".to_vec()),
+    ];
+    for (form, text) in forms {
+        for beside in ["/f.tgz.sha256", "/f.tgz.sha512sum", "/SHA256SUMS", "/checksums.txt"] {
+            let web = Web::files([("/f.tgz", bytes(10)), (beside, text.clone())]).await;
+            let here = Here::new();
+            let got = import(&here, [web.url("/f.tgz")]).await.unwrap();
+            let named: Vec<_> = got.unchecked.iter().map(|row| row.what.clone()).collect();
+            assert_eq!(named, [web.url(beside)], "{form}, {beside}");
+            let draft = &got.drafts[0];
+            assert!(here.holds(artifact(draft, beside.trim_start_matches('/')), &text), "{form}");
+            assert!(draft.notes.as_deref().unwrap().contains("perennial/not-checked: "));
+        }
+    }
+    // A server that says the same for every name has none of these files.
+    for always in [&b""[..], b"\x89PNG\x0d\x0a\x1a\x0a"] {
+        let web = Web::start(move |asked| match asked.path.as_str() {
+            "/f.tgz" => Reply::ok(bytes(10)),
+            _ => Reply::ok(always),
+        })
+        .await;
+        let here = Here::new();
+        let got = import(&here, [web.url("/f.tgz")]).await.unwrap();
+        assert_eq!((got.unchecked, got.drafts[0].artifacts.len()), (Vec::new(), 1));
+        assert!(here.incoming().is_empty(), "{:?}", here.incoming());
+    }
 }
 
 #[tokio::test]
@@ -238,7 +283,7 @@ async fn an_endless_signature_is_not_kept() {
     let web = Web::start(|asked| match asked.path.as_str() {
         "/f.tgz" => Reply::ok(bytes(10)),
         "/f.tgz.sig" => Reply::ok("").endless(),
-        "/f.tgz.sha256" => Reply::ok(vec![b'a'; 5 << 20]),
+        "/f.tgz.sha256" => Reply::ok(vec![b'z'; 5 << 20]),
         _ => Reply::status(404),
     })
     .await;

@@ -1,6 +1,5 @@
 //! The kind of each failure, as frontends tell failures apart.
 
-use perennial_import::ImportError;
 use perennial_operation::ErrorKind;
 use perennial_protocol::FetchFailure;
 use perennial_store::StoreError;
@@ -14,13 +13,16 @@ impl ArchiveError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Fetch(error) => fetch_kind(error),
-            Self::Import(error) => import_kind(error),
+            Self::Import(error) => error.kind(),
             Self::Export(error) => error.kind(),
             Self::Image(error) => error.kind(),
             Self::Unresolved(unresolved) => unresolved.kind(),
-            Self::UpstreamChanged { source, .. } => {
-                source.as_ref().map_or(ErrorKind::Verification, import_kind)
+            Self::UpstreamChanged { source: Some(error), .. }
+                if error.kind() == ErrorKind::NotFound =>
+            {
+                ErrorKind::NotFound
             }
+            Self::UpstreamChanged { .. } => ErrorKind::Verification,
             Self::List(_)
             | Self::Body(_)
             | Self::NoVersion(_)
@@ -69,14 +71,5 @@ fn fetch_kind(error: &FetchError) -> ErrorKind {
         FetchError::Damaged(_)
         | FetchError::Peers(FetchFailure::Local | FetchFailure::Busy)
         | FetchError::Interrupted(_) => ErrorKind::Failed,
-    }
-}
-
-fn import_kind(error: &ImportError) -> ErrorKind {
-    match error {
-        ImportError::Usage(_) | ImportError::Private(_) => ErrorKind::Usage,
-        ImportError::Gone { .. } => ErrorKind::NotFound,
-        ImportError::Mismatch { .. } => ErrorKind::Verification,
-        _ => ErrorKind::Failed,
     }
 }

@@ -88,7 +88,9 @@ impl Archived {
             Err(error) => {
                 let (url, verdict) = match error {
                     ImportError::Gone { what, .. } => (what, Verdict::Gone),
-                    ImportError::Mismatch { what, .. } => (what, Verdict::Changed),
+                    ImportError::Mismatch { what, .. } | ImportError::Unfit { what, .. } => {
+                        (what, Verdict::Changed)
+                    }
                     _ => return (seen, differences),
                 };
                 if self.artifacts_from(url).next().is_some() {

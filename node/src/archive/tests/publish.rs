@@ -268,7 +268,7 @@ async fn an_upstream_that_fails_for_another_reason_is_only_an_error() {
     let down = ImportError::Upstream { what: URL.into(), reason: "no route".into() };
     let refused = check(&machine, Err(down)).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Failed);
-    let elsewhere = Failed { what: "https://else.example/f".into(), reason: "404".into() };
+    let elsewhere = Failed::new("https://else.example/f", "404");
     let imported = Imported { failed: vec![elsewhere], ..Imported::default() };
     check(&machine, Ok(imported)).await.unwrap();
     assert_eq!(seen(&machine), []);

@@ -5,6 +5,9 @@ use super::Sum;
 
 /// Hex digits of a SHA-256 and of a SHA-512.
 const LENGTHS: [usize; 2] = [64, 128];
+/// Hex digits of an MD5, which other numbers in a message have as well, and of a SHA-1.
+const MD5: usize = 32;
+const SHA1: usize = 40;
 /// Names of other algorithms, without punctuation; some have digests of the same lengths.
 const OTHERS: [&str; 26] = [
     "md5",
@@ -74,13 +77,20 @@ pub(super) fn mentions(text: &str, name: &str) -> bool {
         })
 }
 
-/// The text of a checksum file: UTF-8, or UTF-16 as PowerShell writes it, without its mark.
+/// The text of a checksum file: UTF-8, or UTF-16 or UTF-32 as PowerShell writes it, without its
+/// mark.
 pub(super) fn text(bytes: &[u8]) -> String {
     let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = bytes.chunks_exact(2).map(|two| unit([two[0], two[1]])).collect();
         String::from_utf16_lossy(&units)
     };
+    let wider = |bytes: &[u8], unit: fn([u8; 4]) -> u32| -> String {
+        let units = bytes.chunks_exact(4).map(|four| unit([four[0], four[1], four[2], four[3]]));
+        units.map(|unit| char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+    };
     let text = match bytes {
+        [0xff, 0xfe, 0, 0, ..] | [1..=255, 0, 0, 0, ..] => wider(bytes, u32::from_le_bytes),
+        [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, 1..=255, ..] => wider(bytes, u32::from_be_bytes),
         [0xff, 0xfe, rest @ ..] => wide(rest, u16::from_le_bytes),
         [0xfe, 0xff, rest @ ..] => wide(rest, u16::from_be_bytes),
         // Without a mark: the first character of such a file is ASCII.
@@ -101,6 +111,25 @@ pub(super) fn has_digits(text: &str) -> bool {
     let is_long = |word: &str| matches!(word.len(), 56 | 64 | 96 | 128) && is_hex(word);
     text.split(|c: char| !c.is_alphanumeric()).any(is_long)
         || joined(text).iter().any(|line| trailing(line).is_some())
+}
+
+/// Whether a file that states no digest in a known form seems to be meant as a checksum file for
+/// files of these names, rather than as the news that there is none: it is empty, or no text, or
+/// has the digits of another digest, which a shorter one begins a line with or names a file beside.
+pub(crate) fn is_attempt(bytes: &[u8], names: &[String]) -> bool {
+    let text = text(bytes);
+    let is_text = |c: char| c.is_whitespace() || !(c.is_control() || c == '\u{fffd}');
+    let digits = |word: &str, least: usize| word.len() >= least && is_hex(word);
+    let is_entry = |line: &str| {
+        let mut words = line.split(|c: char| !c.is_alphanumeric());
+        digits(words.clone().next().unwrap_or_default(), MD5)
+            || (names.iter().any(|name| mentions(line, name))
+                && words.any(|word| digits(word, MD5)))
+    };
+    text.trim().is_empty()
+        || !text.chars().all(is_text)
+        || text.split(|c: char| !c.is_alphanumeric()).any(|word| digits(word, SHA1))
+        || text.lines().map(str::trim).any(is_entry)
 }
 
 fn is_hex(text: &str) -> bool {

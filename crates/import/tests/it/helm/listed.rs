@@ -2,6 +2,7 @@
 
 use perennial_import::{Chart, ChartImported, ImportError, Options, chart};
 use perennial_manifest::Role;
+use perennial_operation::ErrorKind;
 
 use crate::helm::{plain, sha256};
 use crate::web::{Here, Reply, Seen, Web};
@@ -68,13 +69,13 @@ async fn a_chart_that_is_only_listed_comes_from_its_registry() {
         let chart = draft.artifacts.iter().find(|artifact| artifact.role == Role::Chart).unwrap();
         assert_eq!(chart.sha256.to_hex(), sha256(&plain("a")));
     }
-    for (listed, media_type, why) in [
-        (sha256(b"other"), CHART, "the index says"),
-        (String::new(), "a/b", "it contains no chart"),
+    for (listed, media_type, why, kind) in [
+        (sha256(b"other"), CHART, "the index says", ErrorKind::Verification),
+        (String::new(), "a/b", "it contains no chart", ErrorKind::Failed),
     ] {
         let web = upstream(plain("a"), &listed, media_type).await;
         let error = import(&web).await.unwrap_err();
-        assert!(matches!(error, ImportError::Mismatch { .. }), "{error:?}");
+        assert_eq!(error.kind(), kind, "{error:?}");
         assert!(error.to_string().contains(why), "{error}");
     }
 }

@@ -1,6 +1,6 @@
 //! `oci:` and `oci-archive:`.
 
-use perennial_import::ImportError;
+use perennial_import::{Failed, ImportError};
 use perennial_manifest::Role;
 use serde_json::{Value, json};
 
@@ -124,13 +124,31 @@ async fn an_entry_of_a_layout_that_is_not_whole_costs_itself_only() {
     let node = Node::new();
     let mut made = Made::default();
     let image = made.image("{}", &[noise(1, 100)]);
-    let mut bad = image.clone();
-    bad["digest"] = json!("sha256:short");
-    let layout = files(&made, &[(&bad, tagged("bad")), (&image, tagged("v1"))]);
-    write_dir(&node.path("dir"), &layout);
-    let source = format!("oci:{}", node.path("dir").display());
-    let imported = node.add(&source, Some("a.test/app")).await.unwrap();
-    assert_eq!((imported.drafts.len(), imported.failed.len()), (1, 1));
-    assert!(imported.failed[0].what.ends_with("index.json"), "{:?}", imported.failed);
-    node.one(&format!("{source}:v1"), Some("a.test/app")).await;
+    for (number, (field, value)) in [
+        ("digest", json!("sha256:short")),
+        ("digest", json!(7)),
+        ("size", json!("many")),
+        ("mediaType", json!([])),
+        ("platform", json!({ "os": 7, "architecture": "amd64" })),
+        ("annotations", json!({ "org.opencontainers.image.ref.name": "bad", "x": 7 })),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let dir = format!("dir{number}");
+        let (mut bad, mut annotations) = (image.clone(), tagged("bad"));
+        match field {
+            "annotations" => annotations = value,
+            field => bad[field] = value,
+        }
+        let layout = files(&made, &[(&bad, annotations), (&image, tagged("v1"))]);
+        write_dir(&node.path(&dir), &layout);
+        let source = format!("oci:{}", node.path(&dir).display());
+        let imported = node.add(&source, Some("a.test/app")).await.unwrap();
+        assert_eq!((imported.drafts.len(), imported.failed.len()), (1, 1), "{field}");
+        let Failed { what, reason, .. } = &imported.failed[0];
+        assert!(what.starts_with(source.trim_start_matches("oci:")), "{what}");
+        assert!(reason.starts_with("entry 1 of its index.json"), "{reason}");
+        node.one(&format!("{source}:v1"), Some("a.test/app")).await;
+    }
 }

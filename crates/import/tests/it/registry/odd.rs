@@ -123,7 +123,7 @@ async fn a_platform_that_is_missing_or_lacks_a_blob_costs_only_itself() {
         let upstream = Upstream::start(world).await;
         let imported = Node::new().one(&format!("docker://{}/app:v1", upstream.host)).await;
         assert_eq!((imported.drafts.len(), imported.failed.len()), (1, 1), "{part}");
-        let perennial_import::Failed { what, reason } = &imported.failed[0];
+        let perennial_import::Failed { what, reason, .. } = &imported.failed[0];
         assert!(what.contains("linux/arm64") && what.contains(&platform), "{what}");
         assert!(what.contains(&lost) || reason.contains(&lost), "{reason}");
         let draft = &imported.drafts[0];
