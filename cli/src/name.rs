@@ -64,12 +64,12 @@ pub(crate) fn registry(purl: &Purl) -> String {
     safe(place).into_owned()
 }
 
-/// `held`, `known`, or `partial` with the share that is here.
+/// `held`, `known`, `invalid`, or `partial` with the share that is here.
 pub(crate) fn state(state: Holding, held: u64, all: u64) -> Cell {
     let share = u128::from(held) * 100 / u128::from(all.max(1));
     match state {
         Holding::Partial => Cell::brief(format!("{state} {share}%"), state.as_str()),
-        Holding::Held | Holding::Known => Cell::same(state.as_str()),
+        Holding::Held | Holding::Known | Holding::Invalid => Cell::same(state.as_str()),
     }
 }
 

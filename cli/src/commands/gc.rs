@@ -52,8 +52,12 @@ fn text(done: &GcDone) -> String {
             HumanCount(n)
         ),
     };
+    let invalid = match done.invalid_releases {
+        0 => String::new(),
+        n => format!("; {} invalid: no files, nothing kept but the list", count(n, "release")),
+    };
     format!(
-        "{removed} {}, {}; {kept} {}{recent}",
+        "{removed} {}, {}; {kept} {}{recent}{invalid}",
         count(done.blobs, "blob"),
         bytes(done.bytes),
         HumanCount(done.kept)
@@ -66,13 +70,32 @@ mod tests {
 
     #[test]
     fn recent_blobs_are_mentioned_only_if_there_are_any() {
-        let mut done = GcDone { dry_run: false, blobs: 1, bytes: 922, kept: 3, in_grace: 0 };
+        let mut done = GcDone {
+            dry_run: false,
+            blobs: 1,
+            bytes: 922,
+            kept: 3,
+            in_grace: 0,
+            invalid_releases: 0,
+        };
         assert_eq!(text(&done), "removed 1 blob, 922 B; kept 3");
         (done.dry_run, done.in_grace) = (true, 2);
         assert_eq!(
             text(&done),
             "would remove 1 blob, 922 B; would keep 3, 2 of them only because they were used \
              recently (see --grace)"
+        );
+        done = GcDone {
+            dry_run: false,
+            blobs: 0,
+            bytes: 0,
+            kept: 3,
+            in_grace: 0,
+            invalid_releases: 2,
+        };
+        assert_eq!(
+            text(&done),
+            "removed 0 blobs, 0 B; kept 3; 2 releases invalid: no files, nothing kept but the list"
         );
     }
 }

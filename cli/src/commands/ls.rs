@@ -15,7 +15,8 @@ use crate::table::Table;
 ///
 /// A release is `held` when all its bytes are here and verified, `partial` when some are, and
 /// `known` when only its entry is: the statement, signed by a publisher, that the release exists
-/// and which files it has. Given a name, connected peers are asked too: `peers` is what only they
+/// and which files it has. It is `invalid` when the list of files that its publisher signed does not
+/// fit it: such a release has no files. Given a name, connected peers are asked too: `peers` is what only they
 /// know.
 ///
 /// A terminal shows a table that fits its width. A pipe or a file gets the values whole, separated
@@ -46,6 +47,7 @@ fn state_parser() -> impl TypedValueParser<Value = Holding> {
         PossibleValue::new("held").help("All bytes are here"),
         PossibleValue::new("partial").help("Some bytes are here"),
         PossibleValue::new("known").help("Only the signed entry is here"),
+        PossibleValue::new("invalid").help("Its list of files does not fit it"),
     ];
     PossibleValuesParser::new(values).try_map(|word| word.parse())
 }

@@ -77,6 +77,10 @@ fn text(done: &ShowDone, screen: &Screen) -> String {
     let files = count(row.artifacts, "file");
     fields.add("state", &format!("{}: {held} of {all} in {files}", row.state));
     fields.add("list", &done.list.to_string());
+    if let Some(reason) = &done.invalid {
+        let text = "the publisher signed a list of files that does not fit this release";
+        fields.add("INVALID", &format!("{text}; {}", safe(reason)));
+    }
     for publisher in &done.agreeing {
         fields.add("agrees", &publisher.to_string());
     }
@@ -92,7 +96,9 @@ fn text(done: &ShowDone, screen: &Screen) -> String {
         fields.add("holder", &format!("{} {}{held}{who}", safe(&holder.peer), holder.state));
     }
     let Some(files) = &done.files else {
-        fields.add("files", "the list of files is not here, and no peer sent it");
+        if done.invalid.is_none() {
+            fields.add("files", "the list of files is not here, and no peer sent it");
+        }
         return fields.text();
     };
     let mut table = Table::new(screen, FILES);
@@ -161,6 +167,7 @@ mod tests {
             agreeing: vec![publisher],
             disagreeing: vec![publisher],
             holders: Vec::new(),
+            invalid: Some(evil.into()),
             files: Some(vec![ArtifactRow {
                 path: "x".parse().unwrap(),
                 size: 1,

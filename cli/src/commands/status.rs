@@ -65,11 +65,17 @@ fn text(row: &StatusRow, screen: &Screen) -> String {
     let all = if row.follows_all { "every publisher; trusts " } else { "" };
     fields.add("follows", &format!("{all}{follows}"));
     fields.add("peers", &row.peers.to_string());
-    let known = row.releases.saturating_sub(row.held_releases + row.partial_releases);
+    let known = row
+        .releases
+        .saturating_sub(row.held_releases + row.partial_releases + row.invalid_releases);
+    let invalid = match row.invalid_releases {
+        0 => String::new(),
+        n => format!(", {n} invalid"),
+    };
     fields.add(
         "releases",
         &format!(
-            "{}: {} held, {} partial, {known} only known",
+            "{}: {} held, {} partial, {known} only known{invalid}",
             row.releases, row.held_releases, row.partial_releases
         ),
     );

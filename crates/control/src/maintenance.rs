@@ -153,6 +153,9 @@ pub struct GcDone {
     pub kept: u64,
     /// Number of blobs kept only because they were used recently.
     pub in_grace: u64,
+    /// Number of pinned or followed releases without files, because their list does not fit them.
+    #[serde(default)]
+    pub invalid_releases: u64,
 }
 
 /// The request to rebuild the index.

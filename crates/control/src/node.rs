@@ -89,6 +89,9 @@ pub struct StatusRow {
     /// Number of releases that are held in part.
     #[serde(default)]
     pub partial_releases: u64,
+    /// Number of releases without files, because their list does not fit them.
+    #[serde(default)]
+    pub invalid_releases: u64,
     /// Number of publishers followed by name.
     #[serde(default)]
     pub follows: u64,

@@ -128,6 +128,10 @@ pub struct ShowDone {
     pub disagreeing: Vec<PublisherId>,
     /// This node and the peers that claim to hold the release, as far as they answered in time.
     pub holders: Vec<HolderRow>,
-    /// The release's files; none when the artifact list is not held and no peer sent it.
+    /// Why the release has no files, if its artifact list does not fit it.
+    #[serde(default)]
+    pub invalid: Option<String>,
+    /// The release's files; none when the artifact list is not held and no peer sent it, or does
+    /// not fit.
     pub files: Option<Vec<ArtifactRow>>,
 }

@@ -1,12 +1,14 @@
 //! Artifact lists as the frontends read them: read from the store, or fetched first. Recently read
 //! lists are cached in decoded form.
 //!
-//! Lists are named by digest, so a cached list is never stale.
+//! A cached list is never stale: it is kept under its digest and what its release says of it, which
+//! another release of the same digest need not.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use perennial_manifest::{ArtifactList, ArtifactListRef, BlobId, ReleaseId};
+use axum::http::StatusCode;
+use perennial_manifest::{ArtifactList, ArtifactListRef, Holding, ReleaseId};
 use perennial_store::{ReleaseRow, Store, StoreError};
 use tokio::sync::Semaphore;
 
@@ -28,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The lists read most recently.
 #[derive(Debug)]
 pub(crate) struct Lists {
-    kept: Bounded<BlobId, Arc<ArtifactList>>,
+    kept: Bounded<ArtifactListRef, Arc<ArtifactList>>,
     reading: Arc<Semaphore>,
     /// Locked while a long list is read.
     long: Mutex<()>,
@@ -52,33 +54,33 @@ impl Lists {
         store: &Store,
         claim: &ArtifactListRef,
     ) -> Result<Option<Arc<ArtifactList>>, StoreError> {
-        if let Some(list) = self.kept.get(&claim.blob) {
+        if let Some(list) = self.kept.get(claim) {
             return Ok(Some(list));
         }
         let _long = match claim.count > SHORT {
             true => Some(self.long.lock().unwrap_or_else(PoisonError::into_inner)),
             false => None,
         };
-        if let Some(list) = self.kept.get(&claim.blob) {
+        if let Some(list) = self.kept.get(claim) {
             return Ok(Some(list));
         }
         let Some(list) = store.read_list(claim)?.map(Arc::new) else { return Ok(None) };
-        self.kept.insert(claim.blob, Arc::clone(&list), list.len() + 1, Instant::now());
+        self.kept.insert(*claim, Arc::clone(&list), list.len() + 1, Instant::now());
         Ok(Some(list))
     }
 
-    /// Returns a list, if it is held and undamaged.
+    /// Returns a list, if it is held and undamaged and fits its release.
     ///
     /// # Errors
     ///
-    /// As for [`Self::read`], except that damage is not an error.
+    /// As for [`Self::read`], except that a damaged or invalid list is not an error.
     pub(crate) fn whole(
         &self,
         store: &Store,
         claim: &ArtifactListRef,
     ) -> Result<Option<Arc<ArtifactList>>, StoreError> {
         match self.read(store, claim) {
-            Err(StoreError::Corrupt { .. }) => Ok(None),
+            Err(StoreError::Corrupt { .. } | StoreError::InvalidList { .. }) => Ok(None),
             other => other,
         }
     }
@@ -93,6 +95,10 @@ impl Gateway {
     ) -> Result<Arc<ArtifactList>, HttpError> {
         if let Some(list) = self.list_here(row.artifacts).await? {
             return Ok(list);
+        }
+        if row.state == Holding::Invalid {
+            let text = format!("the artifact list of {} does not fit it", row.release);
+            return Err(HttpError::new(StatusCode::NOT_FOUND, format!("invalid release: {text}")));
         }
         self.bring_list(row.release, &row.artifacts, owner).await?;
         self.list_here(row.artifacts).await?.ok_or_else(|| no_holder(row.release))
@@ -117,7 +123,7 @@ impl Gateway {
         claim: ArtifactListRef,
     ) -> Result<Option<Arc<ArtifactList>>, HttpError> {
         let (lists, store) = (Arc::clone(&self.lists), self.backend.store().clone());
-        if let Some(list) = lists.kept.get(&claim.blob) {
+        if let Some(list) = lists.kept.get(&claim) {
             return Ok(Some(list));
         }
         // The semaphore is never closed. The permit moves into the task, which continues when the

@@ -1,6 +1,6 @@
 //! How much of a release a node holds.
 //!
-//! Owns the three words for it that the store, the wire, the control socket and `--json` share.
+//! Owns the words for it that the store, the wire, the control socket and `--json` share.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Holding {
+    /// Nothing, and nothing to be had: its artifact list is not what its publisher says of it.
+    Invalid,
     /// Only the signed statement.
     Known,
     /// Some of the bytes.
@@ -26,9 +28,17 @@ pub enum Holding {
     Held,
 }
 
+impl Holding {
+    /// Whether bytes are missing that peers may have.
+    #[must_use]
+    pub const fn is_wanting(self) -> bool {
+        matches!(self, Self::Known | Self::Partial)
+    }
+}
+
 /// A text that is not one of the words for [`Holding`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not `held`, `partial` or `known`")]
+#[error("{0:?} is not `held`, `partial`, `known` or `invalid`")]
 pub struct HoldingError(String);
 
 impl Holding {
@@ -36,6 +46,7 @@ impl Holding {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Invalid => "invalid",
             Self::Known => "known",
             Self::Partial => "partial",
             Self::Held => "held",
@@ -55,6 +66,7 @@ impl FromStr for Holding {
 
     fn from_str(text: &str) -> Result<Self, HoldingError> {
         match text {
+            "invalid" => Ok(Self::Invalid),
             "known" => Ok(Self::Known),
             "partial" => Ok(Self::Partial),
             "held" => Ok(Self::Held),
@@ -69,7 +81,7 @@ mod tests {
 
     #[test]
     fn one_holding_has_one_word_everywhere() {
-        for holding in [Holding::Known, Holding::Partial, Holding::Held] {
+        for holding in [Holding::Invalid, Holding::Known, Holding::Partial, Holding::Held] {
             assert_eq!(holding.to_string().parse(), Ok(holding));
             let bytes = crate::canonical::to_vec(&holding).unwrap();
             assert_eq!(crate::canonical::from_slice::<String>(&bytes).unwrap(), holding.as_str());

@@ -161,8 +161,10 @@ impl Find {
                 // about a blob overrides an earlier "not held" of the same peer.
                 let mut some = false;
                 for (blob, size) in blobs.iter().zip(sizes.iter()) {
-                    if size.is_some() && size.as_ref() == search.blobs.get(blob) {
-                        tell(Subject::Blob(*blob), Has::Held);
+                    if let Some(size) = size
+                        && search.blobs.get(blob) == Some(size)
+                    {
+                        tell(Subject::Blob(*blob, *size), Has::Held);
                         some = true;
                     }
                 }

@@ -56,9 +56,14 @@
 //! A group that fails verification ends the assignment, and all others of that peer, since their
 //! bytes are no more credible. The peer is never asked for that blob again, and after
 //! [`limits::LIES`] lies it is not asked for anything. Bytes verified before are kept, so a lie
-//! costs at most one group. A wrong size may be another peer's lie (a size from a claim instead of
-//! a signed list), so it excludes the peer for this want and costs it only a few points. A peer
-//! that claims a fetch and then holds none of it is believed less each time.
+//! costs at most one group. A peer that claims a fetch and then holds none of it is believed less
+//! each time.
+//!
+//! Sizes are claims: of a peer, or of a publisher whose entry names another's blob. A want is
+//! therefore a blob under one size, and the same blob under another size is another want, which
+//! neither waits for the first nor suffers from it. A peer that states another size than the wanted
+//! one is not asked for it again, and is not blamed: as a rule it holds the blob, and the claim is
+//! wrong.
 //!
 //! # When it is stuck
 //!
@@ -83,8 +88,13 @@ mod want;
 #[cfg(test)]
 mod tests;
 
+use perennial_manifest::BlobId;
+
 pub use assignment::AssignmentId;
 pub(crate) use command::{Command, Has, Subject};
 pub use command::{End, Report};
 pub(crate) use decision::{Decision, Reason};
 pub(crate) use state::Transfer;
+
+/// A wanted blob, and the size that it is said to have.
+pub(crate) type Key = (BlobId, u64);

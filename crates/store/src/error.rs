@@ -82,10 +82,22 @@ pub enum StoreError {
     /// A task that used the store was cancelled or panicked before it had an outcome.
     #[error("the work on the store ended early: {0}")]
     Interrupted(String),
-    /// A state file, list or entry does not read back.
+    /// The bytes of an artifact list are not what a release says of them. Its publisher signed
+    /// that: the bytes are undamaged, and whoever sent them is not at fault.
+    #[error(
+        "the release is invalid: its publisher signed an artifact list that does not fit it \
+         ({list}: {reason})"
+    )]
+    InvalidList {
+        /// The blob that is said to be the list.
+        list: BlobId,
+        /// The difference.
+        reason: String,
+    },
+    /// A state file or entry does not read back.
     #[error("{path}: {reason}")]
     Format {
-        /// The file, or the name of the entry or list.
+        /// The file, or the name of the entry.
         path: PathBuf,
         /// The defect.
         reason: String,

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::PoisonError;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use perennial_manifest::{ArtifactList, BlobId, ReleaseId};
+use perennial_manifest::{ArtifactList, BlobId, Holding, ReleaseId};
 
 use crate::catalog::ReleaseFilter;
 use crate::durable;
@@ -21,7 +21,6 @@ use crate::error::{AtPath, StoreError};
 use crate::partial::{self, Partial};
 use crate::state::Pin;
 use crate::store::Store;
-use perennial_manifest::Holding;
 
 /// Removes downloads and uploads last written to before a time (Unix seconds). Returns how many.
 fn clear_incoming(dir: &Path, before: u64) -> Result<u64, StoreError> {
@@ -64,6 +63,8 @@ pub struct GcReport {
     pub partial_removed: u64,
     /// Bytes freed on disk.
     pub freed_bytes: u64,
+    /// Pinned and followed releases that keep nothing but their list, which does not fit them.
+    pub invalid: u64,
 }
 
 impl Store {
@@ -80,13 +81,13 @@ impl Store {
         // Held from the mark to the last deletion, so that no add or fetch finds bytes that are
         // about to be deleted.
         let _gate = inner.blobs.gate().write().unwrap_or_else(PoisonError::into_inner);
-        let marked = self.mark()?;
+        let (marked, invalid) = self.mark()?;
         let before = SystemTime::now().checked_sub(options.grace).unwrap_or(UNIX_EPOCH);
         let before = before.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let recent = if options.grace.is_zero() {
             HashSet::new()
         } else {
-            self.mark_pins(inner.state.let_go_since(before))?
+            self.mark_pins(inner.state.let_go_since(before))?.0
         };
         let denied = inner.state.denied();
         let goes = |blob: &BlobId| {
@@ -96,7 +97,7 @@ impl Store {
         let is_old = |blob: &BlobId, touched: u64| {
             options.grace.is_zero() || (touched < before && !recent.contains(blob))
         };
-        let mut report = GcReport::default();
+        let mut report = GcReport { invalid: invalid.len() as u64, ..GcReport::default() };
         let mut large = Vec::new();
         inner.blobs.each_large(&mut |blob, info| {
             let unneeded = goes(&blob);
@@ -138,7 +139,7 @@ impl Store {
         // more.
         let mut losing = Vec::new();
         for row in self.releases(&ReleaseFilter::default())? {
-            if row.state != Holding::Known
+            if row.state > Holding::Known
                 && !marked.contains(&row.artifacts.blob)
                 && !recent.contains(&row.artifacts.blob)
             {
@@ -179,51 +180,66 @@ impl Store {
         Ok(report)
     }
 
-    /// All blobs that something needs. Any doubt is an error: an unreadable list may name blobs
-    /// that must stay.
-    fn mark(&self) -> Result<HashSet<BlobId>, StoreError> {
-        let mut marked = self.mark_pins(self.pins())?;
+    /// All blobs that something needs, and the releases that are invalid. Any doubt is an error: an
+    /// unreadable list may name blobs that must stay. A list that does not fit its release is no
+    /// doubt: that release has no files.
+    fn mark(&self) -> Result<(HashSet<BlobId>, HashSet<ReleaseId>), StoreError> {
+        let (mut marked, mut invalid) = self.mark_pins(self.pins())?;
         let follows = self.follows();
         for row in self.releases(&ReleaseFilter::default())? {
             if follows.keeps(&row.publisher) {
-                self.mark_release(&row.release, &mut marked)?;
+                self.mark_release(&row.release, row.state, (&mut marked, &mut invalid))?;
             }
         }
-        Ok(marked)
+        Ok((marked, invalid))
     }
 
     fn mark_pins(
         &self,
         pins: impl IntoIterator<Item = Pin>,
-    ) -> Result<HashSet<BlobId>, StoreError> {
-        let mut marked = HashSet::new();
+    ) -> Result<(HashSet<BlobId>, HashSet<ReleaseId>), StoreError> {
+        let (mut marked, mut invalid) = (HashSet::new(), HashSet::new());
         for pin in pins {
             match pin {
                 Pin::Blob(blob) => {
                     marked.insert(blob);
                 }
-                Pin::Release(release) => self.mark_release(&release, &mut marked)?,
+                Pin::Release(release) => {
+                    let state = self.release(&release)?.map_or(Holding::Known, |row| row.state);
+                    self.mark_release(&release, state, (&mut marked, &mut invalid))?;
+                }
             }
         }
-        Ok(marked)
+        Ok((marked, invalid))
     }
 
     fn mark_release(
         &self,
         release: &ReleaseId,
-        marked: &mut HashSet<BlobId>,
+        state: Holding,
+        (marked, invalid): (&mut HashSet<BlobId>, &mut HashSet<ReleaseId>),
     ) -> Result<(), StoreError> {
         let Some(signed) = self.entry(&release.entry())? else { return Ok(()) };
         let Some((_, body)) = signed.release() else { return Ok(()) };
         marked.insert(body.artifacts.blob);
         marked.extend(&body.license_texts);
+        if state == Holding::Invalid {
+            invalid.insert(*release);
+            return Ok(());
+        }
         // A list that never arrived names nothing that is here. One that is here, or was and is
         // damaged, does.
         if self.inner().blobs.is_quarantined(&body.artifacts.blob)? {
             return Err(StoreError::Corrupt { blob: body.artifacts.blob });
         }
-        if let Some(list) = self.read_list(&body.artifacts)? {
-            marked.extend(list.iter().map(|artifact| artifact.blake3));
+        match self.read_list(&body.artifacts) {
+            Ok(list) => {
+                marked.extend(list.iter().flat_map(|list| list.iter().map(|file| file.blake3)));
+            }
+            Err(StoreError::InvalidList { .. }) => {
+                invalid.insert(*release);
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }

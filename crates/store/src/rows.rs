@@ -42,6 +42,7 @@ impl ReleaseValue {
             Holding::Known => 0,
             Holding::Partial => 1,
             Holding::Held => 2,
+            Holding::Invalid => 3,
         };
         let mut bytes = vec![state];
         let artifacts = &self.artifacts;
@@ -61,6 +62,7 @@ impl ReleaseValue {
             0 => Holding::Known,
             1 => Holding::Partial,
             2 => Holding::Held,
+            3 => Holding::Invalid,
             _ => return None,
         };
         let number = |at: usize| Some(u64::from_be_bytes(bytes.get(at..at + 8)?.try_into().ok()?));

@@ -194,7 +194,10 @@ impl Store {
             let was_held = held.contains(&row.release);
             let kept = was_held || pins.contains(&Pin::Release(row.release));
             // The index may not have been brought up to date.
-            if (row.state == Holding::Held && !was_held) || (row.state == Holding::Known && !kept) {
+            if (row.state == Holding::Held && !was_held)
+                || (row.state == Holding::Known && !kept)
+                || row.state == Holding::Invalid
+            {
                 continue;
             }
             let mut found = Vec::new();
@@ -209,6 +212,8 @@ impl Store {
                         }
                     }
                 }
+                // Nothing of it was lost: its publisher signed what never was.
+                Err(StoreError::InvalidList { .. }) => {}
                 Ok(None) | Err(StoreError::Corrupt { .. } | StoreError::Denied(_)) => {
                     found.push(self.loss(&row, None, row.artifacts.blob));
                 }

@@ -137,7 +137,10 @@ pub(crate) async fn keep(archive: Archive, release: ReleaseId) {
 
 fn is_refusal(error: &FetchError) -> bool {
     let FetchError::Store(error) = error else { return false };
-    matches!(**error, StoreError::Denied(_) | StoreError::Format { .. })
+    matches!(
+        **error,
+        StoreError::Denied(_) | StoreError::Format { .. } | StoreError::InvalidList { .. }
+    )
 }
 
 async fn fetch_release(
@@ -291,9 +294,14 @@ async fn read_list(
     archive: &Archive,
     row: &ReleaseRow,
 ) -> Result<Option<ArtifactList>, FetchError> {
-    let claim = row.artifacts;
+    let (claim, release) = (row.artifacts, row.release);
     archive
         .in_store(move |store| match store.read_list(&claim) {
+            // From here on it is neither wanted nor a file of any frontend.
+            Err(error @ StoreError::InvalidList { .. }) => {
+                store.refresh_state(&release)?;
+                Err(error)
+            }
             // The failed read has set the blob aside, so it is missing now.
             Err(StoreError::Corrupt { .. }) => Ok(None),
             other => other,

@@ -149,7 +149,7 @@ fn broken(store: &Store, lost: &BTreeSet<ReleaseId>) -> Result<Vec<ReleaseId>, S
         let Pin::Release(release) = pin else { continue };
         let Some(row) = store.release(&release)? else { continue };
         let is_broken = match row.state {
-            Holding::Held => false,
+            Holding::Held | Holding::Invalid => false,
             Holding::Partial => true,
             Holding::Known => lost.contains(&release),
         };

@@ -11,7 +11,7 @@ use perennial_gateway::{
 pub use perennial_gateway::{HostName, HostNameError};
 use perennial_manifest::{Draft, PublisherId, ReleaseId};
 use perennial_protocol::FetchFailure;
-use perennial_store::Store;
+use perennial_store::{Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -173,6 +173,10 @@ fn not_fetched(error: FetchError) -> perennial_gateway::FetchError {
         | FetchError::Alone
         | FetchError::LostInPlace { .. }
         | FetchError::Peers(FetchFailure::NoHolder | FetchFailure::Stalled) => {
+            perennial_gateway::FetchError::NoHolder
+        }
+        // There are no bytes to be had of a release whose list does not fit it.
+        FetchError::Store(error) if matches!(*error, StoreError::InvalidList { .. }) => {
             perennial_gateway::FetchError::NoHolder
         }
         other => perennial_gateway::FetchError::failed(other),

@@ -124,7 +124,9 @@ impl Open {
             let list = match store.read_list(&row.artifacts) {
                 Ok(Some(list)) => list,
                 // A missing or damaged list yields nothing; other lists still may.
-                Ok(None) | Err(StoreError::Corrupt { .. } | StoreError::Format { .. }) => continue,
+                Ok(None) | Err(StoreError::Corrupt { .. } | StoreError::InvalidList { .. }) => {
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
             for artifact in &list {

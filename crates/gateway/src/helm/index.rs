@@ -257,7 +257,7 @@ fn list_of(
     row: &ReleaseRow,
 ) -> Result<Option<Arc<ArtifactList>>, StoreError> {
     match lists.read(store, &row.artifacts) {
-        Err(StoreError::Corrupt { .. } | StoreError::Format { .. }) => Ok(None),
+        Err(StoreError::Corrupt { .. } | StoreError::InvalidList { .. }) => Ok(None),
         other => other,
     }
 }

@@ -121,7 +121,7 @@ fn merged(a: &[Pair], b: &[Pair]) -> Vec<Pair> {
     all
 }
 
-/// Reads a list, if it is held.
+/// Reads a list, if it is held. A damaged list and one that does not fit its release stop nothing.
 type ReadList<'a> = dyn Fn(&ArtifactListRef) -> Result<Option<Arc<ArtifactList>>, StoreError> + 'a;
 
 /// Fills a [`DigestIndex`] from the lists of releases.
@@ -188,7 +188,12 @@ impl DigestIndexer {
     ) -> Result<Option<Vec<Pair>>, StoreError> {
         let Some(listed) = self.index.release(at) else { return Ok(None) };
         let room = if trusted(&listed.publisher) { PAIRS } else { STRANGERS };
-        let list = artifacts(&listed.list)?;
+        let list = match artifacts(&listed.list) {
+            // A damaged list can come again; one that does not fit its release never will.
+            Err(StoreError::Corrupt { .. }) => None,
+            Err(StoreError::InvalidList { .. }) => return Ok(Some(Vec::new())),
+            other => other?,
+        };
         Ok(list.filter(|list| self.index.len() + more + list.len() <= room).map(|list| {
             list.iter().filter_map(digest_of).map(|digest| (digest.key(), at)).collect()
         }))

@@ -69,7 +69,7 @@ impl SnapshotBuilder {
         for ImageRelease { publisher, release, list, .. } in self.fresh.drain(..) {
             self.lists.add(Listed { publisher, release, list });
         }
-        self.lists.fill(new, retry, &trusted, &|claim| lists.whole(store, claim))?;
+        self.lists.fill(new, retry, &trusted, &|claim| lists.read(store, claim))?;
         Ok(Arc::new(Snapshot {
             images: self.feeds.catalog().clone(),
             index: self.lists.index().clone(),

@@ -18,7 +18,7 @@ impl From<Option<Holding>> for Word {
     fn from(holding: Option<Holding>) -> Self {
         match holding {
             None => Self::None,
-            Some(Holding::Known) => Self::Known,
+            Some(Holding::Known | Holding::Invalid) => Self::Known,
             Some(Holding::Partial) => Self::Partial,
             Some(Holding::Held) => Self::Held,
         }

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use perennial_manifest::BlobId;
 
-use super::limits;
 use super::ranges::Ranges;
-use super::want::Want;
+use super::{Key, limits};
 use crate::effect::DownloadItem;
 use crate::message::{BlobRange, Bounded};
 use crate::peer::PeerId;
@@ -22,8 +21,8 @@ pub(super) struct Assignment {
     pub(super) peer: PeerId,
     /// The order in which the peer serves the blobs. A failure is blamed on the first blob still
     /// owed.
-    pub(super) order: Vec<BlobId>,
-    pub(super) owed: BTreeMap<BlobId, Ranges>,
+    pub(super) order: Vec<Key>,
+    pub(super) owed: BTreeMap<Key, Ranges>,
     /// Bytes requested and not reported as not held.
     pub(super) asked: u64,
     /// Verified bytes delivered by this assignment.
@@ -36,10 +35,10 @@ pub(super) struct Assignment {
 }
 
 impl Assignment {
-    pub(super) fn new(peer: PeerId, items: Vec<(BlobId, Ranges)>, now: Time) -> Self {
+    pub(super) fn new(peer: PeerId, items: Vec<(Key, Ranges)>, now: Time) -> Self {
         let mut assignment = Self {
             peer,
-            order: items.iter().map(|(blob, _)| *blob).collect(),
+            order: items.iter().map(|(key, _)| *key).collect(),
             owed: items.into_iter().collect(),
             asked: 0,
             brought: 0,
@@ -54,15 +53,21 @@ impl Assignment {
     }
 
     /// The items to request.
-    pub(super) fn items(&self, wants: &BTreeMap<BlobId, Want>) -> Vec<DownloadItem> {
+    pub(super) fn items(&self) -> Vec<DownloadItem> {
         self.order
             .iter()
-            .filter_map(|blob| {
-                let ranges = self.owed.get(blob)?.as_slice().to_vec();
-                let range = BlobRange { blob: *blob, ranges: Bounded::first_of(ranges) };
-                Some(DownloadItem { range, size: wants.get(blob)?.size })
+            .filter_map(|key| {
+                let (blob, size) = *key;
+                let ranges = self.owed.get(key)?.as_slice().to_vec();
+                let range = BlobRange { blob, ranges: Bounded::first_of(ranges) };
+                Some(DownloadItem { range, size })
             })
             .collect()
+    }
+
+    /// The want that a report of this assignment means by a blob.
+    pub(super) fn key_of(&self, blob: &BlobId) -> Option<Key> {
+        self.order.iter().copied().find(|(asked, _)| asked == blob)
     }
 
     pub(super) fn owed_bytes(&self) -> u64 {
@@ -70,8 +75,8 @@ impl Assignment {
     }
 
     /// The blob being served: the first still owed.
-    pub(super) fn current(&self) -> Option<BlobId> {
-        self.order.iter().copied().find(|blob| self.owed.contains_key(blob))
+    pub(super) fn current(&self) -> Option<Key> {
+        self.order.iter().copied().find(|key| self.owed.contains_key(key))
     }
 
     /// Restarts the timer: the assignment became its peer's oldest, or met the minimum rate over a

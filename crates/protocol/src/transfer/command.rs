@@ -13,8 +13,8 @@ pub(crate) enum Subject {
     /// Every blob of a fetch. Remembered until the fetch is cancelled, and applies to blobs wanted
     /// later.
     Fetch(FetchId),
-    /// One wanted blob. Overrides claims about its fetches; forgotten with the blob.
-    Blob(BlobId),
+    /// One wanted blob of this size. Overrides claims about its fetches; forgotten with the blob.
+    Blob(BlobId, u64),
 }
 
 /// The part of a [`Subject`] that a peer claims to hold.
@@ -60,7 +60,8 @@ pub enum End {
 /// A command to [`Transfer::handle`](super::Transfer::handle).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// Download a blob for a fetch. Repeating it for a wanted blob adds the fetch and forgives
+    /// Download a blob for a fetch. The same blob under another size is another want: one of the
+    /// two will find no peer. Repeating it for a wanted blob adds the fetch and forgives
     /// failed attempts (not lies); `missing` is then ignored.
     Want {
         fetch: FetchId,

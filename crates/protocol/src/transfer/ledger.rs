@@ -1,11 +1,9 @@
 //! Keeps the derived state consistent with wants, assignments and sources: free ranges, the ready
 //! list, doubts. Every change to owed ranges goes through this module.
 
-use perennial_manifest::BlobId;
-
 use super::assignment::Assignment;
 use super::ranges::Ranges;
-use super::{AssignmentId, Decision, End, Transfer};
+use super::{AssignmentId, Decision, End, Key, Transfer};
 use crate::peer::PeerId;
 use crate::time::Time;
 
@@ -15,7 +13,7 @@ impl Transfer {
         &mut self,
         now: Time,
         peer: &PeerId,
-        items: Vec<(BlobId, Ranges)>,
+        items: Vec<(Key, Ranges)>,
         decisions: &mut Vec<Decision>,
     ) {
         let id = AssignmentId(self.next_assignment);
@@ -24,19 +22,19 @@ impl Transfer {
         let start = Decision::StartDownload {
             assignment: id,
             peer: peer.clone(),
-            items: assignment.items(&self.wants),
+            items: assignment.items(),
         };
-        let blobs = assignment.order.clone();
+        let keys = assignment.order.clone();
         self.assignments.insert(id, assignment);
         if let Some(source) = self.sources.get_mut(peer) {
             source.started(id, now);
         }
-        for blob in blobs {
-            if let Some(want) = self.wants.get_mut(&blob) {
+        for key in keys {
+            if let Some(want) = self.wants.get_mut(&key) {
                 want.asked.insert(id);
                 want.told = None;
             }
-            self.refresh_free(blob);
+            self.refresh_free(key);
         }
         decisions.push(start);
     }
@@ -55,11 +53,11 @@ impl Transfer {
                 next.restart_window(now);
             }
         }
-        for blob in assignment.owed.keys() {
-            if let Some(want) = self.wants.get_mut(blob) {
+        for key in assignment.owed.keys() {
+            if let Some(want) = self.wants.get_mut(key) {
                 want.asked.remove(&id);
             }
-            self.refresh_free(*blob);
+            self.refresh_free(*key);
         }
         Some(assignment)
     }
@@ -82,27 +80,27 @@ impl Transfer {
     }
 
     /// Forgets a want and every trace of it.
-    pub(super) fn forget(&mut self, blob: &BlobId) {
-        let Some(want) = self.wants.remove(blob) else { return };
-        self.ready.remove(&(want.order, *blob));
+    pub(super) fn forget(&mut self, key: &Key) {
+        let Some(want) = self.wants.remove(key) else { return };
+        self.ready.remove(&(want.order, *key));
         self.free_bytes -= u128::from(want.free.bytes());
-        self.doubts.remove(blob);
+        self.doubts.remove(key);
         for id in &want.asked {
             if let Some(assignment) = self.assignments.get_mut(id) {
-                assignment.owed.remove(blob);
+                assignment.owed.remove(key);
             }
         }
         for source in self.sources.values_mut() {
-            source.blobs.remove(blob);
+            source.blobs.remove(key);
         }
     }
 
-    /// Recomputes the free ranges of a blob: those missing and owed by no assignment.
-    pub(super) fn refresh_free(&mut self, blob: BlobId) {
-        let Some(want) = self.wants.get_mut(&blob) else { return };
+    /// Recomputes the free ranges of a want: those missing and owed by no assignment.
+    pub(super) fn refresh_free(&mut self, key: Key) {
+        let Some(want) = self.wants.get_mut(&key) else { return };
         let mut free = want.missing.clone();
         for id in &want.asked {
-            if let Some(owed) = self.assignments.get(id).and_then(|found| found.owed.get(&blob)) {
+            if let Some(owed) = self.assignments.get(id).and_then(|found| found.owed.get(&key)) {
                 free = free.minus(owed);
             }
         }
@@ -112,22 +110,23 @@ impl Transfer {
         self.free_bytes -= u128::from(want.free.bytes());
         self.free_bytes += u128::from(free.bytes());
         want.free = free;
-        let key = (want.order, blob);
+        let place = (want.order, key);
         if want.free.is_empty() || want.halted {
-            self.ready.remove(&key);
+            self.ready.remove(&place);
         } else {
-            self.ready.insert(key);
+            self.ready.insert(place);
         }
     }
 
-    pub(super) fn doubt(&mut self, now: Time, blob: BlobId) {
-        self.doubts.insert(blob);
+    pub(super) fn doubt(&mut self, now: Time, key: Key) {
+        self.doubts.insert(key);
         self.doubt_since.get_or_insert(now);
     }
 
     pub(super) fn doubt_all(&mut self, now: Time) {
-        self.doubts
-            .extend(self.wants.iter().filter(|(_, want)| want.asked.is_empty()).map(|(b, _)| *b));
+        self.doubts.extend(
+            self.wants.iter().filter(|(_, want)| want.asked.is_empty()).map(|(key, _)| *key),
+        );
         if !self.doubts.is_empty() {
             self.doubt_since.get_or_insert(now);
         }

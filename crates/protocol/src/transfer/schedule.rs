@@ -10,7 +10,7 @@ use super::ranges::Ranges;
 use super::source::{Offer, Source};
 use super::split::{self, Budget};
 use super::want::Want;
-use super::{AssignmentId, Decision, Reason, Transfer, limits};
+use super::{AssignmentId, Decision, Key, Reason, Transfer, limits};
 use crate::peer::PeerId;
 use crate::time::Time;
 
@@ -67,21 +67,26 @@ impl Transfer {
         let free = u64::try_from(self.free_bytes).unwrap_or(u64::MAX);
         let rate = source.is_measured().then(|| source.rate());
         let mut budget = Budget::new(rate, free, u64::try_from(sharing).unwrap_or(u64::MAX));
-        let mut items = Vec::new();
-        for (_, blob) in &self.ready {
+        let (mut items, mut blobs) = (Vec::new(), BTreeSet::new());
+        for (_, key) in &self.ready {
             if budget.is_spent() {
                 break;
             }
-            let Some(want) = self.wants.get(blob).filter(|want| want.may_ask(peer)) else {
+            let Some(want) = self.wants.get(key).filter(|want| want.may_ask(peer)) else {
                 continue;
             };
-            let able = match source.offer(blob, want) {
+            if blobs.contains(&key.0) {
+                // Reports name blobs: of two sizes of one, an assignment has one.
+                continue;
+            }
+            let able = match source.offer(key, want) {
                 Offer::All => want.free.clone(),
-                Offer::Perhaps if !self.has_sure_holder(now, blob, want) => want.free.clone(),
+                Offer::Perhaps if !self.has_sure_holder(now, key, want) => want.free.clone(),
                 Offer::Perhaps | Offer::Nothing => continue,
             };
             if let Some(part) = budget.take(want, &able) {
-                items.push((*blob, part));
+                items.push((*key, part));
+                blobs.insert(key.0);
             }
         }
         if items.is_empty() {
@@ -95,9 +100,9 @@ impl Transfer {
     }
 
     /// Returns whether a peer that may be asked claims to hold this blob.
-    fn has_sure_holder(&self, now: Time, blob: &BlobId, want: &Want) -> bool {
+    fn has_sure_holder(&self, now: Time, key: &Key, want: &Want) -> bool {
         self.sources.iter().any(|(peer, source)| {
-            source.is_usable(now) && want.may_ask(peer) && source.offer(blob, want) == Offer::All
+            source.is_usable(now) && want.may_ask(peer) && source.offer(key, want) == Offer::All
         })
     }
 
@@ -140,7 +145,7 @@ impl Transfer {
     /// The ranges that `thief` could take over from a late assignment, except those that a third
     /// peer owes as well. All of them if the peer stalled, otherwise a share from the end in
     /// proportion to the rates.
-    fn loot(&self, late: &Late, thief: &PeerId, source: &Source) -> Vec<(BlobId, Ranges)> {
+    fn loot(&self, late: &Late, thief: &PeerId, source: &Source) -> Vec<(Key, Ranges)> {
         let Some(assignment) = self.assignments.get(&late.id) else { return Vec::new() };
         let mut left = if late.stalled {
             limits::PIECE
@@ -149,25 +154,25 @@ impl Transfer {
         };
         let mut order: Vec<_> = assignment.owed.keys().collect();
         let place: BTreeMap<_, _> = assignment.order.iter().zip(0_usize..).collect();
-        order.sort_by_key(|blob| place.get(blob));
+        order.sort_by_key(|key| place.get(key));
         if !late.stalled {
             order.reverse();
         }
         let (mut items, mut ranges) = (Vec::new(), limits::RANGES);
-        for blob in order {
+        for key in order {
             if left == 0 || ranges == 0 || items.len() >= limits::ITEMS || assignment.peer == *thief
             {
                 break;
             }
-            let Some(want) = self.wants.get(blob).filter(|w| !w.halted && w.may_ask(thief)) else {
+            let Some(want) = self.wants.get(key).filter(|w| !w.halted && w.may_ask(thief)) else {
                 continue;
             };
-            let mut able = assignment.owed.get(blob).cloned().unwrap_or_default();
-            if source.offer(blob, want) != Offer::All {
+            let mut able = assignment.owed.get(key).cloned().unwrap_or_default();
+            if source.offer(key, want) != Offer::All {
                 continue;
             }
             for other in want.asked.iter().filter(|other| **other != late.id) {
-                if let Some(owed) = self.assignments.get(other).and_then(|a| a.owed.get(blob)) {
+                if let Some(owed) = self.assignments.get(other).and_then(|a| a.owed.get(key)) {
                     able = able.minus(owed);
                 }
             }
@@ -179,7 +184,7 @@ impl Transfer {
             if !part.is_empty() {
                 left = left.saturating_sub(part.bytes());
                 ranges -= part.as_slice().len();
-                items.push((*blob, part));
+                items.push((*key, part));
             }
         }
         items
@@ -192,12 +197,12 @@ impl Transfer {
         }
         self.doubt_since = None;
         let mut stuck = BTreeMap::<_, Vec<BlobId>>::new();
-        for blob in std::mem::take(&mut self.doubts) {
-            let reason = self.wants.get(&blob).and_then(|want| self.reason(now, &blob, want));
-            let Some(want) = self.wants.get_mut(&blob) else { continue };
+        for key in std::mem::take(&mut self.doubts) {
+            let reason = self.wants.get(&key).and_then(|want| self.reason(now, &key, want));
+            let Some(want) = self.wants.get_mut(&key) else { continue };
             if reason.is_some() && reason != want.told {
                 for fetch in &want.fetches {
-                    stuck.entry((*fetch, reason)).or_default().push(blob);
+                    stuck.entry((*fetch, reason)).or_default().push(key.0);
                 }
             }
             want.told = reason;
@@ -208,7 +213,7 @@ impl Transfer {
     }
 
     /// Why the free ranges of a blob cannot be assigned; `None` if they can.
-    fn reason(&self, now: Time, blob: &BlobId, want: &Want) -> Option<Reason> {
+    fn reason(&self, now: Time, key: &Key, want: &Want) -> Option<Reason> {
         if want.halted {
             return Some(Reason::Local);
         }
@@ -217,11 +222,11 @@ impl Transfer {
         }
         let mut failed = want.failures.values().any(|count| *count > 0);
         for (peer, source) in &self.sources {
-            let has = source.offer(blob, want) != Offer::Nothing;
+            let has = source.offer(key, want) != Offer::Nothing;
             if has && source.is_usable(now) && want.may_ask(peer) {
                 return None;
             }
-            failed |= has || source.lied.contains(blob);
+            failed |= has || source.lied.contains(key);
         }
         Some(if failed { Reason::AllFailed } else { Reason::NoHolder })
     }

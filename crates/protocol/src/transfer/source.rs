@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use perennial_manifest::BlobId;
-
 use super::want::Want;
-use super::{AssignmentId, limits};
+use super::{AssignmentId, Key, limits};
 use crate::input::FetchId;
 use crate::time::Time;
 
@@ -22,10 +20,10 @@ pub(super) enum Offer {
 pub(super) struct Source {
     pub(super) connected: bool,
     pub(super) fetches: BTreeMap<FetchId, Offer>,
-    pub(super) blobs: BTreeMap<BlobId, Offer>,
+    pub(super) blobs: BTreeMap<Key, Offer>,
     /// Oldest first. Only the oldest is timed, because a peer may serve them one by one.
     pub(super) in_flight: Vec<AssignmentId>,
-    pub(super) lied: BTreeSet<BlobId>,
+    pub(super) lied: BTreeSet<Key>,
     pub(super) lies: u32,
     /// Fruitless assignments in a row.
     pub(super) failures: u32,
@@ -52,11 +50,11 @@ impl Source {
     }
 
     /// The peer's offer for a want, from its claims and behaviour.
-    pub(super) fn offer(&self, blob: &BlobId, want: &Want) -> Offer {
-        if self.lied.contains(blob) {
+    pub(super) fn offer(&self, key: &Key, want: &Want) -> Offer {
+        if self.lied.contains(key) {
             return Offer::Nothing;
         }
-        if let Some(offer) = self.blobs.get(blob) {
+        if let Some(offer) = self.blobs.get(key) {
             return *offer;
         }
         let mut best = Offer::Nothing;

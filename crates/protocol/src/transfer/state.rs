@@ -8,7 +8,7 @@ use perennial_manifest::BlobId;
 use super::assignment::Assignment;
 use super::source::{Offer, Source};
 use super::want::Want;
-use super::{AssignmentId, Command, Decision, End, Has, Reason, Report, Subject, limits};
+use super::{AssignmentId, Command, Decision, End, Has, Key, Reason, Report, Subject, limits};
 use crate::input::FetchId;
 use crate::peer::PeerId;
 use crate::time::Time;
@@ -17,16 +17,16 @@ use crate::time::Time;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Transfer {
     pub(super) seed: u64,
-    pub(super) wants: BTreeMap<BlobId, Want>,
+    pub(super) wants: BTreeMap<Key, Want>,
     pub(super) sources: BTreeMap<PeerId, Source>,
     pub(super) assignments: BTreeMap<AssignmentId, Assignment>,
     /// Wants with free ranges that are not halted, in the order in which they are served.
-    pub(super) ready: BTreeSet<(u64, BlobId)>,
+    pub(super) ready: BTreeSet<(u64, Key)>,
     pub(super) free_bytes: u128,
     /// Counts events that may give an idle peer work.
     pub(super) generation: u64,
     /// Blobs that may have no peer left to ask.
-    pub(super) doubts: BTreeSet<BlobId>,
+    pub(super) doubts: BTreeSet<Key>,
     /// The time of the oldest doubt.
     pub(super) doubt_since: Option<Time>,
     /// When idle peers may next look for work to take over.
@@ -97,8 +97,9 @@ impl Transfer {
         missing: Option<&[(u64, u64)]>,
         decisions: &mut Vec<Decision>,
     ) {
-        if let Some(want) = self.wants.get_mut(&blob) {
-            self.ready.remove(&(want.order, blob));
+        let key = (blob, size);
+        if let Some(want) = self.wants.get_mut(&key) {
+            self.ready.remove(&(want.order, key));
             want.fetches.insert(fetch);
             want.failures.clear();
             want.halted = false;
@@ -115,26 +116,26 @@ impl Transfer {
             self.next_order += 1;
             want.fetches.insert(fetch);
             self.free_bytes += u128::from(want.free.bytes());
-            self.wants.insert(blob, want);
+            self.wants.insert(key, want);
         }
-        self.refresh_free(blob);
-        self.doubt(now, blob);
+        self.refresh_free(key);
+        self.doubt(now, key);
         self.generation += 1;
         self.tick_due = true;
     }
 
     fn cancel(&mut self, fetch: FetchId, now: Time, decisions: &mut Vec<Decision>) {
         let mut unwanted = Vec::new();
-        for (blob, want) in &mut self.wants {
+        for (key, want) in &mut self.wants {
             if want.fetches.remove(&fetch) && want.fetches.is_empty() {
-                unwanted.push(*blob);
+                unwanted.push(*key);
             }
         }
         for source in self.sources.values_mut() {
             source.fetches.remove(&fetch);
         }
-        for blob in unwanted {
-            self.forget(&blob);
+        for key in unwanted {
+            self.forget(&key);
         }
         self.drop_idle_assignments(now, decisions);
         self.doubt_all(now);
@@ -142,7 +143,7 @@ impl Transfer {
     }
 
     fn holder(&mut self, now: Time, peer: PeerId, subject: Subject, has: Has) {
-        if matches!(subject, Subject::Blob(blob) if !self.wants.contains_key(&blob)) {
+        if matches!(subject, Subject::Blob(blob, size) if !self.wants.contains_key(&(blob, size))) {
             // No state is kept for blobs that are not wanted.
             return;
         }
@@ -157,9 +158,9 @@ impl Transfer {
         source.connected = true;
         source.idle_at = None;
         match subject {
-            Subject::Blob(blob) => {
-                source.blobs.insert(blob, offer);
-                self.doubt(now, blob);
+            Subject::Blob(blob, size) => {
+                source.blobs.insert((blob, size), offer);
+                self.doubt(now, (blob, size));
             }
             Subject::Fetch(fetch) => {
                 if source.fetches.len() < limits::FETCHES_PER_SOURCE

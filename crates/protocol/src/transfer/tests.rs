@@ -15,7 +15,8 @@ use crate::peer::PeerId;
 impl Transfer {
     /// The number of unverified bytes of a wanted blob; `None` when it is not wanted.
     fn missing_bytes(&self, blob: &BlobId) -> Option<u64> {
-        self.wants.get(blob).map(|want| want.missing.bytes())
+        let of_blob = self.wants.range((*blob, 0)..=(*blob, u64::MAX));
+        of_blob.map(|(_, want)| want.missing.bytes()).reduce(u64::saturating_add)
     }
 
     /// The number of wanted, incomplete blobs.

@@ -29,7 +29,7 @@ impl Catalog<'_> {
             for key in self.keys_of(&publisher)? {
                 let Some(value) = self.value(&key)? else { continue };
                 let wanted = rows::wanted(&value.release);
-                changes.push(match keeps && value.state != Holding::Held {
+                changes.push(match keeps && value.state.is_wanting() {
                     true => Change::Put(wanted, key),
                     false => Change::Remove(wanted),
                 });
@@ -59,18 +59,13 @@ impl Catalog<'_> {
         let Some(size) = self.blobs.size(&claim.blob)? else { return Ok(None) };
         if size != claim.size {
             let reason = format!("it has {size} bytes, and the release says {}", claim.size);
-            return Err(StoreError::Format {
-                path: format!("artifact list {}", claim.blob).into(),
-                reason,
-            });
+            return Err(StoreError::InvalidList { list: claim.blob, reason });
         }
         let mut encoded = Vec::new();
         self.blobs.copy_out(&claim.blob, &mut encoded, Path::new("memory"))?;
         let list = ArtifactList::decode(&encoded, claim);
-        list.map(Some).map_err(|e| StoreError::Format {
-            path: format!("artifact list {}", claim.blob).into(),
-            reason: e.to_string(),
-        })
+        list.map(Some)
+            .map_err(|e| StoreError::InvalidList { list: claim.blob, reason: e.to_string() })
     }
 
     /// Recounts how much of a release is held.
@@ -106,7 +101,11 @@ impl Catalog<'_> {
         let kept = PublisherId::from_bytes(value.publisher)
             .is_ok_and(|publisher| follows.keeps(&publisher));
         let mut changes = Vec::new();
-        let (state, held_bytes) = self.count_held(&value.artifacts, &mut changes)?;
+        let (mut state, held_bytes) = self.count_held(&value.artifacts, &mut changes)?;
+        if value.state == Holding::Invalid && state == Holding::Known {
+            // The list is no longer here, and its bytes would be the same again.
+            state = Holding::Invalid;
+        }
         if value.state == Holding::Known
             && let Some(list) = self.listed(state, &value.artifacts)
             && let (Some(place), Some(purl)) = (rows::place_of_release(&key), rows::purl_of(&key))
@@ -119,7 +118,7 @@ impl Catalog<'_> {
         }
         let id = &value.release;
         let wants = self.index.get(&rows::wanted(id))?.is_some();
-        match (wants, kept && state != Holding::Held) {
+        match (wants, kept && state.is_wanting()) {
             (true, false) => changes.push(Change::Remove(rows::wanted(id))),
             (false, true) => changes.push(Change::Put(rows::wanted(id), key)),
             _ => {}
@@ -136,8 +135,10 @@ impl Catalog<'_> {
         claim: &ArtifactListRef,
         changes: &mut Vec<Change>,
     ) -> Result<(Holding, u64), StoreError> {
-        let Some(list) = self.read_list(claim).ok().flatten() else {
-            return Ok((Holding::Known, 0));
+        let list = match self.read_list(claim) {
+            Ok(Some(list)) => list,
+            Err(StoreError::InvalidList { .. }) => return Ok((Holding::Invalid, 0)),
+            Ok(None) | Err(_) => return Ok((Holding::Known, 0)),
         };
         let (mut held, mut bytes) = (0, 0);
         for artifact in &list {
@@ -151,9 +152,9 @@ impl Catalog<'_> {
         Ok((state, bytes))
     }
 
-    /// The list of a release that is not only known.
+    /// The list of a release of which something is held.
     pub(super) fn listed(&self, state: Holding, claim: &ArtifactListRef) -> Option<ArtifactList> {
-        (state != Holding::Known).then(|| self.read_list(claim).ok().flatten()).flatten()
+        (state > Holding::Known).then(|| self.read_list(claim).ok().flatten()).flatten()
     }
 
     /// Lists releases as known only. Called before their bytes are deleted, so that a killed

@@ -110,7 +110,7 @@ impl Catalog<'_> {
             arrived: Some(arrived),
         };
         let key = rows::release(body.purl.as_str(), &place);
-        if kept && state != Holding::Held {
+        if kept && state.is_wanting() {
             changes.push(Change::Put(rows::wanted(&release), key.clone()));
         }
         for term in rows::terms(&body.purl) {

@@ -17,6 +17,8 @@ pub struct Stats {
     pub held: u64,
     /// Releases held in part.
     pub partial: u64,
+    /// Releases whose artifact list is not what their publisher says of it.
+    pub invalid: u64,
     /// Blobs held.
     pub blobs: u64,
     /// Bytes used on this disk.
@@ -40,6 +42,7 @@ impl Catalog<'_> {
                         stats.logical_bytes += value.artifacts.bytes;
                     }
                     Holding::Partial => stats.partial += 1,
+                    Holding::Invalid => stats.invalid += 1,
                     Holding::Known => {}
                 }
             }

@@ -69,7 +69,7 @@ impl Store {
             |list: ArtifactList| list.iter().any(|artifact| blobs.contains(&artifact.blake3));
         let mut naming = Vec::new();
         for row in self.releases(&ReleaseFilter::default())? {
-            if row.state == Holding::Known {
+            if row.state <= Holding::Known {
                 continue;
             }
             let affected = blobs.contains(&row.artifacts.blob)
@@ -77,6 +77,7 @@ impl Store {
                     Ok(list) => list.is_some_and(names),
                     // The list is damaged as well, so the release is not whole either.
                     Err(StoreError::Corrupt { .. }) => true,
+                    Err(StoreError::InvalidList { .. }) => false,
                     Err(error) => return Err(error),
                 };
             if affected {

@@ -257,7 +257,8 @@ impl Store {
     /// The artifact list of a release, if it is here.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] or [`StoreError::Format`] if the list or its entry is damaged.
+    /// [`StoreError::Corrupt`] or [`StoreError::Format`] if the list or its entry is damaged,
+    /// [`StoreError::InvalidList`] if the list does not fit the release.
     pub fn artifact_list(&self, id: &ReleaseId) -> Result<Option<ArtifactList>, StoreError> {
         self.record_damage(self.0.read(|catalog| catalog.artifact_list(id)))
     }
@@ -265,8 +266,8 @@ impl Store {
     /// An artifact list by what a release says of it, if it is here.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] if its bytes are damaged, [`StoreError::Format`] if they do not
-    /// match the release.
+    /// [`StoreError::Corrupt`] if its bytes are damaged, [`StoreError::InvalidList`] if they are
+    /// not what the release says of them.
     pub fn read_list(&self, claim: &ArtifactListRef) -> Result<Option<ArtifactList>, StoreError> {
         self.record_damage(self.0.read(|catalog| catalog.read_list(claim)))
     }

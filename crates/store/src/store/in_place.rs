@@ -174,7 +174,7 @@ impl Store {
         for row in before {
             let now = self.release(&row.release)?.map_or(row.state, |row| row.state);
             match (row.state, now) {
-                (Holding::Held, Holding::Partial | Holding::Known) => {
+                (Holding::Held, Holding::Partial | Holding::Known | Holding::Invalid) => {
                     changes.lost.push(row.release);
                 }
                 (Holding::Partial | Holding::Known, Holding::Held) => {

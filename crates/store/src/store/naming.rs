@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use perennial_manifest::{Candidate, PublisherId, Purl, Resolution, Selector, resolve};
+use perennial_manifest::{Candidate, Holding, PublisherId, Purl, Resolution, Selector, resolve};
 
 use crate::catalog::{ReleaseFilter, ReleaseRow};
 use crate::error::StoreError;
@@ -50,6 +50,10 @@ impl Store {
         };
         let others = self.releases(&ReleaseFilter { limit: OTHERS, ..named })?;
         rows.extend(others.into_iter().filter(|row| !counts(row)));
+        if rows.iter().any(|row| row.state != Holding::Invalid && counts(row)) {
+            // A release that has no files is meant only if it is the only one.
+            rows.retain(|row| row.state != Holding::Invalid || !counts(row));
+        }
         let candidates =
             rows.iter().map(|row| self.candidate(row)).collect::<Result<Vec<_>, StoreError>>()?;
         Ok(resolve(selector, trusted, only, candidates))

@@ -19,6 +19,7 @@ mod follows;
 mod gc_race;
 mod in_place;
 mod incoming;
+mod invalid;
 mod naming;
 mod reopen;
 mod replaced;

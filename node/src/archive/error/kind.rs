@@ -42,6 +42,7 @@ impl ArchiveError {
             Self::OneFile(_) => ErrorKind::Usage,
             Self::Unreached(_) => ErrorKind::Unreachable,
             Self::UnknownFeed { unreached, .. } if !unreached.is_empty() => ErrorKind::Unreachable,
+            Self::Store(StoreError::InvalidList { .. }) => ErrorKind::Verification,
             Self::Store(_)
             | Self::Disk(_)
             | Self::Twin { .. }
@@ -65,7 +66,9 @@ fn fetch_kind(error: &FetchError) -> ErrorKind {
         FetchError::LostInPlace { .. } => ErrorKind::Verification,
         FetchError::Unreached(_) => ErrorKind::Unreachable,
         FetchError::Store(error) => match **error {
-            StoreError::Format { .. } | StoreError::WrongBytes(_) => ErrorKind::Verification,
+            StoreError::Format { .. }
+            | StoreError::InvalidList { .. }
+            | StoreError::WrongBytes(_) => ErrorKind::Verification,
             _ => ErrorKind::Failed,
         },
         FetchError::Damaged(_)

@@ -56,7 +56,10 @@ impl Archived {
         else {
             return Ok(None);
         };
-        let list = store.read_list(&row.artifacts)?;
+        let list = match store.read_list(&row.artifacts) {
+            Err(StoreError::InvalidList { .. }) => None,
+            other => other?,
+        };
         Ok(list.map(|list| Self { release: row.release, list }))
     }
 

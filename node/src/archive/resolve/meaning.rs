@@ -230,7 +230,7 @@ fn has(
     let list = match store.read_list(&row.artifacts) {
         Ok(list) => list,
         // A damaged list shows nothing; others still may.
-        Err(StoreError::Corrupt { .. } | StoreError::Format { .. }) => None,
+        Err(StoreError::Corrupt { .. } | StoreError::InvalidList { .. }) => None,
         Err(error) => return Err(error),
     };
     Ok(list.is_some_and(|list| {

@@ -174,6 +174,7 @@ pub(super) async fn status(service: &ControlService) -> Result<StatusRow, Failur
             releases: stats.releases,
             held_releases: stats.held,
             partial_releases: stats.partial,
+            invalid_releases: stats.invalid,
             blobs: stats.blobs,
             stored_bytes: stats.stored_bytes,
             logical_bytes: stats.logical_bytes,

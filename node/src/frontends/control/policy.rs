@@ -148,6 +148,7 @@ pub(super) async fn gc(service: &ControlService, request: Gc) -> Result<GcDone, 
         bytes: report.freed_bytes,
         kept: report.kept,
         in_grace: report.in_grace,
+        invalid_releases: report.invalid,
     })
 }
 

@@ -49,10 +49,14 @@ struct Files {
 }
 
 impl Files {
-    /// Empty for a release whose list is not held.
+    /// Empty for a release whose list is not held or does not fit it.
     fn of(store: &Store, release: &ReleaseId) -> Result<Files, StoreError> {
         let mut files = Files::default();
-        for artifact in store.artifact_list(release)?.iter().flatten() {
+        let list = match store.artifact_list(release) {
+            Err(StoreError::InvalidList { .. }) => None,
+            other => other?,
+        };
+        for artifact in list.iter().flatten() {
             files.sizes.insert(artifact.blake3, artifact.size);
             *files.times.entry(artifact.blake3).or_default() += 1;
         }
@@ -104,7 +108,11 @@ fn describe(
         others.partition(|other| other.artifacts.blob == row.artifacts.blob);
     let names =
         |rows: Vec<&perennial_store::ReleaseRow>| rows.iter().map(|row| row.publisher).collect();
-    let files = store.read_list(&row.artifacts)?.map(|list| {
+    let (list, invalid) = match store.read_list(&row.artifacts) {
+        Err(StoreError::InvalidList { list, reason }) => (None, Some(format!("{list}: {reason}"))),
+        other => (other?, None),
+    };
+    let files = list.map(|list| {
         list.iter().map(|artifact| artifact_row(store, artifact)).collect::<Result<Vec<_>, _>>()
     });
     Ok(ShowDone {
@@ -117,6 +125,7 @@ fn describe(
         agreeing: names(agree),
         disagreeing: names(disagree),
         holders: Vec::new(),
+        invalid,
         files: files.transpose()?,
         row: ReleaseRows::with_names(store).row(&row)?,
     })

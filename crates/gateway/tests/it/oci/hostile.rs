@@ -1,9 +1,15 @@
 //! Hostile clients: nothing they push is stored, signed or left behind.
 
-use axum::http::Method;
-use perennial_manifest::BlobId;
+use std::collections::BTreeMap;
 
-use super::{CONSOLE, Image, OCI_MANIFEST, TestRegistry, bytes, held, request, sha256};
+use axum::http::Method;
+use perennial_gateway::Options;
+use perennial_manifest::{ArtifactListRef, BlobId, Body, Release, Role};
+
+use super::{
+    CONSOLE, Image, OCI_MANIFEST, TestRegistry, artifact, bytes, draft, held, key, release,
+    request, sha256,
+};
 
 #[tokio::test]
 async fn malformed_names_reach_nothing() {
@@ -91,4 +97,39 @@ async fn hostile_names_are_refused() {
     let mut evil = request(Method::GET, "/containerd/hosts.toml", &[], Vec::new());
     evil.headers_mut().insert("host", "a\"]x".parse().unwrap());
     assert_eq!(registry.send(evil).await.status, 400);
+}
+
+#[tokio::test]
+async fn an_invalid_release_of_a_stranger_fails_no_question() {
+    let registry = TestRegistry::new();
+    let image = held(&registry);
+    let layer = artifact(&registry.store, &image.layer, "x/y", Role::ImageLayer);
+    let good = image.artifacts(&registry.store);
+    let (manifest, blob) = (
+        format!("/v2/{CONSOLE}/manifests/v3.4.1"),
+        format!("/v2/{CONSOLE}/blobs/{}", sha256(&image.layer)),
+    );
+    for (seed, size) in [(0, 12_345), (1, layer.size), (2, 1)] {
+        // The layer as the list, with its own size and others; then the image's true list.
+        let draft = draft(CONSOLE, &format!("v{seed}"), good.clone(), BTreeMap::new());
+        let signed = release(&registry.store, &key(9), draft);
+        let (_, body) = signed.release().unwrap();
+        let blob_of_list = if seed == 2 { body.artifacts.blob } else { layer.blake3 };
+        let artifacts = ArtifactListRef { blob: blob_of_list, size, ..body.artifacts };
+        let body = Body::Release(Box::new(Release { artifacts, ..body.clone() }));
+        let next = registry.store.feed(&key(9).id()).unwrap().next(None).unwrap();
+        let entry = next.entry(key(9).id(), 1, body).sign(&key(9)).unwrap();
+        registry.store.put_entries(std::slice::from_ref(&entry)).unwrap();
+        for registry in [&registry, &registry.reopened(Options::default())] {
+            assert_eq!(registry.get(&manifest).await.bytes(), image.manifest);
+            assert!(registry.get(&blob).await.bytes() == image.layer);
+            let listed = registry.get(&format!("/v2/{CONSOLE}/tags/list")).await;
+            assert_eq!(listed.json()["tags"], serde_json::json!(["v3.4.1"]));
+        }
+        let id = entry.id();
+        for path in [format!("/r/{id}"), format!("/r/{id}/x")] {
+            let answer = registry.get(&path).await;
+            assert_eq!(answer.status, 404, "{answer:?}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use super::{blob, peer};
 use crate::effect::{DownloadItem, Offence};
 use crate::input::FetchId;
-use crate::message::BlobRange;
+use crate::message::{BlobRange, Bounded};
 use crate::time::Time;
 use crate::transfer::{
     AssignmentId, Command, Decision, End, Has, Reason, Report, Subject, Transfer, limits,
@@ -157,7 +157,10 @@ fn a_peer_of_unknown_holding_is_asked_only_without_a_known_holder() {
     machine.handle(at(0), want(2, 1000, None));
     machine.handle(at(0), holder(1, Has::Unknown));
     let has = Has::Held;
-    machine.handle(at(0), Command::Holder { peer: peer(2), subject: Subject::Blob(blob(1)), has });
+    machine.handle(
+        at(0),
+        Command::Holder { peer: peer(2), subject: Subject::Blob(blob(1), 1000), has },
+    );
     let sent = downloads(&machine.handle(at(0), Command::Tick));
     let asked: Vec<_> =
         sent.iter().map(|(_, peer, items)| (peer.as_str(), items[0].blob)).collect();
@@ -291,4 +294,65 @@ fn after_several_lies_a_peer_is_asked_for_nothing() {
     machine.handle(at(0), holder(1, Has::Held));
     let count = attempts(&mut machine, 5000, |items| End::Lied(items[0].blob));
     assert_eq!(count, usize::try_from(limits::LIES).expect("small"));
+}
+
+/// Somebody's wrong size for a blob neither delays those who know the true one, nor harms the peer
+/// that holds it.
+#[test]
+fn a_blob_under_a_wrong_size_is_another_want() {
+    let (lie, truth) = (FETCH, FetchId(2));
+    let mut machine = Transfer::new(0);
+    let want = |fetch, size| Command::Want { fetch, blob: blob(1), size, missing: None };
+    for (fetch, size) in [(lie, 12_345), (truth, 300)] {
+        machine.handle(at(0), want(fetch, size));
+        let subject = Subject::Fetch(fetch);
+        machine.handle(at(0), Command::Holder { peer: peer(1), subject, has: Has::Held });
+    }
+    let (mut done, mut refused) = (Vec::new(), 0);
+    let mut now = 0;
+    while done.is_empty() && now < 60_000 {
+        let decisions = machine.handle(at(now), Command::Tick);
+        let mut pending = decisions;
+        while let Some(decision) = pending.pop() {
+            match decision {
+                Decision::StartDownload { assignment, items, .. } => {
+                    assert_eq!(items.len(), 1, "of one blob, one size at a time");
+                    let end = if items[0].size == 300 {
+                        (all_of(&ranges(&items)), End::Finished)
+                    } else {
+                        refused += 1;
+                        (Report::default(), End::WrongSize(blob(1)))
+                    };
+                    let ended = Command::Ended(assignment, end.0, end.1);
+                    pending.extend(machine.handle(at(now), ended));
+                }
+                Decision::Complete { fetches, .. } => done.extend(fetches),
+                Decision::Penalise { offence, .. } => panic!("the holder is right: {offence:?}"),
+                _ => {}
+            }
+        }
+        now += 100;
+    }
+    assert_eq!((done, refused), (vec![truth], 1));
+    assert_eq!(machine.missing_bytes(&blob(1)), Some(12_345), "nothing of it is believed");
+    assert_eq!(machine.sources[&peer(1)].failures, 0);
+    // The want that cannot be satisfied is over once its fetch is.
+    machine.handle(at(now), Command::Cancel(lie));
+    assert_eq!(machine.wanted(), 0);
+}
+
+/// Late bytes of one of two sizes count for neither: they may be of the other.
+#[test]
+fn bytes_of_an_assignment_that_is_over_count_where_one_size_is_wanted() {
+    let mut machine = Transfer::new(0);
+    for (fetch, size) in [(FETCH, 300), (FetchId(2), 301)] {
+        machine.handle(at(0), Command::Want { fetch, blob: blob(1), size, missing: None });
+    }
+    let verified = vec![BlobRange { blob: blob(1), ranges: Bounded::first_of([(0, 300)]) }];
+    let late = Command::Progress(AssignmentId(7), Report { verified, not_held: Vec::new() });
+    let complete = Decision::Complete { blob: blob(1), fetches: vec![FETCH] };
+    assert!(!machine.handle(at(1), late.clone()).contains(&complete));
+    machine.handle(at(2), Command::Cancel(FetchId(2)));
+    let decisions = machine.handle(at(3), late);
+    assert!(decisions.contains(&complete), "{decisions:?}");
 }

@@ -37,7 +37,11 @@ pub(super) enum Violation {
 pub(super) fn check(machine: &Transfer) -> Result<(), Violation> {
     let mut free_bytes = 0_u128;
     let mut ready = std::collections::BTreeSet::new();
-    for (blob, want) in &machine.wants {
+    for (key, want) in &machine.wants {
+        let (blob, size) = key;
+        if *size != want.size {
+            return Err(Violation::Bookkeeping("the size of a want"));
+        }
         sound("missing", blob, &want.missing, want.size)?;
         if want.missing.is_empty() || want.fetches.is_empty() {
             return Err(Violation::Bookkeeping("a want without missing bytes or fetches"));
@@ -47,7 +51,7 @@ pub(super) fn check(machine: &Transfer) -> Result<(), Violation> {
         let mut layers: Vec<Ranges> = Vec::new();
         for id in &want.asked {
             let assignment = machine.assignments.get(id).ok_or(Violation::Bookkeeping("asked"))?;
-            let owed = assignment.owed.get(blob).ok_or(Violation::Bookkeeping("owed"))?;
+            let owed = assignment.owed.get(key).ok_or(Violation::Bookkeeping("owed"))?;
             sound("owed", blob, owed, want.size)?;
             if owed.is_empty() || !owed.minus(&want.missing).is_empty() {
                 return Err(Violation::OwesWhatIsNotMissing(*id, *blob));
@@ -60,7 +64,7 @@ pub(super) fn check(machine: &Transfer) -> Result<(), Violation> {
             layers.push(owed.clone());
             free = free.minus(owed);
             let source = &machine.sources[&assignment.peer];
-            if source.lied.contains(blob) {
+            if source.lied.contains(key) {
                 return Err(Violation::RuledOut(assignment.peer.clone(), *blob));
             }
         }
@@ -76,7 +80,7 @@ pub(super) fn check(machine: &Transfer) -> Result<(), Violation> {
         }
         free_bytes += u128::from(free.bytes());
         if !free.is_empty() && !want.halted {
-            ready.insert((want.order, *blob));
+            ready.insert((want.order, *key));
         }
     }
     if free_bytes != machine.free_bytes || ready != machine.ready {
@@ -88,9 +92,9 @@ pub(super) fn check(machine: &Transfer) -> Result<(), Violation> {
 
 fn check_assignments(machine: &Transfer) -> Result<(), Violation> {
     for (id, assignment) in &machine.assignments {
-        for blob in assignment.owed.keys() {
-            if !machine.wants.get(blob).is_some_and(|want| want.asked.contains(id)) {
-                return Err(Violation::OwesWhatIsNotMissing(*id, *blob));
+        for key in assignment.owed.keys() {
+            if !machine.wants.get(key).is_some_and(|want| want.asked.contains(id)) {
+                return Err(Violation::OwesWhatIsNotMissing(*id, key.0));
             }
         }
         let source = machine.sources.get(&assignment.peer);
@@ -115,7 +119,7 @@ fn check_sources(machine: &Transfer) -> Result<(), Violation> {
         if source.in_flight.iter().any(|id| !machine.assignments.contains_key(id)) {
             return Err(Violation::Bookkeeping("in_flight"));
         }
-        if source.blobs.keys().any(|blob| !machine.wants.contains_key(blob))
+        if source.blobs.keys().any(|key| !machine.wants.contains_key(key))
             || source.fetches.len() > limits::FETCHES_PER_SOURCE
         {
             return Err(Violation::Hoarding(peer.clone()));
@@ -135,7 +139,9 @@ pub(super) fn check_decisions(machine: &Transfer, decisions: &[Decision]) -> Res
         }
         for item in items {
             let DownloadItem { range: item, size } = item;
-            let Some(want) = machine.wants.get(&item.blob) else { return bad("not wanted") };
+            let Some(want) = machine.wants.get(&(item.blob, *size)) else {
+                return bad("not wanted");
+            };
             if *size != want.size {
                 return bad("another size than the signed one");
             }

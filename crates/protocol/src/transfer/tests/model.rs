@@ -26,6 +26,15 @@ fn number() -> impl Strategy<Value = u8> {
     0_u8..8
 }
 
+/// Seldom another size than that of the others.
+fn sizes() -> impl Strategy<Value = bool> {
+    prop_oneof![5 => Just(false), 1 => Just(true)]
+}
+
+fn size(number: u8, other: bool) -> u64 {
+    SIZES[usize::from(number)].saturating_sub(u64::from(other))
+}
+
 fn report() -> impl Strategy<Value = Report> {
     let verified = prop::collection::vec((number(), ranges()), 0..3).prop_map(|list| {
         list.into_iter()
@@ -62,13 +71,13 @@ fn command() -> impl Strategy<Value = Command> {
     let fetch = || (0_u64..3).prop_map(FetchId);
     let subject = prop_oneof![
         fetch().prop_map(Subject::Fetch),
-        number().prop_map(|n| Subject::Blob(blob(n)))
+        (number(), sizes()).prop_map(|(n, other)| Subject::Blob(blob(n), size(n, other)))
     ];
     let assignment = || (0_u64..24).prop_map(AssignmentId);
     prop_oneof![
-        4 => (fetch(), number(), prop::option::of(ranges())).prop_map(
-            |(fetch, number, missing)| Command::Want {
-                fetch, blob: blob(number), size: SIZES[usize::from(number)], missing,
+        4 => (fetch(), number(), sizes(), prop::option::of(ranges())).prop_map(
+            |(fetch, number, other, missing)| Command::Want {
+                fetch, blob: blob(number), size: size(number, other), missing,
             }),
         1 => fetch().prop_map(Command::Cancel),
         5 => (number(), subject, has()).prop_map(
