@@ -15,9 +15,9 @@ use crate::table::Table;
 ///
 /// A release is `held` when all its bytes are here and verified, `partial` when some are, and
 /// `known` when only its entry is: the statement, signed by a publisher, that the release exists
-/// and which files it has. It is `invalid` when the list of files that its publisher signed does not
-/// fit it: such a release has no files. Given a name, connected peers are asked too: `peers` is what only they
-/// know.
+/// and which files it has. It is `invalid` when the list of files that its publisher signed does
+/// not fit it: such a release has no files. Given a name, connected peers are asked too: `peers` is
+/// what only they know.
 ///
 /// A terminal shows a table that fits its width. A pipe or a file gets the values whole, separated
 /// by tabs: package URL, registry, size, state, publisher, its kind, date, release id, files.

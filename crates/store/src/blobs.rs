@@ -151,6 +151,7 @@ impl Blobs {
         if !partial.is_complete() {
             return Err(StoreError::Broken { blob, source: io::ErrorKind::UnexpectedEof.into() });
         }
+        let sha256 = partial.hash_rest()?;
         // Between its two renames the blob looks like a leftover, which a collection would remove.
         let _gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
         let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
@@ -165,7 +166,7 @@ impl Blobs {
             };
         }
         fetching.remove(&key);
-        partial.publish(&self.large)?;
+        partial.publish(&self.large, sha256)?;
         durable::sync_dir(&self.large.dir_of(&blob))?;
         partial.tell_progress(true);
         Ok(())

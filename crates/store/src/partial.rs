@@ -9,6 +9,7 @@ mod arrival;
 mod encoding;
 mod groups;
 mod progress;
+mod sequence;
 
 pub(crate) use encoding::decode_small;
 pub use progress::FetchProgress;
@@ -25,7 +26,7 @@ use bao_tree::io::outboard::PreOrderOutboard;
 use bao_tree::io::sync::{DecodeResponseIter, valid_ranges};
 use bao_tree::io::{BaoContentItem, EncodeError};
 use bao_tree::{BaoTree, ChunkRanges};
-use perennial_manifest::BlobId;
+use perennial_manifest::{BlobId, Sha256Digest};
 use rustix::fs::OFlags;
 use tokio::sync::watch;
 
@@ -39,6 +40,7 @@ use crate::write_back::WriteBack;
 use arrival::Arrival;
 use encoding::decode_error;
 use groups::Groups;
+use sequence::Sequence;
 
 /// Largest blob that is fetched. Bounds what a claimed size costs in memory (one bit per group: 8
 /// MiB) and in tree.
@@ -55,6 +57,8 @@ pub struct Partial {
     write_back: WriteBack,
     outboard_file: File,
     groups: Mutex<Groups>,
+    /// Locked by the stream that hashes; the others do not wait for it.
+    sha256: Mutex<Sequence>,
     progress: Arc<watch::Sender<FetchProgress>>,
 }
 
@@ -110,6 +114,7 @@ impl Partial {
             data_file,
             outboard_file,
             groups: Mutex::new(Groups::new(size)),
+            sha256: Mutex::default(),
             progress,
         };
         if known == size {
@@ -246,10 +251,15 @@ impl Partial {
         }
     }
 
-    /// Makes a complete fetch a blob of the store. The caller fsyncs the directory.
-    pub(crate) fn publish(&self, large: &LargeBlobs) -> Result<(), StoreError> {
+    /// Makes a complete fetch a blob of the store, with the SHA-256 that [`Partial::hash_rest`]
+    /// computed. The caller fsyncs the directory.
+    pub(crate) fn publish(
+        &self,
+        large: &LargeBlobs,
+        sha256: Option<Sha256Digest>,
+    ) -> Result<(), StoreError> {
         let end = BaoTree::new(self.size, GROUP).outboard_size();
-        durable::write_at(&self.outboard_file, &trailer(self.size, None), end, &self.outboard)?;
+        durable::write_at(&self.outboard_file, &trailer(self.size, sha256), end, &self.outboard)?;
         durable::sync_file(&self.outboard_file, &self.outboard)?;
         self.write_back.finish()?;
         large.publish(&self.blob, &self.data, "blob", &self.outboard)?;

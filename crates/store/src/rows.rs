@@ -194,12 +194,6 @@ pub(crate) fn large_sha256(sha256: &[u8; 32]) -> Vec<u8> {
     [b"L", &sha256[..]].concat()
 }
 
-/// `C sha256 blob` → nothing. A signed list claims this SHA-256 for the blob; this node has not
-/// hashed it.
-pub(crate) fn claimed_sha256(sha256: &[u8; 32], blob: &[u8]) -> Vec<u8> {
-    [b"C", &sha256[..], blob].concat()
-}
-
 /// How many entries of the packs a rebuild could not take in.
 pub(crate) const SKIPPED: &[u8] = b"M-skipped";
 /// How many entries the index has.

@@ -119,7 +119,11 @@ impl Registry {
             let snapshot = self.renewed(snapshot).await?;
             found = self.look(&snapshot, digest, &[], held).await?;
         }
-        Ok(found.and_then(|(found, is_held)| is_held.then_some(found)))
+        match found.and_then(|(found, is_held)| is_held.then_some(found)) {
+            // What this node signs, it has hashed itself or has from a publisher that it trusts.
+            Some(found) if !found.vouched && !self.is_true(&found).await? => Ok(None),
+            found => Ok(found),
+        }
     }
 
     /// The artifacts of an OCI layout of the image. The lease protects the two files created for

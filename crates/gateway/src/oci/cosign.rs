@@ -15,7 +15,7 @@ use super::Registry;
 use super::digest_index::ContentRef;
 use super::error::OciError;
 use super::name::Named;
-use super::snapshot::{Snapshot, View};
+use super::snapshot::{ListedBy, Snapshot, View};
 
 impl Registry {
     /// The digest that a cosign tag means, and the release that says so; `None` if no trusted
@@ -80,7 +80,7 @@ impl View {
             .map(|image| image.release)
             .collect();
         let mut indexes = Vec::new();
-        for (release, claim) in self.candidates(subject, &[])? {
+        for (ListedBy { release, .. }, claim) in self.candidates(subject, &[])? {
             if !ours.contains(&release) {
                 continue;
             }
@@ -92,6 +92,8 @@ impl View {
                 size: artifact.size,
                 media_type: artifact.media_type.clone(),
                 release: Some(release),
+                // Read as a manifest, whose bytes are checked.
+                vouched: false,
             }));
         }
         Ok(indexes)

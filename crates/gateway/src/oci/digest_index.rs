@@ -32,6 +32,9 @@ pub(crate) struct ContentRef {
     pub(crate) media_type: String,
     /// A release that lists it; `None` for content that is held without one.
     pub(crate) release: Option<ReleaseId>,
+    /// Whether the digest was computed here, or a trusted publisher signed it. Content that only
+    /// strangers call so is hashed before it is served.
+    pub(crate) vouched: bool,
 }
 
 impl ContentRef {

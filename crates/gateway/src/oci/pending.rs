@@ -76,6 +76,7 @@ impl Pending {
             size: waiting.added.size,
             media_type: waiting.media_type.clone(),
             release: None,
+            vouched: true,
         })
     }
 

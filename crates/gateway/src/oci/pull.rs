@@ -5,6 +5,7 @@
 
 mod lookup;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -27,6 +28,8 @@ use crate::http_error::HttpError;
 
 /// How long a manifest may take to arrive from the swarm.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Strangers' claims about a digest that are tried for one request, at most.
+const CLAIMS: usize = 3;
 /// Repositories named in one error, at most.
 const MAX_NAMES: usize = 20;
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -110,10 +113,7 @@ impl Registry {
         digest: &str,
     ) -> Result<Response, OciError> {
         let digest = digest.parse::<Digest>().map_err(|_| OciError::digest())?;
-        let found = self.find(asked.owner, name, &digest, &[], |store, found| {
-            Ok(store.blob_size(&found.blob)?.is_some())
-        });
-        let (found, is_held) = found.await.map_err(OciError::blob)?;
+        let (found, is_held) = self.vouched(asked, name, &digest).await.map_err(OciError::blob)?;
         if asked.owner && *asked.method == Method::HEAD && !is_held {
             // The client has to push blobs that are not held, because only held content is signed.
             return Err(OciError::blob(HttpError::no_holder(&digest.to_string())));
@@ -134,6 +134,51 @@ impl Registry {
         };
         let answer = self.gateway.answer(asked.method, asked.headers, &content, asked.owner);
         answer.await.map_err(OciError::blob)
+    }
+
+    /// The content that a digest names, and whether it is held. What only strangers call so is
+    /// fetched and hashed first; the next of their claims is tried if one is false.
+    async fn vouched(
+        &self,
+        asked: &RegistryRequest<'_>,
+        name: &Named,
+        digest: &Digest,
+    ) -> Result<(ContentRef, bool), HttpError> {
+        let owner = asked.owner;
+        for _ in 0..CLAIMS {
+            let found = self.find(owner, name, digest, &[], |store, found| {
+                Ok(store.blob_size(&found.blob)?.is_some())
+            });
+            let (found, is_held) = found.await?;
+            if found.vouched {
+                return Ok((found, is_held));
+            }
+            if !is_held && *asked.method == Method::HEAD {
+                // Nothing is fetched to be told of: the client may push it, or ask for the bytes.
+                return Err(HttpError::no_holder(&digest.to_string()));
+            }
+            if !is_held {
+                self.bring(owner, &found).await?;
+            }
+            if self.is_true(&found).await? {
+                return Ok((ContentRef { vouched: true, ..found }, true));
+            }
+        }
+        Err(HttpError::unknown(&format!("{digest}: those who list it list other bytes")))
+    }
+
+    /// Whether held content has its digest, by this node's own hashing, one at a time.
+    pub(crate) async fn is_true(&self, found: &ContentRef) -> Result<bool, HttpError> {
+        // The semaphore is never closed. The permit moves into the task, which continues when the
+        // client disconnects.
+        let permit = Arc::clone(&self.searching).acquire_owned().await;
+        let (store, blob, digest) =
+            (self.gateway.backend.store().clone(), found.blob, found.digest);
+        let hashed = blocking(move || {
+            let _permit = permit;
+            Ok::<_, HttpError>(store.hash(&blob)?)
+        });
+        Ok(Digest::from(hashed.await?) == digest)
     }
 
     /// The digest that a tag means, and the releases that say so.

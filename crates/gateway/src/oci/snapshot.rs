@@ -21,7 +21,7 @@ use crate::http_error::HttpError;
 use crate::lists::Lists;
 use crate::memo::{Age, Memo};
 
-pub(crate) use view::View;
+pub(crate) use view::{ListedBy, View};
 
 /// The snapshots, and the builder that derives each from the last.
 pub(crate) type Snapshots = Memo<(), Arc<Snapshot>, SnapshotBuilder>;

@@ -7,6 +7,7 @@ use perennial_manifest::{ArtifactList, ArtifactListRef, Holding, PublisherId, Re
 use super::{Catalog, ReleaseRow};
 use crate::error::StoreError;
 use crate::index_trait::Change;
+use crate::large::SMALL;
 use crate::rows::{self, ReleaseValue};
 use crate::state::Follows;
 
@@ -129,7 +130,7 @@ impl Catalog<'_> {
         Ok(state)
     }
 
-    /// How much of a release is held. Also notes its list's claims about large held blobs.
+    /// How much of a release is held. Also notes the digests that were computed for its blobs.
     pub(super) fn count_held(
         &self,
         claim: &ArtifactListRef,
@@ -145,7 +146,9 @@ impl Catalog<'_> {
             if self.blobs.size(&artifact.blake3)? == Some(artifact.size) {
                 held += 1;
                 bytes += artifact.size;
-                self.claim(artifact, changes)?;
+                if artifact.size > SMALL {
+                    self.note_hashed(&artifact.blake3, changes)?;
+                }
             }
         }
         let state = if held == list.len() { Holding::Held } else { Holding::Partial };

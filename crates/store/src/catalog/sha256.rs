@@ -1,16 +1,15 @@
 //! Large blobs by SHA-256. Small ones are found in their packs, which hash them when they are
 //! stored.
 //!
-//! Separates digests that this node computed (`L`) from those that a list claims (`C`): a claim
-//! must be hashed before it is believed. A rebuild recovers both, from the outboards and from the
-//! lists that are here.
+//! Owns the digests that this node computed (`L`), which a rebuild recovers from the outboards. The
+//! digests that lists claim are kept by release (`search`, `D`), and never stand here: anybody signs
+//! lists.
 
-use perennial_manifest::{Artifact, BlobId};
+use perennial_manifest::BlobId;
 
 use super::Catalog;
 use crate::error::StoreError;
 use crate::index_trait::Change;
-use crate::large::SMALL;
 use crate::rows;
 
 impl Catalog<'_> {
@@ -20,44 +19,18 @@ impl Catalog<'_> {
         Ok(value.and_then(|value| value.try_into().ok()).map(BlobId::from_bytes))
     }
 
-    /// A held blob for which a signed list claims this SHA-256.
-    pub(crate) fn claimed(&self, sha256: &[u8; 32]) -> Result<Option<BlobId>, StoreError> {
-        let prefix = rows::claimed_sha256(sha256, &[]);
-        let mut claimed = Vec::new();
-        self.index.walk(&prefix, &prefix, &mut |key, _| {
-            claimed.extend(
-                key.get(33..65).and_then(|bytes| bytes.try_into().ok()).map(BlobId::from_bytes),
-            );
-            true
-        })?;
-        for blob in claimed {
-            if self.blobs.has(&blob)? {
-                return Ok(Some(blob));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Notes the SHA-256 that a list states for a held large blob, unless it is noted already: as a
-    /// fact if this node computed it, as a claim otherwise.
-    pub(super) fn claim(
+    /// Notes the SHA-256 that this node computed for a held large blob, unless it is noted already.
+    pub(super) fn note_hashed(
         &self,
-        artifact: &Artifact,
+        blob: &BlobId,
         changes: &mut Vec<Change>,
     ) -> Result<(), StoreError> {
-        let sha256 = artifact.sha256.as_bytes();
-        if artifact.size <= SMALL || self.large_of(sha256)? == Some(artifact.blake3) {
-            return Ok(());
-        }
-        // The batch that added the blob wrote down the digest that it computed.
-        let info = self.blobs.large().info(&artifact.blake3)?;
-        if info.and_then(|info| info.sha256) == Some(artifact.sha256) {
-            changes.push(noted(sha256, &artifact.blake3));
-            return Ok(());
-        }
-        let key = rows::claimed_sha256(sha256, artifact.blake3.as_bytes());
-        if self.index.get(&key)?.is_none() {
-            changes.push(Change::Put(key, Vec::new()));
+        // Whoever wrote the blob wrote down the digest that it computed on the way.
+        let info = self.blobs.large().info(blob)?;
+        if let Some(sha256) = info.and_then(|info| info.sha256)
+            && self.large_of(sha256.as_bytes())? != Some(*blob)
+        {
+            changes.push(noted(sha256.as_bytes(), blob));
         }
         Ok(())
     }
@@ -79,7 +52,7 @@ mod tests {
     use crate::{OpenOptions, Store};
 
     /// One write of the index holds the entry and the digests that adding its blobs computed; what
-    /// the list says beyond them stays a claim.
+    /// the list says beyond them counts for nothing.
     #[test]
     fn digests_computed_by_an_add_are_recorded_with_the_entry() {
         let dir = tempfile::tempdir().unwrap();
@@ -107,7 +80,9 @@ mod tests {
             store.inner().read(|catalog| catalog.large_of(sha256.as_bytes())).unwrap()
         };
         assert_eq!(computed(&one.sha256), Some(one.blob));
-        assert_eq!((computed(&two.sha256), computed(&lie)), (None, None));
-        assert_eq!(store.blob_of_sha256(&lie).unwrap(), Some(two.blob), "a claim");
+        assert_eq!((computed(&two.sha256), computed(&lie)), (Some(two.blob), None));
+        assert_eq!(store.blob_of_sha256(&lie).unwrap(), None);
+        assert!(store.refutes(&lie, &two.blob).unwrap());
+        assert!(!store.refutes(&lie, &perennial_manifest::BlobId::of(b"unknown")).unwrap());
     }
 }

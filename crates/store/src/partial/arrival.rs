@@ -68,6 +68,7 @@ impl<'a> Arrival<'a> {
             self.take_room(offset)?;
         }
         partial.data_file.write_all_at(bytes, offset).at(&partial.data)?;
+        partial.hash_next(offset, bytes);
         partial.write_back.wrote(len)?;
         self.written += len;
         // A leaf is one group, unless ranges were cut finer than groups.
@@ -101,6 +102,7 @@ impl<'a> Arrival<'a> {
         self.verified.drain(..).for_each(|group| groups.set(group));
         drop(groups);
         self.partial.tell_progress(false);
+        self.partial.hash_arrived()?;
         self.last_count = Instant::now();
         match std::mem::take(&mut self.written) {
             0 => Ok(()),

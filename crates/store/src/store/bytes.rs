@@ -217,8 +217,8 @@ impl Store {
         self.0.blobs.leases().take(blobs)
     }
 
-    /// The blob with this SHA-256: as hashed by this node, or else as claimed by a signed list. The
-    /// caller must hash the bytes of a claim before believing it.
+    /// The held blob that has this SHA-256, as this node computed it when the bytes were added or
+    /// fetched. What lists claim does not count ([`Store::releases_with`]).
     ///
     /// # Errors
     /// Failures of the disk and the index.
@@ -226,10 +226,60 @@ impl Store {
         if let Some(blob) = self.0.blobs.packs().blob_of(sha256)? {
             return Ok(Some(blob));
         }
-        self.0.read(|catalog| match catalog.large_of(sha256.as_bytes())? {
+        match self.0.read(|catalog| catalog.large_of(sha256.as_bytes()))? {
             Some(blob) if self.0.blobs.has(&blob)? => Ok(Some(blob)),
-            _ => catalog.claimed(sha256.as_bytes()),
-        })
+            _ => Ok(None),
+        }
+    }
+
+    /// The SHA-256 that this node computed for a held blob; `None` if it has not: the blob was
+    /// fetched by an earlier version, or in parts over several starts.
+    ///
+    /// # Errors
+    /// Failures of the disk.
+    pub fn known_sha256(&self, blob: &BlobId) -> Result<Option<Sha256Digest>, StoreError> {
+        if let Some(info) = self.0.blobs.large().info(blob)? {
+            return Ok(info.sha256);
+        }
+        match self.0.blobs.size(blob)? {
+            None => Ok(None),
+            // A small blob is hashed in no time.
+            Some(_) => match self.copy_out(blob, &mut io::sink()) {
+                Err(
+                    StoreError::Denied(_) | StoreError::Corrupt { .. } | StoreError::NotHeld(_),
+                ) => Ok(None),
+                hashed => hashed.map(Some),
+            },
+        }
+    }
+
+    /// Whether this node has computed that a blob has another SHA-256, or that another blob has
+    /// this one.
+    ///
+    /// # Errors
+    /// Failures of the disk and the index.
+    pub fn refutes(&self, sha256: &Sha256Digest, blob: &BlobId) -> Result<bool, StoreError> {
+        if let Some(own) = self.blob_of_sha256(sha256)? {
+            return Ok(own != *blob);
+        }
+        Ok(self.known_sha256(blob)?.is_some_and(|known| known != *sha256))
+    }
+
+    /// The SHA-256 of a held blob, computed and noted now if it is not known.
+    ///
+    /// # Errors
+    /// As [`Store::copy_out`], and failures of the index.
+    pub fn hash(&self, blob: &BlobId) -> Result<Sha256Digest, StoreError> {
+        let sha256 = match self.known_sha256(blob)? {
+            Some(known) => known,
+            None => self.copy_out(blob, &mut io::sink())?,
+        };
+        if self.0.blobs.large().info(blob)?.is_some()
+            && self.0.read(|catalog| catalog.large_of(sha256.as_bytes()))? != Some(*blob)
+        {
+            self.note_sha256(&[(sha256, *blob)])?;
+        }
+        Ok(sha256)
     }
 
     /// Notes SHA-256 digests of large blobs that this node computed.

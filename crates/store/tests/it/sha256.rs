@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::fixtures::{bytes, id, key, list_of, open, release, statement};
+use crate::fixtures::{bytes, id, key, list_of, open, release, statement, throughout};
 use perennial_manifest::{Artifact, ArtifactList, Holding, Sha256Digest};
 use perennial_store::{Added, Store};
 
@@ -57,14 +57,57 @@ fn a_false_claim_about_a_small_blob_finds_nothing() {
 }
 
 #[test]
-fn a_false_claim_about_a_large_blob_is_found_when_it_is_read() {
+fn a_false_claim_about_a_large_blob_finds_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let added = added(&store, 100_000);
     let wrong = Sha256Digest::from_bytes([7; 32]);
     let list = lied_about(&store, &added, wrong);
-    assert_eq!(store.blob_of_sha256(&wrong).unwrap(), Some(added.blob), "a claim, to be hashed");
+    let store = throughout(store, dir.path(), |store| {
+        assert_eq!(store.blob_of_sha256(&wrong).unwrap(), None);
+        assert_eq!(store.blob_of_sha256(&added.sha256).unwrap(), Some(added.blob));
+        assert!(store.refutes(&wrong, &added.blob).unwrap());
+        // The claim is its publisher's, and is found as such.
+        assert_eq!(store.releases_with(&wrong, 10).unwrap().len(), 1);
+    });
     assert!(list.iter().all(|artifact| !is_true(&store, artifact)));
+}
+
+/// Fetches a blob group by group, in an order of its own, over one or two starts.
+#[test]
+fn the_sha256_of_a_fetched_blob_is_computed_on_the_way() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let other = open(there.path());
+    for (seed, order, interrupted) in [
+        (1, vec![0..1 << 20, 1 << 20..3_000_001], false),
+        (2, vec![1 << 20..2 << 20, 0..1 << 20, 2 << 20..3_000_001], false),
+        (3, vec![2 << 20..3_000_001, 0..1 << 20, 1 << 20..2 << 20], true),
+        (4, vec![0..1 << 20, 0..2 << 20, 1 << 20..3_000_001], true),
+    ] {
+        let mut store = open(here.path());
+        let mut batch = other.batch();
+        let added = batch.add_bytes(bytes(3_000_001, seed)).unwrap();
+        drop(batch.commit().unwrap());
+        let mut partial = store.partial(added.blob, 3_000_001).unwrap();
+        for (at, range) in order.into_iter().enumerate() {
+            if at == 1 && interrupted {
+                drop((partial, store));
+                store = open(here.path());
+                partial = store.partial(added.blob, 3_000_001).unwrap();
+            }
+            let (ranges, mut encoded) = ([range], Vec::new());
+            other.encode(&added.blob, &ranges, &mut encoded).unwrap();
+            partial.decode(&ranges, &encoded[..], &mut |_| Ok(())).unwrap();
+        }
+        store.complete(&partial).unwrap();
+        assert_eq!(store.known_sha256(&added.blob).unwrap(), Some(added.sha256), "{seed}");
+        assert_eq!(store.hash(&added.blob).unwrap(), added.sha256);
+        drop(partial);
+        let store = throughout(store, here.path(), |store| {
+            assert_eq!(store.blob_of_sha256(&added.sha256).unwrap(), Some(added.blob), "{seed}");
+        });
+        assert_eq!(store.verify(&|_, _| {}).corrupt, []);
+    }
 }
 
 fn flip_sha256(pack: &Path, sha256: &Sha256Digest) {

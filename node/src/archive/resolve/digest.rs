@@ -21,6 +21,10 @@ use crate::network::fetch_handle::FetchProgress;
 
 /// Claimed sizes tried per blob, at most.
 const CLAIMED_SIZES: usize = 8;
+/// Releases whose lists are looked at for a digest, at most.
+const LISTS: usize = 64;
+/// Held blobs that are hashed to find one digest, at most.
+const HASHED: usize = 4;
 /// How long to wait for further peers once those that answered have proved useless.
 const OTHERS_WAIT: Duration = Duration::from_secs(5);
 
@@ -38,8 +42,39 @@ pub struct FetchedBlob {
 }
 
 impl Archive {
-    /// The blob with this SHA-256, according to this node's own hashing, or to a claim of a signed
-    /// list or a peer. Check the bytes ([`Archive::check_sha256`]) before relying on it.
+    /// The held blob with this SHA-256, by this node's own hashing. Blobs that earlier versions
+    /// fetched are hashed now if a list claims the digest for one of them: trusted lists first.
+    pub(super) async fn held_with(
+        &self,
+        digest: Sha256Digest,
+    ) -> Result<Option<BlobId>, ArchiveError> {
+        self.blocking(move |archive| {
+            let (store, own) = (&archive.store, archive.publisher());
+            if let Some(blob) = store.blob_of_sha256(&digest)? {
+                return Ok(Some(blob));
+            }
+            let mut rows = store.releases_with(&digest, LISTS)?;
+            rows.sort_by_key(|row| !store.trusts(&own, &row.publisher));
+            let mut tried = BTreeSet::new();
+            for row in rows {
+                let Ok(Some(list)) = store.read_list(&row.artifacts) else { continue };
+                for file in list.iter().filter(|file| file.sha256 == digest) {
+                    if tried.len() < HASHED
+                        && tried.insert(file.blake3)
+                        && store.blob_size(&file.blake3)?.is_some()
+                        && store.hash(&file.blake3).is_ok_and(|hashed| hashed == digest)
+                    {
+                        return Ok(Some(file.blake3));
+                    }
+                }
+            }
+            Ok::<_, ArchiveError>(None)
+        })
+        .await
+    }
+
+    /// The blob with this SHA-256, according to this node's own hashing, or to a claim of a peer.
+    /// Check the bytes ([`Archive::check_sha256`]) before relying on it.
     ///
     /// # Errors
     /// [`ArchiveError::NoClaim`], or the store's error.
@@ -48,8 +83,7 @@ impl Archive {
         digest: Sha256Digest,
         observer: &dyn Observer,
     ) -> Result<BlobId, ArchiveError> {
-        let here = self.blocking(move |archive| archive.store.blob_of_sha256(&digest)).await?;
-        if let Some(blob) = here {
+        if let Some(blob) = self.held_with(digest).await? {
             return Ok(blob);
         }
         observer.progress(Progress::of(Stage::Finding));
@@ -99,7 +133,14 @@ async fn get_blob(
             from.extend(fetch_of_any_size(archive, blob, progress).await?);
         }
     }
-    let size = archive.in_store(move |store| store.blob_size(&blob)).await?.unwrap_or(0);
+    let size = archive.in_store(move |store| {
+        // Its SHA-256 was computed on the way: it is found by it from here on.
+        if store.known_sha256(&blob)?.is_some() {
+            store.hash(&blob)?;
+        }
+        store.blob_size(&blob)
+    });
+    let size = size.await?.unwrap_or(0);
     Ok(Arc::new(FetchedBlob { blob, size, from, _lease: lease }))
 }
 

@@ -133,7 +133,7 @@ impl Archive {
         observer: &dyn Observer,
     ) -> Result<Meaning, ArchiveError> {
         let mut images = self.having(digest, As::Manifest).await?;
-        let held = self.blocking(move |archive| archive.store.blob_of_sha256(&digest)).await?;
+        let held = self.held_with(digest).await?;
         if images.is_empty()
             && ask
             && (held.is_none() || self.having(digest, As::File).await?.is_empty())
@@ -233,12 +233,16 @@ fn has(
         Err(StoreError::Corrupt { .. } | StoreError::InvalidList { .. }) => None,
         Err(error) => return Err(error),
     };
-    Ok(list.is_some_and(|list| {
-        list.iter().any(|file| {
-            let manifest = matches!(file.role, Role::ImageIndex | Role::ImageManifest);
-            file.sha256 == *digest && (manifest || part == As::File)
-        })
-    }))
+    let named = list.iter().flat_map(|list| list.iter()).filter(|file| {
+        let manifest = matches!(file.role, Role::ImageIndex | Role::ImageManifest);
+        file.sha256 == *digest && (manifest || part == As::File)
+    });
+    for file in named {
+        if !store.refutes(digest, &file.blake3)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn is_unknown(error: &ArchiveError) -> bool {

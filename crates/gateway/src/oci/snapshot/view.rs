@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use perennial_manifest::{ArtifactList, ArtifactListRef, ReleaseId};
+use perennial_manifest::{ArtifactList, ArtifactListRef, PublisherId, ReleaseId};
 use perennial_oci::Digest;
 use perennial_store::{Store, StoreError};
 
@@ -14,7 +14,7 @@ use crate::blocking::blocking;
 use crate::http_error::HttpError;
 use crate::lists::Lists;
 use crate::oci::Registry;
-use crate::oci::digest_index::{ContentRef, digest_of};
+use crate::oci::digest_index::{ContentRef, Listed, digest_of};
 use crate::oci::image_catalog::ImageRelease;
 use crate::oci::name::Named;
 
@@ -22,6 +22,12 @@ use crate::oci::name::Named;
 const LOOKS: usize = 8;
 /// Lists fetched for one request, at most.
 const FETCHES: usize = 4;
+
+/// A release that may list a digest.
+pub(crate) struct ListedBy {
+    pub(crate) release: ReleaseId,
+    publisher: PublisherId,
+}
 
 /// A snapshot and the store. Every method may read the disk.
 pub(crate) struct View {
@@ -39,9 +45,9 @@ impl View {
         self.lists.whole(&self.store, claim)
     }
 
-    /// The content that a digest names, according to the releases `first`, else to trusted
-    /// publishers, else to any publisher. A digest computed by this node takes precedence over any
-    /// list.
+    /// The content that a digest names: the bytes that have it by this node's own hashing, else
+    /// those listed by the releases `first`, by trusted publishers, or by strangers, in this order.
+    /// A list that this node's hashing refutes comes last.
     pub(crate) fn find(
         &self,
         digest: &Digest,
@@ -55,19 +61,37 @@ impl View {
             Some(blob) => self.store.blob_size(&blob)?.map(|size| (blob, size)),
             None => None,
         };
-        for (release, claim) in self.candidates(digest, first)? {
+        let mut refuted = None;
+        for (listed, claim) in self.candidates(digest, first)? {
             let Some(list) = self.list(&claim)? else { continue };
-            let listed = list.iter().find(|artifact| digest_of(artifact) == Some(*digest));
-            if let Some(artifact) = listed {
-                let (blob, size) = own.unwrap_or((artifact.blake3, artifact.size));
-                let (digest, release) = (*digest, Some(release));
-                let media_type = artifact.media_type.clone();
-                return Ok(Some(ContentRef { digest, blob, size, media_type, release }));
+            let found = list.iter().find(|artifact| digest_of(artifact) == Some(*digest));
+            let Some(artifact) = found else { continue };
+            let (blob, size) = own.unwrap_or((artifact.blake3, artifact.size));
+            let is_false = match digest.sha256() {
+                Some(sha256) if own.is_none() => self.store.refutes(&sha256, &blob)?,
+                _ => false,
+            };
+            let trusted = own.is_some() || self.snapshot.trusts(&listed.publisher);
+            let content = ContentRef {
+                digest: *digest,
+                blob,
+                size,
+                media_type: artifact.media_type.clone(),
+                release: Some(listed.release),
+                vouched: trusted && !is_false,
+            };
+            if !is_false {
+                return Ok(Some(content));
             }
+            refuted = Some(content);
+        }
+        // Said to be something else by all that list it; whoever serves it will find out.
+        if refuted.is_some() {
+            return Ok(refuted);
         }
         Ok(own.map(|(blob, size)| {
             let media_type = "application/octet-stream".to_owned();
-            ContentRef { digest: *digest, blob, size, media_type, release: None }
+            ContentRef { digest: *digest, blob, size, media_type, release: None, vouched: true }
         }))
     }
 
@@ -76,10 +100,13 @@ impl View {
         &self,
         digest: &Digest,
         first: &[ReleaseId],
-    ) -> Result<Vec<(ReleaseId, ArtifactListRef)>, StoreError> {
+    ) -> Result<Vec<(ListedBy, ArtifactListRef)>, StoreError> {
         let mut all = Vec::new();
         for release in first.iter().take(LOOKS) {
-            all.extend(self.store.release(release)?.map(|row| (*release, row.artifacts)));
+            let row = self.store.release(release)?;
+            all.extend(row.map(|row| {
+                (ListedBy { release: *release, publisher: row.publisher }, row.artifacts)
+            }));
         }
         let (ours, others): (Vec<_>, Vec<_>) = self
             .snapshot
@@ -88,7 +115,10 @@ impl View {
             .into_iter()
             .partition(|listed| self.snapshot.trusts(&listed.publisher));
         let listed = ours.into_iter().take(LOOKS).chain(others.into_iter().take(LOOKS));
-        all.extend(listed.map(|listed| (listed.release, listed.list)));
+        all.extend(listed.map(|listed| {
+            let Listed { release, publisher, list } = listed;
+            (ListedBy { release, publisher }, list)
+        }));
         Ok(all)
     }
 

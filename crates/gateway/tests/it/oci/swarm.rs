@@ -13,8 +13,8 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 use super::{
-    CONSOLE, Image, TestRegistry, artifact, bytes, copy, draft, file_of, followed, held, key,
-    release, request, sha256,
+    CONSOLE, Image, OCI_MANIFEST, TestRegistry, artifact, bytes, copy, draft, file_of, followed,
+    held, key, put, release, request, sha256,
 };
 
 #[tokio::test]
@@ -189,4 +189,54 @@ async fn false_claims_about_a_layer_lose_to_followed_publishers_and_held_bytes()
     registry.store.note_sha256(&[(digest, BlobId::of(&image.layer))]).unwrap();
     know(lie(&publisher, "v2"));
     assert!(registry.get(&path).await.bytes() == image.layer);
+}
+
+/// Forgets the SHA-256 that this node computed for a blob, as if an earlier version had fetched it.
+fn unhashed(registry: &TestRegistry, bytes: &[u8]) {
+    let file = file_of(&registry.dir.path().join("node"), &BlobId::of(bytes));
+    let tree = file.with_extension("obao");
+    let mut all = std::fs::read(&tree).unwrap();
+    let end = all.len();
+    all[end - 40..end - 8].fill(0);
+    std::fs::write(&tree, all).unwrap();
+    registry.store.rebuild_index().unwrap();
+}
+
+#[tokio::test]
+async fn junk_of_a_stranger_is_never_served_or_signed_under_the_digest_of_a_layer() {
+    let registry = TestRegistry::new();
+    let (publisher, stranger) = (followed(&registry, 2), key(9));
+    let (image, junk) = (Image::new(bytes(300_000, 1)), bytes(70_000, 2));
+    let digest = sha256(&image.layer);
+    let path = format!("/v2/{CONSOLE}/blobs/{digest}");
+    let mut lie = artifact(&registry.store, &junk, "x/y", Role::ImageLayer);
+    let layer = image.artifacts(&registry.swarm).pop().unwrap();
+    (lie.sha256, lie.path) = (layer.sha256, layer.path);
+    unhashed(&registry, &junk);
+    for version in ["v8", "v9"] {
+        let draft = draft(CONSOLE, version, vec![lie.clone()], BTreeMap::new());
+        let signed = release(&registry.store, &stranger, draft);
+        registry.store.put_entries(&[signed]).unwrap();
+    }
+    // Only strangers list it: their bytes are hashed, and are others.
+    let message = registry.get(&path).await.refused(404, "BLOB_UNKNOWN");
+    assert!(message.contains("other bytes") || message.contains("unknown"), "{message}");
+    unhashed(&registry, &junk);
+    let by_digest = registry.get(&format!("/b/{digest}")).await;
+    assert_eq!(by_digest.status, 404, "{by_digest:?}");
+    // A push whose manifest names the digest is not signed with them.
+    unhashed(&registry, &junk);
+    registry.push_blob(CONSOLE, &image.config).await;
+    let pushed = put(&registry, CONSOLE, "v1", &image.manifest, OCI_MANIFEST).await;
+    pushed.refused(404, "MANIFEST_BLOB_UNKNOWN");
+    assert!(registry.own_entries().is_empty());
+    // A trusted publisher lists the true layer, which is fetched.
+    unhashed(&registry, &junk);
+    let signed = image.release(&registry.swarm, &publisher, CONSOLE, "v1");
+    let list = signed.release().unwrap().1.artifacts.blob;
+    registry.store.put_entries(&[signed]).unwrap();
+    copy(&registry.swarm, &registry.store, &list).unwrap();
+    for registry in [&registry, &registry.reopened(Options::default())] {
+        assert!(registry.get(&path).await.bytes() == image.layer);
+    }
 }
