@@ -81,15 +81,25 @@ pub(crate) fn reads_of_the_event_loop(machine: &Machine) -> Result<(), Failure> 
             ..ReleaseFilter::default()
         };
         for row in store.releases(&filter)? {
-            store.entry(&row.release.entry())?;
+            store.encoded_entry(&row.release.entry())?;
         }
         Ok(())
     };
     let unknown = EntryId::from_bytes([7; 32]);
     figure("`has_entry`, known", 20_000, |n| store.has_entry(some(n)).map(drop))?;
     figure("`has_entry`, unknown", 20_000, |_| store.has_entry(&unknown).map(drop))?;
-    figure("`entry`", 20_000, |n| store.entry(some(n)).map(drop))?;
+    figure("`encoded_entry`", 20_000, |n| store.encoded_entry(some(n)).map(drop))?;
     figure("`find` of one name", 2_000, find)?;
+    let search = |text: String| -> Result<(), StoreError> {
+        for row in store.search_briefly(&text, 256)? {
+            store.encoded_entry(&row.release.entry())?;
+        }
+        Ok(())
+    };
+    figure("`search` of one name", 500, |n| search(purl(n)))?;
+    figure("`search` of a word of all", 20, |_| search("tool".to_owned()))?;
+    figure("`search` of the inside of a word", 20, |_| search("ool".to_owned()))?;
+    figure("`search` of many words", 20, |n| search(format!("tool 1 2 3 4 5 6 {n}")))?;
     figure("`strangers`", 20_000, |_| {
         let _ = store.strangers(&followed);
         Ok(())

@@ -6,7 +6,7 @@ use perennial_manifest::{
     Admit, BlobId, EntryId, FeedState, Holding, Keypair, Known, PublisherId, ReleaseId, Selector,
     Sha256Digest, SignedEntry,
 };
-use perennial_protocol::{BlobClaim, Catalog, Follows, Scope, Verdict, Wanted};
+use perennial_protocol::{BlobClaim, Catalog, EntryBytes, Follows, Scope, Verdict, Wanted};
 
 /// One publisher's feed.
 #[derive(Default)]
@@ -83,8 +83,8 @@ impl Catalog for Memory {
     fn has_entry(&self, id: &EntryId) -> bool {
         self.entries.contains_key(id)
     }
-    fn entry(&self, id: &EntryId) -> Option<SignedEntry> {
-        self.entries.get(id).cloned()
+    fn entry(&self, id: &EntryId) -> Option<EntryBytes> {
+        self.entries.get(id).map(|entry| EntryBytes(entry.encode()))
     }
     fn times(&self, scope: &Scope) -> Vec<(u64, EntryId)> {
         let wanted = |entry: &&SignedEntry| match scope {
@@ -106,14 +106,15 @@ impl Catalog for Memory {
         selector: &Selector,
         publisher: Option<&PublisherId>,
         limit: usize,
-    ) -> Vec<SignedEntry> {
+    ) -> Vec<EntryBytes> {
         let fits = |entry: &&SignedEntry| {
             publisher.is_none_or(|wanted| entry.entry().publisher == *wanted)
                 && entry.release().is_some_and(|(id, release)| {
                     selector.is_release(&id) || selector.matches(&release.purl)
                 })
         };
-        self.entries.values().filter(fits).take(limit).cloned().collect()
+        let found = self.entries.values().filter(fits).take(limit);
+        found.map(|entry| EntryBytes(entry.encode())).collect()
     }
     fn holding(&self, release: &ReleaseId) -> Option<Holding> {
         match self.release(release) {

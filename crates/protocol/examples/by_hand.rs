@@ -11,8 +11,8 @@ use perennial_manifest::{
     ReleaseId, Selector, Sha256Digest, SignedEntry,
 };
 use perennial_protocol::{
-    BlobClaim, Catalog, Config, Effect, Follows, Input, Node, PeerId, Prefix, RequestId, Scope,
-    Time, Token, Verdict, Wanted,
+    BlobClaim, Catalog, Config, Effect, EntryBytes, Follows, Input, Node, PeerId, Prefix,
+    RequestId, Scope, Time, Token, Verdict, Wanted,
 };
 
 /// The entries of one node. A real node answers from its store; this one holds no blobs.
@@ -26,8 +26,8 @@ impl Catalog for Entries {
     fn has_entry(&self, id: &EntryId) -> bool {
         self.0.contains_key(id)
     }
-    fn entry(&self, id: &EntryId) -> Option<SignedEntry> {
-        self.0.get(id).cloned()
+    fn entry(&self, id: &EntryId) -> Option<EntryBytes> {
+        self.0.get(id).map(|entry| EntryBytes(entry.encode()))
     }
     fn times(&self, _: &Scope) -> Vec<(u64, EntryId)> {
         self.0.values().map(|entry| (entry.entry().issued_at, entry.id())).collect()
@@ -35,7 +35,7 @@ impl Catalog for Entries {
     fn strangers(&self, _: &Follows) -> u64 {
         0
     }
-    fn find(&self, _: &Selector, _: Option<&PublisherId>, _: usize) -> Vec<SignedEntry> {
+    fn find(&self, _: &Selector, _: Option<&PublisherId>, _: usize) -> Vec<EntryBytes> {
         Vec::new()
     }
     fn holding(&self, _: &ReleaseId) -> Option<Holding> {

@@ -1,7 +1,7 @@
 //! Answers the requests of peers from the catalog alone. Stateless; the caller has checked the
 //! limits.
 
-use perennial_manifest::{PublisherId, Selector, SignedEntry};
+use perennial_manifest::{PublisherId, Selector};
 
 use crate::catalog::Catalog;
 use crate::message::{
@@ -17,12 +17,11 @@ pub(crate) fn answer(request: &Request, sync: &mut Reconciler, catalog: &dyn Cat
             let mut room = MAX_ENTRIES_BYTES;
             let mut entries = Vec::new();
             for entry in ids.iter().filter_map(|id| catalog.entry(id)) {
-                let bytes = entry.encode();
-                if bytes.len() > room {
+                if entry.0.len() > room {
                     break;
                 }
-                room -= bytes.len();
-                entries.push(EntryBytes(bytes));
+                room -= entry.0.len();
+                entries.push(entry);
             }
             Response::Entries { entries: Bounded::first_of(entries) }
         }
@@ -35,7 +34,7 @@ pub(crate) fn answer(request: &Request, sync: &mut Reconciler, catalog: &dyn Cat
         },
         Request::Search { text, limit } => {
             let limit = usize::from(*limit).min(MAX_FOUND);
-            found(&catalog.search(text, limit), limit)
+            found(catalog.search(text, limit), limit)
         }
         Request::ResolveSha256 { digest } => Response::Sha256 { blob: catalog.sha256(digest) },
     }
@@ -51,10 +50,9 @@ fn find(
         return Response::Refused { reason: Refusal::Malformed };
     };
     let limit = usize::from(limit).min(MAX_FOUND);
-    found(&catalog.find(&selector, publisher, limit), limit)
+    found(catalog.find(&selector, publisher, limit), limit)
 }
 
-fn found(entries: &[SignedEntry], limit: usize) -> Response {
-    let encoded = entries.iter().take(limit).map(|entry| EntryBytes(entry.encode()));
-    Response::Found { entries: Bounded::first_of(encoded) }
+fn found(entries: Vec<EntryBytes>, limit: usize) -> Response {
+    Response::Found { entries: Bounded::first_of(entries.into_iter().take(limit)) }
 }

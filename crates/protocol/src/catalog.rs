@@ -6,11 +6,10 @@
 
 use perennial_manifest::{
     ArtifactListRef, BlobId, EntryId, Holding, PublisherId, ReleaseId, Selector, Sha256Digest,
-    SignedEntry,
 };
 
 use crate::input::Follows;
-use crate::message::{BlobClaim, Scope};
+use crate::message::{BlobClaim, EntryBytes, Scope};
 
 /// A release of a followed publisher that is not completely held.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +29,8 @@ pub trait Catalog {
     fn generation(&self) -> u64;
     /// Returns whether an entry is stored.
     fn has_entry(&self, id: &EntryId) -> bool;
-    /// A stored entry.
-    fn entry(&self, id: &EntryId) -> Option<SignedEntry>;
+    /// A stored entry as it was signed. It need not be verified again: who receives it does.
+    fn entry(&self, id: &EntryId) -> Option<EntryBytes>;
     /// `(issued_at, id)` of every stored entry in a scope, in any order.
     fn times(&self, scope: &Scope) -> Vec<(u64, EntryId)>;
     /// The number of stored entries by publishers that are not followed. Called for every gossip
@@ -43,10 +42,10 @@ pub trait Catalog {
         selector: &Selector,
         publisher: Option<&PublisherId>,
         limit: usize,
-    ) -> Vec<SignedEntry>;
+    ) -> Vec<EntryBytes>;
     /// At most `limit` stored release entries in which all words of a text occur: in the name, the
     /// version, the registry, the names of files, or as a digest. Answers nothing by default.
-    fn search(&self, text: &str, limit: usize) -> Vec<SignedEntry> {
+    fn search(&self, text: &str, limit: usize) -> Vec<EntryBytes> {
         let _ = (text, limit);
         Vec::new()
     }

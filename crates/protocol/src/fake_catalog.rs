@@ -7,7 +7,7 @@ use perennial_manifest::{
 
 use crate::catalog::{Catalog, Wanted};
 use crate::input::Follows;
-use crate::message::{BlobClaim, Scope};
+use crate::message::{BlobClaim, EntryBytes, Scope};
 
 #[derive(Debug, Default)]
 pub(crate) struct FakeCatalog {
@@ -22,8 +22,9 @@ impl Catalog for FakeCatalog {
     fn has_entry(&self, id: &EntryId) -> bool {
         self.entries.iter().any(|entry| entry.id() == *id)
     }
-    fn entry(&self, id: &EntryId) -> Option<SignedEntry> {
-        self.entries.iter().find(|entry| entry.id() == *id).cloned()
+    fn entry(&self, id: &EntryId) -> Option<EntryBytes> {
+        let entry = self.entries.iter().find(|entry| entry.id() == *id);
+        entry.map(|entry| EntryBytes(entry.encode()))
     }
     fn times(&self, _: &Scope) -> Vec<(u64, EntryId)> {
         self.entries.iter().map(|entry| (entry.entry().issued_at, entry.id())).collect()
@@ -31,8 +32,8 @@ impl Catalog for FakeCatalog {
     fn strangers(&self, _: &Follows) -> u64 {
         0
     }
-    fn find(&self, _: &Selector, _: Option<&PublisherId>, limit: usize) -> Vec<SignedEntry> {
-        self.entries.iter().take(limit).cloned().collect()
+    fn find(&self, _: &Selector, _: Option<&PublisherId>, limit: usize) -> Vec<EntryBytes> {
+        self.entries.iter().take(limit).map(|entry| EntryBytes(entry.encode())).collect()
     }
     fn holding(&self, _: &ReleaseId) -> Option<Holding> {
         None

@@ -66,11 +66,11 @@ pub struct Config {
 ///
 /// ```
 /// use perennial_manifest::{
-///     BlobId, EntryId, Holding, PublisherId, ReleaseId, Selector, Sha256Digest, SignedEntry,
+///     BlobId, EntryId, Holding, PublisherId, ReleaseId, Selector, Sha256Digest,
 /// };
 /// use perennial_protocol::{
-///     BlobClaim, Catalog, Config, Effect, Follows, Input, Node, Prefix, Request, Scope, Time,
-///     Wanted,
+///     BlobClaim, Catalog, Config, Effect, EntryBytes, Follows, Input, Node, Prefix, Request, Scope,
+///     Time, Wanted,
 /// };
 ///
 /// /// A node that holds nothing yet.
@@ -79,10 +79,10 @@ pub struct Config {
 /// impl Catalog for Empty {
 ///     fn generation(&self) -> u64 { 0 }
 ///     fn has_entry(&self, _: &EntryId) -> bool { false }
-///     fn entry(&self, _: &EntryId) -> Option<SignedEntry> { None }
+///     fn entry(&self, _: &EntryId) -> Option<EntryBytes> { None }
 ///     fn times(&self, _: &Scope) -> Vec<(u64, EntryId)> { Vec::new() }
 ///     fn strangers(&self, _: &Follows) -> u64 { 0 }
-///     fn find(&self, _: &Selector, _: Option<&PublisherId>, _: usize) -> Vec<SignedEntry> {
+///     fn find(&self, _: &Selector, _: Option<&PublisherId>, _: usize) -> Vec<EntryBytes> {
 ///         Vec::new()
 ///     }
 ///     fn holding(&self, _: &ReleaseId) -> Option<Holding> { None }

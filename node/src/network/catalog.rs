@@ -3,9 +3,9 @@
 //! A read that fails is logged and answered as "not held"; the protocol then asks other peers.
 
 use perennial_manifest::{
-    BlobId, EntryId, Holding, PublisherId, ReleaseId, Selector, Sha256Digest, SignedEntry,
+    BlobId, EntryId, Holding, PublisherId, ReleaseId, Selector, Sha256Digest,
 };
-use perennial_protocol::{BlobClaim, Catalog, Follows, Scope, Wanted};
+use perennial_protocol::{BlobClaim, Catalog, EntryBytes, Follows, Scope, Wanted};
 use perennial_store::{ReleaseFilter, Store, StoreError};
 
 /// The store behind the protocol's catalog interface.
@@ -28,8 +28,8 @@ impl Catalog for CatalogView {
         or_nothing(self.0.has_entry(id))
     }
 
-    fn entry(&self, id: &EntryId) -> Option<SignedEntry> {
-        or_nothing(self.0.entry(id))
+    fn entry(&self, id: &EntryId) -> Option<EntryBytes> {
+        or_nothing(self.0.encoded_entry(id)).map(EntryBytes)
     }
 
     fn times(&self, scope: &Scope) -> Vec<(u64, EntryId)> {
@@ -51,7 +51,7 @@ impl Catalog for CatalogView {
         selector: &Selector,
         publisher: Option<&PublisherId>,
         limit: usize,
-    ) -> Vec<SignedEntry> {
+    ) -> Vec<EntryBytes> {
         let filter = ReleaseFilter {
             selector: Some(selector.clone()),
             publisher: publisher.copied(),
@@ -63,7 +63,7 @@ impl Catalog for CatalogView {
         rows.iter().filter_map(|row| self.entry(&row.release.entry())).collect()
     }
 
-    fn search(&self, text: &str, limit: usize) -> Vec<SignedEntry> {
+    fn search(&self, text: &str, limit: usize) -> Vec<EntryBytes> {
         let rows = or_nothing(self.0.search_briefly(text, limit));
         rows.iter().filter_map(|row| self.entry(&row.release.entry())).collect()
     }

@@ -102,12 +102,24 @@ impl Store {
         self.0.state.see(&[(*publisher, seq, id)])
     }
 
-    /// A stored entry. Reads one record from a pack and verifies it.
+    /// A stored entry. Reads one record from a pack and verifies it, and its signature.
     ///
     /// # Errors
     /// [`StoreError::DamagedEntry`] if it does not read back; it counts as missing from then on.
     pub fn entry(&self, id: &EntryId) -> Result<Option<SignedEntry>, StoreError> {
-        let outcome = self.0.read(|catalog| catalog.entry(id));
+        self.noting_damage(self.0.read(|catalog| catalog.entry(id)))
+    }
+
+    /// A stored entry as it was signed, for those who verify it themselves. Reads one record from a
+    /// pack and compares it with its hash; the signature was verified when the entry came.
+    ///
+    /// # Errors
+    /// As for [`Store::entry`].
+    pub fn encoded_entry(&self, id: &EntryId) -> Result<Option<Vec<u8>>, StoreError> {
+        self.noting_damage(self.0.read(|catalog| catalog.blobs.entry(id.as_bytes())))
+    }
+
+    fn noting_damage<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(StoreError::DamagedEntry(id)) = &outcome {
             self.damaged_entries().insert(*id);
         }
