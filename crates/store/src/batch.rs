@@ -69,9 +69,10 @@ impl Added {
 
 /// An add in progress. Dropping it before [`Batch::commit`] acknowledges nothing; what was written
 /// is collected later.
-#[derive(Debug)]
 pub struct Batch<'a> {
     blobs: &'a Blobs,
+    /// Asked before each piece of a large file.
+    is_wanted: &'a dyn Fn() -> bool,
     lease: Lease,
     dirs: BTreeSet<PathBuf>,
     /// Blobs whose damaged bytes are set aside until the good ones are durable.
@@ -83,7 +84,18 @@ pub struct Batch<'a> {
 impl<'a> Batch<'a> {
     pub(crate) fn new(blobs: &'a Blobs, denied: BTreeMap<BlobId, String>) -> Self {
         let lease = blobs.leases().take(Vec::new());
-        Self { blobs, lease, dirs: BTreeSet::new(), healed: Vec::new(), denied }
+        let (is_wanted, dirs) = (&|| true, BTreeSet::new());
+        Self { blobs, is_wanted, lease, dirs, healed: Vec::new(), denied }
+    }
+
+    /// Gives up files that are being read, with [`StoreError::GivenUp`], once `is_wanted` says no.
+    #[must_use]
+    pub fn as_long_as(self, is_wanted: &'a dyn Fn() -> bool) -> Self {
+        Self { is_wanted, ..self }
+    }
+
+    fn watched<R: Read>(&self, source: R) -> Watched<'a, R> {
+        Watched { source, is_wanted: self.is_wanted }
     }
 
     fn refuse_denied(&self, blob: BlobId) -> Result<(), StoreError> {
@@ -177,7 +189,7 @@ impl<'a> Batch<'a> {
         } else {
             let outboard =
                 tempfile::NamedTempFile::new_in(self.blobs.tmp()).at(self.blobs.tmp())?;
-            let pass = hashing::pass(&file, size, None, progress)
+            let pass = hashing::pass(self.watched(&file), size, None, progress)
                 .map_err(|e| changed_or(path, path, e))?;
             let name = tempfile::TempPath::try_from_path(path).at(path)?;
             let mut taken = tempfile::NamedTempFile::from_parts(file, name);
@@ -200,7 +212,7 @@ impl<'a> Batch<'a> {
         let copy = tempfile::NamedTempFile::new_in(tmp).at(tmp)?;
         let outboard = tempfile::NamedTempFile::new_in(tmp).at(tmp)?;
         let mut writer = Sparse::new(copy.as_file(), &|_| Ok(()));
-        let pass = hashing::pass(file, size, Some(&mut writer), progress)
+        let pass = hashing::pass(self.watched(file), size, Some(&mut writer), progress)
             .map_err(|e| changed_or(path, copy.path(), e))?;
         writer.finish().at(copy.path())?;
         self.publish(pass, size, Some(copy), &outboard, None)
@@ -215,8 +227,8 @@ impl<'a> Batch<'a> {
         progress: &dyn Fn(u64),
     ) -> Result<Added, StoreError> {
         let outboard = tempfile::NamedTempFile::new_in(self.blobs.tmp()).at(self.blobs.tmp())?;
-        let pass =
-            hashing::pass(file, size, None, progress).map_err(|e| changed_or(path, path, e))?;
+        let pass = hashing::pass(self.watched(file), size, None, progress)
+            .map_err(|e| changed_or(path, path, e))?;
         self.publish(pass, size, None, &outboard, Some(reference))
     }
 
@@ -283,10 +295,39 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Tells why a pass ended early: the file changed, or the disk failed.
+impl std::fmt::Debug for Batch<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batch").field("lease", &self.lease).finish_non_exhaustive()
+    }
+}
+
+/// A source that fails once nobody wants it any more.
+struct Watched<'a, R> {
+    source: R,
+    is_wanted: &'a dyn Fn() -> bool,
+}
+
+/// The error of a source that nobody wants any more.
+#[derive(Debug, thiserror::Error)]
+#[error("given up")]
+struct Unwanted;
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        if (self.is_wanted)() {
+            self.source.read(out)
+        } else {
+            Err(std::io::Error::other(Unwanted))
+        }
+    }
+}
+
+/// Tells why a pass ended early: it was given up, the file changed, or the disk failed.
 fn changed_or(source: &Path, target: &Path, error: std::io::Error) -> StoreError {
     use std::io::ErrorKind::{InvalidData, UnexpectedEof};
-    if matches!(error.kind(), InvalidData | UnexpectedEof) {
+    if error.get_ref().is_some_and(|inner| inner.is::<Unwanted>()) {
+        StoreError::GivenUp
+    } else if matches!(error.kind(), InvalidData | UnexpectedEof) {
         StoreError::Changed(source.to_owned())
     } else {
         StoreError::io(target, error)

@@ -9,6 +9,9 @@ use perennial_manifest::{BlobId, EntryId, ReleaseId};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
+    /// Whoever wanted bytes added left before they were. Nothing of them is kept.
+    #[error("the add was given up before it was complete")]
+    GivenUp,
     /// The disk is full. Nothing of the operation is kept; it can be repeated once there is room.
     #[error("disk full while writing {path}: free some space and try again")]
     DiskFull {
