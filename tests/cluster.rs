@@ -5,6 +5,7 @@
 //! | `survive` | the main promise: lose a node, get the release back |
 //! | `absent` | a node that was offline catches up |
 //! | `names` | which publishers a name resolves through |
+//! | `misses` | HTTP clients ask for what only peers know |
 //! | `lock` | exclusive use of a data directory |
 //! | `silent` | one of several holders fails during a fetch |
 //! | `stop` | SIGTERM during transfers, restarts |
@@ -29,6 +30,7 @@ mod kill;
 mod liar;
 mod lists;
 mod lock;
+mod misses;
 mod names;
 mod silent;
 mod stop;

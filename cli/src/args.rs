@@ -7,7 +7,7 @@ use perennial_node::daemon;
 
 use crate::commands::{
     add, completions, drill, follow, follows, gc, get, key, ls, man, peers, pin, pins,
-    rebuild_index, relocate, search, show, status, unfollow, unpin, verify,
+    rebuild_index, relocate, search, show, status, unfollow, unpin, verify, version,
 };
 use crate::failure::EXIT_CODES;
 use crate::global::Global;
@@ -36,7 +36,7 @@ Words:
   follow     Keep every release of a publisher and trust it for names
   held       All files of a release are here; partial: some; known: only its entry
   list       The list of a release's files, itself a blob, which the entry names
-  multiaddr  The address of a peer: /ip4/192.0.2.7/tcp/4407
+  peer       Another node, named by HOST:PORT or its multiaddress, /ip4/192.0.2.7/tcp/4407
   pin        Keep one release or blob, of any publisher
   purl       A package URL: pkg:generic/kubekey@v3.1.0
 ";
@@ -96,6 +96,7 @@ pub(crate) enum Command {
     Drill(drill::DrillArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
+    Version(version::VersionArgs),
 }
 
 /// Parses a command line. In the help of a subcommand, the options of all commands take one line.
@@ -148,7 +149,7 @@ mod tests {
     #[test]
     fn every_command_is_explained_with_examples() {
         let root = Cli::command();
-        assert_eq!(root.get_subcommands().count(), 22);
+        assert_eq!(root.get_subcommands().count(), 23);
         for command in root.get_subcommands() {
             let name = command.get_name();
             assert!(
@@ -180,7 +181,7 @@ mod tests {
     fn the_help_of_a_command_names_the_global_options_in_one_line() {
         for line in ["perennial ls --help", "perennial ls -h", "perennial help ls"] {
             let help = parse(line).unwrap_err().to_string();
-            assert!(help.contains("\n  --data DIR  --peer ADDRESS  --json\n"), "{help}");
+            assert!(help.contains("\n  --data DIR  --peer HOST:PORT  --json\n"), "{help}");
             assert!(!help.contains("Global options") && !help.contains("PERENNIAL_"), "{help}");
         }
         let root = parse("perennial --help").unwrap_err().to_string();

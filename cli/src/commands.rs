@@ -21,6 +21,7 @@ pub(crate) mod status;
 pub(crate) mod unfollow;
 pub(crate) mod unpin;
 pub(crate) mod verify;
+pub(crate) mod version;
 
 use crate::args::{Cli, Command};
 use crate::failure::CommandError;
@@ -40,6 +41,7 @@ pub(crate) async fn run(cli: Cli, screen: &Screen) -> Result<(), CommandError> {
         // `main` runs the node before a runtime is there.
         Command::Serve(_) => Ok(()),
         Command::Man(args) => man::run(&args, screen),
+        Command::Version(_) => version::run(screen),
         Command::Add(args) => {
             add::run(args, &beginning()?, screen).await.map_err(CommandError::of_resumable)
         }

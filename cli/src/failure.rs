@@ -64,13 +64,9 @@ pub(crate) enum CommandError {
     /// A frame could not be exchanged with the node.
     #[error(transparent)]
     Frame(FrameError),
-    /// Stored objects do not match their names.
-    #[error("{what} failed verification")]
-    Corrupt {
-        what: String,
-        /// All of them are missing, none is damaged.
-        lost: bool,
-    },
+    /// Stored objects do not match their names, or are not there.
+    #[error("{}", corrupt_text(*.corrupt, *.lost))]
+    Corrupt { corrupt: u64, lost: u64 },
     /// The disk did not give stored objects.
     #[error("{0} could not be read")]
     Unread(String),
@@ -96,6 +92,18 @@ pub(crate) enum CommandError {
     /// SIGINT or SIGTERM arrived.
     #[error("interrupted by a signal")]
     Interrupted { goes_on: bool },
+}
+
+fn corrupt_text(corrupt: u64, lost: u64) -> String {
+    match (corrupt, lost) {
+        (corrupt, 0) => format!("{} failed verification", count(corrupt, "stored object")),
+        (0, 1) => "1 object is lost".to_owned(),
+        (0, lost) => format!("{} are lost", count(lost, "object")),
+        (corrupt, lost) => {
+            let failed = count(corrupt, "stored object");
+            format!("{failed} failed verification, and {} lost", count(lost, "object"))
+        }
+    }
 }
 
 impl From<CallError> for CommandError {
@@ -188,7 +196,7 @@ impl CommandError {
             CommandError::Frame(_) => {
                 "`perennial` and the running node may be of different versions".into()
             }
-            CommandError::Corrupt { lost: true, .. } => {
+            CommandError::Corrupt { corrupt: 0, .. } => {
                 "`perennial get` fetches a release again from a node that has it; files added in \
                  place are found again where they were, and after `perennial relocate OLD NEW`"
                     .into()
@@ -257,7 +265,7 @@ mod tests {
         assert_eq!(pipe(io::ErrorKind::BrokenPipe).exit_code(), 0);
         assert_eq!(pipe(io::ErrorKind::StorageFull).exit_code(), 1);
         assert_eq!(CommandError::usage("x", "y").exit_code(), 2);
-        assert_eq!(CommandError::Corrupt { what: "1 blob".into(), lost: false }.exit_code(), 4);
+        assert_eq!(CommandError::Corrupt { corrupt: 0, lost: 1 }.exit_code(), 4);
         assert_eq!(CommandError::InUse { data: "/d".into(), pid: 1 }.exit_code(), 5);
         assert_eq!(
             CommandError::Start(StartError::InUse { data: "/d".into(), pid: 1 }).exit_code(),

@@ -36,7 +36,7 @@ pub(crate) struct Global {
         id = "peer",
         long = "peer",
         global = true,
-        value_name = "ADDRESS",
+        value_name = "HOST:PORT",
         env = "PERENNIAL_PEERS",
         value_delimiter = ',',
         hide_env_values = true

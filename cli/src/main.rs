@@ -69,7 +69,9 @@ fn main() -> ExitCode {
         .and_then(|runtime| {
             let result = runtime.block_on(commands::run(cli, &screen));
             // Cancelled blocking work is not awaited: it can stop safely at any point.
-            runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+            let wait =
+                if matches!(result, Err(CommandError::Interrupted { .. })) { 50 } else { 1000 };
+            runtime.shutdown_timeout(std::time::Duration::from_millis(wait));
             result
         });
     match result {

@@ -26,6 +26,8 @@ use crate::screen::{Screen, safe};
 
 /// How long a locked data directory may stay silent while its node starts or stops.
 const BUSY: Duration = Duration::from_secs(3);
+/// How long an interrupted command waits for its node to stop.
+const GOODBYE: Duration = Duration::from_millis(300);
 /// How often a silent data directory is retried.
 const RETRY_EVERY: Duration = Duration::from_millis(50);
 
@@ -144,15 +146,17 @@ impl<'a> Session<'a> {
         dial: Dial,
         on_item: impl FnMut(R::Item) -> io::Result<()>,
     ) -> Result<R::Answer, CommandError> {
-        Ok(self.converse(request, dial, on_item).await?.answer)
+        Ok(self.converse(request, dial, on_item, |_| true).await?.answer)
     }
 
-    /// As `ask_rows`, and reports how the answer was obtained.
+    /// As `ask_rows`, and reports how the answer was obtained. An answer for which `came` is false
+    /// is that of a failed command.
     pub(crate) async fn converse<R: Ask>(
         &self,
         request: R,
         dial: Dial,
         on_item: impl FnMut(R::Item) -> io::Result<()>,
+        came: impl Fn(&R::Answer) -> bool,
     ) -> Result<Answered<R::Answer>, CommandError> {
         let (to_connect, wait_ms) = match dial {
             Dial::Never => (Vec::new(), 0),
@@ -186,7 +190,15 @@ impl<'a> Session<'a> {
         let embedded = match reached {
             Reached::Running(_) => false,
             Reached::Embedded(node, place) => {
-                node.shutdown().await;
+                match &answer {
+                    Ok(answer) if came(answer) => node.shutdown().await,
+                    // Whatever still runs may end at any point, and who interrupts does not wait.
+                    Err(CommandError::Interrupted { .. }) => {
+                        let _ = tokio::time::timeout(GOODBYE, node.discard()).await;
+                    }
+                    // A failed command leaves no empty archive behind.
+                    Ok(_) | Err(_) => node.discard().await,
+                }
                 drop(place);
                 true
             }

@@ -11,6 +11,7 @@
 //! same bytes share one fetch.
 
 mod add;
+mod asking;
 mod chart;
 mod error;
 mod export;
@@ -41,6 +42,7 @@ use crate::disk::{Disk, DiskError};
 use crate::network::handle::Network;
 
 pub use add::Offender;
+pub(crate) use asking::PeersAnswer;
 pub use error::ArchiveError;
 pub use export::ExportError;
 pub use fetch::{FetchError, FetchedRelease};

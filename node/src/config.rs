@@ -6,18 +6,21 @@
 mod byte_count;
 mod home;
 mod http_setting;
+mod setting;
 mod settings;
 
 pub use byte_count::{ByteCount, ByteCountError};
 pub use home::Home;
 pub use http_setting::{Http, HttpSetting, HttpSettingError};
+pub use setting::{FromFile, Setting};
 pub use settings::Settings;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use perennial_manifest::PublisherError;
 use perennial_store::DEFAULT_GRACE;
-use perennial_swarm::{PeerAddress, PeerAddressError};
+use perennial_swarm::{AddressError, PeerAddress, PeerAddressError};
 
 use crate::frontends::http::HostNameError;
 
@@ -140,29 +143,58 @@ pub enum ConfigError {
     /// Neither a flag, the file nor the environment names a data directory.
     #[error("no data directory: give --data, or set HOME")]
     NoData,
-    /// A value of `--peer` is not the address of a peer.
-    #[error("--peer: {0}")]
-    Peer(#[from] PeerAddressError),
+    /// A peer is given that has no such address.
+    #[error("{setting}: {source}")]
+    Peer {
+        /// The setting.
+        setting: Setting,
+        /// What is wrong with the address.
+        source: PeerAddressError,
+    },
+    /// An address of this node is not a multiaddress.
+    #[error("{setting}: {source}")]
+    Address {
+        /// The setting.
+        setting: Setting,
+        /// What is wrong with the address.
+        source: AddressError,
+    },
+    /// A publisher to follow is neither a publisher nor `all`.
+    #[error("{setting}: {text}: {source}")]
+    Follow {
+        /// The setting.
+        setting: Setting,
+        /// The value, as given.
+        text: String,
+        /// Why it is not a publisher.
+        source: PublisherError,
+    },
     /// A path begins with `~` where no home directory is known, or names another user's.
     #[error("{}: ~ is not known here; write the path in full", .0.display())]
     Tilde(PathBuf),
     /// A value with which a node cannot work, or a setting without effect.
     #[error("{setting}: {reason}")]
     Nonsense {
-        /// The setting, as a flag.
-        setting: &'static str,
+        /// The setting.
+        setting: Setting,
         /// Why it is refused.
         reason: String,
     },
-    /// A value of `--http-host` is not a host name.
-    #[error("--http-host: {0}")]
-    HttpHost(#[source] HostNameError),
+    /// A name of this node is not a host name.
+    #[error("{setting}: {source}")]
+    HttpHost {
+        /// The setting.
+        setting: Setting,
+        /// What is wrong with the name.
+        source: HostNameError,
+    },
 }
 
-/// Checks the address of a peer as a user gives it: a multiaddress, or `HOST:PORT`.
+/// Checks a peer as a user gives it with `--peer`: a multiaddress, or `HOST:PORT`.
 ///
 /// # Errors
 /// When no peer can be dialled at it.
 pub fn check_peer(address: &str) -> Result<(), ConfigError> {
-    Ok(PeerAddress::all_of(address).map(drop)?)
+    let checked = PeerAddress::all_of(address).map(drop);
+    checked.map_err(|source| ConfigError::Peer { setting: Setting::option("peer"), source })
 }

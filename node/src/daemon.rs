@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::config::{Config, Home, Settings};
 use crate::frontends::control::is_served;
+use crate::frontends::http::TRUSTS_NONE;
 use crate::{Node, StartError, waiting};
 
 /// The default log filter. Kademlia warns at each start that it knows no peer yet, also where one
@@ -27,7 +28,7 @@ const RETRY_EVERY: Duration = Duration::from_millis(100);
 
 /// Run a node: keep what it follows, and serve it to peers and to ordinary tools
 ///
-/// Prints `listening MULTIADDR` for each address that peers can reach, `http ADDRESS`, then
+/// Prints `listening MULTIADDRESS` for each address that peers can reach, `http ADDRESS`, then
 /// `ready`. Stops cleanly on SIGTERM and SIGINT. If the disk of the data directory goes, it waits
 /// until the disk is back, answers HTTP with 503 meanwhile, and goes on. `perennial serve` and
 /// `perennial-node` are the same.
@@ -114,19 +115,9 @@ pub fn coloured() -> bool {
 
 async fn serve(mut config: Config) -> Result<(), StartError> {
     let mut signals = Signals::new().map_err(StartError::Signals)?;
-    if config.peers.is_empty() {
-        let found = if config.mdns {
-            "only nodes on this local network are found"
-        } else {
-            "this node connects to no other"
-        };
-        tracing::warn!(
-            "no peers: give --peer ADDRESS, or name one in the settings file; {found}, unless \
-             others call it"
-        );
-    }
     // The working directory may go with the disk.
     config.data = std::path::absolute(&config.data).unwrap_or(config.data);
+    let mut told = false;
     let mut lost: Option<String> = None;
     loop {
         if let Some(reason) = &lost {
@@ -147,6 +138,9 @@ async fn serve(mut config: Config) -> Result<(), StartError> {
                 continue;
             }
         };
+        if !std::mem::replace(&mut told, true) {
+            tell_state(&config, &node);
+        }
         // From now on the archive is the one that was opened: none is made in its place.
         config.create = false;
         print_addresses(&node);
@@ -186,6 +180,24 @@ impl Signals {
             _ = self.term.recv() => tracing::info!("SIGTERM: stopping"),
             _ = self.interrupt.recv() => tracing::info!("SIGINT: stopping"),
         }
+    }
+}
+
+/// Says what the owner of a node that has started should know about it.
+fn tell_state(config: &Config, node: &Node) {
+    if config.peers.is_empty() {
+        let found = if config.mdns {
+            "only nodes on this local network are found"
+        } else {
+            "this node connects to no other"
+        };
+        tracing::warn!(
+            "no peers: give --peer HOST:PORT, or name one in the settings file; {found}, unless \
+             others call it"
+        );
+    }
+    if node.http_address().is_some() && node.archive().store().follows().trusts_none() {
+        tracing::info!("{TRUSTS_NONE}");
     }
 }
 

@@ -19,6 +19,10 @@ const MAX_KEY_FILE: u64 = 16 * 1024;
 
 /// The file in a data directory's `keys` that names the folder of its keys, if that is elsewhere.
 const ELSEWHERE: &str = "elsewhere";
+/// The file of the network identity.
+const NODE: &str = "node.key";
+/// The file of the publisher's key.
+const PUBLISHER: &str = "publisher.key";
 
 /// The folder that contains the keys of a data directory.
 #[derive(Clone, Debug)]
@@ -70,7 +74,7 @@ impl Keys {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(io(&pointer)(error)),
         }
-        let made = ["node.key", "publisher.key"].iter().any(|name| folder.join(name).exists());
+        let made = files(&folder).any(|path| path.exists());
         if made || perennial_store::is_on_read_only_media(data) || keeps_modes(&folder) {
             return Ok((Keys::in_folder(folder, group), None));
         }
@@ -95,7 +99,7 @@ impl Keys {
     /// # Errors
     /// When the file cannot be read or created, is not a key, or is accessible to other users.
     pub fn node(&self) -> Result<[u8; 32], KeyError> {
-        self.read_or_create("node.key", "perennial node")
+        self.read_or_create(NODE, "perennial node")
     }
 
     /// The key that signs this node's entries, created on first use.
@@ -103,7 +107,7 @@ impl Keys {
     /// # Errors
     /// As for [`Keys::node`].
     pub fn publisher(&self) -> Result<Keypair, KeyError> {
-        self.read_or_create("publisher.key", "perennial publisher").map(Keypair::from_seed)
+        self.read_or_create(PUBLISHER, "perennial publisher").map(Keypair::from_seed)
     }
 
     /// The key that signs this node's entries, if it exists.
@@ -117,7 +121,7 @@ impl Keys {
     /// The path of the publisher's key file.
     #[must_use]
     pub fn publisher_path(&self) -> PathBuf {
-        self.folder.join("publisher.key")
+        self.folder.join(PUBLISHER)
     }
 
     fn read_or_create(&self, name: &str, comment: &str) -> Result<[u8; 32], KeyError> {
@@ -127,6 +131,17 @@ impl Keys {
             None => create(&self.folder, &path, comment),
         }
     }
+}
+
+/// The paths of the key files in a folder.
+pub(crate) fn files(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    [NODE, PUBLISHER].into_iter().map(|name| folder.join(name))
+}
+
+/// The folder outside of the data directory `data` in which its keys lie, if they do.
+pub(crate) fn elsewhere(data: &Path) -> Option<PathBuf> {
+    let named = std::fs::read_to_string(data.join("keys").join(ELSEWHERE)).ok()?;
+    Some(PathBuf::from(named.trim_end_matches('\n')))
 }
 
 /// Whether a new file in `folder`, which is created, can be private and get its name in one step.

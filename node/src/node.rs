@@ -1,4 +1,6 @@
-//! A running node as its owner sees it: starting it, its addresses, stopping it.
+//! A running node as its owner sees it: starting it, its addresses, stopping it (`node/stop`).
+
+mod stop;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,7 +12,6 @@ use perennial_protocol::{Config as ProtocolConfig, Node as Protocol};
 use perennial_store::{Follows, OpenError, OpenOptions, Store};
 use perennial_swarm::Handle;
 use tokio::sync::Notify;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -19,20 +20,17 @@ use tokio_util::task::TaskTracker;
 use crate::archive::{self, Archive, Signer, protocol_follows};
 use crate::config::{ByteCount, Config};
 use crate::descriptors;
-use crate::disk::DiskError;
 use crate::frontends::control::{self, Client, ControlService, socket_path};
 use crate::frontends::http::{self, ServeError};
 use crate::keys::Keys;
 use crate::network::dial::DialList;
 use crate::network::handle::Network;
 use crate::network::{EventLoop, Parts};
-use crate::place;
+use crate::place::{self, Fresh};
 use crate::start_error::StartError;
 
 /// How long a starting node waits for its listen addresses.
 const LISTEN_WAIT: Duration = Duration::from_secs(5);
-/// How long each part of a node may take to stop.
-const STOP_WAIT: Duration = Duration::from_secs(4);
 
 /// A running node. Dropping it leaves its tasks running until the runtime ends; call
 /// [`Node::shutdown`] to stop it.
@@ -45,6 +43,8 @@ pub struct Node {
     swarm: Handle,
     http: Option<SocketAddr>,
     note: Option<String>,
+    /// Set if this start made the archive.
+    fresh: Option<Fresh>,
     stop: CancellationToken,
     parts: Vec<JoinHandle<()>>,
     tasks: TaskTracker,
@@ -52,13 +52,25 @@ pub struct Node {
 
 impl Node {
     /// Opens the data directory, starts the swarm and serves the control socket. Requires a
-    /// multi-threaded Tokio runtime.
+    /// multi-threaded Tokio runtime. A start that fails leaves no new archive behind.
     ///
     /// # Errors
     /// [`StartError::InUse`] when another process uses the data directory; otherwise the error of
     /// the part that did not start.
     pub async fn start(config: Config) -> Result<Node, StartError> {
         place::check(&config)?;
+        let fresh = Fresh::before(&config);
+        match (Self::open(config).await, fresh) {
+            (Ok(node), fresh) => Ok(Node { fresh, ..node }),
+            (Err(error), Some(fresh)) => {
+                fresh.remove();
+                Err(error)
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    async fn open(config: Config) -> Result<Node, StartError> {
         let descriptors = descriptors::raise();
         let peers = DialList::new(&config.peers)?;
         let data = config.data.clone();
@@ -152,6 +164,7 @@ impl Node {
             swarm,
             http: None,
             note,
+            fresh: None,
             stop,
             parts,
             tasks,
@@ -245,36 +258,6 @@ impl Node {
     #[must_use]
     pub fn peer_id(&self) -> String {
         self.peer_id.clone()
-    }
-
-    /// Returns once a client has asked the node to stop over its control socket.
-    pub async fn stop_requested(&self) {
-        self.service.stop.notified().await;
-    }
-
-    /// Resolves once the data directory is gone or its disk has failed. The node is of no use then,
-    /// even when the disk comes back: it is to be shut down, and another started.
-    pub async fn disk_lost(&self) -> DiskError {
-        self.archive.disk_lost().await
-    }
-
-    /// Stops cleanly, within 10 s: takes no new work, cuts transfers, makes work that was begun
-    /// durable, and releases the lock on the data directory.
-    pub async fn shutdown(self) {
-        let Node { archive, service, swarm, stop, parts, tasks, .. } = self;
-        stop.cancel();
-        let _ = timeout(STOP_WAIT, swarm.shutdown()).await;
-        for part in parts {
-            let _ = timeout(STOP_WAIT, part).await;
-        }
-        tasks.close();
-        let _ = timeout(STOP_WAIT, tasks.wait()).await;
-        // The last handle to the store holds the lock, and an interrupted request may still read on
-        // a blocking thread. The store's damage channel closes after the lock is released.
-        let mut damage = archive.store().damage();
-        drop((archive, service, swarm));
-        let released = async { while !matches!(damage.recv().await, Err(RecvError::Closed)) {} };
-        let _ = timeout(STOP_WAIT, released).await;
     }
 }
 

@@ -5,6 +5,8 @@
 //! path, a disk that is not mounted yet and another program's directory are told apart from a place
 //! for a new archive. Changes nothing but the list of archives on other file systems.
 
+mod fresh;
+
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
@@ -13,6 +15,8 @@ use std::path::{Path, PathBuf};
 use perennial_store::is_on_read_only_media;
 
 use crate::config::Config;
+
+pub(crate) use fresh::Fresh;
 
 /// The file whose presence makes a directory an archive.
 const MARK: &str = "FORMAT";
@@ -58,7 +62,7 @@ impl PlaceError {
             Self::NoArchive { .. } => {
                 "check --data, and whether its disk is mounted. A new archive \
                  is made by `perennial key`, `add`, `follow` and `serve`, and by `get --peer \
-                 MULTIADDR`"
+                 HOST:PORT`"
                     .into()
             }
             Self::NotMounted { list, .. } => format!(
@@ -156,6 +160,18 @@ fn listed(list: &Path, data: &Path) -> Option<PathBuf> {
     lines.find(|(_, path)| Path::new(path) == data).map(|(mount, _)| mount.into())
 }
 
+/// Takes an archive off the list, and removes a list that names no other.
+fn forget(list: &Path, data: &Path) {
+    let (Ok(old), Some(path)) = (fs::read_to_string(list), data.to_str()) else { return };
+    let others = old.lines().filter(|line| !line.ends_with(&format!("\t{path}")));
+    let others: String = others.map(|line| format!("{line}\n")).collect();
+    // The list is a convenience: an archive works without it.
+    let _ = match others.is_empty() {
+        true => fs::remove_file(list),
+        false => replace(list, &others),
+    };
+}
+
 fn remember(list: &Path, mount: &Path, data: &Path) -> io::Result<()> {
     // Paths that are not text cannot be listed, nor can those with the separators.
     let (Some(mount), Some(path)) = (mount.to_str(), data.to_str()) else { return Ok(()) };
@@ -174,6 +190,10 @@ fn remember(list: &Path, mount: &Path, data: &Path) -> io::Result<()> {
         text.push('\n');
     }
     text += &format!("{mount}\t{path}\n");
+    replace(list, &text)
+}
+
+fn replace(list: &Path, text: &str) -> io::Result<()> {
     let folder = list.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;

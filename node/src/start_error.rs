@@ -85,6 +85,16 @@ impl StartError {
             Self::InUse { .. } => {
                 Some("wait for that process to end, or give another --data DIR".into())
             }
+            Self::Http(ServeError::Bind { .. }) => Some(
+                "give another address with --http ADDRESS:PORT (`http` in the settings file), or \
+                 --http off"
+                    .into(),
+            ),
+            Self::Network(perennial_swarm::StartError::Listen { .. }) => Some(
+                "give another address with --listen MULTIADDRESS (`listen` in the settings file), \
+                 such as /ip4/0.0.0.0/tcp/4408"
+                    .into(),
+            ),
             _ => None,
         }
     }

@@ -67,6 +67,94 @@ fn a_release_without_a_holder_is_3() {
     assert!(!place.path("out").exists(), "no output directory is left behind");
 }
 
+/// Hints belong to the case: what a command does not ask of peers, no peer can cure.
+#[test]
+fn hints_fit_the_command() {
+    let place = Place::new();
+    place.file("tool/tool", b"the tool");
+    place.row(&["add", "tool", "--name", "tool", "--version", "1"]);
+    for selector in ["nosuch", "nosuch@1", "abcdef12", &format!("sha256:{}", "ab".repeat(32))] {
+        let said = place.fails(3, &["unpin", selector]);
+        assert!(said.stderr.contains("is not pinned"), "{said:?}");
+        assert!(
+            said.stderr.contains("perennial pins") && !said.stderr.contains("--peer"),
+            "{said:?}"
+        );
+    }
+    for args in [&["get", "nosuch"][..], &["show", "nosuch"], &["search", "nosuch"], &["ls", "no"]]
+    {
+        let said = place.fails(3, args);
+        assert!(said.stderr.contains("--peer HOST:PORT"), "{said:?}");
+    }
+    // Three digits are no id, and the error says how many are.
+    let id = place.rows(&["ls"])[0]["release"].as_str().unwrap().to_owned();
+    place.row(&["show", &id[..4]]);
+    let said = place.fails(3, &["show", &id[..3]]);
+    assert!(said.stderr.contains("at least 4 of its digits"), "{said:?}");
+    let said = place.fails(3, &["show", "xyz"]);
+    assert!(!said.stderr.contains("digits"), "{said:?}");
+}
+
+/// A copied key that may have signed elsewhere needs a peer: that none was reached is code 5, and
+/// the hint says both ways to go on.
+#[test]
+fn a_copied_key_without_a_peer_is_5_and_says_how_to_go_on() {
+    let place = Place::new();
+    place.file("tool/tool", b"the tool");
+    place.row(&["key"]);
+    std::fs::create_dir(place.path("copy")).unwrap();
+    std::fs::rename(place.path("data/keys"), place.path("copy/keys")).unwrap();
+    let add = ["--data", "copy", "add", "tool", "--name", "tool", "--version", "1"];
+    for peer in [&[][..], &["--peer", "127.0.0.1:1"]] {
+        let said = place.fails(5, &[&add[..], peer].concat());
+        assert!(said.stderr.contains("may have signed elsewhere"), "{said:?}");
+        assert!(said.stderr.contains("--peer") && said.stderr.contains("--new-feed"), "{said:?}");
+    }
+    place.row(&[&add[..], &["--new-feed"]].concat());
+}
+
+#[test]
+fn all_programs_tell_their_version() {
+    let place = Place::new();
+    let version = format!("perennial {}\n", env!("CARGO_PKG_VERSION"));
+    for args in [&["--version"][..], &["-V"], &["version"]] {
+        let said = place.run(args);
+        assert_eq!((said.code, &said.stdout), (Some(0), &version), "{args:?}: {said:?}");
+    }
+    assert!(!place.path("data").exists());
+    let mut node = std::process::Command::new(perennial_tests::program("perennial-node"));
+    let said = super::program::said(node.arg("--version").output().unwrap());
+    assert_eq!(said.stdout, version.replace("perennial ", "perennial-node "));
+}
+
+/// A start that is refused says why, with the cure, and nothing about the state of a node.
+#[test]
+fn a_refused_start_names_the_setting_and_no_state() {
+    let place = Place::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap();
+    let address = format!("/ip4/127.0.0.1/tcp/{}", taken.port());
+    let serve = ["serve", "--no-mdns", "--listen"];
+    let http = taken.to_string();
+    let here = [&serve[..], &["/ip4/127.0.0.1/tcp/0", "--http", &http]].concat();
+    let said = place.fails(1, &here);
+    assert!(said.stderr.contains("the port is taken"), "{said:?}");
+    assert!(said.stderr.contains("hint: give another address with --http"), "{said:?}");
+    let other = place.fails(1, &[&serve[..], &[&address, "--http", "off"]].concat());
+    assert!(other.stderr.contains("hint: give another address with --listen"), "{other:?}");
+    // A setting of a file is named as such.
+    place.file("sample.toml", b"peer = ['nonsense']");
+    let config = ["serve", "--config", "sample.toml"];
+    let file = place.fails(2, &config);
+    assert!(file.stderr.contains("sample.toml: peer: \"nonsense\""), "{file:?}");
+    place.file("sample.toml", b"max-peers = 0");
+    let limit = place.fails(2, &config);
+    assert!(limit.stderr.contains("sample.toml: max-peers: 0 leaves"), "{limit:?}");
+    for refused in [said, other, file, limit] {
+        assert!(!refused.stderr.contains("no peers:"), "{refused:?}");
+    }
+}
+
 #[test]
 fn under_json_a_failure_is_an_object() {
     let place = Place::new();
@@ -165,6 +253,33 @@ fn an_interrupted_command_is_130_and_says_how_to_go_on() {
         let said = super::program::said(child.wait_with_output().unwrap());
         assert_eq!(said.code, Some(130), "{said:?}");
         assert!(said.stderr.contains("the same command continues"), "{said:?}");
+    }
+}
+
+/// A big file costs seconds to hash: an interrupted command ends all the same, and leaves nothing
+/// half-added.
+#[test]
+fn an_interrupted_add_of_a_big_file_ends_at_once_and_leaves_nothing() {
+    let place = Place::new();
+    // Sparse: it costs no disk, and every byte is read and hashed.
+    let big = std::fs::File::create(place.path("big")).unwrap();
+    big.set_len(64 << 30).unwrap();
+    for more in [&[][..], &["--in-place"]] {
+        let add = ["add", "big", "--name", "big", "--version", "1"];
+        let child = place.command(&[&add[..], more].concat()).spawn().unwrap();
+        let at_work = || {
+            let tmp = std::fs::read_dir(place.path("data/tmp"));
+            tmp.is_ok_and(|tmp| tmp.count() > 0).then_some(())
+        };
+        perennial_tests::wait_until(Duration::from_secs(30), "it hashes", at_work);
+        let began = Instant::now();
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        let said = super::program::said(child.wait_with_output().unwrap());
+        assert_eq!(said.code, Some(130), "{said:?}");
+        // Half a second, on a machine that has other things to do.
+        assert!(began.elapsed() < Duration::from_millis(1500), "after {:?}", began.elapsed());
+        assert!(!place.path("data").exists(), "{more:?}");
     }
 }
 

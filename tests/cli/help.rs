@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::program::Place;
 
-pub(crate) const COMMANDS: [&str; 22] = [
+pub(crate) const COMMANDS: [&str; 23] = [
     "add",
     "get",
     "ls",
@@ -28,6 +28,7 @@ pub(crate) const COMMANDS: [&str; 22] = [
     "drill",
     "completions",
     "man",
+    "version",
 ];
 
 #[test]

@@ -85,6 +85,18 @@ impl Page {
     }
 }
 
+/// A document that a node serves.
+fn json_over_http(node: &Daemon, path: &str) -> Value {
+    let address = node.http.as_deref().unwrap();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
+    std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+    let answer = std::io::read_to_string(stream).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains(" 200 "), "{answer}");
+    serde_json::from_str(body).unwrap()
+}
+
 fn is(value: &Value, kind: &str) -> bool {
     if let Some(kind) = kind.strip_suffix(" or null") {
         return value.is_null() || is(value, kind);
@@ -105,6 +117,10 @@ fn is(value: &Value, kind: &str) -> bool {
 fn a_field_has_one_type_in_all_objects() {
     let mut types = BTreeMap::new();
     for (shape, fields) in Page::read().shapes {
+        // A document that no command prints, and that was named before the page was written.
+        if shape == "releases.json" {
+            continue;
+        }
         for (field, kind) in fields {
             let kind = kind.trim_end_matches(" or null").to_owned();
             let known = types.entry(field.clone()).or_insert_with(|| kind.clone());
@@ -137,10 +153,12 @@ fn every_command_prints_what_the_page_says() {
         &["gc", "--dry-run"],
         &["rebuild-index"],
         &["drill", "tool"],
-        &["unfollow", "me"],
+        &["version"],
     ] {
         page.run(&place, command);
     }
+    let unfollowed = page.run(&place, &["unfollow", "me"]);
+    assert_eq!(unfollowed["publisher"], added["publisher"], "the DID, not the name");
     let digest = format!("blake3:{}", "ab".repeat(32));
     page.run(&place, &["pin", &digest]);
     for row in place.rows(&["pins"]) {
@@ -171,8 +189,18 @@ fn every_command_prints_what_the_page_says() {
 
     let other = place.path("other");
     let far = Daemon::start(&other, &[]);
-    let near = Daemon::start(&place.path("data"), &["--peer", far.address()]);
+    let faces = ["--peer", far.address(), "--http", "127.0.0.1:0"];
+    let near = Daemon::start(&place.path("data"), &faces);
     page.run(&place, &["status"]);
+    let releases = json_over_http(&near, "/releases.json?limit=1");
+    page.check("releases.json", &releases);
+    let mut release = json_over_http(&near, &format!("/r/{id}/"));
+    for file in
+        release.as_object_mut().and_then(|row| row.remove("files")).unwrap().as_array().unwrap()
+    {
+        page.check("show: files", file);
+    }
+    page.check("release over HTTP", &release);
     let connected = || place.rows(&["peers"]).pop();
     page.check("peers", &wait_until(perennial_tests::READY_LIMIT, "a peer", connected));
     drop((near, far));

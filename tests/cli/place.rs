@@ -53,6 +53,49 @@ fn peers_are_asked_without_an_archive_and_none_is_left() {
     }
 }
 
+/// Commands that keep what they fetch, or begin an archive, and fail: no archive is left, and a key
+/// that lay there before stays as it was.
+#[test]
+fn a_failed_command_leaves_no_archive() {
+    let place = Place::new();
+    let nowhere = ["--peer", "127.0.0.1:1"];
+    let id = "ab".repeat(32);
+    let digest = format!("blake3:{id}");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let registry = format!("docker://127.0.0.1:{port}/app:v1");
+    let failing = [
+        &[&nowhere[..], &["get", "nosuch@1", "-o", "out"]].concat()[..],
+        &[&nowhere[..], &["get", &id]].concat(),
+        &[&nowhere[..], &["get", &digest]].concat(),
+        &[&nowhere[..], &["pin", "nosuch@1"]].concat(),
+        &["add", "--allow-private", "--plain-http", "--tries", "1", &registry],
+        &["serve", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0", "--http", &taken],
+    ];
+    for args in failing {
+        let said = place.run(args);
+        assert!(matches!(said.code, Some(1..=5)), "{args:?}: {said:?}");
+        assert!(!place.path("data").exists() && !place.path("out").exists(), "{args:?}: {said:?}");
+        assert!(!place.path("home/.local").exists(), "{args:?}: {said:?}");
+    }
+    let held = || place.run(&["key", "--did"]);
+    let did = held();
+    assert_eq!(did.code, Some(0), "{did:?}");
+    for entry in fs::read_dir(place.path("data")).unwrap().flatten() {
+        if entry.file_name() != "keys" {
+            let path = entry.path();
+            fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path)).unwrap();
+        }
+    }
+    for args in failing {
+        place.run(args);
+        let left: Vec<_> = fs::read_dir(place.path("data")).unwrap().flatten().collect();
+        assert_eq!(left.len(), 1, "{args:?}: {left:?}");
+    }
+    assert_eq!(held().stdout, did.stdout, "the key is the same");
+}
+
 #[test]
 fn another_programs_directory_is_left_alone() {
     let place = Place::new();

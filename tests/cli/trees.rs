@@ -63,11 +63,18 @@ fn a_file_lost_in_place_has_a_name_everywhere_until_it_is_found() {
     for _ in 0..2 {
         let verified = place.fails(4, &["verify"]);
         assert!(verified.stdout.contains(lost), "{verified:?}");
+        assert!(verified.stdout.contains("none corrupt, 1 lost"), "{verified:?}");
+        assert!(verified.stderr.contains("1 object is lost"), "{verified:?}");
+        let counted = place.fails(4, &["--json", "verify"]);
+        let total: serde_json::Value =
+            serde_json::from_str(counted.stdout.lines().last().unwrap()).unwrap();
+        assert_eq!((&total["corrupt"], &total["lost_objects"]), (&0.into(), &1.into()), "{total}");
     }
     let listed = place.fails(0, &["ls"]);
     assert!(listed.stderr.contains(lost) && listed.stdout.contains("partial"), "{listed:?}");
     let status = place.fails(5, &["status"]);
     assert!(status.stdout.contains(lost), "{status:?}");
+    assert!(status.stdout.contains("LOST       1 file added in place"), "{status:?}");
     place.fails(3, &["relocate", "elsewhere", "moved"]);
     let moved = place.row(&["relocate", "src", "moved"]);
     assert_eq!((&moved["artifacts"], &moved["restored"]), (&1.into(), &1.into()), "{moved}");

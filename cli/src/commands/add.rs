@@ -226,7 +226,7 @@ async fn files(
         skip_unportable: args.skip_unportable,
         ..Add::new(given, purl)
     };
-    let answered = session.converse(request, Dial::AndWarn, |_| Ok(())).await?;
+    let answered = session.converse(request, Dial::AndWarn, |_| Ok(()), |_| true).await?;
     drop(spooled);
     if answered.embedded {
         screen.status(format_args!(

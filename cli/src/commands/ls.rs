@@ -61,7 +61,7 @@ pub(crate) async fn run(
         Some(selector) => NoRow::Failure(CommandError::NoMatch {
             message: format!("no release known here or to connected peers matches {selector}"),
             hint:
-                "`perennial search WORD` finds parts of names; --peer MULTIADDR asks another node"
+                "`perennial search WORD` finds parts of names; --peer HOST:PORT asks another node"
                     .into(),
         }),
         None => NoRow::Note("no release is listed here"),

@@ -12,8 +12,8 @@ use crate::table::{Cell, Column, Fit, Table};
 
 /// List connected peers
 ///
-/// A peer is another node. With --peer, connects to that address first; an address is a multiaddr,
-/// such as /ip4/192.0.2.7/tcp/4407.
+/// A peer is another node. With --peer, connects to that one first. Addresses are shown as
+/// multiaddresses, such as /ip4/192.0.2.7/tcp/4407.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -42,7 +42,7 @@ pub(crate) async fn run(session: &Session<'_>, screen: &Screen) -> Result<(), Co
     let listed = session.ask_rows(perennial_control::Peers, Dial::AndWait, print).await;
     table.print()?;
     if listed?.rows == 0 {
-        screen.status(format_args!("no peer is connected; connect to one with --peer MULTIADDR"));
+        screen.status(format_args!("no peer is connected; connect to one with --peer HOST:PORT"));
     }
     Ok(())
 }

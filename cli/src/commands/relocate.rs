@@ -39,7 +39,7 @@ pub(crate) async fn run(
     let done = session.ask_rows(request, Dial::Never, print).await?;
     screen.row(&done, text)?;
     if done.unmoved > 0 {
-        return Err(CommandError::Corrupt { what: count(done.unmoved, "file"), lost: true });
+        return Err(CommandError::Corrupt { corrupt: 0, lost: done.unmoved });
     }
     Ok(())
 }

@@ -45,7 +45,7 @@ pub(crate) async fn run(
             "no release known here or to connected peers matches {}",
             args.words.join(" ")
         ),
-        hint: "connect to a node that may know more with --peer MULTIADDR (or PERENNIAL_PEERS)"
+        hint: "connect to a node that may know more with --peer HOST:PORT (or PERENNIAL_PEERS)"
             .into(),
     });
     list_releases(request, Dial::AndWait, session, screen, none).await

@@ -97,7 +97,8 @@ fn text(done: &ShowDone, screen: &Screen) -> String {
     }
     let Some(files) = &done.files else {
         if done.invalid.is_none() {
-            fields.add("files", "the list of files is not here, and no peer sent it");
+            let why = done.missing_list.as_deref().unwrap_or("no peer sent it");
+            fields.add("files", &format!("the list of files is not here: {}", safe(why)));
         }
         return fields.text();
     };
@@ -179,6 +180,7 @@ mod tests {
                 exec: true,
                 held: false,
             }]),
+            missing_list: None,
         };
         for width in [None, Some(80)] {
             let text = text(&done, &Screen { width, ..Screen::new(false, false) });

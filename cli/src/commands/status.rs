@@ -100,6 +100,9 @@ fn text(row: &StatusRow, screen: &Screen) -> String {
             &format!("{} set aside after failing verification", count(row.quarantined, "blob")),
         );
     }
+    if row.lost_objects > 0 {
+        fields.add("LOST", &format!("{} added in place", count(row.lost_objects, "file")));
+    }
     let exchanged = |sent, received| format!("{} sent, {} received", bytes(sent), bytes(received));
     fields.add("blobs", &exchanged(row.sent_bytes, row.received_bytes));
     fields.add("sync", &exchanged(row.sync_sent_bytes, row.sync_received_bytes));

@@ -28,10 +28,14 @@ pub(crate) async fn run(
     session: &Session<'_>,
     screen: &Screen,
 ) -> Result<(), CommandError> {
-    let publisher = args.target.to_string();
-    session.ask(Unfollow { target: args.target }).await?;
+    let given = args.target.to_string();
+    let publisher = session.ask(Unfollow { target: args.target }).await?.publisher.to_string();
     screen.row(&FollowResult { publisher, followed: false }, |row| {
-        format!("no longer following {}", safe(&row.publisher))
+        match row.publisher.as_str() {
+            "all" => "no longer following every publisher".into(),
+            id if id == given => format!("no longer following {}", safe(id)),
+            id => format!("no longer following {} ({})", safe(&given), safe(id)),
+        }
     })?;
     Ok(())
 }

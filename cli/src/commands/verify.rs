@@ -33,13 +33,10 @@ pub(crate) async fn run(session: &Session<'_>, screen: &Screen) -> Result<(), Co
     };
     let done = session.ask_rows(Verify, Dial::Never, print).await?;
     screen.row(&done, text)?;
-    match (done.corrupt, done.unread) {
-        (0, 0) => Ok(()),
-        (0, unread) => Err(CommandError::Unread(count(unread, "stored object"))),
-        (corrupt, _) => Err(CommandError::Corrupt {
-            what: count(corrupt, "stored object"),
-            lost: corrupt == done.lost_objects,
-        }),
+    match (done.corrupt, done.lost_objects, done.unread) {
+        (0, 0, 0) => Ok(()),
+        (0, 0, unread) => Err(CommandError::Unread(count(unread, "stored object"))),
+        (corrupt, lost, _) => Err(CommandError::Corrupt { corrupt, lost }),
     }
 }
 
@@ -51,7 +48,7 @@ fn text(done: &VerifyDone) -> String {
         bytes(done.bytes),
         seconds(took),
         at_rate(done.bytes, took),
-        match done.corrupt.saturating_sub(done.lost_objects) {
+        match done.corrupt {
             0 => "none".to_owned(),
             corrupt => corrupt.to_string(),
         },

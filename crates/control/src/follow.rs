@@ -60,6 +60,13 @@ pub struct Unfollow {
     pub target: Target<PublisherRef>,
 }
 
+/// The publisher that is no longer followed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfollowed {
+    /// `did:key:…`, or `all`.
+    pub publisher: Target<PublisherId>,
+}
+
 /// The request for all follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Follows;

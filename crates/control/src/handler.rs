@@ -6,7 +6,7 @@ use crate::reply::{Event, NoRows};
 use crate::request::requests;
 use crate::{
     ConnectDone, Failure, GcDone, GetDone, ImportSummary, KeyRow, Listed, PinRow, Published,
-    RebuildDone, RelocateDone, ShowDone, StatusRow, VerifyDone,
+    RebuildDone, RelocateDone, ShowDone, StatusRow, Unfollowed, VerifyDone,
 };
 use perennial_operation::Progress;
 

@@ -34,7 +34,7 @@ mod socket;
 
 pub use client::{CallError, Client, ConnectError};
 pub use failure::{Claim, Failure, MAX_CLAIMS, MAX_DETAILS};
-pub use follow::{Follow, FollowRow, Follows, Target, Unfollow};
+pub use follow::{Follow, FollowRow, Follows, Target, Unfollow, Unfollowed};
 pub use frame::{FrameError, MAX_REPLY, MAX_REQUEST};
 pub use get::{Get, GetDone, WrittenImage};
 pub use handler::{Handler, Sink};

@@ -83,12 +83,12 @@ pub struct VerifyDone {
     pub checked: u64,
     /// Number of bytes read.
     pub bytes: u64,
-    /// Number of blobs and entries that failed; each was reported as a row.
+    /// Number of blobs and entries that are here and failed; each was reported as a row.
     pub corrupt: u64,
     /// Number of objects that the disk did not give; each was reported as a row.
     #[serde(default)]
     pub unread: u64,
-    /// Number of those that are not here.
+    /// Number of blobs that are not here at all; each was reported as a row.
     #[serde(default)]
     pub lost_objects: u64,
     /// Number of releases that are held again, because files in place have their bytes again.

@@ -110,6 +110,9 @@ pub struct StatusRow {
     pub entries: u64,
     /// Number of blobs set aside because they failed verification.
     pub quarantined: u64,
+    /// Number of files added in place that are lost.
+    #[serde(default)]
+    pub lost_objects: u64,
     /// Bytes of entry reconciliation sent since the node started.
     pub sync_sent_bytes: u64,
     /// Bytes of entry reconciliation received since the node started, entries included.

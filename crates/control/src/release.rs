@@ -134,4 +134,7 @@ pub struct ShowDone {
     /// The release's files; none when the artifact list is not held and no peer sent it, or does
     /// not fit.
     pub files: Option<Vec<ArtifactRow>>,
+    /// Why the artifact list is not here, though peers were asked for it.
+    #[serde(default)]
+    pub missing_list: Option<String>,
 }

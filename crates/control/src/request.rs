@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ConnectDone, GcDone, GetDone, ImportSummary, KeyRow, Listed, PinRow, Published, RebuildDone,
-    RelocateDone, ShowDone, StatusRow, VerifyDone,
+    RelocateDone, ShowDone, StatusRow, Unfollowed, VerifyDone,
 };
 
 /// A request with its row and answer types.
@@ -40,9 +40,9 @@ macro_rules! requests {
             Search, search: ReleaseRow => Listed;
             /// Follows a publisher: keeps what it releases and trusts it for names.
             Follow, follow: NoRows => ();
-            /// Stops following a publisher; `not-found` when it is not followed. Held bytes stay
-            /// until `gc`.
-            Unfollow, unfollow: NoRows => ();
+            /// Stops following a publisher, and returns it; `not-found` when it is not followed.
+            /// Held bytes stay until `gc`.
+            Unfollow, unfollow: NoRows => Unfollowed;
             /// Lists the followed publishers.
             Follows, follows: FollowRow => Listed;
             /// Keeps a release or a blob regardless of follows.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use perennial_manifest::{BlobId, Draft, PublisherId, ReleaseId};
+use perennial_manifest::{BlobId, Draft, PublisherId, ReleaseId, Selector};
 use perennial_store::Store;
 
 /// The node, as seen by the frontends.
@@ -42,6 +42,14 @@ pub trait Backend: Send + Sync + 'static {
     /// As [`Self::fetch`].
     fn fetch_list(&self, release: ReleaseId) -> BoxFuture<'static, Result<(), FetchError>>;
 
+    /// Asks connected peers about a name, a release id or a digest that this node does not know,
+    /// and takes the statements that they send into the store, where trust decides what they are
+    /// worth. By default no peer is there to ask.
+    fn ask(&self, selector: Selector, publisher: Option<PublisherId>) -> BoxFuture<'static, Told> {
+        let _ = (selector, publisher);
+        ready(Told::default()).boxed()
+    }
+
     /// Signs and announces a release whose blobs are in the store. The release is durable once the
     /// future resolves; dropping the future does not interrupt it.
     ///
@@ -64,6 +72,16 @@ pub trait Backend: Send + Sync + 'static {
     ) -> BoxFuture<'static, Result<(), SignError>>;
 }
 
+/// What peers told about a selector.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The releases that it names, or that have a file with the digest, as peers say. All of them
+    /// are in the store now.
+    pub releases: Vec<ReleaseId>,
+    /// The length of the blob that it names, as most peers say that hold it.
+    pub size: Option<u64>,
+}
+
 /// Why a node cannot read what it holds.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
@@ -79,11 +97,11 @@ impl HealthError {
 /// A blob to fetch from the swarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BlobRequest {
-    /// A release that lists the blob; its holders are asked.
-    pub release: ReleaseId,
+    /// A release that lists the blob; its holders are asked. Without one, all peers are.
+    pub release: Option<ReleaseId>,
     /// The blob's BLAKE3 id.
     pub blob: BlobId,
-    /// The blob's length in bytes, as the list claims.
+    /// The blob's length in bytes, as the list, or else a peer, claims.
     pub size: u64,
 }
 

@@ -5,14 +5,25 @@ use std::sync::Arc;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use axum::{Router, middleware};
+use perennial_manifest::{PublisherId, Selector, Sha256Digest};
 
-use crate::backend::Backend;
+use crate::asking::Asking;
+use crate::backend::{Backend, Told};
+use crate::blocking::blocking;
 use crate::budget::FetchBudget;
 use crate::content::ReadBudget;
 use crate::host::HostName;
 use crate::http_error::HttpError;
 use crate::lists::Lists;
 use crate::{access, feed, files, helm, oci};
+
+/// Why a node that follows all publishers, and none by its DID, lists so little.
+pub const TRUSTS_NONE: &str = "this node keeps every publisher's releases and trusts none for \
+                               names: tags, charts of /helm/all and /v2/_catalog are only its own, \
+                               until `perennial follow DID` names publishers to trust";
+
+/// Lists fetched to find one digest, at most.
+const LEARNED: usize = 4;
 
 /// Options of the frontends; the default serves any client and accepts no pushes.
 #[derive(Debug, Clone, Default)]
@@ -35,7 +46,30 @@ pub(crate) struct Gateway {
     pub(crate) options: Arc<Options>,
     pub(crate) budget: Arc<FetchBudget>,
     pub(crate) lists: Arc<Lists>,
+    pub(crate) asking: Arc<Asking>,
     pub(crate) reads: ReadBudget,
+}
+
+impl Gateway {
+    /// What peers tell about something that this node does not know.
+    pub(crate) async fn ask(&self, selector: Selector, publisher: Option<PublisherId>) -> Told {
+        self.asking.ask(&self.backend, selector, publisher).await
+    }
+
+    /// Asks peers for releases that have a file with a digest, and fetches their lists, which show
+    /// whether that is so. Returns whether a list came.
+    pub(crate) async fn learn_of(&self, digest: Sha256Digest, owner: bool) -> bool {
+        let told = self.ask(Selector::Sha256(digest), None).await;
+        let mut came = false;
+        for release in told.releases.into_iter().take(LEARNED) {
+            let store = self.backend.store().clone();
+            let row = blocking(move || Ok::<_, HttpError>(store.release(&release)?)).await;
+            if let Ok(Some(row)) = row {
+                came |= self.list(&row, owner).await.is_ok();
+            }
+        }
+        came
+    }
 }
 
 /// Builds the router of a node that has nothing to serve at the moment: it answers every request
@@ -64,6 +98,7 @@ pub fn router(backend: Arc<dyn Backend>, options: Options) -> Router {
         options: Arc::new(options),
         budget,
         lists: Arc::default(),
+        asking: Arc::default(),
         reads: ReadBudget::default(),
     };
     Router::new()

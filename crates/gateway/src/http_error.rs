@@ -13,6 +13,9 @@ use crate::backend::{FetchError, SignError};
 /// The system's codes for too many open files: `EMFILE` of the process, `ENFILE` of the machine.
 const OPEN_FILES: [i32; 2] = [24, 23];
 
+/// The beginning of an error about something that no statement known here names.
+const UNKNOWN: &str = "unknown: ";
+
 /// Why a request yields no content. Frontends with an error format of their own wrap it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HttpError {
@@ -32,7 +35,12 @@ impl HttpError {
 
     /// No publisher known to this node signed `what`.
     pub(crate) fn unknown(what: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, format!("unknown: this node knows no {what}"))
+        Self::new(StatusCode::NOT_FOUND, format!("{UNKNOWN}this node knows no {what}"))
+    }
+
+    /// Whether it says that no publisher known to this node signed what was asked for.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND && self.message.starts_with(UNKNOWN)
     }
 
     /// A publisher signed `what`, but no reachable peer has the bytes.

@@ -11,6 +11,7 @@
 //! a new client is waiting. `examples/serve.rs` does both over a store directory.
 
 mod access;
+mod asking;
 mod backend;
 mod blocking;
 mod bounded;
@@ -33,8 +34,8 @@ mod rows;
 mod server;
 
 pub use axum::Router;
-pub use backend::{Backend, BlobRequest, FetchError, HealthError, SignError};
-pub use gateway::{Options, router, unavailable};
+pub use backend::{Backend, BlobRequest, FetchError, HealthError, SignError, Told};
+pub use gateway::{Options, TRUSTS_NONE, router, unavailable};
 pub use host::{HostName, HostNameError};
 pub use rows::{ReleaseRows, artifact_row};
 pub use server::{Limits, Tls, TlsError, serve};

@@ -7,8 +7,22 @@
 use std::collections::BTreeMap;
 
 use perennial_control::{ArtifactRow, ReleaseRow};
-use perennial_manifest::{Artifact, PublisherId, PublisherKind};
+use perennial_manifest::{Artifact, PublisherId, PublisherKind, body};
 use perennial_store::{Store, StoreError};
+use serde::Serialize;
+
+/// The version of the shapes of public JSON, as `cli/JSON.md` describes them.
+pub(crate) const JSON_VERSION: u32 = 1;
+
+/// A release as HTTP tells it.
+#[derive(Debug, Serialize)]
+pub(crate) struct PublicRow {
+    v: u32,
+    #[serde(flatten)]
+    row: ReleaseRow,
+    /// SPDX expression.
+    license: String,
+}
 
 /// Builds rows of releases; looks up each publisher's profile only once.
 #[derive(Debug)]
@@ -56,6 +70,22 @@ impl<'a> ReleaseRows<'a> {
             state: row.state,
             elsewhere: false,
         })
+    }
+}
+
+impl ReleaseRows<'_> {
+    /// The row of one release, for anybody, with what its statement adds.
+    ///
+    /// # Errors
+    /// When the statement, or the publisher's profile, cannot be read.
+    pub(crate) fn public(
+        &mut self,
+        row: &perennial_store::ReleaseRow,
+    ) -> Result<PublicRow, StoreError> {
+        let entry = self.store.entry(&row.release.entry())?;
+        let stated = entry.as_ref().and_then(|entry| entry.release());
+        let license = stated.map_or_else(|| body::NO_ASSERTION.into(), |(_, b)| b.license.clone());
+        Ok(PublicRow { v: JSON_VERSION, row: self.row(row)?, license })
     }
 }
 

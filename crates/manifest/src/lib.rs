@@ -47,4 +47,4 @@ pub use publisher_ref::{FollowName, FollowNameError, PublisherRef, PublisherRefE
 pub use purl::{Purl, PurlError};
 pub use resolve::{Candidate, Resolution, resolve};
 pub use role::{Role, RoleError};
-pub use selector::{Selector, SelectorError};
+pub use selector::{MIN_PREFIX, Selector, SelectorError};

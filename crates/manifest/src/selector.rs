@@ -98,6 +98,15 @@ impl Selector {
         }
     }
 
+    /// Whether it reads like the first digits of a release id, and has too few of them to be one.
+    #[must_use]
+    pub fn is_short_id(&self) -> bool {
+        matches!(self, Self::Name(_)) && {
+            let text = self.to_string();
+            text.len() < MIN_PREFIX && is_hex(&text)
+        }
+    }
+
     /// The SHA-256 that it states, alone or at the end of an image's name.
     #[must_use]
     pub const fn sha256(&self) -> Option<Sha256Digest> {

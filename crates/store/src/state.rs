@@ -46,6 +46,12 @@ impl Follows {
         self.publishers.contains_key(publisher)
     }
 
+    /// Whether everything is kept and no publisher is trusted for names.
+    #[must_use]
+    pub fn trusts_none(&self) -> bool {
+        self.all && self.publishers.is_empty()
+    }
+
     /// A digest that tells one set of follows from another.
     pub(crate) fn digest(&self) -> [u8; 32] {
         *blake3::hash(&serde_json::to_vec(self).unwrap_or_default()).as_bytes()

@@ -52,7 +52,8 @@ fn add(
     let total: u64 = found.iter().map(tree::Found::size).sum();
     let placement = if request.in_place { Placement::InPlace } else { Placement::Copy };
     let store = signing.store().clone();
-    let mut batch = store.batch();
+    let is_wanted = || !observer.has_left();
+    let mut batch = store.batch().as_long_as(&is_wanted);
     let mut artifacts = Vec::with_capacity(found.len());
     let mut failed = Vec::new();
     let mut new_bytes = 0;
@@ -78,6 +79,7 @@ fn add(
         };
         let added = match added {
             Ok(added) => added,
+            Err(StoreError::GivenUp) => return Err(ArchiveError::Cancelled),
             Err(error) => {
                 let reason = reason_of(file, &error).ok_or(error)?;
                 failed.push(Offender { path: file.path.clone(), reason });

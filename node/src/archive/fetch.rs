@@ -11,6 +11,7 @@ mod missing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use perennial_manifest::{Artifact, ArtifactList, BlobId, Holding, ReleaseId};
 use perennial_protocol::{FetchFailure, KeepOutcome, PeerId};
@@ -24,6 +25,9 @@ use missing::{missing, wanted};
 
 pub use error::FetchError;
 pub(super) use flights::Flights;
+
+/// How long a list that is only looked at may take to arrive.
+const LIST_WAIT: Duration = Duration::from_secs(10);
 
 /// A release that is held.
 #[derive(Debug)]
@@ -66,6 +70,23 @@ impl Archive {
         self.fetches.lists.join(release, fetch).observed_by(&()).await
     }
 
+    /// As [`Archive::fetch_list`], for a bounded time: somebody waits to see the list.
+    ///
+    /// # Errors
+    /// Only [`FetchError`].
+    pub(crate) async fn bring_list(&self, release: ReleaseId) -> Result<(), FetchError> {
+        let alone = self.network.is_alone();
+        let is_missing = self.in_store(move |store| match store.release(&release)? {
+            Some(row) => Ok(store.blob_size(&row.artifacts.blob)?.is_none()),
+            None => Ok(false),
+        });
+        if alone && is_missing.await? {
+            return Err(FetchError::Alone);
+        }
+        let fetched = tokio::time::timeout(LIST_WAIT, self.fetch_list(release)).await;
+        fetched.unwrap_or(Err(FetchError::Slow))
+    }
+
     /// Fetches the files of a release that `select` picks from its list, and no others.
     ///
     /// # Errors
@@ -86,20 +107,21 @@ impl Archive {
         Arc::try_unwrap(fetched).map_err(|_| FetchError::Damaged(release))
     }
 
-    /// Fetches one blob of a release. `size` is the size stated in the release's list.
+    /// Fetches one blob, of a release if one is given. `size` is the size stated in the release's
+    /// list, or claimed by a peer.
     ///
     /// # Errors
     /// Only [`FetchError`].
     pub async fn fetch_blob(
         &self,
-        release: ReleaseId,
+        release: Option<ReleaseId>,
         blob: BlobId,
         size: u64,
     ) -> Result<(), FetchError> {
         let archive = self.clone();
         let fetch = move |progress| async move {
             let _lease = archive.store.lease(vec![blob]);
-            fetch_wanted(&archive, Some(release), blob, size, &progress).await.map(drop)
+            fetch_wanted(&archive, release, blob, size, &progress).await.map(drop)
         };
         self.fetches.blobs.join((release, blob, size), fetch).observed_by(&()).await
     }

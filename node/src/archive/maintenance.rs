@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use perennial_operation::{Progress, Stage};
-use perennial_store::{GcOptions, GcReport, StoreError, VerifyReport};
+use perennial_store::{Follows, GcOptions, GcReport, StoreError, VerifyReport};
 
 use super::repair::held;
 use super::{Archive, ArchiveError, Observer};
@@ -72,6 +72,22 @@ impl Archive {
             Ok(report)
         });
         task.await?
+    }
+
+    /// Whether the archive has no bytes, not even of an interrupted transfer, no statement of its
+    /// own, and no policy. What others said does not count: they say it again. Blocking.
+    pub(crate) fn is_empty(&self) -> Result<bool, StoreError> {
+        let store = &self.store;
+        let under_way = |part: &str| {
+            let entries = std::fs::read_dir(store.dir().join(part));
+            entries.is_ok_and(|mut entries| entries.next().is_some())
+        };
+        Ok(store.stats()?.blobs == 0
+            && !under_way("partial")
+            && !under_way("incoming")
+            && store.feed(&self.publisher())?.entries == 0
+            && store.pins().is_empty()
+            && store.follows() == Follows::default())
     }
 
     /// Rebuilds the index from the files.

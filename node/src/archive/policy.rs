@@ -4,6 +4,7 @@ use perennial_manifest::{FollowName, PublisherId, PublisherRef, Selector};
 use perennial_protocol::Follows as ProtocolFollows;
 use perennial_store::{Follows, Pin};
 
+use super::resolve::is_unknown;
 use super::{Archive, ArchiveError, Meaning, Observer};
 
 /// The user's follows as the protocol needs them; always includes this node's own feed.
@@ -158,7 +159,15 @@ impl Archive {
         only: Option<PublisherId>,
         observer: &dyn Observer,
     ) -> Result<Pin, ArchiveError> {
-        let target = self.pin_target(selector, only, false, observer).await?;
+        let target = match self.pin_target(selector, only, false, observer).await {
+            Ok(target) => target,
+            // What is not known here is not pinned, whatever peers know.
+            Err(ArchiveError::NotHeld(_)) => return Err(ArchiveError::NotPinned(selector.clone())),
+            Err(error) if is_unknown(&error) => {
+                return Err(ArchiveError::NotPinned(selector.clone()));
+            }
+            Err(error) => return Err(error),
+        };
         let changed = self.blocking(move |archive| archive.store.set_pin(target, false));
         if !changed.await? {
             return Err(ArchiveError::NotPinned(selector.clone()));

@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use perennial_manifest::{
-    Admit, Candidate, Name, PublisherId, PublisherKind, Purl, Resolution, Selector, SignedEntry,
-    resolve,
+    Admit, Candidate, MIN_PREFIX, Name, PublisherId, PublisherKind, Purl, Resolution, Selector,
+    SignedEntry, resolve,
 };
 use perennial_operation::{ErrorKind, Progress, Stage};
 use perennial_store::{Store, StoreError};
@@ -22,7 +22,9 @@ use super::error::ASK_A_PEER;
 use super::{Archive, ArchiveError, Observer};
 
 pub use digest::FetchedBlob;
+pub(super) use digest::likely_size;
 pub(crate) use meaning::Meaning;
+pub(super) use meaning::is_unknown;
 
 /// Near misses named in one error, at most.
 const NEAR: usize = 5;
@@ -35,7 +37,12 @@ const FEED_WAIT: Duration = Duration::from_secs(10);
 #[non_exhaustive]
 pub enum Unresolved {
     /// Neither this node nor a peer knows the name.
-    #[error("{selector} is not known on this node, and {}{}", asked_text(.asked), near_text(.near))]
+    #[error(
+        "{selector} is not known on this node, and {}{}{}",
+        asked_text(.asked),
+        near_text(.near),
+        short_id_text(.selector)
+    )]
     NotFound {
         /// The name looked up.
         selector: Selector,
@@ -86,6 +93,14 @@ fn near_text(near: &[Purl]) -> String {
     if names.is_empty() { String::new() } else { format!("; known are: {}", names.join(", ")) }
 }
 
+/// The rule that a few digits of a release id break.
+fn short_id_text(selector: &Selector) -> String {
+    match selector.is_short_id() {
+        true => format!("; a release id takes at least {MIN_PREFIX} of its digits"),
+        false => String::new(),
+    }
+}
+
 fn strangers_text(selector: &Selector, only: &Option<PublisherId>) -> String {
     match only {
         Some(only) => format!("{only} signed no {selector}; these publishers did"),
@@ -106,16 +121,16 @@ impl Unresolved {
     pub(super) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NotFound { near, .. } if !near.is_empty() => {
-                Some("give one of these names, or ask another node: --peer MULTIADDR")
+                Some("give one of these names, or ask another node: --peer HOST:PORT")
             }
             Self::NotFound { selector: Selector::ReleasePrefix(_), .. } => Some(
                 "a release id may be cut to its first 4 or more digits, if no other begins with \
-                 them; another node may know it: --peer MULTIADDR",
+                 them; another node may know it: --peer HOST:PORT",
             ),
             Self::NotFound { asked: None | Some(0), .. } => Some(ASK_A_PEER),
             Self::NotFound { .. } => Some(
                 "`perennial search WORD` finds parts of names; another node may know it: --peer \
-                 MULTIADDR",
+                 HOST:PORT",
             ),
             Self::Strangers { only: Some(_), .. } => Some(
                 "nothing was fetched; name one of them with --publisher DID, or give the release \
@@ -284,7 +299,7 @@ impl Archive {
 
     /// Adds entries that a look-up found to the catalog. The rest of their feeds arrives with the
     /// same look-up: an entry waits for those before it, up to a deadline.
-    async fn take_in(&self, mut entries: Vec<SignedEntry>) -> Result<(), ArchiveError> {
+    pub(super) async fn take_in(&self, mut entries: Vec<SignedEntry>) -> Result<(), ArchiveError> {
         let give_up = Instant::now() + FEED_WAIT;
         let mut stored = self.network.stored();
         while !entries.is_empty() {

@@ -6,10 +6,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use perennial_manifest::PublisherId;
+use perennial_swarm::PeerAddress;
 use serde::Deserialize;
 
 use super::http_setting::{DEFAULT_ADDRESS, DEFAULT_FETCH_BUDGET};
-use super::{ByteCount, Config, ConfigError, Home, Http, HttpSetting, check_peer};
+use super::{ByteCount, Config, ConfigError, FromFile, Home, Http, HttpSetting};
 
 /// The slowest upload accepted, in bytes per second: one verified group of a blob.
 const MIN_UPLOAD: u64 = 16 << 10;
@@ -33,16 +35,16 @@ pub struct Settings {
     pub group_keys: bool,
     /// Listen on this address (repeatable) [default: /ip4/0.0.0.0/tcp/4407 and the same port over
     /// QUIC]
-    #[arg(long, value_name = "MULTIADDR")]
+    #[arg(long, value_name = "MULTIADDRESS")]
     pub listen: Vec<String>,
     /// Address to announce to peers, when it differs from --listen (repeatable)
-    #[arg(long, value_name = "MULTIADDR")]
+    #[arg(long, value_name = "MULTIADDRESS")]
     pub external: Vec<String>,
     /// Connect to this peer, given as HOST:PORT or as a multiaddress, and again whenever the
     /// connection is lost (repeatable; the variable holds a comma-separated list)
     #[arg(
         long,
-        value_name = "ADDRESS",
+        value_name = "HOST:PORT",
         env = "PERENNIAL_PEERS",
         value_delimiter = ',',
         hide_env_values = true
@@ -92,6 +94,10 @@ pub struct Settings {
     /// Seconds for which gc spares unneeded blobs after their last use [default: 86400]
     #[arg(long, value_name = "SECONDS")]
     pub grace_seconds: Option<u32>,
+    /// Which of these a file has given, and which file.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub from_file: FromFile,
 }
 
 impl Settings {
@@ -102,40 +108,41 @@ impl Settings {
     pub fn read(path: &Path) -> Result<Settings, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        toml::from_str(&text).map_err(|source| ConfigError::Parse {
-            path: path.to_owned(),
-            source: Box::new(source),
-        })
+        let mut settings: Settings = toml::from_str(&text).map_err(|source| {
+            ConfigError::Parse { path: path.to_owned(), source: Box::new(source) }
+        })?;
+        settings.from_file.path = Some(path.to_owned());
+        Ok(settings)
     }
 
     /// Fills settings that are not set from those of `file`. A list that is set replaces the file's
     /// list.
     #[must_use]
     pub fn over(self, file: Settings) -> Settings {
-        let list =
-            |flags: Vec<String>, file: Vec<String>| if flags.is_empty() { file } else { flags };
+        let mut from = FromFile { path: file.from_file.path, ..FromFile::default() };
         Settings {
-            data: self.data.or(file.data),
-            existing: self.existing || file.existing,
-            keys: self.keys.or(file.keys),
-            group_keys: self.group_keys || file.group_keys,
-            listen: list(self.listen, file.listen),
-            external: list(self.external, file.external),
-            peer: list(self.peer, file.peer),
-            follow: list(self.follow, file.follow),
-            no_mdns: self.no_mdns || file.no_mdns,
-            http: self.http.or(file.http),
-            http_host: list(self.http_host, file.http_host),
-            tls_cert: self.tls_cert.or(file.tls_cert),
-            tls_key: self.tls_key.or(file.tls_key),
-            token_file: self.token_file.or(file.token_file),
-            fetch_budget: self.fetch_budget.or(file.fetch_budget),
-            log: self.log.or(file.log),
-            upload: self.upload.or(file.upload),
-            max_peers: self.max_peers.or(file.max_peers),
-            serve_streams: self.serve_streams.or(file.serve_streams),
-            stall_seconds: self.stall_seconds.or(file.stall_seconds),
-            grace_seconds: self.grace_seconds.or(file.grace_seconds),
+            data: from.or("data", self.data, file.data),
+            existing: from.or("existing", self.existing, file.existing),
+            keys: from.or("keys", self.keys, file.keys),
+            group_keys: from.or("group-keys", self.group_keys, file.group_keys),
+            listen: from.or("listen", self.listen, file.listen),
+            external: from.or("external", self.external, file.external),
+            peer: from.or("peer", self.peer, file.peer),
+            follow: from.or("follow", self.follow, file.follow),
+            no_mdns: from.or("no-mdns", self.no_mdns, file.no_mdns),
+            http: from.or("http", self.http, file.http),
+            http_host: from.or("http-host", self.http_host, file.http_host),
+            tls_cert: from.or("tls-cert", self.tls_cert, file.tls_cert),
+            tls_key: from.or("tls-key", self.tls_key, file.tls_key),
+            token_file: from.or("token-file", self.token_file, file.token_file),
+            fetch_budget: from.or("fetch-budget", self.fetch_budget, file.fetch_budget),
+            log: from.or("log", self.log, file.log),
+            upload: from.or("upload", self.upload, file.upload),
+            max_peers: from.or("max-peers", self.max_peers, file.max_peers),
+            serve_streams: from.or("serve-streams", self.serve_streams, file.serve_streams),
+            stall_seconds: from.or("stall-seconds", self.stall_seconds, file.stall_seconds),
+            grace_seconds: from.or("grace-seconds", self.grace_seconds, file.grace_seconds),
+            from_file: from,
         }
     }
 
@@ -167,10 +174,11 @@ impl Settings {
         }
         config.external = self.external;
         config.peers = self.peer.into_iter().filter(|peer| !peer.is_empty()).collect();
-        config.peers.iter().try_for_each(|peer| check_peer(peer))?;
         config.follow = self.follow;
         config.mdns = !self.no_mdns;
-        let names = self.http_host.iter().map(|name| name.parse().map_err(ConfigError::HttpHost));
+        let http_host =
+            |source| ConfigError::HttpHost { setting: self.from_file.setting("http-host"), source };
+        let names = self.http_host.iter().map(|name| name.parse().map_err(http_host));
         let names = names.collect::<Result<_, _>>()?;
         config.http =
             self.http.unwrap_or(HttpSetting::At(DEFAULT_ADDRESS)).address().map(|address| Http {
@@ -193,43 +201,65 @@ impl Settings {
 
     /// Refuses values with which a node could not work, and settings that would have no effect.
     fn check(&self) -> Result<(), ConfigError> {
+        let setting = |key| self.from_file.setting(key);
         let refuse =
-            |setting: &'static str, reason: String| Err(ConfigError::Nonsense { setting, reason });
-        for (setting, number) in [
-            ("--max-peers", self.max_peers),
-            ("--serve-streams", self.serve_streams),
-            ("--stall-seconds", self.stall_seconds),
+            |key, reason: String| Err(ConfigError::Nonsense { setting: setting(key), reason });
+        for (key, number) in [
+            ("max-peers", self.max_peers),
+            ("serve-streams", self.serve_streams),
+            ("stall-seconds", self.stall_seconds),
         ] {
             if number == Some(0) {
-                return refuse(setting, "0 leaves the node nothing to do; give 1 or more".into());
+                return refuse(key, "0 leaves the node nothing to do; give 1 or more".into());
             }
         }
         if let Some(upload) = self.upload.filter(|upload| upload.get() < MIN_UPLOAD) {
             return refuse(
-                "--upload",
+                "upload",
                 format!(
                     "{} bytes per second is too slow for any transfer to end; give 16KiB or more",
                     upload.get()
                 ),
             );
         }
-        if let Some(log) = &self.log {
-            check_filter(log)?;
+        if let Some(reason) = self.log.as_deref().and_then(obstacle_of_filter) {
+            return refuse("log", reason);
         }
-        if self.tls_cert.is_some() != self.tls_key.is_some() {
-            return refuse("--tls-cert", "--tls-cert and --tls-key go together".into());
+        for peer in self.peer.iter().filter(|peer| !peer.is_empty()) {
+            PeerAddress::all_of(peer)
+                .map_err(|source| ConfigError::Peer { setting: setting("peer"), source })?;
+        }
+        for (key, addresses) in [("listen", &self.listen), ("external", &self.external)] {
+            for address in addresses {
+                address
+                    .parse::<PeerAddress>()
+                    .map_err(|source| ConfigError::Address { setting: setting(key), source })?;
+            }
+        }
+        for publisher in self.follow.iter().filter(|follow| *follow != "all") {
+            publisher.parse::<PublisherId>().map_err(|source| ConfigError::Follow {
+                setting: setting("follow"),
+                text: publisher.clone(),
+                source,
+            })?;
+        }
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(_), None) => return refuse("tls-cert", "it needs tls-key, too".into()),
+            (None, Some(_)) => return refuse("tls-key", "it needs tls-cert, too".into()),
+            _ => {}
         }
         if self.http == Some(HttpSetting::Off) {
             let given = [
-                ("--token-file", self.token_file.is_some()),
-                ("--http-host", !self.http_host.is_empty()),
-                ("--tls-cert", self.tls_cert.is_some()),
-                ("--fetch-budget", self.fetch_budget.is_some()),
+                ("token-file", self.token_file.is_some()),
+                ("http-host", !self.http_host.is_empty()),
+                ("tls-cert", self.tls_cert.is_some()),
+                ("fetch-budget", self.fetch_budget.is_some()),
             ];
-            if let Some((setting, _)) = given.into_iter().find(|(_, given)| *given) {
+            if let Some((key, _)) = given.into_iter().find(|(_, given)| *given) {
+                let off = setting("http");
                 return refuse(
-                    setting,
-                    "it has no effect with --http off; leave one of them out".into(),
+                    key,
+                    format!("it has no effect while HTTP is off ({off}); leave one of them out"),
                 );
             }
         }
@@ -237,20 +267,17 @@ impl Settings {
     }
 }
 
-/// Checks a log filter: levels, and targets with their levels.
-fn check_filter(filter: &str) -> Result<(), ConfigError> {
+/// What is wrong with a log filter, which has levels, and targets with their levels.
+fn obstacle_of_filter(filter: &str) -> Option<String> {
     let levels = ["off", "error", "warn", "info", "debug", "trace"];
-    for part in filter.split(',') {
-        let level = part.rsplit_once('=').map_or(part, |(_, level)| level).trim();
-        if !levels.iter().any(|known| level.eq_ignore_ascii_case(known)) {
-            let reason = format!(
-                "{part:?} has no level; write one of {}, or TARGET=LEVEL, separated by commas",
-                levels.join(", ")
-            );
-            return Err(ConfigError::Nonsense { setting: "--log", reason });
-        }
-    }
-    Ok(())
+    let malformed = filter.split(',').find(|part| {
+        let level = part.rsplit_once('=').map_or(*part, |(_, level)| level).trim();
+        !levels.iter().any(|known| level.eq_ignore_ascii_case(known))
+    })?;
+    Some(format!(
+        "{malformed:?} has no level; write one of {}, or TARGET=LEVEL, separated by commas",
+        levels.join(", ")
+    ))
 }
 
 #[cfg(test)]

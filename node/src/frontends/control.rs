@@ -21,7 +21,7 @@ use perennial_control::{
     GetDone, Handler, Import, ImportEvent, ImportSummary, Key, KeyRow, Listed, Listener, Ls, Merge,
     NewFeed, PeerRow, Peers, Pin, PinRow, Pins, Progress, Published, RebuildDone, RebuildIndex,
     ReleaseRow, Relocate, RelocateDone, Search, Show, ShowDone, Shutdown, Sink, Status, StatusRow,
-    Unfollow, UnmovedRow, Unpin, UnreachedRow, Verify, VerifyDone,
+    Unfollow, Unfollowed, UnmovedRow, Unpin, UnreachedRow, Verify, VerifyDone,
 };
 pub(crate) use perennial_control::{Client, socket_path};
 use perennial_manifest::{PublisherId, PublisherRef};
@@ -109,7 +109,7 @@ impl Handler for ControlService {
         policy::follow(self, request).await
     }
 
-    async fn unfollow(&self, request: Unfollow, _: Sink) -> Result<(), Failure> {
+    async fn unfollow(&self, request: Unfollow, _: Sink) -> Result<Unfollowed, Failure> {
         policy::unfollow(self, request).await
     }
 

@@ -1,22 +1,24 @@
 //! The HTTP frontend: implements `perennial_gateway`'s backend on the archive, and only translates.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt};
+pub(crate) use perennial_gateway::TRUSTS_NONE;
 use perennial_gateway::{
-    Backend, BlobRequest, HealthError, Limits, Options, Router, SignError, Tls, TlsError,
+    Backend, BlobRequest, HealthError, Limits, Options, Router, SignError, Tls, TlsError, Told,
 };
 pub use perennial_gateway::{HostName, HostNameError};
-use perennial_manifest::{Draft, PublisherId, ReleaseId};
+use perennial_manifest::{Draft, PublisherId, ReleaseId, Selector};
 use perennial_protocol::FetchFailure;
 use perennial_store::{Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::archive::{Archive, FetchError, PublishOptions};
+use crate::archive::{Archive, FetchError, PeersAnswer, PublishOptions};
 use crate::config::Http;
 use crate::descriptors;
 
@@ -33,7 +35,7 @@ pub(crate) struct Served {
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The address is in use, or does not belong to this machine.
-    #[error("--http {address}: {source}")]
+    #[error("HTTP cannot be served on {address}: {}", bind_text(.source))]
     Bind {
         /// The configured address.
         address: SocketAddr,
@@ -60,6 +62,16 @@ pub enum ServeError {
         /// The token file.
         path: PathBuf,
     },
+}
+
+/// Why an address cannot be listened on, in words that say what is there.
+fn bind_text(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::AddrInUse => "the port is taken: another program listens there".to_owned(),
+        ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
+        ErrorKind::PermissionDenied => "ports below 1024 are for root".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 /// Serves the archive over HTTP until `stop`.
@@ -129,6 +141,19 @@ impl Backend for Archive {
     ) -> BoxFuture<'static, Result<(), perennial_gateway::FetchError>> {
         let archive = self.clone();
         async move { Archive::fetch_list(&archive, release).await.map_err(not_fetched) }.boxed()
+    }
+
+    fn ask(&self, selector: Selector, publisher: Option<PublisherId>) -> BoxFuture<'static, Told> {
+        let archive = self.clone();
+        async move {
+            let answer = archive.ask_peers(selector, publisher).await;
+            let PeersAnswer { releases, size } = answer.unwrap_or_else(|error| {
+                tracing::warn!(%error, "could not take in what peers know");
+                PeersAnswer::default()
+            });
+            Told { releases, size }
+        }
+        .boxed()
     }
 
     fn sign(&self, draft: Draft) -> BoxFuture<'static, Result<ReleaseId, SignError>> {

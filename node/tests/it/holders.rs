@@ -15,6 +15,32 @@ fn row(machine: &Machine, this_node: bool, bytes: u64) -> HolderRow {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn show_brings_a_missing_list_or_says_why_it_cannot() {
+    let a = Machine::start(&[], &[]).await;
+    let added = a.add(&[("one", &[1; 1000])]).await;
+    // Knows the release, and holds nothing of it.
+    let b = Machine::start(&[&a], &[]).await;
+    let shown = b.show(&added.release).await.expect("known");
+    assert_eq!(shown.row.state, Holding::Known, "the list is no part of it");
+    assert_eq!((shown.files.map(|files| files.len()), shown.missing_list), (Some(1), None));
+
+    // Its entry is taken along, and its list is not, to where no peer is.
+    let entry = a.node.archive().store().entry(&added.release.entry()).expect("read");
+    let entries = a.node.archive().store().times(None).expect("read");
+    let entries = entries
+        .into_iter()
+        .filter_map(|(_, id)| a.node.archive().store().entry(&id).expect("read"));
+    let entries: Vec<_> = entries.collect();
+    assert!(entry.is_some() && entries.len() == 2);
+    let c = Machine::start(&[], &[]).await;
+    c.node.archive().store().put_entries(&entries).expect("taken");
+    let shown = c.show(&added.release).await.expect("known");
+    assert!(shown.files.is_none());
+    let why = shown.missing_list.expect("a reason");
+    assert!(why.contains("no peer is connected"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn show_lists_every_holder_with_this_node_first() {
     let a = Machine::start(&[], &[]).await;
     // The same bytes twice: counted as two files, stored once.

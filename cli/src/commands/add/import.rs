@@ -43,7 +43,8 @@ pub(super) async fn run(
             screen.row(&row, completeness)
         }
     };
-    let done = session.ask_rows(request, Dial::AndWarn, print).await?;
+    let came = |done: &ImportSummary| done.releases + done.already > 0;
+    let done = session.converse(request, Dial::AndWarn, print, came).await?.answer;
     if done.releases + done.already > 0 {
         let already = match done.already {
             0 => String::new(),

@@ -7,7 +7,7 @@ use perennial_control::{
     GcDone, Get, GetDone, Handler, Import, ImportEvent, ImportSummary, Key, KeyRow, Listed, Ls,
     Merge, NewFeed, NoRows, PeerRow, Peers, Pin, PinRow, Pins, Progress, Published, RebuildDone,
     RebuildIndex, ReleaseRow, Relocate, RelocateDone, Search, Show, ShowDone, Shutdown, Sink,
-    Stage, Status, StatusRow, Unfollow, UnmovedRow, Unpin, Verify, VerifyDone,
+    Stage, Status, StatusRow, Unfollow, Unfollowed, UnmovedRow, Unpin, Verify, VerifyDone,
 };
 use perennial_manifest::{EntryId, Holding, Keypair, PublisherKind, Purl};
 use tokio::sync::Notify;
@@ -75,7 +75,7 @@ impl Handler for Fake {
         ls(Ls, ReleaseRow) -> Listed;
         show(Show, NoRows) -> ShowDone;
         follow(Follow, NoRows) -> ();
-        unfollow(Unfollow, NoRows) -> ();
+        unfollow(Unfollow, NoRows) -> Unfollowed;
         follows(Follows, FollowRow) -> Listed;
         pin(Pin, NoRows) -> PinRow;
         unpin(Unpin, NoRows) -> PinRow;

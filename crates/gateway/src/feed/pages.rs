@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::document::Document;
 use crate::http_error::HttpError;
-use crate::rows::ReleaseRows;
+use crate::rows::{JSON_VERSION, PublicRow, ReleaseRows};
 
 /// Releases per page; a client may ask for fewer.
 const PAGE: usize = 1_000;
@@ -47,7 +47,8 @@ pub(super) type Order = Arc<[ReleaseId]>;
 
 #[derive(Serialize)]
 struct Page {
-    releases: Vec<perennial_control::ReleaseRow>,
+    v: u32,
+    releases: Vec<PublicRow>,
     /// The `after` parameter of the next page; `None` on the last page.
     next: Option<String>,
 }
@@ -76,14 +77,14 @@ pub(super) fn page(
     let (mut releases, mut rows) = (Vec::new(), ReleaseRows::new(store));
     for id in ids.iter().take(asked.limit) {
         let known = store.release(id)?;
-        releases.extend(known.map(|known| rows.row(&known)).transpose()?);
+        releases.extend(known.map(|known| rows.public(&known)).transpose()?);
     }
     let more = ids.len() > asked.limit;
     let next = ids.get(asked.limit.saturating_sub(1)).filter(|_| more).map(ToString::to_string);
     let link = next
         .as_ref()
         .map(|id| format!("<releases.json?after={id}&limit={}>; rel=\"next\"", asked.limit));
-    let text = serde_json::to_vec(&Page { releases, next })?;
+    let text = serde_json::to_vec(&Page { v: JSON_VERSION, releases, next })?;
     let document = Document::new("application/json", text);
     Ok(match link {
         Some(link) => document.with(header::LINK, link),

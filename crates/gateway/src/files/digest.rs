@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use perennial_manifest::{Artifact, BlobId, ReleaseId, Sha256Digest};
+use perennial_manifest::{Artifact, BlobId, ReleaseId, Selector, Sha256Digest};
 use perennial_store::{BlobState, ReleaseRow, Store, StoreError};
 use tokio::sync::Semaphore;
 
 use super::{Files, attachment, cache_control};
+use crate::backend::BlobRequest;
 use crate::blocking::blocking;
 use crate::bounded::Bounded;
 use crate::content::Content;
@@ -71,14 +72,47 @@ impl Files {
         let digest = BlobDigest::read(text)?;
         let owner = self.is_owner(request);
         let mut content = match digest {
-            BlobDigest::Blake3(_) => self.content(digest, release, &[]).await?,
-            BlobDigest::Sha256(sha256) => match self.true_content(sha256, release, owner).await? {
-                Ok(content) => content,
-                Err(later) => return Ok(later),
+            BlobDigest::Blake3(blob) => match self.content(digest, release, &[]).await {
+                Err(error) if error.is_unknown() => {
+                    match self.bring_from_any_holder(blob, error, owner).await? {
+                        Ok(content) => content,
+                        Err(later) => return Ok(later),
+                    }
+                }
+                content => content?,
             },
+            BlobDigest::Sha256(sha256) => {
+                let mut content = self.true_content(sha256, release, owner).await;
+                if content.as_ref().is_err_and(HttpError::is_unknown)
+                    && self.gateway.learn_of(sha256, owner).await
+                {
+                    content = self.true_content(sha256, release, owner).await;
+                }
+                match content? {
+                    Ok(content) => content,
+                    Err(later) => return Ok(later),
+                }
+            }
         };
         content.headers.push(cache_control(true));
         self.gateway.answer(method, request, &content, owner).await
+    }
+
+    /// A blob that no release lists here, fetched whole from a peer that says it has it: how long
+    /// it is, only its bytes prove. Or a response that tells the client to retry.
+    async fn bring_from_any_holder(
+        &self,
+        blob: BlobId,
+        unknown: HttpError,
+        owner: bool,
+    ) -> Result<Result<Content, Response>, HttpError> {
+        let told = self.gateway.ask(Selector::Blob(blob), None).await;
+        let size = told.size.ok_or_else(|| unknown.clone())?;
+        let request = BlobRequest { release: None, blob, size };
+        if let Some(later) = self.bring(request, &blob.to_string(), owner).await? {
+            return Ok(Err(later));
+        }
+        self.content(BlobDigest::Blake3(blob), None, &[]).await.map(Ok)
     }
 
     /// The content that truly has a SHA-256, which is held unless it is denied; or a response that
@@ -92,7 +126,11 @@ impl Files {
         let mut wrong = Vec::new();
         while wrong.len() < CLAIMS {
             let content = self.content(BlobDigest::Sha256(sha256), release, &wrong).await?;
-            if let Some(later) = self.bring(&content, owner).await? {
+            let state = self.state(content.blob).await?;
+            if !matches!(state, BlobState::Held { .. } | BlobState::Denied)
+                && let Some(request) = content.request()
+                && let Some(later) = self.bring(request, &content.digest, owner).await?
+            {
                 return Ok(Err(later));
             }
             if self.is_true(&sha256, &content.blob).await? {
@@ -168,25 +206,29 @@ impl Files {
         Ok(artifact.map(|artifact| (row, artifact)))
     }
 
+    async fn state(&self, blob: BlobId) -> Result<BlobState, HttpError> {
+        let store = self.gateway.backend.store().clone();
+        blocking(move || Ok(store.blob_state(&blob)?)).await
+    }
+
     /// Fetches a whole blob. If that takes too long, returns a response that tells the client to
     /// retry; the bytes that arrived are kept.
-    async fn bring(&self, content: &Content, owner: bool) -> Result<Option<Response>, HttpError> {
-        let (store, blob) = (self.gateway.backend.store().clone(), content.blob);
-        let state = blocking(move || Ok::<_, HttpError>(store.blob_state(&blob)?)).await?;
-        if matches!(state, BlobState::Held { .. } | BlobState::Denied) {
-            return Ok(None);
-        }
-        let fetch = self.gateway.fetch(content.request(), &content.digest, owner)?;
+    async fn bring(
+        &self,
+        request: BlobRequest,
+        digest: &str,
+        owner: bool,
+    ) -> Result<Option<Response>, HttpError> {
+        let fetch = self.gateway.fetch(Some(request), digest, owner)?;
         match tokio::time::timeout(PATIENCE, fetch.outcome).await {
             Ok(Ok(())) => Ok(None),
-            Ok(Err(error)) => Err(HttpError::fetch(&error, &content.digest)),
+            Ok(Err(error)) => Err(HttpError::fetch(&error, digest)),
             Err(_) => {
                 let error = HttpError::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     format!(
-                        "{} is still being fetched: try again in a few seconds; its blake3 digest \
-                         is served while it arrives",
-                        content.digest
+                        "{digest} is still being fetched: try again in a few seconds; its blake3 \
+                         digest is served while it arrives"
                     ),
                 );
                 Ok(Some(([(header::RETRY_AFTER, "5")], error).into_response()))

@@ -17,7 +17,7 @@ use crate::blocking::blocking;
 use crate::content::Content;
 use crate::document::Document;
 use crate::http_error::HttpError;
-use crate::rows::{ReleaseRows, artifact_row};
+use crate::rows::{PublicRow, ReleaseRows, artifact_row};
 
 /// The checksums file, computed from a release's list unless the release contains a file of that
 /// name.
@@ -82,7 +82,7 @@ impl Files {
         let text = blocking(move || {
             let files = list.iter().map(|artifact| artifact_row(&store, artifact));
             let files = files.collect::<Result<Vec<ArtifactRow>, StoreError>>()?;
-            let listing = Listing { row: ReleaseRows::new(&store).row(&row)?, files };
+            let listing = Listing { row: ReleaseRows::new(&store).public(&row)?, files };
             Ok::<_, HttpError>(reservation.filled(serde_json::to_vec_pretty(&listing)?))
         });
         Ok(Document::new("application/json", text.await?))
@@ -129,10 +129,10 @@ fn sums(list: &ArtifactList) -> String {
     text
 }
 
-/// A release and its files, with the field names of `perennial show --json`.
+/// A release and its files, as `cli/JSON.md` describes them.
 #[derive(Serialize)]
 struct Listing {
     #[serde(flatten)]
-    row: perennial_control::ReleaseRow,
+    row: PublicRow,
     files: Vec<ArtifactRow>,
 }

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use axum::http::StatusCode;
-use perennial_manifest::{Candidate, Name, PublisherId, Resolution, Selector};
+use perennial_manifest::{Candidate, Name, PublisherId, Purl, Resolution, Selector};
 use perennial_store::ReleaseRow;
 
 use crate::blocking::blocking;
@@ -17,29 +17,20 @@ const NAMED: usize = 50;
 /// Near misses named in one error response, at most.
 const NEAR: usize = 5;
 
-/// The release that a selector resolves to.
+/// The release that a selector resolves to. Peers are asked for a name that no trusted publisher,
+/// or not the given one, signed as far as this node knows.
 pub(crate) async fn row_of(
     gateway: &Gateway,
     selector: Selector,
     only: Option<PublisherId>,
 ) -> Result<ReleaseRow, HttpError> {
-    let (store, own, asked) =
-        (gateway.backend.store().clone(), gateway.backend.publisher(), selector.clone());
-    let resolved = blocking(move || {
-        let resolution = store.resolve(&asked, &own, only.as_ref())?;
-        let near = match &resolution {
-            Resolution::NotFound => store.near_briefly(&asked, NEAR)?,
-            _ => Vec::new(),
-        };
-        let row = match &resolution {
-            Resolution::Found(found) => {
-                found.first().map(|found| store.release(&found.release)).transpose()?.flatten()
-            }
-            _ => None,
-        };
-        Ok::<_, HttpError>((resolution, row, near))
-    });
-    let (status, message, candidates) = match resolved.await? {
+    let mut resolved = resolve(gateway, &selector, only).await?;
+    if matches!(resolved.0, Resolution::NotFound | Resolution::Strangers(_))
+        && !gateway.ask(selector.clone(), only).await.releases.is_empty()
+    {
+        resolved = resolve(gateway, &selector, only).await?;
+    }
+    let (status, message, candidates) = match resolved {
         (Resolution::Found(_), Some(row), _) => return Ok(row),
         (Resolution::Found(_) | Resolution::NotFound, _, near) => {
             let mut unknown = HttpError::unknown(&format!("release {selector}"));
@@ -74,6 +65,31 @@ pub(crate) async fn row_of(
         }
     };
     Err(HttpError::new(status, listing(message, &candidates)))
+}
+
+/// What a selector means to this node, the row of the release that it names, and names near it.
+async fn resolve(
+    gateway: &Gateway,
+    selector: &Selector,
+    only: Option<PublisherId>,
+) -> Result<(Resolution, Option<ReleaseRow>, Vec<Purl>), HttpError> {
+    let (store, own, asked) =
+        (gateway.backend.store().clone(), gateway.backend.publisher(), selector.clone());
+    blocking(move || {
+        let resolution = store.resolve(&asked, &own, only.as_ref())?;
+        let near = match &resolution {
+            Resolution::NotFound => store.near_briefly(&asked, NEAR)?,
+            _ => Vec::new(),
+        };
+        let row = match &resolution {
+            Resolution::Found(found) => {
+                found.first().map(|found| store.release(&found.release)).transpose()?.flatten()
+            }
+            _ => None,
+        };
+        Ok((resolution, row, near))
+    })
+    .await
 }
 
 fn listing(mut message: String, candidates: &[Candidate]) -> String {

@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::chart::{ChartsRead, Metadata};
 use crate::feed::date;
 use crate::files::SEGMENT;
+use crate::gateway::TRUSTS_NONE;
 use crate::lists::Lists;
 
 /// Charts in one index, at most.
@@ -42,6 +43,8 @@ pub(super) struct Charts {
     left_out: BTreeMap<String, String>,
     /// Bytes of `Chart.yaml`.
     bytes: usize,
+    /// What else to know about the list.
+    note: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -82,7 +85,8 @@ impl Charts {
             let rows = store.releases(&filter)?;
             purls.extend(rows.into_iter().map(|row| row.purl).filter(|purl| purl.ty() == "helm"));
         }
-        let mut charts = Self::default();
+        let trusts_none = only.is_none() && store.follows().trusts_none();
+        let mut charts = Self { note: trusts_none.then_some(TRUSTS_NONE), ..Self::default() };
         for purl in purls {
             match store.resolve(&Selector::Purl(purl.clone()), own, only.as_ref())? {
                 Resolution::Found(found) => {
@@ -240,6 +244,9 @@ impl Charts {
                 let _ = writeln!(text, "{what}: {why}");
             }
             annotations.insert("perennial/left-out", text);
+        }
+        if let Some(note) = self.note {
+            annotations.insert("perennial/note", note.to_owned());
         }
         serde_json::to_vec_pretty(&Index {
             api_version: "v1",

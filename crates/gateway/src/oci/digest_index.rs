@@ -41,7 +41,7 @@ impl ContentRef {
     /// The request to send to the swarm; `None` if no release lists the content.
     pub(crate) fn request(&self) -> Option<BlobRequest> {
         let (blob, size) = (self.blob, self.size);
-        self.release.map(|release| BlobRequest { release, blob, size })
+        self.release.map(|release| BlobRequest { release: Some(release), blob, size })
     }
 }
 

@@ -67,6 +67,11 @@ impl OciError {
         Self::of(error, "BLOB_UNKNOWN")
     }
 
+    /// Whether it says that something is not there.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.error.status == StatusCode::NOT_FOUND
+    }
+
     /// This node failed.
     pub(crate) fn internal(error: &dyn std::fmt::Display) -> Self {
         HttpError::internal(error).into()

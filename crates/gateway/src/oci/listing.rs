@@ -13,6 +13,7 @@ use super::image_catalog::Image;
 use super::name::{Named, prefixed};
 use super::policy::{Meaning, meaning, strangers};
 use super::pull::only;
+use crate::gateway::TRUSTS_NONE;
 
 /// Names in one page, at most.
 const PAGE: usize = 10_000;
@@ -101,6 +102,11 @@ impl Registry {
         let mut names: Vec<String> = ours.map(|image| prefixed(&image.repository)).collect();
         names.sort();
         let (names, last) = page.cut(names);
-        Ok(page.answer("/v2/_catalog", None, last.as_deref(), &json!({"repositories": names})))
+        let mut body = json!({"repositories": names});
+        if self.gateway.backend.store().follows().trusts_none() {
+            // Clients ignore fields that they do not know; people who look find the reason.
+            body["note"] = TRUSTS_NONE.into();
+        }
+        Ok(page.answer("/v2/_catalog", None, last.as_deref(), &body))
     }
 }

@@ -82,7 +82,8 @@ impl Registry {
         };
         let mut one_of_list = false;
         loop {
-            let found = self.find(asked.owner, name, &digest, &releases, read_manifest).await;
+            let found = self.find_or_learn(asked.owner, name, &digest, &releases, read_manifest);
+            let found = found.await;
             let (found, bytes) = found.map_err(OciError::manifest)?;
             let bytes = self.checked(asked.owner, &found, bytes).await?;
             let unknown = |why: String| {
@@ -145,11 +146,16 @@ impl Registry {
         digest: &Digest,
     ) -> Result<(ContentRef, bool), HttpError> {
         let owner = asked.owner;
+        let held: fn(&Store, &ContentRef) -> Result<bool, StoreError> =
+            |store, found| Ok(store.blob_size(&found.blob)?.is_some());
+        // A client that pushes asks for blobs that it is about to send.
+        let pushes = owner && *asked.method == Method::HEAD;
         for _ in 0..CLAIMS {
-            let found = self.find(owner, name, digest, &[], |store, found| {
-                Ok(store.blob_size(&found.blob)?.is_some())
-            });
-            let (found, is_held) = found.await?;
+            let found = match pushes {
+                true => self.find(owner, name, digest, &[], held).await,
+                false => self.find_or_learn(owner, name, digest, &[], held).await,
+            };
+            let (found, is_held) = found?;
             if found.vouched {
                 return Ok((found, is_held));
             }
@@ -181,8 +187,26 @@ impl Registry {
         Ok(Digest::from(hashed.await?) == digest)
     }
 
-    /// The digest that a tag means, and the releases that say so.
+    /// The digest that a tag means, and the releases that say so. Peers are asked for a tag that no
+    /// trusted publisher signed as far as this node knows.
     async fn meaning(
+        &self,
+        owner: bool,
+        name: &Named,
+        tag: &str,
+    ) -> Result<(Digest, Vec<ReleaseId>), OciError> {
+        let here = self.meaning_here(owner, name, tag).await;
+        if here.as_ref().is_err_and(OciError::is_missing)
+            && is_tag(tag)
+            && let Ok(selector) = format!("{name}:{tag}").parse()
+            && !self.gateway.ask(selector, None).await.releases.is_empty()
+        {
+            return self.meaning_here(owner, name, tag).await;
+        }
+        here
+    }
+
+    async fn meaning_here(
         &self,
         owner: bool,
         name: &Named,

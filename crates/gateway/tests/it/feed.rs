@@ -95,13 +95,17 @@ async fn all_known_releases_come_page_by_page() {
             "held_bytes",
             "issued_at",
             "kind",
+            "license",
             "publisher",
             "publisher_name",
             "purl",
             "release",
             "state",
+            "v",
         ];
         assert_eq!(fields, expected);
+        assert_eq!((&page["v"], &releases[0]["v"]), (&1.into(), &1.into()));
+        assert_eq!(releases[0]["license"], "NOASSERTION");
         let named = releases.iter().any(|row| !row["publisher_name"].is_null());
         assert!(!named, "the owner's names for publishers are not public");
         seen.extend(releases.iter().map(|row| row["purl"].as_str().expect("a purl").to_owned()));

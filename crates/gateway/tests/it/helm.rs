@@ -263,3 +263,22 @@ async fn files_that_are_not_charts_or_not_held_are_left_out() {
         "an index brings nothing here"
     );
 }
+
+#[tokio::test]
+async fn an_index_that_trusts_no_publisher_says_so() {
+    let gateway = TestGateway::new();
+    let chart = file("app-1.0.0.tgz", bytes(100, 1));
+    gateway.release(&key(2), "pkg:helm/app@1.0.0", &[File { role: Role::Chart, ..chart }]);
+    assert!(index(&gateway, "all").await.annotations.is_empty(), "it follows nobody");
+    let mut follows = gateway.store().follows();
+    follows.all = true;
+    gateway.store().set_follows(&follows).expect("remembered");
+    let empty = index(&gateway, "all").await;
+    assert!(empty.entries.is_empty());
+    assert!(empty.annotations["perennial/note"].contains("perennial follow DID"));
+    let catalog = gateway.get("/v2/_catalog").await.json();
+    assert!(catalog["note"].as_str().is_some_and(|note| note.contains("trusts none")), "{catalog}");
+    gateway.follow(&key(2));
+    assert!(!index(&gateway, "all").await.annotations.contains_key("perennial/note"));
+    assert!(gateway.get("/v2/_catalog").await.json()["note"].is_null());
+}

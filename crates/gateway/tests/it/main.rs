@@ -8,6 +8,7 @@
     reason = "a test that cannot go on ends"
 )]
 
+mod asking;
 mod feed;
 mod files;
 mod files_by_digest;

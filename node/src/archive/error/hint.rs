@@ -9,11 +9,11 @@ use crate::archive::{FetchError, SignError};
 
 /// The hint where a peer may help.
 pub(in crate::archive) const ASK_A_PEER: &str =
-    "connect to a node that may have it with --peer MULTIADDR (or PERENNIAL_PEERS)";
+    "connect to a node that may have it with --peer HOST:PORT (or PERENNIAL_PEERS)";
 
 /// The hint where files that lay in place are lost.
 const PUT_BACK: &str = "put the files back, name their new place with `perennial relocate OLD \
-                        NEW`, or connect to a node that has them with --peer MULTIADDR";
+                        NEW`, or connect to a node that has them with --peer HOST:PORT";
 
 impl ArchiveError {
     /// A next step for the user, if there is one.
@@ -48,8 +48,8 @@ impl ArchiveError {
                 move its keys/ directory away, start it again",
             ),
             Self::UnknownFeed { .. } => Some(
-                "--peer ADDRESS of a node that has its feed fetches it; --new-feed begins one, if \
-                this key has signed nothing",
+                "connect to a node that has its feed with --peer HOST:PORT (or PERENNIAL_PEERS), or \
+                 begin a new feed with `perennial add --new-feed`, if this key has signed nothing",
             ),
             Self::Unportable(_) => Some(
                 "--skip-unportable leaves these out, --exclude GLOB leaves out what it matches, \

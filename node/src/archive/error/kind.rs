@@ -41,7 +41,8 @@ impl ArchiveError {
             | Self::NotHeld(_) => ErrorKind::NotFound,
             Self::OneFile(_) => ErrorKind::Usage,
             Self::Unreached(_) => ErrorKind::Unreachable,
-            Self::UnknownFeed { unreached, .. } if !unreached.is_empty() => ErrorKind::Unreachable,
+            // No peer could be asked.
+            Self::UnknownFeed { answered: 0, .. } => ErrorKind::Unreachable,
             Self::Store(StoreError::InvalidList { .. }) => ErrorKind::Verification,
             Self::Store(_)
             | Self::Disk(_)
@@ -62,6 +63,7 @@ fn fetch_kind(error: &FetchError) -> ErrorKind {
     match error {
         FetchError::Peers(FetchFailure::NoHolder | FetchFailure::Stalled)
         | FetchError::Alone
+        | FetchError::Slow
         | FetchError::Unknown(_) => ErrorKind::NotFound,
         FetchError::LostInPlace { .. } => ErrorKind::Verification,
         FetchError::Unreached(_) => ErrorKind::Unreachable,

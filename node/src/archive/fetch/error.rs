@@ -32,6 +32,9 @@ pub enum FetchError {
         /// Why they were not fetched.
         why: Box<FetchError>,
     },
+    /// No peer sent what somebody waits to see.
+    #[error("no peer sent it in time")]
+    Slow,
     /// No peer is connected, and none is expected.
     #[error("no peer is connected to fetch it from")]
     Alone,

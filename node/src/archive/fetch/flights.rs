@@ -23,7 +23,7 @@ use crate::network::fetch_handle::FetchProgress;
 pub(in crate::archive) struct Flights {
     pub(super) releases: Table<ReleaseId, Arc<FetchedRelease>>,
     pub(super) lists: Table<ReleaseId, ()>,
-    pub(super) blobs: Table<(ReleaseId, BlobId, u64), ()>,
+    pub(super) blobs: Table<(Option<ReleaseId>, BlobId, u64), ()>,
     /// Some of the files of a release.
     pub(super) files: Table<(ReleaseId, Vec<BlobId>), Arc<FetchedRelease>>,
     /// Blobs requested by digest alone, without a release that states their size.

@@ -202,6 +202,11 @@ fn claimed_sizes(claims: impl Iterator<Item = u64>) -> Vec<u64> {
     sizes.into_iter().take(CLAIMED_SIZES).map(|(size, _)| size).collect()
 }
 
+/// The size that most peers claim, if it is one that a blob may have.
+pub(in crate::archive) fn likely_size(claims: impl Iterator<Item = u64>) -> Option<u64> {
+    claimed_sizes(claims).into_iter().next()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -245,6 +245,6 @@ fn has(
     Ok(false)
 }
 
-fn is_unknown(error: &ArchiveError) -> bool {
+pub(in crate::archive) fn is_unknown(error: &ArchiveError) -> bool {
     matches!(error, ArchiveError::Unresolved(why) if matches!(**why, Unresolved::NotFound { .. }))
 }

@@ -76,8 +76,8 @@ async fn equal_blobs_of_http_clients_share_one() {
     let blob = BlobId::of(b"one");
     let both = async {
         let (one, other) = tokio::join!(
-            machine.archive.fetch_blob(release, blob, 3),
-            machine.archive.fetch_blob(release, blob, 3)
+            machine.archive.fetch_blob(Some(release), blob, 3),
+            machine.archive.fetch_blob(Some(release), blob, 3)
         );
         one.and(other)
     };

@@ -79,6 +79,37 @@ fn addresses_of_peers_are_checked_wherever_they_stand() {
 }
 
 #[test]
+fn a_setting_is_named_by_the_place_that_gave_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("p.toml");
+    let refused = |text: &str, flags: Settings| {
+        std::fs::write(&path, text).unwrap();
+        let settings = flags.over(Settings::read(&path).unwrap());
+        settings.into_config(&home()).unwrap_err().to_string()
+    };
+    let file = path.display();
+    for (text, key) in [
+        ("peer = ['x']", "peer"),
+        ("follow = ['x']", "follow"),
+        ("listen = ['x']", "listen"),
+        ("external = ['x']", "external"),
+        ("upload = 1", "upload"),
+        ("http-host = ['a b']", "http-host"),
+        ("tls-key = 'x'", "tls-key"),
+    ] {
+        let said = refused(text, Settings::default());
+        assert!(said.starts_with(&format!("{file}: {key}: ")), "{said}");
+    }
+    // The command line wins, so the file is not to blame.
+    let flags = Settings { max_peers: Some(0), ..Settings::default() };
+    assert!(refused("max-peers = 0", flags).starts_with("--max-peers: "));
+    let flags = Settings { http: Some(HttpSetting::Off), ..Settings::default() };
+    let mixed = refused("fetch-budget = 1", flags);
+    assert!(mixed.starts_with(&format!("{file}: fetch-budget: ")), "{mixed}");
+    assert!(mixed.contains("(--http)"), "{mixed}");
+}
+
+#[test]
 fn an_unknown_field_is_refused() {
     assert!(toml::from_str::<Settings>("lissten = ['x']").is_err());
     assert!(toml::from_str::<Settings>("upload = 0").is_err());

@@ -7,7 +7,7 @@ use perennial_control::{
     Failure, FollowRow, KeyRow, Listed, Ls, PeerRow, PinRow, PinTarget, ReleaseRow, Search, Sink,
     StatusRow, Target,
 };
-use perennial_gateway::ReleaseRows;
+use perennial_gateway::{ReleaseRows, TRUSTS_NONE};
 use perennial_manifest::Holding;
 use perennial_store::{BlobState, Loss, Pin, ReleaseFilter, Store, StoreError};
 
@@ -148,6 +148,10 @@ pub(super) async fn status(service: &ControlService) -> Result<StatusRow, Failur
              Stop one of them; a copy that is to live on needs keys of its own"
         ));
     }
+    if http.is_some() && service.archive.store().follows().trusts_none() {
+        notices.push(TRUSTS_NONE.to_owned());
+    }
+    let lost_objects = lost.iter().map(|loss| loss.blob).collect::<BTreeSet<_>>().len() as u64;
     notices.extend(cut(lost.iter().map(loss_text).collect()));
     let row = service.read(move |store| {
         let (stats, follows) = (store.stats()?, store.follows());
@@ -181,6 +185,7 @@ pub(super) async fn status(service: &ControlService) -> Result<StatusRow, Failur
             publisher: Some(publisher),
             entries: stats.entries,
             quarantined: stats.quarantined,
+            lost_objects,
             sync_sent_bytes: overview.sync_sent,
             sync_received_bytes: overview.sync_received,
             sent_bytes: overview.sent,

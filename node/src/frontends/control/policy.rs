@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use perennial_control::{
     CorruptRow, Failure, Follow, Gc, GcDone, Pin, PinRow, RebuildDone, Relocate, RelocateDone,
-    Sink, StoredObject, Target, Unfollow, UnmovedRow, Unpin, VerifyDone,
+    Sink, StoredObject, Target, Unfollow, Unfollowed, UnmovedRow, Unpin, VerifyDone,
 };
 use perennial_store::{GcOptions, Unmoved, Unread, Unreadable};
 
@@ -27,15 +27,22 @@ pub(super) async fn follow(service: &ControlService, request: Follow) -> Result<
     followed.map_err(failure)
 }
 
-pub(super) async fn unfollow(service: &ControlService, request: Unfollow) -> Result<(), Failure> {
-    let unfollowed = match request.target {
-        Target::All => service.archive.unfollow_all().await,
+pub(super) async fn unfollow(
+    service: &ControlService,
+    request: Unfollow,
+) -> Result<Unfollowed, Failure> {
+    let publisher = match request.target {
+        Target::All => {
+            service.archive.unfollow_all().await.map_err(failure)?;
+            Target::All
+        }
         Target::Publisher(named) => {
             let publisher = service.archive.publisher_named(&named).map_err(failure)?;
-            service.archive.unfollow(publisher).await
+            service.archive.unfollow(publisher).await.map_err(failure)?;
+            Target::Publisher(publisher)
         }
     };
-    unfollowed.map_err(failure)
+    Ok(Unfollowed { publisher })
 }
 
 pub(super) async fn pin(
@@ -111,7 +118,7 @@ pub(super) async fn verify(
     Ok(VerifyDone {
         checked: report.checked,
         bytes: report.bytes,
-        corrupt: lost + (corrupt.len() + report.damaged_entries.len()) as u64,
+        corrupt: (corrupt.len() + report.damaged_entries.len()) as u64,
         lost_objects: lost,
         unread: report.unreadable.len() as u64,
         restored: report.restored.len() as u64,

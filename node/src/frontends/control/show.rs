@@ -19,11 +19,14 @@ pub(super) async fn show(
     let resolved = service.archive.look(&request.selector, only, &*observer(sink)).await;
     let agreeing = resolved.map_err(failure)?;
     let (release, own) = (agreeing[0].release, service.archive.publisher());
+    let brought = service.archive.bring_list(release).await;
+    let missing_list = brought.err().map(|error| error.to_string());
     let shown = service.read(move |store| {
         let files = Files::of(store, &release)?;
         Ok((describe(store, &agreeing, &own)?, files))
     });
-    let (mut done, files) = shown.await?;
+    let (done, files) = shown.await?;
+    let mut done = ShowDone { missing_list, ..done };
     if matches!(done.row.state, Holding::Held | Holding::Partial) {
         done.holders.push(HolderRow {
             peer: service.peer_id.clone(),
@@ -127,6 +130,7 @@ fn describe(
         holders: Vec::new(),
         invalid,
         files: files.transpose()?,
+        missing_list: None,
         row: ReleaseRows::with_names(store).row(&row)?,
     })
 }

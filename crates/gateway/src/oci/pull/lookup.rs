@@ -14,6 +14,25 @@ use crate::oci::name::Named;
 use crate::oci::snapshot::Snapshot;
 
 impl Registry {
+    /// As [`Self::find`]; peers are asked for releases that have a digest which nothing here names.
+    pub(crate) async fn find_or_learn<T: Send + 'static>(
+        &self,
+        owner: bool,
+        name: &Named,
+        digest: &Digest,
+        first: &[ReleaseId],
+        then: fn(&Store, &ContentRef) -> Result<T, StoreError>,
+    ) -> Result<(ContentRef, T), HttpError> {
+        let found = self.find(owner, name, digest, first, then).await;
+        if found.as_ref().is_err_and(HttpError::is_unknown)
+            && let Some(sha256) = digest.sha256()
+            && self.gateway.learn_of(sha256, owner).await
+        {
+            return self.find(owner, name, digest, first, then).await;
+        }
+        found
+    }
+
     /// The content that a digest names, and the result of `then` on it; lists that may contain the
     /// digest are fetched first if necessary. A digest means the same bytes in every repository, so
     /// `name` decides only which lists are fetched first.
