@@ -10,7 +10,8 @@ use crate::session::{Dial, Session};
 
 /// Find releases by parts of their names, by the names of their files, or by a digest
 ///
-/// Names include the registry, the repository and the version. Searches what this node knows, and
+/// Names include the registry, the repository and the version; a file is found by its name, or by
+/// the end of its path, such as deploy/kube.yaml. Searches what this node knows, and
 /// asks the connected peers: `peers` is what only they know. The publisher is shown with each
 /// release, because a name alone proves nothing.
 #[derive(Debug, Args)]

@@ -62,13 +62,15 @@ pub(crate) struct Bounds {
     compared: usize,
     /// Rows visited to find a word by its inside, if none is found by a beginning.
     scanned: usize,
+    /// Lists read to find a path.
+    lists: usize,
 }
 
 impl Bounds {
     /// For the user of this node.
-    pub(crate) const WIDE: Self = Self { counted: 1024, compared: 16, scanned: 50_000 };
+    pub(crate) const WIDE: Self = Self { counted: 1024, compared: 16, scanned: 50_000, lists: 64 };
     /// For questions of strangers: of many words, only the beginnings count.
-    pub(crate) const NARROW: Self = Self { counted: 64, compared: 1, scanned: 1000 };
+    pub(crate) const NARROW: Self = Self { counted: 64, compared: 1, scanned: 1000, lists: 2 };
 }
 
 impl Catalog<'_> {
@@ -154,12 +156,51 @@ impl Catalog<'_> {
         self.rows(&keys)
     }
 
-    /// The releases that have a file in whose name a word occurs.
+    /// The releases that have a file in whose name a word occurs, or, if it has a `/`, at whose path
+    /// it does.
     fn files_named(&self, word: &Word, bounds: Bounds) -> Result<Places, StoreError> {
+        if let Some((_, file)) = word.text.rsplit_once('/') {
+            let Some(run) = rows::words(file).into_iter().max_by_key(String::len) else {
+                return Ok(Places::new());
+            };
+            let places = self.places(b'N', &run, bounds, &|name| name.starts_with(file))?;
+            return self.with_path(places, &word.text, bounds);
+        }
         let Some(run) = word.runs.first() else {
             return Ok(Places::new());
         };
         self.places(b'N', run, bounds, &|file| file.contains(&word.text))
+    }
+
+    /// Of these releases, those with a path in which a part begins with this text. The index has the
+    /// last parts only, so the lists are read, as far as they are here.
+    fn with_path(
+        &self,
+        places: Places,
+        text: &str,
+        bounds: Bounds,
+    ) -> Result<Places, StoreError> {
+        let inside = format!("/{text}");
+        let mut found = Places::new();
+        for (place, purl) in places.into_iter().take(bounds.lists) {
+            let Some(row) = self.rows(&[rows::release(&purl, &place)])?.into_iter().next() else {
+                continue;
+            };
+            let list = match self.artifact_list(&row.release) {
+                // A damaged list says nothing; others still may.
+                Err(StoreError::Corrupt { .. } | StoreError::Format { .. }) => None,
+                other => other?,
+            };
+            let mut files = list.iter().flat_map(|list| list.iter());
+            let is_there = files.any(|file| {
+                let path = format!("/{}", file.path.as_str().to_lowercase());
+                path.replace('@', ":").contains(&inside)
+            });
+            if is_there {
+                found.insert(place, purl);
+            }
+        }
+        Ok(found)
     }
 
     /// The releases at a word of a table that holds `run` and fits: by its beginning first.
