@@ -8,6 +8,7 @@
 mod active;
 mod damage;
 mod record;
+mod removal;
 mod sealed;
 #[cfg(test)]
 mod tests;
@@ -243,86 +244,8 @@ impl Packs {
         Ok(())
     }
 
-    /// Removes damaged blobs from the look-ups: this one wherever it is damaged, and any other
-    /// damaged blob of the same sealed packs, because their index is rewritten as a whole.
-    pub(crate) fn forget_damaged(&self, blob: &BlobId, keep: Keep<'_>) -> Result<(), StoreError> {
-        self.active().forget_damaged(blob, keep)?;
-        // Exclusively, so that a pack that is being compacted away is not brought back.
-        let mut all = self.sealed.write().unwrap_or_else(PoisonError::into_inner);
-        for (number, pack) in &mut *all {
-            let Some(row) = pack.find(Kind::Blob, blob.as_bytes())? else { continue };
-            if pack.read_raw(&row)?.is_whole() {
-                continue;
-            }
-            let mut good = Vec::new();
-            for row in pack.rows()? {
-                let raw = pack.read_raw(&row)?;
-                if row.kind == Kind::Entry || raw.is_whole() {
-                    good.push(row);
-                } else {
-                    keep(BlobId::from_bytes(row.key), &raw.content)?;
-                }
-            }
-            Sealed::write_index(&self.dir, *number, good)?;
-            *pack = Arc::new(Sealed::open(&self.dir, *number, keep)?);
-        }
-        Ok(())
-    }
-
     /// Bytes of all packs on disk.
     pub(crate) fn disk_bytes(&self) -> u64 {
         self.sealed().iter().map(|pack| pack.len()).sum::<u64>() + self.active().len()
-    }
-
-    /// Drops the blobs that `dead` selects, by rewriting the rest of their packs. Entries are never
-    /// dropped, and damaged ones are carried over unchanged; damaged blobs go to `keep`. Returns
-    /// the bytes freed.
-    pub(crate) fn compact(
-        &self,
-        dead: &dyn Fn(&BlobId) -> bool,
-        keep: Keep<'_>,
-    ) -> Result<u64, StoreError> {
-        let before = self.disk_bytes();
-        {
-            let mut active = self.active();
-            let any = active
-                .rows()
-                .iter()
-                .any(|row| row.kind == Kind::Blob && dead(&BlobId::from_bytes(row.key)));
-            if any {
-                active.sync()?;
-                self.seal(&mut active)?;
-            }
-        }
-        for pack in self.sealed() {
-            let rows = pack.rows()?;
-            let is_dead =
-                |row: &record::Row| row.kind == Kind::Blob && dead(&BlobId::from_bytes(row.key));
-            if !rows.iter().any(is_dead) {
-                continue;
-            }
-            for row in rows.iter().filter(|row| !is_dead(row)) {
-                // A disk that does not answer is an error and does not prove damage: nothing is
-                // removed.
-                let raw = pack.read_raw(row)?;
-                if row.kind == Kind::Blob && !raw.is_whole() {
-                    keep(BlobId::from_bytes(row.key), &raw.content)?;
-                } else if raw.is_whole() || self.active().find(row.kind, &row.key).is_none() {
-                    self.append(&raw)?;
-                }
-            }
-            self.sync()?;
-            // The one moment at which a reader could find a record about to go. No write makes it a
-            // step.
-            #[cfg(test)]
-            crate::durable::faults::step().at(&self.dir)?;
-            self.sealed.write().unwrap_or_else(PoisonError::into_inner).remove(&pack.number());
-            // The pack before its index: an index without a pack is ignored, but a pack without an
-            // index would be taken for the active one.
-            durable::remove_file(&pack_path(&self.dir, pack.number()))?;
-            durable::remove_file(&index_path(&self.dir, pack.number()))?;
-            durable::sync_dir(&self.dir)?;
-        }
-        Ok(before.saturating_sub(self.disk_bytes()))
     }
 }

@@ -4,200 +4,34 @@
 //! through peers; digests need no trust (`resolve/digest`). Releases of untrusted publishers are
 //! never fetched by name.
 
+mod claim;
 mod digest;
 mod meaning;
+mod unresolved;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use perennial_manifest::{
-    Admit, Candidate, MIN_PREFIX, Name, PublisherId, PublisherKind, Purl, Resolution, Selector,
-    SignedEntry, resolve,
+    Admit, Candidate, PublisherId, Purl, Resolution, Selector, SignedEntry, resolve,
 };
-use perennial_operation::{ErrorKind, Progress, Stage};
-use perennial_store::{Store, StoreError};
+use perennial_operation::{Progress, Stage};
 use tokio::time::Instant;
 
-use super::error::ASK_A_PEER;
 use super::{Archive, ArchiveError, Observer};
 
+pub use claim::Claim;
 pub use digest::FetchedBlob;
 pub(super) use digest::likely_size;
 pub(crate) use meaning::Meaning;
 pub(super) use meaning::is_unknown;
+pub use unresolved::Unresolved;
 
 /// Near misses named in one error, at most.
 const NEAR: usize = 5;
 
 /// How long an entry from a peer waits for the earlier entries of its feed.
 const FEED_WAIT: Duration = Duration::from_secs(10);
-
-/// A name that does not resolve to one release.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Unresolved {
-    /// Neither this node nor a peer knows the name.
-    #[error(
-        "{selector} is not known on this node, and {}{}{}",
-        asked_text(.asked),
-        near_text(.near),
-        short_id_text(.selector)
-    )]
-    NotFound {
-        /// The name looked up.
-        selector: Selector,
-        /// Names that may be meant instead, nearest first.
-        near: Vec<Purl>,
-        /// Number of peers that answered; `None` if none were asked.
-        asked: Option<usize>,
-    },
-    /// Only publishers that this node does not trust signed the name, or others than the one given.
-    #[error("{}", strangers_text(.selector, .only))]
-    Strangers {
-        /// The name looked up.
-        selector: Selector,
-        /// The publisher that was asked for.
-        only: Option<PublisherId>,
-        /// Each publisher's statement.
-        claims: Vec<Claim>,
-    },
-    /// Trusted publishers disagree, or a forked feed contradicts itself.
-    #[error("{selector}: its publishers disagree on its bytes")]
-    Conflict {
-        /// The name looked up.
-        selector: Selector,
-        /// Each publisher's statement.
-        claims: Vec<Claim>,
-    },
-    /// Several versions or packages match.
-    #[error("{selector} can mean several releases")]
-    Ambiguous {
-        /// The name looked up.
-        selector: Selector,
-        /// Each publisher's statement.
-        claims: Vec<Claim>,
-    },
-}
-
-fn asked_text(asked: &Option<usize>) -> String {
-    match asked {
-        None => "no peer was asked".to_owned(),
-        Some(0) => "no peer could be asked".to_owned(),
-        Some(1) => "the one peer that answered does not know it".to_owned(),
-        Some(peers) => format!("the {peers} peers that answered do not know it"),
-    }
-}
-
-fn near_text(near: &[Purl]) -> String {
-    let names: Vec<_> = near.iter().map(Name::shortest).collect();
-    if names.is_empty() { String::new() } else { format!("; known are: {}", names.join(", ")) }
-}
-
-/// The rule that a few digits of a release id break.
-fn short_id_text(selector: &Selector) -> String {
-    match selector.is_short_id() {
-        true => format!("; a release id takes at least {MIN_PREFIX} of its digits"),
-        false => String::new(),
-    }
-}
-
-fn strangers_text(selector: &Selector, only: &Option<PublisherId>) -> String {
-    match only {
-        Some(only) => format!("{only} signed no {selector}; these publishers did"),
-        None => format!("{selector} was signed only by publishers that you do not follow"),
-    }
-}
-
-impl Unresolved {
-    pub(super) fn kind(&self) -> ErrorKind {
-        match self {
-            Self::NotFound { .. } => ErrorKind::NotFound,
-            Self::Strangers { .. } => ErrorKind::Strangers,
-            Self::Conflict { .. } => ErrorKind::Conflict,
-            Self::Ambiguous { .. } => ErrorKind::Ambiguous,
-        }
-    }
-
-    pub(super) fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::NotFound { near, .. } if !near.is_empty() => {
-                Some("give one of these names, or ask another node: --peer HOST:PORT")
-            }
-            Self::NotFound { selector: Selector::ReleasePrefix(_), .. } => Some(
-                "a release id may be cut to its first 4 or more digits, if no other begins with \
-                 them; another node may know it: --peer HOST:PORT",
-            ),
-            Self::NotFound { asked: None | Some(0), .. } => Some(ASK_A_PEER),
-            Self::NotFound { .. } => Some(
-                "`perennial search WORD` finds parts of names; another node may know it: --peer \
-                 HOST:PORT",
-            ),
-            Self::Strangers { only: Some(_), .. } => Some(
-                "nothing was fetched; name one of them with --publisher DID, or give the release \
-                 id, which needs no trust",
-            ),
-            Self::Strangers { selector: Selector::ReleasePrefix(_), .. } => Some(
-                "nothing was fetched; the beginning of an id counts only for publishers that you \
-                 follow: give the whole id, which needs no trust",
-            ),
-            Self::Strangers { .. } => Some(
-                "nothing was fetched; follow one of them (`perennial follow DID`), name one for \
-                 this command with --publisher DID, or ask for the release id, which needs no \
-                 trust",
-            ),
-            Self::Conflict { .. } => Some("choose one with --publisher DID"),
-            Self::Ambiguous { selector: Selector::ReleasePrefix(_), .. } => {
-                Some("give more digits: the beginning of an id counts while no other begins so")
-            }
-            Self::Ambiguous { selector: Selector::Sha256(_) | Selector::Release(_), .. } => {
-                Some("it is a part of each of them: get one by its release id")
-            }
-            Self::Ambiguous { .. } => {
-                Some("add @VERSION, or give the package URL or the release id")
-            }
-        }
-    }
-
-    pub(super) fn claims(&self) -> &[Claim] {
-        match self {
-            Self::NotFound { .. } => &[],
-            Self::Strangers { claims, .. }
-            | Self::Conflict { claims, .. }
-            | Self::Ambiguous { claims, .. } => claims,
-        }
-    }
-}
-
-/// One publisher's statement about a name.
-#[derive(Debug, Clone)]
-pub struct Claim {
-    /// The release, its name and its publisher.
-    pub candidate: Candidate,
-    /// The kind that the publisher declares in its profile.
-    pub kind: PublisherKind,
-    /// The name under which the user follows the publisher.
-    pub name: Option<String>,
-    /// Number of files.
-    pub artifacts: u64,
-    /// Total size of all files in bytes.
-    pub bytes: u64,
-    /// When the publisher claims to have signed it, in Unix seconds.
-    pub issued_at: u64,
-}
-
-impl Claim {
-    fn of(store: &Store, candidate: Candidate) -> Result<Self, StoreError> {
-        let row = store.release(&candidate.release)?;
-        Ok(Self {
-            kind: store.publisher_kind(&candidate.publisher)?.unwrap_or_default(),
-            name: store.follows().publishers.get(&candidate.publisher).cloned().flatten(),
-            artifacts: row.as_ref().map_or(0, |row| u64::from(row.artifacts.count)),
-            bytes: row.as_ref().map_or(0, |row| row.artifacts.bytes),
-            issued_at: row.as_ref().map_or(0, |row| row.issued_at),
-            candidate,
-        })
-    }
-}
 
 impl Archive {
     /// Resolves a name by the publishers that this node follows, or by `only`. If this node has no

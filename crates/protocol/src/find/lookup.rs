@@ -3,25 +3,24 @@
 //! Owns the running look-ups. Each ends within [`LONGEST`]. Does not judge the results: an entry
 //! has a valid signature and matches the name, but the caller decides which publishers to believe.
 
+mod question;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use perennial_manifest::{EntryId, PublisherId, ReleaseId, Selector, SignedEntry};
+use perennial_manifest::{EntryId, ReleaseId, Selector, SignedEntry};
 
 use crate::catalog::Catalog;
 use crate::effect::{Effect, Offence};
 use crate::effects::Effects;
 use crate::input::LookupId;
-use crate::message::{BlobClaim, Bounded, MAX_FOUND, Request, Response, Scope};
+use crate::message::{BlobClaim, Bounded, Response, Scope};
 use crate::peer::PeerId;
 use crate::requests::Purpose;
 use crate::sync::Reconciler;
 use crate::time::Time;
+pub(crate) use question::Asked;
 
-/// Longest duration of a look-up.
-pub(crate) const LONGEST: Duration = Duration::from_secs(12);
-/// Longest duration of a search: its answer is a list, which a silent peer may shorten.
-pub(crate) const LONGEST_SEARCH: Duration = Duration::from_secs(5);
 /// Peers that a look-up asks, at most.
 pub(crate) const PEERS: usize = 64;
 /// Entries that a look-up returns, at most.
@@ -32,15 +31,6 @@ pub(crate) const LOOKUPS: usize = 64;
 pub(crate) const DIALS: usize = 8;
 /// Longest wait for dialled peers once the DHT has answered.
 pub(crate) const DIAL_WAIT: Duration = Duration::from_secs(4);
-
-/// The question of a look-up.
-#[derive(Debug)]
-pub(crate) enum Asked {
-    /// The meaning of a name or digest, by one publisher or any.
-    Meaning(Selector, Option<PublisherId>),
-    /// The releases in which these words occur. Their entries are returned and not stored.
-    Words(String),
-}
 
 #[derive(Debug)]
 struct Lookup {
@@ -82,15 +72,11 @@ impl Lookups {
             });
             return;
         }
-        let longest = match &question {
-            Asked::Meaning(..) => LONGEST,
-            Asked::Words(_) => LONGEST_SEARCH,
-        };
         self.under_way.insert(
             lookup,
             Lookup {
+                until: out.now + question.longest(),
                 question,
-                until: out.now + longest,
                 asked: BTreeSet::new(),
                 outstanding: BTreeSet::new(),
                 syncing: BTreeSet::new(),
@@ -120,19 +106,7 @@ impl Lookups {
         if lookup.asked.len() >= PEERS || lookup.asked.contains(peer) {
             return;
         }
-        let limit = u16::try_from(MAX_FOUND).unwrap_or(u16::MAX);
-        let request = match &lookup.question {
-            Asked::Meaning(Selector::Blob(blob), _) => {
-                Request::Have { releases: Bounded::empty(), blobs: Bounded::first_of([*blob]) }
-            }
-            Asked::Meaning(Selector::Sha256(digest), _) => {
-                Request::ResolveSha256 { digest: *digest }
-            }
-            Asked::Meaning(selector, publisher) => {
-                Request::Find { selector: selector.to_string(), publisher: *publisher, limit }
-            }
-            Asked::Words(text) => Request::Search { text: text.clone(), limit },
-        };
+        let request = lookup.question.request();
         if out.send(peer, Purpose::Lookup(id), request) {
             lookup.asked.insert(peer.clone());
             lookup.outstanding.insert(peer.clone());
@@ -183,8 +157,9 @@ impl Lookups {
                 lookup.answered += 1;
                 let mut feeds = BTreeSet::new();
                 for bytes in entries {
-                    let Some(entry) =
-                        SignedEntry::decode(&bytes.0).ok().filter(|entry| lookup.fits(entry))
+                    let Some(entry) = SignedEntry::decode(&bytes.0)
+                        .ok()
+                        .filter(|entry| lookup.question.fits(entry))
                     else {
                         offence = Some(Offence::BadResponse);
                         continue;
@@ -232,7 +207,7 @@ impl Lookups {
         out: &mut Effects<'_>,
     ) {
         for lookup in self.under_way.values_mut() {
-            if !lookup.reaching || lookup.release() != Some(*release) {
+            if !lookup.reaching || lookup.question.release() != Some(*release) {
                 continue;
             }
             for peer in peers.iter().filter(|peer| !lookup.asked.contains(*peer)) {
@@ -259,7 +234,8 @@ impl Lookups {
                 || (quiet && (found || (lookup.asked_everywhere() && !lookup.reaching)))
             {
                 done.push(*id);
-            } else if let (true, false, Some(release)) = (quiet, lookup.asked_dht, lookup.release())
+            } else if let (true, false, Some(release)) =
+                (quiet, lookup.asked_dht, lookup.question.release())
             {
                 out.push(Effect::FindProviders { release });
                 lookup.asked_dht = true;
@@ -287,29 +263,9 @@ impl Lookups {
 }
 
 impl Lookup {
-    fn fits(&self, entry: &SignedEntry) -> bool {
-        let Some((id, release)) = entry.release() else { return false };
-        match &self.question {
-            // A peer may have found a word in the names of files, which the entry does not hold.
-            Asked::Words(_) => true,
-            Asked::Meaning(selector, publisher) => {
-                publisher.is_none_or(|publisher| publisher == entry.entry().publisher)
-                    && (selector.is_release(&id) || selector.matches(&release.purl))
-            }
-        }
-    }
-
-    /// The release whose id is looked up, if it is one.
-    const fn release(&self) -> Option<ReleaseId> {
-        match &self.question {
-            Asked::Meaning(Selector::Release(release), _) => Some(*release),
-            _ => None,
-        }
-    }
-
     /// Returns whether every source has been asked. The DHT knows only release ids, and is asked
     /// once.
     const fn asked_everywhere(&self) -> bool {
-        self.release().is_none() || self.asked_dht
+        self.question.release().is_none() || self.asked_dht
     }
 }

@@ -174,12 +174,7 @@ impl Catalog<'_> {
 
     /// Of these releases, those with a path in which a part begins with this text. The index has the
     /// last parts only, so the lists are read, as far as they are here.
-    fn with_path(
-        &self,
-        places: Places,
-        text: &str,
-        bounds: Bounds,
-    ) -> Result<Places, StoreError> {
+    fn with_path(&self, places: Places, text: &str, bounds: Bounds) -> Result<Places, StoreError> {
         let inside = format!("/{text}");
         let mut found = Places::new();
         for (place, purl) in places.into_iter().take(bounds.lists) {

@@ -87,7 +87,17 @@ fn every_part_of_a_name_a_file_and_a_digest_find_a_release() {
             assert_eq!(found(store, text), [CHART], "{text}");
         }
         assert_eq!(found(store, "minio").len(), 2);
-        for text in ["kubekey kk-windows", "quay.io kubekey", "v3.1.0.1", "-", "", "nosuch", "in/kk", "x/bin/kk", "bin/"] {
+        for text in [
+            "kubekey kk-windows",
+            "quay.io kubekey",
+            "v3.1.0.1",
+            "-",
+            "",
+            "nosuch",
+            "in/kk",
+            "x/bin/kk",
+            "bin/",
+        ] {
             assert!(found(store, text).is_empty(), "{text}");
         }
         let row = &store.search("kubekey", 10).unwrap()[0];

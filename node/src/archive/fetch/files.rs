@@ -7,7 +7,8 @@ use perennial_manifest::{Artifact, ArtifactList, ReleaseId};
 use perennial_store::Store;
 use tokio::sync::watch;
 
-use super::{FetchError, FetchedRelease, fetch_list, missing, start};
+use super::missing::missing;
+use super::{FetchError, FetchedRelease, fetch_list, start};
 use crate::archive::{Archive, ArchiveError, Observer};
 use crate::network::fetch_handle::FetchProgress;
 
