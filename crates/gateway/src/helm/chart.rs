@@ -23,6 +23,8 @@ const MAX_UNPACKED: u64 = 100 << 20;
 const MAX_YAML: u64 = 1 << 20;
 /// Total bytes of `Chart.yaml` over all remembered charts, at most.
 const KEPT: usize = 16 << 20;
+/// Artifact lists without charts that are remembered.
+const CHARTLESS: usize = 200_000;
 /// Minimum weight of a remembered chart, which limits their number to 4096.
 const LEAST: usize = KEPT / 4096;
 
@@ -134,17 +136,29 @@ pub(super) type Known = Result<Arc<Metadata>, Arc<str>>;
 #[derive(Debug)]
 pub(super) struct ChartsRead {
     kept: Bounded<BlobId, Known>,
+    /// Artifact lists without charts. A list is named by its digest, so it never gets any.
+    chartless: Bounded<BlobId, ()>,
     /// Locked while an archive is read, so that only one is in memory at a time.
     reading: Mutex<()>,
 }
 
 impl Default for ChartsRead {
     fn default() -> Self {
-        Self { kept: Bounded::new(KEPT), reading: Mutex::default() }
+        let chartless = Bounded::new(CHARTLESS);
+        Self { kept: Bounded::new(KEPT), chartless, reading: Mutex::default() }
     }
 }
 
 impl ChartsRead {
+    /// Whether an artifact list was found to name no chart.
+    pub(super) fn is_chartless(&self, list: &BlobId) -> bool {
+        self.chartless.contains(list)
+    }
+
+    pub(super) fn note_chartless(&self, list: BlobId) {
+        self.chartless.insert(list, (), 1, Instant::now());
+    }
+
     /// The metadata of a held chart, or the reason that it cannot be listed.
     ///
     /// # Errors

@@ -27,6 +27,8 @@ const MOST_BYTES: usize = 64 << 20;
 #[derive(Debug)]
 struct Chart {
     metadata: Arc<Metadata>,
+    /// Whether it was released under a chart's name (`pkg:helm/…`).
+    is_named: bool,
     release: ReleaseId,
     publisher: PublisherId,
     issued_at: u64,
@@ -79,15 +81,21 @@ impl Charts {
             Some(only) => BTreeSet::from([only]),
             None => store.follows().publishers.into_keys().chain([*own]).collect(),
         };
-        let mut purls: BTreeSet<Purl> = BTreeSet::new();
+        // Releases named as charts come first.
+        let mut purls: BTreeSet<(bool, Purl)> = BTreeSet::new();
         for publisher in publishers {
             let filter = ReleaseFilter { publisher: Some(publisher), ..ReleaseFilter::default() };
-            let rows = store.releases(&filter)?;
-            purls.extend(rows.into_iter().map(|row| row.purl).filter(|purl| purl.ty() == "helm"));
+            for row in store.releases(&filter)? {
+                if is_named_as_chart(&row.purl) {
+                    purls.insert((false, row.purl));
+                } else if has_charts(store, lists, read, &row)? {
+                    purls.insert((true, row.purl));
+                }
+            }
         }
         let trusts_none = only.is_none() && store.follows().trusts_none();
         let mut charts = Self { note: trusts_none.then_some(TRUSTS_NONE), ..Self::default() };
-        for purl in purls {
+        for (_, purl) in purls {
             match store.resolve(&Selector::Purl(purl.clone()), own, only.as_ref())? {
                 Resolution::Found(found) => {
                     let row =
@@ -134,6 +142,7 @@ impl Charts {
             for (file, chart) in self.held(store, lists, read, row)? {
                 match agreed {
                     true => self.add(purl, file, chart),
+                    false if self.is_named(&file) && !is_named_as_chart(purl) => {}
                     false => {
                         self.charts.remove(&file);
                         self.left_out.insert(file, disagree(&publishers));
@@ -145,6 +154,11 @@ impl Charts {
             self.left_out.insert(purl.to_string(), disagree(&publishers));
         }
         Ok(())
+    }
+
+    /// Whether a chart that was released under a chart's name has the file name.
+    fn is_named(&self, file: &str) -> bool {
+        self.charts.get(file).is_some_and(|chart| chart.is_named)
     }
 
     /// Adds a chart; a different chart of the same file name removes both.
@@ -162,6 +176,14 @@ impl Charts {
             return;
         }
         match self.charts.get(&file) {
+            Some(there)
+                if there.artifact.blake3 != chart.artifact.blake3
+                    && self.is_named(&file)
+                    && !is_named_as_chart(purl) =>
+            {
+                let reason = format!("another chart is {file}, and released under that name");
+                self.left_out.insert(purl.to_string(), reason);
+            }
             Some(there) if there.artifact.blake3 != chart.artifact.blake3 => {
                 let publishers = [there.publisher.to_string(), chart.publisher.to_string()];
                 self.charts.remove(&file);
@@ -207,11 +229,18 @@ impl Charts {
                     continue;
                 }
             };
-            let provenance = provenance(&list, artifact);
-            let (release, publisher, issued_at) = (row.release, row.publisher, row.issued_at);
-            let artifact = artifact.clone();
-            let chart = Chart { metadata, release, publisher, issued_at, artifact, provenance };
-            found.push((file, chart));
+            found.push((
+                file,
+                Chart {
+                    metadata,
+                    is_named: is_named_as_chart(&row.purl),
+                    release: row.release,
+                    publisher: row.publisher,
+                    issued_at: row.issued_at,
+                    provenance: provenance(&list, artifact),
+                    artifact: artifact.clone(),
+                },
+            ));
         }
         Ok(found)
     }
@@ -255,6 +284,28 @@ impl Charts {
             annotations,
         })
     }
+}
+
+fn is_named_as_chart(purl: &Purl) -> bool {
+    purl.ty() == "helm"
+}
+
+/// Whether a release that is not named as a chart contains some.
+fn has_charts(
+    store: &Store,
+    lists: &Lists,
+    read: &ChartsRead,
+    row: &ReleaseRow,
+) -> Result<bool, StoreError> {
+    if read.is_chartless(&row.artifacts.blob) {
+        return Ok(false);
+    }
+    let Some(list) = list_of(store, lists, row)? else { return Ok(false) };
+    let has_charts = charts_in(&list).next().is_some();
+    if !has_charts {
+        read.note_chartless(row.artifacts.blob);
+    }
+    Ok(has_charts)
 }
 
 /// A release's list, if it is held and undamaged.

@@ -102,13 +102,18 @@ async fn charts_are_listed_as_helm_reads_them_and_pulled_by_their_urls() {
     gateway.release(
         &key(1),
         "pkg:generic/other@1",
-        &[packed("other.tgz", chart("name: other\nversion: 1.0.0\n"))],
+        &[
+            packed("other.tgz", chart("name: other\nversion: 1.0.0\n")),
+            file("readme.md", "a file beside it"),
+        ],
     );
+    gateway.release(&key(1), "pkg:generic/none@1", &[file("readme.md", "no chart")]);
     let own = key(1).id().to_string();
     for publisher in ["all", &own] {
         let index = index(&gateway, publisher).await;
         assert_eq!(index.api_version, "v1");
-        assert_eq!(index.entries.keys().collect::<Vec<_>>(), ["ks-core"]);
+        // A chart is one under whatever name it was released.
+        assert_eq!(index.entries.keys().collect::<Vec<_>>(), ["ks-core", "other"]);
         let [entry] = &index.entries["ks-core"][..] else { panic!("{index:?}") };
         assert_eq!(
             (&*entry.name, &*entry.version, &*entry.api_version),
@@ -137,7 +142,7 @@ async fn charts_are_listed_as_helm_reads_them_and_pulled_by_their_urls() {
         .await;
     assert_eq!(same.status, StatusCode::NOT_MODIFIED);
     for (path, status) in [
-        ("/helm/all/charts/other-1.0.0.tgz", 404),
+        ("/helm/all/charts/other-1.0.0.tgz", 200),
         ("/helm/all/charts/ks-core-1.1.4.tgz", 404),
         ("/helm/all/charts/..%2findex.yaml", 404),
         ("/helm/all/charts/%2e%2e", 404),
