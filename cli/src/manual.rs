@@ -11,16 +11,17 @@ use clap_mangen::roff::{Roff, bold, italic, roman};
 use crate::failure::EXIT_CODES;
 
 /// Variables that no option stands for.
-const VARIABLES: [(&str, &str); 5] = [
+const VARIABLES: [(&str, &str); 6] = [
     ("HOME, XDG_DATA_HOME", "Where the data directory is, unless an option says so"),
     ("XDG_STATE_HOME", "Where keys are kept for a data directory whose file system has no modes"),
     ("XDG_RUNTIME_DIR", "Where the control socket is if the data directory cannot hold it"),
     ("HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY", "Proxies for reaching upstreams"),
+    ("NETRC", "A file of passwords for URLs, instead of ~/.netrc"),
     ("NO_COLOR", "Set to anything, it keeps colours out of logs and errors"),
 ];
 
 /// Files that users meet.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 8] = [
     ("~/.local/share/perennial/", "The default data directory. `--data` gives another"),
     ("DATA/keys/publisher.key", "The key that signs your releases. Keep a copy of it"),
     ("DATA/keys/node.key", "The key of this node's peer id"),
@@ -30,6 +31,12 @@ const FILES: [(&str, &str); 6] = [
         "~/.docker/config.json, $XDG_RUNTIME_DIR/containers/auth.json",
         "Credentials for registries, as docker and podman keep them",
     ),
+    (
+        "/etc/containers/certs.d/HOST:PORT/, /etc/docker/certs.d/HOST:PORT/",
+        "Certificates for a registry: `*.crt` to trust, `*.cert` and `*.key` to show. \
+         Yours in ~/.config/containers/certs.d come first",
+    ),
+    ("~/.netrc", "Passwords for URLs, by host"),
 ];
 
 /// The page of a built command.

@@ -1,5 +1,9 @@
 //! Faults of upstreams, the same for every kind of source: exit codes, and what is said.
 
+use std::net::TcpListener;
+use std::thread;
+use std::time::{Duration, Instant};
+
 use perennial_oci::{Digest, OCI_MANIFEST};
 use serde_json::{Value, json};
 
@@ -114,6 +118,101 @@ fn an_answer_that_cannot_be_used_is_1() {
     assert_eq!(web.asked("/f.bin").len(), 3, "none is asked for again");
     web.say("/page.tgz", 200, "Content-Type: text/html\r\n", "<html>");
     add(&place, 1, &[&NAMED[..], &[&format!("http://{host}/page.tgz")]].concat());
+}
+
+#[test]
+fn a_password_of_netrc_goes_to_its_host_only() {
+    let (place, (web, host)) = (Place::new(), Web::start());
+    web.put("/f", "file");
+    web.say(
+        "/away",
+        302,
+        &format!("Location: http://{}/f\r\n", host.replace("127.0.0.1", "localhost")),
+        "",
+    );
+    place.file("home/.netrc", b"machine 127.0.0.1 login me password secret\n");
+    place.file("named", b"machine 127.0.0.1\nlogin you\npassword secret\n");
+    let headers = |path: &str, value: &str| {
+        let asked = web.asked(path);
+        assert!(!asked.is_empty(), "{path}");
+        asked.iter().all(|head| head.to_ascii_lowercase().contains(&value.to_ascii_lowercase()))
+    };
+    let base = ["add", "--allow-private", "--name", "f", "--version", "1"];
+    let args = |path: &str| [&base[..], &[&format!("http://{host}{path}")]].concat().join(" ");
+    let run = |path: &str, netrc: Option<&str>| {
+        let args = args(path);
+        let mut command = place.command(&args.split(' ').collect::<Vec<_>>());
+        if let Some(netrc) = netrc {
+            command.env("NETRC", netrc);
+        }
+        let said = super::program::said(command.output().unwrap());
+        assert_eq!(said.code, Some(0), "{said:?}");
+    };
+    run("/f", None);
+    assert!(headers("/f", "authorization: basic bWU6c2VjcmV0"));
+    web.forget();
+    run("/f", Some("named"));
+    assert!(headers("/f", "authorization: basic eW91OnNlY3JldA=="));
+    web.forget();
+    run("/away", None);
+    assert!(headers("/away", "authorization: basic bWU6c2VjcmV0"));
+    assert!(
+        web.asked("/f").iter().all(|head| !head.to_ascii_lowercase().contains("authorization"))
+    );
+}
+
+/// A server that hangs up on the first connections, and is `web` afterwards.
+fn hangs_up(times: usize, web: &Web) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    let web = web.clone();
+    thread::spawn(move || {
+        for _ in 0..times {
+            drop(listener.accept());
+        }
+        web.serve(&listener);
+    });
+    host
+}
+
+#[test]
+fn each_retry_is_told_and_a_refused_connection_on_this_machine_is_final() {
+    let (place, (web, _)) = (Place::new(), Web::start());
+    web.put("/f", "file");
+    web.image("app", "layer", Some("v1"));
+    web.chart("/charts", &[], None);
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let sources = |host: &str| {
+        [
+            vec![
+                "--name".into(),
+                "f".into(),
+                "--version".into(),
+                "1".into(),
+                format!("http://{host}/f"),
+            ],
+            vec!["--plain-http".into(), format!("docker://{host}/app:v1")],
+            vec![format!("helm+http://{host}/charts"), "a".into()],
+        ]
+    };
+    for source in sources(&free) {
+        let args: Vec<&str> = source.iter().map(String::as_str).collect();
+        let started = Instant::now();
+        let said = place.fails(1, &[&["add", "--allow-private"], &args[..]].concat());
+        assert!(!said.stderr.contains("trying again"), "{said:?}");
+        assert!(started.elapsed() < Duration::from_secs(20), "at once");
+        let said =
+            place.fails(1, &[&["add", "--allow-private", "--tries", "2"], &args[..]].concat());
+        assert_eq!(said.stderr.matches("; trying again in 500ms").count(), 1, "{said:?}");
+    }
+    for number in 0..3 {
+        let host = hangs_up(1, &web);
+        let source = &sources(&host)[number];
+        let args: Vec<&str> = source.iter().map(String::as_str).collect();
+        let said = place.fails(0, &[&["add", "--allow-private"], &args[..]].concat());
+        let told = said.stderr.lines().find(|line| line.contains("; trying again in ")).unwrap();
+        assert!(told.starts_with(&format!("http://{host}/")), "{said:?}");
+    }
 }
 
 #[test]

@@ -30,22 +30,25 @@ impl Web {
         let host = listener.local_addr().unwrap().to_string();
         let web = Self::default();
         let served = web.clone();
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (mut stream, served) = (stream.unwrap(), served.clone());
-                thread::spawn(move || {
-                    let mut head = String::new();
-                    let mut lines = BufReader::new(&mut stream);
-                    while !head.ends_with("\r\n\r\n") {
-                        if lines.read_line(&mut head).unwrap_or(0) == 0 {
-                            return;
-                        }
-                    }
-                    let _ = stream.write_all(&served.answer(head));
-                });
-            }
-        });
+        thread::spawn(move || served.serve(&listener));
         (web, host)
+    }
+
+    /// Answers all connections.
+    pub(crate) fn serve(&self, listener: &TcpListener) {
+        for stream in listener.incoming() {
+            let (mut stream, served) = (stream.unwrap(), self.clone());
+            thread::spawn(move || {
+                let mut head = String::new();
+                let mut lines = BufReader::new(&mut stream);
+                while !head.ends_with("\r\n\r\n") {
+                    if lines.read_line(&mut head).unwrap_or(0) == 0 {
+                        return;
+                    }
+                }
+                let _ = stream.write_all(&served.answer(head));
+            });
+        }
     }
 
     fn answer(&self, head: String) -> Vec<u8> {
@@ -73,6 +76,11 @@ impl Web {
     pub(crate) fn asked(&self, path: &str) -> Vec<String> {
         let asked = self.asked.lock().unwrap();
         asked.iter().filter(|head| head.split(' ').nth(1) == Some(path)).cloned().collect()
+    }
+
+    /// Forgets the requests so far.
+    pub(crate) fn forget(&self) {
+        self.asked.lock().unwrap().clear();
     }
 
     pub(crate) fn put(&self, path: &str, body: impl Into<Vec<u8>>) {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use perennial_control::{Add, ImportSource, NewFeed, Published};
+use perennial_control::{Add, Failed, ImportSource, NewFeed, Published};
 use perennial_manifest::{ArtifactPath, PublisherKind, body};
 
 use crate::failure::CommandError;
@@ -134,7 +134,7 @@ pub(crate) struct AddArgs {
     #[arg(long, help_heading = IMAGES, hide_short_help = true)]
     plain_http: bool,
     /// Ask an upstream this often before it is given up [default: 7 times for a file, 5 for a part
-    /// of an image], with growing waits
+    /// of an image, 3 where connections are refused, once on this machine], with growing waits
     #[arg(long, value_name = "N", help_heading = OTHER, hide_short_help = true)]
     tries: Option<NonZeroU32>,
     /// Begin a feed with a key that was copied here and has signed nothing elsewhere
@@ -236,6 +236,12 @@ async fn files(
         ));
     }
     screen.row(&answered.answer, added)?;
+    if !screen.json {
+        // A result, which `--quiet` does not silence.
+        for Failed { what, reason, .. } in &answered.answer.left_out {
+            screen.message("left out: ", &safe(&format!("{what}: {reason}")));
+        }
+    }
     for remark in &answered.answer.remarks {
         screen.status(format_args!("note: {}", safe(remark)));
     }

@@ -48,7 +48,7 @@ pub use node::{
 };
 pub use perennial_operation::{
     Add, Completeness, Environment, ErrorKind, Failed, Import, ImportEvent, ImportSource,
-    ImportSummary, Progress, Published, Stage,
+    ImportSummary, Progress, Published, Retrying, Stage,
 };
 pub use pin::{Pin, PinKind, PinRow, PinTarget, Pins, Unpin};
 pub use release::{ArtifactRow, HolderRow, Ls, ReleaseRow, Search, Show, ShowDone};

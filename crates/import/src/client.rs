@@ -4,27 +4,36 @@
 //! Promises that no request leaves for an address that the guard refuses; there is no other way to
 //! send a request. The caller's proxies are used (`proxy`); `guard` documents the consequence for
 //! private addresses. Trusted certificates are the system's, or those of the caller's
-//! `SSL_CERT_FILE` and `SSL_CERT_DIR`. A system without any, such as a container image without
-//! files, gets those that Mozilla trusted at build time.
+//! `SSL_CERT_FILE` and `SSL_CERT_DIR`; for a registry, those of its `certs.d` besides. A system
+//! without any, such as a container image without files, gets those that Mozilla trusted at build
+//! time.
 
+mod certificates;
 mod proxy;
 
 use std::error::Error;
 use std::io;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use perennial_operation::Environment;
+use perennial_operation::{Environment, ImportEvent, Retrying};
 use reqwest::{Method, RequestBuilder, Response, Url};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, InvalidMessage, RootCertStore};
+use tokio::sync::mpsc;
 
+use self::certificates::Certificates;
 use self::proxy::Proxies;
 use crate::ImportError;
 use crate::error::shown;
 use crate::guard::{Guard, Options, refusal};
 use crate::retry::RetryPolicy;
+
+/// A certificate of the caller's own, with its key.
+type Own = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// The time without a byte after which a request fails.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -38,6 +47,7 @@ pub(crate) struct Client {
     http: reqwest::Client,
     guard: Guard,
     tries: Option<NonZeroU32>,
+    events: Option<mpsc::Sender<ImportEvent>>,
 }
 
 /// The reason that a request got no response.
@@ -47,12 +57,28 @@ pub(crate) enum Failure {
     Permanent(ImportError),
     /// The connection broke, or the upstream is unreachable for now.
     Transient(ImportError),
+    /// Nothing listens there, or not yet.
+    Refused(ImportError),
+}
+
+/// A failed try, and what is known about the next.
+pub(crate) struct Tried<'a> {
+    /// The number of failed tries.
+    pub(crate) times: u32,
+    /// What failed, and how.
+    pub(crate) error: &'a ImportError,
+    /// The wait that the upstream asks for.
+    pub(crate) wish: Option<Duration>,
+    /// The connection was refused.
+    pub(crate) refused: bool,
 }
 
 impl From<Failure> for ImportError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Permanent(error) | Failure::Transient(error) => error,
+            Failure::Permanent(error) | Failure::Transient(error) | Failure::Refused(error) => {
+                error
+            }
         }
     }
 }
@@ -61,27 +87,57 @@ impl Client {
     /// A client for the addresses that the options allow.
     pub(crate) fn new(options: &Options) -> Result<Self, ImportError> {
         let Proxies { proxies, hosts } = Proxies::of(&options.environment)?;
-        let client = Self::build(Guard::new(options, hosts), proxies, &options.environment)?;
-        Ok(Self { tries: options.tries, ..client })
+        let roots = roots(&options.environment);
+        let client = Self::build(Guard::new(options, hosts), proxies, roots, None)?;
+        Ok(Self { tries: options.tries, events: options.events.clone(), ..client })
     }
 
-    /// The patience for a kind of request, with the number of tries that the user wants.
-    pub(crate) fn patience(&self, policy: RetryPolicy) -> RetryPolicy {
-        policy.with_tries(self.tries)
+    /// This client, or one with the certificates that the caller keeps for a registry.
+    pub(crate) fn of_registry(
+        &self,
+        options: &Options,
+        registry: &str,
+    ) -> Result<Self, ImportError> {
+        let kept = Certificates::of(&options.environment, registry)?;
+        if kept.is_empty() {
+            return Ok(self.clone());
+        }
+        let Proxies { proxies, .. } = Proxies::of(&options.environment)?;
+        let mut roots = roots(&options.environment);
+        roots.add_parsable_certificates(kept.authorities);
+        let client = Self::build(self.guard.clone(), proxies, roots, kept.own)?;
+        Ok(Self { http: client.http, ..self.clone() })
+    }
+
+    /// Waits until a request may be made again, and tells the caller of it; `false`, at once, if it
+    /// may not.
+    pub(crate) async fn again(&self, policy: RetryPolicy, tried: Tried<'_>) -> bool {
+        let policy = if tried.refused { policy.if_refused() } else { policy };
+        let policy = policy.with_tries(self.tries);
+        let Some(wait) = policy.before_next(tried.times, tried.wish) else { return false };
+        if let (Some(events), true) = (&self.events, policy.is_told()) {
+            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            let retrying = Retrying { reason: tried.error.to_string(), wait_ms };
+            // A caller that does not read is not waited for.
+            let _ = events.try_send(ImportEvent::Retrying(retrying));
+        }
+        tokio::time::sleep(wait).await;
+        true
     }
 
     /// A client for the addresses that a guard allows.
     #[cfg(test)]
     pub(crate) fn behind(guard: Guard) -> Result<Self, ImportError> {
-        Self::build(guard, Vec::new(), &Environment::default())
+        Self::build(guard, Vec::new(), roots(&Environment::default()), None)
     }
 
     fn build(
         guard: Guard,
         proxies: Vec<reqwest::Proxy>,
-        environment: &Environment,
+        roots: RootCertStore,
+        own: Option<Own>,
     ) -> Result<Self, ImportError> {
-        Ok(Self { http: build(&guard, proxies, environment)?, guard, tries: None })
+        Ok(Self { http: build(&guard, proxies, roots, own)?, guard, tries: None, events: None })
     }
 
     /// Starts a request, to be completed and passed to [`Self::send`].
@@ -100,9 +156,16 @@ impl Client {
                 return Failure::Permanent(refused);
             }
             let permanent = is_permanent(&error);
+            let refused = has_cause(&error, &is_refusal);
             let reason = reason(&url, error);
             let error = ImportError::Upstream { what: shown(&url), reason };
-            if permanent { Failure::Permanent(error) } else { Failure::Transient(error) }
+            match (permanent, refused) {
+                (true, _) => Failure::Permanent(error),
+                // A program on this machine is not about to come up unasked.
+                (_, true) if self.tries.is_none() && is_here(&url) => Failure::Permanent(error),
+                (_, true) => Failure::Refused(error),
+                _ => Failure::Transient(error),
+            }
         })
     }
 }
@@ -110,7 +173,8 @@ impl Client {
 fn build(
     guard: &Guard,
     proxies: Vec<reqwest::Proxy>,
-    environment: &Environment,
+    roots: RootCertStore,
+    own: Option<Own>,
 ) -> Result<reqwest::Client, ImportError> {
     let failed =
         |e: &dyn std::fmt::Display| ImportError::Usage(format!("HTTPS cannot be set up: {e}"));
@@ -119,8 +183,11 @@ fn build(
         ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|e| failed(&e))?
-            .with_root_certificates(roots(environment))
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+    let tls = match own {
+        Some((chain, key)) => tls.with_client_auth_cert(chain, key).map_err(|e| failed(&e))?,
+        None => tls.with_no_client_auth(),
+    };
     // Only the caller's proxies: those of this process may be another's.
     let builder = reqwest::Client::builder().no_proxy();
     proxies
@@ -168,6 +235,20 @@ fn is_distrust(error: &rustls::Error) -> bool {
 /// Whether the server answered TLS with something else.
 fn is_not_tls(error: &rustls::Error) -> bool {
     matches!(error, rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType))
+}
+
+/// Whether nothing listens at the address.
+fn is_refusal(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionRefused
+}
+
+/// Whether a URL leads to this machine.
+fn is_here(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    }
 }
 
 /// Whether the server hung up.

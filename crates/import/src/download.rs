@@ -6,6 +6,7 @@
 //! signatures decide whether they are the right ones.
 
 mod answer;
+mod netrc;
 mod packed;
 mod part;
 mod taking;
@@ -20,7 +21,8 @@ pub(crate) use answer::Answer;
 pub(crate) use part::Part;
 pub(crate) use taking::{Taken, take};
 
-use crate::client::{Client, Failure, why};
+use self::netrc::Netrc;
+use crate::client::{Client, Failure, Tried, why};
 use crate::error::shown;
 use crate::locked::when_free;
 use crate::meter::{FileMeter, Meter, blocking};
@@ -54,6 +56,7 @@ pub(crate) struct Fetched {
 /// Downloads files into one directory.
 pub(crate) struct Downloader<'a> {
     client: Client,
+    netrc: Netrc,
     dir: PathBuf,
     meter: &'a Meter<'a>,
 }
@@ -64,6 +67,8 @@ enum Trouble {
     Final(ImportError),
     /// Retry from these bytes, after the wait that the server asks for.
     Again(Part, ImportError, Option<Duration>),
+    /// Retry from these bytes, if a refused connection may be tried again.
+    Refused(Part, ImportError),
 }
 
 impl From<ImportError> for Trouble {
@@ -78,7 +83,8 @@ impl<'a> Downloader<'a> {
         dir: PathBuf,
         meter: &'a Meter<'a>,
     ) -> Result<Self, ImportError> {
-        Ok(Self { client: Client::new(options)?, dir, meter })
+        let netrc = Netrc::of(&options.environment)?;
+        Ok(Self { client: Client::new(options)?, netrc, dir, meter })
     }
 
     /// Fetches a URL, resuming a download that an earlier import left.
@@ -88,13 +94,12 @@ impl<'a> Downloader<'a> {
 
     async fn keep_trying(&self, want: Want<'_>) -> Result<Fetched, ImportError> {
         let patience = if want.optional { RetryPolicy::SHORT } else { RetryPolicy::LONG };
-        let patience = self.client.patience(patience);
         let mut part = self.open(want.url).await?;
         let mut meter = self.meter.file();
         let mut tried = 0;
         let mut farthest = part.len();
         loop {
-            match self.attempt(part, want, &mut meter).await {
+            let (left, error, wish, refused) = match self.attempt(part, want, &mut meter).await {
                 Ok(Fetched { part, answer }) => {
                     meter.done();
                     if answer.encoding.is_none() {
@@ -103,16 +108,17 @@ impl<'a> Downloader<'a> {
                     return unpacked(part, answer, want).await;
                 }
                 Err(Trouble::Final(error)) => return Err(error),
-                Err(Trouble::Again(left, error, wish)) => {
-                    tried += 1;
-                    if left.len() >= farthest.saturating_add(PROGRESS) {
-                        (tried, farthest) = (1, left.len());
-                    }
-                    part = left;
-                    let Some(wait) = patience.before_next(tried, wish) else { return Err(error) };
-                    tracing::debug!(url = %want.url, %error, ?wait, "asking again");
-                    tokio::time::sleep(wait).await;
-                }
+                Err(Trouble::Again(left, error, wish)) => (left, error, wish, false),
+                Err(Trouble::Refused(left, error)) => (left, error, None, true),
+            };
+            tried += 1;
+            if left.len() >= farthest.saturating_add(PROGRESS) {
+                (tried, farthest) = (1, left.len());
+            }
+            part = left;
+            let failed = Tried { times: tried, error: &error, wish, refused };
+            if !self.client.again(patience, failed).await {
+                return Err(error);
             }
         }
     }
@@ -136,6 +142,9 @@ impl<'a> Downloader<'a> {
         let upstream = |reason: String| ImportError::Upstream { what: what.clone(), reason };
         // Asks for the bytes unencoded: a compressed body would not be the file.
         let mut request = self.client.request(Method::GET, want.url);
+        if let Some(login) = self.netrc.login(want.url) {
+            request = request.basic_auth(&login.user, Some(&login.password));
+        }
         request = request.header(ACCEPT, "*/*").header(ACCEPT_ENCODING, "identity");
         let from = part.resume()?;
         if let Some((from, validator)) = &from {
@@ -145,6 +154,7 @@ impl<'a> Downloader<'a> {
             Ok(response) => response,
             Err(Failure::Permanent(error)) => return Err(error.into()),
             Err(Failure::Transient(error)) => return Err(Trouble::Again(part, error, None)),
+            Err(Failure::Refused(error)) => return Err(Trouble::Refused(part, error)),
         };
         let status = response.status();
         let said = upstream(format!("the server answers {status}"));

@@ -13,10 +13,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use perennial_operation::Environment;
+use perennial_operation::{Environment, ImportEvent};
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
+use tokio::sync::mpsc;
 
 use crate::ImportError;
 use crate::error::shown;
@@ -36,6 +37,8 @@ pub struct Options {
     /// How often an upstream is asked before it is given up; none means the importers' own
     /// patience.
     pub tries: Option<NonZeroU32>,
+    /// Receives [`ImportEvent::Retrying`] for each request that is made again.
+    pub events: Option<mpsc::Sender<ImportEvent>>,
 }
 
 /// Blocks outside the public internet (IANA's special-purpose registry), as address and prefix

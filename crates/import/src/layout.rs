@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 use perennial_manifest::Draft;
 use perennial_oci::{Digest, Reference, Version};
-use perennial_operation::ErrorKind;
+use perennial_operation::{ErrorKind, Notes};
 use perennial_store::Store;
 
 use crate::image::{About, BlobSink, Platforms, draft, gather};
@@ -24,7 +24,6 @@ use crate::layout::contents::Root;
 use crate::layout::saved::Saved;
 use crate::layout::source::Source;
 use crate::meter::{Meter, blocking};
-use crate::notes::Notes;
 use crate::{Failed, ImportError, Imported, Watch};
 
 /// Images of an archive that an error names, at most.

@@ -20,7 +20,6 @@ mod image;
 mod layout;
 mod locked;
 mod meter;
-mod notes;
 mod outcome;
 mod registry;
 mod retry;

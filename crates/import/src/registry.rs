@@ -21,12 +21,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use perennial_manifest::{Draft, Observation, Verdict};
 use perennial_oci::{Reference, Repository as Name, Version, subject_of_tag};
+use perennial_operation::Notes;
 use perennial_store::Store;
 
 use crate::client::Client;
 use crate::image::{About, BlobSink, Platforms, draft, gather};
 use crate::meter::Meter;
-use crate::notes::Notes;
 use crate::registry::repository::Repository;
 use crate::{Failed, ImportError, Imported, Options, Watch};
 
@@ -89,6 +89,7 @@ pub async fn all_tags(
         return Err(ImportError::Usage(format!("{repository} {reason}")));
     }
     let client = Client::new(options)?;
+    let client = client.of_registry(options, reference.repository().registry())?;
     let repository = Repository::new(client, options, &reference, auth_file)?;
     let listed = Meter::new(watch).unless_cancelled(repository.tags()).await?;
     let images = listed.tags.into_iter().filter(|tag| subject_of_tag(tag).is_none());
@@ -141,8 +142,9 @@ impl Session<'_> {
             std::collections::btree_map::Entry::Occupied(known) => Ok(known.into_mut()),
             std::collections::btree_map::Entry::Vacant(place) => {
                 let auth_file = self.what.auth_file.clone();
-                let made =
-                    Repository::new(self.client.clone(), self.options, reference, auth_file)?;
+                let registry = reference.repository().registry();
+                let client = self.client.of_registry(self.options, registry)?;
+                let made = Repository::new(client, self.options, reference, auth_file)?;
                 Ok(place.insert(made))
             }
         }

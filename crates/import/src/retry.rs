@@ -10,25 +10,41 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
 
+/// Tries where connections are refused.
+const REFUSED: u32 = 3;
+
 /// The number of tries, and the longest wait accepted between them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryPolicy {
     tries: u32,
     /// The longest wait that an upstream may ask for.
     wish: Duration,
+    /// Whether the user is told of each.
+    told: bool,
 }
 
 impl RetryPolicy {
     /// For a file that the user asked for.
-    pub(crate) const LONG: Self = Self { tries: 7, wish: Duration::from_secs(120) };
+    pub(crate) const LONG: Self = Self { tries: 7, wish: Duration::from_secs(120), told: true };
     /// For one of the many requests that an image takes.
-    pub(crate) const MIDDLE: Self = Self { tries: 5, wish: Duration::from_secs(60) };
-    /// For a file that may well be missing.
-    pub(crate) const SHORT: Self = Self { tries: 3, wish: Duration::from_secs(5) };
+    pub(crate) const MIDDLE: Self = Self { tries: 5, wish: Duration::from_secs(60), told: true };
+    /// For a file that may well be missing, of which the user knows nothing.
+    pub(crate) const SHORT: Self = Self { tries: 3, wish: Duration::from_secs(5), told: false };
 
     /// The same patience with another number of tries, if one is given.
     pub(crate) fn with_tries(self, tries: Option<NonZeroU32>) -> Self {
         Self { tries: tries.map_or(self.tries, NonZeroU32::get), ..self }
+    }
+
+    /// The patience where connections are refused: a server that restarts is back soon, and any
+    /// other is not. podman and buildah ask as often, curl only with `--retry-connrefused`.
+    pub(crate) fn if_refused(self) -> Self {
+        Self { tries: self.tries.min(REFUSED), ..self }
+    }
+
+    /// Whether the user is told of each try.
+    pub(crate) fn is_told(self) -> bool {
+        self.told
     }
 
     /// The wait after `tried` failed tries; `None` to give up. A wait that the upstream asks for is
@@ -90,6 +106,9 @@ mod tests {
         let once = RetryPolicy::LONG.with_tries(NonZeroU32::new(1));
         assert_eq!(once.before_next(1, None), None);
         assert!(RetryPolicy::LONG.with_tries(None).before_next(6, None).is_some());
+        let refused = RetryPolicy::LONG.if_refused();
+        assert!(refused.before_next(2, None).is_some() && refused.before_next(3, None).is_none());
+        assert!(refused.with_tries(NonZeroU32::new(9)).before_next(8, None).is_some());
     }
 
     #[test]

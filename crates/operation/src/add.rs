@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use perennial_manifest::{PublisherId, PublisherKind, Purl, ReleaseId};
 use serde::{Deserialize, Serialize};
 
+use crate::Failed;
+
 /// A request to publish files as one release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Add {
@@ -77,7 +79,11 @@ pub struct Published {
     /// Nothing was signed: this node's last release of the name says the same already.
     #[serde(default)]
     pub already: bool,
-    /// Remarks about the files, such as what was left out.
+    /// Remarks about the files.
     #[serde(default)]
     pub remarks: Vec<String>,
+    /// Files that were left out because they cannot be part of a release, as far as they are
+    /// listed.
+    #[serde(default)]
+    pub left_out: Vec<Failed>,
 }

@@ -24,7 +24,7 @@ const TEXTS: [&str; 11] = [
     "DISPLAY",
 ];
 /// Variables that hold one path.
-const PATHS: [&str; 9] = [
+const PATHS: [&str; 10] = [
     "REGISTRY_AUTH_FILE",
     "DOCKER_CONFIG",
     "XDG_RUNTIME_DIR",
@@ -34,6 +34,7 @@ const PATHS: [&str; 9] = [
     "PASSWORD_STORE_DIR",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
+    "NETRC",
 ];
 
 /// The proxies, the places of credentials and the trusted certificates of a caller. Its `Debug`
@@ -107,6 +108,26 @@ impl Environment {
             below(docker, "config.json"),
         ];
         all.into_iter().flatten().collect()
+    }
+}
+
+impl Environment {
+    /// The file of passwords for web servers, and whether the caller named it.
+    #[must_use]
+    pub fn netrc(&self) -> Option<(PathBuf, bool)> {
+        let named = self.get("NETRC").map(|path| (PathBuf::from(path), true));
+        named.or_else(|| Some((Path::new(self.get("HOME")?).join(".netrc"), false)))
+    }
+
+    /// The directories that may hold certificates for a registry, as in
+    /// `containers-certs.d(5)`: the caller's, podman's and docker's.
+    #[must_use]
+    pub fn certificate_dirs(&self, registry: &str) -> Vec<PathBuf> {
+        let config = self.get("XDG_CONFIG_HOME").map(PathBuf::from);
+        let config = config.or_else(|| Some(Path::new(self.get("HOME")?).join(".config")));
+        let own = config.map(|config| config.join("containers/certs.d"));
+        let all = ["/etc/containers/certs.d", "/etc/docker/certs.d"].map(PathBuf::from);
+        own.into_iter().chain(all).map(|dir| dir.join(registry)).collect()
     }
 }
 

@@ -99,6 +99,17 @@ pub enum ImportEvent {
     Unchecked(Failed),
     /// How many of the images that a release refers to are held.
     Completeness(Completeness),
+    /// A request failed and is made again.
+    Retrying(Retrying),
+}
+
+/// A request to an upstream that failed and is made again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retrying {
+    /// What failed, and how.
+    pub reason: String,
+    /// Milliseconds until the next try.
+    pub wait_ms: u64,
 }
 
 /// A file, image or chart that could not be imported.
@@ -176,7 +187,7 @@ mod tests {
             r#"{{"imported":{{"release":"{}","purl":"pkg:generic/a@1","publisher":"{}",{}}}}}"#,
             "ab".repeat(32),
             "did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK",
-            r#""artifacts":1,"bytes":2,"new_bytes":3,"already":false,"remarks":[]"#
+            r#""artifacts":1,"bytes":2,"new_bytes":3,"already":false,"remarks":[],"left_out":[]"#
         );
         let event: ImportEvent = serde_json::from_str(&published).unwrap();
         assert_eq!(serde_json::to_string(&event).unwrap(), published);

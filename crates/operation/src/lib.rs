@@ -9,10 +9,14 @@ mod add;
 mod environment;
 mod error_kind;
 mod import;
+mod notes;
 mod progress;
 
 pub use add::{Add, Published};
 pub use environment::Environment;
 pub use error_kind::ErrorKind;
-pub use import::{Completeness, Failed, Import, ImportEvent, ImportSource, ImportSummary};
+pub use import::{
+    Completeness, Failed, Import, ImportEvent, ImportSource, ImportSummary, Retrying,
+};
+pub use notes::Notes;
 pub use progress::{Progress, Stage};

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use perennial_manifest::{Artifact, Draft, Role, link};
 use perennial_oci::HELM_CHART;
-use perennial_operation::{Add, Progress, Published, Stage};
+use perennial_operation::{Add, Notes, Progress, Published, Stage};
 use perennial_store::{Placement, StoreError};
 
 use super::chart;
@@ -103,6 +103,7 @@ fn add(
     if !failed.is_empty() {
         return Err(ArchiveError::Unread { failed, stored: artifacts.len() as u64 });
     }
+    let left_out = remarks.left_out(&request.paths);
     let draft = Draft {
         purl: request.purl,
         license: request.license,
@@ -110,12 +111,12 @@ fn add(
         from: "file".into(),
         tags: BTreeMap::new(),
         observations: Vec::new(),
-        notes: request.notes,
+        notes: Notes::new(request.notes.as_deref()).left_out(&left_out).into_text(),
     };
     let options = PublishOptions { kind: request.kind, new_bytes, again: request.again };
     let published = signing.release(draft, options);
     drop(lease);
-    Ok(Published { remarks: remarks.sentences(), ..published? })
+    Ok(Published { remarks: remarks.sentences(), left_out, ..published? })
 }
 
 /// What is wrong with a file that could not be added; none if the store is to blame.

@@ -123,7 +123,8 @@ impl Job {
         let own =
             || Environment::of(std::env::vars_os(), rustix::process::geteuid().as_raw(), None);
         let environment = self.import.environment.clone().unwrap_or_else(own);
-        Options { allow_private, plain_http, tries, environment }
+        let events = Some(self.events.clone());
+        Options { allow_private, plain_http, tries, environment, events }
     }
 
     /// The images of all tags of a repository. A list that cannot be had does not cost the others.

@@ -176,6 +176,7 @@ impl Signing<'_> {
             new_bytes: options.new_bytes,
             already,
             remarks: Vec::new(),
+            left_out: Vec::new(),
         };
         let turn = self.archive.signer.turn(&self.archive.store);
         if !options.again {

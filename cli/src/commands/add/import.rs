@@ -1,5 +1,6 @@
 //! The request to import from an upstream, and how its rows are printed.
 
+use std::time::Duration;
 use std::{env, io};
 
 use perennial_control::{
@@ -38,6 +39,11 @@ pub(super) async fn run(
             trouble(row, false, screen)
         }
         ImportEvent::Unchecked(row) => trouble(row, true, screen),
+        ImportEvent::Retrying(row) => {
+            let wait = Duration::from_millis(row.wait_ms);
+            screen.status(format_args!("{}; trying again in {wait:?}", safe(&row.reason)));
+            Ok(())
+        }
         ImportEvent::Completeness(row) => {
             row.missing_images.iter().for_each(|missing| kinds.add(missing));
             screen.row(&row, completeness)

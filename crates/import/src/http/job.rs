@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use perennial_manifest::{Artifact, ArtifactPath, Role};
 use perennial_oci::{HELM_CHART, is_media_type};
+use perennial_operation::Notes;
 use perennial_store::{Added, MAX_BLOB, Store};
 use reqwest::Url;
 
@@ -15,7 +16,6 @@ use crate::download::{Answer, Downloader, Fetched, Part, Want, take};
 use crate::error::{at, shown};
 use crate::helm::is_chart;
 use crate::meter::blocking;
-use crate::notes::Notes;
 use crate::{Failed, ImportError, Imported};
 
 /// Unpacked bytes that are read of an archive to see whether it is a chart.

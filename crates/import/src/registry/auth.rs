@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::answer::{accepted, read};
 use super::challenge::Challenge;
 use super::credentials::{Credential, Credentials};
-use crate::client::{Client, Failure};
+use crate::client::{Client, Failure, Tried};
 use crate::retry::{RetryPolicy, is_later, wish};
 use crate::{ImportError, Options};
 
@@ -257,25 +257,25 @@ impl Auth {
         client: &Client,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<Response, ImportError> {
-        let patience = client.patience(RetryPolicy::MIDDLE);
-        let mut tried = 0;
+        let mut times = 0;
         loop {
-            tried += 1;
-            let wait = match client.send(request()).await {
-                Ok(answer) if is_later(answer.status(), answer.headers()) => {
-                    match patience.before_next(tried, wish(answer.headers())) {
-                        Some(wait) => wait,
-                        None => return Ok(answer),
-                    }
-                }
+            times += 1;
+            let (answer, refused) = match client.send(request()).await {
+                Ok(answer) if is_later(answer.status(), answer.headers()) => (Ok(answer), false),
                 Ok(answer) => return Ok(answer),
                 Err(Failure::Permanent(error)) => return Err(self.of_token_server(error)),
-                Err(Failure::Transient(error)) => match patience.before_next(tried, None) {
-                    Some(wait) => wait,
-                    None => return Err(self.of_token_server(error)),
-                },
+                Err(Failure::Transient(error)) => (Err(self.of_token_server(error)), false),
+                Err(Failure::Refused(error)) => (Err(self.of_token_server(error)), true),
             };
-            tokio::time::sleep(wait).await;
+            let wish = answer.as_ref().ok().and_then(|answer| wish(answer.headers()));
+            let error = match &answer {
+                Ok(answer) => &self.refuse(format!("its token server answers {}", answer.status())),
+                Err(error) => error,
+            };
+            let tried = Tried { times, error, wish, refused };
+            if !client.again(RetryPolicy::MIDDLE, tried).await {
+                return answer;
+            }
         }
     }
 

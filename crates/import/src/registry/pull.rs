@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::answer::accepted;
 use super::repository::Repository;
 use crate::ImportError;
-use crate::client::why;
+use crate::client::{Tried, why};
 use crate::image::{Attached, Incoming, Origin, Wanted};
 use crate::meter::{Meter, blocking};
 
@@ -68,14 +68,19 @@ impl Origin for Pull<'_> {
                 last = cut;
             }
             idle += 1;
-            let Some(wait) = self.repository.patience().before_next(idle, None) else {
-                let reason = format!("{idle} times in a row nothing more came: {last}");
-                return Err(ImportError::Upstream { what: url.to_string(), reason });
-            };
-            tokio::time::sleep(wait).await;
+            let reason = format!("{} in a row nothing more came: {last}", times(idle));
+            let error = ImportError::Upstream { what: url.to_string(), reason };
+            let failed = Tried { times: idle, error: &error, wish: None, refused: false };
+            if !self.repository.again(failed).await {
+                return Err(error);
+            }
         }
         Ok(into)
     }
+}
+
+fn times(number: u32) -> String {
+    if number == 1 { "once".to_owned() } else { format!("{number} times") }
 }
 
 /// Whether a response is the requested range.

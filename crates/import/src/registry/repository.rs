@@ -9,7 +9,7 @@ use reqwest::{Method, Response, StatusCode, Url};
 
 use super::answer::{Short, is_gone, read, refusal};
 use super::auth::Auth;
-use crate::client::{Client, Failure};
+use crate::client::{Client, Failure, Tried};
 use crate::retry::{RetryPolicy, is_later, wish};
 use crate::{ImportError, Options};
 
@@ -92,9 +92,9 @@ impl Repository {
             && self.auth.answer(&self.client, &HeaderMap::new(), &self.ping()).await.is_ok()
     }
 
-    /// The retry policy of each request.
-    pub(super) fn patience(&self) -> RetryPolicy {
-        self.client.patience(RetryPolicy::MIDDLE)
+    /// Waits until a request may be made again; `false`, at once, if it may not.
+    pub(super) async fn again(&self, tried: Tried<'_>) -> bool {
+        self.client.again(RetryPolicy::MIDDLE, tried).await
     }
 
     pub(super) fn url(&self, path: &str) -> Result<Url, ImportError> {
@@ -207,10 +207,14 @@ impl Repository {
                     let reason = format!("the answer is longer than {most} bytes");
                     return Err(ImportError::Upstream { what: url.to_string(), reason });
                 }
-                Err(Short::Broken(reason)) => match self.patience().before_next(tried, None) {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => return Err(ImportError::Upstream { what: url.to_string(), reason }),
-                },
+                Err(Short::Broken(reason)) => {
+                    let error = ImportError::Upstream { what: url.to_string(), reason };
+                    let times = tried;
+                    let failed = Tried { times, error: &error, wish: None, refused: false };
+                    if !self.again(failed).await {
+                        return Err(error);
+                    }
+                }
             }
         }
     }
@@ -247,11 +251,10 @@ impl Repository {
                 request = self.auth.show(request);
             }
             tried += 1;
-            let wait = match self.client.send(request).await {
+            let answer = match self.client.send(request).await {
                 Err(Failure::Permanent(error)) => return Err(error),
-                Err(Failure::Transient(error)) => {
-                    self.patience().before_next(tried, None).ok_or(error)?
-                }
+                Err(Failure::Transient(error)) => Err((error, false)),
+                Err(Failure::Refused(error)) => Err((error, true)),
                 // Credentials go to the registry itself, not to a host that it redirects to.
                 Ok(answer)
                     if answer.status() == StatusCode::UNAUTHORIZED
@@ -276,17 +279,19 @@ impl Repository {
                     tried -= 1;
                     continue;
                 }
-                Ok(answer) if is_later(answer.status(), answer.headers()) => {
-                    // A retry before the requested wait is useless, and so is a very long wait: a
-                    // rerun resumes from here.
-                    match self.patience().before_next(tried, wish(answer.headers())) {
-                        Some(wait) => wait,
-                        None => return Ok(answer),
-                    }
-                }
+                Ok(answer) if is_later(answer.status(), answer.headers()) => Ok(answer),
                 Ok(answer) => return Ok(answer),
             };
-            tokio::time::sleep(wait).await;
+            // A retry before the wait that the registry asks for is useless, and so is a very long
+            // wait: a rerun resumes from here.
+            let wish = answer.as_ref().ok().and_then(|answer| wish(answer.headers()));
+            let (error, refused) = match &answer {
+                Ok(answer) => (&refusal(url, answer.status(), &HeaderMap::new(), &[]), false),
+                Err((error, refused)) => (error, *refused),
+            };
+            if !self.again(Tried { times: tried, error, wish, refused }).await {
+                return answer.map_err(|(error, _)| error);
+            }
         }
     }
 }

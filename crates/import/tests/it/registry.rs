@@ -1,5 +1,6 @@
 //! Images from a registry: successes, failures, and the secrets sent along.
 
+mod certificates;
 mod odd;
 mod pulls;
 mod refusals;

@@ -2,12 +2,14 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use perennial_operation::Failed;
 
 use super::tree::Offender;
 
-/// Files named in remarks, at most.
-const NAMED: usize = 20;
+/// Files that are named as left out, at most.
+const NAMED: usize = 200;
 /// Bytes of names of extended attributes that are looked at.
 const NAMES: usize = 4 << 10;
 
@@ -59,12 +61,28 @@ impl Remarks {
         for pattern in &self.useless {
             sentences.push(format!("--exclude {pattern} matched nothing"));
         }
-        let left_out = self.left_out.iter().take(NAMED);
-        sentences.extend(left_out.map(|offender| format!("left out: {offender}")));
-        if self.left_out.len() > NAMED {
-            sentences.push(format!("left out: {} more files", self.left_out.len() - NAMED));
-        }
         sentences
+    }
+
+    /// The files that cannot be part of a release, named as they would be in it: their paths on
+    /// this machine are not for others.
+    pub(super) fn left_out(&self, sources: &[PathBuf]) -> Vec<Failed> {
+        let name = |path: &Path| {
+            let below = |source: &PathBuf| path.strip_prefix(source).ok().map(Path::to_path_buf);
+            let inner =
+                sources.iter().find_map(below).filter(|inner| !inner.as_os_str().is_empty());
+            let own = || PathBuf::from(path.file_name().unwrap_or_default());
+            inner.unwrap_or_else(own).display().to_string()
+        };
+        let named = self.left_out.iter().take(NAMED);
+        let mut left_out: Vec<_> = named
+            .map(|offender| Failed::new(name(&offender.path), offender.reason.clone()))
+            .collect();
+        if self.left_out.len() > NAMED {
+            let more = format!("{} more files", self.left_out.len() - NAMED);
+            left_out.push(Failed::new(more, "cannot be part of a release either"));
+        }
+        left_out
     }
 }
 
@@ -88,6 +106,21 @@ fn has_attributes(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_left_out_are_named_as_in_the_release() {
+        let offender = |path: String| Offender { path: path.into(), reason: "why".into() };
+        let named = ["/a/in/x/a:b", "/a/c:d"].map(|path| offender(path.to_owned()));
+        let mut remarks = Remarks { left_out: named.into(), ..Remarks::default() };
+        let sources = ["/a/in".into(), "/a/c:d".into()];
+        let whats = |remarks: &Remarks| -> Vec<String> {
+            remarks.left_out(&sources).into_iter().map(|failed| failed.what).collect()
+        };
+        assert_eq!(whats(&remarks), ["x/a:b", "c:d"]);
+        remarks.left_out.extend((0..NAMED + 3).map(|n| offender(format!("/a/in/{n}:"))));
+        let all = whats(&remarks);
+        assert_eq!((all.len(), all.last().unwrap().as_str()), (NAMED + 1, "5 more files"));
+    }
 
     #[test]
     fn remarks_are_sentences() {

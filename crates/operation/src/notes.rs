@@ -1,6 +1,6 @@
-//! Remarks on a release: the user's, followed by the import's own.
+//! Remarks on a release: the user's, followed by those of the operation that makes it.
 //!
-//! Promises that the import's lines never push the text past a release's limit.
+//! Promises that the operation's lines never push the text past a release's limit.
 
 use crate::Failed;
 
@@ -11,7 +11,7 @@ const LAST: usize = 64;
 
 /// Remarks, one per line.
 #[derive(Debug, Default)]
-pub(crate) struct Notes {
+pub struct Notes {
     text: String,
     /// The number of lines left out for lack of room.
     more: usize,
@@ -19,12 +19,14 @@ pub(crate) struct Notes {
 
 impl Notes {
     /// Starts with the user's remarks, unchanged.
-    pub(crate) fn new(given: Option<&str>) -> Self {
+    #[must_use]
+    pub fn new(given: Option<&str>) -> Self {
         Self { text: given.unwrap_or_default().to_owned(), more: 0 }
     }
 
     /// Adds a line for each part that was left out.
-    pub(crate) fn left_out(mut self, parts: &[Failed]) -> Self {
+    #[must_use]
+    pub fn left_out(mut self, parts: &[Failed]) -> Self {
         for Failed { what, reason, .. } in parts {
             self.add(&format!("perennial/left-out: {what}: {reason}"));
         }
@@ -32,14 +34,16 @@ impl Notes {
     }
 
     /// Adds a line for each checksum file that a file was not compared with.
-    pub(crate) fn not_checked(mut self, files: &[Failed]) -> Self {
+    #[must_use]
+    pub fn not_checked(mut self, files: &[Failed]) -> Self {
         for Failed { what, reason, .. } in files {
             self.add(&format!("perennial/not-checked: {what}: {reason}"));
         }
         self
     }
 
-    pub(crate) fn add(&mut self, line: &str) {
+    /// Adds a line, or counts it if there is no room.
+    pub fn add(&mut self, line: &str) {
         if self.text.len() + 1 + line.len() + LAST > MOST {
             self.more += 1;
         } else {
@@ -55,7 +59,8 @@ impl Notes {
     }
 
     /// The whole text, with the count of omitted lines; `None` if it is empty.
-    pub(crate) fn into_text(mut self) -> Option<String> {
+    #[must_use]
+    pub fn into_text(mut self) -> Option<String> {
         let last = format!("And {} more remarks of this kind.", self.more);
         if self.more > 0 && self.text.len() + 1 + last.len() <= MOST {
             self.push(&last);
