@@ -27,7 +27,7 @@ mod flood;
 mod full;
 mod gone;
 mod kill;
-mod liar;
+pub(crate) mod liar;
 mod lists;
 mod lock;
 mod misses;

@@ -2,8 +2,8 @@
 //!
 //! `layers` checks the architecture, `map` its description, `sim` the protocol in virtual time,
 //! `cli` the `perennial` program on one data directory, `cluster` whole nodes as processes,
-//! `images` imports against pushes, `errors` lists all error texts, and `fuzz` replays the corpus
-//! of the fuzz targets. Run a single test by its path, for example
+//! `hostile` attacks on them, `images` imports against pushes, `errors` lists all error texts, and
+//! `fuzz` replays the corpus of the fuzz targets. Run a single test by its path, for example
 //! `cargo test --release -p perennial-tests cluster::kill`.
 
 #![allow(
@@ -17,6 +17,7 @@ mod cli;
 mod cluster;
 mod errors;
 mod fuzz;
+mod hostile;
 mod images;
 mod layers;
 mod map;

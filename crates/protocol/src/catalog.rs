@@ -58,4 +58,10 @@ pub trait Catalog {
     /// At most `limit` releases of followed publishers that are neither held nor denied, ascending
     /// by release id, starting after `after`.
     fn wanted(&self, follows: &Follows, after: Option<&ReleaseId>, limit: usize) -> Vec<Wanted>;
+    /// Of those, the releases of publishers that are followed by name, where all are followed. By
+    /// default none.
+    fn wanted_first(&self, after: Option<&ReleaseId>, limit: usize) -> Vec<Wanted> {
+        let _ = (after, limit);
+        Vec::new()
+    }
 }

@@ -13,6 +13,8 @@ use crate::message::{BlobClaim, EntryBytes, Scope};
 pub(crate) struct FakeCatalog {
     pub(crate) entries: Vec<SignedEntry>,
     pub(crate) wanted: Vec<(ReleaseId, PublisherId)>,
+    /// Publishers followed by name.
+    pub(crate) named: Vec<PublisherId>,
 }
 
 impl Catalog for FakeCatalog {
@@ -43,6 +45,10 @@ impl Catalog for FakeCatalog {
     }
     fn sha256(&self, _: &Sha256Digest) -> Option<BlobClaim> {
         None
+    }
+    fn wanted_first(&self, after: Option<&ReleaseId>, limit: usize) -> Vec<Wanted> {
+        let named = self.named.iter().copied().collect();
+        self.wanted(&Follows::Publishers(named), after, limit)
     }
     fn wanted(&self, follows: &Follows, after: Option<&ReleaseId>, limit: usize) -> Vec<Wanted> {
         let later = self.wanted.iter().filter(|(id, _)| after.is_none_or(|after| id > after));

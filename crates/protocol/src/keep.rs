@@ -1,9 +1,11 @@
 //! Decides which followed releases to fetch next.
 //!
 //! Owns the releases being fetched and those resting after a failure. At most [`CONCURRENT`] are
-//! fetched at a time, and every wanted release is retried with growing delays. The machine keeps no
-//! list of all wanted releases: it pages through the catalog. Each node walks a page in its own
-//! order, so that the copies of a new release spread.
+//! fetched at a time, and every wanted release is retried with growing delays. Publishers share the
+//! places: those followed by name come first, and on a node that follows all, the others never have
+//! more than [`OTHERS`], whatever they sign and however many they are. The machine keeps no list of
+//! all wanted releases: it pages through the catalog. Each node walks a page in its own order, so
+//! that the copies of a new release spread.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,6 +20,9 @@ use crate::time::Time;
 
 /// Releases fetched concurrently, at most.
 pub(crate) const CONCURRENT: usize = 16;
+/// Places of publishers that are followed only because all are, at most. Anybody is such a
+/// publisher, and releases that can never be fetched occupy their places longest.
+pub(crate) const OTHERS: usize = CONCURRENT / 2;
 /// Rest after the first failure; it doubles with each failure.
 pub(crate) const REST: Duration = Duration::from_secs(15);
 /// Longest rest.
@@ -39,13 +44,31 @@ struct Rest {
     tries: u32,
 }
 
+/// The publishers that share some of the places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Share {
+    /// Those that were followed by name.
+    Named,
+    /// All others, where all are followed.
+    Others,
+}
+
+/// A release that is being fetched.
+#[derive(Debug, Clone, Copy)]
+struct Active {
+    publisher: PublisherId,
+    share: Share,
+}
+
 /// The keep machine.
 #[derive(Debug)]
 pub(crate) struct Keep {
     me: PeerId,
-    active: BTreeMap<ReleaseId, PublisherId>,
+    active: BTreeMap<ReleaseId, Active>,
     resting: BTreeMap<ReleaseId, Rest>,
-    cursor: Option<ReleaseId>,
+    /// Where the pages of each share go on.
+    named: Option<ReleaseId>,
+    others: Option<ReleaseId>,
     next: Time,
 }
 
@@ -57,7 +80,8 @@ impl Keep {
             me,
             active: BTreeMap::new(),
             resting: BTreeMap::new(),
-            cursor: None,
+            named: None,
+            others: None,
             next: Time::ZERO,
         }
     }
@@ -114,42 +138,94 @@ impl Keep {
         if now < self.next {
             return chosen;
         }
-        self.active.retain(|_, publisher| follows.covers(publisher));
-        if self.active.len() >= CONCURRENT {
-            self.next = Time::NEVER;
-            return chosen;
+        self.active.retain(|_, active| follows.covers(&active.publisher));
+        let mut is_full = self.fill(Share::Named, now, follows, catalog, &mut chosen);
+        if *follows == Follows::All {
+            is_full |= self.fill(Share::Others, now, follows, catalog, &mut chosen);
         }
+        let rested =
+            self.resting.values().map(|rest| rest.until).filter(|until| *until > now).min();
+        // Once `ended` makes room, the page that filled the places is read again.
+        self.next = match is_full && self.active.len() >= CONCURRENT {
+            true => Time::NEVER,
+            false => (now + LOOK_AGAIN).min(rested.unwrap_or(Time::NEVER)),
+        };
+        chosen
+    }
+
+    /// The places that a share may still take.
+    fn room(&self, share: Share) -> usize {
+        let room = CONCURRENT.saturating_sub(self.active.len());
+        match share {
+            Share::Named => room,
+            Share::Others => {
+                let others = self.active.values().filter(|active| active.share == share).count();
+                room.min(OTHERS.saturating_sub(others))
+            }
+        }
+    }
+
+    /// Chooses releases of a share until its places are full, which it returns, or the catalog has
+    /// no more.
+    fn fill(
+        &mut self,
+        share: Share,
+        now: Time,
+        follows: &Follows,
+        catalog: &dyn Catalog,
+        chosen: &mut Vec<Wanted>,
+    ) -> bool {
         for _ in 0..PAGES {
-            let page = catalog.wanted(follows, self.cursor.as_ref(), PAGE);
+            if self.room(share) == 0 {
+                return true;
+            }
+            let cursor = match share {
+                Share::Named => self.named,
+                Share::Others => self.others,
+            };
+            let page = match (share, follows) {
+                (Share::Named, Follows::All) => catalog.wanted_first(cursor.as_ref(), PAGE),
+                _ => catalog.wanted(follows, cursor.as_ref(), PAGE),
+            };
             let whole = page.len() < PAGE;
             let last = page.last().map(|wanted| wanted.release);
             let mut free: Vec<Wanted> =
                 page.into_iter().filter(|wanted| self.is_free(now, wanted)).collect();
-            let room = CONCURRENT - self.active.len();
-            let more = free.len() > room;
-            free.sort_by_key(|wanted| {
-                std::cmp::Reverse(placement::score(wanted.release.entry().as_bytes(), &self.me))
-            });
-            free.truncate(room);
-            for wanted in free {
-                self.active.insert(wanted.release, wanted.publisher);
+            while self.room(share) > 0
+                && let Some(wanted) = self.take_next(&mut free)
+            {
+                let active = Active { publisher: wanted.publisher, share };
+                self.active.insert(wanted.release, active);
                 chosen.push(wanted);
             }
-            if more || self.active.len() >= CONCURRENT {
-                // The same page is read again once `ended` makes room.
-                self.next = Time::NEVER;
-                return chosen;
+            if !free.is_empty() || self.room(share) == 0 {
+                // The same page is read again.
+                return true;
             }
-            let began_at_the_start = self.cursor.is_none();
-            self.cursor = if whole { None } else { last };
-            if whole && began_at_the_start {
+            let next = if whole { None } else { last };
+            match share {
+                Share::Named => self.named = next,
+                Share::Others => self.others = next,
+            }
+            if whole && cursor.is_none() {
                 break;
             }
         }
-        let rested =
-            self.resting.values().map(|rest| rest.until).filter(|until| *until > now).min();
-        self.next = (now + LOOK_AGAIN).min(rested.unwrap_or(Time::NEVER));
-        chosen
+        false
+    }
+
+    /// The next release: of the publisher with the fewest places, the one that this node begins
+    /// with.
+    fn take_next(&self, free: &mut Vec<Wanted>) -> Option<Wanted> {
+        let places = |publisher: &PublisherId| {
+            self.active.values().filter(|active| active.publisher == *publisher).count()
+        };
+        let rank = |wanted: &Wanted| {
+            let score = placement::score(wanted.release.entry().as_bytes(), &self.me);
+            (places(&wanted.publisher), std::cmp::Reverse(score))
+        };
+        let (at, _) = free.iter().enumerate().min_by_key(|(_, wanted)| rank(wanted))?;
+        Some(free.swap_remove(at))
     }
 
     fn is_free(&self, now: Time, wanted: &Wanted) -> bool {

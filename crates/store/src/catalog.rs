@@ -20,6 +20,7 @@ use crate::blobs::Blobs;
 use crate::error::StoreError;
 use crate::index_trait::MetaIndex;
 use crate::rows::{self, PublisherValue};
+use crate::state::Follows;
 use admission::Admission;
 pub use releases::{ReleaseFilter, ReleaseRow};
 pub(crate) use search::Bounds;
@@ -115,17 +116,17 @@ impl Catalog<'_> {
         Ok(value.and_then(|value| value.try_into().ok()).map_or(0, u64::from_be_bytes))
     }
 
-    /// Takes entries in, in order. `keeps` tells whether a publisher's releases are wanted.
+    /// Takes entries in, in order. `follows`: whose releases are wanted.
     pub(crate) fn put(
         &self,
         entries: &[SignedEntry],
         source: Source,
-        keeps: &dyn Fn(&PublisherId) -> bool,
+        follows: &Follows,
     ) -> Result<Vec<PutOutcome>, StoreError> {
         let mut admission = Admission::new(self, source);
         let outcomes: Result<Vec<_>, StoreError> = entries
             .iter()
-            .map(|signed| admission.take(signed, keeps(&signed.entry().publisher)))
+            .map(|signed| admission.take(signed, follows.kept(&signed.entry().publisher)))
             .collect();
         let outcomes = outcomes?;
         admission.commit()?;

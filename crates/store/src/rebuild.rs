@@ -217,8 +217,7 @@ impl Filling<'_> {
                     Err(error) => return Err(error),
                 }
             }
-            let puts =
-                self.catalog.put(&entries, source, &|publisher| self.follows.keeps(publisher))?;
+            let puts = self.catalog.put(&entries, source, self.follows)?;
             for (signed, put) in entries.iter().zip(puts) {
                 match put.admit {
                     Admit::Orphan(_) => self.late.push((signed.entry().seq, put.id)),

@@ -10,6 +10,7 @@ use perennial_manifest::{
 use serde::{Deserialize, Serialize};
 
 use crate::index_trait::Change;
+use crate::state::Kept;
 
 /// `P publisher` → its ordinal in the other tables, and its feed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,6 +188,22 @@ pub(crate) fn place_of_release(key: &[u8]) -> Option<&[u8]> {
 /// `W release` → the key of a release of a followed publisher that is not held.
 pub(crate) fn wanted(release: &ReleaseId) -> Vec<u8> {
     [b"W", &release.as_bytes()[..]].concat()
+}
+
+/// `V release` → as `W`: of those, the releases of publishers followed by name, where all are
+/// followed.
+pub(crate) fn wanted_first(release: &ReleaseId) -> Vec<u8> {
+    [b"V", &release.as_bytes()[..]].concat()
+}
+
+/// The rows under `W` and `V` of a release, `wanting` if bytes of it are missing that peers may
+/// have. `key`: its row.
+pub(crate) fn wants(release: &ReleaseId, key: &[u8], kept: Kept, wanting: bool) -> [Change; 2] {
+    let row = |is: bool, at: Vec<u8>| match is && wanting {
+        true => Change::Put(at, key.to_vec()),
+        false => Change::Remove(at),
+    };
+    [row(kept != Kept::Not, wanted(release)), row(kept == Kept::First, wanted_first(release))]
 }
 
 /// `L sha256` → the BLAKE3 of a large blob.

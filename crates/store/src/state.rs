@@ -27,6 +27,16 @@ pub enum Pin {
     Blob(BlobId),
 }
 
+/// How far the releases of a publisher are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    Not,
+    /// As those of all others that are followed.
+    Also,
+    /// Before those of others: all are followed, and this one by name.
+    First,
+}
+
 /// Whose releases this node fetches and keeps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Follows {
@@ -54,7 +64,19 @@ impl Follows {
 
     /// A digest that tells one set of follows from another.
     pub(crate) fn digest(&self) -> [u8; 32] {
-        *blake3::hash(&serde_json::to_vec(self).unwrap_or_default()).as_bytes()
+        // The version of the rows that follow from the follows.
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"2").update(&serde_json::to_vec(self).unwrap_or_default());
+        *hasher.finalize().as_bytes()
+    }
+
+    /// How far this publisher's releases are wanted.
+    pub(crate) fn kept(&self, publisher: &PublisherId) -> Kept {
+        match (self.all, self.names(publisher)) {
+            (true, true) => Kept::First,
+            (false, false) => Kept::Not,
+            _ => Kept::Also,
+        }
     }
 
     /// Whether this publisher's releases are fetched and kept.

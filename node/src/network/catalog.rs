@@ -6,11 +6,15 @@ use perennial_manifest::{
     BlobId, EntryId, Holding, PublisherId, ReleaseId, Selector, Sha256Digest,
 };
 use perennial_protocol::{BlobClaim, Catalog, EntryBytes, Follows, Scope, Wanted};
-use perennial_store::{ReleaseFilter, Store, StoreError};
+use perennial_store::{ReleaseFilter, ReleaseRow, Store, StoreError};
 
 /// The store behind the protocol's catalog interface.
 #[derive(Debug, Clone)]
 pub(crate) struct CatalogView(pub(crate) Store);
+
+fn wanted(row: ReleaseRow) -> Wanted {
+    Wanted { release: row.release, publisher: row.publisher, artifacts: row.artifacts }
+}
 
 fn or_nothing<T: Default>(outcome: Result<T, StoreError>) -> T {
     outcome.unwrap_or_else(|error| {
@@ -83,13 +87,10 @@ impl Catalog for CatalogView {
 
     fn wanted(&self, follows: &Follows, after: Option<&ReleaseId>, limit: usize) -> Vec<Wanted> {
         let rows = or_nothing(self.0.wanted(after, limit));
-        let wanted = rows.into_iter().filter(|row| follows.covers(&row.publisher));
-        wanted
-            .map(|row| Wanted {
-                release: row.release,
-                publisher: row.publisher,
-                artifacts: row.artifacts,
-            })
-            .collect()
+        rows.into_iter().filter(|row| follows.covers(&row.publisher)).map(wanted).collect()
+    }
+
+    fn wanted_first(&self, after: Option<&ReleaseId>, limit: usize) -> Vec<Wanted> {
+        or_nothing(self.0.wanted_first(after, limit)).into_iter().map(wanted).collect()
     }
 }

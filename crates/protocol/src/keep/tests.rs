@@ -6,7 +6,7 @@ use std::time::Duration;
 use perennial_manifest::{EntryId, Keypair, ReleaseId};
 use proptest::prelude::*;
 
-use super::{CONCURRENT, Keep, REST};
+use super::{CONCURRENT, Keep, OTHERS, REST};
 use crate::fake_catalog::FakeCatalog;
 use crate::input::{Follows, KeepOutcome};
 use crate::time::Time;
@@ -46,6 +46,51 @@ fn a_failed_release_is_retried_later() {
 fn releases_of_unfollowed_publishers_are_not_kept() {
     let mut keep = Keep::new("me".parse().unwrap());
     assert!(keep.plan(Time::ZERO, &Follows::default(), &releases(9)).is_empty());
+}
+
+/// On a node that follows all, releases of strangers that can never be fetched take neither the
+/// places nor the turns of a publisher that is followed by name.
+#[test]
+fn publishers_share_the_places_those_followed_by_name_first() {
+    let id = |n: u64| Keypair::from_seed(*blake3::hash(&n.to_le_bytes()).as_bytes()).id();
+    let (one, two) = (id(1), id(2));
+    let mut catalog = releases(3_000);
+    for (at, (_, publisher)) in catalog.wanted.iter_mut().enumerate() {
+        *publisher = match at {
+            2_000..2_040 => one,
+            2_040..2_043 => two,
+            _ => id(3 + at as u64 % 100),
+        };
+    }
+    catalog.named = vec![one, two];
+    let mut keep = Keep::new("me".parse().unwrap());
+    let of = |wanted: &[crate::catalog::Wanted], publisher| {
+        wanted.iter().filter(|wanted| wanted.publisher == publisher).count()
+    };
+    let first = keep.plan(Time::ZERO, &Follows::All, &catalog);
+    assert_eq!((first.len(), of(&first, one), of(&first, two)), (CONCURRENT, 13, 3));
+    // They are held; the strangers' releases fail, rest, and come again.
+    let mut now = Time::ZERO;
+    let mut active: Vec<_> = first;
+    for _ in 0..200 {
+        for wanted in std::mem::take(&mut active) {
+            let named = [one, two].contains(&wanted.publisher);
+            catalog.wanted.retain(|(release, _)| !named || *release != wanted.release);
+            let outcome = if named { KeepOutcome::Held } else { KeepOutcome::Failed };
+            keep.ended(now, &wanted.release, outcome);
+        }
+        active = keep.plan(now, &Follows::All, &catalog);
+        let others = active.len() - of(&active, one) - of(&active, two);
+        assert!(others <= OTHERS, "{others}");
+        if catalog.wanted.iter().all(|(_, publisher)| ![one, two].contains(publisher)) {
+            assert!(others > 0, "the others have their turn");
+            let most = active.iter().map(|wanted| of(&active, wanted.publisher)).max();
+            assert_eq!(most, Some(1), "one publisher does not take the places of another");
+            return;
+        }
+        now = now + Duration::from_secs(1);
+    }
+    panic!("a release of a followed publisher waits for strangers");
 }
 
 proptest! {

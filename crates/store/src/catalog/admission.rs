@@ -12,6 +12,7 @@ use super::{Catalog, PutOutcome, Source, encode};
 use crate::error::StoreError;
 use crate::index_trait::Change;
 use crate::rows::{self, PublisherValue};
+use crate::state::Kept;
 
 /// The state of an entry in the packs before it was put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,12 +52,12 @@ impl<'a> Admission<'a> {
         }
     }
 
-    /// Judges an entry, and takes it in if its feed admits it. `kept`: its publisher's releases are
-    /// wanted here.
+    /// Judges an entry, and takes it in if its feed admits it. `kept`: how far its publisher's
+    /// releases are wanted.
     pub(super) fn take(
         &mut self,
         signed: &SignedEntry,
-        kept: bool,
+        kept: Kept,
     ) -> Result<PutOutcome, StoreError> {
         let entry = signed.entry();
         let value = self.publisher(&entry.publisher)?;
@@ -84,7 +85,7 @@ impl<'a> Admission<'a> {
         signed: &SignedEntry,
         mut value: PublisherValue,
         mut feed: FeedState,
-        kept: bool,
+        kept: Kept,
     ) -> Result<(), StoreError> {
         let entry = signed.entry();
         if feed.highest().is_some_and(|(seq, _)| seq > entry.seq)

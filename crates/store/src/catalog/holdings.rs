@@ -9,14 +9,14 @@ use crate::error::StoreError;
 use crate::index_trait::Change;
 use crate::large::SMALL;
 use crate::rows::{self, ReleaseValue};
-use crate::state::Follows;
+use crate::state::{Follows, Kept};
 
 impl Catalog<'_> {
     /// Recomputes which releases are wanted. `before`: the follows that the present state was made
     /// for, if known.
     pub(crate) fn follow(&self, before: Option<&Follows>, now: &Follows) -> Result<(), StoreError> {
         let differs =
-            |id: &PublisherId| before.is_none_or(|before| before.keeps(id) != now.keeps(id));
+            |id: &PublisherId| before.is_none_or(|before| before.kept(id) != now.kept(id));
         let mut publishers: Vec<PublisherId> = match before {
             Some(before) if before.all == now.all => {
                 before.publishers.keys().chain(now.publishers.keys()).copied().collect()
@@ -26,14 +26,10 @@ impl Catalog<'_> {
         publishers.retain(differs);
         let mut changes = Vec::new();
         for publisher in publishers {
-            let keeps = now.keeps(&publisher);
+            let kept = now.kept(&publisher);
             for key in self.keys_of(&publisher)? {
                 let Some(value) = self.value(&key)? else { continue };
-                let wanted = rows::wanted(&value.release);
-                changes.push(match keeps && value.state.is_wanting() {
-                    true => Change::Put(wanted, key),
-                    false => Change::Remove(wanted),
-                });
+                changes.extend(rows::wants(&value.release, &key, kept, value.state.is_wanting()));
             }
         }
         // Last: a process killed before it makes the rows again.
@@ -100,7 +96,7 @@ impl Catalog<'_> {
         follows: &Follows,
     ) -> Result<Holding, StoreError> {
         let kept = PublisherId::from_bytes(value.publisher)
-            .is_ok_and(|publisher| follows.keeps(&publisher));
+            .map_or(Kept::Not, |publisher| follows.kept(&publisher));
         let mut changes = Vec::new();
         let (mut state, held_bytes) = self.count_held(&value.artifacts, &mut changes)?;
         if value.state == Holding::Invalid && state == Holding::Known {
@@ -119,10 +115,8 @@ impl Catalog<'_> {
         }
         let id = &value.release;
         let wants = self.index.get(&rows::wanted(id))?.is_some();
-        match (wants, kept && state.is_wanting()) {
-            (true, false) => changes.push(Change::Remove(rows::wanted(id))),
-            (false, true) => changes.push(Change::Put(rows::wanted(id), key)),
-            _ => {}
+        if wants != (kept != Kept::Not && state.is_wanting()) {
+            changes.extend(rows::wants(id, &key, kept, state.is_wanting()));
         }
         if !changes.is_empty() {
             self.index.apply(&changes)?;

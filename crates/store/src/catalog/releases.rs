@@ -11,6 +11,7 @@ use super::Catalog;
 use crate::error::StoreError;
 use crate::index_trait::Change;
 use crate::rows::{self, ReleaseValue};
+use crate::state::Kept;
 
 /// A release as lists show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +83,7 @@ impl Catalog<'_> {
         &self,
         signed: &SignedEntry,
         ordinal: u32,
-        kept: bool,
+        kept: Kept,
         changes: &mut Vec<Change>,
     ) -> Result<(), StoreError> {
         let entry = signed.entry();
@@ -110,8 +111,8 @@ impl Catalog<'_> {
             arrived: Some(arrived),
         };
         let key = rows::release(body.purl.as_str(), &place);
-        if kept && state.is_wanting() {
-            changes.push(Change::Put(rows::wanted(&release), key.clone()));
+        if kept != Kept::Not && state.is_wanting() {
+            changes.extend(rows::wants(&release, &key, kept, true));
         }
         for term in rows::terms(&body.purl) {
             changes.push(Change::Put(
@@ -225,9 +226,27 @@ impl Catalog<'_> {
         after: Option<&ReleaseId>,
         limit: usize,
     ) -> Result<Vec<ReleaseRow>, StoreError> {
-        let from = after.map_or(b"W".to_vec(), |id| [&rows::wanted(id)[..], &[0]].concat());
+        self.wanted_in(b"W", after.map(rows::wanted), limit)
+    }
+
+    /// Of those, the releases of publishers followed by name, where all are followed.
+    pub(crate) fn wanted_first(
+        &self,
+        after: Option<&ReleaseId>,
+        limit: usize,
+    ) -> Result<Vec<ReleaseRow>, StoreError> {
+        self.wanted_in(b"V", after.map(rows::wanted_first), limit)
+    }
+
+    fn wanted_in(
+        &self,
+        table: &[u8],
+        after: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Vec<ReleaseRow>, StoreError> {
+        let from = after.map_or(table.to_vec(), |key| [&key[..], &[0]].concat());
         let mut places = Vec::new();
-        self.index.walk(b"W", &from, &mut |_, key| {
+        self.index.walk(table, &from, &mut |_, key| {
             places.push(key.to_vec());
             places.len() < limit
         })?;

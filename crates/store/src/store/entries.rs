@@ -33,8 +33,7 @@ impl Store {
             // Read under the lock, so that a follow that comes meanwhile finds these entries, or
             // they find it.
             let follows = self.0.state.follows();
-            let puts =
-                catalog.put(entries, Source::Outside, &|publisher| follows.keeps(publisher))?;
+            let puts = catalog.put(entries, Source::Outside, &follows)?;
             let mut counts = self.0.entry_counts();
             for (signed, put) in entries.iter().zip(&puts) {
                 if matches!(put.admit, Admit::New | Admit::Fork(_)) {
@@ -309,5 +308,17 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<ReleaseRow>, StoreError> {
         self.0.read(|catalog| catalog.wanted(after, limit))
+    }
+
+    /// Of those, the releases of publishers followed by name; none unless all are followed.
+    ///
+    /// # Errors
+    /// Failures of the index.
+    pub fn wanted_first(
+        &self,
+        after: Option<&ReleaseId>,
+        limit: usize,
+    ) -> Result<Vec<ReleaseRow>, StoreError> {
+        self.0.read(|catalog| catalog.wanted_first(after, limit))
     }
 }

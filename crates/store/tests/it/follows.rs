@@ -1,6 +1,6 @@
 //! Follows and the releases they want, over kills and in any order with the entries.
 
-use crate::fixtures::{follow, key, open, statement};
+use crate::fixtures::{follow, key, open, statement, throughout};
 use perennial_manifest::ArtifactListRef;
 use perennial_store::Store;
 
@@ -28,6 +28,20 @@ fn wanted_releases_change_with_the_follows() {
     assert_eq!(wanted(&store), 3);
     known(&store, 4, "tool-4");
     assert_eq!(wanted(&store), 4);
+    // Those of publishers followed by name are found apart, however many others there are.
+    let first = |store: &Store| {
+        let rows = store.wanted_first(None, 100).unwrap();
+        rows.iter().map(|row| row.publisher).collect::<Vec<_>>()
+    };
+    let store = throughout(store, dir.path(), |store| {
+        assert_eq!(first(store), [key(1).id()]);
+    });
+    follows.publishers.insert(key(4).id(), None);
+    store.set_follows(&follows).unwrap();
+    assert_eq!(first(&store).len(), 2);
+    follows.publishers.remove(&key(4).id());
+    store.set_follows(&follows).unwrap();
+    assert_eq!((first(&store), wanted(&store)), (vec![key(1).id()], 4));
     follows.all = false;
     store.set_follows(&follows).unwrap();
     assert_eq!(wanted(&store), 1);
