@@ -1,8 +1,8 @@
 //! An in-memory catalog of images, built from signed releases: which tags mean which digests, and
 //! by which publisher.
 //!
-//! Kept in step with the store's entries by [`FeedReader`]. Holds no bytes and decides nothing about
-//! trust ([`super::policy`] does).
+//! Kept in step with the store's entries by [`FeedReader`]. Holds no bytes and decides nothing
+//! about trust ([`super::policy`] does).
 
 mod feed_reader;
 
