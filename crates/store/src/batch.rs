@@ -4,6 +4,8 @@
 //! counts as added before [`Batch::commit`] returns, that the same bytes are stored once, and that
 //! a collection spares every blob that a live batch touched.
 
+mod watched;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
@@ -20,6 +22,7 @@ use crate::large::{Reference, SMALL, Sight, Stamp, open, trailer};
 use crate::lease::Lease;
 use crate::pack::Record;
 use crate::sparse::Sparse;
+use watched::{Watched, changed_or};
 
 /// Where the bytes of an added file go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -298,38 +301,5 @@ impl<'a> Batch<'a> {
 impl std::fmt::Debug for Batch<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Batch").field("lease", &self.lease).finish_non_exhaustive()
-    }
-}
-
-/// A source that fails once nobody wants it any more.
-struct Watched<'a, R> {
-    source: R,
-    is_wanted: &'a dyn Fn() -> bool,
-}
-
-/// The error of a source that nobody wants any more.
-#[derive(Debug, thiserror::Error)]
-#[error("given up")]
-struct Unwanted;
-
-impl<R: Read> Read for Watched<'_, R> {
-    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
-        if (self.is_wanted)() {
-            self.source.read(out)
-        } else {
-            Err(std::io::Error::other(Unwanted))
-        }
-    }
-}
-
-/// Tells why a pass ended early: it was given up, the file changed, or the disk failed.
-fn changed_or(source: &Path, target: &Path, error: std::io::Error) -> StoreError {
-    use std::io::ErrorKind::{InvalidData, UnexpectedEof};
-    if error.get_ref().is_some_and(|inner| inner.is::<Unwanted>()) {
-        StoreError::GivenUp
-    } else if matches!(error.kind(), InvalidData | UnexpectedEof) {
-        StoreError::Changed(source.to_owned())
-    } else {
-        StoreError::io(target, error)
     }
 }

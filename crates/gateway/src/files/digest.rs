@@ -3,29 +3,28 @@
 //! Bytes are served under a SHA-256 only after this node has hashed them itself: a list merely
 //! claims the digest.
 
+mod checks;
+
 use std::fmt;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use perennial_manifest::{Artifact, BlobId, ReleaseId, Selector, Sha256Digest};
-use perennial_store::{BlobState, ReleaseRow, Store, StoreError};
-use tokio::sync::Semaphore;
+use perennial_store::{BlobState, ReleaseRow};
 
 use super::{Files, attachment, cache_control};
 use crate::backend::BlobRequest;
 use crate::blocking::blocking;
-use crate::bounded::Bounded;
 use crate::content::Content;
 use crate::http_error::HttpError;
+use checks::Checked;
+pub(super) use checks::Sha256Checks;
 
 /// How long a request waits for bytes that can be served only once the whole blob is held.
 const PATIENCE: Duration = Duration::from_secs(50);
 /// Claimed blobs checked per requested SHA-256, at most.
 const CLAIMS: usize = 8;
-/// Check outcomes remembered, at most.
-const CHECKS: usize = 4096;
 
 /// A digest of either function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -243,64 +242,5 @@ impl Files {
             Checked::Denied => Ok(true),
             Checked::Damaged => Err(HttpError::no_holder(&sha256.to_string())),
         }
-    }
-}
-
-/// Blobs hashed by this node, each with whether it has the SHA-256 that a list claims.
-#[derive(Debug)]
-pub(super) struct Sha256Checks {
-    outcomes: Arc<Bounded<(Sha256Digest, BlobId), bool>>,
-    /// One permit: concurrent requests for one blob cost one hashing, and all requests together one
-    /// core.
-    hashing: Arc<Semaphore>,
-}
-
-/// The outcome of a check.
-enum Checked {
-    Has(bool),
-    Denied,
-    Damaged,
-}
-
-impl Default for Sha256Checks {
-    fn default() -> Self {
-        let (outcomes, hashing) = (Bounded::new(CHECKS), Semaphore::new(1));
-        Self { outcomes: Arc::new(outcomes), hashing: Arc::new(hashing) }
-    }
-}
-
-impl Sha256Checks {
-    /// Returns whether a held blob has this SHA-256. Reads the blob unless the outcome is
-    /// remembered.
-    async fn has(
-        &self,
-        store: &Store,
-        sha256: Sha256Digest,
-        blob: BlobId,
-    ) -> Result<Checked, HttpError> {
-        if let Some(has) = self.outcomes.get(&(sha256, blob)) {
-            return Ok(Checked::Has(has));
-        }
-        // The semaphore is never closed. The permit moves into the task, which continues when the
-        // client disconnects.
-        let permit = Arc::clone(&self.hashing).acquire_owned().await;
-        if let Some(has) = self.outcomes.get(&(sha256, blob)) {
-            return Ok(Checked::Has(has));
-        }
-        let (outcomes, store) = (Arc::clone(&self.outcomes), store.clone());
-        blocking(move || {
-            let _permit = permit;
-            let found = match store.copy_out(&blob, &mut std::io::sink()) {
-                Ok(found) => found,
-                Err(StoreError::Denied(_)) => return Ok(Checked::Denied),
-                Err(StoreError::Corrupt { .. }) => return Ok(Checked::Damaged),
-                Err(error) => return Err(error.into()),
-            };
-            store.note_sha256(&[(found, blob)])?;
-            let has = found == sha256;
-            outcomes.insert((sha256, blob), has, 1, Instant::now());
-            Ok(Checked::Has(has))
-        })
-        .await
     }
 }

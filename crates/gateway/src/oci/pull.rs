@@ -4,34 +4,31 @@
 //! memory, and the bytes found are checked, parsed and sent from memory.
 
 mod lookup;
+mod tag;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
-use perennial_manifest::ReleaseId;
-use perennial_oci::{Digest, MAX_MANIFEST, Manifest, Repository, is_tag};
+use perennial_oci::{Digest, MAX_MANIFEST, Manifest};
 use perennial_store::{Store, StoreError};
 
 use super::Registry;
 use super::accept::{Taken, default_of, taken};
 use super::digest_index::ContentRef;
 use super::error::OciError;
-use super::name::{Named, prefixed};
-use super::policy::{Meaning, meaning};
-use super::snapshot::{Selection, Snapshot};
+use super::name::Named;
 use crate::blocking::blocking;
 use crate::content::Content;
 use crate::document::Document;
 use crate::http_error::HttpError;
+pub(crate) use tag::only;
 
 /// How long a manifest may take to arrive from the swarm.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Strangers' claims about a digest that are tried for one request, at most.
 const CLAIMS: usize = 3;
-/// Repositories named in one error, at most.
-const MAX_NAMES: usize = 20;
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// Lets caches keep a blob, which never changes, for a year.
@@ -187,57 +184,6 @@ impl Registry {
         Ok(Digest::from(hashed.await?) == digest)
     }
 
-    /// The digest that a tag means, and the releases that say so. Peers are asked for a tag that no
-    /// trusted publisher signed as far as this node knows.
-    async fn meaning(
-        &self,
-        owner: bool,
-        name: &Named,
-        tag: &str,
-    ) -> Result<(Digest, Vec<ReleaseId>), OciError> {
-        let here = self.meaning_here(owner, name, tag).await;
-        if here.as_ref().is_err_and(OciError::is_missing)
-            && is_tag(tag)
-            && let Ok(selector) = format!("{name}:{tag}").parse()
-            && !self.gateway.ask(selector, None).await.releases.is_empty()
-        {
-            return self.meaning_here(owner, name, tag).await;
-        }
-        here
-    }
-
-    async fn meaning_here(
-        &self,
-        owner: bool,
-        name: &Named,
-        tag: &str,
-    ) -> Result<(Digest, Vec<ReleaseId>), OciError> {
-        if !is_tag(tag) {
-            let message = "not a tag: use letters, digits, `_`, `.` and `-`, at most 128";
-            return Err(OciError::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
-        }
-        let snapshot = self.snapshot().await?;
-        let selection = snapshot.select_for_tag(name, tag);
-        let elsewhere = elsewhere(&snapshot, name, tag);
-        if let (Selection::Unknown, Some(elsewhere)) = (&selection, &elsewhere) {
-            let message = format!("this node has no {name}:{tag}, but {elsewhere}");
-            return Err(OciError::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", message));
-        }
-        let repository = only(selection, name)?;
-        let image = snapshot.images.get(&repository);
-        let meaning = image.map_or(Meaning::Unknown, |image| meaning(&snapshot, image, tag));
-        if meaning == Meaning::Unknown
-            && let Some(found) = self.attached(snapshot, owner, name, tag).await?
-        {
-            return Ok(found);
-        }
-        if let (Meaning::Unknown, Some(elsewhere)) = (&meaning, elsewhere) {
-            let message = format!("this node has no {name}:{tag}, but {elsewhere}");
-            return Err(OciError::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message));
-        }
-        meaning.found(&format!("{repository}:{tag}"))
-    }
-
     /// All bytes of a manifest, checked against its digest; fetched first if they are not held.
     pub(crate) async fn whole(&self, owner: bool, found: &ContentRef) -> Result<Vec<u8>, OciError> {
         let (store, wanted) = (self.gateway.backend.store().clone(), found.clone());
@@ -320,29 +266,4 @@ fn answer(
         answer.headers_mut().remove(CONTENT_DIGEST);
     }
     answer
-}
-
-/// The places where other registries have a tag of a repository, in words.
-fn elsewhere(snapshot: &Snapshot, name: &Named, tag: &str) -> Option<String> {
-    let Named::Full(repository) = name else { return None };
-    let places: Vec<String> = snapshot
-        .elsewhere(repository, tag)
-        .take(MAX_NAMES)
-        .map(|other| format!("{}:{tag}", prefixed(other)))
-        .collect();
-    let places = (!places.is_empty()).then(|| places.join(" and "))?;
-    Some(format!("it is held or known as {places}: pull that, or pull by digest"))
-}
-
-/// The one repository that a name resolves to, or the reason why there is none.
-pub(crate) fn only(selection: Selection, name: &Named) -> Result<Repository, OciError> {
-    let message = match selection {
-        Selection::One(repository) => return Ok(repository),
-        Selection::Unknown => HttpError::unknown(&format!("repository {name}")).message,
-        Selection::Several(several) => {
-            let names: Vec<String> = several.iter().take(MAX_NAMES).map(prefixed).collect();
-            format!("more than one registry has {name}: write {}", names.join(" or "))
-        }
-    };
-    Err(OciError::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", message))
 }
