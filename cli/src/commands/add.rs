@@ -82,7 +82,7 @@ pub(crate) struct AddArgs {
     /// Licence text that is not among the sources (repeatable)
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     license_file: Vec<PathBuf>,
-    /// Refer to the files in place instead of copying them; they must not change afterwards
+    /// Refer to files over 64 KiB in place instead of copying them; they must not change afterwards
     #[arg(long)]
     in_place: bool,
     /// Leave out files and directories that match: *.log or .git at any depth, docs/*.tmp from the

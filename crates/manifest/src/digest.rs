@@ -17,6 +17,11 @@ pub struct DigestError {
 }
 
 impl DigestError {
+    /// The form that the text lacks.
+    pub(crate) const fn expected(&self) -> &'static str {
+        self.expected
+    }
+
     fn new(text: &str, expected: &'static str) -> Self {
         Self { text: text.chars().take(100).collect(), expected }
     }

