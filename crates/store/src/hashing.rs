@@ -23,6 +23,22 @@ pub(crate) fn names_of(bytes: &[u8]) -> (BlobId, Sha256Digest) {
     (BlobId::of(bytes), Sha256Digest::from_bytes(Sha256::digest(bytes).into()))
 }
 
+/// Copies a source and returns the BLAKE3 of the copied bytes.
+pub(crate) fn blake3_of(mut source: impl Read, copy: &mut dyn Write) -> io::Result<BlobId> {
+    let (mut hasher, mut piece) = (blake3::Hasher::new(), vec![0; PIECE]);
+    loop {
+        let read = match source.read(&mut piece) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        if read == 0 {
+            return Ok(BlobId::from_bytes(hasher.finalize().into()));
+        }
+        hasher.update(&piece[..read]);
+        copy.write_all(&piece[..read])?;
+    }
+}
+
 /// Copies a source and returns both names of the copied bytes.
 pub(crate) fn plain(source: impl Read, copy: &mut dyn Write) -> io::Result<(BlobId, Sha256Digest)> {
     let (pieces, inbox) = sync_channel::<Vec<u8>>(PIECES);

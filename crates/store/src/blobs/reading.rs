@@ -5,7 +5,8 @@
 //! fetch replaces them.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read, Take, Write};
 use std::ops::Range;
 use std::path::Path;
 
@@ -51,21 +52,46 @@ impl Blobs {
         out: &mut dyn Write,
         target: &Path,
     ) -> Result<Sha256Digest, StoreError> {
-        let mut out = Receiver { out, failed: false };
         if let Some(bytes) = self.small(blob)? {
             out.write_all(&bytes).at(target)?;
             return Ok(hashing::names_of(&bytes).1);
         }
-        let Some(large) = self.large.open(blob)? else { return Err(self.absent(blob)) };
-        let pass = hashing::plain(Read::take(&large.data, large.size), &mut out);
-        let pass = pass.map_err(|source| match out.failed {
-            true => StoreError::io(target, source),
-            false => StoreError::io(&self.large.path(blob, "blob"), source),
-        })?;
-        if pass.0 != *blob {
-            return Err(self.damaged(blob));
+        self.pass_over(blob, out, target, |source, out| hashing::plain(source, out))
+    }
+
+    /// As [`Blobs::copy_out`], without the SHA-256.
+    pub(crate) fn copy_verified(
+        &self,
+        blob: &BlobId,
+        out: &mut dyn Write,
+        target: &Path,
+    ) -> Result<(), StoreError> {
+        if let Some(bytes) = self.small(blob)? {
+            return out.write_all(&bytes).at(target);
         }
-        Ok(pass.1)
+        self.pass_over(blob, out, target, |source, out| {
+            hashing::blake3_of(source, out).map(|blob| (blob, ()))
+        })
+    }
+
+    /// One pass over a large blob, which tells its true name.
+    fn pass_over<T>(
+        &self,
+        blob: &BlobId,
+        out: &mut dyn Write,
+        target: &Path,
+        pass: impl FnOnce(Take<&File>, &mut dyn Write) -> io::Result<(BlobId, T)>,
+    ) -> Result<T, StoreError> {
+        let mut out = Receiver { out, failed: false };
+        let Some(large) = self.large.open(blob)? else { return Err(self.absent(blob)) };
+        let (found, more) =
+            pass(Read::take(&large.data, large.size), &mut out).map_err(|source| {
+                match out.failed {
+                    true => StoreError::io(target, source),
+                    false => StoreError::io(&self.large.path(blob, "blob"), source),
+                }
+            })?;
+        if found == *blob { Ok(more) } else { Err(self.damaged(blob)) }
     }
 
     /// Writes the bao encoding of byte ranges of a blob. Every group is verified before it is

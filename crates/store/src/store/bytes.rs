@@ -121,7 +121,9 @@ impl Store {
     }
 
     /// Copies a blob into a new, empty file, and returns the SHA-256 of its bytes. Zeros become
-    /// holes. `wrote` is told of the bytes as they are written; its error ends the copy.
+    /// holes. `wrote` is told of the bytes as they are written; its error ends the copy. They are
+    /// verified by their BLAKE3, and not hashed once more where this node noted the SHA-256 that is
+    /// `claimed` for them.
     ///
     /// # Errors
     /// As [`Store::copy_out`]; those of the file name `path`.
@@ -130,11 +132,19 @@ impl Store {
         blob: &BlobId,
         file: &File,
         path: &Path,
+        claimed: Option<&Sha256Digest>,
         wrote: &dyn Fn(u64) -> io::Result<()>,
     ) -> Result<Sha256Digest, StoreError> {
         self.refuse_denied(blob)?;
         let mut out = Sparse::new(file, wrote);
-        let sha256 = self.record_damage(self.0.blobs.copy_out(blob, &mut out, path))?;
+        let noted = self.0.blobs.large().info(blob)?.and_then(|info| info.sha256);
+        let sha256 = match noted.filter(|noted| claimed == Some(noted)) {
+            Some(noted) => {
+                self.record_damage(self.0.blobs.copy_verified(blob, &mut out, path))?;
+                noted
+            }
+            None => self.record_damage(self.0.blobs.copy_out(blob, &mut out, path))?,
+        };
         out.finish().at(path)?;
         Ok(sha256)
     }

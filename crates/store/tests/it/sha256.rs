@@ -4,9 +4,11 @@
 use std::fs;
 use std::path::Path;
 
-use crate::fixtures::{bytes, id, key, list_of, open, release, statement, throughout};
+use crate::fixtures::{
+    bytes, file_of, flip, id, key, list_of, open, release, statement, throughout,
+};
 use perennial_manifest::{Artifact, ArtifactList, Holding, Sha256Digest};
-use perennial_store::{Added, Store};
+use perennial_store::{Added, Store, StoreError};
 
 fn added(store: &Store, len: usize) -> Added {
     let mut batch = store.batch();
@@ -140,5 +142,30 @@ fn small_blobs_are_found_by_their_true_hash() {
         check(&open(dir.path()));
         let _ = fs::remove_file(pack.with_extension("idx"));
         check(&open(dir.path()));
+    }
+}
+
+/// What this node hashed once is verified when it is copied, and hashed again only for another
+/// claim.
+#[test]
+fn a_copy_of_hashed_bytes_is_verified_whatever_is_claimed_for_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for len in [5_000, 300_001] {
+        let added = added(&store, len);
+        let wrong = Sha256Digest::from_bytes([7; 32]);
+        let copy = |claimed: Option<&Sha256Digest>| {
+            let path = dir.path().join("copy");
+            let file = fs::File::create(&path).unwrap();
+            let wrote = store.copy_to_file(&added.blob, &file, &path, claimed, &|_| Ok(()));
+            wrote.map(|sha256| (sha256, fs::read(&path).unwrap()))
+        };
+        for claimed in [Some(&added.sha256), Some(&wrong), None] {
+            assert_eq!(copy(claimed).unwrap(), (added.sha256, bytes(len, 1)));
+        }
+        if len > 64 << 10 {
+            flip(&file_of(dir.path(), &added), &bytes(len, 1));
+            assert!(matches!(copy(Some(&added.sha256)), Err(StoreError::Corrupt { .. })));
+        }
     }
 }

@@ -143,7 +143,7 @@ impl<'a> Target<'a> {
             Err(e) => return Err(at(e)),
         }
         let tmp = temporary(path.parent().unwrap_or(Path::new("."))).map_err(at)?;
-        let computed = self.store.copy_to_file(blob, tmp.as_file(), path, wrote)?;
+        let computed = self.store.copy_to_file(blob, tmp.as_file(), path, sha256, wrote)?;
         if let Some(claimed) = sha256 {
             agree(blob, claimed, &computed)?;
         }
