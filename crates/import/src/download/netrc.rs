@@ -130,8 +130,8 @@ mod tests {
     fn a_host_has_the_login_of_its_entry_only() {
         let netrc = Netrc::parse(
             "# mine\nmachine a.test login me password s#cret\nmachine b.test\n  login \
-             \"two words\"\n\tpassword \"a\\\"b\"\nmacdef init\ncd /pub\nmachine c.test login no\n\n\
-             machine D.test login d account x password p\ndefault login anonymous password x",
+             \"two words\"\n\tpassword \"a\\\"b\"\nmacdef init\ncd /pub\nmachine c.test login \
+             no\n\nmachine D.test login d account x password p\ndefault login anonymous password x",
         );
         let login = |url: &str| {
             let login = netrc.login(&Url::parse(url).unwrap());
