@@ -167,7 +167,7 @@ impl Registry {
                 return Ok((ContentRef { vouched: true, ..found }, true));
             }
         }
-        Err(HttpError::unknown(&format!("{digest}: those who list it list other bytes")))
+        Err(HttpError::unknown(&format!("{digest}; the lists that name it state other bytes")))
     }
 
     /// Whether held content has its digest, by this node's own hashing, one at a time.

@@ -106,7 +106,7 @@ impl AuthFile {
             Ok(_) => serde_json::from_slice(&text)
                 .map(Some)
                 // The text around an error may be a secret.
-                .map_err(|error| format!("line {} is not as it should be", error.line())),
+                .map_err(|error| format!("line {} does not parse", error.line())),
             Err(error) => match error.kind() {
                 ErrorKind::NotFound | ErrorKind::NotADirectory => Ok(None),
                 _ => Err(format!("it cannot be read: {error}")),
