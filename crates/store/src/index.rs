@@ -7,11 +7,14 @@
 //! a file outside it: an index that lost its tail has the lower one and is not trusted.
 
 use std::fs::{self, File};
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
 
 use crate::durable;
 use crate::error::{AtPath, StoreError};
@@ -24,8 +27,32 @@ const CACHE_BYTES: u64 = 8 << 20;
 const BATCH: usize = 256;
 /// How long sled may take to open.
 const OPEN_DEADLINE: Duration = Duration::from_secs(120);
-/// The error of a disk that fails.
-const EIO: i32 = rustix::io::Errno::IO.raw_os_error();
+/// How long an index whose last handle is still being dropped is waited for, and how often it is
+/// tried again.
+const LOCK_DEADLINE: Duration = Duration::from_secs(10);
+const LOCK_RETRY: Duration = Duration::from_millis(50);
+/// Errors of the system that say nothing about the index: it lacks a resource or a permission, or
+/// the disk does not answer.
+const INNOCENT: [Errno; 18] = [
+    Errno::MFILE,
+    Errno::NFILE,
+    Errno::AGAIN,
+    Errno::ACCESS,
+    Errno::PERM,
+    Errno::IO,
+    Errno::NOMEM,
+    Errno::NOSPC,
+    Errno::DQUOT,
+    Errno::ROFS,
+    Errno::INTR,
+    Errno::BUSY,
+    Errno::TIMEDOUT,
+    Errno::STALE,
+    Errno::NODEV,
+    Errno::NXIO,
+    Errno::NOLCK,
+    Errno::NOBUFS,
+];
 const GENERATION_KEY: &[u8] = b"M-generation";
 
 /// Makes one line in the log of a panic of sled, which the store catches: sled panics where a disk
@@ -86,13 +113,13 @@ impl SledIndex {
     fn guarded<T>(&self, ask: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, StoreError> {
         let closed = || StoreError::Index("it is closed".to_owned());
         let db = self.db.as_ref().ok_or_else(closed)?;
-        let reason = match std::panic::catch_unwind(AssertUnwindSafe(|| ask(db))) {
+        let failure = match std::panic::catch_unwind(AssertUnwindSafe(|| ask(db))) {
             Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "sled panicked".to_owned(),
+            Ok(Err(error)) => failure(&self.dir, error),
+            Err(_) => panicked(&self.dir, "sled panicked"),
         };
         self.failed.store(true, Ordering::SeqCst);
-        Err(StoreError::Index(reason))
+        Err(failure)
     }
 
     fn sync(&self) -> Result<(), StoreError> {
@@ -179,13 +206,66 @@ fn remove_half_snapshots(dir: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Whether an error of the system leaves it open whether an index is good.
+fn is_innocent(error: &io::Error) -> bool {
+    let code = error.raw_os_error().or_else(|| code_in(&error.to_string()));
+    INNOCENT.iter().any(|errno| code == Some(errno.raw_os_error()))
+}
+
+/// The system's code in the text of an error that sled has copied, which keeps the text alone.
+fn code_in(text: &str) -> Option<i32> {
+    let (_, rest) = text.split_once("Os { code: ")?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// Whether another handle still has the index open. Sled says so in words alone.
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(error) if error.raw_os_error().is_none()
+        && error.to_string().contains("could not acquire lock"))
+}
+
+/// What an error of sled means: damage, unless it is the system's and says nothing about the index.
+fn failure(dir: &Path, error: sled::Error) -> StoreError {
+    match error {
+        error if is_locked(&error) => {
+            StoreError::io(dir, io::Error::new(io::ErrorKind::WouldBlock, error.to_string()))
+        }
+        sled::Error::Io(error) if is_innocent(&error) => StoreError::io(dir, error),
+        error => StoreError::Index(error.to_string()),
+    }
+}
+
+/// What a panic of sled means: damage, unless the system cannot open a file at this moment either,
+/// which sled does not expect.
+fn panicked(dir: &Path, what: &str) -> StoreError {
+    match File::open(dir).and_then(|_| File::open(dir.join("db"))) {
+        Err(error) if is_innocent(&error) => StoreError::io(dir, error),
+        _ => StoreError::Index(what.to_owned()),
+    }
+}
+
+/// Opens the index, once the last handle to it is dropped.
 fn open_guarded(dir: &Path) -> Result<sled::Db, StoreError> {
+    let give_up = Instant::now() + LOCK_DEADLINE;
+    loop {
+        match try_open(dir) {
+            Err(StoreError::Io { source, .. })
+                if source.kind() == io::ErrorKind::WouldBlock && Instant::now() < give_up =>
+            {
+                std::thread::sleep(LOCK_RETRY);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn try_open(dir: &Path) -> Result<sled::Db, StoreError> {
     let (sender, opened) = mpsc::sync_channel(1);
-    let (dir, index) = (dir.to_owned(), dir.to_owned());
+    let (index, at) = (dir.to_owned(), dir.to_owned());
     let opener = move || {
         let open = || {
             let db = sled::Config::new()
-                .path(dir)
+                .path(at)
                 .cache_capacity(CACHE_BYTES)
                 .flush_every_ms(Some(500))
                 .use_compression(false)
@@ -198,20 +278,13 @@ fn open_guarded(dir: &Path) -> Result<sled::Db, StoreError> {
         };
         let outcome = match std::panic::catch_unwind(open) {
             Ok(Ok(db)) => Ok(db),
-            Ok(Err(sled::Error::Io(error))) if error.kind() == std::io::ErrorKind::StorageFull => {
-                Err(StoreError::DiskFull { path: index })
-            }
-            // Nothing is known of an index that the disk does not give.
-            Ok(Err(sled::Error::Io(error))) if error.raw_os_error() == Some(EIO) => {
-                Err(StoreError::io(&index, error))
-            }
-            Ok(Err(error)) => Err(StoreError::Index(error.to_string())),
-            Err(_) => Err(StoreError::Index("sled panicked while it opened".to_owned())),
+            Ok(Err(error)) => Err(failure(&index, error)),
+            Err(_) => Err(panicked(&index, "sled panicked while it opened")),
         };
         let _ = sender.send(outcome);
     };
     let spawned = std::thread::Builder::new().name("open-index".into()).spawn(opener);
-    spawned.map_err(|e| StoreError::Index(e.to_string()))?;
+    spawned.map_err(|error| StoreError::io(dir, error))?;
     match opened.recv_timeout(OPEN_DEADLINE) {
         Ok(outcome) => outcome,
         Err(_) => Err(StoreError::Index("it did not open in time".into())),
@@ -245,6 +318,48 @@ mod tests {
             matches!(index.apply(&[row(1)]), Err(StoreError::Index(_))),
             "nothing is written after it"
         );
+    }
+
+    #[test]
+    fn errors_of_the_system_are_told_from_damage() {
+        let dir = Path::new("index");
+        for errno in INNOCENT {
+            let error = failure(dir, sled::Error::Io(errno.into()));
+            let is_full = matches!(errno, Errno::NOSPC | Errno::DQUOT | Errno::ROFS);
+            assert!(matches!(error, StoreError::Io { .. }) || is_full, "{errno}: {error:?}");
+            assert!(!matches!(error, StoreError::Index(_)), "{errno}: {error:?}");
+            let system = io::Error::from(errno);
+            let copied = io::Error::new(system.kind(), format!("{system:?}"));
+            let error = failure(dir, sled::Error::Io(copied));
+            assert!(!matches!(error, StoreError::Index(_)), "{errno}: {error:?}");
+        }
+        let damage = [
+            sled::Error::Io(io::ErrorKind::InvalidData.into()),
+            sled::Error::Io(io::ErrorKind::UnexpectedEof.into()),
+            sled::Error::Io(Errno::NOENT.into()),
+            sled::Error::ReportableBug("a page".to_owned()),
+        ];
+        for error in damage {
+            assert!(matches!(failure(dir, error), StoreError::Index(_)));
+        }
+    }
+
+    #[test]
+    fn an_index_that_is_still_open_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let (at, generation) = (dir.path().join("index"), dir.path().join("generation"));
+        let first = SledIndex::open(&at, &generation).unwrap();
+        let refused = try_open(&at);
+        assert!(
+            matches!(&refused, Err(StoreError::Io { source, .. })
+                if source.kind() == io::ErrorKind::WouldBlock),
+            "{refused:?}"
+        );
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| SledIndex::open(&at, &generation));
+            drop(first);
+            second.join().unwrap().unwrap();
+        });
     }
 
     #[test]

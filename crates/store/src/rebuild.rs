@@ -7,6 +7,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use perennial_manifest::{Admit, EntryId};
@@ -56,7 +57,8 @@ pub(crate) fn reopen_index(
         return Ok(Opened { index, rebuilt: None });
     }
     let generation = layout.state().join("generation");
-    let existed = layout.index().exists() || generation.exists();
+    let is_there = |path: &Path| path.try_exists().at(path);
+    let existed = is_there(&layout.index())? || is_there(&generation)?;
     let doubt = if afresh || !existed {
         Err(StoreError::Index(if existed { "asked for" } else { "there is none yet" }.to_owned()))
     } else {
@@ -64,8 +66,13 @@ pub(crate) fn reopen_index(
     };
     match doubt {
         Ok(index) => Ok(Opened { index, rebuilt: None }),
-        // A full or failing disk says nothing about the index.
-        Err(error @ (StoreError::DiskFull { .. } | StoreError::Io { .. })) => Err(error),
+        // A disk that is full, fails or may not be used says nothing about the index.
+        Err(
+            error @ (StoreError::DiskFull { .. }
+            | StoreError::Io { .. }
+            | StoreError::ReadOnly { .. }
+            | StoreError::Gone { .. }),
+        ) => Err(error),
         Err(error) => {
             let reason = match error {
                 StoreError::Index(reason) => reason,
@@ -100,7 +107,7 @@ fn entry_ids(blobs: &Blobs) -> Result<Vec<EntryId>, StoreError> {
 
 fn believe(
     layout: &Layout,
-    generation: &std::path::Path,
+    generation: &Path,
     blobs: &Blobs,
     follows: &Follows,
     ids: &[EntryId],
