@@ -69,8 +69,8 @@ pub struct Config {
 ///     BlobId, EntryId, Holding, PublisherId, ReleaseId, Selector, Sha256Digest,
 /// };
 /// use perennial_protocol::{
-///     BlobClaim, Catalog, Config, Effect, EntryBytes, Follows, Input, Node, Prefix, Request, Scope,
-///     Time, Wanted,
+///     BlobClaim, Catalog, Config, Effect, EntryBytes, Follows, Input, Node, Prefix, Request,
+///     Scope, Time, Wanted,
 /// };
 ///
 /// /// A node that holds nothing yet.
