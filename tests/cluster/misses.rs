@@ -108,7 +108,7 @@ fn layout(dir: &Path) -> (String, String) {
     (manifest.0, layer.0)
 }
 
-/// As above, through the registry: by tag for a publisher that is followed, by digest for anybody's.
+/// As above, through the registry: by tag for a publisher that is followed, by digest for any.
 #[test]
 fn a_pull_of_an_image_that_only_a_peer_knows_finds_it() {
     let dir = tempfile::tempdir().expect("a directory");

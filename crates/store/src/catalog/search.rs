@@ -156,8 +156,8 @@ impl Catalog<'_> {
         self.rows(&keys)
     }
 
-    /// The releases that have a file in whose name a word occurs, or, if it has a `/`, at whose path
-    /// it does.
+    /// The releases that have a file in whose name a word occurs, or, if it has a `/`, at whose
+    /// path it does.
     fn files_named(&self, word: &Word, bounds: Bounds) -> Result<Places, StoreError> {
         if let Some((_, file)) = word.text.rsplit_once('/') {
             let Some(run) = rows::words(file).into_iter().max_by_key(String::len) else {
@@ -172,8 +172,8 @@ impl Catalog<'_> {
         self.places(b'N', run, bounds, &|file| file.contains(&word.text))
     }
 
-    /// Of these releases, those with a path in which a part begins with this text. The index has the
-    /// last parts only, so the lists are read, as far as they are here.
+    /// Of these releases, those with a path in which a part begins with this text. The index has
+    /// the last parts only, so the lists are read, as far as they are here.
     fn with_path(&self, places: Places, text: &str, bounds: Bounds) -> Result<Places, StoreError> {
         let inside = format!("/{text}");
         let mut found = Places::new();

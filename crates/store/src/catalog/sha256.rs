@@ -2,8 +2,8 @@
 //! stored.
 //!
 //! Owns the digests that this node computed (`L`), which a rebuild recovers from the outboards. The
-//! digests that lists claim are kept by release (`search`, `D`), and never stand here: anybody signs
-//! lists.
+//! digests that lists claim are kept by release (`search`, `D`), and never stand here: anyone can
+//! sign a list.
 
 use perennial_manifest::BlobId;
 

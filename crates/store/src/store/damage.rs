@@ -68,6 +68,9 @@ impl Store {
         let names =
             |list: ArtifactList| list.iter().any(|artifact| blobs.contains(&artifact.blake3));
         let mut naming = Vec::new();
+        if blobs.is_empty() {
+            return Ok(naming);
+        }
         for row in self.releases(&ReleaseFilter::default())? {
             if row.state <= Holding::Known {
                 continue;

@@ -133,12 +133,18 @@ impl Store {
         progress: &dyn Fn(u64),
     ) -> Result<Relocated, StoreError> {
         let large = self.0.blobs.large();
-        let (mut report, mut changed, mut read) = (Relocated::default(), BTreeSet::new(), 0);
+        let (mut report, mut moving, mut read) = (Relocated::default(), Vec::new(), 0);
         for (blob, reference) in large.references()? {
             let below = from.iter().find_map(|from| reference.path().strip_prefix(from).ok());
             let Some(below) = below else { continue };
             // Joining nothing would add a slash.
             let at = if below.as_os_str().is_empty() { to.to_owned() } else { to.join(below) };
+            moving.push((blob, reference, at));
+        }
+        // Their states before the first file moves: a count that runs beside this one may find them
+        // whole before it does.
+        let before = self.naming(&moving.iter().map(|(blob, ..)| *blob).collect())?;
+        for (blob, reference, at) in moving {
             let there = open(&at).ok().flatten();
             let differs = there.is_some();
             let there = there.filter(|(_, meta)| meta.len() == reference.size());
@@ -151,7 +157,6 @@ impl Store {
                     large.note(&blob, &moved)?;
                     report.files += 1;
                     report.bytes += reference.size();
-                    changed.insert(blob);
                 }
                 None => {
                     let from = reference.path().to_owned();
@@ -159,17 +164,23 @@ impl Store {
                 }
             }
         }
-        report.restored = self.recount(&changed)?.restored;
+        report.restored = self.compare(before)?.restored;
         Ok(report)
     }
 
     /// Recounts the releases that name one of these blobs.
     fn recount(&self, blobs: &BTreeSet<BlobId>) -> Result<Changes, StoreError> {
-        let mut changes = Changes::default();
-        if blobs.is_empty() {
-            return Ok(changes);
+        let changes = self.compare(self.naming(blobs)?)?;
+        if !changes.lost.is_empty() {
+            let blobs = blobs.iter().copied().collect();
+            self.tell_damage(Damaged { blobs, releases: changes.lost.clone() });
         }
-        let before = self.naming(blobs)?;
+        Ok(changes)
+    }
+
+    /// Recounts releases, and compares them with their rows of before.
+    fn compare(&self, before: Vec<ReleaseRow>) -> Result<Changes, StoreError> {
+        let mut changes = Changes::default();
         self.refresh_rows(&before)?;
         for row in before {
             let now = self.release(&row.release)?.map_or(row.state, |row| row.state);
@@ -182,10 +193,6 @@ impl Store {
                 }
                 _ => {}
             }
-        }
-        if !changes.lost.is_empty() {
-            let blobs = blobs.iter().copied().collect();
-            self.tell_damage(Damaged { blobs, releases: changes.lost.clone() });
         }
         Ok(changes)
     }

@@ -48,8 +48,9 @@ impl ArchiveError {
                 move its keys/ directory away, start it again",
             ),
             Self::UnknownFeed { .. } => Some(
-                "connect to a node that has its feed with --peer HOST:PORT (or PERENNIAL_PEERS), or \
-                 begin a new feed with `perennial add --new-feed`, if this key has signed nothing",
+                "connect to a node that has its feed with --peer HOST:PORT (or PERENNIAL_PEERS), \
+                 or begin a new feed with `perennial add --new-feed`, if this key has signed \
+                 nothing",
             ),
             Self::Unportable(_) => Some(
                 "--skip-unportable leaves these out, --exclude GLOB leaves out what it matches, \
