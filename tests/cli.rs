@@ -5,8 +5,8 @@
 //! `offline` one user's round with a release · `network` machines without one · `place` where
 //! archives are made · `readme` the README's tour · `read_only` media that cannot be written to ·
 //! `sources` faults of upstreams, and `web` is one · `terminal` other publishers' text on a screen,
-//! and its width · `trees` trees and files in place · `upstream` imports in the caller's environment
-//! · `program` runs the program. Tests with several nodes: `tests/cluster`.
+//! and its width · `trees` trees and files in place · `upstream` imports in the caller's
+//! environment · `program` runs the program. Tests with several nodes: `tests/cluster`.
 
 mod again;
 mod codes;
