@@ -1,7 +1,7 @@
 //! The meaning of a name on this node: through its own publisher and those that the user follows by
 //! name.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use perennial_manifest::{Candidate, Holding, PublisherId, Purl, Resolution, Selector, resolve};
 
@@ -36,20 +36,23 @@ impl Store {
         let trusted = |publisher: &PublisherId| publisher == own || follows.names(publisher);
         let named = ReleaseFilter { selector: Some(selector.clone()), ..ReleaseFilter::default() };
         // Each publisher that counts is asked for, so that any number of statements of others
-        // hides none of theirs.
-        let by = follows.publishers.keys().filter(|publisher| follows.names(publisher));
-        let by: BTreeSet<_> = by.chain([own]).filter(|_| only.is_none()).chain(only).collect();
-        let mut rows = Vec::new();
-        for publisher in by {
-            rows.extend(
-                self.releases(&ReleaseFilter { publisher: Some(*publisher), ..named.clone() })?,
-            );
+        // hides none of theirs. An id has one release, whoever signed it.
+        let by: Vec<_> = match (selector, only) {
+            (Selector::Release(_), _) => Vec::new(),
+            (_, Some(only)) => vec![*only],
+            (_, None) => follows.publishers.keys().chain([own]).copied().collect(),
+        };
+        let mut rows = BTreeMap::new();
+        for publisher in by.into_iter().map(Some).chain([None]) {
+            let limit = if publisher.is_none() { OTHERS } else { 0 };
+            let found = self.releases(&ReleaseFilter { publisher, limit, ..named.clone() })?;
+            rows.extend(found.into_iter().map(|row| (row.release, row)));
         }
+        let mut rows: Vec<_> = rows.into_values().collect();
+        rows.sort_by(|one, other| (&one.purl, one.release).cmp(&(&other.purl, other.release)));
         let counts = |row: &ReleaseRow| {
             only.map_or_else(|| trusted(&row.publisher), |only| row.publisher == *only)
         };
-        let others = self.releases(&ReleaseFilter { limit: OTHERS, ..named })?;
-        rows.extend(others.into_iter().filter(|row| !counts(row)));
         if rows.iter().any(|row| row.state != Holding::Invalid && counts(row)) {
             // A release that has no files is meant only if it is the only one.
             rows.retain(|row| row.state != Holding::Invalid || !counts(row));

@@ -123,4 +123,7 @@ fn any_number_of_strangers_hides_no_statement_of_a_followed_publisher() {
     assert!(matches!(resolve(None), Resolution::Found(f) if f[0].release == id(&own[0])));
     let whole = store.resolve(&"kubekey".parse().unwrap(), &me, None).unwrap();
     assert!(matches!(whole, Resolution::Found(f) if f.len() == 1), "only their versions count");
+    follow(&store, &key(2));
+    let by_id = store.resolve(&own[0].id().to_hex().parse().unwrap(), &me, None).unwrap();
+    assert!(matches!(by_id, Resolution::Found(f) if f.len() == 1), "an id has one release");
 }
