@@ -1,7 +1,7 @@
 //! Digests: BLAKE3 for blobs and entries, SHA-256 for the names that other tools use.
 //!
 //! Owns their parsing and printing. Every id is 32 bytes and has exactly one text form. The store
-//! hashes files; SHA-256 is only named here, never computed.
+//! hashes files.
 
 use std::fmt;
 use std::str::FromStr;

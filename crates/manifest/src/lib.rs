@@ -27,6 +27,7 @@ pub mod purl;
 pub mod resolve;
 pub mod role;
 pub mod selector;
+pub mod sha256;
 mod text;
 
 pub use artifact::{Artifact, Platform, PlatformError};
@@ -48,3 +49,4 @@ pub use purl::{Purl, PurlError};
 pub use resolve::{Candidate, Resolution, resolve};
 pub use role::{Role, RoleError};
 pub use selector::{MIN_PREFIX, Selector, SelectorError};
+pub use sha256::Sha256;

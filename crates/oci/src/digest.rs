@@ -7,9 +7,9 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 
-use perennial_manifest::Sha256Digest;
+use perennial_manifest::{Sha256, Sha256Digest};
 use serde::{Serialize, Serializer};
-use sha2::{Digest as _, Sha256, Sha512};
+use sha2::{Digest as _, Sha512};
 
 /// Most characters of a malformed digest that an error quotes.
 const QUOTED: usize = 100;
@@ -62,7 +62,7 @@ impl Digest {
     /// The SHA-256 of `bytes`.
     #[must_use]
     pub fn sha256_of(bytes: &[u8]) -> Self {
-        Self::Sha256(Sha256::digest(bytes).into())
+        Sha256Digest::of(bytes).into()
     }
 
     /// Whether `bytes` have this digest.
@@ -78,7 +78,7 @@ impl Digest {
     pub fn check(&self) -> Check {
         let hasher = match self {
             Self::Sha256(_) => Hasher::Sha256(Sha256::new()),
-            Self::Sha512(_) => Hasher::Sha512(Box::new(Sha512::new())),
+            Self::Sha512(_) => Hasher::Sha512(Sha512::new()),
         };
         Check { expected: *self, hasher }
     }
@@ -209,7 +209,7 @@ pub struct Check {
 #[derive(Debug, Clone)]
 enum Hasher {
     Sha256(Sha256),
-    Sha512(Box<Sha512>),
+    Sha512(Sha512),
 }
 
 impl Check {
@@ -227,7 +227,7 @@ impl Check {
     /// [`DigestMismatch`] if the bytes have another digest.
     pub fn finish(self) -> Result<(), Box<DigestMismatch>> {
         let found = match self.hasher {
-            Hasher::Sha256(hasher) => Digest::Sha256(hasher.finalize().into()),
+            Hasher::Sha256(hasher) => hasher.finish().into(),
             Hasher::Sha512(hasher) => Digest::Sha512(hasher.finalize().into()),
         };
         if found == self.expected {

@@ -1,6 +1,6 @@
 //! Names for bytes: BLAKE3 with its tree, SHA-256, and a copy, in one pass over the source.
 //!
-//! The trees are `bao-tree`'s, the hashes `blake3`'s and `sha2`'s. SHA-256 runs on a second thread,
+//! The trees are `bao-tree`'s, the hashes `blake3`'s and `ring`'s. SHA-256 runs on a second thread,
 //! because it is the slowest part.
 
 use std::io::{self, Read, Write};
@@ -9,8 +9,7 @@ use std::thread;
 
 use bao_tree::BaoTree;
 use bao_tree::io::outboard::PreOrderOutboard;
-use perennial_manifest::{BlobId, Sha256Digest};
-use sha2::{Digest, Sha256};
+use perennial_manifest::{BlobId, Sha256, Sha256Digest};
 
 use crate::large::GROUP;
 
@@ -20,7 +19,7 @@ const PIECES: usize = 8;
 
 /// Both names of bytes in memory.
 pub(crate) fn names_of(bytes: &[u8]) -> (BlobId, Sha256Digest) {
-    (BlobId::of(bytes), Sha256Digest::from_bytes(Sha256::digest(bytes).into()))
+    (BlobId::of(bytes), Sha256Digest::of(bytes))
 }
 
 /// Copies a source and returns the BLAKE3 of the copied bytes.
@@ -75,7 +74,7 @@ fn hash_pieces(inbox: Receiver<Vec<u8>>, back: &SyncSender<Vec<u8>>) -> Sha256Di
         // A full return channel means that there are enough buffers: this one is dropped.
         let _ = back.try_send(piece);
     }
-    Sha256Digest::from_bytes(hasher.finalize().into())
+    hasher.finish()
 }
 
 /// The result of one pass over a source.

@@ -7,20 +7,24 @@
 
 mod arrival;
 mod encoding;
+mod files;
 mod groups;
 mod progress;
 mod sequence;
 
 pub(crate) use encoding::decode_small;
+pub(crate) use files::{list, paths};
 pub use progress::FetchProgress;
 pub(crate) use progress::ProgressChannels;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use bao_tree::io::outboard::PreOrderOutboard;
 use bao_tree::io::sync::{DecodeResponseIter, valid_ranges};
@@ -57,14 +61,8 @@ pub struct Partial {
     write_back: WriteBack,
     outboard_file: File,
     groups: Mutex<Groups>,
-    /// Locked by the stream that hashes; the others do not wait for it.
-    sha256: Mutex<Sequence>,
+    sha256: Sequence,
     progress: Arc<watch::Sender<FetchProgress>>,
-}
-
-pub(crate) fn paths(dir: &Path, blob: &BlobId, size: u64) -> (PathBuf, PathBuf) {
-    let hex = blob.to_hex();
-    (dir.join(format!("{hex}-{size}.data")), dir.join(format!("{hex}-{size}.obao")))
 }
 
 impl Partial {
@@ -114,7 +112,7 @@ impl Partial {
             data_file,
             outboard_file,
             groups: Mutex::new(Groups::new(size)),
-            sha256: Mutex::default(),
+            sha256: Sequence::default(),
             progress,
         };
         if known == size {
@@ -220,7 +218,21 @@ impl Partial {
         input: impl Read,
         counted: &mut dyn FnMut(u64) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let mut arrival = Arrival::new(self, counted);
+        let ended = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let hash = || self.hash_arrived(scope, &ended);
+            let outcome = self.take(ranges, input, Arrival::new(self, counted, &hash));
+            ended.store(true, Ordering::Release);
+            outcome
+        })
+    }
+
+    fn take(
+        &self,
+        ranges: &[Range<u64>],
+        input: impl Read,
+        mut arrival: Arrival<'_>,
+    ) -> Result<(), StoreError> {
         let chunks = chunks(ranges);
         let (root, tree) = ((*self.blob.as_bytes()).into(), BaoTree::new(self.size, GROUP));
         let mut items = DecodeResponseIter::new(root, tree, input, &chunks);
@@ -265,38 +277,4 @@ impl Partial {
         large.publish(&self.blob, &self.data, "blob", &self.outboard)?;
         large.remove_damaged(&self.blob)
     }
-
-    /// Gives up the fetches of a blob and frees their room.
-    pub(crate) fn discard(dir: &Path, blob: &BlobId) -> Result<(), StoreError> {
-        let hex = blob.to_hex();
-        for file in fs::read_dir(dir).at(dir)? {
-            let path = file.at(dir)?.path();
-            if path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .is_some_and(|name| name.starts_with(&hex))
-            {
-                durable::remove_file(&path)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The fetches in a directory, and when each was last written to (Unix seconds).
-pub(crate) fn list(dir: &Path) -> Result<Vec<(BlobId, u64)>, StoreError> {
-    let mut found = Vec::new();
-    for file in fs::read_dir(dir).at(dir)? {
-        let path = file.at(dir)?.path();
-        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        let stem = stem.split('-').next().unwrap_or_default();
-        if path.extension().is_some_and(|ext| ext == "data")
-            && let Ok(blob) = format!("blake3:{stem}").parse()
-        {
-            let modified = fs::metadata(&path).and_then(|meta| meta.modified()).at(&path)?;
-            let age = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-            found.push((blob, age.as_secs()));
-        }
-    }
-    Ok(found)
 }

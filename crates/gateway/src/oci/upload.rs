@@ -13,9 +13,9 @@ use std::time::Instant;
 use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use futures::stream::StreamExt;
+use perennial_manifest::Sha256;
 use perennial_oci::Digest;
 use perennial_store::{Added, Lease, MAX_BLOB, SMALL, Store};
-use sha2::{Digest as _, Sha256};
 
 use super::error::OciError;
 use super::name::Named;
@@ -165,7 +165,7 @@ impl Part {
     /// Checks the bytes against their digest and stores them as a blob.
     fn finish(&mut self, store: &Store, digest: &Digest) -> Result<(Added, Lease), OciError> {
         let matches = match digest {
-            Digest::Sha256(expected) => self.sha256.clone().finalize()[..] == expected[..],
+            Digest::Sha256(_) => Digest::from(self.sha256.clone().finish()) == *digest,
             Digest::Sha512(_) => {
                 let mut file = File::open(&self.path)?;
                 let mut check = digest.check();

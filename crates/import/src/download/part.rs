@@ -6,9 +6,9 @@
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use perennial_manifest::Sha256Digest;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::ImportError;
 use crate::error::at;
@@ -53,7 +53,7 @@ impl Drop for Part {
 impl Part {
     /// Opens the download of a URL; `None` if another import is writing to it.
     pub(super) fn open(dir: &Path, url: &Url) -> Result<Option<Self>, ImportError> {
-        let name = format!("http-{}", hex::encode(Sha256::digest(url.as_str())));
+        let name = format!("http-{}", Sha256Digest::of(url.as_str().as_bytes()).to_hex());
         let path = dir.join(name).with_extension("part");
         let Some(file) = LockedFile::open(&path)? else { return Ok(None) };
         let there = file.metadata().map_err(at(&path))?.len();

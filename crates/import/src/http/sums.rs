@@ -11,7 +11,8 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use sha2::{Digest, Sha256, Sha512};
+use perennial_manifest::Sha256;
+use sha2::{Digest, Sha512};
 
 pub(crate) use self::entry::is_attempt;
 use self::entry::{Entry, Named, entries, has_digits, mentions, text};
@@ -55,11 +56,18 @@ impl Sum {
 
     /// The digest of a file by the same algorithm. Blocking.
     fn of(&self, path: &Path) -> Result<Self, ImportError> {
-        let mut file = File::open(path).map_err(at(path))?;
-        Ok(match self {
-            Self::Sha256(_) => Self::Sha256(digest::<Sha256>(&mut file).map_err(at(path))?.into()),
-            Self::Sha512(_) => Self::Sha512(digest::<Sha512>(&mut file).map_err(at(path))?.into()),
-        })
+        match self {
+            Self::Sha256(_) => {
+                let mut hasher = Sha256::new();
+                each_piece(path, |piece| hasher.update(piece))?;
+                Ok(Self::Sha256(*hasher.finish().as_bytes()))
+            }
+            Self::Sha512(_) => {
+                let mut hasher = Sha512::new();
+                each_piece(path, |piece| hasher.update(piece))?;
+                Ok(Self::Sha512(hasher.finalize().into()))
+            }
+        }
     }
 }
 
@@ -72,13 +80,13 @@ impl fmt::Display for Sum {
     }
 }
 
-fn digest<D: Digest>(from: &mut impl Read) -> std::io::Result<sha2::digest::Output<D>> {
-    let mut hasher = D::new();
+fn each_piece(path: &Path, mut take: impl FnMut(&[u8])) -> Result<(), ImportError> {
+    let mut file = File::open(path).map_err(at(path))?;
     let mut piece = vec![0; 256 << 10];
     loop {
-        match from.read(&mut piece)? {
-            0 => return Ok(hasher.finalize()),
-            got => hasher.update(&piece[..got]),
+        match file.read(&mut piece).map_err(at(path))? {
+            0 => return Ok(()),
+            got => take(&piece[..got]),
         }
     }
 }
@@ -173,6 +181,8 @@ pub(crate) fn check(path: &Path, said: &[Sum]) -> Result<Option<String>, ImportE
 
 #[cfg(test)]
 mod tests {
+    use perennial_manifest::Sha256Digest;
+
     use super::*;
 
     #[test]
@@ -306,7 +316,7 @@ mod tests {
     fn a_file_must_match_one_listed_digest_of_each_kind() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), b"abc").unwrap();
-        let right = Sum::Sha256(Sha256::digest(b"abc").into());
+        let right = Sum::Sha256(*Sha256Digest::of(b"abc").as_bytes());
         let longer = Sum::Sha512(Sha512::digest(b"abc").into());
         let (wrong, wrong_longer) = (Sum::Sha256([0; 32]), Sum::Sha512([0; 64]));
         let differs = |said: &[&Sum]| {

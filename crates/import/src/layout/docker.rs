@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
+use perennial_manifest::Sha256;
 use perennial_oci::{Descriptor, Digest, MAX_MANIFEST, OCI_MANIFEST};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::contents::{Contents, Elsewhere, Root};
 use super::place::Place;
@@ -171,7 +171,7 @@ fn hash(reader: &mut dyn Read) -> io::Result<Digest> {
     loop {
         let read = reader.read(&mut buffer)?;
         if read == 0 {
-            return Ok(Digest::Sha256(hasher.finalize().into()));
+            return Ok(hasher.finish().into());
         }
         hasher.update(&buffer[..read]);
     }

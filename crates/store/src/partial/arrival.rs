@@ -35,6 +35,8 @@ pub(super) struct Arrival<'a> {
     last_count: Instant,
     /// Told of bytes that count.
     counted: &'a mut dyn FnMut(u64) -> Result<(), StoreError>,
+    /// Hashes bytes that count.
+    hash: &'a dyn Fn(),
     /// End of the allocated room.
     room: u64,
 }
@@ -43,6 +45,7 @@ impl<'a> Arrival<'a> {
     pub(super) fn new(
         partial: &'a Partial,
         counted: &'a mut dyn FnMut(u64) -> Result<(), StoreError>,
+        hash: &'a dyn Fn(),
     ) -> Self {
         Self {
             partial,
@@ -51,6 +54,7 @@ impl<'a> Arrival<'a> {
             written: 0,
             last_count: Instant::now(),
             counted,
+            hash,
             room: 0,
         }
     }
@@ -68,7 +72,6 @@ impl<'a> Arrival<'a> {
             self.take_room(offset)?;
         }
         partial.data_file.write_all_at(bytes, offset).at(&partial.data)?;
-        partial.hash_next(offset, bytes);
         partial.write_back.wrote(len)?;
         self.written += len;
         // A leaf is one group, unless ranges were cut finer than groups.
@@ -102,7 +105,7 @@ impl<'a> Arrival<'a> {
         self.verified.drain(..).for_each(|group| groups.set(group));
         drop(groups);
         self.partial.tell_progress(false);
-        self.partial.hash_arrived()?;
+        (self.hash)();
         self.last_count = Instant::now();
         match std::mem::take(&mut self.written) {
             0 => Ok(()),

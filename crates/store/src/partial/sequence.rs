@@ -1,79 +1,90 @@
-//! The SHA-256 of a fetch, computed while its groups arrive.
+//! The SHA-256 of a fetch, computed beside the streams while groups arrive.
 //!
-//! SHA-256 needs the bytes in their order, and peers send them in another. Bytes that come next are
-//! hashed as they pass; those that came early are read back once the gap before them is closed,
-//! mostly from the page cache, and verified again. What that may cost at one time is bounded: the
-//! rest of a fetch that an earlier process began is hashed when somebody asks for it.
+//! SHA-256 needs the bytes in their order, and peers send them in another; on a processor without
+//! instructions for it, it also takes longer than all the rest. So no stream computes it: while one
+//! runs, a thread beside it reads the next bytes back, mostly from the page cache, and verifies
+//! them again. The rest of a fetch that an earlier process began is hashed when somebody asks for
+//! it.
 
-use std::sync::{MutexGuard, PoisonError, TryLockError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Scope};
 
-use perennial_manifest::Sha256Digest;
-use sha2::{Digest, Sha256};
+use perennial_manifest::{Sha256, Sha256Digest};
 
 use super::Partial;
 use crate::error::StoreError;
 
-/// Bytes read back at a time.
-const PIECE: u64 = 1 << 20;
-/// Bytes read back at most each time that groups were counted. More than have arrived meanwhile, so
-/// that the hash catches up; few enough not to keep the stream waiting.
-const STEP: u64 = 16 << 20;
-/// Bytes read back at most once all have arrived: half a second's work.
+/// Bytes read back at a time. A stream that ends waits for one piece.
+const PIECE: u64 = 256 << 10;
+/// Bytes hashed at most once all have arrived: a second's work or two. A thread that keeps up
+/// leaves far less.
 const REST: u64 = 512 << 20;
 
-/// The hash of the bytes before `at`.
+/// The hash of the first bytes of a fetch.
 #[derive(Debug, Default)]
 pub(super) struct Sequence {
+    state: Mutex<State>,
+    /// Whether a thread hashes.
+    is_running: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
     hasher: Sha256,
+    /// Bytes hashed.
     at: u64,
 }
 
-impl Partial {
-    /// Hashes verified bytes if they are the next ones.
-    pub(super) fn hash_next(&self, offset: u64, bytes: &[u8]) {
-        if let Some(mut sequence) = self.try_sequence()
-            && sequence.at == offset
-        {
-            sequence.hasher.update(bytes);
-            sequence.at += bytes.len() as u64;
-        }
+impl Sequence {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// Hashes bytes that arrived before it was their turn, unless another stream does.
-    pub(super) fn hash_arrived(&self) -> Result<(), StoreError> {
-        self.try_sequence().map_or(Ok(()), |mut sequence| self.catch_up(&mut sequence, STEP))
+impl Partial {
+    /// Hashes the bytes that come next on a thread in `scope`, until `ended` or until none is
+    /// left, unless another stream's thread does so already.
+    pub(super) fn hash_arrived<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        ended: &'scope AtomicBool,
+    ) {
+        let is_running = &self.sha256.is_running;
+        if is_running.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let hash = move || {
+            // The call that completes the fetch reads the same bytes, and reports a failure.
+            while !ended.load(Ordering::Acquire) && self.hash_piece().unwrap_or_default() > 0 {}
+            is_running.store(false, Ordering::Release);
+        };
+        // If no thread can be started, the end has more to do.
+        if thread::Builder::new().name("sha256".into()).spawn_scoped(scope, hash).is_err() {
+            is_running.store(false, Ordering::Release);
+        }
     }
 
     /// The SHA-256 of a complete fetch; `None` if too much of it is left to be hashed.
     pub(crate) fn hash_rest(&self) -> Result<Option<Sha256Digest>, StoreError> {
-        let mut sequence = self.sha256.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.size() - sequence.at <= REST {
-            self.catch_up(&mut sequence, REST)?;
+        if self.size() - self.sha256.state().at > REST {
+            return Ok(None);
         }
-        let whole = sequence.at == self.size();
-        let digest = || Sha256Digest::from_bytes(sequence.hasher.clone().finalize().into());
-        Ok(whole.then(digest))
+        while self.hash_piece()? > 0 {}
+        let state = self.sha256.state();
+        Ok((state.at == self.size()).then(|| state.hasher.clone().finish()))
     }
 
-    fn try_sequence(&self) -> Option<MutexGuard<'_, Sequence>> {
-        match self.sha256.try_lock() {
-            Ok(sequence) => Some(sequence),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
-    }
-
-    fn catch_up(&self, sequence: &mut Sequence, mut most: u64) -> Result<(), StoreError> {
-        while most > 0 {
-            let ready = self.readable(sequence.at..sequence.at.saturating_add(PIECE));
-            let range = sequence.at..sequence.at + ready;
-            let Some(bytes) = (ready > 0).then(|| self.read(range)).transpose()?.flatten() else {
-                return Ok(());
-            };
-            sequence.hasher.update(&bytes);
-            sequence.at += ready;
-            most = most.saturating_sub(ready);
-        }
-        Ok(())
+    /// Hashes the next piece if it has arrived, and returns its length.
+    fn hash_piece(&self) -> Result<u64, StoreError> {
+        let mut state = self.sha256.state();
+        let ready = self.readable(state.at..state.at.saturating_add(PIECE));
+        let range = state.at..state.at + ready;
+        let Some(bytes) = (ready > 0).then(|| self.read(range)).transpose()?.flatten() else {
+            return Ok(0);
+        };
+        state.hasher.update(&bytes);
+        state.at += ready;
+        Ok(ready)
     }
 }
