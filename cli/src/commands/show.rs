@@ -15,8 +15,8 @@ use crate::table::{Cell, Column, Fit, Table};
 /// Show one release: its publisher, who agrees, who holds it, its files
 ///
 /// Looking needs no trust: a release of a publisher that you do not follow is shown, and marked.
-/// Publishers agree when they signed the same list, which names every file of a release and its
-/// digest. Holders are this node and the peers that say they hold the release.
+/// Publishers agree when all files have the same path, size, digest and kind, wherever they came
+/// from. Holders are this node and the peers that say they hold the release.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -138,6 +138,12 @@ digest!(
     ReleaseId, "", "a release id (64 lower-case hex digits)"
 );
 
+digest!(
+    /// The digest of a release's content: what is compared when publishers are (FORMAT.md,
+    /// "Content"). Equal contents are equal bytes under equal names, wherever they came from.
+    ContentId, "content:", "a content id (`content:` and 64 lower-case hex digits)"
+);
+
 impl BlobId {
     /// The id of these bytes.
     #[must_use]

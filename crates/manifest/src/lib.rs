@@ -35,7 +35,7 @@ pub use body::{
     Acquired, Body, BodyError, Merge, Observation, Profile, Release, Rotate, Source, Status,
     StatusKind, Target, Verdict,
 };
-pub use digest::{BlobId, DigestError, EntryId, ReleaseId, Sha256Digest};
+pub use digest::{BlobId, ContentId, DigestError, EntryId, ReleaseId, Sha256Digest};
 pub use draft::Draft;
 pub use entry::{Entry, EntryError, MAX_ENCODED, MAX_PAYLOAD, SignedEntry};
 pub use feed::{Admit, FeedError, FeedState, ForkProof, Known, NextEntry, SignRefusal};

@@ -5,6 +5,7 @@
 //! entry says. Does not know how bytes are kept.
 
 mod clash;
+mod content;
 mod list_ref;
 
 use crate::canonical::{self, CanonicalError};

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use perennial_manifest::{
-    Artifact, ArtifactList, ArtifactListRef, BlobId, EntryId, FeedState, Holding, PublisherId,
-    PublisherKind, Purl, ReleaseId, Role,
+    Artifact, ArtifactList, ArtifactListRef, BlobId, ContentId, EntryId, FeedState, Holding,
+    PublisherId, PublisherKind, Purl, ReleaseId, Role,
 };
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,8 @@ pub(crate) struct ReleaseValue {
     pub(crate) artifacts: ArtifactListRef,
     /// Unix seconds by this node's clock when the entry was indexed; missing in rows of old.
     pub(crate) arrived: Option<u64>,
+    /// The content of its list, once that was here.
+    pub(crate) content: Option<ContentId>,
 }
 
 impl ReleaseValue {
@@ -54,7 +56,8 @@ impl ReleaseValue {
         for id in [self.release.as_bytes(), &self.publisher, artifacts.blob.as_bytes()] {
             bytes.extend_from_slice(id);
         }
-        bytes.extend(self.arrived.into_iter().flat_map(u64::to_be_bytes));
+        bytes.extend(self.arrived.unwrap_or_default().to_be_bytes());
+        bytes.extend(self.content.iter().flat_map(|content| content.as_bytes()));
         bytes
     }
 
@@ -81,7 +84,8 @@ impl ReleaseValue {
                 count: u32::from_be_bytes(bytes.get(41..45)?.try_into().ok()?),
                 blob: BlobId::from_bytes(id(109)?),
             },
-            arrived: number(141),
+            arrived: number(141).filter(|arrived| *arrived != 0),
+            content: id(149).map(ContentId::from_bytes),
         })
     }
 }
@@ -218,7 +222,7 @@ pub(crate) const ENTRIES: &[u8] = b"M-entries";
 /// The version of this schema.
 pub(crate) const SCHEMA: &[u8] = b"M-schema";
 /// The value of [`SCHEMA`].
-pub(crate) const SCHEMA_VERSION: &[u8] = b"5";
+pub(crate) const SCHEMA_VERSION: &[u8] = b"6";
 /// BLAKE3 of the follows that the `W` table was made for.
 pub(crate) const FOLLOWS: &[u8] = b"M-follows";
 
@@ -275,4 +279,35 @@ pub(crate) fn words(text: &str) -> Vec<String> {
     words.sort();
     words.dedup();
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use perennial_manifest::Keypair;
+
+    use super::*;
+
+    #[test]
+    fn a_release_reads_back_with_all_that_is_known_of_it() {
+        let artifacts = ArtifactListRef { blob: BlobId::of(b"list"), count: 1, bytes: 2, size: 3 };
+        for (arrived, content) in [
+            (None, None),
+            (Some(7), None),
+            (None, Some(ContentId::from_bytes([8; 32]))),
+            (Some(7), Some(ContentId::from_bytes([8; 32]))),
+        ] {
+            let value = ReleaseValue {
+                state: Holding::Partial,
+                held_bytes: 1,
+                seq: 2,
+                issued_at: 3,
+                release: EntryId::from_bytes([4; 32]).into(),
+                publisher: *Keypair::from_seed([1; 32]).id().as_bytes(),
+                artifacts,
+                arrived,
+                content,
+            };
+            assert_eq!(ReleaseValue::decode(&value.encode()), Some(value));
+        }
+    }
 }

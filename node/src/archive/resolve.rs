@@ -4,6 +4,7 @@
 //! through peers; digests need no trust (`resolve/digest`). Releases of untrusted publishers are
 //! never fetched by name.
 
+mod agreement;
 mod claim;
 mod digest;
 mod meaning;
@@ -13,7 +14,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use perennial_manifest::{
-    Admit, Candidate, PublisherId, Purl, Resolution, Selector, SignedEntry, resolve,
+    Admit, Candidate, PublisherId, Purl, ReleaseId, Resolution, Selector, SignedEntry, resolve,
 };
 use perennial_operation::{Progress, Stage};
 use tokio::time::Instant;
@@ -58,6 +59,9 @@ impl Archive {
             let answer = self.network.lookup(selector.clone(), only).await;
             asked = Some(answer.answered);
             self.take_in(answer.entries).await?;
+            resolution = self.resolve_here(selector, only).await?;
+        }
+        if ask && self.decide(&resolution).await? {
             resolution = self.resolve_here(selector, only).await?;
         }
         let selector = selector.clone();
@@ -109,8 +113,14 @@ impl Archive {
         let Unresolved::Strangers { selector, only: None, claims } = *error else {
             return Err(error.into());
         };
-        let all = claims.iter().map(|claim| claim.candidate.clone()).collect();
-        Err(match resolve(&selector, |_| true, None, all) {
+        let all = || claims.iter().map(|claim| claim.candidate.clone());
+        let mut resolution = resolve(&selector, |_| true, None, all().collect());
+        if self.decide(&resolution).await? {
+            let releases: Vec<_> = all().map(|candidate| candidate.release).collect();
+            let all = self.candidates(releases).await?;
+            resolution = resolve(&selector, |_| true, None, all);
+        }
+        Err(match resolution {
             Resolution::Found(agreeing) => return Ok(agreeing),
             Resolution::Conflict(_) => Box::new(Unresolved::Conflict { selector, claims }).into(),
             _ => Box::new(Unresolved::Ambiguous { selector, claims }).into(),
@@ -173,6 +183,15 @@ impl Archive {
         let selector = selector.clone();
         self.blocking(move |archive| {
             archive.store.resolve(&selector, &archive.publisher(), only.as_ref())
+        })
+        .await
+    }
+
+    async fn candidates(&self, releases: Vec<ReleaseId>) -> Result<Vec<Candidate>, ArchiveError> {
+        self.blocking(move |archive| {
+            let rows = releases.iter().map(|release| archive.store.release(release));
+            let rows = rows.filter_map(Result::transpose);
+            rows.map(|row| archive.store.candidate(&row?)).collect::<Result<Vec<_>, _>>()
         })
         .await
     }

@@ -142,5 +142,6 @@ fn row_of(entry: &SignedEntry) -> Option<ReleaseRow> {
         issued_at: entry.entry().issued_at,
         state: Holding::Known,
         held_bytes: 0,
+        content: None,
     })
 }

@@ -223,7 +223,7 @@ fn claim(claim: &Claim) -> perennial_control::Claim {
         publisher: candidate.publisher,
         kind: claim.kind,
         name: claim.name.clone(),
-        list: candidate.artifacts,
+        list: candidate.artifacts.blob,
         artifacts: claim.artifacts,
         bytes: claim.bytes,
         issued_at: claim.issued_at,

@@ -5,8 +5,9 @@
 use std::fmt::Write as _;
 
 use axum::http::StatusCode;
+use futures::future::join_all;
 use perennial_manifest::{Candidate, Name, PublisherId, Purl, Resolution, Selector};
-use perennial_store::ReleaseRow;
+use perennial_store::{ReleaseRow, StoreError};
 
 use crate::blocking::blocking;
 use crate::gateway::Gateway;
@@ -16,6 +17,8 @@ use crate::http_error::HttpError;
 const NAMED: usize = 50;
 /// Near misses named in one error response, at most.
 const NEAR: usize = 5;
+/// Lists fetched to decide on one name, at most.
+const LISTS: usize = 32;
 
 /// The release that a selector resolves to. Peers are asked for a name that no trusted publisher,
 /// or not the given one, signed as far as this node knows.
@@ -28,6 +31,9 @@ pub(crate) async fn row_of(
     if matches!(resolved.0, Resolution::NotFound | Resolution::Strangers(_))
         && !gateway.ask(selector.clone(), only).await.releases.is_empty()
     {
+        resolved = resolve(gateway, &selector, only).await?;
+    }
+    if decide(gateway, &resolved.0).await? {
         resolved = resolve(gateway, &selector, only).await?;
     }
     let (status, message, candidates) = match resolved {
@@ -65,6 +71,31 @@ pub(crate) async fn row_of(
         }
     };
     Err(HttpError::new(status, listing(message, &candidates)))
+}
+
+/// Fetches the lists that a resolution hangs on, as far as they can be had. Returns whether there
+/// were any.
+async fn decide(gateway: &Gateway, resolution: &Resolution) -> Result<bool, HttpError> {
+    let undecided: Vec<_> =
+        resolution.undecided().iter().map(|one| (one.release, one.artifacts)).collect();
+    if undecided.is_empty() || undecided.len() > LISTS {
+        return Ok(false);
+    }
+    let bring = undecided.iter().map(|(release, list)| gateway.bring_list(*release, list, false));
+    let brought = join_all(bring).await.into_iter().zip(undecided);
+    let brought: Vec<_> =
+        brought.filter_map(|(came, (release, _))| came.ok().map(|()| release)).collect();
+    let store = gateway.backend.store().clone();
+    blocking(move || {
+        for release in brought {
+            match store.note_content(&release) {
+                Err(StoreError::InvalidList { .. }) => {}
+                noted => noted?,
+            }
+        }
+        Ok(true)
+    })
+    .await
 }
 
 /// What a selector means to this node, the row of the release that it names, and names near it.

@@ -365,3 +365,21 @@ async fn long_lists_left_unread_occupy_bounded_memory() {
     drop(first);
     assert_eq!(second.await.expect("an answer").status(), StatusCode::OK);
 }
+
+/// Their lists differ in what upstream said of the file, and have to be fetched to see that.
+#[tokio::test]
+async fn publishers_of_the_same_bytes_agree_whatever_else_their_lists_say() {
+    let gateway = TestGateway::new();
+    let sign = |seed: u8, text: &'static str, kind: &'static str| {
+        let files = [file("tool", text).of_type(kind)];
+        let list = Location::InTheSwarm;
+        gateway.release_with_list(&key(seed), "pkg:generic/tool@1", &files, list);
+        gateway.follow(&key(seed));
+    };
+    sign(2, "the tool", "text/plain");
+    sign(3, "the tool", "application/x-tool");
+    let answer = gateway.get("/r/tool/1/tool").await;
+    assert_eq!((answer.status, answer.text()), (StatusCode::OK, "the tool"));
+    sign(4, "no tool.", "text/plain");
+    assert_eq!(gateway.get("/r/tool/1/tool").await.status, StatusCode::CONFLICT);
+}

@@ -103,13 +103,15 @@ impl Catalog<'_> {
             // The list is no longer here, and its bytes would be the same again.
             state = Holding::Invalid;
         }
-        if value.state == Holding::Known
+        let content = value.content;
+        if (value.state == Holding::Known || content.is_none())
             && let Some(list) = self.listed(state, &value.artifacts)
             && let (Some(place), Some(purl)) = (rows::place_of_release(&key), rows::purl_of(&key))
         {
+            value.content = Some(list.content());
             changes.extend(rows::of_files(&list, place, purl));
         }
-        if value.state != state || value.held_bytes != held_bytes {
+        if (value.state, value.held_bytes, value.content) != (state, held_bytes, content) {
             (value.state, value.held_bytes) = (state, held_bytes);
             changes.push(Change::Put(key.clone(), value.encode()));
         }
@@ -122,6 +124,18 @@ impl Catalog<'_> {
             self.index.apply(&changes)?;
         }
         Ok(state)
+    }
+
+    /// Notes the content of a release whose list is here.
+    pub(crate) fn note_content(&self, id: &ReleaseId) -> Result<(), StoreError> {
+        let Some((key, mut value)) = self.place_of(id)? else { return Ok(()) };
+        if value.content.is_none()
+            && let Some(list) = self.read_list(&value.artifacts)?
+        {
+            value.content = Some(list.content());
+            self.index.apply(&[Change::Put(key, value.encode())])?;
+        }
+        Ok(())
     }
 
     /// How much of a release is held. Also notes the digests that were computed for its blobs.

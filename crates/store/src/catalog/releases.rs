@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use perennial_manifest::{Holding, PublisherId, Purl, ReleaseId, Selector, SignedEntry};
+use perennial_manifest::{ContentId, Holding, PublisherId, Purl, ReleaseId, Selector, SignedEntry};
 
 use super::Catalog;
 use crate::error::StoreError;
@@ -35,6 +35,8 @@ pub struct ReleaseRow {
     pub state: Holding,
     /// Bytes of its artifacts that are held.
     pub held_bytes: u64,
+    /// The content of its artifact list, if that is or was here.
+    pub content: Option<ContentId>,
 }
 
 /// Selects releases to list. The default selects all.
@@ -73,6 +75,7 @@ impl Rows {
             listed_at: value.arrived.unwrap_or(u64::MAX).min(value.issued_at),
             state: value.state,
             held_bytes: value.held_bytes,
+            content: value.content,
         })
     }
 }
@@ -95,8 +98,9 @@ impl Catalog<'_> {
         // moment, or not at all.
         let (state, held_bytes) = self.count_held(&body.artifacts, changes)?;
         let place = rows::place(ordinal, entry.seq, &signed.id());
-        if let Some(list) = self.listed(state, &body.artifacts) {
-            changes.extend(rows::of_files(&list, &place, body.purl.as_str()));
+        let list = self.listed(state, &body.artifacts);
+        if let Some(list) = &list {
+            changes.extend(rows::of_files(list, &place, body.purl.as_str()));
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let arrived = now.unwrap_or_default().as_secs();
@@ -109,6 +113,7 @@ impl Catalog<'_> {
             state,
             held_bytes,
             arrived: Some(arrived),
+            content: list.map(|list| list.content()),
         };
         let key = rows::release(body.purl.as_str(), &place);
         if kept != Kept::Not && state.is_wanting() {

@@ -292,7 +292,20 @@ impl Store {
         self.0.write(|catalog| catalog.refresh(id, &self.0.state.follows()))
     }
 
-    /// The same for many, including those whose entry is damaged.
+    /// Notes the content of a release whose list has come, so that it is compared with other
+    /// releases of its name.
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidList`] if its list does not fit it; failures of the disk and the index.
+    pub fn note_content(&self, id: &ReleaseId) -> Result<(), StoreError> {
+        let noted = self.0.write(|catalog| catalog.note_content(id));
+        if let Err(StoreError::InvalidList { .. }) = &noted {
+            self.refresh_state(id)?;
+        }
+        self.record_damage(noted)
+    }
+
+    /// Recounts how much of many releases is held, including those whose entry is damaged.
     pub(crate) fn refresh_rows(&self, rows: &[ReleaseRow]) -> Result<(), StoreError> {
         self.0.write(|catalog| catalog.refresh_rows(rows, &self.0.state.follows()))
     }

@@ -87,7 +87,8 @@ impl Store {
             release: row.release,
             publisher: row.publisher,
             purl: row.purl.clone(),
-            artifacts: row.artifacts.blob,
+            artifacts: row.artifacts,
+            content: row.content,
             seq: row.seq,
             forked: self.feed(&row.publisher)?.is_forked(),
         })

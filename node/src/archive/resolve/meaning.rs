@@ -201,7 +201,7 @@ impl Archive {
         let (ours, strangers): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|candidate| trusted(&candidate.publisher));
         let all = last_of_each(if ours.is_empty() { strangers } else { ours });
-        if all.iter().all(|candidate| candidate.artifacts == all[0].artifacts) {
+        if all.iter().all(|candidate| candidate.agrees_with(&all[0])) {
             return Ok(Some(all).filter(|all| !all.is_empty()));
         }
         let (selector, claims) = (selector.clone(), self.claims(all).await?);

@@ -18,7 +18,7 @@ use crate::archive::{ArchiveError, Observer, PublishOptions, SignError};
 
 const THING: &str = "pkg:generic/thing@1";
 
-fn draft(machine: &Machine, purl: &str, bytes: &[u8], url: Option<&str>) -> Draft {
+pub(super) fn draft(machine: &Machine, purl: &str, bytes: &[u8], url: Option<&str>) -> Draft {
     let mut batch = machine.store().batch();
     let added = batch.add_bytes(bytes.to_vec()).unwrap();
     // Dropping the lease is safe: no collection runs.
@@ -149,7 +149,7 @@ async fn a_changed_publisher_kind_is_signed_in_a_profile() {
     let options = PublishOptions { kind: Some(PublisherKind::Upstream), ..Default::default() };
     for version in [2, 3] {
         let draft = draft(&machine, &format!("pkg:generic/thing@{version}"), b"x", None);
-        machine.archive.publish(draft, options).await.unwrap();
+        machine.archive.publish(draft, options.clone()).await.unwrap();
     }
     let feed = machine.feed();
     let kinds: Vec<_> = feed.iter().map(|entry| kind_of(&entry.entry().body)).collect();
@@ -279,7 +279,7 @@ async fn the_same_release_again_signs_nothing() {
     let machine = Machine::new(1);
     let publish = async |draft, again| {
         let options = PublishOptions { again, ..PublishOptions::default() };
-        machine.archive.publish(draft, options).await.unwrap()
+        machine.archive.publish(draft, options.clone()).await.unwrap()
     };
     let same = || draft(&machine, THING, b"one", None);
     let first = publish(same(), false).await;

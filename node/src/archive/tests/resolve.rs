@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use perennial_manifest::{PublisherRef, Selector};
 use perennial_operation::ErrorKind;
 
+use super::publish::draft;
 use super::{Machine, Told};
-use crate::archive::{ArchiveError, Claim, Unresolved};
+use crate::archive::{ArchiveError, Claim, PublishOptions, Unresolved};
 
 fn name(text: &str) -> Selector {
     text.parse().unwrap()
@@ -109,6 +110,38 @@ async fn near_misses_are_named_nearest_first() {
     }
     let far = machine.archive.resolve(&name("other"), None, true, &()).await.unwrap_err();
     assert!(!far.to_string().contains("known are"), "{far}");
+}
+
+/// Upstreams redirect each visitor elsewhere, so the lists of two archivists differ.
+#[tokio::test(flavor = "multi_thread")]
+async fn archivists_of_the_same_bytes_agree_wherever_these_came_from() {
+    let (machine, one, two) = (Machine::new(1), Machine::new(2), Machine::new(3));
+    machine.archive.network.connect(Vec::new(), Duration::ZERO).await;
+    let mut lists = Vec::new();
+    for (other, url) in [(&one, "https://one.example/f"), (&two, "https://two.example/f")] {
+        let draft = draft(other, "pkg:generic/thing@1", b"the same", Some(url));
+        let done = other.archive.publish(draft, PublishOptions::default()).await.unwrap();
+        machine.learn(other);
+        machine.follow(done.publisher).await;
+        lists.push(machine.store().release(&done.release).unwrap().unwrap().artifacts.blob);
+    }
+    assert_ne!(lists[0], lists[1]);
+    // Only the statements are here. The lists come, because the meaning of the name hangs on them.
+    let thing = name("thing@1");
+    let here = || machine.archive.resolve(&thing, None, false, &());
+    assert_eq!(here().await.unwrap_err().kind(), ErrorKind::Conflict);
+    let found = machine.archive.resolve(&name("thing@1"), None, true, &()).await.unwrap();
+    assert_eq!(found.len(), 2);
+    assert_eq!(here().await.unwrap().len(), 2, "it is remembered");
+    // An executable file is another thing than a plain one.
+    let third = Machine::new(4);
+    let mut other = draft(&third, "pkg:generic/thing@1", b"the same", None);
+    other.artifacts[0].exec = true;
+    let done = third.archive.publish(other, PublishOptions::default()).await.unwrap();
+    machine.learn(&third);
+    machine.follow(done.publisher).await;
+    let refused = machine.archive.resolve(&name("thing@1"), None, true, &()).await.unwrap_err();
+    assert_eq!((refused.kind(), publishers(&refused).len()), (ErrorKind::Conflict, 3));
 }
 
 #[tokio::test(flavor = "multi_thread")]

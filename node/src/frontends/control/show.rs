@@ -6,9 +6,12 @@ use perennial_control::{Failure, HolderRow, Show, ShowDone, Sink};
 use perennial_gateway::{ReleaseRows, artifact_row};
 use perennial_manifest::{BlobId, Holding, PublisherId, ReleaseId, Selector};
 use perennial_protocol::{Holder, MAX_HAVE_BLOBS};
-use perennial_store::{ReleaseFilter, Store, StoreError};
+use perennial_store::{ReleaseFilter, ReleaseRow, Store, StoreError};
 
 use super::{ControlService, failure, observer};
+
+/// Releases of one name whose lists are fetched to compare them, at most.
+const COMPARED: usize = 8;
 
 pub(super) async fn show(
     service: &ControlService,
@@ -20,6 +23,8 @@ pub(super) async fn show(
     let agreeing = resolved.map_err(failure)?;
     let (release, own) = (agreeing[0].release, service.archive.publisher());
     let brought = service.archive.bring_list(release).await;
+    let same_name = service.read(move |store| same_name(store, &release, &own)).await?;
+    service.archive.compare(&same_name).await.map_err(failure)?;
     let missing_list = brought.err().map(|error| error.to_string());
     let shown = service.read(move |store| {
         let files = Files::of(store, &release)?;
@@ -89,6 +94,40 @@ impl Files {
     }
 }
 
+/// Releases of other trusted publishers under the name of one, which may turn out to agree with it;
+/// and that one.
+fn same_name(
+    store: &Store,
+    release: &ReleaseId,
+    own: &PublisherId,
+) -> Result<Vec<ReleaseId>, StoreError> {
+    let Some(row) = store.release(release)? else { return Ok(Vec::new()) };
+    let this = store.candidate(&row)?;
+    let mut compared = Vec::new();
+    for other in others(store, &row)? {
+        let other = store.candidate(&other)?;
+        let is_open = this.may_agree_with(&other) && !this.agrees_with(&other);
+        if is_open && store.trusts(own, &other.publisher) && compared.len() < COMPARED {
+            compared.push(other.release);
+        }
+    }
+    if !compared.is_empty() {
+        compared.push(*release);
+    }
+    Ok(compared)
+}
+
+/// The releases of other publishers under the name of one.
+fn others(store: &Store, row: &ReleaseRow) -> Result<Vec<ReleaseRow>, StoreError> {
+    let filter = ReleaseFilter {
+        selector: Some(Selector::Purl(row.purl.clone())),
+        ..ReleaseFilter::default()
+    };
+    let mut others = store.releases(&filter)?;
+    others.retain(|other| other.purl == row.purl && other.publisher != row.publisher);
+    Ok(others)
+}
+
 fn describe(
     store: &Store,
     agreeing: &[perennial_manifest::Candidate],
@@ -100,17 +139,16 @@ fn describe(
     let entry = store.entry(&release.entry())?.ok_or_else(unknown)?;
     let (_, body) = entry.release().ok_or_else(unknown)?;
     let follows = store.follows();
-    let same_name = ReleaseFilter {
-        selector: Some(Selector::Purl(row.purl.clone())),
-        ..ReleaseFilter::default()
-    };
-    let others = store.releases(&same_name)?;
-    let others =
-        others.iter().filter(|other| other.purl == row.purl && other.publisher != row.publisher);
-    let (agree, disagree): (Vec<_>, Vec<_>) =
-        others.partition(|other| other.artifacts.blob == row.artifacts.blob);
-    let names =
-        |rows: Vec<&perennial_store::ReleaseRow>| rows.iter().map(|row| row.publisher).collect();
+    let this = store.candidate(&row)?;
+    let (mut agree, mut disagree) = (Vec::new(), Vec::new());
+    for other in others(store, &row)? {
+        let other = store.candidate(&other)?;
+        if this.agrees_with(&other) {
+            agree.push(other.publisher);
+        } else if !this.may_agree_with(&other) {
+            disagree.push(other.publisher);
+        }
+    }
     let (list, invalid) = match store.read_list(&row.artifacts) {
         Err(StoreError::InvalidList { list, reason }) => (None, Some(format!("{list}: {reason}"))),
         other => (other?, None),
@@ -125,8 +163,8 @@ fn describe(
         list: row.artifacts.blob,
         source: body.source.as_ref().map(|source| source.vcs.clone()),
         notes: body.notes.clone(),
-        agreeing: names(agree),
-        disagreeing: names(disagree),
+        agreeing: agree,
+        disagreeing: disagree,
         holders: Vec::new(),
         invalid,
         files: files.transpose()?,
