@@ -59,7 +59,10 @@ pub(crate) async fn run(cli: Cli, screen: &Screen) -> Result<(), CommandError> {
         Command::Pins(_) => pins::run(&reading()?, screen).await,
         Command::Status(_) => status::run(&reading()?, screen).await,
         Command::Peers(_) => peers::run(&reading()?, screen).await,
-        Command::Key(args) => key::run(args, &beginning()?, screen).await,
+        Command::Key(args) => {
+            let session = if args.begins() { beginning()? } else { reading()? };
+            key::run(args, &session, screen).await
+        }
         Command::Verify(_) => verify::run(&reading()?, screen).await,
         Command::Gc(args) => gc::run(args, &reading()?, screen).await,
         Command::Relocate(args) => relocate::run(args, &reading()?, screen).await,

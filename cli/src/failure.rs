@@ -67,6 +67,9 @@ pub(crate) enum CommandError {
     /// Stored objects do not match their names, or are not there.
     #[error("{}", corrupt_text(*.corrupt, *.lost))]
     Corrupt { corrupt: u64, lost: u64 },
+    /// Signed statements have secrets in them.
+    #[error("{} signed with your key", exposed_text(*.0))]
+    Exposed(u64),
     /// The disk did not give stored objects.
     #[error("{0} could not be read")]
     Unread(String),
@@ -92,6 +95,13 @@ pub(crate) enum CommandError {
     /// SIGINT or SIGTERM arrived.
     #[error("interrupted by a signal")]
     Interrupted { goes_on: bool },
+}
+
+fn exposed_text(places: u64) -> String {
+    match places {
+        1 => "1 place with secrets was".to_owned(),
+        places => format!("{places} places with secrets were"),
+    }
 }
 
 fn corrupt_text(corrupt: u64, lost: u64) -> String {
@@ -152,7 +162,9 @@ impl CommandError {
             CommandError::Incomplete { kind, .. } => code_of(*kind),
             CommandError::Usage { .. } => USAGE,
             CommandError::NoMatch { .. } => NOT_FOUND,
-            CommandError::Corrupt { .. } | CommandError::Unread(_) => DISPROVED,
+            CommandError::Corrupt { .. } | CommandError::Unread(_) | CommandError::Exposed(_) => {
+                DISPROVED
+            }
             CommandError::Start(error) => error.exit_code(),
             CommandError::Interrupted { .. } => INTERRUPTED,
             CommandError::Connect(_)
@@ -203,6 +215,11 @@ impl CommandError {
             }
             CommandError::Corrupt { .. } => {
                 "corrupt data was set aside and is never served; `perennial get` fetches it again"
+                    .into()
+            }
+            CommandError::Exposed(_) => {
+                "replace each credential where it was issued, so that the old one opens nothing; \
+                 a signed entry cannot be taken back from the nodes that have it"
                     .into()
             }
             CommandError::Unread(_) => {

@@ -12,6 +12,7 @@
 
 mod add;
 mod asking;
+mod audit;
 mod chart;
 mod error;
 mod export;
@@ -43,6 +44,7 @@ use crate::network::handle::Network;
 
 pub use add::Offender;
 pub(crate) use asking::PeersAnswer;
+pub(crate) use audit::{Audited, Finding};
 pub use error::ArchiveError;
 pub use export::ExportError;
 pub use fetch::{FetchError, FetchedRelease};

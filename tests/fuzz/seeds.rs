@@ -140,6 +140,7 @@ fn control() -> Vec<Seed> {
         kind: Some(PublisherKind::Archivist),
         notes: None,
         again: false,
+        keep_query: false,
         exclude: vec!["*.log".to_owned()],
         dereference: false,
         skip_unportable: true,

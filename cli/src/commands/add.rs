@@ -105,6 +105,10 @@ pub(crate) struct AddArgs {
     /// Sign a release even if your last one of this name has the same files
     #[arg(long, hide_short_help = true)]
     again: bool,
+    /// Sign the queries of URLs even if they look like credentials or signatures; other nodes keep
+    /// what is signed for ever
+    #[arg(long, hide_short_help = true)]
+    keep_query: bool,
     /// Add every tag of each repository
     #[arg(long, help_heading = IMAGES)]
     all_tags: bool,
@@ -221,6 +225,7 @@ async fn files(
         kind: args.kind,
         notes: args.notes,
         again: args.again,
+        keep_query: args.keep_query,
         exclude: args.exclude,
         dereference: args.dereference,
         skip_unportable: args.skip_unportable,

@@ -1,12 +1,12 @@
 //! `perennial key`: the publisher key of this data directory.
 
 use clap::Args;
-use perennial_control::{Key, Merge, NewFeed};
+use perennial_control::{Audit, AuditDone, Key, Merge, NewFeed, SecretRow};
 
 use crate::failure::CommandError;
-use crate::quantity::entries;
+use crate::quantity::{count, entries};
 use crate::screen::{Screen, safe};
-use crate::session::Session;
+use crate::session::{Dial, Session};
 
 /// Show the publisher key that this node signs with (created on first use)
 ///
@@ -18,11 +18,15 @@ use crate::session::Session;
 Examples:
   perennial key
   perennial key --did                only the DID, as `follow` takes it
+  perennial key --audit              find secrets in what you signed: exit code 4 if there are any
   perennial key --merge              after a fork: declare all branches yours")]
 pub(crate) struct KeyArgs {
     /// Print only the DID, for scripts
     #[arg(long)]
     did: bool,
+    /// Look for secrets in everything signed with the key: passwords, tokens and signatures in URLs
+    #[arg(long, conflicts_with_all = ["did", "merge", "new_feed"])]
+    audit: bool,
     /// Sign an entry that joins all branches of your forked feed, which ends the fork
     #[arg(long)]
     merge: bool,
@@ -31,11 +35,21 @@ pub(crate) struct KeyArgs {
     new_feed: bool,
 }
 
+impl KeyArgs {
+    /// Whether a key is made if there is none.
+    pub(crate) fn begins(&self) -> bool {
+        !self.audit
+    }
+}
+
 pub(crate) async fn run(
     args: KeyArgs,
     session: &Session<'_>,
     screen: &Screen,
 ) -> Result<(), CommandError> {
+    if args.audit {
+        return audit(session, screen).await;
+    }
     if args.new_feed {
         session.ask(NewFeed).await?;
     }
@@ -62,4 +76,39 @@ pub(crate) async fn run(
         )
     })?;
     Ok(())
+}
+
+async fn audit(session: &Session<'_>, screen: &Screen) -> Result<(), CommandError> {
+    let print = |row: SecretRow| {
+        screen.row(&row, |row| {
+            let of = match (&row.purl, &row.release) {
+                (Some(purl), _) => safe(purl.as_str()).into_owned(),
+                (None, _) => format!("entry {}", row.entry),
+            };
+            format!(
+                "SECRET  {of}\n  {}  {}\n  signed with  {}",
+                safe(&row.field),
+                safe(&row.text),
+                safe(&row.secrets.join(", ")),
+            )
+        })
+    };
+    let done = session.ask_rows(Audit, Dial::Never, print).await?;
+    screen.row(&done, audited)?;
+    if done.found > 0 {
+        return Err(CommandError::Exposed(done.found));
+    }
+    Ok(())
+}
+
+fn audited(done: &AuditDone) -> String {
+    let unread = match done.unread_lists {
+        0 => String::new(),
+        some => format!("; {} not here, and not read", count(some, "file list")),
+    };
+    let places = match done.found {
+        0 => "no secrets".to_owned(),
+        some => format!("{} with secrets", count(some, "place")),
+    };
+    format!("read {}: {places}{unread}", entries(done.entries))
 }

@@ -43,8 +43,8 @@ pub use maintenance::{
     UnmovedRow, Verify, VerifyDone,
 };
 pub use node::{
-    Connect, ConnectDone, Key, KeyRow, Merge, NewFeed, PeerRow, Peers, Shutdown, Status, StatusRow,
-    UnreachedRow,
+    Audit, AuditDone, Connect, ConnectDone, Key, KeyRow, Merge, NewFeed, PeerRow, Peers, SecretRow,
+    Shutdown, Status, StatusRow, UnreachedRow,
 };
 pub use perennial_operation::{
     Add, Completeness, Environment, ErrorKind, Failed, Import, ImportEvent, ImportSource,

@@ -1,6 +1,6 @@
 //! The node itself: its state, its peers, its key, and its end.
 
-use perennial_manifest::{PublisherId, PublisherKind};
+use perennial_manifest::{EntryId, PublisherId, PublisherKind, Purl, ReleaseId};
 use serde::{Deserialize, Serialize};
 
 /// The request for the node's state.
@@ -14,6 +14,39 @@ pub struct Peers;
 /// The request for the node's publisher key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key;
+
+/// The request to look for secrets in what the node has signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audit;
+
+/// A place in a signed statement with secrets in it. The secrets themselves are never told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretRow {
+    /// The statement.
+    pub entry: EntryId,
+    /// The release that it states, if it is one.
+    pub release: Option<ReleaseId>,
+    /// That release's package URL.
+    pub purl: Option<Purl>,
+    /// The field of the statement, or the file of the release.
+    pub field: String,
+    /// The text of the field without the secrets.
+    pub text: String,
+    /// A description of each secret.
+    pub secrets: Vec<String>,
+}
+
+/// The totals of an audit. Secrets are not a failure of the request; the command line reports them
+/// by its exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditDone {
+    /// Number of statements read.
+    pub entries: u64,
+    /// Number of places with secrets; each was reported as a row.
+    pub found: u64,
+    /// Number of releases whose lists of files could not be read.
+    pub unread_lists: u64,
+}
 
 /// The request to merge the node's own forked feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ConnectDone, GcDone, GetDone, ImportSummary, KeyRow, Listed, PinRow, Published, RebuildDone,
-    RelocateDone, ShowDone, StatusRow, Unfollowed, VerifyDone,
+    AuditDone, ConnectDone, GcDone, GetDone, ImportSummary, KeyRow, Listed, PinRow, Published,
+    RebuildDone, RelocateDone, ShowDone, StatusRow, Unfollowed, VerifyDone,
 };
 
 /// A request with its row and answer types.
@@ -57,6 +57,8 @@ macro_rules! requests {
             Peers, peers: PeerRow => Listed;
             /// Describes the node's publisher key; creates one when there is none.
             Key, key: NoRows => KeyRow;
+            /// Looks for secrets in what the node has signed; one row per place with some.
+            Audit, audit: SecretRow => AuditDone;
             /// Signs a merge of the branches of the node's own forked feed.
             Merge, merge: NoRows => ();
             /// Begins the feed of a key that may have signed elsewhere.

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
-use perennial_manifest::{Artifact, Draft, Observation, Purl, Verdict};
+use perennial_manifest::{Artifact, Draft, Observation, Origin, Purl, Verdict};
 use perennial_store::{Added, Lease};
 use reqwest::Url;
 
 use crate::download::{Answer, Taken};
-use crate::error::shown;
 use crate::{Failed, ImportError, Imported};
 
 /// Most origins recorded per file.
@@ -22,9 +21,43 @@ pub(crate) struct Collected {
     observations: Vec<Observation>,
     leases: Vec<Lease>,
     new_bytes: u64,
+    keep_query: bool,
+    withheld: Vec<String>,
 }
 
 impl Collected {
+    /// Nothing yet. With `keep_query`, queries of URLs are signed as they are.
+    pub(crate) fn new(keep_query: bool) -> Self {
+        Self { keep_query, ..Self::default() }
+    }
+
+    /// A URL as it is signed. What is left out of it is said to the user.
+    pub(crate) fn signed(&mut self, url: &Url) -> String {
+        let mut url = url.clone();
+        url.set_fragment(None);
+        let origin = match self.keep_query {
+            true => Origin::with_query(url.as_str()),
+            false => Origin::of(url.as_str()),
+        };
+        origin.remarks().for_each(|said| self.withhold(said));
+        origin.text
+    }
+
+    /// The places that a file came from: the URL asked for, and where it was redirected to.
+    pub(crate) fn origins(&mut self, asked: &Url, answer: &Answer) -> Vec<String> {
+        let mut origins = vec![self.signed(asked)];
+        let target = answer.redirected(asked).filter(|target| *target != origins[0]);
+        origins.extend(target);
+        origins
+    }
+
+    /// Notes that a part of a URL is not signed.
+    pub(crate) fn withhold(&mut self, said: String) {
+        if !self.withheld.contains(&said) {
+            self.withheld.push(said);
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.artifacts.is_empty()
     }
@@ -70,8 +103,9 @@ impl Collected {
 
     /// Records the response of a URL as an observation.
     pub(crate) fn observe(&mut self, url: &Url, answer: &Answer, added: &Added) {
+        let url = self.signed(url);
         self.observations.push(Observation {
-            url: shown(url),
+            url,
             fetched_at: answer.at,
             status: Some(answer.status),
             etag: answer.etag.clone(),
@@ -108,6 +142,7 @@ impl Collected {
             new_bytes: self.new_bytes,
             completeness: Vec::new(),
             leases: self.leases,
+            withheld: self.withheld,
         }
     }
 }

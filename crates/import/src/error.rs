@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use perennial_manifest::Origin;
 use perennial_oci::{DigestMismatch, ManifestError, ReferenceError, Rule, TreeError};
 use perennial_operation::{ErrorKind, Failed};
 use perennial_store::StoreError;
@@ -90,8 +91,10 @@ impl ImportError {
     }
 
     /// This failure as that of a part, which the import goes on without.
+    /// Such parts are remarked on in the signed release.
     pub(crate) fn of(&self, what: impl Into<String>) -> Failed {
-        Failed::new(what, self.to_string()).of(self.kind())
+        let [what, reason] = [what.into(), self.to_string()].map(|text| Origin::of(&text).text);
+        Failed::new(what, reason).of(self.kind())
     }
 
     /// The failure of the whole for that of a part: a thing that lacks a part is there, but not
@@ -129,7 +132,7 @@ impl From<Box<DigestMismatch>> for ImportError {
 
 impl From<ReferenceError> for ImportError {
     fn from(error: ReferenceError) -> Self {
-        Self::Usage(error.to_string())
+        Self::Usage(Origin::of(&error.to_string()).text)
     }
 }
 
@@ -148,12 +151,9 @@ pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> ImportError + '_ {
     |source| ImportError::File { path: path.to_owned(), source }
 }
 
-/// A URL for messages and signed statements: without credentials, which are private to the user,
-/// and without fragment.
+/// A URL for messages: without credentials, which are private to the user, and without fragment.
 pub(crate) fn shown(url: &Url) -> String {
     let mut url = url.clone();
-    // Both fail only for URLs that cannot have credentials.
-    let _ = (url.set_username(""), url.set_password(None));
     url.set_fragment(None);
-    url.into()
+    Origin::of(url.as_str()).text
 }

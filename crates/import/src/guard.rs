@@ -13,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use perennial_manifest::Origin;
 use perennial_operation::{Environment, ImportEvent};
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -37,6 +38,8 @@ pub struct Options {
     /// How often an upstream is asked before it is given up; none means the importers' own
     /// patience.
     pub tries: Option<NonZeroU32>,
+    /// Sign the queries of URLs as they are, even if they look like credentials.
+    pub keep_query: bool,
     /// Receives [`ImportEvent::Retrying`] for each request that is made again.
     pub events: Option<mpsc::Sender<ImportEvent>>,
 }
@@ -160,8 +163,10 @@ impl Guard {
         }
         match (before.last().map(Url::scheme), next.scheme()) {
             (Some("https"), "http") => {
+                let target = Origin::of_target(next.as_str());
                 return refuse(format!(
-                    "redirected from https to {next}, which anyone on the way can change"
+                    "redirected from https to {}, which anyone on the way can change",
+                    target.as_deref().unwrap_or("http")
                 ));
             }
             (_, "http" | "https") => {}

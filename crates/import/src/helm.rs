@@ -65,8 +65,9 @@ pub async fn chart(
     let downloader = Downloader::new(options, store.incoming(), &meter)?;
     let want = |url, most| Want { url, most, html: false, optional: false };
 
-    let mut index_url =
-        repo.join("index.yaml").map_err(|e| ImportError::Usage(format!("{repo}: {e}")))?;
+    let mut index_url = repo
+        .join("index.yaml")
+        .map_err(|e| ImportError::Usage(format!("{}: {e}", shown(&repo))))?;
     index_url.set_query(query.as_deref());
     let index = downloader.fetch(want(&index_url, MAX_INDEX)).await?;
     let (index, picked) = read(index, repo.clone(), query.clone(), what).await?;
@@ -132,11 +133,13 @@ pub async fn chart(
             fetched,
         });
     }
-    if query.is_some() {
+    let mut out = Collected::new(options.keep_query);
+    let from = format!("helm+{}", out.signed(&repo));
+    if query.is_some() && !options.keep_query {
         files.iter_mut().for_each(Piece::hide_query);
+        out.withhold(format!("not signed, as it may be a secret: the query, of {}", shown(&repo)));
     }
-    let out = keep(store, files).await?;
-    let from = format!("helm+{}", shown(&repo));
+    let out = keep(store, files, out).await?;
     Ok(ChartImported { imported: out.into_imported(purl, None, from, None, failed), images })
 }
 
@@ -237,8 +240,11 @@ impl Piece {
 }
 
 /// Stores the files and records the responses as observations.
-async fn keep(store: &Store, pieces: Vec<Piece>) -> Result<Collected, ImportError> {
-    let mut out = Collected::default();
+async fn keep(
+    store: &Store,
+    pieces: Vec<Piece>,
+    mut out: Collected,
+) -> Result<Collected, ImportError> {
     let mut parts = Vec::new();
     let mut about = Vec::new();
     for Piece { url, path, role, media_type, fetched } in pieces {
@@ -249,7 +255,8 @@ async fn keep(store: &Store, pieces: Vec<Piece>) -> Result<Collected, ImportErro
     for ((url, path, role, media_type, answer), added) in about.into_iter().zip(added) {
         out.observe(&url, &answer, &added);
         let artifact = added.artifact(path, role, media_type);
-        out.add(Artifact { origins: answer.origins(&url), ..artifact })?;
+        let origins = out.origins(&url, &answer);
+        out.add(Artifact { origins, ..artifact })?;
     }
     Ok(out)
 }

@@ -12,7 +12,7 @@ mod sums;
 
 use std::collections::HashSet;
 
-use perennial_manifest::{ArtifactPath, Purl, Role};
+use perennial_manifest::{ArtifactPath, Origin, Purl, Role};
 use perennial_store::Store;
 use reqwest::Url;
 
@@ -67,10 +67,9 @@ pub async fn urls(
         let reason = format!("one file is to be called {name}, but there are several URLs");
         return Err(ImportError::Usage(reason));
     }
-    let from = shown(&wanted[0]);
     let meter = Meter::new(watch);
     let downloader = Downloader::new(options, store.incoming(), &meter)?;
-    let mut job = Job::new(store, downloader, what);
+    let mut job = Job::new(store, downloader, what, options.keep_query);
     let mut errors = Vec::new();
     for url in &wanted {
         let file = match job.fetch(url).await {
@@ -85,7 +84,7 @@ pub async fn urls(
         let file = job.check(file).await?;
         job.keep(file).await?;
     }
-    job.finish(from, errors).await
+    job.finish(&wanted[0], errors).await
 }
 
 /// Parses the URLs without their fragments, and drops duplicates.
@@ -108,8 +107,10 @@ fn distinct(urls: &[String]) -> Result<Vec<Url>, ImportError> {
 
 /// Parses an HTTP or HTTPS URL of at most `MAX_URL` bytes.
 pub(crate) fn parse(text: &str) -> Result<Url, ImportError> {
-    let usage =
-        |reason: String| ImportError::Usage(format!("{text:?} is not a URL to fetch: {reason}"));
+    let usage = |reason: String| {
+        let text = Origin::of(text).text;
+        ImportError::Usage(format!("{text:?} is not a URL to fetch: {reason}"))
+    };
     let url = Url::parse(text).map_err(|e| usage(e.to_string()))?;
     match url.scheme() {
         "http" | "https" if url.as_str().len() <= MAX_URL => Ok(url),

@@ -17,6 +17,8 @@ pub struct Imported {
     pub new_bytes: u64,
     /// The references of each release, held and missing, if requested.
     pub completeness: Vec<Completeness>,
+    /// What is not signed of the URLs, because it looks like a secret; never its value.
+    pub withheld: Vec<String>,
     /// Leases that keep the blobs until the releases are signed.
     pub leases: Vec<Lease>,
 }

@@ -29,6 +29,9 @@ pub struct Add {
     /// Sign a release even if this node's last release of the name says the same.
     #[serde(default)]
     pub again: bool,
+    /// Sign the queries of URLs in the notes as they are, even if they look like credentials.
+    #[serde(default)]
+    pub keep_query: bool,
     /// Patterns of files to leave out: with a `/` inside, of paths below a directory of `paths`,
     /// otherwise of names at any depth.
     #[serde(default)]
@@ -54,6 +57,7 @@ impl Add {
             kind: None,
             notes: None,
             again: false,
+            keep_query: false,
             exclude: Vec::new(),
             dereference: false,
             skip_unportable: false,

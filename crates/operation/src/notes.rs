@@ -2,6 +2,8 @@
 //!
 //! Promises that the operation's lines never push the text past a release's limit.
 
+use perennial_manifest::Origin;
+
 use crate::Failed;
 
 /// Most bytes of remarks in a release.
@@ -28,7 +30,7 @@ impl Notes {
     #[must_use]
     pub fn left_out(mut self, parts: &[Failed]) -> Self {
         for Failed { what, reason, .. } in parts {
-            self.add(&format!("perennial/left-out: {what}: {reason}"));
+            self.say(&format!("perennial/left-out: {what}: {reason}"));
         }
         self
     }
@@ -37,17 +39,18 @@ impl Notes {
     #[must_use]
     pub fn not_checked(mut self, files: &[Failed]) -> Self {
         for Failed { what, reason, .. } in files {
-            self.add(&format!("perennial/not-checked: {what}: {reason}"));
+            self.say(&format!("perennial/not-checked: {what}: {reason}"));
         }
         self
     }
 
-    /// Adds a line, or counts it if there is no room.
-    pub fn add(&mut self, line: &str) {
+    /// Adds a line of the operation. Whatever an upstream put into it, no secret is signed.
+    pub fn say(&mut self, line: &str) {
+        let line = Origin::of(line).text;
         if self.text.len() + 1 + line.len() + LAST > MOST {
             self.more += 1;
         } else {
-            self.push(line);
+            self.push(&line);
         }
     }
 
@@ -76,7 +79,7 @@ mod tests {
     #[test]
     fn notes_always_have_room_for_the_omissions() {
         let mut notes = Notes::new(Some("mine"));
-        (0..100).for_each(|at| notes.add(&format!("{at}: {}", "x".repeat(50))));
+        (0..100).for_each(|at| notes.say(&format!("{at}: {}", "x".repeat(50))));
         let text = notes.into_text().unwrap();
         assert!(text.len() <= MOST && text.starts_with("mine\n0: x"), "{text}");
         let kept = text.lines().filter(|line| line.contains('x')).count();
@@ -85,9 +88,12 @@ mod tests {
             "{text}"
         );
         assert_eq!(Notes::new(None).into_text(), None);
+        let failed = Failed::new("https://me:pw@a.test/x?token=1&n=2", "see https://b.test/?sig=3");
+        let text = Notes::new(None).left_out(&[failed]).into_text().unwrap();
+        assert_eq!(text, "perennial/left-out: https://a.test/x?n=2: see https://b.test/");
         let long = "x".repeat(MOST);
         let mut notes = Notes::new(Some(&long));
-        notes.add("more");
+        notes.say("more");
         assert_eq!(notes.into_text().unwrap(), long);
     }
 }

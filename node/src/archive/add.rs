@@ -113,10 +113,18 @@ fn add(
         observations: Vec::new(),
         notes: Notes::new(request.notes.as_deref()).left_out(&left_out).into_text(),
     };
-    let options = PublishOptions { kind: request.kind, new_bytes, again: request.again };
+    let options = PublishOptions {
+        kind: request.kind,
+        new_bytes,
+        again: request.again,
+        keep_query: request.keep_query,
+        withheld: Vec::new(),
+    };
     let published = signing.release(draft, options);
     drop(lease);
-    Ok(Published { remarks: remarks.sentences(), left_out, ..published? })
+    let published = published?;
+    let remarks = [remarks.sentences(), published.remarks].concat();
+    Ok(Published { remarks, left_out, ..published })
 }
 
 /// What is wrong with a file that could not be added; none if the store is to blame.

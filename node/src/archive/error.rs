@@ -61,6 +61,14 @@ pub enum ArchiveError {
     /// The name of a release lacks a version.
     #[error("{0} has no version, and a release is one version of one thing")]
     NoVersion(Purl),
+    /// The name of a release has a secret in it.
+    #[error("{parts} would be signed with {purl}, and what is signed cannot be taken back")]
+    SecretInName {
+        /// The name without the secret.
+        purl: String,
+        /// A description of each secret.
+        parts: String,
+    },
     /// The given paths contain no file.
     #[error("the given paths contain no file to add")]
     NoFiles,

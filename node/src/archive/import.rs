@@ -14,6 +14,7 @@ use perennial_import::{
     Chart, Images, ImportError, Imported, Options, Urls, Watch, all_tags, chart, images, layout,
     urls,
 };
+use perennial_manifest::Origin;
 use perennial_operation::{
     Completeness, Environment, Failed, Import, ImportEvent, ImportSource, ImportSummary, Progress,
     Stage,
@@ -119,12 +120,12 @@ impl Job {
 
     /// The addresses and schemes that the importers may use.
     fn options(&self) -> Options {
-        let Import { allow_private, plain_http, tries, .. } = self.import;
+        let Import { allow_private, plain_http, tries, keep_query, .. } = self.import;
         let own =
             || Environment::of(std::env::vars_os(), rustix::process::geteuid().as_raw(), None);
         let environment = self.import.environment.clone().unwrap_or_else(own);
         let events = Some(self.events.clone());
-        Options { allow_private, plain_http, tries, environment, events }
+        Options { allow_private, plain_http, tries, environment, keep_query, events }
     }
 
     /// The images of all tags of a repository. A list that cannot be had does not cost the others.
@@ -139,8 +140,9 @@ impl Job {
         let (images, failed) = match listed {
             Err(error @ ImportError::Cancelled) => return Err(error.into()),
             Err(error) => {
-                let reason = error.to_string();
-                (Vec::new(), vec![Failed::new(repository, reason).of(error.kind())])
+                let [what, reason] =
+                    [repository, &error.to_string()].map(|text| Origin::of(text).text);
+                (Vec::new(), vec![Failed::new(what, reason).of(error.kind())])
             }
             Ok(listed) => listed,
         };
@@ -186,12 +188,14 @@ impl Job {
 
     /// Publishes the imported artifacts and reports the failures.
     async fn publish(&mut self, imported: Imported) -> Result<(), ArchiveError> {
-        let mut new_bytes = imported.new_bytes;
+        let (mut new_bytes, mut withheld) = (imported.new_bytes, imported.withheld);
         for draft in imported.drafts {
             let options = PublishOptions {
                 kind: self.import.kind,
                 new_bytes: std::mem::take(&mut new_bytes),
                 again: self.import.again,
+                keep_query: self.import.keep_query,
+                withheld: std::mem::take(&mut withheld),
             };
             let published = self.archive.publish(draft, options).await?;
             let counted = if published.already {

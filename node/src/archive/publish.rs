@@ -7,6 +7,7 @@
 //! draft's blobs: in the store, and leased until the call returns.
 
 mod repeated;
+mod withheld;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -24,7 +25,7 @@ use super::{Archive, ArchiveError};
 const MAX_LICENSE_TEXTS: usize = 64;
 
 /// The options of [`Archive::publish`] besides the draft.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct PublishOptions {
     /// A new kind for the publisher's profile; `None` leaves it unchanged.
     pub kind: Option<PublisherKind>,
@@ -32,6 +33,10 @@ pub struct PublishOptions {
     pub new_bytes: u64,
     /// Sign the release even if this node's last release of its name says the same.
     pub again: bool,
+    /// Sign the queries of URLs as they are, even if they look like credentials.
+    pub keep_query: bool,
+    /// What the importer left out of the URLs that it gives, reported back in [`Published`].
+    pub withheld: Vec<String>,
 }
 
 impl Archive {
@@ -137,13 +142,14 @@ impl Signing<'_> {
     /// last release of the name says the same.
     pub(super) fn release(
         &mut self,
-        draft: Draft,
+        mut draft: Draft,
         options: PublishOptions,
     ) -> Result<Published, ArchiveError> {
-        let purl = draft.purl;
-        if purl.version().is_none() {
-            return Err(ArchiveError::NoVersion(purl));
+        if draft.purl.version().is_none() {
+            return Err(ArchiveError::NoVersion(draft.purl));
         }
+        let remarks = withheld::withhold(&mut draft, options.keep_query, options.withheld)?;
+        let purl = draft.purl;
         let stated = draft.license.as_deref().map(body::licence).transpose()?;
         let license = stated.clone().unwrap_or_else(|| body::NO_ASSERTION.to_owned());
         let texts = draft.artifacts.iter().filter(|artifact| artifact.role == Role::Licence);
@@ -175,7 +181,7 @@ impl Signing<'_> {
             bytes: list.total_bytes(),
             new_bytes: options.new_bytes,
             already,
-            remarks: Vec::new(),
+            remarks,
             left_out: Vec::new(),
         };
         let turn = self.archive.signer.turn(&self.archive.store);

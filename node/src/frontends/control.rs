@@ -17,11 +17,12 @@ use std::time::{Duration, Instant};
 
 pub use perennial_control::BindError;
 use perennial_control::{
-    Add, Connect, ConnectDone, CorruptRow, Failure, Follow, FollowRow, Follows, Gc, GcDone, Get,
-    GetDone, Handler, Import, ImportEvent, ImportSummary, Key, KeyRow, Listed, Listener, Ls, Merge,
-    NewFeed, PeerRow, Peers, Pin, PinRow, Pins, Progress, Published, RebuildDone, RebuildIndex,
-    ReleaseRow, Relocate, RelocateDone, Search, Show, ShowDone, Shutdown, Sink, Status, StatusRow,
-    Unfollow, Unfollowed, UnmovedRow, Unpin, UnreachedRow, Verify, VerifyDone,
+    Add, Audit, AuditDone, Connect, ConnectDone, CorruptRow, Failure, Follow, FollowRow, Follows,
+    Gc, GcDone, Get, GetDone, Handler, Import, ImportEvent, ImportSummary, Key, KeyRow, Listed,
+    Listener, Ls, Merge, NewFeed, PeerRow, Peers, Pin, PinRow, Pins, Progress, Published,
+    RebuildDone, RebuildIndex, ReleaseRow, Relocate, RelocateDone, Search, SecretRow, Show,
+    ShowDone, Shutdown, Sink, Status, StatusRow, Unfollow, Unfollowed, UnmovedRow, Unpin,
+    UnreachedRow, Verify, VerifyDone,
 };
 pub(crate) use perennial_control::{Client, socket_path};
 use perennial_manifest::{PublisherId, PublisherRef};
@@ -139,6 +140,10 @@ impl Handler for ControlService {
 
     async fn key(&self, _: Key, _: Sink) -> Result<KeyRow, Failure> {
         list::key(self).await
+    }
+
+    async fn audit(&self, _: Audit, sink: Sink<SecretRow>) -> Result<AuditDone, Failure> {
+        policy::audit(self, &sink).await
     }
 
     async fn merge(&self, _: Merge, _: Sink) -> Result<(), Failure> {

@@ -46,6 +46,7 @@ async fn import(node: &Machine, urls: Vec<String>) -> Result<ReleaseId, Failure>
         kind: None,
         notes: None,
         again: false,
+        keep_query: false,
         allow_private: true,
         plain_http: false,
         environment: None,

@@ -26,6 +26,7 @@ pub(super) async fn run(
         kind: args.kind,
         notes: args.notes,
         again: args.again,
+        keep_query: args.keep_query,
         allow_private: args.allow_private,
         plain_http: args.plain_http,
         environment: Some(environment()),
@@ -33,7 +34,13 @@ pub(super) async fn run(
     };
     let mut kinds = Kinds::default();
     let print = |item| match item {
-        ImportEvent::Published(row) => screen.row(&row, added),
+        ImportEvent::Published(row) => {
+            screen.row(&row, added)?;
+            for remark in &row.remarks {
+                screen.status(format_args!("note: {}", safe(remark)));
+            }
+            Ok(())
+        }
         ImportEvent::Failed(row) => {
             kinds.add(&row);
             trouble(row, false, screen)

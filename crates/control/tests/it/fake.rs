@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use perennial_control::{
-    Add, Connect, ConnectDone, CorruptRow, ErrorKind, Failure, Follow, FollowRow, Follows, Gc,
-    GcDone, Get, GetDone, Handler, Import, ImportEvent, ImportSummary, Key, KeyRow, Listed, Ls,
-    Merge, NewFeed, NoRows, PeerRow, Peers, Pin, PinRow, Pins, Progress, Published, RebuildDone,
-    RebuildIndex, ReleaseRow, Relocate, RelocateDone, Search, Show, ShowDone, Shutdown, Sink,
-    Stage, Status, StatusRow, Unfollow, Unfollowed, UnmovedRow, Unpin, Verify, VerifyDone,
+    Add, Audit, AuditDone, Connect, ConnectDone, CorruptRow, ErrorKind, Failure, Follow, FollowRow,
+    Follows, Gc, GcDone, Get, GetDone, Handler, Import, ImportEvent, ImportSummary, Key, KeyRow,
+    Listed, Ls, Merge, NewFeed, NoRows, PeerRow, Peers, Pin, PinRow, Pins, Progress, Published,
+    RebuildDone, RebuildIndex, ReleaseRow, Relocate, RelocateDone, Search, SecretRow, Show,
+    ShowDone, Shutdown, Sink, Stage, Status, StatusRow, Unfollow, Unfollowed, UnmovedRow, Unpin,
+    Verify, VerifyDone,
 };
 use perennial_manifest::{EntryId, Holding, Keypair, PublisherKind, Purl};
 use tokio::sync::Notify;
@@ -82,6 +83,7 @@ impl Handler for Fake {
         pins(Pins, PinRow) -> Listed;
         status(Status, NoRows) -> StatusRow;
         key(Key, NoRows) -> KeyRow;
+        audit(Audit, SecretRow) -> AuditDone;
         merge(Merge, NoRows) -> ();
         verify(Verify, CorruptRow) -> VerifyDone;
         relocate(Relocate, UnmovedRow) -> RelocateDone;

@@ -2,13 +2,12 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use perennial_manifest::Origin;
 use reqwest::header::{
     CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderName,
     LAST_MODIFIED,
 };
 use reqwest::{Response, Url};
-
-use crate::error::shown;
 
 /// Longest header value or URL that goes into a signed statement, in bytes.
 const MAX_TEXT: usize = 2048;
@@ -64,14 +63,10 @@ impl Answer {
         (age >= Duration::from_secs(1)).then(|| modified.to_owned())
     }
 
-    /// The origins for the signed release: the requested URL, and the URL that redirects led to.
-    pub(crate) fn origins(&self, asked: &Url) -> Vec<String> {
-        let mut origins = vec![shown(asked)];
-        let last = shown(&self.url);
-        if last != origins[0] && last.len() <= MAX_TEXT {
-            origins.push(last);
-        }
-        origins
+    /// The URL that redirects from another led to, as it may be signed.
+    pub(crate) fn redirected(&self, asked: &Url) -> Option<String> {
+        let target = Origin::of_target(self.url.as_str()).filter(|_| self.url != *asked);
+        target.filter(|target| target.len() <= MAX_TEXT)
     }
 
     /// Whether the declared media type is HTML.

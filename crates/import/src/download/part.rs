@@ -11,7 +11,7 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use crate::ImportError;
-use crate::error::at;
+use crate::error::{at, shown};
 use crate::locked::LockedFile;
 
 /// Bytes written between two fsyncs, which a crash may cost.
@@ -22,6 +22,7 @@ const MAX_STATE: u64 = 16 << 10;
 /// The state file: the facts that a later import needs to resume.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct State {
+    /// The URL without its secrets. The file's name tells all URLs apart.
     url: String,
     /// A strong `ETag`, or an equally strong `Last-Modified`.
     validator: Option<String>,
@@ -58,11 +59,11 @@ impl Part {
         let Some(file) = LockedFile::open(&path)? else { return Ok(None) };
         let there = file.metadata().map_err(at(&path))?.len();
         let mut part = Self { path, file, state: State::default(), len: 0, is_ours: true };
-        if let Some(state) = part.read_state().filter(|state| state.url == url.as_str()) {
+        if let Some(state) = part.read_state().filter(|state| state.url == shown(url)) {
             part.len = there.min(state.safe);
             part.state = state;
         }
-        part.state.url = url.to_string();
+        part.state.url = shown(url);
         part.cut(part.len)?;
         Ok(Some(part))
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use perennial_manifest::ArtifactPath;
+use perennial_manifest::{ArtifactPath, Origin};
 use perennial_oci::Reference;
 use reqwest::Url;
 use semver::Version;
@@ -91,7 +91,8 @@ pub(super) fn pick(
         // A tag has no plus; Helm writes an underscore.
         Some(named) => Place::Registry(format!("docker://{named}:{}", version.replace('+', "_"))),
         None => {
-            let joined = repo.join(url).map_err(|e| wrong(format!("{url:?}: {e}")))?;
+            let joined =
+                repo.join(url).map_err(|e| wrong(format!("{:?}: {e}", Origin::of(url).text)))?;
             Place::Web(as_of(repo, joined, query.filter(|_| Url::parse(url).is_err())))
         }
     };

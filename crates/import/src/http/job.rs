@@ -47,12 +47,17 @@ pub(super) struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    pub(super) fn new(store: &'a Store, downloader: Downloader<'a>, what: &'a Urls) -> Self {
+    pub(super) fn new(
+        store: &'a Store,
+        downloader: Downloader<'a>,
+        what: &'a Urls,
+        keep_query: bool,
+    ) -> Self {
         Self {
             store,
             downloader,
             what,
-            out: Collected::default(),
+            out: Collected::new(keep_query),
             folders: HashMap::new(),
             failed: Vec::new(),
             unchecked: Vec::new(),
@@ -64,7 +69,7 @@ impl<'a> Job<'a> {
     /// failure of the only URL is the import's.
     pub(super) async fn finish(
         mut self,
-        from: String,
+        from: &Url,
         mut errors: Vec<ImportError>,
     ) -> Result<Imported, ImportError> {
         self.tidy().await?;
@@ -74,6 +79,7 @@ impl<'a> Job<'a> {
                 _ => Ok(Imported { failed: self.failed, ..Imported::default() }),
             };
         }
+        let from = self.out.signed(from);
         let (purl, license) = (self.what.purl.clone(), self.what.license.clone());
         let notes = self.notes.left_out(&self.failed).not_checked(&self.unchecked);
         let imported = self.out.into_imported(purl, license, from, notes.into_text(), self.failed);
@@ -85,7 +91,7 @@ impl<'a> Job<'a> {
         found.useless.iter().for_each(|(url, reason)| self.not_checked(url, name, reason));
         found.failed.iter().for_each(|(url, error)| self.failed(url, error));
         for (url, kind) in found.unlike {
-            self.notes.add(&format!(
+            self.notes.say(&format!(
                 "Left out, because it is no {}: {}",
                 kind.as_str(),
                 shown(&url)
@@ -216,7 +222,8 @@ impl<'a> Job<'a> {
             _ => said.unwrap_or_else(|| media_type.to_owned()),
         };
         let artifact = added.artifact(path_of, role.unwrap_or(guessed), media_type);
-        self.out.add(Artifact { origins: answer.origins(url), ..artifact })
+        let origins = self.out.origins(url, answer);
+        self.out.add(Artifact { origins, ..artifact })
     }
 
     /// Removes the folders' checksum files that were not kept.

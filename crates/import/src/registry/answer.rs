@@ -5,6 +5,7 @@ use reqwest::{Response, StatusCode, Url};
 
 use crate::ImportError;
 use crate::client::why;
+use crate::error::shown;
 use crate::retry::wish;
 
 /// Longest error response that is read for its message, in bytes.
@@ -43,7 +44,7 @@ pub(super) fn refusal(
     let said = said_in(body).map(|said| format!(": {said}")).unwrap_or_default();
     let later = wish(headers).map(|wait| format!("; it asks to wait {} seconds", wait.as_secs()));
     let reason = format!("the registry answers {status}{said}{}", later.unwrap_or_default());
-    let what = url.to_string();
+    let what = shown(url);
     if is_gone(status) {
         ImportError::Gone { what, reason }
     } else {

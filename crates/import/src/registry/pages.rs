@@ -10,6 +10,7 @@ use super::answer::refusal;
 use super::link::next_page;
 use super::repository::{Repository, is_absent};
 use crate::ImportError;
+use crate::error::shown;
 use crate::image::Attached;
 
 const MAX_REFERRERS: usize = 2_000;
@@ -71,7 +72,7 @@ impl Repository {
                 Err(ManifestError::Json(_) | ManifestError::Neither) if pages == 0 => {
                     return Ok(None);
                 }
-                Err(error) => return Err(ImportError::manifest(url, error)),
+                Err(error) => return Err(ImportError::manifest(shown(&url), error)),
             };
             let known = found.len();
             found.extend(
@@ -98,8 +99,8 @@ impl Repository {
         if !got.status.is_success() {
             return Err(refusal(&url, got.status, &got.headers, &got.bytes));
         }
-        let index =
-            Manifest::parse(&got.bytes).map_err(|error| ImportError::manifest(url, error))?;
+        let index = Manifest::parse(&got.bytes)
+            .map_err(|error| ImportError::manifest(shown(&url), error))?;
         Ok(index
             .children()
             .iter()

@@ -10,6 +10,7 @@ use super::answer::accepted;
 use super::repository::Repository;
 use crate::ImportError;
 use crate::client::{Tried, why};
+use crate::error::shown;
 use crate::image::{Attached, Incoming, Origin, Wanted};
 use crate::meter::{Meter, blocking};
 
@@ -69,7 +70,7 @@ impl Origin for Pull<'_> {
             }
             idle += 1;
             let reason = format!("{} in a row nothing more came: {last}", times(idle));
-            let error = ImportError::Upstream { what: url.to_string(), reason };
+            let error = ImportError::Upstream { what: shown(&url), reason };
             let failed = Tried { times: idle, error: &error, wish: None, refused: false };
             if !self.repository.again(failed).await {
                 return Err(error);

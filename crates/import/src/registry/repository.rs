@@ -10,6 +10,7 @@ use reqwest::{Method, Response, StatusCode, Url};
 use super::answer::{Short, is_gone, read, refusal};
 use super::auth::Auth;
 use crate::client::{Client, Failure, Tried};
+use crate::error::shown;
 use crate::retry::{RetryPolicy, is_later, wish};
 use crate::{ImportError, Options};
 
@@ -205,10 +206,10 @@ impl Repository {
                 Ok(bytes) => return Ok(Got { status, headers, bytes }),
                 Err(Short::TooLong) => {
                     let reason = format!("the answer is longer than {most} bytes");
-                    return Err(ImportError::Upstream { what: url.to_string(), reason });
+                    return Err(ImportError::Upstream { what: shown(url), reason });
                 }
                 Err(Short::Broken(reason)) => {
-                    let error = ImportError::Upstream { what: url.to_string(), reason };
+                    let error = ImportError::Upstream { what: shown(url), reason };
                     let times = tried;
                     let failed = Tried { times, error: &error, wish: None, refused: false };
                     if !self.again(failed).await {

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::link::next_page;
 use super::repository::Repository;
+use crate::error::shown;
 use crate::{Failed, ImportError};
 
 const MAX_PAGES: usize = 1_000;
@@ -104,7 +105,7 @@ impl Repository {
         let got = self.get(url, "application/json", MAX_PAGE).await?;
         let page: Page = serde_json::from_slice(&got.bytes).map_err(|e| {
             let reason = format!("is not a list of tags: {e}");
-            ImportError::Upstream { what: url.to_string(), reason }
+            ImportError::Upstream { what: shown(url), reason }
         })?;
         Ok((page.tags.unwrap_or_default(), next_page(url, &got.headers)))
     }
@@ -124,5 +125,5 @@ impl Tags {
 
 fn circle(url: &Url) -> ImportError {
     let reason = "its pages lead back to one that was read".into();
-    ImportError::Upstream { what: url.to_string(), reason }
+    ImportError::Upstream { what: shown(url), reason }
 }

@@ -6,7 +6,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use perennial_import::{Chart, ChartImported, ImportError, chart, images_of};
+use perennial_import::{Chart, ChartImported, ImportError, Options, chart, images_of};
 use perennial_manifest::{Role, Verdict};
 use sha2::{Digest, Sha256};
 
@@ -123,6 +123,14 @@ async fn the_query_of_a_repository_goes_along_and_is_not_signed() {
     let draft = &got.imported.drafts[0];
     assert_eq!(artifact(draft, "a-1.2.0.tgz").origins, [web.url("/charts/a-1.2.0.tgz")]);
     assert!(!format!("{draft:?}").contains("secret"), "{draft:?}");
+    let said = format!("not signed, as it may be a secret: the query, of {}", web.url("/charts/"));
+    assert_eq!(got.imported.withheld, [said]);
+
+    let (here, options) = (Here::new(), Options { keep_query: true, ..private() });
+    let got = chart(&here.store, &options, &what, &Seen::default()).await.unwrap();
+    let chart = artifact(&got.imported.drafts[0], "a-1.2.0.tgz");
+    assert_eq!(chart.origins, [web.url("/charts/a-1.2.0.tgz?sig=secret")]);
+    assert!(got.imported.withheld.is_empty());
 }
 
 #[tokio::test]

@@ -55,6 +55,40 @@ async fn a_file_is_kept_byte_for_byte_with_its_observation() {
     assert!(web.asked("/old/tool.bin?x=1")[0].header("authorization").is_some());
 }
 
+#[tokio::test]
+async fn credentials_and_signatures_of_urls_are_not_signed() {
+    let web = Web::start(|asked| match asked.path.as_str() {
+        "/dl/x.bin?private_token=SECRET&v=1" => {
+            Reply::status(302).header("location", "/s3/x.bin?X-Amz-Signature=SECRET&n=2")
+        }
+        "/s3/x.bin?X-Amz-Signature=SECRET&n=2" => Reply::ok(bytes(1000)),
+        "/gone?sig=SECRET" => Reply::status(302).header("location", "/none?sig=SECRET"),
+        _ => Reply::status(404),
+    })
+    .await;
+    let (file, gone) = (web.url("/dl/x.bin?private_token=SECRET&v=1"), web.url("/gone?sig=SECRET"));
+    let wanted = what([file.clone(), gone]);
+    for keep_query in [false, true] {
+        let here = Here::new();
+        let options = Options { keep_query, ..private() };
+        let got = urls(&here.store, &options, &wanted, &Seen::default()).await.unwrap();
+        let draft = &got.drafts[0];
+        let signed = if keep_query { file.clone() } else { web.url("/dl/x.bin?v=1") };
+        assert_eq!(artifact(draft, "x.bin").origins, [signed.clone(), web.url("/s3/x.bin")]);
+        assert_eq!((&draft.from, &draft.observations[0].url), (&signed, &signed));
+        let notes = draft.notes.as_deref().unwrap();
+        assert!(notes.contains(&format!("perennial/left-out: {}: ", web.url("/gone"))), "{notes}");
+        let failed = format!("{:?} {notes}", got.failed);
+        assert!(!failed.contains("SECRET"), "{failed}");
+        let said =
+            format!("not signed, as it may be a secret: `private_token` in the query, of {signed}");
+        assert_eq!(
+            got.withheld,
+            [said].iter().filter(|_| !keep_query).cloned().collect::<Vec<_>>()
+        );
+    }
+}
+
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut packed, bytes).unwrap();

@@ -1,7 +1,7 @@
 //! The meaning of a name on this node: through its own publisher and those that the user follows by
 //! name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use perennial_manifest::{Candidate, Holding, PublisherId, Purl, Resolution, Selector, resolve};
 
@@ -59,7 +59,14 @@ impl Store {
         }
         let candidates =
             rows.iter().map(|row| self.candidate(row)).collect::<Result<Vec<_>, StoreError>>()?;
-        Ok(resolve(selector, trusted, only, candidates))
+        let mut resolution = resolve(selector, trusted, only, candidates);
+        if let Resolution::Found(agreeing) = &mut resolution {
+            // Releases that agree have lists of their own: one that is whole here needs no peer.
+            let held = rows.iter().filter(|row| row.state == Holding::Held);
+            let held: BTreeSet<_> = held.map(|row| row.release).collect();
+            agreeing.sort_by_key(|candidate| !held.contains(&candidate.release));
+        }
+        Ok(resolution)
     }
 
     /// At most `limit` known names that are nearest to one that means nothing, nearest first.

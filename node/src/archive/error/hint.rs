@@ -28,6 +28,9 @@ impl ArchiveError {
                 Some("mount it to be written to, or give another --data DIR")
             }
             Self::NoVersion(_) => Some("give --version, or pkg:…@VERSION"),
+            Self::SecretInName { .. } => {
+                Some("leave it out of --purl; if it is no secret, --keep-query signs it")
+            }
             Self::UpstreamChanged { .. } => {
                 Some("to archive what the upstream gives now, add it under another --version")
             }

@@ -26,6 +26,7 @@ impl ArchiveError {
             Self::List(_)
             | Self::Body(_)
             | Self::NoVersion(_)
+            | Self::SecretInName { .. }
             | Self::NoFiles
             | Self::Unportable(_)
             | Self::Pattern { .. }

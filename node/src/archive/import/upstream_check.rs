@@ -5,7 +5,8 @@
 
 use perennial_import::{ImportError, Imported};
 use perennial_manifest::{
-    Artifact, ArtifactList, Body, Observation, Purl, ReleaseId, Resolution, Role, Selector, Verdict,
+    Artifact, ArtifactList, Body, Observation, Origin, Purl, ReleaseId, Resolution, Role, Selector,
+    Verdict,
 };
 use perennial_store::StoreError;
 
@@ -71,8 +72,9 @@ impl Archived {
             Ok(imported) => {
                 for draft in &imported.drafts {
                     let observed = draft.observations.iter().filter(|seen| {
-                        self.artifacts_from(&seen.url)
-                            .any(|artifact| seen.blake3 != Some(artifact.blake3))
+                        let same = |archived: &Artifact| seen.blake3 == Some(archived.blake3);
+                        let mut archived = self.artifacts_from(&seen.url).peekable();
+                        archived.peek().is_some() && !archived.any(same)
                     });
                     seen.extend(
                         observed
@@ -106,19 +108,33 @@ impl Archived {
     }
 
     fn artifacts_from(&self, url: &str) -> impl Iterator<Item = &Artifact> {
-        self.list.iter().filter(move |artifact| artifact.origins.iter().any(|origin| origin == url))
+        self.list
+            .iter()
+            .filter(move |artifact| artifact.origins.iter().any(|origin| is_from(origin, url)))
     }
 
     /// Returns whether a new file would replace an archived one. Checksum lists and signatures do
     /// not count: they grow with the files they cover.
     fn contradicts(&self, new: &Artifact) -> bool {
-        let same = |old: &&Artifact| {
-            old.path == new.path
-                || old.origins.first().is_some_and(|url| new.origins.first() == Some(url))
+        if matches!(new.role, Role::Checksums | Role::Signature) {
+            return false;
+        }
+        if let Some(old) = self.list.iter().find(|old| old.path == new.path) {
+            return old.blake3 != new.blake3;
+        }
+        // Several files may come from one URL, whose query told them apart and is not signed.
+        let from = |old: &&Artifact| match (old.origins.first(), new.origins.first()) {
+            (Some(old), Some(new)) => is_from(old, new),
+            _ => false,
         };
-        let grows = matches!(new.role, Role::Checksums | Role::Signature);
-        !grows && self.list.iter().filter(same).any(|old| old.blake3 != new.blake3)
+        let mut old = self.list.iter().filter(from).peekable();
+        old.peek().is_some() && !old.any(|old| old.blake3 == new.blake3)
     }
+}
+
+/// Whether an archived origin is this URL. Earlier versions signed origins with their secrets.
+fn is_from(origin: &str, url: &str) -> bool {
+    origin == url || Origin::of(origin).text == url
 }
 
 fn observation(url: &str, verdict: Verdict) -> Observation {

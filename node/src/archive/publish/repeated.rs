@@ -4,8 +4,8 @@
 //! release stays in the feed and in every list for ever.
 
 use perennial_manifest::{
-    Artifact, ArtifactList, Body, EntryId, PublisherId, PublisherKind, Release, ReleaseId, Role,
-    Selector, StatusKind, Target,
+    Artifact, ArtifactList, Body, EntryId, Origin, PublisherId, PublisherKind, Release, ReleaseId,
+    Role, Selector, StatusKind, Target,
 };
 use perennial_store::{Pin, ReleaseFilter, ReleaseRow, Store, StoreError};
 
@@ -91,13 +91,13 @@ impl Repeat<'_> {
 }
 
 /// Whether two lists have the same files from the same places. Details that differ each day do not
-/// count: redirect targets, which carry short-lived signatures, and the index that listed a chart.
+/// count: redirect targets, signatures and tokens of URLs, and the index that listed a chart.
 fn is_same(one: &ArtifactList, other: &ArtifactList) -> bool {
     let is_chart = |list: &ArtifactList| list.iter().any(|artifact| artifact.role == Role::Chart);
     let charts = is_chart(one) && is_chart(other);
     let counted = move |artifact: &&Artifact| !(charts && artifact.role == Role::Index);
     let plain = |artifact: &Artifact| Artifact {
-        origins: artifact.origins.first().cloned().into_iter().collect(),
+        origins: artifact.origins.first().map(|url| Origin::of(url).text).into_iter().collect(),
         ..artifact.clone()
     };
     one.iter().filter(counted).map(plain).eq(other.iter().filter(counted).map(plain))

@@ -332,3 +332,47 @@ async fn details_that_change_at_each_visit_make_no_new_release() {
     let elsewhere = with(&["https://mirror.example/f"], b"generated: 2").await.unwrap();
     assert!(!elsewhere.already, "another place is news");
 }
+
+/// What told them apart was a token, which is not signed.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_one_signed_url_do_not_contradict_each_other() {
+    let machine = Machine::new(1);
+    let both = || {
+        let mut draft = draft(&machine, THING, b"one", Some(URL));
+        let mut second = self::draft(&machine, THING, b"two", Some(URL)).artifacts.remove(0);
+        second.path = ArtifactPath::parse("g").unwrap();
+        draft.artifacts.push(second);
+        draft
+    };
+    machine.archive.publish(both(), PublishOptions::default()).await.unwrap();
+    let imported = Imported { drafts: vec![both()], ..Imported::default() };
+    assert_eq!(check(&machine, Ok(imported)).await.unwrap().drafts.len(), 1);
+    let mut changed = both();
+    changed.artifacts[1].blake3 = BlobId::of(b"three");
+    let imported = Imported { drafts: vec![changed], ..Imported::default() };
+    assert_eq!(check(&machine, Ok(imported)).await.unwrap_err().kind(), ErrorKind::Verification);
+    // An earlier version signed the URL with its token.
+    let old = draft(&machine, "pkg:generic/old@1", b"one", Some("https://a.test/f?token=1"));
+    let keep = PublishOptions { keep_query: true, ..PublishOptions::default() };
+    machine.archive.publish(old, keep).await.unwrap();
+    let same = draft(&machine, "pkg:generic/old@1", b"one", Some("https://a.test/f"));
+    assert!(machine.archive.publish(same, PublishOptions::default()).await.unwrap().already);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_a_draft_has_no_secret_of_it_is_signed() {
+    let machine = Machine::new(1);
+    let url = "https://me:SECRET@a.test/f?sig=SECRET&n=1";
+    let mut leaky = draft(&machine, THING, b"one", Some(url));
+    leaky.notes = Some(format!("from {url}"));
+    let done = machine.archive.publish(leaky, PublishOptions::default()).await.unwrap();
+    assert_eq!(done.remarks.len(), 5, "{:?}", done.remarks);
+    let list = machine.store().artifact_list(&done.release).unwrap().unwrap();
+    let signed = format!("{:?} {list:?}", machine.feed());
+    assert!(!signed.contains("SECRET") && signed.contains("https://a.test/f?n=1"), "{signed}");
+    let named = "pkg:generic/x@1?download_url=https://a.test/x%3Ftoken%3DSECRET";
+    let leaky = draft(&machine, named, b"one", None);
+    let refused = machine.archive.publish(leaky, PublishOptions::default()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Usage);
+    assert!(!refused.to_string().contains("SECRET"), "{refused}");
+}

@@ -133,6 +133,9 @@ async fn archivists_of_the_same_bytes_agree_wherever_these_came_from() {
     let found = machine.archive.resolve(&name("thing@1"), None, true, &()).await.unwrap();
     assert_eq!(found.len(), 2);
     assert_eq!(here().await.unwrap().len(), 2, "it is remembered");
+    // The one that is held is meant first: it needs no peer.
+    machine.archive.fetch(found[1].release, &()).await.unwrap();
+    assert_eq!(here().await.unwrap()[0].release, found[1].release);
     // An executable file is another thing than a plain one.
     let third = Machine::new(4);
     let mut other = draft(&third, "pkg:generic/thing@1", b"the same", None);

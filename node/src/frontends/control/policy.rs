@@ -1,18 +1,23 @@
-//! Requests that change the policy or work on the whole store: follow, pin, verify, gc,
+//! Requests that change the policy or work on the whole store: follow, pin, audit, verify, gc,
 //! rebuild-index, relocate.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use perennial_control::{
-    CorruptRow, Failure, Follow, Gc, GcDone, Pin, PinRow, RebuildDone, Relocate, RelocateDone,
-    Sink, StoredObject, Target, Unfollow, Unfollowed, UnmovedRow, Unpin, VerifyDone,
+    AuditDone, CorruptRow, Failure, Follow, Gc, GcDone, Pin, PinRow, RebuildDone, Relocate,
+    RelocateDone, SecretRow, Sink, StoredObject, Target, Unfollow, Unfollowed, UnmovedRow, Unpin,
+    VerifyDone,
 };
+use perennial_manifest::{Exposed, Origin};
 use perennial_store::{GcOptions, Unmoved, Unread, Unreadable};
+use tokio::sync::mpsc;
 
 use super::{ControlService, failure, list, observer};
-use crate::archive::loss_text;
+use crate::archive::{Audited, Finding, loss_text};
 
+/// Findings of an audit queued for a slow client, at most.
+const FINDINGS: usize = 16;
 /// Why a blob fails verification.
 const CHANGED: &str = "its bytes do not match its name; set aside";
 /// Why an entry fails verification.
@@ -65,6 +70,23 @@ pub(super) async fn unpin(
     let unpinned = service.archive.unpin(&request.selector, only, &*observer(sink)).await;
     let target = unpinned.map_err(failure)?;
     service.read(move |store| list::pin_row(store, target)).await
+}
+
+pub(super) async fn audit(
+    service: &ControlService,
+    sink: &Sink<SecretRow>,
+) -> Result<AuditDone, Failure> {
+    let (found, mut findings) = mpsc::channel(FINDINGS);
+    let forward = async {
+        while let Some(Finding { entry, release, exposed }) = findings.recv().await {
+            let (release, purl) = release.unzip();
+            let Exposed { field, origin: Origin { text, withheld: secrets } } = exposed;
+            sink.item(SecretRow { entry, release, purl, field, text, secrets }).await;
+        }
+    };
+    let (audited, ()) = tokio::join!(service.archive.audit(found), forward);
+    let Audited { entries, unread_lists, found } = audited.map_err(failure)?;
+    Ok(AuditDone { entries, found, unread_lists })
 }
 
 pub(super) async fn verify(

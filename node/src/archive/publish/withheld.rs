@@ -1,0 +1,45 @@
+//! The last step before a signature: what looks like a secret is taken out of a draft.
+//!
+//! Importers do this for the URLs that they call. Here it holds for whatever a release is made of,
+//! the user's own words included, because a signed entry cannot be taken back.
+
+use perennial_manifest::{Draft, Origin};
+
+use crate::archive::ArchiveError;
+
+/// What to do if a query is wanted.
+const KEEP: &str = "--keep-query signs queries as they are";
+
+/// Takes secrets out of a draft. Returns a sentence for each; `said` are those that the importer
+/// took out.
+pub(super) fn withhold(
+    draft: &mut Draft,
+    keep_query: bool,
+    said: Vec<String>,
+) -> Result<Vec<String>, ArchiveError> {
+    let mut remarks = said;
+    let named = Origin::of_purl(&draft.purl);
+    if !keep_query && !named.is_whole() {
+        return Err(ArchiveError::SecretInName {
+            purl: named.text,
+            parts: named.withheld.join(", "),
+        });
+    }
+    let mut publish = |text: &mut String| {
+        let origin = if keep_query { Origin::with_query(text) } else { Origin::of(text) };
+        for said in origin.remarks() {
+            if !remarks.contains(&said) {
+                remarks.push(said);
+            }
+        }
+        *text = origin.text;
+    };
+    publish(&mut draft.from);
+    draft.notes.iter_mut().for_each(&mut publish);
+    draft.observations.iter_mut().for_each(|seen| publish(&mut seen.url));
+    draft.artifacts.iter_mut().flat_map(|file| &mut file.origins).for_each(&mut publish);
+    if !keep_query && remarks.iter().any(|said| said.contains("query")) {
+        remarks.push(KEEP.to_owned());
+    }
+    Ok(remarks)
+}
