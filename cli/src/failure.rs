@@ -70,6 +70,9 @@ pub(crate) enum CommandError {
     /// Signed statements have secrets in them.
     #[error("{} signed with your key", exposed_text(*.0))]
     Exposed(u64),
+    /// Signed statements could not be searched for secrets.
+    #[error("{} not be read, and may have secrets", unaudited_text(*.0))]
+    NotAudited(u64),
     /// The disk did not give stored objects.
     #[error("{0} could not be read")]
     Unread(String),
@@ -102,6 +105,10 @@ fn exposed_text(places: u64) -> String {
         1 => "1 place with secrets was".to_owned(),
         places => format!("{places} places with secrets were"),
     }
+}
+
+fn unaudited_text(entries: u64) -> String {
+    format!("{} could", count(entries, "signed statement"))
 }
 
 fn corrupt_text(corrupt: u64, lost: u64) -> String {
@@ -162,9 +169,10 @@ impl CommandError {
             CommandError::Incomplete { kind, .. } => code_of(*kind),
             CommandError::Usage { .. } => USAGE,
             CommandError::NoMatch { .. } => NOT_FOUND,
-            CommandError::Corrupt { .. } | CommandError::Unread(_) | CommandError::Exposed(_) => {
-                DISPROVED
-            }
+            CommandError::Corrupt { .. }
+            | CommandError::Unread(_)
+            | CommandError::Exposed(_)
+            | CommandError::NotAudited(_) => DISPROVED,
             CommandError::Start(error) => error.exit_code(),
             CommandError::Interrupted { .. } => INTERRUPTED,
             CommandError::Connect(_)
@@ -220,6 +228,11 @@ impl CommandError {
             CommandError::Exposed(_) => {
                 "replace each credential where it was issued, so that the old one opens nothing; \
                  a signed entry cannot be taken back from the nodes that have it"
+                    .into()
+            }
+            CommandError::NotAudited(_) => {
+                "connect to a peer that has them (--peer), so that they are fetched again, and \
+                 look again"
                     .into()
             }
             CommandError::Unread(_) => {

@@ -44,7 +44,7 @@ use crate::network::handle::Network;
 
 pub use add::Offender;
 pub(crate) use asking::PeersAnswer;
-pub(crate) use audit::{Audited, Finding};
+pub(crate) use audit::{Audited, Finding, Found};
 pub use error::ArchiveError;
 pub use export::ExportError;
 pub use fetch::{FetchError, FetchedRelease};

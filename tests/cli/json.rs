@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use perennial_control::{Completeness, CorruptRow, Failed, SecretRow};
+use perennial_control::{AuditRow, Completeness, CorruptRow, Failed};
 use perennial_manifest::{BlobId, EntryId};
 use perennial_tests::{Daemon, wait_until};
 use serde_json::{Value, json};
@@ -212,13 +212,14 @@ fn every_command_prints_what_the_page_says() {
         held_images: vec!["docker://a/a:1".into()],
         missing_images: vec![failed],
     };
-    let secret = SecretRow {
+    let secret = AuditRow {
         entry: EntryId::from_bytes([7; 32]),
         release: None,
         purl: None,
         field: "observed URL".into(),
         text: "https://a.example/x".into(),
         secrets: vec!["`token` in the query".into()],
+        reason: None,
     };
     page.check("key: audit", &place.row(&["key", "--audit"]));
     let damaged = BlobId::from_bytes([7; 32]).to_string().parse().unwrap();
@@ -233,7 +234,7 @@ fn every_command_prints_what_the_page_says() {
     };
     for (shape, row) in [
         ("add: images of a chart", serde_json::to_value(chart).unwrap()),
-        ("key: secrets", serde_json::to_value(secret).unwrap()),
+        ("key: places", serde_json::to_value(secret).unwrap()),
         ("verify: what failed", serde_json::to_value(damaged).unwrap()),
     ] {
         let mut row = row;

@@ -59,7 +59,7 @@ fn of_a_url_only_what_names_the_file_is_signed_and_the_rest_is_said() {
         &*format!("note: {NOT_SIGNED}: `private_token` in the query, of {named}"),
         &*format!("note: {NOT_SIGNED}: a user name and a password, of {named}"),
         &*format!("note: {NOT_SIGNED}: `sig` in the query, of see https://a.test/x"),
-        "note: --keep-query signs queries as they are",
+        "note: --keep-query signs URLs as they are, but for users and passwords",
     ] {
         assert!(said.stderr.contains(said_of), "{said_of}: {said:?}");
     }
@@ -118,6 +118,46 @@ fn secrets_that_were_signed_are_found_and_not_repeated() {
     // Today's rule finds the file again under a URL that was signed with its token.
     let add = ["add", &url, "--name", "leak", "--version", "1", "--allow-private"];
     assert_eq!(place.row(&add)["already"], true);
+}
+
+/// The disk lost what was signed; other nodes may have it, with a secret.
+#[test]
+fn a_statement_that_cannot_be_read_is_named_each_time() {
+    let place = Place::new();
+    place.file("x", b"x");
+    let add = |name: &str, notes: &str| {
+        place.row(&["add", "x", "--name", name, "--version", "1", "--notes", notes]);
+    };
+    add("one", "the first of its kind");
+    let before = place.row(&["key", "--audit"])["entries"].as_u64().unwrap();
+    add("two", "another");
+    damage(&place.path("data"), b"the first of its kind");
+    for _ in 0..2 {
+        let said = place.fails(4, &["key", "--audit"]);
+        for part in ["UNREAD  entry ", "the statement: ", "1 signed statement could not be read"] {
+            let all = format!("{}{}", said.stdout, said.stderr);
+            assert!(all.contains(part), "{part}: {said:?}");
+        }
+        let said = place.fails(4, &["--json", "key", "--audit"]);
+        let rows: Vec<serde_json::Value> =
+            said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(rows[0]["reason"].is_string() && rows[0]["secrets"] == json!([]), "{rows:?}");
+        let done = &rows[1];
+        assert_eq!((&done["entries"], &done["unread_entries"]), (&json!(before), &json!(1)));
+    }
+}
+
+/// Changes a byte of the file that has these bytes.
+fn damage(dir: &Path, of: &[u8]) {
+    for (name, mut bytes) in perennial_tests::files(dir) {
+        let Some(at) = bytes.windows(of.len()).position(|window| window == of) else { continue };
+        bytes[at] ^= 1;
+        let path = dir.join(name);
+        fs::remove_file(&path).unwrap();
+        fs::write(path, bytes).unwrap();
+        return;
+    }
+    panic!("not on disk");
 }
 
 #[test]

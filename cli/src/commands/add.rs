@@ -105,8 +105,8 @@ pub(crate) struct AddArgs {
     /// Sign a release even if your last one of this name has the same files
     #[arg(long, hide_short_help = true)]
     again: bool,
-    /// Sign the queries of URLs even if they look like credentials or signatures; other nodes keep
-    /// what is signed for ever
+    /// Sign URLs as they are, with all of their queries, but for users and passwords; other nodes
+    /// keep what is signed for ever
     #[arg(long, hide_short_help = true)]
     keep_query: bool,
     /// Add every tag of each repository

@@ -1,7 +1,7 @@
 //! `perennial key`: the publisher key of this data directory.
 
 use clap::Args;
-use perennial_control::{Audit, AuditDone, Key, Merge, NewFeed, SecretRow};
+use perennial_control::{Audit, AuditDone, AuditRow, Key, Merge, NewFeed};
 
 use crate::failure::CommandError;
 use crate::quantity::{count, entries};
@@ -79,12 +79,15 @@ pub(crate) async fn run(
 }
 
 async fn audit(session: &Session<'_>, screen: &Screen) -> Result<(), CommandError> {
-    let print = |row: SecretRow| {
+    let print = |row: AuditRow| {
         screen.row(&row, |row| {
             let of = match (&row.purl, &row.release) {
                 (Some(purl), _) => safe(purl.as_str()).into_owned(),
                 (None, _) => format!("entry {}", row.entry),
             };
+            if let Some(why) = &row.reason {
+                return format!("UNREAD  {of}\n  {}: {}", safe(&row.field), safe(why));
+            }
             format!(
                 "SECRET  {of}\n  {}  {}\n  signed with  {}",
                 safe(&row.field),
@@ -95,10 +98,11 @@ async fn audit(session: &Session<'_>, screen: &Screen) -> Result<(), CommandErro
     };
     let done = session.ask_rows(Audit, Dial::Never, print).await?;
     screen.row(&done, audited)?;
-    if done.found > 0 {
-        return Err(CommandError::Exposed(done.found));
+    match (done.found, done.unread_entries) {
+        (0, 0) => Ok(()),
+        (0, unread) => Err(CommandError::NotAudited(unread)),
+        (found, _) => Err(CommandError::Exposed(found)),
     }
-    Ok(())
 }
 
 fn audited(done: &AuditDone) -> String {

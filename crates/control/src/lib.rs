@@ -43,7 +43,7 @@ pub use maintenance::{
     UnmovedRow, Verify, VerifyDone,
 };
 pub use node::{
-    Audit, AuditDone, Connect, ConnectDone, Key, KeyRow, Merge, NewFeed, PeerRow, Peers, SecretRow,
+    Audit, AuditDone, AuditRow, Connect, ConnectDone, Key, KeyRow, Merge, NewFeed, PeerRow, Peers,
     Shutdown, Status, StatusRow, UnreachedRow,
 };
 pub use perennial_operation::{

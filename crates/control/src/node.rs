@@ -19,9 +19,10 @@ pub struct Key;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audit;
 
-/// A place in a signed statement with secrets in it. The secrets themselves are never told.
+/// A place in a signed statement with secrets in it, or one that could not be read. The secrets
+/// themselves are never told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SecretRow {
+pub struct AuditRow {
     /// The statement.
     pub entry: EntryId,
     /// The release that it states, if it is one.
@@ -34,6 +35,8 @@ pub struct SecretRow {
     pub text: String,
     /// A description of each secret.
     pub secrets: Vec<String>,
+    /// Why the place could not be read.
+    pub reason: Option<String>,
 }
 
 /// The totals of an audit. Secrets are not a failure of the request; the command line reports them
@@ -44,7 +47,9 @@ pub struct AuditDone {
     pub entries: u64,
     /// Number of places with secrets; each was reported as a row.
     pub found: u64,
-    /// Number of releases whose lists of files could not be read.
+    /// Number of statements that could not be read; each was reported as a row.
+    pub unread_entries: u64,
+    /// Number of releases whose lists of files are not here, or could not be read; the same.
     pub unread_lists: u64,
 }
 

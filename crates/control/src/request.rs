@@ -57,8 +57,9 @@ macro_rules! requests {
             Peers, peers: PeerRow => Listed;
             /// Describes the node's publisher key; creates one when there is none.
             Key, key: NoRows => KeyRow;
-            /// Looks for secrets in what the node has signed; one row per place with some.
-            Audit, audit: SecretRow => AuditDone;
+            /// Looks for secrets in what the node has signed; one row per place with some, and
+            /// per place that cannot be read.
+            Audit, audit: AuditRow => AuditDone;
             /// Signs a merge of the branches of the node's own forked feed.
             Merge, merge: NoRows => ();
             /// Begins the feed of a key that may have signed elsewhere.

@@ -36,7 +36,7 @@ impl Collected {
         let mut url = url.clone();
         url.set_fragment(None);
         let origin = match self.keep_query {
-            true => Origin::with_query(url.as_str()),
+            true => Origin::whole(url.as_str()),
             false => Origin::of(url.as_str()),
         };
         origin.remarks().for_each(|said| self.withhold(said));
@@ -52,7 +52,7 @@ impl Collected {
     }
 
     /// Notes that a part of a URL is not signed.
-    pub(crate) fn withhold(&mut self, said: String) {
+    fn withhold(&mut self, said: String) {
         if !self.withheld.contains(&said) {
             self.withheld.push(said);
         }

@@ -93,7 +93,7 @@ impl ImportError {
     /// This failure as that of a part, which the import goes on without.
     /// Such parts are remarked on in the signed release.
     pub(crate) fn of(&self, what: impl Into<String>) -> Failed {
-        let [what, reason] = [what.into(), self.to_string()].map(|text| Origin::of(&text).text);
+        let [what, reason] = [what.into(), self.to_string()].map(|text| Origin::shown(&text).text);
         Failed::new(what, reason).of(self.kind())
     }
 
@@ -132,7 +132,7 @@ impl From<Box<DigestMismatch>> for ImportError {
 
 impl From<ReferenceError> for ImportError {
     fn from(error: ReferenceError) -> Self {
-        Self::Usage(Origin::of(&error.to_string()).text)
+        Self::Usage(Origin::shown(&error.to_string()).text)
     }
 }
 
@@ -155,5 +155,5 @@ pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> ImportError + '_ {
 pub(crate) fn shown(url: &Url) -> String {
     let mut url = url.clone();
     url.set_fragment(None);
-    Origin::of(url.as_str()).text
+    Origin::shown(url.as_str()).text
 }

@@ -38,7 +38,7 @@ pub struct Options {
     /// How often an upstream is asked before it is given up; none means the importers' own
     /// patience.
     pub tries: Option<NonZeroU32>,
-    /// Sign the queries of URLs as they are, even if they look like credentials.
+    /// Sign URLs as they are, but for users and passwords.
     pub keep_query: bool,
     /// Receives [`ImportEvent::Retrying`] for each request that is made again.
     pub events: Option<mpsc::Sender<ImportEvent>>,

@@ -135,10 +135,6 @@ pub async fn chart(
     }
     let mut out = Collected::new(options.keep_query);
     let from = format!("helm+{}", out.signed(&repo));
-    if query.is_some() && !options.keep_query {
-        files.iter_mut().for_each(Piece::hide_query);
-        out.withhold(format!("not signed, as it may be a secret: the query, of {}", shown(&repo)));
-    }
     let out = keep(store, files, out).await?;
     Ok(ChartImported { imported: out.into_imported(purl, None, from, None, failed), images })
 }
@@ -229,14 +225,6 @@ struct Piece {
     role: Role,
     media_type: &'static str,
     fetched: Fetched,
-}
-
-impl Piece {
-    /// Removes the query of its URLs, which may be a secret, from what is signed.
-    fn hide_query(&mut self) {
-        self.url.set_query(None);
-        self.fetched.answer.url.set_query(None);
-    }
 }
 
 /// Stores the files and records the responses as observations.

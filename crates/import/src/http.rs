@@ -108,7 +108,7 @@ fn distinct(urls: &[String]) -> Result<Vec<Url>, ImportError> {
 /// Parses an HTTP or HTTPS URL of at most `MAX_URL` bytes.
 pub(crate) fn parse(text: &str) -> Result<Url, ImportError> {
     let usage = |reason: String| {
-        let text = Origin::of(text).text;
+        let text = Origin::shown(text).text;
         ImportError::Usage(format!("{text:?} is not a URL to fetch: {reason}"))
     };
     let url = Url::parse(text).map_err(|e| usage(e.to_string()))?;

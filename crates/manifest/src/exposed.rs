@@ -43,11 +43,13 @@ impl Exposed {
         found.0
     }
 
-    /// The exposed origins of a file of a release.
+    /// The exposed origins of a file of a release, and its name if that is one.
     #[must_use]
     pub fn in_artifact(artifact: &Artifact) -> Vec<Self> {
         let mut found = Found::default();
-        found.all(&format!("origin of {}", artifact.path), &artifact.origins);
+        found.add("name of a file", Origin::of_path(&artifact.path));
+        let path = Origin::of_path(&artifact.path).text;
+        found.all(&format!("origin of {path}"), &artifact.origins);
         found.0
     }
 }
@@ -126,7 +128,7 @@ mod tests {
         let named = "pkg:generic/x@1?download_url=https://a.test/x%3Ftoken%3DSECRET";
         let cases = [
             (release(SECRET, named), &["package URL", "source", "place of origin", "notes"][..]),
-            (release("https://a.test/x?n=1", "pkg:generic/x@1?download_url=https://a.test/x"), &[]),
+            (release("https://a.test/x?v=1", "pkg:generic/x@1?download_url=https://a.test/x"), &[]),
             (Body::Observation(observed), &["observed URL"]),
             (Body::Profile(profile), &["contact", "claim"]),
             (Body::Status(status), &["text", "reference"]),
@@ -152,5 +154,9 @@ mod tests {
             origins: vec!["https://a.test/x".into(), text],
         };
         assert_eq!(fields(&Exposed::in_artifact(&artifact)), ["origin of x"]);
+        let path = ArtifactPath::parse("d/x;jsessionid=SECRET").unwrap();
+        let found = Exposed::in_artifact(&Artifact { path, ..artifact });
+        assert_eq!(fields(&found), ["name of a file", "origin of d/x"]);
+        assert_eq!(found[0].origin.text, "d/x");
     }
 }

@@ -1,21 +1,20 @@
 //! Where bytes came from, as it may be published: of a URL, what names the thing.
 //!
 //! Owns which parts of a URL are taken for secrets, in any text: a user and a password, parts of a
-//! query that look like a credential or a signature, tokens in a path. Everything that is signed or
-//! shown about an upstream passes through here, because nobody can take back what is signed. Cannot
-//! recognise a secret that looks like a name.
+//! query that are not known to name something, tokens in a path. Everything that is signed about an
+//! upstream passes through here, because no signature can be taken back. Messages keep more: all of
+//! a query that does not look like a secret. Cannot recognise a secret that looks like a name.
 
 mod query;
 mod token;
 
-use crate::Purl;
+use crate::{ArtifactPath, Purl};
 
+use query::Rule;
 use token::{is_random, is_token};
 
 /// Characters of a text in a remark on it, at most.
 const SHOWN: usize = 200;
-/// Stands for a part of a path that is not published.
-const REDACTED: &str = "REDACTED";
 /// Characters that end a URL within a text: those that no URL has. A query may have any other.
 const ENDS: [char; 3] = ['"', '<', '>'];
 /// Characters that belong to the text after a URL, not to the URL.
@@ -31,17 +30,26 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// A text, usually a URL, without the secrets of the URLs in it. A text without any is
-    /// unchanged.
+    /// Stands for a part of a path that is not published.
+    pub const REDACTED: &str = "REDACTED";
+
+    /// A text, usually a URL, as it is signed: of the queries in it, only parts that are known to
+    /// name something. A text without others is unchanged.
     #[must_use]
     pub fn of(text: &str) -> Self {
-        Self::written(text, false, 0)
+        Self::written(text, Rule::Signed, 0)
     }
 
-    /// As [`Origin::of`], with the queries as they are.
+    /// A text for messages: of the queries in it, what does not look like a secret.
     #[must_use]
-    pub fn with_query(text: &str) -> Self {
-        Self::written(text, true, 0)
+    pub fn shown(text: &str) -> Self {
+        Self::written(text, Rule::Shown, 0)
+    }
+
+    /// A text with the URLs in it as they are, but for users and passwords.
+    #[must_use]
+    pub fn whole(text: &str) -> Self {
+        Self::written(text, Rule::Whole, 0)
     }
 
     /// The target of a redirect: scheme, host and path at most, and nothing if its path has a
@@ -54,11 +62,20 @@ impl Origin {
         (!in_path && !text.is_empty() && !is_random(&text)).then_some(text)
     }
 
+    /// A path of a file without tokens, of which downloads take their names.
+    #[must_use]
+    pub fn of_path(path: &ArtifactPath) -> Self {
+        let mut origin = Self::default();
+        origin.path(path.as_str(), 0);
+        origin
+    }
+
     /// The text of a package URL without qualifiers that are secrets, or have one.
     #[must_use]
     pub fn of_purl(purl: &Purl) -> Self {
         let (head, qualifiers) = split_at_first(purl.as_str(), '?');
-        let (kept, withheld) = qualifiers.map(|all| query::published(all, 0)).unwrap_or_default();
+        let published = qualifiers.map(|all| query::published(all, Rule::Name, 0));
+        let (kept, withheld) = published.unwrap_or_default();
         let mark = if kept.is_empty() { "" } else { "?" };
         Self { text: format!("{head}{mark}{kept}"), withheld }
     }
@@ -79,12 +96,12 @@ impl Origin {
     }
 
     /// `depth`: the number of URLs around the text.
-    fn written(text: &str, keep_query: bool, depth: u8) -> Self {
+    fn written(text: &str, rule: Rule, depth: u8) -> Self {
         let mut origin = Self::default();
         let mut rest = text;
         while let Some((start, end)) = next_url(rest) {
             origin.words(&rest[..start]);
-            origin.url(&rest[start..end], keep_query, depth);
+            origin.url(&rest[start..end], rule, depth);
             rest = &rest[end..];
         }
         origin.words(rest);
@@ -105,7 +122,7 @@ impl Origin {
             let word = piece.trim_end_matches(is_end).trim_end_matches(TRAILING);
             if is_token(word) {
                 self.withhold("a token");
-                self.text += REDACTED;
+                self.text += Self::REDACTED;
                 self.text += &piece[word.len()..];
             } else {
                 self.text += piece;
@@ -113,19 +130,20 @@ impl Origin {
         }
     }
 
-    fn url(&mut self, url: &str, keep_query: bool, depth: u8) {
+    fn url(&mut self, url: &str, rule: Rule, depth: u8) {
         let (head, fragment) = split_at_first(url, '#');
         let (head, query) = split_at_first(head, '?');
         let authority = head.find("://").map_or(0, |at| at + 3);
         let path = head[authority..].find('/').map_or(head.len(), |at| authority + at);
         self.text += &head[..authority];
         self.authority(&head[authority..path]);
+        if rule == Rule::Whole {
+            self.text += &url[path..];
+            return;
+        }
         self.path(&head[path..], depth);
         if let Some(query) = query {
-            let (kept, withheld) = match keep_query {
-                true => (query.to_owned(), Vec::new()),
-                false => query::published(query, depth),
-            };
+            let (kept, withheld) = query::published(query, rule, depth);
             withheld.into_iter().for_each(|part| self.withhold(part));
             if !kept.is_empty() || query.is_empty() {
                 self.text.push('?');
@@ -133,7 +151,7 @@ impl Origin {
             }
         }
         if let Some(fragment) = fragment {
-            if query::published(fragment, depth).1.is_empty() {
+            if query::published(fragment, Rule::Shown, depth).1.is_empty() {
                 self.text.push('#');
                 self.text += fragment;
             } else {
@@ -165,15 +183,15 @@ impl Origin {
             let mut parameters = segment.split(';');
             let name = parameters.next().unwrap_or_default();
             let is_signature = name.contains('=')
-                && !query::published(&name.replace('~', "&"), depth).1.is_empty();
+                && !query::published(&name.replace('~', "&"), Rule::Shown, depth).1.is_empty();
             if is_signature || is_token(&query::decoded(name)) {
                 self.withhold("a token in the path");
-                self.text += REDACTED;
+                self.text += Self::REDACTED;
             } else {
                 self.text += name;
             }
             for parameter in parameters {
-                let (_, withheld) = query::published(parameter, depth);
+                let (_, withheld) = query::published(parameter, Rule::Shown, depth);
                 if withheld.is_empty() {
                     self.text.push(';');
                     self.text += parameter;

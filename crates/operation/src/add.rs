@@ -29,7 +29,7 @@ pub struct Add {
     /// Sign a release even if this node's last release of the name says the same.
     #[serde(default)]
     pub again: bool,
-    /// Sign the queries of URLs in the notes as they are, even if they look like credentials.
+    /// Sign URLs in the notes as they are, but for users and passwords.
     #[serde(default)]
     pub keep_query: bool,
     /// Patterns of files to leave out: with a `/` inside, of paths below a directory of `paths`,

@@ -22,7 +22,7 @@ pub struct Import {
     /// Sign releases even if this node's last ones of their names say the same.
     #[serde(default)]
     pub again: bool,
-    /// Sign the queries of URLs as they are, even if they look like credentials.
+    /// Sign URLs as they are, but for users and passwords.
     #[serde(default)]
     pub keep_query: bool,
     /// Allow connections to addresses in private networks.

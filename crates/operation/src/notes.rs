@@ -88,9 +88,9 @@ mod tests {
             "{text}"
         );
         assert_eq!(Notes::new(None).into_text(), None);
-        let failed = Failed::new("https://me:pw@a.test/x?token=1&n=2", "see https://b.test/?sig=3");
+        let failed = Failed::new("https://me:pw@a.test/x?token=1&v=2", "see https://b.test/?sig=3");
         let text = Notes::new(None).left_out(&[failed]).into_text().unwrap();
-        assert_eq!(text, "perennial/left-out: https://a.test/x?n=2: see https://b.test/");
+        assert_eq!(text, "perennial/left-out: https://a.test/x?v=2: see https://b.test/");
         let long = "x".repeat(MOST);
         let mut notes = Notes::new(Some(&long));
         notes.say("more");

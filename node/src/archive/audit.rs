@@ -1,23 +1,34 @@
 //! Secrets in what this node has signed.
 //!
-//! Reads its own feed, with the artifact lists that are here, and names the place of each secret.
-//! Nothing can be taken back: other nodes keep what was signed. The credential has to be replaced.
+//! Reads its own feed, with the artifact lists that are here, and names the place of each secret,
+//! and each part that it could not read. Nothing can be taken back: other nodes keep what was
+//! signed. The credential has to be replaced.
 
-use perennial_manifest::{EntryId, Exposed, Origin, Purl, ReleaseId};
-use perennial_store::StoreError;
+use perennial_manifest::{EntryId, Exposed, Origin, Purl, Release, ReleaseId};
 use tokio::sync::mpsc;
 
 use super::{Archive, ArchiveError};
 
-/// A place in a signed statement with secrets in it.
+/// A place in a signed statement.
 #[derive(Debug, Clone)]
 pub struct Finding {
     /// The statement.
     pub entry: EntryId,
     /// The release that it states, with its name.
     pub release: Option<(ReleaseId, Purl)>,
-    /// The field, and its text without the secrets.
-    pub exposed: Exposed,
+    /// What is wrong there.
+    pub found: Found,
+}
+
+/// What an audit finds.
+#[derive(Debug, Clone)]
+pub enum Found {
+    /// A field with secrets, and its text without them.
+    Secrets(Exposed),
+    /// The statement cannot be read, for this reason.
+    UnreadEntry(String),
+    /// The release's list of files cannot be read, for this reason.
+    UnreadList(String),
 }
 
 /// What an audit covered.
@@ -25,9 +36,11 @@ pub struct Finding {
 pub struct Audited {
     /// Statements read.
     pub entries: u64,
+    /// Statements that cannot be read.
+    pub unread_entries: u64,
     /// Artifact lists that are not here, or cannot be read.
     pub unread_lists: u64,
-    /// Places found.
+    /// Places with secrets.
     pub found: u64,
 }
 
@@ -36,39 +49,68 @@ impl Archive {
     /// made; the search ends early when nothing receives them.
     ///
     /// # Errors
-    /// Failures of the store.
+    /// Failures of the index.
     pub async fn audit(&self, found: mpsc::Sender<Finding>) -> Result<Audited, ArchiveError> {
-        self.blocking(move |archive| audit(archive, &found)).await
+        self.blocking(move |archive| {
+            let mut audit = Audit { archive, found, so_far: Audited::default() };
+            for id in archive.store.entries_of(&archive.publisher())? {
+                audit.statement(id)?;
+            }
+            Ok::<_, ArchiveError>(audit.so_far)
+        })
+        .await
     }
 }
 
-fn audit(archive: &Archive, found: &mpsc::Sender<Finding>) -> Result<Audited, ArchiveError> {
-    let (store, mut audited) = (&archive.store, Audited::default());
-    for (_, id) in store.times(Some(&[archive.publisher()]))? {
-        let Some(signed) = store.entry(&id)? else { continue };
-        audited.entries += 1;
-        let release = signed.release();
-        let named = release.map(|(release, body)| {
-            // A name may have a secret itself.
-            let name = Origin::of_purl(&body.purl).text;
-            (release, Purl::parse(&name).unwrap_or_else(|_| body.purl.clone()))
-        });
-        let mut tell = |exposed: Exposed| {
-            audited.found += 1;
-            let told = found.blocking_send(Finding { entry: id, release: named.clone(), exposed });
-            told.map_err(|_| ArchiveError::Cancelled)
+/// An audit under way.
+struct Audit<'a> {
+    archive: &'a Archive,
+    found: mpsc::Sender<Finding>,
+    so_far: Audited,
+}
+
+impl Audit<'_> {
+    fn statement(&mut self, id: EntryId) -> Result<(), ArchiveError> {
+        let signed = match self.archive.store.entry(&id) {
+            Ok(Some(signed)) => signed,
+            Ok(None) => return self.tell(id, None, Found::UnreadEntry("it is not here".into())),
+            Err(error) => return self.tell(id, None, Found::UnreadEntry(error.to_string())),
         };
-        Exposed::in_body(&signed.entry().body).into_iter().try_for_each(&mut tell)?;
-        let Some((_, body)) = release else { continue };
-        match store.read_list(&body.artifacts) {
+        self.so_far.entries += 1;
+        let release = signed.release();
+        for exposed in Exposed::in_body(&signed.entry().body) {
+            self.tell(id, release, Found::Secrets(exposed))?;
+        }
+        let Some((_, body)) = release else { return Ok(()) };
+        match self.archive.store.read_list(&body.artifacts) {
             Ok(Some(list)) => {
-                list.iter().flat_map(Exposed::in_artifact).try_for_each(&mut tell)?;
+                for exposed in list.iter().flat_map(Exposed::in_artifact) {
+                    self.tell(id, release, Found::Secrets(exposed))?;
+                }
+                Ok(())
             }
-            Ok(None) | Err(StoreError::Corrupt { .. } | StoreError::InvalidList { .. }) => {
-                audited.unread_lists += 1;
-            }
-            Err(error) => return Err(error.into()),
+            Ok(None) => self.tell(id, release, Found::UnreadList("it is not here".into())),
+            Err(error) => self.tell(id, release, Found::UnreadList(error.to_string())),
         }
     }
-    Ok(audited)
+
+    fn tell(
+        &mut self,
+        entry: EntryId,
+        release: Option<(ReleaseId, &Release)>,
+        found: Found,
+    ) -> Result<(), ArchiveError> {
+        *match found {
+            Found::Secrets(_) => &mut self.so_far.found,
+            Found::UnreadEntry(_) => &mut self.so_far.unread_entries,
+            Found::UnreadList(_) => &mut self.so_far.unread_lists,
+        } += 1;
+        let release = release.map(|(id, body)| {
+            // A name may have a secret itself.
+            let name = Origin::of_purl(&body.purl).text;
+            (id, Purl::parse(&name).unwrap_or_else(|_| body.purl.clone()))
+        });
+        let told = self.found.blocking_send(Finding { entry, release, found });
+        told.map_err(|_| ArchiveError::Cancelled)
+    }
 }

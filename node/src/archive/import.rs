@@ -141,7 +141,7 @@ impl Job {
             Err(error @ ImportError::Cancelled) => return Err(error.into()),
             Err(error) => {
                 let [what, reason] =
-                    [repository, &error.to_string()].map(|text| Origin::of(text).text);
+                    [repository, &error.to_string()].map(|text| Origin::shown(text).text);
                 (Vec::new(), vec![Failed::new(what, reason).of(error.kind())])
             }
             Ok(listed) => listed,

@@ -33,7 +33,7 @@ pub struct PublishOptions {
     pub new_bytes: u64,
     /// Sign the release even if this node's last release of its name says the same.
     pub again: bool,
-    /// Sign the queries of URLs as they are, even if they look like credentials.
+    /// Sign URLs as they are, but for users and passwords.
     pub keep_query: bool,
     /// What the importer left out of the URLs that it gives, reported back in [`Published`].
     pub withheld: Vec<String>,

@@ -17,12 +17,12 @@ use std::time::{Duration, Instant};
 
 pub use perennial_control::BindError;
 use perennial_control::{
-    Add, Audit, AuditDone, Connect, ConnectDone, CorruptRow, Failure, Follow, FollowRow, Follows,
-    Gc, GcDone, Get, GetDone, Handler, Import, ImportEvent, ImportSummary, Key, KeyRow, Listed,
-    Listener, Ls, Merge, NewFeed, PeerRow, Peers, Pin, PinRow, Pins, Progress, Published,
-    RebuildDone, RebuildIndex, ReleaseRow, Relocate, RelocateDone, Search, SecretRow, Show,
-    ShowDone, Shutdown, Sink, Status, StatusRow, Unfollow, Unfollowed, UnmovedRow, Unpin,
-    UnreachedRow, Verify, VerifyDone,
+    Add, Audit, AuditDone, AuditRow, Connect, ConnectDone, CorruptRow, Failure, Follow, FollowRow,
+    Follows, Gc, GcDone, Get, GetDone, Handler, Import, ImportEvent, ImportSummary, Key, KeyRow,
+    Listed, Listener, Ls, Merge, NewFeed, PeerRow, Peers, Pin, PinRow, Pins, Progress, Published,
+    RebuildDone, RebuildIndex, ReleaseRow, Relocate, RelocateDone, Search, Show, ShowDone,
+    Shutdown, Sink, Status, StatusRow, Unfollow, Unfollowed, UnmovedRow, Unpin, UnreachedRow,
+    Verify, VerifyDone,
 };
 pub(crate) use perennial_control::{Client, socket_path};
 use perennial_manifest::{PublisherId, PublisherRef};
@@ -142,7 +142,7 @@ impl Handler for ControlService {
         list::key(self).await
     }
 
-    async fn audit(&self, _: Audit, sink: Sink<SecretRow>) -> Result<AuditDone, Failure> {
+    async fn audit(&self, _: Audit, sink: Sink<AuditRow>) -> Result<AuditDone, Failure> {
         policy::audit(self, &sink).await
     }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use perennial_control::{
-    Add, Audit, AuditDone, Connect, ConnectDone, CorruptRow, ErrorKind, Failure, Follow, FollowRow,
-    Follows, Gc, GcDone, Get, GetDone, Handler, Import, ImportEvent, ImportSummary, Key, KeyRow,
-    Listed, Ls, Merge, NewFeed, NoRows, PeerRow, Peers, Pin, PinRow, Pins, Progress, Published,
-    RebuildDone, RebuildIndex, ReleaseRow, Relocate, RelocateDone, Search, SecretRow, Show,
+    Add, Audit, AuditDone, AuditRow, Connect, ConnectDone, CorruptRow, ErrorKind, Failure, Follow,
+    FollowRow, Follows, Gc, GcDone, Get, GetDone, Handler, Import, ImportEvent, ImportSummary, Key,
+    KeyRow, Listed, Ls, Merge, NewFeed, NoRows, PeerRow, Peers, Pin, PinRow, Pins, Progress,
+    Published, RebuildDone, RebuildIndex, ReleaseRow, Relocate, RelocateDone, Search, Show,
     ShowDone, Shutdown, Sink, Stage, Status, StatusRow, Unfollow, Unfollowed, UnmovedRow, Unpin,
     Verify, VerifyDone,
 };
@@ -83,7 +83,7 @@ impl Handler for Fake {
         pins(Pins, PinRow) -> Listed;
         status(Status, NoRows) -> StatusRow;
         key(Key, NoRows) -> KeyRow;
-        audit(Audit, SecretRow) -> AuditDone;
+        audit(Audit, AuditRow) -> AuditDone;
         merge(Merge, NoRows) -> ();
         verify(Verify, CorruptRow) -> VerifyDone;
         relocate(Relocate, UnmovedRow) -> RelocateDone;

@@ -92,7 +92,7 @@ pub(super) fn pick(
         Some(named) => Place::Registry(format!("docker://{named}:{}", version.replace('+', "_"))),
         None => {
             let joined =
-                repo.join(url).map_err(|e| wrong(format!("{:?}: {e}", Origin::of(url).text)))?;
+                repo.join(url).map_err(|e| wrong(format!("{:?}: {e}", Origin::shown(url).text)))?;
             Place::Web(as_of(repo, joined, query.filter(|_| Url::parse(url).is_err())))
         }
     };

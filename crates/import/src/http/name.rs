@@ -1,12 +1,12 @@
 //! The name of a downloaded file: the server's `Content-Disposition`, or else the last segment of
 //! its URL. Of a name that is a path, the last part counts, and characters that not every file
 //! system takes become `_`; a URL's segment that needs that keeps its percent signs instead, as
-//! other downloaders name it.
+//! other downloaders name it. Secrets are no part of a name.
 
 use std::collections::BTreeSet;
 
 use percent_encoding::percent_decode_str;
-use perennial_manifest::ArtifactPath;
+use perennial_manifest::{ArtifactPath, Origin};
 use reqwest::Url;
 
 use crate::ImportError;
@@ -21,6 +21,7 @@ pub(super) fn name_of(
 ) -> Result<ArtifactPath, ImportError> {
     let given = answer.disposition.as_deref().and_then(filename);
     let given = given.and_then(|given| ArtifactPath::nearest(&given));
+    let given = given.filter(|name| Origin::of_path(name).is_whole());
     let named = given.or_else(|| of_url(url)).or_else(|| of_url(&answer.url));
     let index = || ArtifactPath::parse("index.html").ok().filter(|_| is_page);
     named.or_else(index).ok_or_else(|| ImportError::Upstream {
@@ -43,7 +44,9 @@ pub(super) fn names_of(url: &Url, answer: &Answer, name: &ArtifactPath) -> Vec<S
 }
 
 fn of_url(url: &Url) -> Option<ArtifactPath> {
-    let decoded = last_part(url)?;
+    // The name is signed: a token is none, nor is a session's id behind it.
+    let url = &Url::parse(&shown(url)).ok()?;
+    let decoded = last_part(url).filter(|part| part != Origin::REDACTED)?;
     let last = decoded.rsplit(['/', '\\']).next().unwrap_or_default();
     // `2%3a8.2` is the name that other downloaders give to what was `2:8.2`.
     let as_it_is =
@@ -135,6 +138,11 @@ mod tests {
 
     #[test]
     fn names_in_urls_are_decoded() {
+        let name = |url: &str| of_url(&Url::parse(url).unwrap()).map(|name| name.to_string());
+        assert_eq!(name("https://a.test/x.tgz;jsessionid=SECRET?y").as_deref(), Some("x.tgz"));
+        assert_eq!(name("https://a.test/x;v=1").as_deref(), Some("x;v=1"));
+        let token = format!("https://a.test/x/glpat{}XYZ1234567890abcdef", "-");
+        assert_eq!((name(&token), name("https://a.test/exp=1~hmac=ab")), (None, None));
         let last = |url: &str| last_part(&Url::parse(url).unwrap());
         assert_eq!(last("https://a.test/x/y%20z.tgz?q=/w").as_deref(), Some("y z.tgz"));
         assert_eq!(last("https://a.test/x/..%2fy").as_deref(), Some("../y"));

@@ -123,8 +123,11 @@ async fn the_query_of_a_repository_goes_along_and_is_not_signed() {
     let draft = &got.imported.drafts[0];
     assert_eq!(artifact(draft, "a-1.2.0.tgz").origins, [web.url("/charts/a-1.2.0.tgz")]);
     assert!(!format!("{draft:?}").contains("secret"), "{draft:?}");
-    let said = format!("not signed, as it may be a secret: the query, of {}", web.url("/charts/"));
-    assert_eq!(got.imported.withheld, [said]);
+    let said = ["a-1.2.0.tgz", "index.yaml"].map(|name| {
+        let url = web.url(&format!("/charts/{name}"));
+        format!("not signed, as it may be a secret: `sig` in the query, of {url}")
+    });
+    assert_eq!(got.imported.withheld, said);
 
     let (here, options) = (Here::new(), Options { keep_query: true, ..private() });
     let got = chart(&here.store, &options, &what, &Seen::default()).await.unwrap();

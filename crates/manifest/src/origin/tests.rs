@@ -12,7 +12,42 @@ fn web_token() -> String {
 }
 
 #[test]
-fn of_a_url_only_what_names_the_thing_is_published() {
+fn of_a_query_only_parts_that_are_known_to_name_something_are_signed() {
+    let cases = [
+        ("?s=abc", ""),
+        ("?abc", ""),
+        ("?n=1&t=1&e=2", ""),
+        ("?raw", "?raw"),
+        ("?file=x.tgz&s=abc&version=1.2", "?file=x.tgz&version=1.2"),
+        ("?s=abc;v=1;k=2", "?v=1"),
+        ("?v=1;token=a", "?v=1"),
+        ("?id=42&os=linux&arch=amd64&", "?id=42&os=linux&arch=amd64&"),
+        ("?version-id=3HL4&group_id=org.a&X=1", "?version-id=3HL4&group_id=org.a"),
+        ("?url=https://b.test/y?v=1", "?url=https://b.test/y?v=1"),
+        ("?url=https://b.test/y?s=abc", ""),
+        ("?path=%2Fy%3Fs%3Dabc", ""),
+        ("?url=https%253A%252F%252Fb.test%252Fy%253Fs%253Dabc", ""),
+        ("?file=100%25.tgz", "?file=100%25.tgz"),
+        (";v=1?", ";v=1?"),
+    ];
+    for (query, kept) in cases {
+        let origin = Origin::of(&format!("https://a.test/x{query}"));
+        let kept = format!("https://a.test/x{kept}");
+        assert_eq!((&origin.text, origin.is_whole()), (&kept, kept.ends_with(query)), "{query}");
+        assert_eq!(Origin::of(&kept).text, kept, "{query}: a second time");
+    }
+    let origin = Origin::of("see https://a.test/x?s=abc.");
+    assert_eq!(origin.text, "see https://a.test/x.");
+    assert_eq!(origin.withheld, ["`s` in the query"]);
+    // The qualifiers of a package URL are not a query, but the URLs in them have one.
+    let purl = |text: &str| Origin::of_purl(&Purl::parse(text).unwrap());
+    assert!(purl("pkg:deb/debian/curl@8?arch=amd64&distro=sid&epoch=1").is_whole());
+    assert!(purl("pkg:generic/x@1?download_url=https://a.test/x%3Fv%3D1").is_whole());
+    assert!(!purl("pkg:generic/x@1?download_url=https://a.test/x%3Fs%3Dabc").is_whole());
+}
+
+#[test]
+fn of_a_url_nothing_that_looks_like_a_secret_is_published() {
     let (forge, web) = (forge_token(), web_token());
     let random = "aB3".repeat(12);
     let cases: Vec<(String, &str)> = [
@@ -106,10 +141,11 @@ fn of_a_url_only_what_names_the_thing_is_published() {
                 true => format!("https://a.test{text}"),
                 false => text.to_owned(),
             });
-        let origin = Origin::of(&given);
+        let origin = Origin::shown(&given);
         assert_eq!(origin.text, published, "{given}");
         assert_eq!(origin.is_whole(), given == published, "{given}: {:?}", origin.withheld);
-        assert_eq!(Origin::of(&published).text, published, "{given}: a second time");
+        assert_eq!(Origin::shown(&published).text, published, "{given}: a second time");
+        assert!(origin.is_whole() || !Origin::of(&given).is_whole(), "{given}");
         for part in &origin.withheld {
             assert!(!part.contains("pass@") && !part.contains(&forge) && !part.contains("ab"));
         }
@@ -117,10 +153,11 @@ fn of_a_url_only_what_names_the_thing_is_published() {
 }
 
 #[test]
-fn a_query_is_kept_if_that_is_asked_for_and_a_password_never() {
-    let origin = Origin::with_query("https://me:pw@a.test/x?key=3#y");
-    assert_eq!(origin.text, "https://a.test/x?key=3#y");
-    assert_eq!(origin.withheld, [PASSWORD]);
+fn all_but_a_password_is_kept_if_that_is_asked_for() {
+    let rest = format!("a.test/{}/x;key=2?key=3&s=abc#token=y", web_token());
+    let origin = Origin::whole(&format!("from https://me:pw@{rest}, not {}", forge_token()));
+    assert_eq!(origin.text, format!("from https://{rest}, not REDACTED"));
+    assert_eq!(origin.withheld, [PASSWORD, "a token"]);
 }
 
 #[test]
@@ -138,7 +175,7 @@ fn of_the_target_of_a_redirect_host_and_path_are_published_at_most() {
 
 #[test]
 fn what_is_withheld_is_named_without_its_value() {
-    let origin = Origin::of("https://me:pw@a.test/x?private_token=VALUE&sig=VALUE&sig=OTHER&n=1");
+    let origin = Origin::of("https://me:pw@a.test/x?private_token=VALUE&sig=VALUE&sig=OTHER&v=1");
     let expected = [PASSWORD, "`private_token` in the query", "`sig` in the query"];
     assert_eq!(origin.withheld, expected);
 }
@@ -150,7 +187,7 @@ fn names_that_look_a_little_like_tokens_are_names() {
         "https://a.test/npm_package_name_1/x",
         "https://a.test/sk-learn-intelex-2024/x",
         "https://a.test/x?file=MyProgram-1.2.3-Linux-x86_64-Setup.AppImage",
-        "https://a.test/x?commit=0123456789abcdef0123456789abcdef01234567",
+        "https://a.test/x?rev=1&commit=0123456789abcdef0123456789abcdef01234567",
         "https://a.test/eyJ.txt",
     ] {
         assert_eq!(Origin::of(name), Origin { text: name.into(), withheld: Vec::new() });
@@ -164,5 +201,7 @@ fn any_text_is_read() {
     {
         let once = Origin::of(text);
         assert_eq!(Origin::of(&once.text).text, once.text, "{text}");
+        let once = Origin::shown(text);
+        assert_eq!(Origin::shown(&once.text).text, once.text, "{text}");
     }
 }

@@ -187,6 +187,16 @@ impl Store {
         Ok(times)
     }
 
+    /// The ids of all entries of a publisher that are in the index, those included that are known
+    /// to be damaged. Reads one row per entry.
+    ///
+    /// # Errors
+    /// Failures of the index.
+    pub fn entries_of(&self, publisher: &PublisherId) -> Result<Vec<EntryId>, StoreError> {
+        let times = self.0.read(|catalog| catalog.times(Some(&[*publisher])))?;
+        Ok(times.into_iter().map(|(_, id)| id).collect())
+    }
+
     /// The ids of a publisher's entries after `seq` that state no release, in feed order. Reads one
     /// row per entry and no entry itself.
     ///

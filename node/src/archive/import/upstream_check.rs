@@ -70,24 +70,28 @@ impl Archived {
         let (mut seen, mut differences) = (Vec::new(), Vec::new());
         match outcome {
             Ok(imported) => {
+                let all: Vec<_> =
+                    imported.drafts.iter().flat_map(|draft| &draft.artifacts).collect();
+                let came = |old: &Artifact| all.iter().any(|new| new.blake3 == old.blake3);
                 for draft in &imported.drafts {
                     let observed = draft.observations.iter().filter(|seen| {
                         let same = |archived: &Artifact| seen.blake3 == Some(archived.blake3);
-                        let mut archived = self.artifacts_from(&seen.url).peekable();
-                        archived.peek().is_some() && !archived.any(same)
+                        let archived: Vec<_> = self.artifacts_from(&seen.url).collect();
+                        !archived.iter().any(|old| same(old))
+                            && !archived.iter().all(|old| came(old))
                     });
                     seen.extend(
                         observed
                             .cloned()
                             .map(|seen| Observation { verdict: Verdict::Changed, ..seen }),
                     );
-                    let new = draft.artifacts.iter().filter(|new| self.contradicts(new));
+                    let new = draft.artifacts.iter().filter(|new| self.contradicts(new, &came));
                     differences.extend(new.map(|new| format!("{} has other bytes now", new.path)));
                 }
                 let lost = imported
                     .failed
                     .iter()
-                    .filter(|failed| self.artifacts_from(&failed.what).next().is_some());
+                    .filter(|failed| self.artifacts_from(&failed.what).any(|old| !came(old)));
                 differences.extend(lost.map(|failed| failed.reason.clone()));
             }
             Err(error) => {
@@ -108,38 +112,40 @@ impl Archived {
     }
 
     fn artifacts_from(&self, url: &str) -> impl Iterator<Item = &Artifact> {
+        let url = Origin::of(url).text;
         self.list
             .iter()
-            .filter(move |artifact| artifact.origins.iter().any(|origin| is_from(origin, url)))
+            .filter(move |artifact| artifact.origins.iter().any(|origin| is_from(origin, &url)))
     }
 
     /// Returns whether a new file would replace an archived one. Checksum lists and signatures do
-    /// not count: they grow with the files they cover.
-    fn contradicts(&self, new: &Artifact) -> bool {
+    /// not count: they grow with the files they cover. `came` says whether an archived file is
+    /// among the new ones.
+    fn contradicts(&self, new: &Artifact, came: &dyn Fn(&Artifact) -> bool) -> bool {
         if matches!(new.role, Role::Checksums | Role::Signature) {
             return false;
         }
         if let Some(old) = self.list.iter().find(|old| old.path == new.path) {
             return old.blake3 != new.blake3;
         }
-        // Several files may come from one URL, whose query told them apart and is not signed.
-        let from = |old: &&Artifact| match (old.origins.first(), new.origins.first()) {
-            (Some(old), Some(new)) => is_from(old, new),
-            _ => false,
-        };
-        let mut old = self.list.iter().filter(from).peekable();
-        old.peek().is_some() && !old.any(|old| old.blake3 == new.blake3)
+        // Several files may come from one URL, whose query told them apart and is not signed: the
+        // archived ones may have come beside the new one.
+        let Some(url) = new.origins.first().map(|url| Origin::of(url).text) else { return false };
+        let from = |old: &&Artifact| old.origins.first().is_some_and(|old| is_from(old, &url));
+        let old: Vec<_> = self.list.iter().filter(from).collect();
+        !old.iter().any(|old| old.blake3 == new.blake3) && !old.iter().all(|old| came(old))
     }
 }
 
-/// Whether an archived origin is this URL. Earlier versions signed origins with their secrets.
+/// Whether an archived origin is this URL, as far as it is signed. Earlier versions signed origins
+/// with their secrets.
 fn is_from(origin: &str, url: &str) -> bool {
     origin == url || Origin::of(origin).text == url
 }
 
 fn observation(url: &str, verdict: Verdict) -> Observation {
     Observation {
-        url: url.to_owned(),
+        url: Origin::of(url).text,
         fetched_at: unix_seconds(),
         status: None,
         etag: None,

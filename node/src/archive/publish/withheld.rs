@@ -7,8 +7,10 @@ use perennial_manifest::{Draft, Origin};
 
 use crate::archive::ArchiveError;
 
-/// What to do if a query is wanted.
-const KEEP: &str = "--keep-query signs queries as they are";
+/// What to do if a part is wanted. Users and passwords are never signed.
+const KEEP: &str = "--keep-query signs URLs as they are, but for users and passwords";
+/// The parts that are signed then.
+const KEPT: [&str; 3] = [" the query", " the path", "the fragment"];
 
 /// Takes secrets out of a draft. Returns a sentence for each; `said` are those that the importer
 /// took out.
@@ -26,7 +28,7 @@ pub(super) fn withhold(
         });
     }
     let mut publish = |text: &mut String| {
-        let origin = if keep_query { Origin::with_query(text) } else { Origin::of(text) };
+        let origin = if keep_query { Origin::whole(text) } else { Origin::of(text) };
         for said in origin.remarks() {
             if !remarks.contains(&said) {
                 remarks.push(said);
@@ -38,7 +40,7 @@ pub(super) fn withhold(
     draft.notes.iter_mut().for_each(&mut publish);
     draft.observations.iter_mut().for_each(|seen| publish(&mut seen.url));
     draft.artifacts.iter_mut().flat_map(|file| &mut file.origins).for_each(&mut publish);
-    if !keep_query && remarks.iter().any(|said| said.contains("query")) {
+    if !keep_query && remarks.iter().any(|said| KEPT.iter().any(|part| said.contains(part))) {
         remarks.push(KEEP.to_owned());
     }
     Ok(remarks)

@@ -347,6 +347,25 @@ async fn files_of_one_signed_url_do_not_contradict_each_other() {
     machine.archive.publish(both(), PublishOptions::default()).await.unwrap();
     let imported = Imported { drafts: vec![both()], ..Imported::default() };
     assert_eq!(check(&machine, Ok(imported)).await.unwrap().drafts.len(), 1);
+    // A third beside them is news, and one in their place is not.
+    let third = || {
+        let mut third = self::draft(&machine, THING, b"three", Some(URL)).artifacts.remove(0);
+        third.path = ArtifactPath::parse("h").unwrap();
+        third
+    };
+    let more = Draft { artifacts: [both().artifacts, vec![third()]].concat(), ..both() };
+    let gone = Failed::new(URL, "it is gone").of(ErrorKind::NotFound);
+    let failed = vec![gone.clone()];
+    let imported = Imported { drafts: vec![more], failed, ..Imported::default() };
+    assert_eq!(check(&machine, Ok(imported)).await.unwrap().drafts.len(), 1);
+    for (artifacts, failed) in [(vec![third()], vec![]), (Vec::new(), vec![gone])] {
+        let drafts = vec![Draft { artifacts, ..both() }];
+        let imported = Imported { drafts, failed, ..Imported::default() };
+        assert_eq!(
+            check(&machine, Ok(imported)).await.unwrap_err().kind(),
+            ErrorKind::Verification
+        );
+    }
     let mut changed = both();
     changed.artifacts[1].blake3 = BlobId::of(b"three");
     let imported = Imported { drafts: vec![changed], ..Imported::default() };
@@ -362,14 +381,14 @@ async fn files_of_one_signed_url_do_not_contradict_each_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_a_draft_has_no_secret_of_it_is_signed() {
     let machine = Machine::new(1);
-    let url = "https://me:SECRET@a.test/f?sig=SECRET&n=1";
+    let url = "https://me:SECRET@a.test/f?sig=SECRET&v=1";
     let mut leaky = draft(&machine, THING, b"one", Some(url));
     leaky.notes = Some(format!("from {url}"));
     let done = machine.archive.publish(leaky, PublishOptions::default()).await.unwrap();
     assert_eq!(done.remarks.len(), 5, "{:?}", done.remarks);
     let list = machine.store().artifact_list(&done.release).unwrap().unwrap();
     let signed = format!("{:?} {list:?}", machine.feed());
-    assert!(!signed.contains("SECRET") && signed.contains("https://a.test/f?n=1"), "{signed}");
+    assert!(!signed.contains("SECRET") && signed.contains("https://a.test/f?v=1"), "{signed}");
     let named = "pkg:generic/x@1?download_url=https://a.test/x%3Ftoken%3DSECRET";
     let leaky = draft(&machine, named, b"one", None);
     let refused = machine.archive.publish(leaky, PublishOptions::default()).await.unwrap_err();

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use perennial_control::{
-    AuditDone, CorruptRow, Failure, Follow, Gc, GcDone, Pin, PinRow, RebuildDone, Relocate,
-    RelocateDone, SecretRow, Sink, StoredObject, Target, Unfollow, Unfollowed, UnmovedRow, Unpin,
+    AuditDone, AuditRow, CorruptRow, Failure, Follow, Gc, GcDone, Pin, PinRow, RebuildDone,
+    Relocate, RelocateDone, Sink, StoredObject, Target, Unfollow, Unfollowed, UnmovedRow, Unpin,
     VerifyDone,
 };
 use perennial_manifest::{Exposed, Origin};
@@ -14,10 +14,13 @@ use perennial_store::{GcOptions, Unmoved, Unread, Unreadable};
 use tokio::sync::mpsc;
 
 use super::{ControlService, failure, list, observer};
-use crate::archive::{Audited, Finding, loss_text};
+use crate::archive::{Audited, Finding, Found, loss_text};
 
 /// Findings of an audit queued for a slow client, at most.
 const FINDINGS: usize = 16;
+/// Parts of a release that an audit could not read.
+const STATEMENT: &str = "the statement";
+const FILES: &str = "the list of files";
 /// Why a blob fails verification.
 const CHANGED: &str = "its bytes do not match its name; set aside";
 /// Why an entry fails verification.
@@ -74,19 +77,25 @@ pub(super) async fn unpin(
 
 pub(super) async fn audit(
     service: &ControlService,
-    sink: &Sink<SecretRow>,
+    sink: &Sink<AuditRow>,
 ) -> Result<AuditDone, Failure> {
     let (found, mut findings) = mpsc::channel(FINDINGS);
     let forward = async {
-        while let Some(Finding { entry, release, exposed }) = findings.recv().await {
+        while let Some(Finding { entry, release, found }) = findings.recv().await {
             let (release, purl) = release.unzip();
-            let Exposed { field, origin: Origin { text, withheld: secrets } } = exposed;
-            sink.item(SecretRow { entry, release, purl, field, text, secrets }).await;
+            let (field, text, secrets, reason) = match found {
+                Found::Secrets(Exposed { field, origin: Origin { text, withheld } }) => {
+                    (field, text, withheld, None)
+                }
+                Found::UnreadEntry(why) => (STATEMENT.to_owned(), String::new(), vec![], Some(why)),
+                Found::UnreadList(why) => (FILES.to_owned(), String::new(), vec![], Some(why)),
+            };
+            sink.item(AuditRow { entry, release, purl, field, text, secrets, reason }).await;
         }
     };
     let (audited, ()) = tokio::join!(service.archive.audit(found), forward);
-    let Audited { entries, unread_lists, found } = audited.map_err(failure)?;
-    Ok(AuditDone { entries, found, unread_lists })
+    let Audited { entries, unread_entries, unread_lists, found } = audited.map_err(failure)?;
+    Ok(AuditDone { entries, found, unread_entries, unread_lists })
 }
 
 pub(super) async fn verify(
