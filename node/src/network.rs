@@ -40,7 +40,7 @@
 //! | read | when | bound |
 //! |---|---|---|
 //! | `has_entry` | each gossip message, each id of a reconciliation | one look-up in memory |
-//! | `strangers` | gossip of publishers not followed, in its budget | a counter in memory |
+//! | `takes` | gossip of publishers not followed, their histories | a counter in memory |
 //! | `entry` | each entry that a peer asks for | one read of a pack file |
 //! | `find` | a peer's look-up, within its budget | 256 rows and entries |
 //! | `wanted` | looking for releases to keep | a page of 256 rows |

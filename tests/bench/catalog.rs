@@ -1,6 +1,6 @@
 //! An idle node that knows 100,000 entries: memory, start-up time and query latency.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -68,7 +68,6 @@ pub(crate) fn reads_of_the_event_loop(machine: &Machine) -> Result<(), Failure> 
     let store = Store::open(&data, OpenOptions::default())?;
     let ids: Vec<_> = store.times(None)?.into_iter().map(|(_, id)| id).collect();
     let some = |n: usize| &ids[n.wrapping_mul(7919) % ids.len()];
-    let followed = BTreeSet::from([publisher]);
     store.set_follows(&Follows {
         publishers: BTreeMap::from([(publisher, None)]),
         ..Follows::default()
@@ -100,8 +99,8 @@ pub(crate) fn reads_of_the_event_loop(machine: &Machine) -> Result<(), Failure> 
     figure("`search` of a word of all", 20, |_| search("tool".to_owned()))?;
     figure("`search` of the inside of a word", 20, |_| search("ool".to_owned()))?;
     figure("`search` of many words", 20, |n| search(format!("tool 1 2 3 4 5 6 {n}")))?;
-    figure("`strangers`", 20_000, |_| {
-        let _ = store.strangers(&followed);
+    figure("`takes`", 20_000, |_| {
+        let _ = store.takes(&publisher);
         Ok(())
     })?;
     figure("`wanted`, a page of 256", 2_000, |_| store.wanted(None, 256).map(drop))?;

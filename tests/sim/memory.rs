@@ -97,9 +97,8 @@ impl Catalog for Memory {
             .map(|entry| (entry.entry().issued_at, entry.id()))
             .collect()
     }
-    fn strangers(&self, follows: &Follows) -> u64 {
-        let strangers = self.feeds.iter().filter(|(publisher, _)| !follows.covers(publisher));
-        strangers.map(|(_, feed)| feed.state.entries).sum()
+    fn takes(&self, _: &PublisherId) -> bool {
+        true
     }
     fn find(
         &self,

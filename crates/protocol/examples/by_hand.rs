@@ -32,8 +32,8 @@ impl Catalog for Entries {
     fn times(&self, _: &Scope) -> Vec<(u64, EntryId)> {
         self.0.values().map(|entry| (entry.entry().issued_at, entry.id())).collect()
     }
-    fn strangers(&self, _: &Follows) -> u64 {
-        0
+    fn takes(&self, _: &PublisherId) -> bool {
+        true
     }
     fn find(&self, _: &Selector, _: Option<&PublisherId>, _: usize) -> Vec<EntryBytes> {
         Vec::new()

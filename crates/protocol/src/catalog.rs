@@ -33,9 +33,10 @@ pub trait Catalog {
     fn entry(&self, id: &EntryId) -> Option<EntryBytes>;
     /// `(issued_at, id)` of every stored entry in a scope, in any order.
     fn times(&self, scope: &Scope) -> Vec<(u64, EntryId)>;
-    /// The number of stored entries by publishers that are not followed. Called for every gossip
-    /// message of such a publisher, so it should read a counter.
-    fn strangers(&self, follows: &Follows) -> u64;
+    /// Whether one more entry of a publisher that is not followed would be stored: all of them have
+    /// one share, and each a part of it. Called for every gossip message of such a publisher, so it
+    /// should read a counter.
+    fn takes(&self, publisher: &PublisherId) -> bool;
     /// At most `limit` stored release entries that match, newest first.
     fn find(
         &self,

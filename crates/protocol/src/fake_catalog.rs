@@ -13,6 +13,8 @@ use crate::message::{BlobClaim, EntryBytes, Scope};
 pub(crate) struct FakeCatalog {
     pub(crate) entries: Vec<SignedEntry>,
     pub(crate) wanted: Vec<(ReleaseId, PublisherId)>,
+    /// Publishers of whom no more is stored.
+    pub(crate) full: Vec<PublisherId>,
     /// Publishers followed by name.
     pub(crate) named: Vec<PublisherId>,
 }
@@ -31,8 +33,8 @@ impl Catalog for FakeCatalog {
     fn times(&self, _: &Scope) -> Vec<(u64, EntryId)> {
         self.entries.iter().map(|entry| (entry.entry().issued_at, entry.id())).collect()
     }
-    fn strangers(&self, _: &Follows) -> u64 {
-        0
+    fn takes(&self, publisher: &PublisherId) -> bool {
+        !self.full.contains(publisher)
     }
     fn find(&self, _: &Selector, _: Option<&PublisherId>, limit: usize) -> Vec<EntryBytes> {
         self.entries.iter().take(limit).map(|entry| EntryBytes(entry.encode())).collect()

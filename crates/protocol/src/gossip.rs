@@ -38,8 +38,9 @@ pub(crate) const STRANGER_RATE: u64 = 1;
 pub(crate) const STRANGERS_BURST: u64 = 512;
 /// Entries of all strangers together per second, sustained.
 pub(crate) const STRANGERS_RATE: u64 = 8;
-/// Stored entries of strangers at which no more are accepted.
-pub(crate) const STRANGER_ENTRIES: u64 = 100_000;
+/// Entries of a stranger's history that one message may bring, at most. They count against the rate
+/// of all strangers.
+pub(crate) const HISTORY: u64 = 256;
 /// Peers, and publishers of each kind, whose rates are tracked, at most.
 pub(crate) const BUCKETS: usize = 4096;
 
@@ -120,15 +121,32 @@ impl Gossip {
         let within = if follows.covers(publisher) {
             self.followed.take(now, publisher, 1)
         } else {
-            self.stranger.take(now, publisher, 1)
+            catalog.takes(publisher)
+                && self.stranger.take(now, publisher, 1)
                 && self.strangers.take(now, 1)
-                && catalog.strangers(follows) < STRANGER_ENTRIES
         };
         self.remember(key);
         if !within {
             return Checked::ignore();
         }
         Checked { acceptance: Acceptance::Accept, entry: Some(entry) }
+    }
+
+    /// How many earlier entries of a publisher may be requested, because a message of it names them.
+    pub(crate) fn history(
+        &mut self,
+        now: Time,
+        publisher: &PublisherId,
+        follows: &Follows,
+        catalog: &dyn Catalog,
+    ) -> u64 {
+        if follows.covers(publisher) {
+            u64::MAX
+        } else if catalog.takes(publisher) {
+            self.strangers.take_up_to(now, HISTORY)
+        } else {
+            0
+        }
     }
 
     /// Remembers a message of this node, so that its echo is ignored.

@@ -108,6 +108,8 @@ pub enum Verdict {
     },
     /// Violates the feed's rules; not stored.
     Rejected,
+    /// Not stored, because its publisher, who is not followed, has had its share.
+    Full,
 }
 
 /// Why a request had no response.

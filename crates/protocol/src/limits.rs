@@ -66,6 +66,15 @@ impl Bucket {
         enough
     }
 
+    /// Takes as many tokens as there are, at most this many.
+    pub(crate) fn take_up_to(&mut self, now: Time, tokens: u64) -> u64 {
+        self.refill(now);
+        let whole = u64::try_from(self.level / 1000).unwrap_or(u64::MAX);
+        let taken = whole.min(tokens);
+        self.level -= u128::from(taken) * 1000;
+        taken
+    }
+
     /// Returns whether the bucket is full.
     #[must_use]
     pub(crate) fn is_full(&mut self, now: Time) -> bool {
@@ -230,6 +239,9 @@ mod tests {
         assert!(bucket.take(at(1_000_000), 10));
         assert!(!bucket.take(at(1_000_000), 1), "never more than its capacity");
         assert!(!bucket.take(at(5), 1), "time that goes back brings nothing");
+        assert_eq!(bucket.take_up_to(at(1_000_700), 10), 3, "what there is");
+        assert_eq!(bucket.take_up_to(at(2_000_000), 4), 4);
+        assert!(bucket.take(at(2_000_000), 6) && !bucket.take(at(2_000_000), 1));
     }
 
     #[test]

@@ -81,7 +81,7 @@ pub struct Config {
 ///     fn has_entry(&self, _: &EntryId) -> bool { false }
 ///     fn entry(&self, _: &EntryId) -> Option<EntryBytes> { None }
 ///     fn times(&self, _: &Scope) -> Vec<(u64, EntryId)> { Vec::new() }
-///     fn strangers(&self, _: &Follows) -> u64 { 0 }
+///     fn takes(&self, _: &PublisherId) -> bool { true }
 ///     fn find(&self, _: &Selector, _: Option<&PublisherId>, _: usize) -> Vec<EntryBytes> {
 ///         Vec::new()
 ///     }

@@ -38,6 +38,8 @@ pub(crate) const ROUNDS: u32 = 256;
 pub(crate) const BYTES: u64 = 256 << 20;
 /// Lacking entries that one exchange collects, at most; the next one continues.
 pub(crate) const LACKING: usize = 1 << 20;
+/// The same, where only some of them will be requested: of publishers that are not followed.
+pub(crate) const LACKING_OF_STRANGERS: usize = 1 << 16;
 /// Entries waiting for their parents, at most.
 pub(crate) const ORPHANS: usize = 4096;
 /// Requests for parents in one exchange, at most.
@@ -61,8 +63,8 @@ pub(crate) struct Ended {
 struct Peer {
     /// Time of the next regular exchange.
     due: Time,
-    /// Further scopes to reconcile.
-    extra: VecDeque<Scope>,
+    /// Further scopes to reconcile, and how many entries to ask for in each.
+    extra: VecDeque<(Scope, u64)>,
     exchange: Option<Exchange>,
 }
 
@@ -94,16 +96,21 @@ impl Reconciler {
         }
     }
 
-    /// Queues an exchange over this scope. Returns whether it will take place.
-    pub(crate) fn want(&mut self, peer: &PeerId, scope: Scope) -> bool {
+    /// Queues an exchange over this scope, which asks for at most this many entries. Returns whether
+    /// it will take place.
+    pub(crate) fn want(&mut self, peer: &PeerId, scope: Scope, most: u64) -> bool {
         let Some(found) = self.peers.get_mut(peer) else { return false };
-        if found.extra.contains(&scope) {
+        if most == 0 {
+            return false;
+        }
+        if let Some((_, queued)) = found.extra.iter_mut().find(|(queued, _)| *queued == scope) {
+            *queued = queued.saturating_add(most);
             return true;
         }
         if found.extra.len() >= EXTRA_SCOPES {
             return false;
         }
-        found.extra.push_back(scope);
+        found.extra.push_back((scope, most));
         true
     }
 
@@ -130,13 +137,14 @@ impl Reconciler {
                 break;
             }
             let Some(peer) = self.peers.get_mut(&id) else { continue };
-            let mut scopes: VecDeque<Scope> = std::mem::take(&mut peer.extra);
+            let mut scopes = std::mem::take(&mut peer.extra);
             if peer.due <= out.now {
                 peer.due = out.now + INTERVAL;
-                scopes.extend(follows.scopes().into_iter().filter(|scope| match scope {
+                let follows = follows.scopes().into_iter().filter(|scope| match scope {
                     Scope::All => true,
                     Scope::Publishers(some) => !some.is_empty(),
-                }));
+                });
+                scopes.extend(follows.map(|scope| (scope, u64::MAX)));
             }
             if scopes.is_empty() {
                 continue;

@@ -10,7 +10,7 @@ mod tests;
 
 pub(crate) use reading::OpenBytes;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
@@ -109,7 +109,17 @@ impl Blobs {
 
     /// Drops small blobs. The caller holds the gate.
     pub(crate) fn compact(&self, dead: &dyn Fn(&BlobId) -> bool) -> Result<(), StoreError> {
-        self.packs.compact(dead, &mut self.keep()).map(drop)
+        let dead =
+            |kind: Kind, key: &[u8; 32]| kind == Kind::Blob && dead(&BlobId::from_bytes(*key));
+        self.packs.compact(&dead, &mut self.keep()).map(drop)
+    }
+
+    /// Drops entries. The caller holds the gate and the lock of writes.
+    pub(crate) fn drop_entries(&self, gone: &HashSet<EntryId>) -> Result<(), StoreError> {
+        let dead = |kind: Kind, key: &[u8; 32]| {
+            kind == Kind::Entry && gone.contains(&EntryId::from_bytes(*key))
+        };
+        self.packs.compact(&dead, &mut self.keep()).map(drop)
     }
 
     /// The fetch of a large blob, shared by all its users.

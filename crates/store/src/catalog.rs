@@ -10,9 +10,11 @@ mod feed_view;
 mod holdings;
 mod naming;
 mod releases;
+mod removal;
 mod search;
 mod sha256;
 mod stats;
+mod tally;
 
 use perennial_manifest::{Admit, EntryId, PublisherId, SignedEntry, canonical};
 
@@ -31,20 +33,53 @@ pub use stats::Stats;
 pub struct PutOutcome {
     /// The id of the entry.
     pub id: EntryId,
-    /// The verdict of the feed's rules.
-    pub admit: Admit,
+    /// The verdict of the feed's rules. `None` if there is no room for more entries of its
+    /// publisher, who is not followed.
+    pub admit: Option<Admit>,
+}
+
+/// How much room there is for publishers that are not followed.
+pub(crate) trait Room {
+    /// Whether a publisher is not followed.
+    fn is_stranger(&self, publisher: &PublisherId) -> bool;
+    /// Whether one more entry of a stranger is taken in, after `theirs` of this stranger and `all`
+    /// of all strangers that are on their way into the index.
+    fn takes(&self, publisher: &PublisherId, theirs: u64, all: u64) -> bool;
+}
+
+/// Room for all.
+#[derive(Debug)]
+pub(crate) struct Unbounded;
+
+impl Room for Unbounded {
+    fn is_stranger(&self, _: &PublisherId) -> bool {
+        false
+    }
+
+    fn takes(&self, _: &PublisherId, _: u64, _: u64) -> bool {
+        true
+    }
 }
 
 /// Where the entries of a put come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// From a publisher or a peer: their bytes are written first.
+    /// From this node's user: their bytes are written first.
     Outside,
+    /// From peers: as `Outside`, within the room for strangers, and long lists are not read.
+    Peers,
     /// From this store's packs, for a rebuild.
     Packs,
     /// As `Packs`, and missing predecessors count as lost: they were there when these entries were
     /// admitted.
     PacksWithGaps,
+}
+
+impl Source {
+    /// Whether the entries' bytes may be new here.
+    const fn is_new(self) -> bool {
+        matches!(self, Self::Outside | Self::Peers)
+    }
 }
 
 /// The catalog, over the index that is open at the moment.
@@ -112,8 +147,17 @@ impl Catalog<'_> {
     }
 
     fn number(&self, key: &[u8]) -> Result<u64, StoreError> {
-        let value = self.index.get(key)?;
-        Ok(value.and_then(|value| value.try_into().ok()).map_or(0, u64::from_be_bytes))
+        Ok(self.index.get(key)?.and_then(|value| rows::number(&value)).unwrap_or_default())
+    }
+
+    /// The ordinal of the next new publisher.
+    fn next_ordinal(&self) -> Result<u32, StoreError> {
+        let noted = self.index.get(rows::ORDINALS)?.and_then(|value| rows::number(&value));
+        let next = match noted {
+            Some(next) => next,
+            None => self.publishers()?.len() as u64,
+        };
+        Ok(u32::try_from(next).unwrap_or(u32::MAX))
     }
 
     /// Takes entries in, in order. `follows`: whose releases are wanted.
@@ -122,11 +166,12 @@ impl Catalog<'_> {
         entries: &[SignedEntry],
         source: Source,
         follows: &Follows,
+        room: &dyn Room,
     ) -> Result<Vec<PutOutcome>, StoreError> {
         let mut admission = Admission::new(self, source);
         let outcomes: Result<Vec<_>, StoreError> = entries
             .iter()
-            .map(|signed| admission.take(signed, follows.kept(&signed.entry().publisher)))
+            .map(|signed| admission.take(signed, follows.kept(&signed.entry().publisher), room))
             .collect();
         let outcomes = outcomes?;
         admission.commit()?;

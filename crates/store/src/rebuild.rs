@@ -13,7 +13,7 @@ use std::sync::Arc;
 use perennial_manifest::{Admit, EntryId};
 
 use crate::blobs::Blobs;
-use crate::catalog::{Catalog, Source};
+use crate::catalog::{Catalog, Source, Unbounded};
 use crate::durable;
 use crate::error::{AtPath, StoreError};
 use crate::index::SledIndex;
@@ -129,6 +129,7 @@ fn believe(
             "it has {rows} entries, notes {noted}, and the packs have {packs}"
         )));
     }
+    catalog.begin_tally()?;
     if !catalog.follows_are(follows)? {
         // Killed between writing the follows and indexing the releases they want.
         catalog.follow(None, follows)?;
@@ -173,6 +174,7 @@ fn fill(
         Ok(())
     })?;
     catalog.note_large(&pairs)?;
+    catalog.begin_tally()?;
     let mut filling =
         Filling { catalog: &catalog, follows: &follows, late: Vec::new(), left_out: 0 };
     filling.put(ids, Source::Packs)?;
@@ -224,12 +226,12 @@ impl Filling<'_> {
                     Err(error) => return Err(error),
                 }
             }
-            let puts = self.catalog.put(&entries, source, self.follows)?;
+            let puts = self.catalog.put(&entries, source, self.follows, &Unbounded)?;
             for (signed, put) in entries.iter().zip(puts) {
                 match put.admit {
-                    Admit::Orphan(_) => self.late.push((signed.entry().seq, put.id)),
-                    Admit::Reject(_) => self.left_out += 1,
-                    Admit::New | Admit::Known | Admit::Fork(_) => {}
+                    Some(Admit::Orphan(_)) => self.late.push((signed.entry().seq, put.id)),
+                    Some(Admit::Reject(_)) | None => self.left_out += 1,
+                    Some(Admit::New | Admit::Known | Admit::Fork(_)) => {}
                 }
             }
         }
@@ -253,7 +255,8 @@ mod tests {
     fn an_index_that_fails_while_it_is_used_is_opened_again_by_reads_and_by_writes() {
         for index in [IndexKind::Sled, IndexKind::Memory] {
             let dir = tempfile::tempdir().unwrap();
-            let store = Store::open(dir.path(), OpenOptions { index }).unwrap();
+            let store =
+                Store::open(dir.path(), OpenOptions { index, ..OpenOptions::default() }).unwrap();
             let key = Keypair::from_seed([1; 32]);
             let entry = |seq: u64, prevs: Vec<EntryId>| {
                 let (name, contact, claims) = ("KubeSphere savers".to_owned(), None, Vec::new());

@@ -90,6 +90,11 @@ impl ReleaseValue {
     }
 }
 
+/// A number as a value.
+pub(crate) fn number(value: &[u8]) -> Option<u64> {
+    value.try_into().ok().map(u64::from_be_bytes)
+}
+
 pub(crate) fn publisher(id: &PublisherId) -> Vec<u8> {
     [b"P", &id.as_bytes()[..]].concat()
 }
@@ -219,6 +224,10 @@ pub(crate) fn large_sha256(sha256: &[u8; 32]) -> Vec<u8> {
 pub(crate) const SKIPPED: &[u8] = b"M-skipped";
 /// How many entries the index has.
 pub(crate) const ENTRIES: &[u8] = b"M-entries";
+/// The ordinal of the next new publisher. Missing in indexes of old: it is the number of publishers.
+pub(crate) const ORDINALS: &[u8] = b"M-ordinals";
+/// The releases in numbers (`Tally`). Missing in indexes of old, until they are opened.
+pub(crate) const TALLY: &[u8] = b"M-tally";
 /// The version of this schema.
 pub(crate) const SCHEMA: &[u8] = b"M-schema";
 /// The value of [`SCHEMA`].

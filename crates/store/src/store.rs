@@ -23,24 +23,31 @@ mod damage;
 mod decisions;
 mod entries;
 mod entry_counts;
+mod forget;
 mod in_place;
 mod index_access;
 mod naming;
+mod share;
 mod stats;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use arriving::Arriving;
 pub use bytes::{BlobState, OpenBlob};
 pub use damage::Damaged;
 use entry_counts::EntryCounts;
+pub use forget::Forgotten;
 pub use in_place::{Changes, Loss, Reading, Relocated, Unmoved};
+
+pub use share::Share;
 
 /// The options of [`Store::open`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OpenOptions {
     /// Where the index is kept.
     pub index: IndexKind,
+    /// How much is taken in of publishers that are not followed.
+    pub strangers: Share,
 }
 
 /// A node's store. Clones share it.
@@ -102,7 +109,7 @@ impl Store {
         let state = State::open(&layout.state())?;
         let opened = rebuild::open_index(&layout, &blobs, &state, kind)?;
         let catalog = Catalog { index: &*opened.index, blobs: &blobs };
-        let entry_counts = EntryCounts::of(catalog.publishers()?);
+        let entry_counts = EntryCounts::of(catalog.publishers()?, &state, options.strangers);
         Ok(Self(Arc::new(Inner {
             blobs,
             state,

@@ -159,8 +159,8 @@ impl Archive {
         while !entries.is_empty() {
             stored.mark_unchanged();
             let put = entries.clone();
-            let puts = self.blocking(move |archive| archive.store.put_entries(&put)).await?;
-            let orphans = puts.iter().filter(|put| matches!(put.admit, Admit::Orphan(_)));
+            let puts = self.blocking(move |archive| archive.store.put_from_peers(&put)).await?;
+            let orphans = puts.iter().filter(|put| matches!(put.admit, Some(Admit::Orphan(_))));
             let orphans: BTreeSet<_> = orphans.map(|put| put.id).collect();
             entries.retain(|entry| orphans.contains(&entry.id()));
             // The writer reports every stored batch; a closed channel means that the node is

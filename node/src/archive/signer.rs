@@ -109,7 +109,7 @@ impl Turn<'_> {
             store.set_pin(Pin::Release(release), true)?;
         }
         let puts = store.put_entries(std::slice::from_ref(&signed))?;
-        match puts.into_iter().next().map(|put| put.admit) {
+        match puts.into_iter().next().and_then(|put| put.admit) {
             Some(Admit::New) => {}
             other => return Err(SignError::NotAdmitted(other)),
         }

@@ -43,11 +43,8 @@ impl Catalog for CatalogView {
         })
     }
 
-    fn strangers(&self, follows: &Follows) -> u64 {
-        match follows {
-            Follows::All => 0,
-            Follows::Publishers(followed) => self.0.strangers(followed),
-        }
+    fn takes(&self, publisher: &PublisherId) -> bool {
+        self.0.takes(publisher)
     }
 
     fn find(

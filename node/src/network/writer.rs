@@ -89,7 +89,7 @@ async fn write(
 fn put_all(store: &Store, batches: Vec<Batch>) -> Vec<Input> {
     let all: Vec<SignedEntry> =
         batches.iter().flat_map(|batch| batch.entries.iter().cloned()).collect();
-    let mut puts = match store.put_entries(&all) {
+    let mut puts = match store.put_from_peers(&all) {
         Ok(puts) => puts.into_iter(),
         Err(error) if batches.len() == 1 => {
             tracing::error!(%error, "entries could not be stored");
@@ -107,7 +107,8 @@ fn put_all(store: &Store, batches: Vec<Batch>) -> Vec<Input> {
 }
 
 fn verdict(put: PutOutcome) -> (EntryId, Verdict) {
-    let verdict = match put.admit {
+    let Some(admit) = put.admit else { return (put.id, Verdict::Full) };
+    let verdict = match admit {
         Admit::New => Verdict::New,
         Admit::Known => Verdict::Known,
         Admit::Fork(proof) => {

@@ -13,7 +13,7 @@ use perennial_manifest::{EntryId, ReleaseId, Selector, SignedEntry};
 use crate::catalog::Catalog;
 use crate::effect::{Effect, Offence};
 use crate::effects::Effects;
-use crate::input::LookupId;
+use crate::input::{Follows, LookupId};
 use crate::message::{BlobClaim, Bounded, Response, Scope};
 use crate::peer::PeerId;
 use crate::requests::Purpose;
@@ -31,6 +31,22 @@ pub(crate) const LOOKUPS: usize = 64;
 pub(crate) const DIALS: usize = 8;
 /// Longest wait for dialled peers once the DHT has answered.
 pub(crate) const DIAL_WAIT: Duration = Duration::from_secs(4);
+
+/// This node's view, by which it decides whose feeds it asks for.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) follows: &'a Follows,
+    pub(crate) catalog: &'a dyn Catalog,
+}
+
+impl Known<'_> {
+    /// Whether the feed of an entry is asked for: this node lacks the entry, and would store it.
+    fn lacks(self, entry: &SignedEntry) -> bool {
+        let publisher = &entry.entry().publisher;
+        !self.catalog.has_entry(&entry.id())
+            && (self.follows.covers(publisher) || self.catalog.takes(publisher))
+    }
+}
 
 #[derive(Debug)]
 struct Lookup {
@@ -121,7 +137,7 @@ impl Lookups {
         from: &PeerId,
         response: Option<Response>,
         sync: &mut Reconciler,
-        catalog: &dyn Catalog,
+        known: Known<'_>,
         out: &mut Effects<'_>,
     ) -> Option<Offence> {
         let lookup = self.under_way.get_mut(&id)?;
@@ -164,17 +180,15 @@ impl Lookups {
                         offence = Some(Offence::BadResponse);
                         continue;
                     };
-                    if matches!(lookup.question, Asked::Meaning(..))
-                        && !catalog.has_entry(&entry.id())
-                    {
+                    if matches!(lookup.question, Asked::Meaning(..)) && known.lacks(&entry) {
                         feeds.insert(entry.entry().publisher);
                     }
                     if lookup.entries.len() < ENTRIES {
                         lookup.entries.insert(entry.id(), entry);
                     }
                 }
-                if !feeds.is_empty() && sync.want(from, Scope::Publishers(Bounded::first_of(feeds)))
-                {
+                let scope = Scope::Publishers(Bounded::first_of(feeds.iter().copied()));
+                if !feeds.is_empty() && sync.want(from, scope, u64::MAX) {
                     lookup.syncing.insert(from.clone());
                 }
             }

@@ -91,3 +91,34 @@ fn a_flood_from_one_peer_costs_bounded_memory_and_leaves_others_alone() {
     gossip.sweep(Time::from_millis(3_600_000));
     assert!(gossip.len() <= RECENT, "the rates are forgotten when they limit nothing");
 }
+
+#[test]
+fn a_stranger_that_has_had_its_share_spends_no_rate_of_others() {
+    let mut gossip = Gossip::default();
+    let (full, other) = (Keypair::from_seed([1; 32]), Keypair::from_seed([2; 32]));
+    let catalog = FakeCatalog { full: vec![full.id()], ..FakeCatalog::default() };
+    let peer = "p".parse().unwrap();
+    let mut check = |key: &Keypair, name: &str| {
+        let bytes = entry(key, name).encode();
+        gossip.check(Time::ZERO, &peer, &bytes, &Follows::default(), &catalog).acceptance
+    };
+    for n in 0..1000 {
+        assert_eq!(check(&full, &n.to_string()), Acceptance::Ignore);
+    }
+    assert_eq!(check(&other, "other"), Acceptance::Accept);
+    assert_eq!(gossip.history(Time::ZERO, &full.id(), &Follows::default(), &catalog), 0);
+}
+
+#[test]
+fn the_histories_of_strangers_count_against_their_common_rate() {
+    let (mut gossip, catalog) = (Gossip::default(), FakeCatalog::default());
+    let (known, stranger) = (Keypair::from_seed([1; 32]), Keypair::from_seed([2; 32]));
+    let follows = follow(&known);
+    let mut history = |seconds: u64, key: &Keypair| {
+        gossip.history(Time::from_millis(seconds * 1000), &key.id(), &follows, &catalog)
+    };
+    let granted: u64 = (0..10).map(|_| history(0, &stranger)).sum();
+    assert_eq!(granted, super::STRANGERS_BURST, "whoever signed them");
+    assert_eq!(history(2, &stranger), 2 * super::STRANGERS_RATE);
+    assert_eq!(history(2, &known), u64::MAX, "what is followed has no bound");
+}

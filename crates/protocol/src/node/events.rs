@@ -7,6 +7,7 @@ use crate::batches::Batch;
 use crate::catalog::Catalog;
 use crate::effect::{Acceptance, Effect, Offence};
 use crate::effects::Effects;
+use crate::find::lookup::Known;
 use crate::input::{MessageId, Prefix, RequestFailure, Token, Verdict};
 use crate::message::{Bounded, Refusal, Request, Response, Scope};
 use crate::peer::PeerId;
@@ -104,8 +105,10 @@ impl Node {
                 }
             }
             Purpose::Lookup(lookup) => {
+                let known = Known { follows: &self.follows, catalog };
+                let response = result.ok();
                 if let Some(offence) =
-                    self.lookups.response(*lookup, peer, result.ok(), &mut self.sync, catalog, out)
+                    self.lookups.response(*lookup, peer, response, &mut self.sync, known, out)
                 {
                     self.blame(peer, offence, out);
                 }
@@ -153,7 +156,9 @@ impl Node {
             // entry.
             Batch::Gossip(publisher) => {
                 if verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::Orphan { .. })) {
-                    self.sync.want(&from, Scope::Publishers(Bounded::first_of([publisher])));
+                    let most = self.gossip.history(out.now, &publisher, &self.follows, catalog);
+                    let scope = Scope::Publishers(Bounded::first_of([publisher]));
+                    self.sync.want(&from, scope, most);
                 }
             }
         }

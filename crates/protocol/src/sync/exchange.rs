@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use perennial_manifest::{EntryId, MAX_ENCODED, SignedEntry};
 
 use super::set::{self, Lacking, Set, Sets};
-use super::{BYTES, LACKING, ORPHANS, PARENT_ROUNDS, ROUNDS};
+use super::{BYTES, LACKING, LACKING_OF_STRANGERS, ORPHANS, PARENT_ROUNDS, ROUNDS};
 use crate::catalog::Catalog;
 use crate::input::{Follows, Verdict};
 use crate::message::{Bounded, MAX_ENTRIES_BYTES, MAX_ENTRY_IDS, Request, Response, Scope};
@@ -39,7 +39,9 @@ enum Waiting {
 /// An exchange under way.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    scopes: VecDeque<Scope>,
+    scopes: VecDeque<(Scope, u64)>,
+    /// Entries that may still be requested in the current scope.
+    left: u64,
     /// The scope being reconciled, and the set of its entries that this node had at the start.
     current: Option<(Scope, Set)>,
     /// The message of the next round.
@@ -65,9 +67,10 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) const fn new(scopes: VecDeque<Scope>) -> Self {
+    pub(super) const fn new(scopes: VecDeque<(Scope, u64)>) -> Self {
         Self {
             scopes,
+            left: 0,
             current: None,
             message: None,
             waiting: Waiting::Nothing,
@@ -120,9 +123,10 @@ impl Exchange {
                 self.waiting = Waiting::Entries(ids.iter().copied().collect());
                 return self.ask(Request::Entries { ids });
             }
-            let Some(scope) = self.scopes.pop_front() else {
+            let Some((scope, most)) = self.scopes.pop_front() else {
                 return Step::Done { complete: !self.cut_short && self.orphans.is_empty() };
             };
+            self.left = most;
             let set = sets.of(&scope, catalog);
             self.message = set::begin(&set).ok();
             self.current = Some((scope, set));
@@ -154,9 +158,10 @@ impl Exchange {
 
     fn next_ids(&mut self, catalog: &dyn Catalog) -> Option<Bounded<EntryId, MAX_ENTRY_IDS>> {
         let mut ids = Vec::new();
+        let most = usize::try_from(self.left).unwrap_or(MAX_ENTRY_IDS).min(MAX_ENTRY_IDS);
         if !self.parents.is_empty() && self.parent_rounds < PARENT_ROUNDS {
             self.parent_rounds += 1;
-            while ids.len() < MAX_ENTRY_IDS {
+            while ids.len() < most {
                 let Some(id) = self.parents.pop_first() else { break };
                 self.parents_asked.insert(id);
                 if !catalog.has_entry(&id) {
@@ -164,13 +169,26 @@ impl Exchange {
                 }
             }
         }
-        while ids.len() < MAX_ENTRY_IDS {
+        while ids.len() < most {
             let Some(id) = self.lacking.pop_front() else { break };
             if !catalog.has_entry(&id) && !ids.contains(&id) {
                 ids.push(id);
             }
         }
+        self.left = self.left.saturating_sub(ids.len() as u64);
+        if ids.is_empty() && self.left == 0 {
+            self.leave_scope();
+        }
         (!ids.is_empty()).then(|| Bounded::first_of(ids))
+    }
+
+    /// Asks for nothing more in the current scope.
+    fn leave_scope(&mut self) {
+        self.cut_short |= !self.lacking.is_empty() || !self.parents.is_empty();
+        self.left = 0;
+        self.lacking.clear();
+        self.parents.clear();
+        self.orphans.clear();
     }
 
     /// Sends all available entries to the store, each feed in order, including earlier orphans.
@@ -233,8 +251,10 @@ impl Exchange {
         let Some((_, set)) = &self.current else { return Err(Misfit) };
         let (next, lacking) = set::proceed(set, message).map_err(|_| Misfit)?;
         self.message = next;
+        // Only the oldest of them will be requested.
+        let most = if self.left == u64::MAX { LACKING } else { LACKING_OF_STRANGERS };
         for (end, id) in lacking {
-            if self.found.len() >= LACKING {
+            if self.found.len() >= most {
                 self.cut_short = true;
                 self.message = None;
                 break;
@@ -253,11 +273,13 @@ impl Exchange {
         }
         self.waiting = Waiting::Nothing;
         let mut storing = std::mem::take(&mut self.storing);
+        let mut full = false;
         for (id, verdict) in verdicts {
             let entry = storing.remove(id);
             match verdict {
                 Verdict::New | Verdict::Fork => self.new += 1,
                 Verdict::Known | Verdict::Rejected => {}
+                Verdict::Full => full = true,
                 Verdict::Orphan { missing } => {
                     let Some(entry) = entry else { continue };
                     if self.orphans.len() >= ORPHANS {
@@ -277,6 +299,10 @@ impl Exchange {
         }
         if !storing.is_empty() {
             // The store failed partway.
+            self.cut_short = true;
+        }
+        if full {
+            self.leave_scope();
             self.cut_short = true;
         }
     }

@@ -87,6 +87,78 @@ fn run(
     (catalog, requests, offences)
 }
 
+/// Connects a node that follows nobody to a peer with a stranger's feed, whose newest entry the peer
+/// gossips; the store takes `room` entries. Returns the entries that were requested, and those that
+/// are here.
+fn gossiped(there: &[SignedEntry], room: usize) -> (usize, usize) {
+    let mut answer = honest(there.to_vec());
+    let mut catalog = FakeCatalog::default();
+    let mut node = Node::new(Config { me: "me".parse().unwrap(), seed: 1, upload: None });
+    let peer: crate::peer::PeerId = "peer".parse().unwrap();
+    let newest = there.last().unwrap().encode();
+    let message = crate::input::MessageId(vec![1]);
+    let mut inputs = std::collections::VecDeque::from([
+        Input::Follows(Follows::default()),
+        Input::Connected { peer: peer.clone(), prefix: Prefix::default() },
+        Input::Gossip { from: peer, message, bytes: newest },
+    ]);
+    let mut requested = 0;
+    while let Some(input) = inputs.pop_front() {
+        for effect in node.handle(Time::ZERO, input, &catalog) {
+            match effect {
+                Effect::Send { peer, id, request } => {
+                    if let Request::Entries { ids } = &request {
+                        requested += ids.len();
+                    }
+                    let result = Ok(answer(&request));
+                    inputs.push_back(Input::Response { from: peer, id, result });
+                }
+                Effect::Store { batch, entries, .. } => {
+                    let mut verdicts = Vec::new();
+                    for entry in entries {
+                        let here = |id: &EntryId| catalog.entries.iter().any(|e| e.id() == *id);
+                        let missing: Vec<EntryId> =
+                            entry.entry().prevs.iter().filter(|id| !here(id)).copied().collect();
+                        let verdict = match missing.is_empty() {
+                            _ if catalog.entries.len() >= room => Verdict::Full,
+                            true => Verdict::New,
+                            false => Verdict::Orphan { missing },
+                        };
+                        verdicts.push((entry.id(), verdict.clone()));
+                        if verdict == Verdict::New {
+                            catalog.entries.push(entry);
+                        }
+                    }
+                    inputs.push_back(Input::Stored { batch, verdicts });
+                }
+                Effect::Penalise { offence, .. } => panic!("{offence}"),
+                _ => {}
+            }
+        }
+    }
+    (requested, catalog.entries.len())
+}
+
+#[test]
+fn one_message_of_a_stranger_brings_a_part_of_its_history() {
+    let there = feed(&Keypair::from_seed([3; 32]), 3000);
+    let most = usize::try_from(crate::gossip::HISTORY).unwrap();
+    let (requested, here) = gossiped(&there, usize::MAX);
+    assert_eq!((requested, here), (most, most));
+    let (requested, here) = gossiped(&there[..100], usize::MAX);
+    assert_eq!((requested, here), (100, 100), "a short one whole");
+}
+
+#[test]
+fn nothing_more_is_requested_of_a_stranger_that_has_had_its_share() {
+    let there = feed(&Keypair::from_seed([3; 32]), 3000);
+    let (requested, here) = gossiped(&there, 40);
+    assert_eq!(here, 40);
+    assert!(requested <= 512, "{requested}");
+    let (requested, here) = gossiped(&there, 0);
+    assert_eq!((requested, here), (0, 0));
+}
+
 /// An honest peer that answers from these entries.
 fn honest(there: Vec<SignedEntry>) -> impl FnMut(&Request) -> Response {
     let catalog = FakeCatalog { entries: there, ..FakeCatalog::default() };

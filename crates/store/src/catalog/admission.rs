@@ -5,14 +5,21 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use perennial_manifest::{Admit, Body, EntryId, FeedState, PublisherId, SignedEntry};
+use perennial_manifest::{
+    Admit, ArtifactListRef, Body, EntryId, FeedState, PublisherId, SignedEntry,
+};
 
 use super::feed_view::FeedView;
-use super::{Catalog, PutOutcome, Source, encode};
+use super::holdings::Counted;
+use super::{Catalog, PutOutcome, Room, Source, encode};
 use crate::error::StoreError;
 use crate::index_trait::Change;
 use crate::rows::{self, PublisherValue};
 use crate::state::Kept;
+
+/// Longest list of a peer's entry that is read when the entry is put, in bytes. A longer one is read
+/// when the release is fetched: entries are free to sign, and reading takes the time of other puts.
+const READ_AT_ONCE: u64 = 64 << 10;
 
 /// The state of an entry in the packs before it was put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +39,10 @@ pub(super) struct Admission<'a> {
     /// Entries admitted so far.
     pending: HashMap<EntryId, (PublisherId, u64)>,
     changes: Vec<Change>,
+    /// How much is held of the list counted last, because many entries may name one.
+    counted: Option<(ArtifactListRef, Counted)>,
+    /// Entries admitted so far of each publisher for whom there is not always room.
+    of_strangers: HashMap<PublisherId, u64>,
     /// Whether bytes were appended to a pack.
     appended: bool,
     /// Entries that a rebuild had to leave out, and that have come again.
@@ -47,17 +58,20 @@ impl<'a> Admission<'a> {
             next_ordinal: None,
             pending: HashMap::new(),
             changes: Vec::new(),
+            counted: None,
+            of_strangers: HashMap::new(),
             appended: false,
             found_again: 0,
         }
     }
 
-    /// Judges an entry, and takes it in if its feed admits it. `kept`: how far its publisher's
-    /// releases are wanted.
+    /// Judges an entry, and takes it in if its feed admits it and there is room for it. `kept`: how
+    /// far its publisher's releases are wanted.
     pub(super) fn take(
         &mut self,
         signed: &SignedEntry,
         kept: Kept,
+        room: &dyn Room,
     ) -> Result<PutOutcome, StoreError> {
         let entry = signed.entry();
         let value = self.publisher(&entry.publisher)?;
@@ -71,13 +85,51 @@ impl<'a> Admission<'a> {
             gaps: self.source == Source::PacksWithGaps,
         };
         let admit = feed.admit(signed, &view);
-        if matches!(admit, Admit::New | Admit::Fork(_)) {
+        let new = matches!(admit, Admit::New | Admit::Fork(_));
+        if self.source == Source::Peers
+            && (new || matches!(admit, Admit::Orphan(_)))
+            && !self.has_room(&entry.publisher, new, room)
+        {
+            return Ok(PutOutcome { id: signed.id(), admit: None });
+        }
+        if new {
             self.admit(signed, value, feed, kept)?;
-        } else if self.source == Source::Outside && admit == Admit::Known {
+        } else if self.source.is_new() && admit == Admit::Known {
             // A damaged record is replaced by the good bytes at hand.
             self.appended |= self.append(signed)? != Before::Good;
         }
-        Ok(PutOutcome { id: signed.id(), admit })
+        Ok(PutOutcome { id: signed.id(), admit: Some(admit) })
+    }
+
+    /// Whether there is room for one more entry of a publisher; it is taken up if `taken`.
+    fn has_room(&mut self, publisher: &PublisherId, taken: bool, room: &dyn Room) -> bool {
+        if !room.is_stranger(publisher) {
+            return true;
+        }
+        let all: u64 = self.of_strangers.values().sum();
+        let theirs = self.of_strangers.get(publisher).copied().unwrap_or_default();
+        let has = room.takes(publisher, theirs, all);
+        if has && taken {
+            *self.of_strangers.entry(*publisher).or_default() += 1;
+        }
+        has
+    }
+
+    /// Counts how much of the release that an entry states is held. An add has its bytes here before
+    /// it is signed: it is listed as held from its first moment, or not at all.
+    fn count(&mut self, signed: &SignedEntry) -> Result<(), StoreError> {
+        let Some((_, body)) = signed.release() else { return Ok(()) };
+        let claim = body.artifacts;
+        if self.counted.as_ref().is_some_and(|(counted, _)| *counted == claim) {
+            return Ok(());
+        }
+        let counted = if self.source == Source::Peers && claim.size > READ_AT_ONCE {
+            Counted::UNSEEN
+        } else {
+            self.catalog.count_held(&claim, &mut self.changes)?
+        };
+        self.counted = Some((claim, counted));
+        Ok(())
     }
 
     fn admit(
@@ -97,13 +149,16 @@ impl<'a> Admission<'a> {
         if let Body::Profile(profile) = &entry.body {
             value.kind = Some(profile.publisher_kind);
         }
-        if self.source == Source::Outside {
+        if self.source.is_new() {
             let before = self.append(signed)?;
             self.appended |= before != Before::Good;
             self.found_again += u64::from(before != Before::Nothing);
         }
         self.pending.insert(signed.id(), (entry.publisher, entry.seq));
-        self.catalog.index_entry(signed, value.ordinal, kept, &mut self.changes)?;
+        self.count(signed)?;
+        let unseen = Counted::UNSEEN;
+        let counted = self.counted.as_ref().map_or(&unseen, |(_, counted)| counted);
+        Catalog::index_entry(signed, value.ordinal, kept, counted, &mut self.changes);
         self.publishers.insert(entry.publisher, value);
         Ok(())
     }
@@ -118,9 +173,9 @@ impl<'a> Admission<'a> {
             None => {
                 let ordinal = match self.next_ordinal {
                     Some(ordinal) => ordinal,
-                    None => u32::try_from(self.catalog.publishers()?.len()).unwrap_or(u32::MAX),
+                    None => self.catalog.next_ordinal()?,
                 };
-                self.next_ordinal = Some(ordinal + 1);
+                self.next_ordinal = Some(ordinal.saturating_add(1));
                 PublisherValue { ordinal, feed: FeedState::default(), kind: None }
             }
         };
@@ -145,13 +200,18 @@ impl<'a> Admission<'a> {
     pub(super) fn commit(mut self) -> Result<(), StoreError> {
         let new = self.pending.len() as u64;
         // Also what an earlier put left in the buffer when the disk was full.
-        if self.source == Source::Outside && (new > 0 || self.appended) {
+        if self.source.is_new() && (new > 0 || self.appended) {
             self.catalog.blobs.packs().sync()?;
         }
         if new == 0 {
             return Ok(());
         }
-        for (id, value) in &self.publishers {
+        if let Some(ordinal) = self.next_ordinal {
+            let next = u64::from(ordinal).to_be_bytes();
+            self.changes.push(Change::Put(rows::ORDINALS.to_vec(), next.to_vec()));
+        }
+        // A publisher of whom nothing was admitted has no row.
+        for (id, value) in self.publishers.iter().filter(|(_, value)| value.feed.entries > 0) {
             self.changes.push(Change::Put(rows::publisher(id), encode(value)?));
         }
         let entries = self.catalog.count()? + new;
@@ -160,6 +220,6 @@ impl<'a> Admission<'a> {
             let skipped = self.catalog.skipped()?.saturating_sub(self.found_again);
             self.changes.push(Change::Put(rows::SKIPPED.to_vec(), skipped.to_be_bytes().to_vec()));
         }
-        self.catalog.index.apply(&self.changes)
+        self.catalog.apply(self.changes)
     }
 }

@@ -11,6 +11,24 @@ use crate::large::SMALL;
 use crate::rows::{self, ReleaseValue};
 use crate::state::{Follows, Kept};
 
+/// How much of a release is held.
+#[derive(Debug)]
+pub(super) struct Counted {
+    pub(super) state: Holding,
+    pub(super) held_bytes: u64,
+    /// Its artifact list, if that is here and fits the release.
+    pub(super) list: Option<ArtifactList>,
+}
+
+impl Counted {
+    const fn nothing(state: Holding) -> Self {
+        Self { state, held_bytes: 0, list: None }
+    }
+
+    /// Of a release whose list was not looked for.
+    pub(super) const UNSEEN: Self = Self::nothing(Holding::Known);
+}
+
 impl Catalog<'_> {
     /// Recomputes which releases are wanted. `before`: the follows that the present state was made
     /// for, if known.
@@ -98,14 +116,15 @@ impl Catalog<'_> {
         let kept = PublisherId::from_bytes(value.publisher)
             .map_or(Kept::Not, |publisher| follows.kept(&publisher));
         let mut changes = Vec::new();
-        let (mut state, held_bytes) = self.count_held(&value.artifacts, &mut changes)?;
+        let Counted { mut state, held_bytes, list } =
+            self.count_held(&value.artifacts, &mut changes)?;
         if value.state == Holding::Invalid && state == Holding::Known {
             // The list is no longer here, and its bytes would be the same again.
             state = Holding::Invalid;
         }
         let content = value.content;
         if (value.state == Holding::Known || content.is_none())
-            && let Some(list) = self.listed(state, &value.artifacts)
+            && let Some(list) = list
             && let (Some(place), Some(purl)) = (rows::place_of_release(&key), rows::purl_of(&key))
         {
             value.content = Some(list.content());
@@ -121,7 +140,7 @@ impl Catalog<'_> {
             changes.extend(rows::wants(id, &key, kept, state.is_wanting()));
         }
         if !changes.is_empty() {
-            self.index.apply(&changes)?;
+            self.apply(changes)?;
         }
         Ok(state)
     }
@@ -143,29 +162,24 @@ impl Catalog<'_> {
         &self,
         claim: &ArtifactListRef,
         changes: &mut Vec<Change>,
-    ) -> Result<(Holding, u64), StoreError> {
+    ) -> Result<Counted, StoreError> {
         let list = match self.read_list(claim) {
             Ok(Some(list)) => list,
-            Err(StoreError::InvalidList { .. }) => return Ok((Holding::Invalid, 0)),
-            Ok(None) | Err(_) => return Ok((Holding::Known, 0)),
+            Err(StoreError::InvalidList { .. }) => return Ok(Counted::nothing(Holding::Invalid)),
+            Ok(None) | Err(_) => return Ok(Counted::nothing(Holding::Known)),
         };
-        let (mut held, mut bytes) = (0, 0);
+        let (mut held, mut held_bytes) = (0, 0);
         for artifact in &list {
             if self.blobs.size(&artifact.blake3)? == Some(artifact.size) {
                 held += 1;
-                bytes += artifact.size;
+                held_bytes += artifact.size;
                 if artifact.size > SMALL {
                     self.note_hashed(&artifact.blake3, changes)?;
                 }
             }
         }
         let state = if held == list.len() { Holding::Held } else { Holding::Partial };
-        Ok((state, bytes))
-    }
-
-    /// The list of a release of which something is held.
-    pub(super) fn listed(&self, state: Holding, claim: &ArtifactListRef) -> Option<ArtifactList> {
-        (state > Holding::Known).then(|| self.read_list(claim).ok().flatten()).flatten()
+        Ok(Counted { state, held_bytes, list: Some(list) })
     }
 
     /// Lists releases as known only. Called before their bytes are deleted, so that a killed
@@ -177,6 +191,6 @@ impl Catalog<'_> {
             (value.state, value.held_bytes) = (Holding::Known, 0);
             changes.push(Change::Put(key, value.encode()));
         }
-        if changes.is_empty() { Ok(()) } else { self.index.apply(&changes) }
+        if changes.is_empty() { Ok(()) } else { self.apply(changes) }
     }
 }

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use perennial_manifest::{ContentId, Holding, PublisherId, Purl, ReleaseId, Selector, SignedEntry};
 
 use super::Catalog;
+use super::holdings::Counted;
 use crate::error::StoreError;
 use crate::index_trait::Change;
 use crate::rows::{self, ReleaseValue};
@@ -82,24 +83,21 @@ impl Rows {
 
 impl Catalog<'_> {
     /// The rows of an admitted entry: its place in the feed, and the release it states, if any.
+    /// `counted`: how much of that release is held.
     pub(super) fn index_entry(
-        &self,
         signed: &SignedEntry,
         ordinal: u32,
         kept: Kept,
+        counted: &Counted,
         changes: &mut Vec<Change>,
-    ) -> Result<(), StoreError> {
+    ) {
         let entry = signed.entry();
         let purl = signed.release().map_or("", |(_, release)| release.purl.as_str());
         let key = rows::feed(ordinal, entry.seq, &signed.id());
         changes.push(Change::Put(key, rows::feed_value(entry.issued_at, purl)));
-        let Some((release, body)) = signed.release() else { return Ok(()) };
-        // An add has its bytes here before it is signed: it is listed as held from its first
-        // moment, or not at all.
-        let (state, held_bytes) = self.count_held(&body.artifacts, changes)?;
+        let Some((release, body)) = signed.release() else { return };
         let place = rows::place(ordinal, entry.seq, &signed.id());
-        let list = self.listed(state, &body.artifacts);
-        if let Some(list) = &list {
+        if let Some(list) = &counted.list {
             changes.extend(rows::of_files(list, &place, body.purl.as_str()));
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -110,13 +108,13 @@ impl Catalog<'_> {
             artifacts: body.artifacts,
             seq: entry.seq,
             issued_at: entry.issued_at,
-            state,
-            held_bytes,
+            state: counted.state,
+            held_bytes: counted.held_bytes,
             arrived: Some(arrived),
-            content: list.map(|list| list.content()),
+            content: counted.list.as_ref().map(ArtifactList::content),
         };
         let key = rows::release(body.purl.as_str(), &place);
-        if kept != Kept::Not && state.is_wanting() {
+        if kept != Kept::Not && counted.state.is_wanting() {
             changes.extend(rows::wants(&release, &key, kept, true));
         }
         for term in rows::terms(&body.purl) {
@@ -126,7 +124,6 @@ impl Catalog<'_> {
             ));
         }
         changes.push(Change::Put(key, value.encode()));
-        Ok(())
     }
 
     /// The key and value of a release.

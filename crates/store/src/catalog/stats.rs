@@ -1,10 +1,8 @@
 //! The contents of a store in numbers.
 
-use perennial_manifest::Holding;
-
 use super::Catalog;
+use super::tally::Tally;
 use crate::error::StoreError;
-use crate::rows::ReleaseValue;
 
 /// The contents of a store in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,24 +28,10 @@ pub struct Stats {
 }
 
 impl Catalog<'_> {
-    /// Counts entries, releases and held releases, and sums the bytes of the latter.
+    /// The numbers of entries and releases. Reads two rows.
     pub(crate) fn counts(&self) -> Result<Stats, StoreError> {
-        let mut stats = Stats { entries: self.count()?, ..Stats::default() };
-        self.index.walk(b"R", b"R", &mut |_, value| {
-            stats.releases += 1;
-            if let Some(value) = ReleaseValue::decode(value) {
-                match value.state {
-                    Holding::Held => {
-                        stats.held += 1;
-                        stats.logical_bytes += value.artifacts.bytes;
-                    }
-                    Holding::Partial => stats.partial += 1,
-                    Holding::Invalid => stats.invalid += 1,
-                    Holding::Known => {}
-                }
-            }
-            true
-        })?;
-        Ok(stats)
+        let Tally { releases, held, partial, invalid, logical_bytes } = self.tally()?;
+        let entries = self.count()?;
+        Ok(Stats { entries, releases, held, partial, invalid, logical_bytes, ..Stats::default() })
     }
 }

@@ -1,6 +1,4 @@
-//! Removing records: damaged blobs from the look-ups, dead ones from the disk.
-//!
-//! Entries are never removed.
+//! Removing records: damaged blobs from the look-ups, dead records from the disk.
 
 use std::sync::{Arc, PoisonError};
 
@@ -39,30 +37,24 @@ impl Packs {
         Ok(())
     }
 
-    /// Drops the blobs that `dead` selects, by rewriting the rest of their packs. Entries are never
-    /// dropped, and damaged ones are carried over unchanged; damaged blobs go to `keep`. Returns
-    /// the bytes freed.
+    /// Drops the records that `dead` selects, by rewriting the rest of their packs. Damaged entries
+    /// are carried over unchanged; damaged blobs go to `keep`. Returns the bytes freed.
     pub(crate) fn compact(
         &self,
-        dead: &dyn Fn(&BlobId) -> bool,
+        dead: &dyn Fn(Kind, &[u8; 32]) -> bool,
         keep: Keep<'_>,
     ) -> Result<u64, StoreError> {
         let before = self.disk_bytes();
         {
             let mut active = self.active();
-            let any = active
-                .rows()
-                .iter()
-                .any(|row| row.kind == Kind::Blob && dead(&BlobId::from_bytes(row.key)));
-            if any {
+            if active.rows().iter().any(|row| dead(row.kind, &row.key)) {
                 active.sync()?;
                 self.seal(&mut active)?;
             }
         }
         for pack in self.sealed() {
             let rows = pack.rows()?;
-            let is_dead =
-                |row: &record::Row| row.kind == Kind::Blob && dead(&BlobId::from_bytes(row.key));
+            let is_dead = |row: &record::Row| dead(row.kind, &row.key);
             if !rows.iter().any(is_dead) {
                 continue;
             }

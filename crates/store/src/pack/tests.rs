@@ -166,7 +166,8 @@ proptest! {
                 }
                 Op::Drop(below) => {
                     let dead = |blob: &BlobId| u16::from(blob.as_bytes()[0]) < below * 6;
-                    packs.compact(&dead, &mut |_, _| Ok(())).unwrap();
+                    let is_dead = |_: Kind, key: &[u8; 32]| dead(&BlobId::from_bytes(*key));
+                    packs.compact(&is_dead, &mut |_, _| Ok(())).unwrap();
                     model.retain(|blob, _| !dead(blob));
                 }
                 Op::Reopen => {

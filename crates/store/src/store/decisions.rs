@@ -49,6 +49,7 @@ impl Store {
         let let_go: Vec<_> = let_go.into_iter().map(|row| Pin::Release(row.release)).collect();
         self.0.state.let_go(&let_go, now())?;
         self.0.state.set_follows(follows.clone())?;
+        self.0.entry_counts().decide(&self.0.state);
         self.0.write(|catalog| catalog.follow(Some(&before), follows))?;
         let newest =
             follows.publishers.keys().filter_map(|id| Some((*id, self.feed(id).ok()?.highest()?)));

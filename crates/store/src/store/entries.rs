@@ -20,8 +20,9 @@ use crate::store::Store;
 use perennial_manifest::Holding;
 
 impl Store {
-    /// Takes entries in, in order. Those that were admitted are durable on return. The highest
-    /// entries seen of followed feeds are remembered outside the index, orphans included.
+    /// Takes entries of this node's user in, in order. Those that were admitted are durable on
+    /// return. The highest entries seen of followed feeds are remembered outside the index, orphans
+    /// included.
     ///
     /// Puts are serialised. Two puts with entries of one feed must come in order, or the later
     /// entry is judged an orphan: give them to one writer.
@@ -29,14 +30,30 @@ impl Store {
     /// # Errors
     /// Failures of the disk and the index. Nothing is acknowledged then; the put can be repeated.
     pub fn put_entries(&self, entries: &[SignedEntry]) -> Result<Vec<PutOutcome>, StoreError> {
+        self.put(entries, Source::Outside)
+    }
+
+    /// As [`Store::put_entries`], of entries that peers sent: those of publishers that are not
+    /// followed are taken in within their [`Share`](crate::Share), whatever way they came. If they
+    /// have more than it, the largest of their feeds lose their newest entries.
+    ///
+    /// # Errors
+    /// As for [`Store::put_entries`].
+    pub fn put_from_peers(&self, entries: &[SignedEntry]) -> Result<Vec<PutOutcome>, StoreError> {
+        let puts = self.put(entries, Source::Peers)?;
+        self.cut_excess()?;
+        Ok(puts)
+    }
+
+    fn put(&self, entries: &[SignedEntry], source: Source) -> Result<Vec<PutOutcome>, StoreError> {
         let (puts, follows) = self.0.write(|catalog| {
             // Read under the lock, so that a follow that comes meanwhile finds these entries, or
             // they find it.
             let follows = self.0.state.follows();
-            let puts = catalog.put(entries, Source::Outside, &follows)?;
+            let puts = catalog.put(entries, source, &follows, &*self.0)?;
             let mut counts = self.0.entry_counts();
             for (signed, put) in entries.iter().zip(&puts) {
-                if matches!(put.admit, Admit::New | Admit::Fork(_)) {
+                if matches!(put.admit, Some(Admit::New | Admit::Fork(_))) {
                     counts.add(signed.entry().publisher, 1);
                 }
             }
@@ -48,13 +65,13 @@ impl Store {
             .filter(|(signed, put)| {
                 let publisher = &signed.entry().publisher;
                 // Known entries too: one may be known only because remembering it failed last time.
-                let counts = !matches!(put.admit, Admit::Reject(_));
-                counts && (follows.names(publisher) || self.0.state.seen(publisher).is_some())
+                is_of_feed(put)
+                    && (follows.names(publisher) || self.0.state.seen(publisher).is_some())
             })
             .map(|(signed, put)| (signed.entry().publisher, signed.entry().seq, put.id))
             .collect();
         self.0.state.see(&seen)?;
-        for put in puts.iter().filter(|put| !matches!(put.admit, Admit::Reject(_))) {
+        for put in puts.iter().filter(|put| is_of_feed(put)) {
             self.damaged_entries().remove(&put.id);
         }
         self.0.generation.fetch_add(1, Ordering::SeqCst);
@@ -84,7 +101,9 @@ impl Store {
     /// # Errors
     /// Failures of the disk.
     pub fn set_own_feed(&self, own: OwnFeed) -> Result<(), StoreError> {
-        self.0.state.set_own_feed(own)
+        self.0.state.set_own_feed(own)?;
+        self.0.entry_counts().decide(&self.0.state);
+        Ok(())
     }
 
     /// The highest entry ever seen of a publisher that is followed or watched, stored or not.
@@ -125,7 +144,7 @@ impl Store {
         outcome
     }
 
-    fn damaged_entries(&self) -> MutexGuard<'_, BTreeSet<EntryId>> {
+    pub(super) fn damaged_entries(&self) -> MutexGuard<'_, BTreeSet<EntryId>> {
         self.0.damaged_entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -206,10 +225,17 @@ impl Store {
         self.0.read(|catalog| catalog.remarks(publisher, seq))
     }
 
-    /// How many entries are stored of publishers other than these. Answered from memory.
+    /// How many entries are stored of publishers that are not followed. Answered from memory.
     #[must_use]
-    pub fn strangers(&self, followed: &BTreeSet<PublisherId>) -> u64 {
-        self.0.entry_counts().except(followed)
+    pub fn strangers(&self) -> u64 {
+        self.0.entry_counts().of_strangers()
+    }
+
+    /// Whether one more entry of a publisher would be taken in, if a peer sent it. Answered from
+    /// memory.
+    #[must_use]
+    pub fn takes(&self, publisher: &PublisherId) -> bool {
+        self.0.entry_counts().takes(publisher, 0, 0)
     }
 
     /// How many entries are stored. Reads one row.
@@ -344,4 +370,9 @@ impl Store {
     ) -> Result<Vec<ReleaseRow>, StoreError> {
         self.0.read(|catalog| catalog.wanted_first(after, limit))
     }
+}
+
+/// Whether an entry belongs to its feed, as far as that is known.
+const fn is_of_feed(put: &PutOutcome) -> bool {
+    !matches!(put.admit, Some(Admit::Reject(_)) | None)
 }

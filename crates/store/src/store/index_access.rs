@@ -62,7 +62,9 @@ impl Inner {
     /// Counts the entries of an index that replaces another.
     fn count_entries(&self, index: &dyn MetaIndex) -> Result<(), StoreError> {
         let publishers = Catalog { index, blobs: &self.blobs }.publishers()?;
-        *self.entry_counts() = EntryCounts::of(publishers);
+        let share = self.entry_counts().share();
+        let counts = EntryCounts::of(publishers, &self.state, share);
+        *self.entry_counts() = counts;
         Ok(())
     }
 

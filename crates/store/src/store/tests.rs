@@ -3,5 +3,5 @@
 mod faults;
 #[allow(dead_code, reason = "unit tests use a part of them")]
 #[path = "../../tests/it/fixtures.rs"]
-mod fixtures;
+pub(crate) mod fixtures;
 mod races;

@@ -65,7 +65,7 @@ fn a_damaged_entry_is_repaired_when_it_arrives_again() {
     let dir = tempfile::tempdir().unwrap();
     let feed = hurt(dir.path());
     let store = open(dir.path());
-    assert_eq!(store.put_entries(&feed[1..2]).unwrap()[0].admit, Admit::Known);
+    assert_eq!(store.put_entries(&feed[1..2]).unwrap()[0].admit, Some(Admit::Known));
     drop(store);
     let store = open(dir.path());
     assert_eq!(store.rebuilt(), None);
@@ -87,7 +87,7 @@ fn a_rebuild_keeps_what_stands_on_a_lost_entry_and_the_gap_closes() {
     // Reconciliation compares these, so that the lost entry is requested.
     let times = store.times(None).unwrap();
     assert!(times.iter().all(|(_, id)| *id != feed[1].id()));
-    assert_eq!(store.put_entries(&feed[1..2]).unwrap()[0].admit, Admit::New);
+    assert_eq!(store.put_entries(&feed[1..2]).unwrap()[0].admit, Some(Admit::New));
     assert_eq!(listed(&store), 3);
     let state = store.feed(&key(1).id()).unwrap();
     assert!(state.forks.is_empty() && !state.is_forked(), "a closed gap is no fork");

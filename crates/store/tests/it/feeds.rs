@@ -1,12 +1,11 @@
 //! The state of a feed survives a restart and a rebuilt index: repeating an old entry changes
 //! nothing, and both branches of a fork are kept with the proof.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::fixtures::{self, bytes, id, key, open, release, statement};
+use crate::fixtures::{self, bytes, follow, id, key, open, release, statement};
 use perennial_manifest::{ArtifactListRef, FeedState, SignedEntry};
-use perennial_store::Store;
+use perennial_store::{Follows, Store};
 
 /// Checks a store as it is, after a restart, and after its index was rebuilt.
 fn over_restart_and_rebuild(dir: &Path, look: &dyn Fn(&Store)) {
@@ -76,18 +75,21 @@ fn entries_of_strangers_are_counted_on_arrival_and_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(dir.path());
     let [ours, other] = [key(1), key(2)];
-    let followed = BTreeSet::from([ours.id()]);
+    follow(&store, &ours);
     let (first, _) = release(&store, &other, "kubekey", &[bytes(10, 1)]);
     release(&store, &ours, "kubekey", &[bytes(10, 1)]);
-    assert_eq!(store.strangers(&followed), 1);
+    assert_eq!(store.strangers(), 1);
     store.put_entries(&[first]).unwrap();
-    assert_eq!(store.strangers(&followed), 1, "known already");
+    assert_eq!(store.strangers(), 1, "known already");
     release(&store, &other, "kubesphere", &[bytes(10, 2)]);
-    let all = BTreeSet::from([ours.id(), other.id()]);
     let check = |store: &Store| {
-        assert_eq!(store.strangers(&followed), 2);
-        assert_eq!(store.strangers(&BTreeSet::new()), 3);
-        assert_eq!(store.strangers(&all), 0);
+        let ours = store.follows();
+        assert_eq!(store.strangers(), 2);
+        store.set_follows(&Follows::default()).unwrap();
+        assert_eq!(store.strangers(), 3);
+        store.set_follows(&Follows { all: true, ..Follows::default() }).unwrap();
+        assert_eq!(store.strangers(), 0);
+        store.set_follows(&ours).unwrap();
     };
     check(&store);
     store.rebuild_index().unwrap();

@@ -16,6 +16,7 @@ mod denied;
 mod feeds;
 mod fixtures;
 mod follows;
+mod forget;
 mod gc_race;
 mod in_place;
 mod incoming;

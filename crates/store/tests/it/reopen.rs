@@ -45,7 +45,8 @@ fn the_index_may_be_deleted() {
     fs::remove_dir_all(dir.path().join("index")).unwrap();
     assert!(assert_same(dir.path(), &rows).is_some());
     assert_eq!(assert_same(dir.path(), &rows), None, "a rebuilt index is believed");
-    let in_memory = Store::open(dir.path(), OpenOptions { index: IndexKind::Memory }).unwrap();
+    let options = OpenOptions { index: IndexKind::Memory, ..OpenOptions::default() };
+    let in_memory = Store::open(dir.path(), options).unwrap();
     assert_eq!(in_memory.releases(&ReleaseFilter::default()).unwrap(), rows);
 }
 
