@@ -3,6 +3,8 @@
 //!
 //! | module | attack |
 //! |---|---|
+//! | `histories` | a long feed whose end is gossiped, so that the rest comes as its history |
 //! | `sizes` | entries that name a followed publisher's lists with sizes that are not theirs |
 
+mod histories;
 mod sizes;

@@ -6,7 +6,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use perennial_node::daemon;
 
 use crate::commands::{
-    add, completions, drill, follow, follows, gc, get, key, ls, man, peers, pin, pins,
+    add, completions, drill, follow, follows, forget, gc, get, key, ls, man, peers, pin, pins,
     rebuild_index, relocate, search, show, status, unfollow, unpin, verify, version,
 };
 use crate::failure::EXIT_CODES;
@@ -82,6 +82,7 @@ pub(crate) enum Command {
     Follow(follow::FollowArgs),
     Unfollow(unfollow::UnfollowArgs),
     Follows(follows::FollowsArgs),
+    Forget(forget::ForgetArgs),
     Pin(pin::PinArgs),
     Unpin(unpin::UnpinArgs),
     Pins(pins::PinsArgs),

@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod drill;
 pub(crate) mod follow;
 pub(crate) mod follows;
+pub(crate) mod forget;
 pub(crate) mod gc;
 pub(crate) mod get;
 pub(crate) mod key;
@@ -53,6 +54,7 @@ pub(crate) async fn run(cli: Cli, screen: &Screen) -> Result<(), CommandError> {
         Command::Search(args) => search::run(args, &reading()?, screen).await,
         Command::Follow(args) => follow::run(args, &beginning()?, screen).await,
         Command::Unfollow(args) => unfollow::run(args, &reading()?, screen).await,
+        Command::Forget(args) => forget::run(args, &reading()?, screen).await,
         Command::Follows(_) => follows::run(&reading()?, screen).await,
         Command::Pin(args) => pin::run(args, &keeping()?, screen).await,
         Command::Unpin(args) => unpin::run(args, &reading()?, screen).await,

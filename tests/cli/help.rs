@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::program::Place;
 
-pub(crate) const COMMANDS: [&str; 23] = [
+pub(crate) const COMMANDS: [&str; 24] = [
     "add",
     "get",
     "ls",
@@ -14,6 +14,7 @@ pub(crate) const COMMANDS: [&str; 23] = [
     "follow",
     "unfollow",
     "follows",
+    "forget",
     "pin",
     "unpin",
     "pins",

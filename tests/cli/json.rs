@@ -205,6 +205,16 @@ fn every_command_prints_what_the_page_says() {
     page.check("peers", &wait_until(perennial_tests::READY_LIMIT, "a peer", connected));
     drop((near, far));
 
+    // With another key, this node's releases are those of a stranger, whom nobody follows.
+    std::fs::remove_dir_all(place.path("data/keys")).unwrap();
+    let pins: Vec<_> = place.rows(&["pins"]);
+    for pin in &pins {
+        place.run(&["unpin", pin["target"].as_str().unwrap()]);
+    }
+    let forgotten = page.run(&place, &["forget", publisher]);
+    assert!(forgotten["entries"].as_u64() > Some(1) && forgotten["kept"] == 0, "{forgotten}");
+    page.fails(&place, 3, &["forget", publisher]);
+
     // These take an upstream with a chart, and a damaged disk.
     let failed = Failed::new("docker://a/b:1", "gone");
     let chart = Completeness {

@@ -47,13 +47,15 @@ pub(crate) enum Manner {
 pub(crate) struct Goods {
     pub(crate) entries: Vec<SignedEntry>,
     pub(crate) store: Store,
+    /// Whether a reconciliation is answered, with the ids of all entries; else the liar is busy.
+    pub(crate) reconciles: bool,
 }
 
 impl Goods {
     /// The contents of a data directory that is not in use.
     pub(crate) fn of(data: &std::path::Path, entries: Vec<SignedEntry>) -> Self {
         let store = Store::open(data, OpenOptions::default()).expect("a data directory");
-        Self { entries, store }
+        Self { entries, store, reconciles: false }
     }
 }
 
@@ -181,6 +183,9 @@ fn answer(goods: &Goods, manner: Manner, request: &Request) -> Response {
             .collect()
     };
     match request {
+        Request::Reconcile { .. } if goods.reconciles => {
+            Response::Reconcile { message: all_ids(&goods.entries) }
+        }
         Request::Reconcile { .. } => Response::Refused { reason: Refusal::Busy },
         Request::Entries { ids } => {
             let found: Vec<_> = encoded(&|entry| ids.iter().any(|id| *id == entry.id()));
@@ -203,6 +208,17 @@ fn answer(goods: &Goods, manner: Manner, request: &Request) -> Response {
         },
         Request::ResolveSha256 { .. } => Response::Sha256 { blob: None },
     }
+}
+
+/// A message of negentropy that lists all entries in one range.
+fn all_ids(entries: &[SignedEntry]) -> Vec<u8> {
+    let mut message = vec![0x61, 0, 0, 2];
+    let count = entries.len();
+    for (shift, more) in [(14, 0x80), (7, 0x80), (0, 0)] {
+        message.push(u8::try_from((count >> shift) & 0x7f).unwrap_or_default() | more);
+    }
+    message.extend(entries.iter().flat_map(|entry| *entry.id().as_bytes()));
+    message
 }
 
 /// The length that the liar claims for a blob.

@@ -18,6 +18,7 @@
 mod client;
 mod failure;
 mod follow;
+mod forget;
 mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -35,6 +36,7 @@ mod socket;
 pub use client::{CallError, Client, ConnectError};
 pub use failure::{Claim, Failure, MAX_CLAIMS, MAX_DETAILS};
 pub use follow::{Follow, FollowRow, Follows, Target, Unfollow, Unfollowed};
+pub use forget::{Forget, ForgetDone};
 pub use frame::{FrameError, MAX_REPLY, MAX_REQUEST};
 pub use get::{Get, GetDone, WrittenImage};
 pub use handler::{Handler, Sink};

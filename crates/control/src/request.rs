@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AuditDone, ConnectDone, GcDone, GetDone, ImportSummary, KeyRow, Listed, PinRow, Published,
-    RebuildDone, RelocateDone, ShowDone, StatusRow, Unfollowed, VerifyDone,
+    AuditDone, ConnectDone, ForgetDone, GcDone, GetDone, ImportSummary, KeyRow, Listed, PinRow,
+    Published, RebuildDone, RelocateDone, ShowDone, StatusRow, Unfollowed, VerifyDone,
 };
 
 /// A request with its row and answer types.
@@ -43,6 +43,9 @@ macro_rules! requests {
             /// Stops following a publisher, and returns it; `not-found` when it is not followed.
             /// Held bytes stay until `gc`.
             Unfollow, unfollow: NoRows => Unfollowed;
+            /// Drops the entries of a publisher that is not followed, but those that pins need;
+            /// `not-found` when none is known.
+            Forget, forget: NoRows => ForgetDone;
             /// Lists the followed publishers.
             Follows, follows: FollowRow => Listed;
             /// Keeps a release or a blob regardless of follows.

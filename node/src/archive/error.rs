@@ -121,6 +121,15 @@ pub enum ArchiveError {
     /// The publisher, or `all`, is not followed, so there is nothing to unfollow.
     #[error("{0} is not followed")]
     NotFollowed(String),
+    /// The publisher is followed, so that its entries would come again.
+    #[error("{0} is followed, so nothing of it is forgotten")]
+    StillFollowed(PublisherId),
+    /// The publisher is this node's own.
+    #[error("{0} is this node's own publisher, so nothing of it is forgotten")]
+    OwnPublisher(PublisherId),
+    /// No entry of the publisher is here.
+    #[error("nothing is known of {0}")]
+    NothingKnown(PublisherId),
     /// No followed publisher has the name.
     #[error("this node follows no publisher named {0}")]
     UnknownPublisher(FollowName),

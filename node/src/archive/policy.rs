@@ -2,7 +2,7 @@
 
 use perennial_manifest::{FollowName, PublisherId, PublisherRef, Selector};
 use perennial_protocol::Follows as ProtocolFollows;
-use perennial_store::{Follows, Pin};
+use perennial_store::{Follows, Forgotten, Pin};
 
 use super::resolve::is_unknown;
 use super::{Archive, ArchiveError, Meaning, Observer};
@@ -109,6 +109,28 @@ impl Archive {
             None => Err(ArchiveError::NotFollowed(publisher.to_string())),
         })
         .await
+    }
+
+    /// Drops the entries that are known of a publisher, but those that pins need. The bytes of its
+    /// releases stay until [`Archive::gc`].
+    ///
+    /// # Errors
+    /// [`ArchiveError::StillFollowed`], [`ArchiveError::OwnPublisher`],
+    /// [`ArchiveError::NothingKnown`], or the store's error.
+    pub async fn forget(&self, publisher: PublisherId) -> Result<Forgotten, ArchiveError> {
+        if publisher == self.publisher() {
+            return Err(ArchiveError::OwnPublisher(publisher));
+        }
+        let forgotten = self.blocking(move |archive| {
+            if archive.store.follows().keeps(&publisher) {
+                return Err(ArchiveError::StillFollowed(publisher));
+            }
+            Ok(archive.store.forget(&publisher)?)
+        });
+        match forgotten.await? {
+            Forgotten { entries: 0, kept: 0 } => Err(ArchiveError::NothingKnown(publisher)),
+            forgotten => Ok(forgotten),
+        }
     }
 
     /// Changes the follows on disk, then informs the protocol. Neither is undone when the caller

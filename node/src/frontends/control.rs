@@ -18,11 +18,11 @@ use std::time::{Duration, Instant};
 pub use perennial_control::BindError;
 use perennial_control::{
     Add, Audit, AuditDone, AuditRow, Connect, ConnectDone, CorruptRow, Failure, Follow, FollowRow,
-    Follows, Gc, GcDone, Get, GetDone, Handler, Import, ImportEvent, ImportSummary, Key, KeyRow,
-    Listed, Listener, Ls, Merge, NewFeed, PeerRow, Peers, Pin, PinRow, Pins, Progress, Published,
-    RebuildDone, RebuildIndex, ReleaseRow, Relocate, RelocateDone, Search, Show, ShowDone,
-    Shutdown, Sink, Status, StatusRow, Unfollow, Unfollowed, UnmovedRow, Unpin, UnreachedRow,
-    Verify, VerifyDone,
+    Follows, Forget, ForgetDone, Gc, GcDone, Get, GetDone, Handler, Import, ImportEvent,
+    ImportSummary, Key, KeyRow, Listed, Listener, Ls, Merge, NewFeed, PeerRow, Peers, Pin, PinRow,
+    Pins, Progress, Published, RebuildDone, RebuildIndex, ReleaseRow, Relocate, RelocateDone,
+    Search, Show, ShowDone, Shutdown, Sink, Status, StatusRow, Unfollow, Unfollowed, UnmovedRow,
+    Unpin, UnreachedRow, Verify, VerifyDone,
 };
 pub(crate) use perennial_control::{Client, socket_path};
 use perennial_manifest::{PublisherId, PublisherRef};
@@ -108,6 +108,10 @@ impl Handler for ControlService {
 
     async fn follow(&self, request: Follow, _: Sink) -> Result<(), Failure> {
         policy::follow(self, request).await
+    }
+
+    async fn forget(&self, request: Forget, _: Sink) -> Result<ForgetDone, Failure> {
+        policy::forget(self, request).await
     }
 
     async fn unfollow(&self, request: Unfollow, _: Sink) -> Result<Unfollowed, Failure> {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use perennial_control::{
     Add, Audit, AuditDone, AuditRow, Connect, ConnectDone, CorruptRow, ErrorKind, Failure, Follow,
-    FollowRow, Follows, Gc, GcDone, Get, GetDone, Handler, Import, ImportEvent, ImportSummary, Key,
-    KeyRow, Listed, Ls, Merge, NewFeed, NoRows, PeerRow, Peers, Pin, PinRow, Pins, Progress,
-    Published, RebuildDone, RebuildIndex, ReleaseRow, Relocate, RelocateDone, Search, Show,
-    ShowDone, Shutdown, Sink, Stage, Status, StatusRow, Unfollow, Unfollowed, UnmovedRow, Unpin,
-    Verify, VerifyDone,
+    FollowRow, Follows, Forget, ForgetDone, Gc, GcDone, Get, GetDone, Handler, Import, ImportEvent,
+    ImportSummary, Key, KeyRow, Listed, Ls, Merge, NewFeed, NoRows, PeerRow, Peers, Pin, PinRow,
+    Pins, Progress, Published, RebuildDone, RebuildIndex, ReleaseRow, Relocate, RelocateDone,
+    Search, Show, ShowDone, Shutdown, Sink, Stage, Status, StatusRow, Unfollow, Unfollowed,
+    UnmovedRow, Unpin, Verify, VerifyDone,
 };
 use perennial_manifest::{EntryId, Holding, Keypair, PublisherKind, Purl};
 use tokio::sync::Notify;
@@ -77,6 +77,7 @@ impl Handler for Fake {
         show(Show, NoRows) -> ShowDone;
         follow(Follow, NoRows) -> ();
         unfollow(Unfollow, NoRows) -> Unfollowed;
+        forget(Forget, NoRows) -> ForgetDone;
         follows(Follows, FollowRow) -> Listed;
         pin(Pin, NoRows) -> PinRow;
         unpin(Unpin, NoRows) -> PinRow;

@@ -5,7 +5,9 @@
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use perennial_manifest::{ContentId, Holding, PublisherId, Purl, ReleaseId, Selector, SignedEntry};
+use perennial_manifest::{
+    ArtifactList, ContentId, Holding, PublisherId, Purl, ReleaseId, Selector, SignedEntry,
+};
 
 use super::Catalog;
 use super::holdings::Counted;

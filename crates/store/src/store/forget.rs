@@ -5,8 +5,8 @@
 //! lacks entries that the packs have, and is made again with those that are still there.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::Ordering;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use perennial_manifest::{EntryId, PublisherId};
 

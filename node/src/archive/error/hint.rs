@@ -63,6 +63,9 @@ impl ArchiveError {
             Self::Unread { .. } => Some(
                 "the same command goes on from here; --exclude GLOB leaves out what keeps changing",
             ),
+            Self::StillFollowed(_) => {
+                Some("`perennial unfollow` it first, or `perennial unfollow all`")
+            }
             Self::NotFollowed(_) => Some("`perennial follows` lists the followed publishers"),
             Self::UnknownPublisher(_) => Some(
                 "`perennial follows` lists the names; any publisher can be given by its DID \

@@ -31,9 +31,12 @@ impl ArchiveError {
             | Self::Unportable(_)
             | Self::Pattern { .. }
             | Self::SharedName { .. }
-            | Self::NameTaken { .. } => ErrorKind::Usage,
+            | Self::NameTaken { .. }
+            | Self::StillFollowed(_)
+            | Self::OwnPublisher(_) => ErrorKind::Usage,
             Self::NotFollowed(_)
             | Self::UnknownPublisher(_)
+            | Self::NothingKnown(_)
             | Self::NotPinned(_)
             | Self::NoClaim(_)
             | Self::NoHolder(_)

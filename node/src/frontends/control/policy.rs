@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use perennial_control::{
-    AuditDone, AuditRow, CorruptRow, Failure, Follow, Gc, GcDone, Pin, PinRow, RebuildDone,
-    Relocate, RelocateDone, Sink, StoredObject, Target, Unfollow, Unfollowed, UnmovedRow, Unpin,
-    VerifyDone,
+    AuditDone, AuditRow, CorruptRow, Failure, Follow, Forget, ForgetDone, Gc, GcDone, Pin, PinRow,
+    RebuildDone, Relocate, RelocateDone, Sink, StoredObject, Target, Unfollow, Unfollowed,
+    UnmovedRow, Unpin, VerifyDone,
 };
 use perennial_manifest::{Exposed, Origin};
 use perennial_store::{GcOptions, Unmoved, Unread, Unreadable};
@@ -51,6 +51,15 @@ pub(super) async fn unfollow(
         }
     };
     Ok(Unfollowed { publisher })
+}
+
+pub(super) async fn forget(
+    service: &ControlService,
+    request: Forget,
+) -> Result<ForgetDone, Failure> {
+    let publisher = service.archive.publisher_named(&request.publisher).map_err(failure)?;
+    let forgotten = service.archive.forget(publisher).await.map_err(failure)?;
+    Ok(ForgetDone { publisher, entries: forgotten.entries, kept: forgotten.kept })
 }
 
 pub(super) async fn pin(
