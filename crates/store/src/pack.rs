@@ -244,6 +244,11 @@ impl Packs {
         Ok(())
     }
 
+    /// Number of small blobs; one that was fetched again counts twice until a collection.
+    pub(crate) fn blobs(&self) -> u64 {
+        self.sealed().iter().map(|pack| pack.blobs()).sum::<u64>() + self.active().blobs()
+    }
+
     /// Bytes of all packs on disk.
     pub(crate) fn disk_bytes(&self) -> u64 {
         self.sealed().iter().map(|pack| pack.len()).sum::<u64>() + self.active().len()

@@ -87,6 +87,8 @@ pub(crate) struct Inner {
     /// The last field: it closes after the layout has released its lock, which tells a node that
     /// the store is closed.
     damage: broadcast::Sender<Damaged>,
+    /// The last walk over large files.
+    measured: Mutex<Option<stats::Measured>>,
     /// Changed under the `writing` lock, in step with the index.
     entry_counts: Mutex<EntryCounts>,
 }
@@ -121,6 +123,7 @@ impl Store {
             generation: std::sync::atomic::AtomicU64::new(0),
             damaged_entries: Mutex::default(),
             damage: broadcast::Sender::new(damage::DAMAGE_BACKLOG),
+            measured: Mutex::default(),
             entry_counts: Mutex::new(entry_counts),
         })))
     }

@@ -231,6 +231,11 @@ impl Active {
         rows
     }
 
+    /// Number of blobs in it.
+    pub(super) fn blobs(&self) -> u64 {
+        self.rows.keys().filter(|(kind, _)| *kind == Kind::Blob).count() as u64
+    }
+
     /// When the pack was last written to, in Unix seconds.
     pub(super) fn written(&self) -> Result<u64, StoreError> {
         let meta = self.file.metadata().at(&self.path)?;

@@ -95,6 +95,11 @@ impl Sealed {
         Ok(Some(Self { number, pack, index, len, rows, pairs }))
     }
 
+    /// Number of blobs in it.
+    pub(super) const fn blobs(&self) -> u64 {
+        self.pairs
+    }
+
     /// When the pack was last written to, in Unix seconds.
     pub(super) fn written(&self) -> io::Result<u64> {
         Ok(u64::try_from(self.pack.metadata()?.mtime()).unwrap_or(0))

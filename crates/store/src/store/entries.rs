@@ -53,8 +53,15 @@ impl Store {
             let puts = catalog.put(entries, source, &follows, &*self.0)?;
             let mut counts = self.0.entry_counts();
             for (signed, put) in entries.iter().zip(&puts) {
-                if matches!(put.admit, Some(Admit::New | Admit::Fork(_))) {
-                    counts.add(signed.entry().publisher, 1);
+                let publisher = signed.entry().publisher;
+                let fork = matches!(put.admit, Some(Admit::Fork(_)));
+                if fork || put.admit == Some(Admit::New) {
+                    counts.add(publisher, 1);
+                }
+                // Only a fork or, of a forked feed, a merge changes whether it has several heads.
+                if fork || counts.forked().contains(&publisher) {
+                    let value = catalog.publisher(&publisher)?;
+                    counts.set_forked(publisher, value.is_some_and(|v| v.feed.is_forked()));
                 }
             }
             Ok((puts, follows))
@@ -188,6 +195,19 @@ impl Store {
         self.0.read(|catalog| {
             Ok(catalog.publishers()?.into_iter().map(|(id, value)| (id, value.feed)).collect())
         })
+    }
+
+    /// Publishers with several heads, of whom nothing can be said to be newest: those that are
+    /// followed by name and this node's own, and the number of all others. Answered from memory.
+    #[must_use]
+    pub fn forked(&self) -> (Vec<PublisherId>, usize) {
+        let follows = self.follows();
+        let own = self.own_feed().map(|own| own.publisher);
+        let counts = self.0.entry_counts();
+        let ours = |id: &&PublisherId| follows.names(id) || own == Some(**id);
+        let ours: Vec<_> = counts.forked().iter().filter(ours).copied().collect();
+        let others = counts.forked().len() - ours.len();
+        (ours, others)
     }
 
     /// `(issued_at, id)` of all entries of some publishers, or of all, except those found damaged:

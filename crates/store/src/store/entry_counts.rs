@@ -3,7 +3,7 @@
 //! Counted from the publisher rows when the index is opened, and changed with every put, so that
 //! asking costs no read. Owns no disk.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use perennial_manifest::PublisherId;
 
@@ -17,6 +17,8 @@ use crate::state::{Follows, State};
 #[derive(Debug)]
 pub(crate) struct EntryCounts {
     by_publisher: HashMap<PublisherId, u64>,
+    /// Publishers whose feeds have several heads.
+    forked: BTreeSet<PublisherId>,
     share: Share,
     strangers: Strangers,
     follows: Follows,
@@ -32,6 +34,7 @@ impl EntryCounts {
     ) -> Self {
         let mut counts = Self {
             by_publisher: HashMap::new(),
+            forked: BTreeSet::new(),
             share,
             strangers: Strangers::new(share),
             follows: state.follows(),
@@ -39,6 +42,7 @@ impl EntryCounts {
         };
         for (publisher, value) in publishers {
             counts.set(publisher, value.feed.entries);
+            counts.set_forked(publisher, value.feed.is_forked());
         }
         counts
     }
@@ -65,6 +69,17 @@ impl EntryCounts {
 
     pub(crate) fn remove(&mut self, publisher: PublisherId, entries: u64) {
         self.set(publisher, self.get(&publisher).saturating_sub(entries));
+    }
+
+    pub(crate) fn set_forked(&mut self, publisher: PublisherId, forked: bool) {
+        match forked {
+            true => self.forked.insert(publisher),
+            false => self.forked.remove(&publisher),
+        };
+    }
+
+    pub(crate) fn forked(&self) -> &BTreeSet<PublisherId> {
+        &self.forked
     }
 
     fn get(&self, publisher: &PublisherId) -> u64 {

@@ -93,6 +93,8 @@ impl Store {
             let mut counts = self.0.entry_counts();
             for (publisher, gone) in &gone {
                 counts.remove(*publisher, gone.len() as u64);
+                let value = catalog.publisher(publisher)?;
+                counts.set_forked(*publisher, value.is_some_and(|v| v.feed.is_forked()));
             }
             Ok(gone)
         })?;

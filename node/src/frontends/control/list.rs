@@ -155,13 +155,18 @@ pub(super) async fn status(service: &ControlService) -> Result<StatusRow, Failur
     notices.extend(cut(lost.iter().map(loss_text).collect()));
     let row = service.read(move |store| {
         let (stats, follows) = (store.stats()?, store.follows());
-        for (id, feed) in store.publishers()? {
-            if feed.is_forked() {
-                notices.push(format!(
-                    "two histories were signed with the key of {id}; its tags are frozen until \
-                         they are merged"
-                ));
-            }
+        let (forked, others) = store.forked();
+        notices.extend(forked.iter().map(|id| {
+            format!(
+                "two histories were signed with the key of {id}; its tags are frozen until they \
+                 are merged"
+            )
+        }));
+        if others > 0 {
+            notices.push(format!(
+                "two histories were signed with the keys of {others} publishers that are not \
+                 followed by name"
+            ));
         }
         Ok(StatusRow {
             daemon,
