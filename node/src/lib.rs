@@ -12,6 +12,7 @@ mod descriptors;
 mod disk;
 mod frontends;
 pub mod keys;
+mod memory;
 mod network;
 mod node;
 pub mod place;

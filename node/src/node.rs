@@ -23,6 +23,7 @@ use crate::descriptors;
 use crate::frontends::control::{self, Client, ControlService, socket_path};
 use crate::frontends::http::{self, ServeError};
 use crate::keys::Keys;
+use crate::memory;
 use crate::network::dial::DialList;
 use crate::network::handle::Network;
 use crate::network::{EventLoop, Parts};
@@ -111,6 +112,7 @@ impl Node {
         let mut swarm = perennial_swarm::Config::new(identity);
         (swarm.listen, swarm.mdns) = (config.listen.clone(), config.mdns);
         swarm.external = config.external.clone();
+        swarm.max_memory = memory::limit();
         (swarm.max_inbound, swarm.max_blob_streams) =
             (descriptors::peers(descriptors, config.max_peers), config.serve_streams as usize);
         let (swarm, events) = perennial_swarm::start(&swarm)?;

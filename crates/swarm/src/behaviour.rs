@@ -7,15 +7,14 @@ use libp2p::request_response::{self, ProtocolSupport};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{
-    StreamProtocol, allow_block_list, connection_limits, identify, identity, kad, mdns,
-    memory_connection_limits, ping,
+    StreamProtocol, allow_block_list, connection_limits, identify, identity, kad, mdns, ping,
 };
 use perennial_protocol::{REQUEST_PROTOCOL, REQUEST_TIMEOUT, TOPIC};
 
 use crate::codec::Codec;
 use crate::config::{Config, StartError};
 use crate::providers::Providers;
-use crate::streams;
+use crate::{memory, streams};
 
 /// Longest gossip message in bytes: an entry with its envelope, and gossipsub's framing.
 const MAX_GOSSIP: usize = 10 << 10;
@@ -37,7 +36,7 @@ pub(crate) struct Behaviour {
     // The limits come first: they refuse a connection before the other behaviours spend anything on
     // it.
     limits: connection_limits::Behaviour,
-    memory: memory_connection_limits::Behaviour,
+    memory: memory::Behaviour,
     pub(crate) banned: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
     pub(crate) gossip: Gossip,
     pub(crate) requests: request_response::Behaviour<Codec>,
@@ -72,7 +71,7 @@ impl Behaviour {
             .with_agent_version(concat!("perennial/", env!("CARGO_PKG_VERSION")).to_owned());
         Ok(Self {
             limits: connection_limits::Behaviour::new(limits),
-            memory: memory_connection_limits::Behaviour::with_max_bytes(config.max_memory),
+            memory: memory::Behaviour::new(config.max_memory),
             banned: allow_block_list::Behaviour::default(),
             gossip: gossip()?,
             requests: request_response::Behaviour::with_codec(

@@ -20,7 +20,7 @@ pub struct Config {
     pub max_inbound: u32,
     /// Concurrent connections opened by this node, at most.
     pub max_outbound: u32,
-    /// Resident memory in bytes above which connections are refused.
+    /// Resident memory in bytes above which connections of strangers are refused.
     pub max_memory: usize,
     /// Blob streams served concurrently, at most; further ones are reset, not queued.
     pub max_blob_streams: usize,

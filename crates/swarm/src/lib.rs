@@ -16,6 +16,7 @@ mod event;
 mod events;
 mod handle;
 mod listen;
+mod memory;
 mod muxer;
 mod names;
 mod providers;
