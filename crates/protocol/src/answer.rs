@@ -8,11 +8,17 @@ use crate::message::{
     Bounded, EntryBytes, MAX_ENTRIES_BYTES, MAX_FOUND, Refusal, Request, Response,
 };
 use crate::sync::Reconciler;
+use crate::time::Time;
 
 /// The response to a request.
-pub(crate) fn answer(request: &Request, sync: &mut Reconciler, catalog: &dyn Catalog) -> Response {
+pub(crate) fn answer(
+    now: Time,
+    request: &Request,
+    sync: &mut Reconciler,
+    catalog: &dyn Catalog,
+) -> Response {
     match request {
-        Request::Reconcile { scope, message } => sync.answer(scope, message, catalog),
+        Request::Reconcile { scope, message } => sync.answer(now, scope, message, catalog),
         Request::Entries { ids } => {
             let mut room = MAX_ENTRIES_BYTES;
             let mut entries = Vec::new();

@@ -199,6 +199,7 @@ impl Reconciler {
     /// Answers one round as the responder. Keeps only the sealed set.
     pub(crate) fn answer(
         &mut self,
+        now: Time,
         scope: &Scope,
         message: &[u8],
         catalog: &dyn Catalog,
@@ -210,10 +211,15 @@ impl Reconciler {
         if !sorted {
             return Response::Refused { reason: Refusal::Malformed };
         }
-        match set::answer(&self.sets.of(scope, catalog), message) {
+        match set::answer(&self.sets.of(now, scope, catalog), message) {
             Ok(message) => Response::Reconcile { message },
             Err(set::BadMessage) => Response::Refused { reason: Refusal::Malformed },
         }
+    }
+
+    /// Rows of the catalog that were read for sets so far, one for each entry.
+    pub(crate) const fn rows_read(&self) -> u64 {
+        self.sets.rows_read()
     }
 
     pub(crate) fn next(&self) -> Time {
@@ -243,7 +249,7 @@ impl Reconciler {
         out: &mut Effects<'_>,
     ) -> Option<Ended> {
         let exchange = self.peers.get_mut(peer)?.exchange.as_mut()?;
-        match exchange.step(&mut self.sets, catalog) {
+        match exchange.step(out.now, &mut self.sets, catalog) {
             Step::Wait => None,
             Step::Ask(request) => {
                 if out.send(peer, Purpose::Sync, request) {

@@ -9,6 +9,7 @@ use crate::effect::{Acceptance, Effect, Offence};
 use crate::effects::Effects;
 use crate::find::lookup::Known;
 use crate::input::{MessageId, Prefix, RequestFailure, Token, Verdict};
+use crate::limits::Asked;
 use crate::message::{Bounded, Refusal, Request, Response, Scope};
 use crate::peer::PeerId;
 use crate::requests::{Purpose, Waiting};
@@ -70,12 +71,19 @@ impl Node {
         out: &mut Effects<'_>,
     ) {
         let prefix = self.peers.get(from).copied().unwrap_or_default();
-        let response = if self.limits.ask(out.now, from, prefix, limits::cost(request)) {
-            answer::answer(request, &mut self.sync, catalog)
+        let asked = self.limits.ask(out.now, from, prefix, limits::cost(request));
+        let response = if asked == Asked::Granted {
+            let before = self.sync.rows_read();
+            let response = answer::answer(out.now, request, &mut self.sync, catalog);
+            let work = limits::cost_of_rows(self.sync.rows_read() - before);
+            self.limits.spend(out.now, from, prefix, work);
+            response
         } else {
-            self.blame(from, Offence::Flood, out);
             Response::Refused { reason: Refusal::Busy }
         };
+        if asked == Asked::Flood {
+            self.blame(from, Offence::Flood, out);
+        }
         out.push(Effect::Respond { token, response });
     }
 

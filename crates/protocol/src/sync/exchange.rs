@@ -11,6 +11,7 @@ use super::{BYTES, LACKING, LACKING_OF_STRANGERS, ORPHANS, PARENT_ROUNDS, ROUNDS
 use crate::catalog::Catalog;
 use crate::input::{Follows, Verdict};
 use crate::message::{Bounded, MAX_ENTRIES_BYTES, MAX_ENTRY_IDS, Request, Response, Scope};
+use crate::time::Time;
 
 /// The next step of an exchange.
 #[derive(Debug)]
@@ -103,7 +104,7 @@ impl Exchange {
     }
 
     /// The next step; [`Step::Wait`] while an answer is outstanding.
-    pub(super) fn step(&mut self, sets: &mut Sets, catalog: &dyn Catalog) -> Step {
+    pub(super) fn step(&mut self, now: Time, sets: &mut Sets, catalog: &dyn Catalog) -> Step {
         if !matches!(self.waiting, Waiting::Nothing) {
             return Step::Wait;
         }
@@ -127,7 +128,7 @@ impl Exchange {
                 return Step::Done { complete: !self.cut_short && self.orphans.is_empty() };
             };
             self.left = most;
-            let set = sets.of(&scope, catalog);
+            let set = sets.of(now, &scope, catalog);
             self.message = set::begin(&set).ok();
             self.current = Some((scope, set));
         }

@@ -1,16 +1,20 @@
 //! Sealed sets of `(issued_at, entry id)` and the two sides of a negentropy round over them.
 //!
-//! Owns the cache of sealed sets, one per (scope, catalog generation), bounded in number. A hostile
-//! message costs at most one pass over the set and an error.
+//! Owns the cache of sealed sets, one per scope, bounded in number. A set is made again when the
+//! catalog has changed, but a large one not before a while that grows with it: else a change and a
+//! question, again and again, would take all time. What an old set lacks, gossip and the next
+//! exchange bring. A hostile message costs at most one pass over the set and an error.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use negentropy::{Id, Negentropy, NegentropyStorageVector};
 use perennial_manifest::EntryId;
 
 use crate::catalog::Catalog;
 use crate::message::{MAX_RECONCILE_REQUEST, MAX_RECONCILE_RESPONSE, Scope};
+use crate::time::Time;
 
 /// Sealed sets cached, at most.
 pub(crate) const SETS: usize = 8;
@@ -24,36 +28,63 @@ pub(crate) type Set = Arc<NegentropyStorageVector>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BadMessage;
 
-/// Sealed sets by scope and generation, oldest first.
+/// A sealed set, and when it was made.
+#[derive(Debug)]
+struct Made {
+    scope: Scope,
+    generation: u64,
+    at: Time,
+    entries: u64,
+    set: Set,
+}
+
+/// Sealed sets by scope, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Sets {
-    cached: Vec<(Scope, u64, Set)>,
+    cached: Vec<Made>,
+    rows_read: u64,
+}
+
+/// How long a set of this many entries may be older than the catalog.
+const fn stands(entries: u64) -> Duration {
+    if entries < 4096 { Duration::ZERO } else { Duration::from_millis(entries / 10) }
 }
 
 impl Sets {
-    /// The sealed set of a scope at the catalog's current generation.
-    pub(crate) fn of(&mut self, scope: &Scope, catalog: &dyn Catalog) -> Set {
+    /// The sealed set of a scope at the catalog's current generation, or at one shortly before.
+    pub(crate) fn of(&mut self, now: Time, scope: &Scope, catalog: &dyn Catalog) -> Set {
         let generation = catalog.generation();
-        if let Some((_, _, set)) =
-            self.cached.iter().find(|(s, g, _)| s == scope && *g == generation)
-        {
-            return Arc::clone(set);
+        let holds = |made: &&Made| {
+            made.scope == *scope
+                && (made.generation == generation || now.since(made.at) < stands(made.entries))
+        };
+        if let Some(made) = self.cached.iter().find(holds) {
+            return Arc::clone(&made.set);
         }
         let mut vector = NegentropyStorageVector::new();
+        let mut entries = 0;
         for (issued_at, id) in catalog.times(scope) {
             // `u64::MAX` is negentropy's infinity: no range includes it.
             let time = issued_at.min(u64::MAX - 1);
             // Insertion fails only after sealing.
             let _ = vector.insert(time, Id::from_byte_array(*id.as_bytes()));
+            entries += 1;
         }
         let _ = vector.seal();
         let set = Arc::new(vector);
-        self.cached.retain(|(s, _, _)| s != scope);
+        self.rows_read = self.rows_read.saturating_add(entries);
+        self.cached.retain(|made| made.scope != *scope);
         if self.cached.len() >= SETS {
             self.cached.remove(0);
         }
-        self.cached.push((scope.clone(), generation, Arc::clone(&set)));
+        let (scope, at) = (scope.clone(), now);
+        self.cached.push(Made { scope, generation, at, entries, set: Arc::clone(&set) });
         set
+    }
+
+    /// Rows of the catalog that were read so far.
+    pub(crate) const fn rows_read(&self) -> u64 {
+        self.rows_read
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -151,7 +182,11 @@ mod tests {
     use perennial_manifest::EntryId;
     use proptest::prelude::*;
 
-    use super::{answer, begin, listed, proceed};
+    use super::{Sets, answer, begin, listed, proceed};
+    use crate::fake_catalog::FakeCatalog;
+    use crate::message::Scope;
+    use crate::sync::tests::feed;
+    use crate::time::Time;
 
     fn seal(items: &BTreeMap<EntryId, u64>) -> super::Set {
         let mut vector = NegentropyStorageVector::new();
@@ -201,6 +236,25 @@ mod tests {
         assert!(lacking.is_empty() && bytes < 1000, "{bytes} bytes for nothing");
         let (lacking, _) = difference(&BTreeMap::new(), &there);
         assert!(lacking == (0..20_000).map(id).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_set_is_made_again_when_the_catalog_changes_and_a_large_one_after_a_while() {
+        let all = feed(&perennial_manifest::Keypair::from_seed([1; 32]), 5002);
+        for (known, stands) in [(100, 0), (5000, 500)] {
+            let (mut sets, mut catalog) = (Sets::default(), FakeCatalog::default());
+            let rows = |sets: &mut Sets, catalog: &FakeCatalog, millis: u64| {
+                sets.of(Time::from_millis(millis), &Scope::All, catalog);
+                usize::try_from(sets.rows_read()).unwrap()
+            };
+            catalog.entries = all[..known].to_vec();
+            assert_eq!(rows(&mut sets, &catalog, 1000), known);
+            assert_eq!(rows(&mut sets, &catalog, 9000), known, "nothing has changed");
+            catalog.entries = all[..known + 1].to_vec();
+            let again = if stands > 0 { known } else { 2 * known + 1 };
+            assert_eq!(rows(&mut sets, &catalog, 1000 + stands.max(1) - 1), again);
+            assert_eq!(rows(&mut sets, &catalog, 1000 + stands), 2 * known + 1);
+        }
     }
 
     proptest! {

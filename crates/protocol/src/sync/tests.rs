@@ -11,7 +11,7 @@ use crate::message::{Bounded, EntryBytes, Refusal, Request, Response};
 use crate::node::{Config, Node};
 use crate::time::Time;
 
-fn feed(key: &Keypair, count: u64) -> Vec<SignedEntry> {
+pub(super) fn feed(key: &Keypair, count: u64) -> Vec<SignedEntry> {
     let mut entries: Vec<SignedEntry> = Vec::new();
     for seq in 0..count {
         let body = Body::Profile(Profile {
@@ -163,7 +163,7 @@ fn nothing_more_is_requested_of_a_stranger_that_has_had_its_share() {
 fn honest(there: Vec<SignedEntry>) -> impl FnMut(&Request) -> Response {
     let catalog = FakeCatalog { entries: there, ..FakeCatalog::default() };
     let mut sync = super::Reconciler::default();
-    move |request| crate::answer::answer(request, &mut sync, &catalog)
+    move |request| crate::answer::answer(Time::ZERO, request, &mut sync, &catalog)
 }
 
 #[test]
