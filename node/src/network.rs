@@ -32,8 +32,9 @@
 //!
 //! # What the loop reads
 //!
-//! The loop writes nothing to disk and waits for no peer. It does *read*: handling an input may
-//! query the catalog (`catalog`), which reads sled's cache, or pack files in the page cache,
+//! The loop writes nothing to disk and waits for no peer. Look-ups, entries and holdings that peers
+//! ask for are read on other threads, a few at a time, when the protocol gives them their turn. The
+//! loop itself does *read*: handling an input may query the catalog (`catalog`), which reads sled's cache, or pack files in the page cache,
 //! inline. Each read is bounded; `cargo bench -p perennial-tests -- loop` prints the cost of each
 //! with 100,000 entries known.
 //!
@@ -41,13 +42,11 @@
 //! |---|---|---|
 //! | `has_entry` | each gossip message, each id of a reconciliation | one look-up in memory |
 //! | `takes` | gossip of publishers not followed, their histories | a counter in memory |
-//! | `entry` | each entry that a peer asks for | one read of a pack file |
-//! | `find` | a peer's look-up, within its budget | 256 rows and entries |
 //! | `wanted` | looking for releases to keep | a page of 256 rows |
 //! | `times` | a reconciliation, once per catalog generation | all entries of its scope |
 //!
-//! `times` over all publishers is the only read that grows with the archive; only a node that
-//! follows `all` makes it, and the protocol keeps the result until the catalog changes.
+//! `times` is the only read that grows with the archive. The protocol keeps the result until the
+//! catalog changes, that of a large scope for a while longer, and charges the peer that asked.
 
 pub(crate) mod catalog;
 pub(crate) mod dial;

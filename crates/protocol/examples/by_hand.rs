@@ -110,6 +110,13 @@ fn main() -> Result<(), Box<dyn Error>> {
                     let result = Ok(response);
                     inputs.push_back((1 - at, Input::Response { from, id, result }));
                 }
+                // A real node answers on another thread.
+                Effect::Answer { token, question } => {
+                    let id = asked.remove(&token).ok_or("no such request")?;
+                    let result = Ok(question.answer(&machine.entries));
+                    inputs.push_back((1 - at, Input::Response { from, id, result }));
+                    inputs.push_back((at, Input::Answered { token }));
+                }
                 // A real store checks the feed's rules; this one accepts every entry.
                 Effect::Store { batch, entries, .. } => {
                     let verdicts = entries.iter().map(|e| (e.id(), Verdict::New)).collect();

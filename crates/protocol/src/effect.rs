@@ -5,6 +5,7 @@ use std::fmt;
 
 use perennial_manifest::{BlobId, Holding, PublisherId, ReleaseId, SignedEntry};
 
+use crate::answer::Question;
 use crate::input::{CensusId, FetchId, LookupId, MessageId, RequestId, Token};
 use crate::message::{BlobClaim, BlobRange, Request, Response};
 use crate::peer::PeerId;
@@ -109,6 +110,10 @@ pub enum Effect {
     Send { peer: PeerId, id: RequestId, request: Request },
     /// Answer the [`Input::Request`](crate::Input::Request) with this token.
     Respond { token: Token, response: Response },
+    /// Answer the [`Input::Request`](crate::Input::Request) with this token by
+    /// [`Question::answer`], on a thread that may take its time, and report
+    /// [`Input::Answered`](crate::Input::Answered). A few are under way at one time.
+    Answer { token: Token, question: Question },
     /// Serve a blob stream, sending its first byte no earlier than `start`.
     Serve { token: Token, start: Time },
     /// Answer every item of a blob stream with [`BLOB_REFUSED`](crate::BLOB_REFUSED), or reset it.

@@ -147,9 +147,11 @@ pub enum Input {
     /// A gossip message with payload `bytes` arrived through `from`. Answered at once with one
     /// [`Effect::ReportGossip`](crate::Effect::ReportGossip).
     Gossip { from: PeerId, message: MessageId, bytes: Vec<u8> },
-    /// A peer sent a request. Answered at once with one
-    /// [`Effect::Respond`](crate::Effect::Respond).
+    /// A peer sent a request. Answered with one [`Effect::Respond`](crate::Effect::Respond) at
+    /// once, or with one [`Effect::Answer`](crate::Effect::Answer) when it has its turn.
     Request { from: PeerId, token: Token, request: Request },
+    /// A question of an [`Effect::Answer`](crate::Effect::Answer) was answered.
+    Answered { token: Token },
     /// A peer responded to the request `id`, or it failed.
     Response { from: PeerId, id: RequestId, result: Result<Response, RequestFailure> },
     /// A peer opened a blob stream and requested `bytes` in all

@@ -21,12 +21,14 @@ mod message;
 mod node;
 mod peer;
 mod placement;
+mod questions;
 mod reputation;
 mod requests;
 mod sync;
 mod time;
 mod transfer;
 
+pub use answer::Question;
 pub use catalog::{Catalog, Wanted};
 pub use effect::{Acceptance, DownloadItem, Effect, FetchFailure, Holder, Offence, Progress};
 pub use input::{

@@ -39,6 +39,7 @@ use crate::input::{Follows, Input, Prefix, RequestFailure};
 use crate::keep::Keep;
 use crate::limits::Limits;
 use crate::peer::PeerId;
+use crate::questions::Questions;
 use crate::reputation::Reputation;
 use crate::requests::Requests;
 use crate::sync::Reconciler;
@@ -118,6 +119,7 @@ pub struct Node {
     lookups: Lookups,
     censuses: Censuses,
     keep: Keep,
+    questions: Questions,
     limits: Limits,
     reputation: Reputation,
     sweep: Time,
@@ -140,6 +142,7 @@ impl Node {
             lookups: Lookups::default(),
             censuses: Censuses::new(me.clone()),
             keep: Keep::new(me.clone()),
+            questions: Questions::default(),
             limits: Limits::new(upload),
             reputation: Reputation::default(),
             sweep: Time::ZERO,
@@ -184,8 +187,9 @@ impl Node {
                 self.gossip(&from, message, &bytes, catalog, out);
             }
             Input::Request { from, token, request } => {
-                self.request(&from, token, &request, catalog, out);
+                self.request(&from, token, request, catalog, out);
             }
+            Input::Answered { token } => self.questions.answered(token),
             Input::Response { from, id, result } => {
                 if let Some(waiting) = out.requests.finish(id, &from) {
                     self.response(&waiting, result, catalog, out);
@@ -250,6 +254,9 @@ impl Node {
         self.fetches.tick(&self.connected_peers(), out);
         self.lookups.settle(out);
         self.censuses.settle(out);
+        while let Some((token, question)) = self.questions.next() {
+            out.push(Effect::Answer { token, question });
+        }
         for wanted in self.keep.plan(out.now, &self.follows, catalog) {
             out.push(Effect::Keep { release: wanted.release, publisher: wanted.publisher });
         }

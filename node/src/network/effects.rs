@@ -3,7 +3,8 @@
 //! An effect that takes time becomes a task, whose outcome comes back as an input. Commands to the
 //! swarm wait while its queue is full.
 
-use perennial_protocol::{Effect, FetchId};
+use perennial_protocol::{Effect, FetchId, Input, Refusal, Response};
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::download::Download;
@@ -27,6 +28,17 @@ impl EventLoop {
             }
             Effect::Respond { token, response } => {
                 let _ = self.swarm.respond(token, response).await;
+            }
+            Effect::Answer { token, question } => {
+                let (swarm, network) = (self.swarm.clone(), self.network.clone());
+                let catalog = self.catalog.clone();
+                self.tasks.spawn(async move {
+                    let answered = spawn_blocking(move || question.answer(&catalog)).await;
+                    // The panic hook logs a panic in the store.
+                    let busy = |_| Response::Refused { reason: Refusal::Busy };
+                    let _ = swarm.respond(token, answered.unwrap_or_else(busy)).await;
+                    network.input(Input::Answered { token }).await;
+                });
             }
             Effect::Serve { token, start } => {
                 if let Some(decision) = self.serving.remove(&token) {

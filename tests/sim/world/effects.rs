@@ -1,7 +1,8 @@
 //! Applies the effects of a host to the world.
 
 use perennial_protocol::{
-    Acceptance, BlobRange, BlobRequest, Bounded, Effect, End, PeerId, Report,
+    Acceptance, BlobRange, BlobRequest, Bounded, Effect, End, Input, PeerId, Report, Response,
+    Token,
 };
 use rand::seq::SliceRandom;
 
@@ -14,6 +15,7 @@ impl World {
             let wake = self.hosts[host].wake.max(self.now);
             self.inbox.insert((wake, self.next_event), (host, Event::Wake));
         }
+        let mut answered = Vec::new();
         for effect in effects {
             match effect {
                 Effect::Publish { bytes } => self.gossip(host, None, &bytes),
@@ -32,16 +34,11 @@ impl World {
                         self.after(time, to, Event::Request { from: host, id, bytes });
                     }
                 }
-                Effect::Respond { token, response } => {
-                    let Some((to, id)) = self.tokens.remove(&token) else { continue };
-                    let bytes = response.encode().expect("within its bound");
-                    if let Some(time) = self.travel(host, to) {
-                        self.after(
-                            time,
-                            to,
-                            Event::Response { from: host, id, bytes: Some(bytes) },
-                        );
-                    }
+                Effect::Respond { token, response } => self.respond(host, token, &response),
+                Effect::Answer { token, question } => {
+                    let response = question.answer(&self.hosts[host].memory);
+                    self.respond(host, token, &response);
+                    answered.push(token);
                 }
                 Effect::StartDownload { assignment, peer, items } => {
                     let to = self.index[&peer];
@@ -84,6 +81,17 @@ impl World {
                 }
                 _ => {}
             }
+        }
+        for token in answered {
+            self.input(host, Input::Answered { token });
+        }
+    }
+
+    fn respond(&mut self, host: usize, token: Token, response: &Response) {
+        let Some((to, id)) = self.tokens.remove(&token) else { return };
+        let bytes = response.encode().expect("within its bound");
+        if let Some(time) = self.travel(host, to) {
+            self.after(time, to, Event::Response { from: host, id, bytes: Some(bytes) });
         }
     }
 

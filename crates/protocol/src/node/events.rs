@@ -3,6 +3,7 @@
 use perennial_manifest::{EntryId, ReleaseId, SignedEntry};
 
 use super::{Node, PEERS};
+use crate::answer::Question;
 use crate::batches::Batch;
 use crate::catalog::Catalog;
 use crate::effect::{Acceptance, Effect, Offence};
@@ -14,7 +15,7 @@ use crate::message::{Bounded, Refusal, Request, Response, Scope};
 use crate::peer::PeerId;
 use crate::requests::{Purpose, Waiting};
 use crate::sync::Ended;
-use crate::{answer, limits, placement};
+use crate::{limits, placement};
 
 impl Node {
     pub(super) fn connected(&mut self, peer: PeerId, prefix: Prefix, out: &mut Effects<'_>) {
@@ -34,6 +35,7 @@ impl Node {
         drop(out.requests.lost(out.now, Some(peer)));
         let ended = self.sync.disconnected(peer);
         self.exchanges_ended(ended, out);
+        self.questions.disconnected(peer);
         self.fetches.disconnected(peer, out);
         self.lookups.disconnected(peer, out);
         self.censuses.disconnected(peer, out);
@@ -66,24 +68,33 @@ impl Node {
         &mut self,
         from: &PeerId,
         token: Token,
-        request: &Request,
+        request: Request,
         catalog: &dyn Catalog,
         out: &mut Effects<'_>,
     ) {
         let prefix = self.peers.get(from).copied().unwrap_or_default();
-        let asked = self.limits.ask(out.now, from, prefix, limits::cost(request));
-        let response = if asked == Asked::Granted {
-            let before = self.sync.rows_read();
-            let response = answer::answer(out.now, request, &mut self.sync, catalog);
-            let work = limits::cost_of_rows(self.sync.rows_read() - before);
-            self.limits.spend(out.now, from, prefix, work);
-            response
-        } else {
-            Response::Refused { reason: Refusal::Busy }
-        };
+        let busy = Response::Refused { reason: Refusal::Busy };
+        let asked = self.limits.ask(out.now, from, prefix, limits::cost(&request));
         if asked == Asked::Flood {
             self.blame(from, Offence::Flood, out);
         }
+        let response = match request {
+            _ if asked != Asked::Granted => busy,
+            Request::Reconcile { scope, message } => {
+                let before = self.sync.rows_read();
+                let response = self.sync.answer(out.now, &scope, &message, catalog);
+                let work = limits::cost_of_rows(self.sync.rows_read() - before);
+                self.limits.spend(out.now, from, prefix, work);
+                response
+            }
+            other => {
+                let question = Question::new(other).ok();
+                if question.is_some_and(|q| self.questions.push(from, prefix, token, q)) {
+                    return;
+                }
+                busy
+            }
+        };
         out.push(Effect::Respond { token, response });
     }
 

@@ -1,7 +1,7 @@
 //! The sizes of a node's machines, and their bounds.
 
 use super::{Node, PEERS};
-use crate::{batches, find, gossip, keep, reputation, requests, sync};
+use crate::{batches, find, gossip, keep, questions, reputation, requests, sync};
 
 /// The sizes of a node's machines. Every number is bounded, whatever peers do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,7 @@ pub struct Load {
     pub censuses: usize,
     pub keep: usize,
     pub keeping: usize,
+    pub questions: usize,
     pub limits: usize,
     pub reputation: usize,
 }
@@ -32,6 +33,7 @@ impl Load {
             ("fetches", self.fetches, find::BOUND),
             ("keep", self.keep, keep::CONCURRENT + keep::RESTING),
             ("keeping", self.keeping, keep::CONCURRENT),
+            ("questions", self.questions, questions::WAITING + questions::AT_ONCE),
             ("reputation", self.reputation, reputation::PEERS),
         ];
         bounds.into_iter().find(|(_, is, most)| is > most).map(|(name, ..)| name)
@@ -52,6 +54,7 @@ impl Node {
             censuses: self.censuses.len(),
             keep: self.keep.len(),
             keeping: self.keep.active(),
+            questions: self.questions.len(),
             limits: self.limits.len(),
             reputation: self.reputation.len(),
         }

@@ -4,6 +4,7 @@ use perennial_manifest::{Body, Entry, EntryId, Keypair, Profile, PublisherKind, 
 use proptest::prelude::*;
 
 use super::{PARENT_ROUNDS, ROUNDS};
+use crate::answer::Question;
 use crate::effect::{Effect, Offence};
 use crate::fake_catalog::FakeCatalog;
 use crate::input::{Follows, Input, Prefix, Verdict};
@@ -163,7 +164,10 @@ fn nothing_more_is_requested_of_a_stranger_that_has_had_its_share() {
 fn honest(there: Vec<SignedEntry>) -> impl FnMut(&Request) -> Response {
     let catalog = FakeCatalog { entries: there, ..FakeCatalog::default() };
     let mut sync = super::Reconciler::default();
-    move |request| crate::answer::answer(Time::ZERO, request, &mut sync, &catalog)
+    move |request| match request {
+        Request::Reconcile { scope, message } => sync.answer(Time::ZERO, scope, message, &catalog),
+        other => Question::new(other.clone()).expect("not a reconciliation").answer(&catalog),
+    }
 }
 
 #[test]
