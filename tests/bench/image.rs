@@ -75,7 +75,10 @@ pub(crate) fn fifty_at_once(machine: &Machine) -> Result<(), Failure> {
     let Process::Node(held_by) = &holder.process else { return Err("a node".into()) };
     // This node follows no publisher: it hears the announcement of the release and fetches nothing.
     let here = machine.fresh("asked")?;
-    let asked = Daemon::start(&here, &["--http", "127.0.0.1:0", "--peer", held_by.address()]);
+    let asked = Daemon::start(
+        &here,
+        &["--http", "127.0.0.1:0", "--fetch-untrusted", "--peer", held_by.address()],
+    );
     let http = asked.http.clone().ok_or("no `http` line")?;
     let name = format!("{http}/bench/big@{digest}");
     let deadline = Instant::now() + Duration::from_secs(60);

@@ -53,6 +53,8 @@ fn a_miss_asks_connected_peers_and_serves_what_trust_allows() {
         let mut args = vec!["--peer", a.address(), "--http", "127.0.0.1:0"];
         if follow {
             args.extend(["--follow", &who]);
+        } else {
+            args.push("--fetch-untrusted");
         }
         let b = Daemon::start(&at(&format!("b{n}")), &args);
         perennial(b.data(), &["--peer", a.address(), "peers"]).ok();
@@ -69,6 +71,15 @@ fn a_miss_asks_connected_peers_and_serves_what_trust_allows() {
     let said = String::from_utf8_lossy(&body);
     assert_eq!(status, 404, "{said}");
     assert!(said.contains("does not follow") && said.contains(&who), "{said}");
+    // Nor is anything of it fetched, by whatever name: anybody may ask, and anybody may sign.
+    for asked in [format!("/r/{release}/{path}"), format!("/b/{sha256}"), format!("/b/{blake3}")] {
+        let (status, body) = get(&b, &asked);
+        let said = String::from_utf8_lossy(&body);
+        assert_eq!(status, 404, "{asked}: {said}");
+    }
+    let status = perennial(b.data(), &["status"]).ok().json();
+    assert_eq!(status["held_releases"], 0, "{status}");
+    assert_eq!(status["blobs"], 0, "{status}");
     let (status, body) = get(&b, "/r/nosuch/v1/x");
     assert_eq!((status, body.starts_with(b"unknown: ")), (404, true));
 }
@@ -130,6 +141,8 @@ fn a_pull_of_an_image_that_only_a_peer_knows_finds_it() {
         let mut args = vec!["--peer", a.address(), "--http", "127.0.0.1:0"];
         if follow {
             args.extend(["--follow", &who]);
+        } else {
+            args.push("--fetch-untrusted");
         }
         let b = Daemon::start(&at(&format!("b{n}")), &args);
         perennial(b.data(), &["--peer", a.address(), "peers"]).ok();

@@ -94,7 +94,7 @@ impl Gateway {
             Ok(Some(bytes)) => Ok(bytes),
             // Damaged bytes are set aside, because a peer may hold the blob intact.
             Ok(None) | Err(Interrupted::Damaged) => {
-                source.fetch = Some(self.fetch(content.request(), &content.digest, owner)?);
+                source.fetch = Some(self.fetch(content.request(), &content.digest, owner).await?);
                 source.piece(first.clone(), FIRST_BYTES).await
             }
             Err(other) => Err(other),
@@ -116,13 +116,14 @@ impl Gateway {
 
     /// Starts to fetch a blob, within the budget. `what` names the blob in errors. Without a
     /// release to ask for, the error says that no peer holds the blob.
-    pub(crate) fn fetch(
+    pub(crate) async fn fetch(
         &self,
         request: Option<BlobRequest>,
         what: &str,
         owner: bool,
     ) -> Result<Fetch, HttpError> {
         let request = request.ok_or_else(|| HttpError::no_holder(what))?;
+        self.refuse_untrusted(request.release, what, owner).await?;
         let charge = self.within_budget(request.blob, request.size, owner)?;
         // Subscribed before the fetch starts, so that no progress is missed.
         let arriving = self.backend.store().arriving(&request.blob);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use axum::{Router, middleware};
-use perennial_manifest::{PublisherId, Selector, Sha256Digest};
+use perennial_manifest::{PublisherId, ReleaseId, Selector, Sha256Digest};
+use perennial_store::Pin;
 
 use crate::asking::Asking;
 use crate::backend::{Backend, Told};
@@ -35,6 +36,9 @@ pub struct Options {
     /// Bytes per hour that anonymous requests may make the node fetch from its peers; `None` for no
     /// limit.
     pub fetch_budget: Option<u64>,
+    /// Fetch for anonymous requests only what the node keeps anyway: releases of publishers that it
+    /// follows, its own, and those that are pinned.
+    pub only_trusted: bool,
     /// Host names that this node answers to, besides its addresses and `localhost`.
     pub hosts: Vec<HostName>,
 }
@@ -51,6 +55,37 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
+    /// Refuses to fetch what no publisher signed that this node's user trusts: anybody may ask, and
+    /// the bytes would lie on its disk. `what` names the content in the error.
+    pub(crate) async fn refuse_untrusted(
+        &self,
+        release: Option<ReleaseId>,
+        what: &str,
+        owner: bool,
+    ) -> Result<(), HttpError> {
+        if owner || !self.options.only_trusted {
+            return Ok(());
+        }
+        let (store, own) = (self.backend.store().clone(), self.backend.publisher());
+        let trusted = blocking(move || {
+            let follows = store.follows();
+            let Some(release) = release else { return Ok::<_, HttpError>(follows.all) };
+            if store.pins().contains(&Pin::Release(release)) {
+                return Ok(true);
+            }
+            let row = store.release(&release)?;
+            Ok(row.is_some_and(|row| follows.keeps(&row.publisher) || row.publisher == own))
+        });
+        if trusted.await? {
+            return Ok(());
+        }
+        let message = format!(
+            "only publishers that this node does not follow signed {what}, which is not held; its \
+             operator can follow one of them, or pin the release"
+        );
+        Err(HttpError::new(StatusCode::NOT_FOUND, message))
+    }
+
     /// What peers tell about something that this node does not know.
     pub(crate) async fn ask(&self, selector: Selector, publisher: Option<PublisherId>) -> Told {
         self.asking.ask(&self.backend, selector, publisher).await

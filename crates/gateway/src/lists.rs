@@ -111,6 +111,7 @@ impl Gateway {
         claim: &ArtifactListRef,
         owner: bool,
     ) -> Result<(), HttpError> {
+        self.refuse_untrusted(Some(release), &list_of(release), owner).await?;
         let _charge = self.within_budget(claim.blob, claim.size, owner)?;
         match tokio::time::timeout(PATIENCE, self.backend.fetch_list(release)).await {
             Ok(outcome) => outcome.map_err(|error| HttpError::fetch(&error, &list_of(release))),

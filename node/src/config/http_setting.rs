@@ -30,6 +30,8 @@ pub struct Http {
     pub token_file: Option<PathBuf>,
     /// Bytes per hour that anonymous requests may make the node fetch from its peers.
     pub fetch_budget: u64,
+    /// Fetch for anonymous requests also what only publishers signed that are not followed.
+    pub fetch_untrusted: bool,
 }
 
 /// The value of `http`: an address, or `off`.

@@ -76,6 +76,10 @@ pub struct Settings {
     /// Bytes per hour to fetch from peers for anonymous HTTP requests, at most [default: 20GiB]
     #[arg(long, value_name = "BYTES")]
     pub fetch_budget: Option<ByteCount>,
+    /// Fetch for anonymous HTTP requests also what only publishers signed that this node does not
+    /// follow
+    #[arg(long)]
+    pub fetch_untrusted: bool,
     /// Log filter, such as `info,perennial_node=debug` [default: info]
     #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,
@@ -136,6 +140,7 @@ impl Settings {
             tls_key: from.or("tls-key", self.tls_key, file.tls_key),
             token_file: from.or("token-file", self.token_file, file.token_file),
             fetch_budget: from.or("fetch-budget", self.fetch_budget, file.fetch_budget),
+            fetch_untrusted: from.or("fetch-untrusted", self.fetch_untrusted, file.fetch_untrusted),
             log: from.or("log", self.log, file.log),
             upload: from.or("upload", self.upload, file.upload),
             max_peers: from.or("max-peers", self.max_peers, file.max_peers),
@@ -188,6 +193,7 @@ impl Settings {
                 tls: self.tls_cert.zip(self.tls_key),
                 token_file: self.token_file,
                 fetch_budget: self.fetch_budget.map_or(DEFAULT_FETCH_BUDGET, ByteCount::get),
+                fetch_untrusted: self.fetch_untrusted,
             });
         config.upload = self.upload;
         config.max_peers = self.max_peers.unwrap_or(config.max_peers);
@@ -254,6 +260,7 @@ impl Settings {
                 ("http-host", !self.http_host.is_empty()),
                 ("tls-cert", self.tls_cert.is_some()),
                 ("fetch-budget", self.fetch_budget.is_some()),
+                ("fetch-untrusted", self.fetch_untrusted),
             ];
             if let Some((key, _)) = given.into_iter().find(|(_, given)| *given) {
                 let off = setting("http");

@@ -81,8 +81,12 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) -> Result<Served, ServeError> {
     let token = http.token_file.as_deref().map(read_token).transpose()?;
-    let options =
-        Options { token, fetch_budget: Some(http.fetch_budget), hosts: http.names.clone() };
+    let options = Options {
+        token,
+        fetch_budget: Some(http.fetch_budget),
+        only_trusted: !http.fetch_untrusted,
+        hosts: http.names.clone(),
+    };
     listen(perennial_gateway::router(Arc::new(archive), options), http, stop).await
 }
 

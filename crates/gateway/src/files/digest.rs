@@ -218,7 +218,7 @@ impl Files {
         digest: &str,
         owner: bool,
     ) -> Result<Option<Response>, HttpError> {
-        let fetch = self.gateway.fetch(Some(request), digest, owner)?;
+        let fetch = self.gateway.fetch(Some(request), digest, owner).await?;
         match tokio::time::timeout(PATIENCE, fetch.outcome).await {
             Ok(Ok(())) => Ok(None),
             Ok(Err(error)) => Err(HttpError::fetch(&error, digest)),

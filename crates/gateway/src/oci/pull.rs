@@ -226,7 +226,7 @@ impl Registry {
 
     async fn bring(&self, owner: bool, found: &ContentRef) -> Result<(), HttpError> {
         let what = found.digest.to_string();
-        let fetch = self.gateway.fetch(found.request(), &what, owner)?;
+        let fetch = self.gateway.fetch(found.request(), &what, owner).await?;
         match tokio::time::timeout(PATIENCE, fetch.outcome).await {
             Ok(outcome) => outcome.map_err(|error| HttpError::fetch(&error, &what)),
             Err(_) => Err(HttpError::no_holder(&what)),
