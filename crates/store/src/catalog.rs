@@ -197,6 +197,25 @@ impl Catalog<'_> {
         Ok(found)
     }
 
+    /// The ids of a publisher's entries that state no release, or one whose package URL has this
+    /// type, in feed order. Reads one row per entry.
+    pub(crate) fn of_type(
+        &self,
+        publisher: &PublisherId,
+        ty: &str,
+    ) -> Result<Vec<EntryId>, StoreError> {
+        let Some(known) = self.publisher(publisher)? else { return Ok(Vec::new()) };
+        let (prefix, beginning) = (rows::feed_of(known.ordinal), format!("pkg:{ty}/"));
+        let mut found = Vec::new();
+        self.index.walk(&prefix, &prefix, &mut |key, value| {
+            let row = rows::read_feed(key, value);
+            let row = row.filter(|row| row.purl.is_empty() || row.purl.starts_with(&beginning));
+            found.extend(row.map(|row| row.id));
+            true
+        })?;
+        Ok(found)
+    }
+
     /// `(issued_at, id)` of all entries of some publishers, or of all. Reads one row per entry.
     pub(crate) fn times(
         &self,

@@ -236,6 +236,22 @@ impl Store {
         Ok(times.into_iter().map(|(_, id)| id).collect())
     }
 
+    /// The ids of a publisher's entries that state no release, or one whose package URL has this
+    /// type, in feed order, except those found damaged. Reads one row per entry and no entry itself.
+    ///
+    /// # Errors
+    /// Failures of the index.
+    pub fn entries_of_type(
+        &self,
+        publisher: &PublisherId,
+        ty: &str,
+    ) -> Result<Vec<EntryId>, StoreError> {
+        let mut ids = self.0.read(|catalog| catalog.of_type(publisher, ty))?;
+        let damaged = self.damaged_entries();
+        ids.retain(|id| !damaged.contains(id));
+        Ok(ids)
+    }
+
     /// The ids of a publisher's entries after `seq` that state no release, in feed order. Reads one
     /// row per entry and no entry itself.
     ///

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::fixtures::{self, bytes, follow, id, key, open, release, statement};
-use perennial_manifest::{ArtifactListRef, FeedState, SignedEntry};
+use perennial_manifest::{ArtifactListRef, BlobId, Body, FeedState, Release, SignedEntry};
 use perennial_store::{Follows, Store};
 
 /// Checks a store as it is, after a restart, and after its index was rebuilt.
@@ -68,6 +68,29 @@ fn of_a_fork_both_releases_and_the_proof_are_kept() {
             assert!(out == contents);
         }
     });
+}
+
+#[test]
+fn entries_about_one_type_of_packages_are_told_from_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let key = key(1);
+    let artifacts = ArtifactListRef { blob: BlobId::of(b""), count: 1, bytes: 1, size: 1 };
+    let sign = |body: Body| {
+        let next = store.feed(&key.id()).unwrap().next(None).unwrap();
+        let signed = next.entry(key.id(), 1, body).sign(&key).unwrap();
+        store.put_entries(std::slice::from_ref(&signed)).unwrap();
+        signed.id()
+    };
+    let mut release =
+        |purl: &str| sign(Body::Release(Box::new(Release::new(purl.parse().unwrap(), artifacts))));
+    let image = release("pkg:docker/a/b@v1");
+    release("pkg:generic/docker@v1");
+    let chart = release("pkg:helm/b@v1");
+    let of = |ty: &str| store.entries_of_type(&key.id(), ty).unwrap();
+    assert_eq!((of("docker"), of("helm"), of("dock")), (vec![image], vec![chart], vec![]));
+    let unknown = store.entries_of_type(&fixtures::key(2).id(), "docker").unwrap();
+    assert_eq!(unknown, []);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Reads the image releases of feeds into a catalog.
 //!
-//! Where a feed grew, only its new entries are read. Bounded: untrusted publishers share a fixed
+//! Only entries about images are read, and where a feed grew, only its new ones. Bounded: untrusted publishers share a fixed
 //! number of statements, followed publishers have no limit.
 
 use std::collections::{HashMap, HashSet};
@@ -72,9 +72,8 @@ impl FeedReader {
             if read.state == state && (read.whole || !trusted) {
                 continue;
             }
-            let times = store.times(Some(&[publisher]))?;
-            let new: Vec<EntryId> =
-                times.into_iter().map(|(_, id)| id).filter(|id| !read.seen.contains(id)).collect();
+            let mut new = store.entries_of_type(&publisher, "docker")?;
+            new.retain(|id| !read.seen.contains(id));
             let mut whole = true;
             for id in new {
                 match store.entry(&id) {
