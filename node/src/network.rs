@@ -34,9 +34,9 @@
 //!
 //! The loop writes nothing to disk and waits for no peer. Look-ups, entries and holdings that peers
 //! ask for are read on other threads, a few at a time, when the protocol gives them their turn. The
-//! loop itself does *read*: handling an input may query the catalog (`catalog`), which reads sled's cache, or pack files in the page cache,
-//! inline. Each read is bounded; `cargo bench -p perennial-tests -- loop` prints the cost of each
-//! with 100,000 entries known.
+//! loop itself does *read*: handling an input may query the catalog (`catalog`), which reads sled's
+//! cache, or pack files in the page cache, inline. Each read is bounded; `cargo bench -p
+//! perennial-tests -- loop` prints the cost of each with 100,000 entries known.
 //!
 //! | read | when | bound |
 //! |---|---|---|

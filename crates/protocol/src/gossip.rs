@@ -132,7 +132,8 @@ impl Gossip {
         Checked { acceptance: Acceptance::Accept, entry: Some(entry) }
     }
 
-    /// How many earlier entries of a publisher may be requested, because a message of it names them.
+    /// How many earlier entries of a publisher may be requested, because a message of it names
+    /// them.
     pub(crate) fn history(
         &mut self,
         now: Time,

@@ -96,8 +96,8 @@ impl Reconciler {
         }
     }
 
-    /// Queues an exchange over this scope, which asks for at most this many entries. Returns whether
-    /// it will take place.
+    /// Queues an exchange over this scope, which asks for at most this many entries. Returns
+    /// whether it will take place.
     pub(crate) fn want(&mut self, peer: &PeerId, scope: Scope, most: u64) -> bool {
         let Some(found) = self.peers.get_mut(peer) else { return false };
         if most == 0 {

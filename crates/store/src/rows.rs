@@ -224,7 +224,8 @@ pub(crate) fn large_sha256(sha256: &[u8; 32]) -> Vec<u8> {
 pub(crate) const SKIPPED: &[u8] = b"M-skipped";
 /// How many entries the index has.
 pub(crate) const ENTRIES: &[u8] = b"M-entries";
-/// The ordinal of the next new publisher. Missing in indexes of old: it is the number of publishers.
+/// The ordinal of the next new publisher. Missing in indexes of old: it is the number of
+/// publishers.
 pub(crate) const ORDINALS: &[u8] = b"M-ordinals";
 /// The releases in numbers (`Tally`). Missing in indexes of old, until they are opened.
 pub(crate) const TALLY: &[u8] = b"M-tally";

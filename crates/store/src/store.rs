@@ -27,6 +27,7 @@ mod forget;
 mod in_place;
 mod index_access;
 mod naming;
+mod releases;
 mod share;
 mod stats;
 #[cfg(test)]

@@ -88,9 +88,9 @@ fn run(
     (catalog, requests, offences)
 }
 
-/// Connects a node that follows nobody to a peer with a stranger's feed, whose newest entry the peer
-/// gossips; the store takes `room` entries. Returns the entries that were requested, and those that
-/// are here.
+/// Connects a node that follows nobody to a peer with a stranger's feed, whose newest entry the
+/// peer gossips; the store takes `room` entries. Returns the entries that were requested, and those
+/// that are here.
 fn gossiped(there: &[SignedEntry], room: usize) -> (usize, usize) {
     let mut answer = honest(there.to_vec());
     let mut catalog = FakeCatalog::default();

@@ -17,8 +17,9 @@ use crate::index_trait::Change;
 use crate::rows::{self, PublisherValue};
 use crate::state::Kept;
 
-/// Longest list of a peer's entry that is read when the entry is put, in bytes. A longer one is read
-/// when the release is fetched: entries are free to sign, and reading takes the time of other puts.
+/// Longest list of a peer's entry that is read when the entry is put, in bytes. A longer one is
+/// read when the release is fetched: entries are free to sign, and reading takes the time of other
+/// puts.
 const READ_AT_ONCE: u64 = 64 << 10;
 
 /// The state of an entry in the packs before it was put.
@@ -115,8 +116,8 @@ impl<'a> Admission<'a> {
         has
     }
 
-    /// Counts how much of the release that an entry states is held. An add has its bytes here before
-    /// it is signed: it is listed as held from its first moment, or not at all.
+    /// Counts how much of the release that an entry states is held. An add has its bytes here
+    /// before it is signed: it is listed as held from its first moment, or not at all.
     fn count(&mut self, signed: &SignedEntry) -> Result<(), StoreError> {
         let Some((_, body)) = signed.release() else { return Ok(()) };
         let claim = body.artifacts;

@@ -112,8 +112,8 @@ impl EntryCounts {
         self.strangers.excess().into_iter().collect()
     }
 
-    /// Notes the feeds that were to be cut and have more than was to stay. Returns whether there are
-    /// any.
+    /// Notes the feeds that were to be cut and have more than was to stay. Returns whether there
+    /// are any.
     pub(crate) fn fix(&mut self, cut: &BTreeMap<PublisherId, u64>) -> bool {
         let mut any = false;
         for (publisher, stay) in cut {

@@ -1,5 +1,5 @@
-//! Forgetting entries: of publishers that the user names, and of strangers that have more than their
-//! share.
+//! Forgetting entries: of publishers that the user names, and of strangers that have more than
+//! their share.
 //!
 //! Promises that pinned releases stay, with the entries before them. Killed in between, the index
 //! lacks entries that the packs have, and is made again with those that are still there.
@@ -25,8 +25,8 @@ pub struct Forgotten {
 
 impl Store {
     /// Drops the entries of a publisher after its last pinned release; all, if none is pinned. The
-    /// bytes of its releases go with the next collection. What peers send of it later is taken in as
-    /// that of any other publisher.
+    /// bytes of its releases go with the next collection. What peers send of it later is taken in
+    /// as that of any other publisher.
     ///
     /// # Errors
     /// [`StoreError::ReadOnly`], failures of the disk and the index.
@@ -72,8 +72,8 @@ impl Store {
         Ok(self.0.entry_counts().fix(&excess))
     }
 
-    /// Drops the entries of feeds, of each from a number on, and their bytes; those that a pin needs
-    /// stay. The caller holds the gate exclusively: packs are rewritten.
+    /// Drops the entries of feeds, of each from a number on, and their bytes; those that a pin
+    /// needs stay. The caller holds the gate exclusively: packs are rewritten.
     fn cut(&self, cuts: &BTreeMap<PublisherId, u64>) -> Result<u64, StoreError> {
         let dropped = self.0.write(|catalog| {
             let mut cuts = cuts.clone();

@@ -34,8 +34,8 @@ pub(super) struct Strangers {
     total: u64,
     /// Feeds by size; those of one size by a hash that differs from process to process.
     by_size: BTreeSet<(u64, u64, PublisherId)>,
-    /// Feeds that cannot be cut further, because the user has pinned what is left of them. They take
-    /// no room of others.
+    /// Feeds that cannot be cut further, because the user has pinned what is left of them. They
+    /// take no room of others.
     fixed: BTreeSet<PublisherId>,
     order: RandomState,
 }

@@ -1,7 +1,7 @@
 //! Reads the image releases of feeds into a catalog.
 //!
-//! Only entries about images are read, and where a feed grew, only its new ones. Bounded: untrusted publishers share a fixed
-//! number of statements, followed publishers have no limit.
+//! Only entries about images are read, and where a feed grew, only its new ones. Bounded: untrusted
+//! publishers share a fixed number of statements, followed publishers have no limit.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
