@@ -82,7 +82,7 @@ fn entries_about_one_type_of_packages_are_told_from_others() {
         store.put_entries(std::slice::from_ref(&signed)).unwrap();
         signed.id()
     };
-    let mut release =
+    let release =
         |purl: &str| sign(Body::Release(Box::new(Release::new(purl.parse().unwrap(), artifacts))));
     let image = release("pkg:docker/a/b@v1");
     release("pkg:generic/docker@v1");
