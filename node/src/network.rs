@@ -32,21 +32,18 @@
 //!
 //! # What the loop reads
 //!
-//! The loop writes nothing to disk and waits for no peer. Look-ups, entries and holdings that peers
-//! ask for are read on other threads, a few at a time, when the protocol gives them their turn. The
-//! loop itself does *read*: handling an input may query the catalog (`catalog`), which reads sled's
-//! cache, or pack files in the page cache, inline. Each read is bounded; `cargo bench -p
-//! perennial-tests -- loop` prints the cost of each with 100,000 entries known.
+//! The loop writes nothing to disk and waits for no peer. Whatever peers ask for is read on other
+//! threads, a few at a time, when the protocol gives it its turn, and so are the entries that a
+//! reconciliation compares. The loop itself does *read*: handling an input may query the catalog
+//! (`catalog`), which reads sled's cache, or pack files in the page cache, inline. Each read is
+//! bounded, and none grows with the archive; `cargo bench -p perennial-tests -- loop` prints the
+//! cost of each with 100,000 entries known.
 //!
 //! | read | when | bound |
 //! |---|---|---|
 //! | `has_entry` | each gossip message, each id of a reconciliation | one look-up in memory |
 //! | `takes` | gossip of publishers not followed, their histories | a counter in memory |
 //! | `wanted` | looking for releases to keep | a page of 256 rows |
-//! | `times` | a reconciliation, once per catalog generation | all entries of its scope |
-//!
-//! `times` is the only read that grows with the archive. The protocol keeps the result until the
-//! catalog changes, that of a large scope for a while longer, and charges the peer that asked.
 
 pub(crate) mod catalog;
 pub(crate) mod dial;

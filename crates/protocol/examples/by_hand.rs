@@ -11,8 +11,8 @@ use perennial_manifest::{
     ReleaseId, Selector, Sha256Digest, SignedEntry,
 };
 use perennial_protocol::{
-    BlobClaim, Catalog, Config, Effect, EntryBytes, Follows, Input, Node, PeerId, Prefix,
-    RequestId, Scope, Time, Token, Verdict, Wanted,
+    Answer, BlobClaim, Catalog, Config, Effect, EntryBytes, Follows, Input, Node, PeerId, Prefix,
+    RequestId, Scope, Sealed, Time, Token, Verdict, Wanted,
 };
 
 /// The entries of one node. A real node answers from its store; this one holds no blobs.
@@ -113,9 +113,14 @@ fn main() -> Result<(), Box<dyn Error>> {
                 // A real node answers on another thread.
                 Effect::Answer { token, question } => {
                     let id = asked.remove(&token).ok_or("no such request")?;
-                    let result = Ok(question.answer(&machine.entries));
+                    let Answer { response, sealed } = question.answer(&machine.entries);
+                    let result = Ok(response);
                     inputs.push_back((1 - at, Input::Response { from, id, result }));
-                    inputs.push_back((at, Input::Answered { token }));
+                    inputs.push_back((at, Input::Answered { token, sealed }));
+                }
+                Effect::Seal { scope } => {
+                    let sealed = Some(Sealed::new(scope.clone(), &machine.entries));
+                    inputs.push_back((at, Input::Sealed { scope, sealed }));
                 }
                 // A real store checks the feed's rules; this one accepts every entry.
                 Effect::Store { batch, entries, .. } => {

@@ -114,6 +114,10 @@ pub enum Effect {
     /// [`Question::answer`], on a thread that may take its time, and report
     /// [`Input::Answered`](crate::Input::Answered). A few are under way at one time.
     Answer { token: Token, question: Question },
+    /// Read the entries of a scope by [`Sealed::new`](crate::Sealed::new), on a thread that may
+    /// take its time, and report [`Input::Sealed`](crate::Input::Sealed). A few are under way at
+    /// one time.
+    Seal { scope: Scope },
     /// Serve a blob stream, sending its first byte no earlier than `start`.
     Serve { token: Token, start: Time },
     /// Answer every item of a blob stream with [`BLOB_REFUSED`](crate::BLOB_REFUSED), or reset it.

@@ -150,8 +150,11 @@ pub enum Input {
     /// A peer sent a request. Answered with one [`Effect::Respond`](crate::Effect::Respond) at
     /// once, or with one [`Effect::Answer`](crate::Effect::Answer) when it has its turn.
     Request { from: PeerId, token: Token, request: Request },
-    /// A question of an [`Effect::Answer`](crate::Effect::Answer) was answered.
-    Answered { token: Token },
+    /// A question of an [`Effect::Answer`](crate::Effect::Answer) was answered, with this
+    /// [`Answer::sealed`](crate::Answer::sealed).
+    Answered { token: Token, sealed: Option<Sealed> },
+    /// The entries of an [`Effect::Seal`](crate::Effect::Seal); `None` if they could not be read.
+    Sealed { scope: Scope, sealed: Option<Sealed> },
     /// A peer responded to the request `id`, or it failed.
     Response { from: PeerId, id: RequestId, result: Result<Response, RequestFailure> },
     /// A peer opened a blob stream and requested `bytes` in all

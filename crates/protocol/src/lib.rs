@@ -28,7 +28,7 @@ mod sync;
 mod time;
 mod transfer;
 
-pub use answer::Question;
+pub use answer::{Answer, Question};
 pub use catalog::{Catalog, Wanted};
 pub use effect::{Acceptance, DownloadItem, Effect, FetchFailure, Holder, Offence, Progress};
 pub use input::{
@@ -46,5 +46,6 @@ pub use message::{
 pub use node::{Config, Load, Node};
 pub use peer::{MAX_PEER_ID, PeerId, PeerIdError};
 pub use requests::REQUEST_TIMEOUT;
+pub use sync::set::Sealed;
 pub use time::Time;
 pub use transfer::{AssignmentId, End, Report};

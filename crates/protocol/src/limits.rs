@@ -102,6 +102,11 @@ impl Limits {
         self.all.spend(now, bytes);
     }
 
+    /// Whether a peer or its prefix still owes for earlier work.
+    pub(crate) fn owes(&mut self, now: Time, peer: &PeerId, prefix: Prefix) -> bool {
+        self.peers.owes(now, peer) || self.prefixes.owes(now, &prefix)
+    }
+
     /// When a blob stream may start; `None` if it is refused.
     pub(crate) fn serve(
         &mut self,

@@ -71,6 +71,16 @@ pub enum Scope {
     Publishers(Bounded<PublisherId, MAX_SCOPE>),
 }
 
+impl Scope {
+    /// Whether its publishers are sorted, each once: else one scope would have many names.
+    pub(crate) fn is_sorted(&self) -> bool {
+        match self {
+            Self::All => true,
+            Self::Publishers(some) => some.windows(2).all(|pair| pair[0] < pair[1]),
+        }
+    }
+}
+
 /// A request to a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

@@ -8,7 +8,7 @@
 //! ```text
 //!  Input                    machine                          Effect
 //!  Gossip, Publish ───────► gossip ────────────────────────► ReportGossip, Publish, Store
-//!  Request, BlobStream ───► limits ──► answer ─────────────► Respond, Serve, RefuseServe
+//!  Request, BlobStream ───► limits ──► questions ──────────► Answer, Serve, RefuseServe
 //!  Connected, Stored, … ──► sync (one exchange per peer) ──► Send, Store, Synced
 //!  Response ──► requests ─► the machine that asked
 //!  Fetch, Cancel ─────────► fetch ──► find (holders) ──────► Send, FindProviders, Dial
@@ -71,7 +71,7 @@ pub struct Config {
 /// };
 /// use perennial_protocol::{
 ///     BlobClaim, Catalog, Config, Effect, EntryBytes, Follows, Input, Node, Prefix, Request,
-///     Scope, Time, Wanted,
+///     Scope, Sealed, Time, Wanted,
 /// };
 ///
 /// /// A node that holds nothing yet.
@@ -97,9 +97,13 @@ pub struct Config {
 /// let mut node = Node::new(Config { me: "me".parse()?, seed: 7, upload: None });
 /// node.handle(Time::ZERO, Input::Follows(Follows::All), &Empty);
 ///
-/// // A peer connects: the node asks it what it has signed that this node lacks.
+/// // A peer connects: the node reads its entries, to ask the peer what it has that they lack.
 /// let connected = Input::Connected { peer: "peer".parse()?, prefix: Prefix::default() };
 /// let effects = node.handle(Time::from_millis(5), connected, &Empty);
+/// assert!(effects.iter().any(|effect| matches!(effect, Effect::Seal { scope: Scope::All })));
+/// let sealed = Some(Sealed::new(Scope::All, &Empty));
+/// let read = Input::Sealed { scope: Scope::All, sealed };
+/// let effects = node.handle(Time::from_millis(6), read, &Empty);
 /// assert!(effects.iter().any(|effect| matches!(
 ///     effect,
 ///     Effect::Send { request: Request::Reconcile { scope: Scope::All, .. }, .. }
@@ -187,9 +191,13 @@ impl Node {
                 self.gossip(&from, message, &bytes, catalog, out);
             }
             Input::Request { from, token, request } => {
-                self.request(&from, token, request, catalog, out);
+                self.request(&from, token, request, out);
             }
-            Input::Answered { token } => self.questions.answered(token),
+            Input::Answered { token, sealed } => self.answered(token, sealed, out),
+            Input::Sealed { scope, sealed } => {
+                let ended = self.sync.sealed(&scope, sealed, catalog, out);
+                self.exchanges_ended(ended, out);
+            }
             Input::Response { from, id, result } => {
                 if let Some(waiting) = out.requests.finish(id, &from) {
                     self.response(&waiting, result, catalog, out);
@@ -254,9 +262,7 @@ impl Node {
         self.fetches.tick(&self.connected_peers(), out);
         self.lookups.settle(out);
         self.censuses.settle(out);
-        while let Some((token, question)) = self.questions.next() {
-            out.push(Effect::Answer { token, question });
-        }
+        self.next_questions(catalog, out);
         for wanted in self.keep.plan(out.now, &self.follows, catalog) {
             out.push(Effect::Keep { release: wanted.release, publisher: wanted.publisher });
         }

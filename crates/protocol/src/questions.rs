@@ -1,10 +1,10 @@
-//! Requests of peers that are answered beside the event loop: look-ups, entries, holdings.
+//! Requests of peers, which are answered beside the event loop.
 //!
 //! Owns the places for answers under way, and the queue for them. Address prefixes take turns, and
 //! in each of them its peers, so that no number of requests, and no number of peers at one place,
 //! keeps others waiting for more than their turn.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::answer::Question;
 use crate::input::{Prefix, Token};
@@ -39,10 +39,20 @@ impl Group {
     }
 }
 
+/// A question whose turn it is.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    pub(crate) peer: PeerId,
+    pub(crate) prefix: Prefix,
+    pub(crate) token: Token,
+    pub(crate) question: Question,
+}
+
 /// The questions of all peers.
 #[derive(Debug, Default)]
 pub(crate) struct Questions {
-    under_way: BTreeSet<Token>,
+    /// With the peer that asked, and its prefix.
+    under_way: BTreeMap<Token, (PeerId, Prefix)>,
     /// The next one first.
     waiting: VecDeque<Group>,
 }
@@ -90,26 +100,30 @@ impl Questions {
     }
 
     /// The next question to answer, if there is one and a place for it.
-    pub(crate) fn next(&mut self) -> Option<(Token, Question)> {
+    pub(crate) fn next(&mut self) -> Option<Turn> {
         if self.under_way.len() >= AT_ONCE {
             return None;
         }
         let mut group = self.waiting.pop_front()?;
         let (peer, mut waiting) = group.peers.pop_front()?;
-        let next = waiting.pop_front();
+        let (token, question) = waiting.pop_front()?;
+        let prefix = match group.neighbours {
+            Neighbours::Of(prefix) => prefix,
+            Neighbours::Alone(_) => Prefix::default(),
+        };
         if !waiting.is_empty() {
-            group.peers.push_back((peer, waiting));
+            group.peers.push_back((peer.clone(), waiting));
         }
         if !group.peers.is_empty() {
             self.waiting.push_back(group);
         }
-        self.under_way.extend(next.as_ref().map(|(token, _)| *token));
-        next
+        self.under_way.insert(token, (peer.clone(), prefix));
+        Some(Turn { peer, prefix, token, question })
     }
 
-    /// An answer was given.
-    pub(crate) fn answered(&mut self, token: Token) {
-        self.under_way.remove(&token);
+    /// An answer was given. Returns the peer that asked, and its prefix.
+    pub(crate) fn answered(&mut self, token: Token) -> Option<(PeerId, Prefix)> {
+        self.under_way.remove(&token)
     }
 
     /// Drops what a peer has asked.
@@ -134,8 +148,6 @@ mod tests {
 
     fn question() -> Question {
         Question::new(Request::ResolveSha256 { digest: Sha256Digest::from_bytes([7; 32]) })
-            .ok()
-            .unwrap()
     }
 
     fn peer(name: &str) -> PeerId {
@@ -145,9 +157,9 @@ mod tests {
     /// The tokens in the order in which they are answered, one after the other.
     fn order(questions: &mut Questions) -> Vec<u64> {
         let mut order = Vec::new();
-        while let Some((token, _)) = questions.next() {
+        while let Some(Turn { peer, prefix, token, .. }) = questions.next() {
             order.push(token.0);
-            questions.answered(token);
+            assert_eq!(questions.answered(token), Some((peer, prefix)));
         }
         order
     }
@@ -159,11 +171,11 @@ mod tests {
             assert!(questions.push(&peer("p"), Prefix(1), Token(token), question()));
         }
         let begun: Vec<u64> =
-            std::iter::from_fn(|| questions.next()).map(|(token, _)| token.0).collect();
+            std::iter::from_fn(|| questions.next()).map(|turn| turn.token.0).collect();
         assert_eq!(begun, [0, 1, 2, 3]);
-        questions.answered(Token(2));
-        questions.answered(Token(99));
-        assert_eq!(questions.next().map(|(token, _)| token), Some(Token(4)));
+        assert_eq!(questions.answered(Token(2)), Some((peer("p"), Prefix(1))));
+        assert_eq!(questions.answered(Token(99)), None);
+        assert_eq!(questions.next().map(|turn| turn.token), Some(Token(4)));
         assert!(questions.next().is_none());
         questions.disconnected(&peer("p"));
         assert_eq!(questions.len(), AT_ONCE);

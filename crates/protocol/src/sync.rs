@@ -5,7 +5,7 @@
 //! entries it lacks, oldest first, and parents that are still missing. Every exchange ends,
 //! whatever the peer answers: rounds, ids and bytes are capped, and each response may contain only
 //! what was requested. Entries whose parents are missing wait in a bounded buffer and go to the
-//! store again with the next batch.
+//! store again with the next batch. The caller reads the entries of a scope beside this machine.
 
 mod exchange;
 pub(crate) mod set;
@@ -16,6 +16,7 @@ use std::time::Duration;
 use perennial_manifest::EntryId;
 
 use self::exchange::{Exchange, Step};
+use self::set::{Sealed, Set, Sets};
 use crate::batches::Batch;
 use crate::catalog::Catalog;
 use crate::effect::{Effect, Offence};
@@ -32,6 +33,8 @@ pub(crate) const INTERVAL: Duration = Duration::from_secs(180);
 pub(crate) const RETRY: Duration = Duration::from_secs(20);
 /// Concurrent exchanges, at most.
 pub(crate) const EXCHANGES: usize = 4;
+/// Scopes whose entries are being read for exchanges, at most: a peer may go meanwhile.
+pub(crate) const SEALING: usize = 2 * EXCHANGES;
 /// Rounds of one exchange, at most.
 pub(crate) const ROUNDS: u32 = 256;
 /// Bytes of one exchange in both directions, at most.
@@ -49,7 +52,7 @@ pub(crate) const EXTRA_SCOPES: usize = 16;
 
 /// Records that the machine keeps for this many peers, at most.
 pub(crate) const fn bound(peers: usize) -> usize {
-    set::SETS + peers * EXTRA_SCOPES + EXCHANGES * LACKING
+    set::SETS + SEALING + peers * EXTRA_SCOPES + EXCHANGES * LACKING
 }
 
 /// The result of an exchange.
@@ -72,7 +75,9 @@ struct Peer {
 #[derive(Debug, Default)]
 pub(crate) struct Reconciler {
     peers: BTreeMap<PeerId, Peer>,
-    sets: set::Sets,
+    sets: Sets,
+    /// Scopes whose entries are being read.
+    sealing: Vec<Scope>,
 }
 
 impl Reconciler {
@@ -196,30 +201,34 @@ impl Reconciler {
         self.drive(from, catalog, out)
     }
 
-    /// Answers one round as the responder. Keeps only the sealed set.
-    pub(crate) fn answer(
+    /// Handles the entries of a scope that were read for exchanges; `None` if they could not be.
+    pub(crate) fn sealed(
         &mut self,
-        now: Time,
         scope: &Scope,
-        message: &[u8],
+        sealed: Option<Sealed>,
         catalog: &dyn Catalog,
-    ) -> Response {
-        let sorted = match scope {
-            Scope::All => true,
-            Scope::Publishers(some) => some.windows(2).all(|pair| pair[0] < pair[1]),
+        out: &mut Effects<'_>,
+    ) -> Vec<Ended> {
+        self.sealing.retain(|other| other != scope);
+        let set = sealed.as_ref().map(Sealed::set);
+        let waited = |(id, peer): (&PeerId, &mut Peer)| {
+            peer.exchange.as_mut()?.sealed(scope, set).then(|| id.clone())
         };
-        if !sorted {
-            return Response::Refused { reason: Refusal::Malformed };
-        }
-        match set::answer(&self.sets.of(now, scope, catalog), message) {
-            Ok(message) => Response::Reconcile { message },
-            Err(set::BadMessage) => Response::Refused { reason: Refusal::Malformed },
-        }
+        let waiting: Vec<PeerId> = self.peers.iter_mut().filter_map(waited).collect();
+        self.keep(out.now, sealed);
+        waiting.iter().filter_map(|peer| self.drive(peer, catalog, out)).collect()
     }
 
-    /// Rows of the catalog that were read for sets so far, one for each entry.
-    pub(crate) const fn rows_read(&self) -> u64 {
-        self.sets.rows_read()
+    /// The entries of a scope, if they are at hand.
+    pub(crate) fn set(&self, now: Time, scope: &Scope, catalog: &dyn Catalog) -> Option<Set> {
+        self.sets.get(now, scope, catalog)
+    }
+
+    /// Keeps the entries of a scope for later rounds.
+    pub(crate) fn keep(&mut self, now: Time, sealed: Option<Sealed>) {
+        if let Some(sealed) = sealed {
+            self.sets.keep(now, sealed);
+        }
     }
 
     pub(crate) fn next(&self) -> Time {
@@ -238,7 +247,7 @@ impl Reconciler {
     pub(crate) fn len(&self) -> usize {
         let of_peer =
             |peer: &Peer| peer.extra.len() + peer.exchange.as_ref().map_or(0, Exchange::len);
-        self.sets.len() + self.peers.values().map(of_peer).sum::<usize>()
+        self.sets.len() + self.sealing.len() + self.peers.values().map(of_peer).sum::<usize>()
     }
 
     /// Advances an exchange until it waits for something or ends.
@@ -249,8 +258,15 @@ impl Reconciler {
         out: &mut Effects<'_>,
     ) -> Option<Ended> {
         let exchange = self.peers.get_mut(peer)?.exchange.as_mut()?;
-        match exchange.step(out.now, &mut self.sets, catalog) {
+        match exchange.step(out.now, &self.sets, catalog) {
             Step::Wait => None,
+            Step::Seal(scope) if self.sealing.contains(&scope) => None,
+            Step::Seal(_) if self.sealing.len() >= SEALING => self.end(peer, false, None, out),
+            Step::Seal(scope) => {
+                self.sealing.push(scope.clone());
+                out.push(Effect::Seal { scope });
+                None
+            }
             Step::Ask(request) => {
                 if out.send(peer, Purpose::Sync, request) {
                     return None;

@@ -3,7 +3,7 @@
 //! An effect that takes time becomes a task, whose outcome comes back as an input. Commands to the
 //! swarm wait while its queue is full.
 
-use perennial_protocol::{Effect, FetchId, Input, Refusal, Response};
+use perennial_protocol::{Answer, Effect, FetchId, Input, Refusal, Response, Sealed};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
@@ -35,9 +35,20 @@ impl EventLoop {
                 self.tasks.spawn(async move {
                     let answered = spawn_blocking(move || question.answer(&catalog)).await;
                     // The panic hook logs a panic in the store.
-                    let busy = |_| Response::Refused { reason: Refusal::Busy };
-                    let _ = swarm.respond(token, answered.unwrap_or_else(busy)).await;
-                    network.input(Input::Answered { token }).await;
+                    let (response, sealed) = match answered {
+                        Ok(Answer { response, sealed }) => (response, sealed),
+                        Err(_) => (Response::Refused { reason: Refusal::Busy }, None),
+                    };
+                    let _ = swarm.respond(token, response).await;
+                    network.input(Input::Answered { token, sealed }).await;
+                });
+            }
+            Effect::Seal { scope } => {
+                let (network, catalog, of) =
+                    (self.network.clone(), self.catalog.clone(), scope.clone());
+                self.tasks.spawn(async move {
+                    let sealed = spawn_blocking(move || Sealed::new(of, &catalog)).await.ok();
+                    network.input(Input::Sealed { scope, sealed }).await;
                 });
             }
             Effect::Serve { token, start } => {

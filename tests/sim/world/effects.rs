@@ -1,8 +1,8 @@
 //! Applies the effects of a host to the world.
 
 use perennial_protocol::{
-    Acceptance, BlobRange, BlobRequest, Bounded, Effect, End, Input, PeerId, Report, Response,
-    Token,
+    Acceptance, Answer, BlobRange, BlobRequest, Bounded, Effect, End, Input, PeerId, Report,
+    Response, Sealed, Token,
 };
 use rand::seq::SliceRandom;
 
@@ -15,7 +15,7 @@ impl World {
             let wake = self.hosts[host].wake.max(self.now);
             self.inbox.insert((wake, self.next_event), (host, Event::Wake));
         }
-        let mut answered = Vec::new();
+        let mut done = Vec::new();
         for effect in effects {
             match effect {
                 Effect::Publish { bytes } => self.gossip(host, None, &bytes),
@@ -36,9 +36,13 @@ impl World {
                 }
                 Effect::Respond { token, response } => self.respond(host, token, &response),
                 Effect::Answer { token, question } => {
-                    let response = question.answer(&self.hosts[host].memory);
+                    let Answer { response, sealed } = question.answer(&self.hosts[host].memory);
                     self.respond(host, token, &response);
-                    answered.push(token);
+                    done.push(Input::Answered { token, sealed });
+                }
+                Effect::Seal { scope } => {
+                    let sealed = Some(Sealed::new(scope.clone(), &self.hosts[host].memory));
+                    done.push(Input::Sealed { scope, sealed });
                 }
                 Effect::StartDownload { assignment, peer, items } => {
                     let to = self.index[&peer];
@@ -82,8 +86,8 @@ impl World {
                 _ => {}
             }
         }
-        for token in answered {
-            self.input(host, Input::Answered { token });
+        for input in done {
+            self.input(host, input);
         }
     }
 

@@ -13,6 +13,7 @@ use crate::input::{
 use crate::message::{BlobClaim, Bounded, EntryBytes, Request, Response};
 use crate::node::{Config, Node};
 use crate::peer::PeerId;
+use crate::sync::set::Sealed;
 use crate::time::Time;
 use crate::transfer::{End, Report};
 
@@ -53,6 +54,10 @@ impl Scene {
         for effect in self.node.handle(self.now, input, &self.catalog) {
             match effect {
                 Effect::WakeAt(at) => self.wake = at,
+                Effect::Seal { scope } => {
+                    let sealed = Some(Sealed::new(scope.clone(), &self.catalog));
+                    self.input(Input::Sealed { scope, sealed });
+                }
                 other => self.effects.push(other),
             }
         }

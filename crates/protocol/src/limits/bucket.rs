@@ -49,6 +49,12 @@ impl Bucket {
         enough
     }
 
+    /// Whether more was spent than there was.
+    pub(crate) fn owes(&mut self, now: Time) -> bool {
+        self.refill(now);
+        self.level < 0
+    }
+
     /// Takes as many tokens as there are, at most this many.
     pub(crate) fn take_up_to(&mut self, now: Time, tokens: u64) -> u64 {
         self.refill(now);
@@ -91,6 +97,11 @@ impl<K: Ord + Clone> Buckets<K> {
         if let Some(bucket) = self.bucket(now, key) {
             bucket.spend(now, tokens);
         }
+    }
+
+    /// Whether more was spent from a key's bucket than there was.
+    pub(crate) fn owes(&mut self, now: Time, key: &K) -> bool {
+        self.by_key.get_mut(key).is_some_and(|bucket| bucket.owes(now))
     }
 
     fn bucket(&mut self, now: Time, key: &K) -> Option<&mut Bucket> {

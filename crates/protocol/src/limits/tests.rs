@@ -77,7 +77,11 @@ fn work_is_charged_when_it_is_known_and_owed_where_nothing_is_left() {
     limits.spend(at(0), &peer, Prefix(3), cost_of_rows(10_000_000));
     // It owes as much as it may have: 16 seconds at its rate, and no more than that.
     assert!(!ask(&mut limits, 1) && !ask(&mut limits, 15));
-    assert!(ask(&mut limits, 17));
+    let other = "other".parse().unwrap();
+    assert!(limits.owes(at(15_000), &peer, Prefix::default()));
+    assert!(limits.owes(at(15_000), &other, Prefix(3)), "its neighbours share the debt");
+    assert!(!limits.owes(at(15_000), &other, Prefix(4)));
+    assert!(ask(&mut limits, 17) && !limits.owes(at(17_000), &peer, Prefix(3)));
     limits.spend(at(100_000), &peer, Prefix(3), cost_of_rows(100_000));
     assert!(ask(&mut limits, 100), "a smaller set is within its burst");
 }

@@ -13,8 +13,10 @@ use crate::input::{MessageId, Prefix, RequestFailure, Token, Verdict};
 use crate::limits::Asked;
 use crate::message::{Bounded, Refusal, Request, Response, Scope};
 use crate::peer::PeerId;
+use crate::questions::Turn;
 use crate::requests::{Purpose, Waiting};
 use crate::sync::Ended;
+use crate::sync::set::Sealed;
 use crate::{limits, placement};
 
 impl Node {
@@ -69,7 +71,6 @@ impl Node {
         from: &PeerId,
         token: Token,
         request: Request,
-        catalog: &dyn Catalog,
         out: &mut Effects<'_>,
     ) {
         let prefix = self.peers.get(from).copied().unwrap_or_default();
@@ -80,22 +81,37 @@ impl Node {
         }
         let response = match request {
             _ if asked != Asked::Granted => busy,
-            Request::Reconcile { scope, message } => {
-                let before = self.sync.rows_read();
-                let response = self.sync.answer(out.now, &scope, &message, catalog);
-                let work = limits::cost_of_rows(self.sync.rows_read() - before);
-                self.limits.spend(out.now, from, prefix, work);
-                response
-            }
-            other => {
-                let question = Question::new(other).ok();
-                if question.is_some_and(|q| self.questions.push(from, prefix, token, q)) {
+            request => {
+                if self.questions.push(from, prefix, token, Question::new(request)) {
                     return;
                 }
                 busy
             }
         };
         out.push(Effect::Respond { token, response });
+    }
+
+    /// Gives questions that wait their places.
+    pub(super) fn next_questions(&mut self, catalog: &dyn Catalog, out: &mut Effects<'_>) {
+        while let Some(Turn { peer, prefix, token, question }) = self.questions.next() {
+            // What it asked before turned out to be much work.
+            if self.limits.owes(out.now, &peer, prefix) {
+                self.questions.answered(token);
+                let response = Response::Refused { reason: Refusal::Busy };
+                out.push(Effect::Respond { token, response });
+                continue;
+            }
+            let set = question.scope().and_then(|scope| self.sync.set(out.now, scope, catalog));
+            out.push(Effect::Answer { token, question: question.with_set(set) });
+        }
+    }
+
+    /// A question was answered: charges whoever asked it for the entries that were read.
+    pub(super) fn answered(&mut self, token: Token, sealed: Option<Sealed>, out: &Effects<'_>) {
+        let Some((peer, prefix)) = self.questions.answered(token) else { return };
+        let rows = sealed.as_ref().map_or(0, Sealed::entries);
+        self.limits.spend(out.now, &peer, prefix, limits::cost_of_rows(rows));
+        self.sync.keep(out.now, sealed);
     }
 
     pub(super) fn response(

@@ -19,6 +19,8 @@ pub(super) enum Step {
     /// Nothing to do until the peer or the store answers.
     Wait,
     Ask(Request),
+    /// The entries of a scope are needed.
+    Seal(Scope),
     Store(Vec<SignedEntry>),
     Done {
         complete: bool,
@@ -32,6 +34,7 @@ pub(super) struct Misfit;
 #[derive(Debug)]
 enum Waiting {
     Nothing,
+    Set(Scope),
     Round,
     Entries(BTreeSet<EntryId>),
     Store,
@@ -104,7 +107,7 @@ impl Exchange {
     }
 
     /// The next step; [`Step::Wait`] while an answer is outstanding.
-    pub(super) fn step(&mut self, now: Time, sets: &mut Sets, catalog: &dyn Catalog) -> Step {
+    pub(super) fn step(&mut self, now: Time, sets: &Sets, catalog: &dyn Catalog) -> Step {
         if !matches!(self.waiting, Waiting::Nothing) {
             return Step::Wait;
         }
@@ -128,9 +131,11 @@ impl Exchange {
                 return Step::Done { complete: !self.cut_short && self.orphans.is_empty() };
             };
             self.left = most;
-            let set = sets.of(now, &scope, catalog);
-            self.message = set::begin(&set).ok();
-            self.current = Some((scope, set));
+            let Some(set) = sets.get(now, &scope, catalog) else {
+                self.waiting = Waiting::Set(scope.clone());
+                return Step::Seal(scope);
+            };
+            self.begin(scope, set);
         }
         let (Some(message), Some((scope, _))) = (self.message.take(), &self.current) else {
             return Step::Done { complete: false };
@@ -142,6 +147,25 @@ impl Exchange {
         let request = Request::Reconcile { scope: scope.clone(), message };
         self.waiting = Waiting::Round;
         self.ask(request)
+    }
+
+    fn begin(&mut self, scope: Scope, set: Set) {
+        self.message = set::begin(&set).ok();
+        self.current = Some((scope, set));
+    }
+
+    /// Takes the entries of a scope, or leaves the scope out. Returns whether it has waited for
+    /// them.
+    pub(super) fn sealed(&mut self, scope: &Scope, set: Option<&Set>) -> bool {
+        if !matches!(&self.waiting, Waiting::Set(waited) if waited == scope) {
+            return false;
+        }
+        self.waiting = Waiting::Nothing;
+        match set {
+            Some(set) => self.begin(scope.clone(), Set::clone(set)),
+            None => self.cut_short = true,
+        }
+        true
     }
 
     fn ask(&mut self, request: Request) -> Step {

@@ -1,11 +1,13 @@
 //! Sealed sets of `(issued_at, entry id)` and the two sides of a negentropy round over them.
 //!
-//! Owns the cache of sealed sets, one per scope, bounded in number. A set is made again when the
-//! catalog has changed, but a large one not before a while that grows with it: else a change and a
-//! question, again and again, would take all time. What an old set lacks, gossip and the next
-//! exchange bring. A hostile message costs at most one pass over the set and an error.
+//! Owns the cache of sealed sets, one per scope, bounded in number. Sets are made by the caller,
+//! because reading all entries of a scope takes time. A set is made again when the catalog has
+//! changed, but a large one not before a while that grows with it: else a change and a question,
+//! again and again, would take all time. What an old set lacks, gossip and the next exchange bring.
+//! A hostile message costs at most one pass over the set and an error.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,21 +30,62 @@ pub(crate) type Set = Arc<NegentropyStorageVector>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BadMessage;
 
-/// A sealed set, and when it was made.
-#[derive(Debug)]
-struct Made {
+/// The entries of a scope at one moment, to be compared with those of a peer.
+#[derive(Clone)]
+pub struct Sealed {
     scope: Scope,
     generation: u64,
-    at: Time,
     entries: u64,
     set: Set,
 }
 
-/// Sealed sets by scope, oldest first.
+impl Sealed {
+    /// Reads the entries of a scope. Takes about a millisecond for a thousand of them, and reads
+    /// the disk.
+    #[must_use]
+    pub fn new(scope: Scope, catalog: &dyn Catalog) -> Self {
+        // Read first: entries that arrive meanwhile belong to the next generation.
+        let generation = catalog.generation();
+        let mut vector = NegentropyStorageVector::new();
+        let mut entries = 0;
+        for (issued_at, id) in catalog.times(&scope) {
+            // `u64::MAX` is negentropy's infinity: no range includes it.
+            let time = issued_at.min(u64::MAX - 1);
+            // Insertion fails only after sealing.
+            let _ = vector.insert(time, Id::from_byte_array(*id.as_bytes()));
+            entries += 1;
+        }
+        let _ = vector.seal();
+        Self { scope, generation, entries, set: Arc::new(vector) }
+    }
+
+    /// The number of entries.
+    pub(crate) const fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    pub(crate) const fn set(&self) -> &Set {
+        &self.set
+    }
+
+    /// The same, as if so many had been read.
+    #[cfg(test)]
+    pub(crate) fn as_if_of(self, entries: u64) -> Self {
+        Self { entries, ..self }
+    }
+}
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scope, generation, entries, .. } = self;
+        write!(f, "Sealed({entries} entries of {scope:?} at {generation})")
+    }
+}
+
+/// Sealed sets by scope, oldest first, and when they came.
 #[derive(Debug, Default)]
 pub(crate) struct Sets {
-    cached: Vec<Made>,
-    rows_read: u64,
+    cached: Vec<(Time, Sealed)>,
 }
 
 /// How long a set of this many entries may be older than the catalog.
@@ -52,39 +95,28 @@ const fn stands(entries: u64) -> Duration {
 
 impl Sets {
     /// The sealed set of a scope at the catalog's current generation, or at one shortly before.
-    pub(crate) fn of(&mut self, now: Time, scope: &Scope, catalog: &dyn Catalog) -> Set {
+    pub(crate) fn get(&self, now: Time, scope: &Scope, catalog: &dyn Catalog) -> Option<Set> {
         let generation = catalog.generation();
-        let holds = |made: &&Made| {
-            made.scope == *scope
-                && (made.generation == generation || now.since(made.at) < stands(made.entries))
+        let holds = |(at, sealed): &&(Time, Sealed)| {
+            sealed.scope == *scope
+                && (sealed.generation == generation || now.since(*at) < stands(sealed.entries))
         };
-        if let Some(made) = self.cached.iter().find(holds) {
-            return Arc::clone(&made.set);
+        self.cached.iter().find(holds).map(|(_, sealed)| Arc::clone(&sealed.set))
+    }
+
+    /// Keeps a set that was made.
+    pub(crate) fn keep(&mut self, now: Time, sealed: Sealed) {
+        let is_newer = |(_, other): &(Time, Sealed)| {
+            other.scope == sealed.scope && other.generation > sealed.generation
+        };
+        if self.cached.iter().any(is_newer) {
+            return;
         }
-        let mut vector = NegentropyStorageVector::new();
-        let mut entries = 0;
-        for (issued_at, id) in catalog.times(scope) {
-            // `u64::MAX` is negentropy's infinity: no range includes it.
-            let time = issued_at.min(u64::MAX - 1);
-            // Insertion fails only after sealing.
-            let _ = vector.insert(time, Id::from_byte_array(*id.as_bytes()));
-            entries += 1;
-        }
-        let _ = vector.seal();
-        let set = Arc::new(vector);
-        self.rows_read = self.rows_read.saturating_add(entries);
-        self.cached.retain(|made| made.scope != *scope);
+        self.cached.retain(|(_, other)| other.scope != sealed.scope);
         if self.cached.len() >= SETS {
             self.cached.remove(0);
         }
-        let (scope, at) = (scope.clone(), now);
-        self.cached.push(Made { scope, generation, at, entries, set: Arc::clone(&set) });
-        set
-    }
-
-    /// Rows of the catalog that were read so far.
-    pub(crate) const fn rows_read(&self) -> u64 {
-        self.rows_read
+        self.cached.push((now, sealed));
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -182,7 +214,7 @@ mod tests {
     use perennial_manifest::EntryId;
     use proptest::prelude::*;
 
-    use super::{Sets, answer, begin, listed, proceed};
+    use super::{Sealed, Sets, answer, begin, listed, proceed};
     use crate::fake_catalog::FakeCatalog;
     use crate::message::Scope;
     use crate::sync::tests::feed;
@@ -240,20 +272,25 @@ mod tests {
 
     #[test]
     fn a_set_is_made_again_when_the_catalog_changes_and_a_large_one_after_a_while() {
-        let all = feed(&perennial_manifest::Keypair::from_seed([1; 32]), 5002);
+        let all = feed(&perennial_manifest::Keypair::from_seed([1; 32]), 5001);
         for (known, stands) in [(100, 0), (5000, 500)] {
             let (mut sets, mut catalog) = (Sets::default(), FakeCatalog::default());
-            let rows = |sets: &mut Sets, catalog: &FakeCatalog, millis: u64| {
-                sets.of(Time::from_millis(millis), &Scope::All, catalog);
-                usize::try_from(sets.rows_read()).unwrap()
-            };
             catalog.entries = all[..known].to_vec();
-            assert_eq!(rows(&mut sets, &catalog, 1000), known);
-            assert_eq!(rows(&mut sets, &catalog, 9000), known, "nothing has changed");
+            let of = |sets: &Sets, catalog: &FakeCatalog, millis: u64| {
+                sets.get(Time::from_millis(millis), &Scope::All, catalog).is_some()
+            };
+            assert!(!of(&sets, &catalog, 0));
+            let old = Sealed::new(Scope::All, &catalog);
+            assert_eq!(old.entries(), known as u64);
+            sets.keep(Time::from_millis(1000), old.clone());
+            assert!(of(&sets, &catalog, 9000), "nothing has changed");
             catalog.entries = all[..known + 1].to_vec();
-            let again = if stands > 0 { known } else { 2 * known + 1 };
-            assert_eq!(rows(&mut sets, &catalog, 1000 + stands.max(1) - 1), again);
-            assert_eq!(rows(&mut sets, &catalog, 1000 + stands), 2 * known + 1);
+            assert_eq!(of(&sets, &catalog, 1000 + u64::max(stands, 1) - 1), stands > 0);
+            assert!(!of(&sets, &catalog, 1000 + stands));
+            sets.keep(Time::from_millis(9000), Sealed::new(Scope::All, &catalog));
+            sets.keep(Time::from_millis(9001), old);
+            assert!(of(&sets, &catalog, 1_000_000), "the older one came later");
+            assert_eq!(sets.len(), 1);
         }
     }
 
