@@ -79,16 +79,21 @@ impl Name {
         })
     }
 
-    /// The texts that can be the name in a package URL that matches: each ends at a mark or at the
-    /// end of the text, and begins after a `/` or at its beginning.
-    pub(crate) fn names(&self) -> Vec<&str> {
+    /// The texts that can be the name in a package URL that matches, and the version that follows:
+    /// each ends at a mark or at the end of the text, and begins after a `/` or at its beginning.
+    pub(crate) fn names(&self) -> Vec<(&str, Option<String>)> {
         let marks = self.text.match_indices(['@', ':']).map(|(at, _)| at);
         let mut names = Vec::new();
         for end in marks.filter(|at| *at > 0).take(SPLITS - 1).chain([self.text.len()]) {
             let path = &self.text[..end];
             let starts = path.rmatch_indices('/').map(|(at, _)| at + 1);
             let starts = starts.take(SPLITS - 1).chain([0]);
-            names.extend(starts.map(|start| &path[start..]).filter(|name| !name.is_empty()));
+            let version = match self.digest {
+                Some(digest) => Some(digest.to_string()),
+                None => self.text.get(end + 1..).map(str::to_owned),
+            };
+            let found = starts.map(|start| &path[start..]).filter(|name| !name.is_empty());
+            names.extend(found.map(|name| (name, version.clone())));
         }
         names
     }
@@ -304,9 +309,14 @@ mod tests {
         ] {
             let (name, purl) = (Name::parse(text).unwrap(), Purl::parse(purl).unwrap());
             assert!(name.matches(&purl), "{text}");
-            assert!(name.names().contains(&purl.name()), "{text}: {:?}", name.names());
+            let means = |(found, version): &(&str, Option<String>)| {
+                *found == purl.name()
+                    && version.as_ref().is_none_or(|version| Some(&**version) == purl.version())
+            };
+            assert!(name.names().iter().any(means), "{text}: {:?}", name.names());
         }
-        assert_eq!(Name::parse("minio:v1").unwrap().names(), ["minio", "minio:v1"]);
+        let name = Name::parse("minio:v1").unwrap();
+        assert_eq!(name.names(), [("minio", Some("v1".to_owned())), ("minio:v1", None)]);
         let hostile = Name::parse(&"a/b:".repeat(250)[..999]).unwrap();
         assert!(hostile.names().len() <= SPLITS * SPLITS, "{}", hostile.names().len());
     }

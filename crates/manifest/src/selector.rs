@@ -63,14 +63,15 @@ impl Selector {
         }
     }
 
-    /// The names, decoded, of the package URLs that [`Selector::matches`] can be true for: any
-    /// other excludes a match. At most 256; none for whole ids and digests.
+    /// The names, decoded, of the package URLs that [`Selector::matches`] can be true for, each with
+    /// the version that is meant, if only one is: any other name or version excludes a match. At
+    /// most 256; none for whole ids and digests.
     #[must_use]
-    pub fn names(&self) -> Vec<&str> {
+    pub fn names(&self) -> Vec<(&str, Option<String>)> {
         match self {
-            Self::Purl(purl) => vec![purl.name()],
+            Self::Purl(purl) => vec![(purl.name(), purl.version().map(str::to_owned))],
             Self::Name(name) => name.names(),
-            Self::ReleasePrefix(text) => vec![text],
+            Self::ReleasePrefix(text) => vec![(text, None)],
             Self::Release(_) | Self::Blob(_) | Self::Sha256(_) => Vec::new(),
         }
     }

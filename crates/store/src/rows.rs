@@ -173,6 +173,20 @@ pub(crate) fn rows_of_term(term: &str, ordinal: Option<u32>) -> Vec<u8> {
     prefix
 }
 
+/// `U name 0 version place` → the purl: the releases of one name and version. `version` is the
+/// beginning of its BLAKE3.
+pub(crate) fn version(name: &str, version: &str, place: &[u8]) -> Vec<u8> {
+    let hash = blake3::hash(version.as_bytes());
+    [b"U", name_term(name).as_bytes(), &[0], &hash.as_bytes()[..8], place].concat()
+}
+
+/// The rows of one name and version, of all publishers or of one.
+pub(crate) fn rows_of_version(name: &str, of: &str, ordinal: Option<u32>) -> Vec<u8> {
+    let mut prefix = version(name, of, &[]);
+    prefix.extend(ordinal.into_iter().flat_map(u32::to_be_bytes));
+    prefix
+}
+
 /// `N file 0 place` → the purl. The name of a file of a release, in lower case.
 pub(crate) fn file_name(name: &str, place: &[u8]) -> Vec<u8> {
     [b"N", name.as_bytes(), &[0], place].concat()

@@ -6,7 +6,7 @@ use perennial_manifest::{
     BlobId, EntryId, Holding, PublisherId, ReleaseId, Selector, Sha256Digest,
 };
 use perennial_protocol::{BlobClaim, Catalog, EntryBytes, Follows, Scope, Wanted};
-use perennial_store::{ReleaseFilter, ReleaseRow, Store, StoreError};
+use perennial_store::{ReleaseRow, Store, StoreError};
 
 /// The store behind the protocol's catalog interface.
 #[derive(Debug, Clone)]
@@ -53,13 +53,7 @@ impl Catalog for CatalogView {
         publisher: Option<&PublisherId>,
         limit: usize,
     ) -> Vec<EntryBytes> {
-        let filter = ReleaseFilter {
-            selector: Some(selector.clone()),
-            publisher: publisher.copied(),
-            limit,
-            ..ReleaseFilter::default()
-        };
-        let mut rows = or_nothing(self.0.releases(&filter));
+        let mut rows = or_nothing(self.0.named_briefly(selector, publisher, limit));
         rows.sort_by_key(|row| std::cmp::Reverse(row.issued_at));
         rows.iter().filter_map(|row| self.entry(&row.release.entry())).collect()
     }

@@ -1,6 +1,7 @@
 //! The releases that a name can mean, found by the terms of the index.
 //!
-//! Promises that the cost grows with the releases of that name, not with all that are known.
+//! Promises that the cost grows with the releases of that name, or of that name and version if one
+//! is given, not with all that are known.
 
 use std::collections::BTreeSet;
 
@@ -53,20 +54,26 @@ impl Catalog<'_> {
         let most = if filter.limit == 0 { usize::MAX } else { filter.limit };
         // Only the row itself tells the state.
         let most_keys = if filter.state.is_some() { usize::MAX } else { most };
+        let mut left = if filter.looked_at == 0 { usize::MAX } else { filter.looked_at };
         let mut keys = BTreeSet::new();
-        for name in selector.names() {
-            let term = rows::name_term(name);
-            let prefix = rows::rows_of_term(&term, ordinal);
+        for (name, version) in selector.names() {
+            let prefix = match version {
+                Some(version) => rows::rows_of_version(name, &version, ordinal),
+                None => rows::rows_of_term(&rows::name_term(name), ordinal),
+            };
             self.index.walk(&prefix, &prefix, &mut |key, purl| {
-                if rows::word_of(key) == Some(&term)
-                    && let Ok(purl) = std::str::from_utf8(purl)
+                if let Ok(purl) = std::str::from_utf8(purl)
                     && Purl::parse(purl).is_ok_and(|purl| selector.matches(&purl))
                 {
                     let place = rows::place_of_release(key);
                     keys.extend(place.map(|place| rows::release(purl, place)));
                 }
-                keys.len() < most_keys
+                left -= 1;
+                left > 0 && keys.len() < most_keys
             })?;
+            if left == 0 {
+                break;
+            }
         }
         let keys: Vec<_> = keys.into_iter().collect();
         let mut found = self.rows(&keys)?;

@@ -53,6 +53,8 @@ pub struct ReleaseFilter {
     pub state: Option<Holding>,
     /// The maximum number of rows; 0 for no limit.
     pub limit: usize,
+    /// The maximum number of rows looked at for a name; 0 for no limit.
+    pub looked_at: usize,
 }
 
 /// Turns values into rows. A publisher is checked to be a key once, not at each of its releases.
@@ -124,6 +126,10 @@ impl Catalog<'_> {
                 rows::term(&term, &place),
                 body.purl.as_str().as_bytes().to_vec(),
             ));
+        }
+        if let Some(version) = body.purl.version() {
+            let at = rows::version(body.purl.name(), version, &place);
+            changes.push(Change::Put(at, body.purl.as_str().as_bytes().to_vec()));
         }
         changes.push(Change::Put(key, value.encode()));
     }

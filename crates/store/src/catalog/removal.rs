@@ -135,6 +135,9 @@ impl Catalog<'_> {
         let key = rows::release(purl, &place);
         changes
             .extend(rows::terms(&name).iter().map(|term| Change::Remove(rows::term(term, &place))));
+        if let Some(version) = name.version() {
+            changes.push(Change::Remove(rows::version(name.name(), version, &place)));
+        }
         let release = (*id).into();
         changes.push(Change::Remove(rows::wanted(&release)));
         changes.push(Change::Remove(rows::wanted_first(&release)));

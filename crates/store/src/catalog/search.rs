@@ -60,6 +60,8 @@ pub(crate) struct Bounds {
     counted: usize,
     /// Releases compared with the whole query, for each one asked for.
     compared: usize,
+    /// Rows visited whose words begin as the query says, and may not fit otherwise.
+    visited: usize,
     /// Rows visited to find a word by its inside, if none is found by a beginning.
     scanned: usize,
     /// Lists read to find a path.
@@ -68,9 +70,11 @@ pub(crate) struct Bounds {
 
 impl Bounds {
     /// For the user of this node.
-    pub(crate) const WIDE: Self = Self { counted: 1024, compared: 16, scanned: 50_000, lists: 64 };
+    pub(crate) const WIDE: Self =
+        Self { counted: 1024, compared: 16, visited: 50_000, scanned: 50_000, lists: 64 };
     /// For questions of strangers: of many words, only the beginnings count.
-    pub(crate) const NARROW: Self = Self { counted: 64, compared: 1, scanned: 1000, lists: 2 };
+    pub(crate) const NARROW: Self =
+        Self { counted: 64, compared: 1, visited: 1000, scanned: 1000, lists: 2 };
 }
 
 impl Catalog<'_> {
@@ -81,7 +85,10 @@ impl Catalog<'_> {
         limit: usize,
         bounds: Bounds,
     ) -> Result<Vec<ReleaseRow>, StoreError> {
-        let mut found = self.meant(text.trim(), limit)?;
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let mut found = self.meant(text.trim(), limit, bounds)?;
         let words: Vec<Word> = text.split_whitespace().take(WORDS).map(Word::parse).collect();
         let compared = limit.saturating_mul(bounds.compared).max(bounds.counted);
         let bounds = Bounds { compared, ..bounds };
@@ -121,7 +128,12 @@ impl Catalog<'_> {
     }
 
     /// The releases that the text as a whole names: by id, by a digest of a file, by package URL.
-    fn meant(&self, text: &str, limit: usize) -> Result<Vec<ReleaseRow>, StoreError> {
+    fn meant(
+        &self,
+        text: &str,
+        limit: usize,
+        bounds: Bounds,
+    ) -> Result<Vec<ReleaseRow>, StoreError> {
         let Ok(selector) = text.parse::<Selector>() else { return Ok(Vec::new()) };
         let digest = match &selector {
             // Digests are also written without the name of their algorithm.
@@ -130,8 +142,8 @@ impl Catalog<'_> {
         };
         let mut found = Vec::new();
         if !matches!(selector, Selector::Name(_)) {
-            let filter =
-                ReleaseFilter { selector: Some(selector), limit, ..ReleaseFilter::default() };
+            let (selector, looked_at) = (Some(selector), bounds.visited);
+            let filter = ReleaseFilter { selector, limit, looked_at, ..ReleaseFilter::default() };
             found = self.releases(&filter)?;
         }
         if let Some(digest) = digest {
@@ -208,11 +220,13 @@ impl Catalog<'_> {
     ) -> Result<Places, StoreError> {
         let mut places = Places::new();
         let prefix = [&[table], run.as_bytes()].concat();
+        let mut visited = 0;
         self.index.walk(&prefix, &prefix, &mut |key, purl| {
             if rows::word_of(key).is_some_and(fits) {
                 take(&mut places, key, purl);
             }
-            places.len() < bounds.compared
+            visited += 1;
+            visited < bounds.visited && places.len() < bounds.compared
         })?;
         let (mut from, mut left) = (vec![table], bounds.scanned);
         while places.len() < bounds.compared {

@@ -9,8 +9,12 @@ use crate::catalog::{ReleaseFilter, ReleaseRow};
 use crate::error::StoreError;
 use crate::store::Store;
 
-/// Statements of untrusted publishers about one name that are looked at.
+/// Statements of untrusted publishers about one name that are listed.
 const OTHERS: usize = 256;
+/// Rows looked at for them, and for a question that has to be brief: a millisecond for a thousand.
+const LOOKED_AT: usize = 2048;
+/// Followed publishers whose statements come first in such a question.
+const FOLLOWED: usize = 64;
 /// Packages whose names are compared with one that means nothing.
 const PACKAGES: usize = 20_000;
 
@@ -44,8 +48,9 @@ impl Store {
         };
         let mut rows = BTreeMap::new();
         for publisher in by.into_iter().map(Some).chain([None]) {
-            let limit = if publisher.is_none() { OTHERS } else { 0 };
-            let found = self.releases(&ReleaseFilter { publisher, limit, ..named.clone() })?;
+            let (limit, looked_at) = if publisher.is_none() { (OTHERS, LOOKED_AT) } else { (0, 0) };
+            let filter = ReleaseFilter { publisher, limit, looked_at, ..named.clone() };
+            let found = self.releases(&filter)?;
             rows.extend(found.into_iter().map(|row| (row.release, row)));
         }
         let mut rows: Vec<_> = rows.into_values().collect();
@@ -67,6 +72,45 @@ impl Store {
             agreeing.sort_by_key(|candidate| !held.contains(&candidate.release));
         }
         Ok(resolution)
+    }
+
+    /// At most `limit` releases that a name can mean, of one publisher or of any: those of this
+    /// node's publisher and of followed ones first, then others, within a small bound on the time it
+    /// takes.
+    ///
+    /// # Errors
+    /// Failures of the index.
+    pub fn named_briefly(
+        &self,
+        selector: &Selector,
+        publisher: Option<&PublisherId>,
+        limit: usize,
+    ) -> Result<Vec<ReleaseRow>, StoreError> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let (follows, own) = (self.follows(), self.own_feed().map(|own| own.publisher));
+        let by: Vec<_> = match (selector, publisher) {
+            (Selector::Release(_), _) => vec![None],
+            (_, Some(publisher)) => vec![Some(*publisher)],
+            (_, None) => {
+                let ours = own.into_iter().chain(follows.publishers.keys().copied());
+                ours.take(FOLLOWED).map(Some).chain([None]).collect()
+            }
+        };
+        let looked_at = (LOOKED_AT / by.len()).max(1);
+        let mut rows = BTreeMap::new();
+        for publisher in by {
+            let selector = Some(selector.clone());
+            let state = None;
+            let found =
+                self.releases(&ReleaseFilter { publisher, selector, state, limit, looked_at })?;
+            rows.extend(found.into_iter().map(|row| (row.release, row)));
+            if rows.len() >= limit {
+                break;
+            }
+        }
+        Ok(rows.into_values().take(limit).collect())
     }
 
     /// At most `limit` known names that are nearest to one that means nothing, nearest first.

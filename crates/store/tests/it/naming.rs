@@ -127,3 +127,57 @@ fn any_number_of_strangers_hides_no_statement_of_a_followed_publisher() {
     let by_id = store.resolve(&own[0].id().to_hex().parse().unwrap(), &me, None).unwrap();
     assert!(matches!(by_id, Resolution::Found(f) if f.len() == 1), "an id has one release");
 }
+
+#[test]
+fn other_versions_of_a_name_cost_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for stranger in 2..5 {
+        let versions = (0..50).map(|n| format!("pkg:generic/kubekey@v3.1.{n}"));
+        store.put_entries(&sign(&key(stranger), versions)).unwrap();
+    }
+    store.put_entries(&sign(&key(1), ["pkg:generic/kubekey@v4".to_owned()])).unwrap();
+    throughout(store, dir.path(), |store| {
+        let find = |text: &str, publisher: Option<u8>, looked_at: usize| {
+            let (selector, publisher) = (text.parse().ok(), publisher.map(|n| key(n).id()));
+            let filter =
+                ReleaseFilter { selector, publisher, looked_at, ..ReleaseFilter::default() };
+            store.releases(&filter).unwrap().len()
+        };
+        assert_eq!(find("kubekey@v4", None, 1), 1);
+        assert_eq!(find("kubekey:v4", Some(1), 1), 1);
+        assert_eq!(find("pkg:generic/kubekey@v4", None, 1), 1);
+        assert_eq!(find("kubekey@v3.1.7", None, 3), 3);
+        assert_eq!(find("kubekey@v3.1.7", Some(4), 1), 1);
+        assert_eq!(find("kubekey", Some(4), 0), 50);
+        assert_eq!(find("kubekey", None, 60), 60);
+    });
+    assert_eq!(store_without(dir.path(), 3).len(), 2);
+}
+
+/// The releases of one version after a publisher was forgotten.
+fn store_without(dir: &std::path::Path, forgotten: u8) -> Vec<String> {
+    let store = open(dir);
+    store.forget(&key(forgotten).id()).unwrap();
+    selected(&store, "kubekey@v3.1.7")
+}
+
+#[test]
+fn a_question_that_has_to_be_brief_asks_trusted_publishers_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let noise = (0..2100).map(|n| format!("pkg:generic/kubekey@v3.1.{n}"));
+    store.put_entries(&sign(&key(2), noise)).unwrap();
+    let image = "pkg:docker/team/kubekey@v1?repository_url=quay.io".to_owned();
+    store.put_entries(&sign(&key(1), [image])).unwrap();
+    let find = |text: &str, publisher: Option<u8>, limit: usize| {
+        let publisher = publisher.map(|n| key(n).id());
+        store.named_briefly(&text.parse().unwrap(), publisher.as_ref(), limit).unwrap().len()
+    };
+    assert_eq!(find("quay.io/team/kubekey", None, 10), 0, "among too many of strangers");
+    assert_eq!(find("quay.io/team/kubekey", Some(1), 10), 1);
+    assert_eq!(find("quay.io/team/kubekey:v1", None, 10), 1);
+    assert_eq!((find("kubekey", None, 10), find("kubekey", None, 0)), (10, 0));
+    follow(&store, &key(1));
+    assert_eq!(find("quay.io/team/kubekey", None, 10), 1);
+}
