@@ -7,7 +7,7 @@ use perennial_manifest::{BlobId, Holding, PublisherId, ReleaseId, SignedEntry};
 
 use crate::answer::Question;
 use crate::input::{CensusId, FetchId, LookupId, MessageId, RequestId, Token};
-use crate::message::{BlobClaim, BlobRange, Request, Response};
+use crate::message::{BlobClaim, BlobRange, Request, Response, Scope};
 use crate::peer::PeerId;
 use crate::time::Time;
 use crate::transfer::AssignmentId;

@@ -7,6 +7,7 @@ use perennial_manifest::{BlobId, EntryId, PublisherId, ReleaseId, Selector, Sign
 
 use crate::message::{Bounded, MAX_SCOPE, Request, Response, Scope};
 use crate::peer::PeerId;
+use crate::sync::set::Sealed;
 use crate::transfer::{AssignmentId, End, Report};
 
 /// Identifies a request that this node sent. Assigned by the protocol, never reused.

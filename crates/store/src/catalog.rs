@@ -197,17 +197,19 @@ impl Catalog<'_> {
         Ok(found)
     }
 
-    /// The ids of a publisher's entries that state no release, or one whose package URL has this
-    /// type, in feed order. Reads one row per entry.
+    /// The ids of a publisher's entries from a number on that state no release, or one whose package
+    /// URL has this type, in feed order. Reads one row per entry.
     pub(crate) fn of_type(
         &self,
         publisher: &PublisherId,
         ty: &str,
+        from: u64,
     ) -> Result<Vec<EntryId>, StoreError> {
         let Some(known) = self.publisher(publisher)? else { return Ok(Vec::new()) };
         let (prefix, beginning) = (rows::feed_of(known.ordinal), format!("pkg:{ty}/"));
+        let from = rows::feed_at(known.ordinal, from);
         let mut found = Vec::new();
-        self.index.walk(&prefix, &prefix, &mut |key, value| {
+        self.index.walk(&prefix, &from, &mut |key, value| {
             let row = rows::read_feed(key, value);
             let row = row.filter(|row| row.purl.is_empty() || row.purl.starts_with(&beginning));
             found.extend(row.map(|row| row.id));

@@ -103,7 +103,7 @@ pub use lease::Lease;
 pub use partial::{FetchProgress, MAX_BLOB, Partial};
 pub use state::{Follows, OwnFeed, Pin};
 pub use store::{
-    Arriving, BlobState, Changes, Damaged, Forgotten, Loss, OpenBlob, OpenOptions, Reading,
-    Relocated, Share, Store, Unmoved,
+    Arriving, BlobState, ChangedFeeds, Changes, Damaged, Forgotten, Loss, OpenBlob, OpenOptions,
+    Reading, Relocated, Share, Store, Unmoved,
 };
 pub use verify::{Unread, Unreadable, VerifyReport};

@@ -23,6 +23,7 @@ mod damage;
 mod decisions;
 mod entries;
 mod entry_counts;
+mod feed_log;
 mod forget;
 mod in_place;
 mod index_access;
@@ -37,6 +38,8 @@ pub use arriving::Arriving;
 pub use bytes::{BlobState, OpenBlob};
 pub use damage::Damaged;
 use entry_counts::EntryCounts;
+pub use feed_log::ChangedFeeds;
+use feed_log::FeedLog;
 pub use forget::Forgotten;
 pub use in_place::{Changes, Loss, Reading, Relocated, Unmoved};
 
@@ -92,6 +95,8 @@ pub(crate) struct Inner {
     measured: Mutex<Option<stats::Measured>>,
     /// Changed under the `writing` lock, in step with the index.
     entry_counts: Mutex<EntryCounts>,
+    /// The feeds that changed with each generation.
+    feed_log: Mutex<FeedLog>,
 }
 
 impl Store {
@@ -126,6 +131,7 @@ impl Store {
             damage: broadcast::Sender::new(damage::DAMAGE_BACKLOG),
             measured: Mutex::default(),
             entry_counts: Mutex::new(entry_counts),
+            feed_log: Mutex::default(),
         })))
     }
 

@@ -3,7 +3,7 @@
 //! A bounded in-memory index from digests to releases. The details of a digest are read from the
 //! release's list when they are needed.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use perennial_manifest::{
@@ -151,6 +151,24 @@ impl DigestIndexer {
         self.missing.extend(at);
     }
 
+    /// Drops the releases of some publishers.
+    pub(crate) fn forget(&mut self, gone: &BTreeSet<PublisherId>) {
+        let old = std::mem::take(&mut self.index);
+        let moved: Vec<Option<u32>> = old
+            .releases
+            .iter()
+            .flat_map(|chunk| chunk.iter())
+            .map(|listed| match gone.contains(&listed.publisher) {
+                true => None,
+                false => self.index.push(*listed),
+            })
+            .collect();
+        let place = |at: u32| moved.get(usize::try_from(at).ok()?).copied().flatten();
+        let pairs = old.runs.iter().flat_map(|run| run.iter());
+        self.index.add_run(pairs.filter_map(|(key, at)| Some((*key, place(*at)?))).collect());
+        self.missing = self.missing.iter().filter_map(|at| place(*at)).collect();
+    }
+
     /// Indexes the lists of the `new` releases added last; with `retry`, also looks up some lists
     /// that were missing before. `artifacts` returns a list if it is held.
     pub(crate) fn fill(
@@ -249,5 +267,27 @@ mod tests {
         let newest = index.releases(&digest(0));
         assert_eq!(newest[0].release.as_bytes(), BlobId::of(&1400_u32.to_be_bytes()).as_bytes());
         assert!(index.releases(&digest(701)).is_empty());
+    }
+
+    #[test]
+    fn of_publishers_that_go_nothing_stays() {
+        let [stays, goes] = [1, 2].map(|seed| Keypair::from_seed([seed; 32]).id());
+        let mut indexer = DigestIndexer::default();
+        let digest = Digest::from(perennial_manifest::Sha256Digest::from_bytes([7; 32]));
+        for n in 0..3_u32 {
+            let publisher = if n == 1 { goes } else { stays };
+            let blob = BlobId::of(&n.to_be_bytes());
+            let release = perennial_manifest::EntryId::from_bytes(*blob.as_bytes()).into();
+            let list = ArtifactListRef { blob, count: 1, bytes: 1, size: 1 };
+            indexer.add(Listed { publisher, release, list });
+        }
+        indexer.index.add_run(vec![(digest.key(), 0), (digest.key(), 1), (digest.key(), 2)]);
+        indexer.missing = VecDeque::from([1, 2]);
+        let before = indexer.index.releases(&digest);
+        indexer.forget(&BTreeSet::from([goes]));
+        let after = indexer.index.releases(&digest);
+        let ids = |all: &[Listed]| all.iter().map(|listed| listed.release).collect::<Vec<_>>();
+        assert_eq!(ids(&after), [before[0].release, before[2].release]);
+        assert_eq!((indexer.missing, indexer.index.len()), (VecDeque::from([1]), 2));
     }
 }

@@ -6,14 +6,14 @@
 
 mod feed_reader;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use perennial_manifest::{ArtifactListRef, PublisherId, ReleaseId};
 use perennial_oci::{Digest, Repository};
 
 use super::name::Named;
-pub(crate) use feed_reader::FeedReader;
+pub(crate) use feed_reader::{FeedReader, News};
 
 /// One release's statement about a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +103,28 @@ impl ImageCatalog {
     /// Returns whether a publisher signed two histories.
     pub(crate) fn is_forked(&self, publisher: &PublisherId) -> bool {
         self.forked.contains(publisher)
+    }
+
+    /// Drops all statements of some publishers.
+    fn forget(&mut self, gone: &BTreeSet<PublisherId>) {
+        let goes = |release: &ImageRelease| gone.contains(&release.publisher);
+        Arc::make_mut(&mut self.by_path).retain(|_, images| {
+            if images.iter().flat_map(|image| &image.releases).any(goes) {
+                let images = Arc::make_mut(images);
+                for image in images.iter_mut() {
+                    image.releases.retain(|release| !goes(release));
+                    for said in image.tags.values_mut() {
+                        said.retain(|statement| !gone.contains(&statement.publisher));
+                    }
+                    image.tags.retain(|_, said| !said.is_empty());
+                }
+                images.retain(|image| !image.releases.is_empty());
+            }
+            !images.is_empty()
+        });
+        Arc::make_mut(&mut self.yanked).retain(|(publisher, _)| !gone.contains(publisher));
+        Arc::make_mut(&mut self.deleted).retain(|(publisher, ..)| !gone.contains(publisher));
+        Arc::make_mut(&mut self.forked).retain(|publisher| !gone.contains(publisher));
     }
 
     fn image(&mut self, repository: Repository) -> &mut Image {

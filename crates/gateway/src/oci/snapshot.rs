@@ -7,6 +7,7 @@
 
 mod view;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use perennial_manifest::PublisherId;
@@ -15,7 +16,7 @@ use perennial_store::{Follows, Store, StoreError};
 
 use super::Registry;
 use super::digest_index::{DigestIndex, DigestIndexer, Listed};
-use super::image_catalog::{FeedReader, Image, ImageCatalog, ImageRelease};
+use super::image_catalog::{FeedReader, Image, ImageCatalog, ImageRelease, News};
 use super::name::{HERE, Named};
 use crate::http_error::HttpError;
 use crate::lists::Lists;
@@ -51,8 +52,8 @@ pub(crate) enum Selection {
 pub(crate) struct SnapshotBuilder {
     feeds: FeedReader,
     lists: DigestIndexer,
-    /// Releases read from feeds and not indexed yet.
-    fresh: Vec<ImageRelease>,
+    /// What was read from feeds and is not indexed yet.
+    news: News,
 }
 
 impl SnapshotBuilder {
@@ -63,13 +64,18 @@ impl SnapshotBuilder {
         follows: &Follows,
         retry: bool,
     ) -> Result<Arc<Snapshot>, StoreError> {
-        let trusted = |publisher: &PublisherId| *publisher == own || follows.names(publisher);
-        self.feeds.refresh(store, &trusted, &mut self.fresh)?;
-        let new = self.fresh.len();
-        for ImageRelease { publisher, release, list, .. } in self.fresh.drain(..) {
+        let trusted: BTreeSet<_> = follows.publishers.keys().chain([&own]).copied().collect();
+        self.feeds.refresh(store, &trusted, &mut self.news)?;
+        let News { fresh, void } = std::mem::take(&mut self.news);
+        if !void.is_empty() {
+            self.lists.forget(&void);
+        }
+        let new = fresh.len();
+        for ImageRelease { publisher, release, list, .. } in fresh {
             self.lists.add(Listed { publisher, release, list });
         }
-        self.lists.fill(new, retry, &trusted, &|claim| lists.read(store, claim))?;
+        let trusts = |publisher: &PublisherId| trusted.contains(publisher);
+        self.lists.fill(new, retry, &trusts, &|claim| lists.read(store, claim))?;
         Ok(Arc::new(Snapshot {
             images: self.feeds.catalog().clone(),
             index: self.lists.index().clone(),

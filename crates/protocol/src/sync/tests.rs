@@ -154,7 +154,9 @@ fn one_message_of_a_stranger_brings_a_part_of_its_history() {
     let there = feed(&Keypair::from_seed([3; 32]), 3000);
     let most = usize::try_from(crate::gossip::HISTORY).unwrap();
     let (requested, here) = gossiped(&there, usize::MAX);
-    assert_eq!((requested, here), (most, most));
+    assert_eq!(requested, most);
+    // Of the last ones, signed within the same second, some lack their predecessors.
+    assert!((most - 7..=most).contains(&here), "{here}");
     let (requested, here) = gossiped(&there[..100], usize::MAX);
     assert_eq!((requested, here), (100, 100), "a short one whole");
 }

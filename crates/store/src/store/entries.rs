@@ -77,7 +77,10 @@ impl Store {
         for put in puts.iter().filter(|put| is_of_feed(put)) {
             self.damaged_entries().remove(&put.id);
         }
-        self.0.generation.fetch_add(1, Ordering::SeqCst);
+        let new = |put: &PutOutcome| matches!(put.admit, Some(Admit::New | Admit::Fork(_)));
+        let grown = entries.iter().zip(&puts).filter(|(_, put)| new(put));
+        let grown = grown.map(|(signed, _)| signed.entry().publisher).collect();
+        self.0.feeds_changed(grown, false);
         Ok(puts)
     }
 
@@ -232,9 +235,9 @@ impl Store {
         Ok(times.into_iter().map(|(_, id)| id).collect())
     }
 
-    /// The ids of a publisher's entries that state no release, or one whose package URL has this
-    /// type, in feed order, except those found damaged. Reads one row per entry and no entry
-    /// itself.
+    /// The ids of a publisher's entries from a number on that state no release, or one whose package
+    /// URL has this type, in feed order, except those found damaged. Reads one row per entry and no
+    /// entry itself.
     ///
     /// # Errors
     /// Failures of the index.
@@ -242,8 +245,9 @@ impl Store {
         &self,
         publisher: &PublisherId,
         ty: &str,
+        from: u64,
     ) -> Result<Vec<EntryId>, StoreError> {
-        let mut ids = self.0.read(|catalog| catalog.of_type(publisher, ty))?;
+        let mut ids = self.0.read(|catalog| catalog.of_type(publisher, ty, from))?;
         let damaged = self.damaged_entries();
         ids.retain(|id| !damaged.contains(id));
         Ok(ids)

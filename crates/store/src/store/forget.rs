@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
 
 use perennial_manifest::{EntryId, PublisherId};
 
@@ -105,7 +104,7 @@ impl Store {
             entries += 1;
         }
         drop(damaged);
-        self.0.generation.fetch_add(1, Ordering::SeqCst);
+        self.0.feeds_changed(dropped.into_keys().collect(), true);
         Ok(entries)
     }
 }

@@ -87,9 +87,14 @@ fn entries_about_one_type_of_packages_are_told_from_others() {
     let image = release("pkg:docker/a/b@v1");
     release("pkg:generic/docker@v1");
     let chart = release("pkg:helm/b@v1");
-    let of = |ty: &str| store.entries_of_type(&key.id(), ty).unwrap();
+    let from = |ty: &str, seq: u64| store.entries_of_type(&key.id(), ty, seq).unwrap();
+    let of = |ty: &str| from(ty, 0);
     assert_eq!((of("docker"), of("helm"), of("dock")), (vec![image], vec![chart], vec![]));
-    let unknown = store.entries_of_type(&fixtures::key(2).id(), "docker").unwrap();
+    assert_eq!(
+        (from("docker", 1), from("helm", 2), from("helm", 3)),
+        (vec![], vec![chart], vec![])
+    );
+    let unknown = store.entries_of_type(&fixtures::key(2).id(), "docker", 0).unwrap();
     assert_eq!(unknown, []);
 }
 

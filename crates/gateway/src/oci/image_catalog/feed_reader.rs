@@ -1,9 +1,10 @@
 //! Reads the image releases of feeds into a catalog.
 //!
-//! Only entries about images are read, and where a feed grew, only its new ones. Bounded: untrusted
-//! publishers share a fixed number of statements, followed publishers have no limit.
+//! Only feeds that changed are looked at, only their entries about images are read, and where a
+//! feed grew, only its new ones. Bounded: untrusted publishers share a fixed number of statements,
+//! followed publishers have no limit.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use perennial_manifest::{
@@ -27,13 +28,35 @@ pub(crate) struct FeedReader {
     generation: Option<u64>,
 }
 
+/// What the last readings brought.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    /// Image releases that are new, or read again.
+    pub(crate) fresh: Vec<ImageRelease>,
+    /// Publishers all of whose earlier releases are void; those that stay are among the fresh ones.
+    pub(crate) void: BTreeSet<PublisherId>,
+}
+
 /// How far a feed has been read.
 #[derive(Debug, Default)]
 struct Read {
     state: FeedState,
     seen: HashSet<EntryId>,
+    /// The room that its statements take.
+    taken: usize,
     /// Cleared if an entry was left out, because a bound was reached or the entry is damaged.
     whole: bool,
+}
+
+impl Read {
+    /// The number of the first entry not yet read, if the feed only went on from the last one.
+    fn continues(&self, now: &FeedState) -> u64 {
+        let ([(_, last)], [(_, newest)]) = (&self.state.heads[..], &now.heads[..]) else {
+            return 0;
+        };
+        let came = now.entries.saturating_sub(self.state.entries);
+        if self.whole && last + came == *newest { last + 1 } else { 0 }
+    }
 }
 
 impl Default for FeedReader {
@@ -53,46 +76,99 @@ impl FeedReader {
         &self.catalog
     }
 
-    /// Reads the entries that the store received since, and adds their image releases to `fresh`.
+    /// Reads the entries that the store received since, and adds their image releases to `news`.
     pub(crate) fn refresh(
         &mut self,
         store: &Store,
-        trusted: &dyn Fn(&PublisherId) -> bool,
-        fresh: &mut Vec<ImageRelease>,
+        trusted: &BTreeSet<PublisherId>,
+        news: &mut News,
     ) -> Result<(), StoreError> {
         // Read first: entries that arrive meanwhile belong to the next generation.
         let generation = store.generation();
-        let missed = |(id, read): (&PublisherId, &Read)| !read.whole && trusted(id);
-        if self.generation == Some(generation) && !self.feeds.iter().any(missed) {
-            return Ok(());
-        }
-        for (publisher, state) in store.publishers()? {
-            let trusted = trusted(&publisher);
-            let read = self.feeds.entry(publisher).or_default();
-            if read.state == state && (read.whole || !trusted) {
-                continue;
-            }
-            let mut new = store.entries_of_type(&publisher, "docker")?;
-            new.retain(|id| !read.seen.contains(id));
-            let mut whole = true;
-            for id in new {
-                match store.entry(&id) {
-                    Ok(Some(signed)) => whole &= self.take(&signed, trusted, fresh),
-                    Ok(None) | Err(StoreError::DamagedEntry(_)) => whole = false,
-                    Err(error) => return Err(error),
+        let mut changed = BTreeSet::new();
+        if self.generation != Some(generation) {
+            let known = self.generation.and_then(|then| store.changed_since(then));
+            let void = match known {
+                Some(feeds) => {
+                    changed = feeds.grown;
+                    changed.extend(&feeds.cut);
+                    feeds.cut
                 }
-            }
-            if state.is_forked() != self.catalog.is_forked(&publisher) {
-                let forked = Arc::make_mut(&mut self.catalog.forked);
-                match state.is_forked() {
-                    true => forked.insert(publisher),
-                    false => forked.remove(&publisher),
-                };
-            }
-            let read = self.feeds.entry(publisher).or_default();
-            (read.state, read.whole) = (state, whole);
+                None => {
+                    changed = store.publishers()?.into_keys().collect();
+                    self.cut(store)?
+                }
+            };
+            self.forget(void, news);
+        }
+        let missed = |id: &&PublisherId| self.feeds.get(id).is_some_and(|read| !read.whole);
+        changed.extend(trusted.iter().filter(missed));
+        for publisher in changed {
+            self.read(store, publisher, trusted.contains(&publisher), news)?;
         }
         self.generation = Some(generation);
+        Ok(())
+    }
+
+    /// The publishers of whom entries that were read are no longer there.
+    fn cut(&self, store: &Store) -> Result<BTreeSet<PublisherId>, StoreError> {
+        let mut cut = BTreeSet::new();
+        for (publisher, read) in &self.feeds {
+            if store.feed(publisher)? != read.state {
+                let there = store.entries_of_type(publisher, "docker", 0)?;
+                let there: HashSet<EntryId> = there.into_iter().collect();
+                cut.extend((!read.seen.is_subset(&there)).then_some(*publisher));
+            }
+        }
+        Ok(cut)
+    }
+
+    /// Forgets what was read of some publishers.
+    fn forget(&mut self, mut void: BTreeSet<PublisherId>, news: &mut News) {
+        void.retain(|publisher| {
+            let read = self.feeds.remove(publisher);
+            self.room += read.as_ref().map_or(0, |read| read.taken);
+            read.is_some_and(|read| !read.seen.is_empty())
+        });
+        if !void.is_empty() {
+            self.catalog.forget(&void);
+            news.fresh.retain(|release| !void.contains(&release.publisher));
+            news.void.append(&mut void);
+        }
+    }
+
+    /// Reads the new entries of a feed.
+    fn read(
+        &mut self,
+        store: &Store,
+        publisher: PublisherId,
+        trusted: bool,
+        news: &mut News,
+    ) -> Result<(), StoreError> {
+        let state = store.feed(&publisher)?;
+        let read = self.feeds.entry(publisher).or_default();
+        if read.state == state && (read.whole || !trusted) {
+            return Ok(());
+        }
+        let mut new = store.entries_of_type(&publisher, "docker", read.continues(&state))?;
+        new.retain(|id| !read.seen.contains(id));
+        let mut whole = true;
+        for id in new {
+            match store.entry(&id) {
+                Ok(Some(signed)) => whole &= self.take(&signed, trusted, &mut news.fresh),
+                Ok(None) | Err(StoreError::DamagedEntry(_)) => whole = false,
+                Err(error) => return Err(error),
+            }
+        }
+        if state.is_forked() != self.catalog.is_forked(&publisher) {
+            let forked = Arc::make_mut(&mut self.catalog.forked);
+            match state.is_forked() {
+                true => forked.insert(publisher),
+                false => forked.remove(&publisher),
+            };
+        }
+        let read = self.feeds.entry(publisher).or_default();
+        (read.state, read.whole) = (state, whole);
         Ok(())
     }
 
@@ -105,6 +181,7 @@ impl FeedReader {
                     let cost = release.tags.len() + 1;
                     let Some(room) = self.room.checked_sub(cost) else { return false };
                     self.room = room;
+                    self.feeds.entry(publisher).or_default().taken += cost;
                 }
                 fresh.extend(self.take_release(signed));
             }
@@ -158,47 +235,4 @@ fn deleted(name: &str) -> Option<(Repository, Digest)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-    use perennial_manifest::{ArtifactListRef, BlobId, Keypair, Release};
-    use perennial_store::OpenOptions;
-
-    fn release(store: &Store, key: &Keypair, tag: &str) {
-        let next = store.feed(&key.id()).expect("a feed").next(None).expect("a place");
-        let list = ArtifactListRef { blob: BlobId::of(b""), count: 1, bytes: 1, size: 1 };
-        let digest = format!("sha256:{}", "0".repeat(64));
-        let purl = format!("pkg:docker/a/b@{tag}?repository_url=quay.io");
-        let release = Release {
-            tags: BTreeMap::from([(format!("quay.io/a/b:{tag}"), digest)]),
-            ..Release::new(purl.parse().expect("a package URL"), list)
-        };
-        let entry = next.entry(key.id(), 1, Body::Release(Box::new(release)));
-        store.put_entries(&[entry.sign(key).expect("a signature")]).expect("it is taken");
-    }
-
-    #[test]
-    fn strangers_get_a_share_and_followed_publishers_are_read_whole() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let store = Store::open(dir.path(), OpenOptions::default()).expect("a store");
-        let key = Keypair::from_seed([1; 32]);
-        for tag in ["v1", "v2", "v3"] {
-            release(&store, &key, tag);
-        }
-        let repository = Repository::new("quay.io", "a/b").expect("a name");
-        let mut reader = FeedReader::with_room(4);
-        let mut tags = |trusted: bool| {
-            let mut fresh = Vec::new();
-            reader.refresh(&store, &|_| trusted, &mut fresh).expect("it reads");
-            let image = reader.catalog().get(&repository).expect("an image");
-            let said: Vec<usize> = image.tags.values().map(Vec::len).collect();
-            (said, image.releases.len(), fresh.len())
-        };
-        assert_eq!(tags(false), (vec![1, 1], 2, 2));
-        assert_eq!(tags(false), (vec![1, 1], 2, 0), "no more room, and nothing twice");
-        assert_eq!(tags(true), (vec![1, 1, 1], 3, 1));
-        release(&store, &key, "v4");
-        assert_eq!(tags(true), (vec![1, 1, 1, 1], 4, 1));
-    }
-}
+mod tests;
