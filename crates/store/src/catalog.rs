@@ -24,6 +24,7 @@ use crate::index_trait::MetaIndex;
 use crate::rows::{self, PublisherValue};
 use crate::state::Follows;
 use admission::Admission;
+pub(crate) use holdings::{Place, Recount};
 pub use releases::{ReleaseFilter, ReleaseRow};
 pub(crate) use search::Bounds;
 pub use stats::Stats;

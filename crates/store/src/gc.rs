@@ -11,6 +11,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use perennial_manifest::{ArtifactList, BlobId, Holding, ReleaseId};
@@ -147,7 +148,10 @@ impl Store {
             }
         }
         if report.removed > 0 {
-            inner.write(|catalog| catalog.set_known(&losing))?;
+            inner.write(|catalog| {
+                inner.removals.fetch_add(1, Ordering::SeqCst);
+                catalog.set_known(&losing)
+            })?;
         }
         for (blob, _) in &large {
             // Asked again: an add may have found it here since.

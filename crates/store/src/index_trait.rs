@@ -21,6 +21,7 @@ pub enum IndexKind {
 }
 
 /// A change to the index.
+#[derive(Debug, Clone)]
 pub(crate) enum Change {
     /// Sets a key.
     Put(Vec<u8>, Vec<u8>),

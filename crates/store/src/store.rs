@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use perennial_manifest::EntryId;
@@ -85,18 +86,22 @@ pub(crate) struct Inner {
     pub(crate) layout: Layout,
     kind: IndexKind,
     rebuilt: Mutex<Option<String>>,
-    generation: std::sync::atomic::AtomicU64,
+    generation: AtomicU64,
     /// Entries that did not read back. They count as missing until they come again.
     damaged_entries: Mutex<BTreeSet<EntryId>>,
-    /// The last field: it closes after the layout has released its lock, which tells a node that
-    /// the store is closed.
-    damage: broadcast::Sender<Damaged>,
     /// The last walk over large files.
     measured: Mutex<Option<stats::Measured>>,
     /// Changed under the `writing` lock, in step with the index.
     entry_counts: Mutex<EntryCounts>,
     /// The feeds that changed with each generation.
     feed_log: Mutex<FeedLog>,
+    /// Held while the held bytes of releases are counted, and before the `writing` lock.
+    recounting: Mutex<()>,
+    /// How often collections began to remove bytes.
+    pub(crate) removals: AtomicU64,
+    /// The last field: it closes after the layout has released its lock, which tells a node that
+    /// the store is closed.
+    damage: broadcast::Sender<Damaged>,
 }
 
 impl Store {
@@ -126,12 +131,14 @@ impl Store {
             layout,
             kind,
             rebuilt: Mutex::new(opened.rebuilt),
-            generation: std::sync::atomic::AtomicU64::new(0),
+            generation: AtomicU64::new(0),
             damaged_entries: Mutex::default(),
-            damage: broadcast::Sender::new(damage::DAMAGE_BACKLOG),
             measured: Mutex::default(),
             entry_counts: Mutex::new(entry_counts),
             feed_log: Mutex::default(),
+            recounting: Mutex::default(),
+            removals: AtomicU64::new(0),
+            damage: broadcast::Sender::new(damage::DAMAGE_BACKLOG),
         })))
     }
 

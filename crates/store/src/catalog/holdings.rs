@@ -29,6 +29,16 @@ impl Counted {
     pub(super) const UNSEEN: Self = Self::nothing(Holding::Known);
 }
 
+/// The count of a release's bytes, and of digests that were computed for its blobs.
+#[derive(Debug)]
+pub(crate) struct Recount {
+    counted: Counted,
+    changes: Vec<Change>,
+}
+
+/// The key and the value of a release, if it is known.
+pub(crate) type Place = Option<(Vec<u8>, ReleaseValue)>;
+
 impl Catalog<'_> {
     /// Recomputes which releases are wanted. `before`: the follows that the present state was made
     /// for, if known.
@@ -83,41 +93,24 @@ impl Catalog<'_> {
             .map_err(|e| StoreError::InvalidList { list: claim.blob, reason: e.to_string() })
     }
 
-    /// Recounts how much of a release is held.
-    pub(crate) fn refresh(
-        &self,
-        id: &ReleaseId,
-        follows: &Follows,
-    ) -> Result<Option<Holding>, StoreError> {
-        let Some((key, value)) = self.place_of(id)? else { return Ok(None) };
-        self.refresh_at(key, value, follows).map(Some)
+    /// Counts how much of a release is held. Reads its list, so it takes time.
+    pub(crate) fn recount(&self, claim: &ArtifactListRef) -> Result<Recount, StoreError> {
+        let mut changes = Vec::new();
+        let counted = self.count_held(claim, &mut changes)?;
+        Ok(Recount { counted, changes })
     }
 
-    /// Recounts many releases, including those whose entry is damaged.
-    pub(crate) fn refresh_rows(
+    /// Notes how much of a release is held.
+    pub(crate) fn note_held(
         &self,
-        rows: &[ReleaseRow],
-        follows: &Follows,
-    ) -> Result<(), StoreError> {
-        for row in rows {
-            if let Some((key, value)) = self.place_of_row(row)? {
-                self.refresh_at(key, value, follows)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn refresh_at(
-        &self,
-        key: Vec<u8>,
-        mut value: ReleaseValue,
+        (key, mut value): (Vec<u8>, ReleaseValue),
+        recount: &Recount,
         follows: &Follows,
     ) -> Result<Holding, StoreError> {
         let kept = PublisherId::from_bytes(value.publisher)
             .map_or(Kept::Not, |publisher| follows.kept(&publisher));
-        let mut changes = Vec::new();
-        let Counted { mut state, held_bytes, list } =
-            self.count_held(&value.artifacts, &mut changes)?;
+        let mut changes = recount.changes.clone();
+        let Counted { mut state, held_bytes, ref list } = recount.counted;
         if value.state == Holding::Invalid && state == Holding::Known {
             // The list is no longer here, and its bytes would be the same again.
             state = Holding::Invalid;
@@ -128,7 +121,7 @@ impl Catalog<'_> {
             && let (Some(place), Some(purl)) = (rows::place_of_release(&key), rows::purl_of(&key))
         {
             value.content = Some(list.content());
-            changes.extend(rows::of_files(&list, place, purl));
+            changes.extend(rows::of_files(list, place, purl));
         }
         if (value.state, value.held_bytes, value.content) != (state, held_bytes, content) {
             (value.state, value.held_bytes) = (state, held_bytes);

@@ -10,7 +10,7 @@ use perennial_manifest::{
 };
 
 use super::Catalog;
-use super::holdings::Counted;
+use super::holdings::{Counted, Place};
 use crate::error::StoreError;
 use crate::index_trait::Change;
 use crate::rows::{self, ReleaseValue};
@@ -135,10 +135,7 @@ impl Catalog<'_> {
     }
 
     /// The key and value of a release.
-    pub(super) fn place_of(
-        &self,
-        id: &ReleaseId,
-    ) -> Result<Option<(Vec<u8>, ReleaseValue)>, StoreError> {
+    pub(crate) fn place_of(&self, id: &ReleaseId) -> Result<Place, StoreError> {
         let Some(signed) = self.entry(&id.entry())? else { return Ok(None) };
         let Some((_, body)) = signed.release() else { return Ok(None) };
         let Some(publisher) = self.publisher(&signed.entry().publisher)? else { return Ok(None) };
@@ -148,10 +145,7 @@ impl Catalog<'_> {
     }
 
     /// The same for a row, without reading the entry, which may be damaged.
-    pub(super) fn place_of_row(
-        &self,
-        row: &ReleaseRow,
-    ) -> Result<Option<(Vec<u8>, ReleaseValue)>, StoreError> {
+    pub(crate) fn place_of_row(&self, row: &ReleaseRow) -> Result<Place, StoreError> {
         let Some(publisher) = self.publisher(&row.publisher)? else { return Ok(None) };
         let place = rows::place(publisher.ordinal, row.seq, &row.release.entry());
         let key = rows::release(row.purl.as_str(), &place);

@@ -1,8 +1,11 @@
 //! Releases as the store's users ask for them: rows, searches, lists, and which are wanted.
 
+use std::sync::atomic::Ordering;
+use std::sync::{MutexGuard, PoisonError};
+
 use perennial_manifest::{ArtifactList, ArtifactListRef, Holding, ReleaseId, Sha256Digest};
 
-use crate::catalog::{Bounds, ReleaseFilter, ReleaseRow};
+use crate::catalog::{Bounds, Catalog, Place, Recount, ReleaseFilter, ReleaseRow};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -80,7 +83,9 @@ impl Store {
     /// # Errors
     /// Failures of the disk and the index.
     pub fn refresh_state(&self, id: &ReleaseId) -> Result<Option<Holding>, StoreError> {
-        self.0.write(|catalog| catalog.refresh(id, &self.0.state.follows()))
+        let _recounting = self.recounting();
+        let Some(row) = self.release(id)? else { return Ok(None) };
+        self.recount_one(&row.artifacts, &|catalog| catalog.place_of(id))
     }
 
     /// Notes the content of a release whose list has come, so that it is compared with other
@@ -98,7 +103,46 @@ impl Store {
 
     /// Recounts how much of many releases is held, including those whose entry is damaged.
     pub(crate) fn refresh_rows(&self, rows: &[ReleaseRow]) -> Result<(), StoreError> {
-        self.0.write(|catalog| catalog.refresh_rows(rows, &self.0.state.follows()))
+        let _recounting = self.recounting();
+        for row in rows {
+            self.recount_one(&row.artifacts, &|catalog| catalog.place_of_row(row))?;
+        }
+        Ok(())
+    }
+
+    /// One count at a time, so that the last one noted is the last one made.
+    fn recounting(&self) -> MutexGuard<'_, ()> {
+        self.0.recounting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts how much of a release is held, and notes it. Lists of strangers may be long, so the
+    /// count does not hold up other changes of the index.
+    fn recount_one(
+        &self,
+        claim: &ArtifactListRef,
+        place: &dyn Fn(&Catalog<'_>) -> Result<Place, StoreError>,
+    ) -> Result<Option<Holding>, StoreError> {
+        let removals = self.0.removals.load(Ordering::SeqCst);
+        let recount = self.0.read(|catalog| catalog.recount(claim))?;
+        self.note_held(claim, (&recount, removals), place)
+    }
+
+    /// Notes a count that was made after so many removals, or one that is made now if more bytes
+    /// were removed since.
+    pub(super) fn note_held(
+        &self,
+        claim: &ArtifactListRef,
+        (recount, removals): (&Recount, u64),
+        place: &dyn Fn(&Catalog<'_>) -> Result<Place, StoreError>,
+    ) -> Result<Option<Holding>, StoreError> {
+        self.0.write(|catalog| {
+            let Some(place) = place(catalog)? else { return Ok(None) };
+            let follows = self.0.state.follows();
+            if self.0.removals.load(Ordering::SeqCst) == removals {
+                return catalog.note_held(place, recount, &follows).map(Some);
+            }
+            catalog.note_held(place, &catalog.recount(claim)?, &follows).map(Some)
+        })
     }
 
     /// Releases of followed publishers that are not held, by ascending id, after `after`. Reads two

@@ -27,6 +27,7 @@ pub(super) async fn ls(
         selector: request.selector,
         state: request.state,
         limit: request.limit.map_or(0, |limit| limit as usize),
+        looked_at: 0,
     };
     let lost = lost_in_place(service).await;
     let mut found = service.archive.list(filter).await.map_err(failure)?;

@@ -2,14 +2,16 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use perennial_manifest::BlobId;
+use perennial_manifest::{BlobId, Holding};
 
+use crate::catalog::Catalog;
 use crate::durable::faults::at_step;
-use crate::store::tests::fixtures::{bytes, open};
+use crate::store::tests::fixtures::{bytes, id, key, open, release};
 use crate::{BlobState, GcOptions, Lease, Pin, Store};
 
 /// A small blob and a large one.
@@ -103,4 +105,21 @@ fn an_add_that_comes_while_its_bytes_are_collected_keeps_them() {
 #[test]
 fn a_fetch_that_comes_while_its_bytes_are_collected_keeps_them() {
     comes_at_every_step(fetch);
+}
+
+#[test]
+fn a_count_from_before_a_collection_is_made_again_when_it_is_noted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let signed = release(&store, &key(1), "one", &[bytes(100_000, 1)]).0;
+    let row = store.release(&id(&signed)).unwrap().unwrap();
+    let place = |catalog: &Catalog<'_>| catalog.place_of_row(&row);
+    let removals = || store.inner().removals.load(Ordering::SeqCst);
+    let before = removals();
+    let count = store.inner().read(|catalog| catalog.recount(&row.artifacts)).unwrap();
+    store.gc(GcOptions { grace: Duration::ZERO, dry_run: false }).unwrap();
+    assert!(removals() > before);
+    let note = |made: u64| store.note_held(&row.artifacts, (&count, made), &place).unwrap();
+    assert_eq!(note(before), Some(Holding::Known));
+    assert_eq!(note(removals()), Some(Holding::Held), "as if it had been counted since");
 }
