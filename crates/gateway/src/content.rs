@@ -123,7 +123,7 @@ impl Gateway {
         owner: bool,
     ) -> Result<Fetch, HttpError> {
         let request = request.ok_or_else(|| HttpError::no_holder(what))?;
-        self.refuse_untrusted(request.release, what, owner).await?;
+        self.find_place(request, what, owner).await?;
         let charge = self.within_budget(request.blob, request.size, owner)?;
         // Subscribed before the fetch starts, so that no progress is missed.
         let arriving = self.backend.store().arriving(&request.blob);

@@ -9,7 +9,7 @@ use perennial_manifest::{PublisherId, ReleaseId, Selector, Sha256Digest};
 use perennial_store::Pin;
 
 use crate::asking::Asking;
-use crate::backend::{Backend, Told};
+use crate::backend::{Backend, BlobRequest, Told};
 use crate::blocking::blocking;
 use crate::budget::FetchBudget;
 use crate::content::ReadBudget;
@@ -39,6 +39,9 @@ pub struct Options {
     /// Fetch for anonymous requests only what the node keeps anyway: releases of publishers that it
     /// follows, its own, and those that are pinned.
     pub only_trusted: bool,
+    /// Bytes on disk of what was fetched for anonymous requests and is not kept anyway; `None` for
+    /// no limit. The oldest goes.
+    pub untrusted_share: Option<u64>,
     /// Host names that this node answers to, besides its addresses and `localhost`.
     pub hosts: Vec<HostName>,
 }
@@ -56,18 +59,55 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     /// Refuses to fetch what no publisher signed that this node's user trusts: anybody may ask, and
-    /// the bytes would lie on its disk. `what` names the content in the error.
-    pub(crate) async fn refuse_untrusted(
+    /// the bytes would lie on its disk. If the user wants it all the same, the bytes get a place in
+    /// the share for such content. `what` names the content in the error.
+    pub(crate) async fn find_place(
         &self,
-        release: Option<ReleaseId>,
+        request: BlobRequest,
         what: &str,
         owner: bool,
     ) -> Result<(), HttpError> {
-        if owner || !self.options.only_trusted {
+        let Options { only_trusted, untrusted_share, .. } = *self.options;
+        let is_free = !only_trusted && untrusted_share.is_none();
+        if owner || is_free || self.keeps(request.release).await? {
             return Ok(());
         }
+        if only_trusted {
+            let message = format!(
+                "only publishers that this node does not follow signed {what}, which is not held; \
+                 its operator can follow one of them, or pin the release"
+            );
+            return Err(HttpError::new(StatusCode::NOT_FOUND, message));
+        }
+        let Some(share) = untrusted_share else { return Ok(()) };
+        if request.size > share {
+            let message = format!(
+                "{what} has {} bytes, and this node has {share} for what its operator does not \
+                 follow",
+                request.size
+            );
+            return Err(HttpError::new(StatusCode::NOT_FOUND, message));
+        }
+        let (store, BlobRequest { blob, size, .. }) = (self.backend.store().clone(), request);
+        let oldest = blocking({
+            let store = store.clone();
+            move || Ok::<_, HttpError>(store.note_visitor(blob, size, share)?)
+        });
+        let oldest = oldest.await?;
+        if !oldest.is_empty() {
+            // Takes as long as a collection, and the request does not wait for it.
+            tokio::task::spawn_blocking(move || match store.evict(&oldest) {
+                Ok(report) => tracing::info!(?report, "the oldest went that strangers had fetched"),
+                Err(error) => tracing::warn!(%error, "what strangers had fetched stays"),
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether this node keeps a release, or everything.
+    async fn keeps(&self, release: Option<ReleaseId>) -> Result<bool, HttpError> {
         let (store, own) = (self.backend.store().clone(), self.backend.publisher());
-        let trusted = blocking(move || {
+        blocking(move || {
             let follows = store.follows();
             let Some(release) = release else { return Ok::<_, HttpError>(follows.all) };
             if store.pins().contains(&Pin::Release(release)) {
@@ -75,15 +115,8 @@ impl Gateway {
             }
             let row = store.release(&release)?;
             Ok(row.is_some_and(|row| follows.keeps(&row.publisher) || row.publisher == own))
-        });
-        if trusted.await? {
-            return Ok(());
-        }
-        let message = format!(
-            "only publishers that this node does not follow signed {what}, which is not held; its \
-             operator can follow one of them, or pin the release"
-        );
-        Err(HttpError::new(StatusCode::NOT_FOUND, message))
+        })
+        .await
     }
 
     /// What peers tell about something that this node does not know.

@@ -12,6 +12,7 @@ use perennial_manifest::{ArtifactList, ArtifactListRef, Holding, ReleaseId};
 use perennial_store::{ReleaseRow, Store, StoreError};
 use tokio::sync::Semaphore;
 
+use crate::backend::BlobRequest;
 use crate::blocking::blocking;
 use crate::bounded::Bounded;
 use crate::gateway::Gateway;
@@ -111,7 +112,8 @@ impl Gateway {
         claim: &ArtifactListRef,
         owner: bool,
     ) -> Result<(), HttpError> {
-        self.refuse_untrusted(Some(release), &list_of(release), owner).await?;
+        let request = BlobRequest { release: Some(release), blob: claim.blob, size: claim.size };
+        self.find_place(request, &list_of(release), owner).await?;
         let _charge = self.within_budget(claim.blob, claim.size, owner)?;
         match tokio::time::timeout(PATIENCE, self.backend.fetch_list(release)).await {
             Ok(outcome) => outcome.map_err(|error| HttpError::fetch(&error, &list_of(release))),

@@ -75,6 +75,22 @@ impl Store {
     /// An entry or list that cannot be read, because it may name blobs that must stay; then nothing
     /// is removed. Failures of the disk, after which the next collection finishes the work.
     pub fn gc(&self, options: GcOptions) -> Result<GcReport, StoreError> {
+        self.collect(options, None)
+    }
+
+    /// Removes those of some blobs that nothing needs, however young they are.
+    ///
+    /// # Errors
+    /// As for [`Store::gc`].
+    pub fn evict(&self, some: &HashSet<BlobId>) -> Result<GcReport, StoreError> {
+        self.collect(GcOptions { grace: DEFAULT_GRACE, dry_run: false }, Some(some))
+    }
+
+    fn collect(
+        &self,
+        options: GcOptions,
+        only: Option<&HashSet<BlobId>>,
+    ) -> Result<GcReport, StoreError> {
         let inner = self.inner();
         if self.is_read_only() && !options.dry_run {
             return Err(StoreError::ReadOnly { path: self.dir().to_owned() });
@@ -92,11 +108,13 @@ impl Store {
         };
         let denied = inner.state.denied();
         let goes = |blob: &BlobId| {
-            denied.contains_key(blob)
-                || (!marked.contains(blob) && !inner.blobs.leases().covers(blob))
+            only.is_none_or(|only| only.contains(blob))
+                && (denied.contains_key(blob)
+                    || (!marked.contains(blob) && !inner.blobs.leases().covers(blob)))
         };
         let is_old = |blob: &BlobId, touched: u64| {
-            options.grace.is_zero() || (touched < before && !recent.contains(blob))
+            let young = touched >= before && only.is_none();
+            options.grace.is_zero() || (!young && !recent.contains(blob))
         };
         let mut report = GcReport { invalid: invalid.len() as u64, ..GcReport::default() };
         let mut large = Vec::new();
@@ -169,19 +187,28 @@ impl Store {
                 report.freed_bytes += bytes;
             }
         }
+        if report.removed > 0 {
+            self.refresh_rows(&losing)?;
+        }
+        if only.is_none() {
+            report.partial_removed = self.clear_unfinished(before, &marked)?;
+            inner.state.forget_let_go(before)?;
+        }
+        Ok(report)
+    }
+
+    /// Removes fetches, downloads and uploads that were last written to before a time. Returns how
+    /// many.
+    fn clear_unfinished(&self, before: u64, marked: &HashSet<BlobId>) -> Result<u64, StoreError> {
+        let (inner, mut removed) = (self.inner(), 0);
         for (blob, touched) in partial::list(inner.blobs.partial_dir())? {
             if touched < before && !marked.contains(&blob) && inner.blobs.fetching(&blob).is_none()
             {
                 Partial::discard(inner.blobs.partial_dir(), &blob)?;
-                report.partial_removed += 1;
+                removed += 1;
             }
         }
-        report.partial_removed += clear_incoming(&inner.layout.incoming(), before)?;
-        if report.removed > 0 {
-            self.refresh_rows(&losing)?;
-        }
-        inner.state.forget_let_go(before)?;
-        Ok(report)
+        Ok(removed + clear_incoming(&inner.layout.incoming(), before)?)
     }
 
     /// All blobs that something needs, and the releases that are invalid. Any doubt is an error: an

@@ -34,6 +34,7 @@ mod share;
 mod stats;
 #[cfg(test)]
 pub(crate) mod tests;
+mod visitors;
 
 pub use arriving::Arriving;
 pub use bytes::{BlobState, OpenBlob};
@@ -45,6 +46,7 @@ pub use forget::Forgotten;
 pub use in_place::{Changes, Loss, Reading, Relocated, Unmoved};
 
 pub use share::Share;
+use visitors::Visitors;
 
 /// The options of [`Store::open`].
 #[derive(Debug, Clone, Copy, Default)]
@@ -97,6 +99,8 @@ pub(crate) struct Inner {
     feed_log: Mutex<FeedLog>,
     /// Held while the held bytes of releases are counted, and before the `writing` lock.
     recounting: Mutex<()>,
+    /// What was fetched for strangers.
+    visitors: Visitors,
     /// How often collections began to remove bytes.
     pub(crate) removals: AtomicU64,
     /// The last field: it closes after the layout has released its lock, which tells a node that
@@ -122,6 +126,7 @@ impl Store {
         let state = State::open(&layout.state())?;
         let opened = rebuild::open_index(&layout, &blobs, &state, kind)?;
         let catalog = Catalog { index: &*opened.index, blobs: &blobs };
+        let visitors = Visitors::open(layout.state().join("visitors"));
         let entry_counts = EntryCounts::of(catalog.publishers()?, &state, options.strangers);
         Ok(Self(Arc::new(Inner {
             blobs,
@@ -137,6 +142,7 @@ impl Store {
             entry_counts: Mutex::new(entry_counts),
             feed_log: Mutex::default(),
             recounting: Mutex::default(),
+            visitors,
             removals: AtomicU64::new(0),
             damage: broadcast::Sender::new(damage::DAMAGE_BACKLOG),
         })))

@@ -77,7 +77,7 @@ pub struct Settings {
     #[arg(long, value_name = "BYTES")]
     pub fetch_budget: Option<ByteCount>,
     /// Fetch for anonymous HTTP requests also what only publishers signed that this node does not
-    /// follow
+    /// follow: the last 10 GiB of it stay
     #[arg(long)]
     pub fetch_untrusted: bool,
     /// Log filter, such as `info,perennial_node=debug` [default: info]

@@ -25,6 +25,9 @@ use crate::descriptors;
 /// Shortest accepted token, in characters.
 const MIN_TOKEN: usize = 16;
 
+/// Bytes on disk of what was fetched for anonymous requests with `--fetch-untrusted`.
+const UNTRUSTED: u64 = 10 << 30;
+
 /// A running HTTP frontend.
 pub(crate) struct Served {
     pub(crate) address: SocketAddr,
@@ -85,6 +88,7 @@ pub(crate) async fn serve(
         token,
         fetch_budget: Some(http.fetch_budget),
         only_trusted: !http.fetch_untrusted,
+        untrusted_share: Some(UNTRUSTED),
         hosts: http.names.clone(),
     };
     listen(perennial_gateway::router(Arc::new(archive), options), http, stop).await

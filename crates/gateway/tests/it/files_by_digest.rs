@@ -5,6 +5,7 @@ use std::time::Instant;
 use axum::http::StatusCode;
 use perennial_gateway::Options;
 use perennial_manifest::BlobId;
+use perennial_store::{BlobState, Pin};
 
 use crate::fixtures::{bytes, key};
 use crate::test_gateway::{File, Location, TestGateway, file, sha256};
@@ -163,4 +164,61 @@ async fn anonymous_requests_have_a_budget_and_the_owner_has_none() {
     let right = [("authorization", "Bearer secret")];
     assert_eq!(gateway.ask("GET", "/r/a/v1/2", &right).await.status, StatusCode::OK);
     assert_eq!(gateway.get("/r/a/v1/2").await.status, StatusCode::OK, "it is here now");
+}
+
+#[tokio::test]
+async fn anonymous_requests_fetch_what_trusted_publishers_signed() {
+    let options =
+        Options { token: Some("secret".into()), only_trusted: true, ..Options::default() };
+    let gateway = TestGateway::with(options);
+    let far = |n: u64| file("far", bytes(100_000, n)).located(Location::InTheSwarm);
+    let files = [far(1), far(2), far(3), far(4)];
+    let path = |n: usize| format!("/b/{}", BlobId::of(&files[n].bytes));
+    for (n, seed) in [(0, 1), (1, 2), (2, 3), (3, 4)] {
+        gateway.release(&key(seed), "pkg:generic/a@v1", &files[n..=n]);
+    }
+    gateway.follow(&key(2));
+    let status = async |n: usize| gateway.get(&path(n)).await.status;
+    assert_eq!((status(0).await, status(1).await), (StatusCode::OK, StatusCode::OK));
+    let answer = gateway.get(&path(2)).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert!(answer.text().contains("does not follow"), "{}", answer.text());
+    let right = [("authorization", "Bearer secret")];
+    assert_eq!(gateway.ask("GET", &path(2), &right).await.status, StatusCode::OK);
+    assert_eq!(status(2).await, StatusCode::OK, "it is here now");
+    gateway.follow(&key(4));
+    assert_eq!(status(3).await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_strangers_had_fetched_lies_in_a_share_from_which_the_oldest_goes() {
+    let options = Options { untrusted_share: Some(250_000), ..Options::default() };
+    let gateway = TestGateway::with(options);
+    let far = |path: &'static str, len: usize, n: u64| {
+        file(path, bytes(len, n)).located(Location::InTheSwarm)
+    };
+    let theirs = [far("1", 100_000, 1), far("2", 100_000, 2), far("3", 100_000, 3)];
+    gateway.release(&key(2), "pkg:generic/a@v1", &theirs);
+    gateway.release(&key(2), "pkg:generic/b@v1", &[far("large", 300_000, 4)]);
+    gateway.release(&key(1), "pkg:generic/c@v1", &[far("ours", 200_000, 5)]);
+    let blob = |file: &File| BlobId::of(&file.bytes);
+    let held =
+        |blob: &BlobId| matches!(gateway.store().blob_state(blob), Ok(BlobState::Held { .. }));
+    let status = async |blob: BlobId| gateway.get(&format!("/b/{blob}")).await.status;
+    let (large, ours) = (BlobId::of(&bytes(300_000, 4)), BlobId::of(&bytes(200_000, 5)));
+    assert_eq!(status(ours).await, StatusCode::OK);
+    assert_eq!(status(blob(&theirs[0])).await, StatusCode::OK);
+    assert_eq!(status(blob(&theirs[1])).await, StatusCode::OK);
+    assert_eq!(status(large).await, StatusCode::NOT_FOUND, "larger than all of it");
+    gateway.store().set_pin(Pin::Blob(blob(&theirs[1])), true).expect("remembered");
+    assert_eq!(status(blob(&theirs[2])).await, StatusCode::OK);
+    let deadline = Instant::now() + std::time::Duration::from_secs(20);
+    while held(&blob(&theirs[0])) {
+        assert!(Instant::now() < deadline, "the oldest stays");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert!(held(&blob(&theirs[1])), "it is pinned by now");
+    assert!(held(&blob(&theirs[2])), "the newest");
+    assert!(held(&ours), "what this node keeps takes no room of the share");
+    assert_eq!(status(blob(&theirs[0])).await, StatusCode::OK, "it comes again");
 }
