@@ -63,7 +63,7 @@ fn a_scope_is_read_once_for_all_exchanges_that_wait_for_it() {
     let catalog = FakeCatalog { entries: feed(&key, 3), ..FakeCatalog::default() };
     let mut node = Node::new(Config { me: "me".parse().unwrap(), seed: 1, upload: None });
     node.handle(Time::ZERO, Input::Follows(Follows::All), &catalog);
-    let mut connect = |node: &mut Node, name: &str| {
+    let connect = |node: &mut Node, name: &str| {
         let peer = name.parse().unwrap();
         node.handle(Time::ZERO, Input::Connected { peer, prefix: Prefix::default() }, &catalog)
     };
