@@ -63,9 +63,9 @@ impl Selector {
         }
     }
 
-    /// The names, decoded, of the package URLs that [`Selector::matches`] can be true for, each with
-    /// the version that is meant, if only one is: any other name or version excludes a match. At
-    /// most 256; none for whole ids and digests.
+    /// The names, decoded, of the package URLs that [`Selector::matches`] can be true for, each
+    /// with the version that is meant, if only one is: any other name or version excludes a match.
+    /// At most 256; none for whole ids and digests.
     #[must_use]
     pub fn names(&self) -> Vec<(&str, Option<String>)> {
         match self {

@@ -198,8 +198,8 @@ impl Catalog<'_> {
         Ok(found)
     }
 
-    /// The ids of a publisher's entries from a number on that state no release, or one whose package
-    /// URL has this type, in feed order. Reads one row per entry.
+    /// The ids of a publisher's entries from a number on that state no release, or one whose
+    /// package URL has this type, in feed order. Reads one row per entry.
     pub(crate) fn of_type(
         &self,
         publisher: &PublisherId,

@@ -70,7 +70,7 @@ impl Sealed {
 
     /// The same, as if so many had been read.
     #[cfg(test)]
-    pub(crate) fn as_if_of(self, entries: u64) -> Self {
+    pub(crate) fn pretending(self, entries: u64) -> Self {
         Self { entries, ..self }
     }
 }

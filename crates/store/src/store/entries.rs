@@ -235,9 +235,9 @@ impl Store {
         Ok(times.into_iter().map(|(_, id)| id).collect())
     }
 
-    /// The ids of a publisher's entries from a number on that state no release, or one whose package
-    /// URL has this type, in feed order, except those found damaged. Reads one row per entry and no
-    /// entry itself.
+    /// The ids of a publisher's entries from a number on that state no release, or one whose
+    /// package URL has this type, in feed order, except those found damaged. Reads one row per
+    /// entry and no entry itself.
     ///
     /// # Errors
     /// Failures of the index.

@@ -1,4 +1,4 @@
-//! Which feeds changed lately, so that whoever reads feeds need not compare those of all publishers.
+//! The feeds that changed lately, for readers of feeds: they need not look at all publishers.
 //!
 //! Owns the last changes, in bounded number, and no disk: whoever has read before them, or before
 //! this process, reads everything.

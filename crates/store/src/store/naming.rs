@@ -75,8 +75,8 @@ impl Store {
     }
 
     /// At most `limit` releases that a name can mean, of one publisher or of any: those of this
-    /// node's publisher and of followed ones first, then others, within a small bound on the time it
-    /// takes.
+    /// node's publisher and of followed ones first, then others, within a small bound on the time
+    /// it takes.
     ///
     /// # Errors
     /// Failures of the index.

@@ -52,7 +52,7 @@ fn rounds_of_peers_are_answered_beside_the_loop_and_charged_for_what_was_read() 
         assert!(question(input(ask(token))).is_some());
     }
     assert!(question(input(ask(5))).is_none(), "four are under way");
-    let much = sealed.as_if_of(1_000_000);
+    let much = sealed.pretending(1_000_000);
     assert!(question(input(Input::Answered { token: Token(1), sealed: Some(much) })).is_none());
     assert!(question(input(ask(6))).is_none(), "it owes");
 }

@@ -104,7 +104,7 @@ fn of_a_feed_that_grew_only_the_end_is_looked_at() {
     release(&store, &key, "v5");
     let now = store.feed(&key.id()).expect("a feed");
     assert_eq!(read.continues(&now), 3);
-    let mut forked = now.clone();
+    let mut forked = now;
     forked.entries += 1;
     assert_eq!(read.continues(&forked), 0, "something came in between");
     forked.heads.push(forked.heads[0]);
