@@ -16,7 +16,7 @@
 //! | `cheats` | peers that send wrong, missing or endless bytes |
 //! | `lists` | signed releases with hostile artifact lists |
 //! | `two_machines` | one key on two machines, restored backups |
-//! | `deny` | denied digests |
+//! | `deny` | denied digests, packages and publishers |
 //! | `flood` | endless gossip |
 
 mod absent;

@@ -57,6 +57,7 @@ fn a_release_without_a_holder_is_3() {
         &["show", "nothing@v0"],
         &["unpin", &"ab".repeat(32)],
         &["unfollow", "nobody"],
+        &["undeny", "pkg:generic/a"],
         &["ls", "--publisher", "nobody"],
     ] {
         let said = place.fails(3, args);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::program::Place;
 
-pub(crate) const COMMANDS: [&str; 23] = [
+pub(crate) const COMMANDS: [&str; 26] = [
     "add",
     "get",
     "ls",
@@ -17,6 +17,9 @@ pub(crate) const COMMANDS: [&str; 23] = [
     "pin",
     "unpin",
     "pins",
+    "deny",
+    "undeny",
+    "denied",
     "serve",
     "status",
     "peers",

@@ -22,6 +22,8 @@ fn reading_makes_no_archive() {
         &["pins"],
         &["follows"],
         &["unfollow", "all"],
+        &["undeny", "pkg:generic/a"],
+        &["denied"],
         &["verify"],
         &["gc"],
         &["rebuild-index"],

@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use crate::reply::{Event, NoRows};
 use crate::request::requests;
 use crate::{
-    AuditDone, ConnectDone, Failure, GcDone, GetDone, ImportSummary, KeyRow, Listed, PinRow,
+    AuditDone, ConnectDone, DeniedRow, Failure, GcDone, GetDone, ImportSummary, KeyRow, Listed, PinRow,
     Published, RebuildDone, RelocateDone, ShowDone, StatusRow, Unfollowed, VerifyDone,
 };
 use perennial_operation::Progress;

@@ -16,6 +16,7 @@
 //! Knows no store, no network and no terminal.
 
 mod client;
+mod deny;
 mod failure;
 mod follow;
 mod frame;
@@ -33,6 +34,7 @@ mod server;
 mod socket;
 
 pub use client::{CallError, Client, ConnectError};
+pub use deny::{Denied, DeniedRow, Deny, Undeny};
 pub use failure::{Claim, Failure, MAX_CLAIMS, MAX_DETAILS};
 pub use follow::{Follow, FollowRow, Follows, Target, Unfollow, Unfollowed};
 pub use frame::{FrameError, MAX_REPLY, MAX_REQUEST};

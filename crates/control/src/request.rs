@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AuditDone, ConnectDone, GcDone, GetDone, ImportSummary, KeyRow, Listed, PinRow, Published,
+    AuditDone, ConnectDone, DeniedRow, GcDone, GetDone, ImportSummary, KeyRow, Listed, PinRow, Published,
     RebuildDone, RelocateDone, ShowDone, StatusRow, Unfollowed, VerifyDone,
 };
 
@@ -51,6 +51,13 @@ macro_rules! requests {
             Unpin, unpin: NoRows => PinRow;
             /// Lists the pins.
             Pins, pins: PinRow => Listed;
+            /// Denies something, and returns its line of the deny list.
+            Deny, deny: NoRows => DeniedRow;
+            /// Takes something off the deny list, and returns its line; `not-found` when it is not
+            /// on it.
+            Undeny, undeny: NoRows => DeniedRow;
+            /// Lists what is denied.
+            Denied, denied: DeniedRow => Listed;
             /// Describes the node in numbers.
             Status, status: NoRows => StatusRow;
             /// Lists the connected peers.

@@ -36,6 +36,12 @@ pub trait Catalog {
     /// The number of stored entries by publishers that are not followed. Called for every gossip
     /// message of such a publisher, so it should read a counter.
     fn strangers(&self, follows: &Follows) -> u64;
+    /// Whether this node takes nothing of a publisher, and passes nothing of it on. By default it
+    /// denies no publisher.
+    fn denies(&self, publisher: &PublisherId) -> bool {
+        let _ = publisher;
+        false
+    }
     /// At most `limit` stored release entries that match, newest first.
     fn find(
         &self,

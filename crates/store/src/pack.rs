@@ -150,6 +150,19 @@ impl Packs {
         Ok(None)
     }
 
+    /// The SHA-256 of a small blob, as it was when the blob was written.
+    pub(crate) fn sha256_of(&self, blob: &BlobId) -> Result<Option<Sha256Digest>, StoreError> {
+        if let Some(row) = self.active().find(Kind::Blob, blob.as_bytes()) {
+            return Ok(Some(Sha256Digest::from_bytes(row.check)));
+        }
+        for pack in self.sealed() {
+            if let Some(row) = pack.find(Kind::Blob, blob.as_bytes())? {
+                return Ok(Some(Sha256Digest::from_bytes(row.check)));
+            }
+        }
+        Ok(None)
+    }
+
     /// Reads and checks a record. `Ok(None)`: it is not here. A damaged record is
     /// [`StoreError::Corrupt`].
     pub(crate) fn read(&self, kind: Kind, key: &[u8; 32]) -> Result<Option<Record>, StoreError> {

@@ -8,12 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use perennial_manifest::{BlobId, EntryId, PublisherId, ReleaseId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::deny::DenyList;
 use crate::durable;
 use crate::error::StoreError;
 
@@ -100,7 +101,7 @@ pub struct OwnFeed {
 struct Decisions {
     pins: BTreeSet<Pin>,
     follows: Follows,
-    denied: BTreeMap<BlobId, String>,
+    denied: Arc<DenyList>,
     seen: BTreeMap<PublisherId, (u64, EntryId)>,
     own_feed: Option<OwnFeed>,
     /// Everything unpinned or unfollowed, with the time (Unix seconds).
@@ -134,7 +135,7 @@ impl State {
         let decisions = Decisions {
             pins: read(dir, "pins.json")?,
             follows: read(dir, "follows.json")?,
-            denied: read(dir, "denied.json")?,
+            denied: Arc::new(read(dir, "denied.json")?),
             seen: read(dir, "seen.json")?,
             own_feed: read(dir, "own-feed.json")?,
             let_go: read::<Vec<_>>(dir, "let-go.json")?.into_iter().collect(),
@@ -215,29 +216,24 @@ impl State {
         Ok(())
     }
 
-    pub(crate) fn denied(&self) -> BTreeMap<BlobId, String> {
-        self.lock().denied.clone()
+    pub(crate) fn denied(&self) -> Arc<DenyList> {
+        Arc::clone(&self.lock().denied)
     }
 
-    pub(crate) fn is_denied(&self, blob: &BlobId) -> bool {
-        self.lock().denied.contains_key(blob)
-    }
-
-    /// Denies a blob with a reason, or allows it again.
-    pub(crate) fn set_denied(
+    /// Changes the deny list; in memory only once it is on disk. Returns what `change` says, whether
+    /// it changed anything.
+    pub(crate) fn change_denied(
         &self,
-        blob: BlobId,
-        reason: Option<String>,
-    ) -> Result<(), StoreError> {
+        change: impl FnOnce(&mut DenyList) -> bool,
+    ) -> Result<bool, StoreError> {
         let mut decisions = self.lock();
-        let mut denied = decisions.denied.clone();
-        match reason {
-            Some(reason) => denied.insert(blob, reason),
-            None => denied.remove(&blob),
-        };
-        self.write("denied.json", &denied)?;
-        decisions.denied = denied;
-        Ok(())
+        let mut denied = DenyList::clone(&decisions.denied);
+        let changed = change(&mut denied);
+        if changed {
+            self.write("denied.json", &denied)?;
+            decisions.denied = Arc::new(denied);
+        }
+        Ok(changed)
     }
 
     pub(crate) fn own_feed(&self) -> Option<OwnFeed> {

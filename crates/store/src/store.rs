@@ -21,6 +21,7 @@ mod arriving;
 mod bytes;
 mod damage;
 mod decisions;
+mod denial;
 mod entries;
 mod entry_counts;
 mod in_place;

@@ -167,7 +167,10 @@ impl Store {
     }
 
     fn held(&self) -> Result<Vec<ReleaseRow>, StoreError> {
-        self.releases(&ReleaseFilter { state: Some(Holding::Held), ..ReleaseFilter::default() })
+        self.known_releases(&ReleaseFilter {
+            state: Some(Holding::Held),
+            ..ReleaseFilter::default()
+        })
     }
 
     fn find_damaged_entries(&self, report: &mut VerifyReport) {
@@ -189,7 +192,7 @@ impl Store {
     /// in files of the user and are lost. A denied blob is missing on purpose.
     fn find_losses(&self, held: &BTreeSet<ReleaseId>, report: &mut VerifyReport) {
         let pins = self.pins();
-        let rows = report.note(Unread::Listing, self.releases(&ReleaseFilter::default()));
+        let rows = report.note(Unread::Listing, self.known_releases(&ReleaseFilter::default()));
         for row in rows.unwrap_or_default() {
             let was_held = held.contains(&row.release);
             let kept = was_held || pins.contains(&Pin::Release(row.release));
@@ -220,7 +223,8 @@ impl Store {
                 other => drop(report.note(Unread::Blob(row.artifacts.blob), other)),
             }
             report.losses.extend(found.into_iter().filter(|loss| {
-                (kept || loss.missed.is_some()) && !self.inner().state.is_denied(&loss.blob)
+                (kept || loss.missed.is_some())
+                    && !matches!(self.denial_of_blob(&loss.blob), Ok(Some(_)))
             }));
         }
     }

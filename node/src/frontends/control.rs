@@ -5,6 +5,7 @@
 //! `control/policy`.
 
 mod add;
+mod deny;
 mod get;
 mod list;
 mod policy;
@@ -17,12 +18,7 @@ use std::time::{Duration, Instant};
 
 pub use perennial_control::BindError;
 use perennial_control::{
-    Add, Audit, AuditDone, AuditRow, Connect, ConnectDone, CorruptRow, Failure, Follow, FollowRow,
-    Follows, Gc, GcDone, Get, GetDone, Handler, Import, ImportEvent, ImportSummary, Key, KeyRow,
-    Listed, Listener, Ls, Merge, NewFeed, PeerRow, Peers, Pin, PinRow, Pins, Progress, Published,
-    RebuildDone, RebuildIndex, ReleaseRow, Relocate, RelocateDone, Search, Show, ShowDone,
-    Shutdown, Sink, Status, StatusRow, Unfollow, Unfollowed, UnmovedRow, Unpin, UnreachedRow,
-    Verify, VerifyDone,
+    Add, Audit, AuditDone, AuditRow, Connect, ConnectDone, CorruptRow, Denied, DeniedRow, Deny, Failure, Follow, FollowRow, Follows, Gc, GcDone, Get, GetDone, Handler, Import, ImportEvent, ImportSummary, Key, KeyRow, Listed, Listener, Ls, Merge, NewFeed, PeerRow, Peers, Pin, PinRow, Pins, Progress, Published, RebuildDone, RebuildIndex, ReleaseRow, Relocate, RelocateDone, Search, Show, ShowDone, Shutdown, Sink, Status, StatusRow, Undeny, Unfollow, Unfollowed, UnmovedRow, Unpin, UnreachedRow, Verify, VerifyDone,
 };
 pub(crate) use perennial_control::{Client, socket_path};
 use perennial_manifest::{PublisherId, PublisherRef};
@@ -128,6 +124,18 @@ impl Handler for ControlService {
 
     async fn pins(&self, _: Pins, sink: Sink<PinRow>) -> Result<Listed, Failure> {
         list::pins(self, &sink).await
+    }
+
+    async fn deny(&self, request: Deny, _: Sink) -> Result<DeniedRow, Failure> {
+        deny::deny(self, request).await
+    }
+
+    async fn undeny(&self, request: Undeny, _: Sink) -> Result<DeniedRow, Failure> {
+        deny::undeny(self, request).await
+    }
+
+    async fn denied(&self, request: Denied, sink: Sink<DeniedRow>) -> Result<Listed, Failure> {
+        deny::denied(self, request, &sink).await
     }
 
     async fn status(&self, _: Status, _: Sink) -> Result<StatusRow, Failure> {

@@ -3,12 +3,7 @@
 use std::sync::Arc;
 
 use perennial_control::{
-    Add, Audit, AuditDone, AuditRow, Connect, ConnectDone, CorruptRow, ErrorKind, Failure, Follow,
-    FollowRow, Follows, Gc, GcDone, Get, GetDone, Handler, Import, ImportEvent, ImportSummary, Key,
-    KeyRow, Listed, Ls, Merge, NewFeed, NoRows, PeerRow, Peers, Pin, PinRow, Pins, Progress,
-    Published, RebuildDone, RebuildIndex, ReleaseRow, Relocate, RelocateDone, Search, Show,
-    ShowDone, Shutdown, Sink, Stage, Status, StatusRow, Unfollow, Unfollowed, UnmovedRow, Unpin,
-    Verify, VerifyDone,
+    Add, Audit, AuditDone, AuditRow, Connect, ConnectDone, CorruptRow, Denied, DeniedRow, Deny, ErrorKind, Failure, Follow, FollowRow, Follows, Gc, GcDone, Get, GetDone, Handler, Import, ImportEvent, ImportSummary, Key, KeyRow, Listed, Ls, Merge, NewFeed, NoRows, PeerRow, Peers, Pin, PinRow, Pins, Progress, Published, RebuildDone, RebuildIndex, ReleaseRow, Relocate, RelocateDone, Search, Show, ShowDone, Shutdown, Sink, Stage, Status, StatusRow, Undeny, Unfollow, Unfollowed, UnmovedRow, Unpin, Verify, VerifyDone,
 };
 use perennial_manifest::{EntryId, Holding, Keypair, PublisherKind, Purl};
 use tokio::sync::Notify;
@@ -81,6 +76,9 @@ impl Handler for Fake {
         pin(Pin, NoRows) -> PinRow;
         unpin(Unpin, NoRows) -> PinRow;
         pins(Pins, PinRow) -> Listed;
+        deny(Deny, NoRows) -> DeniedRow;
+        undeny(Undeny, NoRows) -> DeniedRow;
+        denied(Denied, DeniedRow) -> Listed;
         status(Status, NoRows) -> StatusRow;
         key(Key, NoRows) -> KeyRow;
         audit(Audit, AuditRow) -> AuditDone;

@@ -162,6 +162,9 @@ impl Files {
         };
         let store = self.gateway.backend.store().clone();
         let here = blocking(move || {
+            if let BlobDigest::Sha256(sha256) = digest {
+                store.refuse_target(&sha256.into())?;
+            }
             let blob = match digest {
                 BlobDigest::Blake3(blob) => Some(blob),
                 BlobDigest::Sha256(sha256) => store.blob_of_sha256(&sha256)?,

@@ -7,9 +7,10 @@
 
 mod view;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use perennial_manifest::PublisherId;
+use perennial_manifest::{DenyTarget, PublisherId, ReleaseId};
 use perennial_oci::{Digest, Repository};
 use perennial_store::{Follows, Store, StoreError};
 
@@ -34,6 +35,29 @@ pub(crate) struct Snapshot {
     has_missing: bool,
     own: PublisherId,
     follows: Follows,
+    denied: Denied,
+}
+
+/// The releases that this node's owner denied, with what to say of them.
+#[derive(Debug)]
+struct Denied {
+    publishers: HashMap<PublisherId, String>,
+    releases: HashMap<ReleaseId, String>,
+}
+
+impl Denied {
+    fn of(store: &Store) -> Result<Self, StoreError> {
+        let denied = store.denied().into_keys();
+        let publisher = |target| match target {
+            DenyTarget::Publisher(id) => Some((id, store.denial(&target)?.to_string())),
+            _ => None,
+        };
+        let by_name = store.denied_by_name()?.into_iter();
+        Ok(Self {
+            publishers: denied.filter_map(publisher).collect(),
+            releases: by_name.map(|(release, denial)| (release, denial.to_string())).collect(),
+        })
+    }
 }
 
 /// The repository that a name resolves to.
@@ -63,6 +87,8 @@ impl SnapshotBuilder {
         follows: &Follows,
         retry: bool,
     ) -> Result<Arc<Snapshot>, StoreError> {
+        // Read first: what is denied meanwhile belongs to the next generation.
+        let denied = Denied::of(store)?;
         let trusted = |publisher: &PublisherId| *publisher == own || follows.names(publisher);
         self.feeds.refresh(store, &trusted, &mut self.fresh)?;
         let new = self.fresh.len();
@@ -76,6 +102,7 @@ impl SnapshotBuilder {
             has_missing: self.lists.has_missing(),
             own,
             follows: follows.clone(),
+            denied,
         }))
     }
 }
@@ -115,6 +142,35 @@ impl Snapshot {
         *publisher == self.own || self.follows.names(publisher)
     }
 
+    /// Why a release is denied, if it is.
+    pub(crate) fn denial(&self, publisher: &PublisherId, release: &ReleaseId) -> Option<&str> {
+        let Denied { publishers, releases } = &self.denied;
+        publishers.get(publisher).or_else(|| releases.get(release)).map(String::as_str)
+    }
+
+    fn is_allowed(&self, publisher: &PublisherId, release: &ReleaseId) -> bool {
+        self.denial(publisher, release).is_none()
+    }
+
+    /// Why all statements about an image are denied, if they are.
+    pub(crate) fn denial_of_image(&self, image: &Image) -> Option<&str> {
+        let mut said = self.said(image);
+        said.next()
+            .is_none()
+            .then(|| all_said(image))
+            .into_iter()
+            .flatten()
+            .find_map(|(publisher, release)| self.denial(publisher, release))
+    }
+
+    /// The statements about an image that are not denied.
+    fn said<'a>(
+        &'a self,
+        image: &'a Image,
+    ) -> impl Iterator<Item = (&'a PublisherId, &'a ReleaseId)> {
+        all_said(image).filter(|(publisher, release)| self.is_allowed(publisher, release))
+    }
+
     /// Returns whether a list was missing that may have arrived since.
     pub(crate) fn has_missing(&self) -> bool {
         self.has_missing
@@ -122,17 +178,12 @@ impl Snapshot {
 
     /// Returns whether a trusted publisher made a statement about an image.
     pub(crate) fn is_ours(&self, image: &Image) -> bool {
-        let mut said = image.tags.values().flatten().map(|statement| &statement.publisher);
-        let mut released = image.releases.iter().map(|release| &release.publisher);
-        said.any(|publisher| self.trusts(publisher))
-            || released.any(|publisher| self.trusts(publisher))
+        self.said(image).any(|(publisher, _)| self.trusts(publisher))
     }
 
     /// Returns whether this node's own publisher made a statement about an image.
     pub(crate) fn is_own(&self, image: &Image) -> bool {
-        let own = |publisher: &PublisherId| self.is_own_publisher(publisher);
-        image.tags.values().flatten().any(|statement| own(&statement.publisher))
-            || image.releases.iter().any(|release| own(&release.publisher))
+        self.said(image).any(|(publisher, _)| self.is_own_publisher(publisher))
     }
 
     /// Returns whether a publisher is this node's own.
@@ -196,7 +247,8 @@ impl Snapshot {
 
     /// The releases of the repositories that a name can refer to.
     pub(crate) fn releases(&self, name: &Named) -> impl DoubleEndedIterator<Item = &ImageRelease> {
-        self.images.named(name).into_iter().flat_map(|image| &image.releases)
+        let releases = self.images.named(name).into_iter().flat_map(|image| &image.releases);
+        releases.filter(|image| self.is_allowed(&image.publisher, &image.release))
     }
 
     /// The repositories of the same path in other registries that have a tag by a trusted
@@ -209,7 +261,10 @@ impl Snapshot {
         let same_path = self.images.named(&Named::Bare(repository.path().to_owned()));
         let tagged = same_path.into_iter().filter(move |image| {
             let mut said = image.tags.get(tag).into_iter().flatten();
-            said.any(|statement| self.counts(image, &statement.publisher))
+            said.any(|statement| {
+                self.counts(image, &statement.publisher)
+                    && self.is_allowed(&statement.publisher, &statement.release)
+            })
         });
         tagged.map(|image| &image.repository).filter(move |other| *other != repository)
     }
@@ -226,8 +281,15 @@ impl Snapshot {
         let releases = self.images.get(repository).into_iter().flat_map(|image| &image.releases);
         releases.filter(|release| {
             self.trusts(&release.publisher)
+                && self.is_allowed(&release.publisher, &release.release)
                 && !self.images.is_yanked(&release.publisher, &release.release)
         })
+    }
+
+    /// The releases that list a digest, as far as their lists are or were here.
+    fn listing(&self, digest: &Digest) -> impl Iterator<Item = Listed> {
+        let listed = self.index.releases(digest).into_iter();
+        listed.filter(|listed| self.is_allowed(&listed.publisher, &listed.release))
     }
 
     /// Returns whether any repository has a release of this manifest.
@@ -240,4 +302,10 @@ impl Snapshot {
         let releases = self.images.iter().flat_map(|image| &image.releases);
         releases.filter(move |release| release.roots.contains(digest))
     }
+}
+
+/// All statements about an image.
+fn all_said(image: &Image) -> impl Iterator<Item = (&PublisherId, &ReleaseId)> {
+    let said = image.tags.values().flatten().map(|said| (&said.publisher, &said.release));
+    said.chain(image.releases.iter().map(|release| (&release.publisher, &release.release)))
 }

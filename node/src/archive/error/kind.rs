@@ -31,10 +31,12 @@ impl ArchiveError {
             | Self::Unportable(_)
             | Self::Pattern { .. }
             | Self::SharedName { .. }
-            | Self::NameTaken { .. } => ErrorKind::Usage,
+            | Self::NameTaken { .. }
+            | Self::DeniesItself => ErrorKind::Usage,
             Self::NotFollowed(_)
             | Self::UnknownPublisher(_)
             | Self::NotPinned(_)
+            | Self::NotDenied(_)
             | Self::NoClaim(_)
             | Self::NoHolder(_)
             | Self::NothingInPlace(_)

@@ -264,7 +264,7 @@ pub(super) fn pin_row(store: &Store, pin: Pin) -> Result<PinRow, StoreError> {
         bytes: None,
     };
     Ok(match pin {
-        Pin::Release(id) => match store.release(&id)? {
+        Pin::Release(id) => match store.known_release(&id)? {
             None => unknown,
             Some(row) => PinRow {
                 publisher: Some(row.publisher),
