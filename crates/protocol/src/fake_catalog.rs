@@ -15,6 +15,8 @@ pub(crate) struct FakeCatalog {
     pub(crate) wanted: Vec<(ReleaseId, PublisherId)>,
     /// Publishers followed by name.
     pub(crate) named: Vec<PublisherId>,
+    /// Publishers of which nothing is taken.
+    pub(crate) denied: Vec<PublisherId>,
 }
 
 impl Catalog for FakeCatalog {
@@ -33,6 +35,9 @@ impl Catalog for FakeCatalog {
     }
     fn strangers(&self, _: &Follows) -> u64 {
         0
+    }
+    fn denies(&self, publisher: &PublisherId) -> bool {
+        self.denied.contains(publisher)
     }
     fn find(&self, _: &Selector, _: Option<&PublisherId>, limit: usize) -> Vec<EntryBytes> {
         self.entries.iter().take(limit).map(|entry| EntryBytes(entry.encode())).collect()

@@ -194,6 +194,9 @@ impl Store {
         let pins = self.pins();
         let rows = report.note(Unread::Listing, self.known_releases(&ReleaseFilter::default()));
         for row in rows.unwrap_or_default() {
+            if self.denial_of_release(&row).is_some() {
+                continue;
+            }
             let was_held = held.contains(&row.release);
             let kept = was_held || pins.contains(&Pin::Release(row.release));
             // The index may not have been brought up to date.
@@ -207,6 +210,9 @@ impl Store {
             match self.read_list(&row.artifacts) {
                 Ok(Some(list)) => {
                     for artifact in &list {
+                        if self.refuse_artifact(artifact).is_err() {
+                            continue;
+                        }
                         let size = self.inner().blobs.size(&artifact.blake3);
                         let size = report.note(Unread::Blob(artifact.blake3), size);
                         if size.is_some_and(|size| size != Some(artifact.size)) {

@@ -45,6 +45,11 @@ impl Catalog for CatalogView {
     }
 
     fn entry(&self, id: &EntryId) -> Option<EntryBytes> {
+        if self.0.denies_publishers() {
+            let signed = or_nothing(self.0.entry(id))?;
+            let is_denied = self.0.denies_publisher(&signed.entry().publisher);
+            return (!is_denied).then(|| EntryBytes(signed.encode()));
+        }
         or_nothing(self.0.encoded_entry(id)).map(EntryBytes)
     }
 

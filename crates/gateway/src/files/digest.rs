@@ -183,7 +183,10 @@ impl Files {
             _ => {}
         }
         match self.listed(digest, release, wrong).await? {
-            Some((row, artifact)) => Ok(content(artifact.blake3, artifact.size, Some(row.release))),
+            Some((row, artifact)) => {
+                self.gateway.backend.store().refuse_artifact(&artifact)?;
+                Ok(content(artifact.blake3, artifact.size, Some(row.release)))
+            }
             None => Err(HttpError::unknown(&format!("bytes with the digest {digest}"))),
         }
     }

@@ -3,7 +3,7 @@
 use perennial_manifest::{BlobId, DenyTarget, Keypair};
 
 use crate::fixtures::{bytes, key};
-use crate::test_gateway::{TestGateway, file, sha256};
+use crate::test_gateway::{Location, TestGateway, file, sha256};
 
 /// A gateway that follows a publisher of a release with one file, whose content and id it returns.
 fn published() -> (TestGateway, Keypair, Vec<u8>, String) {
@@ -73,6 +73,15 @@ async fn a_denied_digest_that_is_not_held_is_refused_as_one_that_is() {
     let gateway = TestGateway::new();
     let content = bytes(10, 3);
     gateway.store().deny(sha256(&content).into(), "no".into()).expect("remembered");
-    let answer = gateway.get(&format!("/b/{}", sha256(&content))).await;
-    assert_eq!(answer.status.as_u16(), 451, "{}", answer.text());
+    let far = file("far", content.clone()).located(Location::InTheSwarm);
+    gateway.release(&key(1), "pkg:generic/a@v1", &[far]);
+    for path in [
+        format!("/b/{}", sha256(&content)),
+        format!("/b/{}", BlobId::of(&content)),
+        "/r/a/v1/far".to_owned(),
+    ] {
+        let answer = gateway.get(&path).await;
+        assert_eq!(answer.status.as_u16(), 451, "{path}: {}", answer.text());
+    }
+    assert!(gateway.node.fetched.lock().expect("not poisoned").is_empty(), "fetched all the same");
 }

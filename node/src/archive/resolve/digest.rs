@@ -50,6 +50,7 @@ impl Archive {
     ) -> Result<Option<BlobId>, ArchiveError> {
         self.blocking(move |archive| {
             let (store, own) = (&archive.store, archive.publisher());
+            store.refuse_target(&digest.into())?;
             if let Some(blob) = store.blob_of_sha256(&digest)? {
                 return Ok(Some(blob));
             }
