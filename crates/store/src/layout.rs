@@ -6,10 +6,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, StatVfsMountFlags, flock, statvfs};
+use rustix::fs::{FlockOperation, OFlags, StatVfsMountFlags, flock, statvfs};
 
 use crate::durable;
 use crate::error::{AtPath, StoreError};
@@ -45,6 +45,20 @@ pub enum OpenError {
     ReadOnly {
         /// The data directory.
         dir: PathBuf,
+        /// The error of the operating system.
+        source: std::io::Error,
+    },
+    /// Other users can write to it, and its mode cannot be changed.
+    #[error(
+        "{} has mode {mode:o}, so other users could replace what is archived, and it cannot be \
+         changed ({source}); run `chmod 700 {}`",
+        dir.display(), dir.display()
+    )]
+    Loose {
+        /// The data directory.
+        dir: PathBuf,
+        /// Its permission bits.
+        mode: u32,
         /// The error of the operating system.
         source: std::io::Error,
     },
@@ -98,6 +112,9 @@ impl Layout {
             });
         }
         let read_only = found.is_some() && is_on_read_only_media(root);
+        if !read_only {
+            close_to_others(root)?;
+        }
         let lock = if read_only { lock_shared(root)? } else { Some(lock(root)?) };
         let identity = identity(root).at(root)?;
         let layout = Self { root: root.to_owned(), lock, read_only, identity };
@@ -202,6 +219,44 @@ impl Layout {
     }
 }
 
+/// Makes a data directory private that an earlier version, or the user, made with a looser mode:
+/// what lies below is then out of the reach of others, whatever its own mode. That of another user
+/// is left as it is, as container engines mount them. A group keeps its access where the directory
+/// hands the group on to what is made in it (setgid), which takes intent.
+fn close_to_others(root: &Path) -> Result<(), OpenError> {
+    let meta = fs::metadata(root).at(root)?;
+    let mode = meta.mode() & 0o7777;
+    let tight = if mode & 0o2000 == 0 { mode & !0o077 } else { mode & !0o007 };
+    if mode == tight {
+        return Ok(());
+    }
+    if meta.uid() != rustix::process::geteuid().as_raw() {
+        if mode & 0o002 != 0 {
+            tracing::warn!(
+                dir = %root.display(), mode = format!("{mode:o}"), owner = meta.uid(),
+                "every user can write to the data directory, which belongs to another one: its \
+                 owner should run `chmod o-w` on it"
+            );
+        }
+        return Ok(());
+    }
+    match fs::set_permissions(root, PermissionsExt::from_mode(tight)) {
+        Ok(()) => tracing::info!(
+            dir = %root.display(),
+            from = format!("{mode:o}"), to = format!("{tight:o}"),
+            "made the data directory private"
+        ),
+        // Some file systems have no modes.
+        Err(error) if mode & 0o022 == 0 => {
+            tracing::warn!(dir = %root.display(), %error, "other users can read the data directory");
+        }
+        Err(source) => {
+            return Err(OpenError::Loose { dir: root.to_owned(), mode, source });
+        }
+    }
+    Ok(())
+}
+
 fn unusable(root: &Path, source: std::io::Error) -> OpenError {
     use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
     if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) {
@@ -240,6 +295,8 @@ fn lock(root: &Path) -> Result<File, OpenError> {
         .create(true)
         .truncate(false)
         .mode(0o600)
+        // Another user may have put a link there, to a file that would be emptied.
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
         .open(&path)
         .map_err(|e| unusable(root, e))?;
     // The kernel drops a flock with its process, so the lock of a killed process is free.

@@ -7,6 +7,7 @@
 
 mod active;
 mod damage;
+mod open_files;
 mod record;
 mod removal;
 mod sealed;
@@ -16,6 +17,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use perennial_manifest::{BlobId, Sha256Digest};
@@ -24,6 +26,7 @@ use crate::durable;
 use crate::error::{AtPath, StoreError};
 use active::Active;
 pub(crate) use damage::Keep;
+use open_files::OpenFiles;
 pub(crate) use record::{Kind, Record};
 use sealed::Sealed;
 
@@ -37,6 +40,9 @@ pub(crate) struct Packs {
     dir: PathBuf,
     active: Mutex<Active>,
     sealed: RwLock<BTreeMap<u64, Arc<Sealed>>>,
+    open: Arc<OpenFiles>,
+    /// Grows when a sealed pack is removed or rewritten.
+    epoch: AtomicU64,
 }
 
 fn pack_path(dir: &Path, number: u64) -> PathBuf {
@@ -66,19 +72,29 @@ impl Packs {
         }
         numbers.sort_unstable();
         let last = numbers.pop();
-        let mut sealed = BTreeMap::new();
+        let (mut sealed, open) = (BTreeMap::new(), Arc::default());
         for number in numbers {
-            sealed.insert(number, Arc::new(Sealed::open(dir, number, keep)?));
+            sealed.insert(number, Arc::new(Sealed::open(dir, number, &open, keep)?));
         }
         let active = match last {
             Some(number) if index_path(dir, number).exists() => {
-                sealed.insert(number, Arc::new(Sealed::open(dir, number, keep)?));
+                sealed.insert(number, Arc::new(Sealed::open(dir, number, &open, keep)?));
                 Active::create(dir, number + 1)?
             }
             Some(number) => Active::recover(dir, number, keep)?,
             None => Active::create(dir, 1)?,
         };
-        Ok(Self { dir: dir.to_owned(), active: Mutex::new(active), sealed: RwLock::new(sealed) })
+        Ok(Self::new(dir, active, sealed, open))
+    }
+
+    fn new(
+        dir: &Path,
+        active: Active,
+        sealed: BTreeMap<u64, Arc<Sealed>>,
+        open: Arc<OpenFiles>,
+    ) -> Self {
+        let (active, sealed) = (Mutex::new(active), RwLock::new(sealed));
+        Self { dir: dir.to_owned(), active, sealed, open, epoch: AtomicU64::new(0) }
     }
 
     /// Opens all packs on media that cannot be written to. Damaged blobs are left out of the
@@ -94,12 +110,12 @@ impl Packs {
         }
         numbers.sort_unstable();
         let unfinished = numbers.pop_if(|last| !index_path(dir, *last).exists());
-        let mut sealed = BTreeMap::new();
+        let (mut sealed, open) = (BTreeMap::new(), Arc::default());
         for number in numbers {
-            sealed.insert(number, Arc::new(Sealed::open_to_read(dir, number)?));
+            sealed.insert(number, Arc::new(Sealed::open_to_read(dir, number, &open)?));
         }
         let active = Active::open_to_read(dir, unfinished)?;
-        Ok(Self { dir: dir.to_owned(), active: Mutex::new(active), sealed: RwLock::new(sealed) })
+        Ok(Self::new(dir, active, sealed, open))
     }
 
     fn active(&self) -> MutexGuard<'_, Active> {
@@ -109,6 +125,23 @@ impl Packs {
     fn sealed(&self) -> Vec<Arc<Sealed>> {
         // Newest first: recent records are asked for most.
         self.sealed.read().unwrap_or_else(PoisonError::into_inner).values().rev().cloned().collect()
+    }
+
+    /// Does something with all packs, and does it again if one of them was removed or rewritten
+    /// meanwhile: what it had is in others then.
+    fn steadily<T>(
+        &self,
+        mut work: impl FnMut() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        loop {
+            let epoch = self.epoch.load(Ordering::SeqCst);
+            match work() {
+                Err(StoreError::Io { source, .. })
+                    if source.kind() == std::io::ErrorKind::NotFound
+                        && epoch != self.epoch.load(Ordering::SeqCst) => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Appends a record, which is durable once [`Packs::sync`] has returned.
@@ -129,7 +162,7 @@ impl Packs {
     fn seal(&self, active: &mut Active) -> Result<(), StoreError> {
         let number = active.number();
         Sealed::write_index(&self.dir, number, active.rows())?;
-        let sealed = Arc::new(Sealed::open(&self.dir, number, &mut |_, _| Ok(()))?);
+        let sealed = Arc::new(Sealed::open(&self.dir, number, &self.open, &mut |_, _| Ok(()))?);
         // The switch and the new entry under one lock, so that no look-up falls between them.
         let mut all = self.sealed.write().unwrap_or_else(PoisonError::into_inner);
         *active = Active::create(&self.dir, number + 1)?;
@@ -139,52 +172,58 @@ impl Packs {
 
     /// The length of a record's content, if it is here.
     pub(crate) fn len_of(&self, kind: Kind, key: &[u8; 32]) -> Result<Option<u32>, StoreError> {
-        if let Some(row) = self.active().find(kind, key) {
-            return Ok(Some(row.len));
-        }
-        for pack in self.sealed() {
-            if let Some(row) = pack.find(kind, key)? {
+        self.steadily(|| {
+            if let Some(row) = self.active().find(kind, key) {
                 return Ok(Some(row.len));
             }
-        }
-        Ok(None)
+            for pack in self.sealed() {
+                if let Some(row) = pack.find(kind, key)? {
+                    return Ok(Some(row.len));
+                }
+            }
+            Ok(None)
+        })
     }
 
     /// The SHA-256 of a small blob, as it was when the blob was written.
     pub(crate) fn sha256_of(&self, blob: &BlobId) -> Result<Option<Sha256Digest>, StoreError> {
-        if let Some(row) = self.active().find(Kind::Blob, blob.as_bytes()) {
-            return Ok(Some(Sha256Digest::from_bytes(row.check)));
-        }
-        for pack in self.sealed() {
-            if let Some(row) = pack.find(Kind::Blob, blob.as_bytes())? {
+        self.steadily(|| {
+            if let Some(row) = self.active().find(Kind::Blob, blob.as_bytes()) {
                 return Ok(Some(Sha256Digest::from_bytes(row.check)));
             }
-        }
-        Ok(None)
+            for pack in self.sealed() {
+                if let Some(row) = pack.find(Kind::Blob, blob.as_bytes())? {
+                    return Ok(Some(Sha256Digest::from_bytes(row.check)));
+                }
+            }
+            Ok(None)
+        })
     }
 
     /// Reads and checks a record. `Ok(None)`: it is not here. A damaged record is
     /// [`StoreError::Corrupt`].
     pub(crate) fn read(&self, kind: Kind, key: &[u8; 32]) -> Result<Option<Record>, StoreError> {
-        let mut damaged = None;
-        {
-            let active = self.active();
-            match active.find(kind, key).map(|row| active.read(&row)) {
-                Some(Ok(record)) => return Ok(Some(record)),
-                Some(Err(error)) => damaged = Some(error),
-                None => {}
-            }
-        }
-        for pack in self.sealed() {
-            if let Some(row) = pack.find(kind, key)? {
-                match pack.read(&row) {
-                    Ok(record) => return Ok(Some(record)),
-                    // Another pack may have a good copy, after a refetch.
-                    Err(error) => damaged = Some(error),
+        self.steadily(|| {
+            let mut damaged = None;
+            {
+                let active = self.active();
+                match active.find(kind, key).map(|row| active.read(&row)) {
+                    Some(Ok(record)) => return Ok(Some(record)),
+                    Some(Err(error)) => damaged = Some(error),
+                    None => {}
                 }
             }
-        }
-        damaged.map_or(Ok(None), Err)
+            for pack in self.sealed() {
+                if let Some(row) = pack.find(kind, key)? {
+                    match pack.read(&row) {
+                        Ok(record) => return Ok(Some(record)),
+                        // Another pack may have a good copy, after a refetch.
+                        Err(error) => damaged = Some(error),
+                    }
+                }
+            }
+            damaged.map_or(Ok(None), Err)
+        })
     }
 
     /// Keys of a kind that begin with `prefix`, ascending, about `limit` at most.
@@ -194,48 +233,55 @@ impl Packs {
         prefix: &[u8],
         limit: usize,
     ) -> Result<BTreeSet<[u8; 32]>, StoreError> {
-        let mut found = self.active().keys_with(kind, prefix).take(limit).collect();
-        for pack in self.sealed() {
-            pack.keys_with(kind, prefix, limit, &mut found)?;
-        }
-        Ok(found)
+        self.steadily(|| {
+            let mut found = self.active().keys_with(kind, prefix).take(limit).collect();
+            for pack in self.sealed() {
+                pack.keys_with(kind, prefix, limit, &mut found)?;
+            }
+            Ok(found)
+        })
     }
 
     /// The blob with this SHA-256.
     pub(crate) fn blob_of(&self, sha256: &Sha256Digest) -> Result<Option<BlobId>, StoreError> {
-        if let Some(blob) = self.active().blob_of(sha256) {
-            return Ok(Some(blob));
-        }
-        for pack in self.sealed() {
-            if let Some(blob) = pack.blob_of(sha256)? {
+        self.steadily(|| {
+            if let Some(blob) = self.active().blob_of(sha256) {
                 return Ok(Some(blob));
             }
-        }
-        Ok(None)
+            for pack in self.sealed() {
+                if let Some(blob) = pack.blob_of(sha256)? {
+                    return Ok(Some(blob));
+                }
+            }
+            Ok(None)
+        })
     }
 
     /// Visits all records of a kind, oldest pack first, without reading their content. A pack that
-    /// cannot be read keeps none of the others from being visited, and is the error at the end.
+    /// cannot be read keeps none of the others from being visited, and is the error at the end. Some
+    /// are visited twice if a pack is removed or rewritten meanwhile.
     pub(crate) fn each(
         &self,
         kind: Kind,
         visit: &mut dyn FnMut([u8; 32], u32) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let mut sealed = self.sealed();
-        sealed.reverse();
-        let mut read = Ok(());
-        for pack in sealed {
-            let rows = pack.rows();
-            for row in rows.iter().flatten().filter(|row| row.kind == kind) {
+        self.steadily(|| {
+            let mut sealed = self.sealed();
+            sealed.reverse();
+            let mut read = Ok(());
+            for pack in sealed {
+                let rows = pack.rows();
+                for row in rows.iter().flatten().filter(|row| row.kind == kind) {
+                    visit(row.key, row.len)?;
+                }
+                read = read.and(rows.map(drop));
+            }
+            let rows = self.active().rows();
+            for row in rows.into_iter().filter(|row| row.kind == kind) {
                 visit(row.key, row.len)?;
             }
-            read = read.and(rows.map(drop));
-        }
-        let rows = self.active().rows();
-        for row in rows.into_iter().filter(|row| row.kind == kind) {
-            visit(row.key, row.len)?;
-        }
-        read
+            read
+        })
     }
 
     /// Visits all small blobs: name, length, and when their pack was last written to, in Unix
@@ -244,17 +290,19 @@ impl Packs {
         &self,
         visit: &mut dyn FnMut(BlobId, u32, u64),
     ) -> Result<(), StoreError> {
-        let mut visit_all = |rows: Vec<record::Row>, written| {
-            for row in rows.into_iter().filter(|row| row.kind == Kind::Blob) {
-                visit(BlobId::from_bytes(row.key), row.len, written);
+        self.steadily(|| {
+            let mut visit_all = |rows: Vec<record::Row>, written| {
+                for row in rows.into_iter().filter(|row| row.kind == Kind::Blob) {
+                    visit(BlobId::from_bytes(row.key), row.len, written);
+                }
+            };
+            for pack in self.sealed() {
+                visit_all(pack.rows()?, pack.written()?);
             }
-        };
-        for pack in self.sealed() {
-            visit_all(pack.rows()?, pack.written().at(&self.dir)?);
-        }
-        let active = self.active();
-        visit_all(active.rows(), active.written()?);
-        Ok(())
+            let active = self.active();
+            visit_all(active.rows(), active.written()?);
+            Ok(())
+        })
     }
 
     /// Bytes of all packs on disk.

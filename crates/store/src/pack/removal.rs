@@ -2,6 +2,7 @@
 //!
 //! Entries are never removed.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use perennial_manifest::BlobId;
@@ -34,7 +35,9 @@ impl Packs {
                 }
             }
             Sealed::write_index(&self.dir, *number, good)?;
-            *pack = Arc::new(Sealed::open(&self.dir, *number, keep)?);
+            self.epoch.fetch_add(1, Ordering::SeqCst);
+            self.open.close(*number);
+            *pack = Arc::new(Sealed::open(&self.dir, *number, &self.open, keep)?);
         }
         Ok(())
     }
@@ -82,6 +85,8 @@ impl Packs {
             #[cfg(test)]
             crate::durable::faults::step().at(&self.dir)?;
             self.sealed.write().unwrap_or_else(PoisonError::into_inner).remove(&pack.number());
+            self.epoch.fetch_add(1, Ordering::SeqCst);
+            self.open.close(pack.number());
             // The pack before its index: an index without a pack is ignored, but a pack without an
             // index would be taken for the active one.
             durable::remove_file(&pack_path(&self.dir, pack.number()))?;
