@@ -17,6 +17,7 @@
 //! | `lists` | signed releases with hostile artifact lists |
 //! | `two_machines` | one key on two machines, restored backups |
 //! | `deny` | denied digests, packages and publishers |
+//! | `rotation` | keys that are replaced, copied, taken in again |
 //! | `flood` | endless gossip |
 
 mod absent;
@@ -32,6 +33,7 @@ mod lists;
 mod lock;
 mod misses;
 mod names;
+mod rotation;
 mod silent;
 mod stop;
 mod survive;

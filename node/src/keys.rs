@@ -10,7 +10,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use perennial_manifest::Keypair;
+use perennial_manifest::{Keypair, PublisherId};
 use ssh_key::private::{Ed25519Keypair, KeypairData};
 use ssh_key::{LineEnding, PrivateKey};
 
@@ -23,6 +23,8 @@ const ELSEWHERE: &str = "elsewhere";
 const NODE: &str = "node.key";
 /// The file of the publisher's key.
 const PUBLISHER: &str = "publisher.key";
+/// The file of the key that is to take over the feed.
+const NEXT: &str = "publisher.key.next";
 
 /// The folder that contains the keys of a data directory.
 #[derive(Clone, Debug)]
@@ -124,6 +126,68 @@ impl Keys {
         self.folder.join(PUBLISHER)
     }
 
+    /// The key that takes over the feed, created at the first try of a rotation: one that broke off
+    /// goes on with the same key.
+    pub(crate) fn next(&self) -> Result<Keypair, KeyError> {
+        self.read_or_create(NEXT, "perennial publisher").map(Keypair::from_seed)
+    }
+
+    /// Makes the next key the publisher's, and keeps the one that it replaces aside. There is a key
+    /// at any moment. Returns the path of the old one.
+    pub(crate) fn promote_next(&self, old: &PublisherId) -> Result<PathBuf, KeyError> {
+        let (path, next) = (self.publisher_path(), self.folder.join(NEXT));
+        let id = old.to_string();
+        let aside =
+            self.folder.join(format!("publisher-{}.key", id.trim_start_matches("did:key:")));
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source| KeyError::Io { path, source }
+        };
+        match std::fs::hard_link(&path, &aside) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(io(&aside)(error));
+            }
+            _ => {}
+        }
+        std::fs::rename(&next, &path).map_err(io(&path))?;
+        perennial_store::sync_directory(&self.folder).map_err(io(&self.folder))?;
+        Ok(aside)
+    }
+
+    /// Writes a copy of the publisher's key, which only its owner may read. Overwrites nothing.
+    ///
+    /// # Errors
+    /// When there is no key, or the copy cannot be written or is there already.
+    pub fn backup(&self, to: &Path) -> Result<(), KeyError> {
+        let path = self.publisher_path();
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source| KeyError::Io { path, source }
+        };
+        // Refuses what is no key.
+        self.existing_publisher()?.ok_or_else(|| io(&path)(ErrorKind::NotFound.into()))?;
+        let text = std::fs::read(&path).map_err(io(&path))?;
+        write_new(to, &text)
+    }
+
+    /// Takes a copy of a publisher's key in. Overwrites none.
+    ///
+    /// # Errors
+    /// [`KeyError::Exists`] if there is a key, or as for [`Keys::node`] if the copy is none.
+    pub fn restore(&self, from: &Path) -> Result<PublisherId, KeyError> {
+        let path = self.publisher_path();
+        if self.existing_publisher()?.is_some() {
+            return Err(KeyError::Exists { path });
+        }
+        let io = |source| KeyError::Io { path: from.to_owned(), source };
+        let seed = read(from, self.others)?.ok_or_else(|| io(ErrorKind::NotFound.into()))?;
+        let text = std::fs::read(from).map_err(io)?;
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
+        made.map_err(|source| KeyError::Io { path: self.folder.clone(), source })?;
+        write_new(&path, &text)?;
+        Ok(Keypair::from_seed(seed).id())
+    }
+
     fn read_or_create(&self, name: &str, comment: &str) -> Result<[u8; 32], KeyError> {
         let path = self.folder.join(name);
         match read(&path, self.others)? {
@@ -186,12 +250,31 @@ fn read(path: &Path, others: u32) -> Result<Option<[u8; 32]>, KeyError> {
     let key = PrivateKey::from_openssh(&text).map_err(|error| malformed(error.to_string()))?;
     match key.key_data() {
         KeypairData::Ed25519(pair) => Ok(Some(pair.private.to_bytes())),
-        _ => Err(malformed("it is not an unencrypted Ed25519 key".to_owned())),
+        KeypairData::Encrypted(_) => Err(malformed(format!(
+            "it has a passphrase: take it off a copy with `ssh-keygen -p -f {}`",
+            path.display()
+        ))),
+        _ => Err(malformed("it is not an Ed25519 key".to_owned())),
     }
 }
 
-/// Writes a new key under a temporary name and links it into place, so that a key file is always
-/// complete and never overwritten.
+/// Writes a new private file under a temporary name and links it into place, so that it is always
+/// complete and nothing is overwritten.
+fn write_new(path: &Path, text: &[u8]) -> Result<(), KeyError> {
+    let io = |source: std::io::Error| match source.kind() {
+        ErrorKind::AlreadyExists => KeyError::Exists { path: path.to_owned() },
+        _ => KeyError::Io { path: path.to_owned(), source },
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let mut file = private_file(folder).map_err(io)?;
+    file.write_all(text).map_err(io)?;
+    file.as_file().sync_all().map_err(io)?;
+    file.persist_noclobber(path).map_err(|error| io(error.error))?;
+    perennial_store::sync_directory(folder).map_err(io)
+}
+
+/// Makes a new key.
 fn create(folder: &Path, path: &Path, comment: &str) -> Result<[u8; 32], KeyError> {
     let io = |source| KeyError::Io { path: path.to_owned(), source };
     let seed: [u8; 32] = rand::random();
@@ -201,11 +284,7 @@ fn create(folder: &Path, path: &Path, comment: &str) -> Result<[u8; 32], KeyErro
             |error| KeyError::Malformed { path: path.to_owned(), reason: error.to_string() },
         )?;
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
-    let mut file = private_file(folder).map_err(io)?;
-    file.write_all(text.as_bytes()).map_err(io)?;
-    file.as_file().sync_all().map_err(io)?;
-    file.persist_noclobber(path).map_err(|error| io(error.error))?;
-    perennial_store::sync_directory(folder).map_err(io)?;
+    write_new(path, text.as_bytes())?;
     Ok(seed)
 }
 
@@ -250,6 +329,12 @@ pub enum KeyError {
         data: PathBuf,
         /// The folder of its keys.
         folder: PathBuf,
+    },
+    /// A key is there already, and none is overwritten.
+    #[error("{} is there already, and no key is overwritten: move it away first", path.display())]
+    Exists {
+        /// The key file.
+        path: PathBuf,
     },
     /// The file is not an unencrypted Ed25519 key.
     #[error("key {}: {reason}", path.display())]

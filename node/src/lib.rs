@@ -15,6 +15,7 @@ pub mod keys;
 mod network;
 mod node;
 pub mod place;
+mod restore;
 mod start_error;
 mod waiting;
 
@@ -33,4 +34,5 @@ pub use perennial_operation::{
     Progress, Published, Stage,
 };
 pub use perennial_store::log_index_panics;
+pub use restore::restore_key;
 pub use start_error::StartError;

@@ -152,6 +152,8 @@ fn every_command_prints_what_the_page_says() {
         &["denied"],
         &["undeny", "pkg:generic/other"],
         &["key"],
+        &["key", "show"],
+        &["key", "backup", "copy"],
         &["verify"],
         &["gc", "--dry-run"],
         &["rebuild-index"],

@@ -24,6 +24,8 @@ fn reading_makes_no_archive() {
         &["unfollow", "all"],
         &["undeny", "pkg:generic/a"],
         &["denied"],
+        &["key", "backup", "copy"],
+        &["key", "rotate"],
         &["verify"],
         &["gc"],
         &["rebuild-index"],

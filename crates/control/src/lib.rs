@@ -46,7 +46,7 @@ pub use maintenance::{
 };
 pub use node::{
     Audit, AuditDone, AuditRow, Connect, ConnectDone, Key, KeyRow, Merge, NewFeed, PeerRow, Peers,
-    Shutdown, Status, StatusRow, UnreachedRow,
+    Rotate, Shutdown, Status, StatusRow, UnreachedRow,
 };
 pub use perennial_operation::{
     Add, Completeness, Environment, ErrorKind, Failed, Import, ImportEvent, ImportSource,

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AuditDone, ConnectDone, DeniedRow, GcDone, GetDone, ImportSummary, KeyRow, Listed, PinRow, Published,
-    RebuildDone, RelocateDone, ShowDone, StatusRow, Unfollowed, VerifyDone,
+    AuditDone, ConnectDone, DeniedRow, GcDone, GetDone, ImportSummary, KeyRow, Listed, PinRow,
+    Published, RebuildDone, RelocateDone, ShowDone, StatusRow, Unfollowed, VerifyDone,
 };
 
 /// A request with its row and answer types.
@@ -67,6 +67,8 @@ macro_rules! requests {
             /// Looks for secrets in what the node has signed; one row per place with some, and
             /// per place that cannot be read.
             Audit, audit: AuditRow => AuditDone;
+            /// Hands the node's own feed over to a new key, with which it signs from then on.
+            Rotate, rotate: NoRows => KeyRow;
             /// Signs a merge of the branches of the node's own forked feed.
             Merge, merge: NoRows => ();
             /// Begins the feed of a key that may have signed elsewhere.

@@ -18,6 +18,7 @@ use perennial_store::StoreError;
 use tokio::task::JoinError;
 
 use crate::disk::DiskError;
+use crate::keys::KeyError;
 
 use super::{
     Claim, ExportError, FetchError, ImageError, Offender, SignError, Unreached, Unresolved,
@@ -147,6 +148,9 @@ pub enum ArchiveError {
     /// The pin to remove does not exist.
     #[error("{0} is not pinned")]
     NotPinned(Selector),
+    /// A key cannot be read or written.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// What is to be allowed again is not denied.
     #[error("{0} is not on the deny list")]
     NotDenied(DenyTarget),

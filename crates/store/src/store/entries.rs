@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 
 use perennial_manifest::{
-    Admit, ArtifactList, ArtifactListRef, EntryId, FeedState, PublisherId, PublisherKind,
+    Admit, ArtifactList, ArtifactListRef, Body, EntryId, FeedState, PublisherId, PublisherKind,
     ReleaseId, Sha256Digest, SignedEntry,
 };
 
@@ -73,7 +73,47 @@ impl Store {
             self.damaged_entries().remove(&put.id);
         }
         self.0.generation.fetch_add(1, Ordering::SeqCst);
+        let of_a_followed = entries.iter().zip(&puts).any(|(signed, put)| {
+            follows.names(&signed.entry().publisher)
+                && match put.admit {
+                    Admit::New => matches!(signed.entry().body, Body::Rotate(_)),
+                    Admit::Fork(_) => true,
+                    _ => false,
+                }
+        });
+        if of_a_followed {
+            self.follow_rotations()?;
+        }
         Ok(puts)
+    }
+
+    /// Follows the next keys of followed publishers that handed their feeds over.
+    ///
+    /// # Errors
+    /// Failures of the disk and the index.
+    pub fn follow_rotations(&self) -> Result<(), StoreError> {
+        let before = self.follows();
+        let next = |publisher: &PublisherId| {
+            let feed = self.feed(publisher).ok()?;
+            feed.rotated.map(|(_, next)| next)
+        };
+        let now = before.after_rotations(&next);
+        if now == before {
+            return Ok(());
+        }
+        for (next, publisher) in &now.successors {
+            if !before.successors.contains_key(next) {
+                tracing::warn!(%publisher, %next, "a followed publisher handed its feed over: its \
+                    next key is followed from now on");
+            }
+        }
+        for (next, publisher) in &before.successors {
+            if !now.successors.contains_key(next) {
+                tracing::warn!(%publisher, %next, "a hand-over is disputed by another history of \
+                    the same key, and decides nothing: its next key is no longer followed");
+            }
+        }
+        self.set_follows(&now)
     }
 
     /// Starts to remember the highest entry of a publisher; used for this node's own key.

@@ -48,6 +48,7 @@ impl ArchiveError {
             Self::UnknownFeed { answered: 0, .. } => ErrorKind::Unreachable,
             Self::Store(StoreError::InvalidList { .. }) => ErrorKind::Verification,
             Self::Store(_)
+            | Self::Key(_)
             | Self::Disk(_)
             | Self::Twin { .. }
             | Self::UnknownFeed { .. }

@@ -99,9 +99,11 @@ pub(super) async fn follows(
                 releases: stats.releases,
                 held_releases: stats.held,
                 forked: false,
+                successor: None,
+                predecessor: None,
             });
         }
-        for (publisher, name) in follows.publishers {
+        for (publisher, name) in follows.publishers.clone() {
             let rows = store.releases(&ReleaseFilter {
                 publisher: Some(publisher),
                 ..ReleaseFilter::default()
@@ -114,6 +116,8 @@ pub(super) async fn follows(
                 releases: rows.len() as u64,
                 held_releases: held,
                 forked: store.feed(&publisher)?.is_forked(),
+                successor: follows.successor_of(&publisher).copied(),
+                predecessor: follows.successors.get(&publisher).copied(),
             });
         }
         Ok(found)
@@ -156,6 +160,21 @@ pub(super) async fn status(service: &ControlService) -> Result<StatusRow, Failur
     let row = service.read(move |store| {
         let (stats, follows) = (store.stats()?, store.follows());
         for (id, feed) in store.publishers()? {
+            if let Some(next) = follows.successor_of(&id) {
+                notices.push(format!(
+                    "{id} handed its feed over to {next}, which is followed since: make sure that \
+                     its owner says so, too"
+                ));
+            }
+            if follows.names(&id) {
+                notices.extend(feed.disputed().map(|next| {
+                    format!(
+                        "{id} signed that {next} takes over, in a history that is not the only \
+                         one of its key: that decides nothing. Ask its owner; `perennial follow \
+                         {next}` follows it all the same"
+                    )
+                }));
+            }
             if feed.is_forked() {
                 notices.push(format!(
                     "two histories were signed with the key of {id}; its tags are frozen until \
@@ -212,12 +231,21 @@ pub(super) async fn peers(
 }
 
 pub(super) async fn key(service: &ControlService) -> Result<KeyRow, Failure> {
-    let (own, file) = (service.archive.publisher(), service.key_file.display().to_string());
+    let (own, file) = (service.archive.publisher(), service.keys.publisher_path());
     let row = service.read(move |store| {
         let feed = store.feed(&own)?;
         let publisher = own;
         let kind = store.publisher_kind(&own)?.unwrap_or_default();
-        Ok(KeyRow { publisher, kind, entries: feed.entries, forked: feed.is_forked(), file })
+        Ok(KeyRow {
+            publisher,
+            kind,
+            entries: feed.entries,
+            forked: feed.is_forked(),
+            file: file.display().to_string(),
+            previous: None,
+            previous_file: None,
+            backup: None,
+        })
     });
     row.await
 }
