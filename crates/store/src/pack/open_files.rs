@@ -94,28 +94,25 @@ impl OpenFiles {
         number: u64,
         identity: &Identity,
     ) -> Result<Arc<Files>, StoreError> {
-        let path = pack_path(dir, number);
-        let known = {
-            let mut kept = self.lock();
-            kept.clock += 1;
-            let now = kept.clock;
-            kept.files.get_mut(&number).map(|(used, files)| {
-                *used = now;
-                Arc::clone(files)
-            })
-        };
-        let replaced = || StoreError::io(&path, io::ErrorKind::NotFound.into());
-        let files = match &known {
-            Some(files) => Arc::clone(files),
-            None => Arc::new(Files::open(dir, number)?.ok_or_else(replaced)?),
-        };
+        if let Some(files) = self.kept(number).filter(|files| files.identity == *identity) {
+            return Ok(files);
+        }
+        let replaced = || StoreError::io(&pack_path(dir, number), io::ErrorKind::NotFound.into());
+        let files = Arc::new(Files::open(dir, number)?.ok_or_else(replaced)?);
         if files.identity != *identity {
             return Err(replaced());
         }
-        if known.is_none() {
-            self.keep(number, Arc::clone(&files));
-        }
+        self.keep(number, Arc::clone(&files));
         Ok(files)
+    }
+
+    fn kept(&self, number: u64) -> Option<Arc<Files>> {
+        let mut kept = self.lock();
+        kept.clock += 1;
+        let now = kept.clock;
+        let (used, files) = kept.files.get_mut(&number)?;
+        *used = now;
+        Some(Arc::clone(files))
     }
 
     /// Closes the files of a pack, which is removed or rewritten.

@@ -34,8 +34,9 @@ impl Packs {
                     keep(BlobId::from_bytes(row.key), &raw.content)?;
                 }
             }
-            Sealed::write_index(&self.dir, *number, good)?;
+            // Before the index changes: a reader of the old one looks again, and waits for this.
             self.epoch.fetch_add(1, Ordering::SeqCst);
+            Sealed::write_index(&self.dir, *number, good)?;
             self.open.close(*number);
             *pack = Arc::new(Sealed::open(&self.dir, *number, &self.open, keep)?);
         }
@@ -51,21 +52,17 @@ impl Packs {
         keep: Keep<'_>,
     ) -> Result<u64, StoreError> {
         let before = self.disk_bytes();
-        {
+        let is_dead =
+            |row: &record::Row| row.kind == Kind::Blob && dead(&BlobId::from_bytes(row.key));
+        // No lock is held while `dead` is asked: it may look records up.
+        let rows = self.active().rows();
+        if rows.iter().any(is_dead) {
             let mut active = self.active();
-            let any = active
-                .rows()
-                .iter()
-                .any(|row| row.kind == Kind::Blob && dead(&BlobId::from_bytes(row.key)));
-            if any {
-                active.sync()?;
-                self.seal(&mut active)?;
-            }
+            active.sync()?;
+            self.seal(&mut active)?;
         }
         for pack in self.sealed() {
             let rows = pack.rows()?;
-            let is_dead =
-                |row: &record::Row| row.kind == Kind::Blob && dead(&BlobId::from_bytes(row.key));
             if !rows.iter().any(is_dead) {
                 continue;
             }

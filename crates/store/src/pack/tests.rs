@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 
+use perennial_manifest::BlobId;
 use proptest::prelude::*;
 
 use super::*;
