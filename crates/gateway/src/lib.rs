@@ -32,6 +32,7 @@ mod memo;
 mod oci;
 mod range;
 mod rows;
+mod secret_file;
 mod server;
 mod token;
 

@@ -6,11 +6,11 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::file_stamp::FileStamp;
+use crate::secret_file;
 
 /// Shortest token of a file, in characters.
 const SHORTEST: usize = 16;
@@ -118,24 +118,10 @@ impl<T: Into<String>> From<T> for Token {
 
 fn read(path: &Path) -> Result<String, TokenError> {
     let io = |source| TokenError::Io { path: path.to_owned(), source };
-    let meta = fs::metadata(path).map_err(io)?;
-    let mode = meta.mode() & 0o777;
-    if mode & 0o022 != 0 {
+    if let Some(mode) = secret_file::close_to_others(path).map_err(io)? {
         return Err(TokenError::Loose { path: path.to_owned(), mode });
     }
-    if mode & 0o004 != 0 {
-        match fs::set_permissions(path, PermissionsExt::from_mode(mode & 0o740)) {
-            Ok(()) => {
-                tracing::warn!(path = %path.display(), "other users could read the token: the file \
-                    is private now; make a new token if you do not trust them");
-            }
-            // A secret on read-only media, or of another user, as container engines mount them.
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "other users can read the token");
-            }
-        }
-    }
-    if meta.len() > LARGEST {
+    if fs::metadata(path).map_err(io)?.len() > LARGEST {
         return Err(io(io::ErrorKind::InvalidData.into()));
     }
     let text = fs::read_to_string(path).map_err(io)?;
@@ -148,6 +134,8 @@ fn read(path: &Path) -> Result<String, TokenError> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
     use super::*;
 
     fn mode(path: &Path) -> u32 {

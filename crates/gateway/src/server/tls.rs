@@ -17,6 +17,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::server::TlsStream;
 
 use crate::file_stamp::FileStamp;
+use crate::secret_file;
 
 /// Why TLS cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,17 @@ pub enum TlsError {
         key: PathBuf,
         /// Why they do not match.
         reason: String,
+    },
+    /// Other users can write to the key's file.
+    #[error(
+        "{} has mode {mode:o}: other users could put a key of their own there. Run `chmod 600 {}`",
+        path.display(), path.display()
+    )]
+    Loose {
+        /// The key's file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
     },
 }
 
@@ -123,7 +135,13 @@ fn read(cert: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
     if chain.is_empty() {
         return Err(of_cert("it holds no certificate".into()));
     }
-    let of_key = |error: pem::Error| TlsError::Key { path: key.to_owned(), reason: reason(&error) };
+    let unread = |reason: String| TlsError::Key { path: key.to_owned(), reason };
+    let of_key = |error: pem::Error| unread(reason(&error));
+    match secret_file::close_to_others(key) {
+        Ok(None) => {}
+        Ok(Some(mode)) => return Err(TlsError::Loose { path: key.to_owned(), mode }),
+        Err(error) => return Err(unread(error.to_string())),
+    }
     let private = PrivateKeyDer::from_pem_file(key).map_err(of_key)?;
     let pair = |error: tokio_rustls::rustls::Error| TlsError::Pair {
         cert: cert.to_owned(),

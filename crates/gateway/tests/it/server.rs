@@ -1,6 +1,7 @@
 //! Connections over loopback: limits, TLS, shutdown.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -369,6 +370,26 @@ async fn a_certificate_that_is_renewed_counts_from_the_next_connection() {
     assert!(greets(&new).await && !greets(&old).await);
     std::fs::write(&old.cert, "no certificate").expect("written");
     assert!(greets(&new).await, "a file of no use changes nothing");
+}
+
+#[test]
+fn a_key_that_others_read_is_made_private_and_one_that_they_write_is_refused() {
+    let files = certificate();
+    let set_mode = |mode| {
+        std::fs::set_permissions(&files.key, PermissionsExt::from_mode(mode)).expect("ours");
+    };
+    let mode = || std::fs::metadata(&files.key).expect("there").permissions().mode() & 0o777;
+    for (loose, tight) in [(0o644, 0o640), (0o640, 0o640), (0o600, 0o600), (0o400, 0o400)] {
+        set_mode(loose);
+        Tls::load(&files.cert, &files.key).expect("they fit");
+        assert_eq!(mode(), tight, "{loose:o}");
+    }
+    for loose in [0o666, 0o660, 0o602] {
+        set_mode(loose);
+        let error = Tls::load(&files.cert, &files.key).expect_err("refused").to_string();
+        assert!(error.contains(&format!("chmod 600 {}", files.key.display())), "{error}");
+        assert_eq!(mode(), loose, "left as it was");
+    }
 }
 
 #[tokio::test]
