@@ -29,6 +29,7 @@ mod policy;
 mod publish;
 mod repair;
 mod resolve;
+mod rotation;
 mod search;
 mod signer;
 #[cfg(test)]

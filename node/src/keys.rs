@@ -5,6 +5,8 @@
 //! by their owner. A key file that other users can read is rejected; a key file is never
 //! overwritten.
 
+mod error;
+
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -13,6 +15,8 @@ use std::path::{Path, PathBuf};
 use perennial_manifest::{Keypair, PublisherId};
 use ssh_key::private::{Ed25519Keypair, KeypairData};
 use ssh_key::{LineEnding, PrivateKey};
+
+pub use error::KeyError;
 
 /// Largest key file accepted, in bytes; an Ed25519 key takes about 400.
 const MAX_KEY_FILE: u64 = 16 * 1024;
@@ -61,10 +65,6 @@ impl Keys {
     ) -> Result<(Self, Option<String>), KeyError> {
         let folder = data.join("keys");
         let pointer = folder.join(ELSEWHERE);
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |source| KeyError::Io { path, source }
-        };
         match std::fs::read_to_string(&pointer) {
             Ok(named) => {
                 let named = PathBuf::from(named.trim_end_matches('\n'));
@@ -132,24 +132,27 @@ impl Keys {
         self.read_or_create(NEXT, "perennial publisher").map(Keypair::from_seed)
     }
 
-    /// Makes the next key the publisher's, and keeps the one that it replaces aside. There is a key
-    /// at any moment. Returns the path of the old one.
-    pub(crate) fn promote_next(&self, old: &PublisherId) -> Result<PathBuf, KeyError> {
-        let (path, next) = (self.publisher_path(), self.folder.join(NEXT));
+    /// Makes the next key the publisher's, unless it is, and keeps the one that it replaces aside.
+    /// There is a key at any moment. Returns the path of the old one.
+    pub(crate) fn promote_next(
+        &self,
+        old: &PublisherId,
+        next: &PublisherId,
+    ) -> Result<PathBuf, KeyError> {
+        let path = self.publisher_path();
         let id = old.to_string();
-        let aside =
-            self.folder.join(format!("publisher-{}.key", id.trim_start_matches("did:key:")));
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |source| KeyError::Io { path, source }
-        };
+        let name = format!("publisher-{}.key", id.trim_start_matches("did:key:"));
+        let aside = self.folder.join(name);
+        if self.existing_publisher()?.is_some_and(|key| key.id() == *next) {
+            return Ok(aside);
+        }
         match std::fs::hard_link(&path, &aside) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                 return Err(io(&aside)(error));
             }
             _ => {}
         }
-        std::fs::rename(&next, &path).map_err(io(&path))?;
+        std::fs::rename(self.folder.join(NEXT), &path).map_err(io(&path))?;
         perennial_store::sync_directory(&self.folder).map_err(io(&self.folder))?;
         Ok(aside)
     }
@@ -160,10 +163,6 @@ impl Keys {
     /// When there is no key, or the copy cannot be written or is there already.
     pub fn backup(&self, to: &Path) -> Result<(), KeyError> {
         let path = self.publisher_path();
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |source| KeyError::Io { path, source }
-        };
         // Refuses what is no key.
         self.existing_publisher()?.ok_or_else(|| io(&path)(ErrorKind::NotFound.into()))?;
         let text = std::fs::read(&path).map_err(io(&path))?;
@@ -230,6 +229,11 @@ fn private_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     tempfile::Builder::new().prefix(".key-").permissions(mode).tempfile_in(folder)
 }
 
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> KeyError {
+    let path = path.to_owned();
+    move |source| KeyError::Io { path, source }
+}
+
 fn read(path: &Path, others: u32) -> Result<Option<[u8; 32]>, KeyError> {
     let io = |source| KeyError::Io { path: path.to_owned(), source };
     let no_follow = rustix::fs::OFlags::NOFOLLOW.bits();
@@ -286,76 +290,6 @@ fn create(folder: &Path, path: &Path, comment: &str) -> Result<[u8; 32], KeyErro
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
     write_new(path, text.as_bytes())?;
     Ok(seed)
-}
-
-/// Why a key cannot be read or created.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// A key file cannot be read or written.
-    #[error("key {}: {source}", path.display())]
-    Io {
-        /// The key file.
-        path: PathBuf,
-        /// The system's error.
-        source: std::io::Error,
-    },
-    /// Users other than the owner can read or write the key file.
-    #[error("key {} has mode {mode:o}: {}", path.display(), loose(*.mode))]
-    Loose {
-        /// The key file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// No folder for the keys keeps modes.
-    #[error(
-        "the file system of {} cannot keep a key private; give a folder on another one with --keys \
-         DIR",
-        folder.display()
-    )]
-    NoModes {
-        /// The folder tried last.
-        folder: PathBuf,
-    },
-    /// The keys of the data directory lie in a folder that is not there.
-    #[error(
-        "the keys of {} lie in {}, which is not there: bring it back, or give its new place with \
-         --keys DIR",
-        data.display(),
-        folder.display()
-    )]
-    Away {
-        /// The data directory.
-        data: PathBuf,
-        /// The folder of its keys.
-        folder: PathBuf,
-    },
-    /// A key is there already, and none is overwritten.
-    #[error("{} is there already, and no key is overwritten: move it away first", path.display())]
-    Exists {
-        /// The key file.
-        path: PathBuf,
-    },
-    /// The file is not an unencrypted Ed25519 key.
-    #[error("key {}: {reason}", path.display())]
-    Malformed {
-        /// The key file.
-        path: PathBuf,
-        /// Why it was rejected.
-        reason: String,
-    },
-}
-
-/// The users that a key with this mode admits, and the remedy.
-fn loose(mode: u32) -> &'static str {
-    if mode & 0o007 != 0 {
-        "others could use it. Run `chmod 600` on it; where the file system keeps no modes, move \
-         its folder elsewhere and give it with --keys DIR"
-    } else {
-        "its group, or a user in its access control list, could use it. Run `chmod 600` on it; \
-         where that is intended, as with Kubernetes' fsGroup, accept it with --group-keys \
-         (PERENNIAL_GROUP_KEYS=true)"
-    }
 }
 
 #[cfg(test)]

@@ -143,6 +143,7 @@ impl Node {
         tasks.spawn(announce_held(archive.clone()));
         parts.push(tokio::spawn(archive.clone().repair(damage, stop.clone())));
         parts.push(tokio::spawn(archive.clone().watch_rotations(stop.clone())));
+        archive.end_rotation(&keys).await;
 
         let service = Arc::new(ControlService {
             archive: archive.clone(),

@@ -22,6 +22,6 @@ pub fn restore_key(config: &Config, from: &Path) -> Result<PublisherId, StartErr
     let publisher = keys.restore(from)?;
     // An archive whose key file was lost knows its own feed.
     let known = store.own_feed().is_some_and(|own| own.publisher == publisher && own.known);
-    store.set_own_feed(OwnFeed { publisher, known }).map_err(perennial_store::OpenError::from)?;
+    store.set_own_feed(OwnFeed::of(publisher, known)).map_err(perennial_store::OpenError::from)?;
     Ok(publisher)
 }

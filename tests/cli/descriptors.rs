@@ -9,7 +9,7 @@ fn no_shortage_of_descriptors_costs_an_index() {
     place.row(&["add", "tool", "--name", "tool", "--version", "1"]);
     let said = place.shell(
         "n=72
-        while [ $n -ge 6 ]; do
+        while [ $n -ge 12 ]; do
             (ulimit -n $n; PERENNIAL_DATA=data perennial ls; PERENNIAL_DATA=data perennial pins) \
                 > /dev/null 2> log || true
             if grep -q -e 'rebuilding' -e 'panicked' log; then echo \"with $n: $(cat log)\"; fi

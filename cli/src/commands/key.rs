@@ -16,8 +16,8 @@ use crate::session::{Dial, Session};
 /// Show, copy or replace the publisher key that this node signs with (created on first use)
 ///
 /// The publisher is the key's DID (did:key:…): give it to people who should follow you. Keep a copy
-/// of the key file (`key backup`), but never sign with it on two machines: that forks your feed (the
-/// chain of entries you signed), and every node sees it.
+/// of the key file (`key backup`), but never sign with it on two machines: that forks your feed
+/// (the chain of entries you signed), and every node sees it.
 ///
 /// If others may have the key, `key rotate` hands your feed over to a new one, signed by both.
 /// Nodes that follow you go on to the new key by themselves. The old key can sign nothing more.

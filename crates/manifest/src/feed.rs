@@ -35,8 +35,9 @@ pub struct FeedState {
     /// Forks seen, oldest first. A merge joins the heads and forgets nothing here.
     pub forks: Vec<ForkProof>,
     /// Where the feed was handed over: the sequence number of the `rotate`, and the successor key.
-    /// A rotation beside which another branch is as long or longer decides nothing, whichever of
-    /// them came first: whoever has stolen a key can sign one behind any entry.
+    /// A rotation decides nothing if there is another one, or a branch as long or longer beside it,
+    /// whichever of them came first: whoever has stolen a key can sign one behind any entry, and a
+    /// branch as long as they like.
     pub rotated: Option<(u64, PublisherId)>,
     /// The heads that are rotations, and the keys that they name. Nothing follows them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -200,15 +201,14 @@ impl FeedState {
         }
     }
 
-    /// The rotation that decides: the one at the end of the longest branch, if no other is as long.
+    /// The rotation that decides: the only one, at the end of the longest branch, if no other branch
+    /// is as long.
     fn handed_over(&self) -> Option<(u64, PublisherId)> {
-        let successor = |id: &EntryId| {
-            self.rotations.iter().find(|(rotation, _)| rotation == id).map(|(_, next)| *next)
-        };
+        let [(rotation, next)] = self.rotations[..] else { return None };
         let (seq, _) = self.highest()?;
         let mut longest = self.heads.iter().filter(|(_, at)| *at == seq);
         match (longest.next(), longest.next()) {
-            (Some((head, _)), None) => successor(head).map(|next| (seq, next)),
+            (Some((head, _)), None) if *head == rotation => Some((seq, next)),
             _ => None,
         }
     }
@@ -217,6 +217,12 @@ impl FeedState {
     fn open_heads(&self) -> impl Iterator<Item = &(EntryId, u64)> {
         let is_rotation = |id: &EntryId| self.rotations.iter().any(|(rotation, _)| rotation == id);
         self.heads.iter().filter(move |(head, _)| !is_rotation(head))
+    }
+
+    /// Whether a rotation names this key as the next one, decisive or not.
+    #[must_use]
+    pub fn names_successor(&self, next: &PublisherId) -> bool {
+        self.rotations.iter().any(|(_, named)| named == next)
     }
 
     /// The successor keys that rotations name which decide nothing.

@@ -4,9 +4,11 @@
 //! anything is touched, and that the lock of a killed process is taken over. A directory on
 //! read-only media is opened for reading, by any number of processes at once.
 
+mod mode;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, OFlags, StatVfsMountFlags, flock, statvfs};
@@ -113,7 +115,7 @@ impl Layout {
         }
         let read_only = found.is_some() && is_on_read_only_media(root);
         if !read_only {
-            close_to_others(root)?;
+            mode::close_to_others(root)?;
         }
         let lock = if read_only { lock_shared(root)? } else { Some(lock(root)?) };
         let identity = identity(root).at(root)?;
@@ -217,44 +219,6 @@ impl Layout {
     fn keys(&self) -> PathBuf {
         self.root.join("keys")
     }
-}
-
-/// Makes a data directory private that an earlier version, or the user, made with a looser mode:
-/// what lies below is then out of the reach of others, whatever its own mode. That of another user
-/// is left as it is, as container engines mount them. A group keeps its access where the directory
-/// hands the group on to what is made in it (setgid), which takes intent.
-fn close_to_others(root: &Path) -> Result<(), OpenError> {
-    let meta = fs::metadata(root).at(root)?;
-    let mode = meta.mode() & 0o7777;
-    let tight = if mode & 0o2000 == 0 { mode & !0o077 } else { mode & !0o007 };
-    if mode == tight {
-        return Ok(());
-    }
-    if meta.uid() != rustix::process::geteuid().as_raw() {
-        if mode & 0o002 != 0 {
-            tracing::warn!(
-                dir = %root.display(), mode = format!("{mode:o}"), owner = meta.uid(),
-                "every user can write to the data directory, which belongs to another one: its \
-                 owner should run `chmod o-w` on it"
-            );
-        }
-        return Ok(());
-    }
-    match fs::set_permissions(root, PermissionsExt::from_mode(tight)) {
-        Ok(()) => tracing::info!(
-            dir = %root.display(),
-            from = format!("{mode:o}"), to = format!("{tight:o}"),
-            "made the data directory private"
-        ),
-        // Some file systems have no modes.
-        Err(error) if mode & 0o022 == 0 => {
-            tracing::warn!(dir = %root.display(), %error, "other users can read the data directory");
-        }
-        Err(source) => {
-            return Err(OpenError::Loose { dir: root.to_owned(), mode, source });
-        }
-    }
-    Ok(())
 }
 
 fn unusable(root: &Path, source: std::io::Error) -> OpenError {

@@ -103,7 +103,7 @@ pub use large::{Missed, SMALL};
 pub use layout::{FORMAT, OpenError, is_on_read_only_media};
 pub use lease::Lease;
 pub use partial::{FetchProgress, MAX_BLOB, Partial};
-pub use state::{Follows, OwnFeed, Pin};
+pub use state::{Follows, OwnFeed, Pin, Succession};
 pub use store::{
     Arriving, BlobState, Changes, Damaged, Loss, OpenBlob, OpenOptions, Reading, Relocated, Store,
     Unmoved,

@@ -5,6 +5,8 @@
 //! alone, because it cannot be rebuilt from blobs. A file that does not read back stops the start:
 //! guessing at pins would let a collection delete blobs.
 
+mod follows;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use perennial_manifest::{BlobId, EntryId, PublisherId, ReleaseId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+pub(crate) use follows::Kept;
+pub use follows::{Follows, Succession};
 
 use crate::deny::DenyList;
 use crate::durable;
@@ -28,134 +33,6 @@ pub enum Pin {
     Blob(BlobId),
 }
 
-/// How far the releases of a publisher are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kept {
-    Not,
-    /// As those of all others that are followed.
-    Also,
-    /// Before those of others: all are followed, and this one by name.
-    First,
-}
-
-/// Whose releases this node fetches and keeps.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Follows {
-    /// Of all publishers: a full archive node.
-    #[serde(default)]
-    pub all: bool,
-    /// Of these publishers, under the names that the user gave them.
-    #[serde(default)]
-    pub publishers: BTreeMap<PublisherId, Option<String>>,
-    /// Those of them that are followed because another one handed its feed over to them, with that
-    /// one, which stays followed for what it signed before.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub successors: BTreeMap<PublisherId, PublisherId>,
-}
-
-impl Follows {
-    /// Whether a publisher is followed by name. Only those are trusted for names; `all` keeps bytes
-    /// and trusts no one.
-    #[must_use]
-    pub fn names(&self, publisher: &PublisherId) -> bool {
-        self.publishers.contains_key(publisher)
-    }
-
-    /// Whether everything is kept and no publisher is trusted for names.
-    #[must_use]
-    pub fn trusts_none(&self) -> bool {
-        self.all && self.publishers.is_empty()
-    }
-
-    /// Follows a publisher by the user's own wish, under its present name.
-    pub fn follow(&mut self, publisher: PublisherId) -> &mut Option<String> {
-        self.successors.remove(&publisher);
-        self.publishers.entry(publisher).or_default()
-    }
-
-    /// No longer follows a publisher, the keys that it had before, and those that it went on to.
-    /// Returns whether it was followed.
-    pub fn unfollow(&mut self, publisher: &PublisherId) -> bool {
-        if self.publishers.remove(publisher).is_none() {
-            return false;
-        }
-        if let Some(before) = self.successors.remove(publisher) {
-            self.unfollow(&before);
-        }
-        let after = self.successors.iter().filter(|(_, before)| *before == publisher);
-        for after in after.map(|(after, _)| *after).collect::<Vec<_>>() {
-            self.successors.remove(&after);
-            self.unfollow(&after);
-        }
-        true
-    }
-
-    /// The follows once every followed publisher that handed its feed over is followed under its
-    /// next key as well, which takes its name. `next` tells the key to which a publisher handed its
-    /// feed over. A hand-over that no longer decides is undone.
-    #[must_use]
-    pub fn after_rotations(&self, next: &dyn Fn(&PublisherId) -> Option<PublisherId>) -> Self {
-        let mut follows = self.clone();
-        // From the end of each chain: the name goes back the way it came.
-        while let Some((last, before)) = follows.end_of_a_chain() {
-            follows.successors.remove(&last);
-            let name = follows.publishers.remove(&last).flatten();
-            if let Some(slot @ None) = follows.publishers.get_mut(&before) {
-                *slot = name;
-            }
-        }
-        let mut keys: Vec<PublisherId> = follows.publishers.keys().copied().collect();
-        while let Some(key) = keys.pop() {
-            let Some(next) = next(&key).filter(|next| !follows.names(next)) else { continue };
-            let name = follows.publishers.get_mut(&key).and_then(Option::take);
-            follows.publishers.insert(next, name);
-            follows.successors.insert(next, key);
-            keys.push(next);
-        }
-        follows
-    }
-
-    fn end_of_a_chain(&self) -> Option<(PublisherId, PublisherId)> {
-        let is_before = |key: &PublisherId| self.successors.values().any(|before| before == key);
-        self.successors
-            .iter()
-            .find(|(last, _)| !is_before(last))
-            // A circle has no end, and two keys can hand over to each other.
-            .or_else(|| self.successors.first_key_value())
-            .map(|(last, before)| (*last, *before))
-    }
-
-    /// The key to which a followed publisher handed its feed over.
-    #[must_use]
-    pub fn successor_of(&self, publisher: &PublisherId) -> Option<&PublisherId> {
-        let mut found = self.successors.iter().filter(|(_, before)| *before == publisher);
-        found.next().map(|(next, _)| next)
-    }
-
-    /// A digest that tells one set of follows from another.
-    pub(crate) fn digest(&self) -> [u8; 32] {
-        // The version of the rows that follow from the follows.
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(b"2").update(&serde_json::to_vec(self).unwrap_or_default());
-        *hasher.finalize().as_bytes()
-    }
-
-    /// How far this publisher's releases are wanted.
-    pub(crate) fn kept(&self, publisher: &PublisherId) -> Kept {
-        match (self.all, self.names(publisher)) {
-            (true, true) => Kept::First,
-            (false, false) => Kept::Not,
-            _ => Kept::Also,
-        }
-    }
-
-    /// Whether this publisher's releases are fetched and kept.
-    #[must_use]
-    pub fn keeps(&self, publisher: &PublisherId) -> bool {
-        self.all || self.names(publisher)
-    }
-}
-
 /// This node's knowledge of the feed of its own key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnFeed {
@@ -164,6 +41,17 @@ pub struct OwnFeed {
     /// Whether all that the key has signed is known here: the key was made here, or peers have
     /// given its feed, or the user says so. A key that was copied here may have signed elsewhere.
     pub known: bool,
+    /// The key to which a rotation that is under way hands the feed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<PublisherId>,
+}
+
+impl OwnFeed {
+    /// The feed of a key that is not being replaced.
+    #[must_use]
+    pub const fn of(publisher: PublisherId, known: bool) -> Self {
+        Self { publisher, known, next: None }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -335,46 +223,5 @@ impl State {
             decisions.seen = seen;
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use perennial_manifest::Keypair;
-
-    use super::*;
-
-    fn id(seed: u8) -> PublisherId {
-        Keypair::from_seed([seed; 32]).id()
-    }
-
-    #[test]
-    fn following_goes_on_to_the_next_keys_with_the_name_and_back() {
-        let mut follows = Follows::default();
-        *follows.follow(id(1)) = Some("savers".to_owned());
-        let chain = |key: &PublisherId| match key {
-            key if *key == id(1) => Some(id(2)),
-            key if *key == id(2) => Some(id(3)),
-            _ => None,
-        };
-        let moved = follows.after_rotations(&chain);
-        let savers = Some("savers".to_owned());
-        assert_eq!(moved.publishers, [(id(1), None), (id(2), None), (id(3), savers)].into());
-        assert_eq!(moved.successors, [(id(2), id(1)), (id(3), id(2))].into());
-        assert_eq!(moved.successor_of(&id(1)), Some(&id(2)));
-        assert_eq!(moved.after_rotations(&chain), moved, "once is enough");
-        assert_eq!(moved.after_rotations(&|_| None), follows, "it decides nothing any more");
-        for end in [1, 2, 3] {
-            let mut none = moved.clone();
-            assert!(none.unfollow(&id(end)));
-            assert_eq!(none, Follows::default(), "the whole chain is one publisher");
-        }
-        // One that the user follows by wish stays when the hand-over is undone.
-        let mut both = moved.clone();
-        both.follow(id(2));
-        assert!(both.after_rotations(&|_| None).names(&id(2)));
-        // Keys that hand over to each other.
-        let circle = |key: &PublisherId| Some(if *key == id(1) { id(2) } else { id(1) });
-        assert_eq!(follows.after_rotations(&circle).publishers.len(), 2);
     }
 }

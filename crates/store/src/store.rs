@@ -27,6 +27,8 @@ mod entry_counts;
 mod in_place;
 mod index_access;
 mod naming;
+mod releases;
+mod rotations;
 mod stats;
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,6 @@
 mod repeated;
 mod withheld;
 
-use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use perennial_manifest::{
@@ -17,11 +16,10 @@ use perennial_manifest::{
     SignedEntry, Status, StatusKind, Target, body,
 };
 use perennial_operation::Published;
-use perennial_store::{OwnFeed, Store};
+use perennial_store::Store;
 
 use self::repeated::Repeat;
-use super::{Archive, ArchiveError, protocol_follows};
-use crate::keys::Keys;
+use super::{Archive, ArchiveError};
 
 /// Licence texts that a release names, at most; the format's limit.
 const MAX_LICENSE_TEXTS: usize = 64;
@@ -77,19 +75,6 @@ impl Archive {
         self.signing(move |signing| signing.sign(None, Body::Status(status)).map(drop)).await
     }
 
-    /// Hands this node's feed over to a new key, signed by both, and signs with that from now on.
-    /// Followers go on to it by themselves once they have the entry. The old key is kept aside, at
-    /// the path returned.
-    ///
-    /// # Errors
-    /// As for [`Archive::yank`], and failures to write the key.
-    pub async fn rotate(&self, keys: Keys) -> Result<PathBuf, ArchiveError> {
-        let aside = self.signing(move |signing| signing.rotate(&keys)).await?;
-        let follows = protocol_follows(&self.store.follows(), self.publisher());
-        self.network.follow(follows).await;
-        Ok(aside)
-    }
-
     /// Merges the branches of this node's own forked feed.
     ///
     /// # Errors
@@ -132,7 +117,7 @@ impl Archive {
 /// One exclusive use of the signer. Blocking; collects the signed entries for the announcement.
 pub(super) struct Signing<'a> {
     pub(super) archive: &'a Archive,
-    signed: Vec<SignedEntry>,
+    pub(super) signed: Vec<SignedEntry>,
 }
 
 impl Signing<'_> {
@@ -151,29 +136,6 @@ impl Signing<'_> {
         let release = signed.iter().rev().find_map(|entry| entry.release().map(|(id, _)| id));
         self.signed.extend(signed);
         Ok(release)
-    }
-
-    /// Hands the feed over to the next key, and goes on with it. Returns where the old one is kept.
-    pub(super) fn rotate(&mut self, keys: &Keys) -> Result<PathBuf, ArchiveError> {
-        let Archive { store, signer, .. } = self.archive;
-        let (old, next) = (signer.publisher(), keys.next()?);
-        let turn = signer.turn(store);
-        let kind = signer.kind(store)?;
-        let rotated = store.feed(&old)?.rotated;
-        // One that broke off has signed it already.
-        if rotated.is_none_or(|(_, to)| to != next.id()) {
-            self.signed.push(turn.hand_over(&next)?);
-        }
-        let aside = keys.promote_next(&old)?;
-        store.set_own_feed(OwnFeed { publisher: next.id(), known: true })?;
-        self.signed.push(turn.go_on(next, kind)?);
-        drop(turn);
-        // What the old key signed keeps its meaning here.
-        let mut follows = store.follows();
-        follows.follow(old);
-        store.set_follows(&follows)?;
-        store.follow_rotations()?;
-        Ok(aside)
     }
 
     /// Signs a release and the observations made while importing it, or finds that this node's

@@ -120,17 +120,21 @@ impl Turn<'_> {
         self.take(entry.sign_rotation(&self.signer.key(), next)?)
     }
 
-    /// Signs with the next key from now on, and begins its feed with a profile of this kind.
+    /// Signs with the next key from now on, and begins its feed with a profile of this kind, unless
+    /// it has one.
     pub(super) fn go_on(
         &self,
         next: Keypair,
         kind: Option<PublisherKind>,
-    ) -> Result<SignedEntry, SignError> {
+    ) -> Result<Option<SignedEntry>, SignError> {
         let name = next.id().to_string();
         *self.signer.key.write().unwrap_or_else(PoisonError::into_inner) = next;
+        if self.signer.kind(self.store)?.is_some() {
+            return Ok(None);
+        }
         let publisher_kind = kind.unwrap_or_default();
         let profile = Profile { name, publisher_kind, contact: None, claims: Vec::new() };
-        self.append(Body::Profile(profile), false)
+        self.append(Body::Profile(profile), false).map(Some)
     }
 
     /// Stores what was signed.

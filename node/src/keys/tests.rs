@@ -111,7 +111,8 @@ fn the_next_key_replaces_the_old_one_which_is_kept() {
     let next = keys.next().unwrap().id();
     assert_eq!(keys.next().unwrap().id(), next, "a rotation that broke off goes on with its key");
     assert_eq!(keys.publisher().unwrap().id(), old);
-    let aside = keys.promote_next(&old).unwrap();
+    let aside = keys.promote_next(&old, &next).unwrap();
+    assert_eq!(keys.promote_next(&old, &next).unwrap(), aside, "once is enough");
     assert_eq!(keys.publisher().unwrap().id(), next);
     let kept = Keys::in_folder(data.path().join("kept"), false);
     assert_eq!(kept.restore(&aside).unwrap(), old);

@@ -235,6 +235,29 @@ fn a_rotation_signed_in_the_past_decides_nothing_whatever_comes_first() {
 }
 
 #[test]
+fn a_stolen_key_can_suspend_a_rotation_and_not_take_it_over() {
+    let (owner, thief) = (Keypair::from_seed([2; 32]), Keypair::from_seed([3; 32]));
+    let first = signed("first", 0, &[]);
+    let handed = rotate(1, &[&first], &owner);
+    // A branch that outgrows the owner's, which nothing can follow any more.
+    let beside = signed("beside", 1, &[&first]);
+    let longer = signed("longer", 2, &[&beside]);
+    let stolen = rotate(3, &[&longer], &thief);
+    for order in [[&handed, &beside, &longer, &stolen], [&beside, &longer, &stolen, &handed]] {
+        let mut feed = Feed::of(&[&first]);
+        for entry in order {
+            assert!(matches!(feed.admit(entry), Admit::New | Admit::Fork(_)));
+        }
+        assert_eq!(feed.state.rotated, None, "the longest branch is not the owner's");
+        let mut disputed: Vec<_> = feed.state.disputed().collect();
+        disputed.sort_unstable();
+        let mut both = vec![owner.id(), thief.id()];
+        both.sort_unstable();
+        assert_eq!(disputed, both, "both are shown");
+    }
+}
+
+#[test]
 fn a_state_of_an_earlier_version_reads_back_as_it_was() {
     let feed = Feed::of(&[&signed("a", 0, &[])]).state;
     let text = serde_json::to_string(&feed).unwrap();

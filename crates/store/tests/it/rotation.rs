@@ -95,3 +95,35 @@ fn a_rotation_signed_in_the_past_takes_no_follow_along_whatever_comes_first() {
         });
     }
 }
+
+#[test]
+fn a_hand_over_that_stood_for_long_is_suspended_by_no_later_fork() {
+    for (settled, goes_on) in [(true, true), (false, false)] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        follow_named(&store);
+        let feed = feed(3);
+        store.put_entries(&feed).unwrap();
+        store.put_entries(&[rotation(&key(1), &key(2), &feed[2])]).unwrap();
+        assert!(store.follows().names(&key(2).id()));
+        if settled {
+            let mut follows = store.follows();
+            follows.successors.get_mut(&key(2).id()).unwrap().since = 0;
+            store.set_follows(&follows).unwrap();
+        }
+        // A thief of the old key signs a history that outgrows its owner's, and hands it over.
+        let beside = statement(&key(1), 3, Some(&feed[2]), "beside", list());
+        let longer = statement(&key(1), 4, Some(&beside), "longer", list());
+        let stolen = rotation(&key(1), &key(3), &longer);
+        for put in store.put_entries(&[beside, longer, stolen]).unwrap() {
+            assert!(matches!(put.admit, Admit::New | Admit::Fork(_)), "{put:?}");
+        }
+        throughout(store, dir.path(), |store| {
+            let follows = store.follows();
+            assert_eq!(follows.names(&key(2).id()), goes_on, "{follows:?}");
+            assert!(!follows.names(&key(3).id()), "the thief's key is followed by no one");
+            let disputed: Vec<_> = store.feed(&key(1).id()).unwrap().disputed().collect();
+            assert_eq!(disputed.len(), 2, "both are shown");
+        });
+    }
+}

@@ -1,0 +1,170 @@
+//! Releases and their lists as the store's users ask for them. What is denied is left out, unless
+//! they ask for what is known.
+
+use perennial_manifest::{ArtifactList, ArtifactListRef, Holding, ReleaseId, Sha256Digest};
+
+use crate::catalog::{Bounds, ReleaseFilter, ReleaseRow};
+use crate::error::StoreError;
+use crate::store::Store;
+
+impl Store {
+    /// Releases that a filter selects, without those that are denied. With a release id, reads one
+    /// entry and two rows; with a package URL, the rows under that name; with a publisher alone, two
+    /// rows per release of its feed; otherwise (a plain name, no selector) every release row until
+    /// the limit is reached.
+    ///
+    /// # Errors
+    /// Failures of the index.
+    pub fn releases(&self, filter: &ReleaseFilter) -> Result<Vec<ReleaseRow>, StoreError> {
+        let mut limit = filter.limit;
+        loop {
+            let rows = self.known_releases(&ReleaseFilter { limit, ..filter.clone() })?;
+            let is_whole = limit == 0 || rows.len() < limit;
+            let mut found = self.without_denied(rows);
+            if is_whole || found.len() >= filter.limit {
+                if filter.limit > 0 {
+                    found.truncate(filter.limit);
+                }
+                return Ok(found);
+            }
+            limit = limit.saturating_mul(2);
+        }
+    }
+
+    /// As [`Store::releases`], with those that are denied.
+    ///
+    /// # Errors
+    /// Failures of the index.
+    pub fn known_releases(&self, filter: &ReleaseFilter) -> Result<Vec<ReleaseRow>, StoreError> {
+        self.0.read(|catalog| catalog.releases(filter))
+    }
+
+    /// One release. Reads one entry and two rows.
+    ///
+    /// # Errors
+    /// [`StoreError::Denied`], [`StoreError::DamagedEntry`], and failures of the index.
+    pub fn release(&self, id: &ReleaseId) -> Result<Option<ReleaseRow>, StoreError> {
+        let known = self.known_release(id)?;
+        match known.as_ref().and_then(|row| self.denial_of_release(row)) {
+            Some(denial) => Err(StoreError::Denied(Box::new(denial))),
+            None => Ok(known),
+        }
+    }
+
+    /// As [`Store::release`], denied or not.
+    ///
+    /// # Errors
+    /// [`StoreError::DamagedEntry`], and failures of the index.
+    pub fn known_release(&self, id: &ReleaseId) -> Result<Option<ReleaseRow>, StoreError> {
+        self.0.read(|catalog| catalog.release(id))
+    }
+
+    /// Releases in which all words of `text` occur: in the name, the version, the registry or the
+    /// names of files, or that have a file with the digest given.
+    ///
+    /// # Errors
+    /// Failures of the index.
+    pub fn search(&self, text: &str, limit: usize) -> Result<Vec<ReleaseRow>, StoreError> {
+        let found = self.0.read(|catalog| catalog.search(text, limit, Bounds::WIDE))?;
+        Ok(self.without_denied(found))
+    }
+
+    /// As [`Store::search`], with a small bound on the time it takes: of many words, only the
+    /// beginnings count.
+    ///
+    /// # Errors
+    /// Failures of the index.
+    pub fn search_briefly(&self, text: &str, limit: usize) -> Result<Vec<ReleaseRow>, StoreError> {
+        let found = self.0.read(|catalog| catalog.search(text, limit, Bounds::NARROW))?;
+        Ok(self.without_denied(found))
+    }
+
+    /// The releases that are known to have a file with this SHA-256, by their lists as far as they
+    /// are or were here.
+    ///
+    /// # Errors
+    /// Failures of the index.
+    pub fn releases_with(
+        &self,
+        sha256: &Sha256Digest,
+        limit: usize,
+    ) -> Result<Vec<ReleaseRow>, StoreError> {
+        let found = self.0.read(|catalog| catalog.with_digest(sha256, limit))?;
+        Ok(self.without_denied(found))
+    }
+
+    /// The artifact list of a release, if it is here.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] or [`StoreError::Format`] if the list or its entry is damaged,
+    /// [`StoreError::InvalidList`] if the list does not fit the release.
+    pub fn artifact_list(&self, id: &ReleaseId) -> Result<Option<ArtifactList>, StoreError> {
+        self.record_damage(self.0.read(|catalog| catalog.artifact_list(id)))
+    }
+
+    /// An artifact list by what a release says of it, if it is here.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if its bytes are damaged, [`StoreError::InvalidList`] if they are
+    /// not what the release says of them.
+    pub fn read_list(&self, claim: &ArtifactListRef) -> Result<Option<ArtifactList>, StoreError> {
+        self.record_damage(self.0.read(|catalog| catalog.read_list(claim)))
+    }
+
+    /// Recounts how much of a release is held; to be called when blobs of it came or went. `None`
+    /// if the release is not known.
+    ///
+    /// # Errors
+    /// Failures of the disk and the index.
+    pub fn refresh_state(&self, id: &ReleaseId) -> Result<Option<Holding>, StoreError> {
+        self.0.write(|catalog| catalog.refresh(id, &self.0.state.follows()))
+    }
+
+    /// Notes the content of a release whose list has come, so that it is compared with other
+    /// releases of its name.
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidList`] if its list does not fit it; failures of the disk and the index.
+    pub fn note_content(&self, id: &ReleaseId) -> Result<(), StoreError> {
+        let noted = self.0.write(|catalog| catalog.note_content(id));
+        if let Err(StoreError::InvalidList { .. }) = &noted {
+            self.refresh_state(id)?;
+        }
+        self.record_damage(noted)
+    }
+
+    /// Recounts how much of many releases is held, including those whose entry is damaged.
+    pub(crate) fn refresh_rows(&self, rows: &[ReleaseRow]) -> Result<(), StoreError> {
+        self.0.write(|catalog| catalog.refresh_rows(rows, &self.0.state.follows()))
+    }
+
+    /// Releases of followed publishers that are not held, by ascending id, after `after`. Reads two
+    /// rows per release returned, at most `2 * limit`.
+    ///
+    /// # Errors
+    /// Failures of the index.
+    pub fn wanted(
+        &self,
+        after: Option<&ReleaseId>,
+        limit: usize,
+    ) -> Result<Vec<ReleaseRow>, StoreError> {
+        let read =
+            |after: Option<&ReleaseId>, limit| self.0.read(|catalog| catalog.wanted(after, limit));
+        self.undenied_page(after, limit, &read)
+    }
+
+    /// Of those, the releases of publishers followed by name; none unless all are followed.
+    ///
+    /// # Errors
+    /// Failures of the index.
+    pub fn wanted_first(
+        &self,
+        after: Option<&ReleaseId>,
+        limit: usize,
+    ) -> Result<Vec<ReleaseRow>, StoreError> {
+        let read = |after: Option<&ReleaseId>, limit| {
+            self.0.read(|catalog| catalog.wanted_first(after, limit))
+        };
+        self.undenied_page(after, limit, &read)
+    }
+}
