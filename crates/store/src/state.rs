@@ -173,6 +173,10 @@ impl State {
         Ok(())
     }
 
+    pub(crate) fn has_pin(&self, pin: &Pin) -> bool {
+        self.lock().pins.contains(pin)
+    }
+
     pub(crate) fn denied(&self) -> Arc<DenyList> {
         Arc::clone(&self.lock().denied)
     }

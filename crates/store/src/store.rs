@@ -22,6 +22,7 @@ mod bytes;
 mod damage;
 mod decisions;
 mod denial;
+mod denied_content;
 mod entries;
 mod entry_counts;
 mod in_place;
@@ -36,6 +37,7 @@ mod tests;
 pub use arriving::Arriving;
 pub use bytes::{BlobState, OpenBlob};
 pub use damage::Damaged;
+use denied_content::DeniedContent;
 use entry_counts::EntryCounts;
 pub use in_place::{Changes, Loss, Reading, Relocated, Unmoved};
 
@@ -85,6 +87,9 @@ pub(crate) struct Inner {
     damage: broadcast::Sender<Damaged>,
     /// Changed under the `writing` lock, in step with the index.
     entry_counts: Mutex<EntryCounts>,
+    /// Held while `denied` is made for a deny list that has changed.
+    denying: Mutex<()>,
+    denied: RwLock<Arc<DeniedContent>>,
 }
 
 impl Store {
@@ -106,7 +111,7 @@ impl Store {
         let opened = rebuild::open_index(&layout, &blobs, &state, kind)?;
         let catalog = Catalog { index: &*opened.index, blobs: &blobs };
         let entry_counts = EntryCounts::of(catalog.publishers()?);
-        Ok(Self(Arc::new(Inner {
+        let store = Self(Arc::new(Inner {
             blobs,
             state,
             index: RwLock::new(opened.index),
@@ -118,7 +123,11 @@ impl Store {
             damaged_entries: Mutex::default(),
             damage: broadcast::Sender::new(damage::DAMAGE_BACKLOG),
             entry_counts: Mutex::new(entry_counts),
-        })))
+            denying: Mutex::default(),
+            denied: RwLock::default(),
+        }));
+        store.note_denied()?;
+        Ok(store)
     }
 
     pub(crate) fn inner(&self) -> &Inner {

@@ -2,6 +2,7 @@
 
 use perennial_manifest::DenyTarget;
 
+use super::repair::held;
 use super::{Archive, ArchiveError};
 
 impl Archive {
@@ -14,8 +15,7 @@ impl Archive {
         if target == DenyTarget::Publisher(self.publisher()) {
             return Err(ArchiveError::DeniesItself);
         }
-        self.blocking(move |archive| archive.store.deny(target, reason)).await?;
-        Ok(())
+        self.change_denied(move |archive| Ok(archive.store.deny(target, reason)?)).await
     }
 
     /// Takes something off the deny list, and returns the reason that was given.
@@ -23,7 +23,7 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError::NotDenied`], or the store's error.
     pub async fn undeny(&self, target: DenyTarget) -> Result<String, ArchiveError> {
-        self.blocking(move |archive| {
+        self.change_denied(move |archive| {
             let reason = archive.store.denied().remove(&target);
             match archive.store.undeny(&target)? {
                 true => Ok(reason.unwrap_or_default()),
@@ -31,5 +31,25 @@ impl Archive {
             }
         })
         .await
+    }
+
+    /// Changes the deny list, and announces the releases that are held from now on, and no others.
+    async fn change_denied<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Archive) -> Result<T, ArchiveError> + Send + 'static,
+    ) -> Result<T, ArchiveError> {
+        let changed = self.blocking(move |archive| {
+            let before = held(&archive.store)?;
+            let changed = change(archive)?;
+            Ok::<_, ArchiveError>((changed, before, held(&archive.store)?))
+        });
+        let (changed, before, now) = changed.await?;
+        for release in before.difference(&now) {
+            self.network.dropped(*release).await;
+        }
+        for release in now.difference(&before) {
+            self.network.held(*release).await;
+        }
+        Ok(changed)
     }
 }

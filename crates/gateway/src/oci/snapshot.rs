@@ -5,12 +5,12 @@
 //! lists. Snapshots are built one at a time ([`crate::memo`]) and are never older than the request
 //! they answer.
 
+mod denied;
 mod view;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use perennial_manifest::{DenyTarget, PublisherId, ReleaseId};
+use perennial_manifest::{PublisherId, ReleaseId};
 use perennial_oci::{Digest, Repository};
 use perennial_store::{Follows, Store, StoreError};
 
@@ -22,6 +22,7 @@ use crate::http_error::HttpError;
 use crate::lists::Lists;
 use crate::memo::{Age, Memo};
 
+use denied::Denied;
 pub(crate) use view::{ListedBy, View};
 
 /// The snapshots, and the builder that derives each from the last.
@@ -36,28 +37,6 @@ pub(crate) struct Snapshot {
     own: PublisherId,
     follows: Follows,
     denied: Denied,
-}
-
-/// The releases that this node's owner denied, with what to say of them.
-#[derive(Debug)]
-struct Denied {
-    publishers: HashMap<PublisherId, String>,
-    releases: HashMap<ReleaseId, String>,
-}
-
-impl Denied {
-    fn of(store: &Store) -> Result<Self, StoreError> {
-        let denied = store.denied().into_keys();
-        let publisher = |target| match target {
-            DenyTarget::Publisher(id) => Some((id, store.denial(&target)?.to_string())),
-            _ => None,
-        };
-        let by_name = store.denied_by_name()?.into_iter();
-        Ok(Self {
-            publishers: denied.filter_map(publisher).collect(),
-            releases: by_name.map(|(release, denial)| (release, denial.to_string())).collect(),
-        })
-    }
 }
 
 /// The repository that a name resolves to.
@@ -144,8 +123,7 @@ impl Snapshot {
 
     /// Why a release is denied, if it is.
     pub(crate) fn denial(&self, publisher: &PublisherId, release: &ReleaseId) -> Option<&str> {
-        let Denied { publishers, releases } = &self.denied;
-        publishers.get(publisher).or_else(|| releases.get(release)).map(String::as_str)
+        self.denied.why(publisher, release)
     }
 
     fn is_allowed(&self, publisher: &PublisherId, release: &ReleaseId) -> bool {

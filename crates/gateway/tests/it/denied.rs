@@ -19,7 +19,7 @@ fn published() -> (TestGateway, Keypair, Vec<u8>, String) {
 async fn lists(gateway: &TestGateway) -> [String; 2] {
     let mut found = Vec::new();
     for path in ["/feed.atom", "/releases.json"] {
-        let answer = gateway.get(path).await;
+        let answer = gateway.ask("GET", path, &[("host", "127.0.0.1:4480")]).await;
         assert_eq!(answer.status.as_u16(), 200, "{path}");
         found.push(answer.text().to_owned());
     }

@@ -5,8 +5,8 @@
 //! release that this node keeps has them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use perennial_manifest::{
     Artifact, BlobId, DenyTarget, PublisherId, ReleaseId, Selector, Sha256Digest,
@@ -15,11 +15,13 @@ use perennial_manifest::{
 use crate::catalog::{ReleaseFilter, ReleaseRow};
 use crate::deny::{Denial, DenyList};
 use crate::error::StoreError;
+use crate::rows;
 use crate::state::Pin;
 use crate::store::Store;
+use crate::store::denied_content::DeniedContent;
 
 /// Releases looked at that have a file whose bytes are asked for.
-const LISTING: usize = 256;
+const LISTING: usize = 1024;
 
 impl Store {
     /// The deny list, with the reasons given.
@@ -32,24 +34,52 @@ impl Store {
     /// what is denied by name or by publisher it removes unless it is pinned.
     ///
     /// # Errors
-    /// Failures of the disk; nothing changed then.
+    /// Failures of the disk and the index. It may be denied then, and can be denied again.
     pub fn deny(&self, target: DenyTarget, reason: String) -> Result<(), StoreError> {
         self.0.state.change_denied(|list| {
             list.insert(target, reason);
             true
         })?;
-        self.0.generation.fetch_add(1, Ordering::SeqCst);
-        Ok(())
+        self.note_denied()
     }
 
     /// Takes something off the deny list. Returns whether it was on it.
     ///
     /// # Errors
-    /// Failures of the disk; nothing changed then.
+    /// Failures of the disk and the index. It may be allowed then.
     pub fn undeny(&self, target: &DenyTarget) -> Result<bool, StoreError> {
         let changed = self.0.state.change_denied(|list| list.remove(target))?;
-        self.0.generation.fetch_add(1, Ordering::SeqCst);
+        self.note_denied()?;
         Ok(changed)
+    }
+
+    /// Makes the deny list count for the bytes that are here.
+    pub(super) fn note_denied(&self) -> Result<(), StoreError> {
+        let _turn = self.0.denying.lock().unwrap_or_else(PoisonError::into_inner);
+        let (list, mut denied) = (self.0.state.denied(), Vec::new());
+        for target in list.targets().keys() {
+            denied.extend(self.denied_by(&list, target)?);
+        }
+        let content = Arc::new(DeniedContent::of(self, denied));
+        *self.0.denied.write().unwrap_or_else(PoisonError::into_inner) = content;
+        self.0.generation.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// The releases that a line of the deny list covers by name or by publisher.
+    fn denied_by(
+        &self,
+        list: &DenyList,
+        target: &DenyTarget,
+    ) -> Result<Vec<(ReleaseRow, Denial)>, StoreError> {
+        let mut filter = ReleaseFilter::default();
+        match target {
+            DenyTarget::Blob(_) | DenyTarget::Sha256(_) => return Ok(Vec::new()),
+            DenyTarget::Package(purl) => filter.selector = Some(Selector::Purl(purl.clone())),
+            DenyTarget::Publisher(publisher) => filter.publisher = Some(*publisher),
+        }
+        let rows = self.known_releases(&filter)?.into_iter();
+        Ok(rows.filter_map(|row| denial_of(list, &row).map(|denial| (row, denial))).collect())
     }
 
     /// The line of the deny list for exactly this.
@@ -84,14 +114,8 @@ impl Store {
         let list = self.0.state.denied();
         let mut found = HashMap::new();
         for purl in list.packages() {
-            let selector = Some(Selector::Purl(purl.clone()));
-            for row in
-                self.known_releases(&ReleaseFilter { selector, ..ReleaseFilter::default() })?
-            {
-                if let Some(denial) = denial_of(&list, &row) {
-                    found.insert(row.release, denial);
-                }
-            }
+            let denied = self.denied_by(&list, &purl.clone().into())?;
+            found.extend(denied.into_iter().map(|(row, denial)| (row.release, denial)));
         }
         Ok(found)
     }
@@ -106,42 +130,56 @@ impl Store {
         if let Some(denial) = list.of_bytes(blob, None) {
             return Ok(Some(denial));
         }
-        if !list.has_sha256() && !list.has_releases() {
+        let content = Arc::clone(&self.0.denied.read().unwrap_or_else(PoisonError::into_inner));
+        let by_name = content.denial(blob).filter(|_| list.has_releases());
+        if !list.has_sha256() && by_name.is_none() {
             return Ok(None);
         }
         let Some(sha256) = self.0.blobs.noted_sha256(blob)? else { return Ok(None) };
         if let Some(denial) = list.of_bytes(blob, Some(&sha256)) {
             return Ok(Some(denial));
         }
-        if !list.has_releases() {
-            return Ok(None);
-        }
-        let denial = self.denied_with(&list, &sha256)?;
-        Ok(denial.map(|denial| denial.of(blob)))
-    }
-
-    /// The denial of a file that only denied releases have.
-    fn denied_with(
-        &self,
-        list: &Arc<DenyList>,
-        sha256: &Sha256Digest,
-    ) -> Result<Option<Denial>, StoreError> {
-        let mut found = None;
-        for row in self.0.read(|catalog| catalog.with_digest(sha256, LISTING))? {
-            match denial_of(list, &row) {
-                Some(denial) => found = found.or(Some(denial)),
-                None if self.keeps_release(&row) => return Ok(None),
-                None => {}
+        match by_name {
+            Some(denial) if !self.is_kept(&list, &content, blob, &sha256)? => {
+                Ok(Some(denial.clone().of(blob)))
             }
+            _ => Ok(None),
         }
-        Ok(found)
     }
 
-    /// Whether a release is this node's own, followed or pinned.
-    fn keeps_release(&self, row: &ReleaseRow) -> bool {
-        let own = self.own_feed().is_some_and(|own| own.publisher == row.publisher);
-        own || self.follows().keeps(&row.publisher)
-            || self.pins().contains(&Pin::Release(row.release))
+    /// Whether a release that this node keeps, and that is not denied, has a blob of one that is.
+    fn is_kept(
+        &self,
+        list: &DenyList,
+        content: &DeniedContent,
+        blob: &BlobId,
+        sha256: &Sha256Digest,
+    ) -> Result<bool, StoreError> {
+        let (follows, own) = (self.follows(), self.own_feed().map(|own| own.publisher));
+        let keeps = |row: &ReleaseRow| {
+            let is_kept = own == Some(row.publisher)
+                || follows.keeps(&row.publisher)
+                || self.0.state.has_pin(&Pin::Release(row.release));
+            is_kept && denial_of(list, row).is_none()
+        };
+        let with = |sha256| self.0.read(|catalog| catalog.with_digest(sha256, LISTING));
+        if with(sha256)?.iter().any(keeps) {
+            return Ok(true);
+        }
+        // Releases with one list have the same files.
+        if let Some(claim) = content.list(blob)
+            && let Ok(Some(artifacts)) = self.read_list(claim)
+            && let Some(file) = rows::first_file(&artifacts)
+            && with(&file.sha256)?.iter().any(|row| row.artifacts.blob == *blob && keeps(row))
+        {
+            return Ok(true);
+        }
+        Ok(content.large_with(self, blob)?.iter().any(|of| keeps(&of.0)))
+    }
+
+    /// The releases with more files than the index finds.
+    pub(super) fn large_releases(&self) -> Result<Vec<ReleaseRow>, StoreError> {
+        self.0.read(|catalog| catalog.large_releases())
     }
 
     /// Refuses bytes that are denied.

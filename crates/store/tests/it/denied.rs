@@ -187,3 +187,58 @@ fn an_open_blob_is_read_no_further_once_it_is_denied() {
     store.deny(BlobId::of(&content).into(), String::new()).unwrap();
     assert!(matches!(open.read(10..20), Err(StoreError::Denied(_))));
 }
+
+#[test]
+fn the_list_of_a_denied_release_goes_with_it_unless_one_that_is_kept_has_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let content = bytes(300_000, 13);
+    let (bad, _) = release(&store, &key(1), "bad", std::slice::from_ref(&content));
+    let claim = bad.release().unwrap().1.artifacts;
+    store.deny("pkg:generic/bad@v1".parse().unwrap(), "malware".into()).unwrap();
+    let store = throughout(store, dir.path(), |store| {
+        assert_eq!(store.blob_size(&claim.blob).unwrap(), None);
+        let error = store.refuse_denied(&claim.blob).unwrap_err().to_string();
+        assert!(error.contains("(as pkg:generic/bad@v1): malware"), "{error}");
+    });
+    store.put_entries(&[statement(&key(2), 0, None, "good", claim)]).unwrap();
+    assert_eq!(store.blob_size(&claim.blob).unwrap(), None, "nothing here keeps the other one");
+    follow(&store, &key(2));
+    throughout(store, dir.path(), |store| {
+        for blob in [claim.blob, BlobId::of(&content)] {
+            assert!(store.blob_size(&blob).unwrap().is_some(), "{blob}");
+        }
+    });
+}
+
+#[test]
+fn all_files_of_a_large_release_are_denied_but_those_that_another_large_one_keeps() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let files: Vec<_> = (0..600).map(|seed| bytes(40, seed)).collect();
+    release(&store, &key(1), "bad", &files[..400]);
+    // What both have is among the files that the index finds of neither.
+    let good = [&files[400..], &files[300..400]].concat();
+    release(&store, &key(2), "good", &good);
+    store.deny(key(1).id().into(), String::new()).unwrap();
+    let are_here = |store: &Store, files: &[Vec<u8>], here: bool| {
+        for (at, file) in files.iter().enumerate() {
+            let size = store.blob_size(&BlobId::of(file)).unwrap();
+            assert_eq!(size.is_some(), here, "file {at} of {}", files.len());
+        }
+    };
+    let store = throughout(store, dir.path(), |store| are_here(store, &files[..400], false));
+    are_here(&store, &files[400..], true);
+    follow(&store, &key(2));
+    let store = throughout(store, dir.path(), |store| {
+        are_here(store, &files[..300], false);
+        are_here(store, &good, true);
+    });
+    // One that comes later counts as well.
+    store.undeny(&key(1).id().into()).unwrap();
+    store.deny("pkg:generic/bad".parse().unwrap(), String::new()).unwrap();
+    let late = [files[400..].to_vec(), vec![files[0].clone()]].concat();
+    are_here(&store, &files[..1], false);
+    release(&store, &key(2), "late", &[&good[..299], &files[..1]].concat());
+    are_here(&store, &late, true);
+}
