@@ -158,18 +158,20 @@ impl Keys {
     }
 
     /// Writes a copy of the publisher's key, which only its owner may read. Overwrites nothing.
+    /// Returns whether the copy is private: some file systems keep no modes.
     ///
     /// # Errors
     /// When there is no key, or the copy cannot be written or is there already.
-    pub fn backup(&self, to: &Path) -> Result<(), KeyError> {
+    pub fn backup(&self, to: &Path) -> Result<bool, KeyError> {
         let path = self.publisher_path();
         // Refuses what is no key.
         self.existing_publisher()?.ok_or_else(|| io(&path)(ErrorKind::NotFound.into()))?;
         let text = std::fs::read(&path).map_err(io(&path))?;
-        write_new(to, &text)
+        write_new(to, &text)?;
+        Ok(std::fs::metadata(to).map_err(io(to))?.mode() & 0o077 == 0)
     }
 
-    /// Takes a copy of a publisher's key in. Overwrites none.
+    /// Takes a copy of a publisher's key in, whatever the mode of the copy. Overwrites none.
     ///
     /// # Errors
     /// [`KeyError::Exists`] if there is a key, or as for [`Keys::node`] if the copy is none.
@@ -179,7 +181,7 @@ impl Keys {
             return Err(KeyError::Exists { path });
         }
         let io = |source| KeyError::Io { path: from.to_owned(), source };
-        let seed = read(from, self.others)?.ok_or_else(|| io(ErrorKind::NotFound.into()))?;
+        let seed = read(from, 0)?.ok_or_else(|| io(ErrorKind::NotFound.into()))?;
         let text = std::fs::read(from).map_err(io)?;
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
         made.map_err(|source| KeyError::Io { path: self.folder.clone(), source })?;

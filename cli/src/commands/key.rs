@@ -107,7 +107,13 @@ pub(crate) async fn run(
         Some(KeyAction::Backup { file }) => {
             let file = absolute(&file)?;
             let row = session.ask(Key).await?;
-            backup(Path::new(&row.file), &file, session)?;
+            if !backup(Path::new(&row.file), &file, session)? {
+                screen.status(format_args!(
+                    "others can read {}, whose file system keeps no modes: keep it where only you \
+                     can get at it",
+                    safe(&file.display().to_string())
+                ));
+            }
             KeyRow { backup: Some(file.display().to_string()), ..row }
         }
         Some(KeyAction::Restore { file }) => {
@@ -169,11 +175,11 @@ fn audited(done: &AuditDone) -> String {
     format!("read {}: {places}{unread}", entries(done.entries))
 }
 
-/// Copies the key at `from`.
-fn backup(from: &Path, to: &Path, session: &Session<'_>) -> Result<(), CommandError> {
+/// Copies the key at `from`. Returns whether the copy is private.
+fn backup(from: &Path, to: &Path, session: &Session<'_>) -> Result<bool, CommandError> {
     let folder = from.parent().unwrap_or(Path::new(".")).to_owned();
-    Keys::in_folder(folder, session.group_keys()).backup(to).map_err(StartError::from)?;
-    Ok(())
+    let keys = Keys::in_folder(folder, session.group_keys());
+    Ok(keys.backup(to).map_err(StartError::from)?)
 }
 
 fn text(row: &KeyRow) -> String {

@@ -6,6 +6,7 @@
 
 mod add;
 mod deny;
+mod feed_notices;
 mod get;
 mod list;
 mod policy;

@@ -89,13 +89,16 @@ fn a_copy_of_a_key_is_private_and_overwrites_nothing() {
     let copy = other.path().join("copy");
     assert!(keys.backup(&copy).is_err() && !copy.exists(), "there is no key yet");
     let id = keys.publisher().unwrap().id();
-    keys.backup(&copy).unwrap();
+    assert!(keys.backup(&copy).unwrap(), "it is private");
     assert_eq!(std::fs::metadata(&copy).unwrap().mode() & 0o777, 0o600);
     assert!(matches!(keys.backup(&copy), Err(KeyError::Exists { .. })));
     assert!(matches!(keys.restore(&copy), Err(KeyError::Exists { .. })), "a key is there");
+    // As on a stick whose file system keeps no modes.
+    std::fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     let fresh = Keys::in_folder(other.path().join("keys"), false);
     assert_eq!(fresh.restore(&copy).unwrap(), id);
     assert_eq!(fresh.publisher().unwrap().id(), id);
+    assert_eq!(std::fs::metadata(fresh.publisher_path()).unwrap().mode() & 0o777, 0o600);
     std::fs::write(other.path().join("none"), "no key").unwrap();
     let none = Keys::in_folder(other.path().join("more"), false);
     assert!(none.restore(&other.path().join("none")).is_err());

@@ -139,7 +139,8 @@ pub(super) async fn status(service: &ControlService) -> Result<StatusRow, Failur
     let uptime_seconds = service.started.elapsed().as_secs();
     let http = service.http.get().map(ToString::to_string);
     let lost = lost_in_place(service).await;
-    let (peer_id, mut notices) = (service.peer_id.clone(), Vec::new());
+    let (peer_id, own) = (service.peer_id.clone(), service.archive.publisher());
+    let mut notices = Vec::new();
     if let Some(reason) = service.archive.store().rebuilt() {
         notices.push(format!("the index was rebuilt: {reason}"));
     }
@@ -160,27 +161,7 @@ pub(super) async fn status(service: &ControlService) -> Result<StatusRow, Failur
     let row = service.read(move |store| {
         let (stats, follows) = (store.stats()?, store.follows());
         for (id, feed) in store.publishers()? {
-            if let Some(next) = follows.successor_of(&id) {
-                notices.push(format!(
-                    "{id} handed its feed over to {next}, which is followed since: make sure that \
-                     its owner says so, too"
-                ));
-            }
-            if follows.names(&id) {
-                notices.extend(feed.disputed().map(|next| {
-                    format!(
-                        "{id} signed that {next} takes over, in a history that is not the only \
-                         one of its key: that decides nothing. Ask its owner; `perennial follow \
-                         {next}` follows it all the same"
-                    )
-                }));
-            }
-            if feed.is_forked() {
-                notices.push(format!(
-                    "two histories were signed with the key of {id}; its tags are frozen until \
-                         they are merged"
-                ));
-            }
+            notices.extend(feed_notices::of(&id, &feed, &follows, &own));
         }
         Ok(StatusRow {
             daemon,
