@@ -52,7 +52,8 @@ fn a_follower_goes_on_to_the_next_key_by_itself() {
     let notices = status["notices"].to_string();
     assert!(notices.contains(&new) && notices.contains("handed its feed over"), "{notices}");
     assert!(b.log().contains("handed its feed over"), "{}", b.log());
-    // The user's name means the whole chain, when it ends as well; and all of it outlives a restart.
+    // The user's name means the whole chain, when it ends as well; and all of it outlives a
+    // restart.
     b.terminate(Duration::from_secs(10));
     let b = Daemon::start(&at("b"), &["--peer", a.address()]);
     assert_eq!(perennial(b.data(), &["follows"]).ok().rows().len(), 2);

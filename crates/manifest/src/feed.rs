@@ -201,8 +201,8 @@ impl FeedState {
         }
     }
 
-    /// The rotation that decides: the only one, at the end of the longest branch, if no other branch
-    /// is as long.
+    /// The rotation that decides: the only one, at the end of the longest branch, if no other is as
+    /// long.
     fn handed_over(&self) -> Option<(u64, PublisherId)> {
         let [(rotation, next)] = self.rotations[..] else { return None };
         let (seq, _) = self.highest()?;

@@ -227,7 +227,7 @@ pub(crate) const ENTRIES: &[u8] = b"M-entries";
 /// The version of this schema.
 pub(crate) const SCHEMA: &[u8] = b"M-schema";
 /// The value of [`SCHEMA`].
-pub(crate) const SCHEMA_VERSION: &[u8] = b"6";
+pub(crate) const SCHEMA_VERSION: &[u8] = b"7";
 /// BLAKE3 of the follows that the `W` table was made for.
 pub(crate) const FOLLOWS: &[u8] = b"M-follows";
 

@@ -181,8 +181,8 @@ impl State {
         Arc::clone(&self.lock().denied)
     }
 
-    /// Changes the deny list; in memory only once it is on disk. Returns what `change` says, whether
-    /// it changed anything.
+    /// Changes the deny list; in memory only once it is on disk. Returns what `change` says,
+    /// whether it changed anything.
     pub(crate) fn change_denied(
         &self,
         change: impl FnOnce(&mut DenyList) -> bool,

@@ -1,7 +1,7 @@
 //! Replacing the key that this node signs with.
 //!
-//! Each step is durable before the next, and the next key is noted before the first: a rotation that
-//! breaks off, at whatever step, is ended by the next start.
+//! Each step is durable before the next, and the next key is noted before the first: a rotation
+//! that breaks off, at whatever step, is ended by the next start.
 
 use std::path::PathBuf;
 

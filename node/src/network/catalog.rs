@@ -41,7 +41,8 @@ impl Catalog for CatalogView {
     }
 
     fn has_entry(&self, id: &EntryId) -> bool {
-        or_nothing(self.0.has_entry(id))
+        // What is not taken in need not be asked for at each exchange.
+        self.0.has_refused(id) || or_nothing(self.0.has_entry(id))
     }
 
     fn entry(&self, id: &EntryId) -> Option<EntryBytes> {

@@ -187,7 +187,13 @@ impl Files {
                 self.gateway.backend.store().refuse_artifact(&artifact)?;
                 Ok(content(artifact.blake3, artifact.size, Some(row.release)))
             }
-            None => Err(HttpError::unknown(&format!("bytes with the digest {digest}"))),
+            None => {
+                if let BlobDigest::Sha256(sha256) = digest {
+                    let store = self.gateway.backend.store().clone();
+                    blocking(move || Ok::<_, HttpError>(store.refuse_listed(&sha256)?)).await?;
+                }
+                Err(HttpError::unknown(&format!("bytes with the digest {digest}")))
+            }
         }
     }
 

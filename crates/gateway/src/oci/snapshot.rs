@@ -275,10 +275,12 @@ impl Snapshot {
         self.rooted(digest).next().is_some()
     }
 
-    /// The releases of a manifest, in any repository.
+    /// The releases of a manifest that are not denied, in any repository.
     fn rooted(&self, digest: &Digest) -> impl Iterator<Item = &ImageRelease> {
         let releases = self.images.iter().flat_map(|image| &image.releases);
-        releases.filter(move |release| release.roots.contains(digest))
+        releases.filter(move |release| {
+            release.roots.contains(digest) && self.is_allowed(&release.publisher, &release.release)
+        })
     }
 }
 

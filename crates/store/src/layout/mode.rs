@@ -36,7 +36,7 @@ pub(super) fn close_to_others(root: &Path) -> Result<(), OpenError> {
         ),
         // Some file systems have no modes.
         Err(error) if mode & 0o022 == 0 => {
-            tracing::warn!(dir = %root.display(), %error, "other users can read the data directory");
+            tracing::warn!(dir = %root.display(), %error, "others can read the data directory");
         }
         Err(source) => {
             return Err(OpenError::Loose { dir: root.to_owned(), mode, source });

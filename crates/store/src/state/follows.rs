@@ -1,7 +1,7 @@
 //! Whose releases this node fetches, keeps and trusts for names.
 //!
-//! Goes on to the next key of a publisher that hands its feed over. Which rotation counts is decided
-//! by the feed (`perennial-manifest`); what it means for the follows, here.
+//! Goes on to the next key of a publisher that hands its feed over. Which rotation counts is
+//! decided by the feed (`perennial-manifest`); what it means for the follows, here.
 
 use std::collections::BTreeMap;
 
@@ -41,9 +41,9 @@ pub struct Succession {
     pub since: u64,
 }
 
-/// How long a hand-over stands, in seconds, before another history of the same key no longer undoes
-/// it. The rest of a feed, which may show that a rotation was forged, arrives within minutes; a thief
-/// who signs such a history later suspends nothing.
+/// How long a hand-over stands, in seconds, before another history of the same key no longer
+/// undoes it. The rest of a feed, which may show that a rotation was forged, arrives within
+/// minutes; a thief who signs such a history later suspends nothing.
 const SETTLED: u64 = 60 * 60;
 
 impl Succession {
@@ -194,7 +194,7 @@ mod tests {
             assert_eq!(none, Follows::default(), "the whole chain is one publisher");
         }
         // One that the user follows by wish stays when the hand-over is undone.
-        let mut both = moved.clone();
+        let mut both = moved;
         both.follow(id(2));
         assert!(both.after_rotations(9, &|_| None).names(&id(2)));
         // Keys that hand over to each other.

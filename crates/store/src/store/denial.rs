@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use perennial_manifest::{
-    Artifact, BlobId, DenyTarget, PublisherId, ReleaseId, Selector, Sha256Digest,
+    Artifact, BlobId, DenyTarget, EntryId, PublisherId, ReleaseId, Selector, Sha256Digest,
 };
 
 use crate::catalog::{ReleaseFilter, ReleaseRow};
@@ -100,6 +100,16 @@ impl Store {
         self.0.state.denied().has_publishers()
     }
 
+    /// Whether an entry was offered that was not taken in, because its publisher is denied.
+    #[must_use]
+    pub fn has_refused(&self, id: &EntryId) -> bool {
+        self.denied_content().has_refused(id)
+    }
+
+    pub(super) fn denied_content(&self) -> Arc<DeniedContent> {
+        Arc::clone(&self.0.denied.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The line of the deny list that covers a release.
     #[must_use]
     pub fn denial_of_release(&self, row: &ReleaseRow) -> Option<Denial> {
@@ -130,7 +140,7 @@ impl Store {
         if let Some(denial) = list.of_bytes(blob, None) {
             return Ok(Some(denial));
         }
-        let content = Arc::clone(&self.0.denied.read().unwrap_or_else(PoisonError::into_inner));
+        let content = self.denied_content();
         let by_name = content.denial(blob).filter(|_| list.has_releases());
         if !list.has_sha256() && by_name.is_none() {
             return Ok(None);
@@ -162,7 +172,8 @@ impl Store {
                 || self.0.state.has_pin(&Pin::Release(row.release));
             is_kept && denial_of(list, row).is_none()
         };
-        let with = |sha256| self.0.read(|catalog| catalog.with_digest(sha256, LISTING));
+        let with =
+            |sha256: &Sha256Digest| self.0.read(|catalog| catalog.with_digest(sha256, LISTING));
         if with(sha256)?.iter().any(keeps) {
             return Ok(true);
         }
@@ -174,7 +185,7 @@ impl Store {
         {
             return Ok(true);
         }
-        Ok(content.large_with(self, blob)?.iter().any(|of| keeps(&of.0)))
+        content.is_in_large(self, blob, keeps)
     }
 
     /// The releases with more files than the index finds.
@@ -199,6 +210,23 @@ impl Store {
     /// [`StoreError::Denied`].
     pub fn refuse_target(&self, target: &DenyTarget) -> Result<(), StoreError> {
         match self.denial(target) {
+            Some(denial) => Err(StoreError::Denied(Box::new(denial))),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses bytes that are not here, and of which only a denied release is known to say that it
+    /// has them. For those who found no other one.
+    ///
+    /// # Errors
+    /// [`StoreError::Denied`], and failures of the index.
+    pub fn refuse_listed(&self, sha256: &Sha256Digest) -> Result<(), StoreError> {
+        let list = self.0.state.denied();
+        if !list.has_releases() {
+            return Ok(());
+        }
+        let rows = self.0.read(|catalog| catalog.with_digest(sha256, LISTING))?;
+        match rows.iter().find_map(|row| denial_of(&list, row)) {
             Some(denial) => Err(StoreError::Denied(Box::new(denial))),
             None => Ok(()),
         }
@@ -230,7 +258,7 @@ impl Store {
         &self,
         after: Option<&ReleaseId>,
         limit: usize,
-        read: &dyn Fn(Option<&ReleaseId>, usize) -> Result<Vec<ReleaseRow>, StoreError>,
+        read: impl Fn(Option<&ReleaseId>, usize) -> Result<Vec<ReleaseRow>, StoreError>,
     ) -> Result<Vec<ReleaseRow>, StoreError> {
         let (mut found, mut after) = (Vec::new(), after.copied());
         loop {

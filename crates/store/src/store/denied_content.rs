@@ -5,9 +5,9 @@
 //! may have the same bytes.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use perennial_manifest::{ArtifactListRef, BlobId, Holding, ReleaseId};
+use perennial_manifest::{ArtifactListRef, BlobId, EntryId, Holding, ReleaseId};
 
 use crate::catalog::ReleaseRow;
 use crate::deny::Denial;
@@ -16,6 +16,8 @@ use crate::store::Store;
 
 /// Files that are remembered, at most: about 50 bytes each.
 const MOST: usize = 1 << 20;
+/// Entries of denied publishers that are remembered, at most.
+const MOST_REFUSED: usize = 1 << 16;
 
 #[derive(Debug, Default)]
 pub(crate) struct DeniedContent {
@@ -23,6 +25,8 @@ pub(crate) struct DeniedContent {
     files: HashMap<BlobId, usize>,
     lists: HashMap<BlobId, (usize, ArtifactListRef)>,
     large: Mutex<Large>,
+    /// Entries that were offered and not taken in: peers need not be asked for them again.
+    refused: Mutex<HashSet<EntryId>>,
 }
 
 /// The releases with more files than the index finds, as far as their lists are here.
@@ -30,8 +34,14 @@ pub(crate) struct DeniedContent {
 struct Large {
     /// The generation of the store whose releases these are.
     generation: Option<u64>,
-    /// With the files of theirs that denied releases have as well.
-    releases: HashMap<ReleaseId, Arc<(ReleaseRow, HashSet<BlobId>)>>,
+    releases: HashMap<ReleaseId, LargeRelease>,
+}
+
+#[derive(Debug)]
+struct LargeRelease {
+    row: ReleaseRow,
+    /// The files that denied releases have as well.
+    denied: HashSet<BlobId>,
 }
 
 impl DeniedContent {
@@ -59,6 +69,22 @@ impl DeniedContent {
         content
     }
 
+    fn refused(&self) -> MutexGuard<'_, HashSet<EntryId>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers an entry of a denied publisher that was offered.
+    pub(super) fn refuse(&self, id: EntryId) {
+        let mut refused = self.refused();
+        if refused.len() < MOST_REFUSED {
+            refused.insert(id);
+        }
+    }
+
+    pub(super) fn has_refused(&self, id: &EntryId) -> bool {
+        self.refused().contains(id)
+    }
+
     /// The denial of a release that has a blob, or whose list it is.
     pub(super) fn denial(&self, blob: &BlobId) -> Option<&Denial> {
         let list = || self.lists.get(blob).map(|(at, _)| at);
@@ -70,12 +96,14 @@ impl DeniedContent {
         self.lists.get(blob).map(|(_, list)| list)
     }
 
-    /// The releases that have a denied blob among more files than the index finds.
-    pub(super) fn large_with(
+    /// Whether one of the releases that `keeps` selects has a denied blob among more files than the
+    /// index finds.
+    pub(super) fn is_in_large(
         &self,
         store: &Store,
         blob: &BlobId,
-    ) -> Result<Vec<Arc<(ReleaseRow, HashSet<BlobId>)>>, StoreError> {
+        keeps: impl Fn(&ReleaseRow) -> bool,
+    ) -> Result<bool, StoreError> {
         let mut large = self.large.lock().unwrap_or_else(PoisonError::into_inner);
         // Read first: what comes meanwhile belongs to the next generation.
         let generation = store.generation();
@@ -86,11 +114,11 @@ impl DeniedContent {
                 }
                 let Ok(Some(list)) = store.read_list(&row.artifacts) else { continue };
                 let files = list.iter().map(|artifact| artifact.blake3);
-                let both = files.filter(|file| self.files.contains_key(file)).collect();
-                large.releases.insert(row.release, Arc::new((row, both)));
+                let denied = files.filter(|file| self.files.contains_key(file)).collect();
+                large.releases.insert(row.release, LargeRelease { row, denied });
             }
             large.generation = Some(generation);
         }
-        Ok(large.releases.values().filter(|of| of.1.contains(blob)).cloned().collect())
+        Ok(large.releases.values().any(|of| of.denied.contains(blob) && keeps(&of.row)))
     }
 }

@@ -32,10 +32,13 @@ impl Store {
         let denies = |signed: &SignedEntry| self.denies_publisher(&signed.entry().publisher);
         let allowed: Vec<_> = entries.iter().filter(|signed| !denies(signed)).cloned().collect();
         let mut puts = self.put_allowed(&allowed)?.into_iter().peekable();
+        let content = self.denied_content();
         let passed = |signed: &SignedEntry| {
-            let is_put = puts.peek().is_some_and(|put| put.id == signed.id());
-            let put = puts.next_if(|_| is_put);
-            put.unwrap_or(PutOutcome { id: signed.id(), admit: Admit::Known })
+            let id = signed.id();
+            puts.next_if(|put| put.id == id).unwrap_or_else(|| {
+                content.refuse(id);
+                PutOutcome { id, admit: Admit::Known }
+            })
         };
         Ok(entries.iter().map(passed).collect())
     }

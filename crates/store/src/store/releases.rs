@@ -9,9 +9,9 @@ use crate::store::Store;
 
 impl Store {
     /// Releases that a filter selects, without those that are denied. With a release id, reads one
-    /// entry and two rows; with a package URL, the rows under that name; with a publisher alone, two
-    /// rows per release of its feed; otherwise (a plain name, no selector) every release row until
-    /// the limit is reached.
+    /// entry and two rows; with a package URL, the rows under that name; with a publisher alone,
+    /// two rows per release of its feed; otherwise (a plain name, no selector) every release row
+    /// until the limit is reached.
     ///
     /// # Errors
     /// Failures of the index.
@@ -150,7 +150,7 @@ impl Store {
     ) -> Result<Vec<ReleaseRow>, StoreError> {
         let read =
             |after: Option<&ReleaseId>, limit| self.0.read(|catalog| catalog.wanted(after, limit));
-        self.undenied_page(after, limit, &read)
+        self.undenied_page(after, limit, read)
     }
 
     /// Of those, the releases of publishers followed by name; none unless all are followed.
@@ -165,6 +165,6 @@ impl Store {
         let read = |after: Option<&ReleaseId>, limit| {
             self.0.read(|catalog| catalog.wanted_first(after, limit))
         };
-        self.undenied_page(after, limit, &read)
+        self.undenied_page(after, limit, read)
     }
 }

@@ -47,7 +47,7 @@ impl Store {
         self.set_follows(&after)
     }
 
-    /// The key to which a publisher handed its feed over. A hand-over that has stood for long stays.
+    /// The key to which a publisher handed its feed over. A hand-over that stood for long stays.
     fn next_key(&self, follows: &Follows, key: &PublisherId, now: u64) -> Option<PublisherId> {
         let known = follows.successor_of(key).copied();
         let is_settled = |next: &PublisherId| {

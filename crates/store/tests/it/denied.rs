@@ -5,13 +5,8 @@ use std::time::Duration;
 use crate::fixtures::{bytes, follow, id, key, list_of, open, release, statement, throughout};
 use perennial_manifest::{Admit, ArtifactListRef, BlobId, Holding, Sha256Digest, SignedEntry};
 use perennial_store::{BlobState, GcOptions, Pin, Placement, ReleaseFilter, Store, StoreError};
-use sha2::{Digest, Sha256};
 
 const SIZES: [usize; 2] = [500, 300_000];
-
-fn sha256_of(bytes: &[u8]) -> Sha256Digest {
-    Sha256Digest::from_bytes(Sha256::digest(bytes).into())
-}
 
 /// A list of one file that is held.
 fn list(store: &Store) -> ArtifactListRef {
@@ -121,11 +116,11 @@ fn a_pin_keeps_what_is_denied_by_name_and_not_what_is_denied_by_digest() {
     let (signed, _) = release(&store, &key(1), "tool", &[one.clone(), other.clone()]);
     store.set_pin(Pin::Release(id(&signed)), true).unwrap();
     store.deny(key(1).id().into(), String::new()).unwrap();
-    store.deny(sha256_of(&one).into(), String::new()).unwrap();
+    store.deny(Sha256Digest::of(&one).into(), String::new()).unwrap();
     assert_eq!(given(&store, &signed, &other), (false, false, false));
     store.gc(GcOptions { grace: Duration::ZERO, dry_run: false }).unwrap();
     store.undeny(&key(1).id().into()).unwrap();
-    store.undeny(&sha256_of(&one).into()).unwrap();
+    store.undeny(&Sha256Digest::of(&one).into()).unwrap();
     assert_eq!(given(&store, &signed, &one), (true, true, false));
     assert_eq!(given(&store, &signed, &other), (true, true, true));
 }
@@ -142,12 +137,14 @@ fn nothing_that_a_denied_publisher_signs_is_taken_in() {
     assert_eq!((puts[0].id, puts[1].id), (next.id(), other.id()));
     assert_eq!((&puts[0].admit, &puts[1].admit), (&Admit::Known, &Admit::New));
     assert!(!store.has_entry(&next.id()).unwrap() && store.has_entry(&other.id()).unwrap());
+    assert!(store.has_refused(&next.id()) && !store.has_refused(&other.id()));
     let mut follows = store.follows();
     follows.all = true;
     store.set_follows(&follows).unwrap();
     let wanted: Vec<_> = store.wanted(None, 1).unwrap();
     assert!(wanted.iter().all(|row| row.publisher == key(2).id()), "{wanted:?}");
     store.undeny(&key(1).id().into()).unwrap();
+    assert!(!store.has_refused(&next.id()), "it is asked for again");
     assert_eq!(store.put_entries(&[next]).unwrap()[0].admit, Admit::New);
 }
 
@@ -157,7 +154,7 @@ fn a_denied_sha256_is_refused_before_and_after_its_bytes_are_here() {
     let store = open(dir.path());
     for size in SIZES {
         let content = bytes(size, 11);
-        let (blob, sha256) = (BlobId::of(&content), sha256_of(&content));
+        let (blob, sha256) = (BlobId::of(&content), Sha256Digest::of(&content));
         store.deny(sha256.into(), "a court order".into()).unwrap();
         let added = store.batch().add_bytes(content.clone());
         assert!(matches!(&added, Err(StoreError::Denied(_))), "{added:?}");

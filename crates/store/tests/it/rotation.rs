@@ -42,8 +42,7 @@ fn a_rotation_takes_the_follow_and_its_name_along() {
     store.put_entries(&feed).unwrap();
     let handed = rotation(&key(1), &key(2), &feed[2]);
     assert_eq!(store.put_entries(&[handed]).unwrap()[0].admit, Admit::New);
-    let first = statement(&key(2), 0, None, "tool-new", list());
-    store.put_entries(&[first.clone()]).unwrap();
+    store.put_entries(&[statement(&key(2), 0, None, "tool-new", list())]).unwrap();
     let store = throughout(store, dir.path(), |store| {
         let follows = store.follows();
         assert_eq!(follows.publishers[&key(2).id()].as_deref(), Some("savers"));

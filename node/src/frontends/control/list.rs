@@ -11,7 +11,7 @@ use perennial_gateway::{ReleaseRows, TRUSTS_NONE};
 use perennial_manifest::Holding;
 use perennial_store::{BlobState, Loss, Pin, ReleaseFilter, Store, StoreError};
 
-use super::{ControlService, failure};
+use super::{ControlService, failure, feed_notices};
 use crate::archive::{FoundReleases, loss_text};
 
 /// Lost files that one answer names, at most.
@@ -117,7 +117,7 @@ pub(super) async fn follows(
                 held_releases: held,
                 forked: store.feed(&publisher)?.is_forked(),
                 successor: follows.successor_of(&publisher).copied(),
-                predecessor: follows.successors.get(&publisher).copied(),
+                predecessor: follows.successors.get(&publisher).map(|came| came.after),
             });
         }
         Ok(found)

@@ -1,6 +1,9 @@
 //! Images that the owner denied: by package, by publisher, by digest.
 
+use std::time::Duration;
+
 use perennial_manifest::DenyTarget;
+use perennial_store::GcOptions;
 use serde_json::json;
 
 use super::{CONSOLE, Image, TestRegistry, bytes, followed};
@@ -50,4 +53,24 @@ async fn of_two_publishers_of_a_tag_the_one_that_is_not_denied_counts() {
     registry.get(&path).await.refused(409, "DENIED");
     registry.store.deny(two.id().into(), String::new()).unwrap();
     assert_eq!(registry.get(&path).await.bytes(), b.manifest);
+}
+
+#[tokio::test]
+async fn what_only_a_denied_release_lists_answers_451_when_it_is_not_held() {
+    let registry = TestRegistry::new();
+    let publisher = followed(&registry, 2);
+    let image = Image::new(bytes(300_000, 7));
+    image.release(&registry.store, &publisher, CONSOLE, "v1");
+    registry.store.deny(publisher.id().into(), "malware in it".into()).unwrap();
+    registry.store.gc(GcOptions { grace: Duration::ZERO, dry_run: false }).unwrap();
+    let layer = super::sha256(&image.layer);
+    assert!(registry.store.blob_of_sha256(&layer.parse().unwrap()).unwrap().is_none(), "it went");
+    for path in [
+        format!("/v2/{CONSOLE}/manifests/v1"),
+        format!("/v2/{CONSOLE}/manifests/{}", image.digest()),
+        format!("/v2/{CONSOLE}/blobs/{layer}"),
+    ] {
+        let message = registry.get(&path).await.refused(451, "DENIED");
+        assert!(message.contains("malware in it"), "{path}: {message}");
+    }
 }
