@@ -16,7 +16,8 @@
 //! | `cheats` | peers that send wrong, missing or endless bytes |
 //! | `lists` | signed releases with hostile artifact lists |
 //! | `two_machines` | one key on two machines, restored backups |
-//! | `deny` | denied digests |
+//! | `deny` | denied digests, packages and publishers |
+//! | `rotation` | keys that are replaced, copied, taken in again |
 //! | `flood` | endless gossip |
 
 mod absent;
@@ -32,6 +33,7 @@ mod lists;
 mod lock;
 mod misses;
 mod names;
+mod rotation;
 mod silent;
 mod stop;
 mod survive;

@@ -6,8 +6,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use perennial_node::daemon;
 
 use crate::commands::{
-    add, completions, drill, follow, follows, forget, gc, get, key, ls, man, peers, pin, pins,
-    rebuild_index, relocate, search, show, status, unfollow, unpin, verify, version,
+    add, completions, denied, deny, drill, follow, follows, forget, gc, get, key, ls, man, peers,
+    pin, pins, rebuild_index, relocate, search, show, status, undeny, unfollow, unpin, verify,
+    version,
 };
 use crate::failure::EXIT_CODES;
 use crate::global::Global;
@@ -86,6 +87,9 @@ pub(crate) enum Command {
     Pin(pin::PinArgs),
     Unpin(unpin::UnpinArgs),
     Pins(pins::PinsArgs),
+    Deny(deny::DenyArgs),
+    Undeny(undeny::UndenyArgs),
+    Denied(denied::DeniedArgs),
     Serve(Box<daemon::Arguments>),
     Status(status::StatusArgs),
     Peers(peers::PeersArgs),
@@ -150,7 +154,7 @@ mod tests {
     #[test]
     fn every_command_is_explained_with_examples() {
         let root = Cli::command();
-        assert_eq!(root.get_subcommands().count(), 23);
+        assert_eq!(root.get_subcommands().count(), 26);
         for command in root.get_subcommands() {
             let name = command.get_name();
             assert!(

@@ -2,6 +2,8 @@
 
 pub(crate) mod add;
 pub(crate) mod completions;
+pub(crate) mod denied;
+pub(crate) mod deny;
 pub(crate) mod drill;
 pub(crate) mod follow;
 pub(crate) mod follows;
@@ -19,6 +21,7 @@ pub(crate) mod relocate;
 pub(crate) mod search;
 pub(crate) mod show;
 pub(crate) mod status;
+pub(crate) mod undeny;
 pub(crate) mod unfollow;
 pub(crate) mod unpin;
 pub(crate) mod verify;
@@ -59,6 +62,9 @@ pub(crate) async fn run(cli: Cli, screen: &Screen) -> Result<(), CommandError> {
         Command::Pin(args) => pin::run(args, &keeping()?, screen).await,
         Command::Unpin(args) => unpin::run(args, &reading()?, screen).await,
         Command::Pins(_) => pins::run(&reading()?, screen).await,
+        Command::Deny(args) => deny::run(args, &beginning()?, screen).await,
+        Command::Undeny(args) => undeny::run(args, &reading()?, screen).await,
+        Command::Denied(_) => denied::run(&reading()?, screen).await,
         Command::Status(_) => status::run(&reading()?, screen).await,
         Command::Peers(_) => peers::run(&reading()?, screen).await,
         Command::Key(args) => {

@@ -128,6 +128,34 @@ impl<'a> Session<'a> {
         !self.peers.is_empty()
     }
 
+    /// Whether the group of a key file may have access to it.
+    pub(crate) fn group_keys(&self) -> bool {
+        self.group_keys
+    }
+
+    /// Takes a copy of a publisher's key into the data directory, on which no node may run.
+    pub(crate) fn restore_key(&self, from: &Path) -> Result<(), CommandError> {
+        perennial_node::restore_key(&self.config(&[]), from)?;
+        Ok(())
+    }
+
+    /// The settings of a node for this command.
+    fn config(&self, peers: &[String]) -> Config {
+        Config {
+            peers: peers.to_vec(),
+            create: match self.making {
+                Making::Never => false,
+                Making::WithPeers => !peers.is_empty(),
+                Making::Always => true,
+            },
+            state: self.home.state(),
+            runtime: self.home.runtime(),
+            keys: self.keys.clone(),
+            group_keys: self.group_keys,
+            ..Config::embedded(&self.data)
+        }
+    }
+
     /// The data directory.
     pub(crate) fn data(&self) -> &Path {
         &self.data
@@ -215,20 +243,7 @@ impl<'a> Session<'a> {
                 Err(ConnectError::NotRunning { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
-            let config = Config {
-                peers: peers.to_vec(),
-                create: match self.making {
-                    Making::Never => false,
-                    Making::WithPeers => !peers.is_empty(),
-                    Making::Always => true,
-                },
-                state: self.home.state(),
-                runtime: self.home.runtime(),
-                keys: self.keys.clone(),
-                group_keys: self.group_keys,
-                ..Config::embedded(&self.data)
-            };
-            match Node::start(config).await {
+            match Node::start(self.config(peers)).await {
                 Ok(node) => {
                     if let Some(note) = node.note() {
                         self.screen.status(format_args!("note: {note}"));

@@ -14,6 +14,7 @@ mod add;
 mod asking;
 mod audit;
 mod chart;
+mod deny;
 mod error;
 mod export;
 mod fetch;
@@ -28,6 +29,7 @@ mod policy;
 mod publish;
 mod repair;
 mod resolve;
+mod rotation;
 mod search;
 mod signer;
 #[cfg(test)]

@@ -5,14 +5,18 @@
 //! by their owner. A key file that other users can read is rejected; a key file is never
 //! overwritten.
 
+mod error;
+
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use perennial_manifest::Keypair;
+use perennial_manifest::{Keypair, PublisherId};
 use ssh_key::private::{Ed25519Keypair, KeypairData};
 use ssh_key::{LineEnding, PrivateKey};
+
+pub use error::KeyError;
 
 /// Largest key file accepted, in bytes; an Ed25519 key takes about 400.
 const MAX_KEY_FILE: u64 = 16 * 1024;
@@ -23,6 +27,8 @@ const ELSEWHERE: &str = "elsewhere";
 const NODE: &str = "node.key";
 /// The file of the publisher's key.
 const PUBLISHER: &str = "publisher.key";
+/// The file of the key that is to take over the feed.
+const NEXT: &str = "publisher.key.next";
 
 /// The folder that contains the keys of a data directory.
 #[derive(Clone, Debug)]
@@ -59,10 +65,6 @@ impl Keys {
     ) -> Result<(Self, Option<String>), KeyError> {
         let folder = data.join("keys");
         let pointer = folder.join(ELSEWHERE);
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |source| KeyError::Io { path, source }
-        };
         match std::fs::read_to_string(&pointer) {
             Ok(named) => {
                 let named = PathBuf::from(named.trim_end_matches('\n'));
@@ -124,6 +126,69 @@ impl Keys {
         self.folder.join(PUBLISHER)
     }
 
+    /// The key that takes over the feed, created at the first try of a rotation: one that broke off
+    /// goes on with the same key.
+    pub(crate) fn next(&self) -> Result<Keypair, KeyError> {
+        self.read_or_create(NEXT, "perennial publisher").map(Keypair::from_seed)
+    }
+
+    /// Makes the next key the publisher's, unless it is, and keeps the one that it replaces aside.
+    /// There is a key at any moment. Returns the path of the old one.
+    pub(crate) fn promote_next(
+        &self,
+        old: &PublisherId,
+        next: &PublisherId,
+    ) -> Result<PathBuf, KeyError> {
+        let path = self.publisher_path();
+        let id = old.to_string();
+        let name = format!("publisher-{}.key", id.trim_start_matches("did:key:"));
+        let aside = self.folder.join(name);
+        if self.existing_publisher()?.is_some_and(|key| key.id() == *next) {
+            return Ok(aside);
+        }
+        match std::fs::hard_link(&path, &aside) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(io(&aside)(error));
+            }
+            _ => {}
+        }
+        std::fs::rename(self.folder.join(NEXT), &path).map_err(io(&path))?;
+        perennial_store::sync_directory(&self.folder).map_err(io(&self.folder))?;
+        Ok(aside)
+    }
+
+    /// Writes a copy of the publisher's key, which only its owner may read. Overwrites nothing.
+    /// Returns whether the copy is private: some file systems keep no modes.
+    ///
+    /// # Errors
+    /// When there is no key, or the copy cannot be written or is there already.
+    pub fn backup(&self, to: &Path) -> Result<bool, KeyError> {
+        let path = self.publisher_path();
+        // Refuses what is no key.
+        self.existing_publisher()?.ok_or_else(|| io(&path)(ErrorKind::NotFound.into()))?;
+        let text = std::fs::read(&path).map_err(io(&path))?;
+        write_new(to, &text)?;
+        Ok(std::fs::metadata(to).map_err(io(to))?.mode() & 0o077 == 0)
+    }
+
+    /// Takes a copy of a publisher's key in, whatever the mode of the copy. Overwrites none.
+    ///
+    /// # Errors
+    /// [`KeyError::Exists`] if there is a key, or as for [`Keys::node`] if the copy is none.
+    pub fn restore(&self, from: &Path) -> Result<PublisherId, KeyError> {
+        let path = self.publisher_path();
+        if self.existing_publisher()?.is_some() {
+            return Err(KeyError::Exists { path });
+        }
+        let io = |source| KeyError::Io { path: from.to_owned(), source };
+        let seed = read(from, 0)?.ok_or_else(|| io(ErrorKind::NotFound.into()))?;
+        let text = std::fs::read(from).map_err(io)?;
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
+        made.map_err(|source| KeyError::Io { path: self.folder.clone(), source })?;
+        write_new(&path, &text)?;
+        Ok(Keypair::from_seed(seed).id())
+    }
+
     fn read_or_create(&self, name: &str, comment: &str) -> Result<[u8; 32], KeyError> {
         let path = self.folder.join(name);
         match read(&path, self.others)? {
@@ -166,6 +231,11 @@ fn private_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     tempfile::Builder::new().prefix(".key-").permissions(mode).tempfile_in(folder)
 }
 
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> KeyError {
+    let path = path.to_owned();
+    move |source| KeyError::Io { path, source }
+}
+
 fn read(path: &Path, others: u32) -> Result<Option<[u8; 32]>, KeyError> {
     let io = |source| KeyError::Io { path: path.to_owned(), source };
     let no_follow = rustix::fs::OFlags::NOFOLLOW.bits();
@@ -186,12 +256,31 @@ fn read(path: &Path, others: u32) -> Result<Option<[u8; 32]>, KeyError> {
     let key = PrivateKey::from_openssh(&text).map_err(|error| malformed(error.to_string()))?;
     match key.key_data() {
         KeypairData::Ed25519(pair) => Ok(Some(pair.private.to_bytes())),
-        _ => Err(malformed("it is not an unencrypted Ed25519 key".to_owned())),
+        KeypairData::Encrypted(_) => Err(malformed(format!(
+            "it has a passphrase: take it off a copy with `ssh-keygen -p -f {}`",
+            path.display()
+        ))),
+        _ => Err(malformed("it is not an Ed25519 key".to_owned())),
     }
 }
 
-/// Writes a new key under a temporary name and links it into place, so that a key file is always
-/// complete and never overwritten.
+/// Writes a new private file under a temporary name and links it into place, so that it is always
+/// complete and nothing is overwritten.
+fn write_new(path: &Path, text: &[u8]) -> Result<(), KeyError> {
+    let io = |source: std::io::Error| match source.kind() {
+        ErrorKind::AlreadyExists => KeyError::Exists { path: path.to_owned() },
+        _ => KeyError::Io { path: path.to_owned(), source },
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let mut file = private_file(folder).map_err(io)?;
+    file.write_all(text).map_err(io)?;
+    file.as_file().sync_all().map_err(io)?;
+    file.persist_noclobber(path).map_err(|error| io(error.error))?;
+    perennial_store::sync_directory(folder).map_err(io)
+}
+
+/// Makes a new key.
 fn create(folder: &Path, path: &Path, comment: &str) -> Result<[u8; 32], KeyError> {
     let io = |source| KeyError::Io { path: path.to_owned(), source };
     let seed: [u8; 32] = rand::random();
@@ -201,76 +290,8 @@ fn create(folder: &Path, path: &Path, comment: &str) -> Result<[u8; 32], KeyErro
             |error| KeyError::Malformed { path: path.to_owned(), reason: error.to_string() },
         )?;
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
-    let mut file = private_file(folder).map_err(io)?;
-    file.write_all(text.as_bytes()).map_err(io)?;
-    file.as_file().sync_all().map_err(io)?;
-    file.persist_noclobber(path).map_err(|error| io(error.error))?;
-    perennial_store::sync_directory(folder).map_err(io)?;
+    write_new(path, text.as_bytes())?;
     Ok(seed)
-}
-
-/// Why a key cannot be read or created.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// A key file cannot be read or written.
-    #[error("key {}: {source}", path.display())]
-    Io {
-        /// The key file.
-        path: PathBuf,
-        /// The system's error.
-        source: std::io::Error,
-    },
-    /// Users other than the owner can read or write the key file.
-    #[error("key {} has mode {mode:o}: {}", path.display(), loose(*.mode))]
-    Loose {
-        /// The key file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// No folder for the keys keeps modes.
-    #[error(
-        "the file system of {} cannot keep a key private; give a folder on another one with --keys \
-         DIR",
-        folder.display()
-    )]
-    NoModes {
-        /// The folder tried last.
-        folder: PathBuf,
-    },
-    /// The keys of the data directory lie in a folder that is not there.
-    #[error(
-        "the keys of {} lie in {}, which is not there: bring it back, or give its new place with \
-         --keys DIR",
-        data.display(),
-        folder.display()
-    )]
-    Away {
-        /// The data directory.
-        data: PathBuf,
-        /// The folder of its keys.
-        folder: PathBuf,
-    },
-    /// The file is not an unencrypted Ed25519 key.
-    #[error("key {}: {reason}", path.display())]
-    Malformed {
-        /// The key file.
-        path: PathBuf,
-        /// Why it was rejected.
-        reason: String,
-    },
-}
-
-/// The users that a key with this mode admits, and the remedy.
-fn loose(mode: u32) -> &'static str {
-    if mode & 0o007 != 0 {
-        "others could use it. Run `chmod 600` on it; where the file system keeps no modes, move \
-         its folder elsewhere and give it with --keys DIR"
-    } else {
-        "its group, or a user in its access control list, could use it. Run `chmod 600` on it; \
-         where that is intended, as with Kubernetes' fsGroup, accept it with --group-keys \
-         (PERENNIAL_GROUP_KEYS=true)"
-    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod memory;
 mod network;
 mod node;
 pub mod place;
+mod restore;
 mod start_error;
 mod waiting;
 
@@ -34,4 +35,5 @@ pub use perennial_operation::{
     Progress, Published, Stage,
 };
 pub use perennial_store::log_index_panics;
+pub use restore::restore_key;
 pub use start_error::StartError;

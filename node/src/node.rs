@@ -22,7 +22,7 @@ use crate::config::{ByteCount, Config};
 use crate::descriptors;
 use crate::frontends::control::{self, Client, ControlService, socket_path};
 use crate::frontends::http::{self, ServeError};
-use crate::keys::Keys;
+use crate::keys::{KeyError, Keys};
 use crate::memory;
 use crate::network::dial::DialList;
 use crate::network::handle::Network;
@@ -81,10 +81,7 @@ impl Node {
         let store = opened.await??;
         place::made(&config);
         let damage = store.damage();
-        let (keys, note) = match &config.keys {
-            Some(folder) => (Keys::in_folder(folder.clone(), config.group_keys), None),
-            None => Keys::of(&config.data, config.state.as_deref(), config.group_keys)?,
-        };
+        let (keys, note) = keys_of(&config)?;
         if let Some(note) = &note {
             tracing::warn!("{note}");
         }
@@ -147,11 +144,13 @@ impl Node {
         network.follow(protocol_follows(&follows, archive.publisher())).await;
         tasks.spawn(announce_held(archive.clone()));
         parts.push(tokio::spawn(archive.clone().repair(damage, stop.clone())));
+        parts.push(tokio::spawn(archive.clone().watch_rotations(stop.clone())));
+        archive.end_rotation(&keys).await;
 
         let service = Arc::new(ControlService {
             archive: archive.clone(),
             peer_id: me.to_string(),
-            key_file: keys.publisher_path(),
+            keys,
             grace: config.grace,
             daemon: config.daemon,
             started: Instant::now(),
@@ -260,6 +259,14 @@ impl Node {
     #[must_use]
     pub fn peer_id(&self) -> String {
         self.peer_id.clone()
+    }
+}
+
+/// The keys of an archive, and a remark about their place.
+pub(crate) fn keys_of(config: &Config) -> Result<(Keys, Option<String>), KeyError> {
+    match &config.keys {
+        Some(folder) => Ok((Keys::in_folder(folder.clone(), config.group_keys), None)),
+        None => Keys::of(&config.data, config.state.as_deref(), config.group_keys),
     }
 }
 

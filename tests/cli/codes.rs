@@ -58,6 +58,7 @@ fn a_release_without_a_holder_is_3() {
         &["unpin", &"ab".repeat(32)],
         &["unfollow", "nobody"],
         &["forget", "nobody"],
+        &["undeny", "pkg:generic/a"],
         &["ls", "--publisher", "nobody"],
     ] {
         let said = place.fails(3, args);

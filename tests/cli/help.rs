@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::program::Place;
 
-pub(crate) const COMMANDS: [&str; 24] = [
+pub(crate) const COMMANDS: [&str; 27] = [
     "add",
     "get",
     "ls",
@@ -18,6 +18,9 @@ pub(crate) const COMMANDS: [&str; 24] = [
     "pin",
     "unpin",
     "pins",
+    "deny",
+    "undeny",
+    "denied",
     "serve",
     "status",
     "peers",

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use perennial_control::{FollowRow, Follows, Target};
-use perennial_manifest::PublisherKind;
+use perennial_manifest::{PublisherId, PublisherKind};
 
 use crate::failure::CommandError;
 use crate::name::short_did;
@@ -46,11 +46,15 @@ pub(crate) async fn run(session: &Session<'_>, screen: &Screen) -> Result<(), Co
 
 fn cells(row: &FollowRow) -> [Cell; 6] {
     let did = row.publisher.to_string();
-    let note = match (row.publisher, row.forked) {
-        (Target::All, _) => "not trusted for names",
-        (_, true) => "FORKED",
-        (_, false) => "",
-    };
+    let key = |id: &PublisherId| short_did(&id.to_string());
+    let mut notes = Vec::new();
+    match row.publisher {
+        Target::All => notes.push("not trusted for names".to_owned()),
+        Target::Publisher(_) if row.forked => notes.push("FORKED".to_owned()),
+        Target::Publisher(_) => {}
+    }
+    notes.extend(row.successor.as_ref().map(|next| format!("handed over to {}", key(next))));
+    notes.extend(row.predecessor.as_ref().map(|old| format!("took over from {}", key(old))));
     let kind = match row.publisher {
         Target::All => "",
         Target::Publisher(_) => row.kind.map_or("no profile", PublisherKind::as_str),
@@ -61,6 +65,6 @@ fn cells(row: &FollowRow) -> [Cell; 6] {
         Cell::same(kind),
         Cell::same(row.releases.to_string()),
         Cell::same(row.held_releases.to_string()),
-        Cell::same(note),
+        Cell::same(notes.join(", ")),
     ]
 }

@@ -1,26 +1,42 @@
 //! `perennial key`: the publisher key of this data directory.
 
-use clap::Args;
-use perennial_control::{Audit, AuditDone, AuditRow, Key, Merge, NewFeed};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use perennial_control::{Audit, AuditDone, AuditRow, Key, KeyRow, Merge, NewFeed, Rotate};
+use perennial_node::StartError;
+use perennial_node::keys::Keys;
 
 use crate::failure::CommandError;
+use crate::paths::absolute;
 use crate::quantity::{count, entries};
 use crate::screen::{Screen, safe};
 use crate::session::{Dial, Session};
 
-/// Show the publisher key that this node signs with (created on first use)
+/// Show, copy or replace the publisher key that this node signs with (created on first use)
 ///
 /// The publisher is the key's DID (did:key:…): give it to people who should follow you. Keep a copy
-/// of the key file, but never sign with it on two machines: that forks your feed (the chain of
-/// entries you signed), and every node sees it.
+/// of the key file (`key backup`), but never sign with it on two machines: that forks your feed
+/// (the chain of entries you signed), and every node sees it.
+///
+/// If others may have the key, `key rotate` hands your feed over to a new one, signed by both.
+/// Nodes that follow you go on to the new key by themselves. The old key can sign nothing more.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 Examples:
   perennial key
   perennial key --did                only the DID, as `follow` takes it
   perennial key --audit              find secrets in what you signed: exit code 4 if there are any
-  perennial key --merge              after a fork: declare all branches yours")]
+  perennial key backup ~/usb/publisher.key
+  perennial key restore ~/usb/publisher.key
+  perennial key rotate
+  perennial key --merge              after a fork: declare all branches yours"
+)]
 pub(crate) struct KeyArgs {
+    #[command(subcommand)]
+    action: Option<KeyAction>,
     /// Print only the DID, for scripts
     #[arg(long)]
     did: bool,
@@ -38,8 +54,37 @@ pub(crate) struct KeyArgs {
 impl KeyArgs {
     /// Whether a key is made if there is none.
     pub(crate) fn begins(&self) -> bool {
-        !self.audit
+        let of_an_archive =
+            matches!(self.action, Some(KeyAction::Backup { .. } | KeyAction::Rotate));
+        !self.audit && !of_an_archive
     }
+}
+
+/// What to do with the key.
+#[derive(Debug, Subcommand)]
+enum KeyAction {
+    /// Show the key, as without a subcommand
+    Show,
+    /// Write a copy of the key, which only you may read, and which has no passphrase
+    ///
+    /// Overwrites nothing. `ssh-keygen -p -f FILE` gives the copy a passphrase, and takes it off.
+    Backup {
+        /// The copy to write
+        file: PathBuf,
+    },
+    /// Take a copy of the key into a data directory that has none
+    ///
+    /// Overwrites nothing. The key may have signed elsewhere: before this node signs with it, it
+    /// asks its peers (--peer) for the entries.
+    Restore {
+        /// The copy to take in
+        file: PathBuf,
+    },
+    /// Hand your feed over to a new key, signed by both, and sign with that from now on
+    ///
+    /// Nodes that follow you go on to the new key by themselves once they have the entry, and their
+    /// owners are told. The old key is kept aside. Give --peer if no node runs here.
+    Rotate,
 }
 
 pub(crate) async fn run(
@@ -56,25 +101,38 @@ pub(crate) async fn run(
     if args.merge {
         session.ask(Merge).await?;
     }
-    let row = session.ask(Key).await?;
-    screen.row(&row, |row| {
-        if args.did {
-            return row.publisher.to_string();
+    let row = match args.action {
+        None | Some(KeyAction::Show) => session.ask(Key).await?,
+        Some(KeyAction::Rotate) => session.ask_rows(Rotate, Dial::AndWarn, |_| Ok(())).await?,
+        Some(KeyAction::Backup { file }) => {
+            let file = absolute(&file)?;
+            let row = session.ask(Key).await?;
+            if !backup(Path::new(&row.file), &file, session)? {
+                screen.status(format_args!(
+                    "others can read {}, whose file system keeps no modes: keep it where only you \
+                     can get at it",
+                    safe(&file.display().to_string())
+                ));
+            }
+            KeyRow { backup: Some(file.display().to_string()), ..row }
         }
-        let forked = if row.forked {
-            "\nFORKED     two histories were signed with this key: find out where else it is used, \
-             then run `perennial key --merge`"
-        } else {
-            ""
-        };
-        format!(
-            "publisher  {}\nkind       {}\nsigned     {}\nfile       {}{forked}",
-            row.publisher,
-            row.kind,
-            entries(row.entries),
-            safe(&row.file),
-        )
+        Some(KeyAction::Restore { file }) => {
+            let file = absolute(&file)?;
+            session.restore_key(&file)?;
+            let row = session.ask(Key).await?;
+            KeyRow { backup: Some(file.display().to_string()), ..row }
+        }
+    };
+    screen.row(&row, |row| match args.did {
+        true => row.publisher.to_string(),
+        false => text(row),
     })?;
+    if row.previous.is_some() {
+        screen.status(format_args!(
+            "followers go on to the new key once they have the entry; tell them its DID, too. Keep \
+             a copy of it: `perennial key backup FILE`"
+        ));
+    }
     Ok(())
 }
 
@@ -115,4 +173,35 @@ fn audited(done: &AuditDone) -> String {
         some => format!("{} with secrets", count(some, "place")),
     };
     format!("read {}: {places}{unread}", entries(done.entries))
+}
+
+/// Copies the key at `from`. Returns whether the copy is private.
+fn backup(from: &Path, to: &Path, session: &Session<'_>) -> Result<bool, CommandError> {
+    let folder = from.parent().unwrap_or(Path::new(".")).to_owned();
+    let keys = Keys::in_folder(folder, session.group_keys());
+    Ok(keys.backup(to).map_err(StartError::from)?)
+}
+
+fn text(row: &KeyRow) -> String {
+    let mut lines = vec![
+        format!("publisher  {}", row.publisher),
+        format!("kind       {}", row.kind),
+        format!("signed     {}", entries(row.entries)),
+        format!("file       {}", safe(&row.file)),
+    ];
+    if let (Some(previous), Some(file)) = (&row.previous, &row.previous_file) {
+        lines.push(format!("before     {previous}"));
+        lines.push(format!("kept at    {}", safe(file)));
+    }
+    if let Some(backup) = &row.backup {
+        lines.push(format!("copy       {} (no passphrase)", safe(backup)));
+    }
+    if row.forked {
+        lines.push(
+            "FORKED     two histories were signed with this key: find out where else it is used, \
+             then run `perennial key --merge`"
+                .to_owned(),
+        );
+    }
+    lines.join("\n")
 }

@@ -86,4 +86,10 @@ pub struct FollowRow {
     pub held_releases: u64,
     /// Set if its feed is forked.
     pub forked: bool,
+    /// The key that it handed its feed over to, which is followed as well.
+    #[serde(default)]
+    pub successor: Option<PublisherId>,
+    /// The key that handed its feed over to this one, which is followed for that reason.
+    #[serde(default)]
+    pub predecessor: Option<PublisherId>,
 }

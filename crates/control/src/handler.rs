@@ -5,8 +5,9 @@ use tokio::sync::mpsc;
 use crate::reply::{Event, NoRows};
 use crate::request::requests;
 use crate::{
-    AuditDone, ConnectDone, Failure, ForgetDone, GcDone, GetDone, ImportSummary, KeyRow, Listed,
-    PinRow, Published, RebuildDone, RelocateDone, ShowDone, StatusRow, Unfollowed, VerifyDone,
+    AuditDone, ConnectDone, DeniedRow, Failure, ForgetDone, GcDone, GetDone, ImportSummary, KeyRow,
+    Listed, PinRow, Published, RebuildDone, RelocateDone, ShowDone, StatusRow, Unfollowed,
+    VerifyDone,
 };
 use perennial_operation::Progress;
 

@@ -16,6 +16,7 @@
 //! Knows no store, no network and no terminal.
 
 mod client;
+mod deny;
 mod failure;
 mod follow;
 mod forget;
@@ -34,6 +35,7 @@ mod server;
 mod socket;
 
 pub use client::{CallError, Client, ConnectError};
+pub use deny::{Denied, DeniedRow, Deny, Undeny};
 pub use failure::{Claim, Failure, MAX_CLAIMS, MAX_DETAILS};
 pub use follow::{Follow, FollowRow, Follows, Target, Unfollow, Unfollowed};
 pub use forget::{Forget, ForgetDone};
@@ -46,7 +48,7 @@ pub use maintenance::{
 };
 pub use node::{
     Audit, AuditDone, AuditRow, Connect, ConnectDone, Key, KeyRow, Merge, NewFeed, PeerRow, Peers,
-    Shutdown, Status, StatusRow, UnreachedRow,
+    Rotate, Shutdown, Status, StatusRow, UnreachedRow,
 };
 pub use perennial_operation::{
     Add, Completeness, Environment, ErrorKind, Failed, Import, ImportEvent, ImportSource,

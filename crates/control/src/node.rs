@@ -53,6 +53,10 @@ pub struct AuditDone {
     pub unread_lists: u64,
 }
 
+/// The request to hand the node's own feed over to a new key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rotate;
+
 /// The request to merge the node's own forked feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Merge;
@@ -191,4 +195,13 @@ pub struct KeyRow {
     pub forked: bool,
     /// Path of the key file.
     pub file: String,
+    /// The key that this one took over from, after a rotation.
+    #[serde(default)]
+    pub previous: Option<PublisherId>,
+    /// Where that key is kept.
+    #[serde(default)]
+    pub previous_file: Option<String>,
+    /// The copy of the key that was written or taken in.
+    #[serde(default)]
+    pub backup: Option<String>,
 }

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AuditDone, ConnectDone, ForgetDone, GcDone, GetDone, ImportSummary, KeyRow, Listed, PinRow,
-    Published, RebuildDone, RelocateDone, ShowDone, StatusRow, Unfollowed, VerifyDone,
+    AuditDone, ConnectDone, DeniedRow, ForgetDone, GcDone, GetDone, ImportSummary, KeyRow, Listed,
+    PinRow, Published, RebuildDone, RelocateDone, ShowDone, StatusRow, Unfollowed, VerifyDone,
 };
 
 /// A request with its row and answer types.
@@ -54,6 +54,13 @@ macro_rules! requests {
             Unpin, unpin: NoRows => PinRow;
             /// Lists the pins.
             Pins, pins: PinRow => Listed;
+            /// Denies something, and returns its line of the deny list.
+            Deny, deny: NoRows => DeniedRow;
+            /// Takes something off the deny list, and returns its line; `not-found` when it is not
+            /// on it.
+            Undeny, undeny: NoRows => DeniedRow;
+            /// Lists what is denied.
+            Denied, denied: DeniedRow => Listed;
             /// Describes the node in numbers.
             Status, status: NoRows => StatusRow;
             /// Lists the connected peers.
@@ -63,6 +70,8 @@ macro_rules! requests {
             /// Looks for secrets in what the node has signed; one row per place with some, and
             /// per place that cannot be read.
             Audit, audit: AuditRow => AuditDone;
+            /// Hands the node's own feed over to a new key, with which it signs from then on.
+            Rotate, rotate: NoRows => KeyRow;
             /// Signs a merge of the branches of the node's own forked feed.
             Merge, merge: NoRows => ();
             /// Begins the feed of a key that may have signed elsewhere.

@@ -31,12 +31,17 @@ const SECURITY: [(HeaderName, HeaderValue); 4] = [
 /// Returns whether a request carries the node's token, as `Authorization: Bearer` or as the
 /// password of basic authentication. A node without a token has no owner.
 pub(crate) fn is_owner(options: &Options, request: &HeaderMap) -> bool {
-    let Some(token) = options.token.as_deref().filter(|token| !token.is_empty()) else {
-        return false;
-    };
-    let given =
-        request.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(secret);
-    given.is_some_and(|given| bool::from(given.as_bytes().ct_eq(token.as_bytes())))
+    owner_token(options, request).is_some()
+}
+
+/// The token that a request carries, if it is the node's. The node's is looked at only when a
+/// request brings one.
+pub(crate) fn owner_token(options: &Options, request: &HeaderMap) -> Option<String> {
+    let token = options.token.as_ref()?;
+    let given = request.get(header::AUTHORIZATION)?.to_str().ok().and_then(secret)?;
+    let token = token.now();
+    let is_it = !token.is_empty() && bool::from(given.as_bytes().ct_eq(token.as_bytes()));
+    is_it.then_some(token)
 }
 
 /// The secret part of an `Authorization` header.
@@ -116,7 +121,7 @@ mod tests {
         assert!(!owner(&basic("s3:cret")) && !owner(&basic("a:b")));
         let headers =
             [(header::AUTHORIZATION, "Bearer ".parse().expect("a value"))].into_iter().collect();
-        for token in [None, Some(String::new())] {
+        for token in [None, Some("".into())] {
             assert!(
                 !is_owner(&Options { token, ..Options::default() }, &headers),
                 "without a token, no client is the owner"

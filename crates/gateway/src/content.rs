@@ -17,7 +17,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 use perennial_manifest::{BlobId, ReleaseId};
-use perennial_store::{Arriving, BlobState, OpenBlob, Store, StoreError};
+use perennial_store::{Arriving, OpenBlob, Store, StoreError};
 use tokio::task::JoinError;
 
 use crate::backend::{BlobRequest, FetchError};
@@ -151,11 +151,7 @@ impl Gateway {
 
     async fn refuse_denied(&self, blob: BlobId) -> Result<(), HttpError> {
         let store = self.backend.store().clone();
-        blocking(move || match store.blob_state(&blob)? {
-            BlobState::Denied => Err(StoreError::Denied(blob).into()),
-            _ => Ok(()),
-        })
-        .await
+        blocking(move || Ok(store.refuse_denied(&blob)?)).await
     }
 }
 

@@ -16,6 +16,7 @@ use crate::content::ReadBudget;
 use crate::host::HostName;
 use crate::http_error::HttpError;
 use crate::lists::Lists;
+use crate::token::Token;
 use crate::{access, feed, files, helm, oci};
 
 /// Why a node that follows all publishers, and none by its DID, lists so little.
@@ -32,7 +33,7 @@ pub struct Options {
     /// Clients with this token may push and delete. They send it as `Authorization: Bearer`, as the
     /// password of basic authentication, or as the password exchanged at `/token`. Without a token,
     /// pushing is disabled.
-    pub token: Option<String>,
+    pub token: Option<Token>,
     /// Bytes per hour that anonymous requests may make the node fetch from its peers; `None` for no
     /// limit.
     pub fetch_budget: Option<u64>,

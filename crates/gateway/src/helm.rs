@@ -100,6 +100,9 @@ async fn file(
 ) -> Result<Response, HttpError> {
     let charts = helm.repository(&publisher).await?.charts;
     let Some((release, artifact)) = charts.file(&file) else {
+        if let Some(why) = charts.denial(&file) {
+            return Err(HttpError::new(StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS, why));
+        }
         let message = format!("unknown: this node holds no chart {file:?} of {publisher}");
         return Err(HttpError::new(StatusCode::NOT_FOUND, message));
     };

@@ -19,6 +19,7 @@ mod budget;
 mod content;
 mod document;
 mod feed;
+mod file_stamp;
 mod files;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -31,7 +32,9 @@ mod memo;
 mod oci;
 mod range;
 mod rows;
+mod secret_file;
 mod server;
+mod token;
 
 pub use axum::Router;
 pub use backend::{Backend, BlobRequest, FetchError, HealthError, SignError, Told};
@@ -39,3 +42,4 @@ pub use gateway::{Options, TRUSTS_NONE, router, unavailable};
 pub use host::{HostName, HostNameError};
 pub use rows::{ReleaseRows, artifact_row};
 pub use server::{Limits, Tls, TlsError, serve};
+pub use token::{Token, TokenError};

@@ -35,7 +35,13 @@ pub struct FeedState {
     /// Forks seen, oldest first. A merge joins the heads and forgets nothing here.
     pub forks: Vec<ForkProof>,
     /// Where the feed was handed over: the sequence number of the `rotate`, and the successor key.
+    /// A rotation decides nothing if there is another one, or a branch as long or longer beside it,
+    /// whichever of them came first: whoever has stolen a key can sign one behind any entry, and a
+    /// branch as long as they like.
     pub rotated: Option<(u64, PublisherId)>,
+    /// The heads that are rotations, and the keys that they name. Nothing follows them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rotations: Vec<(EntryId, PublisherId)>,
 }
 
 /// Look-ups of entries that were admitted before.
@@ -129,6 +135,7 @@ pub enum SignRefusal {
 impl FeedState {
     /// Judges an entry of this publisher, and takes it in if it fits.
     pub fn admit(&mut self, signed: &SignedEntry, known: &impl Known) -> Admit {
+        self.name_rotation();
         let entry = signed.entry();
         let id = signed.id();
         if known.seq_of(&id).is_some() {
@@ -143,6 +150,11 @@ impl FeedState {
             entry.prevs.iter().filter_map(|prev| known.seq_of(prev)).max().map_or(0, |seq| seq + 1);
         if entry.seq != expected {
             return Admit::Reject(FeedError::Seq { found: entry.seq, expected });
+        }
+        if let Some((_, next)) =
+            self.rotations.iter().find(|(rotation, _)| entry.prevs.contains(rotation))
+        {
+            return Admit::Reject(FeedError::Rotated(*next));
         }
         if let Some((at, next)) = self.rotated
             && entry.seq > at
@@ -164,8 +176,10 @@ impl FeedState {
         self.heads.sort_unstable();
         self.entries += 1;
         if let Body::Rotate(rotate) = &entry.body {
-            self.rotated.get_or_insert((entry.seq, rotate.next));
+            self.rotations.push((id, rotate.next));
+            self.rotations.sort_unstable();
         }
+        self.rotated = self.handed_over();
         match fork {
             Some(proof) => {
                 if self.forks.len() < MAX_FORKS && !self.forks.contains(&proof) {
@@ -175,6 +189,54 @@ impl FeedState {
             }
             None => Admit::New,
         }
+    }
+
+    /// States of earlier versions do not name the rotation, which is a head of its number.
+    fn name_rotation(&mut self) {
+        let (Some((at, next)), true) = (self.rotated, self.rotations.is_empty()) else { return };
+        let mut there = self.heads.iter().filter(|(_, seq)| *seq == at);
+        if let (Some((rotation, _)), None) = (there.next(), there.next()) {
+            self.rotations.push((*rotation, next));
+            self.rotated = self.handed_over();
+        }
+    }
+
+    /// Leaves so many entries, which end in these: the later ones are no longer there.
+    pub fn cut(&mut self, heads: Vec<(EntryId, u64)>, entries: u64) {
+        self.name_rotation();
+        self.rotations.retain(|(rotation, _)| heads.iter().any(|(head, _)| head == rotation));
+        (self.heads, self.entries) = (heads, entries);
+        self.rotated = self.handed_over();
+    }
+
+    /// The rotation that decides: the only one, at the end of the longest branch, if no other is as
+    /// long.
+    fn handed_over(&self) -> Option<(u64, PublisherId)> {
+        let [(rotation, next)] = self.rotations[..] else { return None };
+        let (seq, _) = self.highest()?;
+        let mut longest = self.heads.iter().filter(|(_, at)| *at == seq);
+        match (longest.next(), longest.next()) {
+            (Some((head, _)), None) if *head == rotation => Some((seq, next)),
+            _ => None,
+        }
+    }
+
+    /// The heads that entries can follow.
+    fn open_heads(&self) -> impl Iterator<Item = &(EntryId, u64)> {
+        let is_rotation = |id: &EntryId| self.rotations.iter().any(|(rotation, _)| rotation == id);
+        self.heads.iter().filter(move |(head, _)| !is_rotation(head))
+    }
+
+    /// Whether a rotation names this key as the next one, decisive or not.
+    #[must_use]
+    pub fn names_successor(&self, next: &PublisherId) -> bool {
+        self.rotations.iter().any(|(_, named)| named == next)
+    }
+
+    /// The successor keys that rotations name which decide nothing.
+    pub fn disputed(&self) -> impl Iterator<Item = PublisherId> {
+        let decides = self.rotated.map(|(_, next)| next);
+        self.rotations.iter().map(|(_, next)| *next).filter(move |next| Some(*next) != decides)
     }
 
     /// The highest sequence number and its entry; the smaller id if two have it.
@@ -196,8 +258,11 @@ impl FeedState {
     /// # Errors
     /// [`SignRefusal`]: signing would fork the feed.
     pub fn next(&self, seen: Option<u64>) -> Result<NextEntry, SignRefusal> {
-        if self.is_forked() {
-            return Err(SignRefusal::Forked(self.heads.len()));
+        // A rotation that decides nothing is a branch that nothing can join: it is in the way of
+        // no entry.
+        let branches = self.open_heads().count();
+        if branches > 1 && self.rotated.is_none() {
+            return Err(SignRefusal::Forked(branches));
         }
         self.next_after(seen)
     }
@@ -220,12 +285,15 @@ impl FeedState {
         {
             return Err(SignRefusal::Behind { seen, have });
         }
-        let mut ends = self.heads.clone();
+        let mut ends: Vec<_> = self.open_heads().copied().collect();
+        if let (true, Some((_, next))) = (ends.is_empty(), self.rotations.first()) {
+            return Err(SignRefusal::Rotated(*next));
+        }
         ends.sort_unstable_by_key(|(id, seq)| (std::cmp::Reverse(*seq), *id));
         ends.truncate(MAX_PREVS);
+        let seq = ends.first().map_or(0, |(_, highest)| highest + 1);
         let mut prevs: Vec<EntryId> = ends.into_iter().map(|(id, _)| id).collect();
         prevs.sort_unstable();
-        let seq = have.map_or(0, |have| have + 1);
         if seq > MAX_SEQ { Err(SignRefusal::Full) } else { Ok(NextEntry { seq, prevs }) }
     }
 }

@@ -10,6 +10,7 @@
 pub mod artifact;
 pub mod body;
 pub mod canonical;
+pub mod deny;
 pub mod digest;
 pub mod draft;
 pub mod entry;
@@ -37,6 +38,7 @@ pub use body::{
     Acquired, Body, BodyError, Merge, Observation, Profile, Release, Rotate, Source, Status,
     StatusKind, Target, Verdict,
 };
+pub use deny::{DenyTarget, DenyTargetError};
 pub use digest::{BlobId, ContentId, DigestError, EntryId, ReleaseId, Sha256Digest};
 pub use draft::Draft;
 pub use entry::{Entry, EntryError, MAX_ENCODED, MAX_PAYLOAD, SignedEntry};

@@ -37,6 +37,12 @@ pub trait Catalog {
     /// one share, and each a part of it. Called for every gossip message of such a publisher, so it
     /// should read a counter.
     fn takes(&self, publisher: &PublisherId) -> bool;
+    /// Whether this node takes nothing of a publisher, and passes nothing of it on. By default it
+    /// denies no publisher.
+    fn denies(&self, publisher: &PublisherId) -> bool {
+        let _ = publisher;
+        false
+    }
     /// At most `limit` stored release entries that match, newest first.
     fn find(
         &self,

@@ -17,6 +17,8 @@ pub(crate) struct FakeCatalog {
     pub(crate) full: Vec<PublisherId>,
     /// Publishers followed by name.
     pub(crate) named: Vec<PublisherId>,
+    /// Publishers of which nothing is taken.
+    pub(crate) denied: Vec<PublisherId>,
 }
 
 impl Catalog for FakeCatalog {
@@ -35,6 +37,9 @@ impl Catalog for FakeCatalog {
     }
     fn takes(&self, publisher: &PublisherId) -> bool {
         !self.full.contains(publisher)
+    }
+    fn denies(&self, publisher: &PublisherId) -> bool {
+        self.denied.contains(publisher)
     }
     fn find(&self, _: &Selector, _: Option<&PublisherId>, limit: usize) -> Vec<EntryBytes> {
         self.entries.iter().take(limit).map(|entry| EntryBytes(entry.encode())).collect()

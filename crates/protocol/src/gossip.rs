@@ -118,6 +118,10 @@ impl Gossip {
             return Checked::ignore();
         }
         let publisher = &entry.entry().publisher;
+        if catalog.denies(publisher) {
+            self.remember(key);
+            return Checked::ignore();
+        }
         let within = if follows.covers(publisher) {
             self.followed.take(now, publisher, 1)
         } else {

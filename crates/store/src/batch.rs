@@ -6,15 +6,16 @@
 
 mod watched;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use perennial_manifest::{Artifact, ArtifactPath, BlobId, Role, Sha256Digest};
 
 use crate::blobs::Blobs;
+use crate::deny::DenyList;
 use crate::durable;
 use crate::error::{AtPath, StoreError};
 use crate::hashing;
@@ -81,11 +82,11 @@ pub struct Batch<'a> {
     /// Blobs whose damaged bytes are set aside until the good ones are durable.
     healed: Vec<BlobId>,
     /// The deny list as it was when the add began; the next collection removes blobs denied since.
-    denied: BTreeMap<BlobId, String>,
+    denied: Arc<DenyList>,
 }
 
 impl<'a> Batch<'a> {
-    pub(crate) fn new(blobs: &'a Blobs, denied: BTreeMap<BlobId, String>) -> Self {
+    pub(crate) fn new(blobs: &'a Blobs, denied: Arc<DenyList>) -> Self {
         let lease = blobs.leases().take(Vec::new());
         let (is_wanted, dirs) = (&|| true, BTreeSet::new());
         Self { blobs, is_wanted, lease, dirs, healed: Vec::new(), denied }
@@ -101,8 +102,11 @@ impl<'a> Batch<'a> {
         Watched { source, is_wanted: self.is_wanted }
     }
 
-    fn refuse_denied(&self, blob: BlobId) -> Result<(), StoreError> {
-        if self.denied.contains_key(&blob) { Err(StoreError::Denied(blob)) } else { Ok(()) }
+    fn refuse_denied(&self, blob: BlobId, sha256: &Sha256Digest) -> Result<(), StoreError> {
+        match self.denied.of_bytes(&blob, Some(sha256)) {
+            Some(denial) => Err(StoreError::Denied(Box::new(denial))),
+            None => Ok(()),
+        }
     }
 
     /// Adds a regular file. `progress` is called with the number of bytes in each piece read.
@@ -158,7 +162,7 @@ impl<'a> Batch<'a> {
             return self.publish(pass, size, Some(copy), &outboard, None);
         }
         let (blob, sha256) = hashing::names_of(&bytes);
-        self.refuse_denied(blob)?;
+        self.refuse_denied(blob, &sha256)?;
         let _gate = self.blobs.gate().read().unwrap_or_else(PoisonError::into_inner);
         self.lease.add(blob);
         // Read, not only looked up: a damaged record is replaced by the good bytes at hand.
@@ -245,7 +249,7 @@ impl<'a> Batch<'a> {
         reference: Option<&Reference>,
     ) -> Result<Added, StoreError> {
         let hashing::Pass { blob, sha256, outboard: pairs } = pass;
-        self.refuse_denied(blob)?;
+        self.refuse_denied(blob, &sha256)?;
         let _gate = self.blobs.gate().read().unwrap_or_else(PoisonError::into_inner);
         self.lease.add(blob);
         let large = self.blobs.large();

@@ -15,7 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
-use perennial_manifest::{BlobId, EntryId};
+use perennial_manifest::{BlobId, EntryId, Sha256Digest};
 use tokio::sync::watch;
 
 use crate::durable;
@@ -96,6 +96,14 @@ impl Blobs {
             return Ok(Some(u64::from(len)));
         }
         Ok(self.large.info(blob)?.map(|info| info.size))
+    }
+
+    /// The SHA-256 that this node computed for a held blob when it came.
+    pub(crate) fn noted_sha256(&self, blob: &BlobId) -> Result<Option<Sha256Digest>, StoreError> {
+        if let Some(sha256) = self.packs.sha256_of(blob)? {
+            return Ok(Some(sha256));
+        }
+        Ok(self.large.info(blob)?.and_then(|info| info.sha256))
     }
 
     pub(crate) fn has(&self, blob: &BlobId) -> Result<bool, StoreError> {

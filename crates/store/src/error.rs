@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use perennial_manifest::{BlobId, EntryId, ReleaseId};
 
+use crate::deny::Denial;
+
 /// A failed operation on the store. Nothing of it was acknowledged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -55,9 +57,9 @@ pub enum StoreError {
     /// The store does not hold the blob.
     #[error("{0} is not held here")]
     NotHeld(BlobId),
-    /// The blob is on the deny list.
-    #[error("{0} is on this node's deny list")]
-    Denied(BlobId),
+    /// What was asked for is on the deny list.
+    #[error("{0}")]
+    Denied(Box<Denial>),
     /// A file changed while it was read.
     #[error("{0} changed while it was being added; add it again")]
     Changed(PathBuf),

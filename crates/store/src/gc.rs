@@ -107,9 +107,17 @@ impl Store {
             self.mark_pins(inner.state.let_go_since(before))?.0
         };
         let denied = inner.state.denied();
+        // By a digest. What is denied by name or publisher is no longer marked for being followed.
+        let is_denied = |blob: &BlobId| {
+            let sha256 = match denied.has_sha256() {
+                true => inner.blobs.noted_sha256(blob).ok().flatten(),
+                false => None,
+            };
+            denied.of_bytes(blob, sha256.as_ref()).is_some()
+        };
         let goes = |blob: &BlobId| {
             only.is_none_or(|only| only.contains(blob))
-                && (denied.contains_key(blob)
+                && (is_denied(blob)
                     || (!marked.contains(blob) && !inner.blobs.leases().covers(blob)))
         };
         let is_old = |blob: &BlobId, touched: u64| {
@@ -121,7 +129,7 @@ impl Store {
         inner.blobs.each_large(&mut |blob, info| {
             let unneeded = goes(&blob);
             let old = is_old(&blob, info.touched);
-            if unneeded && (old || denied.contains_key(&blob)) {
+            if unneeded && (old || is_denied(&blob)) {
                 large.push((blob, info.disk_bytes));
             } else {
                 report.kept += 1;
@@ -141,7 +149,7 @@ impl Store {
         })?;
         let mut small = HashSet::new();
         for (blob, (len, written)) in unneeded {
-            if is_old(&blob, written) || denied.contains_key(&blob) {
+            if is_old(&blob, written) || is_denied(&blob) {
                 report.freed_bytes += u64::from(len);
                 small.insert(blob);
             } else {
@@ -157,7 +165,7 @@ impl Store {
         // The index first: a process killed in between lists a release as less than it is, never as
         // more.
         let mut losing = Vec::new();
-        for row in self.releases(&ReleaseFilter::default())? {
+        for row in self.known_releases(&ReleaseFilter::default())? {
             if row.state > Holding::Known
                 && !marked.contains(&row.artifacts.blob)
                 && !recent.contains(&row.artifacts.blob)
@@ -217,8 +225,8 @@ impl Store {
     fn mark(&self) -> Result<(HashSet<BlobId>, HashSet<ReleaseId>), StoreError> {
         let (mut marked, mut invalid) = self.mark_pins(self.pins())?;
         let follows = self.follows();
-        for row in self.releases(&ReleaseFilter::default())? {
-            if follows.keeps(&row.publisher) {
+        for row in self.known_releases(&ReleaseFilter::default())? {
+            if follows.keeps(&row.publisher) && self.denial_of_release(&row).is_none() {
                 self.mark_release(&row.release, row.state, (&mut marked, &mut invalid))?;
             }
         }
@@ -236,7 +244,8 @@ impl Store {
                     marked.insert(blob);
                 }
                 Pin::Release(release) => {
-                    let state = self.release(&release)?.map_or(Holding::Known, |row| row.state);
+                    let state =
+                        self.known_release(&release)?.map_or(Holding::Known, |row| row.state);
                     self.mark_release(&release, state, (&mut marked, &mut invalid))?;
                 }
             }

@@ -4,12 +4,14 @@
 //! anything is touched, and that the lock of a killed process is taken over. A directory on
 //! read-only media is opened for reading, by any number of processes at once.
 
+mod mode;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, StatVfsMountFlags, flock, statvfs};
+use rustix::fs::{FlockOperation, OFlags, StatVfsMountFlags, flock, statvfs};
 
 use crate::durable;
 use crate::error::{AtPath, StoreError};
@@ -45,6 +47,20 @@ pub enum OpenError {
     ReadOnly {
         /// The data directory.
         dir: PathBuf,
+        /// The error of the operating system.
+        source: std::io::Error,
+    },
+    /// Other users can write to it, and its mode cannot be changed.
+    #[error(
+        "{} has mode {mode:o}, so other users could replace what is archived, and it cannot be \
+         changed ({source}); run `chmod 700 {}`",
+        dir.display(), dir.display()
+    )]
+    Loose {
+        /// The data directory.
+        dir: PathBuf,
+        /// Its permission bits.
+        mode: u32,
         /// The error of the operating system.
         source: std::io::Error,
     },
@@ -98,6 +114,9 @@ impl Layout {
             });
         }
         let read_only = found.is_some() && is_on_read_only_media(root);
+        if !read_only {
+            mode::close_to_others(root)?;
+        }
         let lock = if read_only { lock_shared(root)? } else { Some(lock(root)?) };
         let identity = identity(root).at(root)?;
         let layout = Self { root: root.to_owned(), lock, read_only, identity };
@@ -240,6 +259,8 @@ fn lock(root: &Path) -> Result<File, OpenError> {
         .create(true)
         .truncate(false)
         .mode(0o600)
+        // Another user may have put a link there, to a file that would be emptied.
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
         .open(&path)
         .map_err(|e| unusable(root, e))?;
     // The kernel drops a flock with its process, so the lock of a killed process is free.

@@ -69,6 +69,7 @@ extern crate self as perennial_store;
 mod batch;
 mod blobs;
 mod catalog;
+mod deny;
 mod durable;
 mod error;
 mod gc;
@@ -92,6 +93,7 @@ mod write_back;
 
 pub use batch::{Added, Batch, Placement};
 pub use catalog::{PutOutcome, ReleaseFilter, ReleaseRow, Stats};
+pub use deny::Denial;
 pub use durable::sync_directory;
 pub use error::StoreError;
 pub use gc::{DEFAULT_GRACE, GcOptions, GcReport};
@@ -101,7 +103,7 @@ pub use large::{Missed, SMALL};
 pub use layout::{FORMAT, OpenError, is_on_read_only_media};
 pub use lease::Lease;
 pub use partial::{FetchProgress, MAX_BLOB, Partial};
-pub use state::{Follows, OwnFeed, Pin};
+pub use state::{Follows, OwnFeed, Pin, Succession};
 pub use store::{
     Arriving, BlobState, ChangedFeeds, Changes, Damaged, Forgotten, Loss, OpenBlob, OpenOptions,
     Reading, Relocated, Share, Store, Unmoved,

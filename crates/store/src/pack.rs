@@ -7,23 +7,25 @@
 
 mod active;
 mod damage;
+mod look_up;
+mod open_files;
 mod record;
 mod removal;
 mod sealed;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-
-use perennial_manifest::{BlobId, Sha256Digest};
 
 use crate::durable;
 use crate::error::{AtPath, StoreError};
 use active::Active;
 pub(crate) use damage::Keep;
+use open_files::OpenFiles;
 pub(crate) use record::{Kind, Record};
 use sealed::Sealed;
 
@@ -37,6 +39,9 @@ pub(crate) struct Packs {
     dir: PathBuf,
     active: Mutex<Active>,
     sealed: RwLock<BTreeMap<u64, Arc<Sealed>>>,
+    open: Arc<OpenFiles>,
+    /// Grows when a sealed pack is removed or rewritten.
+    epoch: AtomicU64,
 }
 
 fn pack_path(dir: &Path, number: u64) -> PathBuf {
@@ -66,19 +71,29 @@ impl Packs {
         }
         numbers.sort_unstable();
         let last = numbers.pop();
-        let mut sealed = BTreeMap::new();
+        let (mut sealed, open) = (BTreeMap::new(), Arc::default());
         for number in numbers {
-            sealed.insert(number, Arc::new(Sealed::open(dir, number, keep)?));
+            sealed.insert(number, Arc::new(Sealed::open(dir, number, &open, keep)?));
         }
         let active = match last {
             Some(number) if index_path(dir, number).exists() => {
-                sealed.insert(number, Arc::new(Sealed::open(dir, number, keep)?));
+                sealed.insert(number, Arc::new(Sealed::open(dir, number, &open, keep)?));
                 Active::create(dir, number + 1)?
             }
             Some(number) => Active::recover(dir, number, keep)?,
             None => Active::create(dir, 1)?,
         };
-        Ok(Self { dir: dir.to_owned(), active: Mutex::new(active), sealed: RwLock::new(sealed) })
+        Ok(Self::new(dir, active, sealed, open))
+    }
+
+    fn new(
+        dir: &Path,
+        active: Active,
+        sealed: BTreeMap<u64, Arc<Sealed>>,
+        open: Arc<OpenFiles>,
+    ) -> Self {
+        let (active, sealed) = (Mutex::new(active), RwLock::new(sealed));
+        Self { dir: dir.to_owned(), active, sealed, open, epoch: AtomicU64::new(0) }
     }
 
     /// Opens all packs on media that cannot be written to. Damaged blobs are left out of the
@@ -94,12 +109,12 @@ impl Packs {
         }
         numbers.sort_unstable();
         let unfinished = numbers.pop_if(|last| !index_path(dir, *last).exists());
-        let mut sealed = BTreeMap::new();
+        let (mut sealed, open) = (BTreeMap::new(), Arc::default());
         for number in numbers {
-            sealed.insert(number, Arc::new(Sealed::open_to_read(dir, number)?));
+            sealed.insert(number, Arc::new(Sealed::open_to_read(dir, number, &open)?));
         }
         let active = Active::open_to_read(dir, unfinished)?;
-        Ok(Self { dir: dir.to_owned(), active: Mutex::new(active), sealed: RwLock::new(sealed) })
+        Ok(Self::new(dir, active, sealed, open))
     }
 
     fn active(&self) -> MutexGuard<'_, Active> {
@@ -129,118 +144,11 @@ impl Packs {
     fn seal(&self, active: &mut Active) -> Result<(), StoreError> {
         let number = active.number();
         Sealed::write_index(&self.dir, number, active.rows())?;
-        let sealed = Arc::new(Sealed::open(&self.dir, number, &mut |_, _| Ok(()))?);
+        let sealed = Arc::new(Sealed::open(&self.dir, number, &self.open, &mut |_, _| Ok(()))?);
         // The switch and the new entry under one lock, so that no look-up falls between them.
         let mut all = self.sealed.write().unwrap_or_else(PoisonError::into_inner);
         *active = Active::create(&self.dir, number + 1)?;
         all.insert(number, sealed);
-        Ok(())
-    }
-
-    /// The length of a record's content, if it is here.
-    pub(crate) fn len_of(&self, kind: Kind, key: &[u8; 32]) -> Result<Option<u32>, StoreError> {
-        if let Some(row) = self.active().find(kind, key) {
-            return Ok(Some(row.len));
-        }
-        for pack in self.sealed() {
-            if let Some(row) = pack.find(kind, key)? {
-                return Ok(Some(row.len));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Reads and checks a record. `Ok(None)`: it is not here. A damaged record is
-    /// [`StoreError::Corrupt`].
-    pub(crate) fn read(&self, kind: Kind, key: &[u8; 32]) -> Result<Option<Record>, StoreError> {
-        let mut damaged = None;
-        {
-            let active = self.active();
-            match active.find(kind, key).map(|row| active.read(&row)) {
-                Some(Ok(record)) => return Ok(Some(record)),
-                Some(Err(error)) => damaged = Some(error),
-                None => {}
-            }
-        }
-        for pack in self.sealed() {
-            if let Some(row) = pack.find(kind, key)? {
-                match pack.read(&row) {
-                    Ok(record) => return Ok(Some(record)),
-                    // Another pack may have a good copy, after a refetch.
-                    Err(error) => damaged = Some(error),
-                }
-            }
-        }
-        damaged.map_or(Ok(None), Err)
-    }
-
-    /// Keys of a kind that begin with `prefix`, ascending, about `limit` at most.
-    pub(crate) fn keys_with(
-        &self,
-        kind: Kind,
-        prefix: &[u8],
-        limit: usize,
-    ) -> Result<BTreeSet<[u8; 32]>, StoreError> {
-        let mut found = self.active().keys_with(kind, prefix).take(limit).collect();
-        for pack in self.sealed() {
-            pack.keys_with(kind, prefix, limit, &mut found)?;
-        }
-        Ok(found)
-    }
-
-    /// The blob with this SHA-256.
-    pub(crate) fn blob_of(&self, sha256: &Sha256Digest) -> Result<Option<BlobId>, StoreError> {
-        if let Some(blob) = self.active().blob_of(sha256) {
-            return Ok(Some(blob));
-        }
-        for pack in self.sealed() {
-            if let Some(blob) = pack.blob_of(sha256)? {
-                return Ok(Some(blob));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Visits all records of a kind, oldest pack first, without reading their content. A pack that
-    /// cannot be read keeps none of the others from being visited, and is the error at the end.
-    pub(crate) fn each(
-        &self,
-        kind: Kind,
-        visit: &mut dyn FnMut([u8; 32], u32) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        let mut sealed = self.sealed();
-        sealed.reverse();
-        let mut read = Ok(());
-        for pack in sealed {
-            let rows = pack.rows();
-            for row in rows.iter().flatten().filter(|row| row.kind == kind) {
-                visit(row.key, row.len)?;
-            }
-            read = read.and(rows.map(drop));
-        }
-        let rows = self.active().rows();
-        for row in rows.into_iter().filter(|row| row.kind == kind) {
-            visit(row.key, row.len)?;
-        }
-        read
-    }
-
-    /// Visits all small blobs: name, length, and when their pack was last written to, in Unix
-    /// seconds. Records have no time of their own, so a blob is at least as old as that.
-    pub(crate) fn each_blob(
-        &self,
-        visit: &mut dyn FnMut(BlobId, u32, u64),
-    ) -> Result<(), StoreError> {
-        let mut visit_all = |rows: Vec<record::Row>, written| {
-            for row in rows.into_iter().filter(|row| row.kind == Kind::Blob) {
-                visit(BlobId::from_bytes(row.key), row.len, written);
-            }
-        };
-        for pack in self.sealed() {
-            visit_all(pack.rows()?, pack.written().at(&self.dir)?);
-        }
-        let active = self.active();
-        visit_all(active.rows(), active.written()?);
         Ok(())
     }
 

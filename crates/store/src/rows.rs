@@ -208,6 +208,11 @@ pub(crate) fn place_of_release(key: &[u8]) -> Option<&[u8]> {
     key.get(key.len().checked_sub(PLACE)?..)
 }
 
+/// `G place` → the purl of a release with more files than are found by their digests.
+pub(crate) fn large(place: &[u8]) -> Vec<u8> {
+    [b"G", place].concat()
+}
+
 /// `W release` → the key of a release of a followed publisher that is not held.
 pub(crate) fn wanted(release: &ReleaseId) -> Vec<u8> {
     [b"W", &release.as_bytes()[..]].concat()
@@ -246,7 +251,7 @@ pub(crate) const TALLY: &[u8] = b"M-tally";
 /// The version of this schema.
 pub(crate) const SCHEMA: &[u8] = b"M-schema";
 /// The value of [`SCHEMA`].
-pub(crate) const SCHEMA_VERSION: &[u8] = b"7";
+pub(crate) const SCHEMA_VERSION: &[u8] = b"8";
 /// BLAKE3 of the follows that the `W` table was made for.
 pub(crate) const FOLLOWS: &[u8] = b"M-follows";
 
@@ -277,19 +282,30 @@ pub(crate) fn beginning(text: &str, bytes: usize) -> &str {
 /// still found by the release.
 const FILES: usize = 256;
 
-/// The rows that find a release by its files: manifests first, as they are asked for most.
+/// The rows that find a release by its files.
 pub(crate) fn of_files(list: &ArtifactList, place: &[u8], purl: &str) -> Vec<Change> {
-    let is_manifest =
-        |file: &&Artifact| matches!(file.role, Role::ImageIndex | Role::ImageManifest);
-    let manifests = list.iter().filter(is_manifest);
-    let digests = manifests.chain(list.iter().filter(|file| !is_manifest(file)));
-    let digests = digests.take(FILES).map(|file| file_digest(file.sha256.as_bytes(), place));
+    let digests = most_asked(list).take(FILES);
+    let digests = digests.map(|file| file_digest(file.sha256.as_bytes(), place));
     let names = list.iter().map(|file| file.path.file_name().to_lowercase());
     // Files of images are named after their digests.
     let named = names.filter(|name| !name.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let names: BTreeSet<String> = named.take(FILES).collect();
     let keys = digests.chain(names.iter().map(|name| file_name(name, place)));
+    let keys = keys.chain((list.len() > FILES).then(|| large(place)));
     keys.map(|key| Change::Put(key, purl.as_bytes().to_vec())).collect()
+}
+
+/// A file by which the releases that have a list are found.
+pub(crate) fn first_file(list: &ArtifactList) -> Option<&Artifact> {
+    most_asked(list).next()
+}
+
+/// The files of a list: manifests first, as they are asked for most.
+fn most_asked(list: &ArtifactList) -> impl Iterator<Item = &Artifact> {
+    let is_manifest =
+        |file: &&Artifact| matches!(file.role, Role::ImageIndex | Role::ImageManifest);
+    let manifests = list.iter().filter(is_manifest);
+    manifests.chain(list.iter().filter(move |file| !is_manifest(file)))
 }
 
 /// Lower-case runs of letters and digits, without duplicates, none longer than [`WORD`].

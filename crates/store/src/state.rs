@@ -5,15 +5,21 @@
 //! alone, because it cannot be rebuilt from blobs. A file that does not read back stops the start:
 //! guessing at pins would let a collection delete blobs.
 
+mod follows;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use perennial_manifest::{BlobId, EntryId, PublisherId, ReleaseId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use follows::Kept;
+pub use follows::{Follows, Succession};
+
+use crate::deny::DenyList;
 use crate::durable;
 use crate::error::StoreError;
 
@@ -27,65 +33,6 @@ pub enum Pin {
     Blob(BlobId),
 }
 
-/// How far the releases of a publisher are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kept {
-    Not,
-    /// As those of all others that are followed.
-    Also,
-    /// Before those of others: all are followed, and this one by name.
-    First,
-}
-
-/// Whose releases this node fetches and keeps.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Follows {
-    /// Of all publishers: a full archive node.
-    #[serde(default)]
-    pub all: bool,
-    /// Of these publishers, under the names that the user gave them.
-    #[serde(default)]
-    pub publishers: BTreeMap<PublisherId, Option<String>>,
-}
-
-impl Follows {
-    /// Whether a publisher is followed by name. Only those are trusted for names; `all` keeps bytes
-    /// and trusts no one.
-    #[must_use]
-    pub fn names(&self, publisher: &PublisherId) -> bool {
-        self.publishers.contains_key(publisher)
-    }
-
-    /// Whether everything is kept and no publisher is trusted for names.
-    #[must_use]
-    pub fn trusts_none(&self) -> bool {
-        self.all && self.publishers.is_empty()
-    }
-
-    /// A digest that tells one set of follows from another.
-    pub(crate) fn digest(&self) -> [u8; 32] {
-        // The version of the rows that follow from the follows.
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(b"2").update(&serde_json::to_vec(self).unwrap_or_default());
-        *hasher.finalize().as_bytes()
-    }
-
-    /// How far this publisher's releases are wanted.
-    pub(crate) fn kept(&self, publisher: &PublisherId) -> Kept {
-        match (self.all, self.names(publisher)) {
-            (true, true) => Kept::First,
-            (false, false) => Kept::Not,
-            _ => Kept::Also,
-        }
-    }
-
-    /// Whether this publisher's releases are fetched and kept.
-    #[must_use]
-    pub fn keeps(&self, publisher: &PublisherId) -> bool {
-        self.all || self.names(publisher)
-    }
-}
-
 /// This node's knowledge of the feed of its own key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnFeed {
@@ -94,13 +41,24 @@ pub struct OwnFeed {
     /// Whether all that the key has signed is known here: the key was made here, or peers have
     /// given its feed, or the user says so. A key that was copied here may have signed elsewhere.
     pub known: bool,
+    /// The key to which a rotation that is under way hands the feed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<PublisherId>,
+}
+
+impl OwnFeed {
+    /// The feed of a key that is not being replaced.
+    #[must_use]
+    pub const fn of(publisher: PublisherId, known: bool) -> Self {
+        Self { publisher, known, next: None }
+    }
 }
 
 #[derive(Debug, Default)]
 struct Decisions {
     pins: BTreeSet<Pin>,
     follows: Follows,
-    denied: BTreeMap<BlobId, String>,
+    denied: Arc<DenyList>,
     seen: BTreeMap<PublisherId, (u64, EntryId)>,
     own_feed: Option<OwnFeed>,
     /// Everything unpinned or unfollowed, with the time (Unix seconds).
@@ -134,7 +92,7 @@ impl State {
         let decisions = Decisions {
             pins: read(dir, "pins.json")?,
             follows: read(dir, "follows.json")?,
-            denied: read(dir, "denied.json")?,
+            denied: Arc::new(read(dir, "denied.json")?),
             seen: read(dir, "seen.json")?,
             own_feed: read(dir, "own-feed.json")?,
             let_go: read::<Vec<_>>(dir, "let-go.json")?.into_iter().collect(),
@@ -215,29 +173,28 @@ impl State {
         Ok(())
     }
 
-    pub(crate) fn denied(&self) -> BTreeMap<BlobId, String> {
-        self.lock().denied.clone()
+    pub(crate) fn has_pin(&self, pin: &Pin) -> bool {
+        self.lock().pins.contains(pin)
     }
 
-    pub(crate) fn is_denied(&self, blob: &BlobId) -> bool {
-        self.lock().denied.contains_key(blob)
+    pub(crate) fn denied(&self) -> Arc<DenyList> {
+        Arc::clone(&self.lock().denied)
     }
 
-    /// Denies a blob with a reason, or allows it again.
-    pub(crate) fn set_denied(
+    /// Changes the deny list; in memory only once it is on disk. Returns what `change` says,
+    /// whether it changed anything.
+    pub(crate) fn change_denied(
         &self,
-        blob: BlobId,
-        reason: Option<String>,
-    ) -> Result<(), StoreError> {
+        change: impl FnOnce(&mut DenyList) -> bool,
+    ) -> Result<bool, StoreError> {
         let mut decisions = self.lock();
-        let mut denied = decisions.denied.clone();
-        match reason {
-            Some(reason) => denied.insert(blob, reason),
-            None => denied.remove(&blob),
-        };
-        self.write("denied.json", &denied)?;
-        decisions.denied = denied;
-        Ok(())
+        let mut denied = DenyList::clone(&decisions.denied);
+        let changed = change(&mut denied);
+        if changed {
+            self.write("denied.json", &denied)?;
+            decisions.denied = Arc::new(denied);
+        }
+        Ok(changed)
     }
 
     pub(crate) fn own_feed(&self) -> Option<OwnFeed> {

@@ -22,6 +22,8 @@ mod arriving;
 mod bytes;
 mod damage;
 mod decisions;
+mod denial;
+mod denied_content;
 mod entries;
 mod entry_counts;
 mod feed_log;
@@ -30,6 +32,7 @@ mod in_place;
 mod index_access;
 mod naming;
 mod releases;
+mod rotations;
 mod share;
 mod stats;
 #[cfg(test)]
@@ -39,6 +42,7 @@ mod visitors;
 pub use arriving::Arriving;
 pub use bytes::{BlobState, OpenBlob};
 pub use damage::Damaged;
+use denied_content::DeniedContent;
 use entry_counts::EntryCounts;
 pub use feed_log::ChangedFeeds;
 use feed_log::FeedLog;
@@ -103,6 +107,9 @@ pub(crate) struct Inner {
     visitors: Visitors,
     /// How often collections began to remove bytes.
     pub(crate) removals: AtomicU64,
+    /// Held while `denied` is made for a deny list that has changed.
+    denying: Mutex<()>,
+    denied: RwLock<Arc<DeniedContent>>,
     /// The last field: it closes after the layout has released its lock, which tells a node that
     /// the store is closed.
     damage: broadcast::Sender<Damaged>,
@@ -128,7 +135,7 @@ impl Store {
         let catalog = Catalog { index: &*opened.index, blobs: &blobs };
         let visitors = Visitors::open(layout.state().join("visitors"));
         let entry_counts = EntryCounts::of(catalog.publishers()?, &state, options.strangers);
-        Ok(Self(Arc::new(Inner {
+        let store = Self(Arc::new(Inner {
             blobs,
             state,
             index: RwLock::new(opened.index),
@@ -145,7 +152,11 @@ impl Store {
             visitors,
             removals: AtomicU64::new(0),
             damage: broadcast::Sender::new(damage::DAMAGE_BACKLOG),
-        })))
+            denying: Mutex::default(),
+            denied: RwLock::default(),
+        }));
+        store.note_denied()?;
+        Ok(store)
     }
 
     pub(crate) fn inner(&self) -> &Inner {

@@ -167,7 +167,10 @@ impl Store {
     }
 
     fn held(&self) -> Result<Vec<ReleaseRow>, StoreError> {
-        self.releases(&ReleaseFilter { state: Some(Holding::Held), ..ReleaseFilter::default() })
+        self.known_releases(&ReleaseFilter {
+            state: Some(Holding::Held),
+            ..ReleaseFilter::default()
+        })
     }
 
     fn find_damaged_entries(&self, report: &mut VerifyReport) {
@@ -189,8 +192,11 @@ impl Store {
     /// in files of the user and are lost. A denied blob is missing on purpose.
     fn find_losses(&self, held: &BTreeSet<ReleaseId>, report: &mut VerifyReport) {
         let pins = self.pins();
-        let rows = report.note(Unread::Listing, self.releases(&ReleaseFilter::default()));
+        let rows = report.note(Unread::Listing, self.known_releases(&ReleaseFilter::default()));
         for row in rows.unwrap_or_default() {
+            if self.denial_of_release(&row).is_some() {
+                continue;
+            }
             let was_held = held.contains(&row.release);
             let kept = was_held || pins.contains(&Pin::Release(row.release));
             // The index may not have been brought up to date.
@@ -204,6 +210,9 @@ impl Store {
             match self.read_list(&row.artifacts) {
                 Ok(Some(list)) => {
                     for artifact in &list {
+                        if self.refuse_artifact(artifact).is_err() {
+                            continue;
+                        }
                         let size = self.inner().blobs.size(&artifact.blake3);
                         let size = report.note(Unread::Blob(artifact.blake3), size);
                         if size.is_some_and(|size| size != Some(artifact.size)) {
@@ -220,7 +229,8 @@ impl Store {
                 other => drop(report.note(Unread::Blob(row.artifacts.blob), other)),
             }
             report.losses.extend(found.into_iter().filter(|loss| {
-                (kept || loss.missed.is_some()) && !self.inner().state.is_denied(&loss.blob)
+                (kept || loss.missed.is_some())
+                    && !matches!(self.denial_of_blob(&loss.blob), Ok(Some(_)))
             }));
         }
     }

@@ -11,12 +11,14 @@ use std::path::PathBuf;
 
 use perennial_import::ImportError;
 use perennial_manifest::{
-    BlobId, BodyError, FollowName, ListError, PublisherId, Purl, ReleaseId, Selector, Sha256Digest,
+    BlobId, BodyError, DenyTarget, FollowName, ListError, PublisherId, Purl, ReleaseId, Selector,
+    Sha256Digest,
 };
 use perennial_store::StoreError;
 use tokio::task::JoinError;
 
 use crate::disk::DiskError;
+use crate::keys::KeyError;
 
 use super::{
     Claim, ExportError, FetchError, ImageError, Offender, SignError, Unreached, Unresolved,
@@ -155,6 +157,15 @@ pub enum ArchiveError {
     /// The pin to remove does not exist.
     #[error("{0} is not pinned")]
     NotPinned(Selector),
+    /// A key cannot be read or written.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// What is to be allowed again is not denied.
+    #[error("{0} is not on the deny list")]
+    NotDenied(DenyTarget),
+    /// A node that denies its own publisher could sign nothing.
+    #[error("this is the publisher of this node itself, which cannot be denied")]
+    DeniesItself,
     /// No reachable peer claims to have a blob with this SHA-256.
     #[error("no reachable peer holds {0}")]
     NoClaim(Sha256Digest),

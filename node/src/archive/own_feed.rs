@@ -22,11 +22,12 @@ pub(crate) fn note_key(
         return Ok(());
     }
     let known = match store.own_feed() {
-        Some(own) if own.publisher == publisher => return Ok(()),
+        // A rotation that broke off hands over to a key that was made here.
+        Some(own) if own.publisher == publisher || own.next == Some(publisher) => return Ok(()),
         Some(_) => made_now,
         None => made_now || existed,
     };
-    store.set_own_feed(OwnFeed { publisher, known })
+    store.set_own_feed(OwnFeed::of(publisher, known))
 }
 
 impl Archive {
@@ -51,7 +52,7 @@ impl Archive {
             let came = self.blocking(move |archive| {
                 let came = archive.store.feed(&publisher)?.highest().is_some();
                 if came {
-                    archive.store.set_own_feed(OwnFeed { publisher, known: true })?;
+                    archive.store.set_own_feed(OwnFeed::of(publisher, true))?;
                 }
                 Ok::<_, StoreError>(came)
             });
@@ -68,7 +69,7 @@ impl Archive {
     /// # Errors
     /// Failures of the disk.
     pub async fn begin_feed(&self) -> Result<(), ArchiveError> {
-        let own = OwnFeed { publisher: self.publisher(), known: true };
+        let own = OwnFeed::of(self.publisher(), true);
         self.blocking(move |archive| archive.store.set_own_feed(own)).await
     }
 }

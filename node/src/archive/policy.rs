@@ -3,6 +3,7 @@
 use perennial_manifest::{FollowName, PublisherId, PublisherRef, Selector};
 use perennial_protocol::Follows as ProtocolFollows;
 use perennial_store::{Follows, Forgotten, Pin};
+use tokio_util::sync::CancellationToken;
 
 use super::resolve::is_unknown;
 use super::{Archive, ArchiveError, Meaning, Observer};
@@ -76,7 +77,7 @@ impl Archive {
                 // Names convey trust, so each belongs to one publisher.
                 return Err(ArchiveError::NameTaken { name: name.clone(), by: *by });
             }
-            let known_as = follows.publishers.entry(publisher).or_default();
+            let known_as = follows.follow(publisher);
             if let Some(name) = name {
                 *known_as = Some(name.into());
             }
@@ -104,9 +105,9 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError::NotFollowed`], or the store's error.
     pub async fn unfollow(&self, publisher: PublisherId) -> Result<(), ArchiveError> {
-        self.change_follows(move |follows| match follows.publishers.remove(&publisher) {
-            Some(_) => Ok(()),
-            None => Err(ArchiveError::NotFollowed(publisher.to_string())),
+        self.change_follows(move |follows| match follows.unfollow(&publisher) {
+            true => Ok(()),
+            false => Err(ArchiveError::NotFollowed(publisher.to_string())),
         })
         .await
     }
@@ -145,13 +146,29 @@ impl Archive {
                 let mut follows = archive.store.follows();
                 change(&mut follows)?;
                 archive.store.set_follows(&follows)?;
-                Ok::<_, ArchiveError>(follows)
+                // It may have handed its feed over before it was followed.
+                archive.store.follow_rotations()?;
+                Ok::<_, ArchiveError>(archive.store.follows())
             });
             let follows = protocol_follows(&follows.await?, archive.publisher());
             archive.network.follow(follows).await;
             Ok(())
         });
         task.await?
+    }
+
+    /// Tells the protocol of the next keys of followed publishers that hand their feeds over, until
+    /// the node stops.
+    pub(crate) async fn watch_rotations(self, stop: CancellationToken) {
+        let mut stored = self.network.stored();
+        let mut told = self.store.follows();
+        while let Some(Ok(())) = stop.run_until_cancelled(stored.changed()).await {
+            let follows = self.store.follows();
+            if follows != told {
+                self.network.follow(protocol_follows(&follows, self.publisher())).await;
+                told = follows;
+            }
+        }
     }
 
     /// Pins a release or a blob, which protects it from collection. Pinning alone does not fetch

@@ -117,7 +117,7 @@ impl Archive {
 /// One exclusive use of the signer. Blocking; collects the signed entries for the announcement.
 pub(super) struct Signing<'a> {
     pub(super) archive: &'a Archive,
-    signed: Vec<SignedEntry>,
+    pub(super) signed: Vec<SignedEntry>,
 }
 
 impl Signing<'_> {

@@ -147,7 +147,10 @@ fn broken(store: &Store, lost: &BTreeSet<ReleaseId>) -> Result<Vec<ReleaseId>, S
     let mut broken = Vec::new();
     for pin in store.pins() {
         let Pin::Release(release) = pin else { continue };
-        let Some(row) = store.release(&release)? else { continue };
+        let Some(row) = store.known_release(&release)? else { continue };
+        if store.denial_of_release(&row).is_some() {
+            continue;
+        }
         let is_broken = match row.state {
             Holding::Held | Holding::Invalid => false,
             Holding::Partial => true,

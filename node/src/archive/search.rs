@@ -108,10 +108,11 @@ impl Archive {
             let mut seen: BTreeSet<ReleaseId> = here.iter().map(|row| row.release).collect();
             let mut elsewhere = Vec::new();
             for row in entries.iter().filter_map(row_of) {
-                if !seen.insert(row.release) {
+                let is_denied = archive.store.denial_of_release(&row).is_some();
+                if is_denied || !seen.insert(row.release) {
                     continue;
                 }
-                match archive.store.release(&row.release)? {
+                match archive.store.known_release(&row.release)? {
                     Some(known) => here.extend(Some(known).filter(&fits)),
                     None => elsewhere.push(row),
                 }

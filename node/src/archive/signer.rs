@@ -4,10 +4,11 @@
 //! node's own key is remembered outside the index, and a feed shorter than that (a restored backup,
 //! a second machine) is refused.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use perennial_manifest::{
-    Admit, Body, EntryError, Keypair, Profile, PublisherId, PublisherKind, SignRefusal, SignedEntry,
+    Admit, Body, EntryError, Keypair, Profile, PublisherId, PublisherKind, Rotate, SignRefusal,
+    SignedEntry,
 };
 use perennial_store::{Pin, Store, StoreError};
 
@@ -38,7 +39,7 @@ pub enum SignError {
 /// The signer of one publisher's feed.
 #[derive(Debug)]
 pub(crate) struct Signer {
-    key: Keypair,
+    key: RwLock<Keypair>,
     /// Locked while an entry is signed and stored: the position of the next entry follows from the
     /// last one.
     turn: Mutex<()>,
@@ -46,11 +47,15 @@ pub(crate) struct Signer {
 
 impl Signer {
     pub(crate) fn new(key: Keypair) -> Self {
-        Self { key, turn: Mutex::new(()) }
+        Self { key: RwLock::new(key), turn: Mutex::new(()) }
     }
 
     pub(crate) fn publisher(&self) -> PublisherId {
-        self.key.id()
+        self.key().id()
+    }
+
+    fn key(&self) -> Keypair {
+        self.key.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until no other statement is being signed. Until the turn is dropped, this node's feed
@@ -101,8 +106,40 @@ impl Turn<'_> {
         let feed = store.feed(&publisher)?;
         let seen = store.seen(&publisher).map(|(seq, _)| seq);
         let next = if merge { feed.next_merge(seen)? } else { feed.next(seen)? };
-        let seq = next.seq;
-        let signed = next.entry(publisher, unix_seconds(), body).sign(&self.signer.key)?;
+        let signed = next.entry(publisher, unix_seconds(), body).sign(&self.signer.key())?;
+        self.take(signed)
+    }
+
+    /// Signs with both keys that the feed goes on under the next one.
+    pub(super) fn hand_over(&self, next: &Keypair) -> Result<SignedEntry, SignError> {
+        let (store, publisher) = (self.store, self.signer.publisher());
+        let seen = store.seen(&publisher).map(|(seq, _)| seq);
+        let place = store.feed(&publisher)?.next(seen)?;
+        let body = Body::Rotate(Rotate { next: next.id() });
+        let entry = place.entry(publisher, unix_seconds(), body);
+        self.take(entry.sign_rotation(&self.signer.key(), next)?)
+    }
+
+    /// Signs with the next key from now on, and begins its feed with a profile of this kind, unless
+    /// it has one.
+    pub(super) fn go_on(
+        &self,
+        next: Keypair,
+        kind: Option<PublisherKind>,
+    ) -> Result<Option<SignedEntry>, SignError> {
+        let name = next.id().to_string();
+        *self.signer.key.write().unwrap_or_else(PoisonError::into_inner) = next;
+        if self.signer.kind(self.store)?.is_some() {
+            return Ok(None);
+        }
+        let publisher_kind = kind.unwrap_or_default();
+        let profile = Profile { name, publisher_kind, contact: None, claims: Vec::new() };
+        self.append(Body::Profile(profile), false).map(Some)
+    }
+
+    /// Stores what was signed.
+    fn take(&self, signed: SignedEntry) -> Result<SignedEntry, SignError> {
+        let (store, publisher, seq) = (self.store, signed.entry().publisher, signed.entry().seq);
         if let Some((release, _)) = signed.release() {
             // Before the entry: a crash in between leaves a dangling pin, never a release that may
             // be collected.

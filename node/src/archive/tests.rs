@@ -9,6 +9,7 @@ mod meaning;
 mod publish;
 mod repair;
 mod resolve;
+mod rotation;
 mod tree;
 
 use std::collections::{BTreeMap, HashMap};
@@ -87,13 +88,16 @@ impl Machine {
 
     /// As `new`, but each fetch ends only when the test permits it.
     fn gated(seed: u8) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::signing(Keypair::from_seed([seed; 32]), tempfile::tempdir().unwrap())
+    }
+
+    /// A node that signs with this key, whose archive lies in this directory.
+    fn signing(key: Keypair, dir: TempDir) -> Self {
         let store = Store::open(&dir.path().join("data"), OpenOptions::default()).unwrap();
         let (network, ends) = Network::new(false, Duration::ZERO);
         let NetworkEnds { messages, stored, .. } = ends;
         let (world, gate) = (Arc::<Mutex<World>>::default(), Arc::new(Semaphore::new(0)));
-        let signer = Signer::new(Keypair::from_seed([seed; 32]));
-        let archive = Archive::new(store.clone(), network, signer, TaskTracker::new());
+        let archive = Archive::new(store.clone(), network, Signer::new(key), TaskTracker::new());
         tokio::spawn(play(store, messages, world.clone(), gate.clone()));
         Machine { dir, archive, world, gate, stored }
     }

@@ -1,28 +1,30 @@
 //! Translates requests of the control socket: request → method of the archive → rows and one
 //! result.
 //!
-//! One file per group of requests: `control/add`, `control/get`, `control/list`, `control/show`,
-//! `control/policy`.
+//! One file per group of requests: `control/add`, `control/deny`, `control/get`, `control/list`,
+//! `control/show`, `control/policy`.
 
 mod add;
+mod deny;
+mod feed_notices;
 mod get;
 mod list;
 mod policy;
 mod show;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 pub use perennial_control::BindError;
 use perennial_control::{
-    Add, Audit, AuditDone, AuditRow, Connect, ConnectDone, CorruptRow, Failure, Follow, FollowRow,
-    Follows, Forget, ForgetDone, Gc, GcDone, Get, GetDone, Handler, Import, ImportEvent,
-    ImportSummary, Key, KeyRow, Listed, Listener, Ls, Merge, NewFeed, PeerRow, Peers, Pin, PinRow,
-    Pins, Progress, Published, RebuildDone, RebuildIndex, ReleaseRow, Relocate, RelocateDone,
-    Search, Show, ShowDone, Shutdown, Sink, Status, StatusRow, Unfollow, Unfollowed, UnmovedRow,
-    Unpin, UnreachedRow, Verify, VerifyDone,
+    Add, Audit, AuditDone, AuditRow, Connect, ConnectDone, CorruptRow, Denied, DeniedRow, Deny,
+    Failure, Follow, FollowRow, Follows, Forget, ForgetDone, Gc, GcDone, Get, GetDone, Handler,
+    Import, ImportEvent, ImportSummary, Key, KeyRow, Listed, Listener, Ls, Merge, NewFeed, PeerRow,
+    Peers, Pin, PinRow, Pins, Progress, Published, RebuildDone, RebuildIndex, ReleaseRow, Relocate,
+    RelocateDone, Rotate, Search, Show, ShowDone, Shutdown, Sink, Status, StatusRow, Undeny,
+    Unfollow, Unfollowed, UnmovedRow, Unpin, UnreachedRow, Verify, VerifyDone,
 };
 pub(crate) use perennial_control::{Client, socket_path};
 use perennial_manifest::{PublisherId, PublisherRef};
@@ -32,13 +34,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::{Archive, ArchiveError, Claim, Observer, Unreached};
+use crate::keys::Keys;
 
 /// The handler of requests on the control socket, shared by all conversations.
 #[derive(Debug)]
 pub(crate) struct ControlService {
     pub(crate) archive: Archive,
     pub(crate) peer_id: String,
-    pub(crate) key_file: PathBuf,
+    pub(crate) keys: Keys,
     /// How long a collection spares unreferenced blobs, unless the request says otherwise.
     pub(crate) grace: Duration,
     /// The node runs until it is stopped, not for one command.
@@ -134,6 +137,18 @@ impl Handler for ControlService {
         list::pins(self, &sink).await
     }
 
+    async fn deny(&self, request: Deny, _: Sink) -> Result<DeniedRow, Failure> {
+        deny::deny(self, request).await
+    }
+
+    async fn undeny(&self, request: Undeny, _: Sink) -> Result<DeniedRow, Failure> {
+        deny::undeny(self, request).await
+    }
+
+    async fn denied(&self, request: Denied, sink: Sink<DeniedRow>) -> Result<Listed, Failure> {
+        deny::denied(self, request, &sink).await
+    }
+
     async fn status(&self, _: Status, _: Sink) -> Result<StatusRow, Failure> {
         list::status(self).await
     }
@@ -148,6 +163,14 @@ impl Handler for ControlService {
 
     async fn audit(&self, _: Audit, sink: Sink<AuditRow>) -> Result<AuditDone, Failure> {
         policy::audit(self, &sink).await
+    }
+
+    async fn rotate(&self, _: Rotate, _: Sink) -> Result<KeyRow, Failure> {
+        let previous = self.archive.publisher();
+        let file = self.archive.rotate(self.keys.clone()).await.map_err(failure)?;
+        let row = list::key(self).await?;
+        let previous_file = Some(file.display().to_string());
+        Ok(KeyRow { previous: Some(previous), previous_file, ..row })
     }
 
     async fn merge(&self, _: Merge, _: Sink) -> Result<(), Failure> {

@@ -2,13 +2,13 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt};
 pub(crate) use perennial_gateway::TRUSTS_NONE;
 use perennial_gateway::{
-    Backend, BlobRequest, HealthError, Limits, Options, Router, SignError, Tls, TlsError, Told,
+    Backend, BlobRequest, HealthError, Limits, Options, Router, SignError, Tls, TlsError, Token,
+    TokenError, Told,
 };
 pub use perennial_gateway::{HostName, HostNameError};
 use perennial_manifest::{Draft, PublisherId, ReleaseId, Selector};
@@ -21,9 +21,6 @@ use tokio_util::sync::CancellationToken;
 use crate::archive::{Archive, FetchError, PeersAnswer, PublishOptions};
 use crate::config::Http;
 use crate::descriptors;
-
-/// Shortest accepted token, in characters.
-const MIN_TOKEN: usize = 16;
 
 /// Bytes on disk of what was fetched for anonymous requests with `--fetch-untrusted`.
 const UNTRUSTED: u64 = 10 << 30;
@@ -48,23 +45,9 @@ pub enum ServeError {
     /// The certificate or its key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The token file cannot be read.
-    #[error("{}: {source}", path.display())]
-    Token {
-        /// The token file.
-        path: PathBuf,
-        /// The system's error.
-        source: std::io::Error,
-    },
-    /// The token is too short to resist guessing.
-    #[error(
-        "{}: a token has at least {MIN_TOKEN} characters; make one with `openssl rand -hex 32`",
-        path.display()
-    )]
-    WeakToken {
-        /// The token file.
-        path: PathBuf,
-    },
+    /// The token file cannot be used.
+    #[error(transparent)]
+    Token(#[from] TokenError),
 }
 
 /// Why an address cannot be listened on, in words that say what is there.
@@ -83,7 +66,7 @@ pub(crate) async fn serve(
     http: &Http,
     stop: CancellationToken,
 ) -> Result<Served, ServeError> {
-    let token = http.token_file.as_deref().map(read_token).transpose()?;
+    let token = http.token_file.as_deref().map(Token::in_file).transpose()?;
     let options = Options {
         token,
         fetch_budget: Some(http.fetch_budget),
@@ -186,18 +169,6 @@ impl Backend for Archive {
         }
         .boxed()
     }
-}
-
-/// Reads the first line of a file readable only by its owner. A command-line argument would be
-/// visible to every user of the machine.
-fn read_token(path: &Path) -> Result<String, ServeError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ServeError::Token { path: path.to_owned(), source })?;
-    let token = text.trim();
-    if token.len() < MIN_TOKEN {
-        return Err(ServeError::WeakToken { path: path.to_owned() });
-    }
-    Ok(token.to_owned())
 }
 
 fn not_fetched(error: FetchError) -> perennial_gateway::FetchError {

@@ -81,3 +81,43 @@ fn malformed_keys_and_symlinks_are_refused_and_left_alone() {
     assert!(matches!(keys.publisher(), Err(KeyError::Malformed { .. })));
     assert_eq!(std::fs::read(keys.publisher_path()).unwrap(), b"no key");
 }
+
+#[test]
+fn a_copy_of_a_key_is_private_and_overwrites_nothing() {
+    let (data, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let keys = keys_of(data.path());
+    let copy = other.path().join("copy");
+    assert!(keys.backup(&copy).is_err() && !copy.exists(), "there is no key yet");
+    let id = keys.publisher().unwrap().id();
+    assert!(keys.backup(&copy).unwrap(), "it is private");
+    assert_eq!(std::fs::metadata(&copy).unwrap().mode() & 0o777, 0o600);
+    assert!(matches!(keys.backup(&copy), Err(KeyError::Exists { .. })));
+    assert!(matches!(keys.restore(&copy), Err(KeyError::Exists { .. })), "a key is there");
+    // As on a stick whose file system keeps no modes.
+    std::fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let fresh = Keys::in_folder(other.path().join("keys"), false);
+    assert_eq!(fresh.restore(&copy).unwrap(), id);
+    assert_eq!(fresh.publisher().unwrap().id(), id);
+    assert_eq!(std::fs::metadata(fresh.publisher_path()).unwrap().mode() & 0o777, 0o600);
+    std::fs::write(other.path().join("none"), "no key").unwrap();
+    let none = Keys::in_folder(other.path().join("more"), false);
+    assert!(none.restore(&other.path().join("none")).is_err());
+    assert!(none.restore(&other.path().join("missing")).is_err());
+    assert!(!other.path().join("more/publisher.key").exists());
+}
+
+#[test]
+fn the_next_key_replaces_the_old_one_which_is_kept() {
+    let data = tempfile::tempdir().unwrap();
+    let keys = keys_of(data.path());
+    let old = keys.publisher().unwrap().id();
+    let next = keys.next().unwrap().id();
+    assert_eq!(keys.next().unwrap().id(), next, "a rotation that broke off goes on with its key");
+    assert_eq!(keys.publisher().unwrap().id(), old);
+    let aside = keys.promote_next(&old, &next).unwrap();
+    assert_eq!(keys.promote_next(&old, &next).unwrap(), aside, "once is enough");
+    assert_eq!(keys.publisher().unwrap().id(), next);
+    let kept = Keys::in_folder(data.path().join("kept"), false);
+    assert_eq!(kept.restore(&aside).unwrap(), old);
+    assert_ne!(keys.next().unwrap().id(), next, "the next rotation takes another key");
+}

@@ -23,21 +23,40 @@ fn or_nothing<T: Default>(outcome: Result<T, StoreError>) -> T {
     })
 }
 
+impl CatalogView {
+    /// The entries in a scope, without those of publishers that are denied.
+    fn times_allowed(&self, scope: &Scope) -> Result<Vec<(u64, EntryId)>, StoreError> {
+        let mut publishers: Vec<PublisherId> = match scope {
+            Scope::All => self.0.publishers()?.into_keys().collect(),
+            Scope::Publishers(some) => some.to_vec(),
+        };
+        publishers.retain(|publisher| !self.0.denies_publisher(publisher));
+        self.0.times(Some(&publishers))
+    }
+}
+
 impl Catalog for CatalogView {
     fn generation(&self) -> u64 {
         self.0.generation()
     }
 
     fn has_entry(&self, id: &EntryId) -> bool {
-        or_nothing(self.0.has_entry(id))
+        // What is not taken in need not be asked for at each exchange.
+        self.0.has_refused(id) || or_nothing(self.0.has_entry(id))
     }
 
     fn entry(&self, id: &EntryId) -> Option<EntryBytes> {
+        if self.0.denies_publishers() {
+            let signed = or_nothing(self.0.entry(id))?;
+            let is_denied = self.0.denies_publisher(&signed.entry().publisher);
+            return (!is_denied).then(|| EntryBytes(signed.encode()));
+        }
         or_nothing(self.0.encoded_entry(id)).map(EntryBytes)
     }
 
     fn times(&self, scope: &Scope) -> Vec<(u64, EntryId)> {
         or_nothing(match scope {
+            _ if self.0.denies_publishers() => self.times_allowed(scope),
             Scope::All => self.0.times(None),
             Scope::Publishers(some) => self.0.times(Some(some)),
         })
@@ -45,6 +64,10 @@ impl Catalog for CatalogView {
 
     fn takes(&self, publisher: &PublisherId) -> bool {
         self.0.takes(publisher)
+    }
+
+    fn denies(&self, publisher: &PublisherId) -> bool {
+        self.0.denies_publisher(publisher)
     }
 
     fn find(
@@ -64,7 +87,8 @@ impl Catalog for CatalogView {
     }
 
     fn holding(&self, release: &ReleaseId) -> Option<Holding> {
-        or_nothing(self.0.release(release)).map(|row| row.state)
+        let row = or_nothing(self.0.known_release(release))?;
+        self.0.denial_of_release(&row).is_none().then_some(row.state)
     }
 
     fn blob_size(&self, blob: &BlobId) -> Option<u64> {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use perennial_control::{
-    Add, Audit, AuditDone, AuditRow, Connect, ConnectDone, CorruptRow, ErrorKind, Failure, Follow,
-    FollowRow, Follows, Forget, ForgetDone, Gc, GcDone, Get, GetDone, Handler, Import, ImportEvent,
-    ImportSummary, Key, KeyRow, Listed, Ls, Merge, NewFeed, NoRows, PeerRow, Peers, Pin, PinRow,
-    Pins, Progress, Published, RebuildDone, RebuildIndex, ReleaseRow, Relocate, RelocateDone,
-    Search, Show, ShowDone, Shutdown, Sink, Stage, Status, StatusRow, Unfollow, Unfollowed,
-    UnmovedRow, Unpin, Verify, VerifyDone,
+    Add, Audit, AuditDone, AuditRow, Connect, ConnectDone, CorruptRow, Denied, DeniedRow, Deny,
+    ErrorKind, Failure, Follow, FollowRow, Follows, Forget, ForgetDone, Gc, GcDone, Get, GetDone,
+    Handler, Import, ImportEvent, ImportSummary, Key, KeyRow, Listed, Ls, Merge, NewFeed, NoRows,
+    PeerRow, Peers, Pin, PinRow, Pins, Progress, Published, RebuildDone, RebuildIndex, ReleaseRow,
+    Relocate, RelocateDone, Rotate, Search, Show, ShowDone, Shutdown, Sink, Stage, Status,
+    StatusRow, Undeny, Unfollow, Unfollowed, UnmovedRow, Unpin, Verify, VerifyDone,
 };
 use perennial_manifest::{EntryId, Holding, Keypair, PublisherKind, Purl};
 use tokio::sync::Notify;
@@ -82,9 +82,13 @@ impl Handler for Fake {
         pin(Pin, NoRows) -> PinRow;
         unpin(Unpin, NoRows) -> PinRow;
         pins(Pins, PinRow) -> Listed;
+        deny(Deny, NoRows) -> DeniedRow;
+        undeny(Undeny, NoRows) -> DeniedRow;
+        denied(Denied, DeniedRow) -> Listed;
         status(Status, NoRows) -> StatusRow;
         key(Key, NoRows) -> KeyRow;
         audit(Audit, AuditRow) -> AuditDone;
+        rotate(Rotate, NoRows) -> KeyRow;
         merge(Merge, NoRows) -> ();
         verify(Verify, CorruptRow) -> VerifyDone;
         relocate(Relocate, UnmovedRow) -> RelocateDone;

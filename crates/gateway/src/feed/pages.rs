@@ -76,7 +76,11 @@ pub(super) fn page(
     let ids = order.get(from..).unwrap_or_default();
     let (mut releases, mut rows) = (Vec::new(), ReleaseRows::new(store));
     for id in ids.iter().take(asked.limit) {
-        let known = store.release(id)?;
+        let known = match store.release(id) {
+            // Denied since the order was made.
+            Err(StoreError::Denied(_)) => None,
+            known => known?,
+        };
         releases.extend(known.map(|known| rows.public(&known)).transpose()?);
     }
     let more = ids.len() > asked.limit;

@@ -162,6 +162,9 @@ impl Files {
         };
         let store = self.gateway.backend.store().clone();
         let here = blocking(move || {
+            if let BlobDigest::Sha256(sha256) = digest {
+                store.refuse_target(&sha256.into())?;
+            }
             let blob = match digest {
                 BlobDigest::Blake3(blob) => Some(blob),
                 BlobDigest::Sha256(sha256) => store.blob_of_sha256(&sha256)?,
@@ -180,8 +183,17 @@ impl Files {
             _ => {}
         }
         match self.listed(digest, release, wrong).await? {
-            Some((row, artifact)) => Ok(content(artifact.blake3, artifact.size, Some(row.release))),
-            None => Err(HttpError::unknown(&format!("bytes with the digest {digest}"))),
+            Some((row, artifact)) => {
+                self.gateway.backend.store().refuse_artifact(&artifact)?;
+                Ok(content(artifact.blake3, artifact.size, Some(row.release)))
+            }
+            None => {
+                if let BlobDigest::Sha256(sha256) = digest {
+                    let store = self.gateway.backend.store().clone();
+                    blocking(move || Ok::<_, HttpError>(store.refuse_listed(&sha256)?)).await?;
+                }
+                Err(HttpError::unknown(&format!("bytes with the digest {digest}")))
+            }
         }
     }
 

@@ -53,6 +53,7 @@ impl Files {
         let document = match (list, path.as_str()) {
             (Ok(list), name) => match list.iter().find(|artifact| artifact.path == path) {
                 Some(artifact) => {
+                    self.gateway.backend.store().refuse_artifact(artifact)?;
                     let mut content = content(&row, artifact);
                     content.headers.push(cache);
                     return self.gateway.answer(method, request, &content, owner).await;

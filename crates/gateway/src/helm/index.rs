@@ -1,20 +1,16 @@
-//! The charts of a repository, and the `index.yaml` that Helm reads.
+//! The charts of a repository.
+
+mod document;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::sync::Arc;
 
-use chrono::SecondsFormat;
-use percent_encoding::utf8_percent_encode;
 use perennial_manifest::{
     Artifact, ArtifactList, PublisherId, Purl, ReleaseId, Resolution, Role, Selector,
 };
-use perennial_store::{BlobState, ReleaseFilter, ReleaseRow, Store, StoreError};
-use serde::Serialize;
+use perennial_store::{BlobState, Denial, ReleaseFilter, ReleaseRow, Store, StoreError};
 
 use super::chart::{ChartsRead, Metadata};
-use crate::feed::date;
-use crate::files::SEGMENT;
 use crate::gateway::TRUSTS_NONE;
 use crate::lists::Lists;
 
@@ -43,29 +39,12 @@ pub(super) struct Charts {
     charts: BTreeMap<String, Chart>,
     /// Charts left out of the index, each with the reason.
     left_out: BTreeMap<String, String>,
+    /// Charts that are denied, and not mentioned in the index; by file name, with the reason.
+    denied: BTreeMap<String, String>,
     /// Bytes of `Chart.yaml`.
     bytes: usize,
     /// What else to know about the list.
     note: Option<&'static str>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Index<'a> {
-    api_version: &'static str,
-    generated: String,
-    entries: BTreeMap<&'a str, Vec<Entry<'a>>>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    annotations: BTreeMap<&'static str, String>,
-}
-
-#[derive(Serialize)]
-struct Entry<'a> {
-    #[serde(flatten)]
-    metadata: &'a Metadata,
-    urls: [String; 1],
-    created: String,
-    digest: String,
 }
 
 impl Charts {
@@ -81,20 +60,22 @@ impl Charts {
             Some(only) => BTreeSet::from([only]),
             None => store.follows().publishers.into_keys().chain([*own]).collect(),
         };
+        let trusts_none = only.is_none() && store.follows().trusts_none();
+        let mut charts = Self { note: trusts_none.then_some(TRUSTS_NONE), ..Self::default() };
         // Releases named as charts come first.
         let mut purls: BTreeSet<(bool, Purl)> = BTreeSet::new();
         for publisher in publishers {
             let filter = ReleaseFilter { publisher: Some(publisher), ..ReleaseFilter::default() };
-            for row in store.releases(&filter)? {
-                if is_named_as_chart(&row.purl) {
+            for row in store.known_releases(&filter)? {
+                if let Some(denial) = store.denial_of_release(&row) {
+                    charts.note_denied(list_of(store, lists, &row)?.as_deref(), &row, &denial);
+                } else if is_named_as_chart(&row.purl) {
                     purls.insert((false, row.purl));
                 } else if has_charts(store, lists, read, &row)? {
                     purls.insert((true, row.purl));
                 }
             }
         }
-        let trusts_none = only.is_none() && store.follows().trusts_none();
-        let mut charts = Self { note: trusts_none.then_some(TRUSTS_NONE), ..Self::default() };
         for (_, purl) in purls {
             match store.resolve(&Selector::Purl(purl.clone()), own, only.as_ref())? {
                 Resolution::Found(found) => {
@@ -156,6 +137,18 @@ impl Charts {
         Ok(())
     }
 
+    /// Notes the charts of a denied release, as far as their names are known.
+    fn note_denied(&mut self, list: Option<&ArtifactList>, row: &ReleaseRow, denial: &Denial) {
+        let files = list.into_iter().flat_map(charts_in).map(Some);
+        let names = files.chain([None]).flat_map(|file| names_of(row, file));
+        self.denied.extend(names.map(|name| (name, denial.to_string())));
+    }
+
+    /// Why a chart is denied, if no other one has its file name.
+    pub(super) fn denial(&self, file: &str) -> Option<&str> {
+        self.denied.get(file.strip_suffix(".prov").unwrap_or(file)).map(String::as_str)
+    }
+
     /// Whether a chart that was released under a chart's name has the file name.
     fn is_named(&self, file: &str) -> bool {
         self.charts.get(file).is_some_and(|chart| chart.is_named)
@@ -209,6 +202,10 @@ impl Charts {
         let mut found = Vec::new();
         let Some(list) = list_of(store, lists, row)? else { return Ok(found) };
         for artifact in charts_in(&list) {
+            if let Some(denial) = store.denial_of_blob(&artifact.blake3)? {
+                self.denied.extend(names_of(row, Some(artifact)).map(|n| (n, denial.to_string())));
+                continue;
+            }
             if !matches!(store.blob_state(&artifact.blake3)?, BlobState::Held { .. }) {
                 continue;
             }
@@ -252,38 +249,13 @@ impl Charts {
             None => self.charts.get(file).map(|chart| (chart.release, &chart.artifact)),
         }
     }
+}
 
-    /// The serialized index. It depends only on the charts, so that equal indexes are equal bytes.
-    pub(super) fn index(&self) -> Result<Vec<u8>, serde_json::Error> {
-        let mut entries: BTreeMap<&str, Vec<Entry<'_>>> = BTreeMap::new();
-        for (file, chart) in &self.charts {
-            entries.entry(&chart.metadata.name.0).or_default().push(Entry {
-                metadata: &chart.metadata,
-                urls: [format!("charts/{}", utf8_percent_encode(file, SEGMENT))],
-                created: rfc3339(chart.issued_at),
-                digest: chart.artifact.sha256.to_hex(),
-            });
-        }
-        let newest = self.charts.values().map(|chart| chart.issued_at).max().unwrap_or(0);
-        let mut annotations = BTreeMap::new();
-        if !self.left_out.is_empty() {
-            let mut text = String::new();
-            for (what, why) in &self.left_out {
-                // Writing to a String cannot fail.
-                let _ = writeln!(text, "{what}: {why}");
-            }
-            annotations.insert("perennial/left-out", text);
-        }
-        if let Some(note) = self.note {
-            annotations.insert("perennial/note", note.to_owned());
-        }
-        serde_json::to_vec_pretty(&Index {
-            api_version: "v1",
-            generated: rfc3339(newest),
-            entries,
-            annotations,
-        })
-    }
+/// The file names of a chart of which only the release and its list are looked at.
+fn names_of(row: &ReleaseRow, file: Option<&Artifact>) -> impl Iterator<Item = String> {
+    let version = row.purl.version().filter(|_| is_named_as_chart(&row.purl));
+    let by_purl = version.map(|version| format!("{}-{version}.tgz", row.purl.name()));
+    by_purl.into_iter().chain(file.map(|file| file.path.file_name().to_owned()))
 }
 
 fn is_named_as_chart(purl: &Purl) -> bool {
@@ -331,8 +303,4 @@ fn disagree(publishers: &[String]) -> String {
 fn provenance(list: &ArtifactList, chart: &Artifact) -> Option<Artifact> {
     let path = format!("{}.prov", chart.path);
     list.iter().find(|artifact| artifact.path.as_str() == path).cloned()
-}
-
-fn rfc3339(seconds: u64) -> String {
-    date(seconds).to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::Registry;
 use super::error::{self, OciError};
-use crate::access::is_owner;
+use crate::access::{is_owner, owner_token};
 use crate::gateway::Options;
 use crate::host;
 
@@ -76,12 +76,12 @@ pub(super) async fn exchange(
     request: Request,
 ) -> Response {
     let options = &registry.gateway.options;
-    let token = match &options.token {
-        Some(token) if is_owner(options, request.headers()) => token,
-        _ if !request.headers().contains_key(header::AUTHORIZATION) || only_pulls(&query) => {
-            ANONYMOUS
+    let token = match owner_token(options, request.headers()) {
+        Some(token) => token,
+        None if !request.headers().contains_key(header::AUTHORIZATION) || only_pulls(&query) => {
+            ANONYMOUS.to_owned()
         }
-        _ => return refused(options, BASIC),
+        None => return refused(options, BASIC),
     };
     let body = json!({"token": token, "access_token": token, "expires_in": EXPIRES});
     let mut response = error::json(StatusCode::OK, &body);

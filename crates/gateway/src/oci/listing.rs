@@ -70,6 +70,9 @@ impl Registry {
         let snapshot = self.snapshot().await?;
         let repository = only(snapshot.select(name), name)?;
         let image = snapshot.images.get(&repository);
+        if let Some(why) = image.and_then(|image| snapshot.denial_of_image(image)) {
+            return Err(OciError::new(StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS, "DENIED", why));
+        }
         if let Some(image) = image.filter(|image| !snapshot.is_ours(image)) {
             let released = image.releases.iter().map(|release| release.publisher);
             let tagged = image.tags.values().flatten().map(|statement| statement.publisher);

@@ -30,6 +30,8 @@ pub(crate) enum Meaning {
     Strangers(BTreeSet<PublisherId>),
     /// Trusted publishers yanked every release of the tag.
     Yanked,
+    /// All that is said of the tag is on this node's deny list; why.
+    Denied(String),
     /// No publisher signed the tag.
     Unknown,
 }
@@ -43,6 +45,9 @@ impl Meaning {
         match self {
             Self::Found(digest, releases) => Ok((digest, releases)),
             Self::Unknown => missing(HttpError::unknown(full).message),
+            Self::Denied(why) => {
+                Err(OciError::new(StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS, "DENIED", why))
+            }
             Self::Yanked => missing(format!("{full} was taken back by its publisher")),
             Self::Strangers(publishers) => missing(strangers(full, &publishers)),
             Self::Conflict(said) => {
@@ -78,8 +83,16 @@ pub(crate) fn strangers(what: &str, publishers: &BTreeSet<PublisherId>) -> Strin
 /// Resolves a tag of an image.
 pub(crate) fn meaning(snapshot: &Snapshot, image: &Image, tag: &str) -> Meaning {
     let statements = image.tags.get(tag).map(Vec::as_slice).unwrap_or_default();
+    let denial = |said: &Statement| snapshot.denial(&said.publisher, &said.release);
+    let mut denied = statements.iter().filter_map(denial);
+    if let Some(why) = denied.next()
+        && denied.count() + 1 == statements.len()
+    {
+        return Meaning::Denied(why.to_owned());
+    }
+    let statements = statements.iter().filter(|said| denial(said).is_none());
     let (ours, strangers): (Vec<_>, Vec<_>) =
-        statements.iter().partition(|statement| snapshot.counts(image, &statement.publisher));
+        statements.partition(|statement| snapshot.counts(image, &statement.publisher));
     let is_yanked = |s: &Statement| snapshot.images.is_yanked(&s.publisher, &s.release);
     let valid: Vec<&Statement> = ours.iter().filter(|s| !is_yanked(s)).copied().collect();
     if valid.is_empty() {

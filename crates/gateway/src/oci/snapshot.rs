@@ -5,12 +5,13 @@
 //! lists. Snapshots are built one at a time ([`crate::memo`]) and are never older than the request
 //! they answer.
 
+mod denied;
 mod view;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use perennial_manifest::PublisherId;
+use perennial_manifest::{PublisherId, ReleaseId};
 use perennial_oci::{Digest, Repository};
 use perennial_store::{Follows, Store, StoreError};
 
@@ -22,6 +23,7 @@ use crate::http_error::HttpError;
 use crate::lists::Lists;
 use crate::memo::{Age, Memo};
 
+use denied::Denied;
 pub(crate) use view::{ListedBy, View};
 
 /// The snapshots, and the builder that derives each from the last.
@@ -35,6 +37,7 @@ pub(crate) struct Snapshot {
     has_missing: bool,
     own: PublisherId,
     follows: Follows,
+    denied: Denied,
 }
 
 /// The repository that a name resolves to.
@@ -64,6 +67,8 @@ impl SnapshotBuilder {
         follows: &Follows,
         retry: bool,
     ) -> Result<Arc<Snapshot>, StoreError> {
+        // Read first: what is denied meanwhile belongs to the next generation.
+        let denied = Denied::of(store)?;
         let trusted: BTreeSet<_> = follows.publishers.keys().chain([&own]).copied().collect();
         self.feeds.refresh(store, &trusted, &mut self.news)?;
         let News { fresh, void } = std::mem::take(&mut self.news);
@@ -82,6 +87,7 @@ impl SnapshotBuilder {
             has_missing: self.lists.has_missing(),
             own,
             follows: follows.clone(),
+            denied,
         }))
     }
 }
@@ -121,6 +127,34 @@ impl Snapshot {
         *publisher == self.own || self.follows.names(publisher)
     }
 
+    /// Why a release is denied, if it is.
+    pub(crate) fn denial(&self, publisher: &PublisherId, release: &ReleaseId) -> Option<&str> {
+        self.denied.why(publisher, release)
+    }
+
+    fn is_allowed(&self, publisher: &PublisherId, release: &ReleaseId) -> bool {
+        self.denial(publisher, release).is_none()
+    }
+
+    /// Why all statements about an image are denied, if they are.
+    pub(crate) fn denial_of_image(&self, image: &Image) -> Option<&str> {
+        let mut said = self.said(image);
+        said.next()
+            .is_none()
+            .then(|| all_said(image))
+            .into_iter()
+            .flatten()
+            .find_map(|(publisher, release)| self.denial(publisher, release))
+    }
+
+    /// The statements about an image that are not denied.
+    fn said<'a>(
+        &'a self,
+        image: &'a Image,
+    ) -> impl Iterator<Item = (&'a PublisherId, &'a ReleaseId)> {
+        all_said(image).filter(|(publisher, release)| self.is_allowed(publisher, release))
+    }
+
     /// Returns whether a list was missing that may have arrived since.
     pub(crate) fn has_missing(&self) -> bool {
         self.has_missing
@@ -128,17 +162,12 @@ impl Snapshot {
 
     /// Returns whether a trusted publisher made a statement about an image.
     pub(crate) fn is_ours(&self, image: &Image) -> bool {
-        let mut said = image.tags.values().flatten().map(|statement| &statement.publisher);
-        let mut released = image.releases.iter().map(|release| &release.publisher);
-        said.any(|publisher| self.trusts(publisher))
-            || released.any(|publisher| self.trusts(publisher))
+        self.said(image).any(|(publisher, _)| self.trusts(publisher))
     }
 
     /// Returns whether this node's own publisher made a statement about an image.
     pub(crate) fn is_own(&self, image: &Image) -> bool {
-        let own = |publisher: &PublisherId| self.is_own_publisher(publisher);
-        image.tags.values().flatten().any(|statement| own(&statement.publisher))
-            || image.releases.iter().any(|release| own(&release.publisher))
+        self.said(image).any(|(publisher, _)| self.is_own_publisher(publisher))
     }
 
     /// Returns whether a publisher is this node's own.
@@ -202,7 +231,8 @@ impl Snapshot {
 
     /// The releases of the repositories that a name can refer to.
     pub(crate) fn releases(&self, name: &Named) -> impl DoubleEndedIterator<Item = &ImageRelease> {
-        self.images.named(name).into_iter().flat_map(|image| &image.releases)
+        let releases = self.images.named(name).into_iter().flat_map(|image| &image.releases);
+        releases.filter(|image| self.is_allowed(&image.publisher, &image.release))
     }
 
     /// The repositories of the same path in other registries that have a tag by a trusted
@@ -215,7 +245,10 @@ impl Snapshot {
         let same_path = self.images.named(&Named::Bare(repository.path().to_owned()));
         let tagged = same_path.into_iter().filter(move |image| {
             let mut said = image.tags.get(tag).into_iter().flatten();
-            said.any(|statement| self.counts(image, &statement.publisher))
+            said.any(|statement| {
+                self.counts(image, &statement.publisher)
+                    && self.is_allowed(&statement.publisher, &statement.release)
+            })
         });
         tagged.map(|image| &image.repository).filter(move |other| *other != repository)
     }
@@ -232,8 +265,15 @@ impl Snapshot {
         let releases = self.images.get(repository).into_iter().flat_map(|image| &image.releases);
         releases.filter(|release| {
             self.trusts(&release.publisher)
+                && self.is_allowed(&release.publisher, &release.release)
                 && !self.images.is_yanked(&release.publisher, &release.release)
         })
+    }
+
+    /// The releases that list a digest, as far as their lists are or were here.
+    fn listing(&self, digest: &Digest) -> impl Iterator<Item = Listed> {
+        let listed = self.index.releases(digest).into_iter();
+        listed.filter(|listed| self.is_allowed(&listed.publisher, &listed.release))
     }
 
     /// Returns whether any repository has a release of this manifest.
@@ -241,9 +281,17 @@ impl Snapshot {
         self.rooted(digest).next().is_some()
     }
 
-    /// The releases of a manifest, in any repository.
+    /// The releases of a manifest that are not denied, in any repository.
     fn rooted(&self, digest: &Digest) -> impl Iterator<Item = &ImageRelease> {
         let releases = self.images.iter().flat_map(|image| &image.releases);
-        releases.filter(move |release| release.roots.contains(digest))
+        releases.filter(move |release| {
+            release.roots.contains(digest) && self.is_allowed(&release.publisher, &release.release)
+        })
     }
+}
+
+/// All statements about an image.
+fn all_said(image: &Image) -> impl Iterator<Item = (&PublisherId, &ReleaseId)> {
+    let said = image.tags.values().flatten().map(|said| (&said.publisher, &said.release));
+    said.chain(image.releases.iter().map(|release| (&release.publisher, &release.release)))
 }

@@ -132,7 +132,7 @@ async fn a_denied_blob_is_denied_under_every_name() {
     let gateway = TestGateway::new();
     let content = bytes(200_000, 1);
     gateway.release(&key(1), "pkg:generic/a@v1", &[file("x", content.clone())]);
-    gateway.store().set_denied(BlobId::of(&content), Some("no".into())).expect("remembered");
+    gateway.store().deny(BlobId::of(&content).into(), "no".into()).expect("remembered");
     for path in [
         "/r/a/v1/x".to_owned(),
         format!("/b/{}", BlobId::of(&content)),

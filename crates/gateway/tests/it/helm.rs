@@ -96,6 +96,32 @@ fn release(gateway: &TestGateway, key: &Keypair, purl: &str, yaml: &str) -> Vec<
 }
 
 #[tokio::test]
+async fn a_denied_chart_is_in_no_index_and_answers_451() {
+    let gateway = TestGateway::new();
+    let bytes = release(&gateway, &key(1), "pkg:helm/ks-core@1.1.3", KS);
+    let other = packed("other-1.0.0.tgz", chart("name: other\nversion: 1.0.0\n"));
+    gateway.release(&key(1), "pkg:generic/other@1", &[other]);
+    let targets = ["pkg:helm/ks-core".to_owned(), sha256(&bytes).to_string()];
+    for target in targets.iter().chain(["pkg:generic/other".to_owned()].iter()) {
+        let target = target.parse().expect("a target");
+        gateway.store().deny(target, "malware in it".into()).expect("remembered");
+        let left: usize = index(&gateway, "all").await.entries.len();
+        for file in ["ks-core-1.1.3.tgz", "other-1.0.0.tgz"] {
+            let answer = gateway.get(&format!("/helm/all/charts/{file}")).await;
+            let is_denied = file.starts_with("ks-core") || left == 0;
+            assert_eq!(answer.status.as_u16(), if is_denied { 451 } else { 200 }, "{file}");
+            assert!(!is_denied || answer.text().contains("malware in it"), "{}", answer.text());
+        }
+    }
+    assert!(index(&gateway, "all").await.entries.is_empty());
+    for target in targets {
+        gateway.store().undeny(&target.parse().expect("a target")).expect("remembered");
+    }
+    let answer = gateway.get("/helm/all/charts/ks-core-1.1.3.tgz").await;
+    assert!(answer.status == StatusCode::OK && answer.body == bytes);
+}
+
+#[tokio::test]
 async fn charts_are_listed_as_helm_reads_them_and_pulled_by_their_urls() {
     let gateway = TestGateway::new();
     let bytes = release(&gateway, &key(1), "pkg:helm/ks-core@1.1.3", KS);

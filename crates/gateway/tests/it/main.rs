@@ -9,6 +9,7 @@
 )]
 
 mod asking;
+mod denied;
 mod feed;
 mod files;
 mod files_by_digest;

@@ -2,6 +2,7 @@
 
 mod cosign;
 mod delete;
+mod denied;
 mod hostile;
 mod images;
 mod lists;

@@ -1,6 +1,7 @@
 //! Connections over loopback: limits, TLS, shutdown.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -336,11 +337,10 @@ fn certificate() -> Files {
     Files { der: made.cert.der().clone(), _dir: dir, cert, key }
 }
 
-#[tokio::test]
-async fn connections_are_encrypted_with_the_certificate_given() {
-    let files = certificate();
-    let tls = Tls::load(&files.cert, &files.key).expect("they fit");
-    let server = server(Some(tls), limits()).await;
+/// A client that trusts a certificate, and the name that it asks for.
+fn client_of(
+    files: &Files,
+) -> (tokio_rustls::TlsConnector, rustls::pki_types::ServerName<'static>) {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(files.der.clone()).expect("a root");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -349,8 +349,55 @@ async fn connections_are_encrypted_with_the_certificate_given() {
         .expect("versions")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
     let name = rustls::pki_types::ServerName::try_from("localhost").expect("a name");
+    (tokio_rustls::TlsConnector::from(Arc::new(config)), name)
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_renewed_counts_from_the_next_connection() {
+    let (old, new) = (certificate(), certificate());
+    let tls = Tls::load(&old.cert, &old.key).expect("they fit");
+    let server = server(Some(tls), limits()).await;
+    let greets = async |files: &Files| {
+        let (connector, name) = client_of(files);
+        connector.connect(name, connect(&server).await).await.is_ok()
+    };
+    assert!(greets(&old).await && !greets(&new).await);
+    // One file changes before the other: until both fit, the old pair stays.
+    std::fs::rename(&new.cert, &old.cert).expect("renamed");
+    assert!(greets(&old).await && !greets(&new).await);
+    std::fs::rename(&new.key, &old.key).expect("renamed");
+    assert!(greets(&new).await && !greets(&old).await);
+    std::fs::write(&old.cert, "no certificate").expect("written");
+    assert!(greets(&new).await, "a file of no use changes nothing");
+}
+
+#[test]
+fn a_key_that_others_read_is_made_private_and_one_that_they_write_is_refused() {
+    let files = certificate();
+    let set_mode = |mode| {
+        std::fs::set_permissions(&files.key, PermissionsExt::from_mode(mode)).expect("ours");
+    };
+    let mode = || std::fs::metadata(&files.key).expect("there").permissions().mode() & 0o777;
+    for (loose, tight) in [(0o644, 0o640), (0o640, 0o640), (0o600, 0o600), (0o400, 0o400)] {
+        set_mode(loose);
+        Tls::load(&files.cert, &files.key).expect("they fit");
+        assert_eq!(mode(), tight, "{loose:o}");
+    }
+    for loose in [0o666, 0o660, 0o602] {
+        set_mode(loose);
+        let error = Tls::load(&files.cert, &files.key).expect_err("refused").to_string();
+        assert!(error.contains(&format!("chmod 600 {}", files.key.display())), "{error}");
+        assert_eq!(mode(), loose, "left as it was");
+    }
+}
+
+#[tokio::test]
+async fn connections_are_encrypted_with_the_certificate_given() {
+    let files = certificate();
+    let tls = Tls::load(&files.cert, &files.key).expect("they fit");
+    let server = server(Some(tls), limits()).await;
+    let (connector, name) = client_of(&files);
     for (request, expected) in [(GET, "\r\n\r\nhere"), (SCHEME[1], "\r\n\r\nhttps")] {
         let mut stream =
             connector.connect(name.clone(), connect(&server).await).await.expect("a handshake");

@@ -189,16 +189,80 @@ fn a_rotated_key_cannot_sign_any_more() {
     );
     assert_eq!(feed.state.next(None), Err(SignRefusal::Rotated(next.id())));
     assert_eq!(feed.state.next_merge(None), Err(SignRefusal::Rotated(next.id())));
-    // A stolen old key can still prove its own fork, and nothing else.
+    // A shorter branch beside it, which a stolen old key can still sign, changes nothing.
+    let last = signed("last", 1, &[&first]);
+    let handed = rotate(2, &[&last], &next);
+    let mut feed = Feed::of(&[&first, &last, &handed]);
     let beside = signed("beside", 1, &[&first]);
-    assert_eq!(feed.admit(&beside), Admit::Fork(proof(1, &handed, &beside)));
-    let other = rotate(1, &[&first], &Keypair::from_seed([3; 32]));
-    assert!(matches!(feed.admit(&other), Admit::Fork(_)));
-    assert_eq!(feed.state.rotated, Some((1, next.id())), "the first successor stays");
-    assert_eq!(
-        feed.admit(&signed("later", 2, &[&beside])),
-        Admit::Reject(FeedError::Rotated(next.id()))
-    );
+    assert_eq!(feed.admit(&beside), Admit::Fork(proof(1, &last, &beside)));
+    assert!(feed.state.is_forked(), "it is shown");
+    assert_eq!(feed.state.rotated, Some((2, next.id())));
+    assert_eq!(feed.state.next(None), Err(SignRefusal::Rotated(next.id())));
+}
+
+#[test]
+fn a_rotation_signed_in_the_past_decides_nothing_whatever_comes_first() {
+    let thief = Keypair::from_seed([3; 32]);
+    let mut own = vec![signed("0", 0, &[])];
+    for seq in 1..6 {
+        own.push(signed(&seq.to_string(), seq, &[&own[own.len() - 1]]));
+    }
+    let stolen = rotate(1, &[&own[0]], &thief);
+    let late: Vec<_> = own.iter().chain([&stolen]).collect();
+    let early: Vec<_> = own[..1].iter().chain([&stolen]).chain(&own[1..]).collect();
+    let (late, early) = (Feed::of(&late).state, Feed::of(&early).state);
+    for feed in [&late, &early] {
+        assert_eq!((feed.entries, feed.rotated), (7, None));
+        assert!(feed.is_forked() && feed.disputed().eq([thief.id()]), "the fork is shown");
+    }
+    assert_eq!((&late.heads, &late.rotations), (&early.heads, &early.rotations));
+    // The owner goes on, and nothing goes on behind the rotation.
+    let place = late.next(Some(5)).unwrap();
+    assert_eq!((place.seq, &place.prevs), (6, &vec![own[5].id()]));
+    let mut feed = Feed::of(&own.iter().chain([&stolen]).collect::<Vec<_>>());
+    assert_eq!(feed.admit(&signed("6", 6, &[&own[5]])), Admit::New);
+    for behind in [signed("behind", 2, &[&stolen]), merge(7, &[&stolen, &own[5]])] {
+        assert!(!matches!(feed.admit(&behind), Admit::New | Admit::Fork(_)), "behind a rotation");
+    }
+    // Nor does one at the end of a branch as long as the owner's, which a thief can sign as well.
+    let mut branch = own[0].clone();
+    for seq in 1..6 {
+        branch = signed(&format!("beside {seq}"), seq, &[&branch]);
+        feed.admit(&branch);
+    }
+    feed.admit(&rotate(6, &[&branch], &thief));
+    assert_eq!(feed.state.rotated, None);
+}
+
+#[test]
+fn a_stolen_key_can_suspend_a_rotation_and_not_take_it_over() {
+    let (owner, thief) = (Keypair::from_seed([2; 32]), Keypair::from_seed([3; 32]));
+    let first = signed("first", 0, &[]);
+    let handed = rotate(1, &[&first], &owner);
+    // A branch that outgrows the owner's, which nothing can follow any more.
+    let beside = signed("beside", 1, &[&first]);
+    let longer = signed("longer", 2, &[&beside]);
+    let stolen = rotate(3, &[&longer], &thief);
+    for order in [[&handed, &beside, &longer, &stolen], [&beside, &longer, &stolen, &handed]] {
+        let mut feed = Feed::of(&[&first]);
+        for entry in order {
+            assert!(matches!(feed.admit(entry), Admit::New | Admit::Fork(_)));
+        }
+        assert_eq!(feed.state.rotated, None, "the longest branch is not the owner's");
+        let mut disputed: Vec<_> = feed.state.disputed().collect();
+        disputed.sort_unstable();
+        let mut both = vec![owner.id(), thief.id()];
+        both.sort_unstable();
+        assert_eq!(disputed, both, "both are shown");
+    }
+}
+
+#[test]
+fn a_state_of_an_earlier_version_reads_back_as_it_was() {
+    let feed = Feed::of(&[&signed("a", 0, &[])]).state;
+    let text = serde_json::to_string(&feed).unwrap();
+    assert!(!text.contains("rotations"), "{text}");
+    assert_eq!(serde_json::from_str::<FeedState>(&text).unwrap(), feed);
 }
 
 #[test]
@@ -260,6 +324,7 @@ proptest! {
         }
         prop_assert_eq!(&feed.state.heads, &in_order.state.heads);
         prop_assert_eq!(feed.state.entries, in_order.state.entries);
+        prop_assert_eq!(feed.state.rotated, in_order.state.rotated);
         prop_assert_eq!(feed.state.forks.is_empty(), in_order.state.forks.is_empty());
         // A sequence number that two entries have is a fork that some node reported.
         let numbers: std::collections::BTreeSet<_> = made.iter().map(|signed| signed.entry().seq)

@@ -57,6 +57,19 @@ fn anything_but_a_signed_entry_is_rejected() {
 }
 
 #[test]
+fn nothing_of_a_denied_publisher_is_taken_or_passed_on_followed_or_not() {
+    let (mut gossip, mut catalog) = (Gossip::default(), FakeCatalog::default());
+    let key = Keypair::from_seed([1; 32]);
+    catalog.denied.push(key.id());
+    let bytes = entry(&key, "one").encode();
+    for follows in [follow(&key), Follows::All] {
+        let checked = gossip.check(Time::ZERO, &"p".parse().unwrap(), &bytes, &follows, &catalog);
+        assert_eq!(checked.acceptance, Acceptance::Ignore);
+        assert!(checked.entry.is_none());
+    }
+}
+
+#[test]
 fn strangers_have_a_share_of_their_own() {
     let (mut gossip, catalog) = (Gossip::default(), FakeCatalog::default());
     let (known, stranger) = (Keypair::from_seed([1; 32]), Keypair::from_seed([2; 32]));

@@ -6,11 +6,11 @@
     reason = "small literals, one range is meant"
 )]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use perennial_manifest::BlobId;
 
@@ -40,7 +40,7 @@ fn bytes(len: usize, seed: u8) -> Vec<u8> {
 }
 
 fn add(at: &Bench, bytes: &[u8]) -> BlobId {
-    let mut batch = Batch::new(&at.blobs, BTreeMap::new());
+    let mut batch = Batch::new(&at.blobs, Arc::default());
     let added = batch.add_bytes(bytes.to_vec()).unwrap();
     batch.commit().unwrap();
     added.blob
@@ -125,7 +125,7 @@ fn adding_a_copy_replaces_a_reference() {
     let at = store();
     let file = at.dir.path().join("mirror.iso");
     fs::write(&file, bytes(300_000, 4)).unwrap();
-    let mut batch = Batch::new(&at.blobs, BTreeMap::new());
+    let mut batch = Batch::new(&at.blobs, Arc::default());
     let blob = batch.add_file(&file, Placement::InPlace, &|_| {}).unwrap().blob;
     batch.add_file(&file, Placement::Copy, &|_| {}).unwrap();
     batch.commit().unwrap();

@@ -92,9 +92,8 @@ impl Catalog<'_> {
             heads.extend(self.ends_before(&gone.id, seq)?);
             self.remove_rows(gone, value.ordinal, changes)?;
         }
-        value.feed.heads = heads.into_iter().collect();
-        value.feed.entries = value.feed.entries.saturating_sub(gone.len() as u64);
-        value.feed.rotated = value.feed.rotated.filter(|(at, _)| *at < seq);
+        let left = value.feed.entries.saturating_sub(gone.len() as u64);
+        value.feed.cut(heads.into_iter().collect(), left);
         changes.push(match value.feed.entries {
             0 => Change::Remove(rows::publisher(publisher)),
             _ => Change::Put(rows::publisher(publisher), super::encode(&value)?),

@@ -168,6 +168,17 @@ impl Catalog<'_> {
         self.rows(&keys)
     }
 
+    /// The releases with more files than are found by their digests.
+    pub(crate) fn large_releases(&self) -> Result<Vec<ReleaseRow>, StoreError> {
+        let mut places = Places::new();
+        self.index.walk(b"G", b"G", &mut |key, purl| {
+            take(&mut places, key, purl);
+            true
+        })?;
+        let keys: Vec<_> = places.iter().map(|(place, purl)| rows::release(purl, place)).collect();
+        self.rows(&keys)
+    }
+
     /// The releases that have a file in whose name a word occurs, or, if it has a `/`, at whose
     /// path it does.
     fn files_named(&self, word: &Word, bounds: Bounds) -> Result<Places, StoreError> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use perennial_manifest::{BlobId, Sha256Digest};
@@ -44,7 +44,8 @@ impl Active {
     pub(super) fn create(dir: &Path, number: u64) -> Result<Self, StoreError> {
         let path = pack_path(dir, number);
         let file =
-            OpenOptions::new().read(true).write(true).create_new(true).open(&path).at(&path)?;
+            OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
+        let file = file.at(&path)?;
         // A file left behind would be in the way of the next try.
         durable::sync_dir(dir).inspect_err(|_| drop(std::fs::remove_file(&path)))?;
         Ok(Self::new(number, path, file))

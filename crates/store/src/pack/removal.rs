@@ -1,5 +1,6 @@
 //! Removing records: damaged blobs from the look-ups, dead records from the disk.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use perennial_manifest::BlobId;
@@ -31,8 +32,11 @@ impl Packs {
                     keep(BlobId::from_bytes(row.key), &raw.content)?;
                 }
             }
+            // Before the index changes: a reader of the old one looks again, and waits for this.
+            self.epoch.fetch_add(1, Ordering::SeqCst);
             Sealed::write_index(&self.dir, *number, good)?;
-            *pack = Arc::new(Sealed::open(&self.dir, *number, keep)?);
+            self.open.close(*number);
+            *pack = Arc::new(Sealed::open(&self.dir, *number, &self.open, keep)?);
         }
         Ok(())
     }
@@ -45,16 +49,16 @@ impl Packs {
         keep: Keep<'_>,
     ) -> Result<u64, StoreError> {
         let before = self.disk_bytes();
-        {
+        let is_dead = |row: &record::Row| dead(row.kind, &row.key);
+        // No lock is held while `dead` is asked: it may look records up.
+        let rows = self.active().rows();
+        if rows.iter().any(is_dead) {
             let mut active = self.active();
-            if active.rows().iter().any(|row| dead(row.kind, &row.key)) {
-                active.sync()?;
-                self.seal(&mut active)?;
-            }
+            active.sync()?;
+            self.seal(&mut active)?;
         }
         for pack in self.sealed() {
             let rows = pack.rows()?;
-            let is_dead = |row: &record::Row| dead(row.kind, &row.key);
             if !rows.iter().any(is_dead) {
                 continue;
             }
@@ -74,6 +78,8 @@ impl Packs {
             #[cfg(test)]
             crate::durable::faults::step().at(&self.dir)?;
             self.sealed.write().unwrap_or_else(PoisonError::into_inner).remove(&pack.number());
+            self.epoch.fetch_add(1, Ordering::SeqCst);
+            self.open.close(pack.number());
             // The pack before its index: an index without a pack is ignored, but a pack without an
             // index would be taken for the active one.
             durable::remove_file(&pack_path(&self.dir, pack.number()))?;

@@ -7,11 +7,13 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use perennial_manifest::{BlobId, Sha256Digest};
 
 use super::damage::{Found, Keep};
+use super::open_files::{Files, Identity, OpenFiles};
 use super::record::{self, Kind, Record, Row};
 use super::{index_path, pack_path};
 use crate::durable;
@@ -27,9 +29,10 @@ const HEAD: usize = 16 + 8 + 8 + 8 + 32;
 
 #[derive(Debug)]
 pub(super) struct Sealed {
+    dir: PathBuf,
     number: u64,
-    pack: File,
-    index: File,
+    open: Arc<OpenFiles>,
+    identity: Identity,
     len: u64,
     rows: u64,
     pairs: u64,
@@ -38,8 +41,13 @@ pub(super) struct Sealed {
 impl Sealed {
     /// Opens a pack and its index. An index that is missing or does not fit is rebuilt, and damaged
     /// blobs found then go to `keep`.
-    pub(super) fn open(dir: &Path, number: u64, keep: Keep<'_>) -> Result<Self, StoreError> {
-        if let Some(sealed) = Self::try_open(dir, number)? {
+    pub(super) fn open(
+        dir: &Path,
+        number: u64,
+        open: &Arc<OpenFiles>,
+        keep: Keep<'_>,
+    ) -> Result<Self, StoreError> {
+        if let Some(sealed) = Self::try_open(dir, number, open)? {
             return Ok(sealed);
         }
         tracing::warn!(pack = number, "rebuilding the index of a pack");
@@ -49,15 +57,19 @@ impl Sealed {
         let mut found = Found::default();
         record::walk(&pack, end, |row, whole| found.take(row, whole)).at(&path)?;
         Self::write_index(dir, number, found.settle(&pack, &path, keep)?)?;
-        Self::try_open(dir, number)?.ok_or_else(|| StoreError::Format {
+        Self::try_open(dir, number, open)?.ok_or_else(|| StoreError::Format {
             path: index_path(dir, number),
             reason: "it does not read back".into(),
         })
     }
 
     /// As `open`, on media that cannot be written to: an index that does not fit is an error.
-    pub(super) fn open_to_read(dir: &Path, number: u64) -> Result<Self, StoreError> {
-        Self::try_open(dir, number)?.ok_or_else(|| StoreError::Format {
+    pub(super) fn open_to_read(
+        dir: &Path,
+        number: u64,
+        open: &Arc<OpenFiles>,
+    ) -> Result<Self, StoreError> {
+        Self::try_open(dir, number, open)?.ok_or_else(|| StoreError::Format {
             path: index_path(dir, number),
             reason: "it does not fit its pack, and cannot be made again on read-only media; copy \
                      the archive to a disk that can be written to"
@@ -65,17 +77,22 @@ impl Sealed {
         })
     }
 
-    fn try_open(dir: &Path, number: u64) -> Result<Option<Self>, StoreError> {
+    fn try_open(
+        dir: &Path,
+        number: u64,
+        open: &Arc<OpenFiles>,
+    ) -> Result<Option<Self>, StoreError> {
         let (pack_path, index_path) = (pack_path(dir, number), index_path(dir, number));
-        let pack = File::open(&pack_path).at(&pack_path)?;
+        let Some(files) = Files::open(dir, number)? else { return Ok(None) };
+        let Files { pack, index, .. } = &files;
         let len = pack.metadata().at(&pack_path)?.len();
-        let Ok(index) = File::open(&index_path) else { return Ok(None) };
         let index_len = index.metadata().at(&index_path)?.len();
         let mut head = [0; HEAD];
-        if index_len < HEAD as u64
-            || index.read_exact_at(&mut head, 0).is_err()
-            || &head[..16] != MAGIC
-        {
+        if index_len < HEAD as u64 {
+            return Ok(None);
+        }
+        index.read_exact_at(&mut head, 0).at(&index_path)?;
+        if &head[..16] != MAGIC {
             return Ok(None);
         }
         let number_at =
@@ -88,11 +105,19 @@ impl Sealed {
         };
         if pack_len != len
             || expected != index_len
-            || hash_tables(&index, index_len).at(&index_path)?[..] != head[40..72]
+            || hash_tables(index, index_len).at(&index_path)?[..] != head[40..72]
         {
             return Ok(None);
         }
-        Ok(Some(Self { number, pack, index, len, rows, pairs }))
+        let identity = files.identity();
+        open.keep(number, Arc::new(files));
+        let (dir, open) = (dir.to_owned(), Arc::clone(open));
+        Ok(Some(Self { dir, number, open, identity, len, rows, pairs }))
+    }
+
+    /// Its files. A pack that was removed or rewritten since is `NotFound`.
+    fn files(&self) -> Result<Arc<Files>, StoreError> {
+        self.open.get(&self.dir, self.number, &self.identity)
     }
 
     /// Number of blobs in it.
@@ -101,8 +126,9 @@ impl Sealed {
     }
 
     /// When the pack was last written to, in Unix seconds.
-    pub(super) fn written(&self) -> io::Result<u64> {
-        Ok(u64::try_from(self.pack.metadata()?.mtime()).unwrap_or(0))
+    pub(super) fn written(&self) -> Result<u64, StoreError> {
+        let meta = self.files()?.pack.metadata().at(&self.dir)?;
+        Ok(u64::try_from(meta.mtime()).unwrap_or(0))
     }
 
     pub(super) fn write_index(
@@ -141,18 +167,18 @@ impl Sealed {
         durable::write_file(&index_path(dir, number), &bytes)
     }
 
-    fn row(&self, at: u64) -> io::Result<Row> {
+    fn row(index: &File, at: u64) -> io::Result<Row> {
         let mut bytes = [0; ROW];
-        self.index.read_exact_at(&mut bytes, HEAD as u64 + at * ROW as u64)?;
+        index.read_exact_at(&mut bytes, HEAD as u64 + at * ROW as u64)?;
         parse_row(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
     pub(super) fn find(&self, kind: Kind, key: &[u8; 32]) -> Result<Option<Row>, StoreError> {
-        let wanted = (*key, kind);
+        let (wanted, files) = ((*key, kind), self.files()?);
         let (mut low, mut high) = (0, self.rows);
         while low < high {
             let middle = low + (high - low) / 2;
-            let row = self.row(middle).at(Path::new("packs"))?;
+            let row = Self::row(&files.index, middle).at(Path::new("packs"))?;
             match (row.key, row.kind).cmp(&wanted) {
                 std::cmp::Ordering::Equal => return Ok(Some(row)),
                 std::cmp::Ordering::Less => low = middle + 1,
@@ -170,7 +196,8 @@ impl Sealed {
         limit: usize,
         found: &mut BTreeSet<[u8; 32]>,
     ) -> Result<(), StoreError> {
-        let row = |at| self.row(at).at(Path::new("packs"));
+        let files = self.files()?;
+        let row = |at| Self::row(&files.index, at).at(Path::new("packs"));
         let (mut low, mut high) = (0, self.rows);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -188,12 +215,14 @@ impl Sealed {
     }
 
     pub(super) fn blob_of(&self, sha256: &Sha256Digest) -> Result<Option<BlobId>, StoreError> {
+        let files = self.files()?;
         let start = HEAD as u64 + self.rows * ROW as u64;
         let (mut low, mut high) = (0, self.pairs);
         while low < high {
             let middle = low + (high - low) / 2;
             let mut pair = [0; PAIR];
-            self.index
+            files
+                .index
                 .read_exact_at(&mut pair, start + middle * PAIR as u64)
                 .at(Path::new("packs"))?;
             match pair[..32].cmp(sha256.as_bytes()) {
@@ -220,14 +249,14 @@ impl Sealed {
 
     /// A record unchecked; empty if the pack ends before it.
     pub(super) fn read_raw(&self, row: &Row) -> Result<Record, StoreError> {
-        record::read_raw(&self.pack, row).at(Path::new("packs"))
+        record::read_raw(&self.files()?.pack, row).at(Path::new("packs"))
     }
 
     /// All rows, in the order of their place in the pack.
     pub(super) fn rows(&self) -> Result<Vec<Row>, StoreError> {
         let len = usize::try_from(self.rows).unwrap_or(0) * ROW;
         let mut bytes = vec![0; len];
-        self.index.read_exact_at(&mut bytes, HEAD as u64).at(Path::new("packs"))?;
+        self.files()?.index.read_exact_at(&mut bytes, HEAD as u64).at(Path::new("packs"))?;
         let mut rows: Vec<Row> =
             bytes.chunks_exact(ROW).filter_map(|row| parse_row(row.try_into().ok()?)).collect();
         rows.sort_unstable_by_key(|row| row.offset);

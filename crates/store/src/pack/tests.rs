@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 
+use perennial_manifest::BlobId;
 use proptest::prelude::*;
 
 use super::*;
@@ -190,5 +191,45 @@ proptest! {
             let back = back.map(|record| record.content);
             prop_assert_eq!(back.as_ref(), Some(bytes));
         }
+    }
+}
+
+#[test]
+fn many_packs_are_read_through_few_descriptors() {
+    let dir = tempfile::tempdir().unwrap();
+    let contents: Vec<Vec<u8>> = (0..200_u32).map(|n| n.to_be_bytes().repeat(10)).collect();
+    let packs = open(dir.path()).unwrap();
+    for content in &contents {
+        packs.append(&record(content)).unwrap();
+        packs.sync().unwrap();
+        packs.seal(&mut packs.active()).unwrap();
+    }
+    let all_here = |packs: &Packs| {
+        for content in contents.iter().chain(contents.iter().rev()) {
+            assert_eq!(read(packs, content).as_ref(), Some(content));
+        }
+        assert!(packs.open.count() <= 64, "{} packs are open", packs.open.count());
+    };
+    all_here(&packs);
+    drop(packs);
+    let packs = open(dir.path()).unwrap();
+    all_here(&packs);
+
+    // Packs that go while they are read: what is not dropped is found at any moment.
+    let half = |blob: &BlobId| blob.as_bytes()[0] & 1 == 0;
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            for _ in 0..5 {
+                for content in contents.iter().filter(|content| !half(&BlobId::of(content))) {
+                    assert_eq!(read(&packs, content).as_ref(), Some(content));
+                }
+            }
+        });
+        let is_half = |_: Kind, key: &[u8; 32]| half(&BlobId::from_bytes(*key));
+        packs.compact(&is_half, &mut |_, _| Ok(())).unwrap();
+        reader.join().unwrap();
+    });
+    for content in &contents {
+        assert_eq!(read(&packs, content).is_none(), half(&BlobId::of(content)));
     }
 }

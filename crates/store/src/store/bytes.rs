@@ -52,9 +52,10 @@ impl OpenBlob {
     /// for the whole range.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] if the bytes are damaged; they are set aside then. Failures of the
-    /// disk.
+    /// [`StoreError::Corrupt`] if the bytes are damaged; they are set aside then.
+    /// [`StoreError::Denied`] if the blob was denied since it was opened. Failures of the disk.
     pub fn read(&self, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
+        self.store.refuse_denied(&self.blob)?;
         self.store.record_damage(self.store.0.blobs.read(&self.blob, &self.bytes, range))
     }
 }
@@ -91,7 +92,7 @@ impl Store {
     /// # Errors
     /// Failures of the disk.
     pub fn blob_state(&self, blob: &BlobId) -> Result<BlobState, StoreError> {
-        if self.0.state.is_denied(blob) {
+        if self.denial_of_blob(blob)?.is_some() {
             return Ok(BlobState::Denied);
         }
         if let Some(size) = self.0.blobs.size(blob)? {
@@ -106,7 +107,10 @@ impl Store {
     /// # Errors
     /// Failures of the disk.
     pub fn blob_size(&self, blob: &BlobId) -> Result<Option<u64>, StoreError> {
-        if self.0.state.is_denied(blob) { Ok(None) } else { self.0.blobs.size(blob) }
+        match self.denial_of_blob(blob)? {
+            Some(_) => Ok(None),
+            None => self.0.blobs.size(blob),
+        }
     }
 
     /// Copies a blob out and returns the SHA-256 of its bytes. The output counts only if this
@@ -207,8 +211,10 @@ impl Store {
     /// Makes a complete fetch a blob of the store. It is durable on return.
     ///
     /// # Errors
-    /// [`StoreError::Broken`] if bytes are missing, and failures of the disk.
+    /// [`StoreError::Denied`] if it was denied meanwhile, [`StoreError::Broken`] if bytes are
+    /// missing, and failures of the disk.
     pub fn complete(&self, partial: &Partial) -> Result<(), StoreError> {
+        self.refuse_denied(&partial.blob())?;
         self.0.blobs.complete(partial)
     }
 
@@ -300,9 +306,5 @@ impl Store {
         let pairs: Vec<_> =
             pairs.iter().map(|(sha256, blob)| (*sha256.as_bytes(), *blob)).collect();
         self.0.write(|catalog| catalog.note_large(&pairs))
-    }
-
-    fn refuse_denied(&self, blob: &BlobId) -> Result<(), StoreError> {
-        if self.0.state.is_denied(blob) { Err(StoreError::Denied(*blob)) } else { Ok(()) }
     }
 }

@@ -71,7 +71,7 @@ impl Store {
         if blobs.is_empty() {
             return Ok(naming);
         }
-        for row in self.releases(&ReleaseFilter::default())? {
+        for row in self.known_releases(&ReleaseFilter::default())? {
             if row.state <= Holding::Known {
                 continue;
             }

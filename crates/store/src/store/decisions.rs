@@ -1,12 +1,10 @@
-//! The user's decisions: pins, follows, the deny list. Each is durable once it is answered.
+//! The user's decisions: pins and follows. Each is durable once it is answered.
 //!
 //! Owns no file: [`crate::state`] does. Keeps the index in step where a decision changes what is
 //! wanted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
-
-use perennial_manifest::BlobId;
 
 use crate::catalog::ReleaseFilter;
 use crate::error::StoreError;
@@ -44,7 +42,7 @@ impl Store {
     /// recomputes the rest.
     pub fn set_follows(&self, follows: &Follows) -> Result<(), StoreError> {
         let before = self.0.state.follows();
-        let mut let_go = self.releases(&ReleaseFilter::default())?;
+        let mut let_go = self.known_releases(&ReleaseFilter::default())?;
         let_go.retain(|row| before.keeps(&row.publisher) && !follows.keeps(&row.publisher));
         let let_go: Vec<_> = let_go.into_iter().map(|row| Pin::Release(row.release)).collect();
         self.0.state.let_go(&let_go, now())?;
@@ -55,21 +53,6 @@ impl Store {
             follows.publishers.keys().filter_map(|id| Some((*id, self.feed(id).ok()?.highest()?)));
         let newest: Vec<_> = newest.map(|(id, (seq, entry))| (id, seq, entry)).collect();
         self.0.state.see(&newest)
-    }
-
-    /// The deny list: blobs and the reasons given.
-    #[must_use]
-    pub fn denied(&self) -> BTreeMap<BlobId, String> {
-        self.0.state.denied()
-    }
-
-    /// Denies a blob with a reason, or allows it again (`None`). Its bytes go with the next
-    /// collection; its name stays on the list.
-    ///
-    /// # Errors
-    /// Failures of the disk; nothing changed then.
-    pub fn set_denied(&self, blob: BlobId, reason: Option<String>) -> Result<(), StoreError> {
-        self.0.state.set_denied(blob, reason)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Signed entries as the store's users ask for them: puts and feeds.
+//! Signed entries as the store's users put them and ask for them, and the states of feeds.
 //!
 //! Promises that an admitted entry is durable, and that the highest entry ever seen of a followed
 //! publisher is remembered outside the index. `perennial-manifest` decides what a feed admits.
@@ -9,6 +9,7 @@ use std::sync::{MutexGuard, PoisonError};
 
 use perennial_manifest::{Admit, EntryId, FeedState, PublisherId, PublisherKind, SignedEntry};
 
+use super::rotations::may_hand_over;
 use crate::catalog::{PutOutcome, Source};
 use crate::error::StoreError;
 use crate::pack::Kind;
@@ -42,6 +43,28 @@ impl Store {
     }
 
     fn put(&self, entries: &[SignedEntry], source: Source) -> Result<Vec<PutOutcome>, StoreError> {
+        if !self.denies_publishers() {
+            return self.put_allowed(entries, source);
+        }
+        let denies = |signed: &SignedEntry| self.denies_publisher(&signed.entry().publisher);
+        let allowed: Vec<_> = entries.iter().filter(|signed| !denies(signed)).cloned().collect();
+        let mut puts = self.put_allowed(&allowed, source)?.into_iter().peekable();
+        let content = self.denied_content();
+        let passed = |signed: &SignedEntry| {
+            let id = signed.id();
+            puts.next_if(|put| put.id == id).unwrap_or_else(|| {
+                content.refuse(id);
+                PutOutcome { id, admit: Some(Admit::Known) }
+            })
+        };
+        Ok(entries.iter().map(passed).collect())
+    }
+
+    fn put_allowed(
+        &self,
+        entries: &[SignedEntry],
+        source: Source,
+    ) -> Result<Vec<PutOutcome>, StoreError> {
         let (puts, follows) = self.0.write(|catalog| {
             // Read under the lock, so that a follow that comes meanwhile finds these entries, or
             // they find it.
@@ -81,6 +104,9 @@ impl Store {
         let grown = entries.iter().zip(&puts).filter(|(_, put)| new(put));
         let grown = grown.map(|(signed, _)| signed.entry().publisher).collect();
         self.0.feeds_changed(grown, false);
+        if entries.iter().zip(&puts).any(|(signed, put)| may_hand_over(&follows, signed, put)) {
+            self.follow_rotations()?;
+        }
         Ok(puts)
     }
 

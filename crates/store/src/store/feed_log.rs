@@ -69,9 +69,9 @@ impl Inner {
     /// Begins a new generation, in which these feeds changed.
     pub(super) fn feeds_changed(&self, publishers: BTreeSet<PublisherId>, cut: bool) {
         let mut log = self.feed_log.lock().unwrap_or_else(PoisonError::into_inner);
-        // Noted first, so that the changes of each generation that is seen are known.
-        log.note(self.generation.load(Ordering::SeqCst) + 1, publishers, cut);
-        self.generation.fetch_add(1, Ordering::SeqCst);
+        // Whoever sees the generation and asks for its changes waits for the lock.
+        let generation = self.generation.fetch_add(1, Ordering::SeqCst) + 1;
+        log.note(generation, publishers, cut);
     }
 }
 

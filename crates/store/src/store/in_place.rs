@@ -183,7 +183,7 @@ impl Store {
         let mut changes = Changes::default();
         self.refresh_rows(&before)?;
         for row in before {
-            let now = self.release(&row.release)?.map_or(row.state, |row| row.state);
+            let now = self.known_release(&row.release)?.map_or(row.state, |row| row.state);
             match (row.state, now) {
                 (Holding::Held, Holding::Partial | Holding::Known | Holding::Invalid) => {
                     changes.lost.push(row.release);
@@ -205,7 +205,7 @@ impl Store {
         let mut losses = Vec::new();
         // Without any reference, no list needs to be read.
         if self.0.blobs.large().references()?.iter().any(|(_, reference)| reference.was_missed()) {
-            for row in self.releases(&ReleaseFilter::default())? {
+            for row in self.known_releases(&ReleaseFilter::default())? {
                 if row.state == Holding::Partial {
                     let of = self.losses_of(&row)?;
                     losses.extend(of.into_iter().filter(|loss| loss.missed.is_some()));

@@ -29,13 +29,16 @@ impl Store {
     /// trusted or not.
     ///
     /// # Errors
-    /// Failures of the index.
+    /// [`StoreError::Denied`] if it means only what is denied, and failures of the index.
     pub fn resolve(
         &self,
         selector: &Selector,
         own: &PublisherId,
         only: Option<&PublisherId>,
     ) -> Result<Resolution, StoreError> {
+        if let Selector::Purl(purl) = selector {
+            self.refuse_target(&purl.clone().into())?;
+        }
         let follows = self.follows();
         let trusted = |publisher: &PublisherId| publisher == own || follows.names(publisher);
         let named = ReleaseFilter { selector: Some(selector.clone()), ..ReleaseFilter::default() };
@@ -50,7 +53,7 @@ impl Store {
         for publisher in by.into_iter().map(Some).chain([None]) {
             let (limit, looked_at) = if publisher.is_none() { (OTHERS, LOOKED_AT) } else { (0, 0) };
             let filter = ReleaseFilter { publisher, limit, looked_at, ..named.clone() };
-            let found = self.releases(&filter)?;
+            let found = self.known_releases(&filter)?;
             rows.extend(found.into_iter().map(|row| (row.release, row)));
         }
         let mut rows: Vec<_> = rows.into_values().collect();
@@ -58,6 +61,8 @@ impl Store {
         let counts = |row: &ReleaseRow| {
             only.map_or_else(|| trusted(&row.publisher), |only| row.publisher == *only)
         };
+        let denied = rows.iter().find_map(|row| self.denial_of_release(row));
+        rows.retain(|row| self.denial_of_release(row).is_none());
         if rows.iter().any(|row| row.state != Holding::Invalid && counts(row)) {
             // A release that has no files is meant only if it is the only one.
             rows.retain(|row| row.state != Holding::Invalid || !counts(row));
@@ -71,7 +76,12 @@ impl Store {
             let held: BTreeSet<_> = held.map(|row| row.release).collect();
             agreeing.sort_by_key(|candidate| !held.contains(&candidate.release));
         }
-        Ok(resolution)
+        match (denied, &resolution) {
+            (Some(denial), Resolution::NotFound | Resolution::Strangers(_)) => {
+                Err(StoreError::Denied(Box::new(denial)))
+            }
+            _ => Ok(resolution),
+        }
     }
 
     /// At most `limit` releases that a name can mean, of one publisher or of any: those of this

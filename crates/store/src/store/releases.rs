@@ -1,4 +1,5 @@
-//! Releases as the store's users ask for them: rows, searches, lists, and which are wanted.
+//! Releases and their lists as the store's users ask for them. What is denied is left out, unless
+//! they ask for what is known.
 
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
@@ -10,21 +11,54 @@ use crate::error::StoreError;
 use crate::store::Store;
 
 impl Store {
-    /// Releases that a filter selects. With a release id, reads one entry and two rows; with a
-    /// package URL, the rows under that name; with a publisher alone, two rows per release of its
-    /// feed; otherwise (a plain name, no selector) every release row until the limit is reached.
+    /// Releases that a filter selects, without those that are denied. With a release id, reads one
+    /// entry and two rows; with a package URL, the rows under that name; with a publisher alone,
+    /// two rows per release of its feed; otherwise (a plain name, no selector) every release row
+    /// until the limit is reached.
     ///
     /// # Errors
     /// Failures of the index.
     pub fn releases(&self, filter: &ReleaseFilter) -> Result<Vec<ReleaseRow>, StoreError> {
+        let mut limit = filter.limit;
+        loop {
+            let rows = self.known_releases(&ReleaseFilter { limit, ..filter.clone() })?;
+            let is_whole = limit == 0 || rows.len() < limit;
+            let mut found = self.without_denied(rows);
+            if is_whole || found.len() >= filter.limit {
+                if filter.limit > 0 {
+                    found.truncate(filter.limit);
+                }
+                return Ok(found);
+            }
+            limit = limit.saturating_mul(2);
+        }
+    }
+
+    /// As [`Store::releases`], with those that are denied.
+    ///
+    /// # Errors
+    /// Failures of the index.
+    pub fn known_releases(&self, filter: &ReleaseFilter) -> Result<Vec<ReleaseRow>, StoreError> {
         self.0.read(|catalog| catalog.releases(filter))
     }
 
     /// One release. Reads one entry and two rows.
     ///
     /// # Errors
-    /// [`StoreError::DamagedEntry`], and failures of the index.
+    /// [`StoreError::Denied`], [`StoreError::DamagedEntry`], and failures of the index.
     pub fn release(&self, id: &ReleaseId) -> Result<Option<ReleaseRow>, StoreError> {
+        let known = self.known_release(id)?;
+        match known.as_ref().and_then(|row| self.denial_of_release(row)) {
+            Some(denial) => Err(StoreError::Denied(Box::new(denial))),
+            None => Ok(known),
+        }
+    }
+
+    /// As [`Store::release`], denied or not.
+    ///
+    /// # Errors
+    /// [`StoreError::DamagedEntry`], and failures of the index.
+    pub fn known_release(&self, id: &ReleaseId) -> Result<Option<ReleaseRow>, StoreError> {
         self.0.read(|catalog| catalog.release(id))
     }
 
@@ -34,7 +68,8 @@ impl Store {
     /// # Errors
     /// Failures of the index.
     pub fn search(&self, text: &str, limit: usize) -> Result<Vec<ReleaseRow>, StoreError> {
-        self.0.read(|catalog| catalog.search(text, limit, Bounds::WIDE))
+        let found = self.0.read(|catalog| catalog.search(text, limit, Bounds::WIDE))?;
+        Ok(self.without_denied(found))
     }
 
     /// As [`Store::search`], with a small bound on the time it takes: of many words, only the
@@ -43,7 +78,8 @@ impl Store {
     /// # Errors
     /// Failures of the index.
     pub fn search_briefly(&self, text: &str, limit: usize) -> Result<Vec<ReleaseRow>, StoreError> {
-        self.0.read(|catalog| catalog.search(text, limit, Bounds::NARROW))
+        let found = self.0.read(|catalog| catalog.search(text, limit, Bounds::NARROW))?;
+        Ok(self.without_denied(found))
     }
 
     /// The releases that are known to have a file with this SHA-256, by their lists as far as they
@@ -56,7 +92,8 @@ impl Store {
         sha256: &Sha256Digest,
         limit: usize,
     ) -> Result<Vec<ReleaseRow>, StoreError> {
-        self.0.read(|catalog| catalog.with_digest(sha256, limit))
+        let found = self.0.read(|catalog| catalog.with_digest(sha256, limit))?;
+        Ok(self.without_denied(found))
     }
 
     /// The artifact list of a release, if it is here.
@@ -84,7 +121,7 @@ impl Store {
     /// Failures of the disk and the index.
     pub fn refresh_state(&self, id: &ReleaseId) -> Result<Option<Holding>, StoreError> {
         let _recounting = self.recounting();
-        let Some(row) = self.release(id)? else { return Ok(None) };
+        let Some(row) = self.known_release(id)? else { return Ok(None) };
         self.recount_one(&row.artifacts, &|catalog| catalog.place_of(id))
     }
 
@@ -155,7 +192,9 @@ impl Store {
         after: Option<&ReleaseId>,
         limit: usize,
     ) -> Result<Vec<ReleaseRow>, StoreError> {
-        self.0.read(|catalog| catalog.wanted(after, limit))
+        let read =
+            |after: Option<&ReleaseId>, limit| self.0.read(|catalog| catalog.wanted(after, limit));
+        self.undenied_page(after, limit, read)
     }
 
     /// Of those, the releases of publishers followed by name; none unless all are followed.
@@ -167,6 +206,9 @@ impl Store {
         after: Option<&ReleaseId>,
         limit: usize,
     ) -> Result<Vec<ReleaseRow>, StoreError> {
-        self.0.read(|catalog| catalog.wanted_first(after, limit))
+        let read = |after: Option<&ReleaseId>, limit| {
+            self.0.read(|catalog| catalog.wanted_first(after, limit))
+        };
+        self.undenied_page(after, limit, read)
     }
 }

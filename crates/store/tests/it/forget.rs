@@ -134,7 +134,7 @@ fn strangers_have_one_share_and_the_largest_feeds_lose_their_newest_entries() {
     let (followed, own) = (key(4), key(5));
     follow(&store, &followed);
     assert_eq!(taken(&store, &feed(&followed, 30)), 30);
-    store.set_own_feed(OwnFeed { publisher: own.id(), known: true }).unwrap();
+    store.set_own_feed(OwnFeed::of(own.id(), true)).unwrap();
     assert_eq!(taken(&store, &feed(&own, 30)), 30);
     assert_eq!(store.strangers(), 16);
     assert!(store.rebuilt().is_none());

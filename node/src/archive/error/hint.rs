@@ -16,6 +16,15 @@ const PUT_BACK: &str = "put the files back, name their new place with `perennial
                         NEW`, or connect to a node that has them with --peer HOST:PORT";
 
 impl ArchiveError {
+    /// Whether the deny list is the reason.
+    fn is_of_deny_list(&self) -> bool {
+        match self {
+            Self::NotDenied(_) | Self::Store(StoreError::Denied(_)) => true,
+            Self::Fetch(FetchError::Store(error)) => matches!(**error, StoreError::Denied(_)),
+            _ => false,
+        }
+    }
+
     /// A next step for the user, if there is one.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
@@ -98,6 +107,9 @@ impl ArchiveError {
                 "give the path at which they were when they were added; `perennial verify` names \
                  the files that are lost",
             ),
+            _ if self.is_of_deny_list() => {
+                Some("`perennial denied` lists what is denied; `perennial undeny` allows it again")
+            }
             Self::NotPinned(_) => Some("`perennial pins` lists the pins"),
             Self::Export(error) => error.hint(),
             _ => None,

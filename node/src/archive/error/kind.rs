@@ -33,11 +33,13 @@ impl ArchiveError {
             | Self::SharedName { .. }
             | Self::NameTaken { .. }
             | Self::StillFollowed(_)
-            | Self::OwnPublisher(_) => ErrorKind::Usage,
+            | Self::OwnPublisher(_)
+            | Self::DeniesItself => ErrorKind::Usage,
             Self::NotFollowed(_)
             | Self::UnknownPublisher(_)
             | Self::NothingKnown(_)
             | Self::NotPinned(_)
+            | Self::NotDenied(_)
             | Self::NoClaim(_)
             | Self::NoHolder(_)
             | Self::NothingInPlace(_)
@@ -49,6 +51,7 @@ impl ArchiveError {
             Self::UnknownFeed { answered: 0, .. } => ErrorKind::Unreachable,
             Self::Store(StoreError::InvalidList { .. }) => ErrorKind::Verification,
             Self::Store(_)
+            | Self::Key(_)
             | Self::Disk(_)
             | Self::Twin { .. }
             | Self::UnknownFeed { .. }

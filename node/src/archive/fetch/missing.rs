@@ -20,9 +20,10 @@ pub(super) fn missing<'a>(
             // An empty blob needs no peer.
             drop(store.add_small(vec![Vec::new()])?);
         }
+        store.refuse_artifact(artifact)?;
         match store.blob_state(&artifact.blake3)? {
             BlobState::Held { size } if size == artifact.size => {}
-            BlobState::Denied => return Err(StoreError::Denied(artifact.blake3)),
+            BlobState::Denied => store.refuse_denied(&artifact.blake3)?,
             _ => {
                 found.insert(artifact.blake3, wanted(store, artifact.blake3, artifact.size)?);
             }

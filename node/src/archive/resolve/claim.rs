@@ -22,7 +22,7 @@ pub struct Claim {
 
 impl Claim {
     pub(super) fn of(store: &Store, candidate: Candidate) -> Result<Self, StoreError> {
-        let row = store.release(&candidate.release)?;
+        let row = store.known_release(&candidate.release)?;
         Ok(Self {
             kind: store.publisher_kind(&candidate.publisher)?.unwrap_or_default(),
             name: store.follows().publishers.get(&candidate.publisher).cloned().flatten(),

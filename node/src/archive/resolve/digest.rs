@@ -11,7 +11,7 @@ use std::time::Duration;
 use perennial_manifest::{BlobId, Selector, Sha256Digest};
 use perennial_operation::{Progress, Stage};
 use perennial_protocol::{FetchFailure, PeerId};
-use perennial_store::{BlobState, Lease, MAX_BLOB, StoreError};
+use perennial_store::{BlobState, Lease, MAX_BLOB};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
@@ -50,6 +50,7 @@ impl Archive {
     ) -> Result<Option<BlobId>, ArchiveError> {
         self.blocking(move |archive| {
             let (store, own) = (&archive.store, archive.publisher());
+            store.refuse_target(&digest.into())?;
             if let Some(blob) = store.blob_of_sha256(&digest)? {
                 return Ok(Some(blob));
             }
@@ -128,7 +129,7 @@ async fn get_blob(
     let mut from = BTreeMap::new();
     match archive.in_store(move |store| store.blob_state(&blob)).await? {
         BlobState::Held { .. } => {}
-        BlobState::Denied => return Err(StoreError::Denied(blob).into()),
+        BlobState::Denied => archive.in_store(move |store| store.refuse_denied(&blob)).await?,
         BlobState::Partial { .. } | BlobState::Missing => {
             from.extend(fetch_of_any_size(archive, blob, progress).await?);
         }

@@ -137,7 +137,7 @@ async fn a_release_with_only_its_list_fetched_is_partial() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_with_a_denied_blob_is_refused_for_good() {
     let (machine, release) = follower(false).await;
-    machine.store().set_denied(BlobId::of(b"two"), Some("a test".into())).unwrap();
+    machine.store().deny(BlobId::of(b"two").into(), "a test".into()).unwrap();
     keep(machine.archive.clone(), release).await;
     machine.until(|told| told.contains(&Told::Kept(release, KeepOutcome::Refused))).await;
     assert_eq!(machine.store().blob_size(&BlobId::of(b"one")).unwrap(), None, "not in part either");

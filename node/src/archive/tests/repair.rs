@@ -10,7 +10,7 @@ use perennial_import::ImportError;
 use perennial_manifest::{BlobId, Holding, Selector, SignRefusal};
 use perennial_operation::ErrorKind;
 use perennial_protocol::FetchFailure;
-use perennial_store::{GcOptions, StoreError};
+use perennial_store::{Denial, GcOptions, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use super::{Machine, Told};
@@ -99,12 +99,13 @@ fn errors_are_grouped_for_the_frontends() {
     let blob = BlobId::of(b"x");
     let what = || "https://upstream.example/f".to_owned();
     let reason = || "because".to_owned();
+    let denied = || StoreError::Denied(Box::new(Denial::new(blob.into(), reason())));
     let fetch = |failure| ArchiveError::from(FetchError::Peers(failure));
     let import = |error: ImportError| ArchiveError::from(error);
     let table = [
-        (StoreError::Denied(blob).into(), ErrorKind::Failed),
+        (denied().into(), ErrorKind::Failed),
         (FetchError::from(StoreError::WrongBytes(blob)).into(), ErrorKind::Verification),
-        (FetchError::from(StoreError::Denied(blob)).into(), ErrorKind::Failed),
+        (FetchError::from(denied()).into(), ErrorKind::Failed),
         (fetch(FetchFailure::NoHolder), ErrorKind::NotFound),
         (fetch(FetchFailure::Stalled), ErrorKind::NotFound),
         (fetch(FetchFailure::Local), ErrorKind::Failed),

@@ -11,7 +11,7 @@ use perennial_gateway::{ReleaseRows, TRUSTS_NONE};
 use perennial_manifest::Holding;
 use perennial_store::{BlobState, Loss, Pin, ReleaseFilter, Store, StoreError};
 
-use super::{ControlService, failure};
+use super::{ControlService, failure, feed_notices};
 use crate::archive::{FoundReleases, loss_text};
 
 /// Lost files that one answer names, at most.
@@ -100,9 +100,11 @@ pub(super) async fn follows(
                 releases: stats.releases,
                 held_releases: stats.held,
                 forked: false,
+                successor: None,
+                predecessor: None,
             });
         }
-        for (publisher, name) in follows.publishers {
+        for (publisher, name) in follows.publishers.clone() {
             let rows = store.releases(&ReleaseFilter {
                 publisher: Some(publisher),
                 ..ReleaseFilter::default()
@@ -115,6 +117,8 @@ pub(super) async fn follows(
                 releases: rows.len() as u64,
                 held_releases: held,
                 forked: store.feed(&publisher)?.is_forked(),
+                successor: follows.successor_of(&publisher).copied(),
+                predecessor: follows.successors.get(&publisher).map(|came| came.after),
             });
         }
         Ok(found)
@@ -136,7 +140,8 @@ pub(super) async fn status(service: &ControlService) -> Result<StatusRow, Failur
     let uptime_seconds = service.started.elapsed().as_secs();
     let http = service.http.get().map(ToString::to_string);
     let lost = lost_in_place(service).await;
-    let (peer_id, mut notices) = (service.peer_id.clone(), Vec::new());
+    let (peer_id, own) = (service.peer_id.clone(), service.archive.publisher());
+    let mut notices = Vec::new();
     if let Some(reason) = service.archive.store().rebuilt() {
         notices.push(format!("the index was rebuilt: {reason}"));
     }
@@ -156,13 +161,11 @@ pub(super) async fn status(service: &ControlService) -> Result<StatusRow, Failur
     notices.extend(cut(lost.iter().map(loss_text).collect()));
     let row = service.read(move |store| {
         let (stats, follows) = (store.stats()?, store.follows());
-        let (forked, others) = store.forked();
-        notices.extend(forked.iter().map(|id| {
-            format!(
-                "two histories were signed with the key of {id}; its tags are frozen until they \
-                 are merged"
-            )
-        }));
+        let unnamed = (!follows.names(&own)).then_some(&own);
+        for id in follows.publishers.keys().chain(unnamed) {
+            notices.extend(feed_notices::of(id, &store.feed(id)?, &follows, &own));
+        }
+        let (_, others) = store.forked();
         if others > 0 {
             notices.push(format!(
                 "two histories were signed with the keys of {others} publishers that are not \
@@ -218,12 +221,21 @@ pub(super) async fn peers(
 }
 
 pub(super) async fn key(service: &ControlService) -> Result<KeyRow, Failure> {
-    let (own, file) = (service.archive.publisher(), service.key_file.display().to_string());
+    let (own, file) = (service.archive.publisher(), service.keys.publisher_path());
     let row = service.read(move |store| {
         let feed = store.feed(&own)?;
         let publisher = own;
         let kind = store.publisher_kind(&own)?.unwrap_or_default();
-        Ok(KeyRow { publisher, kind, entries: feed.entries, forked: feed.is_forked(), file })
+        Ok(KeyRow {
+            publisher,
+            kind,
+            entries: feed.entries,
+            forked: feed.is_forked(),
+            file: file.display().to_string(),
+            previous: None,
+            previous_file: None,
+            backup: None,
+        })
     });
     row.await
 }
@@ -270,7 +282,7 @@ pub(super) fn pin_row(store: &Store, pin: Pin) -> Result<PinRow, StoreError> {
         bytes: None,
     };
     Ok(match pin {
-        Pin::Release(id) => match store.release(&id)? {
+        Pin::Release(id) => match store.known_release(&id)? {
             None => unknown,
             Some(row) => PinRow {
                 publisher: Some(row.publisher),

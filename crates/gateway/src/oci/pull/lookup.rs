@@ -7,6 +7,7 @@ use perennial_manifest::ReleaseId;
 use perennial_oci::Digest;
 use perennial_store::{Store, StoreError};
 
+use crate::blocking::blocking;
 use crate::http_error::HttpError;
 use crate::oci::Registry;
 use crate::oci::digest_index::ContentRef;
@@ -73,6 +74,10 @@ impl Registry {
         if snapshot.is_root(digest) || !first.is_empty() {
             let failed = brought.into_iter().find_map(Result::err);
             return Err(failed.unwrap_or_else(|| HttpError::no_holder(&digest.to_string())));
+        }
+        if let Some(sha256) = digest.sha256() {
+            let store = self.gateway.backend.store().clone();
+            blocking(move || Ok::<_, HttpError>(store.refuse_listed(&sha256)?)).await?;
         }
         Err(HttpError::unknown(&format!("{digest} in {name}")))
     }

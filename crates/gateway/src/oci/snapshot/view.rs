@@ -54,9 +54,15 @@ impl View {
         first: &[ReleaseId],
     ) -> Result<Option<ContentRef>, StoreError> {
         let own = match digest.sha256() {
-            Some(sha256) => self.store.blob_of_sha256(&sha256)?,
+            Some(sha256) => {
+                self.store.refuse_target(&sha256.into())?;
+                self.store.blob_of_sha256(&sha256)?
+            }
             None => None,
         };
+        if let Some(blob) = &own {
+            self.store.refuse_denied(blob)?;
+        }
         let own = match own {
             Some(blob) => self.store.blob_size(&blob)?.map(|size| (blob, size)),
             None => None,
@@ -110,9 +116,7 @@ impl View {
         }
         let (ours, others): (Vec<_>, Vec<_>) = self
             .snapshot
-            .index
-            .releases(digest)
-            .into_iter()
+            .listing(digest)
             .partition(|listed| self.snapshot.trusts(&listed.publisher));
         let listed = ours.into_iter().take(LOOKS).chain(others.into_iter().take(LOOKS));
         all.extend(listed.map(|listed| {
@@ -128,7 +132,7 @@ impl View {
         digest: &Digest,
         releases: &HashSet<ReleaseId>,
     ) -> Result<bool, StoreError> {
-        let known = self.snapshot.index.releases(digest).into_iter();
+        let known = self.snapshot.listing(digest);
         for listed in known.filter(|listed| releases.contains(&listed.release)) {
             let list = self.list(&listed.list)?;
             if list.is_some_and(|list| list.iter().any(|a| digest_of(a) == Some(*digest))) {

@@ -80,7 +80,7 @@ async fn fifty_requests_for_one_blob_cost_one_fetch() {
         assert!(answer.bytes() == image.layer);
     }
     assert_eq!(registry.peer.brought.load(Ordering::SeqCst), 1);
-    registry.store.set_denied(BlobId::of(&image.layer), Some("no".into())).unwrap();
+    registry.store.deny(BlobId::of(&image.layer).into(), "no".into()).unwrap();
     assert!(registry.get(&path).await.refused(451, "DENIED").contains("deny list"));
 }
 

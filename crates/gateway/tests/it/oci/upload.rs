@@ -147,7 +147,7 @@ async fn bytes_with_another_digest_are_not_stored() {
     assert_eq!(registry.own("DELETE", &at, &[], "").await.status, 204);
     registry.own("PATCH", &at, &[], "x").await.refused(404, "BLOB_UPLOAD_UNKNOWN");
     assert_eq!(incoming(&registry), 0);
-    registry.store.set_denied(BlobId::of(&blob), Some("no".into())).unwrap();
+    registry.store.deny(BlobId::of(&blob).into(), "no".into()).unwrap();
     let path = format!("/v2/a/blobs/uploads/?digest={}", sha256(&blob));
     registry.own("POST", &path, &[], &blob[..]).await.refused(451, "DENIED");
     assert_eq!(incoming(&registry), 0);
