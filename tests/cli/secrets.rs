@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use perennial_tests::{Daemon, perennial, publisher, text};
+use perennial_tests::{Daemon, READY_LIMIT, perennial, publisher, text, wait_until};
 use serde_json::json;
 
 use super::program::{Place, Said};
@@ -118,6 +118,9 @@ fn secrets_that_were_signed_are_found_and_not_repeated() {
     // Today's rule finds the file again under a URL that was signed with its token.
     let add = ["add", &url, "--name", "leak", "--version", "1", "--allow-private"];
     assert_eq!(place.row(&add)["already"], true);
+    // The key before is no less one's own.
+    assert_eq!(place.run(&["key", "rotate"]).code, Some(0));
+    assert!(place.fails(4, &["key", "--audit"]).stdout.contains("3 places with secrets"));
 }
 
 /// The disk lost what was signed; other nodes may have it, with a secret.
@@ -185,11 +188,13 @@ fn archivists_that_were_redirected_elsewhere_agree() {
     for node in [&a, &b] {
         perennial(&at("d"), &["follow", &publisher(node.data())]).ok();
     }
-    let peers = ["--peer", a.address(), "--peer", b.address()];
+    let d = Daemon::start(&at("d"), &["--peer", a.address(), "--peer", b.address()]);
+    let both = || perennial(d.data(), &["ls"]).ok().rows();
+    wait_until(READY_LIMIT, "both releases", || (both().len() == 2).then_some(()));
     let out = at("out");
-    perennial(&at("d"), &[&peers[..], &["get", "tool@1", "-o", text(&out)]].concat()).ok();
+    perennial(d.data(), &["get", "tool@1", "-o", text(&out)]).ok();
     assert_eq!(fs::read(out.join("x.tar.gz")).unwrap(), b"the same bytes");
-    let shown = perennial(&at("d"), &[&peers[..], &["show", "tool@1"]].concat()).ok().rows();
+    let shown = perennial(d.data(), &["show", "tool@1"]).ok().rows();
     let others = (shown[0]["agreeing"].as_array(), shown[0]["disagreeing"].as_array());
     assert!(matches!(others, (Some(one), Some(none)) if one.len() == 1 && none.is_empty()));
 }

@@ -40,7 +40,8 @@ pub(crate) struct KeyArgs {
     /// Print only the DID, for scripts
     #[arg(long)]
     did: bool,
-    /// Look for secrets in everything signed with the key: passwords, tokens and signatures in URLs
+    /// Look for secrets in everything signed with this key and those before it: passwords, tokens
+    /// and signatures in URLs
     #[arg(long, conflicts_with_all = ["did", "merge", "new_feed"])]
     audit: bool,
     /// Sign an entry that joins all branches of your forked feed, which ends the fork

@@ -1,10 +1,10 @@
 //! Secrets in what this node has signed.
 //!
-//! Reads its own feed, with the artifact lists that are here, and names the place of each secret,
-//! and each part that it could not read. Nothing can be taken back: other nodes keep what was
-//! signed. The credential has to be replaced.
+//! Reads its own feed, and those of the keys that it replaced, with the artifact lists that are
+//! here. Names the place of each secret, and each part that it could not read. Nothing can be taken
+//! back: other nodes keep what was signed. The credential has to be replaced.
 
-use perennial_manifest::{EntryId, Exposed, Origin, Purl, Release, ReleaseId};
+use perennial_manifest::{EntryId, Exposed, Origin, PublisherId, Purl, Release, ReleaseId};
 use tokio::sync::mpsc;
 
 use super::{Archive, ArchiveError};
@@ -45,21 +45,38 @@ pub struct Audited {
 }
 
 impl Archive {
-    /// Looks for secrets in all statements of this node's feed. Findings go to `found` as they are
-    /// made; the search ends early when nothing receives them.
+    /// Looks for secrets in all statements of this node's key and of those before it. Findings go
+    /// to `found` as they are made; the search ends early when nothing receives them.
     ///
     /// # Errors
     /// Failures of the index.
     pub async fn audit(&self, found: mpsc::Sender<Finding>) -> Result<Audited, ArchiveError> {
         self.blocking(move |archive| {
             let mut audit = Audit { archive, found, so_far: Audited::default() };
-            for id in archive.store.entries_of(&archive.publisher())? {
-                audit.statement(id)?;
+            for key in own_keys(archive)? {
+                for id in archive.store.entries_of(&key)? {
+                    audit.statement(id)?;
+                }
             }
             Ok::<_, ArchiveError>(audit.so_far)
         })
         .await
     }
+}
+
+/// The node's key, and those that were handed over to it, one after another.
+fn own_keys(archive: &Archive) -> Result<Vec<PublisherId>, ArchiveError> {
+    let feeds = archive.store.publishers()?;
+    let mut keys = vec![archive.publisher()];
+    let mut at = 0;
+    while let Some(next) = keys.get(at).copied() {
+        let before = feeds.iter().filter(|(_, feed)| feed.names_successor(&next));
+        let before: Vec<_> =
+            before.map(|(key, _)| *key).filter(|key| !keys.contains(key)).collect();
+        keys.extend(before);
+        at += 1;
+    }
+    Ok(keys)
 }
 
 /// An audit under way.
