@@ -5,6 +5,7 @@
 //! | `survive` | the main promise: lose a node, get the release back |
 //! | `absent` | a node that was offline catches up |
 //! | `names` | which publishers a name resolves through |
+//! | `trust` | publishers that are trusted, and not or not wholly kept |
 //! | `misses` | HTTP clients ask for what only peers know |
 //! | `lock` | exclusive use of a data directory |
 //! | `silent` | one of several holders fails during a fetch |
@@ -37,4 +38,5 @@ mod rotation;
 mod silent;
 mod stop;
 mod survive;
+mod trust;
 mod two_machines;

@@ -7,7 +7,7 @@ use perennial_node::daemon;
 
 use crate::commands::{
     add, completions, denied, deny, drill, follow, follows, forget, gc, get, key, ls, man, peers,
-    pin, pins, rebuild_index, relocate, search, show, status, undeny, unfollow, unpin, verify,
+    pin, pins, rebuild_index, relocate, search, show, status, trust, undeny, unfollow, unpin, verify,
     version,
 };
 use crate::failure::EXIT_CODES;
@@ -34,7 +34,7 @@ Words:
   blob       The bytes of one file, named by their BLAKE3 digest: blake3:…
   DID        The id of a publisher's key: did:key:z6Mk…
   entry      A statement that a publisher signed, such as that a release has these files
-  follow     Keep every release of a publisher and trust it for names
+  follow     Keep the releases of a publisher, and trust it for names; `trust` keeps none
   held       All files of a release are here; partial: some; known: only its entry
   list       The list of a release's files, itself a blob, which the entry names
   peer       Another node, named by HOST:PORT or its multiaddress, /ip4/192.0.2.7/tcp/4407
@@ -81,6 +81,7 @@ pub(crate) enum Command {
     Show(show::ShowArgs),
     Search(search::SearchArgs),
     Follow(follow::FollowArgs),
+    Trust(trust::TrustArgs),
     Unfollow(unfollow::UnfollowArgs),
     Follows(follows::FollowsArgs),
     Forget(forget::ForgetArgs),
@@ -218,6 +219,7 @@ mod tests {
             "perennial get",
             "perennial gc --grace soon",
             "perennial follow",
+            "perennial trust all",
             "perennial verify --sample 5",
             "perennial drill",
             "perennial ls --state lost",

@@ -21,6 +21,7 @@ pub(crate) mod relocate;
 pub(crate) mod search;
 pub(crate) mod show;
 pub(crate) mod status;
+pub(crate) mod trust;
 pub(crate) mod undeny;
 pub(crate) mod unfollow;
 pub(crate) mod unpin;
@@ -56,6 +57,7 @@ pub(crate) async fn run(cli: Cli, screen: &Screen) -> Result<(), CommandError> {
         Command::Show(args) => show::run(args, &reading()?, screen).await,
         Command::Search(args) => search::run(args, &reading()?, screen).await,
         Command::Follow(args) => follow::run(args, &beginning()?, screen).await,
+        Command::Trust(args) => trust::run(args, &beginning()?, screen).await,
         Command::Unfollow(args) => unfollow::run(args, &reading()?, screen).await,
         Command::Forget(args) => forget::run(args, &reading()?, screen).await,
         Command::Follows(_) => follows::run(&reading()?, screen).await,

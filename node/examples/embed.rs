@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let second =
         Node::start(Config { peers, ..Config::embedded(dir.path().join("second")) }).await?;
     let archive = second.archive();
-    archive.follow(published.publisher, None).await?;
+    archive.follow(published.publisher, None, None).await?;
     let found = archive.resolve(&"hello@1".parse()?, None, true, &()).await?;
     let fetched = archive.fetch(found[0].release, &()).await?;
     println!("{} bytes came from {} peers", fetched.list.total_bytes(), fetched.from.len());

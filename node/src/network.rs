@@ -100,6 +100,8 @@ pub(crate) struct Parts {
     pub(crate) peers: DialList,
     /// Longest silence of the remote end of a blob stream.
     pub(crate) stall: Duration,
+    /// Whether releases of followed publishers are fetched unasked.
+    pub(crate) keeps: bool,
     /// Starts to keep a release of a followed publisher; must not wait.
     pub(crate) keep: Box<dyn Fn(ReleaseId) + Send>,
     /// Runs the tasks of blob streams.
@@ -141,14 +143,15 @@ struct Running {
 impl EventLoop {
     /// Creates a loop that has not begun to run, and starts the writer of entries.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { store, swarm, network, ends, protocol, peers, stall, keep, tasks } = parts;
+        let Parts { store, swarm, network, ends, protocol, peers, stall, keeps, keep, tasks } =
+            parts;
         let (writer, writing) = Writer::new(store.clone(), network.clone(), ends.stored);
         tasks.spawn(writing);
         ends.overview.send_modify(|overview| {
             overview.dials = peers.given().map(|given| (given.to_owned(), Dial::Trying)).collect();
         });
         Self {
-            catalog: CatalogView(store.clone()),
+            catalog: CatalogView { store: store.clone(), keeps },
             store,
             swarm,
             network,

@@ -135,6 +135,7 @@ impl Node {
             protocol,
             peers,
             stall: config.stall,
+            keeps: config.daemon,
             keep: Box::new(move |release| {
                 keepers.spawn(archive::keep(keeper.clone(), release));
             }),

@@ -152,7 +152,7 @@ fn control() -> Vec<Seed> {
         state: Some(Holding::Held),
         limit: Some(8),
     };
-    let follow = Follow { target: Target::Publisher(publisher), name: None };
+    let follow = Follow { target: Target::Publisher(publisher), name: None, only: None };
     let requests = [
         ("status", Request::from(Status)),
         ("add", add.into()),

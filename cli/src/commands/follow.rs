@@ -1,8 +1,8 @@
-//! `perennial follow`: keep what a publisher releases, and trust it for names.
+//! `perennial follow`, `perennial trust`: keep releases of a publisher, and trust it for names.
 
 use clap::Args;
 use perennial_control::{Follow, Target};
-use perennial_manifest::{FollowName, PublisherId};
+use perennial_manifest::{FollowName, NamePattern, PublisherId};
 use serde::Serialize;
 
 use crate::failure::CommandError;
@@ -13,7 +13,9 @@ use crate::session::Session;
 ///
 /// A publisher is a key, and its DID (did:key:…) is the id of that key: get it from the publisher,
 /// who sees it with `perennial key`. A node that follows a publisher fetches all its releases, and
-/// names such as kubekey@v3.1.0 mean what it signed. To keep a single release, `perennial pin` it.
+/// names such as kubekey@v3.1.0 mean what it signed. With --only it fetches some of them unasked,
+/// and the others when they are asked for. To keep a single release, `perennial pin` it; to trust
+/// names without keeping anything, `perennial trust` the publisher.
 ///
 /// `all` follows every publisher that this node hears of, which makes it a full archive; it trusts
 /// none of them for names.
@@ -21,6 +23,7 @@ use crate::session::Session;
 #[command(after_help = "\
 Examples:
   perennial follow did:key:z6MkehRgf7yJbgaGfYsdoAsKdBPE3dj2CYhowQdcjqSJgvVd --as kubesphere-savers
+  perennial follow did:key:z6MkehRgf7yJbgaGfYsdoAsKdBPE3dj2CYhowQdcjqSJgvVd --only 'kubekey@v3.*' --only 'minio/*'
   perennial follow all")]
 pub(crate) struct FollowArgs {
     /// Publisher (did:key:…), or all
@@ -29,6 +32,9 @@ pub(crate) struct FollowArgs {
     /// Your own name for the publisher, which every --publisher option accepts
     #[arg(long = "as", value_name = "NAME")]
     name: Option<FollowName>,
+    /// Keep only releases with such names, written as for `get` (`*` stops at a /, `**` does not)
+    #[arg(long, value_name = "PATTERN")]
+    only: Vec<NamePattern>,
 }
 
 fn target(text: &str) -> Result<Target<PublisherId>, String> {
@@ -40,6 +46,8 @@ fn target(text: &str) -> Result<Target<PublisherId>, String> {
 pub(super) struct FollowResult {
     pub(super) publisher: String,
     pub(super) followed: bool,
+    /// The patterns of names that are kept, if not all are.
+    pub(super) only: Option<Vec<NamePattern>>,
 }
 
 pub(crate) async fn run(
@@ -47,13 +55,38 @@ pub(crate) async fn run(
     session: &Session<'_>,
     screen: &Screen,
 ) -> Result<(), CommandError> {
-    let publisher = args.target.to_string();
-    session.ask(Follow { target: args.target, name: args.name }).await?;
-    screen.row(&FollowResult { publisher, followed: true }, |row| {
-        match row.publisher.as_str() {
-            "all" => "following every publisher".into(),
-            id => format!("following {}", safe(id)),
+    let only = (!args.only.is_empty()).then_some(args.only);
+    if args.target == Target::All && (only.is_some() || args.name.is_some()) {
+        return Err(CommandError::usage(
+            "--only and --as have no effect on `all`",
+            "give the DID of the publisher that they are for",
+        ));
+    }
+    follow(Follow { target: args.target, name: args.name, only }, session, screen).await
+}
+
+/// Asks the node to follow, and prints what it then keeps.
+pub(super) async fn follow(
+    request: Follow,
+    session: &Session<'_>,
+    screen: &Screen,
+) -> Result<(), CommandError> {
+    let (publisher, only) = (request.target.to_string(), request.only.clone());
+    session.ask(request).await?;
+    screen.row(&FollowResult { publisher, followed: true, only }, |row| {
+        let id = safe(&row.publisher);
+        match row.only.as_deref() {
+            _ if row.publisher == "all" => "following every publisher".into(),
+            None => format!("following {id}"),
+            Some([]) => format!("trusting {id} for names; its releases are fetched when asked for"),
+            Some(patterns) => format!("following {id}, keeping {}", listed(patterns)),
         }
     })?;
     Ok(())
+}
+
+/// Patterns in a line.
+pub(super) fn listed(patterns: &[NamePattern]) -> String {
+    let texts: Vec<_> = patterns.iter().map(|pattern| safe(pattern.as_str())).collect();
+    texts.join(", ")
 }

@@ -4,6 +4,7 @@ use clap::Args;
 use perennial_control::{FollowRow, Follows, Target};
 use perennial_manifest::{PublisherId, PublisherKind};
 
+use super::follow::listed;
 use crate::failure::CommandError;
 use crate::name::short_did;
 use crate::screen::{Screen, safe};
@@ -53,6 +54,10 @@ fn cells(row: &FollowRow) -> [Cell; 6] {
         Target::Publisher(_) if row.forked => notes.push("FORKED".to_owned()),
         Target::Publisher(_) => {}
     }
+    notes.extend(row.only.as_deref().map(|patterns| match patterns {
+        [] => "trusted, keeps nothing".to_owned(),
+        patterns => format!("keeps {}", listed(patterns)),
+    }));
     notes.extend(row.successor.as_ref().map(|next| format!("handed over to {}", key(next))));
     notes.extend(row.predecessor.as_ref().map(|old| format!("took over from {}", key(old))));
     let kind = match row.publisher {

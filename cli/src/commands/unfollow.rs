@@ -30,7 +30,7 @@ pub(crate) async fn run(
 ) -> Result<(), CommandError> {
     let given = args.target.to_string();
     let publisher = session.ask(Unfollow { target: args.target }).await?.publisher.to_string();
-    screen.row(&FollowResult { publisher, followed: false }, |row| {
+    screen.row(&FollowResult { publisher, followed: false, only: None }, |row| {
         match row.publisher.as_str() {
             "all" => "no longer following every publisher".into(),
             id if id == given => format!("no longer following {}", safe(id)),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use perennial_manifest::{FollowName, PublisherId, PublisherKind, PublisherRef};
+use perennial_manifest::{FollowName, NamePattern, PublisherId, PublisherKind, PublisherRef};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A publisher or all of them, written as the publisher's text or as `all`.
@@ -51,6 +51,9 @@ pub struct Follow {
     pub target: Target<PublisherId>,
     /// The user's name for the publisher; none keeps the current name.
     pub name: Option<FollowName>,
+    /// Keep only releases with such names, of one publisher; none without a pattern.
+    #[serde(default)]
+    pub only: Option<Vec<NamePattern>>,
 }
 
 /// A publisher to stop following.
@@ -78,6 +81,8 @@ pub struct FollowRow {
     pub publisher: Target<PublisherId>,
     /// The user's name for the publisher.
     pub name: Option<String>,
+    /// The names of the releases that are kept, if not all are.
+    pub only: Option<Vec<NamePattern>>,
     /// The kind that the publisher declares, once its profile is known.
     pub kind: Option<PublisherKind>,
     /// Number of its releases known to the node.

@@ -20,6 +20,7 @@ pub mod holding;
 pub mod link;
 pub mod list;
 pub mod name;
+pub mod name_pattern;
 mod nearness;
 mod order;
 pub mod origin;
@@ -47,6 +48,7 @@ pub use feed::{Admit, FeedError, FeedState, ForkProof, Known, NextEntry, SignRef
 pub use holding::{Holding, HoldingError};
 pub use list::{ArtifactList, ArtifactListRef, ListError};
 pub use name::Name;
+pub use name_pattern::{NamePattern, NamePatternError};
 pub use origin::Origin;
 pub use path::{ArtifactPath, PathError};
 pub use publisher::{Keypair, PublisherError, PublisherId, PublisherKind};

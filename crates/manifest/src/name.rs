@@ -198,6 +198,17 @@ fn paths(purl: &Purl) -> Vec<Path<'_>> {
     paths
 }
 
+/// The spellings of a release, without its version, and with it behind `@` and `:`.
+pub(crate) fn spellings(purl: &Purl) -> Vec<String> {
+    let mut all = Vec::new();
+    for path in paths(purl).into_iter().map(Path::text) {
+        let version = purl.version();
+        all.extend(version.iter().flat_map(|v| ['@', ':'].map(|mark| format!("{path}{mark}{v}"))));
+        all.push(path);
+    }
+    all
+}
+
 pub(crate) fn strip_ignoring_case<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
     let (start, rest) = text.split_at_checked(prefix.len())?;
     start.eq_ignore_ascii_case(prefix).then_some(rest)

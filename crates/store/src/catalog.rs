@@ -172,7 +172,10 @@ impl Catalog<'_> {
         let mut admission = Admission::new(self, source);
         let outcomes: Result<Vec<_>, StoreError> = entries
             .iter()
-            .map(|signed| admission.take(signed, follows.kept(&signed.entry().publisher), room))
+            .map(|signed| {
+                let purl = signed.release().map_or("", |(_, body)| body.purl.as_str());
+                admission.take(signed, follows.kept(&signed.entry().publisher, purl), room)
+            })
             .collect();
         let outcomes = outcomes?;
         admission.commit()?;

@@ -226,7 +226,8 @@ impl Store {
         let (mut marked, mut invalid) = self.mark_pins(self.pins())?;
         let follows = self.follows();
         for row in self.known_releases(&ReleaseFilter::default())? {
-            if follows.keeps(&row.publisher) && self.denial_of_release(&row).is_none() {
+            let keeps = follows.keeps(&row.publisher, row.purl.as_str());
+            if keeps && self.denial_of_release(&row).is_none() {
                 self.mark_release(&row.release, row.state, (&mut marked, &mut invalid))?;
             }
         }

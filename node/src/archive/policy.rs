@@ -1,6 +1,6 @@
 //! The retention policy: follows and pins.
 
-use perennial_manifest::{FollowName, PublisherId, PublisherRef, Selector};
+use perennial_manifest::{FollowName, NamePattern, PublisherId, PublisherRef, Selector};
 use perennial_protocol::Follows as ProtocolFollows;
 use perennial_store::{Follows, Forgotten, Pin};
 use tokio_util::sync::CancellationToken;
@@ -58,8 +58,8 @@ impl Archive {
         .await
     }
 
-    /// Keeps a publisher's releases, and trusts it for names. A `name` replaces the publisher's
-    /// previous name on this node.
+    /// Trusts a publisher for names, and keeps its releases: all, or `only` those with such names,
+    /// none without a pattern. A `name` replaces the publisher's previous name on this node.
     ///
     /// # Errors
     /// [`ArchiveError::NameTaken`] if another publisher has the name, or the store's error.
@@ -67,6 +67,7 @@ impl Archive {
         &self,
         publisher: PublisherId,
         name: Option<FollowName>,
+        only: Option<Vec<NamePattern>>,
     ) -> Result<(), ArchiveError> {
         self.change_follows(move |follows| {
             let mut others = follows.publishers.iter().filter(|(id, _)| **id != publisher);
@@ -81,6 +82,10 @@ impl Archive {
             if let Some(name) = name {
                 *known_as = Some(name.into());
             }
+            match only {
+                Some(patterns) => follows.only.insert(publisher, patterns),
+                None => follows.only.remove(&publisher),
+            };
             Ok(())
         })
         .await

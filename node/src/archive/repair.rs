@@ -156,7 +156,7 @@ fn broken(store: &Store, lost: &BTreeSet<ReleaseId>) -> Result<Vec<ReleaseId>, S
             Holding::Partial => true,
             Holding::Known => lost.contains(&release),
         };
-        if is_broken && !follows.keeps(&row.publisher) {
+        if is_broken && !follows.keeps(&row.publisher, row.purl.as_str()) {
             broken.push(release);
         }
     }

@@ -177,7 +177,7 @@ impl Machine {
     }
 
     async fn follow(&self, publisher: PublisherId) {
-        self.archive.follow(publisher, None).await.unwrap();
+        self.archive.follow(publisher, None, None).await.unwrap();
     }
 }
 

@@ -43,8 +43,7 @@ impl Catalog<'_> {
     /// Recomputes which releases are wanted. `before`: the follows that the present state was made
     /// for, if known.
     pub(crate) fn follow(&self, before: Option<&Follows>, now: &Follows) -> Result<(), StoreError> {
-        let differs =
-            |id: &PublisherId| before.is_none_or(|before| before.kept(id) != now.kept(id));
+        let differs = |id: &PublisherId| before.is_none_or(|before| !before.keep_alike(now, id));
         let mut publishers: Vec<PublisherId> = match before {
             Some(before) if before.all == now.all => {
                 before.publishers.keys().chain(now.publishers.keys()).copied().collect()
@@ -54,9 +53,9 @@ impl Catalog<'_> {
         publishers.retain(differs);
         let mut changes = Vec::new();
         for publisher in publishers {
-            let kept = now.kept(&publisher);
             for key in self.keys_of(&publisher)? {
                 let Some(value) = self.value(&key)? else { continue };
+                let kept = now.kept(&publisher, rows::purl_of(&key).unwrap_or_default());
                 changes.extend(rows::wants(&value.release, &key, kept, value.state.is_wanting()));
             }
         }
@@ -107,8 +106,9 @@ impl Catalog<'_> {
         recount: &Recount,
         follows: &Follows,
     ) -> Result<Holding, StoreError> {
+        let purl = rows::purl_of(&key).unwrap_or_default();
         let kept = PublisherId::from_bytes(value.publisher)
-            .map_or(Kept::Not, |publisher| follows.kept(&publisher));
+            .map_or(Kept::Not, |publisher| follows.kept(&publisher, purl));
         let mut changes = recount.changes.clone();
         let Counted { mut state, held_bytes, ref list } = recount.counted;
         if value.state == Holding::Invalid && state == Holding::Known {

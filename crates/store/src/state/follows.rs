@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use perennial_manifest::PublisherId;
+use perennial_manifest::{NamePattern, PublisherId, Purl};
 use serde::{Deserialize, Serialize};
 
 /// How far the releases of a publisher are wanted.
@@ -27,6 +27,9 @@ pub struct Follows {
     /// Of these publishers, under the names that the user gave them.
     #[serde(default)]
     pub publishers: BTreeMap<PublisherId, Option<String>>,
+    /// Of these of the publishers, only releases with such names: none, if there is no pattern.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub only: BTreeMap<PublisherId, Vec<NamePattern>>,
     /// Those of them that are followed because another one handed its feed over to them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub successors: BTreeMap<PublisherId, Succession>,
@@ -76,6 +79,7 @@ impl Follows {
     /// No longer follows a publisher, the keys that it had before, and those that it went on to.
     /// Returns whether it was followed.
     pub fn unfollow(&mut self, publisher: &PublisherId) -> bool {
+        self.only.remove(publisher);
         if self.publishers.remove(publisher).is_none() {
             return false;
         }
@@ -145,19 +149,52 @@ impl Follows {
         *hasher.finalize().as_bytes()
     }
 
-    /// How far this publisher's releases are wanted.
-    pub(crate) fn kept(&self, publisher: &PublisherId) -> Kept {
-        match (self.all, self.names(publisher)) {
+    /// How far a publisher's release of this name is wanted.
+    pub(crate) fn kept(&self, publisher: &PublisherId, purl: &str) -> Kept {
+        match (self.all, self.keeps_by_name(publisher, purl)) {
             (true, true) => Kept::First,
             (false, false) => Kept::Not,
             _ => Kept::Also,
         }
     }
 
-    /// Whether this publisher's releases are fetched and kept.
+    /// Whether a publisher's release of this name is fetched and kept.
     #[must_use]
-    pub fn keeps(&self, publisher: &PublisherId) -> bool {
-        self.all || self.names(publisher)
+    pub fn keeps(&self, publisher: &PublisherId, purl: &str) -> bool {
+        self.all || self.keeps_by_name(publisher, purl)
+    }
+
+    fn keeps_by_name(&self, publisher: &PublisherId, purl: &str) -> bool {
+        let matches = |patterns: &[NamePattern]| {
+            // A name costs more to read than the check that there is nothing to compare it with.
+            let purl = (!patterns.is_empty()).then(|| Purl::parse(purl).ok()).flatten();
+            purl.is_some_and(|purl| patterns.iter().any(|pattern| pattern.matches(&purl)))
+        };
+        self.names(publisher) && self.only_of(publisher).is_none_or(matches)
+    }
+
+    /// The names of the releases of a publisher that are kept, if not all are: its own, else those
+    /// of the key before.
+    #[must_use]
+    pub fn only_of(&self, publisher: &PublisherId) -> Option<&[NamePattern]> {
+        let mut key = publisher;
+        // Keys can hand over to each other.
+        for _ in 0..=self.successors.len() {
+            if let Some(patterns) = self.only.get(key) {
+                return Some(patterns);
+            }
+            key = &self.successors.get(key)?.after;
+        }
+        None
+    }
+
+    /// Whether the same releases of a publisher are wanted under other follows.
+    pub(crate) fn keep_alike(&self, other: &Self, publisher: &PublisherId) -> bool {
+        let of = |follows: &Self| {
+            let only = follows.only_of(publisher).map(<[NamePattern]>::to_vec);
+            (follows.all, follows.names(publisher), only)
+        };
+        of(self) == of(other)
     }
 }
 
@@ -192,6 +229,12 @@ mod tests {
             let mut none = moved.clone();
             assert!(none.unfollow(&id(end)));
             assert_eq!(none, Follows::default(), "the whole chain is one publisher");
+        }
+        // The next keys are kept as far as the one before.
+        let mut some = moved.clone();
+        some.only.insert(id(1), vec!["tool".parse().unwrap()]);
+        for (name, is_kept) in [("pkg:generic/tool@1", true), ("pkg:generic/other@1", false)] {
+            assert_eq!(some.keeps(&id(3), name), is_kept, "{name}");
         }
         // One that the user follows by wish stays when the hand-over is undone.
         let mut both = moved;

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::catalog::ReleaseFilter;
+use crate::catalog::{ReleaseFilter, ReleaseRow};
 use crate::error::StoreError;
 use crate::state::{Follows, Pin};
 use crate::store::Store;
@@ -43,7 +43,9 @@ impl Store {
     pub fn set_follows(&self, follows: &Follows) -> Result<(), StoreError> {
         let before = self.0.state.follows();
         let mut let_go = self.known_releases(&ReleaseFilter::default())?;
-        let_go.retain(|row| before.keeps(&row.publisher) && !follows.keeps(&row.publisher));
+        let keeps =
+            |follows: &Follows, row: &ReleaseRow| follows.keeps(&row.publisher, row.purl.as_str());
+        let_go.retain(|row| keeps(&before, row) && !keeps(follows, row));
         let let_go: Vec<_> = let_go.into_iter().map(|row| Pin::Release(row.release)).collect();
         self.0.state.let_go(&let_go, now())?;
         self.0.state.set_follows(follows.clone())?;

@@ -1,8 +1,10 @@
 //! Follows and the releases they want, over kills and in any order with the entries.
 
-use crate::fixtures::{follow, key, open, statement, throughout};
+use std::time::Duration;
+
+use crate::fixtures::{bytes, follow, key, open, release, statement, throughout};
 use perennial_manifest::ArtifactListRef;
-use perennial_store::Store;
+use perennial_store::{Added, GcOptions, Store};
 
 fn known(store: &Store, seed: u8, name: &str) {
     let blob = perennial_manifest::BlobId::of(name.as_bytes());
@@ -48,6 +50,39 @@ fn wanted_releases_change_with_the_follows() {
     follows.publishers.clear();
     store.set_follows(&follows).unwrap();
     assert_eq!(wanted(&store), 0);
+}
+
+#[test]
+fn a_pattern_chooses_the_releases_of_a_publisher_that_are_wanted_and_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    known(&store, 2, "tool");
+    let ours = key(1);
+    let (_, tool) = release(&store, &ours, "tool", &[bytes(100_000, 1)]);
+    let (_, other) = release(&store, &ours, "other", &[bytes(100_000, 2)]);
+    let only = |pattern: &[&str]| {
+        let mut follows = store.follows();
+        let patterns = pattern.iter().map(|pattern| pattern.parse().unwrap()).collect();
+        follows.publishers.extend([(ours.id(), None), (key(2).id(), None)]);
+        follows.only.insert(ours.id(), patterns);
+        follows.only.insert(key(2).id(), Vec::new());
+        store.set_follows(&follows).unwrap();
+    };
+    only(&["tool@*"]);
+    assert!(store.follows().names(&key(2).id()), "trusted");
+    assert_eq!(wanted(&store), 0, "the one that lacks bytes is of a publisher that is not kept");
+    let now = GcOptions { grace: Duration::ZERO, dry_run: false };
+    store.gc(now).unwrap();
+    let held = |added: &[Added]| store.blob_size(&added[0].blob).unwrap().is_some();
+    assert!(held(&tool) && !held(&other));
+    assert_eq!(wanted(&store), 0, "a collection makes no release wanted");
+    only(&["tool@*", "o*er"]);
+    assert_eq!(wanted(&store), 1, "the other one is missing now");
+    let store = throughout(store, dir.path(), |store| assert_eq!(wanted(store), 1));
+    let mut follows = store.follows();
+    follows.only.clear();
+    store.set_follows(&follows).unwrap();
+    assert_eq!(wanted(&store), 2);
 }
 
 #[test]

@@ -45,7 +45,7 @@ async fn a_publisher_is_named_by_its_id_or_its_local_name() {
         |text: &str| machine.archive.publisher_named(&text.parse::<PublisherRef>().unwrap());
     assert_eq!(named(&publisher.to_string()).unwrap(), publisher);
     assert!(matches!(named("savers"), Err(ArchiveError::UnknownPublisher(_))));
-    machine.archive.follow(publisher, Some("savers".parse().unwrap())).await.unwrap();
+    machine.archive.follow(publisher, Some("savers".parse().unwrap()), None).await.unwrap();
     assert_eq!(named("savers").unwrap(), publisher);
     machine.archive.unfollow(publisher).await.unwrap();
     let again = machine.archive.unfollow(publisher).await.unwrap_err();

@@ -30,7 +30,9 @@ const UNREADABLE: &str = "a signed entry that can no longer be read; peers that 
 pub(super) async fn follow(service: &ControlService, request: Follow) -> Result<(), Failure> {
     let followed = match request.target {
         Target::All => service.archive.follow_all().await,
-        Target::Publisher(publisher) => service.archive.follow(publisher, request.name).await,
+        Target::Publisher(publisher) => {
+            service.archive.follow(publisher, request.name, request.only).await
+        }
     };
     followed.map_err(failure)
 }
