@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn every_command_is_explained_with_examples() {
         let root = Cli::command();
-        assert_eq!(root.get_subcommands().count(), 26);
+        assert_eq!(root.get_subcommands().count(), 27);
         for command in root.get_subcommands() {
             let name = command.get_name();
             assert!(

@@ -69,9 +69,12 @@ fn main() -> ExitCode {
         .and_then(|runtime| {
             let result = runtime.block_on(commands::run(cli, &screen));
             // Cancelled blocking work is not awaited: it can stop safely at any point.
-            let wait =
-                if matches!(result, Err(CommandError::Interrupted { .. })) { 50 } else { 1000 };
-            runtime.shutdown_timeout(std::time::Duration::from_millis(wait));
+            match &result {
+                // It ends with the process, at once. Under a runtime that shuts down, a thread that
+                // reads a stream would panic.
+                Err(CommandError::Interrupted { .. }) => std::mem::forget(runtime),
+                _ => runtime.shutdown_timeout(std::time::Duration::from_secs(1)),
+            }
             result
         });
     match result {

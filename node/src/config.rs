@@ -53,6 +53,8 @@ pub struct Config {
     pub group_keys: bool,
     /// The node runs until it is stopped, not for one command: other processes need its socket.
     pub daemon: bool,
+    /// Releases of followed publishers are fetched unasked.
+    pub keeps: bool,
     /// Multiaddresses to listen on. Empty for a node that only dials others.
     pub listen: Vec<String>,
     /// Multiaddresses at which other nodes reach this node, where they differ from `listen`.
@@ -89,6 +91,7 @@ impl Config {
             listen: DEFAULT_LISTEN.map(str::to_owned).to_vec(),
             mdns: true,
             daemon: true,
+            keeps: true,
             ..Config::embedded(data)
         }
     }
@@ -104,6 +107,7 @@ impl Config {
             keys: None,
             group_keys: false,
             daemon: false,
+            keeps: false,
             listen: Vec::new(),
             external: Vec::new(),
             peers: Vec::new(),

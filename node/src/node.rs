@@ -135,7 +135,7 @@ impl Node {
             protocol,
             peers,
             stall: config.stall,
-            keeps: config.daemon,
+            keeps: config.keeps,
             keep: Box::new(move |release| {
                 keepers.spawn(archive::keep(keeper.clone(), release));
             }),

@@ -137,6 +137,7 @@ fn every_command_prints_what_the_page_says() {
     let added = page.run(&place, &add);
     let (id, publisher) =
         (added["release"].as_str().unwrap(), added["publisher"].as_str().unwrap());
+    page.run(&place, &["trust", publisher]);
     page.run(&place, &["follow", publisher, "--as", "me"]);
     for command in [
         &["follows"][..],

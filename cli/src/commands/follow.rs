@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::failure::CommandError;
 use crate::screen::{Screen, safe};
-use crate::session::Session;
+use crate::session::{Dial, Session};
 
 /// Fetch, keep and serve what a publisher releases, and trust it for names
 ///
@@ -72,7 +72,14 @@ pub(super) async fn follow(
     screen: &Screen,
 ) -> Result<(), CommandError> {
     let (publisher, only) = (request.target.to_string(), request.only.clone());
-    session.ask(request).await?;
+    let answered = session.converse(request, Dial::Never, |_| Ok(()), |_| true).await?;
+    if answered.embedded && only.as_ref().is_none_or(|patterns| !patterns.is_empty()) {
+        screen.status(format_args!(
+            "note: no node runs on this data directory, so nothing is fetched until one does: \
+             `perennial serve --data {}`",
+            session.data().display()
+        ));
+    }
     screen.row(&FollowResult { publisher, followed: true, only }, |row| {
         let id = safe(&row.publisher);
         match row.only.as_deref() {

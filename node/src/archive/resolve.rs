@@ -17,6 +17,7 @@ use perennial_manifest::{
     Admit, Candidate, PublisherId, Purl, ReleaseId, Resolution, Selector, SignedEntry, resolve,
 };
 use perennial_operation::{Progress, Stage};
+use perennial_store::StoreError;
 use tokio::time::Instant;
 
 use super::{Archive, ArchiveError, Observer};
@@ -38,7 +39,8 @@ const FEED_WAIT: Duration = Duration::from_secs(300);
 
 impl Archive {
     /// Resolves a name by the publishers that this node follows, or by `only`. If this node has no
-    /// answer and `ask` is set, peers are asked. All candidates agree on the bytes; the first is
+    /// answer, or knows nothing yet of one of those publishers, which may disagree, and `ask` is
+    /// set, peers are asked. All candidates agree on the bytes; the first is
     /// the one to fetch. Never empty.
     ///
     /// # Errors
@@ -52,7 +54,16 @@ impl Archive {
     ) -> Result<Vec<Candidate>, ArchiveError> {
         let mut resolution = self.resolve_here(selector, only).await?;
         let (mut asked, mut unreached) = (None, Vec::new());
-        if ask && !matches!(resolution, Resolution::Found(_) | Resolution::Conflict(_)) {
+        let settled = match resolution {
+            Resolution::Conflict(_) => true,
+            Resolution::Found(_) => {
+                only.is_some()
+                    || selector.names().is_empty()
+                    || !self.has_unheard_publisher().await?
+            }
+            _ => false,
+        };
+        if ask && !settled {
             observer.progress(Progress::of(Stage::Connecting));
             unreached = self.network.connected().await;
             observer.progress(Progress::of(Stage::Finding));
@@ -125,6 +136,19 @@ impl Archive {
             Resolution::Conflict(_) => Box::new(Unresolved::Conflict { selector, claims }).into(),
             _ => Box::new(Unresolved::Ambiguous { selector, claims }).into(),
         })
+    }
+
+    /// Whether no entry of some followed publisher is known here.
+    async fn has_unheard_publisher(&self) -> Result<bool, ArchiveError> {
+        self.blocking(|archive| {
+            for publisher in archive.store.follows().publishers.keys() {
+                if archive.store.feed(publisher)?.highest().is_none() {
+                    return Ok(true);
+                }
+            }
+            Ok::<_, StoreError>(false)
+        })
+        .await
     }
 
     /// The names nearest to one that means nothing, known here or, if they were asked, to peers.

@@ -37,6 +37,7 @@ impl Machine {
             listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
             peers,
             follow,
+            keeps: true,
             mdns: false,
             ..Config::embedded(&data)
         };

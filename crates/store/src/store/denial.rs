@@ -168,7 +168,7 @@ impl Store {
         let (follows, own) = (self.follows(), self.own_feed().map(|own| own.publisher));
         let keeps = |row: &ReleaseRow| {
             let is_kept = own == Some(row.publisher)
-                || follows.keeps(&row.publisher)
+                || follows.keeps(&row.publisher, row.purl.as_str())
                 || self.0.state.has_pin(&Pin::Release(row.release));
             is_kept && denial_of(list, row).is_none()
         };

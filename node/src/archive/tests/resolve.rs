@@ -38,6 +38,24 @@ async fn a_name_resolves_to_a_followed_publishers_release() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_followed_publisher_not_heard_of_yet_may_disagree() {
+    let (machine, one, other) = (Machine::new(1), Machine::new(2), Machine::new(3));
+    let added = one.add("pkg:generic/thing@1", &[("a", b"one")]).await;
+    other.add("pkg:generic/thing@1", &[("a", b"other")]).await;
+    machine.learn(&one);
+    machine.follow(one.archive.publisher()).await;
+    machine.follow(other.archive.publisher()).await;
+    machine.world().entries = other.feed();
+    let refused = machine.archive.resolve(&name("thing@1"), None, true, &()).await.unwrap_err();
+    assert!(matches!(unresolved(&refused), Unresolved::Conflict { .. }), "{refused}");
+    // The id means one thing, and needs no peer.
+    let before = machine.told();
+    let id = Selector::Release(added.release);
+    machine.archive.resolve(&id, None, true, &()).await.unwrap();
+    assert_eq!(machine.told(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_publisher_is_named_by_its_id_or_its_local_name() {
     let (machine, other) = (Machine::new(1), Machine::new(2));
     let publisher = other.archive.publisher();

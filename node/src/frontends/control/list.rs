@@ -114,7 +114,7 @@ pub(super) async fn follows(
             found.push(FollowRow {
                 publisher: Target::Publisher(publisher),
                 name,
-                only: kept.only_of(&publisher).map(<[_]>::to_vec),
+                only: follows.only_of(&publisher).map(<[_]>::to_vec),
                 kind: store.publisher_kind(&publisher)?,
                 releases: rows.len() as u64,
                 held_releases: held,
