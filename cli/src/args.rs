@@ -7,8 +7,8 @@ use perennial_node::daemon;
 
 use crate::commands::{
     add, completions, denied, deny, drill, follow, follows, forget, gc, get, key, ls, man, peers,
-    pin, pins, rebuild_index, relocate, search, show, status, trust, undeny, unfollow, unpin, verify,
-    version,
+    pin, pins, rebuild_index, relocate, search, show, status, trust, undeny, unfollow, unpin,
+    verify, version,
 };
 use crate::failure::EXIT_CODES;
 use crate::global::Global;
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn every_command_is_explained_with_examples() {
         let root = Cli::command();
-        assert_eq!(root.get_subcommands().count(), 27);
+        assert_eq!(root.get_subcommands().count(), 28);
         for command in root.get_subcommands() {
             let name = command.get_name();
             assert!(

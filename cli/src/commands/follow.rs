@@ -23,7 +23,7 @@ use crate::session::{Dial, Session};
 #[command(after_help = "\
 Examples:
   perennial follow did:key:z6MkehRgf7yJbgaGfYsdoAsKdBPE3dj2CYhowQdcjqSJgvVd --as kubesphere-savers
-  perennial follow did:key:z6MkehRgf7yJbgaGfYsdoAsKdBPE3dj2CYhowQdcjqSJgvVd --only 'kubekey@v3.*' --only 'minio/*'
+  perennial follow did:key:z6Mk… --only 'kubekey@v3.*' --only 'minio/*'
   perennial follow all")]
 pub(crate) struct FollowArgs {
     /// Publisher (did:key:…), or all

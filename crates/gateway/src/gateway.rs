@@ -115,7 +115,7 @@ impl Gateway {
                 return Ok(true);
             }
             let row = store.release(&release)?;
-            Ok(row.is_some_and(|row| follows.keeps(&row.publisher) || row.publisher == own))
+            Ok(row.is_some_and(|row| follows.covers(&row.publisher) || row.publisher == own))
         })
         .await
     }

@@ -128,7 +128,7 @@ impl Archive {
             return Err(ArchiveError::OwnPublisher(publisher));
         }
         let forgotten = self.blocking(move |archive| {
-            if archive.store.follows().keeps(&publisher) {
+            if archive.store.follows().covers(&publisher) {
                 return Err(ArchiveError::StillFollowed(publisher));
             }
             Ok(archive.store.forget(&publisher)?)

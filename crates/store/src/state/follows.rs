@@ -64,6 +64,12 @@ impl Follows {
         self.publishers.contains_key(publisher)
     }
 
+    /// Whether a publisher is followed, by name or with all others, however much of it is kept.
+    #[must_use]
+    pub fn covers(&self, publisher: &PublisherId) -> bool {
+        self.all || self.names(publisher)
+    }
+
     /// Whether everything is kept and no publisher is trusted for names.
     #[must_use]
     pub fn trusts_none(&self) -> bool {

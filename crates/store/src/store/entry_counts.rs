@@ -97,7 +97,7 @@ impl EntryCounts {
     }
 
     pub(crate) fn is_stranger(&self, publisher: &PublisherId) -> bool {
-        !self.follows.keeps(publisher) && self.own != Some(*publisher)
+        !self.follows.covers(publisher) && self.own != Some(*publisher)
     }
 
     /// Whether one more entry of a publisher is taken in, after `theirs` of it and `all` of all
