@@ -30,6 +30,7 @@ impl Machine {
             listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
             peers: peers.iter().flat_map(|peer| peer.node.addresses()).collect(),
             follow: follow.iter().map(ToString::to_string).collect(),
+            keeps: true,
             ..Config::embedded(dir.path().join("data"))
         };
         let node = Node::start(config).await.expect("a node");
