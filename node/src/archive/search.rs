@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use perennial_manifest::{Holding, Purl, ReleaseId, Selector, SignedEntry};
 use perennial_store::{ReleaseFilter, ReleaseRow};
 
-use super::{Archive, ArchiveError};
+use super::{Archive, ArchiveError, Unreached};
 use crate::network::message::LookupAnswer;
 
 /// Releases that have one file, listed at most.
@@ -26,25 +26,39 @@ pub struct FoundReleases {
     pub more: bool,
 }
 
+impl FoundReleases {
+    /// These, unless there are none because of the addresses that do not answer.
+    fn unless_cut_off(self, unreached: Vec<Unreached>) -> Result<Self, ArchiveError> {
+        let nothing = self.here.is_empty() && self.elsewhere.is_empty();
+        if nothing && !unreached.is_empty() {
+            return Err(ArchiveError::Unreached(unreached));
+        }
+        Ok(self)
+    }
+}
+
 impl Archive {
     /// Releases in which all words of `text` occur, at most `limit`, also those that only connected
     /// peers know.
     ///
     /// # Errors
-    /// The store's error.
+    /// [`ArchiveError::Unreached`] if nothing is found and no address of a peer answers, or the
+    /// store's error.
     pub async fn search(&self, text: String, limit: usize) -> Result<FoundReleases, ArchiveError> {
         let words = text.clone();
         let search = self.blocking(move |archive| archive.store.search(&words, limit + 1));
-        let (here, entries) =
-            tokio::join!(search, self.if_connected(self.network.search(text.clone())));
-        self.joined(here?, entries, limit, |_| true).await
+        let here = search.await?;
+        let unreached = self.needed_peers(&here).await;
+        let entries = self.if_connected(self.network.search(text)).await;
+        self.joined(here, entries, limit, |_| true).await?.unless_cut_off(unreached)
     }
 
     /// The releases that `filter` selects. If it names one and does not ask for bytes held here,
     /// also those that only connected peers know.
     ///
     /// # Errors
-    /// The store's error.
+    /// [`ArchiveError::Unreached`] if it names one that is not found while no address of a peer
+    /// answers, or the store's error.
     pub async fn list(&self, filter: ReleaseFilter) -> Result<FoundReleases, ArchiveError> {
         let (limit, publisher) = (filter.limit, filter.publisher);
         let asked = filter.selector.clone().filter(|selector| {
@@ -62,12 +76,20 @@ impl Archive {
                 _ => Ok(found),
             }
         });
+        let here = list.await?;
         let Some(selector) = asked else {
-            return self.joined(list.await?, Vec::new(), limit, |_| true).await;
+            return self.joined(here, Vec::new(), limit, |_| true).await;
         };
-        let ask = self.if_connected(self.network.lookup(selector, publisher));
-        let (here, entries) = tokio::join!(list, ask);
-        self.joined(here?, entries, limit, |row| row.state == Holding::Known).await
+        let unreached = self.needed_peers(&here).await;
+        let entries = self.if_connected(self.network.lookup(selector, publisher)).await;
+        let is_known = |row: &ReleaseRow| row.state == Holding::Known;
+        self.joined(here, entries, limit, is_known).await?.unless_cut_off(unreached)
+    }
+
+    /// If nothing was found here, waits for an expected peer. Returns the addresses that do not
+    /// answer if there is none.
+    async fn needed_peers(&self, here: &[ReleaseRow]) -> Vec<Unreached> {
+        if here.is_empty() { self.network.connected().await } else { Vec::new() }
     }
 
     /// Names that peers know and that may be meant instead of one that means nothing.

@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use perennial_control::{Connect, ErrorKind, Status};
-use perennial_manifest::Holding;
+use perennial_control::{Connect, ErrorKind, Ls, Search, Status};
+use perennial_manifest::{Holding, Selector};
 use perennial_node::config::{ConfigError, check_peer};
 use perennial_node::{Config, Node, StartError};
 
@@ -56,6 +56,30 @@ async fn without_a_peer_the_error_names_the_address_and_the_reason() {
     // What is held here needs no peer.
     let added = machine.add(&[("f", b"1")]).await;
     machine.get(&added.release.to_string(), None).await.expect("held");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_found_while_no_peer_answers_is_an_error_and_not_an_empty_list() {
+    let dead = closed();
+    let machine = with_peers(std::slice::from_ref(&dead)).await;
+    machine.add(&[("f", b"1")]).await;
+    let ls = |name: &str| Ls {
+        selector: Some(name.parse::<Selector>().expect("a name")),
+        publisher: None,
+        state: None,
+        limit: None,
+    };
+    let search = |text: &str| Search { text: text.into(), limit: 10 };
+    for failure in [
+        machine.ask(ls("nosuch@1")).await.expect_err("no peer"),
+        machine.ask(search("nosuch")).await.expect_err("no peer"),
+    ] {
+        assert_eq!(failure.code, ErrorKind::Unreachable, "{failure:?}");
+        assert!(failure.message.contains(&dead), "{failure:?}");
+    }
+    // What is found here is listed, and so is everything, without a name.
+    assert_eq!(machine.ask(search("thing")).await.expect("here").1.len(), 1);
+    assert_eq!(machine.ask(Ls { selector: None, ..ls("thing") }).await.expect("all").1.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
