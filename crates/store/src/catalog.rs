@@ -27,7 +27,7 @@ use admission::Admission;
 pub(crate) use holdings::{Place, Recount};
 pub use releases::{ReleaseFilter, ReleaseRow};
 pub(crate) use search::Bounds;
-pub use stats::Stats;
+pub use stats::{ReleaseCounts, Stats};
 
 /// The outcome of putting one entry.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -92,7 +92,7 @@ mod verify;
 mod write_back;
 
 pub use batch::{Added, Batch, Placement};
-pub use catalog::{PutOutcome, ReleaseFilter, ReleaseRow, Stats};
+pub use catalog::{PutOutcome, ReleaseCounts, ReleaseFilter, ReleaseRow, Stats};
 pub use deny::Denial;
 pub use durable::sync_directory;
 pub use error::StoreError;

@@ -248,6 +248,12 @@ pub(crate) const ENTRIES: &[u8] = b"M-entries";
 pub(crate) const ORDINALS: &[u8] = b"M-ordinals";
 /// The releases in numbers (`Tally`). Missing in indexes of old, until they are opened.
 pub(crate) const TALLY: &[u8] = b"M-tally";
+
+/// The releases of one publisher in numbers, beside [`TALLY`].
+pub(crate) fn tally_of(publisher: &[u8; 32]) -> Vec<u8> {
+    [TALLY, publisher].concat()
+}
+
 /// The version of this schema.
 pub(crate) const SCHEMA: &[u8] = b"M-schema";
 /// The value of [`SCHEMA`].

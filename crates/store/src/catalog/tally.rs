@@ -1,9 +1,10 @@
-//! The releases in numbers: a row of the index that changes with the rows of releases, in the same
-//! write, so that asking costs one look-up however many releases are known.
+//! The releases in numbers, of all publishers and of each: rows of the index that change with the
+//! rows of releases, in the same write, so that asking costs one look-up however many releases are
+//! known.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use perennial_manifest::Holding;
+use perennial_manifest::{Holding, PublisherId};
 
 use super::Catalog;
 use crate::error::StoreError;
@@ -60,36 +61,67 @@ impl Tally {
     }
 }
 
+/// The rows that tallies are in, by their keys.
+type Tallies = BTreeMap<Vec<u8>, Tally>;
+
+/// The rows that count a release.
+fn keys_for(value: &ReleaseValue) -> [Vec<u8>; 2] {
+    [rows::TALLY.to_vec(), rows::tally_of(&value.publisher)]
+}
+
 impl Catalog<'_> {
     /// The releases in numbers.
     pub(super) fn tally(&self) -> Result<Tally, StoreError> {
-        let noted = self.index.get(rows::TALLY)?.and_then(|value| Tally::decode(&value));
-        noted.map_or_else(|| self.walk_tally(), Ok)
+        self.noted_tally(rows::TALLY)
+    }
+
+    /// The releases of one publisher in numbers.
+    pub(super) fn tally_of(&self, publisher: &PublisherId) -> Result<Tally, StoreError> {
+        self.noted_tally(&rows::tally_of(publisher.as_bytes()))
+    }
+
+    /// A row, which is missing for a publisher without releases.
+    fn noted_tally(&self, key: &[u8]) -> Result<Tally, StoreError> {
+        let noted = self.index.get(key)?;
+        Ok(noted.and_then(|value| Tally::decode(&value)).unwrap_or_default())
     }
 
     /// Counts all releases.
-    fn walk_tally(&self) -> Result<Tally, StoreError> {
-        let mut tally = Tally::default();
+    fn walk_tallies(&self) -> Result<Tallies, StoreError> {
+        let mut tallies = Tallies::from([(rows::TALLY.to_vec(), Tally::default())]);
         self.index.walk(b"R", b"R", &mut |_, value| {
             if let Some(value) = ReleaseValue::decode(value) {
-                tally.add(&value);
+                for key in keys_for(&value) {
+                    tallies.entry(key).or_default().add(&value);
+                }
             }
             true
         })?;
-        Ok(tally)
+        Ok(tallies)
     }
 
-    /// Counts all releases, and makes the row if it is missing or wrong: a long change that was cut
-    /// short by a crash may have reached the releases and not the row.
+    /// The rows as they are.
+    fn noted_tallies(&self) -> Result<Tallies, StoreError> {
+        let mut noted = Tallies::new();
+        self.index.walk(rows::TALLY, rows::TALLY, &mut |key, value| {
+            noted.insert(key.to_vec(), Tally::decode(value).unwrap_or_default());
+            true
+        })?;
+        Ok(noted)
+    }
+
+    /// Counts all releases, and puts right the rows that are missing or wrong: a long change that
+    /// was cut short by a crash may have reached the releases and not these rows.
     pub(crate) fn begin_tally(&self) -> Result<(), StoreError> {
-        let tally = self.walk_tally()?.encode();
-        if self.index.get(rows::TALLY)?.as_ref() == Some(&tally) {
-            return Ok(());
-        }
-        self.index.apply(&[Change::Put(rows::TALLY.to_vec(), tally)])
+        let (counted, noted) = (self.walk_tallies()?, self.noted_tallies()?);
+        let gone = noted.keys().filter(|key| !counted.contains_key(*key));
+        let mut changes: Vec<_> = gone.cloned().map(Change::Remove).collect();
+        let wrong = counted.into_iter().filter(|(key, tally)| noted.get(key) != Some(tally));
+        changes.extend(wrong.map(|(key, tally)| Change::Put(key, tally.encode())));
+        if changes.is_empty() { Ok(()) } else { self.index.apply(&changes) }
     }
 
-    /// Applies changes, and keeps the tally in step with them. The caller holds the writing lock.
+    /// Applies changes, and keeps the tallies in step with them. The caller holds the writing lock.
     pub(super) fn apply(&self, mut changes: Vec<Change>) -> Result<(), StoreError> {
         // Of several changes of one row, the last one counts.
         let mut after: HashMap<&[u8], Option<ReleaseValue>> = HashMap::new();
@@ -104,41 +136,63 @@ impl Catalog<'_> {
                 Change::Put(..) | Change::Remove(_) => {}
             }
         }
-        if !after.is_empty() {
-            let mut tally = self.tally()?;
-            for (key, after) in after {
-                let before = self.index.get(key)?;
-                if let Some(before) = before.and_then(|value| ReleaseValue::decode(&value)) {
-                    tally.remove(&before);
-                }
-                if let Some(after) = &after {
-                    tally.add(after);
-                }
+        let mut tallies = Tallies::new();
+        for (key, after) in after {
+            let before = self.index.get(key)?.and_then(|value| ReleaseValue::decode(&value));
+            if let Some(before) = before {
+                self.count_in(&mut tallies, &before, Tally::remove)?;
             }
-            changes.push(Change::Put(rows::TALLY.to_vec(), tally.encode()));
+            if let Some(after) = after {
+                self.count_in(&mut tallies, &after, Tally::add)?;
+            }
         }
+        changes.extend(tallies.into_iter().map(|(key, tally)| Change::Put(key, tally.encode())));
         self.index.apply(&changes)
+    }
+
+    /// Changes the tallies that count a release, which are read when they are first needed.
+    fn count_in(
+        &self,
+        tallies: &mut Tallies,
+        release: &ReleaseValue,
+        change: impl Fn(&mut Tally, &ReleaseValue),
+    ) -> Result<(), StoreError> {
+        for key in keys_for(release) {
+            if !tallies.contains_key(&key) {
+                tallies.insert(key.clone(), self.noted_tally(&key)?);
+            }
+            if let Some(tally) = tallies.get_mut(&key) {
+                change(tally, release);
+            }
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::gc::GcOptions;
     use crate::state::Pin;
     use crate::store::tests::fixtures::{bytes, id, key, open, release, statement};
 
-    /// The row agrees with a count of all releases, whatever happens to them.
+    /// The rows agree with a count of all releases, whatever happens to them.
     #[test]
-    fn the_tally_is_what_a_count_gives() {
+    fn the_tallies_are_what_a_count_gives() {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path());
         let check = |what: &str, expected: (u64, u64, u64)| {
             let (noted, counted) = store
                 .inner()
-                .read(|catalog| Ok((catalog.tally()?, catalog.walk_tally()?)))
+                .read(|catalog| Ok((catalog.noted_tallies()?, catalog.walk_tallies()?)))
                 .unwrap();
+            let has_any = |tally: &Tally| tally.releases > 0;
+            let noted: Tallies = noted.into_iter().filter(|(_, tally)| has_any(tally)).collect();
+            let counted: Tallies =
+                counted.into_iter().filter(|(_, tally)| has_any(tally)).collect();
             assert_eq!(noted, counted, "{what}");
-            assert_eq!((noted.releases, noted.held, noted.invalid), expected, "{what}");
+            let all = store.inner().read(|catalog| catalog.tally()).unwrap();
+            assert_eq!((all.releases, all.held, all.invalid), expected, "{what}");
         };
         check("empty", (0, 0, 0));
         let (one, added) = release(&store, &key(1), "one", &[bytes(100_000, 1), bytes(10, 2)]);
@@ -149,6 +203,11 @@ mod tests {
         store.put_from_peers(&lies).unwrap();
         store.put_from_peers(&lies).unwrap();
         check("one that is invalid, twice", (2, 1, 1));
+        let of = |key: u8| {
+            let tally = store.inner().read(|catalog| catalog.tally_of(&self::key(key).id()));
+            tally.map(|tally| (tally.releases, tally.held, tally.invalid)).unwrap()
+        };
+        assert_eq!([of(1), of(2), of(3)], [(1, 1, 0), (1, 0, 1), (0, 0, 0)]);
         store.set_pin(Pin::Blob(added[0].blob), true).unwrap();
         store.gc(GcOptions { grace: std::time::Duration::ZERO, dry_run: false }).unwrap();
         check("its bytes went", (2, 0, 1));
@@ -156,6 +215,7 @@ mod tests {
         check("counted again", (2, 0, 1));
         store.forget(&key(2).id()).unwrap();
         check("a publisher was forgotten", (1, 0, 0));
+        assert_eq!([of(1), of(2)], [(1, 0, 0), (0, 0, 0)]);
         store.rebuild_index().unwrap();
         check("after a rebuild", (1, 0, 0));
     }

@@ -3,7 +3,9 @@
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use crate::catalog::Stats;
+use perennial_manifest::PublisherId;
+
+use crate::catalog::{ReleaseCounts, Stats};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -42,6 +44,14 @@ impl Store {
         stats.quarantined = measured.quarantined;
         stats.stored_bytes = measured.bytes + packs.disk_bytes() + self.0.index().disk_bytes();
         Ok(stats)
+    }
+
+    /// The releases of one publisher in numbers. Reads one row.
+    ///
+    /// # Errors
+    /// Failures of the index.
+    pub fn releases_of(&self, publisher: &PublisherId) -> Result<ReleaseCounts, StoreError> {
+        self.0.read(|catalog| catalog.counts_of(publisher))
     }
 
     fn measured(&self) -> Result<Measured, StoreError> {

@@ -106,18 +106,14 @@ pub(super) async fn follows(
             });
         }
         for (publisher, name) in follows.publishers.clone() {
-            let rows = store.releases(&ReleaseFilter {
-                publisher: Some(publisher),
-                ..ReleaseFilter::default()
-            })?;
-            let held = rows.iter().filter(|row| row.state == Holding::Held).count() as u64;
+            let releases = store.releases_of(&publisher)?;
             found.push(FollowRow {
                 publisher: Target::Publisher(publisher),
                 name,
                 only: follows.only_of(&publisher).map(<[_]>::to_vec),
                 kind: store.publisher_kind(&publisher)?,
-                releases: rows.len() as u64,
-                held_releases: held,
+                releases: releases.known,
+                held_releases: releases.held,
                 forked: store.feed(&publisher)?.is_forked(),
                 successor: follows.successor_of(&publisher).copied(),
                 predecessor: follows.successors.get(&publisher).map(|came| came.after),
