@@ -61,9 +61,9 @@ impl Painter {
             return;
         }
         let bar = self.bar.get_or_insert_with(|| {
-            let bar =
-                ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(BAR_HZ));
+            let bar = bar_from(progress.bytes);
             bar.set_prefix(verb(progress.stage));
+            bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(BAR_HZ));
             bar
         });
         if bar.length() != progress.total_bytes {
@@ -109,6 +109,17 @@ impl Drop for Painter {
     }
 }
 
+/// A hidden bar whose rate counts from `position`: what was here before took no time, and would
+/// show as gigabytes per second.
+fn bar_from(position: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+    bar.set_position(position);
+    // The estimate learns of a position at a tick.
+    bar.tick();
+    bar.reset_eta();
+    bar
+}
+
 /// The numbers of files and peers, where they apply.
 fn details(progress: &Progress) -> String {
     let mut parts = Vec::new();
@@ -133,5 +144,20 @@ fn verb(stage: Stage) -> &'static str {
         Stage::Fetching => "fetching",
         Stage::Writing => "writing",
         Stage::Verifying => "verifying",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_were_here_before_do_not_count_as_fast() {
+        let bar = bar_from(1 << 40);
+        bar.set_position((1 << 40) + 1);
+        bar.tick();
+        // One byte, in at least a microsecond.
+        assert!(bar.per_sec() <= 1e6, "{} bytes/s", bar.per_sec());
+        assert_eq!(bar.position(), (1 << 40) + 1);
     }
 }
