@@ -61,8 +61,8 @@ impl PlaceError {
         match self {
             Self::NoArchive { .. } => {
                 "check --data, and whether its disk is mounted. A new archive \
-                 is made by `perennial key`, `add`, `follow` and `serve`, and by `get --peer \
-                 HOST:PORT`"
+                 is made by `perennial key`, `add`, `follow`, by `serve` without --existing, and \
+                 by `get --peer HOST:PORT`"
                     .into()
             }
             Self::NotMounted { list, .. } => format!(

@@ -22,6 +22,7 @@ fn wrong_usage_is_2_and_says_what_to_type() {
         &["get"],
         &["get", ""],
         &["get", "blake3:12"],
+        &["get", "a@1", "-o", "-"],
         &["get", "a@1", "--publisher", "did:web:example.org"],
         &["follow", "somebody"],
         &["add", "kubekey-v3.1.0", "--purl", "pkg:generic/kubekey"],

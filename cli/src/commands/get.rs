@@ -2,7 +2,7 @@
 
 mod image;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use perennial_control::{Get, GetDone};
@@ -67,7 +67,7 @@ pub(crate) async fn run(
         files: args.files,
         selector: args.selector,
         publisher: args.publisher,
-        output: args.output.as_deref().map(absolute).transpose()?,
+        output: args.output.as_deref().map(output).transpose()?,
         force: args.force,
         platform: args.platform,
     };
@@ -77,6 +77,18 @@ pub(crate) async fn run(
         screen.status(format_args!("warning: {}", safe(remark)));
     }
     Ok(())
+}
+
+/// Where to write. A release may have many files, so that `-` cannot mean standard output.
+fn output(path: &Path) -> Result<PathBuf, CommandError> {
+    if path.as_os_str() == "-" {
+        return Err(CommandError::usage(
+            "get does not write to standard output",
+            "write to a directory with -o DIR (./- for one of that name); a node with --http \
+             serves one file: curl http://HOST:4480/b/DIGEST",
+        ));
+    }
+    absolute(path)
 }
 
 fn text(done: &GetDone) -> String {

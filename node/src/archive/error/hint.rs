@@ -100,7 +100,10 @@ impl ArchiveError {
                 "the disk may be full or failing: `perennial status` shows the space left, and the \
                  log of the node the reason",
             ),
-            Self::NoSuchFile { .. } => Some("`perennial show` lists the files of a release"),
+            Self::NoSuchFile { .. } => Some(
+                "`perennial show` lists the files of a release; what follows the release are paths \
+                 in it, and a second release takes a second `get`",
+            ),
             Self::NotHeld(_) => Some("`perennial get` fetches it"),
             Self::Fetch(FetchError::LostInPlace { .. }) => Some(PUT_BACK),
             Self::NothingInPlace(_) => Some(
