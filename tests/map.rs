@@ -1,9 +1,13 @@
-//! ARCHITECTURE as a test: every file that it names exists, and every test that it names is one.
+//! ARCHITECTURE and SECURITY as a test: every file that they name exists, and every test that they
+//! name is one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const MAP: &str = include_str!("../crates/ARCHITECTURE.md");
+const PAGES: [(&str, &str); 2] = [
+    ("crates/ARCHITECTURE.md", include_str!("../crates/ARCHITECTURE.md")),
+    ("SECURITY.md", include_str!("../SECURITY.md")),
+];
 
 /// The files below a directory of the repository, without what is built.
 fn files(dir: &Path, into: &mut Vec<PathBuf>) {
@@ -54,7 +58,7 @@ fn untrue<'a>(text: &'a str, files: &[(PathBuf, String)]) -> Vec<(usize, &'a str
 }
 
 #[test]
-fn every_file_and_test_of_the_map_exists() {
+fn every_file_and_test_that_the_pages_name_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository");
     let mut found = Vec::new();
     files(root, &mut found);
@@ -62,8 +66,10 @@ fn every_file_and_test_of_the_map_exists() {
         .into_iter()
         .map(|path| (path.clone(), fs::read_to_string(path).unwrap_or_default()))
         .collect();
-    let untrue = untrue(MAP, &found);
-    assert!(untrue.is_empty(), "ARCHITECTURE names, by line: {untrue:?}");
+    for (page, text) in PAGES {
+        let untrue = untrue(text, &found);
+        assert!(untrue.is_empty(), "{page} names, by line, what is not there: {untrue:?}");
+    }
 }
 
 /// Tests the check itself.
