@@ -82,9 +82,11 @@ impl StartError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Place(error) => Some(error.hint()),
-            Self::InUse { .. } => {
-                Some("wait for that process to end, or give another --data DIR".into())
-            }
+            Self::InUse { .. } => Some(
+                "`perennial status` shows whether it is a node, which commands join by \
+                 themselves; wait for it to end, or give another --data DIR"
+                    .into(),
+            ),
             Self::Http(ServeError::Bind { .. }) => Some(
                 "give another address with --http ADDRESS:PORT (`http` in the settings file), or \
                  --http off"

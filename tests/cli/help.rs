@@ -5,13 +5,14 @@ use std::path::Path;
 
 use super::program::Place;
 
-pub(crate) const COMMANDS: [&str; 27] = [
+pub(crate) const COMMANDS: [&str; 28] = [
     "add",
     "get",
     "ls",
     "show",
     "search",
     "follow",
+    "trust",
     "unfollow",
     "follows",
     "forget",

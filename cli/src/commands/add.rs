@@ -36,9 +36,9 @@ const OTHER: &str = "URLs, charts and networks";
 /// A directory adds the files below it, each named by its path in the directory; a file adds
 /// itself. Symbolic links inside the directory stay links, and empty directories are kept; names
 /// that some systems do not have, and links that lead out, are refused. URLs, images in registries,
-/// image layouts and archives, and charts in Helm repositories
-/// are kept byte for byte, for every platform, together with the signatures published beside them;
-/// each image is a release of its own. Equal bytes are stored once.
+/// image layouts and archives, and charts in Helm repositories are kept byte for byte, for every
+/// platform, together with the signatures published beside them; each image is a release of its
+/// own. Equal bytes are stored once.
 ///
 /// A release is an entry (a signed statement) that names its files. It is signed with the publisher
 /// key of this data directory, and pinned. Adding the same again signs nothing: it names the
@@ -105,8 +105,8 @@ pub(crate) struct AddArgs {
     /// Sign a release even if your last one of this name has the same files
     #[arg(long, hide_short_help = true)]
     again: bool,
-    /// Sign URLs as they are, with all of their queries, but for users and passwords; other nodes
-    /// keep what is signed for ever
+    /// Sign URLs with their whole query, which other nodes keep for ever; users and passwords are
+    /// left out all the same
     #[arg(long, hide_short_help = true)]
     keep_query: bool,
     /// Add every tag of each repository
@@ -137,8 +137,8 @@ pub(crate) struct AddArgs {
     /// Use plain HTTP for registries
     #[arg(long, help_heading = IMAGES, hide_short_help = true)]
     plain_http: bool,
-    /// Ask an upstream this often before it is given up [default: 7 times for a file, 5 for a part
-    /// of an image, 3 where connections are refused, once on this machine], with growing waits
+    /// Give up on an upstream after this many tries, with growing waits between them [default: 7
+    /// for a file, 5 for a part of an image, 3 where connections are refused, 1 on this machine]
     #[arg(long, value_name = "N", help_heading = OTHER, hide_short_help = true)]
     tries: Option<NonZeroU32>,
     /// Begin a feed with a key that was copied here and has signed nothing elsewhere

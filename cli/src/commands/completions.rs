@@ -18,10 +18,10 @@ Examples:
   perennial completions fish > ~/.config/fish/completions/perennial.fish
   perennial completions zsh --program perennial-node > ~/.zfunc/_perennial-node")]
 pub(crate) struct CompletionsArgs {
-    /// The shell to complete in
+    /// Shell to print completions for
     #[arg(value_enum)]
     shell: Shell,
-    /// The program to complete
+    /// Program to complete
     #[arg(long, value_enum, default_value = "perennial")]
     program: Program,
 }

@@ -27,7 +27,7 @@ pub(crate) struct DenyArgs {
     /// Digest (blake3:… or sha256:…), package URL (pkg:…) or publisher (did:key:…)
     #[arg(value_name = "DIGEST|PURL|DID")]
     target: DenyTarget,
-    /// The reason, which everybody is told who asks for it
+    /// Reason, shown to everybody who asks for what is denied
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: Option<String>,
 }

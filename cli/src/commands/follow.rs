@@ -32,7 +32,8 @@ pub(crate) struct FollowArgs {
     /// Your own name for the publisher, which every --publisher option accepts
     #[arg(long = "as", value_name = "NAME")]
     name: Option<FollowName>,
-    /// Keep only releases with such names, written as for `get` (`*` stops at a /, `**` does not)
+    /// Keep only releases whose names match, written as for `get`: `*` stops at a /, `**` does not
+    /// (repeatable)
     #[arg(long, value_name = "PATTERN")]
     only: Vec<NamePattern>,
 }

@@ -42,7 +42,9 @@ pub enum DenyTargetError {
     #[error(transparent)]
     Publisher(#[from] PublisherError),
     /// It begins like nothing of these.
-    #[error("{0:?} is no digest (blake3:…, sha256:…), package (pkg:…) or publisher (did:key:…)")]
+    #[error(
+        "{0:?} is not a digest (blake3:…, sha256:…), a package (pkg:…) or a publisher (did:key:…)"
+    )]
     Other(String),
 }
 

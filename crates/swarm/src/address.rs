@@ -148,19 +148,19 @@ fn host_and_port(text: &str) -> Result<[Multiaddr; 2], &'static str> {
     }
     let (place, peer) = match text.split_once("/p2p/") {
         Some((place, id)) => {
-            let id = id.parse::<libp2p::PeerId>().map_err(|_| "its last part is no peer id")?;
+            let id = id.parse::<libp2p::PeerId>().map_err(|_| "its last part is not a peer id")?;
             (place, Some(id))
         }
         None => (text, None),
     };
     let (host, port) = place.rsplit_once(':').ok_or("it names no port")?;
-    let port: u16 = port.parse().map_err(|_| "its port is no number up to 65535")?;
+    let port: u16 = port.parse().map_err(|_| "its port is not a number up to 65535")?;
     if port == 0 {
-        return Err("port 0 is no peer's");
+        return Err("no peer has port 0");
     }
     let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(inner) => {
-            Protocol::Ip6(inner.parse::<Ipv6Addr>().map_err(|_| "it is no IPv6 address")?)
+            Protocol::Ip6(inner.parse::<Ipv6Addr>().map_err(|_| "it is not an IPv6 address")?)
         }
         None => match host.parse::<Ipv4Addr>() {
             Ok(ip) => Protocol::Ip4(ip),

@@ -164,7 +164,7 @@ pub enum ArchiveError {
     #[error("{0} is not on the deny list")]
     NotDenied(DenyTarget),
     /// A node that denies its own publisher could sign nothing.
-    #[error("this is the publisher of this node itself, which cannot be denied")]
+    #[error("the publisher of this node itself cannot be denied")]
     DeniesItself,
     /// No reachable peer claims to have a blob with this SHA-256.
     #[error("no reachable peer holds {0}")]

@@ -76,8 +76,8 @@ pub struct Settings {
     /// Bytes per hour to fetch from peers for anonymous HTTP requests, at most [default: 20GiB]
     #[arg(long, value_name = "BYTES")]
     pub fetch_budget: Option<ByteCount>,
-    /// Fetch for anonymous HTTP requests also what only publishers signed that this node does not
-    /// follow: the last 10 GiB of it stay
+    /// For anonymous HTTP requests, also fetch what no publisher that this node trusts has signed;
+    /// the last 10 GiB of it stay
     #[arg(long)]
     pub fetch_untrusted: bool,
     /// Log filter, such as `info,perennial_node=debug` [default: info]

@@ -209,7 +209,7 @@ fn chart_yaml(archive: &[u8]) -> Result<Vec<u8>, String> {
             return Ok(yaml);
         }
     }
-    Err("has no Chart.yaml, so it is no chart".into())
+    Err("has no Chart.yaml, so it is not a chart".into())
 }
 
 /// Reads a `Chart.yaml` as Helm does: the first document counts, and the last value of a key that

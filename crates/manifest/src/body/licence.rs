@@ -97,9 +97,9 @@ fn spell(word: &str) -> Result<String, String> {
     }
     Err(match spdx::imprecise_license_id(word) {
         Some((id, length)) if length == word.len() => {
-            format!("{word} is no SPDX identifier; write {}", id.name)
+            format!("{word} is not an SPDX identifier; write {}", id.name)
         }
-        _ => format!("{word} is no SPDX identifier; see https://spdx.org/licenses"),
+        _ => format!("{word} is not an SPDX identifier; see https://spdx.org/licenses"),
     })
 }
 

@@ -82,6 +82,9 @@ impl ExportError {
             Self::DiskFull { .. } | Self::Store(StoreError::DiskFull { .. }) => {
                 Some("free some space, or give a directory on another disk with -o")
             }
+            Self::NotADirectory { .. } | Self::NotAFile { .. } => {
+                Some("move it elsewhere, or give another directory with -o")
+            }
             Self::Exists { .. } => Some("--force replaces it; or give another directory with -o"),
             Self::Store(StoreError::Corrupt { .. }) => {
                 Some("get it again: the damaged copy was set aside")
