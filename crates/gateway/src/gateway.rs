@@ -98,8 +98,12 @@ impl Gateway {
         if !oldest.is_empty() {
             // Takes as long as a collection, and the request does not wait for it.
             tokio::task::spawn_blocking(move || match store.evict(&oldest) {
-                Ok(report) => tracing::info!(?report, "the oldest went that strangers had fetched"),
-                Err(error) => tracing::warn!(%error, "what strangers had fetched stays"),
+                Ok(report) => tracing::info!(
+                    blobs = report.removed,
+                    freed_bytes = report.freed_bytes,
+                    "removed the oldest of what was fetched for strangers"
+                ),
+                Err(error) => tracing::warn!(%error, "what was fetched for strangers stays"),
             });
         }
         Ok(())
