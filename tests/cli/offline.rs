@@ -249,6 +249,8 @@ fn output_is_text_and_quiet_prints_only_results() {
         said.stderr.contains("no node runs"),
         "no peer can fetch it yet, and the note says so: {said:?}"
     );
+    let said = place.run(&["get", text(&added, "release")]);
+    assert!(said.stdout.contains("; stored, not written: -o DIR writes it"), "{said:?}");
     let said = place.run(&["--quiet", "get", text(&added, "release"), "-o", "out"]);
     assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{said:?}");
     assert!(

@@ -36,9 +36,29 @@ fn commands_need_no_daemon_and_use_the_one_that_runs() {
     assert_eq!(publisher(&data), who);
     add(&data, &source, "two", "1");
     assert_eq!(count(&data, "held"), 2);
+    // Its log is for people, also in a file: it says what is missing, without colours.
+    let log = daemon.log();
+    assert!(log.contains("no peers: give --peer HOST:PORT") && !log.contains('\u{1b}'), "{log}");
     // The socket left by a killed daemon is not mistaken for a daemon.
     daemon.kill();
     assert_eq!(count(&data, "held"), 2);
+}
+
+/// A poll beside a starting daemon does not end it.
+#[test]
+fn a_starting_daemon_waits_for_a_command_that_uses_the_directory() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("a");
+    publisher(&data);
+    let lock = fs::File::options().read(true).write(true).open(data.join("LOCK"));
+    let lock = lock.expect("an archive has one");
+    lock.lock().expect("no process uses it");
+    let mut daemon = Daemon::spawn(&data, &[]);
+    wait_until(Duration::from_secs(20), "it waits", || {
+        daemon.log().contains("waiting for a command").then_some(())
+    });
+    drop(lock);
+    daemon.wait_ready(Duration::from_secs(60));
 }
 
 #[test]
