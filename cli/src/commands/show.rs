@@ -1,8 +1,9 @@
 //! `perennial show`: one release in full.
 
 use clap::Args;
-use perennial_control::{ArtifactRow, Show, ShowDone};
+use perennial_control::{ArtifactRow, Show, Shown};
 use perennial_manifest::{PublisherRef, Selector};
+use serde::Serialize;
 
 use crate::failure::CommandError;
 use crate::fields::Fields;
@@ -39,12 +40,28 @@ pub(crate) async fn run(
     screen: &Screen,
 ) -> Result<(), CommandError> {
     let request = Show { selector: args.selector, publisher: args.publisher };
-    let done = session.ask_rows(request, Dial::Background, |_| Ok(())).await?;
-    screen.row(&done, |done| text(done, screen))?;
+    let mut files = Vec::new();
+    let file = |file| {
+        files.push(file);
+        Ok(())
+    };
+    let done = session.ask_rows(request, Dial::Background, file).await?;
+    let release = Release { shown: done.shown, files: done.listed.then_some(files) };
+    screen.row(&release, |release| text(release, screen))?;
     Ok(())
 }
 
-fn text(done: &ShowDone, screen: &Screen) -> String {
+/// A release as `--json` prints it.
+#[derive(Debug, Serialize)]
+struct Release {
+    #[serde(flatten)]
+    shown: Shown,
+    /// None if its list of files is not here.
+    files: Option<Vec<ArtifactRow>>,
+}
+
+fn text(release: &Release, screen: &Screen) -> String {
+    let Release { shown: done, files } = release;
     let mut fields = Fields::new(screen, 9);
     let row = &done.row;
     fields.add("release", &row.release.to_string());
@@ -74,8 +91,8 @@ fn text(done: &ShowDone, screen: &Screen) -> String {
         fields.add("notes", &safe(notes));
     }
     let (held, all) = (bytes(row.held_bytes), bytes(row.bytes));
-    let files = count(row.artifacts, "file");
-    fields.add("state", &format!("{}: {held} of {all} in {files}", row.state));
+    let number = count(row.artifacts, "file");
+    fields.add("state", &format!("{}: {held} of {all} in {number}", row.state));
     fields.add("list", &done.list.to_string());
     if let Some(reason) = &done.invalid {
         let text = "the publisher signed a list of files that does not fit this release";
@@ -95,7 +112,7 @@ fn text(done: &ShowDone, screen: &Screen) -> String {
         let held = holder.held_bytes.map(|held| format!(", {}", bytes(held))).unwrap_or_default();
         fields.add("holder", &format!("{} {}{held}{who}", safe(&holder.peer), holder.state));
     }
-    let Some(files) = &done.files else {
+    let Some(files) = files else {
         if done.invalid.is_none() {
             let why = done.missing_list.as_deref().unwrap_or("no peer sent it");
             fields.add("files", &format!("the list of files is not here: {}", safe(why)));
@@ -145,7 +162,7 @@ mod tests {
         let evil = "x\u{1b}[1A\npublisher  did:key:you-trust";
         let publisher = Keypair::from_seed([7; 32]).id();
         let blob = BlobId::from_bytes([0xcd; 32]);
-        let done = ShowDone {
+        let shown = Shown {
             row: ReleaseRow {
                 release: EntryId::from_bytes([0xab; 32]).into(),
                 purl: Purl::parse("pkg:generic/a@1").unwrap(),
@@ -169,21 +186,22 @@ mod tests {
             disagreeing: vec![publisher],
             holders: Vec::new(),
             invalid: Some(evil.into()),
-            files: Some(vec![ArtifactRow {
-                path: "x".parse().unwrap(),
-                size: 1,
-                blake3: blob,
-                sha256: Sha256Digest::from_bytes([7; 32]),
-                role: Role::Doc,
-                media_type: evil.into(),
-                platform: Some(evil.into()),
-                exec: true,
-                held: false,
-            }]),
             missing_list: None,
         };
+        let file = ArtifactRow {
+            path: "x".parse().unwrap(),
+            size: 1,
+            blake3: blob,
+            sha256: Sha256Digest::from_bytes([7; 32]),
+            role: Role::Doc,
+            media_type: evil.into(),
+            platform: Some(evil.into()),
+            exec: true,
+            held: false,
+        };
+        let release = Release { shown, files: Some(vec![file]) };
         for width in [None, Some(80)] {
-            let text = text(&done, &Screen { width, ..Screen::new(false, false) });
+            let text = text(&release, &Screen { width, ..Screen::new(false, false) });
             assert!(!text.contains('\u{1b}'), "{text}");
             assert!(!text.lines().any(|line| line.starts_with("publisher")), "{text}");
             assert_eq!(text.lines().filter(|line| line.starts_with("by ")).count(), 1, "{text}");

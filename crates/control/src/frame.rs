@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Longest request, in bytes. Thousands of long paths fit.
 pub const MAX_REQUEST: u32 = 4 * 1024 * 1024;
-/// Longest reply, in bytes. `show` of a release with 20,000 files fits.
+/// Longest reply, in bytes. Whatever there may be any number of is sent as rows, one a reply.
 pub const MAX_REPLY: u32 = 16 * 1024 * 1024;
 /// Bytes allocated before the first byte has arrived.
 const FIRST_ALLOCATION: u32 = 64 * 1024;

@@ -55,7 +55,7 @@ pub use perennial_operation::{
     ImportSummary, Progress, Published, Retrying, Stage,
 };
 pub use pin::{Pin, PinKind, PinRow, PinTarget, Pins, Unpin};
-pub use release::{ArtifactRow, HolderRow, Ls, ReleaseRow, Search, Show, ShowDone};
+pub use release::{ArtifactRow, HolderRow, Ls, ReleaseRow, Search, Show, ShowDone, Shown};
 pub use reply::{Event, Listed, NoRows};
 pub use request::{Ask, Request};
 pub use server::{BindError, Listener, MAX_CONNECTIONS};

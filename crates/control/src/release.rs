@@ -104,9 +104,19 @@ pub struct HolderRow {
     pub held_bytes: Option<u64>,
 }
 
-/// One release in full.
+/// The answer to [`Show`], after the files as rows: there may be any number of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShowDone {
+    /// The release.
+    pub shown: Shown,
+    /// Set if its files were sent; unset when the artifact list is not held and no peer sent it, or
+    /// does not fit.
+    pub listed: bool,
+}
+
+/// One release in full, but for its files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
     /// The release's row in `ls`.
     #[serde(flatten)]
     pub row: ReleaseRow,
@@ -131,9 +141,6 @@ pub struct ShowDone {
     /// Why the release has no files, if its artifact list does not fit it.
     #[serde(default)]
     pub invalid: Option<String>,
-    /// The release's files; none when the artifact list is not held and no peer sent it, or does
-    /// not fit.
-    pub files: Option<Vec<ArtifactRow>>,
     /// Why the artifact list is not here, though peers were asked for it.
     #[serde(default)]
     pub missing_list: Option<String>,

@@ -35,7 +35,7 @@ macro_rules! requests {
             /// Lists releases that are held or known.
             Ls, ls: ReleaseRow => Listed;
             /// Describes one release in full.
-            Show, show: NoRows => ShowDone;
+            Show, show: ArtifactRow => ShowDone;
             /// Lists known releases whose names match words.
             Search, search: ReleaseRow => Listed;
             /// Follows a publisher: keeps what it releases and trusts it for names.

@@ -19,12 +19,12 @@ use std::time::{Duration, Instant};
 
 pub use perennial_control::BindError;
 use perennial_control::{
-    Add, Audit, AuditDone, AuditRow, Connect, ConnectDone, CorruptRow, Denied, DeniedRow, Deny,
-    Failure, Follow, FollowRow, Follows, Forget, ForgetDone, Gc, GcDone, Get, GetDone, Handler,
-    Import, ImportEvent, ImportSummary, Key, KeyRow, Listed, Listener, Ls, Merge, NewFeed, PeerRow,
-    Peers, Pin, PinRow, Pins, Progress, Published, RebuildDone, RebuildIndex, ReleaseRow, Relocate,
-    RelocateDone, Rotate, Search, Show, ShowDone, Shutdown, Sink, Status, StatusRow, Undeny,
-    Unfollow, Unfollowed, UnmovedRow, Unpin, UnreachedRow, Verify, VerifyDone,
+    Add, ArtifactRow, Audit, AuditDone, AuditRow, Connect, ConnectDone, CorruptRow, Denied,
+    DeniedRow, Deny, Failure, Follow, FollowRow, Follows, Forget, ForgetDone, Gc, GcDone, Get,
+    GetDone, Handler, Import, ImportEvent, ImportSummary, Key, KeyRow, Listed, Listener, Ls, Merge,
+    NewFeed, PeerRow, Peers, Pin, PinRow, Pins, Progress, Published, RebuildDone, RebuildIndex,
+    ReleaseRow, Relocate, RelocateDone, Rotate, Search, Show, ShowDone, Shutdown, Sink, Status,
+    StatusRow, Undeny, Unfollow, Unfollowed, UnmovedRow, Unpin, UnreachedRow, Verify, VerifyDone,
 };
 pub(crate) use perennial_control::{Client, socket_path};
 use perennial_manifest::{PublisherId, PublisherRef};
@@ -101,7 +101,7 @@ impl Handler for ControlService {
         list::ls(self, request, &sink).await
     }
 
-    async fn show(&self, request: Show, sink: Sink) -> Result<ShowDone, Failure> {
+    async fn show(&self, request: Show, sink: Sink<ArtifactRow>) -> Result<ShowDone, Failure> {
         show::show(self, request, &sink).await
     }
 

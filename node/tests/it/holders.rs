@@ -20,9 +20,9 @@ async fn show_brings_a_missing_list_or_says_why_it_cannot() {
     let added = a.add(&[("one", &[1; 1000])]).await;
     // Knows the release, and holds nothing of it.
     let b = Machine::start(&[&a], &[]).await;
-    let shown = b.show(&added.release).await.expect("known");
+    let (shown, files) = b.show_files(&added.release).await.expect("known");
     assert_eq!(shown.row.state, Holding::Known, "the list is no part of it");
-    assert_eq!((shown.files.map(|files| files.len()), shown.missing_list), (Some(1), None));
+    assert_eq!((files.map(|files| files.len()), shown.missing_list), (Some(1), None));
 
     // Its entry is taken along, and its list is not, to where no peer is.
     let entry = a.node.archive().store().entry(&added.release.entry()).expect("read");
@@ -34,10 +34,25 @@ async fn show_brings_a_missing_list_or_says_why_it_cannot() {
     assert!(entry.is_some() && entries.len() == 2);
     let c = Machine::start(&[], &[]).await;
     c.node.archive().store().put_entries(&entries).expect("taken");
-    let shown = c.show(&added.release).await.expect("known");
-    assert!(shown.files.is_none());
+    let (shown, files) = c.show_files(&added.release).await.expect("known");
+    assert!(files.is_none());
     let why = shown.missing_list.expect("a reason");
     assert!(why.contains("no peer is connected"), "{why}");
+}
+
+/// One frame of the conversation would not have room for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn show_lists_every_file_of_a_very_long_list() {
+    const FILES: usize = 40_000;
+    let a = Machine::start(&[], &[]).await;
+    let names: Vec<String> = (0..FILES).map(|n| format!("{n:0>200}")).collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
+    let added = a.add(&files).await;
+    let (shown, listed) = a.show_files(&added.release).await.expect("a long list");
+    assert_eq!(shown.row.artifacts, FILES as u64);
+    let listed = listed.expect("the list is here");
+    let rows = listed.iter().map(|file| file.path.as_str());
+    assert!(rows.eq(names.iter().map(String::as_str)), "{} rows", listed.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use perennial_control::{
-    Add, Ask, CallError, Client, ErrorKind, Event, Failure, Get, GetDone, Published, Show, ShowDone,
+    Add, ArtifactRow, Ask, CallError, Client, ErrorKind, Event, Failure, Get, GetDone, Published,
+    Show, Shown,
 };
 use perennial_manifest::{Holding, PublisherId, Purl, ReleaseId, Selector};
 use perennial_node::{Config, Node};
@@ -88,13 +89,22 @@ impl Machine {
         Ok(self.ask(add).await?.0)
     }
 
-    pub(crate) async fn show(&self, release: &ReleaseId) -> Result<ShowDone, Failure> {
+    pub(crate) async fn show(&self, release: &ReleaseId) -> Result<Shown, Failure> {
+        Ok(self.show_files(release).await?.0)
+    }
+
+    /// A release, and its files if its list is here.
+    pub(crate) async fn show_files(
+        &self,
+        release: &ReleaseId,
+    ) -> Result<(Shown, Option<Vec<ArtifactRow>>), Failure> {
         let show = Show { selector: Selector::Release(*release), publisher: None };
-        Ok(self.ask(show).await?.0)
+        let (done, files) = self.ask(show).await?;
+        Ok((done.shown, done.listed.then_some(files)))
     }
 
     /// Waits until this node has a release in the given state.
-    pub(crate) async fn until(&self, release: &ReleaseId, state: Holding) -> ShowDone {
+    pub(crate) async fn until(&self, release: &ReleaseId, state: Holding) -> Shown {
         let give_up = Instant::now() + PATIENCE;
         loop {
             match self.show(release).await {

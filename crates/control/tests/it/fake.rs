@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use perennial_control::{
-    Add, Audit, AuditDone, AuditRow, Connect, ConnectDone, CorruptRow, Denied, DeniedRow, Deny,
-    ErrorKind, Failure, Follow, FollowRow, Follows, Forget, ForgetDone, Gc, GcDone, Get, GetDone,
-    Handler, Import, ImportEvent, ImportSummary, Key, KeyRow, Listed, Ls, Merge, NewFeed, NoRows,
-    PeerRow, Peers, Pin, PinRow, Pins, Progress, Published, RebuildDone, RebuildIndex, ReleaseRow,
-    Relocate, RelocateDone, Rotate, Search, Show, ShowDone, Shutdown, Sink, Stage, Status,
-    StatusRow, Undeny, Unfollow, Unfollowed, UnmovedRow, Unpin, Verify, VerifyDone,
+    Add, ArtifactRow, Audit, AuditDone, AuditRow, Connect, ConnectDone, CorruptRow, Denied,
+    DeniedRow, Deny, ErrorKind, Failure, Follow, FollowRow, Follows, Forget, ForgetDone, Gc,
+    GcDone, Get, GetDone, Handler, Import, ImportEvent, ImportSummary, Key, KeyRow, Listed, Ls,
+    Merge, NewFeed, NoRows, PeerRow, Peers, Pin, PinRow, Pins, Progress, Published, RebuildDone,
+    RebuildIndex, ReleaseRow, Relocate, RelocateDone, Rotate, Search, Show, ShowDone, Shutdown,
+    Sink, Stage, Status, StatusRow, Undeny, Unfollow, Unfollowed, UnmovedRow, Unpin, Verify,
+    VerifyDone,
 };
 use perennial_manifest::{EntryId, Holding, Keypair, PublisherKind, Purl};
 use tokio::sync::Notify;
@@ -74,7 +75,7 @@ impl Handler for Fake {
         import(Import, ImportEvent) -> ImportSummary;
         get(Get, NoRows) -> GetDone;
         ls(Ls, ReleaseRow) -> Listed;
-        show(Show, NoRows) -> ShowDone;
+        show(Show, ArtifactRow) -> ShowDone;
         follow(Follow, NoRows) -> ();
         unfollow(Unfollow, NoRows) -> Unfollowed;
         forget(Forget, NoRows) -> ForgetDone;

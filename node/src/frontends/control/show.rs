@@ -1,10 +1,11 @@
 //! The `show` request: one release in full, and the nodes that hold it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use perennial_control::{Failure, HolderRow, Show, ShowDone, Sink};
+use perennial_control::{ArtifactRow, Failure, HolderRow, Show, ShowDone, Shown, Sink};
 use perennial_gateway::{ReleaseRows, artifact_row};
-use perennial_manifest::{BlobId, Holding, PublisherId, ReleaseId, Selector};
+use perennial_manifest::{ArtifactList, BlobId, Holding, PublisherId, ReleaseId, Selector};
 use perennial_protocol::{Holder, MAX_HAVE_BLOBS};
 use perennial_store::{ReleaseFilter, ReleaseRow, Store, StoreError};
 
@@ -16,7 +17,7 @@ const COMPARED: usize = 8;
 pub(super) async fn show(
     service: &ControlService,
     request: Show,
-    sink: &Sink,
+    sink: &Sink<ArtifactRow>,
 ) -> Result<ShowDone, Failure> {
     let only = service.publisher(request.publisher.as_ref())?;
     let resolved = service.archive.look(&request.selector, only, &*observer(sink)).await;
@@ -27,25 +28,39 @@ pub(super) async fn show(
     service.archive.compare(&same_name).await.map_err(failure)?;
     let missing_list = brought.err().map(|error| error.to_string());
     let shown = service.read(move |store| {
-        let files = Files::of(store, &release)?;
-        Ok((describe(store, &agreeing, &own)?, files))
+        let (shown, list) = describe(store, &agreeing, &own)?;
+        Ok((Shown { missing_list, ..shown }, list.map(Arc::new)))
     });
-    let (done, files) = shown.await?;
-    let mut done = ShowDone { missing_list, ..done };
-    if matches!(done.row.state, Holding::Held | Holding::Partial) {
-        done.holders.push(HolderRow {
+    let (mut shown, list) = shown.await?;
+    if matches!(shown.row.state, Holding::Held | Holding::Partial) {
+        shown.holders.push(HolderRow {
             peer: service.peer_id.clone(),
             this_node: true,
-            state: done.row.state,
-            held_bytes: Some(done.row.held_bytes),
+            state: shown.row.state,
+            held_bytes: Some(shown.row.held_bytes),
         });
     }
+    if let Some(list) = list.clone() {
+        let sink = sink.clone();
+        service.read(move |store| send(store, &list, &sink)).await?;
+    }
     service.archive.network().connected().await;
+    let files = list.as_deref().map(Files::of).unwrap_or_default();
     let sizes = files.sizes.clone().into_iter().collect();
     let others = service.archive.network().census(release, sizes).await;
-    let whole = done.row.bytes;
-    done.holders.extend(others.iter().map(|holder| files.row(whole, holder)));
-    Ok(done)
+    let whole = shown.row.bytes;
+    shown.holders.extend(others.iter().map(|holder| files.row(whole, holder)));
+    Ok(ShowDone { shown, listed: list.is_some() })
+}
+
+/// Sends the files of a list, until the client disconnects.
+fn send(store: &Store, list: &ArtifactList, sink: &Sink<ArtifactRow>) -> Result<(), StoreError> {
+    for artifact in list.iter() {
+        if !sink.item_blocking(artifact_row(store, artifact)?) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// The distinct blobs of a release's files: the size of each, and the number of files with its
@@ -57,18 +72,13 @@ struct Files {
 }
 
 impl Files {
-    /// Empty for a release whose list is not held or does not fit it.
-    fn of(store: &Store, release: &ReleaseId) -> Result<Files, StoreError> {
+    fn of(list: &ArtifactList) -> Files {
         let mut files = Files::default();
-        let list = match store.artifact_list(release) {
-            Err(StoreError::InvalidList { .. }) => None,
-            other => other?,
-        };
-        for artifact in list.iter().flatten() {
+        for artifact in list.iter() {
             files.sizes.insert(artifact.blake3, artifact.size);
             *files.times.entry(artifact.blake3).or_default() += 1;
         }
-        Ok(files)
+        files
     }
 
     fn row(&self, all: u64, holder: &Holder) -> HolderRow {
@@ -128,11 +138,12 @@ fn others(store: &Store, row: &ReleaseRow) -> Result<Vec<ReleaseRow>, StoreError
     Ok(others)
 }
 
+/// The release, and its artifact list, if that is held and fits it.
 fn describe(
     store: &Store,
     agreeing: &[perennial_manifest::Candidate],
     own: &PublisherId,
-) -> Result<ShowDone, StoreError> {
+) -> Result<(Shown, Option<ArtifactList>), StoreError> {
     let release = agreeing[0].release;
     let unknown = || StoreError::UnknownRelease(release);
     let row = store.release(&release)?.ok_or_else(unknown)?;
@@ -149,14 +160,11 @@ fn describe(
             disagree.push(other.publisher);
         }
     }
-    let (list, invalid) = match store.read_list(&row.artifacts) {
+    let (files, invalid) = match store.read_list(&row.artifacts) {
         Err(StoreError::InvalidList { list, reason }) => (None, Some(format!("{list}: {reason}"))),
         other => (other?, None),
     };
-    let files = list.map(|list| {
-        list.iter().map(|artifact| artifact_row(store, artifact)).collect::<Result<Vec<_>, _>>()
-    });
-    Ok(ShowDone {
+    let shown = Shown {
         followed: follows.names(&row.publisher) || row.publisher == *own,
         forked: store.feed(&row.publisher)?.is_forked(),
         license: body.license.clone(),
@@ -167,8 +175,8 @@ fn describe(
         disagreeing: disagree,
         holders: Vec::new(),
         invalid,
-        files: files.transpose()?,
         missing_list: None,
         row: ReleaseRows::with_names(store).row(&row)?,
-    })
+    };
+    Ok((shown, files))
 }
