@@ -111,7 +111,7 @@ fn a_get_that_can_ask_no_peer_fails_at_once() {
     place.row(&["gc", "--grace", "0s"]);
     let started = Instant::now();
     for name in ["t@1", added["release"].as_str().unwrap()] {
-        let got = place.fails(3, &["get", name]);
+        let got = place.fails(5, &["get", name]);
         assert!(got.stderr.contains("no peer is connected"), "{got:?}");
     }
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());

@@ -69,11 +69,10 @@ impl ArchiveError {
 fn fetch_kind(error: &FetchError) -> ErrorKind {
     match error {
         FetchError::Peers(FetchFailure::NoHolder | FetchFailure::Stalled)
-        | FetchError::Alone
         | FetchError::Slow
         | FetchError::Unknown(_) => ErrorKind::NotFound,
         FetchError::LostInPlace { .. } => ErrorKind::Verification,
-        FetchError::Unreached(_) => ErrorKind::Unreachable,
+        FetchError::Alone | FetchError::Unreached(_) => ErrorKind::Unreachable,
         FetchError::Store(error) => match **error {
             StoreError::Format { .. }
             | StoreError::InvalidList { .. }
