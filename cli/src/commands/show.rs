@@ -15,7 +15,7 @@ use crate::table::{Cell, Column, Fit, Table};
 
 /// Show one release: its publisher, who agrees, who holds it, its files
 ///
-/// Looking needs no trust: a release of a publisher that you do not follow is shown, and marked.
+/// Looking needs no trust: a release of a publisher that you do not trust is shown, and marked.
 /// Publishers agree when all files have the same path, size, digest and kind, wherever they came
 /// from. Holders are this node and the peers that say they hold the release.
 #[derive(Debug, Args)]
@@ -72,7 +72,7 @@ fn text(release: &Release, screen: &Screen) -> String {
     let name = name.unwrap_or_default();
     fields.add("by", &format!("{},{name} {}, {followed}", row.publisher, row.kind));
     if !done.followed {
-        let stranger = "you do not follow this publisher; `get` fetches it by its release id";
+        let stranger = "you do not trust this publisher; `get` fetches it by its release id";
         fields.add("STRANGER", stranger);
     }
     if done.forked {
@@ -206,7 +206,7 @@ mod tests {
             assert!(!text.lines().any(|line| line.starts_with("publisher")), "{text}");
             assert_eq!(text.lines().filter(|line| line.starts_with("by ")).count(), 1, "{text}");
             assert!(text.contains("archivist, not") && text.contains("not here"), "{text}");
-            assert!(text.contains("STRANGER you do not follow"), "{text}");
+            assert!(text.contains("STRANGER you do not trust"), "{text}");
             let fits = |line: &str| width.is_none_or(|width| line.chars().count() <= width);
             assert!(text.lines().all(fits), "{text}");
         }

@@ -78,7 +78,7 @@ fn short_id_text(selector: &Selector) -> String {
 fn strangers_text(selector: &Selector, only: &Option<PublisherId>) -> String {
     match only {
         Some(only) => format!("{only} signed no {selector}; these publishers did"),
-        None => format!("{selector} was signed only by publishers that you do not follow"),
+        None => format!("{selector} was signed only by publishers that you do not trust"),
     }
 }
 
@@ -112,12 +112,12 @@ impl Unresolved {
             ),
             Self::Strangers { selector: Selector::ReleasePrefix(_), .. } => Some(
                 "nothing was fetched; the beginning of an id counts only for publishers that you \
-                 follow: give the whole id, which needs no trust",
+                 trust: give the whole id, which needs no trust",
             ),
             Self::Strangers { .. } => Some(
-                "nothing was fetched; follow one of them (`perennial follow DID`), name one for \
-                 this command with --publisher DID, or ask for the release id, which needs no \
-                 trust",
+                "nothing was fetched; trust one of them (`perennial trust DID`, or `follow DID` to \
+                 keep its releases, too), name one for this command with --publisher DID, or ask \
+                 for the release id, which needs no trust",
             ),
             Self::Conflict { .. } => Some("choose one with --publisher DID"),
             Self::Ambiguous { selector: Selector::ReleasePrefix(_), .. } => {
