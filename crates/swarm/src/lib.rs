@@ -19,6 +19,7 @@ mod listen;
 mod memory;
 mod muxer;
 mod names;
+mod ports;
 mod providers;
 mod security;
 mod stream;

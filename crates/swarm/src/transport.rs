@@ -13,6 +13,7 @@ use crate::behaviour::Behaviour;
 use crate::config::{Config, StartError};
 use crate::muxer;
 use crate::names::Names;
+use crate::ports::Ports;
 use crate::security::Security;
 
 /// Idle time after which a connection without streams is closed. Gossip keeps useful ones open.
@@ -38,7 +39,7 @@ pub(crate) fn build(
 
 /// TCP and QUIC, for addresses without names. Opens no socket before it dials or listens.
 fn direct(key: &identity::Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, StartError> {
-    let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+    let tcp = Ports::of(tcp::tokio::Transport::new(tcp::Config::default().nodelay(true)))
         .upgrade(Version::V1Lazy)
         .authenticate(Security::new(key)?)
         .multiplex(muxer::Config::default())

@@ -48,3 +48,19 @@ async fn a_twin_is_told_from_this_node_itself() {
     copy.until("call", |event| matches!(event, Event::CallFailed { .. }).then_some(())).await;
     assert_eq!(dialled(&copy, nameless).await, Err(DialError::OwnAddress));
 }
+
+/// The port of another address belongs to another program: calls come from another port then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_port_that_is_taken_at_another_address_costs_no_call() {
+    let b = Peer::start(&config()).await;
+    let taken = TcpListener::bind("127.0.0.2:0").expect("a port");
+    let port = taken.local_addr().expect("bound").port();
+    let mut settings = config();
+    settings.listen = vec![format!("/ip4/127.0.0.1/tcp/{port}")];
+    let a = Peer::start(&settings).await;
+    for address in
+        [b.address.to_string(), b.address.to_string().replace("ip4/127.0.0.1", "dns4/localhost")]
+    {
+        assert_eq!(dialled(&a, &address).await.as_ref(), Ok(&b.id().to_string()), "{address}");
+    }
+}
