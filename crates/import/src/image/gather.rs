@@ -59,6 +59,7 @@ pub(crate) async fn gather(
     let mut seen: BTreeSet<Digest> = subjects.iter().copied().collect();
     let (mut pieces, mut left_out) = walk.fetch(sink, origin, platforms).await?;
     let mut attached: BTreeMap<Digest, Descriptor> = BTreeMap::new();
+    let mut too_many = 0_usize;
     for _ in 0..MAX_LEVELS {
         let mut next = Vec::new();
         let said: Vec<_> = stream::iter(subjects)
@@ -78,7 +79,11 @@ pub(crate) async fn gather(
                     continue;
                 }
                 let full = pieces.len() >= MAX_PIECES || attached.len() >= MAX_MANIFESTS;
-                if full || !seen.insert(said.digest) {
+                if full && !seen.contains(&said.digest) {
+                    too_many += 1;
+                    continue;
+                }
+                if !seen.insert(said.digest) {
                     continue;
                 }
                 match take(sink, origin, &said).await {
@@ -99,6 +104,12 @@ pub(crate) async fn gather(
             }
         }
         subjects = next;
+    }
+    if too_many > 0 {
+        let reason = format!(
+            "{too_many} signatures and other statements are more than a release takes; left out"
+        );
+        left_out.push(Failed::new(root.to_string(), reason));
     }
     let attached = attached.into_values().collect();
     Ok(Gathered { pieces, root: entry, attached, left_out })

@@ -3,34 +3,39 @@
 //! Each way of asking stands by itself: registries refuse what they do not have in many ways, and
 //! the failure of one way does not cost what another one finds.
 
-use perennial_oci::{Digest, Manifest, ManifestError, OCI_INDEX, cosign_tags, referrers_tag};
+use std::collections::BTreeSet;
+
+use perennial_oci::{
+    Digest, Manifest, ManifestError, OCI_INDEX, OddEntry, cosign_tags, referrers_tag,
+};
 use reqwest::StatusCode;
 
 use super::answer::refusal;
-use super::link::next_page;
+use super::link::{Next, next_page};
 use super::repository::{Repository, is_absent};
 use crate::ImportError;
 use crate::error::shown;
 use crate::image::Attached;
 
+/// Most referrers of a manifest that are taken.
 const MAX_REFERRERS: usize = 2_000;
+/// Most pages of them that are read: one can be empty where a registry filters its pages.
+const MAX_PAGES: usize = 200;
 
 impl Repository {
     /// The referrers of a manifest, by the API or else by its tag, and those under cosign's tags;
     /// also the ways of asking that failed.
     pub(super) async fn attached(&self, digest: &Digest) -> (Vec<Attached>, Vec<ImportError>) {
         let (mut found, mut failed) = (Vec::new(), Vec::new());
-        let by_api = if self.has_referrers() { self.referrers(digest).await } else { Ok(None) };
-        let by_api = by_api.unwrap_or_else(|error| {
-            failed.push(error);
-            None
-        });
-        match by_api {
-            Some(listed) => found.extend(listed),
-            None => match self.referrers_tag(digest).await {
-                Ok(listed) => found.extend(listed),
+        let mut by_api = false;
+        if self.has_referrers() {
+            match self.referrers(digest, &mut found).await {
+                Ok(is_there) => by_api = is_there,
                 Err(error) => failed.push(error),
-            },
+            }
+        }
+        if !by_api && let Err(error) = self.referrers_tag(digest, &mut found).await {
+            failed.push(error);
         }
         for tag in cosign_tags(digest) {
             match self.statement_tag(&tag).await {
@@ -44,15 +49,24 @@ impl Repository {
         (found, failed)
     }
 
-    /// The referrers by the API; `None` if the registry does not have it.
-    async fn referrers(&self, digest: &Digest) -> Result<Option<Vec<Attached>>, ImportError> {
-        let mut next = Some(self.url(&format!("referrers/{digest}"))?);
-        let mut found = Vec::new();
-        let mut pages = 0;
-        while let Some(url) = next {
+    /// Adds the referrers by the API, as far as they can be read; `false` if the registry does not
+    /// have it.
+    async fn referrers(
+        &self,
+        digest: &Digest,
+        found: &mut Vec<Attached>,
+    ) -> Result<bool, ImportError> {
+        let mut url = self.url(&format!("referrers/{digest}"))?;
+        let mut asked = BTreeSet::new();
+        let cut = |reason: String| ImportError::Upstream { what: digest.to_string(), reason };
+        loop {
+            let is_first = asked.is_empty();
+            if !asked.insert(url.clone()) {
+                return Err(cut("its referrers' pages lead back to one that was read".into()));
+            }
             let got = self.probe(&url, OCI_INDEX).await?;
             // Registries report a missing API in many ways; being busy is not one of them.
-            if pages == 0 && is_absent(got.status, &got.headers) {
+            if is_first && is_absent(got.status, &got.headers) {
                 use StatusCode as Status;
                 if matches!(
                     got.status,
@@ -60,52 +74,79 @@ impl Repository {
                 ) {
                     self.note_no_referrers();
                 }
-                return Ok(None);
+                return Ok(false);
             }
             if !got.status.is_success() {
                 return Err(refusal(&url, got.status, &got.headers, &got.bytes));
             }
-            next = next_page(&url, &got.headers);
-            let page = match Manifest::parse(&got.bytes) {
-                Ok(page) => page,
-                // Some registries answer every path with an HTML page.
-                Err(ManifestError::Json(_) | ManifestError::Neither) if pages == 0 => {
-                    return Ok(None);
+            let page = match Manifest::parse_entries(&got.bytes) {
+                // Some registries answer every path, with an HTML page or an object of their own.
+                Err(ManifestError::Neither) if is_first => return Ok(false),
+                Err(ManifestError::Json(_)) if is_first && !is_object(&got.bytes) => {
+                    return Ok(false);
                 }
                 Err(error) => return Err(ImportError::manifest(shown(&url), error)),
+                Ok((page, _)) if is_first && !page.is_index() => return Ok(false),
+                Ok((page, odd)) => {
+                    take(&page, odd, found).map_err(cut)?;
+                    next_page(&url, &got.headers)
+                }
             };
-            let known = found.len();
-            found.extend(
-                page.children().iter().map(|child| Attached { digest: child.digest, tag: None }),
-            );
-            pages += 1;
-            if found.len() > MAX_REFERRERS {
-                let reason = format!("has more than {MAX_REFERRERS} referrers");
-                return Err(ImportError::Upstream { what: digest.to_string(), reason });
-            }
-            if found.len() == known {
-                break;
-            }
+            url = match page {
+                Next::Nothing => return Ok(true),
+                Next::At(_) if asked.len() >= MAX_PAGES => {
+                    return Err(cut(format!("has more than {MAX_PAGES} pages of referrers")));
+                }
+                Next::At(next) => next,
+                Next::Unreadable(link) => {
+                    return Err(cut(format!(
+                        "its next page of referrers is at {link:?}, which is no address"
+                    )));
+                }
+            };
         }
-        Ok(Some(found))
     }
 
-    async fn referrers_tag(&self, digest: &Digest) -> Result<Vec<Attached>, ImportError> {
+    /// Adds the referrers that are listed under a tag.
+    async fn referrers_tag(
+        &self,
+        digest: &Digest,
+        found: &mut Vec<Attached>,
+    ) -> Result<(), ImportError> {
         let url = self.url(&format!("manifests/{}", referrers_tag(digest)))?;
         let got = self.probe(&url, OCI_INDEX).await?;
         if is_absent(got.status, &got.headers) {
-            return Ok(Vec::new());
+            return Ok(());
         }
         if !got.status.is_success() {
             return Err(refusal(&url, got.status, &got.headers, &got.bytes));
         }
-        let index = Manifest::parse(&got.bytes)
+        let (index, odd) = Manifest::parse_entries(&got.bytes)
             .map_err(|error| ImportError::manifest(shown(&url), error))?;
-        Ok(index
-            .children()
-            .iter()
-            .take(MAX_REFERRERS)
-            .map(|child| Attached { digest: child.digest, tag: None })
-            .collect())
+        take(&index, odd, found)
+            .map_err(|reason| ImportError::Upstream { what: digest.to_string(), reason })
     }
+}
+
+/// Adds the entries of an index, some of which may be known already; otherwise the reason that not
+/// all of them are added.
+fn take(index: &Manifest, odd: Vec<OddEntry>, found: &mut Vec<Attached>) -> Result<(), String> {
+    for child in index.children() {
+        if found.iter().any(|known| known.digest == child.digest) {
+            continue;
+        }
+        if found.len() >= MAX_REFERRERS {
+            return Err(format!("has more than {MAX_REFERRERS} referrers"));
+        }
+        found.push(Attached { digest: child.digest, tag: None });
+    }
+    match odd.into_iter().next() {
+        Some(odd) => Err(format!("entry {} of its referrers: {}", odd.number, odd.error)),
+        None => Ok(()),
+    }
+}
+
+/// Whether a body is an object of JSON: a list of referrers, perhaps one that is not well formed.
+fn is_object(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(bytes).is_ok()
 }

@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 
 use perennial_oci::is_tag;
 use reqwest::Url;
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::link::next_page;
+use super::link::{Next, next_page};
 use super::repository::Repository;
 use crate::error::shown;
 use crate::{Failed, ImportError};
@@ -30,9 +31,21 @@ pub(super) struct Tags {
     pub(super) failed: Vec<Failed>,
 }
 
+/// The number of pages in a row that may bring nothing new, before a list counts as one that leads
+/// in a circle: registries that filter their pages send some empty ones.
+const MAX_IDLE: usize = 50;
+
+/// A page as registries write it: one without tags has `null`, or names the repository alone.
 #[derive(Deserialize)]
 struct Page {
-    tags: Option<Vec<Value>>,
+    name: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    tags: Option<Option<Vec<Value>>>,
+}
+
+/// A field that is there, perhaps as `null`.
+fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<Vec<Value>>>, D::Error> {
+    Deserialize::deserialize(from).map(Some)
 }
 
 impl Repository {
@@ -45,16 +58,17 @@ impl Repository {
         let mut next = self.url(&format!("tags/list?n={PAGE}"))?;
         // Whether the registry went on by `?last=` where its own link failed.
         let mut goes_on = false;
+        // Whether the next page is asked for by `?last=`, because its link leads nowhere.
+        let mut is_guess = false;
+        let mut idle = 0;
         let cut = loop {
             let is_new = asked.insert(next.clone());
             let page = if is_new { self.page(&next).await } else { Err(circle(&next)) };
-            let (page, link, by_last) = match (page, &last) {
+            let (page, link, mut by_last) = match (page, &last) {
                 (Ok((page, link)), _) => (page, link, false),
                 (Err(error), None) => return Err(error),
                 (Err(error), Some(last)) => {
-                    let mut after = list.clone();
-                    after.query_pairs_mut().append_pair("n", &PAGE.to_string());
-                    after.query_pairs_mut().append_pair("last", last);
+                    let after = after(&list, last);
                     let is_new = asked.insert(after.clone());
                     match if is_new { self.page(&after).await } else { Err(circle(&after)) } {
                         Ok((page, link)) => (page, link, true),
@@ -62,6 +76,7 @@ impl Repository {
                     }
                 }
             };
+            by_last |= std::mem::take(&mut is_guess);
             let (known, is_empty) = (listed.tags.len(), page.is_empty());
             let is_full = page.len() >= PAGE;
             for entry in page {
@@ -69,6 +84,7 @@ impl Repository {
                 listed.take(&list, entry);
             }
             let grew = listed.tags.len() > known;
+            idle = if grew { 0 } else { idle + 1 };
             if by_last && !grew {
                 break (!goes_on || !is_empty).then(|| circle(&next));
             }
@@ -77,17 +93,19 @@ impl Repository {
                 let reason = format!("has more than {MAX_TAGS} tags, or {MAX_PAGES} pages of them");
                 break Some(ImportError::Upstream { what: list.to_string(), reason });
             }
+            let by_last_tag = || last.as_deref().map(|last| after(&list, last));
             next = match link {
-                Some(link) => link,
+                Next::At(link) if idle < MAX_IDLE => link,
                 // Some registries cut a page at the number asked for, and name no next one.
-                None if is_full && grew => {
-                    let mut after = list.clone();
-                    let last = last.as_deref().unwrap_or_default();
-                    after.query_pairs_mut().append_pair("n", &PAGE.to_string());
-                    after.query_pairs_mut().append_pair("last", last);
-                    after
+                Next::Nothing if is_full && grew => by_last_tag().unwrap_or(next),
+                Next::Nothing => break None,
+                Next::At(_) | Next::Unreadable(_) => {
+                    is_guess = true;
+                    match by_last_tag() {
+                        Some(next) => next,
+                        None => break Some(useless(&list, link)),
+                    }
                 }
-                None => break None,
             };
         };
         if let Some(error) = cut {
@@ -101,13 +119,19 @@ impl Repository {
         Ok(listed)
     }
 
-    async fn page(&self, url: &Url) -> Result<(Vec<Value>, Option<Url>), ImportError> {
+    async fn page(&self, url: &Url) -> Result<(Vec<Value>, Next), ImportError> {
         let got = self.get(url, "application/json", MAX_PAGE).await?;
-        let page: Page = serde_json::from_slice(&got.bytes).map_err(|e| {
-            let reason = format!("is not a list of tags: {e}");
+        let refuse = |why: &str| {
+            let reason = format!("is not a list of tags: {why}");
             ImportError::Upstream { what: shown(url), reason }
-        })?;
-        Ok((page.tags.unwrap_or_default(), next_page(url, &got.headers)))
+        };
+        let page: Page =
+            serde_json::from_slice(&got.bytes).map_err(|error| refuse(&error.to_string()))?;
+        // Errors also come with a status of 200.
+        if page.tags.is_none() && page.name.is_none() {
+            return Err(refuse("it has neither `tags` nor `name`"));
+        }
+        Ok((page.tags.flatten().unwrap_or_default(), next_page(url, &got.headers)))
     }
 }
 
@@ -121,6 +145,22 @@ impl Tags {
             }
         }
     }
+}
+
+/// The page that begins after a tag.
+fn after(list: &Url, last: &str) -> Url {
+    let mut after = list.clone();
+    after.query_pairs_mut().append_pair("n", &PAGE.to_string()).append_pair("last", last);
+    after
+}
+
+/// The error for a link that cannot be followed, where no tag says how to go on.
+fn useless(list: &Url, link: Next) -> ImportError {
+    let reason = match link {
+        Next::Unreadable(link) => format!("its next page is at {link:?}, which is no address"),
+        _ => format!("{MAX_IDLE} pages in a row have no tags"),
+    };
+    ImportError::Upstream { what: shown(list), reason }
 }
 
 fn circle(url: &Url) -> ImportError {

@@ -1,6 +1,7 @@
 //! Images from a registry: successes, failures, and the secrets sent along.
 
 mod certificates;
+mod lists;
 mod odd;
 mod pulls;
 mod refusals;

@@ -6,20 +6,22 @@ use crate::made::{CONFIG, INDEX, MANIFEST, digest_of, noise};
 use crate::registry::{Node, named, only, tags};
 use crate::upstream::{Answer, Upstream, World};
 
-fn list(tags: &[&str], link: Option<String>) -> Option<Answer> {
+pub(super) fn list(tags: &[&str], link: Option<String>) -> Option<Answer> {
     let body = json!({ "tags": tags }).to_string();
     let link = link.map_or(("x-none", String::new()), |link| ("link", link));
     Some((200, link, body))
 }
 
 /// A registry that answers requests for lists of tags oddly.
-async fn listing(mut odd: impl FnMut(&str) -> Option<Answer> + Send + 'static) -> String {
+pub(super) async fn listing(
+    mut odd: impl FnMut(&str) -> Option<Answer> + Send + 'static,
+) -> String {
     let odd = Box::new(move |path: &str| if path.contains("/tags/") { odd(path) } else { None });
     let upstream = Upstream::start(World { odd: Some(odd), ..World::default() }).await;
     format!("docker://{}/app", upstream.host)
 }
 
-fn versions(images: &[String]) -> Vec<&str> {
+pub(super) fn versions(images: &[String]) -> Vec<&str> {
     images.iter().filter_map(|image| image.rsplit_once(':')).map(|(_, tag)| tag).collect()
 }
 
