@@ -6,6 +6,7 @@
 //! signatures decide whether they are the right ones.
 
 mod answer;
+mod coding;
 mod netrc;
 mod packed;
 mod part;
@@ -17,7 +18,8 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, IF_RANGE, RANGE};
 use reqwest::{Method, Response, StatusCode, Url};
 
-pub(crate) use answer::Answer;
+pub(crate) use answer::{Answer, range_of};
+pub(crate) use coding::{Coding, GZIP};
 pub(crate) use part::Part;
 pub(crate) use taking::{Taken, take};
 
@@ -26,7 +28,7 @@ use crate::client::{Client, Failure, Tried, why};
 use crate::error::shown;
 use crate::locked::when_free;
 use crate::meter::{FileMeter, Meter, blocking};
-use crate::retry::{RetryPolicy, is_later, wish};
+use crate::retry::{RetryPolicy, asked_to_wait, is_later, wish};
 use crate::{ImportError, Options, html};
 
 /// Bytes buffered before they are written.
@@ -102,7 +104,7 @@ impl<'a> Downloader<'a> {
             let (left, error, wish, refused) = match self.attempt(part, want, &mut meter).await {
                 Ok(Fetched { part, answer }) => {
                     meter.done();
-                    if answer.encoding.is_none() {
+                    if answer.codings.is_empty() {
                         return Ok(Fetched { part, answer });
                     }
                     return unpacked(part, answer, want).await;
@@ -157,12 +159,15 @@ impl<'a> Downloader<'a> {
             Err(Failure::Refused(error)) => return Err(Trouble::Refused(part, error)),
         };
         let status = response.status();
-        let said = upstream(format!("the server answers {status}"));
+        let wait = asked_to_wait(response.headers());
+        let said = upstream(format!("the server answers {status}{wait}"));
         match (status, &from) {
             (StatusCode::PARTIAL_CONTENT, Some((from, validator))) => {
                 let answer = Answer::of(&response);
                 let is_same = answer.validator().is_none_or(|now| now == *validator);
-                let goes_on = answer::range_of(&response).is_some_and(|(first, _)| first == *from);
+                let goes_on = range_of(&response).is_some_and(|(first, total)| {
+                    first == *from && total.is_none_or(|total| part.may_have(total))
+                });
                 if !is_same || !goes_on {
                     part.begin(None, None)?;
                     let error = upstream("another part of the file came than was asked for".into());
@@ -220,7 +225,10 @@ async fn receive(
 ) -> Result<Fetched, Trouble> {
     let what = shown(want.url);
     let answer = Answer::of(&response);
-    let total = response.content_length().map(|rest| part.len().saturating_add(rest));
+    // A server may send less of a range than was asked for: the file's length counts.
+    let rest = response.content_length().map(|rest| part.len().saturating_add(rest));
+    let whole = range_of(&response).and_then(|(_, total)| total).or_else(|| part.total());
+    let total = whole.filter(|_| answer.status == 206).or(rest);
     if total.is_some_and(|total| total > want.most) {
         return Err(discard(part, too_long(&what, want.most)).await);
     }

@@ -76,11 +76,29 @@ pub(crate) fn is_later(status: StatusCode, headers: &HeaderMap) -> bool {
 /// The wait that an upstream asks for in `Retry-After`, as seconds or as a date.
 pub(crate) fn wish(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
+    if text.starts_with(|c: char| c.is_ascii_digit()) {
+        let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if is_number(whole) && is_number(part) {
+            // Some servers count parts of a second. A number that is too large for this machine
+            // is a wish all the same, which no policy grants.
+            let more = u64::from(part.bytes().any(|digit| digit != b'0'));
+            let seconds = whole.parse().unwrap_or(u64::MAX).saturating_add(more);
+            return Some(Duration::from_secs(seconds));
+        }
     }
     let date = httpdate::parse_http_date(text).ok()?;
     Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+/// The wait that an upstream asks for, as the end of a message about its refusal.
+pub(crate) fn asked_to_wait(headers: &HeaderMap) -> String {
+    match wish(headers).map(|wait| wait.as_secs()) {
+        None => String::new(),
+        Some(1) => "; it asks to wait 1 second".to_owned(),
+        Some(u64::MAX) => "; it asks to wait for ever".to_owned(),
+        Some(seconds) => format!("; it asks to wait {seconds} seconds"),
+    }
 }
 
 #[cfg(test)]
@@ -128,8 +146,15 @@ mod tests {
         assert_eq!(said("Mon, 01 Jan 2024 00:00:00 GMT"), Some(Duration::ZERO));
         let later = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(100));
         assert!((98..=100).contains(&said(&later).unwrap().as_secs()));
-        assert!(
-            said("soon").is_none() && said("-1").is_none() && wish(&HeaderMap::new()).is_none()
-        );
+        assert_eq!(said("1.5"), Some(Duration::from_secs(2)));
+        assert_eq!(said("7.0"), Some(Duration::from_secs(7)));
+        for absurd in ["99999999999999999999999", "18446744073709551615"] {
+            let wait = said(absurd);
+            assert!(wait.is_some() && RetryPolicy::LONG.before_next(1, wait).is_none(), "{absurd}");
+        }
+        for odd in ["soon", "-1", "1e3", "1.", "3, 4", ""] {
+            assert_eq!(said(odd), None, "{odd}");
+        }
+        assert_eq!(wish(&HeaderMap::new()), None);
     }
 }

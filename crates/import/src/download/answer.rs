@@ -4,10 +4,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use perennial_manifest::Origin;
 use reqwest::header::{
-    CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderName,
-    LAST_MODIFIED,
+    CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderName, LAST_MODIFIED,
 };
 use reqwest::{Response, Url};
+
+use super::coding::Coding;
 
 /// Longest header value or URL that goes into a signed statement, in bytes.
 const MAX_TEXT: usize = 2048;
@@ -25,8 +26,8 @@ pub(crate) struct Answer {
     /// In lower case, without parameters.
     pub(crate) media_type: Option<String>,
     pub(crate) disposition: Option<String>,
-    /// In lower case.
-    pub(super) encoding: Option<String>,
+    /// What the server did to the bytes, as far as it says so.
+    pub(super) codings: Vec<Coding>,
     date: Option<String>,
 }
 
@@ -46,7 +47,7 @@ impl Answer {
             last_modified: text(LAST_MODIFIED),
             media_type,
             disposition: disposition(response),
-            encoding: text(CONTENT_ENCODING).map(|value| value.trim().to_ascii_lowercase()),
+            codings: Coding::all(response.headers()),
             date: text(DATE),
         }
     }
@@ -76,7 +77,7 @@ impl Answer {
 }
 
 /// The offset of a partial response, and the total length, if it is stated.
-pub(super) fn range_of(response: &Response) -> Option<(u64, Option<u64>)> {
+pub(crate) fn range_of(response: &Response) -> Option<(u64, Option<u64>)> {
     let value = text(response, CONTENT_RANGE)?;
     let (range, total) = value.strip_prefix("bytes ")?.trim().split_once('/')?;
     let (first, _) = range.split_once('-')?;

@@ -1,8 +1,8 @@
 //! Bodies that a server packs although it was asked not to (`Content-Encoding`).
 //!
 //! What is released is the file, so a body packed with gzip is unpacked. It stays as it is if it is
-//! no gzip, or if the file itself is: many servers label a `.tar.gz` in this way. Other encodings
-//! are refused.
+//! no gzip, or if the file itself is: many servers label a `.tar.gz` in this way. What is in it
+//! tells whether such a file was packed once more. Other codings are refused.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -10,62 +10,86 @@ use std::io::{BufReader, Read};
 use flate2::bufread::MultiGzDecoder;
 use reqwest::Url;
 
+use super::coding::{Coding, FIRST, GZIP};
 use super::{Answer, Part, Want, too_long};
 use crate::ImportError;
 use crate::error::{at, shown};
 use crate::html;
 
-/// Beginnings of compressed files, and the encodings that they may be labelled with.
-const GZIP: &[u8] = &[0x1f, 0x8b];
-const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
-/// Names of files that are compressed, and keep their encoding.
-const NAMES: [&str; 9] = [".gz", ".tgz", ".taz", ".svgz", ".crate", ".apk", ".zst", ".tzst", ".br"];
+/// Names of files that are packed with gzip, and keep their coding.
+const NAMES: [&str; 6] = [".gz", ".tgz", ".taz", ".svgz", ".crate", ".apk"];
 /// Bytes unpacked at a time.
 const PIECE: usize = 256 << 10;
 
 /// The file in a downloaded body. Blocking.
-pub(super) fn unpacked(part: Part, answer: &Answer, want: Want<'_>) -> Result<Part, ImportError> {
-    let Some(encoding) = answer.encoding.as_deref() else { return Ok(part) };
-    let begins = |magic: &[u8]| -> Result<bool, ImportError> {
-        let mut first = Vec::new();
-        let file = File::open(part.path()).map_err(at(part.path()))?;
-        file.take(magic.len() as u64).read_to_end(&mut first).map_err(at(part.path()))?;
-        Ok(first == magic)
-    };
-    let refused = |why: &str| ImportError::Upstream {
-        what: shown(want.url),
-        reason: format!("the server packs it with {encoding}, though it was asked not to{why}"),
-    };
-    match encoding {
-        "identity" => Ok(part),
-        _ if is_packed_by_name(want.url, answer) => Ok(part),
-        "gzip" | "x-gzip" if begins(GZIP)? => unpack(part, want, &refused),
-        "gzip" | "x-gzip" => Ok(part),
-        "zstd" if !begins(ZSTD)? => Ok(part),
-        "br" | "deflate" | "zstd" | "compress" | "x-compress" => {
-            part.remove()?;
-            Err(refused(", and only gzip is unpacked here; ask for it at another address"))
+pub(super) fn unpacked(
+    mut part: Part,
+    answer: &Answer,
+    want: Want<'_>,
+) -> Result<Part, ImportError> {
+    // The last coding is the outermost.
+    for coding in answer.codings.iter().rev() {
+        let first = first_bytes(&part)?;
+        let is_label = names(want.url, answer).any(|name| coding.is_only_a_label(&name, &first));
+        if is_label || (*coding == Coding::Gzip && is_gzip_itself(&part, want.url, answer)?) {
+            continue;
         }
-        // Not an encoding: some stores keep other words there.
-        _ => Ok(part),
+        if *coding != Coding::Gzip {
+            part.remove()?;
+            let why = ", and only gzip is unpacked here; ask for it at another address";
+            return Err(refused(want.url, coding, why));
+        }
+        part = unpack(part, want, &|why| refused(want.url, coding, why))?;
+    }
+    Ok(part)
+}
+
+fn refused(url: &Url, coding: &Coding, why: &str) -> ImportError {
+    let coding = coding.as_str();
+    ImportError::Upstream {
+        what: shown(url),
+        reason: format!("the server packs it with {coding}, though it was asked not to{why}"),
     }
 }
 
-/// Whether the file is compressed by its names or its media type.
-fn is_packed_by_name(url: &Url, answer: &Answer) -> bool {
-    let ends = |text: &str| {
-        let lower = text.trim_end_matches(['"', ' ']).to_ascii_lowercase();
-        NAMES.iter().any(|ending| lower.ends_with(ending))
+fn first_bytes(part: &Part) -> Result<Vec<u8>, ImportError> {
+    let mut first = Vec::new();
+    let file = File::open(part.path()).map_err(at(part.path()))?;
+    file.take(FIRST).read_to_end(&mut first).map_err(at(part.path()))?;
+    Ok(first)
+}
+
+/// The names of a file, in lower case: in its URLs, the server's, and the ending of its media type.
+fn names(url: &Url, answer: &Answer) -> impl Iterator<Item = String> {
+    let given = answer.disposition.clone().unwrap_or_default();
+    let ending = match answer.media_type.as_deref() {
+        Some("application/zstd") => ".zst",
+        Some("application/x-xz") => ".xz",
+        Some("application/x-bzip2" | "application/x-bzip") => ".bz2",
+        Some("application/x-compress") => ".z",
+        _ => "",
     };
+    let all = [url.path().to_owned(), answer.url.path().to_owned(), given, ending.to_owned()];
+    all.into_iter().map(|name| name.trim_end_matches(['"', ' ']).to_ascii_lowercase())
+}
+
+/// Whether a body is a file that is packed with gzip itself, by its names or its media type, and
+/// is not packed once more.
+fn is_gzip_itself(part: &Part, url: &Url, answer: &Answer) -> Result<bool, ImportError> {
     let is_archive = |kind: &str| {
-        ["gzip", "x-gzip", "zstd", "x-compressed", "x-compressed-tar", "x-gtar", "x-tgz"]
+        ["gzip", "x-gzip", "x-compressed", "x-compressed-tar", "x-gtar", "x-tgz"]
             .iter()
             .any(|known| kind.strip_prefix("application/") == Some(known))
     };
-    ends(url.path())
-        || ends(answer.url.path())
-        || answer.disposition.as_deref().is_some_and(ends)
-        || answer.media_type.as_deref().is_some_and(is_archive)
+    let is_named = names(url, answer).any(|name| NAMES.iter().any(|end| name.ends_with(end)));
+    if !is_named && !answer.media_type.as_deref().is_some_and(is_archive) {
+        return Ok(false);
+    }
+    let file = File::open(part.path()).map_err(at(part.path()))?;
+    let mut inner = Vec::new();
+    // A body that does not unpack was not packed.
+    let read = MultiGzDecoder::new(BufReader::new(file)).take(FIRST).read_to_end(&mut inner);
+    Ok(read.is_err() || !inner.starts_with(GZIP))
 }
 
 /// Puts the unpacked bytes in place of the packed ones, by way of a nameless file.

@@ -76,6 +76,16 @@ impl Part {
         self.len
     }
 
+    /// The length of the upstream's file, if it is known.
+    pub(super) fn total(&self) -> Option<u64> {
+        self.state.total
+    }
+
+    /// Whether the upstream's file may have this length, by all that is known.
+    pub(super) fn may_have(&self, total: u64) -> bool {
+        self.state.total.is_none_or(|known| known == total)
+    }
+
     /// The whole content, for files of bounded length. Blocking.
     pub(crate) fn read(&self) -> Result<Vec<u8>, ImportError> {
         std::fs::read(&self.path).map_err(at(&self.path))

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use perennial_oci::{ACCEPT as MANIFESTS, Digest, MAX_MANIFEST, Reference, Version};
-use reqwest::header::{ACCEPT, HeaderMap, RANGE};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, RANGE};
 use reqwest::{Method, Response, StatusCode, Url};
 
 use super::answer::{Short, is_gone, read, refusal};
@@ -208,6 +208,10 @@ impl Repository {
                     let reason = format!("the answer is longer than {most} bytes");
                     return Err(ImportError::Upstream { what: shown(url), reason });
                 }
+                Err(Short::Packed(how)) => {
+                    let reason = format!("the answer is packed with {how}");
+                    return Err(ImportError::Upstream { what: shown(url), reason });
+                }
                 Err(Short::Broken(reason)) => {
                     let error = ImportError::Upstream { what: shown(url), reason };
                     let times = tried;
@@ -243,7 +247,9 @@ impl Repository {
         let mut asked = 0;
         let mut tried = 0;
         loop {
-            let mut request = self.client.request(method.clone(), url).header(ACCEPT, accept);
+            // A packed blob would have another digest, and could not be resumed.
+            let request = self.client.request(method.clone(), url);
+            let mut request = request.header(ACCEPT, accept).header(ACCEPT_ENCODING, "identity");
             if let Some(from) = from {
                 request = request.header(RANGE, format!("bytes={from}-"));
             }

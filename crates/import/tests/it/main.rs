@@ -10,6 +10,7 @@
 mod helm;
 mod http;
 mod http_names;
+mod http_odd;
 mod layout;
 mod made;
 mod registry;

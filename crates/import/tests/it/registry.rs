@@ -5,12 +5,15 @@ mod lists;
 mod odd;
 mod pulls;
 mod refusals;
+mod transfers;
 
 use perennial_import::{
     Failed, Images, ImportError, Imported, Options, Progress, Watch, all_tags, images,
 };
 use perennial_manifest::{Artifact, ArtifactList, Body, Draft, Keypair, Release};
 use perennial_store::{OpenOptions, Store};
+
+pub(crate) use self::transfers::gzip;
 
 /// A store in a temporary directory.
 struct Node {

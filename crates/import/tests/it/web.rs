@@ -40,11 +40,19 @@ pub(crate) struct Reply {
     /// The number of body bytes after which the connection breaks.
     cut: Option<usize>,
     endless: bool,
+    chunked: bool,
 }
 
 impl Reply {
     pub(crate) fn ok(body: impl Into<Vec<u8>>) -> Self {
-        Self { status: 200, headers: Vec::new(), body: body.into(), cut: None, endless: false }
+        Self {
+            status: 200,
+            headers: Vec::new(),
+            body: body.into(),
+            cut: None,
+            endless: false,
+            chunked: false,
+        }
     }
 
     pub(crate) fn status(status: u16) -> Self {
@@ -66,10 +74,20 @@ impl Reply {
         Self { endless: true, ..self }
     }
 
+    /// Sends the body without its length.
+    pub(crate) fn chunked(self) -> Self {
+        Self { chunked: true, ..self }
+    }
+
     /// A 206 with the bytes from an offset to the end.
     pub(crate) fn rest(body: &[u8], from: usize) -> Self {
-        let range = format!("bytes {from}-{}/{}", body.len() - 1, body.len());
-        Self { status: 206, ..Self::ok(&body[from..]) }.header("content-range", &range)
+        Self::part(body, from, body.len())
+    }
+
+    /// A 206 with the bytes between two offsets.
+    pub(crate) fn part(body: &[u8], from: usize, to: usize) -> Self {
+        let range = format!("bytes {from}-{}/{}", to - 1, body.len());
+        Self { status: 206, ..Self::ok(&body[from..to]) }.header("content-range", &range)
     }
 
     fn into_response(self) -> Response<Body> {
@@ -91,6 +109,9 @@ impl Reply {
                 Err(std::io::Error::other("cut"))
             });
             Body::from_stream(futures::stream::iter([Ok(start)]).chain(broken))
+        } else if self.chunked {
+            let body = Ok::<_, std::io::Error>(Bytes::from(self.body));
+            Body::from_stream(futures::stream::iter([body]))
         } else {
             Body::from(self.body)
         };

@@ -75,53 +75,48 @@ async fn a_page_without_tags_is_told_from_an_error_that_is_sent_as_one() {
     }
 }
 
-/// An image, and signatures of it that the referrers API lists on pages of these numbers.
+/// An image whose signatures the referrers API lists on pages of these lengths; also the paths of
+/// the signatures in a layout.
 async fn signed(
-    on_pages: &[usize],
+    pages: &[usize],
     link: impl Fn(usize) -> String + Send + 'static,
-) -> (Upstream, usize) {
+) -> (Upstream, Vec<String>) {
     let mut world = World::default();
     let image = world.made.image("{}", &[b"layer".to_vec()]);
     world.tags.insert("app:v1".into(), digest_of(&image));
-    let mut number = 0;
-    let mut made = |count: usize| -> Vec<_> {
-        (0..count)
-            .map(|_| {
-                number += 1;
-                world.made.signature(Some(&image), &format!("{number}"))
-            })
-            .collect()
-    };
-    let pages: Vec<Vec<_>> = on_pages.iter().map(|count| made(*count)).collect();
+    let mut all = Vec::new();
+    let mut listed = Vec::new();
+    for (at, count) in pages.iter().enumerate() {
+        let signature = |n| world.made.signature(Some(&image), &format!("{at}, {n}"));
+        let page: Vec<_> = (0..*count).map(signature).collect();
+        all.extend(page.iter().map(|one| format!("blobs/{}", digest_of(one).replace(':', "/"))));
+        listed.push(page);
+    }
     world.odd = Some(Box::new(move |path| {
         path.contains("/referrers/").then_some(())?;
         let at: usize = path.split_once("page=").map_or(0, |(_, page)| page.parse().unwrap());
-        let body = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": pages[at] });
+        let body = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": listed[at] });
         Some((200, ("link", link(at)), body.to_string()))
     }));
-    (Upstream::start(world).await, on_pages.iter().sum())
+    (Upstream::start(world).await, all)
 }
 
 #[tokio::test]
 async fn all_pages_of_referrers_are_read_and_a_lost_one_is_reported() {
-    let last = |at: usize, number: usize| at + 1 == number;
-    let signatures = |imported: &perennial_import::Imported| {
-        let files = imported.drafts[0].artifacts.iter();
-        files.filter(|file| file.role == perennial_manifest::Role::Signature).count()
-    };
-    let (upstream, all) = signed(&[1, 0, 2], move |at| match last(at, 3) {
-        true => String::new(),
-        false => format!("<?page={}>; rel='next'", at + 1),
-    })
-    .await;
-    let imported = Node::new().one(&format!("docker://{}/app:v1", upstream.host)).await;
-    let whole = signatures(&imported);
-    assert_eq!((imported.failed.len(), whole % all), (0, 0));
-    assert!(whole > 0);
-    for link in ["<http://[/>; rel=next", "<>; rel=next"] {
-        let (upstream, all) = signed(&[3], move |_| link.to_owned()).await;
+    let next = |at: usize| if at == 2 { String::new() } else { format!("<?page={}>", at + 1) };
+    let lost = |link: &'static str| move |_: usize| link.to_owned();
+    let pages: [(&[usize], Box<dyn Fn(usize) -> String + Send>, usize); 3] = [
+        (&[1, 0, 2], Box::new(next), 0),
+        (&[3], Box::new(lost("<http://[/>; rel=next")), 1),
+        (&[3], Box::new(lost("<>; rel=next")), 1),
+    ];
+    for (pages, link, failures) in pages {
+        let (upstream, all) = signed(pages, link).await;
         let imported = Node::new().one(&format!("docker://{}/app:v1", upstream.host)).await;
-        assert_eq!((imported.failed.len(), signatures(&imported)), (1, whole), "{link}, {all}");
+        assert_eq!((imported.failed.len(), all.len()), (failures, 3), "{:?}", imported.failed);
+        let files = &imported.drafts[0].artifacts;
+        let is_there = |path: &String| files.iter().any(|file| file.path.as_str() == path);
+        assert!(all.iter().all(is_there), "{all:?}");
     }
 }
 
