@@ -46,6 +46,15 @@ pub(crate) struct Want<'a> {
     /// Whether the file may well be missing: any client error then means that it is, and fewer
     /// tries are made.
     pub(crate) optional: bool,
+    /// Whether there is another place to get it from, so that fewer tries are made.
+    pub(crate) spare: bool,
+}
+
+impl<'a> Want<'a> {
+    /// A file that must be there, at this place.
+    pub(crate) fn of(url: &'a Url, most: u64, html: bool) -> Self {
+        Self { url, most, html, optional: false, spare: false }
+    }
 }
 
 /// A complete download, with the response's headers.
@@ -95,8 +104,9 @@ impl<'a> Downloader<'a> {
     }
 
     async fn keep_trying(&self, want: Want<'_>) -> Result<Fetched, ImportError> {
-        let patience = if want.optional { RetryPolicy::SHORT } else { RetryPolicy::LONG };
-        let mut part = self.open(want.url).await?;
+        let is_short = want.optional || want.spare;
+        let patience = if is_short { RetryPolicy::SHORT } else { RetryPolicy::LONG };
+        let mut part = self.open(want).await?;
         let mut meter = self.meter.file();
         let mut tried = 0;
         let mut farthest = part.len();
@@ -125,10 +135,16 @@ impl<'a> Downloader<'a> {
         }
     }
 
-    /// Opens the partial file of a URL, once no other import writes to it.
-    async fn open(&self, url: &Url) -> Result<Part, ImportError> {
+    /// Opens the partial file of a URL, once no other import writes to it. What may be missing is
+    /// small, and kept while other files are waited for: it has a file of its own.
+    async fn open(&self, want: Want<'_>) -> Result<Part, ImportError> {
+        let (dir, url) = (&self.dir, want.url);
+        if want.optional {
+            let (dir, url) = (dir.clone(), url.clone());
+            return blocking(move || Part::alone(&dir, &url)).await;
+        }
         when_free(|| {
-            let (dir, url) = (self.dir.clone(), url.clone());
+            let (dir, url) = (dir.clone(), url.clone());
             blocking(move || Part::open(&dir, &url))
         })
         .await
@@ -207,9 +223,9 @@ impl<'a> Downloader<'a> {
 
 /// The file in a body that the server may have packed.
 async fn unpacked(part: Part, answer: Answer, want: Want<'_>) -> Result<Fetched, ImportError> {
-    let (url, Want { most, html, optional, .. }) = (want.url.clone(), want);
+    let (url, Want { most, html, .. }) = (want.url.clone(), want);
     blocking(move || {
-        let want = Want { url: &url, most, html, optional };
+        let want = Want::of(&url, most, html);
         let part = packed::unpacked(part, &answer, want)?;
         Ok(Fetched { part, answer })
     })

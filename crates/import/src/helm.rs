@@ -63,7 +63,7 @@ pub async fn chart(
     let (repo, query) = repository(&what.repo)?;
     let meter = Meter::new(watch);
     let downloader = Downloader::new(options, store.incoming(), &meter)?;
-    let want = |url, most| Want { url, most, html: false, optional: false };
+    let want = |url, most| Want::of(url, most, false);
 
     let mut index_url = repo
         .join("index.yaml")

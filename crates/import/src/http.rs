@@ -7,6 +7,7 @@
 mod beside;
 mod job;
 mod kind;
+mod list_names;
 mod name;
 mod sums;
 

@@ -52,10 +52,26 @@ impl Drop for Part {
 }
 
 impl Part {
+    /// Opens a download of a URL that no other import knows of, and that none resumes: who holds it
+    /// waits for nobody, and nobody waits for it.
+    pub(super) fn alone(dir: &Path, url: &Url) -> Result<Self, ImportError> {
+        // Numbers are used again, so that what a killed process leaves does not add up.
+        let mut number = 1_u32;
+        loop {
+            let path = dir.join(format!("{}-{number}.part", name(url)));
+            if let Some(file) = LockedFile::open(&path)? {
+                let state = State { url: shown(url), ..State::default() };
+                let mut part = Self { path, file, state, len: 0, is_ours: true };
+                part.cut(0)?;
+                return Ok(part);
+            }
+            number += 1;
+        }
+    }
+
     /// Opens the download of a URL; `None` if another import is writing to it.
     pub(super) fn open(dir: &Path, url: &Url) -> Result<Option<Self>, ImportError> {
-        let name = format!("http-{}", Sha256Digest::of(url.as_str().as_bytes()).to_hex());
-        let path = dir.join(name).with_extension("part");
+        let path = dir.join(format!("{}.part", name(url)));
         let Some(file) = LockedFile::open(&path)? else { return Ok(None) };
         let there = file.metadata().map_err(at(&path))?.len();
         let mut part = Self { path, file, state: State::default(), len: 0, is_ours: true };
@@ -181,6 +197,11 @@ impl Part {
         file.persist(&path).map_err(|e| at(&path)(e.error))?;
         Ok(())
     }
+}
+
+/// The name of the files that hold a URL's download, without an ending.
+fn name(url: &Url) -> String {
+    format!("http-{}", Sha256Digest::of(url.as_str().as_bytes()).to_hex())
 }
 
 fn remove(path: &Path) -> Result<(), ImportError> {

@@ -9,7 +9,7 @@
 use std::io::Read;
 
 use flate2::read::MultiGzDecoder;
-use perennial_manifest::Role;
+use perennial_manifest::{Origin, Role};
 use perennial_oci::Digest;
 use reqwest::Url;
 
@@ -39,22 +39,12 @@ const ENDINGS: [(&str, Kind); 8] = [
     (".minisig", Kind::Minisign),
     (".sigstore.json", Kind::Bundle),
 ];
-/// Names of files that hold the checksums of a whole folder.
-const OF_FOLDER: [&str; 6] = [
-    "SHA256SUMS",
-    "SHA512SUMS",
-    "SHA256SUMS.txt",
-    "sha256sum.txt",
-    "SHASUMS256.txt",
-    "checksums.txt",
-];
-
 /// A checksum or signature file that was found.
 #[derive(Debug)]
 pub(super) struct Beside {
     pub(super) url: Url,
     /// The suffix added to the main file's name, or the whole name of a folder's checksum file.
-    pub(super) name: &'static str,
+    pub(super) name: String,
     pub(super) role: Role,
     pub(super) sums: Sums,
     /// The download; `None` once it is part of the release, and for a page, which is never part.
@@ -90,43 +80,90 @@ pub(super) async fn of_file(
     if path.ends_with('/') || ENDINGS.iter().any(|(ending, _)| path.ends_with(ending)) {
         return Ok(Found::default());
     }
-    let wanted =
-        ENDINGS.map(|(ending, kind)| (with_path(url, &format!("{path}{ending}")), ending, kind));
+    let wanted = ENDINGS.map(|(ending, kind)| {
+        let url = with_path(url, &format!("{path}{ending}"));
+        Wanted { url, name: ending.to_owned(), kind }
+    });
     look(downloader, wanted.into(), names).await
 }
 
-/// Fetches the checksum files of a folder.
+/// Fetches checksum files of these names from the folder that contains a file.
 pub(super) async fn of_folder(
     downloader: &Downloader<'_>,
-    folder: &Url,
+    file: &Url,
+    lists: impl IntoIterator<Item = String>,
 ) -> Result<Found, ImportError> {
-    let path = folder.path();
-    let wanted =
-        OF_FOLDER.map(|name| (with_path(folder, &format!("{path}{name}")), name, Kind::Sums));
-    look(downloader, wanted.into(), &[]).await
+    let path = folder(file).path().to_owned();
+    let wanted = lists.into_iter().map(|name| {
+        let url = with_path(file, &format!("{path}{name}"));
+        Wanted { url, name, kind: Kind::Sums }
+    });
+    look(downloader, wanted.collect(), &[]).await
+}
+
+/// A checksum file that is imported for its own sake, as one for the other files of its folder;
+/// `None` if it states no digests.
+pub(super) async fn itself(
+    url: &Url,
+    fetched: Fetched,
+) -> Result<(Fetched, Option<Beside>), ImportError> {
+    if fetched.part.len() > MOST_SUMS {
+        return Ok((fetched, None));
+    }
+    let (fetched, sums) = blocking(move || {
+        let sums = Sums::parse(&unpacked(fetched.part.read()?));
+        Ok((fetched, sums))
+    })
+    .await?;
+    let (url, name, role) = (url.clone(), String::new(), Role::Checksums);
+    let is_list = sums.has_digests();
+    Ok((fetched, is_list.then_some(Beside { url, name, role, sums, fetched: None })))
 }
 
 /// The URL of the folder that contains a file, without query and fragment.
 pub(super) fn folder(url: &Url) -> Url {
     let path = url.path();
-    with_path(url, &path[..path.rfind('/').map_or(0, |at| at + 1)])
+    let mut folder = with_path(url, &path[..path.rfind('/').map_or(0, |at| at + 1)]);
+    folder.set_query(None);
+    folder
 }
 
-fn with_path(url: &Url, path: &str) -> Url {
+/// A URL with another path. A query that opens a door, such as a token, opens that of the files
+/// beside as well; any other one names the file that it belongs to.
+pub(super) fn with_path(url: &Url, path: &str) -> Url {
+    let mut bare = url.clone();
+    // Both fail only for URLs that cannot have credentials.
+    let _ = (bare.set_username(""), bare.set_password(None));
+    let is_key = !Origin::shown(bare.as_str()).is_whole();
     let mut url = url.clone();
     url.set_path(path);
-    url.set_query(None);
     url.set_fragment(None);
+    if !is_key {
+        url.set_query(None);
+    }
     url
+}
+
+/// A file to look for.
+struct Wanted {
+    url: Url,
+    name: String,
+    kind: Kind,
 }
 
 async fn look(
     downloader: &Downloader<'_>,
-    wanted: Vec<(Url, &'static str, Kind)>,
+    wanted: Vec<Wanted>,
     names: &[String],
 ) -> Result<Found, ImportError> {
-    let tries = wanted.into_iter().map(|(url, name, kind)| async move {
-        (try_one(downloader, &url, name, kind, names).await, url, kind)
+    let tries = wanted.into_iter().map(|Wanted { mut url, name, kind }| async move {
+        let mut seen = try_one(downloader, &url, &name, kind, names).await;
+        // A signature of the whole URL fits no other file, which may be open to all.
+        if matches!(seen, Err(ImportError::Gone { .. })) && url.query().is_some() {
+            url.set_query(None);
+            seen = try_one(downloader, &url, &name, kind, names).await;
+        }
+        (seen, url, kind)
     });
     let mut found = Found::default();
     let mut seen = Vec::new();
@@ -185,12 +222,12 @@ enum Seen {
 async fn try_one(
     downloader: &Downloader<'_>,
     url: &Url,
-    name: &'static str,
+    name: &str,
     kind: Kind,
     names: &[String],
 ) -> Result<Seen, ImportError> {
     let most = if kind == Kind::Sums { MOST_SUMS } else { MOST };
-    let want = Want { url, most, html: true, optional: true };
+    let want = Want { optional: true, ..Want::of(url, most, true) };
     let Fetched { part, answer } = downloader.fetch(want).await?;
     let (part, bytes) = blocking(move || {
         let bytes = part.read()?;
@@ -214,7 +251,7 @@ async fn try_one(
         _ => (Role::Signature, Sums::default()),
     };
     let fetched = Some(Fetched { part, answer });
-    let file = Box::new(Beside { url: url.clone(), name, role, sums, fetched });
+    let file = Box::new(Beside { url: url.clone(), name: name.to_owned(), role, sums, fetched });
     Ok(if is_like { Seen::Like(file) } else { Seen::Odd { file: Some(file), content } })
 }
 

@@ -1,6 +1,6 @@
 //! One import under way: each file is fetched, checked against what is beside it, and kept.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use perennial_manifest::{Artifact, ArtifactPath, Role};
 use perennial_oci::{HELM_CHART, is_media_type};
@@ -9,6 +9,7 @@ use perennial_store::{Added, MAX_BLOB, Store};
 use reqwest::Url;
 
 use super::beside::{self, Beside, Found};
+use super::list_names::{OF_FOLDER, of_release};
 use super::name::{last_part, name_of, names_of};
 use super::{Urls, compare};
 use crate::collected::Collected;
@@ -32,6 +33,14 @@ pub(super) struct File {
     beside: Vec<Beside>,
 }
 
+/// The checksum files of a folder.
+#[derive(Default)]
+struct Folder {
+    /// Names that were looked for.
+    asked: BTreeSet<String>,
+    lists: Vec<Beside>,
+}
+
 /// An import in progress.
 pub(super) struct Job<'a> {
     store: &'a Store,
@@ -39,7 +48,7 @@ pub(super) struct Job<'a> {
     what: &'a Urls,
     out: Collected,
     /// The checksum files of each folder that a file came from.
-    folders: HashMap<Url, Vec<Beside>>,
+    folders: HashMap<Url, Folder>,
     failed: Vec<Failed>,
     /// Checksum files that say nothing that can be compared.
     unchecked: Vec<Failed>,
@@ -107,7 +116,7 @@ impl<'a> Job<'a> {
     pub(super) async fn fetch(&mut self, url: &Url) -> Result<File, ImportError> {
         let is_page =
             self.what.html || last_part(url).is_some_and(|name| is_named_like_a_page(&name));
-        let want = Want { url, most: MAX_BLOB, html: is_page, optional: false };
+        let want = Want::of(url, MAX_BLOB, is_page);
         let fetched = self.downloader.fetch(want).await?;
         let named = match &self.what.file_name {
             Some(name) => Ok(name.clone()),
@@ -123,13 +132,35 @@ impl<'a> Job<'a> {
         let names = names_of(url, &fetched.answer, &name);
         let found = beside::of_file(&self.downloader, url, &names).await?;
         let beside = self.told(found, &name);
-        let folder = beside::folder(url);
-        if !self.folders.contains_key(&folder) {
-            let found = beside::of_folder(&self.downloader, &folder).await?;
-            let files = self.told(found, &name);
-            self.folders.insert(folder, files);
-        }
+        let fetched = self.look_in_folder(url, &name, fetched).await?;
         Ok(File { url: url.clone(), name, names, fetched, beside })
+    }
+
+    /// Fetches the checksum files of a file's folder, as far as none looked for them before. One
+    /// that is the file itself counts for the other files.
+    async fn look_in_folder(
+        &mut self,
+        url: &Url,
+        name: &ArtifactPath,
+        fetched: Fetched,
+    ) -> Result<Fetched, ImportError> {
+        let at = beside::folder(url);
+        let own = url.path_segments().and_then(|mut all| all.next_back()).unwrap_or_default();
+        let folder = self.folders.entry(at.clone()).or_default();
+        let all = OF_FOLDER.iter().map(|name| (*name).to_owned()).chain(of_release(url));
+        let new: Vec<_> = all.filter(|list| folder.asked.insert(list.clone())).collect();
+        let found =
+            beside::of_folder(&self.downloader, url, new.into_iter().filter(|list| list != own));
+        let lists = found.await?;
+        let lists = self.told(lists, name);
+        let is_list = self.folders.get(&at).is_some_and(|folder| folder.asked.contains(own));
+        let (fetched, own) =
+            if is_list { beside::itself(url, fetched).await? } else { (fetched, None) };
+        let folder = self.folders.entry(at).or_default();
+        let is_new = |list: &Beside| folder.lists.iter().all(|known| known.url != list.url);
+        let own = own.filter(is_new);
+        folder.lists.extend(lists.into_iter().chain(own));
+        Ok(fetched)
     }
 
     fn not_checked(&mut self, from: &Url, name: &ArtifactPath, reason: &str) {
@@ -141,24 +172,32 @@ impl<'a> Job<'a> {
     pub(super) async fn check(&mut self, file: File) -> Result<File, ImportError> {
         let File { url, name, names, fetched, beside } = file;
         let mut said = Vec::new();
+        let mut unclear: Vec<(Url, String)> = Vec::new();
         for beside in beside.iter().filter(|beside| beside.role == Role::Checksums) {
             let mut sums = names.iter().map(|name| beside.sums.of_its_own(name));
+            let fault = beside.sums.fault_of(&names);
             match sums.find(|sums| !sums.is_empty()) {
-                Some(sums) => said.push((beside.url.clone(), sums)),
-                None if beside.sums.is_understood() => {
-                    self.not_checked(&beside.url, &name, "it has checksums of other files only");
+                Some(sums) => {
+                    said.push((beside.url.clone(), sums));
+                    unclear.extend(fault.map(|fault| (beside.url.clone(), fault)));
                 }
-                None => self.not_checked(&beside.url, &name, beside.sums.why_not()),
+                None => {
+                    let others = || match beside.sums.is_understood() {
+                        true => "it has checksums of other files only".to_owned(),
+                        false => beside.sums.why_not(),
+                    };
+                    unclear.push((beside.url.clone(), fault.unwrap_or_else(others)));
+                }
             }
         }
-        let mut odd = Vec::new();
-        for beside in self.folders.get(&beside::folder(&url)).into_iter().flatten() {
-            said.push((beside.url.clone(), beside.of_any(&names)));
-            if !beside.sums.is_understood() {
-                odd.push((beside.url.clone(), beside.sums.why_not()));
-            }
+        let folder = self.folders.get(&beside::folder(&url));
+        for list in folder.iter().flat_map(|folder| &folder.lists).filter(|list| list.url != url) {
+            said.push((list.url.clone(), list.of_any(&names)));
+            let fault = list.sums.fault_of(&names);
+            let fault = fault.or_else(|| (!list.sums.is_understood()).then(|| list.sums.why_not()));
+            unclear.extend(fault.map(|fault| (list.url.clone(), fault)));
         }
-        odd.iter().for_each(|(from, reason)| self.not_checked(from, &name, reason));
+        unclear.iter().for_each(|(from, reason)| self.not_checked(from, &name, reason));
         let Fetched { mut part, answer } = fetched;
         for (from, said) in said {
             part = compare(part, &url, &from, said).await?;
@@ -176,11 +215,13 @@ impl<'a> Job<'a> {
         let mut about = vec![(url.clone(), fetched.answer, name.to_string(), role)];
         // A folder's checksum file is kept if it names a file of the release, or cannot be read.
         let is_kept = |beside: &&mut Beside| {
-            !beside.sums.is_understood() || !beside.of_any(&names).is_empty()
+            !beside.sums.is_understood()
+                || !beside.of_any(&names).is_empty()
+                || beside.sums.fault_of(&names).is_some()
         };
-        let folder = folder.iter_mut().filter(is_kept);
+        let folder = folder.lists.iter_mut().filter(is_kept);
         let own = own.iter_mut().map(|beside| (format!("{name}{}", beside.name), beside));
-        for (name, beside) in own.chain(folder.map(|beside| (beside.name.to_owned(), beside))) {
+        for (name, beside) in own.chain(folder.map(|beside| (beside.name.clone(), beside))) {
             if let Some(fetched) = beside.fetched.take() {
                 about.push((beside.url.clone(), fetched.answer, name, Some(beside.role)));
                 parts.push(fetched.part);
@@ -228,7 +269,8 @@ impl<'a> Job<'a> {
 
     /// Removes the folders' checksum files that were not kept.
     async fn tidy(&mut self) -> Result<(), ImportError> {
-        for beside in std::mem::take(&mut self.folders).into_values().flatten() {
+        let folders = std::mem::take(&mut self.folders).into_values();
+        for beside in folders.flat_map(|folder| folder.lists) {
             if let Some(fetched) = beside.fetched {
                 blocking(|| fetched.part.remove()).await?;
             }

@@ -11,6 +11,7 @@ mod helm;
 mod http;
 mod http_names;
 mod http_odd;
+mod http_sums;
 mod layout;
 mod made;
 mod registry;

@@ -4,7 +4,7 @@
 use super::Sum;
 
 /// Hex digits of a SHA-256 and of a SHA-512.
-const LENGTHS: [usize; 2] = [64, 128];
+pub(super) const LENGTHS: [usize; 2] = [64, 128];
 /// Hex digits of an MD5, which other numbers in a message have as well, and of a SHA-1.
 const MD5: usize = 32;
 const SHA1: usize = 40;
@@ -159,7 +159,7 @@ fn joined(text: &str) -> Vec<String> {
 }
 
 /// Whether a word names SHA-256 or SHA-512 (`true`), or another algorithm (`false`).
-fn algorithm(word: &str) -> Option<bool> {
+pub(super) fn algorithm(word: &str) -> Option<bool> {
     let plain: String =
         word.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
     match plain.as_str() {
@@ -210,7 +210,7 @@ fn trailing(line: &str) -> Option<(&str, Sum)> {
 }
 
 /// Parses one line; `None` if it states no SHA-256 or SHA-512.
-fn entry(line: &str) -> Option<Entry> {
+pub(super) fn entry(line: &str) -> Option<Entry> {
     // A leading backslash marks escaped line breaks and backslashes in the name, which no accepted
     // file name contains.
     let line = line.trim().trim_start_matches('\\');
