@@ -6,6 +6,8 @@ mod archive;
 mod images;
 mod index;
 mod listed;
+mod places;
+mod version;
 
 use packageurl::PackageUrl;
 use perennial_manifest::{Artifact, ArtifactPath, Purl, Role};
@@ -15,7 +17,8 @@ use reqwest::Url;
 
 pub use self::archive::is_chart;
 pub use self::images::images_of;
-use self::index::{Picked, Place, pick};
+use self::index::{Picked, pick};
+use self::places::{Had, Places};
 use crate::collected::Collected;
 use crate::download::{Downloader, Fetched, Want, take};
 use crate::error::{at, shown};
@@ -71,19 +74,24 @@ pub async fn chart(
     index_url.set_query(query.as_deref());
     let index = downloader.fetch(want(&index_url, MAX_INDEX)).await?;
     let (index, picked) = read(index, repo.clone(), query.clone(), what).await?;
-    let Picked { version, path, place, digest } = picked;
-    let url = match place {
-        Place::Web(url) => url,
-        Place::Registry(reference) => {
+    let Picked { version, path, places, digest } = picked;
+    let purl = purl(&repo, &what.name, &version)?;
+    let terms = Places {
+        store,
+        options,
+        downloader: &downloader,
+        index: &index_url,
+        digest,
+        with_images: what.with_images,
+        watch,
+    };
+    let (url, chart) = match terms.fetch(places).await? {
+        Had::Web(url, chart) => (url, chart),
+        Had::Registry(imported) => {
             blocking(|| index.part.remove()).await?;
-            return listed::chart(store, options, reference, digest, what.with_images, watch).await;
+            return Ok(imported);
         }
     };
-    let purl = purl(&repo, &what.name, &version)?;
-
-    let chart = downloader.fetch(want(&url, MAX_CHART)).await?;
-    let part = http::compare(chart.part, &url, &index_url, digest.into_iter().collect()).await?;
-    let chart = Fetched { part, answer: chart.answer };
     let (chart, names) =
         if what.with_images { named(chart).await? } else { (chart, Ok(Vec::new())) };
 
@@ -145,9 +153,9 @@ fn repository(text: &str) -> Result<(Url, Option<String>), ImportError> {
     let query = repo.query().filter(|query| !query.is_empty()).map(str::to_owned);
     repo.set_query(None);
     repo.set_fragment(None);
-    if !repo.path().ends_with('/') {
-        repo.set_path(&format!("{}/", repo.path()));
-    }
+    // The address of the index is that of the repository, too.
+    let path = repo.path().strip_suffix("/index.yaml").unwrap_or(repo.path());
+    repo.set_path(&format!("{}/", path.trim_end_matches('/')));
     Ok((repo, query))
 }
 

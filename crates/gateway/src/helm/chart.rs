@@ -197,10 +197,7 @@ fn chart_yaml(archive: &[u8]) -> Result<Vec<u8>, String> {
     let unpacked = flate2::read::MultiGzDecoder::new(archive).take(MAX_UNPACKED);
     for entry in tar::Archive::new(unpacked).entries().map_err(broken)? {
         let entry = entry.map_err(broken)?;
-        let path = entry.path_bytes();
-        let path = path.strip_prefix(b"./").unwrap_or(&path);
-        let mut parts = path.split(|b| *b == b'/').skip(1);
-        if parts.next() == Some(b"Chart.yaml") && parts.next().is_none() {
+        if is_chart_yaml(&entry.path_bytes()) {
             if entry.size() > MAX_YAML {
                 return Err(format!("has a Chart.yaml of more than {MAX_YAML} bytes"));
             }
@@ -210,6 +207,15 @@ fn chart_yaml(archive: &[u8]) -> Result<Vec<u8>, String> {
         }
     }
     Err("has no Chart.yaml, so it is not a chart".into())
+}
+
+/// Whether a path is that of `Chart.yaml` in a top-level directory. As in Helm, a path with
+/// backslashes was written on Windows.
+fn is_chart_yaml(path: &[u8]) -> bool {
+    let separator = if path.contains(&b'\\') { b'\\' } else { b'/' };
+    let mut parts =
+        path.split(|b| *b == separator).filter(|part| !part.is_empty() && *part != b".").skip(1);
+    parts.next() == Some(b"Chart.yaml") && parts.next().is_none()
 }
 
 /// Reads a `Chart.yaml` as Helm does: the first document counts, and the last value of a key that
@@ -237,6 +243,17 @@ fn read(yaml: &[u8]) -> Result<Metadata, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_chart_is_found_however_its_paths_are_written() {
+        for path in ["a/Chart.yaml", "./a/Chart.yaml", "a\\Chart.yaml", ".//a//Chart.yaml"] {
+            assert!(is_chart_yaml(path.as_bytes()), "{path}");
+        }
+        for path in ["Chart.yaml", "a/charts/b/Chart.yaml", "a\\b\\Chart.yaml", "a/b\\Chart.yaml"] {
+            let is_one = is_chart_yaml(path.as_bytes());
+            assert_eq!(is_one, path == "a/b\\Chart.yaml", "{path}");
+        }
+    }
 
     #[test]
     fn the_index_lists_every_chart_that_helm_lists() {

@@ -52,11 +52,15 @@ pub fn is_chart(tgz: impl Read, most: u64) -> bool {
     let Ok(entries) = archive.entries() else { return false };
     // The first error ends the entries.
     entries.take(MAX_ENTRIES as usize).map_while(Result::ok).any(|entry| {
-        let path = entry.path_bytes();
-        let path = path.strip_prefix(b"./").unwrap_or(&path);
-        let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
-        entry.header().entry_type().is_file() && matches!(parts[..], [_, b"Chart.yaml"])
+        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        entry.header().entry_type().is_file() && matches!(parts(&path)[..], [_, "Chart.yaml"])
     })
+}
+
+/// The parts of a path in an archive. As in Helm, a path with backslashes was written on Windows.
+fn parts(path: &str) -> Vec<&str> {
+    let separator = if path.contains('\\') { '\\' } else { '/' };
+    path.split(separator).filter(|part| !part.is_empty() && *part != ".").collect()
 }
 
 fn unpack(tgz: &mut dyn Read, budget: &Budget, depth: usize) -> io::Result<Files> {
@@ -74,8 +78,7 @@ fn unpack(tgz: &mut dyn Read, budget: &Budget, depth: usize) -> io::Result<Files
             continue;
         }
         let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        let parts: Vec<_> =
-            path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+        let parts = parts(&path);
         // The first part is the chart's own directory.
         chart.take(parts.get(1..).unwrap_or_default(), &mut entry, budget, depth)?;
     }

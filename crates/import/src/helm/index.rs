@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use perennial_manifest::{ArtifactPath, Origin};
 use perennial_oci::Reference;
 use reqwest::Url;
-use semver::Version;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_saphyr::options::DuplicateKeyPolicy;
 
+use super::version::{exactly, nearest, newest};
 use crate::ImportError;
 use crate::error::shown;
 use crate::http::Sum;
@@ -26,9 +26,9 @@ struct Index {
 
 /// A listed chart version. Every field may be missing: one odd entry does not invalidate the index.
 #[derive(Debug, Clone, Deserialize)]
-struct Listed {
-    version: Option<String>,
-    urls: Option<Vec<String>>,
+pub(super) struct Listed {
+    pub(super) version: Option<String>,
+    urls: Option<Vec<Option<String>>>,
     digest: Option<String>,
 }
 
@@ -38,7 +38,8 @@ pub(super) struct Picked {
     pub(super) version: String,
     /// The file name that `helm package` gives the chart.
     pub(super) path: ArtifactPath,
-    pub(super) place: Place,
+    /// Where it can be had, in the order of the index; at least one.
+    pub(super) places: Vec<Place>,
     pub(super) digest: Option<Sum>,
 }
 
@@ -72,45 +73,63 @@ pub(super) fn pick(
         return Err(gone("the index lists no such chart".into()));
     }
     let listed = match version {
-        Some(wanted) => {
-            exactly(&all, wanted).ok_or_else(|| gone(format!("no version {wanted} is listed")))?
-        }
-        None => newest(&all)
-            .ok_or_else(|| gone("only pre-releases are listed; give NAME@VERSION".into()))?,
+        Some(wanted) => exactly(&all, wanted)
+            .ok_or_else(|| gone(format!("no version {wanted} is listed{}", nearest(&all))))?,
+        None => newest(&all).ok_or_else(|| {
+            gone(format!(
+                "no version but pre-releases is listed; give NAME@VERSION{}",
+                nearest(&all)
+            ))
+        })?,
     };
     let version = listed.version.clone().unwrap_or_default();
     let file = format!("{name}-{version}.tgz");
     let path = ArtifactPath::parse(&file).ok().filter(|_| !file.contains('/'));
     let path = path.ok_or_else(|| wrong(format!("{file:?} is not a file name")))?;
-    let url = listed.urls.iter().flatten().next();
-    let url = url.ok_or_else(|| wrong(format!("{name} {version} has no URL")))?;
-    let place = match url.strip_prefix("oci://") {
-        Some(named) if Reference::has_version(named) => {
-            Place::Registry(format!("docker://{named}"))
-        }
-        // A tag has no plus; Helm writes an underscore.
-        Some(named) => Place::Registry(format!("docker://{named}:{}", version.replace('+', "_"))),
-        None => {
-            let joined =
-                repo.join(url).map_err(|e| wrong(format!("{:?}: {e}", Origin::shown(url).text)))?;
-            Place::Web(as_of(repo, joined, query.filter(|_| Url::parse(url).is_err())))
-        }
-    };
+    let urls = listed.urls.iter().flatten().flatten().filter(|url| !url.trim().is_empty());
+    let places: Vec<_> = urls.map(|url| place(url.trim(), repo, query, &version)).collect();
     let digest =
-        match listed.digest.as_deref().map(|digest| digest.trim_start_matches("sha256:")) {
+        match listed.digest.as_deref().map(|digest| digest.trim().trim_start_matches("sha256:")) {
             None | Some("") => None,
             Some(digest) => Some(Sum::parse(digest).ok_or_else(|| {
                 wrong(format!("{digest:?}, for {name} {version}, is not a digest"))
             })?),
         };
-    let is_open =
-        matches!(&place, Place::Web(url) if (repo.scheme(), url.scheme()) == ("https", "http"));
-    if digest.is_none() && is_open {
-        return Err(wrong(format!(
-            "{name} {version} has no digest and comes by http, so anyone may have changed it"
-        )));
+    let is_open = |place: &Place| matches!(place, Place::Web(url) if (repo.scheme(), url.scheme()) == ("https", "http"));
+    let (mut good, mut faults) = (Vec::new(), Vec::new());
+    for place in places {
+        match place {
+            Ok(place) if digest.is_none() && is_open(&place) => faults
+                .push("has no digest and comes by http, so anyone may have changed it".to_owned()),
+            Ok(place) => good.push(place),
+            Err(fault) => faults.push(fault),
+        }
     }
-    Ok(Picked { version, path, place, digest })
+    if good.is_empty() {
+        let fault = faults.into_iter().next().unwrap_or_else(|| "has no URL".into());
+        return Err(wrong(format!("{name} {version} {fault}")));
+    }
+    Ok(Picked { version, path, places: good, digest })
+}
+
+/// The place that a URL of the index names, or what is wrong with it.
+fn place(url: &str, repo: &Url, query: Option<&str>, version: &str) -> Result<Place, String> {
+    // A tag has no plus; Helm writes an underscore.
+    let tagged = |text: &str| text.replace('+', "_");
+    match url.strip_prefix("oci://") {
+        Some(named) if Reference::has_version(named) => {
+            Ok(Place::Registry(format!("docker://{}", tagged(named))))
+        }
+        Some(named) => Ok(Place::Registry(format!("docker://{named}:{}", tagged(version)))),
+        None => {
+            let joined =
+                repo.join(url).map_err(|e| format!("is at {:?}: {e}", Origin::shown(url).text))?;
+            if !matches!(joined.scheme(), "http" | "https") {
+                return Err(format!("is at an address of the kind {:?}", joined.scheme()));
+            }
+            Ok(Place::Web(as_of(repo, joined, query.filter(|_| Url::parse(url).is_err()))))
+        }
+    }
 }
 
 /// A chart's URL with what the user gave for the whole repository, if it is on the same host: the
@@ -128,25 +147,6 @@ fn as_of(repo: &Url, mut url: Url, query: Option<&str>) -> Url {
         url.set_query(Some(whole.as_deref().unwrap_or(query)));
     }
     url
-}
-
-/// The version as written, or else the same version with or without a `v`.
-fn exactly<'a>(all: &'a [Listed], wanted: &str) -> Option<&'a Listed> {
-    let plain = |text: &str| text.strip_prefix('v').unwrap_or(text).to_owned();
-    let is = |listed: &&Listed| listed.version.as_deref() == Some(wanted);
-    let is_nearly = |listed: &&Listed| listed.version.as_deref().map(plain) == Some(plain(wanted));
-    all.iter().find(is).or_else(|| all.iter().find(is_nearly))
-}
-
-fn newest(all: &[Listed]) -> Option<&Listed> {
-    let version = |listed: &Listed| {
-        let text = listed.version.as_deref()?;
-        Version::parse(text.strip_prefix('v').unwrap_or(text))
-            .ok()
-            .filter(|version| version.pre.is_empty())
-    };
-    let known = all.iter().filter_map(|listed| Some((version(listed)?, listed)));
-    known.max_by(|(a, _), (b, _)| a.cmp(b)).map(|(_, listed)| listed)
 }
 
 /// Parses YAML of at most `max_nodes` nodes from an untrusted source. Depth and aliases are bounded
@@ -188,6 +188,13 @@ mod tests {
         assert_eq!(picked(&["1.9.0", "2.0.0-rc.1"], Some("2.0.0-rc.1")).unwrap(), "2.0.0-rc.1");
         assert_eq!(picked(&["v1.9.0", "1.9"], Some("1.9.0")).unwrap(), "v1.9.0");
         assert_eq!(picked(&["1.10"], Some("1.10")).unwrap(), "1.10");
+        assert_eq!(picked(&["1.10", "v1.9", "1"], None).unwrap(), "1.10");
+        assert_eq!(picked(&["2024.01.05", "2023.12.31"], None).unwrap(), "2024.01.05");
+        assert_eq!(picked(&["1.0.0+a", "1.0.0+b"], Some("v1.0.0_b")).unwrap(), "1.0.0+b");
+        assert_eq!(picked(&["1.0.0+a", "1.1.0"], Some("1.0.0")).unwrap(), "1.0.0+a");
+        picked(&["1.0.0+a", "1.0.0+b"], Some("1.0.0")).unwrap_err();
+        let said = picked(&["1.9.0", "1.10.0", "2.0.0-rc.1"], Some("3")).unwrap_err().to_string();
+        assert!(said.ends_with("there are 2.0.0-rc.1, 1.10.0, 1.9.0"), "{said}");
         for (versions, wanted) in
             [(&["1.0.0-a"][..], None), (&["1.0.0"], Some("2")), (&["../x"], Some("../x"))]
         {
@@ -202,20 +209,20 @@ mod tests {
             let index = format!("entries: {{a: [{{version: 1.0.0, {fields}}}]}}");
             pick(index.as_bytes(), &repo, None, "a", None)
         };
-        let web = |url: &str| Place::Web(Url::parse(url).unwrap());
-        assert_eq!(find("urls: [x/a.tgz]").unwrap().place, web("https://a.test/charts/x/a.tgz"));
+        let web = |url: &str| vec![Place::Web(Url::parse(url).unwrap())];
+        assert_eq!(find("urls: [x/a.tgz]").unwrap().places, web("https://a.test/charts/x/a.tgz"));
         let digest = "ab".repeat(32);
         let there =
             find(&format!("urls: ['http://b.test/a.tgz'], digest: 'sha256:{digest}'")).unwrap();
-        assert_eq!((there.place, there.digest), (web("http://b.test/a.tgz"), Sum::parse(&digest)));
+        assert_eq!((there.places, there.digest), (web("http://b.test/a.tgz"), Sum::parse(&digest)));
         for wrong in
             ["urls: ['http://b.test/a.tgz']", "urls: []", "x: 1", "urls: [a.tgz], digest: abc"]
         {
             assert!(matches!(find(wrong), Err(ImportError::Unfit { .. })), "{wrong}");
         }
-        let registry = |reference: &str| Place::Registry(reference.to_owned());
+        let registry = |reference: &str| vec![Place::Registry(reference.to_owned())];
         for url in ["oci://b.test:5000/charts/a:1.0.0", "oci://b.test:5000/charts/a"] {
-            let there = find(&format!("urls: ['{url}']")).unwrap().place;
+            let there = find(&format!("urls: ['{url}']")).unwrap().places;
             assert_eq!(there, registry("docker://b.test:5000/charts/a:1.0.0"));
         }
         for odd in [
@@ -224,12 +231,35 @@ mod tests {
         ] {
             let there = pick(odd.as_bytes(), &repo, None, "a", None).unwrap();
             assert_eq!(
-                (there.version.as_str(), there.place),
+                (there.version.as_str(), there.places),
                 ("1.0.0", web("https://a.test/charts/x/a.tgz"))
             );
         }
-        let index = "entries: {a: [{version: 1.0.0+b.1, urls: ['oci://b.test/a']}]}";
-        let there = pick(index.as_bytes(), &repo, None, "a", None).unwrap().place;
-        assert_eq!(there, registry("docker://b.test/a:1.0.0_b.1"));
+        for url in ["oci://b.test/a", "oci://b.test/a:1.0.0+b.1", "oci://b.test/a:1.0.0_b.1"] {
+            let index = format!("entries: {{a: [{{version: 1.0.0+b.1, urls: ['{url}']}}]}}");
+            let there = pick(index.as_bytes(), &repo, None, "a", None).unwrap().places;
+            assert_eq!(there, registry("docker://b.test/a:1.0.0_b.1"));
+        }
+        let many =
+            "urls: [null, '', 'ftp://b.test/a.tgz', 'http://b.test/a.tgz', /b/a.tgz?x=1, a.tgz]";
+        let there = find(many).unwrap().places;
+        let expected = ["https://a.test/b/a.tgz?x=1", "https://a.test/charts/a.tgz"];
+        assert_eq!(there, expected.into_iter().flat_map(web).collect::<Vec<_>>());
+        assert!(find("urls: ['ftp://b.test/a.tgz']").unwrap_err().to_string().contains("ftp"));
+    }
+
+    #[test]
+    fn an_index_that_grows_by_aliases_is_refused_and_a_small_one_is_read() {
+        let repo = Url::parse("https://a.test/charts/").unwrap();
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let inner = format!("*a{}, ", level - 1).repeat(10);
+            bomb += &format!("a{level}: &a{level} [{}]\n", inner.trim_end_matches(", "));
+        }
+        bomb += "entries: {a: *a11}\n";
+        let refused = pick(bomb.as_bytes(), &repo, None, "a", None).unwrap_err();
+        assert!(matches!(refused, ImportError::Unfit { .. }), "{refused}");
+        let small = "x: &x {urls: [a.tgz]}\nentries: {a: [{version: 1.0.0, <<: *x}]}\n";
+        assert_eq!(pick(small.as_bytes(), &repo, None, "a", None).unwrap().version, "1.0.0");
     }
 }

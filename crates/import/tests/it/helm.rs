@@ -1,6 +1,7 @@
 //! Charts from a repository, and the images that charts name; the charts are generated.
 
 mod listed;
+mod odd;
 
 use std::io::Write;
 
