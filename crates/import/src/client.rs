@@ -9,6 +9,7 @@
 //! time.
 
 mod certificates;
+mod no_proxy;
 mod proxy;
 
 use std::error::Error;

@@ -3,17 +3,16 @@
 //! that goes past it may tell what the user wanted hidden.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use perennial_operation::Environment;
-use reqwest::{NoProxy, Proxy, Url};
+use reqwest::{Proxy, Url};
 
+use super::no_proxy::NoProxy;
 use crate::ImportError;
 
 /// The kinds of proxy that are spoken.
 const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
-/// Makes a proxy for some of the requests.
-type Make = fn(Url) -> reqwest::Result<Proxy>;
-
 /// Proxies in the order in which they are tried.
 #[derive(Debug, Default)]
 pub(super) struct Proxies {
@@ -28,14 +27,16 @@ impl Proxies {
     /// # Errors
     /// [`ImportError::Usage`] if one is not the address of a proxy.
     pub(super) fn of(environment: &Environment) -> Result<Self, ImportError> {
-        let kinds: [([&str; 2], Make); 3] = [
-            (["HTTP_PROXY", "http_proxy"], |url| Proxy::http(url)),
-            (["HTTPS_PROXY", "https_proxy"], |url| Proxy::https(url)),
-            (["ALL_PROXY", "all_proxy"], |url| Proxy::all(url)),
+        // The variables, and the scheme of the requests that they are for.
+        let kinds = [
+            (["HTTP_PROXY", "http_proxy"], Some("http")),
+            (["HTTPS_PROXY", "https_proxy"], Some("https")),
+            (["ALL_PROXY", "all_proxy"], None),
         ];
-        let except = environment.first(&["NO_PROXY", "no_proxy"]);
+        let except = environment.first(&["NO_PROXY", "no_proxy"]).unwrap_or_default();
+        let except = Arc::new(NoProxy::parse(except));
         let mut found = Self::default();
-        for (names, make) in kinds {
+        for (names, scheme) in kinds {
             let Some(text) = environment.first(&names) else { continue };
             // The value may have a password.
             let refuse = |why: String| {
@@ -54,8 +55,13 @@ impl Proxies {
             let host = url.host_str().filter(|host| !host.is_empty());
             let host = host.ok_or_else(|| refuse("it names no host".into()))?;
             found.hosts.insert(host.to_owned());
-            let proxy = make(url).map_err(|e| refuse(e.without_url().to_string()))?;
-            found.proxies.push(proxy.no_proxy(except.and_then(NoProxy::from_string)));
+            // What is no proxy for the library is refused here, not at each request.
+            Proxy::all(url.clone()).map_err(|e| refuse(e.without_url().to_string()))?;
+            let except = Arc::clone(&except);
+            found.proxies.push(Proxy::custom(move |asked| {
+                let is_for = scheme.is_none_or(|scheme| asked.scheme() == scheme);
+                (is_for && !except.has(asked)).then(|| url.clone())
+            }));
         }
         Ok(found)
     }

@@ -1,7 +1,12 @@
 //! Files from servers that send them in an odd way: packed, or another part than was asked for.
 
+use std::num::NonZeroU32;
+
+use perennial_import::{Options, urls};
+use perennial_operation::Environment;
+
 use crate::registry::gzip;
-use crate::web::{Here, Reply, Web, artifact, bytes, import};
+use crate::web::{Here, Reply, Seen, Web, artifact, bytes, import, private, what};
 
 const ETAG: &str = "\"one\"";
 
@@ -89,5 +94,27 @@ async fn a_part_that_was_not_asked_for_is_not_joined() {
         let file = artifact(&got.drafts[0], "f.bin");
         assert!(here.holds(file, &bytes(3_000_000)), "{what}");
         assert!(asked <= 4, "{what}: {asked} requests");
+    }
+}
+
+#[tokio::test]
+async fn an_exception_is_called_past_the_proxy() {
+    let web = Web::files([("/f.bin", bytes(10))]).await;
+    let port = web.addr.port();
+    for (except, is_called) in [
+        (format!("127.0.0.1:{port}"), true),
+        ("localhost, 127.0.0.0/8".to_owned(), true),
+        ("127.0.0.1:1".to_owned(), false),
+        (".test".to_owned(), false),
+    ] {
+        // Nothing listens at the proxy.
+        let variables = [("HTTP_PROXY", "http://127.0.0.1:1"), ("no_proxy", &except)];
+        let variables = variables.map(|(name, value)| (name.into(), value.into()));
+        let environment = Environment::of(variables, 0, None);
+        let options = Options { environment, tries: NonZeroU32::new(1), ..private() };
+        let here = Here::new();
+        let wanted = what([web.url("/f.bin")]);
+        let got = urls(&here.store, &options, &wanted, &Seen::default()).await;
+        assert_eq!(got.is_ok(), is_called, "{except}");
     }
 }
