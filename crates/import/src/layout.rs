@@ -32,8 +32,8 @@ const NAMED: usize = 20;
 /// A request for the images of an archive.
 #[derive(Debug, Clone, Default)]
 pub struct Archive {
-    /// `oci:DIR[:tag]`, `oci-archive:FILE[:tag]` or `docker-archive:FILE[:reference]`. Without a
-    /// tag or reference, all images are imported.
+    /// `oci:DIR[:tag]`, `oci-archive:FILE[:tag]` or `docker-archive:FILE[:reference]`, or a place in
+    /// the archive's list, from 0 (`:@1`). Without any, all images are imported.
     pub source: String,
     /// The name of the image (`registry/repository[:tag]`), overriding the archive's. Most layouts
     /// state at most a tag.
@@ -77,10 +77,13 @@ async fn all(
     if roots.is_empty() {
         if let Some(lost) = saved.left_out().iter().find(|lost| {
             wanted.as_deref().is_none_or(|wanted| {
-                lost.what == wanted || lost.what.ends_with(&format!(":{wanted}"))
+                let what = &lost.failed.what;
+                number(wanted) == Some(lost.number)
+                    || what == wanted
+                    || what.ends_with(&format!(":{wanted}"))
             })
         }) {
-            let Failed { what, reason, kind } = lost.clone();
+            let Failed { what, reason, kind } = lost.failed.clone();
             return Err(match kind {
                 ErrorKind::Verification => ImportError::Mismatch { what, reason },
                 _ => ImportError::Upstream { what, reason },
@@ -89,7 +92,7 @@ async fn all(
         return Err(no_image(&shown, wanted.as_deref(), saved.roots()));
     }
     if wanted.is_none() {
-        imported.failed.extend_from_slice(saved.left_out());
+        imported.failed.extend(saved.left_out().iter().map(|lost| lost.failed.clone()));
     }
     let mut seen = BTreeSet::new();
     for root in &roots {
@@ -142,6 +145,15 @@ fn no_image(archive: &str, wanted: Option<&str>, roots: &[Root]) -> ImportError 
         return ImportError::NoImage(format!("{archive} contains no image"));
     };
     let names: BTreeSet<_> = roots.iter().filter_map(Root::shown).collect();
+    if number(wanted).is_some() {
+        let all: BTreeSet<_> = roots.iter().map(|root| root.number).collect();
+        let has = match (all.first(), all.last()) {
+            (Some(first), Some(last)) if first < last => format!("it has @{first} to @{last}"),
+            (Some(first), _) => format!("it has @{first}"),
+            _ => "it contains no image".to_owned(),
+        };
+        return ImportError::NoImage(format!("{archive} has no image {wanted}; {has}"));
+    }
     let named = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
     let has = match (roots.len(), names.len()) {
         (0, _) => "it contains no image".to_owned(),
@@ -152,8 +164,16 @@ fn no_image(archive: &str, wanted: Option<&str>, roots: &[Root]) -> ImportError 
     ImportError::NoImage(format!("{archive} has no image tagged {wanted:?}; {has}"))
 }
 
+/// The place of an image in the list of an archive, from 0, as skopeo writes it: `@1`.
+fn number(wanted: &str) -> Option<usize> {
+    wanted.strip_prefix('@')?.parse().ok()
+}
+
 fn is_wanted(root: &Root, wanted: Option<&str>) -> bool {
     let Some(wanted) = wanted else { return true };
+    if let Some(number) = number(wanted) {
+        return root.number == number;
+    }
     let same = |name: &String| {
         let parsed = |text: &str| text.parse::<Reference>().ok();
         name == wanted || parsed(name).is_some_and(|name| parsed(wanted) == Some(name))

@@ -12,7 +12,15 @@ pub(super) struct Contents {
     pub(super) elsewhere: BTreeMap<Digest, Elsewhere>,
     pub(super) roots: Vec<Root>,
     /// Images that are not whole, each with the reason.
-    pub(super) left_out: Vec<Failed>,
+    pub(super) left_out: Vec<Lost>,
+}
+
+/// An image that an archive names and does not have whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lost {
+    /// Its place in the list of the archive, from 0.
+    pub(super) number: usize,
+    pub(super) failed: Failed,
 }
 
 /// The place of a blob that is not at its path of an OCI layout.
@@ -27,6 +35,8 @@ pub(super) enum Elsewhere {
 /// An image in an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Root {
+    /// Its place in the list of the archive, from 0; images with several names have one.
+    pub(super) number: usize,
     pub(super) digest: Digest,
     pub(super) tag: Option<String>,
     /// The full name, if the archive states it.
@@ -35,7 +45,12 @@ pub(super) struct Root {
 
 impl Root {
     /// An image under the name that an archive gives it: a tag, or a full name.
-    pub(super) fn new(digest: Digest, name: Option<String>, image: Option<String>) -> Self {
+    pub(super) fn new(
+        number: usize,
+        digest: Digest,
+        name: Option<String>,
+        image: Option<String>,
+    ) -> Self {
         let is_full = |name: &String| name.contains(['/', ':']);
         let image = image.or_else(|| name.clone().filter(is_full));
         let of_image = || {
@@ -43,7 +58,7 @@ impl Root {
             (!tag.contains('@')).then(|| tag.to_owned())
         };
         let tag = name.filter(|name| !is_full(name)).or_else(of_image);
-        Self { digest, tag, image }
+        Self { number, digest, tag, image }
     }
 
     /// The name for messages.

@@ -11,8 +11,9 @@ use std::io::{self, Read};
 use perennial_manifest::Sha256;
 use perennial_oci::{Descriptor, Digest, MAX_MANIFEST, OCI_MANIFEST};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
-use super::contents::{Contents, Elsewhere, Root};
+use super::contents::{Contents, Elsewhere, Lost, Root};
 use super::place::Place;
 use crate::ImportError;
 
@@ -26,8 +27,16 @@ const GZIP_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 #[serde(rename_all = "PascalCase")]
 struct Item {
     config: String,
-    repo_tags: Option<Vec<String>>,
+    repo_tags: Option<Vec<Option<String>>>,
     layers: Option<Vec<String>>,
+}
+
+impl Item {
+    /// The names of the image. Some programs write an empty one, or `<none>:<none>`, for none.
+    fn names(&self) -> impl Iterator<Item = &String> {
+        let all = self.repo_tags.iter().flatten().flatten();
+        all.filter(|name| !name.is_empty() && !name.starts_with("<none>"))
+    }
 }
 
 /// Every field may be null or missing: an image without layers has none of them.
@@ -55,22 +64,38 @@ pub(super) fn convert(place: &Place) -> Result<Contents, ImportError> {
     let what = place.path().display().to_string();
     let refuse = |reason: String| ImportError::Upstream { what: what.clone(), reason };
     let foreign = || {
-        refuse("has neither manifest.json nor index.json, so `docker save` did not write it".into())
+        refuse(match place.has("repositories") {
+            true => "was saved by docker before version 1.10, which gave layers no digests; load \
+                     and save it once with a current docker, and add the result"
+                .into(),
+            false => {
+                "has neither manifest.json nor index.json, so `docker save` did not write it".into()
+            }
+        })
     };
-    let list = place.read("manifest.json", MAX_LIST)?.ok_or_else(foreign)?;
-    let list: Vec<Item> = serde_json::from_slice(&list)
+    let bytes = place.read("manifest.json", MAX_LIST)?.ok_or_else(foreign)?;
+    let list: Vec<&RawValue> = serde_json::from_slice(&bytes)
         .map_err(|e| refuse(format!("its manifest.json cannot be read: {e}")))?;
     let mut contents = Contents::default();
     let mut first = None;
     // Layers shared by several images are read once.
     let mut known: BTreeMap<String, (Descriptor, Digest)> = BTreeMap::new();
-    for item in list {
-        let name = item.repo_tags.iter().flatten().next().unwrap_or(&item.config).clone();
-        match image(place, item, &mut known, &mut contents, &refuse) {
+    for (number, item) in list.into_iter().enumerate() {
+        let (name, taken) = match serde_json::from_str::<Item>(item.get()) {
+            Ok(item) => {
+                let name = item.names().next().unwrap_or(&item.config).clone();
+                (name, image(place, number, item, &mut known, &mut contents, &refuse))
+            }
+            Err(e) => {
+                let reason = format!("entry {} of its manifest.json: {e}", number + 1);
+                (what.clone(), Err(refuse(reason)))
+            }
+        };
+        match taken {
             Ok(()) => {}
             Err(error) if error.is_final() => return Err(error),
             Err(error) => {
-                contents.left_out.push(error.of(name));
+                contents.left_out.push(Lost { number, failed: error.of(name) });
                 first.get_or_insert(error);
             }
         }
@@ -84,11 +109,13 @@ pub(super) fn convert(place: &Place) -> Result<Contents, ImportError> {
 /// Adds one image to the contents.
 fn image(
     place: &Place,
+    number: usize,
     item: Item,
     known: &mut BTreeMap<String, (Descriptor, Digest)>,
     contents: &mut Contents,
     refuse: &dyn Fn(String) -> ImportError,
 ) -> Result<(), ImportError> {
+    let names: Vec<String> = item.names().cloned().collect();
     let config = place
         .read(&item.config, MAX_MANIFEST)?
         .ok_or_else(|| refuse(format!("names {:?}, which is not in it", item.config)))?;
@@ -126,12 +153,12 @@ fn image(
     let manifest = serde_json::to_vec(&manifest).map_err(|e| refuse(e.to_string()))?;
     let root = Digest::sha256_of(&manifest);
     contents.elsewhere.insert(root, Elsewhere::Made(manifest));
-    contents.roots.extend(named(root, item.repo_tags.unwrap_or_default()));
+    contents.roots.extend(named(number, root, names));
     Ok(())
 }
 
-fn named(digest: Digest, tags: Vec<String>) -> Vec<Root> {
-    let root = |image| Root::new(digest, None, image);
+fn named(number: usize, digest: Digest, tags: Vec<String>) -> Vec<Root> {
+    let root = |image| Root::new(number, digest, None, image);
     if tags.is_empty() {
         vec![root(None)]
     } else {

@@ -90,9 +90,10 @@ impl Entries {
         Ok(Self { file: Arc::new(file), found })
     }
 
-    /// The bytes of an entry, and its size.
+    /// The bytes of an entry, and its size. The name is in any spelling of its path.
     pub(super) fn get(&self, name: &str) -> Option<(Window, u64)> {
-        let mut name = name;
+        let plain = normal("", name.as_bytes())?;
+        let mut name = plain.as_str();
         for _ in 0..MAX_HOPS {
             match self.found.get(name)? {
                 Entry::Link(target) => name = target,

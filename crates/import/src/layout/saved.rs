@@ -10,7 +10,7 @@ use perennial_oci::{
     referrers_tag, subject_of_tag,
 };
 
-use super::contents::{Contents, Elsewhere, Root};
+use super::contents::{Contents, Elsewhere, Lost, Root};
 use super::docker;
 use super::place::{Opened, Place};
 use super::source::Kind;
@@ -30,7 +30,7 @@ pub(super) struct Saved {
     files: Arc<Files>,
     roots: Vec<Root>,
     attached: BTreeMap<Digest, Vec<Attached>>,
-    left_out: Vec<Failed>,
+    left_out: Vec<Lost>,
 }
 
 /// The blobs of an archive, by digest.
@@ -61,7 +61,8 @@ impl Saved {
         let left_out = |odd: &OddEntry| {
             let named = odd.called.as_ref().map(|name| format!("{}:{name}", path.display()));
             let reason = format!("entry {} of its index.json: {}", odd.number, odd.error);
-            Failed::new(named.unwrap_or_else(|| path.display().to_string()), reason)
+            let named = named.unwrap_or_else(|| path.display().to_string());
+            Lost { number: odd.number - 1, failed: Failed::new(named, reason) }
         };
         let files = Arc::new(Files { place, elsewhere: BTreeMap::new() });
         let mut saved = Self {
@@ -72,8 +73,9 @@ impl Saved {
         };
         // Many tags name one manifest, which is read once.
         let mut subjects = BTreeMap::new();
-        for descriptor in index.children() {
-            saved.sort_in(descriptor, &mut subjects)?;
+        let is_whole = |number: &usize| odd.iter().all(|odd| odd.number != number + 1);
+        for (number, descriptor) in (0..).filter(is_whole).zip(index.children()) {
+            saved.sort_in(number, descriptor, &mut subjects)?;
         }
         Ok(saved)
     }
@@ -83,13 +85,14 @@ impl Saved {
     }
 
     /// Images that the archive names and does not have whole.
-    pub(super) fn left_out(&self) -> &[Failed] {
+    pub(super) fn left_out(&self) -> &[Lost] {
         &self.left_out
     }
 
     /// Sorts a manifest in as an image or as a statement about an image.
     fn sort_in(
         &mut self,
+        number: usize,
         descriptor: &Descriptor,
         subjects: &mut BTreeMap<Digest, Option<Digest>>,
     ) -> Result<(), ImportError> {
@@ -129,7 +132,7 @@ impl Saved {
                 return Ok(());
             }
         }
-        self.roots.push(Root::new(digest, name, image));
+        self.roots.push(Root::new(number, digest, name, image));
         Ok(())
     }
 }

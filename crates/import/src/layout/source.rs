@@ -1,7 +1,7 @@
 //! `oci:DIR`, `oci-archive:FILE` and `docker-archive:FILE`, each optionally followed by the name of
 //! an image, in skopeo's notation.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::ImportError;
@@ -46,18 +46,19 @@ impl FromStr for Source {
                 `docker-archive:FILE`)";
             return Err(ImportError::Usage(format!("{text:?} {reason}")));
         };
-        // A colon may belong to the path or precede the image name: the shortest path that exists
-        // wins.
+        // A colon may belong to the path or precede the image name: the shortest path that leads to
+        // such an archive wins.
         let ends = rest.match_indices(':').map(|(at, _)| at).filter(|at| *at > 0);
         let whole = PathBuf::from(rest);
-        let split = if whole.exists() {
-            None
-        } else {
-            ends.into_iter().find(|at| PathBuf::from(&rest[..*at]).exists())
+        let is_one = |at: &usize| {
+            let path = Path::new(&rest[..*at]);
+            if kind == Kind::Dir { path.is_dir() } else { path.is_file() }
         };
+        let split = if whole.exists() { None } else { ends.into_iter().find(is_one) };
         Ok(match split {
             Some(at) => {
-                Self { kind, path: rest[..at].into(), wanted: Some(rest[at + 1..].to_owned()) }
+                let wanted = Some(rest[at + 1..].to_owned()).filter(|name| !name.is_empty());
+                Self { kind, path: rest[..at].into(), wanted }
             }
             None => Self { kind, path: whole, wanted: None },
         })

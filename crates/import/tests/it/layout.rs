@@ -3,6 +3,7 @@
 mod docker;
 mod hostile;
 mod oci;
+mod picked;
 
 use std::path::{Path, PathBuf};
 
