@@ -4,6 +4,7 @@ mod import;
 mod name;
 mod options;
 mod source;
+mod spelling;
 mod stdin;
 
 use std::num::NonZeroU32;

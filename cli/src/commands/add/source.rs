@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use perennial_control::ImportSource;
 
-use super::AddArgs;
+use super::{AddArgs, spelling};
 use crate::failure::CommandError;
 use crate::paths::{absolute, existing};
 
@@ -26,12 +26,16 @@ pub(super) fn parse(args: &AddArgs) -> Result<SourceArg, CommandError> {
         existing(list)?;
         let text = std::fs::read_to_string(list)
             .map_err(|source| CommandError::Io { what: list.display().to_string(), source })?;
-        let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+        let lines = text
+            .trim_start_matches('\u{feff}')
+            .lines()
+            .map(|line| line.split('#').next().unwrap_or_default().trim());
         given.extend(lines.filter(|line| !line.is_empty()).map(|line| {
             let scheme = line.contains("://");
             PathBuf::from(if scheme { line.to_owned() } else { format!("docker://{line}") })
         }));
     }
+    let given: Vec<PathBuf> = given.into_iter().map(spelling::plain).collect::<Result<_, _>>()?;
     let text: Vec<&str> = given.iter().map(|path| path.to_str().unwrap_or_default()).collect();
     let all = |prefixes: &[&str]| {
         text.iter().all(|text| prefixes.iter().any(|prefix| text.starts_with(prefix)))
@@ -112,13 +116,20 @@ fn looks_like_image(text: &str) -> bool {
 const LAYOUTS: [&str; 3] = ["oci:", "oci-archive:", "docker-archive:"];
 
 /// Makes the path in `oci:DIR[:TAG]` and similar forms absolute, because the node runs in a
-/// different working directory.
+/// different working directory. The name of an image may have colons, as the path may: the shortest
+/// path that leads to such an archive counts.
 fn absolute_layout(text: &str) -> Result<String, CommandError> {
     let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
-    // A path that contains a colon and has no tag is written with a trailing colon.
-    let (path, tag) = match rest.rsplit_once(':') {
-        Some((path, tag)) if !path.is_empty() && !Path::new(rest).exists() => (path, Some(tag)),
-        _ => (rest, None),
+    let is_one = |at: &usize| match kind {
+        "oci" => Path::new(&rest[..*at]).is_dir(),
+        _ => Path::new(&rest[..*at]).is_file(),
+    };
+    let mut ends = rest.match_indices(':').map(|(at, _)| at).filter(|at| *at > 0);
+    let whole = Path::new(rest).exists();
+    let end = ends.clone().find(is_one).or_else(|| ends.next()).filter(|_| !whole);
+    let (path, image) = match end {
+        Some(at) => (&rest[..at], Some(&rest[at + 1..])),
+        None => (rest, None),
     };
     let path = existing(Path::new(path))?;
     let Some(path) = path.to_str() else {
@@ -127,8 +138,8 @@ fn absolute_layout(text: &str) -> Result<String, CommandError> {
             "rename it",
         ));
     };
-    Ok(match tag {
-        Some(tag) => format!("{kind}:{path}:{tag}"),
+    Ok(match image {
+        Some(image) => format!("{kind}:{path}:{image}"),
         None => format!("{kind}:{path}"),
     })
 }
@@ -160,6 +171,22 @@ mod tests {
             panic!("a layout")
         };
         assert_eq!(layout, "oci:/tmp:v1");
+        assert!(
+            read(&["file:///a", "b"]).ok() == Some(SourceArg::Files(vec!["/a".into(), "b".into()]))
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("saved.tar");
+        std::fs::write(&file, "").unwrap();
+        for image in ["", ":a.test:5000/x:v1", ":@1", ":v1"] {
+            let source = format!("docker-archive:{}{image}", file.display());
+            let Ok(SourceArg::Upstream(ImportSource::Layout { layout, .. })) = read(&[&source])
+            else {
+                panic!("{source}")
+            };
+            assert_eq!(layout, source);
+        }
+        let refused = read(&["docker-archive:/nowhere/x.tar:a:v1"]).unwrap_err().to_string();
+        assert!(refused.starts_with("/nowhere/x.tar: there is no"), "{refused}");
         let Ok(SourceArg::Upstream(ImportSource::Chart { repository, name, version, .. })) =
             read(&["helm+https://c/", "n@1"])
         else {
