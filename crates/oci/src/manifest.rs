@@ -10,7 +10,10 @@ use serde_json::value::RawValue;
 use crate::descriptor::texts;
 use crate::fields::Fields;
 use crate::role::is_media_type;
-use crate::{DOCKER_LIST, Descriptor, Digest, DigestError, OCI_INDEX, OCI_MANIFEST, REF_NAME};
+use crate::{
+    DOCKER_LIST, DOCKER_MANIFEST, Descriptor, Digest, DigestError, OCI_INDEX, OCI_MANIFEST,
+    REF_NAME,
+};
 
 /// Longest manifest or index that is read, in bytes. Registries must expect 4 MB (distribution
 /// specification 1.1, "Pushing Manifests"), and share that bound.
@@ -22,6 +25,9 @@ pub const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
     application/vnd.docker.distribution.manifest.v2+json, \
     application/vnd.oci.artifact.manifest.v1+json, */*";
+
+/// Most characters of a field that an error quotes.
+const QUOTED: usize = 40;
 
 /// The fields that are read, and their places.
 const FIELDS: [&str; 9] = [
@@ -83,8 +89,11 @@ pub enum ManifestError {
     )]
     Schema1,
     /// A format that is not known.
-    #[error("has no schemaVersion 2")]
-    SchemaVersion,
+    #[error("has {found}; only schemaVersion 2, a whole number, is read")]
+    SchemaVersion {
+        /// What is there instead.
+        found: String,
+    },
     /// Has the fields of an image and those of an index.
     #[error(
         "is an index and a manifest at once: some readers would take it for the one, some for the \
@@ -129,6 +138,19 @@ impl OddEntry {
     }
 }
 
+/// The number of a manifest's format; zero is the same as none, as in Go.
+fn schema_version(json: Option<&[u8]>) -> Result<Option<u64>, ManifestError> {
+    let Some(json) = json else { return Ok(None) };
+    match serde_json::from_slice::<u64>(json) {
+        Ok(0) => Ok(None),
+        Ok(version) => Ok(Some(version)),
+        Err(_) => {
+            let text: String = String::from_utf8_lossy(json).chars().take(QUOTED).collect();
+            Err(ManifestError::SchemaVersion { found: format!("schemaVersion {text}") })
+        }
+    }
+}
+
 /// An index names manifests; whether a child of no type is an image or an index is in its bytes.
 fn typed(mut children: Vec<Descriptor>) -> Vec<Descriptor> {
     for child in children.iter_mut().filter(|child| child.media_type.is_empty()) {
@@ -155,24 +177,34 @@ impl Manifest {
     pub fn parse_entries(bytes: &[u8]) -> Result<(Self, Vec<OddEntry>), ManifestError> {
         let fields = Fields::find(bytes, FIELDS)?;
         let [version, declared, kind, manifests, config, layers, blobs, subject, annotations] = AT;
-        let (schema, declared) = (fields.get::<u64>(version)?, fields.get::<String>(declared)?);
-        if schema == Some(1) {
-            return Err(ManifestError::Schema1);
-        }
+        let declared = fields.get::<String>(declared)?;
+        let schema = schema_version(fields.raw(version))?;
         let listed = fields.get::<Vec<&RawValue>>(manifests)?;
         let is_image = [config, layers, blobs].iter().any(|at| fields.raw(*at).is_some());
         // As in Go, an index may name nothing: its list is `null`, or missing.
         let is_called_index = matches!(declared.as_deref(), Some(OCI_INDEX | DOCKER_LIST));
         let is_index = listed.is_some() || !is_image && (fields.has(manifests) || is_called_index);
         match (is_index, is_image) {
+            (false, false) if schema == Some(1) => return Err(ManifestError::Schema1),
             (true, true) => return Err(ManifestError::Ambiguous),
             (false, false) => return Err(ManifestError::Neither),
             _ => {}
         }
-        // Early layouts have an index without it, and artifact manifests never had it.
-        let may_lack = is_index || fields.raw(blobs).is_some();
-        if schema.map_or(!may_lack, |version| version != 2) {
-            return Err(ManifestError::SchemaVersion);
+        // Early layouts have an index without it, and artifact manifests never had it. Engines go
+        // by the media type, so that an image may lack it, too, if nothing else can be meant.
+        let is_called_image = matches!(declared.as_deref(), Some(OCI_MANIFEST | DOCKER_MANIFEST));
+        let is_whole = [config, layers].iter().all(|at| fields.raw(*at).is_some());
+        let may_lack = is_index || fields.raw(blobs).is_some() || is_called_image || is_whole;
+        match schema {
+            Some(2) => {}
+            None if may_lack => {}
+            Some(found) => {
+                let found = format!("schemaVersion {found}");
+                return Err(ManifestError::SchemaVersion { found });
+            }
+            None => {
+                return Err(ManifestError::SchemaVersion { found: "no schemaVersion".into() });
+            }
         }
         let (mut entries, mut odd) = (Vec::new(), Vec::new());
         for (at, entry) in listed.into_iter().flatten().enumerate() {

@@ -4,7 +4,7 @@
 //! of what exists.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use packageurl::PackageUrl;
 use perennial_manifest::{Purl, PurlError};
@@ -24,13 +24,13 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// The repository `path` of a registry (`host[:port]`). Hosts are put in lower case, Docker Hub
+    /// The repository `path` of a registry (`host[:port]`). Hosts get one spelling, Docker Hub
     /// gets its one name, and its official images their `library/`.
     ///
     /// `None` if either part breaks the grammar.
     #[must_use]
     pub fn new(registry: &str, path: &str) -> Option<Self> {
-        let registry = match registry.to_ascii_lowercase().as_str() {
+        let registry = match one_spelling(registry).as_str() {
             "index.docker.io" | "registry-1.docker.io" | "hub.docker.com" => DOCKER.to_owned(),
             host => host.to_owned(),
         };
@@ -105,8 +105,9 @@ impl Repository {
     /// that every machine has, for registries that have nothing to do with each other.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        let host = self.registry.split(':').next().unwrap_or_default();
-        let is_loopback = host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
+        let (host, _) = host_and_port(&self.registry);
+        let is_loopback = host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+            || ipv6(host).is_some_and(|address| address.is_loopback());
         host == "localhost" || is_loopback
     }
 
@@ -131,20 +132,45 @@ pub fn starts_with_registry(name: &str) -> bool {
         .is_some_and(|(first, _)| first.contains(['.', ':']) || first == "localhost")
 }
 
+/// The host of a registry, with its brackets if it is an IPv6 address, and the port.
+fn host_and_port(registry: &str) -> (&str, Option<&str>) {
+    let end = if registry.starts_with('[') { registry.find(']') } else { None };
+    match registry[end.unwrap_or(0)..].find(':').map(|at| at + end.unwrap_or(0)) {
+        Some(at) => (&registry[..at], Some(&registry[at + 1..])),
+        None => (registry, None),
+    }
+}
+
+fn ipv6(host: &str) -> Option<Ipv6Addr> {
+    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
+/// A registry in its one spelling: in lower case, without the dot with which a full name of the
+/// DNS may end, and with the shortest form of an IPv6 address.
+fn one_spelling(registry: &str) -> String {
+    let (host, port) = host_and_port(registry);
+    let host = match ipv6(host) {
+        Some(address) => format!("[{address}]"),
+        None => host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase(),
+    };
+    port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
+}
+
 /// Whether a text is a port: digits, from 1 to 65535.
 #[must_use]
 pub fn is_port(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
-/// `host[:port]`, of lower-case letters, digits, dots and dashes.
+/// `host[:port]`, of lower-case letters, digits, dots and dashes, or with an IPv6 address.
 fn is_registry(text: &str) -> bool {
-    let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
+    let (host, port) = host_and_port(text);
     let part = |part: &str| {
         let plain = part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         plain && !part.is_empty() && !part.starts_with('-') && !part.ends_with('-')
     };
-    text.len() <= MAX_NAME && host.split('.').all(part) && port.is_none_or(is_port)
+    let is_host = ipv6(host).is_some() || host.split('.').all(part);
+    text.len() <= MAX_NAME && is_host && port.is_none_or(is_port)
 }
 
 /// `<name>` of the specification: components of lower-case letters and digits with single

@@ -40,6 +40,8 @@ const OTHERS: [Format; 9] = [
 ];
 /// The first bytes of gzip.
 pub(crate) const GZIP: &[u8] = &[0x1f, 0x8b];
+/// Endings of files that are packed with gzip.
+pub(super) const GZIPPED: [&str; 6] = [".gz", ".tgz", ".taz", ".svgz", ".crate", ".apk"];
 /// The longest of all first bytes.
 pub(super) const FIRST: u64 = 6;
 
@@ -68,7 +70,7 @@ impl Coding {
                 let is_other = !format.magic.is_empty() && !first.starts_with(format.magic);
                 is_other
                     || format.endings.iter().any(|ending| name.ends_with(ending))
-                    || is_compressed(first, format.magic)
+                    || is_compressed(name, first)
             }),
         }
     }
@@ -82,10 +84,13 @@ impl Coding {
     }
 }
 
-/// Whether bytes begin like a compressed file of another format than the one with this `magic`.
-fn is_compressed(first: &[u8], magic: &[u8]) -> bool {
-    let all = OTHERS.iter().map(|format| format.magic).chain([GZIP]);
-    all.filter(|other| !other.is_empty() && *other != magic).any(|other| first.starts_with(other))
+/// Whether a file is compressed, by its name and by its first bytes.
+fn is_compressed(name: &str, first: &[u8]) -> bool {
+    let others = OTHERS.iter().map(|format| (format.magic, format.endings));
+    others.chain([(GZIP, &GZIPPED[..])]).any(|(magic, endings)| {
+        let is_named = endings.iter().any(|ending| name.ends_with(ending));
+        is_named && !magic.is_empty() && first.starts_with(magic)
+    })
 }
 
 fn format(word: &str) -> Option<&'static Format> {
@@ -139,6 +144,7 @@ mod tests {
         }
         for (word, name, first) in [
             ("br", "a.tgz", b"abc".as_slice()),
+            ("br", "a.bin", b"\x1f\x8b\x08"),
             ("deflate", "a.txt", b"\x78\x9c"),
             ("zstd", "a.tgz", zstd),
             ("compress", "a.txt", b"\x1f\x9d\x90"),

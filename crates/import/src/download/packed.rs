@@ -10,14 +10,12 @@ use std::io::{BufReader, Read};
 use flate2::bufread::MultiGzDecoder;
 use reqwest::Url;
 
-use super::coding::{Coding, FIRST, GZIP};
+use super::coding::{Coding, FIRST, GZIP, GZIPPED};
 use super::{Answer, Part, Want, too_long};
 use crate::ImportError;
 use crate::error::{at, shown};
 use crate::html;
 
-/// Names of files that are packed with gzip, and keep their coding.
-const NAMES: [&str; 6] = [".gz", ".tgz", ".taz", ".svgz", ".crate", ".apk"];
 /// Bytes unpacked at a time.
 const PIECE: usize = 256 << 10;
 
@@ -81,7 +79,7 @@ fn is_gzip_itself(part: &Part, url: &Url, answer: &Answer) -> Result<bool, Impor
             .iter()
             .any(|known| kind.strip_prefix("application/") == Some(known))
     };
-    let is_named = names(url, answer).any(|name| NAMES.iter().any(|end| name.ends_with(end)));
+    let is_named = names(url, answer).any(|name| GZIPPED.iter().any(|end| name.ends_with(end)));
     if !is_named && !answer.media_type.as_deref().is_some_and(is_archive) {
         return Ok(false);
     }

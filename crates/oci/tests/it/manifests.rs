@@ -101,6 +101,20 @@ fn an_entry_of_an_index_that_does_not_read_costs_itself_only() {
 }
 
 #[test]
+fn a_manifest_that_can_only_be_one_thing_may_lack_its_version() {
+    let one = descriptor();
+    for fields in [
+        format!(r#""mediaType":"{OCI_MANIFEST}","config":{one}"#),
+        format!(r#""config":{one},"layers":[{one}]"#),
+        format!(r#""schemaVersion":null,"config":{one},"layers":[]"#),
+        format!(r#""schemaVersion":0,"config":{one},"layers":[{one}]"#),
+        format!(r#""manifests":[{one}]"#),
+    ] {
+        parse(&format!("{{{fields}}}")).unwrap();
+    }
+}
+
+#[test]
 fn an_incomplete_manifest_is_refused_with_a_reason() {
     let (one, digest) = (descriptor(), Digest::sha256_of(b"abc"));
     for (text, reason) in [
@@ -114,6 +128,10 @@ fn an_incomplete_manifest_is_refused_with_a_reason() {
         (format!(r#"{{"config":{one}}}"#), "schemaVersion 2"),
         (format!(r#"{{"schemaVersion":3,"manifests":[{one}]}}"#), "schemaVersion 2"),
         (r#"{"schemaVersion":1,"fsLayers":[{"blobSum":"x"}]}"#.into(), "schema 1"),
+        (format!(r#"{{"schemaVersion":1,"config":{one},"layers":[]}}"#), "has schemaVersion 1;"),
+        (format!(r#"{{"schemaVersion":"2","config":{one}}}"#), r#"has schemaVersion "2";"#),
+        (format!(r#"{{"schemaVersion":2.0,"manifests":[{one}]}}"#), "has schemaVersion 2.0;"),
+        (format!(r#"{{"schemaVersion":[2],"layers":[{one}]}}"#), "has schemaVersion [2];"),
         (
             r#"{"schemaVersion":2,"layers":[{"mediaType":"a/b","digest":"md5:0","size":3}]}"#
                 .into(),

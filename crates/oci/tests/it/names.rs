@@ -28,6 +28,9 @@ fn an_image_has_one_name_and_one_purl() {
         ("team/app:1", "pkg:docker/team/app@1?repository_url=docker.io"),
         ("docker://127.0.0.1:5000/a:1", "pkg:docker/a@1?repository_url=127.0.0.1:5000"),
         ("localhost/a:1", "pkg:docker/a@1?repository_url=localhost"),
+        ("quay.io./a/b:1", "pkg:docker/a/b@1?repository_url=quay.io"),
+        ("docker://REG.a.test.:5000/b:1", "pkg:docker/b@1?repository_url=reg.a.test:5000"),
+        ("DOCKER.io./nginx:1", "pkg:docker/library/nginx@1?repository_url=docker.io"),
     ] {
         let purl = Purl::parse(purl).unwrap();
         assert_eq!(image(text).purl().unwrap(), purl, "{text}");
@@ -38,6 +41,19 @@ fn an_image_has_one_name_and_one_purl() {
     assert_eq!((both.tag(), both.digest()), (None, Some(digest)));
     assert_eq!(both.purl().unwrap().version(), Some(digest.to_string().as_str()));
     assert_eq!(Reference::of_purl(&both.purl().unwrap()), Some(both));
+}
+
+#[test]
+fn a_registry_may_be_an_ipv6_address() {
+    for (text, spelled, is_local) in [
+        ("docker://[::1]:5000/a:1", "[::1]:5000/a:1", true),
+        ("[2001:DB8:0::7]/team/a:v1", "[2001:db8::7]/team/a:v1", false),
+    ] {
+        let image = image(text);
+        assert_eq!(image.to_string(), spelled);
+        assert_eq!(Reference::of_purl(&image.purl().unwrap()), Some(image.clone()), "{text}");
+        assert_eq!(image.repository().is_local(), is_local, "{text}");
+    }
 }
 
 #[test]
@@ -53,6 +69,12 @@ fn malformed_references_are_refused_with_a_reason() {
         "quay.io/a@sha256:00",
         "quay.io/a:x:y",
         "https://quay.io/a",
+        "quay.io../a:1",
+        "a.test:/b:1",
+        "a.test:70000/b:1",
+        "[::1/b:1",
+        "[::g]:5000/b:1",
+        "::1/b:1",
     ] {
         let said = wrong.parse::<Reference>().unwrap_err().to_string();
         assert!(said.contains("is not an image"), "{wrong}: {said}");
