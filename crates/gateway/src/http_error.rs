@@ -14,7 +14,7 @@ use crate::backend::{FetchError, SignError};
 const OPEN_FILES: [i32; 2] = [24, 23];
 
 /// The beginning of an error about something that no statement known here names.
-const UNKNOWN: &str = "unknown: ";
+pub(crate) const UNKNOWN: &str = "unknown: ";
 
 /// Why a request yields no content. Frontends with an error format of their own wrap it.
 #[derive(Debug, Clone, PartialEq, Eq)]

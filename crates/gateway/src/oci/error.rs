@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinError;
 
 use crate::backend::SignError;
-use crate::http_error::HttpError;
+use crate::http_error::{HttpError, UNKNOWN};
 
 /// An [`HttpError`] with an error code of the specification.
 #[derive(Debug, Clone)]
@@ -137,6 +137,8 @@ impl IntoResponse for OciError {
     fn into_response(self) -> Response {
         let more = self.error.headers();
         let HttpError { status, message } = self.error;
+        // Clients write the code in front, which says so.
+        let message = message.strip_prefix(UNKNOWN).unwrap_or(&message);
         let mut error = json!({"code": self.code, "message": message});
         if !self.detail.is_null() {
             error["detail"] = self.detail;
