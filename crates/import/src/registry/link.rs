@@ -92,7 +92,9 @@ mod tests {
         let at = Url::parse("http://127.0.0.1:5000/v2/app/tags/list?n=1000").unwrap();
         let headers = links.iter().map(|link| (LINK, HeaderValue::from_bytes(link).unwrap()));
         let mut all = HeaderMap::new();
-        headers.for_each(|(name, value)| drop(all.append(name, value)));
+        for (name, value) in headers {
+            all.append(name, value);
+        }
         next_page(&at, &all)
     }
 

@@ -49,7 +49,6 @@ impl Origin for Pull<'_> {
         let mut idle = 0;
         // Whether the registry gives the rest of a blob, as far as is known.
         let mut has_ranges = true;
-        let mut last = "it has no bytes after those that came".to_owned();
         while !into.is_complete() {
             if !has_ranges {
                 into.restart()?;
@@ -83,9 +82,8 @@ impl Origin for Pull<'_> {
                 (furthest, idle) = (into.len(), 0);
                 continue;
             }
-            last = cut;
             idle += 1;
-            let reason = format!("{} in a row nothing more came: {last}", times(idle));
+            let reason = format!("{} in a row nothing more came: {cut}", times(idle));
             let error = ImportError::Upstream { what: shown(&url), reason };
             let failed = Tried { times: idle, error: &error, wish: None, refused: false };
             if !self.repository.again(failed).await {
