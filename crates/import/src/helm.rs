@@ -85,11 +85,17 @@ pub async fn chart(
         with_images: what.with_images,
         watch,
     };
-    let (url, chart) = match terms.fetch(places).await? {
-        Had::Web(url, chart) => (url, chart),
-        Had::Registry(imported) => {
+    let had = match terms.fetch(places).await {
+        Ok(Had::Web(url, chart)) => Ok((url, chart)),
+        Ok(Had::Registry(imported)) => Err(Ok(imported)),
+        Err(error) => Err(Err(error)),
+    };
+    let (url, chart) = match had {
+        Ok(had) => had,
+        // The index is part of no release: it is fetched anew.
+        Err(ended) => {
             blocking(|| index.part.remove()).await?;
-            return Ok(imported);
+            return ended;
         }
     };
     let (chart, names) =

@@ -79,7 +79,7 @@ fn path_of(given: &Path, rest: &str) -> Result<PathBuf, CommandError> {
     let refuse = |why: &str| {
         let type_it = match path.is_empty() {
             true => "give the path of a file or directory".to_owned(),
-            false => format!("perennial add {}", plain.display()),
+            false => format!("perennial add {}", quoted(&plain)),
         };
         Err(CommandError::usage(format!("{given}: {why}"), type_it))
     };
@@ -97,6 +97,13 @@ fn path_of(given: &Path, rest: &str) -> Result<PathBuf, CommandError> {
         return refuse("a file: URL has no query and no fragment");
     }
     Ok(plain)
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+@%:,=~".contains(c);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// The image of an `oci://` URL, by which Helm and ORAS name what is in a registry.
@@ -134,12 +141,13 @@ mod tests {
         let latin = plain("file:///srv/%e9".into()).unwrap();
         assert_eq!(latin.into_os_string().into_vec(), b"/srv/\xe9");
         for (text, hint) in [
-            ("file:a%20b", "perennial add a b"),
+            ("file:a%20b", "perennial add 'a b'"),
+            ("file:it%27s", r"perennial add 'it'\''s'"),
             ("file:../x", "perennial add ../x"),
             ("file://", "give the path"),
             ("file:", "give the path"),
             ("file://there/srv/a", "https://"),
-            ("file:///srv/a?x=1", "perennial add /srv/a?x=1"),
+            ("file:///srv/a?x=1", "perennial add '/srv/a?x=1'"),
             ("file:///srv/a%00b", "give the path"),
         ] {
             let Err(CommandError::Usage { hint: Some(said), .. }) = plain(text.into()) else {

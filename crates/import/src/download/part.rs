@@ -40,12 +40,14 @@ pub(crate) struct Part {
     len: u64,
     /// Whether `path` still names this file, which it may not once the state is removed.
     is_ours: bool,
+    /// Whether no later import knows of it.
+    is_alone: bool,
 }
 
 impl Drop for Part {
-    /// Removes the file if it is empty.
+    /// Removes the file if it is empty, or if nobody resumes it.
     fn drop(&mut self) {
-        if self.is_ours && self.len == 0 {
+        if self.is_ours && (self.len == 0 || self.is_alone) {
             let _ = self.forget().and_then(|()| remove(&self.path));
         }
     }
@@ -61,7 +63,7 @@ impl Part {
             let path = dir.join(format!("{}-{number}.part", name(url)));
             if let Some(file) = LockedFile::open(&path)? {
                 let state = State { url: shown(url), ..State::default() };
-                let mut part = Self { path, file, state, len: 0, is_ours: true };
+                let mut part = Self { path, file, state, len: 0, is_ours: true, is_alone: true };
                 part.cut(0)?;
                 return Ok(part);
             }
@@ -74,7 +76,8 @@ impl Part {
         let path = dir.join(format!("{}.part", name(url)));
         let Some(file) = LockedFile::open(&path)? else { return Ok(None) };
         let there = file.metadata().map_err(at(&path))?.len();
-        let mut part = Self { path, file, state: State::default(), len: 0, is_ours: true };
+        let state = State::default();
+        let mut part = Self { path, file, state, len: 0, is_ours: true, is_alone: false };
         if let Some(state) = part.read_state().filter(|state| state.url == shown(url)) {
             part.len = there.min(state.safe);
             part.state = state;

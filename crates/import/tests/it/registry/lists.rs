@@ -92,8 +92,9 @@ async fn signed(
         all.extend(page.iter().map(|one| format!("blobs/{}", digest_of(one).replace(':', "/"))));
         listed.push(page);
     }
+    let of_image = format!("/referrers/{}", digest_of(&image));
     world.odd = Some(Box::new(move |path| {
-        path.contains("/referrers/").then_some(())?;
+        path.contains(&of_image).then_some(())?;
         let at: usize = path.split_once("page=").map_or(0, |(_, page)| page.parse().unwrap());
         let body = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": listed[at] });
         Some((200, ("link", link(at)), body.to_string()))
@@ -146,8 +147,9 @@ async fn answers_that_are_no_list_of_referrers_leave_the_tag_to_be_asked() {
         let tag = format!("app:{}", digest_of(&image).replace(':', "-"));
         world.tags.insert(tag, digest_of(&listed));
         let said = answer.clone();
+        let of_image = format!("/referrers/{}", digest_of(&image));
         world.odd = Some(Box::new(move |path| {
-            path.contains("/referrers/").then(|| (200, ("x-none", String::new()), said.clone()))
+            path.contains(&of_image).then(|| (200, ("x-none", String::new()), said.clone()))
         }));
         let upstream = Upstream::start(world).await;
         let imported = Node::new().one(&format!("docker://{}/app:v1", upstream.host)).await;
