@@ -1,4 +1,5 @@
-//! Paths as the user gives them: made absolute for the node, and refused when nothing is there.
+//! Paths as the user gives them: made absolute for the node, refused when nothing is there, and
+//! quoted for a shell.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -42,4 +43,13 @@ pub(crate) fn existing(path: &Path) -> Result<PathBuf, CommandError> {
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
     std::path::absolute(path)
         .map_err(|source| CommandError::Io { what: path.display().to_string(), source })
+}
+
+/// A path as a shell reads it.
+pub(crate) fn quoted(path: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%,:=".contains(c);
+    match !path.is_empty() && path.chars().all(plain) {
+        true => path.to_owned(),
+        false => format!("'{}'", path.replace('\'', "'\\''")),
+    }
 }

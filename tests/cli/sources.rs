@@ -121,6 +121,53 @@ fn an_answer_that_cannot_be_used_is_1() {
 }
 
 #[test]
+fn sources_are_taken_in_the_spelling_of_other_programs() {
+    let (place, (web, host)) = (Place::new(), Web::start());
+    place.file("a dir/f#1", b"file");
+    let dir = place.path("a dir").display().to_string().replace(' ', "%20");
+    for (version, url) in [
+        ("1", format!("file://{dir}/f%231")),
+        ("2", format!("FILE://localhost{dir}")),
+        ("3", format!("file:{dir}/")),
+    ] {
+        place.row(&["add", &url, "--name", "f", "--version", version]);
+        let rows = place.rows(&["get", &format!("f@{version}"), "f#1"]);
+        assert_eq!(rows.len(), 1, "{url}");
+    }
+    for (url, hint) in [("file:a%20dir", "perennial add 'a dir'"), ("file://b/f", "https://")] {
+        let said = place.fails(2, &[&["add", url][..], &NAMED].concat());
+        assert!(said.stderr.contains(hint), "{said:?}");
+    }
+    web.image("app", "layer", Some("v1"));
+    place.row(&[&BASE[..], &[&format!("OCI://{host}/app:v1")]].concat());
+    wrong_layout(&place);
+    place.fails(3, &["add", "oci:layout:a.test:5000/x:v1", "--ref", "a.test/app:v1"]);
+    place.fails(4, &["add", "oci:layout:@0", "--ref", "a.test/app:v1"]);
+}
+
+/// A checksum file once waited for itself. Here the whole program has a deadline.
+#[test]
+fn a_checksum_file_is_added_in_a_moment() {
+    let (place, (web, host)) = (Place::new(), Web::start());
+    web.put("/SHA256SUMS", format!("{}  f.bin\n", "ab".repeat(32)));
+    let url = format!("http://{host}/SHA256SUMS");
+    let base = ["add", "--allow-private", "--name", "f", "--version", "1", &url];
+    let mut child = place.command(&base).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None if Instant::now() > deadline => {
+                child.kill().unwrap();
+                panic!("it does not end");
+            }
+            None => thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
 fn a_password_of_netrc_goes_to_its_host_only() {
     let (place, (web, host)) = (Place::new(), Web::start());
     web.put("/f", "file");

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use percent_encoding::percent_decode_str;
 
 use crate::failure::CommandError;
+use crate::paths::quoted;
 
 /// Schemes that sources are known by, in their one spelling.
 const SCHEMES: [&str; 9] = [
@@ -79,7 +80,7 @@ fn path_of(given: &Path, rest: &str) -> Result<PathBuf, CommandError> {
     let refuse = |why: &str| {
         let type_it = match path.is_empty() {
             true => "give the path of a file or directory".to_owned(),
-            false => format!("perennial add {}", quoted(&plain)),
+            false => format!("perennial add {}", quoted(&plain.display().to_string())),
         };
         Err(CommandError::usage(format!("{given}: {why}"), type_it))
     };
@@ -97,13 +98,6 @@ fn path_of(given: &Path, rest: &str) -> Result<PathBuf, CommandError> {
         return refuse("a file: URL has no query and no fragment");
     }
     Ok(plain)
-}
-
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |c: char| c.is_alphanumeric() || "/._-+@%:,=~".contains(c);
-    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// The image of an `oci://` URL, by which Helm and ORAS name what is in a registry.

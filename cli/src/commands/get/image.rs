@@ -2,6 +2,7 @@
 
 use perennial_control::WrittenImage;
 
+use crate::paths::quoted;
 use crate::screen::safe;
 
 /// The last lines of a `get` of an image: its names, and what to type.
@@ -28,15 +29,6 @@ pub(super) fn usage(image: &WrittenImage, output: &str) -> String {
     }
     text += &format!("\n  podman     {}", safe(&podman));
     text + &format!("\n  containerd {}", safe(&containerd))
-}
-
-/// A path as a shell reads it.
-fn quoted(path: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%,:=".contains(c);
-    match !path.is_empty() && path.chars().all(plain) {
-        true => path.to_owned(),
-        false => format!("'{}'", path.replace('\'', "'\\''")),
-    }
 }
 
 #[cfg(test)]
