@@ -86,7 +86,7 @@ pub async fn chart(
         watch,
     };
     let had = match terms.fetch(places).await {
-        Ok(Had::Web(url, chart)) => Ok((url, chart)),
+        Ok(Had::Web(had)) => Ok(*had),
         Ok(Had::Registry(imported)) => Err(Ok(imported)),
         Err(error) => Err(Err(error)),
     };

@@ -1,4 +1,4 @@
-//! `NO_PROXY`: the hosts that are called past the proxies, in every form that curl, wget or Go take.
+//! `NO_PROXY`: the hosts that are called past the proxies, in every form that curl or Go takes.
 //!
 //! `reqwest` reads this list as well, but takes neither ports nor brackets, and passes over what it
 //! cannot read: a host that was meant to stay inside would be asked for at the proxy.

@@ -13,7 +13,7 @@ use crate::{ImportError, Options, Watch};
 /// A chart that was fetched.
 pub(super) enum Had {
     /// From the web.
-    Web(Url, Fetched),
+    Web(Box<(Url, Fetched)>),
     /// From a registry, as a release of its own.
     Registry(ChartImported),
 }
@@ -70,7 +70,7 @@ impl Places<'_> {
                 let Fetched { part, answer } = self.downloader.fetch(want).await?;
                 let said = digest.into_iter().collect();
                 let part = http::compare(part, &url, self.index, said).await?;
-                Ok(Had::Web(url, Fetched { part, answer }))
+                Ok(Had::Web(Box::new((url, Fetched { part, answer }))))
             }
             Place::Registry(reference) => {
                 let Self { store, options, with_images, watch, .. } = *self;

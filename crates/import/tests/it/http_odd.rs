@@ -54,9 +54,12 @@ async fn codings_are_undone_in_every_form_or_refused_by_name() {
     }
 }
 
+/// An answer to a request for the rest of a file, from an offset.
+type Rest = fn(&[u8], usize) -> Reply;
+
 /// Imports a file whose transfer breaks off once, after two megabytes, from a server with this
 /// answer to requests for the rest.
-async fn resumed(rest: fn(&[u8], usize) -> Reply) -> (Here, perennial_import::Imported, usize) {
+async fn resumed(rest: Rest) -> (Here, perennial_import::Imported, usize) {
     let body = bytes(3_000_000);
     let web = Web::start(move |asked| match (asked.path.as_str(), asked.from()) {
         ("/f.bin", None) if asked.before == 0 => {
@@ -75,7 +78,7 @@ async fn resumed(rest: fn(&[u8], usize) -> Reply) -> (Here, perennial_import::Im
 
 #[tokio::test]
 async fn a_part_that_was_not_asked_for_is_not_joined() {
-    let parts: [(&str, fn(&[u8], usize) -> Reply); 5] = [
+    let parts: [(&str, Rest); 5] = [
         ("416", |_, _| Reply::status(416).header("content-range", "bytes */3000000")),
         ("another start", |body, from| Reply::rest(body, from - 1)),
         ("another length", |body, from| {

@@ -75,12 +75,12 @@ async fn a_page_without_tags_is_told_from_an_error_that_is_sent_as_one() {
     }
 }
 
+/// The `Link` header of a page, by its number.
+type Link = Box<dyn Fn(usize) -> String + Send>;
+
 /// An image whose signatures the referrers API lists on pages of these lengths; also the paths of
 /// the signatures in a layout.
-async fn signed(
-    pages: &[usize],
-    link: impl Fn(usize) -> String + Send + 'static,
-) -> (Upstream, Vec<String>) {
+async fn signed(pages: &[usize], link: Link) -> (Upstream, Vec<String>) {
     let mut world = World::default();
     let image = world.made.image("{}", &[b"layer".to_vec()]);
     world.tags.insert("app:v1".into(), digest_of(&image));
@@ -106,7 +106,7 @@ async fn signed(
 async fn all_pages_of_referrers_are_read_and_a_lost_one_is_reported() {
     let next = |at: usize| if at == 2 { String::new() } else { format!("<?page={}>", at + 1) };
     let lost = |link: &'static str| move |_: usize| link.to_owned();
-    let pages: [(&[usize], Box<dyn Fn(usize) -> String + Send>, usize); 3] = [
+    let pages: [(&[usize], Link, usize); 3] = [
         (&[1, 0, 2], Box::new(next), 0),
         (&[3], Box::new(lost("<http://[/>; rel=next")), 1),
         (&[3], Box::new(lost("<>; rel=next")), 1),
