@@ -9,6 +9,7 @@ use crate::answer::Question;
 use crate::input::{CensusId, FetchId, LookupId, MessageId, RequestId, Token};
 use crate::message::{BlobClaim, BlobRange, Request, Response, Scope};
 use crate::peer::PeerId;
+use crate::places::Standing;
 use crate::time::Time;
 use crate::transfer::AssignmentId;
 
@@ -175,6 +176,8 @@ pub enum Effect {
     Dial { peer: PeerId },
     /// Log an offence, and count it in the network layer's own score.
     Penalise { peer: PeerId, offence: Offence },
+    /// A peer has earned a higher standing, by which it keeps the places that it has.
+    Earned { peer: PeerId, standing: Standing },
     /// Close every connection to a peer and accept none until `until`.
     Ban { peer: PeerId, until: Time },
     /// A reconciliation ended, for the log and for status.

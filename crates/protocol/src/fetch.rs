@@ -101,6 +101,11 @@ impl Fetches {
         }
     }
 
+    /// The peer of an assignment under way.
+    pub(crate) fn peer_of(&self, assignment: AssignmentId) -> Option<&PeerId> {
+        self.transfer.peer_of(assignment)
+    }
+
     pub(crate) fn received(
         &mut self,
         assignment: AssignmentId,

@@ -7,6 +7,7 @@ use perennial_manifest::{BlobId, EntryId, PublisherId, ReleaseId, Selector, Sign
 
 use crate::message::{Bounded, MAX_SCOPE, Request, Response, Scope};
 use crate::peer::PeerId;
+use crate::prefix::Prefix;
 use crate::sync::set::Sealed;
 use crate::transfer::{AssignmentId, End, Report};
 
@@ -34,11 +35,6 @@ pub struct CensusId(pub u64);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(pub Vec<u8>);
 
-/// The network that a peer's address belongs to (an IPv4 /24, an IPv6 /48, …). Peers with the same
-/// prefix share a budget. Opaque; `0` means unknown or this machine, and shares nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Prefix(pub u64);
-
 /// The publishers whose releases this node fetches and keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Follows {
@@ -62,6 +58,12 @@ impl Follows {
             Self::All => true,
             Self::Publishers(some) => some.contains(publisher),
         }
+    }
+
+    /// Returns whether a publisher is followed by name. Where all are followed, strangers are, too.
+    #[must_use]
+    pub fn names(&self, publisher: &PublisherId) -> bool {
+        matches!(self, Self::Publishers(some) if some.contains(publisher))
     }
 
     /// The scopes that together cover all follows: one per [`MAX_SCOPE`] publishers.
@@ -165,6 +167,8 @@ pub enum Input {
     BlobStream { from: PeerId, token: Token, bytes: u64 },
     /// A served blob stream ended, successfully or not, after `bytes` had been written to it.
     Served { token: Token, bytes: u64 },
+    /// This node's user chose this peer, which was reached by dialling: places are kept for it.
+    Chosen { peer: PeerId },
     /// Replaces the user's follows. Also given once at start.
     Follows(Follows),
     /// This node signed and stored an entry: gossip it.

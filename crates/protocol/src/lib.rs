@@ -21,6 +21,8 @@ mod message;
 mod node;
 mod peer;
 mod placement;
+mod places;
+mod prefix;
 mod questions;
 mod reputation;
 mod requests;
@@ -32,8 +34,8 @@ pub use answer::{Answer, Question};
 pub use catalog::{Catalog, Wanted};
 pub use effect::{Acceptance, DownloadItem, Effect, FetchFailure, Holder, Offence, Progress};
 pub use input::{
-    CensusId, FetchId, Follows, Input, KeepOutcome, LookupId, MessageId, Prefix, RequestFailure,
-    RequestId, Token, Verdict, WantedBlob,
+    CensusId, FetchId, Follows, Input, KeepOutcome, LookupId, MessageId, RequestFailure, RequestId,
+    Token, Verdict, WantedBlob,
 };
 pub use message::{
     BLOB_NOT_HELD, BLOB_OK, BLOB_PROTOCOL, BLOB_REFUSED, BlobClaim, BlobRange, BlobRequest,
@@ -45,6 +47,8 @@ pub use message::{
 };
 pub use node::{Config, Load, Node};
 pub use peer::{MAX_PEER_ID, PeerId, PeerIdError};
+pub use places::{Entry, Guest, Places, Shares, Standing, Standings, leaver};
+pub use prefix::Prefix;
 pub use requests::REQUEST_TIMEOUT;
 pub use sync::set::Sealed;
 pub use time::Time;

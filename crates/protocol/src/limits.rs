@@ -10,7 +10,8 @@ mod bucket;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::input::{Prefix, Token};
+use crate::input::Token;
+use crate::prefix::Prefix;
 use crate::message::Request;
 use crate::peer::PeerId;
 use crate::time::Time;

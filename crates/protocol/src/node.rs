@@ -18,6 +18,7 @@
 //!  Follows, Kept, … ──────► keep ──────────────────────────► Keep
 //!  Held, Dropped ─────────► placement ─────────────────────► Provide, StopProviding
 //!  any offence ───────────► reputation ────────────────────► Penalise, Ban
+//!  Chosen, what peers bring ► places (who has earned one) ─► Earned
 //!  Tick ──────────────────► whatever is due ───────────────► WakeAt
 //! ```
 
@@ -35,10 +36,12 @@ use crate::fetch::Fetches;
 use crate::find::census::Censuses;
 use crate::find::lookup::{Asked, Lookups};
 use crate::gossip::Gossip;
-use crate::input::{Follows, Input, Prefix, RequestFailure};
+use crate::input::{Follows, Input, RequestFailure};
+use crate::prefix::Prefix;
 use crate::keep::Keep;
 use crate::limits::Limits;
 use crate::peer::PeerId;
+use crate::places::{Guest, Standing, Standings};
 use crate::questions::Questions;
 use crate::reputation::Reputation;
 use crate::requests::Requests;
@@ -126,6 +129,7 @@ pub struct Node {
     questions: Questions,
     limits: Limits,
     reputation: Reputation,
+    standings: Standings,
     sweep: Time,
     wake: Time,
 }
@@ -149,6 +153,7 @@ impl Node {
             questions: Questions::default(),
             limits: Limits::new(upload),
             reputation: Reputation::default(),
+            standings: Standings::default(),
             sweep: Time::ZERO,
             wake: Time::NEVER,
             me,
@@ -216,6 +221,7 @@ impl Node {
                 self.keep.look(out.now);
             }
             Input::Publish(entry) => self.publish(&entry, out),
+            Input::Chosen { peer } => self.earned(&peer, Standing::Chosen, out),
             Input::Stored { batch, verdicts } => self.stored(batch, &verdicts, catalog, out),
             Input::Lookup { lookup, selector, publisher } => {
                 let asked = Asked::Meaning(selector, publisher);
@@ -232,9 +238,11 @@ impl Node {
             }
             Input::Cancel { fetch } => self.fetches.cancel(fetch, out),
             Input::Received { assignment, report } => {
+                self.brought(assignment, &report, out);
                 self.fetches.received(assignment, report, None, out);
             }
             Input::Transferred { assignment, report, end } => {
+                self.brought(assignment, &report, out);
                 self.fetches.received(assignment, report, Some(end), out);
             }
             Input::Providers { release, peers, done } => {
@@ -257,7 +265,13 @@ impl Node {
         for waiting in out.requests.lost(out.now, None) {
             self.response(&waiting, Err(RequestFailure::Timeout), catalog, out);
         }
-        let ended = self.sync.start_due(&self.follows, catalog, out);
+        let (peers, standings) = (&self.peers, &self.standings);
+        let guest = |peer: &PeerId| Guest {
+            peer: Some(peer.clone()),
+            prefix: peers.get(peer).copied().unwrap_or_default(),
+            standing: standings.of(peer),
+        };
+        let ended = self.sync.start_due(&self.follows, &guest, catalog, out);
         self.exchanges_ended(ended, out);
         self.fetches.tick(&self.connected_peers(), out);
         self.lookups.settle(out);

@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::answer::Question;
-use crate::input::{Prefix, Token};
+use crate::input::Token;
+use crate::prefix::Prefix;
 use crate::peer::PeerId;
 
 /// Answers under way, at most.

@@ -10,7 +10,8 @@
 mod exchange;
 pub(crate) mod set;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use perennial_manifest::EntryId;
@@ -24,6 +25,7 @@ use crate::effects::Effects;
 use crate::input::{Follows, RequestFailure, Verdict};
 use crate::message::{Refusal, Response, Scope};
 use crate::peer::PeerId;
+use crate::places::{Guest, Shares};
 use crate::requests::Purpose;
 use crate::time::Time;
 
@@ -33,6 +35,8 @@ pub(crate) const INTERVAL: Duration = Duration::from_secs(180);
 pub(crate) const RETRY: Duration = Duration::from_secs(20);
 /// Concurrent exchanges, at most.
 pub(crate) const EXCHANGES: usize = 4;
+/// How peers share the places for exchanges: one is kept for those that have earned it.
+const SHARES: Shares = Shares { most: EXCHANGES, kept: 1, per_peer: 1, per_prefix: 2 };
 /// Scopes whose entries are being read for exchanges, at most: a peer may go meanwhile.
 pub(crate) const SEALING: usize = 2 * EXCHANGES;
 /// Rounds of one exchange, at most.
@@ -78,6 +82,8 @@ pub(crate) struct Reconciler {
     sets: Sets,
     /// Scopes whose entries are being read.
     sealing: Vec<Scope>,
+    /// Peers that are due and wait for a place.
+    blocked: BTreeSet<PeerId>,
 }
 
 impl Reconciler {
@@ -90,6 +96,7 @@ impl Reconciler {
     }
 
     pub(crate) fn disconnected(&mut self, peer: &PeerId) -> Option<Ended> {
+        self.blocked.remove(peer);
         let had = self.peers.remove(peer)?;
         had.exchange.is_some().then(|| Ended { peer: peer.clone(), offence: None })
     }
@@ -119,27 +126,64 @@ impl Reconciler {
         true
     }
 
-    /// Starts the exchanges that are due, within [`EXCHANGES`].
+    /// Starts the exchanges that are due, as far as there are places. An exchange that brings too
+    /// little for its time gives its place to one that waits.
     pub(crate) fn start_due(
         &mut self,
         follows: &Follows,
+        guest: &dyn Fn(&PeerId) -> Guest,
+        catalog: &dyn Catalog,
+        out: &mut Effects<'_>,
+    ) -> Vec<Ended> {
+        let mut ended = self.start(follows, guest, catalog, out);
+        if self.blocked.is_empty() {
+            return ended;
+        }
+        let is_slow = |peer: &Peer| {
+            peer.exchange.as_ref().and_then(Exchange::patience).is_some_and(|end| end <= out.now)
+        };
+        let slow = self.peers.iter().filter(|(_, peer)| is_slow(peer));
+        let slow: Vec<PeerId> = slow.map(|(id, _)| id.clone()).collect();
+        if slow.is_empty() {
+            return ended;
+        }
+        for id in slow {
+            ended.extend(self.end(&id, false, None, out));
+            if let Some(peer) = self.peers.get_mut(&id) {
+                // Not soon: it would only take the place again.
+                peer.due = out.now + INTERVAL;
+            }
+        }
+        ended.extend(self.start(follows, guest, catalog, out));
+        ended
+    }
+
+    fn start(
+        &mut self,
+        follows: &Follows,
+        guest: &dyn Fn(&PeerId) -> Guest,
         catalog: &dyn Catalog,
         out: &mut Effects<'_>,
     ) -> Vec<Ended> {
         let mut ended = Vec::new();
-        let mut running = self.peers.values().filter(|peer| peer.exchange.is_some()).count();
-        let mut waiting: Vec<(Time, PeerId)> = self
-            .peers
-            .iter()
-            .filter(|(_, peer)| {
-                peer.exchange.is_none() && (peer.due <= out.now || !peer.extra.is_empty())
+        let is_waiting = |peer: &Peer| {
+            peer.exchange.is_none() && (peer.due <= out.now || !peer.extra.is_empty())
+        };
+        let waiting = self.peers.iter().filter(|(_, peer)| is_waiting(peer));
+        let mut waiting: Vec<(Reverse<bool>, Time, PeerId, Guest)> = waiting
+            .map(|(id, peer)| {
+                let guest = guest(id);
+                (Reverse(guest.standing.is_earned()), peer.due, id.clone(), guest)
             })
-            .map(|(id, peer)| (peer.due, id.clone()))
             .collect();
-        waiting.sort_unstable();
-        for (_, id) in waiting {
-            if running >= EXCHANGES {
-                break;
+        waiting.sort_unstable_by(|a, b| (a.0, a.1, &a.2).cmp(&(b.0, b.1, &b.2)));
+        self.blocked.clear();
+        for (_, _, id, arriving) in waiting {
+            let running = self.peers.iter().filter(|(_, peer)| peer.exchange.is_some());
+            let running: Vec<Guest> = running.map(|(id, _)| guest(id)).collect();
+            if !SHARES.admit(&arriving, &running) {
+                self.blocked.insert(id);
+                continue;
             }
             let Some(peer) = self.peers.get_mut(&id) else { continue };
             let mut scopes = std::mem::take(&mut peer.extra);
@@ -154,8 +198,7 @@ impl Reconciler {
             if scopes.is_empty() {
                 continue;
             }
-            running += 1;
-            peer.exchange = Some(Exchange::new(scopes));
+            peer.exchange = Some(Exchange::new(out.now, scopes));
             ended.extend(self.drive(&id, catalog, out));
         }
         ended
@@ -197,7 +240,7 @@ impl Reconciler {
         catalog: &dyn Catalog,
         out: &mut Effects<'_>,
     ) -> Option<Ended> {
-        self.peers.get_mut(from)?.exchange.as_mut()?.stored(verdicts);
+        self.peers.get_mut(from)?.exchange.as_mut()?.stored(out.now, verdicts);
         self.drive(from, catalog, out)
     }
 
@@ -212,11 +255,16 @@ impl Reconciler {
         self.sealing.retain(|other| other != scope);
         let set = sealed.as_ref().map(Sealed::set);
         let waited = |(id, peer): (&PeerId, &mut Peer)| {
-            peer.exchange.as_mut()?.sealed(scope, set).then(|| id.clone())
+            peer.exchange.as_mut()?.sealed(out.now, scope, set).then(|| id.clone())
         };
         let waiting: Vec<PeerId> = self.peers.iter_mut().filter_map(waited).collect();
         self.keep(out.now, sealed);
         waiting.iter().filter_map(|peer| self.drive(peer, catalog, out)).collect()
+    }
+
+    /// The scope of the exchange with a peer, if there is one.
+    pub(crate) fn scope_of(&self, peer: &PeerId) -> Option<&Scope> {
+        self.peers.get(peer)?.exchange.as_ref()?.scope()
     }
 
     /// The entries of a scope, if they are at hand.
@@ -232,16 +280,17 @@ impl Reconciler {
     }
 
     pub(crate) fn next(&self) -> Time {
-        let running = self.peers.values().filter(|peer| peer.exchange.is_some()).count();
-        if running >= EXCHANGES {
-            return Time::NEVER;
-        }
-        self.peers
-            .values()
-            .filter(|peer| peer.exchange.is_none())
-            .map(|peer| if peer.extra.is_empty() { peer.due } else { Time::ZERO })
-            .min()
-            .unwrap_or(Time::NEVER)
+        let running = self.peers.values().filter_map(|peer| peer.exchange.as_ref());
+        // Where others wait, whatever takes too long has been ended at this moment.
+        let slow = running.filter(|_| !self.blocked.is_empty()).filter_map(Exchange::patience);
+        let idle = self.peers.iter().filter(|(id, peer)| {
+            peer.exchange.is_none() && !self.blocked.contains(*id)
+        });
+        let due = idle.map(|(_, peer)| match peer.extra.is_empty() {
+            true => peer.due,
+            false => Time::ZERO,
+        });
+        slow.chain(due).min().unwrap_or(Time::NEVER)
     }
 
     pub(crate) fn len(&self) -> usize {

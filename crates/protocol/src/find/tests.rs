@@ -7,9 +7,8 @@ use perennial_manifest::{
 
 use crate::effect::{Effect, FetchFailure, Holder};
 use crate::fake_catalog::FakeCatalog;
-use crate::input::{
-    CensusId, FetchId, Input, KeepOutcome, LookupId, Prefix, RequestFailure, WantedBlob,
-};
+use crate::input::{CensusId, FetchId, Input, KeepOutcome, LookupId, RequestFailure, WantedBlob};
+use crate::prefix::Prefix;
 use crate::message::{BlobClaim, Bounded, EntryBytes, Request, Response};
 use crate::node::{Config, Node};
 use crate::peer::PeerId;

@@ -1,7 +1,8 @@
 //! Buckets, shares, refusals, and what requests cost.
 
 use super::{Asked, Bucket, Buckets, Limits, STREAMS_PER_PEER, cost, cost_of_rows};
-use crate::input::{Prefix, Token};
+use crate::input::Token;
+use crate::prefix::Prefix;
 use crate::time::Time;
 
 fn at(millis: u64) -> Time {

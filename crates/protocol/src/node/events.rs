@@ -9,14 +9,17 @@ use crate::catalog::Catalog;
 use crate::effect::{Acceptance, Effect, Offence};
 use crate::effects::Effects;
 use crate::find::lookup::Known;
-use crate::input::{MessageId, Prefix, RequestFailure, Token, Verdict};
+use crate::input::{MessageId, RequestFailure, Token, Verdict};
+use crate::prefix::Prefix;
 use crate::limits::Asked;
 use crate::message::{Bounded, Refusal, Request, Response, Scope};
 use crate::peer::PeerId;
+use crate::places::Standing;
 use crate::questions::Turn;
 use crate::requests::{Purpose, Waiting};
 use crate::sync::Ended;
 use crate::sync::set::Sealed;
+use crate::transfer::{AssignmentId, Report};
 use crate::{limits, placement};
 
 impl Node {
@@ -179,8 +182,19 @@ impl Node {
         out: &mut Effects<'_>,
     ) {
         let Some((from, what)) = out.batches.stored(batch) else { return };
+        let is_new = verdicts.iter().any(|(_, verdict)| *verdict == Verdict::New);
         if verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::New | Verdict::Fork)) {
             self.keep.look(out.now);
+        }
+        let wanted = match &what {
+            Batch::Gossip(publisher) => self.follows.names(publisher),
+            Batch::Sync => self.sync.scope_of(&from).is_some_and(|scope| match scope {
+                Scope::All => false,
+                Scope::Publishers(some) => some.iter().all(|one| self.follows.names(one)),
+            }),
+        };
+        if is_new && wanted {
+            self.earned(&from, Standing::Useful, out);
         }
         match what {
             Batch::Sync => {
@@ -202,6 +216,25 @@ impl Node {
     pub(super) fn held(&mut self, release: ReleaseId, out: &mut Effects<'_>) {
         if placement::announces(&release, &self.me, self.fetches.find.holders_seen(&release)) {
             out.push(Effect::Provide { release });
+        }
+    }
+
+    /// Bytes of blobs came and verified: whoever sent them is of use.
+    pub(super) fn brought(
+        &mut self,
+        assignment: AssignmentId,
+        report: &Report,
+        out: &mut Effects<'_>,
+    ) {
+        let peer = self.fetches.peer_of(assignment).filter(|_| !report.verified.is_empty());
+        if let Some(peer) = peer.cloned() {
+            self.earned(&peer, Standing::Useful, out);
+        }
+    }
+
+    pub(super) fn earned(&mut self, peer: &PeerId, standing: Standing, out: &mut Effects<'_>) {
+        if self.standings.earn(peer, standing) {
+            out.push(Effect::Earned { peer: peer.clone(), standing: self.standings.of(peer) });
         }
     }
 

@@ -5,6 +5,7 @@
 mod answers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use perennial_manifest::{EntryId, SignedEntry};
 
@@ -13,6 +14,12 @@ use super::{BYTES, PARENT_ROUNDS, ROUNDS};
 use crate::catalog::Catalog;
 use crate::message::{Bounded, MAX_ENTRY_IDS, Request, Scope};
 use crate::time::Time;
+
+/// How long an exchange may bring nothing while others wait for its place.
+pub(super) const QUIET: Duration = Duration::from_secs(10);
+/// Bytes a second of an exchange that brings nothing new, at least, while others wait: a million
+/// ids come in less than nine minutes.
+const PACE: u64 = 64 << 10;
 
 /// The next step of an exchange.
 #[derive(Debug)]
@@ -69,10 +76,12 @@ pub(super) struct Exchange {
     sent: u64,
     received: u64,
     cut_short: bool,
+    /// When this node last waited for itself, or got something new, and what had come by then.
+    moved: (Time, u64),
 }
 
 impl Exchange {
-    pub(super) const fn new(scopes: VecDeque<(Scope, u64)>) -> Self {
+    pub(super) const fn new(now: Time, scopes: VecDeque<(Scope, u64)>) -> Self {
         Self {
             scopes,
             left: 0,
@@ -92,7 +101,25 @@ impl Exchange {
             sent: 0,
             received: 0,
             cut_short: false,
+            moved: (now, 0),
         }
+    }
+
+    /// The scope being reconciled.
+    pub(super) fn scope(&self) -> Option<&Scope> {
+        self.current.as_ref().map(|(scope, _)| scope)
+    }
+
+    /// Until when the peer may take for what it is asked, if others wait for the place; `None`
+    /// while it is this node that takes its time. What came since something new did counts, not the
+    /// number of answers.
+    pub(super) fn patience(&self) -> Option<Time> {
+        if !matches!(self.waiting, Waiting::Round | Waiting::Entries(_)) {
+            return None;
+        }
+        let (since, had) = self.moved;
+        let millis = self.received.saturating_sub(had).saturating_mul(1000) / PACE;
+        Some(since + QUIET + Duration::from_millis(millis))
     }
 
     pub(super) const fn totals(&self) -> (u64, u64, u64) {
@@ -157,11 +184,12 @@ impl Exchange {
 
     /// Takes the entries of a scope, or leaves the scope out. Returns whether it has waited for
     /// them.
-    pub(super) fn sealed(&mut self, scope: &Scope, set: Option<&Set>) -> bool {
+    pub(super) fn sealed(&mut self, now: Time, scope: &Scope, set: Option<&Set>) -> bool {
         if !matches!(&self.waiting, Waiting::Set(waited) if waited == scope) {
             return false;
         }
         self.waiting = Waiting::Nothing;
+        self.moved = (now, self.received);
         match set {
             Some(set) => self.begin(scope.clone(), Set::clone(set)),
             None => self.cut_short = true,

@@ -1,6 +1,7 @@
 //! Reconciliation with a peer that answers arbitrarily.
 
 mod sets;
+mod turns;
 
 use perennial_manifest::{Body, Entry, EntryId, Keypair, Profile, PublisherKind, SignedEntry};
 use proptest::prelude::*;
@@ -10,7 +11,8 @@ use super::{PARENT_ROUNDS, ROUNDS};
 use crate::answer::Question;
 use crate::effect::{Effect, Offence};
 use crate::fake_catalog::FakeCatalog;
-use crate::input::{Follows, Input, Prefix, Verdict};
+use crate::input::{Follows, Input, Verdict};
+use crate::prefix::Prefix;
 use crate::message::{Bounded, EntryBytes, Refusal, Request, Response};
 use crate::node::{Config, Node};
 use crate::time::Time;

@@ -7,6 +7,7 @@ use crate::catalog::Catalog;
 use crate::input::{Follows, Verdict};
 use crate::message::{MAX_ENTRIES_BYTES, Response, Scope};
 use crate::sync::{LACKING, LACKING_OF_STRANGERS, ORPHANS, set};
+use crate::time::Time;
 
 impl Exchange {
     /// Handles a response.
@@ -74,13 +75,13 @@ impl Exchange {
     }
 
     /// Handles the verdicts on a batch.
-    pub(in crate::sync) fn stored(&mut self, verdicts: &[(EntryId, Verdict)]) {
+    pub(in crate::sync) fn stored(&mut self, now: Time, verdicts: &[(EntryId, Verdict)]) {
         if !matches!(self.waiting, Waiting::Store) {
             return;
         }
         self.waiting = Waiting::Nothing;
         let mut storing = std::mem::take(&mut self.storing);
-        let mut full = false;
+        let (mut full, before) = (false, self.new);
         for (id, verdict) in verdicts {
             let entry = storing.remove(id);
             match verdict {
@@ -103,6 +104,9 @@ impl Exchange {
                     }
                 }
             }
+        }
+        if self.new > before {
+            self.moved = (now, self.received);
         }
         if !storing.is_empty() {
             // The store failed partway.
