@@ -13,8 +13,9 @@ use perennial_protocol::{REQUEST_PROTOCOL, REQUEST_TIMEOUT, TOPIC};
 
 use crate::codec::Codec;
 use crate::config::{Config, StartError};
+use crate::door::{PER_PEER, Registry, Slots};
 use crate::providers::Providers;
-use crate::{memory, streams};
+use crate::{door, memory, streams};
 
 /// Longest gossip message in bytes: an entry with its envelope, and gossipsub's framing.
 const MAX_GOSSIP: usize = 10 << 10;
@@ -38,6 +39,8 @@ pub(crate) struct Behaviour {
     limits: connection_limits::Behaviour,
     memory: memory::Behaviour,
     pub(crate) banned: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
+    // Nobody leaves for a peer that is refused anyway.
+    pub(crate) door: door::Behaviour,
     pub(crate) gossip: Gossip,
     pub(crate) requests: request_response::Behaviour<Codec>,
     pub(crate) streams: streams::Behaviour,
@@ -48,14 +51,16 @@ pub(crate) struct Behaviour {
 }
 
 impl Behaviour {
-    pub(crate) fn new(key: &identity::Keypair, config: &Config) -> Result<Self, StartError> {
+    pub(crate) fn new(
+        key: &identity::Keypair,
+        config: &Config,
+        registry: &Registry,
+    ) -> Result<Self, StartError> {
         let peer = key.public().to_peer_id();
         let limits = connection_limits::ConnectionLimits::default()
-            .with_max_pending_incoming(Some(32))
             .with_max_pending_outgoing(Some(32))
-            .with_max_established_incoming(Some(config.max_inbound))
             .with_max_established_outgoing(Some(config.max_outbound))
-            .with_max_established_per_peer(Some(2));
+            .with_max_established_per_peer(Some(PER_PEER));
         let mdns = if config.mdns {
             Some(
                 mdns::tokio::Behaviour::new(mdns::Config::default(), peer)
@@ -73,13 +78,17 @@ impl Behaviour {
             limits: connection_limits::Behaviour::new(limits),
             memory: memory::Behaviour::new(config.max_memory),
             banned: allow_block_list::Behaviour::default(),
+            door: door::Behaviour::new(registry.clone(), config.max_inbound),
             gossip: gossip()?,
             requests: request_response::Behaviour::with_codec(
                 Codec,
                 [(REQUEST_PROTOCOL, ProtocolSupport::Full)],
                 requests,
             ),
-            streams: streams::Behaviour::new(config.max_blob_streams),
+            streams: streams::Behaviour::new(Slots::new(
+                registry.clone(),
+                config.max_blob_streams,
+            )),
             kad: kademlia(peer),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping::Config::default()),

@@ -16,13 +16,15 @@ pub struct Config {
     pub external: Vec<String>,
     /// Look for nodes on the local network.
     pub mdns: bool,
-    /// Concurrent connections opened by peers, at most.
+    /// Concurrent connections opened by peers, at most, of which a quarter is for peers that have
+    /// earned a place.
     pub max_inbound: u32,
     /// Concurrent connections opened by this node, at most.
     pub max_outbound: u32,
     /// Resident memory in bytes above which connections of strangers are refused.
     pub max_memory: usize,
-    /// Blob streams served concurrently, at most; further ones are reset, not queued.
+    /// Blob streams served concurrently, at most, of which a quarter is for peers that have earned
+    /// a place; further ones are reset, not queued.
     pub max_blob_streams: usize,
 }
 

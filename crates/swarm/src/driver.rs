@@ -217,6 +217,9 @@ impl Driver {
             PeerCommand::Disconnect => {
                 let _ = self.swarm.disconnect_peer_id(peer);
             }
+            PeerCommand::Earned(standing) => {
+                self.swarm.behaviour_mut().door.earned(&peer_id(&peer), standing);
+            }
             PeerCommand::Ban => {
                 // Closes open connections, too.
                 self.swarm.behaviour_mut().banned.block_peer(peer);

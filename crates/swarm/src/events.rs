@@ -10,12 +10,11 @@ use libp2p::multiaddr::Protocol;
 use libp2p::request_response::{self, OutboundFailure};
 use libp2p::swarm::{ConnectionId, ListenError, NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, gossipsub, identify, mdns};
-use perennial_protocol::{
-    Input, MessageId, PeerId, Prefix, Request, RequestFailure, Response, Token,
-};
+use perennial_protocol::{Input, MessageId, PeerId, Request, RequestFailure, Response, Token};
 
 use crate::address::PeerAddress;
 use crate::behaviour::BehaviourEvent;
+use crate::door::prefix;
 use crate::driver::Driver;
 use crate::event::Event;
 use crate::security::is_own_key;
@@ -127,9 +126,10 @@ impl Driver {
                         return None;
                     }
                     self.next += 1;
-                    let token = Token(self.next);
+                    let (token, from) = (Token(self.next), peer_id(&peer));
                     self.answers.insert(token, (request_id, channel));
-                    Some(Input::Request { from: peer_id(&peer), token, request })
+                    self.swarm.behaviour_mut().door.asked(&from);
+                    Some(Input::Request { from, token, request })
                 }
                 request_response::Message::Response { request_id, response } => {
                     let id = self.asked.remove(&request_id)?;
@@ -234,14 +234,4 @@ impl Driver {
 pub(crate) fn peer_id(id: &libp2p::PeerId) -> PeerId {
     // Base58 of at most 42 bytes: printable ASCII, and shorter than the bound.
     id.to_string().parse().unwrap_or_else(|_| unreachable!("a libp2p peer id is printable"))
-}
-
-/// The network of an address: an IPv4 /24 or an IPv6 /48; 0 for this machine and for names.
-fn prefix(address: &Multiaddr) -> Prefix {
-    let found = address.iter().find_map(|part| match part {
-        Protocol::Ip4(ip) if !ip.is_loopback() => Some(u64::from(u32::from(ip) >> 8) | 1 << 32),
-        Protocol::Ip6(ip) if !ip.is_loopback() => u64::try_from(u128::from(ip) >> 80).ok(),
-        _ => None,
-    });
-    Prefix(found.unwrap_or(0))
 }

@@ -4,7 +4,9 @@ use std::error::Error;
 use std::fmt;
 
 use perennial_manifest::ReleaseId;
-use perennial_protocol::{Acceptance, MessageId, PeerId, Request, RequestId, Response, Token};
+use perennial_protocol::{
+    Acceptance, MessageId, PeerId, Request, RequestId, Response, Standing, Token,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::address::PeerAddress;
@@ -39,6 +41,7 @@ pub(crate) enum PeerCommand {
     Disconnect,
     Ban,
     Unban,
+    Earned(Standing),
     ReportGossip { message: MessageId, acceptance: Acceptance },
     Request { id: RequestId, request: Request },
     OpenStream(Opened),
@@ -142,6 +145,15 @@ impl Handle {
     pub async fn ban(&self, peer: PeerId, banned: bool) -> Result<(), Closed> {
         let command = if banned { PeerCommand::Ban } else { PeerCommand::Unban };
         self.send(Command::Peer(peer, command)).await
+    }
+
+    /// Notes what a peer has earned: its connections and streams keep their places, or get places
+    /// that are kept for such peers.
+    ///
+    /// # Errors
+    /// When the swarm has ended.
+    pub async fn earned(&self, peer: PeerId, standing: Standing) -> Result<(), Closed> {
+        self.send(Command::Peer(peer, PeerCommand::Earned(standing))).await
     }
 
     /// Publishes a message by gossip.

@@ -11,6 +11,7 @@ mod behaviour;
 mod codec;
 mod config;
 mod dial_error;
+mod door;
 mod driver;
 mod event;
 mod events;

@@ -1,12 +1,11 @@
 //! The blob protocol as a libp2p behaviour: raw streams, opened on demand and handed out as they
 //! arrive.
 //!
-//! An inbound stream within the limits is never lost, however many arrive at once (`libp2p-stream`
-//! does not guarantee that: its accept queue has one slot for all peers), and a stream beyond the
-//! limits is reset immediately rather than queued. The bytes on a stream are opaque to this module.
+//! An inbound stream that gets a slot is never lost, however many arrive at once (`libp2p-stream`
+//! does not guarantee that: its accept queue has one slot for all peers), and a stream that gets
+//! none is reset immediately rather than queued. The bytes on a stream are opaque to this module.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use libp2p::core::transport::PortUse;
@@ -22,26 +21,18 @@ use libp2p::swarm::{
     THandlerOutEvent, ToSwarm,
 };
 use libp2p::{PeerId, Stream, StreamProtocol};
-use perennial_protocol::BLOB_PROTOCOL;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use perennial_protocol::{BLOB_PROTOCOL, Prefix};
+use tokio::sync::oneshot;
 
+use crate::door::{Slot, Slots, prefix};
+use crate::events::peer_id;
 use crate::handle::OpenFailure;
 
-/// Concurrent inbound streams per connection, at most, so that no peer occupies all slots.
-const MAX_PER_CONNECTION: usize = 16;
 /// Streams being opened on one connection, at most; further ones fail at once.
 const MAX_OPENING: usize = 64;
 
 /// Receives the opened stream, or the reason why there is none.
 pub(crate) type Opened = oneshot::Sender<Result<Stream, OpenFailure>>;
-
-/// A slot for an inbound stream, counted for its connection and for the whole node. Freed when
-/// dropped.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    _of_connection: OwnedSemaphorePermit,
-    _of_all: OwnedSemaphorePermit,
-}
 
 /// An inbound stream, its peer and its slot.
 #[derive(Debug)]
@@ -53,15 +44,14 @@ pub(crate) struct Inbound {
 
 /// The behaviour: each peer's connections, and the streams being opened or accepted.
 pub(crate) struct Behaviour {
-    slots: Arc<Semaphore>,
+    slots: Slots,
     connections: HashMap<PeerId, Vec<ConnectionId>>,
     /// Bounded by the commands under way and, inbound, by `slots`.
     out: VecDeque<ToSwarm<Inbound, Opened>>,
 }
 
 impl Behaviour {
-    pub(crate) fn new(limit: usize) -> Self {
-        let slots = Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
+    pub(crate) fn new(slots: Slots) -> Self {
         Self { slots, connections: HashMap::new(), out: VecDeque::new() }
     }
 
@@ -89,22 +79,22 @@ impl NetworkBehaviour for Behaviour {
     fn handle_established_inbound_connection(
         &mut self,
         _: ConnectionId,
-        _: PeerId,
+        peer: PeerId,
         _: &Multiaddr,
-        _: &Multiaddr,
+        remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::new(self.slots.clone()))
+        Ok(Handler::new(self.slots.clone(), peer, remote))
     }
 
     fn handle_established_outbound_connection(
         &mut self,
         _: ConnectionId,
-        _: PeerId,
-        _: &Multiaddr,
+        peer: PeerId,
+        remote: &Multiaddr,
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::new(self.slots.clone()))
+        Ok(Handler::new(self.slots.clone(), peer, remote))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -146,23 +136,24 @@ impl NetworkBehaviour for Behaviour {
 
 /// The blob protocol on one connection.
 pub(crate) struct Handler {
-    slots: Arc<Semaphore>,
-    slots_here: Arc<Semaphore>,
+    slots: Slots,
+    peer: perennial_protocol::PeerId,
+    prefix: Prefix,
     inbound: VecDeque<(Stream, Slot)>,
     to_open: VecDeque<Opened>,
     opening: usize,
 }
 
 impl Handler {
-    fn new(slots: Arc<Semaphore>) -> Self {
-        let slots_here = Arc::new(Semaphore::new(MAX_PER_CONNECTION));
-        Self { slots, slots_here, inbound: VecDeque::new(), to_open: VecDeque::new(), opening: 0 }
-    }
-
-    fn slot(&self) -> Option<Slot> {
-        let of_connection = self.slots_here.clone().try_acquire_owned().ok()?;
-        let of_all = self.slots.clone().try_acquire_owned().ok()?;
-        Some(Slot { _of_connection: of_connection, _of_all: of_all })
+    fn new(slots: Slots, peer: PeerId, remote: &Multiaddr) -> Self {
+        Self {
+            slots,
+            peer: peer_id(&peer),
+            prefix: prefix(remote),
+            inbound: VecDeque::new(),
+            to_open: VecDeque::new(),
+            opening: 0,
+        }
     }
 }
 
@@ -215,7 +206,7 @@ impl ConnectionHandler for Handler {
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
                 protocol: stream,
                 ..
-            }) => match self.slot() {
+            }) => match self.slots.take(&self.peer, self.prefix) {
                 Some(slot) => self.inbound.push_back((stream, slot)),
                 None => tracing::debug!("blob stream reset: too many"),
             },

@@ -11,6 +11,7 @@ use libp2p::{PeerId, Swarm, SwarmBuilder, identity, quic, tcp};
 
 use crate::behaviour::Behaviour;
 use crate::config::{Config, StartError};
+use crate::door::{Handshakes, Registry};
 use crate::muxer;
 use crate::names::Names;
 use crate::ports::Ports;
@@ -24,8 +25,9 @@ pub(crate) fn build(
     key: identity::Keypair,
     config: &Config,
 ) -> Result<Swarm<Behaviour>, StartError> {
-    let behaviour = Behaviour::new(&key, config)?;
-    let transport = Names::over(direct(&key)?);
+    let registry = Registry::default();
+    let behaviour = Behaviour::new(&key, config, &registry)?;
+    let transport = Handshakes::of(Names::over(direct(&key)?), registry);
     let swarm = SwarmBuilder::with_existing_identity(key)
         .with_tokio()
         .with_other_transport(|_| transport)

@@ -13,6 +13,7 @@ use std::time::Duration;
 use perennial_swarm::BlobStream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Largest read or write between the stream and the blocking thread, in bytes.
@@ -25,6 +26,8 @@ pub(crate) struct Blocking {
     runtime: Handle,
     stall: Duration,
     cancel: CancellationToken,
+    /// When the whole of it has to be over.
+    deadline: Option<Instant>,
     /// Bytes written so far.
     pub(crate) written: u64,
 }
@@ -36,12 +39,23 @@ impl Blocking {
         stall: Duration,
         cancel: CancellationToken,
     ) -> Self {
-        Self { stream, runtime, stall, cancel, written: 0 }
+        Self { stream, runtime, stall, cancel, deadline: None, written: 0 }
+    }
+
+    /// Makes every read and write fail after `deadline`, however fast bytes move.
+    pub(crate) fn until(self, deadline: Instant) -> Self {
+        Self { deadline: Some(deadline), ..self }
+    }
+
+    /// How long the next read or write may take.
+    fn patience(&self) -> Duration {
+        let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
+        self.deadline.map_or(self.stall, |deadline| self.stall.min(left(deadline)))
     }
 
     /// Closes the local side of the stream.
     pub(crate) fn close(&mut self) -> io::Result<()> {
-        self.runtime.block_on(within(self.stall, &self.cancel, self.stream.shutdown()))
+        self.runtime.block_on(within(self.patience(), &self.cancel, self.stream.shutdown()))
     }
 }
 
@@ -61,18 +75,18 @@ async fn within<T>(
 
 impl io::Read for Blocking {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.runtime.block_on(within(self.stall, &self.cancel, self.stream.read(buf)))
+        self.runtime.block_on(within(self.patience(), &self.cancel, self.stream.read(buf)))
     }
 }
 
 impl io::Write for Blocking {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.runtime.block_on(within(self.stall, &self.cancel, self.stream.write_all(buf)))?;
+        self.runtime.block_on(within(self.patience(), &self.cancel, self.stream.write_all(buf)))?;
         self.written += buf.len() as u64;
         Ok(buf.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.runtime.block_on(within(self.stall, &self.cancel, self.stream.flush()))
+        self.runtime.block_on(within(self.patience(), &self.cancel, self.stream.flush()))
     }
 }

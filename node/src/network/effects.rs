@@ -127,6 +127,9 @@ impl EventLoop {
             Effect::Dial { peer } => {
                 let _ = self.swarm.dial_peer(peer).await;
             }
+            Effect::Earned { peer, standing } => {
+                let _ = self.swarm.earned(peer, standing).await;
+            }
             Effect::Penalise { peer, offence } => {
                 tracing::warn!(%peer, %offence, "peer misbehaved");
                 self.overview.send_modify(|overview| overview.offence_of(&peer));

@@ -121,7 +121,13 @@ impl EventLoop {
                     self.dial(due);
                 }
             }
-            Message::Dialled { given, outcome } => self.dialled(given, outcome),
+            Message::Dialled { given, outcome } => {
+                let peer = outcome.clone().ok();
+                self.dialled(given, outcome);
+                if let Some(peer) = peer {
+                    self.input(Input::Chosen { peer }).await;
+                }
+            }
             Message::OwnKeyAnswered(address) => self.refused_call(End::Dialled, &address),
             Message::SettleTwin => {
                 self.mirror.settle(Instant::now());

@@ -22,6 +22,20 @@ use crate::network::blob_stream::{BUFFER, Blocking};
 use crate::network::handle::Network;
 use crate::network::message::Message;
 
+/// How long a peer may take to say what it wants: a few KiB at most, the first packet of its
+/// stream. Counts from the first byte to the last.
+const REQUEST_TIME: Duration = Duration::from_secs(5);
+/// How long a peer may take for an answer of any length.
+const ANSWER_TIME: Duration = Duration::from_secs(60);
+/// Bytes a second that a peer has to take, over the whole of an answer. The slowest line that a
+/// follower may have, with all four of its streams at work.
+const SLOWEST: u64 = 8 << 10;
+
+/// How long a peer may take for an answer of so many bytes, whatever it takes in between.
+fn time_for(bytes: u64) -> Duration {
+    ANSWER_TIME + Duration::from_secs(bytes / SLOWEST)
+}
+
 /// One inbound stream and the dependencies for answering it.
 pub(super) struct Upload {
     pub(super) store: Store,
@@ -47,20 +61,31 @@ impl Upload {
     /// Reads the request, asks the protocol whether and when to serve it, and sends the ranges.
     pub(super) async fn serve(self, mut stream: BlobStream) {
         let Upload { store, network, stall, from, started, tasks } = self;
-        let request = match timeout(stall, read_request(&mut stream)).await {
-            Ok(Ok(request)) => request,
-            outcome => {
-                tracing::debug!(%from, ?outcome, "a blob stream brought no valid request");
+        let lost = stream.slot_lost();
+        let read = timeout(REQUEST_TIME, read_request(&mut stream));
+        let request = tokio::select! {
+            outcome = read => match outcome {
+                Ok(Ok(request)) => request,
+                outcome => {
+                    tracing::debug!(%from, ?outcome, "a blob stream brought no valid request");
+                    return;
+                }
+            },
+            () = lost => {
+                tracing::debug!(%from, "a silent blob stream lost its slot");
                 return;
             }
         };
+        stream.keep_slot();
         let (decision, decided) = oneshot::channel();
         network.send(Message::Serve { from: from.clone(), bytes: request.bytes(), decision }).await;
         let Ok(decision) = decided.await else { return };
         if let Some((_, start)) = decision {
             sleep_until(started + Duration::from_millis(start.as_millis())).await;
         }
-        let stream = Blocking::new(stream, Handle::current(), stall, CancellationToken::new());
+        let deadline = Instant::now() + time_for(request.bytes());
+        let stream = Blocking::new(stream, Handle::current(), stall, CancellationToken::new())
+            .until(deadline);
         let peer = from.clone();
         let sent = tasks.spawn_blocking(move || {
             let mut out = BufWriter::with_capacity(BUFFER, stream);
