@@ -18,7 +18,7 @@ const EDGES: [(&str, &[&str]); 11] = [
     ("perennial-import", &["manifest", "store", "oci", "operation"]),
     ("perennial-protocol", &["manifest"]),
     ("perennial-swarm", &["manifest", "protocol"]),
-    ("perennial-gateway", &["manifest", "store", "control", "oci"]),
+    ("perennial-gateway", &["manifest", "store", "control", "oci", "protocol"]),
     ("perennial-control", &["manifest", "operation"]),
     (
         "perennial-node",

@@ -8,12 +8,14 @@
 mod read_budget;
 
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 use perennial_manifest::{BlobId, ReleaseId};
@@ -22,10 +24,12 @@ use tokio::task::JoinError;
 
 use crate::backend::{BlobRequest, FetchError};
 use crate::blocking::blocking;
-use crate::budget::Charge;
+use crate::budget::{Charge, Wanted};
+use crate::client;
 use crate::gateway::Gateway;
 use crate::http_error::HttpError;
 use crate::range::{Head, requested};
+use crate::waits::Wait;
 pub(crate) use read_budget::ReadBudget;
 use read_budget::ReadShare;
 
@@ -124,10 +128,16 @@ impl Gateway {
     ) -> Result<Fetch, HttpError> {
         let request = request.ok_or_else(|| HttpError::no_holder(what))?;
         self.find_place(request, what, owner).await?;
+        let wait = self.wait(owner)?;
         let charge = self.within_budget(request.blob, request.size, owner)?;
         // Subscribed before the fetch starts, so that no progress is missed.
         let arriving = self.backend.store().arriving(&request.blob);
-        Ok(Fetch { outcome: self.backend.fetch(request), arriving, _charge: charge })
+        let brought = charge.brought();
+        let outcome = self.backend.fetch(request).inspect(move |outcome| {
+            brought.store(outcome.is_ok(), Ordering::Relaxed);
+        });
+        let outcome = outcome.boxed();
+        Ok(Fetch { outcome, arriving, _charge: charge, _wait: wait })
     }
 
     /// Charges a fetch to the budget of anonymous requests.
@@ -137,7 +147,11 @@ impl Gateway {
         size: u64,
         owner: bool,
     ) -> Result<Charge, HttpError> {
-        self.budget.begin(blob, size, owner, Instant::now()).map_err(|wait| {
+        let client = (!owner).then(client::prefix);
+        let arriving = self.backend.store().arriving(&blob);
+        let here = Box::new(move || arriving.progress().verified.min(size));
+        let wanted = Wanted { blob, size, client };
+        self.budget.begin(wanted, here, Instant::now()).map_err(|wait| {
             let minutes = wait.as_secs().div_ceil(60);
             HttpError::new(
                 StatusCode::TOO_MANY_REQUESTS,
@@ -160,6 +174,7 @@ pub(crate) struct Fetch {
     pub(crate) outcome: BoxFuture<'static, Result<(), FetchError>>,
     arriving: Arriving,
     _charge: Charge,
+    _wait: Option<Wait>,
 }
 
 /// The source of a response's bytes.

@@ -17,7 +17,8 @@ use crate::host::HostName;
 use crate::http_error::HttpError;
 use crate::lists::Lists;
 use crate::token::Token;
-use crate::{access, feed, files, helm, oci};
+use crate::waits::{Wait, Waits};
+use crate::{access, client, feed, files, helm, oci, waits};
 
 /// Why a node that follows all publishers, and none by its DID, lists so little.
 pub const TRUSTS_NONE: &str = "this node keeps every publisher's releases and trusts none for \
@@ -43,6 +44,9 @@ pub struct Options {
     /// Bytes on disk of what was fetched for anonymous requests and is not kept anyway; `None` for
     /// no limit. The oldest goes.
     pub untrusted_share: Option<u64>,
+    /// Requests that wait for peers at one time, at most; `None` for the default. Fewer than the
+    /// connections of the server, so that what is held is served meanwhile.
+    pub waits: Option<usize>,
     /// Host names that this node answers to, besides its addresses and `localhost`.
     pub hosts: Vec<HostName>,
 }
@@ -56,6 +60,7 @@ pub(crate) struct Gateway {
     pub(crate) lists: Arc<Lists>,
     pub(crate) asking: Arc<Asking>,
     pub(crate) reads: ReadBudget,
+    pub(crate) waits: Arc<Waits>,
 }
 
 impl Gateway {
@@ -124,8 +129,22 @@ impl Gateway {
         .await
     }
 
-    /// What peers tell about something that this node does not know.
+    /// A place for a request that waits for peers; the owner needs none.
+    ///
+    /// # Errors
+    ///
+    /// 503 if there is none.
+    pub(crate) fn wait(&self, owner: bool) -> Result<Option<Wait>, HttpError> {
+        if owner {
+            return Ok(None);
+        }
+        self.waits.begin(client::prefix()).map(Some)
+    }
+
+    /// What peers tell about something that this node does not know; nothing while too many
+    /// requests wait for peers.
     pub(crate) async fn ask(&self, selector: Selector, publisher: Option<PublisherId>) -> Told {
+        let Ok(_wait) = self.wait(false) else { return Told::default() };
         self.asking.ask(&self.backend, selector, publisher).await
     }
 
@@ -166,7 +185,9 @@ async fn nothing(uri: Uri) -> HttpError {
 /// Builds the router with all frontends. [`serve`](crate::serve) serves it.
 pub fn router(backend: Arc<dyn Backend>, options: Options) -> Router {
     let budget = FetchBudget::new(options.fetch_budget);
+    let waits = Waits::new(options.waits.unwrap_or(waits::MOST));
     let gateway = Gateway {
+        waits,
         backend,
         options: Arc::new(options),
         budget,
@@ -180,5 +201,6 @@ pub fn router(backend: Arc<dyn Backend>, options: Options) -> Router {
         .merge(feed::routes(&gateway))
         .merge(oci::routes(gateway))
         .fallback(nothing)
+        .layer(middleware::from_fn(client::as_client))
         .layer(middleware::from_fn(access::with_security_headers))
 }

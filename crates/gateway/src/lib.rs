@@ -16,6 +16,7 @@ mod backend;
 mod blocking;
 mod bounded;
 mod budget;
+mod client;
 mod content;
 mod document;
 mod feed;
@@ -35,6 +36,7 @@ mod rows;
 mod secret_file;
 mod server;
 mod token;
+mod waits;
 
 pub use axum::Router;
 pub use backend::{Backend, BlobRequest, FetchError, HealthError, SignError, Told};

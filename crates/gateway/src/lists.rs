@@ -4,6 +4,7 @@
 //! A cached list is never stale: it is kept under its digest and what its release says of it, which
 //! another release of the same digest need not.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -114,9 +115,13 @@ impl Gateway {
     ) -> Result<(), HttpError> {
         let request = BlobRequest { release: Some(release), blob: claim.blob, size: claim.size };
         self.find_place(request, &list_of(release), owner).await?;
-        let _charge = self.within_budget(claim.blob, claim.size, owner)?;
+        let _wait = self.wait(owner)?;
+        let charge = self.within_budget(claim.blob, claim.size, owner)?;
         match tokio::time::timeout(PATIENCE, self.backend.fetch_list(release)).await {
-            Ok(outcome) => outcome.map_err(|error| HttpError::fetch(&error, &list_of(release))),
+            Ok(outcome) => {
+                charge.brought().store(outcome.is_ok(), Ordering::Relaxed);
+                outcome.map_err(|error| HttpError::fetch(&error, &list_of(release)))
+            }
             Err(_) => Err(no_holder(release)),
         }
     }

@@ -1,44 +1,60 @@
 //! The HTTP server: listening, TLS, HTTP/1.1 and HTTP/2 for any router.
 //!
-//! Connections are bounded ([`Limits::connections`]). A slow client occupies at most one slot. When
-//! all slots are taken and a new client is waiting, one connection loses its slot: the longest idle
-//! of those idle for at least a second, else the one whose client has read less than it could for
-//! longest, at least five seconds. A client that keeps reading its response keeps its slot. A
-//! connection also ends, with or without a waiting client, when a request head takes too long, when
-//! it idles for that long, or when no byte moves while a response is being sent.
+//! Connections are bounded ([`Limits::connections`]), and so are those of clients of one address
+//! prefix, which have half of them; clients on this machine, where a proxy may be, share nothing
+//! with each other. When all places are taken, a new client gets that of the connection that needs
+//! it least: of the most crowded prefix, the longest idle of those idle for at least a second, else
+//! the one whose client has read less than it could for longest, at least five seconds. If there is
+//! none, the client waits in a short line, while connections end with the response that they are in;
+//! if none ends in time, it is answered with 503. A client that keeps reading its response keeps its
+//! place.
+//!
+//! A connection also ends, with or without a waiting client, when a request head takes too long,
+//! when it idles for that long, when no byte moves while a response is being sent, and when its
+//! client takes less than 256 KiB in ten minutes although there is more.
 //!
 //! Each request carries its [`Scheme`](axum::http::uri::Scheme), `http` or `https`, in its
 //! extensions. Limits on request bodies belong to the router.
 
 mod activity;
 mod connection;
+mod line;
+mod open;
 mod tls;
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Router;
+use perennial_protocol::Prefix;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::gateway::unavailable;
 use activity::Activity;
 use connection::Connection;
+use line::Line;
+use open::Open;
 pub use tls::{Tls, TlsError};
 
-/// How long a connection has to be idle before it can lose its slot.
-const SETTLE: Duration = Duration::from_secs(1);
-/// How long a client may leave a response unread before it can lose its slot.
-const TAKING: Duration = Duration::from_secs(5);
-/// The interval between attempts to free a slot, and the pause after a failed accept.
+/// The interval between attempts to find a place for those in line, and the pause after a failed
+/// accept.
 const RETRY: Duration = Duration::from_millis(200);
+/// Clients that are being told to come back, at most; more are hung up on.
+const TOLD: usize = 32;
+/// What they are told.
+const BUSY: &str = "all connections of this node are in use: try again in a moment";
+/// How long it may take to tell a client to come back.
+const TELLING: Duration = Duration::from_secs(5);
 
 /// Limits on connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Concurrent connections. Further clients wait in the system's accept queue until a connection
-    /// ends, or loses its slot because it is idle or does not read its response.
+    /// Concurrent connections, of which clients of one address prefix get half. Further clients wait
+    /// a few seconds for a place, and are then answered with 503.
     pub connections: usize,
     /// The longest request head in bytes, at least 8192. A longer head is answered with 431.
     pub head_bytes: usize,
@@ -47,6 +63,10 @@ pub struct Limits {
     pub head_time: Duration,
     /// How long a response may stall, with no byte moving in either direction.
     pub stalled: Duration,
+    /// How long a client may take for 256 KiB of a response while there is more to take.
+    pub slowest: Duration,
+    /// How long a request without a body may wait for its response to begin.
+    pub answer_time: Duration,
     /// How long requests in flight may continue after the server is asked to stop.
     pub grace: Duration,
 }
@@ -59,6 +79,9 @@ impl Default for Limits {
             head_time: Duration::from_secs(60),
             // Longer than the gateway waits for bytes from the swarm.
             stalled: Duration::from_secs(120),
+            slowest: Duration::from_secs(600),
+            // Longer than any frontend waits for peers.
+            answer_time: Duration::from_secs(120),
             grace: Duration::from_secs(5),
         }
     }
@@ -73,28 +96,56 @@ pub async fn serve(
     limits: Limits,
     stop: impl Future<Output = ()>,
 ) {
-    let slots = Arc::new(Semaphore::new(limits.connections.max(1)));
-    let connections = Connections::default();
+    let open = Arc::new(Open::new(limits.connections));
     let (tasks, stopping, cut) =
         (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
     let _cut_when_dropped = cut.clone().drop_guard();
+    let connection = |router: &Router, activity, prefix, limits| Connection {
+        activity,
+        limits,
+        tls: tls.clone(),
+        router: router.clone(),
+        stopping: stopping.clone(),
+        prefix,
+    };
+    let (busy, told) = (unavailable(BUSY), Arc::new(Semaphore::new(TOLD)));
+    let turn_away = |stream: TcpStream| {
+        let Ok(turn) = Arc::clone(&told).try_acquire_owned() else { return };
+        let limits = Limits { head_time: TELLING, ..limits };
+        let activity = Arc::new(Activity::new());
+        let connection = connection(&busy, activity, Prefix::NONE, limits);
+        let cut = cut.clone();
+        tasks.spawn(async move {
+            let _turn = turn;
+            let telling = tokio::time::timeout(TELLING, connection.run(stream));
+            cut.run_until_cancelled(telling).await;
+        });
+    };
     let accepting = async {
+        let mut line = Line::default();
         loop {
-            let slot = slot(&slots, &connections).await;
-            let stream = accept(&listener).await;
-            let activity = connections.begin();
-            let connection = Connection {
-                activity,
-                limits,
-                tls: tls.clone(),
-                router: router.clone(),
-                stopping: stopping.clone(),
-            };
-            let cut = cut.clone();
-            tasks.spawn(async move {
-                let _slot = slot;
-                cut.run_until_cancelled(connection.run(stream)).await;
-            });
+            tokio::select! {
+                (stream, address) = accept(&listener) => {
+                    let prefix = Prefix::of(address.ip());
+                    if let Some(last) = line.push(stream, prefix, Instant::now()) {
+                        turn_away(last);
+                    }
+                }
+                () = open.freed() => {}
+                () = tokio::time::sleep(RETRY), if line.len() > 0 => {}
+            }
+            while let Some((stream, prefix, place)) = line.next(&open) {
+                let connection = connection(&router, Arc::clone(&place.activity), prefix, limits);
+                let cut = cut.clone();
+                tasks.spawn(async move {
+                    let _place = place;
+                    cut.run_until_cancelled(connection.run(stream)).await;
+                });
+            }
+            open.rotate(line.len());
+            while let Some(late) = line.overdue(Instant::now()) {
+                turn_away(late);
+            }
         }
     };
     tokio::select! {
@@ -111,29 +162,13 @@ pub async fn serve(
     }
 }
 
-/// Waits for a free slot; if all are taken, takes the slot of the connection that needs it least.
-async fn slot(slots: &Arc<Semaphore>, connections: &Connections) -> OwnedSemaphorePermit {
-    loop {
-        let free = Arc::clone(slots).acquire_owned();
-        // The semaphore is never closed.
-        if let Ok(Ok(slot)) = tokio::time::timeout(Duration::ZERO, free).await {
-            return slot;
-        }
-        connections.end_one();
-        let freed = Arc::clone(slots).acquire_owned();
-        if let Ok(Ok(slot)) = tokio::time::timeout(RETRY, freed).await {
-            return slot;
-        }
-    }
-}
-
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
                 // Responses are written in large pieces: waiting to fill packets only adds latency.
                 let _ = stream.set_nodelay(true);
-                return stream;
+                return (stream, address);
             }
             Err(error) => {
                 // Most likely out of file descriptors; closing connections free some.
@@ -141,38 +176,5 @@ async fn accept(listener: &TcpListener) -> TcpStream {
                 tokio::time::sleep(RETRY).await;
             }
         }
-    }
-}
-
-/// The open connections.
-#[derive(Debug, Default)]
-struct Connections(Mutex<Vec<Weak<Activity>>>);
-
-impl Connections {
-    fn begin(&self) -> Arc<Activity> {
-        let activity = Arc::new(Activity::new());
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|activity| activity.strong_count() > 0);
-        all.push(Arc::downgrade(&activity));
-        activity
-    }
-
-    fn end_one(&self) {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let candidates = all.iter().filter_map(|activity| {
-            activity.upgrade().and_then(|activity| Some((may_end(&activity)?, activity)))
-        });
-        if let Some((_, activity)) = candidates.max_by_key(|(rank, _)| *rank) {
-            activity.end();
-        }
-    }
-}
-
-/// The rank of a connection that can lose its slot, or `None`: idle connections rank before slow
-/// ones, and within each group the longest idle or slow ranks first.
-fn may_end(activity: &Activity) -> Option<(bool, Duration)> {
-    match activity.idle() {
-        Some(idle) => (idle >= SETTLE).then_some((true, idle)),
-        None => activity.not_taking().filter(|slow| *slow >= TAKING).map(|slow| (false, slow)),
     }
 }

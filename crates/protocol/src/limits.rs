@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::input::Token;
-use crate::prefix::Prefix;
 use crate::message::Request;
 use crate::peer::PeerId;
+use crate::prefix::Prefix;
 use crate::time::Time;
 pub(crate) use bucket::{Bucket, Buckets};
 

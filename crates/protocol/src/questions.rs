@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::answer::Question;
 use crate::input::Token;
-use crate::prefix::Prefix;
 use crate::peer::PeerId;
+use crate::prefix::Prefix;
 
 /// Answers under way, at most.
 pub(crate) const AT_ONCE: usize = 4;

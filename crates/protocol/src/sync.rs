@@ -283,9 +283,10 @@ impl Reconciler {
         let running = self.peers.values().filter_map(|peer| peer.exchange.as_ref());
         // Where others wait, whatever takes too long has been ended at this moment.
         let slow = running.filter(|_| !self.blocked.is_empty()).filter_map(Exchange::patience);
-        let idle = self.peers.iter().filter(|(id, peer)| {
-            peer.exchange.is_none() && !self.blocked.contains(*id)
-        });
+        let idle = self
+            .peers
+            .iter()
+            .filter(|(id, peer)| peer.exchange.is_none() && !self.blocked.contains(*id));
         let due = idle.map(|(_, peer)| match peer.extra.is_empty() {
             true => peer.due,
             false => Time::ZERO,

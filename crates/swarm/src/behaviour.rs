@@ -85,10 +85,7 @@ impl Behaviour {
                 [(REQUEST_PROTOCOL, ProtocolSupport::Full)],
                 requests,
             ),
-            streams: streams::Behaviour::new(Slots::new(
-                registry.clone(),
-                config.max_blob_streams,
-            )),
+            streams: streams::Behaviour::new(Slots::new(registry.clone(), config.max_blob_streams)),
             kad: kademlia(peer),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping::Config::default()),

@@ -72,6 +72,8 @@ pub(crate) async fn serve(
         fetch_budget: Some(http.fetch_budget),
         only_trusted: !http.fetch_untrusted,
         untrusted_share: Some(UNTRUSTED),
+        // As many as leave most connections to those who ask for what is held.
+        waits: Some(connections() * 3 / 8),
         hosts: http.names.clone(),
     };
     listen(perennial_gateway::router(Arc::new(archive), options), http, stop).await
@@ -86,6 +88,11 @@ pub(crate) async fn serve_reason(
     listen(perennial_gateway::unavailable(reason), http, stop).await
 }
 
+/// Concurrent HTTP connections, at most.
+fn connections() -> usize {
+    descriptors::http_connections(descriptors::raise(), Limits::default().connections)
+}
+
 async fn listen(
     router: Router,
     http: &Http,
@@ -96,9 +103,7 @@ async fn listen(
     let listener = TcpListener::bind(http.address).await.map_err(bind)?;
     let address = listener.local_addr().map_err(bind)?;
     let task = tokio::spawn(async move {
-        let mut limits = Limits::default();
-        limits.connections =
-            descriptors::http_connections(descriptors::raise(), limits.connections);
+        let limits = Limits { connections: connections(), ..Limits::default() };
         perennial_gateway::serve(listener, tls, router, limits, stop.cancelled()).await;
     });
     Ok(Served { address, task })

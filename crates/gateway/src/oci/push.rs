@@ -12,6 +12,7 @@ use super::name::Named;
 use super::pull::{CONTENT_DIGEST, RegistryRequest};
 use super::upload::{self, Open, append, finish};
 use super::{Parameters, Registry};
+use crate::client;
 
 const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
@@ -32,7 +33,7 @@ impl Registry {
         }
         let whole = query.get("digest").map(|text| text.parse().map_err(|_| OciError::digest()));
         let whole = whole.transpose()?;
-        let id = self.uploads.begin(name.clone(), Instant::now())?;
+        let id = self.uploads.begin(name.clone(), client::prefix(), Instant::now())?;
         let part = self.uploads.open(&name, &id, Instant::now())?;
         match whole {
             None => Ok(accepted(asked, &id, part.received(), StatusCode::ACCEPTED)),

@@ -15,6 +15,7 @@ use axum::http::StatusCode;
 use futures::stream::StreamExt;
 use perennial_manifest::Sha256;
 use perennial_oci::Digest;
+use perennial_protocol::Prefix;
 use perennial_store::{Added, Lease, MAX_BLOB, SMALL, Store};
 
 use super::error::OciError;
@@ -24,6 +25,8 @@ use crate::blocking::blocking;
 
 /// Concurrent uploads, at most.
 const MOST: usize = 1024;
+/// Concurrent uploads of clients of one address prefix, at most. An engine has a few of each image.
+const PER_PREFIX: usize = MOST / 4;
 /// Pieces of a body queued for writing, at most.
 const QUEUE: usize = 16;
 
@@ -37,6 +40,7 @@ pub(crate) struct Uploads {
 #[derive(Debug)]
 struct Session {
     name: Named,
+    client: Prefix,
     touched: Instant,
     part: Arc<tokio::sync::Mutex<Part>>,
 }
@@ -62,7 +66,12 @@ impl Uploads {
     }
 
     /// Begins an upload to a repository, and removes uploads abandoned for a day.
-    pub(crate) fn begin(&self, name: Named, now: Instant) -> Result<String, OciError> {
+    pub(crate) fn begin(
+        &self,
+        name: Named,
+        client: Prefix,
+        now: Instant,
+    ) -> Result<String, OciError> {
         let mut sessions = self.sessions();
         sessions.retain(|_, session| {
             let left = now.duration_since(session.touched) >= PATIENCE;
@@ -73,8 +82,12 @@ impl Uploads {
             }
             part.is_none()
         });
-        if sessions.len() >= MOST {
-            let message = format!("{MOST} uploads are in progress: finish or cancel one");
+        let is_near = |other: &&Session| client.is_shared() && other.client == client;
+        if sessions.len() >= MOST || sessions.values().filter(is_near).count() >= PER_PREFIX {
+            let message = format!(
+                "too many uploads are in progress ({MOST} in all, {PER_PREFIX} of one network): \
+                 finish or cancel one"
+            );
             return Err(OciError::new(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", message));
         }
         let id = format!("{:032x}", rand::random::<u128>());
@@ -82,7 +95,7 @@ impl Uploads {
         OpenOptions::new().write(true).create_new(true).open(&path)?;
         let part =
             Arc::new(tokio::sync::Mutex::new(Part { path, received: 0, sha256: Sha256::new() }));
-        sessions.insert(id.clone(), Session { name, touched: now, part });
+        sessions.insert(id.clone(), Session { name, client, touched: now, part });
         Ok(id)
     }
 
@@ -256,10 +269,10 @@ mod tests {
         let uploads = Uploads::new(dir.path().to_owned());
         let files = || std::fs::read_dir(dir.path()).expect("it reads").count();
         let (name, start) = (Named::Bare("x".into()), Instant::now());
-        let old = uploads.begin(name.clone(), start).expect("it begins");
-        let used = uploads.begin(name.clone(), start).expect("it begins");
+        let old = uploads.begin(name.clone(), Prefix::NONE, start).expect("it begins");
+        let used = uploads.begin(name.clone(), Prefix::NONE, start).expect("it begins");
         drop(uploads.open(&name, &used, start + PATIENCE / 2).expect("it is there"));
-        let new = uploads.begin(name.clone(), start + PATIENCE).expect("it begins");
+        let new = uploads.begin(name.clone(), Prefix::NONE, start + PATIENCE).expect("it begins");
         assert_eq!(files(), 2);
         assert!(uploads.open(&name, &old, start + PATIENCE).is_err());
         for id in [&used, &new] {
@@ -277,9 +290,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let uploads = Uploads::new(dir.path().to_owned());
         let (name, start) = (Named::Bare("x".into()), Instant::now());
-        let id = uploads.begin(name.clone(), start).expect("it begins");
+        let id = uploads.begin(name.clone(), Prefix::NONE, start).expect("it begins");
         let open = uploads.open(&name, &id, start).expect("it is there");
-        uploads.begin(name.clone(), start + PATIENCE).expect("it begins");
+        uploads.begin(name.clone(), Prefix::NONE, start + PATIENCE).expect("it begins");
         drop(open);
         assert!(uploads.open(&name, &id, start).is_ok());
         drop(uploads.ending(&id));
@@ -290,10 +303,14 @@ mod tests {
     fn concurrent_uploads_are_bounded() {
         let dir = tempfile::tempdir().expect("a directory");
         let uploads = Uploads::new(dir.path().to_owned());
-        let now = Instant::now();
-        for _ in 0..MOST {
-            uploads.begin(Named::Bare("x".into()), now).expect("it begins");
+        let begin = |client| uploads.begin(Named::Bare("x".into()), client, Instant::now());
+        for _ in 0..PER_PREFIX {
+            begin(Prefix(7)).expect("it begins");
         }
-        assert!(uploads.begin(Named::Bare("x".into()), now).is_err());
+        assert!(begin(Prefix(7)).is_err());
+        for _ in PER_PREFIX..MOST {
+            begin(Prefix::NONE).expect("it begins");
+        }
+        assert!(begin(Prefix::NONE).is_err());
     }
 }

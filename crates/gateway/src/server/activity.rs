@@ -5,6 +5,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -23,7 +24,10 @@ const TAKEN: usize = 256 << 10;
 #[derive(Debug)]
 pub(super) struct Activity {
     state: Mutex<State>,
+    began: Instant,
     end: Notify,
+    finish: Notify,
+    finishing: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -44,7 +48,13 @@ impl Activity {
     pub(super) fn new() -> Self {
         let now = Instant::now();
         let state = State { in_flight: 0, since: now, moved: now, full: false, slow: None };
-        Self { state: Mutex::new(state), end: Notify::new() }
+        Self {
+            state: Mutex::new(state),
+            began: now,
+            end: Notify::new(),
+            finish: Notify::new(),
+            finishing: AtomicBool::new(false),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -95,6 +105,27 @@ impl Activity {
     /// Requests that the connection end.
     pub(super) fn end(&self) {
         self.end.notify_one();
+    }
+
+    /// How long there has been a connection.
+    pub(super) fn age(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Requests that the connection end after the response that it is in.
+    pub(super) fn finish(&self) {
+        self.finishing.store(true, Ordering::Relaxed);
+        self.finish.notify_one();
+    }
+
+    /// Whether the end after the present response was requested.
+    pub(super) fn is_finishing(&self) -> bool {
+        self.finishing.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when the end after the present response is requested.
+    pub(super) async fn finished(&self) {
+        self.finish.notified().await;
     }
 
     /// Resolves each time the end of the connection is requested.

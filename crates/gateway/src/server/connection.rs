@@ -11,10 +11,12 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::uri::Scheme;
-use axum::response::Response;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use perennial_protocol::Prefix;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +25,8 @@ use tower::Service;
 use super::Limits;
 use super::activity::{Activity, Answer, InFlight, TrackedStream};
 use super::tls::Tls;
+use crate::client::Client;
+use crate::http_error::HttpError;
 
 /// The smallest limit on request heads that hyper accepts.
 const LEAST_HEAD: usize = 8 << 10;
@@ -36,6 +40,8 @@ pub(super) struct Connection {
     pub(super) tls: Option<Tls>,
     pub(super) router: Router,
     pub(super) stopping: CancellationToken,
+    /// Where the client is.
+    pub(super) prefix: Prefix,
 }
 
 impl Connection {
@@ -80,10 +86,12 @@ impl Connection {
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(4 << 20);
         let (router, activity) = (self.router.clone(), Arc::clone(&self.activity));
+        let (client, patience) = (Client(self.prefix), limits.answer_time);
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             // Taken from the connection, because a scheme sent by the client is only a claim.
             request.extensions_mut().insert(scheme.clone());
-            answer(router.clone(), activity.request(), request)
+            request.extensions_mut().insert(client);
+            answer(router.clone(), activity.request(), request, patience)
         });
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let interval = limits.head_time.min(limits.stalled) / 4;
@@ -96,11 +104,11 @@ impl Connection {
                     }
                     return;
                 }
-                // A request that has arrived since then keeps the connection open.
-                () = self.activity.ended() => {
-                    if super::may_end(&self.activity).is_some() {
-                        return;
-                    }
+                // Its place is another's already.
+                () = self.activity.ended() => return,
+                () = self.activity.finished(), if !finishing => {
+                    finishing = true;
+                    connection.as_mut().graceful_shutdown();
                 }
                 () = self.stopping.cancelled(), if !finishing => {
                     finishing = true;
@@ -109,6 +117,10 @@ impl Connection {
                 () = tokio::time::sleep(interval.max(Duration::from_millis(10))) => {
                     if self.activity.still() >= limits.stalled {
                         tracing::debug!("connection stood still for too long");
+                        return;
+                    }
+                    if self.activity.not_taking().is_some_and(|slow| slow >= limits.slowest) {
+                        tracing::debug!("a client reads its response too slowly");
                         return;
                     }
                     let idle = self.activity.idle();
@@ -126,8 +138,21 @@ async fn answer(
     mut router: Router,
     in_flight: InFlight,
     request: Request<Incoming>,
+    patience: Duration,
 ) -> Result<Response, Infallible> {
+    // What brings a body lasts as long as the body, and only the owner's is read.
+    let has_deadline = matches!(*request.method(), Method::GET | Method::HEAD);
     // A router is always ready.
-    let answer = router.call(request.map(Body::new)).await?;
+    let answer = router.call(request.map(Body::new));
+    let answer = match has_deadline {
+        false => answer.await?,
+        true => match tokio::time::timeout(patience, answer).await {
+            Ok(answer) => answer?,
+            Err(_) => {
+                let message = "this node found no answer in time: try again in a minute";
+                HttpError::new(StatusCode::SERVICE_UNAVAILABLE, message).into_response()
+            }
+        },
+    };
     Ok(answer.map(|body| Body::new(Answer { body, in_flight })))
 }

@@ -8,10 +8,10 @@ use perennial_manifest::{
 use crate::effect::{Effect, FetchFailure, Holder};
 use crate::fake_catalog::FakeCatalog;
 use crate::input::{CensusId, FetchId, Input, KeepOutcome, LookupId, RequestFailure, WantedBlob};
-use crate::prefix::Prefix;
 use crate::message::{BlobClaim, Bounded, EntryBytes, Request, Response};
 use crate::node::{Config, Node};
 use crate::peer::PeerId;
+use crate::prefix::Prefix;
 use crate::sync::set::Sealed;
 use crate::time::Time;
 use crate::transfer::{End, Report};

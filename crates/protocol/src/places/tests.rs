@@ -140,7 +140,9 @@ fn those_without_a_rank_count_in_the_crowd() {
 fn a_standing_rises_and_the_lowest_is_forgotten_first() {
     let mut standings = Standings::default();
     assert!(standings.is_empty());
-    assert!(standings.earn(&peer(0), Standing::Useful) && standings.earn(&peer(0), Standing::Chosen));
+    assert!(
+        standings.earn(&peer(0), Standing::Useful) && standings.earn(&peer(0), Standing::Chosen)
+    );
     assert!(!standings.earn(&peer(0), Standing::Active), "it does not fall");
     assert!(!standings.earn(&peer(1), Standing::Stranger));
     assert_eq!(standings.of(&peer(0)), Standing::Chosen);

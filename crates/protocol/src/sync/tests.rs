@@ -12,9 +12,9 @@ use crate::answer::Question;
 use crate::effect::{Effect, Offence};
 use crate::fake_catalog::FakeCatalog;
 use crate::input::{Follows, Input, Verdict};
-use crate::prefix::Prefix;
 use crate::message::{Bounded, EntryBytes, Refusal, Request, Response};
 use crate::node::{Config, Node};
+use crate::prefix::Prefix;
 use crate::time::Time;
 
 pub(super) fn feed(key: &Keypair, count: u64) -> Vec<SignedEntry> {

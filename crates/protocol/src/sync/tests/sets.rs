@@ -7,9 +7,9 @@ use crate::answer::Question;
 use crate::effect::Effect;
 use crate::fake_catalog::FakeCatalog;
 use crate::input::{Follows, Input, Token};
-use crate::prefix::Prefix;
 use crate::message::{Refusal, Request, Response, Scope};
 use crate::node::{Config, Node};
+use crate::prefix::Prefix;
 use crate::sync::set::{self, Sealed};
 use crate::time::Time;
 
