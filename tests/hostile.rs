@@ -4,7 +4,13 @@
 //! | module | attack |
 //! |---|---|
 //! | `histories` | a long feed whose end is gossiped, so that the rest comes as its history |
+//! | `idle` | identities that connect and say nothing, and calls without a handshake |
+//! | `silent_streams` | blob streams that are opened and bring no request |
 //! | `sizes` | entries that name a followed publisher's lists with sizes that are not theirs |
+//! | `slow_clients` | HTTP clients that take all connections and leave none |
 
 mod histories;
+mod idle;
+mod silent_streams;
 mod sizes;
+mod slow_clients;

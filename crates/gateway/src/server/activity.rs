@@ -61,10 +61,10 @@ impl Activity {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long the connection has had no request in flight; `None` while it has one.
-    pub(super) fn idle(&self) -> Option<Duration> {
+    /// Since when the connection has had no request in flight; `None` while it has one.
+    pub(super) fn idle(&self) -> Option<Instant> {
         let state = self.state();
-        (state.in_flight == 0).then(|| state.since.elapsed())
+        (state.in_flight == 0).then_some(state.since)
     }
 
     /// How long no byte has moved in either direction.
@@ -72,11 +72,11 @@ impl Activity {
         self.state().moved.elapsed()
     }
 
-    /// How long the client has been reading more slowly than it could; `None` while no bytes wait
+    /// Since when the client has been reading more slowly than it could; `None` while no bytes wait
     /// for it.
-    pub(super) fn not_taking(&self) -> Option<Duration> {
+    pub(super) fn not_taking(&self) -> Option<Instant> {
         let state = self.state();
-        state.slow.filter(|_| state.full).map(|(since, _)| since.elapsed())
+        state.slow.filter(|_| state.full).map(|(since, _)| since)
     }
 
     /// Records that bytes arrived.
@@ -107,9 +107,9 @@ impl Activity {
         self.end.notify_one();
     }
 
-    /// How long there has been a connection.
-    pub(super) fn age(&self) -> Duration {
-        self.began.elapsed()
+    /// Since when there has been a connection.
+    pub(super) fn began(&self) -> Instant {
+        self.began
     }
 
     /// Requests that the connection end after the response that it is in.

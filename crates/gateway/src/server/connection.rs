@@ -119,12 +119,12 @@ impl Connection {
                         tracing::debug!("connection stood still for too long");
                         return;
                     }
-                    if self.activity.not_taking().is_some_and(|slow| slow >= limits.slowest) {
+                    if self.activity.not_taking().is_some_and(|slow| slow.elapsed() >= limits.slowest) {
                         tracing::debug!("a client reads its response too slowly");
                         return;
                     }
                     let idle = self.activity.idle();
-                    if !finishing && idle.is_some_and(|idle| idle >= limits.head_time) {
+                    if !finishing && idle.is_some_and(|idle| idle.elapsed() >= limits.head_time) {
                         finishing = true;
                         connection.as_mut().graceful_shutdown();
                     }

@@ -2,9 +2,8 @@
 //!
 //! The place of a connection is free from the moment that it is asked to leave: it ends at once.
 
-use std::cmp::Reverse;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use perennial_protocol::{Prefix, leaver};
 use tokio::sync::Notify;
@@ -78,9 +77,9 @@ impl Open {
         let taken = self.taken();
         for _ in 0..many {
             let candidates = taken.iter().enumerate().map(|(at, other)| {
-                let age = other.activity.age();
-                let may = age >= SETTLE && !other.activity.is_finishing();
-                (at, other.prefix, may.then_some(Reverse(age)))
+                let began = other.activity.began();
+                let may = began.elapsed() >= SETTLE && !other.activity.is_finishing();
+                (at, other.prefix, may.then_some(began))
             });
             match leaver(candidates).and_then(|at| taken.get(at)) {
                 Some(oldest) => oldest.activity.finish(),
@@ -109,11 +108,12 @@ impl Drop for Place {
 
 /// The rank of a connection that can lose its place, or `None`: idle connections rank before slow
 /// ones, and within each group the longest idle or slow ranks first.
-fn may_end(activity: &Activity) -> Option<(bool, Reverse<Duration>)> {
+fn may_end(activity: &Activity) -> Option<(bool, Instant)> {
     match activity.idle() {
-        Some(idle) => (idle >= SETTLE).then_some((false, Reverse(idle))),
+        Some(since) => (since.elapsed() >= SETTLE).then_some((false, since)),
         None => {
-            activity.not_taking().filter(|slow| *slow >= TAKING).map(|slow| (true, Reverse(slow)))
+            let slow = activity.not_taking().filter(|since| since.elapsed() >= TAKING);
+            slow.map(|since| (true, since))
         }
     }
 }
@@ -123,9 +123,9 @@ mod tests {
     use super::*;
 
     fn until(mut reached: impl FnMut() -> bool) {
-        let deadline = std::time::Instant::now() + 20 * SETTLE;
+        let deadline = Instant::now() + 20 * SETTLE;
         while !reached() {
-            assert!(std::time::Instant::now() < deadline, "not within {:?}", 20 * SETTLE);
+            assert!(Instant::now() < deadline, "not within {:?}", 20 * SETTLE);
             std::thread::sleep(SETTLE / 20);
         }
     }

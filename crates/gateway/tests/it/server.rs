@@ -1,5 +1,7 @@
 //! Connections over loopback: limits, TLS, shutdown.
 
+mod crowd;
+
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;

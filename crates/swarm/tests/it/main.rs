@@ -9,6 +9,7 @@
 )]
 
 mod asleep;
+mod crowd;
 mod dialling;
 mod finding;
 mod gossip;

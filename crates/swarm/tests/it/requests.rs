@@ -27,7 +27,7 @@ async fn answer(peer: &mut Peer, response: Response) -> Request {
     request
 }
 
-async fn answered(peer: &mut Peer, n: u64) -> Result<Response, RequestFailure> {
+pub(crate) async fn answered(peer: &mut Peer, n: u64) -> Result<Response, RequestFailure> {
     peer.input("response", |input| match input {
         Input::Response { id: RequestId(id), result, .. } if id == n => Some(result),
         _ => None,

@@ -101,7 +101,9 @@ async fn streams_over_the_limit_are_reset_and_slots_are_reused() {
     for _ in 0..2 {
         let mut stream = a.handle.open_blob_stream(&b.id()).await.expect("opens");
         stream.write_all(b"x").await.expect("writes");
-        held.push((stream, inbound(&mut b).await));
+        let other = inbound(&mut b).await;
+        other.keep_slot();
+        held.push((stream, other));
     }
     let mut third = a.handle.open_blob_stream(&b.id()).await.expect("opens");
     let _ = third.write_all(b"x").await;
@@ -120,6 +122,30 @@ async fn streams_over_the_limit_are_reset_and_slots_are_reused() {
         }
         assert!(std::time::Instant::now() < deadline, "the place is not given again");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_stream_loses_its_slot_to_one_of_another_peer() {
+    let mut few = config();
+    few.max_blob_streams = 2;
+    let mut server = Peer::start(&few).await;
+    let (mut silent, mut other) = (Peer::start(&config()).await, Peer::start(&config()).await);
+    silent.connect(&mut server).await;
+    other.connect(&mut server).await;
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut stream = silent.handle.open_blob_stream(&server.id()).await.expect("opens");
+        stream.write_all(b"x").await.expect("writes");
+        held.push((stream, inbound(&mut server).await));
+    }
+    held[1].1.keep_slot();
+    let mut asking = other.handle.open_blob_stream(&server.id()).await.expect("opens");
+    asking.write_all(b"y").await.expect("writes");
+    let _served = inbound(&mut server).await;
+    tokio::time::timeout(PATIENCE, held[0].1.slot_lost()).await.expect("it is told");
+    let kept = std::time::Duration::from_millis(200);
+    let lost = tokio::time::timeout(kept, held[1].1.slot_lost()).await;
+    assert!(lost.is_err(), "what is served keeps its slot");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -240,3 +240,57 @@ async fn junk_of_a_stranger_is_never_served_or_signed_under_the_digest_of_a_laye
         assert!(registry.get(&path).await.bytes() == image.layer);
     }
 }
+
+/// Images in the swarm, of which only the lists are here.
+fn far_away(registry: &TestRegistry, many: usize) -> Vec<String> {
+    let publisher = followed(registry, 2);
+    let path = |n: usize| {
+        let image = Image::new(bytes(300_000, 70 + n as u64));
+        let signed = image.release(&registry.swarm, &publisher, CONSOLE, &format!("v{n}"));
+        let list = signed.release().unwrap().1.artifacts.blob;
+        registry.store.put_entries(&[signed]).unwrap();
+        copy(&registry.swarm, &registry.store, &list).unwrap();
+        format!("/v2/{CONSOLE}/blobs/{}", sha256(&image.layer))
+    };
+    (0..many).map(path).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn few_requests_wait_for_peers_and_the_others_are_told_to_come_back() {
+    let registry = TestRegistry::with(Options { waits: Some(2), ..Options::default() });
+    let far = far_away(&registry, 3);
+    let permits = registry.peer.gate.forget_permits(1000);
+    let others = async {
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        while registry.peer.asked.load(Ordering::SeqCst) < 2 {
+            assert!(std::time::Instant::now() < deadline, "two do not wait");
+            tokio::task::yield_now().await;
+        }
+        let refused = registry.get(&far[2]).await;
+        assert_eq!(refused.status, 503, "{refused:?}");
+        assert!(!refused.header("retry-after").is_empty(), "{refused:?}");
+        assert_eq!(registry.get("/v2/").await.status, 200, "what is here is served");
+        registry.peer.gate.add_permits(permits);
+    };
+    let waiting = futures::future::join(registry.get(&far[0]), registry.get(&far[1]));
+    let ((one, two), ()) = futures::future::join(waiting, others).await;
+    assert_eq!((one.status.as_u16(), two.status.as_u16()), (200, 200));
+    assert_eq!(registry.get(&far[2]).await.status, 200, "places are free again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_are_given_up_spend_no_budget() {
+    let registry =
+        TestRegistry::with(Options { fetch_budget: Some(301_000), ..Options::default() });
+    let far = far_away(&registry, 4);
+    let permits = registry.peer.gate.forget_permits(1000);
+    for path in far.iter().cycle().take(12) {
+        let given_up = timeout(Duration::from_millis(20), registry.get(path)).await;
+        assert!(given_up.is_err(), "{given_up:?}");
+    }
+    assert_eq!(registry.peer.asked.load(Ordering::SeqCst), 12);
+    registry.peer.gate.add_permits(permits);
+    assert_eq!(registry.get(&far[0]).await.status, 200, "nothing came so far");
+    let spent = registry.get(&far[1]).await;
+    assert_eq!(spent.status, 429, "what came is charged: {spent:?}");
+}
