@@ -64,7 +64,8 @@ pub(crate) struct Limits {
     upload: Option<u64>,
     /// When the bytes granted so far will have been sent under the cap.
     line_free: Time,
-    streams: BTreeMap<Token, PeerId>,
+    /// With the bytes that the cap was charged for.
+    streams: BTreeMap<Token, (PeerId, u64)>,
 }
 
 impl Limits {
@@ -116,7 +117,7 @@ impl Limits {
         token: Token,
         bytes: u64,
     ) -> Option<Time> {
-        let mine = self.streams.values().filter(|other| *other == peer).count();
+        let mine = self.streams.values().filter(|(other, _)| other == peer).count();
         if mine >= STREAMS_PER_PEER
             || self.streams.len() >= STREAMS
             || self.streams.contains_key(&token)
@@ -129,15 +130,21 @@ impl Limits {
             if start.since(now) > LONGEST_WAIT {
                 return None;
             }
-            let millis = bytes.saturating_mul(1000) / rate.max(1);
-            self.line_free = start + Duration::from_millis(millis);
+            self.line_free = start + time_at(rate, bytes);
         }
-        self.streams.insert(token, peer.clone());
+        self.streams.insert(token, (peer.clone(), bytes));
         Some(start)
     }
 
-    pub(crate) fn served(&mut self, token: Token) {
-        self.streams.remove(&token);
+    /// A blob stream ended after so many bytes: what it asked for in vain, or did not wait for, is
+    /// free for others.
+    pub(crate) fn served(&mut self, token: Token, sent: u64) {
+        let Some((_, charged)) = self.streams.remove(&token) else { return };
+        if let Some(rate) = self.upload {
+            let unused = time_at(rate, charged.saturating_sub(sent));
+            let until = self.line_free.since(Time::ZERO).saturating_sub(unused);
+            self.line_free = Time::ZERO + until;
+        }
     }
 
     pub(crate) fn sweep(&mut self, now: Time) {
@@ -149,6 +156,11 @@ impl Limits {
     pub(crate) fn len(&self) -> usize {
         self.peers.len() + self.prefixes.len() + self.refusals.len() + self.streams.len()
     }
+}
+
+/// The time that bytes take at a rate per second.
+fn time_at(rate: u64, bytes: u64) -> Duration {
+    Duration::from_millis(bytes.saturating_mul(1000) / rate.max(1))
 }
 
 /// The cost of reading a row for each of this many entries, in bytes: a set of 100,000 entries

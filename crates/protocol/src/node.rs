@@ -214,7 +214,7 @@ impl Node {
                     None => Effect::RefuseServe { token },
                 });
             }
-            Input::Served { token, .. } => self.limits.served(token),
+            Input::Served { token, bytes } => self.limits.served(token, bytes),
             Input::Follows(follows) => {
                 self.follows = follows;
                 self.sync.all_due(out.now);

@@ -114,11 +114,27 @@ fn streams_and_upload_are_capped() {
     assert_eq!(limits.serve(at(0), &peer, Token(0), 2000), Some(at(0)));
     assert_eq!(limits.serve(at(0), &peer, Token(1), 4000), Some(at(2000)));
     assert_eq!(limits.serve(at(0), &peer, Token(2), 1), None, "its turn is too far away");
-    limits.served(Token(0));
-    limits.served(Token(1));
+    limits.served(Token(0), 2000);
+    limits.served(Token(1), 4000);
     let mut limits = Limits::new(None);
     let granted = (0..9).filter(|n| limits.serve(at(0), &peer, Token(*n), 1).is_some()).count();
     assert_eq!(granted, STREAMS_PER_PEER);
-    limits.served(Token(0));
+    limits.served(Token(0), 1);
     assert!(limits.serve(at(0), &peer, Token(20), 1).is_some());
+}
+
+#[test]
+fn the_upload_cap_is_charged_with_what_was_sent() {
+    let mut limits = Limits::new(Some(1000));
+    let (greedy, honest) = ("greedy".parse().unwrap(), "honest".parse().unwrap());
+    assert_eq!(limits.serve(at(0), &greedy, Token(0), u64::MAX), Some(at(0)));
+    assert_eq!(limits.serve(at(0), &honest, Token(1), 1000), None, "all of it may be sent");
+    // Nothing of it was held.
+    limits.served(Token(0), 1);
+    assert_eq!(limits.serve(at(10), &honest, Token(2), 1000), Some(at(10)));
+    // One that leaves in the middle, after a second.
+    assert_eq!(limits.serve(at(1010), &greedy, Token(3), 100_000), Some(at(1010)));
+    limits.served(Token(3), 1000);
+    assert_eq!(limits.serve(at(2010), &honest, Token(4), 1000), Some(at(2010)));
+    limits.served(Token(99), 7);
 }
