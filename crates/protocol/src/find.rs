@@ -11,7 +11,7 @@ pub(crate) mod lookup;
 pub(crate) mod search;
 pub(crate) mod seen;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use perennial_manifest::{BlobId, Holding, ReleaseId};
@@ -26,8 +26,12 @@ use crate::peer::PeerId;
 use crate::requests::Purpose;
 use crate::transfer::{Command, Has, Subject};
 
-/// Requests of one search in flight, at most.
+/// Requests of one search in flight, at most, to peers that may still answer soon.
 pub(crate) const ASKED_AT_ONCE: usize = 16;
+/// How long an answer may take before another peer is asked meanwhile.
+pub(crate) const PROMPT: Duration = Duration::from_secs(1);
+/// Requests of one search in flight, at most.
+pub(crate) const OUTSTANDING: usize = 128;
 /// Time after which a running fetch asks a peer again that did not hold all of its blobs.
 pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// Rounds in which a search asks every peer before it gives up.
@@ -61,11 +65,13 @@ pub(crate) struct Find {
     me: PeerId,
     searches: BTreeMap<FetchId, HolderSearch>,
     seen: Seen,
+    /// Connected peers that have earned to be asked first.
+    first: BTreeSet<PeerId>,
 }
 
 impl Find {
     pub(crate) fn new(me: PeerId) -> Self {
-        Self { me, searches: BTreeMap::new(), seen: Seen::default() }
+        Self { me, searches: BTreeMap::new(), seen: Seen::default(), first: BTreeSet::new() }
     }
 
     /// Begins a search, or adds blobs to a running one. Returns `false` when there are too many
@@ -111,7 +117,13 @@ impl Find {
         }
     }
 
+    /// From now on a connected peer is asked before others.
+    pub(crate) fn earned(&mut self, peer: &PeerId) {
+        self.first.insert(peer.clone());
+    }
+
     pub(crate) fn disconnected(&mut self, peer: &PeerId) {
+        self.first.remove(peer);
         for search in self.searches.values_mut() {
             search.forget(peer);
         }
@@ -252,7 +264,7 @@ impl Find {
 
     fn ask(&mut self, fetch: FetchId, out: &mut Effects<'_>) {
         let Some(search) = self.searches.get_mut(&fetch) else { return };
-        while let Some((peer, blobs)) = search.next_to_ask(&self.me) {
+        while let Some((peer, blobs)) = search.next_to_ask(out.now, &self.me, &self.first) {
             let request = Request::Have {
                 releases: Bounded::first_of(search.release),
                 blobs: Bounded::first_of(blobs.iter().copied()),
@@ -260,7 +272,7 @@ impl Find {
             if !out.send(&peer, Purpose::Have(fetch), request) {
                 break;
             }
-            search.asked(peer, blobs);
+            search.asked(out.now, peer, blobs);
         }
     }
 }

@@ -119,7 +119,8 @@ impl Connection {
                         tracing::debug!("connection stood still for too long");
                         return;
                     }
-                    if self.activity.not_taking().is_some_and(|slow| slow.elapsed() >= limits.slowest) {
+                    let slow = self.activity.not_taking();
+                    if slow.is_some_and(|slow| slow.elapsed() >= limits.slowest) {
                         tracing::debug!("a client reads its response too slowly");
                         return;
                     }

@@ -11,7 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use perennial_manifest::{BlobId, ReleaseId};
 
-use super::{ASK_AGAIN, ASKED_AT_ONCE, DIAL_WAIT, DIALS, PEERS, REACH, ROUND_WAIT, ROUNDS};
+use super::{
+    ASK_AGAIN, ASKED_AT_ONCE, DIAL_WAIT, DIALS, OUTSTANDING, PEERS, PROMPT, REACH, ROUND_WAIT,
+    ROUNDS,
+};
 use crate::effect::FetchFailure;
 use crate::input::FetchId;
 use crate::message::MAX_HAVE_BLOBS;
@@ -36,6 +39,15 @@ pub(crate) enum Turn {
     GiveUp(FetchFailure),
 }
 
+/// A peer that was asked and has not answered.
+#[derive(Debug)]
+struct Outstanding {
+    blobs: Vec<BlobId>,
+    at: Time,
+    /// Set once others are asked in its place.
+    is_slow: bool,
+}
+
 /// The search of one fetch.
 #[derive(Debug)]
 pub(crate) struct HolderSearch {
@@ -47,7 +59,7 @@ pub(crate) struct HolderSearch {
     stage: Stage,
     round: u32,
     queue: BTreeSet<PeerId>,
-    outstanding: BTreeMap<PeerId, Vec<BlobId>>,
+    outstanding: BTreeMap<PeerId, Outstanding>,
     /// Peers that have answered, and when.
     answered: BTreeMap<PeerId, Time>,
     /// Peers that claim to hold the whole release.
@@ -108,9 +120,19 @@ impl HolderSearch {
         self.holders.remove(peer);
     }
 
-    /// The next peer to ask, and the blobs to ask it about.
-    pub(crate) fn next_to_ask(&self, me: &PeerId) -> Option<(PeerId, Vec<BlobId>)> {
-        if self.outstanding.len() >= ASKED_AT_ONCE {
+    /// The next peer to ask, and the blobs to ask it about: `first` those that have earned it. Peers
+    /// that do not answer soon keep nobody from being asked.
+    pub(crate) fn next_to_ask(
+        &mut self,
+        now: Time,
+        me: &PeerId,
+        first: &BTreeSet<PeerId>,
+    ) -> Option<(PeerId, Vec<BlobId>)> {
+        for asked in self.outstanding.values_mut() {
+            asked.is_slow |= asked.at + PROMPT <= now;
+        }
+        let prompt = self.outstanding.values().filter(|asked| !asked.is_slow).count();
+        if prompt >= ASKED_AT_ONCE || self.outstanding.len() >= OUTSTANDING {
             return None;
         }
         let key = match (&self.release, self.blobs.keys().next()) {
@@ -119,18 +141,19 @@ impl HolderSearch {
             (None, None) => return None,
         };
         let key = placement::own_key(&key, me);
-        let peer = self.queue.iter().max_by_key(|peer| placement::score(&key, peer))?;
+        let rank = |peer: &PeerId| (first.contains(peer), placement::score(&key, peer));
+        let peer = self.queue.iter().max_by_key(|peer| rank(peer))?;
         Some((peer.clone(), self.blobs.keys().take(MAX_HAVE_BLOBS).copied().collect()))
     }
 
-    pub(crate) fn asked(&mut self, peer: PeerId, blobs: Vec<BlobId>) {
+    pub(crate) fn asked(&mut self, now: Time, peer: PeerId, blobs: Vec<BlobId>) {
         self.queue.remove(&peer);
-        self.outstanding.insert(peer, blobs);
+        self.outstanding.insert(peer, Outstanding { blobs, at: now, is_slow: false });
     }
 
     /// Records that a peer answered or timed out. Returns the blobs it was asked about.
     pub(crate) fn answered(&mut self, now: Time, peer: &PeerId) -> Option<Vec<BlobId>> {
-        let blobs = self.outstanding.remove(peer)?;
+        let Outstanding { blobs, .. } = self.outstanding.remove(peer)?;
         if self.answered.len() < PEERS {
             self.answered.insert(peer.clone(), now);
         }
@@ -241,6 +264,9 @@ impl HolderSearch {
             Stage::Asking => Time::ZERO,
             Stage::Reaching(until) | Stage::Resting(until) => until,
         };
-        again.min(turn)
+        let others_wait = !self.queue.is_empty() && self.outstanding.len() < OUTSTANDING;
+        let prompt = self.outstanding.values().filter(|asked| others_wait && !asked.is_slow);
+        let slow = prompt.map(|asked| asked.at + PROMPT).min().unwrap_or(Time::NEVER);
+        again.min(turn).min(slow)
     }
 }

@@ -370,3 +370,45 @@ fn a_kept_release_is_announced_once() {
     scene.input(Input::Kept { release, outcome: KeepOutcome::Held });
     assert_eq!(scene.count(|effect| matches!(effect, Effect::Provide { .. })), 1);
 }
+
+/// The peers that were asked for the release, in order.
+fn asked(scene: &Scene) -> Vec<&str> {
+    let asked = scene.effects.iter().filter_map(|effect| match effect {
+        Effect::Send { peer, request: Request::Have { .. }, .. } => Some(peer.as_str()),
+        _ => None,
+    });
+    asked.collect()
+}
+
+#[test]
+fn silent_peers_keep_no_other_from_being_asked() {
+    let names: Vec<String> = (0..100).map(|n| format!("silent-{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut scene = Scene::new(&names);
+    scene.want(1000);
+    assert_eq!(asked(&scene).len(), super::ASKED_AT_ONCE);
+    scene.run(super::PROMPT.as_millis() as u64 - 1, |_| None);
+    assert_eq!(asked(&scene).len(), super::ASKED_AT_ONCE, "an honest answer takes a moment");
+    scene.run(super::PROMPT.as_millis() as u64, |_| None);
+    assert_eq!(asked(&scene).len(), 2 * super::ASKED_AT_ONCE);
+    scene.run(8 * super::PROMPT.as_millis() as u64, |_| None);
+    assert_eq!(asked(&scene).len(), 100);
+}
+
+#[test]
+fn peers_that_earned_it_are_asked_first() {
+    let names: Vec<String> = (0..100).map(|n| format!("p{n}")).collect();
+    let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+    names.extend(["mine", "late"]);
+    let mut scene = Scene::new(&names);
+    for name in ["mine", "late"] {
+        scene.input(Input::Chosen { peer: peer(name) });
+    }
+    // One that comes again is remembered.
+    scene.input(Input::Disconnected { peer: peer("late") });
+    scene.input(Input::Connected { peer: peer("late"), prefix: Prefix::default() });
+    scene.want(1000);
+    let mut first: Vec<&str> = asked(&scene)[..2].to_vec();
+    first.sort_unstable();
+    assert_eq!(first, ["late", "mine"]);
+}

@@ -27,6 +27,9 @@ impl Node {
         if peer == self.me || self.peers.len() >= PEERS && !self.peers.contains_key(&peer) {
             return;
         }
+        if self.standings.of(&peer).is_earned() {
+            self.fetches.find.earned(&peer);
+        }
         self.sync.connected(out.now, &peer);
         self.fetches.find.connected(&peer, out);
         self.lookups.connected(&peer, out);
@@ -234,6 +237,9 @@ impl Node {
 
     pub(super) fn earned(&mut self, peer: &PeerId, standing: Standing, out: &mut Effects<'_>) {
         if self.standings.earn(peer, standing) {
+            if standing.is_earned() && self.peers.contains_key(peer) {
+                self.fetches.find.earned(peer);
+            }
             out.push(Effect::Earned { peer: peer.clone(), standing: self.standings.of(peer) });
         }
     }
