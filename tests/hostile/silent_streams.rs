@@ -16,8 +16,8 @@ use perennial_tests::{Daemon, add, field, perennial, text, wait_until, write_tre
 /// How long a node waits for a request, and some time for a busy machine.
 const DEADLINE: Duration = Duration::from_secs(5 + 10);
 
-/// Streams that are kept open by a byte a second, and opened again when they end. Returns the number
-/// of streams that ended so far, and the longest time that one lasted, in milliseconds.
+/// Streams that are kept open by a byte a second, and opened again when they end. Returns the
+/// number of streams that ended so far, and the longest time that one lasted, in milliseconds.
 fn silent_streams(
     runtime: &Runtime,
     to: &str,

@@ -5,9 +5,9 @@
 //! with each other. When all places are taken, a new client gets that of the connection that needs
 //! it least: of the most crowded prefix, the longest idle of those idle for at least a second, else
 //! the one whose client has read less than it could for longest, at least five seconds. If there is
-//! none, the client waits in a short line, while connections end with the response that they are in;
-//! if none ends in time, it is answered with 503. A client that keeps reading its response keeps its
-//! place.
+//! none, the client waits in a short line, while connections end with the response that they are
+//! in; if none ends in time, it is answered with 503. A client that keeps reading its response
+//! keeps its place.
 //!
 //! A connection also ends, with or without a waiting client, when a request head takes too long,
 //! when it idles for that long, when no byte moves while a response is being sent, and when its
@@ -53,8 +53,8 @@ const TELLING: Duration = Duration::from_secs(5);
 /// Limits on connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Concurrent connections, of which clients of one address prefix get half. Further clients wait
-    /// a few seconds for a place, and are then answered with 503.
+    /// Concurrent connections, of which clients of one address prefix get half. Further clients
+    /// wait a few seconds for a place, and are then answered with 503.
     pub connections: usize,
     /// The longest request head in bytes, at least 8192. A longer head is answered with 431.
     pub head_bytes: usize,

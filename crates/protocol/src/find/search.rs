@@ -120,8 +120,8 @@ impl HolderSearch {
         self.holders.remove(peer);
     }
 
-    /// The next peer to ask, and the blobs to ask it about: `first` those that have earned it. Peers
-    /// that do not answer soon keep nobody from being asked.
+    /// The next peer to ask, and the blobs to ask it about: `first` those that have earned it.
+    /// Peers that do not answer soon keep nobody from being asked.
     pub(crate) fn next_to_ask(
         &mut self,
         now: Time,

@@ -387,11 +387,12 @@ fn silent_peers_keep_no_other_from_being_asked() {
     let mut scene = Scene::new(&names);
     scene.want(1000);
     assert_eq!(asked(&scene).len(), super::ASKED_AT_ONCE);
-    scene.run(super::PROMPT.as_millis() as u64 - 1, |_| None);
+    let prompt = (Time::ZERO + super::PROMPT).as_millis();
+    scene.run(prompt - 1, |_| None);
     assert_eq!(asked(&scene).len(), super::ASKED_AT_ONCE, "an honest answer takes a moment");
-    scene.run(super::PROMPT.as_millis() as u64, |_| None);
+    scene.run(prompt, |_| None);
     assert_eq!(asked(&scene).len(), 2 * super::ASKED_AT_ONCE);
-    scene.run(8 * super::PROMPT.as_millis() as u64, |_| None);
+    scene.run(8 * prompt, |_| None);
     assert_eq!(asked(&scene).len(), 100);
 }
 
