@@ -8,7 +8,7 @@ mod watched;
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
@@ -22,6 +22,7 @@ use crate::hashing;
 use crate::large::{Reference, SMALL, Sight, Stamp, open, trailer};
 use crate::lease::Lease;
 use crate::pack::Record;
+use crate::space::{BLOCK, Reserved, allocated};
 use crate::sparse::Sparse;
 use watched::{Watched, changed_or};
 
@@ -153,13 +154,15 @@ impl<'a> Batch<'a> {
     pub fn add_bytes(&mut self, bytes: Vec<u8>) -> Result<Added, StoreError> {
         let size = bytes.len() as u64;
         if size > SMALL {
+            let room = self.reserve(size, size)?;
             let outboard =
                 tempfile::NamedTempFile::new_in(self.blobs.tmp()).at(self.blobs.tmp())?;
             let copy = tempfile::NamedTempFile::new_in(self.blobs.tmp()).at(self.blobs.tmp())?;
+            room.write_file(size, copy.path())?;
             let mut writer = copy.as_file();
             let pass =
                 hashing::pass(&bytes[..], size, Some(&mut writer), &|_| {}).at(copy.path())?;
-            return self.publish(pass, size, Some(copy), &outboard, None);
+            return self.publish(pass, size, room, Some(copy), &outboard, None);
         }
         let (blob, sha256) = hashing::names_of(&bytes);
         self.refuse_denied(blob, &sha256)?;
@@ -194,6 +197,8 @@ impl<'a> Batch<'a> {
             progress(size);
             self.add_bytes(bytes)?
         } else {
+            // Its own bytes are counted where they were written.
+            let room = self.reserve(size, 0)?;
             let outboard =
                 tempfile::NamedTempFile::new_in(self.blobs.tmp()).at(self.blobs.tmp())?;
             let pass = hashing::pass(self.watched(&file), size, None, progress)
@@ -201,10 +206,11 @@ impl<'a> Batch<'a> {
             let name = tempfile::TempPath::try_from_path(path).at(path)?;
             let mut taken = tempfile::NamedTempFile::from_parts(file, name);
             taken.disable_cleanup(true);
-            self.publish(pass, size, Some(taken), &outboard, None)?
+            self.publish(pass, size, room, Some(taken), &outboard, None)?
         };
         // The store held the bytes already, so the file was not renamed.
         durable::remove_file(path)?;
+        self.blobs.space().shrunk();
         Ok(added)
     }
 
@@ -216,13 +222,24 @@ impl<'a> Batch<'a> {
         progress: &dyn Fn(u64),
     ) -> Result<Added, StoreError> {
         let tmp = self.blobs.tmp();
+        // Holes of the source become holes.
+        let room = self.reserve(size, size.min(allocated(&file.metadata().at(path)?)))?;
         let copy = tempfile::NamedTempFile::new_in(tmp).at(tmp)?;
         let outboard = tempfile::NamedTempFile::new_in(tmp).at(tmp)?;
-        let mut writer = Sparse::new(copy.as_file(), &|_| Ok(()));
+        let take = |bytes: u64| room.write(bytes, copy.path()).map_err(io::Error::other);
+        room.write(BLOCK, copy.path())?;
+        let mut writer = Sparse::new(copy.as_file(), &|_| Ok(())).in_room(&take);
         let pass = hashing::pass(self.watched(file), size, Some(&mut writer), progress)
             .map_err(|e| changed_or(path, copy.path(), e))?;
         writer.finish().at(copy.path())?;
-        self.publish(pass, size, Some(copy), &outboard, None)
+        self.publish(pass, size, room, Some(copy), &outboard, None)
+    }
+
+    /// Takes room for a large blob: for `bytes` of the blob's, for its tree, and for the last block
+    /// of each file.
+    fn reserve(&self, size: u64, bytes: u64) -> Result<Reserved, StoreError> {
+        let tree = size / 256 + 4 * BLOCK;
+        self.blobs.space().reserve(bytes.saturating_add(tree), self.blobs.tmp())
     }
 
     fn refer_large(
@@ -233,17 +250,20 @@ impl<'a> Batch<'a> {
         reference: &Reference,
         progress: &dyn Fn(u64),
     ) -> Result<Added, StoreError> {
+        let room = self.reserve(size, 0)?;
         let outboard = tempfile::NamedTempFile::new_in(self.blobs.tmp()).at(self.blobs.tmp())?;
         let pass = hashing::pass(self.watched(file), size, None, progress)
             .map_err(|e| changed_or(path, path, e))?;
-        self.publish(pass, size, None, &outboard, Some(reference))
+        self.publish(pass, size, room, None, &outboard, Some(reference))
     }
 
-    /// Fsyncs the files of a large blob and renames them into place.
+    /// Fsyncs the files of a large blob and renames them into place. `room`: what was taken for
+    /// those that are new.
     fn publish(
         &mut self,
         pass: hashing::Pass,
         size: u64,
+        room: Reserved,
         copy: Option<tempfile::NamedTempFile>,
         outboard: &tempfile::NamedTempFile,
         reference: Option<&Reference>,
@@ -267,6 +287,7 @@ impl<'a> Batch<'a> {
         }
         let end = pairs.len() as u64;
         let file = outboard.as_file();
+        room.write_file(end + trailer(size, None).len() as u64, outboard.path())?;
         durable::write_at(file, &pairs, 0, outboard.path())?;
         durable::write_at(file, &trailer(size, Some(sha256)), end, outboard.path())?;
         durable::sync_file(file, outboard.path())?;
@@ -275,12 +296,14 @@ impl<'a> Batch<'a> {
             (None, reference) => {
                 let tmp = tempfile::NamedTempFile::new_in(self.blobs.tmp()).at(self.blobs.tmp())?;
                 let text = serde_json::to_vec(&reference).unwrap_or_default();
+                room.write_file(text.len() as u64, tmp.path())?;
                 durable::write_at(tmp.as_file(), &text, 0, tmp.path())?;
                 (tmp, "ref")
             }
         };
         durable::sync_file(bytes.as_file(), bytes.path())?;
         large.publish(&blob, bytes.path(), extension, outboard.path())?;
+        room.keep();
         self.dirs.insert(large.dir_of(&blob));
         self.healed.push(blob);
         Ok(Added { blob, sha256, size, new: true })

@@ -25,12 +25,14 @@ use crate::layout::Layout;
 use crate::lease::Leases;
 use crate::pack::{Kind, Packs, Record};
 use crate::partial::{FetchProgress, Partial, ProgressChannels};
+use crate::space::Space;
 
 /// The bytes of a store.
 #[derive(Debug)]
 pub(crate) struct Blobs {
     large: LargeBlobs,
     packs: Packs,
+    space: Arc<Space>,
     leases: Leases,
     gate: RwLock<()>,
     tmp: PathBuf,
@@ -41,18 +43,19 @@ pub(crate) struct Blobs {
 }
 
 impl Blobs {
-    pub(crate) fn open(layout: &Layout) -> Result<Self, StoreError> {
+    pub(crate) fn open(layout: &Layout, space: Arc<Space>) -> Result<Self, StoreError> {
         let large = LargeBlobs::new(layout.blobs());
         let read_only = layout.is_read_only();
         let packs = match read_only {
-            true => Packs::open_to_read(&layout.packs())?,
-            false => {
-                Packs::open(&layout.packs(), &mut |blob, bytes| large.keep_damaged(&blob, bytes))?
-            }
+            true => Packs::open_to_read(&layout.packs(), Arc::clone(&space))?,
+            false => Packs::open(&layout.packs(), Arc::clone(&space), &mut |blob, bytes| {
+                large.keep_damaged(&blob, bytes)
+            })?,
         };
         Ok(Self {
             large,
             packs,
+            space,
             leases: Leases::default(),
             gate: RwLock::new(()),
             tmp: layout.tmp(),
@@ -73,6 +76,10 @@ impl Blobs {
 
     pub(crate) fn packs(&self) -> &Packs {
         &self.packs
+    }
+
+    pub(crate) fn space(&self) -> &Arc<Space> {
+        &self.space
     }
 
     pub(crate) fn leases(&self) -> &Leases {
@@ -115,11 +122,19 @@ impl Blobs {
         if self.large.info(blob)?.is_some() { self.large.touch(blob) } else { Ok(()) }
     }
 
-    /// Drops small blobs. The caller holds the gate.
-    pub(crate) fn compact(&self, dead: &dyn Fn(&BlobId) -> bool) -> Result<(), StoreError> {
+    /// Drops small blobs, except those for whose neighbours there is no room to be written anew.
+    /// Returns the bytes that went. The caller holds the gate.
+    pub(crate) fn compact(&self, dead: &dyn Fn(&BlobId) -> bool) -> Result<u64, StoreError> {
         let dead =
             |kind: Kind, key: &[u8; 32]| kind == Kind::Blob && dead(&BlobId::from_bytes(*key));
-        self.packs.compact(&dead, &mut self.keep()).map(drop)
+        self.packs.compact(&dead, &mut self.keep())
+    }
+
+    /// Makes sure that entries can be dropped: that there is room to write their packs anew.
+    pub(crate) fn check_room_to_drop(&self, gone: &HashSet<EntryId>) -> Result<(), StoreError> {
+        self.packs.check_room_to_compact(&|kind, key| {
+            kind == Kind::Entry && gone.contains(&EntryId::from_bytes(*key))
+        })
     }
 
     /// Drops entries. The caller holds the gate and the lock of writes.
@@ -139,7 +154,12 @@ impl Blobs {
         if let Some(partial) = fetching.get(&(blob, size)).and_then(Weak::upgrade) {
             return Ok(partial);
         }
-        let partial = Partial::open(&self.partial, blob, size, self.progress.of(&blob))?;
+        let progress = self.progress.of(&blob);
+        let partial =
+            Partial::open(&self.partial, blob, size, progress, Arc::clone(&self.space))?;
+        // Refused before bytes cross the network that cannot all be kept. Nothing is taken: the
+        // size is a claim.
+        self.space.check_for(&blob, size - partial.have_bytes(), &self.partial)?;
         let partial = Arc::new(partial);
         fetching.insert((blob, size), Arc::downgrade(&partial));
         // After the insertion: readers that are woken look the fetch up.

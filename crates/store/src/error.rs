@@ -20,6 +20,20 @@ pub enum StoreError {
         /// The file being written.
         path: PathBuf,
     },
+    /// The archive has all the room that its owner gives it. Nothing of the operation is kept; it
+    /// can be repeated once there is room.
+    #[error(
+        "the disk limit of this archive is reached: {used} of {quota} bytes are used, and {needed} \
+         more are needed"
+    )]
+    OverQuota {
+        /// Bytes of everything below the data directory.
+        used: u64,
+        /// Bytes that it may have.
+        quota: u64,
+        /// Bytes that were to be taken.
+        needed: u64,
+    },
     /// The file system was mounted read-only.
     #[error(
         "{path}: the file system is read-only; what is here can be read, verified and served, and \
@@ -110,8 +124,19 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether there is no room for what was to be written.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        matches!(self, Self::DiskFull { .. } | Self::OverQuota { .. })
+    }
+
     /// Attaches the path to an I/O error.
     pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        // One that came up through code that knows only I/O errors.
+        let source = match source.downcast::<Self>() {
+            Ok(own) => return own,
+            Err(source) => source,
+        };
         if source.kind() == io::ErrorKind::StorageFull
             || source.kind() == io::ErrorKind::QuotaExceeded
         {

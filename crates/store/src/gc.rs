@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use perennial_manifest::{ArtifactList, BlobId, Holding, ReleaseId};
 
@@ -21,10 +21,10 @@ use crate::durable;
 use crate::error::{AtPath, StoreError};
 use crate::partial::{self, Partial};
 use crate::state::Pin;
-use crate::store::Store;
+use crate::store::{Store, before};
 
 /// Removes downloads and uploads last written to before a time (Unix seconds). Returns how many.
-fn clear_incoming(dir: &Path, before: u64) -> Result<u64, StoreError> {
+pub(crate) fn clear_incoming(dir: &Path, before: u64) -> Result<u64, StoreError> {
     let mut removed = 0;
     for file in fs::read_dir(dir).at(dir)? {
         let path = file.at(dir)?.path();
@@ -95,12 +95,15 @@ impl Store {
         if self.is_read_only() && !options.dry_run {
             return Err(StoreError::ReadOnly { path: self.dir().to_owned() });
         }
+        if !options.dry_run {
+            // The index is written before anything goes.
+            inner.blobs.space().make_way();
+        }
         // Held from the mark to the last deletion, so that no add or fetch finds bytes that are
         // about to be deleted.
         let _gate = inner.blobs.gate().write().unwrap_or_else(PoisonError::into_inner);
         let (marked, invalid) = self.mark()?;
-        let before = SystemTime::now().checked_sub(options.grace).unwrap_or(UNIX_EPOCH);
-        let before = before.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let before = before(options.grace);
         let recent = if options.grace.is_zero() {
             HashSet::new()
         } else {
@@ -199,30 +202,38 @@ impl Store {
             self.refresh_rows(&losing)?;
         }
         if only.is_none() {
-            report.partial_removed = self.clear_unfinished(before, &marked)?;
+            report.partial_removed = self.clear_fetches(before, &marked)?
+                + clear_incoming(&inner.layout.incoming(), before)?;
             inner.state.forget_let_go(before)?;
         }
+        inner.blobs.space().walk()?;
+        inner.blobs.space().restore();
         Ok(report)
     }
 
-    /// Removes fetches, downloads and uploads that were last written to before a time. Returns how
-    /// many.
-    fn clear_unfinished(&self, before: u64, marked: &HashSet<BlobId>) -> Result<u64, StoreError> {
+    /// Removes fetches that were last written to before a time, of blobs that are not `marked` or
+    /// are held by now. Returns how many.
+    pub(crate) fn clear_fetches(
+        &self,
+        before: u64,
+        marked: &HashSet<BlobId>,
+    ) -> Result<u64, StoreError> {
         let (inner, mut removed) = (self.inner(), 0);
         for (blob, touched) in partial::list(inner.blobs.partial_dir())? {
-            if touched < before && !marked.contains(&blob) && inner.blobs.fetching(&blob).is_none()
-            {
+            // One under a false size is of no use once the true one has come.
+            let wanted = marked.contains(&blob) && !inner.blobs.has(&blob)?;
+            if touched < before && !wanted && inner.blobs.fetching(&blob).is_none() {
                 Partial::discard(inner.blobs.partial_dir(), &blob)?;
                 removed += 1;
             }
         }
-        Ok(removed + clear_incoming(&inner.layout.incoming(), before)?)
+        Ok(removed)
     }
 
     /// All blobs that something needs, and the releases that are invalid. Any doubt is an error: an
     /// unreadable list may name blobs that must stay. A list that does not fit its release is no
     /// doubt: that release has no files.
-    fn mark(&self) -> Result<(HashSet<BlobId>, HashSet<ReleaseId>), StoreError> {
+    pub(crate) fn mark(&self) -> Result<(HashSet<BlobId>, HashSet<ReleaseId>), StoreError> {
         let (mut marked, mut invalid) = self.mark_pins(self.pins())?;
         let follows = self.follows();
         for row in self.known_releases(&ReleaseFilter::default())? {

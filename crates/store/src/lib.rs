@@ -12,6 +12,7 @@
 //! blobs/    large blobs, a plain file and a hash tree each
 //! partial/  fetches in progress            incoming/  downloads and uploads in progress
 //! index/    the catalog: rows derived from the entries, in sled
+//! reserve   given up when the disk is full, so that what makes room works
 //! ```
 //!
 //! FORMAT.md draws every file. Three decisions shape the rest.
@@ -58,6 +59,12 @@
 //!
 //! # Limits
 //!
+//! All that is below the data directory has the room that a quota leaves ([`OpenOptions::quota`]),
+//! to the byte; room is taken before bytes are written. What does not fit is refused with
+//! [`StoreError::OverQuota`] or [`StoreError::DiskFull`], and nothing goes for it: unpinning,
+//! forgetting and [`Store::gc`] make room, on a full disk too. [`Store::usage`] says how much is
+//! left.
+//!
 //! Nothing here is encrypted or compressed. Two processes cannot share a data directory. A blob has
 //! at most [`MAX_BLOB`] bytes; the number of entries and blobs is bounded by the disk, and memory
 //! grows with entries only in the index's cache and with publishers (one counter each).
@@ -84,6 +91,7 @@ mod pack;
 mod partial;
 mod rebuild;
 mod rows;
+mod space;
 mod sparse;
 mod state;
 mod store;
@@ -103,9 +111,10 @@ pub use large::{Missed, SMALL};
 pub use layout::{FORMAT, OpenError, is_on_read_only_media};
 pub use lease::Lease;
 pub use partial::{FetchProgress, MAX_BLOB, Partial};
+pub use space::{Promise, Usage};
 pub use state::{Follows, OwnFeed, Pin, Succession};
 pub use store::{
-    Arriving, BlobState, ChangedFeeds, Changes, Damaged, Forgotten, Loss, OpenBlob, OpenOptions,
-    Reading, Relocated, Share, Store, Unmoved,
+    Arriving, BlobState, ChangedFeeds, Changes, Damaged, Forgotten, Incoming, Loss, OpenBlob,
+    OpenOptions, Quota, Reading, Relocated, Share, Store, Tidied, Unmoved,
 };
 pub use verify::{Unread, Unreadable, VerifyReport};

@@ -21,8 +21,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use perennial_manifest::BlobId;
+
 use crate::durable;
 use crate::error::{AtPath, StoreError};
+use crate::space::{BLOCK, Space};
 use active::Active;
 pub(crate) use damage::Keep;
 use open_files::OpenFiles;
@@ -32,6 +35,8 @@ use sealed::Sealed;
 /// A pack is sealed once it has this many bytes or records.
 const SEAL_BYTES: u64 = 64 << 20;
 const SEAL_RECORDS: usize = 1 << 16;
+/// Bytes of a record in the index of its pack: two rows.
+const OF_INDEX: u64 = 144;
 
 /// All packs of a store.
 #[derive(Debug)]
@@ -40,6 +45,7 @@ pub(crate) struct Packs {
     active: Mutex<Active>,
     sealed: RwLock<BTreeMap<u64, Arc<Sealed>>>,
     open: Arc<OpenFiles>,
+    space: Arc<Space>,
     /// Grows when a sealed pack is removed or rewritten.
     epoch: AtomicU64,
 }
@@ -54,7 +60,11 @@ fn index_path(dir: &Path, number: u64) -> PathBuf {
 
 impl Packs {
     /// Opens all packs. Damaged blobs found on the way go to `keep`.
-    pub(crate) fn open(dir: &Path, keep: Keep<'_>) -> Result<Self, StoreError> {
+    pub(crate) fn open(
+        dir: &Path,
+        space: Arc<Space>,
+        keep: Keep<'_>,
+    ) -> Result<Self, StoreError> {
         let mut numbers = Vec::new();
         for file in fs::read_dir(dir).at(dir)? {
             let path = file.at(dir)?.path();
@@ -83,7 +93,7 @@ impl Packs {
             Some(number) => Active::recover(dir, number, keep)?,
             None => Active::create(dir, 1)?,
         };
-        Ok(Self::new(dir, active, sealed, open))
+        Ok(Self::new(dir, active, sealed, open, space))
     }
 
     fn new(
@@ -91,14 +101,17 @@ impl Packs {
         active: Active,
         sealed: BTreeMap<u64, Arc<Sealed>>,
         open: Arc<OpenFiles>,
+        space: Arc<Space>,
     ) -> Self {
         let (active, sealed) = (Mutex::new(active), RwLock::new(sealed));
-        Self { dir: dir.to_owned(), active, sealed, open, epoch: AtomicU64::new(0) }
+        let packs = Self { dir: dir.to_owned(), active, sealed, open, space, epoch: AtomicU64::new(0) };
+        packs.note_unwritten(&packs.active());
+        packs
     }
 
     /// Opens all packs on media that cannot be written to. Damaged blobs are left out of the
     /// look-ups; the torn tail of a pack is ignored.
-    pub(crate) fn open_to_read(dir: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn open_to_read(dir: &Path, space: Arc<Space>) -> Result<Self, StoreError> {
         let mut numbers = Vec::new();
         for file in fs::read_dir(dir).at(dir)? {
             let path = file.at(dir)?.path();
@@ -114,7 +127,7 @@ impl Packs {
             sealed.insert(number, Arc::new(Sealed::open_to_read(dir, number, &open)?));
         }
         let active = Active::open_to_read(dir, unfinished)?;
-        Ok(Self::new(dir, active, sealed, open))
+        Ok(Self::new(dir, active, sealed, open, space))
     }
 
     fn active(&self) -> MutexGuard<'_, Active> {
@@ -126,9 +139,31 @@ impl Packs {
         self.sealed.read().unwrap_or_else(PoisonError::into_inner).values().rev().cloned().collect()
     }
 
-    /// Appends a record, which is durable once [`Packs::sync`] has returned.
+    /// Appends a record, which is durable once [`Packs::sync`] has returned, if there is room.
     pub(crate) fn append(&self, record: &Record) -> Result<(), StoreError> {
-        self.active().append(record)
+        let bytes = record.disk_bytes() + OF_INDEX;
+        self.space.take_for(&BlobId::from_bytes(record.key), bytes, &self.dir)?;
+        self.append_taken(record)
+    }
+
+    /// Appends a record that stays when its pack goes.
+    fn append_again(&self, record: &Record) -> Result<(), StoreError> {
+        self.space.count(record.disk_bytes() + OF_INDEX);
+        self.append_taken(record)
+    }
+
+    fn append_taken(&self, record: &Record) -> Result<(), StoreError> {
+        let mut active = self.active();
+        let appended = active.append(record);
+        self.note_unwritten(&active);
+        appended
+    }
+
+    /// Tells the ledger what the active pack will write: its buffer, and its index once it is
+    /// sealed.
+    fn note_unwritten(&self, active: &Active) {
+        let index = active.records() as u64 * OF_INDEX + 2 * BLOCK;
+        self.space.pack_has_unwritten(active.buffered() + index);
     }
 
     /// Makes everything appended so far durable, and seals the pack if it is full.
@@ -138,6 +173,7 @@ impl Packs {
         if active.len() >= SEAL_BYTES || active.records() >= SEAL_RECORDS {
             self.seal(&mut active)?;
         }
+        self.note_unwritten(&active);
         Ok(())
     }
 
@@ -149,6 +185,7 @@ impl Packs {
         let mut all = self.sealed.write().unwrap_or_else(PoisonError::into_inner);
         *active = Active::create(&self.dir, number + 1)?;
         all.insert(number, sealed);
+        self.space.count(2 * BLOCK);
         Ok(())
     }
 

@@ -38,6 +38,7 @@ use crate::durable;
 use crate::error::{AtPath, StoreError};
 use crate::large::{GROUP, GROUP_BYTES, LargeBlobs, trailer};
 use crate::outboard_io::ReadAhead;
+use crate::space::{OF_TREE, Reserved, Space, allocated};
 use crate::verified::{chunks, verified};
 use crate::write_back::WriteBack;
 
@@ -63,6 +64,9 @@ pub struct Partial {
     groups: Mutex<Groups>,
     sha256: Sequence,
     progress: Arc<watch::Sender<FetchProgress>>,
+    space: Arc<Space>,
+    /// Bytes of its files that the ledger has.
+    counted: Mutex<u64>,
 }
 
 impl Partial {
@@ -74,6 +78,7 @@ impl Partial {
         blob: BlobId,
         size: u64,
         progress: Arc<watch::Sender<FetchProgress>>,
+        space: Arc<Space>,
     ) -> Result<Self, StoreError> {
         let (data, outboard) = paths(dir, &blob, size);
         if size > MAX_BLOB {
@@ -114,7 +119,10 @@ impl Partial {
             groups: Mutex::new(Groups::new(size)),
             sha256: Sequence::default(),
             progress,
+            space,
+            counted: Mutex::default(),
         };
+        *partial.counted() = partial.disk_bytes()?;
         if known == size {
             partial.find_verified()?;
         }
@@ -128,6 +136,31 @@ impl Partial {
             tree: BaoTree::new(self.size, GROUP),
             data,
         }
+    }
+
+    fn counted(&self) -> MutexGuard<'_, u64> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes that its files have on disk.
+    fn disk_bytes(&self) -> Result<u64, StoreError> {
+        let data = self.data_file.metadata().at(&self.data)?;
+        let outboard = self.outboard_file.metadata().at(&self.outboard)?;
+        Ok(allocated(&data) + allocated(&outboard))
+    }
+
+    /// Takes room for bytes that are about to arrive, and for the part of the tree above them.
+    fn take_room(&self, bytes: u64) -> Result<Reserved, StoreError> {
+        self.space.reserve_for(&self.blob, bytes + bytes / 256 + OF_TREE, &self.data)
+    }
+
+    /// Tells the ledger what its files have on disk now.
+    fn settle(&self) -> Result<(), StoreError> {
+        let mut counted = self.counted();
+        let now = self.disk_bytes()?;
+        self.space.count(now.saturating_sub(*counted));
+        *counted = now.max(*counted);
+        Ok(())
     }
 
     fn find_verified(&self) -> Result<(), StoreError> {
@@ -243,6 +276,7 @@ impl Partial {
             });
         // Groups verified before a stream broke off stay.
         arrival.count()?;
+        self.settle()?;
         decoded
     }
 
@@ -274,6 +308,7 @@ impl Partial {
         durable::write_at(&self.outboard_file, &trailer(self.size, sha256), end, &self.outboard)?;
         durable::sync_file(&self.outboard_file, &self.outboard)?;
         self.write_back.finish()?;
+        self.settle()?;
         large.publish(&self.blob, &self.data, "blob", &self.outboard)?;
         large.remove_damaged(&self.blob)
     }

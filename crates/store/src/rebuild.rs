@@ -21,6 +21,7 @@ use crate::index_trait::{Change, IndexKind, Memory, MetaIndex, ReadOnly};
 use crate::layout::Layout;
 use crate::pack::Kind;
 use crate::rows;
+use crate::space::{Counted, Space};
 use crate::state::{Follows, State};
 
 /// Entries per put while rebuilding.
@@ -56,6 +57,7 @@ pub(crate) fn reopen_index(
         fill(&*index, blobs, state, &ids)?;
         return Ok(Opened { index, rebuilt: None });
     }
+    let space = Arc::clone(blobs.space());
     let generation = layout.state().join("generation");
     let is_there = |path: &Path| path.try_exists().at(path);
     let existed = is_there(&layout.index())? || is_there(&generation)?;
@@ -81,10 +83,10 @@ pub(crate) fn reopen_index(
             if existed {
                 tracing::warn!(%reason, "rebuilding the index");
             }
-            move_aside(layout)?;
+            move_aside(layout, &space)?;
             durable::remove_file(&generation)?;
-            let index: Arc<dyn MetaIndex> =
-                Arc::new(SledIndex::open(&layout.index(), &generation)?);
+            let index = SledIndex::open(&layout.index(), &generation)?;
+            let index: Arc<dyn MetaIndex> = Arc::new(Counted { index, space });
             fill(&*index, blobs, state, &ids)?;
             Ok(Opened { index, rebuilt: existed.then_some(reason) })
         }
@@ -134,7 +136,7 @@ fn believe(
         // Killed between writing the follows and indexing the releases they want.
         catalog.follow(None, follows)?;
     }
-    Ok(Arc::new(index))
+    Ok(Arc::new(Counted { index, space: Arc::clone(blobs.space()) }))
 }
 
 /// An index in memory, made from the files, that takes no changes; used while there is none on
@@ -145,10 +147,36 @@ pub(crate) fn read_only(blobs: &Blobs, state: &State) -> Result<Arc<dyn MetaInde
     Ok(Arc::new(ReadOnly(memory)))
 }
 
-fn move_aside(layout: &Layout) -> Result<(), StoreError> {
+/// Opens the index on a disk that is too full to open the one that is there: a new one takes less
+/// room than it leaves. If even that does not fit, one in memory takes its place, and nothing can
+/// be changed until there is room.
+pub(crate) fn open_on_full_disk(
+    layout: &Layout,
+    blobs: &Blobs,
+    state: &State,
+    kind: IndexKind,
+) -> Result<Opened, StoreError> {
+    let full = match reopen_index(layout, blobs, state, kind, true) {
+        Err(error @ StoreError::DiskFull { .. }) => error,
+        other => return other,
+    };
+    tracing::error!(
+        error = %full,
+        "there is no room for an index: what is here can be read, and nothing can be changed"
+    );
+    Ok(Opened { index: read_only(blobs, state)?, rebuilt: None })
+}
+
+/// Sets the index aside, or removes it where there is no room for another beside it.
+fn move_aside(layout: &Layout, space: &Space) -> Result<(), StoreError> {
     let (index, aside) = (layout.index(), layout.root().join("index.bad"));
     if !index.exists() {
         return Ok(());
+    }
+    space.shrunk();
+    if !space.has_room_for_index() {
+        fs::remove_dir_all(&index).at(&index)?;
+        return durable::sync_dir(layout.root());
     }
     match fs::symlink_metadata(&aside) {
         Ok(found) if found.is_dir() => fs::remove_dir_all(&aside).at(&aside)?,

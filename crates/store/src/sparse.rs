@@ -14,11 +14,18 @@ pub(crate) struct Sparse<'a> {
     at: u64,
     /// Told of each write; an error ends it.
     wrote: &'a dyn Fn(u64) -> io::Result<()>,
+    /// Asked before each write that takes room; an error ends it.
+    room: &'a dyn Fn(u64) -> io::Result<()>,
 }
 
 impl<'a> Sparse<'a> {
     pub(crate) fn new(file: &'a File, wrote: &'a dyn Fn(u64) -> io::Result<()>) -> Self {
-        Self { file, at: 0, wrote }
+        Self { file, at: 0, wrote, room: &|_| Ok(()) }
+    }
+
+    /// Asks for room before bytes are written that are no hole.
+    pub(crate) fn in_room(self, room: &'a dyn Fn(u64) -> io::Result<()>) -> Self {
+        Self { room, ..self }
     }
 
     /// Extends the file over a hole at its end.
@@ -31,6 +38,7 @@ impl Write for Sparse<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         for block in bytes.chunks(BLOCK) {
             if *block != ZEROS[..block.len()] {
+                (self.room)(block.len() as u64)?;
                 self.file.write_all_at(block, self.at)?;
             }
             self.at += block.len() as u64;

@@ -22,6 +22,7 @@ pub use follows::{Follows, Succession};
 use crate::deny::DenyList;
 use crate::durable;
 use crate::error::StoreError;
+use crate::space::Space;
 
 /// Why a blob may not be collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -70,6 +71,7 @@ struct Decisions {
 pub(crate) struct State {
     dir: PathBuf,
     decisions: Mutex<Decisions>,
+    space: Arc<Space>,
 }
 
 fn read<T: DeserializeOwned + Default>(dir: &Path, name: &str) -> Result<T, StoreError> {
@@ -87,8 +89,21 @@ fn read<T: DeserializeOwned + Default>(dir: &Path, name: &str) -> Result<T, Stor
     }
 }
 
+/// The name of the file with the quota.
+const QUOTA: &str = "quota.json";
+
+/// The quota that was noted in this directory.
+pub(crate) fn noted_quota(dir: &Path) -> Result<Option<u64>, StoreError> {
+    read(dir, QUOTA)
+}
+
 impl State {
-    pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
+    /// Notes the quota, for processes that are not told one.
+    pub(crate) fn note_quota(&self, quota: Option<u64>) -> Result<(), StoreError> {
+        if noted_quota(&self.dir)? == quota { Ok(()) } else { self.write(QUOTA, &quota) }
+    }
+
+    pub(crate) fn open(dir: &Path, space: Arc<Space>) -> Result<Self, StoreError> {
         let decisions = Decisions {
             pins: read(dir, "pins.json")?,
             follows: read(dir, "follows.json")?,
@@ -97,7 +112,7 @@ impl State {
             own_feed: read(dir, "own-feed.json")?,
             let_go: read::<Vec<_>>(dir, "let-go.json")?.into_iter().collect(),
         };
-        Ok(Self { dir: dir.to_owned(), decisions: Mutex::new(decisions) })
+        Ok(Self { dir: dir.to_owned(), decisions: Mutex::new(decisions), space })
     }
 
     fn lock(&self) -> MutexGuard<'_, Decisions> {
@@ -108,7 +123,7 @@ impl State {
         let path = self.dir.join(name);
         let text = serde_json::to_vec_pretty(value)
             .map_err(|e| StoreError::Format { path: path.clone(), reason: e.to_string() })?;
-        durable::write_file(&path, &text)
+        self.space.decide(text.len() as u64, || durable::write_file(&path, &text))
     }
 
     pub(crate) fn pins(&self) -> BTreeSet<Pin> {

@@ -16,6 +16,7 @@ use crate::error::StoreError;
 use crate::index_trait::{IndexKind, MetaIndex};
 use crate::layout::{Layout, OpenError};
 use crate::rebuild;
+use crate::space::Space;
 use crate::state::State;
 
 mod arriving;
@@ -32,6 +33,7 @@ mod in_place;
 mod index_access;
 mod naming;
 mod releases;
+mod room;
 mod rotations;
 mod share;
 mod stats;
@@ -48,7 +50,8 @@ pub use feed_log::ChangedFeeds;
 use feed_log::FeedLog;
 pub use forget::Forgotten;
 pub use in_place::{Changes, Loss, Reading, Relocated, Unmoved};
-
+pub(crate) use room::before;
+pub use room::{Incoming, Quota, Tidied};
 pub use share::Share;
 use visitors::Visitors;
 
@@ -59,6 +62,8 @@ pub struct OpenOptions {
     pub index: IndexKind,
     /// How much is taken in of publishers that are not followed.
     pub strangers: Share,
+    /// How much the data directory may have.
+    pub quota: Quota,
 }
 
 /// A node's store. Clones share it.
@@ -129,9 +134,19 @@ impl Store {
         let layout = Layout::open(dir)?;
         // Sled writes to what it opens; on read-only media the index is made in memory.
         let kind = if layout.is_read_only() { IndexKind::Memory } else { options.index };
-        let blobs = Blobs::open(&layout)?;
-        let state = State::open(&layout.state())?;
-        let opened = rebuild::open_index(&layout, &blobs, &state, kind)?;
+        let quota = options.quota.bytes(&layout)?;
+        let space = Space::open(&layout, quota)?;
+        // A start writes; sled, before anything else.
+        space.make_way();
+        let blobs = Blobs::open(&layout, Arc::clone(&space))?;
+        let state = State::open(&layout.state(), Arc::clone(&space))?;
+        let opened = match rebuild::open_index(&layout, &blobs, &state, kind) {
+            Err(StoreError::DiskFull { .. }) => {
+                rebuild::open_on_full_disk(&layout, &blobs, &state, kind)
+            }
+            other => other,
+        };
+        let opened = opened?;
         let catalog = Catalog { index: &*opened.index, blobs: &blobs };
         let visitors = Visitors::open(layout.state().join("visitors"));
         let entry_counts = EntryCounts::of(catalog.publishers()?, &state, options.strangers);
@@ -156,6 +171,10 @@ impl Store {
             denied: RwLock::default(),
         }));
         store.note_denied()?;
+        if !store.is_read_only() {
+            store.0.state.note_quota(quota)?;
+        }
+        space.restore();
         Ok(store)
     }
 

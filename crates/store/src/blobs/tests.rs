@@ -19,6 +19,7 @@ use crate::blobs::Blobs;
 use crate::error::StoreError;
 use crate::large::SMALL;
 use crate::layout::Layout;
+use crate::space::Space;
 
 struct Bench {
     dir: tempfile::TempDir,
@@ -29,7 +30,7 @@ struct Bench {
 fn store() -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let layout = Layout::open(&dir.path().join("data")).unwrap();
-    let blobs = Blobs::open(&layout).unwrap();
+    let blobs = Blobs::open(&layout, Space::unlimited(layout.root())).unwrap();
     Bench { dir, _layout: layout, blobs }
 }
 

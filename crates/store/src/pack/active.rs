@@ -254,6 +254,11 @@ impl Active {
     pub(super) fn records(&self) -> usize {
         self.rows.len()
     }
+
+    /// Bytes appended that are not in the file yet.
+    pub(super) const fn buffered(&self) -> u64 {
+        self.buffer.len() as u64
+    }
 }
 
 /// Keeps a copy of a tail that is cut off. It is normally a record that was never acknowledged; a

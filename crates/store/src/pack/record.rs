@@ -68,6 +68,11 @@ impl Row {
 }
 
 impl Record {
+    /// Bytes that it takes in a pack.
+    pub(crate) const fn disk_bytes(&self) -> u64 {
+        (HEADER + self.content.len()) as u64
+    }
+
     /// A small blob.
     pub(crate) fn blob(id: BlobId, sha256: Sha256Digest, content: Vec<u8>) -> Self {
         Self { kind: Kind::Blob, key: *id.as_bytes(), check: *sha256.as_bytes(), content }

@@ -5,7 +5,8 @@ use std::sync::{Arc, PoisonError};
 
 use perennial_manifest::BlobId;
 
-use super::{Keep, Kind, Packs, Sealed, index_path, pack_path, record};
+use super::record::{self, HEADER};
+use super::{Keep, Kind, OF_INDEX, Packs, Sealed, index_path, pack_path};
 use crate::durable;
 #[cfg(test)]
 use crate::error::AtPath;
@@ -41,8 +42,46 @@ impl Packs {
         Ok(())
     }
 
-    /// Drops the records that `dead` selects, by rewriting the rest of their packs. Damaged entries
-    /// are carried over unchanged; damaged blobs go to `keep`. Returns the bytes freed.
+    /// The packs with records that `dead` selects, and the bytes of each pack that stay. Those
+    /// first that need the least room to be written anew, because they make room for the others.
+    fn with_dead(
+        &self,
+        dead: &dyn Fn(Kind, &[u8; 32]) -> bool,
+    ) -> Result<Vec<(Arc<Sealed>, u64)>, StoreError> {
+        let mut found = Vec::new();
+        for pack in self.sealed() {
+            let rows = pack.rows()?;
+            let live = rows.iter().filter(|row| !dead(row.kind, &row.key));
+            let (count, bytes) = live
+                .fold((0, 0), |(n, bytes), row| (n + 1, bytes + HEADER as u64 + u64::from(row.len)));
+            if count < rows.len() {
+                found.push((pack, bytes + count as u64 * OF_INDEX));
+            }
+        }
+        found.sort_by_key(|(_, bytes)| *bytes);
+        Ok(found)
+    }
+
+    /// Makes sure that there is room to write all packs anew that have such records, one after the
+    /// other.
+    pub(crate) fn check_room_to_compact(
+        &self,
+        dead: &dyn Fn(Kind, &[u8; 32]) -> bool,
+    ) -> Result<(), StoreError> {
+        let active = self.active().rows();
+        let live = active.iter().filter(|row| !dead(row.kind, &row.key));
+        let of_active: u64 = live.map(|row| HEADER as u64 + u64::from(row.len)).sum();
+        let of_active = if active.iter().any(|row| dead(row.kind, &row.key)) { of_active } else { 0 };
+        let most = self.with_dead(dead)?.last().map_or(0, |(_, bytes)| *bytes);
+        match self.space.has_room_to_move(most.max(of_active)) {
+            true => Ok(()),
+            false => Err(StoreError::DiskFull { path: self.dir.clone() }),
+        }
+    }
+
+    /// Drops the records that `dead` selects, by rewriting the rest of their packs, except of packs
+    /// for which there is no room to do so. Damaged entries are carried over unchanged; damaged
+    /// blobs go to `keep`. Returns the bytes freed.
     pub(crate) fn compact(
         &self,
         dead: &dyn Fn(Kind, &[u8; 32]) -> bool,
@@ -57,11 +96,16 @@ impl Packs {
             active.sync()?;
             self.seal(&mut active)?;
         }
-        for pack in self.sealed() {
-            let rows = pack.rows()?;
-            if !rows.iter().any(is_dead) {
+        for (pack, live) in self.with_dead(dead)? {
+            if !self.space.has_room_to_move(live) {
+                tracing::warn!(
+                    pack = pack.number(),
+                    bytes = live,
+                    "a pack keeps what nothing needs: there is no room to write the rest of it anew"
+                );
                 continue;
             }
+            let rows = pack.rows()?;
             for row in rows.iter().filter(|row| !is_dead(row)) {
                 // A disk that does not answer is an error and does not prove damage: nothing is
                 // removed.
@@ -69,7 +113,7 @@ impl Packs {
                 if row.kind == Kind::Blob && !raw.is_whole() {
                     keep(BlobId::from_bytes(row.key), &raw.content)?;
                 } else if raw.is_whole() || self.active().find(row.kind, &row.key).is_none() {
-                    self.append(&raw)?;
+                    self.append_again(&raw)?;
                 }
             }
             self.sync()?;
@@ -85,6 +129,7 @@ impl Packs {
             durable::remove_file(&pack_path(&self.dir, pack.number()))?;
             durable::remove_file(&index_path(&self.dir, pack.number()))?;
             durable::sync_dir(&self.dir)?;
+            self.space.shrunk();
         }
         Ok(before.saturating_sub(self.disk_bytes()))
     }

@@ -16,7 +16,7 @@ fn record(bytes: &[u8]) -> Record {
 }
 
 fn open(dir: &Path) -> Result<Packs, StoreError> {
-    Packs::open(dir, &mut |_, _| Ok(()))
+    Packs::open(dir, Space::unlimited(dir), &mut |_, _| Ok(()))
 }
 
 fn read(packs: &Packs, bytes: &[u8]) -> Option<Vec<u8>> {

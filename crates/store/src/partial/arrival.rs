@@ -15,6 +15,7 @@ use super::Partial;
 use crate::error::{AtPath, StoreError};
 use crate::large::GROUP_BYTES;
 use crate::outboard_io::WriteBehind;
+use crate::space::{OF_TREE, Reserved};
 
 /// Groups that are counted together.
 const COUNTED: usize = 64;
@@ -39,6 +40,8 @@ pub(super) struct Arrival<'a> {
     hash: &'a dyn Fn(),
     /// End of the allocated room.
     room: u64,
+    /// What is taken of the disk and not yet written.
+    taken: Option<Reserved>,
 }
 
 impl<'a> Arrival<'a> {
@@ -56,6 +59,7 @@ impl<'a> Arrival<'a> {
             counted,
             hash,
             room: 0,
+            taken: None,
         }
     }
 
@@ -85,15 +89,24 @@ impl<'a> Arrival<'a> {
     }
 
     /// Allocates room after the verified bytes. Not earlier: a peer's claims take none.
-    fn take_room(&self, from: u64) -> Result<(), StoreError> {
-        let file = &*self.partial.data_file;
-        let taken =
-            retry_on_intr(|| fallocate(file, FallocateFlags::empty(), from, self.room - from));
-        match taken {
+    fn take_room(&mut self, from: u64) -> Result<(), StoreError> {
+        // What came before is in the files, but for the last pairs.
+        self.tree.sync().at(&self.partial.outboard)?;
+        self.partial.settle()?;
+        self.taken = None;
+        let (file, len) = (&*self.partial.data_file, self.room - from);
+        let taken = self.partial.take_room(len)?;
+        match retry_on_intr(|| fallocate(file, FallocateFlags::empty(), from, len)) {
             // Not every file system can, and writing takes room as well.
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
-            other => other.map_err(io::Error::from).at(&self.partial.data),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+            other => {
+                other.map_err(io::Error::from).at(&self.partial.data)?;
+                self.partial.settle()?;
+                taken.shrink(len / 256 + OF_TREE);
+            }
         }
+        self.taken = Some(taken);
+        Ok(())
     }
 
     /// Counts the verified groups once their pairs are in the file too: from then on readers may

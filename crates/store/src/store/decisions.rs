@@ -47,6 +47,8 @@ impl Store {
             |follows: &Follows, row: &ReleaseRow| follows.keeps(&row.publisher, row.purl.as_str());
         let_go.retain(|row| keeps(&before, row) && !keeps(follows, row));
         let let_go: Vec<_> = let_go.into_iter().map(|row| Pin::Release(row.release)).collect();
+        // To unfollow makes room, on a full disk too.
+        self.0.blobs.space().make_way();
         self.0.state.let_go(&let_go, now())?;
         self.0.state.set_follows(follows.clone())?;
         self.0.entry_counts().decide(&self.0.state);

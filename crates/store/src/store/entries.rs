@@ -13,6 +13,7 @@ use super::rotations::may_hand_over;
 use crate::catalog::{PutOutcome, Source};
 use crate::error::StoreError;
 use crate::pack::Kind;
+use crate::space::Space;
 use crate::state::OwnFeed;
 use crate::store::Store;
 
@@ -25,7 +26,8 @@ impl Store {
     /// entry is judged an orphan: give them to one writer.
     ///
     /// # Errors
-    /// Failures of the disk and the index. Nothing is acknowledged then; the put can be repeated.
+    /// [`StoreError::OverQuota`], failures of the disk and the index. Nothing is acknowledged then;
+    /// the put can be repeated.
     pub fn put_entries(&self, entries: &[SignedEntry]) -> Result<Vec<PutOutcome>, StoreError> {
         self.put(entries, Source::Outside)
     }
@@ -65,6 +67,9 @@ impl Store {
         entries: &[SignedEntry],
         source: Source,
     ) -> Result<Vec<PutOutcome>, StoreError> {
+        // Refused as a whole: an entry in a pack that the index lacks makes it doubtful.
+        let bytes: u64 = entries.iter().map(|signed| signed.encoded().len() as u64).sum();
+        self.0.blobs.space().check(bytes + Space::of_index(bytes), &self.0.layout.packs())?;
         let (puts, follows) = self.0.write(|catalog| {
             // Read under the lock, so that a follow that comes meanwhile finds these entries, or
             // they find it.

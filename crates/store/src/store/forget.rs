@@ -33,8 +33,14 @@ impl Store {
         if self.is_read_only() {
             return Err(StoreError::ReadOnly { path: self.dir().to_owned() });
         }
-        let _gate = self.0.blobs.gate().write().unwrap_or_else(PoisonError::into_inner);
+        self.0.blobs.space().make_way();
+        let gate = self.0.blobs.gate().write().unwrap_or_else(PoisonError::into_inner);
+        // Before anything goes: what an index lacks and the packs have would come back.
+        let all: HashSet<EntryId> = self.entries_of(publisher)?.into_iter().collect();
+        self.0.blobs.check_room_to_drop(&all)?;
         let entries = self.cut(&[(*publisher, 0)].into())?;
+        drop(gate);
+        self.0.blobs.space().restore();
         Ok(Forgotten { entries, kept: self.feed(publisher)?.entries })
     }
 
