@@ -112,7 +112,10 @@ pub enum FetchError {
     /// No reachable peer holds the blob.
     #[error("no reachable peer holds these bytes")]
     NoHolder,
-    /// This node failed: a full disk, for example.
+    /// This node has no room for the blob.
+    #[error("this node has no room for these bytes")]
+    NoRoom,
+    /// This node failed: a disk that does not answer, for example.
     #[error(transparent)]
     Failed(Arc<dyn Error + Send + Sync>),
 }

@@ -85,6 +85,10 @@ impl HttpError {
     pub(crate) fn fetch(error: &FetchError, what: &str) -> Self {
         match error {
             FetchError::NoHolder => Self::no_holder(what),
+            FetchError::NoRoom => {
+                let message = format!("this node has no room for {what}: try another node");
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, message)
+            }
             FetchError::Failed(source) => Self::failed(source.as_ref()),
         }
     }
@@ -97,6 +101,7 @@ impl From<StoreError> for HttpError {
                 Self::new(StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS, error.to_string())
             }
             StoreError::DiskFull { .. } => disk_full(),
+            StoreError::OverQuota { .. } => over_quota(),
             _ => Self::failed(&error),
         }
     }
@@ -128,6 +133,12 @@ impl From<SignError> for HttpError {
     fn from(error: SignError) -> Self {
         Self::internal(&error)
     }
+}
+
+fn over_quota() -> HttpError {
+    let message = "this node has all the disk space that its owner gives it: nothing was kept; try \
+                   again when there is room";
+    HttpError::new(StatusCode::INSUFFICIENT_STORAGE, message)
 }
 
 fn disk_full() -> HttpError {

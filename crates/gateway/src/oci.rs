@@ -68,7 +68,7 @@ pub(crate) struct Registry {
 
 /// The routes of the registry.
 pub(crate) fn routes(gateway: Gateway) -> Router {
-    let uploads = Uploads::new(gateway.backend.store().incoming());
+    let uploads = Uploads::new(gateway.backend.store().incoming_room());
     let registry = Registry {
         gateway,
         snapshots: Arc::new(Snapshots::of_entries()),

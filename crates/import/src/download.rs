@@ -12,9 +12,9 @@ mod packed;
 mod part;
 mod taking;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
+use perennial_store::Incoming;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, IF_RANGE, RANGE};
 use reqwest::{Method, Response, StatusCode, Url};
 
@@ -68,7 +68,7 @@ pub(crate) struct Fetched {
 pub(crate) struct Downloader<'a> {
     client: Client,
     netrc: Netrc,
-    dir: PathBuf,
+    room: Incoming,
     meter: &'a Meter<'a>,
 }
 
@@ -91,11 +91,11 @@ impl From<ImportError> for Trouble {
 impl<'a> Downloader<'a> {
     pub(crate) fn new(
         options: &Options,
-        dir: PathBuf,
+        room: Incoming,
         meter: &'a Meter<'a>,
     ) -> Result<Self, ImportError> {
         let netrc = Netrc::of(&options.environment)?;
-        Ok(Self { client: Client::new(options)?, netrc, dir, meter })
+        Ok(Self { client: Client::new(options)?, netrc, room, meter })
     }
 
     /// Fetches a URL, resuming a download that an earlier import left.
@@ -138,14 +138,14 @@ impl<'a> Downloader<'a> {
     /// Opens the partial file of a URL, once no other import writes to it. What may be missing is
     /// small, and kept while other files are waited for: it has a file of its own.
     async fn open(&self, want: Want<'_>) -> Result<Part, ImportError> {
-        let (dir, url) = (&self.dir, want.url);
+        let url = want.url;
         if want.optional {
-            let (dir, url) = (dir.clone(), url.clone());
-            return blocking(move || Part::alone(&dir, &url)).await;
+            let (room, url) = (self.room.clone(), url.clone());
+            return blocking(move || Part::alone(&room, &url)).await;
         }
         when_free(|| {
-            let (dir, url) = (dir.clone(), url.clone());
-            blocking(move || Part::open(&dir, &url))
+            let (room, url) = (self.room.clone(), url.clone());
+            blocking(move || Part::open(&room, &url))
         })
         .await
     }

@@ -65,7 +65,7 @@ pub async fn chart(
 ) -> Result<ChartImported, ImportError> {
     let (repo, query) = repository(&what.repo)?;
     let meter = Meter::new(watch);
-    let downloader = Downloader::new(options, store.incoming(), &meter)?;
+    let downloader = Downloader::new(options, store.incoming_room(), &meter)?;
     let want = |url, most| Want::of(url, most, false);
 
     let mut index_url = repo

@@ -69,7 +69,7 @@ pub async fn urls(
         return Err(ImportError::Usage(reason));
     }
     let meter = Meter::new(watch);
-    let downloader = Downloader::new(options, store.incoming(), &meter)?;
+    let downloader = Downloader::new(options, store.incoming_room(), &meter)?;
     let mut job = Job::new(store, downloader, what, options.keep_query);
     let mut errors = Vec::new();
     for url in &wanted {

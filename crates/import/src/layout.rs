@@ -12,12 +12,11 @@ mod saved;
 mod source;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use perennial_manifest::Draft;
 use perennial_oci::{Digest, Reference, Version};
 use perennial_operation::{ErrorKind, Notes};
-use perennial_store::Store;
+use perennial_store::{Incoming, Store};
 
 use crate::image::{About, BlobSink, Platforms, draft, gather};
 use crate::layout::contents::Root;
@@ -57,7 +56,7 @@ pub async fn layout(
     let source: Source = what.source.parse()?;
     let sink = BlobSink::new(store, Meter::new(watch));
     let mut imported = Imported::default();
-    sink.meter.unless_cancelled(all(&sink, source, store.incoming(), what, &mut imported)).await?;
+    sink.meter.unless_cancelled(all(&sink, source, store.incoming_room(), what, &mut imported)).await?;
     (imported.leases, imported.new_bytes) = sink.finish();
     Ok(imported)
 }
@@ -65,13 +64,13 @@ pub async fn layout(
 async fn all(
     sink: &BlobSink<'_>,
     source: Source,
-    scratch: PathBuf,
+    room: Incoming,
     what: &Archive,
     imported: &mut Imported,
 ) -> Result<(), ImportError> {
     let Source { kind, path, wanted } = source;
     let (shown, kind_word) = (path.display().to_string(), kind.as_str());
-    let saved = blocking(move || Saved::open(kind, &path, &scratch)).await?;
+    let saved = blocking(move || Saved::open(kind, &path, &room)).await?;
     let roots: Vec<&Root> =
         saved.roots().iter().filter(|root| is_wanted(root, wanted.as_deref())).collect();
     if roots.is_empty() {
@@ -219,8 +218,8 @@ fn name(root: &Root, given: Option<&str>, only: bool) -> Result<Reference, Impor
 
 /// Opens a tar as both kinds of archive, for the fuzz targets.
 pub(crate) fn open_both_ways(tar: &std::path::Path) -> Result<(), ImportError> {
-    let scratch = std::env::temp_dir();
-    let docker = Saved::open(source::Kind::DockerArchive, tar, &scratch);
-    let oci = Saved::open(source::Kind::OciArchive, tar, &scratch);
+    let room = Incoming::outside(&std::env::temp_dir());
+    let docker = Saved::open(source::Kind::DockerArchive, tar, &room);
+    let oci = Saved::open(source::Kind::OciArchive, tar, &room);
     docker.and(oci).map(drop)
 }

@@ -115,6 +115,6 @@ pub use space::{Promise, Usage};
 pub use state::{Follows, OwnFeed, Pin, Succession};
 pub use store::{
     Arriving, BlobState, ChangedFeeds, Changes, Damaged, Forgotten, Incoming, Loss, OpenBlob,
-    OpenOptions, Quota, Reading, Relocated, Share, Store, Tidied, Unmoved,
+    OpenOptions, Quota, Reading, Relocated, Scratch, Share, Store, Tidied, Unmoved,
 };
 pub use verify::{Unread, Unreadable, VerifyReport};

@@ -16,7 +16,7 @@ use futures::stream::StreamExt;
 use perennial_manifest::Sha256;
 use perennial_oci::Digest;
 use perennial_protocol::Prefix;
-use perennial_store::{Added, Lease, MAX_BLOB, SMALL, Store};
+use perennial_store::{Added, Incoming, Lease, MAX_BLOB, SMALL, Store};
 
 use super::error::OciError;
 use super::name::Named;
@@ -33,7 +33,7 @@ const QUEUE: usize = 16;
 /// All uploads in progress.
 #[derive(Debug)]
 pub(crate) struct Uploads {
-    dir: PathBuf,
+    room: Incoming,
     sessions: Mutex<HashMap<String, Session>>,
 }
 
@@ -49,6 +49,7 @@ struct Session {
 #[derive(Debug)]
 pub(crate) struct Part {
     path: PathBuf,
+    room: Incoming,
     received: u64,
     sha256: Sha256,
 }
@@ -57,8 +58,8 @@ pub(crate) struct Part {
 pub(crate) type Open = tokio::sync::OwnedMutexGuard<Part>;
 
 impl Uploads {
-    pub(crate) fn new(dir: PathBuf) -> Self {
-        Self { dir, sessions: Mutex::default() }
+    pub(crate) fn new(room: Incoming) -> Self {
+        Self { room, sessions: Mutex::default() }
     }
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<String, Session>> {
@@ -79,6 +80,7 @@ impl Uploads {
             let part = left.then(|| session.part.try_lock().ok()).flatten();
             if let Some(part) = &part {
                 remove(&part.path);
+                self.room.has_shrunk();
             }
             part.is_none()
         });
@@ -93,8 +95,9 @@ impl Uploads {
         let id = format!("{:032x}", rand::random::<u128>());
         let path = self.path(&id);
         OpenOptions::new().write(true).create_new(true).open(&path)?;
-        let part =
-            Arc::new(tokio::sync::Mutex::new(Part { path, received: 0, sha256: Sha256::new() }));
+        let room = self.room.clone();
+        let part = Part { path, room, received: 0, sha256: Sha256::new() };
+        let part = Arc::new(tokio::sync::Mutex::new(part));
         sessions.insert(id.clone(), Session { name, client, touched: now, part });
         Ok(id)
     }
@@ -115,6 +118,7 @@ impl Uploads {
     pub(crate) fn end(&self, id: &str) {
         if self.sessions().remove(id).is_some() {
             remove(&self.path(id));
+            self.room.has_shrunk();
         }
     }
 
@@ -124,7 +128,7 @@ impl Uploads {
     }
 
     fn path(&self, id: &str) -> PathBuf {
-        self.dir.join(format!("oci-upload-{id}"))
+        self.room.dir().join(format!("oci-upload-{id}"))
     }
 }
 
@@ -165,6 +169,7 @@ impl Part {
         if received > MAX_BLOB {
             return Err(too_large());
         }
+        self.room.take_room(bytes.len() as u64)?;
         if let Err(error) = file.write_all(bytes) {
             // Discards a partial write.
             let _ = file.set_len(self.received);
@@ -266,7 +271,7 @@ mod tests {
     #[test]
     fn abandoned_uploads_are_removed_after_a_day_and_others_stay() {
         let dir = tempfile::tempdir().expect("a directory");
-        let uploads = Uploads::new(dir.path().to_owned());
+        let uploads = Uploads::new(Incoming::outside(dir.path()));
         let files = || std::fs::read_dir(dir.path()).expect("it reads").count();
         let (name, start) = (Named::Bare("x".into()), Instant::now());
         let old = uploads.begin(name.clone(), Prefix::NONE, start).expect("it begins");
@@ -288,7 +293,7 @@ mod tests {
     #[test]
     fn an_upload_still_written_to_is_not_abandoned() {
         let dir = tempfile::tempdir().expect("a directory");
-        let uploads = Uploads::new(dir.path().to_owned());
+        let uploads = Uploads::new(Incoming::outside(dir.path()));
         let (name, start) = (Named::Bare("x".into()), Instant::now());
         let id = uploads.begin(name.clone(), Prefix::NONE, start).expect("it begins");
         let open = uploads.open(&name, &id, start).expect("it is there");
@@ -302,7 +307,7 @@ mod tests {
     #[test]
     fn concurrent_uploads_are_bounded() {
         let dir = tempfile::tempdir().expect("a directory");
-        let uploads = Uploads::new(dir.path().to_owned());
+        let uploads = Uploads::new(Incoming::outside(dir.path()));
         let begin = |client| uploads.begin(Named::Bare("x".into()), client, Instant::now());
         for _ in 0..PER_PREFIX {
             begin(Prefix(7)).expect("it begins");

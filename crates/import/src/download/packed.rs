@@ -97,14 +97,13 @@ fn unpack(
     refused: &dyn Fn(&str) -> ImportError,
 ) -> Result<Part, ImportError> {
     let at = |part: &Part, source| ImportError::File { path: part.path().to_owned(), source };
-    let dir = part.path().parent().unwrap_or(part.path());
-    let copy = tempfile::tempfile_in(dir).map_err(|e| at(&part, e))?;
+    let mut copy = part.scratch()?;
     let mut packed = File::open(part.path()).map_err(|e| at(&part, e))?;
-    std::io::copy(&mut packed, &mut &copy).map_err(|e| at(&part, e))?;
-    std::io::Seek::rewind(&mut &copy).map_err(|e| at(&part, e))?;
+    std::io::copy(&mut packed, &mut copy).map_err(|e| at(&part, e))?;
+    std::io::Seek::rewind(&mut copy.file()).map_err(|e| at(&part, e))?;
     // A file that was unpacked is no beginning of the server's.
     part.begin(None, None)?;
-    let mut from = MultiGzDecoder::new(BufReader::new(copy));
+    let mut from = MultiGzDecoder::new(BufReader::new(copy.file()));
     let mut piece = vec![0; PIECE];
     loop {
         match from.read(&mut piece) {

@@ -7,6 +7,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use perennial_manifest::Sha256Digest;
+use perennial_store::{Incoming, Scratch};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,7 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Part {
     path: PathBuf,
+    room: Incoming,
     file: LockedFile,
     state: State,
     len: u64,
@@ -56,14 +58,16 @@ impl Drop for Part {
 impl Part {
     /// Opens a download of a URL that no other import knows of, and that none resumes: who holds it
     /// waits for nobody, and nobody waits for it.
-    pub(super) fn alone(dir: &Path, url: &Url) -> Result<Self, ImportError> {
+    pub(super) fn alone(room: &Incoming, url: &Url) -> Result<Self, ImportError> {
         // Numbers are used again, so that what a killed process leaves does not add up.
         let mut number = 1_u32;
         loop {
-            let path = dir.join(format!("{}-{number}.part", name(url)));
+            let path = room.dir().join(format!("{}-{number}.part", name(url)));
             if let Some(file) = LockedFile::open(&path)? {
                 let state = State { url: shown(url), ..State::default() };
-                let mut part = Self { path, file, state, len: 0, is_ours: true, is_alone: true };
+                let room = room.clone();
+                let mut part =
+                    Self { path, room, file, state, len: 0, is_ours: true, is_alone: true };
                 part.cut(0)?;
                 return Ok(part);
             }
@@ -72,12 +76,12 @@ impl Part {
     }
 
     /// Opens the download of a URL; `None` if another import is writing to it.
-    pub(super) fn open(dir: &Path, url: &Url) -> Result<Option<Self>, ImportError> {
-        let path = dir.join(format!("{}.part", name(url)));
+    pub(super) fn open(room: &Incoming, url: &Url) -> Result<Option<Self>, ImportError> {
+        let path = room.dir().join(format!("{}.part", name(url)));
         let Some(file) = LockedFile::open(&path)? else { return Ok(None) };
         let there = file.metadata().map_err(at(&path))?.len();
-        let state = State::default();
-        let mut part = Self { path, file, state, len: 0, is_ours: true, is_alone: false };
+        let (room, state) = (room.clone(), State::default());
+        let mut part = Self { path, room, file, state, len: 0, is_ours: true, is_alone: false };
         if let Some(state) = part.read_state().filter(|state| state.url == shown(url)) {
             part.len = there.min(state.safe);
             part.state = state;
@@ -89,6 +93,11 @@ impl Part {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// A nameless file beside it.
+    pub(super) fn scratch(&self) -> Result<Scratch, ImportError> {
+        Ok(self.room.scratch()?)
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -134,6 +143,7 @@ impl Part {
 
     /// Appends bytes, with an fsync every [`SYNC_EVERY`].
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), ImportError> {
+        self.room.take_room(bytes.len() as u64)?;
         self.file.write_all(bytes).map_err(at(&self.path))?;
         self.len += bytes.len() as u64;
         if self.len - self.state.safe >= SYNC_EVERY { self.settle() } else { Ok(()) }
@@ -152,6 +162,7 @@ impl Part {
     /// Removes the file and its state.
     pub(crate) fn remove(mut self) -> Result<(), ImportError> {
         self.forget()?;
+        self.room.has_shrunk();
         remove(&self.path)
     }
 
@@ -171,6 +182,7 @@ impl Part {
 
     fn cut(&mut self, len: u64) -> Result<(), ImportError> {
         self.file.set_len(len).map_err(at(&self.path))?;
+        self.room.has_shrunk();
         self.file.seek(SeekFrom::Start(len)).map_err(at(&self.path))?;
         self.len = len;
         self.state.safe = self.state.safe.min(len);

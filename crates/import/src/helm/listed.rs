@@ -59,11 +59,10 @@ pub(super) async fn chart(
 async fn named(store: &Store, chart: &Artifact) -> Result<Vec<String>, ImportError> {
     let (store, blob) = (store.clone(), chart.blake3);
     blocking(move || {
-        let dir = store.incoming();
-        let mut file = tempfile::tempfile_in(&dir).map_err(at(&dir))?;
-        store.copy_out(&blob, &mut file)?;
-        file.rewind().map_err(at(&dir))?;
-        images_of(BufReader::new(file))
+        let mut copy = store.incoming_room().scratch()?;
+        store.copy_out(&blob, &mut copy)?;
+        copy.file().rewind().map_err(at(&store.incoming()))?;
+        images_of(BufReader::new(copy.file()))
     })
     .await
 }

@@ -118,8 +118,8 @@ impl<'a> BlobSink<'a> {
     }
 
     async fn open(&self, wanted: &Wanted) -> Result<Option<Incoming>, ImportError> {
-        let (dir, wanted) = (self.store.incoming(), wanted.clone());
-        blocking(move || Incoming::open(&dir, &wanted)).await
+        let (room, wanted) = (self.store.incoming_room(), wanted.clone());
+        blocking(move || Incoming::open(&room, &wanted)).await
     }
 
     async fn file(&self, digest: &Digest, incoming: Incoming) -> Result<Stored, ImportError> {

@@ -4,9 +4,10 @@
 //! and that bytes that do not match are removed. Blocking.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use perennial_oci::Check;
+use perennial_store::Incoming as Room;
 
 use crate::ImportError;
 use crate::error::at;
@@ -17,6 +18,7 @@ use crate::locked::LockedFile;
 #[derive(Debug)]
 pub(crate) struct Incoming {
     path: PathBuf,
+    room: Room,
     file: LockedFile,
     check: Check,
     len: u64,
@@ -25,13 +27,13 @@ pub(crate) struct Incoming {
 
 impl Incoming {
     /// Resumes with the bytes on disk; `None` if another import is writing to the file.
-    pub(crate) fn open(dir: &Path, wanted: &Wanted) -> Result<Option<Self>, ImportError> {
+    pub(crate) fn open(room: &Room, wanted: &Wanted) -> Result<Option<Self>, ImportError> {
         let digest = &wanted.digest;
-        let path = dir.join(format!("oci-{}-{}", digest.algorithm(), digest.hex()));
+        let path = room.dir().join(format!("oci-{}-{}", digest.algorithm(), digest.hex()));
         let Some(file) = LockedFile::open(&path)? else { return Ok(None) };
         let there = file.metadata().map_err(at(&path))?.len();
-        let wanted = wanted.clone();
-        let mut incoming = Self { check: digest.check(), len: 0, wanted, path, file };
+        let (room, wanted) = (room.clone(), wanted.clone());
+        let mut incoming = Self { check: digest.check(), len: 0, wanted, path, room, file };
         if there > incoming.wanted.size {
             incoming.restart()?;
         } else {
@@ -68,6 +70,7 @@ impl Incoming {
             self.file.seek(SeekFrom::Start(0)).map(drop)
         };
         restart().map_err(at(&self.path))?;
+        self.room.has_shrunk();
         self.check = self.wanted.digest.check();
         self.len = 0;
         Ok(())
@@ -85,6 +88,7 @@ impl Incoming {
             let reason = format!("more than the {} bytes of its size came", self.wanted.size);
             return Err(ImportError::Mismatch { what: self.wanted.digest.to_string(), reason });
         }
+        self.room.take_room(bytes.len() as u64)?;
         self.file.write_all(bytes).map_err(at(&self.path))?;
         self.check.update(bytes);
         self.len += bytes.len() as u64;

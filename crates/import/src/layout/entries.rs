@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
+use perennial_store::{Incoming, Scratch, StoreError};
 use tar::EntryType;
 
 use crate::ImportError;
@@ -29,6 +30,8 @@ const MAX_HOPS: usize = 8;
 pub(super) struct Entries {
     file: Arc<File>,
     found: BTreeMap<String, Entry>,
+    /// The room of a tar that was unpacked.
+    _unpacked: Option<Scratch>,
 }
 
 #[derive(Debug)]
@@ -38,8 +41,8 @@ enum Entry {
 }
 
 impl Entries {
-    /// Opens a tar, or one packed with gzip, which is unpacked into a nameless file in `scratch`.
-    pub(super) fn open(path: &Path, scratch: &Path) -> Result<Self, ImportError> {
+    /// Opens a tar, or one packed with gzip, which is unpacked into a nameless file.
+    pub(super) fn open(path: &Path, room: &Incoming) -> Result<Self, ImportError> {
         let at = |source| ImportError::File { path: path.to_owned(), source };
         let refuse =
             |reason: String| ImportError::Upstream { what: path.display().to_string(), reason };
@@ -48,11 +51,16 @@ impl Entries {
             return Err(refuse("is not a file".into()));
         }
         let mut file = File::open(path).map_err(at)?;
+        let mut scratch = None;
         let mut magic = [0; 6];
         let _ = file.read_at(&mut magic, 0).map_err(at)?;
         if magic.starts_with(&[0x1f, 0x8b]) {
-            file = unpacked(file, scratch)
-                .map_err(|e| refuse(format!("cannot be unpacked with gzip: {e}")))?;
+            let plain = unpacked(file, room).map_err(|e| match e.downcast::<StoreError>() {
+                Ok(error) => error.into(),
+                Err(e) => refuse(format!("cannot be unpacked with gzip: {e}")),
+            })?;
+            file = plain.file().try_clone().map_err(at)?;
+            scratch = Some(plain);
         }
         let others: [(&[u8], &str); 3] =
             [(b"\xfd7zXZ\0", "unxz"), (b"BZh", "bunzip2"), (b"\x28\xb5\x2f\xfd", "unzstd")];
@@ -87,7 +95,7 @@ impl Entries {
             };
             found.extend(value.map(|value| (name, value)));
         }
-        Ok(Self { file: Arc::new(file), found })
+        Ok(Self { file: Arc::new(file), found, _unpacked: scratch })
     }
 
     /// The bytes of an entry, and its size. The name is in any spelling of its path.
@@ -107,13 +115,13 @@ impl Entries {
 }
 
 /// The content of a file packed with gzip, in a file that goes when it is closed.
-fn unpacked(file: File, scratch: &Path) -> io::Result<File> {
-    let mut plain = tempfile::tempfile_in(scratch)?;
+fn unpacked(file: File, room: &Incoming) -> io::Result<Scratch> {
+    let mut plain = room.scratch().map_err(io::Error::other)?;
     let mut content = MultiGzDecoder::new(BufReader::new(file)).take(MAX_UNPACKED + 1);
     if io::copy(&mut content, &mut plain)? > MAX_UNPACKED {
         return Err(io::Error::other(format!("it has more than {MAX_UNPACKED} bytes")));
     }
-    plain.rewind()?;
+    plain.file().rewind()?;
     Ok(plain)
 }
 

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use perennial_store::Incoming;
+
 use super::entries::Entries;
 use super::source::Kind;
 use crate::ImportError;
@@ -22,11 +24,11 @@ pub(super) struct Opened {
 }
 
 impl Place {
-    pub(super) fn open(kind: Kind, path: &Path, scratch: &Path) -> Result<Self, ImportError> {
+    pub(super) fn open(kind: Kind, path: &Path, room: &Incoming) -> Result<Self, ImportError> {
         match kind {
             Kind::Dir => Ok(Self::Dir(path.to_owned())),
             Kind::OciArchive | Kind::DockerArchive => {
-                Ok(Self::Tar(path.to_owned(), Entries::open(path, scratch)?))
+                Ok(Self::Tar(path.to_owned(), Entries::open(path, room)?))
             }
         }
     }

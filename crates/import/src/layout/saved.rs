@@ -42,9 +42,9 @@ pub(super) struct Files {
 }
 
 impl Saved {
-    /// Opens an archive; `scratch` is a directory for what has to be unpacked.
-    pub(super) fn open(kind: Kind, path: &Path, scratch: &Path) -> Result<Self, ImportError> {
-        let place = Place::open(kind, path, scratch)?;
+    /// Opens an archive; `room`: where it is unpacked, if it is packed.
+    pub(super) fn open(kind: Kind, path: &Path, room: &Incoming) -> Result<Self, ImportError> {
+        let place = Place::open(kind, path, room)?;
         if kind == Kind::DockerArchive && !(place.has(HEADER_PATH) && place.has(INDEX_PATH)) {
             let Contents { elsewhere, roots, left_out } = docker::convert(&place)?;
             let files = Arc::new(Files { place, elsewhere });

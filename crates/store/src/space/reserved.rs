@@ -1,7 +1,7 @@
 //! Room for a file that is being written under a temporary name, which may yet be removed.
 
-use std::cell::Cell;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 use perennial_manifest::BlobId;
@@ -9,15 +9,15 @@ use perennial_manifest::BlobId;
 use super::{BLOCK, Space};
 use crate::error::StoreError;
 
-/// Room that is taken. What is dropped before [`Reserved::keep`] is room again: remove the file
+/// Room that is taken, by one writer. What is dropped before [`Reserved::keep`] is room again: remove the file
 /// first.
 #[derive(Debug)]
 pub(crate) struct Reserved {
     space: Arc<Space>,
     /// Bytes taken and not yet written.
-    left: Cell<u64>,
+    left: AtomicU64,
     /// Bytes written.
-    written: Cell<u64>,
+    written: AtomicU64,
 }
 
 impl Space {
@@ -43,7 +43,8 @@ impl Space {
     }
 
     fn reserved(self: &Arc<Self>, bytes: u64) -> Reserved {
-        Reserved { space: Arc::clone(self), left: Cell::new(bytes), written: Cell::new(0) }
+        let (left, written) = (AtomicU64::new(bytes), AtomicU64::new(0));
+        Reserved { space: Arc::clone(self), left, written }
     }
 }
 
@@ -51,15 +52,16 @@ impl Reserved {
     /// Notes bytes that are about to be written, and takes more room if they are more than was
     /// taken.
     pub(crate) fn write(&self, bytes: u64, path: &Path) -> Result<(), StoreError> {
-        let more = bytes.saturating_sub(self.left.get());
+        let left = self.left.load(Ordering::Relaxed);
+        let more = bytes.saturating_sub(left);
         if more > 0 {
             self.space.admit(more, path, |ledger| ledger.reserved += more)?;
         }
         let mut ledger = self.space.ledger();
         ledger.reserved -= bytes;
         ledger.unfinished += bytes;
-        self.left.set(self.left.get() + more - bytes);
-        self.written.set(self.written.get() + bytes);
+        self.left.store(left + more - bytes, Ordering::Relaxed);
+        self.written.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
 
@@ -70,14 +72,15 @@ impl Reserved {
 
     /// Gives back room, down to `bytes` that are not yet written.
     pub(crate) fn shrink(&self, bytes: u64) {
-        let less = self.left.get().saturating_sub(bytes);
+        let left = self.left.load(Ordering::Relaxed);
+        let less = left.saturating_sub(bytes);
         self.space.ledger().reserved -= less;
-        self.left.set(self.left.get() - less);
+        self.left.store(left - less, Ordering::Relaxed);
     }
 
     /// The files that were written stay.
     pub(crate) fn keep(self) {
-        self.space.count(self.written.get());
+        self.space.count(self.written.load(Ordering::Relaxed));
         // Last blocks were rounded up.
         self.space.shrunk();
     }
@@ -86,7 +89,7 @@ impl Reserved {
 impl Drop for Reserved {
     fn drop(&mut self) {
         let mut ledger = self.space.ledger();
-        ledger.reserved -= self.left.get();
-        ledger.unfinished -= self.written.get();
+        ledger.reserved -= self.left.load(Ordering::Relaxed);
+        ledger.unfinished -= self.written.load(Ordering::Relaxed);
     }
 }

@@ -68,7 +68,7 @@ impl Store {
         source: Source,
     ) -> Result<Vec<PutOutcome>, StoreError> {
         // Refused as a whole: an entry in a pack that the index lacks makes it doubtful.
-        let bytes: u64 = entries.iter().map(|signed| signed.encoded().len() as u64).sum();
+        let bytes: u64 = entries.iter().map(|signed| signed.encode().len() as u64).sum();
         self.0.blobs.space().check(bytes + Space::of_index(bytes), &self.0.layout.packs())?;
         let (puts, follows) = self.0.write(|catalog| {
             // Read under the lock, so that a follow that comes meanwhile finds these entries, or

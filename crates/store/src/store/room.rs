@@ -1,6 +1,7 @@
 //! The room that a store has: its quota, what is used, and leftovers that have had their time.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,7 +11,7 @@ use perennial_manifest::BlobId;
 use crate::error::{AtPath, StoreError};
 use crate::gc::clear_incoming;
 use crate::layout::Layout;
-use crate::space::{Promise, Space, Usage};
+use crate::space::{BLOCK, Promise, Reserved, Space, Usage};
 use crate::state::noted_quota;
 use crate::store::Store;
 
@@ -47,10 +48,56 @@ impl Quota {
 #[derive(Debug, Clone)]
 pub struct Incoming {
     dir: PathBuf,
-    space: Arc<Space>,
+    /// None outside of a store.
+    space: Option<Arc<Space>>,
+}
+
+/// A nameless file among downloads and uploads, which goes when it is dropped, and its room.
+#[derive(Debug)]
+pub struct Scratch {
+    file: File,
+    room: Option<(Reserved, PathBuf)>,
+}
+
+impl Scratch {
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+impl Write for Scratch {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some((room, dir)) = &self.room {
+            room.write(bytes.len() as u64, dir).map_err(io::Error::other)?;
+        }
+        self.file.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 impl Incoming {
+    /// A directory that belongs to no store, for tests: nothing is counted.
+    #[must_use]
+    pub fn outside(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), space: None }
+    }
+
+    /// Opens a nameless file in it, for what has to be unpacked.
+    ///
+    /// # Errors
+    /// Failures of the disk, [`StoreError::OverQuota`] and [`StoreError::DiskFull`].
+    pub fn scratch(&self) -> Result<Scratch, StoreError> {
+        let room = self.space.as_ref().map(|space| space.reserve(BLOCK, &self.dir)).transpose()?;
+        let file = tempfile::tempfile_in(&self.dir).at(&self.dir)?;
+        Ok(Scratch { file, room: room.map(|room| (room, self.dir.clone())) })
+    }
+
     /// The directory.
     #[must_use]
     pub fn dir(&self) -> &Path {
@@ -62,12 +109,14 @@ impl Incoming {
     /// # Errors
     /// [`StoreError::OverQuota`] and [`StoreError::DiskFull`]; nothing is to be written then.
     pub fn take_room(&self, bytes: u64) -> Result<(), StoreError> {
-        self.space.take(bytes, &self.dir)
+        self.space.as_ref().map_or(Ok(()), |space| space.take(bytes, &self.dir))
     }
 
     /// Notes that a file in it was removed or cut.
     pub fn has_shrunk(&self) {
-        self.space.shrunk();
+        if let Some(space) = &self.space {
+            space.shrunk();
+        }
     }
 }
 
@@ -86,8 +135,7 @@ impl Store {
     /// The room of downloads and uploads.
     #[must_use]
     pub fn incoming_room(&self) -> Incoming {
-        let (dir, space) = (self.0.layout.incoming(), Arc::clone(self.0.blobs.space()));
-        Incoming { dir, space }
+        Incoming { dir: self.0.layout.incoming(), space: Some(Arc::clone(self.0.blobs.space())) }
     }
 
     /// What is used of the disk. Reads the sizes of all files where that takes little time, or has
