@@ -14,6 +14,7 @@ mod add;
 mod asking;
 mod audit;
 mod chart;
+mod collect;
 mod deny;
 mod error;
 mod export;

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use perennial_manifest::PublisherError;
-use perennial_store::DEFAULT_GRACE;
+use perennial_store::{DEFAULT_GRACE, OpenOptions, Quota};
 use perennial_swarm::{AddressError, PeerAddress, PeerAddressError};
 
 use crate::frontends::http::HostNameError;
@@ -77,6 +77,9 @@ pub struct Config {
     pub serve_streams: u32,
     /// Longest silence of the remote end of a transfer.
     pub stall: Duration,
+    /// Bytes that the data directory may have on disk; `None` for as many as the disk has. The node
+    /// of a single command then keeps to what the last daemon was given.
+    pub quota: Option<ByteCount>,
     /// How long `gc` spares unreferenced blobs after their last use.
     pub grace: Duration,
     /// How long a request waits for the first configured peer before it continues without peers.
@@ -84,6 +87,16 @@ pub struct Config {
 }
 
 impl Config {
+    /// The options with which the store is opened.
+    pub(crate) fn store(&self) -> OpenOptions {
+        let quota = match self.quota {
+            Some(quota) => Quota::Bytes(quota.get()),
+            None if self.daemon => Quota::Unlimited,
+            None => Quota::Noted,
+        };
+        OpenOptions { quota, ..OpenOptions::default() }
+    }
+
     /// A node on `data` that listens on the default addresses.
     #[must_use]
     pub fn new(data: impl Into<PathBuf>) -> Self {
@@ -118,6 +131,7 @@ impl Config {
             max_peers: DEFAULT_MAX_PEERS,
             serve_streams: DEFAULT_SERVE_STREAMS,
             stall: DEFAULT_STALL,
+            quota: None,
             grace: DEFAULT_GRACE,
             peer_wait: DEFAULT_PEER_WAIT,
         }

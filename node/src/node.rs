@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use perennial_manifest::Keypair;
 use perennial_protocol::{Config as ProtocolConfig, Node as Protocol};
-use perennial_store::{Follows, OpenError, OpenOptions, Store};
+use perennial_store::{Follows, OpenError, Store};
 use perennial_swarm::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -74,10 +74,9 @@ impl Node {
     async fn open(config: Config) -> Result<Node, StartError> {
         let descriptors = descriptors::raise();
         let peers = DialList::new(&config.peers)?;
-        let data = config.data.clone();
+        let (data, options) = (config.data.clone(), config.store());
         let existed = data.join("FORMAT").exists();
-        let opened =
-            tokio::task::spawn_blocking(move || Store::open(&data, OpenOptions::default()));
+        let opened = tokio::task::spawn_blocking(move || Store::open(&data, options));
         let store = opened.await??;
         place::made(&config);
         let damage = store.damage();
@@ -146,6 +145,9 @@ impl Node {
         tasks.spawn(announce_held(archive.clone()));
         parts.push(tokio::spawn(archive.clone().repair(damage, stop.clone())));
         parts.push(tokio::spawn(archive.clone().watch_rotations(stop.clone())));
+        if config.daemon && !read_only {
+            parts.push(tokio::spawn(archive.clone().watch_room(config.grace, stop.clone())));
+        }
         archive.end_rotation(&keys).await;
 
         let service = Arc::new(ControlService {

@@ -21,8 +21,18 @@ pub(crate) use fresh::Fresh;
 /// The file whose presence makes a directory an archive.
 const MARK: &str = "FORMAT";
 /// Entries that an interrupted start or its user leaves in a directory that is no archive yet.
-const OWN: [&str; 9] =
-    ["LOCK", "blobs", "packs", "partial", "incoming", "state", "tmp", "keys", "lost+found"];
+const OWN: [&str; 10] = [
+    "LOCK",
+    "blobs",
+    "packs",
+    "partial",
+    "incoming",
+    "state",
+    "tmp",
+    "keys",
+    "reserve",
+    "lost+found",
+];
 /// The list of archives on file systems that may be missing, in the user's directory for state.
 const LIST: &str = "archives";
 /// Archives listed, at most; the oldest are dropped.

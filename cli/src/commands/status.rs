@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::HumanDuration;
-use perennial_control::{Status, StatusRow};
+use perennial_control::{FullBy, Status, StatusRow};
 use perennial_node::StartError;
 use perennial_node::place::PlaceError;
 
@@ -91,8 +91,30 @@ fn text(row: &StatusRow, screen: &Screen) -> String {
             bytes(row.logical_bytes)
         ),
     );
+    let limit = match row.quota_bytes {
+        Some(quota) => format!(" of {} (--quota)", bytes(quota)),
+        None => String::new(),
+    };
+    let reserve = match row.reserve_bytes {
+        0 => "; no reserve".to_owned(),
+        reserve => format!(", {} of it in reserve", bytes(reserve)),
+    };
+    fields.add("used", &format!("{}{limit}{reserve}", bytes(row.used_bytes)));
     if let Some(free) = row.free_bytes {
         fields.add("free", &bytes(free));
+    }
+    if let Some(by) = row.disk_full {
+        let limit = match by {
+            FullBy::Quota => "give the node a larger --quota",
+            FullBy::Disk => "make room on the disk",
+        };
+        fields.add(
+            "DISK FULL",
+            &format!(
+                "nothing more is taken in: unpin, unfollow or forget what is not needed and run \
+                 `perennial gc`, or {limit}"
+            ),
+        );
     }
     if row.quarantined > 0 {
         fields.add(

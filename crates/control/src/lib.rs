@@ -47,7 +47,7 @@ pub use maintenance::{
     UnmovedRow, Verify, VerifyDone,
 };
 pub use node::{
-    Audit, AuditDone, AuditRow, Connect, ConnectDone, Key, KeyRow, Merge, NewFeed, PeerRow, Peers,
+    Audit, AuditDone, AuditRow, Connect, ConnectDone, FullBy, Key, KeyRow, Merge, NewFeed, PeerRow, Peers,
     Rotate, Shutdown, Status, StatusRow, UnreachedRow,
 };
 pub use perennial_operation::{

@@ -115,6 +115,22 @@ pub struct StatusRow {
     /// Bytes free for this user on the file system of the data directory, if the system says.
     #[serde(default)]
     pub free_bytes: Option<u64>,
+    /// Bytes on disk of everything below the data directory, never less than the file system has
+    /// allocated.
+    #[serde(default)]
+    pub used_bytes: u64,
+    /// Bytes that the data directory may have on disk.
+    #[serde(default)]
+    pub quota_bytes: Option<u64>,
+    /// Bytes of the reserve that is given up on a full disk.
+    #[serde(default)]
+    pub reserve_bytes: u64,
+    /// Bytes that can still be taken in.
+    #[serde(default)]
+    pub room_bytes: u64,
+    /// What leaves no more room; `None` while there is some.
+    #[serde(default)]
+    pub disk_full: Option<FullBy>,
     /// The address at which ordinary tools are served.
     #[serde(default)]
     pub http: Option<String>,
@@ -165,6 +181,16 @@ pub struct StatusRow {
     pub received_bytes: u64,
     /// Notices for the user, such as "the index was rebuilt: …".
     pub notices: Vec<String>,
+}
+
+/// Why a node takes nothing more in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FullBy {
+    /// The data directory has all the bytes that it may have.
+    Quota,
+    /// The disk is full.
+    Disk,
 }
 
 /// A connected peer.

@@ -223,6 +223,8 @@ pub enum Input {
     Held { release: ReleaseId },
     /// This release is no longer held.
     Dropped { release: ReleaseId },
+    /// The disk has room again: what could not be kept is tried again soon.
+    Room,
     /// Time passed: the moment of the last [`Effect::WakeAt`](crate::Effect::WakeAt) has been
     /// reached. Harmless at any other time.
     Tick,

@@ -27,8 +27,9 @@ pub(crate) const OTHERS: usize = CONCURRENT / 2;
 pub(crate) const REST: Duration = Duration::from_secs(15);
 /// Longest rest.
 pub(crate) const REST_MAX: Duration = Duration::from_secs(3600);
-/// Longest remaining delay once a peer connects, which may hold blobs that the others lack.
-pub(crate) const REST_NEW_PEER: Duration = Duration::from_secs(3);
+/// Longest remaining delay once a peer connects, which may hold blobs that the others lack, or once
+/// the disk has room again.
+pub(crate) const REST_SHORTENED: Duration = Duration::from_secs(3);
 /// Releases whose failures are remembered, at most.
 pub(crate) const RESTING: usize = 64 * 1024;
 /// Releases read from the catalog at a time.
@@ -92,9 +93,9 @@ impl Keep {
         self.next = self.next.min(now);
     }
 
-    /// Shortens all rests, because a peer connected.
-    pub(crate) fn peer_came(&mut self, now: Time) {
-        let soon = now + REST_NEW_PEER;
+    /// Shortens all rests, because a peer connected, or the disk has room again.
+    pub(crate) fn try_soon(&mut self, now: Time) {
+        let soon = now + REST_SHORTENED;
         for rest in self.resting.values_mut() {
             rest.until = rest.until.min(soon);
         }

@@ -250,6 +250,7 @@ impl Node {
                 self.lookups.providers(&release, &peers, done, out);
                 self.censuses.providers(&release, &peers, done, out);
             }
+            Input::Room => self.keep.try_soon(out.now),
             Input::Kept { release, outcome } => self.keep.ended(out.now, &release, outcome),
             Input::Held { release } => self.held(release, out),
             Input::Dropped { release } => {

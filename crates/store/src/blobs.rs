@@ -24,7 +24,7 @@ use crate::large::{LargeBlobs, LargeInfo};
 use crate::layout::Layout;
 use crate::lease::Leases;
 use crate::pack::{Kind, Packs, Record};
-use crate::partial::{FetchProgress, Partial, ProgressChannels};
+use crate::partial::{FetchProgress, Partial, ProgressChannels, paths};
 use crate::space::Space;
 
 /// The bytes of a store.
@@ -155,11 +155,17 @@ impl Blobs {
             return Ok(partial);
         }
         let progress = self.progress.of(&blob);
-        let partial =
-            Partial::open(&self.partial, blob, size, progress, Arc::clone(&self.space))?;
         // Refused before bytes cross the network that cannot all be kept. Nothing is taken: the
         // size is a claim.
-        self.space.check_for(&blob, size - partial.have_bytes(), &self.partial)?;
+        let is_new = !paths(&self.partial, &blob, size).0.exists();
+        if is_new {
+            self.space.check_for(&blob, size, &self.partial)?;
+        }
+        let partial =
+            Partial::open(&self.partial, blob, size, progress, Arc::clone(&self.space))?;
+        if !is_new {
+            self.space.check_for(&blob, size - partial.have_bytes(), &self.partial)?;
+        }
         let partial = Arc::new(partial);
         fetching.insert((blob, size), Arc::downgrade(&partial));
         // After the insertion: readers that are woken look the fetch up.

@@ -333,20 +333,25 @@ impl Space {
         if self.wanted_reserve > 0 && self.ledger().is_worth_a_walk() {
             self.walk()?;
         }
+        Ok(self.glance())
+    }
+
+    /// As [`Space::usage`], without counting.
+    pub(crate) fn glance(&self) -> Usage {
         let ledger = self.ledger();
         let (room, _) = self.room(&ledger);
         let declined = match ledger.refused {
             Some(refused) if refused > room => Some(refused),
             _ => (room < FULL).then_some(FULL),
         };
-        Ok(Usage {
+        Usage {
             used: ledger.used(),
             quota: self.quota,
             reserve: ledger.reserve,
             room,
             disk: disk(&self.root),
             declined: declined.filter(|_| self.wanted_reserve > 0),
-        })
+        }
     }
 
     /// The error for what was declined last, if it would be again.

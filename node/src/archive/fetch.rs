@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perennial_manifest::{Artifact, ArtifactList, BlobId, ReleaseId};
-use perennial_protocol::{FetchFailure, KeepOutcome, PeerId};
-use perennial_store::{Lease, ReleaseRow, Store, StoreError};
+use perennial_protocol::{FetchFailure, KeepOutcome, PeerId, WantedBlob};
+use perennial_store::{Lease, Pin, Promise, ReleaseRow, Store, StoreError};
 use tokio::sync::watch;
 
 use super::{Archive, Observer};
@@ -180,7 +180,36 @@ pub(super) async fn fetch_wanted(
     // left by an interrupted fetch again.
     let missing = archive.in_store(move |store| wanted(store, blob, size)).await?;
     fetch.add(vec![missing], true).await;
-    fetch.done().await.map_err(FetchError::Peers)
+    fetch.done().await.map_err(|failure| not_fetched(archive, failure))
+}
+
+/// Keeps room for what is missing of a release that the user trusts or has pinned, so that fetches
+/// that begin together do not each take a part of the last room. What strangers claim is promised
+/// nothing.
+async fn promise(
+    archive: &Archive,
+    row: &ReleaseRow,
+    missing: &[WantedBlob],
+) -> Result<Option<Promise>, FetchError> {
+    let (own, publisher, release) = (archive.publisher(), row.publisher, row.release);
+    let bytes = |wanted: &WantedBlob| wanted.missing.iter().map(|(start, end)| end - start).sum();
+    let missing: Vec<_> = missing.iter().map(|wanted| (wanted.blob, bytes(wanted))).collect();
+    archive
+        .in_store(move |store| {
+            let is_trusted = publisher == own
+                || store.follows().names(&publisher)
+                || store.pins().contains(&Pin::Release(release));
+            is_trusted.then(|| store.promise(&missing)).transpose()
+        })
+        .await
+}
+
+/// Why a fetch failed: for want of room, if that is what this node's own failure was.
+fn not_fetched(archive: &Archive, failure: FetchFailure) -> FetchError {
+    match archive.store.refusal().filter(|_| failure == FetchFailure::Local) {
+        Some(refusal) => refusal.into(),
+        None => FetchError::Peers(failure),
+    }
 }
 
 async fn start(

@@ -69,6 +69,9 @@ impl Archive {
             for release in dropped {
                 archive.network.dropped(release).await;
             }
+            if report.freed_bytes > 0 && !options.dry_run {
+                archive.network.has_room().await;
+            }
             Ok(report)
         });
         task.await?

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-/// A positive number of bytes, written `65536`, `64KiB`, `10MiB` or `1GiB` (`k`, `M` and `G` mean
-/// the same).
+/// A positive number of bytes, written `65536`, `64KiB`, `10MiB`, `1GiB` or `2TiB` (`k`, `M`, `G`
+/// and `T` mean the same).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "toml::Value")]
 pub struct ByteCount(u64);
@@ -22,7 +22,7 @@ impl ByteCount {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ByteCountError {
     /// The number is followed by something other than a unit.
-    #[error("`{0}` is not a unit of bytes; write KiB, MiB or GiB")]
+    #[error("`{0}` is not a unit of bytes; write KiB, MiB, GiB or TiB")]
     Unit(String),
     /// The text does not begin with a number.
     #[error("`{0}` is not a number of bytes")]
@@ -43,6 +43,7 @@ impl FromStr for ByteCount {
             "k" | "kib" => 10,
             "m" | "mib" => 20,
             "g" | "gib" => 30,
+            "t" | "tib" => 40,
             other => return Err(ByteCountError::Unit(other.to_owned())),
         };
         let number: u64 = number.parse().map_err(|_| ByteCountError::Number(text.to_owned()))?;

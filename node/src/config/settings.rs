@@ -16,6 +16,9 @@ use super::{ByteCount, Config, ConfigError, FromFile, Home, Http, HttpSetting};
 /// The slowest upload accepted, in bytes per second: one verified group of a blob.
 const MIN_UPLOAD: u64 = 16 << 10;
 
+/// The smallest quota accepted, in bytes: the index and the reserve take a part of it.
+const MIN_QUOTA: u64 = 32 << 20;
+
 /// The settings of a TOML file or the command line; missing ones keep their defaults.
 #[derive(Clone, Debug, Default, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -95,6 +98,10 @@ pub struct Settings {
     /// Seconds of silence after which a transfer is given up [default: 15]
     #[arg(long, value_name = "SECONDS")]
     pub stall_seconds: Option<u32>,
+    /// Bytes that the data directory may have on disk, such as `500GiB`, all files counted
+    /// [default: what the disk has]
+    #[arg(long, value_name = "BYTES", env = "PERENNIAL_QUOTA", hide_env_values = true)]
+    pub quota: Option<ByteCount>,
     /// Seconds for which gc spares unneeded blobs after their last use [default: 86400]
     #[arg(long, value_name = "SECONDS")]
     pub grace_seconds: Option<u32>,
@@ -146,6 +153,7 @@ impl Settings {
             max_peers: from.or("max-peers", self.max_peers, file.max_peers),
             serve_streams: from.or("serve-streams", self.serve_streams, file.serve_streams),
             stall_seconds: from.or("stall-seconds", self.stall_seconds, file.stall_seconds),
+            quota: from.or("quota", self.quota, file.quota),
             grace_seconds: from.or("grace-seconds", self.grace_seconds, file.grace_seconds),
             from_file: from,
         }
@@ -196,6 +204,7 @@ impl Settings {
                 fetch_untrusted: self.fetch_untrusted,
             });
         config.upload = self.upload;
+        config.quota = self.quota;
         config.max_peers = self.max_peers.unwrap_or(config.max_peers);
         config.serve_streams = self.serve_streams.unwrap_or(config.serve_streams);
         let seconds =
@@ -225,6 +234,15 @@ impl Settings {
                 format!(
                     "{} bytes per second is too slow for any transfer to end; give 16KiB or more",
                     upload.get()
+                ),
+            );
+        }
+        if let Some(quota) = self.quota.filter(|quota| quota.get() < MIN_QUOTA) {
+            return refuse(
+                "quota",
+                format!(
+                    "{} bytes have no room for an archive and its index; give 32MiB or more",
+                    quota.get()
                 ),
             );
         }

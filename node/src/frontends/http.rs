@@ -188,6 +188,7 @@ fn not_fetched(error: FetchError) -> perennial_gateway::FetchError {
         FetchError::Store(error) if matches!(*error, StoreError::InvalidList { .. }) => {
             perennial_gateway::FetchError::NoHolder
         }
+        FetchError::Store(error) if error.is_full() => perennial_gateway::FetchError::NoRoom,
         other => perennial_gateway::FetchError::failed(other),
     }
 }

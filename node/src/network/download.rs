@@ -92,7 +92,12 @@ impl Download {
             Ok((report, Ok(()))) => (report, End::Finished),
             Ok((report, Err(Cut::Peer(end)))) => (report, end),
             Ok((report, Err(Cut::Local(error)))) => {
-                tracing::error!(%error, "could not store what a peer sent");
+                // The node says it once, and whoever wanted the bytes is told.
+                if error.is_full() {
+                    tracing::debug!(%error, "what a peer sent does not fit");
+                } else {
+                    tracing::error!(%error, "could not store what a peer sent");
+                }
                 (report, End::Local)
             }
             Err(error) => {

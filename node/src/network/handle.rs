@@ -122,6 +122,11 @@ impl Network {
         self.input(Input::Dropped { release }).await;
     }
 
+    /// Tells that the disk has room again.
+    pub(crate) async fn has_room(&self) {
+        self.input(Input::Room).await;
+    }
+
     pub(crate) async fn kept(&self, release: ReleaseId, outcome: KeepOutcome) {
         self.input(Input::Kept { release, outcome }).await;
     }

@@ -92,7 +92,11 @@ fn put_all(store: &Store, batches: Vec<Batch>) -> Vec<Input> {
     let mut puts = match store.put_from_peers(&all) {
         Ok(puts) => puts.into_iter(),
         Err(error) if batches.len() == 1 => {
-            tracing::error!(%error, "entries could not be stored");
+            if error.is_full() {
+                tracing::debug!(%error, "entries do not fit");
+            } else {
+                tracing::error!(%error, "entries could not be stored");
+            }
             Vec::new().into_iter()
         }
         Err(_) => {

@@ -37,7 +37,7 @@ fn a_failed_release_is_retried_later() {
     assert_eq!(keep.plan(rested, &Follows::All, &catalog).len(), 1);
     keep.ended(rested, &release, KeepOutcome::Failed);
     assert!(keep.plan(rested + REST, &Follows::All, &catalog).is_empty(), "it rests longer");
-    keep.peer_came(rested + REST);
+    keep.try_soon(rested + REST);
     let soon = rested + REST + Duration::from_secs(3);
     assert_eq!(keep.plan(soon, &Follows::All, &catalog).len(), 1, "a new peer may hold it");
 }

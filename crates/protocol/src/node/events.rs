@@ -34,7 +34,7 @@ impl Node {
         self.fetches.find.connected(&peer, out);
         self.lookups.connected(&peer, out);
         self.censuses.connected(&peer, out);
-        self.keep.peer_came(out.now);
+        self.keep.try_soon(out.now);
         self.peers.insert(peer, prefix);
     }
 

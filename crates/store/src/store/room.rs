@@ -147,6 +147,13 @@ impl Store {
         self.0.blobs.space().usage()
     }
 
+    /// As [`Store::usage`], as far as it is known without counting: without a quota, the bytes
+    /// used are those of the last count. Asks the disk for its free space alone.
+    #[must_use]
+    pub fn glance(&self) -> Usage {
+        self.0.blobs.space().glance()
+    }
+
     /// Why something was declined last for want of room, if it would be again.
     #[must_use]
     pub fn refusal(&self) -> Option<StoreError> {

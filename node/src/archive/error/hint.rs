@@ -1,5 +1,6 @@
 //! The next step of each failure, as a hint for the user.
 
+use perennial_import::ImportError;
 use perennial_manifest::SignRefusal;
 use perennial_protocol::FetchFailure;
 use perennial_store::StoreError;
@@ -11,6 +12,10 @@ use crate::archive::{FetchError, SignError};
 pub(in crate::archive) const ASK_A_PEER: &str =
     "connect to a node that may have it with --peer HOST:PORT (or PERENNIAL_PEERS)";
 
+/// The hint where nothing more fits.
+const MAKE_ROOM: &str = "unpin, unfollow or forget what is not needed and run `perennial gc`, or \
+                         give the node a larger --quota, or a larger disk";
+
 /// The hint where files that lay in place are lost.
 const PUT_BACK: &str = "put the files back, name their new place with `perennial relocate OLD \
                         NEW`, or connect to a node that has them with --peer HOST:PORT";
@@ -21,6 +26,15 @@ impl ArchiveError {
         match self {
             Self::NotDenied(_) | Self::Store(StoreError::Denied(_)) => true,
             Self::Fetch(FetchError::Store(error)) => matches!(**error, StoreError::Denied(_)),
+            _ => false,
+        }
+    }
+
+    /// Whether there is no room on the disk.
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Store(error) | Self::Import(ImportError::Store(error)) => error.is_full(),
+            Self::Fetch(FetchError::Store(error)) => error.is_full(),
             _ => false,
         }
     }
@@ -110,6 +124,7 @@ impl ArchiveError {
                 "give the path at which they were when they were added; `perennial verify` names \
                  the files that are lost",
             ),
+            _ if self.is_full() => Some(MAKE_ROOM),
             _ if self.is_of_deny_list() => {
                 Some("`perennial denied` lists what is denied; `perennial undeny` allows it again")
             }

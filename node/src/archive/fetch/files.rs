@@ -8,7 +8,7 @@ use perennial_store::Store;
 use tokio::sync::watch;
 
 use super::missing::missing;
-use super::{FetchError, FetchedRelease, fetch_list, start};
+use super::{FetchError, FetchedRelease, fetch_list, not_fetched, promise, start};
 use crate::archive::{Archive, ArchiveError, Observer};
 use crate::network::fetch_handle::FetchProgress;
 
@@ -68,9 +68,10 @@ async fn fetch_chosen(
     let missing = archive.in_store(move |store| missing(store, &chosen)).await?;
     let mut from = BTreeMap::new();
     if !missing.is_empty() {
+        let _room = promise(archive, &row, &missing).await?;
         let mut fetch = start(archive, Some(release), progress).await?;
         fetch.add(missing, true).await;
-        from.extend(fetch.done().await.map_err(FetchError::Peers)?);
+        from.extend(fetch.done().await.map_err(|failure| not_fetched(archive, failure))?);
         archive.in_store(move |store| store.refresh_state(&release)).await?;
     }
     Ok(FetchedRelease { row, list, from, _lease: lease })

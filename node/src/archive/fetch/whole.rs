@@ -8,7 +8,7 @@ use perennial_store::{Lease, Reading, ReleaseRow, Store};
 use tokio::sync::watch;
 
 use super::missing::{missing, wanted};
-use super::{FetchError, FetchedRelease, read_list, start};
+use super::{FetchError, FetchedRelease, not_fetched, promise, read_list, start};
 use crate::archive::Archive;
 use crate::network::fetch_handle::{FetchHandle, FetchProgress};
 
@@ -40,6 +40,7 @@ pub(super) async fn fetch_release(
     let (missing, losses) = missing.await?;
     let mut from = BTreeMap::new();
     if !missing.is_empty() || fetch.is_some() {
+        let _room = promise(archive, &row, &missing).await?;
         let fetched = async {
             let mut fetch = match fetch {
                 Some(fetch) => fetch,
@@ -53,7 +54,7 @@ pub(super) async fn fetch_release(
                 missing.into_iter().map(|blob| wanted(store, blob.blob, blob.size)).collect()
             });
             fetch.add(missing.await?, true).await;
-            fetch.done().await.map_err(FetchError::Peers)
+            fetch.done().await.map_err(|failure| not_fetched(archive, failure))
         };
         let fetched = fetched.await.map_err(|why| match losses.is_empty() {
             true => why,
@@ -90,8 +91,9 @@ pub(super) async fn fetch_some(
             Some(fetch) => fetch,
             None => start(archive, Some(release), progress).await?,
         };
+        let _room = promise(archive, &row, &missing).await?;
         fetch.add(missing, true).await;
-        from.extend(fetch.done().await.map_err(FetchError::Peers)?);
+        from.extend(fetch.done().await.map_err(|failure| not_fetched(archive, failure))?);
     }
     archive.in_store(move |store| store.refresh_state(&release)).await?;
     Ok(FetchedRelease { row, list, from, _lease: lease })
@@ -121,7 +123,7 @@ pub(super) async fn fetch_list(
     let mut fetch = start(archive, Some(release), progress).await?;
     let missing = archive.in_store(move |store| wanted(store, claim.blob, claim.size)).await?;
     fetch.add(vec![missing], false).await;
-    fetch.blob(claim.blob).await.map_err(FetchError::Peers)?;
+    fetch.blob(claim.blob).await.map_err(|failure| not_fetched(archive, failure))?;
     let list = read_list(archive, &row).await?;
     let list = list.ok_or(FetchError::Peers(FetchFailure::Local))?;
     Ok(Listed { row, list, lease, fetch: Some(fetch) })

@@ -1,10 +1,9 @@
 //! Read-only requests: `ls`, `search`, `follows`, `pins`, `status`, `peers`, `key`.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use perennial_control::{
-    Failure, FollowRow, KeyRow, Listed, Ls, PeerRow, PinRow, PinTarget, ReleaseRow, Search, Sink,
+    Failure, FollowRow, FullBy, KeyRow, Listed, Ls, PeerRow, PinRow, PinTarget, ReleaseRow, Search, Sink,
     StatusRow, Target,
 };
 use perennial_gateway::{ReleaseRows, TRUSTS_NONE};
@@ -158,7 +157,7 @@ pub(super) async fn status(service: &ControlService) -> Result<StatusRow, Failur
     let lost_objects = lost.iter().map(|loss| loss.blob).collect::<BTreeSet<_>>().len() as u64;
     notices.extend(cut(lost.iter().map(loss_text).collect()));
     let row = service.read(move |store| {
-        let (stats, follows) = (store.stats()?, store.follows());
+        let (stats, follows, usage) = (store.stats()?, store.follows(), store.usage()?);
         let unnamed = (!follows.names(&own)).then_some(&own);
         for id in follows.publishers.keys().chain(unnamed) {
             notices.extend(feed_notices::of(id, &store.feed(id)?, &follows, &own));
@@ -175,7 +174,15 @@ pub(super) async fn status(service: &ControlService) -> Result<StatusRow, Failur
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_seconds,
             data: store.dir().display().to_string(),
-            free_bytes: free_bytes(store.dir()),
+            free_bytes: usage.disk.map(|(free, _)| free),
+            used_bytes: usage.used,
+            quota_bytes: usage.quota,
+            reserve_bytes: usage.reserve,
+            room_bytes: usage.room,
+            disk_full: usage.declined.map(|_| match usage.is_limited_by_quota() {
+                true => FullBy::Quota,
+                false => FullBy::Disk,
+            }),
             http,
             follows: follows.publishers.len() as u64,
             follows_all: follows.all,
@@ -239,11 +246,6 @@ pub(super) async fn key(service: &ControlService) -> Result<KeyRow, Failure> {
 }
 
 /// Bytes that this user can still write to the file system of `dir`.
-fn free_bytes(dir: &Path) -> Option<u64> {
-    let stat = rustix::fs::statvfs(dir).ok()?;
-    stat.f_bavail.checked_mul(stat.f_frsize)
-}
-
 fn rows(
     store: &Store,
     found: &[perennial_store::ReleaseRow],
