@@ -14,7 +14,7 @@ mod taking;
 
 use std::time::Duration;
 
-use perennial_store::Incoming;
+use perennial_store::Room;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, IF_RANGE, RANGE};
 use reqwest::{Method, Response, StatusCode, Url};
 
@@ -68,7 +68,7 @@ pub(crate) struct Fetched {
 pub(crate) struct Downloader<'a> {
     client: Client,
     netrc: Netrc,
-    room: Incoming,
+    room: Room,
     meter: &'a Meter<'a>,
 }
 
@@ -91,7 +91,7 @@ impl From<ImportError> for Trouble {
 impl<'a> Downloader<'a> {
     pub(crate) fn new(
         options: &Options,
-        room: Incoming,
+        room: Room,
         meter: &'a Meter<'a>,
     ) -> Result<Self, ImportError> {
         let netrc = Netrc::of(&options.environment)?;

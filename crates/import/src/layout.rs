@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use perennial_manifest::Draft;
 use perennial_oci::{Digest, Reference, Version};
 use perennial_operation::{ErrorKind, Notes};
-use perennial_store::{Incoming, Store};
+use perennial_store::{Room, Store};
 
 use crate::image::{About, BlobSink, Platforms, draft, gather};
 use crate::layout::contents::Root;
@@ -64,7 +64,7 @@ pub async fn layout(
 async fn all(
     sink: &BlobSink<'_>,
     source: Source,
-    room: Incoming,
+    room: Room,
     what: &Archive,
     imported: &mut Imported,
 ) -> Result<(), ImportError> {
@@ -218,7 +218,7 @@ fn name(root: &Root, given: Option<&str>, only: bool) -> Result<Reference, Impor
 
 /// Opens a tar as both kinds of archive, for the fuzz targets.
 pub(crate) fn open_both_ways(tar: &std::path::Path) -> Result<(), ImportError> {
-    let room = Incoming::outside(&std::env::temp_dir());
+    let room = Room::outside(&std::env::temp_dir());
     let docker = Saved::open(source::Kind::DockerArchive, tar, &room);
     let oci = Saved::open(source::Kind::OciArchive, tar, &room);
     docker.and(oci).map(drop)

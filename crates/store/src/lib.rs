@@ -114,7 +114,7 @@ pub use partial::{FetchProgress, MAX_BLOB, Partial};
 pub use space::{Promise, Usage};
 pub use state::{Follows, OwnFeed, Pin, Succession};
 pub use store::{
-    Arriving, BlobState, ChangedFeeds, Changes, Damaged, Forgotten, Incoming, Loss, OpenBlob,
-    OpenOptions, Quota, Reading, Relocated, Scratch, Share, Store, Tidied, Unmoved,
+    Arriving, BlobState, ChangedFeeds, Changes, Damaged, Forgotten, Loss, OpenBlob, OpenOptions,
+    Quota, Reading, Relocated, Room, Scratch, Share, Store, Tidied, Unmoved,
 };
 pub use verify::{Unread, Unreadable, VerifyReport};

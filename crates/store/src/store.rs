@@ -51,7 +51,7 @@ use feed_log::FeedLog;
 pub use forget::Forgotten;
 pub use in_place::{Changes, Loss, Reading, Relocated, Unmoved};
 pub(crate) use room::before;
-pub use room::{Incoming, Quota, Scratch, Tidied};
+pub use room::{Quota, Room, Scratch, Tidied};
 pub use share::Share;
 use visitors::Visitors;
 

@@ -16,7 +16,7 @@ use futures::stream::StreamExt;
 use perennial_manifest::Sha256;
 use perennial_oci::Digest;
 use perennial_protocol::Prefix;
-use perennial_store::{Added, Incoming, Lease, MAX_BLOB, SMALL, Store};
+use perennial_store::{Added, Lease, MAX_BLOB, Room, SMALL, Store};
 
 use super::error::OciError;
 use super::name::Named;
@@ -33,7 +33,7 @@ const QUEUE: usize = 16;
 /// All uploads in progress.
 #[derive(Debug)]
 pub(crate) struct Uploads {
-    room: Incoming,
+    room: Room,
     sessions: Mutex<HashMap<String, Session>>,
 }
 
@@ -49,7 +49,7 @@ struct Session {
 #[derive(Debug)]
 pub(crate) struct Part {
     path: PathBuf,
-    room: Incoming,
+    room: Room,
     received: u64,
     sha256: Sha256,
 }
@@ -58,7 +58,7 @@ pub(crate) struct Part {
 pub(crate) type Open = tokio::sync::OwnedMutexGuard<Part>;
 
 impl Uploads {
-    pub(crate) fn new(room: Incoming) -> Self {
+    pub(crate) fn new(room: Room) -> Self {
         Self { room, sessions: Mutex::default() }
     }
 
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn abandoned_uploads_are_removed_after_a_day_and_others_stay() {
         let dir = tempfile::tempdir().expect("a directory");
-        let uploads = Uploads::new(Incoming::outside(dir.path()));
+        let uploads = Uploads::new(Room::outside(dir.path()));
         let files = || std::fs::read_dir(dir.path()).expect("it reads").count();
         let (name, start) = (Named::Bare("x".into()), Instant::now());
         let old = uploads.begin(name.clone(), Prefix::NONE, start).expect("it begins");
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn an_upload_still_written_to_is_not_abandoned() {
         let dir = tempfile::tempdir().expect("a directory");
-        let uploads = Uploads::new(Incoming::outside(dir.path()));
+        let uploads = Uploads::new(Room::outside(dir.path()));
         let (name, start) = (Named::Bare("x".into()), Instant::now());
         let id = uploads.begin(name.clone(), Prefix::NONE, start).expect("it begins");
         let open = uploads.open(&name, &id, start).expect("it is there");
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn concurrent_uploads_are_bounded() {
         let dir = tempfile::tempdir().expect("a directory");
-        let uploads = Uploads::new(Incoming::outside(dir.path()));
+        let uploads = Uploads::new(Room::outside(dir.path()));
         let begin = |client| uploads.begin(Named::Bare("x".into()), client, Instant::now());
         for _ in 0..PER_PREFIX {
             begin(Prefix(7)).expect("it begins");

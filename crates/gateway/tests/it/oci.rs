@@ -76,9 +76,17 @@ impl TestRegistry {
 
     fn with(options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let open =
-            |name: &str| Store::open(&dir.path().join(name), OpenOptions::default()).unwrap();
-        let (store, swarm) = (open("node"), open("swarm"));
+        let store = Store::open(&dir.path().join("node"), OpenOptions::default()).unwrap();
+        Self::within(dir, store, options)
+    }
+
+    /// A gateway on a store that is there.
+    fn on(store: Store, options: Options) -> Self {
+        Self::within(tempfile::tempdir().unwrap(), store, options)
+    }
+
+    fn within(dir: tempfile::TempDir, store: Store, options: Options) -> Self {
+        let swarm = Store::open(&dir.path().join("swarm"), OpenOptions::default()).unwrap();
         let peer = Arc::new(Peer {
             store: store.clone(),
             swarm: swarm.clone(),
@@ -207,6 +215,10 @@ impl Peer {
         if self.store.blob_size(&blob).unwrap().is_some() {
             return Ok(());
         }
+        let size = self.swarm.blob_size(&blob).unwrap().unwrap_or(0);
+        let Ok(_room) = self.store.promise(&[(blob, size)]) else {
+            return Err(FetchError::NoRoom);
+        };
         if !self.reachable.load(Ordering::SeqCst) || copy(&self.swarm, &self.store, &blob).is_none()
         {
             return Err(FetchError::NoHolder);

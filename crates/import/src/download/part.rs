@@ -7,7 +7,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use perennial_manifest::Sha256Digest;
-use perennial_store::{Incoming, Scratch};
+use perennial_store::{Room, Scratch};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Part {
     path: PathBuf,
-    room: Incoming,
+    room: Room,
     file: LockedFile,
     state: State,
     len: u64,
@@ -58,7 +58,7 @@ impl Drop for Part {
 impl Part {
     /// Opens a download of a URL that no other import knows of, and that none resumes: who holds it
     /// waits for nobody, and nobody waits for it.
-    pub(super) fn alone(room: &Incoming, url: &Url) -> Result<Self, ImportError> {
+    pub(super) fn alone(room: &Room, url: &Url) -> Result<Self, ImportError> {
         // Numbers are used again, so that what a killed process leaves does not add up.
         let mut number = 1_u32;
         loop {
@@ -76,7 +76,7 @@ impl Part {
     }
 
     /// Opens the download of a URL; `None` if another import is writing to it.
-    pub(super) fn open(room: &Incoming, url: &Url) -> Result<Option<Self>, ImportError> {
+    pub(super) fn open(room: &Room, url: &Url) -> Result<Option<Self>, ImportError> {
         let path = room.dir().join(format!("{}.part", name(url)));
         let Some(file) = LockedFile::open(&path)? else { return Ok(None) };
         let there = file.metadata().map_err(at(&path))?.len();

@@ -7,7 +7,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use perennial_oci::Check;
-use perennial_store::Incoming as Room;
+use perennial_store::Room;
 
 use crate::ImportError;
 use crate::error::at;

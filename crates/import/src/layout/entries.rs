@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
-use perennial_store::{Incoming, Scratch, StoreError};
+use perennial_store::{Room, Scratch, StoreError};
 use tar::EntryType;
 
 use crate::ImportError;
@@ -42,7 +42,7 @@ enum Entry {
 
 impl Entries {
     /// Opens a tar, or one packed with gzip, which is unpacked into a nameless file.
-    pub(super) fn open(path: &Path, room: &Incoming) -> Result<Self, ImportError> {
+    pub(super) fn open(path: &Path, room: &Room) -> Result<Self, ImportError> {
         let at = |source| ImportError::File { path: path.to_owned(), source };
         let refuse =
             |reason: String| ImportError::Upstream { what: path.display().to_string(), reason };
@@ -115,7 +115,7 @@ impl Entries {
 }
 
 /// The content of a file packed with gzip, in a file that goes when it is closed.
-fn unpacked(file: File, room: &Incoming) -> io::Result<Scratch> {
+fn unpacked(file: File, room: &Room) -> io::Result<Scratch> {
     let mut plain = room.scratch().map_err(io::Error::other)?;
     let mut content = MultiGzDecoder::new(BufReader::new(file)).take(MAX_UNPACKED + 1);
     if io::copy(&mut content, &mut plain)? > MAX_UNPACKED {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use perennial_store::Incoming;
+use perennial_store::Room;
 
 use super::entries::Entries;
 use super::source::Kind;
@@ -24,7 +24,7 @@ pub(super) struct Opened {
 }
 
 impl Place {
-    pub(super) fn open(kind: Kind, path: &Path, room: &Incoming) -> Result<Self, ImportError> {
+    pub(super) fn open(kind: Kind, path: &Path, room: &Room) -> Result<Self, ImportError> {
         match kind {
             Kind::Dir => Ok(Self::Dir(path.to_owned())),
             Kind::OciArchive | Kind::DockerArchive => {

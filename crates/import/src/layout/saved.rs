@@ -9,6 +9,7 @@ use perennial_oci::{
     Descriptor, Digest, HEADER_PATH, INDEX_PATH, MAX_MANIFEST, Manifest, OddEntry, REF_NAME,
     referrers_tag, subject_of_tag,
 };
+use perennial_store::Room;
 
 use super::contents::{Contents, Elsewhere, Lost, Root};
 use super::docker;
@@ -43,7 +44,7 @@ pub(super) struct Files {
 
 impl Saved {
     /// Opens an archive; `room`: where it is unpacked, if it is packed.
-    pub(super) fn open(kind: Kind, path: &Path, room: &Incoming) -> Result<Self, ImportError> {
+    pub(super) fn open(kind: Kind, path: &Path, room: &Room) -> Result<Self, ImportError> {
         let place = Place::open(kind, path, room)?;
         if kind == Kind::DockerArchive && !(place.has(HEADER_PATH) && place.has(INDEX_PATH)) {
             let Contents { elsewhere, roots, left_out } = docker::convert(&place)?;

@@ -46,7 +46,7 @@ impl Quota {
 /// ([`Batch::take_file`](crate::Batch::take_file)), and their way to its room. Its files survive a
 /// restart, and go when they were not written to for a day. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Incoming {
+pub struct Room {
     dir: PathBuf,
     /// None outside of a store.
     space: Option<Arc<Space>>,
@@ -81,7 +81,7 @@ impl Write for Scratch {
     }
 }
 
-impl Incoming {
+impl Room {
     /// A directory that belongs to no store, for tests: nothing is counted.
     #[must_use]
     pub fn outside(dir: &Path) -> Self {
@@ -134,8 +134,8 @@ pub struct Tidied {
 impl Store {
     /// The room of downloads and uploads.
     #[must_use]
-    pub fn incoming_room(&self) -> Incoming {
-        Incoming { dir: self.0.layout.incoming(), space: Some(Arc::clone(self.0.blobs.space())) }
+    pub fn incoming_room(&self) -> Room {
+        Room { dir: self.0.layout.incoming(), space: Some(Arc::clone(self.0.blobs.space())) }
     }
 
     /// What is used of the disk. Reads the sizes of all files where that takes little time, or has

@@ -4,10 +4,11 @@ use axum::body::{Body, Bytes};
 use axum::http::Method;
 use perennial_gateway::Options;
 use perennial_manifest::BlobId;
-use perennial_store::BlobState;
+use perennial_store::{BlobState, OpenOptions, Quota, Store};
 
 use super::{
-    Image, TOKEN, TestRegistry, begin, bytes, copy, incoming, key, push, request, sha256, sha512,
+    CONSOLE, Image, TOKEN, TestRegistry, begin, bytes, copy, followed, incoming, key, push, request,
+    sha256, sha512,
 };
 
 #[tokio::test]
@@ -215,4 +216,50 @@ async fn a_held_blob_is_mounted_and_a_missing_one_is_uploaded() {
     let mount =
         registry.own("POST", &format!("/v2/b/blobs/uploads/?mount={layer}&from=a"), &[], "").await;
     assert_eq!(mount.status, 202);
+}
+
+#[tokio::test]
+async fn an_upload_that_does_not_fit_is_507_and_leaves_no_hole_in_the_limit() {
+    const QUOTA: u64 = 32 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let options = OpenOptions { quota: Quota::Bytes(QUOTA), ..OpenOptions::default() };
+    let store = Store::open(&dir.path().join("data"), options).unwrap();
+    let registry = TestRegistry::on(store, Options { token: Some(TOKEN.into()), ..Options::default() });
+    let room = registry.store.usage().unwrap().room;
+    let size = usize::try_from(room).unwrap() - 2_000_000;
+    let large = bytes(size, 1);
+    // In chunks: the one that does not fit is declined, and what came before stays.
+    let at = begin(&registry, "a").await;
+    let first = registry.own("PATCH", &at, &[], &large[..]).await;
+    assert_eq!(first.status, 202);
+    assert!(registry.store.usage().unwrap().used > QUOTA - 4_000_000, "uploads count");
+    let more = registry.own("PATCH", &at, &[], bytes(3_000_000, 2)).await;
+    let message = more.refused(507, "DENIED");
+    assert!(message.contains("disk space that its owner gives it"), "{message}");
+    assert!(registry.store.usage().unwrap().used <= QUOTA);
+    // Whole.
+    let other = bytes(3_000_000, 3);
+    let path = format!("/v2/b/blobs/uploads/?digest={}", sha256(&other));
+    registry.own("POST", &path, &[], &other[..]).await.refused(507, "DENIED");
+    assert_eq!(incoming(&registry), 1, "the one that can go on");
+    // A cancelled upload is room again.
+    assert_eq!(registry.own("DELETE", &at, &[], "").await.status, 204);
+    assert_eq!(registry.own("POST", &path, &[], &other[..]).await.status, 201);
+    assert!(registry.store.usage().unwrap().declined.is_none());
+    assert!(registry.get(&format!("/v2/b/blobs/{}", sha256(&other))).await.bytes() == other);
+}
+
+#[tokio::test]
+async fn a_layer_that_does_not_fit_is_507_at_its_pull() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = OpenOptions { quota: Quota::Bytes(32 << 20), ..OpenOptions::default() };
+    let store = Store::open(&dir.path().join("data"), options).unwrap();
+    let registry = TestRegistry::on(store, Options::default());
+    let image = Image::new(bytes(40_000_000, 7));
+    let signed = image.release(&registry.swarm, &followed(&registry, 2), CONSOLE, "v1");
+    registry.store.put_entries(&[signed]).unwrap();
+    assert_eq!(registry.get(&format!("/v2/{CONSOLE}/manifests/v1")).await.status, 200);
+    let layer = format!("/v2/{CONSOLE}/blobs/{}", sha256(&image.layer));
+    let message = registry.get(&layer).await.refused(507, "DENIED");
+    assert!(message.contains("no room"), "{message}");
 }
