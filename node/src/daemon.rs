@@ -91,6 +91,8 @@ pub fn run(arguments: Arguments, program: &str) -> ExitCode {
         .with_env_filter(filter)
         .with_ansi(coloured())
         .with_writer(std::io::stderr)
+        // A log on a full disk must not end a task: it would be told where nothing can be written.
+        .log_internal_errors(false)
         .init();
     perennial_store::log_index_panics();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -187,8 +187,8 @@ fn on_a_full_disk_a_node_stops_starts_and_makes_room_at_the_first_try() {
     perennial(&data, &args).failed(1);
     perennial(&data, &["unpin", "large@1"]).ok();
     // The room of what went is enough, and another program keeps its own.
-    let done = perennial(&data, &["gc"]).ok().json();
-    assert!(done["bytes"].as_u64() > Some(8 << 20) || count(&data, "held") == 1, "{done}");
+    perennial(&data, &["gc"]).ok();
+    assert_eq!(count(&data, "held"), 1);
     let added = perennial(&data, &args).ok().json();
     let status = perennial(&data, &["status"]).ok().json();
     assert!(status["reserve_bytes"].as_u64() > Some(1 << 20), "{status}");
@@ -267,13 +267,12 @@ fn what_nothing_needs_goes_by_itself_where_room_runs_out() {
     let dir = tempfile::tempdir().expect("a directory");
     let data = dir.path().join("a");
     let options = ["--quota", "48MiB", "--grace-seconds", "0"];
-    let sources: Vec<_> = (0..3)
-        .map(|n| write_tree(&dir.path().join(format!("src-{n}")), n, &[11 * MIB]))
-        .collect();
+    let sources: Vec<_> =
+        (0..3).map(|n| write_tree(&dir.path().join(format!("src-{n}")), n, &[11 * MIB])).collect();
     add(&data, &sources[0], "unneeded", "1");
     perennial(&data, &["unpin", "unneeded@1"]).ok();
     add(&data, &sources[1], "kept", "1");
-    // Two of eleven, the reserve and the index are below nine tenths of it; three are not.
+    // Two of them, the reserve and the index are below nine tenths of it; three are not.
     let a = Daemon::start(&data, &options);
     assert_eq!(count(&data, "held"), 2);
     add(&data, &sources[2], "kept", "2");

@@ -47,8 +47,8 @@ pub use maintenance::{
     UnmovedRow, Verify, VerifyDone,
 };
 pub use node::{
-    Audit, AuditDone, AuditRow, Connect, ConnectDone, FullBy, Key, KeyRow, Merge, NewFeed, PeerRow, Peers,
-    Rotate, Shutdown, Status, StatusRow, UnreachedRow,
+    Audit, AuditDone, AuditRow, Connect, ConnectDone, FullBy, Key, KeyRow, Merge, NewFeed, PeerRow,
+    Peers, Rotate, Shutdown, Status, StatusRow, UnreachedRow,
 };
 pub use perennial_operation::{
     Add, Completeness, Environment, ErrorKind, Failed, Import, ImportEvent, ImportSource,

@@ -56,7 +56,9 @@ pub async fn layout(
     let source: Source = what.source.parse()?;
     let sink = BlobSink::new(store, Meter::new(watch));
     let mut imported = Imported::default();
-    sink.meter.unless_cancelled(all(&sink, source, store.incoming_room(), what, &mut imported)).await?;
+    sink.meter
+        .unless_cancelled(all(&sink, source, store.incoming_room(), what, &mut imported))
+        .await?;
     (imported.leases, imported.new_bytes) = sink.finish();
     Ok(imported)
 }

@@ -161,8 +161,7 @@ impl Blobs {
         if is_new {
             self.space.check_for(&blob, size, &self.partial)?;
         }
-        let partial =
-            Partial::open(&self.partial, blob, size, progress, Arc::clone(&self.space))?;
+        let partial = Partial::open(&self.partial, blob, size, progress, Arc::clone(&self.space))?;
         if !is_new {
             self.space.check_for(&blob, size - partial.have_bytes(), &self.partial)?;
         }

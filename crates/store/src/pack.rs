@@ -60,11 +60,7 @@ fn index_path(dir: &Path, number: u64) -> PathBuf {
 
 impl Packs {
     /// Opens all packs. Damaged blobs found on the way go to `keep`.
-    pub(crate) fn open(
-        dir: &Path,
-        space: Arc<Space>,
-        keep: Keep<'_>,
-    ) -> Result<Self, StoreError> {
+    pub(crate) fn open(dir: &Path, space: Arc<Space>, keep: Keep<'_>) -> Result<Self, StoreError> {
         let mut numbers = Vec::new();
         for file in fs::read_dir(dir).at(dir)? {
             let path = file.at(dir)?.path();
@@ -104,8 +100,11 @@ impl Packs {
         space: Arc<Space>,
     ) -> Self {
         let (active, sealed) = (Mutex::new(active), RwLock::new(sealed));
-        let packs = Self { dir: dir.to_owned(), active, sealed, open, space, epoch: AtomicU64::new(0) };
-        packs.note_unwritten(&packs.active());
+        let packs =
+            Self { dir: dir.to_owned(), active, sealed, open, space, epoch: AtomicU64::new(0) };
+        // A count that was made before did not know of it.
+        let unwritten = packs.note_unwritten(&packs.active());
+        packs.space.count(unwritten);
         packs
     }
 
@@ -161,9 +160,11 @@ impl Packs {
 
     /// Tells the ledger what the active pack will write: its buffer, and its index once it is
     /// sealed.
-    fn note_unwritten(&self, active: &Active) {
+    fn note_unwritten(&self, active: &Active) -> u64 {
         let index = active.records() as u64 * OF_INDEX + 2 * BLOCK;
-        self.space.pack_has_unwritten(active.buffered() + index);
+        let unwritten = active.buffered() + index;
+        self.space.pack_has_unwritten(unwritten);
+        unwritten
     }
 
     /// Makes everything appended so far durable, and seals the pack if it is full.

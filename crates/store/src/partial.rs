@@ -151,7 +151,7 @@ impl Partial {
 
     /// Takes room for bytes that are about to arrive, and for the part of the tree above them.
     fn take_room(&self, bytes: u64) -> Result<Reserved, StoreError> {
-        self.space.reserve_for(&self.blob, bytes + bytes / 256 + OF_TREE, &self.data)
+        self.space.reserve_for(self.blob, bytes + bytes / 256 + OF_TREE, &self.data)
     }
 
     /// Tells the ledger what its files have on disk now.

@@ -31,6 +31,7 @@ use crate::layout::Layout;
 
 pub(crate) use counted::Counted;
 pub use promise::Promise;
+use promise::Promised;
 pub(crate) use reserved::Reserved;
 pub(crate) use walk::allocated;
 use walk::{below, below_without};
@@ -78,7 +79,7 @@ struct Ledger {
     /// Bytes of the reserve.
     reserve: u64,
     /// Room promised to fetches, by blob.
-    promised: HashMap<BlobId, u64>,
+    promised: HashMap<BlobId, Promised>,
     promised_bytes: u64,
     /// When the last walk ended, and how long it took.
     walked: Option<(Instant, Duration)>,
@@ -151,8 +152,11 @@ impl Space {
             true => 0,
             false => reserve::wanted(disk(&root).map(|(_, all)| all), quota),
         };
-        let ledger =
-            Mutex::new(Ledger { reserve: reserve::bytes(&root), shrunk: true, ..Ledger::default() });
+        let ledger = Mutex::new(Ledger {
+            reserve: reserve::bytes(&root),
+            shrunk: true,
+            ..Ledger::default()
+        });
         let space = Self { root, quota, wanted_reserve, ledger, walking: Mutex::default() };
         if quota.is_some() && !layout.is_read_only() {
             space.walk()?;
@@ -198,27 +202,29 @@ impl Space {
         path: &Path,
         take: impl FnOnce(&mut Ledger) -> T,
     ) -> Result<T, StoreError> {
-        self.admit_for(None, bytes, path, take)
+        self.admit_for(None, bytes, path, |ledger, _| take(ledger))
     }
 
-    /// As [`Space::admit`], of a blob that may have been promised room.
+    /// As [`Space::admit`], of a blob that may have been promised room; `take` is told how much of it
+    /// is used.
     fn admit_for<T>(
         &self,
         blob: Option<&BlobId>,
         bytes: u64,
         path: &Path,
-        take: impl FnOnce(&mut Ledger) -> T,
+        take: impl FnOnce(&mut Ledger, u64) -> T,
     ) -> Result<T, StoreError> {
         let mut counted = false;
         loop {
             let mut ledger = self.ledger();
-            let promised = blob.and_then(|blob| ledger.promised.get(blob)).copied();
+            let promised = blob.map_or(0, |blob| ledger.promised_to(blob));
             let (room, limit) = self.room(&ledger);
-            if bytes <= room.saturating_add(promised.unwrap_or(0)) {
-                if let (Some(blob), Some(promised)) = (blob, promised) {
-                    ledger.keep_promise(blob, promised.min(bytes));
+            if bytes <= room.saturating_add(promised) {
+                let kept = promised.min(bytes);
+                if let Some(blob) = blob {
+                    ledger.keep_promise(blob, kept);
                 }
-                return Ok(take(&mut ledger));
+                return Ok(take(&mut ledger, kept));
             }
             // What was removed since the last walk is room.
             if !std::mem::replace(&mut counted, true) && ledger.is_worth_a_walk() {
@@ -247,7 +253,7 @@ impl Space {
         bytes: u64,
         path: &Path,
     ) -> Result<(), StoreError> {
-        self.admit_for(Some(blob), bytes, path, |ledger| ledger.add(bytes))
+        self.admit_for(Some(blob), bytes, path, |ledger, _| ledger.add(bytes))
     }
 
     /// Whether there is room for bytes of a blob now. Takes none.
@@ -257,7 +263,7 @@ impl Space {
         bytes: u64,
         path: &Path,
     ) -> Result<(), StoreError> {
-        let promised = self.ledger().promised.get(blob).copied().unwrap_or(0);
+        let promised = self.ledger().promised_to(blob);
         self.check(bytes.saturating_sub(promised), path)
     }
 
@@ -330,7 +336,7 @@ impl Space {
     /// What is used of the disk. Counts first if files were removed and the last count is not of
     /// this moment.
     pub(crate) fn usage(&self) -> Result<Usage, StoreError> {
-        if self.wanted_reserve > 0 && self.ledger().is_worth_a_walk() {
+        if self.ledger().is_worth_a_walk() {
             self.walk()?;
         }
         Ok(self.glance())

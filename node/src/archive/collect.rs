@@ -50,9 +50,8 @@ impl Schedule {
 
 /// Whether little room is left.
 fn is_low(usage: &Usage) -> bool {
-    let over = |used: u64, all: u64| {
-        u128::from(used) * 100 > u128::from(all) * u128::from(LOW_WATER)
-    };
+    let over =
+        |used: u64, all: u64| u128::from(used) * 100 > u128::from(all) * u128::from(LOW_WATER);
     usage.declined.is_some()
         || usage.quota.is_some_and(|quota| over(usage.used, quota))
         || usage.disk.is_some_and(|(free, all)| over(all.saturating_sub(free), all))

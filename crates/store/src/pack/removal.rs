@@ -52,8 +52,9 @@ impl Packs {
         for pack in self.sealed() {
             let rows = pack.rows()?;
             let live = rows.iter().filter(|row| !dead(row.kind, &row.key));
-            let (count, bytes) = live
-                .fold((0, 0), |(n, bytes), row| (n + 1, bytes + HEADER as u64 + u64::from(row.len)));
+            let (count, bytes) = live.fold((0, 0), |(n, bytes), row| {
+                (n + 1, bytes + HEADER as u64 + u64::from(row.len))
+            });
             if count < rows.len() {
                 found.push((pack, bytes + count as u64 * OF_INDEX));
             }
@@ -71,7 +72,8 @@ impl Packs {
         let active = self.active().rows();
         let live = active.iter().filter(|row| !dead(row.kind, &row.key));
         let of_active: u64 = live.map(|row| HEADER as u64 + u64::from(row.len)).sum();
-        let of_active = if active.iter().any(|row| dead(row.kind, &row.key)) { of_active } else { 0 };
+        let of_active =
+            if active.iter().any(|row| dead(row.kind, &row.key)) { of_active } else { 0 };
         let most = self.with_dead(dead)?.last().map_or(0, |(_, bytes)| *bytes);
         match self.space.has_room_to_move(most.max(of_active)) {
             true => Ok(()),

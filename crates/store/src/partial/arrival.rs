@@ -15,7 +15,7 @@ use super::Partial;
 use crate::error::{AtPath, StoreError};
 use crate::large::GROUP_BYTES;
 use crate::outboard_io::WriteBehind;
-use crate::space::{OF_TREE, Reserved};
+use crate::space::Reserved;
 
 /// Groups that are counted together.
 const COUNTED: usize = 64;
@@ -102,7 +102,7 @@ impl<'a> Arrival<'a> {
             other => {
                 other.map_err(io::Error::from).at(&self.partial.data)?;
                 self.partial.settle()?;
-                taken.shrink(len / 256 + OF_TREE);
+                taken.settled(len);
             }
         }
         self.taken = Some(taken);

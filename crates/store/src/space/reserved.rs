@@ -1,12 +1,12 @@
 //! Room for a file that is being written under a temporary name, which may yet be removed.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use perennial_manifest::BlobId;
 
-use super::{BLOCK, Space};
+use super::{BLOCK, Ledger, Space};
 use crate::error::StoreError;
 
 /// Room that is taken, by one writer. What is dropped before [`Reserved::keep`] is room again: remove the file
@@ -18,6 +18,8 @@ pub(crate) struct Reserved {
     left: AtomicU64,
     /// Bytes written.
     written: AtomicU64,
+    /// Bytes of `left` that come from a promise.
+    promised: Option<(BlobId, AtomicU64)>,
 }
 
 impl Space {
@@ -28,23 +30,27 @@ impl Space {
         path: &Path,
     ) -> Result<Reserved, StoreError> {
         self.admit(bytes, path, |ledger| ledger.reserved += bytes)?;
-        Ok(self.reserved(bytes))
+        Ok(self.reserved(bytes, None))
     }
 
-    /// As [`Space::reserve`], for bytes of a blob.
+    /// As [`Space::reserve`], for bytes of a blob. What is given back goes to the promise that it was
+    /// taken from.
     pub(crate) fn reserve_for(
         self: &Arc<Self>,
-        blob: &BlobId,
+        blob: BlobId,
         bytes: u64,
         path: &Path,
     ) -> Result<Reserved, StoreError> {
-        self.admit_for(Some(blob), bytes, path, |ledger| ledger.reserved += bytes)?;
-        Ok(self.reserved(bytes))
+        let promised = self.admit_for(Some(&blob), bytes, path, |ledger, promised| {
+            ledger.reserved += bytes;
+            promised
+        })?;
+        Ok(self.reserved(bytes, Some((blob, AtomicU64::new(promised)))))
     }
 
-    fn reserved(self: &Arc<Self>, bytes: u64) -> Reserved {
+    fn reserved(self: &Arc<Self>, bytes: u64, promised: Option<(BlobId, AtomicU64)>) -> Reserved {
         let (left, written) = (AtomicU64::new(bytes), AtomicU64::new(0));
-        Reserved { space: Arc::clone(self), left, written }
+        Reserved { space: Arc::clone(self), left, written, promised }
     }
 }
 
@@ -70,12 +76,25 @@ impl Reserved {
         self.write(bytes.next_multiple_of(BLOCK), path)
     }
 
-    /// Gives back room, down to `bytes` that are not yet written.
-    pub(crate) fn shrink(&self, bytes: u64) {
+    /// Notes bytes that are in the file now, where they are counted.
+    pub(crate) fn settled(&self, bytes: u64) {
         let left = self.left.load(Ordering::Relaxed);
-        let less = left.saturating_sub(bytes);
-        self.space.ledger().reserved -= less;
-        self.left.store(left - less, Ordering::Relaxed);
+        let settled = left.min(bytes);
+        self.left.store(left - settled, Ordering::Relaxed);
+        self.space.ledger().reserved -= settled;
+        if let Some((_, promised)) = &self.promised {
+            let of_promise = promised.load(Ordering::Relaxed);
+            promised.store(of_promise.saturating_sub(settled), Ordering::Relaxed);
+        }
+    }
+
+    fn give_back(&self, ledger: &mut Ledger, bytes: u64) {
+        ledger.reserved -= bytes;
+        if let Some((blob, promised)) = &self.promised {
+            let of_promise = promised.load(Ordering::Relaxed).min(bytes);
+            promised.fetch_sub(of_promise, Ordering::Relaxed);
+            ledger.renew_promise(blob, of_promise);
+        }
     }
 
     /// The files that were written stay.
@@ -89,7 +108,7 @@ impl Reserved {
 impl Drop for Reserved {
     fn drop(&mut self) {
         let mut ledger = self.space.ledger();
-        ledger.reserved -= self.left.load(Ordering::Relaxed);
+        self.give_back(&mut ledger, self.left.load(Ordering::Relaxed));
         ledger.unfinished -= self.written.load(Ordering::Relaxed);
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use perennial_manifest::BlobId;
 use perennial_store::{Pin, Tidied};
 
-use crate::fixtures::{bytes, open, release, key};
+use crate::fixtures::{bytes, key, open, release};
 use crate::tmpfs::names;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);

@@ -69,6 +69,10 @@ fn the_quota_is_never_exceeded_while_many_race_for_the_last_room() {
     let store = limited(&disk.data(), QUOTA);
     let (done, most) = (AtomicBool::new(false), AtomicU64::new(0));
     let declined = AtomicU64::new(0);
+    let decline = |error: StoreError| {
+        assert!(is_over(&error), "{error}");
+        declined.fetch_add(1, Ordering::Relaxed);
+    };
     thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
@@ -76,10 +80,6 @@ fn the_quota_is_never_exceeded_while_many_race_for_the_last_room() {
             }
         });
         let mut racers = Vec::new();
-        let decline = |error: StoreError| {
-            assert!(is_over(&error), "{error}");
-            declined.fetch_add(1, Ordering::Relaxed);
-        };
         for (size, (blob, encoding)) in &fetches {
             let (store, decline) = (&store, &decline);
             racers.push(scope.spawn(move || {
@@ -225,9 +225,8 @@ fn false_sizes_take_no_room_of_others() {
     assert!(is_over(&store.partial(other, 1 << 39).unwrap_err()));
     assert_eq!(names(&dir.path().join("data/partial")), Vec::<String>::new());
     // All that there is, many times.
-    let claimed: Vec<_> = (0..10u8)
-        .map(|n| store.partial(BlobId::of(&[n]), room - MIB).unwrap())
-        .collect();
+    let claimed: Vec<_> =
+        (0..10u8).map(|n| store.partial(BlobId::of(&[n]), room - MIB).unwrap()).collect();
     assert!(store.usage().unwrap().room > room - MIB / 2);
     let promise = store.promise(&[(blob, content.len() as u64)]).unwrap();
     fetch(&store, blob, content.len() as u64, &encoding).unwrap();

@@ -17,8 +17,10 @@ impl Tmpfs {
     pub(crate) fn mount(mib: u64) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let size = format!("size={mib}m");
-        let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).status();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(dir.path())
+            .status();
         if mounted.is_ok_and(|status| status.success()) {
             return Some(Self { dir });
         }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use perennial_control::{
-    Failure, FollowRow, FullBy, KeyRow, Listed, Ls, PeerRow, PinRow, PinTarget, ReleaseRow, Search, Sink,
-    StatusRow, Target,
+    Failure, FollowRow, FullBy, KeyRow, Listed, Ls, PeerRow, PinRow, PinTarget, ReleaseRow, Search,
+    Sink, StatusRow, Target,
 };
 use perennial_gateway::{ReleaseRows, TRUSTS_NONE};
 use perennial_manifest::Holding;

@@ -7,8 +7,8 @@ use perennial_manifest::BlobId;
 use perennial_store::{BlobState, OpenOptions, Quota, Store};
 
 use super::{
-    CONSOLE, Image, TOKEN, TestRegistry, begin, bytes, copy, followed, incoming, key, push, request,
-    sha256, sha512,
+    CONSOLE, Image, TOKEN, TestRegistry, begin, bytes, copy, followed, incoming, key, push,
+    request, sha256, sha512,
 };
 
 #[tokio::test]
@@ -224,7 +224,8 @@ async fn an_upload_that_does_not_fit_is_507_and_leaves_no_hole_in_the_limit() {
     let dir = tempfile::tempdir().unwrap();
     let options = OpenOptions { quota: Quota::Bytes(QUOTA), ..OpenOptions::default() };
     let store = Store::open(&dir.path().join("data"), options).unwrap();
-    let registry = TestRegistry::on(store, Options { token: Some(TOKEN.into()), ..Options::default() });
+    let registry =
+        TestRegistry::on(store, Options { token: Some(TOKEN.into()), ..Options::default() });
     let room = registry.store.usage().unwrap().room;
     let size = usize::try_from(room).unwrap() - 2_000_000;
     let large = bytes(size, 1);
