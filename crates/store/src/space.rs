@@ -50,6 +50,10 @@ const SLACK: u64 = 2 << 20;
 pub(crate) const OF_TREE: u64 = 96 << 10;
 /// Walks take at most this part of the time, however often room is refused.
 const WALKS: u32 = 30;
+/// How long an answer of the file system about its free room counts, and while how much is free:
+/// more than can be written in that time.
+const SEEN: Duration = Duration::from_millis(100);
+const AMPLE: u64 = 4 << 30;
 /// Room below which an archive is full: not even one small blob fits.
 const FULL: u64 = 64 << 10;
 
@@ -142,6 +146,8 @@ pub(crate) struct Space {
     wanted_reserve: u64,
     ledger: Mutex<Ledger>,
     walking: Mutex<()>,
+    /// The last answer of the file system: on a network, each costs a round trip.
+    seen: Mutex<Option<(Instant, u64)>>,
 }
 
 impl Space {
@@ -157,7 +163,8 @@ impl Space {
             shrunk: true,
             ..Ledger::default()
         });
-        let space = Self { root, quota, wanted_reserve, ledger, walking: Mutex::default() };
+        let (walking, seen) = (Mutex::default(), Mutex::default());
+        let space = Self { root, quota, wanted_reserve, ledger, walking, seen };
         if quota.is_some() && !layout.is_read_only() {
             space.walk()?;
         }
@@ -167,9 +174,9 @@ impl Space {
     /// The room of a directory that has no limit and no reserve.
     #[cfg(test)]
     pub(crate) fn unlimited(root: &Path) -> Arc<Self> {
-        let (ledger, walking) = (Mutex::default(), Mutex::default());
+        let (ledger, walking, seen) = (Mutex::default(), Mutex::default(), Mutex::default());
         let root = root.to_owned();
-        Arc::new(Self { root, quota: None, wanted_reserve: 0, ledger, walking })
+        Arc::new(Self { root, quota: None, wanted_reserve: 0, ledger, walking, seen })
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -189,10 +196,24 @@ impl Space {
 
     fn least(&self, ledger: &Ledger, kept: u64) -> (u64, Limit) {
         let of_quota = self.quota.map_or(u64::MAX, |quota| quota.saturating_sub(ledger.used()));
-        let free = disk(&self.root).map_or(u64::MAX, |(free, _)| free);
+        let free = self.free();
         let of_disk = free.saturating_sub(ledger.reserved);
         let limit = if of_quota <= of_disk { Limit::Quota } else { Limit::Disk };
         (of_quota.min(of_disk).saturating_sub(kept), limit)
+    }
+
+    /// Bytes free on the disk; without end, if the system does not say.
+    fn free(&self) -> u64 {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, free)) = *seen
+            && free > AMPLE
+            && at.elapsed() < SEEN
+        {
+            return free;
+        }
+        let free = disk(&self.root).map_or(u64::MAX, |(free, _)| free);
+        *seen = Some((Instant::now(), free));
+        free
     }
 
     /// Calls `take` with the ledger if there is room for `bytes`. `path`: what is to be written.
