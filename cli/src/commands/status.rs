@@ -108,11 +108,13 @@ fn text(row: &StatusRow, screen: &Screen) -> String {
             FullBy::Quota => "give the node a larger --quota",
             FullBy::Disk => "make room on the disk",
         };
+        let declined = bytes(row.declined_bytes.unwrap_or_default());
         fields.add(
             "DISK FULL",
             &format!(
-                "nothing more is taken in: unpin, unfollow or forget what is not needed and run \
-                 `perennial gc`, or {limit}"
+                "{declined} more did not fit, there is room for {}: unpin, unfollow or forget what \
+                 is not needed and run `perennial gc`, or {limit}",
+                bytes(row.room_bytes)
             ),
         );
     }

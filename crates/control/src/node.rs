@@ -128,7 +128,10 @@ pub struct StatusRow {
     /// Bytes that can still be taken in.
     #[serde(default)]
     pub room_bytes: u64,
-    /// What leaves no more room; `None` while there is some.
+    /// Bytes that were declined lately and would be again.
+    #[serde(default)]
+    pub declined_bytes: Option<u64>,
+    /// What left no room for them; `None` while nothing is declined.
     #[serde(default)]
     pub disk_full: Option<FullBy>,
     /// The address at which ordinary tools are served.
@@ -183,7 +186,7 @@ pub struct StatusRow {
     pub notices: Vec<String>,
 }
 
-/// Why a node takes nothing more in.
+/// Why a node declines what it is to take in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FullBy {

@@ -13,12 +13,13 @@
 //! may write until then is added.
 
 mod counted;
+mod ledger;
 mod promise;
 mod reserve;
 mod reserved;
+mod usage;
 mod walk;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -30,9 +31,10 @@ use crate::error::StoreError;
 use crate::layout::Layout;
 
 pub(crate) use counted::Counted;
+use ledger::Ledger;
 pub use promise::Promise;
-use promise::Promised;
 pub(crate) use reserved::Reserved;
+pub use usage::Usage;
 pub(crate) use walk::allocated;
 use walk::{below, below_without};
 
@@ -54,87 +56,12 @@ const WALKS: u32 = 30;
 /// more than can be written in that time.
 const SEEN: Duration = Duration::from_millis(100);
 const AMPLE: u64 = 4 << 30;
-/// Room below which an archive is full: not even one small blob fits.
-const FULL: u64 = 64 << 10;
 
 /// What limits an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Limit {
     Quota,
     Disk,
-}
-
-/// All that the archive has on disk, and what is on its way there.
-#[derive(Debug, Default)]
-struct Ledger {
-    /// Bytes of all files but those below.
-    files: u64,
-    /// Bytes of `files` that were added while a walk was under way, which may have missed them.
-    since_walk: Option<u64>,
-    /// Bytes in temporary files that may yet go.
-    unfinished: u64,
-    /// Bytes taken and not yet written.
-    reserved: u64,
-    /// Bytes of the packs that are taken and not yet in their files.
-    unwritten: u64,
-    /// Bytes of the index when it was measured, and what was put since.
-    index: u64,
-    index_since: u64,
-    /// Bytes of the reserve.
-    reserve: u64,
-    /// Room promised to fetches, by blob.
-    promised: HashMap<BlobId, Promised>,
-    promised_bytes: u64,
-    /// When the last walk ended, and how long it took.
-    walked: Option<(Instant, Duration)>,
-    /// Whether the ledger may be above the disk: files were removed since, say.
-    shrunk: bool,
-    /// Bytes that were refused last.
-    refused: Option<u64>,
-}
-
-impl Ledger {
-    fn used(&self) -> u64 {
-        let sum = self.files + self.unfinished + self.reserved + self.reserve;
-        sum + self.index + self.index_since + SLACK
-    }
-
-    fn add(&mut self, bytes: u64) {
-        self.files += bytes;
-        if let Some(since) = &mut self.since_walk {
-            *since += bytes;
-        }
-    }
-}
-
-/// What an archive uses of its disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Usage {
-    /// Bytes of everything below the data directory, never less than the file system has
-    /// allocated.
-    pub used: u64,
-    /// Bytes that it may have.
-    pub quota: Option<u64>,
-    /// Bytes of the reserve, which is given up on a full disk.
-    pub reserve: u64,
-    /// Bytes that can still be taken in.
-    pub room: u64,
-    /// Bytes free on the disk for this user, and all bytes of the disk, if the system says.
-    pub disk: Option<(u64, u64)>,
-    /// Bytes that were declined last and would be again; none while there is room.
-    pub declined: Option<u64>,
-}
-
-impl Usage {
-    /// Whether the quota, rather than the disk, is what leaves no more room.
-    #[must_use]
-    pub fn is_limited_by_quota(&self) -> bool {
-        let of_quota = self.quota.map(|quota| quota.saturating_sub(self.used));
-        match (of_quota, self.disk) {
-            (Some(of_quota), Some((free, _))) => of_quota <= free,
-            (of_quota, _) => of_quota.is_some(),
-        }
-    }
 }
 
 /// The room of a store.
@@ -248,17 +175,23 @@ impl Space {
                 return Ok(take(&mut ledger, kept));
             }
             // What was removed since the last walk is room.
-            if !std::mem::replace(&mut counted, true) && ledger.is_worth_a_walk() {
+            let may_count = limit == Limit::Quota && !std::mem::replace(&mut counted, true);
+            if may_count && ledger.is_worth_a_walk() {
                 drop(ledger);
                 self.walk()?;
                 continue;
             }
-            ledger.refused = Some(bytes);
-            let used = ledger.used();
-            return Err(match (limit, self.quota) {
-                (Limit::Quota, Some(quota)) => StoreError::OverQuota { used, quota, needed: bytes },
-                _ => StoreError::DiskFull { path: path.to_owned() },
-            });
+            ledger.refused = Some((Instant::now(), bytes));
+            return Err(self.no_room(&ledger, limit, bytes, path));
+        }
+    }
+
+    fn no_room(&self, ledger: &Ledger, limit: Limit, needed: u64, path: &Path) -> StoreError {
+        match (limit, self.quota) {
+            (Limit::Quota, Some(quota)) => {
+                StoreError::OverQuota { used: ledger.used(), quota, needed }
+            }
+            _ => StoreError::DiskFull { path: path.to_owned() },
         }
     }
 
@@ -277,15 +210,20 @@ impl Space {
         self.admit_for(Some(blob), bytes, path, |ledger, _| ledger.add(bytes))
     }
 
-    /// Whether there is room for bytes of a blob now. Takes none.
+    /// Whether there is room for bytes of a blob now, of which only claims are known. Takes none.
     pub(crate) fn check_for(
         &self,
         blob: &BlobId,
         bytes: u64,
         path: &Path,
     ) -> Result<(), StoreError> {
+        let before = self.ledger().refused;
         let promised = self.ledger().promised_to(blob);
-        self.check(bytes.saturating_sub(promised), path)
+        self.check(bytes.saturating_sub(promised), path).inspect_err(|_| {
+            // Whoever claims much does not make the archive full.
+            let mut ledger = self.ledger();
+            (ledger.claimed, ledger.refused) = (ledger.refused, before);
+        })
     }
 
     /// Whether there is room for bytes now. Takes none.
@@ -352,53 +290,6 @@ impl Space {
         (ledger.index, ledger.index_since) = (index, 0);
         ledger.walked = Some((Instant::now(), started.elapsed()));
         Ok(())
-    }
-
-    /// What is used of the disk. Counts first if files were removed and the last count is not of
-    /// this moment.
-    pub(crate) fn usage(&self) -> Result<Usage, StoreError> {
-        if self.ledger().is_worth_a_walk() {
-            self.walk()?;
-        }
-        Ok(self.glance())
-    }
-
-    /// As [`Space::usage`], without counting.
-    pub(crate) fn glance(&self) -> Usage {
-        let ledger = self.ledger();
-        let (room, _) = self.room(&ledger);
-        let declined = match ledger.refused {
-            Some(refused) if refused > room => Some(refused),
-            _ => (room < FULL).then_some(FULL),
-        };
-        Usage {
-            used: ledger.used(),
-            quota: self.quota,
-            reserve: ledger.reserve,
-            room,
-            disk: disk(&self.root),
-            declined: declined.filter(|_| self.wanted_reserve > 0),
-        }
-    }
-
-    /// The error for what was declined last, if it would be again.
-    pub(crate) fn refusal(&self) -> Option<StoreError> {
-        let ledger = self.ledger();
-        let (room, limit) = self.room(&ledger);
-        let needed = ledger.refused.filter(|refused| *refused > room)?;
-        Some(match (limit, self.quota) {
-            (Limit::Quota, Some(quota)) => {
-                StoreError::OverQuota { used: ledger.used(), quota, needed }
-            }
-            _ => StoreError::DiskFull { path: self.root.clone() },
-        })
-    }
-}
-
-impl Ledger {
-    fn is_worth_a_walk(&self) -> bool {
-        let rested = self.walked.is_none_or(|(at, took)| at.elapsed() >= took * WALKS);
-        (self.shrunk || self.walked.is_none()) && rested
     }
 }
 

@@ -112,7 +112,7 @@ impl Archive {
                 quota,
                 room,
                 declined,
-                "DISK FULL: nothing more is taken in; unpin, unfollow or forget what is not \
+                "DISK FULL: what does not fit is declined; unpin, unfollow or forget what is not \
                  needed, then run `perennial gc`, or give the node a larger --quota"
             ),
             None => {

@@ -179,6 +179,7 @@ pub(super) async fn status(service: &ControlService) -> Result<StatusRow, Failur
             quota_bytes: usage.quota,
             reserve_bytes: usage.reserve,
             room_bytes: usage.room,
+            declined_bytes: usage.declined,
             disk_full: usage.declined.map(|_| match usage.is_limited_by_quota() {
                 true => FullBy::Quota,
                 false => FullBy::Disk,
