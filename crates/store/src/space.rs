@@ -50,6 +50,8 @@ const SLACK: u64 = 2 << 20;
 /// Bytes of a blob's tree that are allocated with each piece that arrives: its own pairs, and those
 /// above it, each on a block of its own.
 pub(crate) const OF_TREE: u64 = 96 << 10;
+/// Room that stays for what is counted when it is written: the index, decisions.
+const WRITTEN_SINCE: u64 = 1 << 20;
 /// Walks take at most this part of the time, however often room is refused.
 const WALKS: u32 = 30;
 /// How long an answer of the file system about its free room counts, and while how much is free:
@@ -113,6 +115,7 @@ impl Space {
     /// Room for what is taken in, and what limits it. What the reserve lacks is no room.
     fn room(&self, ledger: &Ledger) -> (u64, Limit) {
         let kept = self.wanted_reserve.saturating_sub(ledger.reserve) + ledger.promised_bytes;
+        let kept = kept + if self.quota.is_some() { WRITTEN_SINCE } else { 0 };
         self.least(ledger, kept)
     }
 

@@ -174,7 +174,7 @@ fn nothing_goes_for_new_bytes_and_unpinning_makes_room() {
     store.set_pin(pin, true).unwrap();
     let (second, _) = release(&store, &key(1), "second", std::slice::from_ref(&two));
     store.set_pin(Pin::Release(id(&second)), true).unwrap();
-    let third = bytes(14_000_000, 3);
+    let third = bytes(16_000_000, 3);
     let refused = try_release(&store, &key(1), "third", std::slice::from_ref(&third));
     assert!(is_over(&refused.unwrap_err()));
     gc(&store);
