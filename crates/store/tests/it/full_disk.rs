@@ -121,3 +121,29 @@ fn the_reserve_comes_back_once_there_is_room() {
     let usage = store.usage().unwrap();
     assert!(usage.reserve >= 2 << 20 && usage.declined.is_none(), "{usage:?}");
 }
+
+#[test]
+fn a_pack_that_cannot_be_written_anew_waits_and_nothing_is_half_forgotten() {
+    let Some(disk) = Tmpfs::mount(24) else { return };
+    let store = open(&disk.data());
+    let many: Vec<_> = (0..150).map(|n| bytes(60_000, 100 + n)).collect();
+    let (kept, _) = release(&store, &key(1), "kept", &many);
+    let (gone, added) = release(&store, &key(2), "gone", &[bytes(60_000, 1)]);
+    store.set_pin(Pin::Release(id(&kept)), true).unwrap();
+    store.set_pin(Pin::Release(id(&gone)), true).unwrap();
+    let ballast = disk.fill();
+    store.set_pin(Pin::Release(id(&gone)), false).unwrap();
+    // Nine megabytes stay of the pack, and the reserve has three.
+    let error = store.forget(&key(2).id()).unwrap_err();
+    assert!(error.is_full(), "{error}");
+    assert_eq!(store.entry_count().unwrap(), 2);
+    store.gc(NOW).unwrap();
+    drop(store);
+    let store = open(&disk.data());
+    assert_eq!((store.rebuilt(), store.entry_count().unwrap()), (None, 2));
+    ballast.remove();
+    assert_eq!(store.gc(NOW).unwrap().removed, 2, "the file and its list");
+    assert!(store.blob_size(&added[0].blob).unwrap().is_none());
+    assert_eq!(store.forget(&key(2).id()).unwrap().entries, 1);
+    assert!(store.verify(&|_, _| {}).corrupt.is_empty());
+}

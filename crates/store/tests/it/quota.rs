@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use perennial_manifest::BlobId;
+use perennial_manifest::{BlobId, ReleaseId, SignedEntry};
 use perennial_store::{
     DEFAULT_GRACE, GcOptions, OpenOptions, Pin, Placement, Quota, Store, StoreError,
 };
 
-use crate::fixtures::{bytes, id, key, open, release, try_release};
+use crate::fixtures::{bytes, id, key, list_of, open, release, statement, try_release};
 use crate::tmpfs::{Tmpfs, names};
 
 const MIB: u64 = 1 << 20;
@@ -188,6 +188,42 @@ fn nothing_goes_for_new_bytes_and_unpinning_makes_room() {
     assert!(store.verify(&|_, _| {}).corrupt.is_empty());
 }
 
+/// Bytes allocated below a directory.
+fn on_disk(dir: &Path) -> u64 {
+    let mut sum = 0;
+    for entry in fs::read_dir(dir).unwrap() {
+        let (path, meta) = entry.map(|e| (e.path(), e.metadata().unwrap())).unwrap();
+        sum += std::os::unix::fs::MetadataExt::blocks(&meta) * 512;
+        sum += if meta.is_dir() { on_disk(&path) } else { 0 };
+    }
+    sum
+}
+
+#[test]
+fn the_index_counts_as_it_grows() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = limited(dir.path(), 256 * MIB);
+    let mut batch = store.batch();
+    let added = batch.add_bytes(b"a file".to_vec()).unwrap();
+    drop(batch.commit().unwrap());
+    let (_, claim) = list_of(&[added]).encode().unwrap();
+    let mut entries: Vec<SignedEntry> = Vec::new();
+    for seq in 0..6000 {
+        let name = format!("a-rather-long-name-with-several-words-{seq}");
+        let entry = statement(&key(1), seq, entries.last(), &name, claim);
+        entries.push(entry);
+    }
+    let before = on_disk(&dir.path().join("index"));
+    for some in entries.chunks(200) {
+        store.put_entries(some).unwrap();
+        // Without a walk.
+        let (used, there) = (store.glance().used, on_disk(dir.path()));
+        assert!(used >= there, "{used} {there}");
+    }
+    let grown = on_disk(&dir.path().join("index")) - before;
+    assert!(grown > 8 * MIB, "{grown} bytes show nothing");
+}
+
 #[test]
 fn entries_are_declined_as_a_whole() {
     let dir = tempfile::tempdir().unwrap();
@@ -282,19 +318,15 @@ fn an_archive_that_has_more_than_a_new_quota_opens_and_takes_nothing_in() {
     store_is_full_until_it_shrinks(&limited(dir.path(), 34 * MIB), id(&signed), added[0].blob);
 }
 
-fn store_is_full_until_it_shrinks(
-    store: &Store,
-    release_id: perennial_manifest::ReleaseId,
-    blob: BlobId,
-) {
+fn store_is_full_until_it_shrinks(store: &Store, release: ReleaseId, blob: BlobId) {
     let usage = store.usage().unwrap();
     assert!(usage.used > 34 * MIB && usage.room == 0 && usage.declined.is_some(), "{usage:?}");
     assert!(usage.is_limited_by_quota());
     assert!(is_over(&store.add_small(vec![vec![1; 100]]).unwrap_err()));
-    store.set_pin(Pin::Release(release_id), true).unwrap();
+    store.set_pin(Pin::Release(release), true).unwrap();
     store.gc(GcOptions { grace: DEFAULT_GRACE, dry_run: false }).unwrap();
     assert!(store.blob_size(&blob).unwrap().is_some());
-    store.set_pin(Pin::Release(release_id), false).unwrap();
+    store.set_pin(Pin::Release(release), false).unwrap();
     gc(store);
     let usage = store.usage().unwrap();
     assert!(usage.declined.is_none() && usage.reserve > 0, "{usage:?}");
