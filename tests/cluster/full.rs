@@ -266,9 +266,9 @@ fn a_node_declines_what_is_over_its_quota_says_so_and_goes_on_once_there_is_room
 fn what_nothing_needs_goes_by_itself_where_room_runs_out() {
     let dir = tempfile::tempdir().expect("a directory");
     let data = dir.path().join("a");
-    let options = ["--quota", "48MiB", "--grace-seconds", "0"];
+    let options = ["--quota", "64MiB", "--grace-seconds", "0"];
     let sources: Vec<_> =
-        (0..3).map(|n| write_tree(&dir.path().join(format!("src-{n}")), n, &[11 * MIB])).collect();
+        (0..3).map(|n| write_tree(&dir.path().join(format!("src-{n}")), n, &[16 * MIB])).collect();
     add(&data, &sources[0], "unneeded", "1");
     perennial(&data, &["unpin", "unneeded@1"]).ok();
     add(&data, &sources[1], "kept", "1");
