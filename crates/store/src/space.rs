@@ -8,8 +8,8 @@
 //! Peers' claims about sizes take nothing: a fetch takes room as verified bytes come, unless it was
 //! promised room, which only trusted fetches are ([`Promise`]).
 //!
-//! [`Space::make_way`] and [`Space::decide`] are for what must work on a full disk: they give up the
-//! reserve (`reserve`). Sled writes when it likes, so the index is measured (`walk`), and what it
+//! [`Space::make_way`] and [`Space::decide`] are for what must work on a full disk: they give up
+//! the reserve (`reserve`). Sled writes when it likes, so the index is measured (`walk`), and what it
 //! may write until then is added.
 
 mod counted;
@@ -156,8 +156,8 @@ impl Space {
         self.admit_for(None, bytes, path, |ledger, _| take(ledger))
     }
 
-    /// As [`Space::admit`], of a blob that may have been promised room; `take` is told how much of it
-    /// is used.
+    /// As [`Space::admit`], of a blob that may have been promised room; `take` is told how much of
+    /// it is used.
     fn admit_for<T>(
         &self,
         blob: Option<&BlobId>,

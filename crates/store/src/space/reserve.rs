@@ -44,8 +44,8 @@ impl Space {
         }
     }
 
-    /// Writes a decision of the user, on a full disk in the room of the reserve. `bytes`: the length
-    /// of the file, which is replaced as a whole.
+    /// Writes a decision of the user, on a full disk in the room of the reserve. `bytes`: the
+    /// length of the file, which is replaced as a whole.
     pub(crate) fn decide(
         &self,
         bytes: u64,
@@ -96,6 +96,11 @@ impl Space {
     pub(crate) fn restore(&self) {
         let path = self.root.join(NAME);
         let mut ledger = self.ledger();
+        if ledger.reserve > self.wanted_reserve + BLOCK {
+            // It was made for a larger quota.
+            cut(&path, self.wanted_reserve);
+            ledger.reserve = bytes(&self.root);
+        }
         let lacks = self.wanted_reserve.saturating_sub(ledger.reserve);
         let (room, _) = self.least(&ledger, ledger.promised_bytes);
         if lacks == 0 || room < lacks + self.wanted_reserve / 2 {
@@ -106,6 +111,13 @@ impl Space {
             let _ = durable::remove_file(&path);
         }
         ledger.reserve = bytes(&self.root);
+    }
+}
+
+fn cut(path: &Path, bytes: u64) {
+    let file = OpenOptions::new().write(true).open(path);
+    if let Err(error) = file.and_then(|file| file.set_len(bytes)) {
+        tracing::warn!(%error, "the reserve for a full disk could not be made smaller");
     }
 }
 

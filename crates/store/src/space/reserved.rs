@@ -9,8 +9,8 @@ use perennial_manifest::BlobId;
 use super::{BLOCK, Ledger, Space};
 use crate::error::StoreError;
 
-/// Room that is taken, by one writer. What is dropped before [`Reserved::keep`] is room again: remove the file
-/// first.
+/// Room that is taken, by one writer. What is dropped before [`Reserved::keep`] is room again:
+/// remove the file first.
 #[derive(Debug)]
 pub(crate) struct Reserved {
     space: Arc<Space>,
@@ -33,8 +33,8 @@ impl Space {
         Ok(self.reserved(bytes, None))
     }
 
-    /// As [`Space::reserve`], for bytes of a blob. What is given back goes to the promise that it was
-    /// taken from.
+    /// As [`Space::reserve`], for bytes of a blob. What is given back goes to the promise that it
+    /// was taken from.
     pub(crate) fn reserve_for(
         self: &Arc<Self>,
         blob: BlobId,
