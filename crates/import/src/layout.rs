@@ -31,8 +31,8 @@ const NAMED: usize = 20;
 /// A request for the images of an archive.
 #[derive(Debug, Clone, Default)]
 pub struct Archive {
-    /// `oci:DIR[:tag]`, `oci-archive:FILE[:tag]` or `docker-archive:FILE[:reference]`, or a place in
-    /// the archive's list, from 0 (`:@1`). Without any, all images are imported.
+    /// `oci:DIR[:tag]`, `oci-archive:FILE[:tag]` or `docker-archive:FILE[:reference]`, or a place
+    /// in the archive's list, from 0 (`:@1`). Without any, all images are imported.
     pub source: String,
     /// The name of the image (`registry/repository[:tag]`), overriding the archive's. Most layouts
     /// state at most a tag.

@@ -95,7 +95,10 @@ pub(super) fn pick(
                 wrong(format!("{digest:?}, for {name} {version}, is not a digest"))
             })?),
         };
-    let is_open = |place: &Place| matches!(place, Place::Web(url) if (repo.scheme(), url.scheme()) == ("https", "http"));
+    let is_open = |place: &Place| match place {
+        Place::Web(url) => (repo.scheme(), url.scheme()) == ("https", "http"),
+        Place::Registry(_) => false,
+    };
     let (mut good, mut faults) = (Vec::new(), Vec::new());
     for place in places {
         match place {
