@@ -191,20 +191,14 @@ impl Manifest {
             _ => {}
         }
         // Early layouts have an index without it, and artifact manifests never had it. Engines go
-        // by the media type, so that an image may lack it, too, if nothing else can be meant.
+        // by the media type, whatever number is here, if nothing else can be meant.
         let is_called_image = matches!(declared.as_deref(), Some(OCI_MANIFEST | DOCKER_MANIFEST));
         let is_whole = [config, layers].iter().all(|at| fields.raw(*at).is_some());
-        let may_lack = is_index || fields.raw(blobs).is_some() || is_called_image || is_whole;
-        match schema {
-            Some(2) => {}
-            None if may_lack => {}
-            Some(found) => {
-                let found = format!("schemaVersion {found}");
-                return Err(ManifestError::SchemaVersion { found });
-            }
-            None => {
-                return Err(ManifestError::SchemaVersion { found: "no schemaVersion".into() });
-            }
+        let is_clear = is_index || fields.raw(blobs).is_some() || is_called_image || is_whole;
+        if schema != Some(2) && !is_clear {
+            let found = schema.map(|version| format!("schemaVersion {version}"));
+            let found = found.unwrap_or_else(|| "no schemaVersion".into());
+            return Err(ManifestError::SchemaVersion { found });
         }
         let (mut entries, mut odd) = (Vec::new(), Vec::new());
         for (at, entry) in listed.into_iter().flatten().enumerate() {

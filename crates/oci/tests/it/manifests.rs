@@ -101,13 +101,16 @@ fn an_entry_of_an_index_that_does_not_read_costs_itself_only() {
 }
 
 #[test]
-fn a_manifest_that_can_only_be_one_thing_may_lack_its_version() {
+fn a_manifest_that_can_only_be_one_thing_may_have_any_version_or_none() {
     let one = descriptor();
     for fields in [
         format!(r#""mediaType":"{OCI_MANIFEST}","config":{one}"#),
         format!(r#""config":{one},"layers":[{one}]"#),
         format!(r#""schemaVersion":null,"config":{one},"layers":[]"#),
         format!(r#""schemaVersion":0,"config":{one},"layers":[{one}]"#),
+        format!(r#""schemaVersion":1,"config":{one},"layers":[{one}]"#),
+        format!(r#""schemaVersion":3,"mediaType":"{OCI_MANIFEST}","config":{one}"#),
+        format!(r#""schemaVersion":3,"manifests":[{one}]"#),
         format!(r#""manifests":[{one}]"#),
     ] {
         parse(&format!("{{{fields}}}")).unwrap();
@@ -126,9 +129,9 @@ fn an_incomplete_manifest_is_refused_with_a_reason() {
         ("{}".into(), "neither"),
         (r#"{"schemaVersion":2}"#.into(), "neither"),
         (format!(r#"{{"config":{one}}}"#), "schemaVersion 2"),
-        (format!(r#"{{"schemaVersion":3,"manifests":[{one}]}}"#), "schemaVersion 2"),
+        (format!(r#"{{"schemaVersion":3,"config":{one}}}"#), "has schemaVersion 3;"),
         (r#"{"schemaVersion":1,"fsLayers":[{"blobSum":"x"}]}"#.into(), "schema 1"),
-        (format!(r#"{{"schemaVersion":1,"config":{one},"layers":[]}}"#), "has schemaVersion 1;"),
+        (format!(r#"{{"schemaVersion":1,"config":{one}}}"#), "has schemaVersion 1;"),
         (format!(r#"{{"schemaVersion":"2","config":{one}}}"#), r#"has schemaVersion "2";"#),
         (format!(r#"{{"schemaVersion":2.0,"manifests":[{one}]}}"#), "has schemaVersion 2.0;"),
         (format!(r#"{{"schemaVersion":[2],"layers":[{one}]}}"#), "has schemaVersion [2];"),
