@@ -174,10 +174,10 @@ mod tests {
             ("LicenseRef-a_b", "lacks a name"),
             ("DocumentRef-:LicenseRef-x", "lacks a name"),
             ("apache2", "write Apache-2.0"),
-            ("Proprietary", "no SPDX identifier"),
+            ("Proprietary", "not an SPDX identifier"),
             ("MIT OR", "SPDX expression"),
             ("MIT Apache-2.0", "SPDX expression"),
-            ("MIT +", "no SPDX identifier"),
+            ("MIT +", "not an SPDX identifier"),
             ("(MIT", "SPDX expression"),
         ] {
             let error = licence(given).expect_err(given).to_string();

@@ -284,9 +284,17 @@ async fn requests_that_are_given_up_spend_no_budget() {
         TestRegistry::with(Options { fetch_budget: Some(301_000), ..Options::default() });
     let far = far_away(&registry, 4);
     let permits = registry.peer.gate.forget_permits(1000);
-    for path in far.iter().cycle().take(12) {
-        let given_up = timeout(Duration::from_millis(20), registry.get(path)).await;
-        assert!(given_up.is_err(), "{given_up:?}");
+    for (before, path) in far.iter().cycle().take(12).enumerate() {
+        let asked = async {
+            while registry.peer.asked.load(Ordering::SeqCst) == before {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        // Given up once its fetch has begun.
+        tokio::select! {
+            answer = registry.get(path) => panic!("{answer:?}"),
+            asked = timeout(Duration::from_secs(30), asked) => asked.expect("it is fetched"),
+        }
     }
     assert_eq!(registry.peer.asked.load(Ordering::SeqCst), 12);
     registry.peer.gate.add_permits(permits);
