@@ -9,8 +9,8 @@
 //! promised room, which only trusted fetches are ([`Promise`]).
 //!
 //! [`Space::make_way`] and [`Space::decide`] are for what must work on a full disk: they give up
-//! the reserve (`reserve`). Sled writes when it likes, so the index is measured (`walk`), and what it
-//! may write until then is added.
+//! the reserve (`reserve`). Sled writes when it likes, so the index is measured (`walk`), and what
+//! it may write until then is added.
 
 mod counted;
 mod ledger;
