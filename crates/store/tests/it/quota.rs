@@ -27,14 +27,14 @@ fn encoded(peer: &Store, content: &[u8]) -> (BlobId, Vec<u8>) {
     let blob = batch.add_bytes(content.to_vec()).unwrap().blob;
     drop(batch.commit().unwrap());
     let (mut out, size) = (Vec::new(), content.len() as u64);
-    peer.encode(&blob, &[0..size], &mut out).unwrap();
+    peer.encode(&blob, std::slice::from_ref(&(0..size)), &mut out).unwrap();
     (blob, out)
 }
 
 /// Fetches a blob as from one peer.
 fn fetch(store: &Store, blob: BlobId, size: u64, encoding: &[u8]) -> Result<(), StoreError> {
     let partial = store.partial(blob, size)?;
-    partial.decode(&[0..size], encoding, &mut |_| Ok(()))?;
+    partial.decode(std::slice::from_ref(&(0..size)), encoding, &mut |_| Ok(()))?;
     store.complete(&partial)
 }
 
@@ -188,7 +188,9 @@ fn nothing_goes_for_new_bytes_and_unpinning_makes_room() {
     let refused = try_release(&store, &key(1), "third", std::slice::from_ref(&third));
     assert!(is_over(&refused.unwrap_err()));
     gc(&store);
-    assert!(is_over(&try_release(&store, &key(1), "third", &[third.clone()]).unwrap_err()));
+    assert!(is_over(
+        &try_release(&store, &key(1), "third", std::slice::from_ref(&third)).unwrap_err()
+    ));
     assert!(store.blob_size(&added[0].blob).unwrap().is_some(), "a pin stays");
     assert!(store.set_pin(pin, false).unwrap());
     gc(&store);
