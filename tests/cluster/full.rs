@@ -178,7 +178,9 @@ fn on_a_full_disk_a_node_stops_starts_and_makes_room_at_the_first_try() {
     assert!(said.stderr.contains("disk full"), "{said:?}");
     assert!(said.stderr.contains("perennial gc"), "it says what to do: {said:?}");
     let status = perennial(&data, &["status"]).ok().json();
-    assert_eq!((&status["disk_full"], &status["room_bytes"]), (&"disk".into(), &0.into()));
+    assert_eq!(status["disk_full"], "disk");
+    // Sled may have removed files of its own.
+    assert!(status["room_bytes"].as_u64() < Some(1 << 20), "{status}");
 
     let (_, code) = a.terminate(Duration::from_secs(10));
     assert_eq!(code, Some(0), "a clean stop");
@@ -281,7 +283,9 @@ fn what_nothing_needs_goes_by_itself_where_room_runs_out() {
     });
     let rows = perennial(&data, &["ls", "kept"]).ok().rows();
     assert!(rows.iter().all(|row| row["state"] == "held"), "{rows:?}");
-    assert!(a.log().contains("little room was left: collected"), "{}", a.log());
+    wait_until(Duration::from_secs(30), "the log says so", || {
+        a.log().contains("little room was left: collected").then_some(())
+    });
 }
 
 /// Bytes that the file system has allocated below a directory.
