@@ -60,6 +60,13 @@ impl Drop for Tmpfs {
 pub(crate) struct Ballast(PathBuf);
 
 impl Ballast {
+    /// Gives some of it back.
+    pub(crate) fn leave(self, bytes: u64) -> Self {
+        let file = File::options().write(true).open(&self.0).unwrap();
+        file.set_len(file.metadata().unwrap().len() - bytes).unwrap();
+        self
+    }
+
     pub(crate) fn remove(self) {
         fs::remove_file(self.0).unwrap();
     }
