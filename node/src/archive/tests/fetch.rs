@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use futures::FutureExt;
-use perennial_manifest::{BlobId, Holding, ReleaseId};
+use perennial_manifest::{BlobId, Holding, Keypair, ReleaseId};
 use perennial_operation::ErrorKind;
 use perennial_protocol::BlobClaim;
 use perennial_protocol::FetchFailure;
 use perennial_protocol::KeepOutcome;
+use perennial_store::{OpenOptions, Quota, Store, StoreError};
 
 use super::{Machine, Told, peer};
 use crate::archive::{ArchiveError, FetchError, keep};
@@ -159,4 +160,51 @@ async fn without_a_list_only_the_true_size_of_a_blob_verifies() {
     let missing = machine.archive.get_blob(nowhere, &()).await.unwrap_err();
     assert!(matches!(missing, ArchiveError::NoHolder(blob) if blob == nowhere), "{missing}");
     assert_eq!(missing.kind(), ErrorKind::NotFound);
+}
+
+/// A machine with a quota, whose fetches end only when the test permits it.
+fn limited(quota: u64) -> Machine {
+    let dir = tempfile::tempdir().unwrap();
+    let options = OpenOptions { quota: Quota::Bytes(quota), ..OpenOptions::default() };
+    drop(Store::open(&dir.path().join("data"), options).unwrap());
+    Machine::signing(Keypair::from_seed([1; 32]), dir)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_trusted_fetch_is_promised_room_and_one_that_does_not_fit_is_not_begun() {
+    let other = Machine::new(2);
+    let file = vec![7; 12_000_000];
+    let fits = other.add("pkg:generic/thing@1", &[("a", &file)]).await.release;
+    let file = vec![8; 30_000_000];
+    let too_large = other.add("pkg:generic/thing@2", &[("a", &file)]).await.release;
+    for trusted in [false, true] {
+        let machine = limited(48 << 20);
+        machine.learn(&other);
+        if trusted {
+            machine.follow(other.archive.publisher()).await;
+        }
+        let room = || machine.store().usage().unwrap().room;
+        let before = room();
+        let watch = async {
+            machine.gate.add_permits(1);
+            machine
+                .until(|told| told.iter().filter(|t| matches!(t, Told::Fetch(_))).count() == 2)
+                .await;
+            let kept = before - room();
+            machine.gate.add_permits(1);
+            kept
+        };
+        let (fetched, kept) = tokio::join!(machine.archive.fetch(fits, &()), watch);
+        fetched.unwrap();
+        assert_eq!(kept > 12_000_000, trusted, "{kept}");
+        if trusted {
+            machine.gate.add_permits(1);
+            let error = machine.archive.fetch(too_large, &()).await.unwrap_err();
+            let FetchError::Store(error) = error else { panic!("{error}") };
+            assert!(matches!(*error, StoreError::OverQuota { .. }), "{error}");
+            assert_eq!(fetches(&machine), 3, "its list, and no file");
+            let failure = ArchiveError::from(FetchError::Store(error));
+            assert!(failure.hint().unwrap().contains("--quota"), "{failure}");
+        }
+    }
 }

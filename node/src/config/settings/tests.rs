@@ -122,6 +122,7 @@ fn an_unknown_field_is_refused() {
 fn settings_that_make_no_sense_are_refused() {
     for (text, names) in [
         ("upload = 1", "--upload"),
+        ("quota = '16MiB'", "--quota"),
         ("max-peers = 0", "--max-peers"),
         ("serve-streams = 0", "--serve-streams"),
         ("stall-seconds = 0", "--stall-seconds"),
@@ -140,6 +141,9 @@ fn settings_that_make_no_sense_are_refused() {
     for fine in ["log = 'INFO,perennial_node=debug,[span]=off'", "upload = '16KiB'"] {
         toml::from_str::<Settings>(fine).unwrap().into_config(&home()).unwrap();
     }
+    let quota: Settings = toml::from_str("quota = '2TiB'").unwrap();
+    let config = quota.into_config(&home()).unwrap();
+    assert_eq!(config.quota.map(ByteCount::get), Some(2 << 40));
 }
 
 #[test]
