@@ -27,7 +27,7 @@ pub(crate) fn build(
 ) -> Result<Swarm<Behaviour>, StartError> {
     let registry = Registry::default();
     let behaviour = Behaviour::new(&key, config, &registry)?;
-    let transport = Handshakes::of(Names::over(direct(&key)?), registry);
+    let transport = Handshakes::of(Names::over(direct(&key)?), registry, config.max_inbound);
     let swarm = SwarmBuilder::with_existing_identity(key)
         .with_tokio()
         .with_other_transport(|_| transport)

@@ -21,10 +21,9 @@ use tokio::sync::oneshot;
 
 use super::{Registry, prefix};
 
-/// Handshakes under way, at most.
-const MOST: usize = 64;
-/// Handshakes of callers of one network, at most.
-const PER_PREFIX: usize = 16;
+/// Handshakes under way for each connection that peers may have, at most: the more there are, the
+/// more callers a second it takes to end an honest one before it is through.
+const PER_CONNECTION: usize = 2;
 /// How long a handshake may take, from the first byte to the last. It takes three round trips.
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -44,8 +43,10 @@ pub(crate) struct Handshakes<T> {
 }
 
 impl<T> Handshakes<T> {
-    pub(crate) fn of(inner: T, registry: Registry) -> Self {
-        let shares = Shares { most: MOST, kept: 0, per_peer: MOST, per_prefix: PER_PREFIX };
+    pub(crate) fn of(inner: T, registry: Registry, connections: u32) -> Self {
+        let most = PER_CONNECTION * (connections as usize).max(1);
+        // Nobody is known yet: none is kept, and a network has a quarter.
+        let shares = Shares { most, kept: 0, per_peer: most, per_prefix: most.div_ceil(4) };
         let waiting = Waiting { places: Places::new(shares), ends: HashMap::new(), last: 0 };
         Self { inner, registry, waiting: Arc::new(Mutex::new(waiting)) }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use perennial_protocol::{Input, Standing};
 use perennial_swarm::{Config, Event, Handle, PeerAddress};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{PATIENCE, Peer, config, requests};
@@ -83,15 +84,17 @@ async fn callers_that_say_nothing_keep_nobody_out() {
         silent.spawn(async move {
             let mut first = Some(began);
             loop {
-                let Ok(stream) = TcpStream::connect(("127.0.0.1", port)).await else { continue };
+                let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)).await else {
+                    continue;
+                };
                 if let Some(began) = first.take() {
                     let _ = began.send(()).await;
                 }
                 // Until it is hung up on.
                 let mut byte = [0; 64];
-                while stream.readable().await.is_ok()
-                    && !matches!(stream.try_read(&mut byte), Ok(0))
-                {}
+                while stream.read(&mut byte).await.is_ok_and(|read| read > 0) {}
+                drop(stream);
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
         });
     }
@@ -100,9 +103,11 @@ async fn callers_that_say_nothing_keep_nobody_out() {
     }
     for _ in 0..3 {
         let mut newcomer = Peer::start(&config()).await;
-        // A call may lose its place to one of the many that come meanwhile; a node calls again.
-        let dialled = async { while newcomer.handle.dial(&server.address).await.is_err() {} };
-        tokio::time::timeout(PATIENCE / 2, dialled).await.expect("a connection");
+        let dialled = async {
+            // One that is overrun on the way calls again, as nodes do.
+            while newcomer.handle.dial(&server.address).await.is_err() {}
+        };
+        tokio::time::timeout(PATIENCE / 4, dialled).await.expect("a connection soon");
         server.sees(&newcomer.id()).await;
         newcomer.sees(&server.id()).await;
     }
@@ -120,7 +125,7 @@ async fn a_handshake_has_a_deadline_over_the_whole_of_it() {
     let (mut reading, mut writing) = stream.split();
     let trickle = async {
         for byte in b"\x13/multistream/1.0.0\n".iter().chain(std::iter::repeat(&b'/')) {
-            if tokio::io::AsyncWriteExt::write_all(&mut writing, &[*byte]).await.is_err() {
+            if writing.write_all(&[*byte]).await.is_err() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -128,7 +133,7 @@ async fn a_handshake_has_a_deadline_over_the_whole_of_it() {
     };
     let ended = async {
         let mut all = Vec::new();
-        let _ = tokio::io::AsyncReadExt::read_to_end(&mut reading, &mut all).await;
+        let _ = reading.read_to_end(&mut all).await;
     };
     let both = async {
         tokio::select! {
