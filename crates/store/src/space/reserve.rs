@@ -86,8 +86,8 @@ impl Space {
         }
         tracing::warn!(
             bytes = had,
-            "no room is left: the reserve was given up, and nothing is taken in until there is room \
-             for it again"
+            "no room is left: the reserve was given up, and nothing is taken in until there is \
+             room for it again"
         );
         true
     }
