@@ -23,6 +23,7 @@ mod incoming;
 mod invalid;
 mod modes;
 mod naming;
+mod pages;
 mod reopen;
 mod replaced;
 mod rotation;
