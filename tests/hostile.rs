@@ -1,10 +1,13 @@
 //! Attacks on whole nodes by strangers: fresh keys and fresh peer ids that nobody trusts, whose
-//! every answer is free to choose. One file an attack; the kit is `cluster::liar`.
+//! every answer is free to choose. One file an attack; the kit is `cluster::liar`, and
+//! `perennial_tests::Stranger` for attackers at addresses of their own.
 //!
 //! | module | attack |
 //! |---|---|
 //! | `histories` | a long feed whose end is gossiped, so that the rest comes as its history |
 //! | `sizes` | entries that name a followed publisher's lists with sizes that are not theirs |
+//! | `half_hour` | everything at once, for two minutes or half an hour |
 
+mod half_hour;
 mod histories;
 mod sizes;
