@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use perennial_manifest::{
-    ArtifactListRef, BlobId, Body, Entry, EntryId, Keypair, PublisherId, Purl, Release,
-};
+use perennial_manifest::{EntryId, PublisherId};
 use perennial_store::{Follows, OpenOptions, ReleaseFilter, Store, StoreError};
-use perennial_tests::Daemon;
+use perennial_tests::{Daemon, feed_key, many_releases, tool};
 
 use crate::Failure;
 use crate::machine::{Machine, json, median};
@@ -130,31 +128,8 @@ fn figure(
 /// Fills a fresh store with entries and returns one of the publishers.
 fn fill(data: &std::path::Path) -> Result<String, Failure> {
     let store = Store::open(data, OpenOptions::default())?;
-    let mut entries = Vec::new();
-    for publisher in 0..PUBLISHERS {
-        let mut seed = [7; 32];
-        seed[..8].copy_from_slice(&publisher.to_le_bytes());
-        let key = Keypair::from_seed(seed);
-        let mut prevs = Vec::new();
-        for seq in 0..ENTRIES / PUBLISHERS {
-            let n = publisher * (ENTRIES / PUBLISHERS) + seq;
-            let (blob, purl) = (
-                BlobId::of(&n.to_le_bytes()),
-                Purl::parse(&format!("pkg:generic/tool-{n}@v1.{seq}.0"))?,
-            );
-            let list = ArtifactListRef { blob, count: 3, bytes: 3000, size: 300 };
-            let body = Body::Release(Box::new(Release::new(purl, list)));
-            let signed =
-                Entry { publisher: key.id(), seq, prevs, issued_at: 1_700_000_000 + n, body }
-                    .sign(&key)?;
-            prevs = vec![signed.id()];
-            entries.push(signed);
-        }
-    }
-    for batch in entries.chunks(2000) {
+    for batch in many_releases(ENTRIES, PUBLISHERS, tool).chunks(2000) {
         store.put_entries(batch)?;
     }
-    let mut seed = [7; 32];
-    seed[..8].copy_from_slice(&1u64.to_le_bytes());
-    Ok(Keypair::from_seed(seed).id().to_string())
+    Ok(feed_key(1).id().to_string())
 }

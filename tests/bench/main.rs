@@ -19,6 +19,7 @@ mod catalog;
 mod get;
 mod image;
 mod machine;
+mod questions;
 
 use machine::Machine;
 
@@ -27,7 +28,7 @@ type Failure = Box<dyn std::error::Error>;
 /// A figure: its name on the command line and the function that measures and prints it.
 type Figure = (&'static str, fn(&Machine) -> Result<(), Failure>);
 
-const FIGURES: [Figure; 8] = [
+const FIGURES: [Figure; 9] = [
     ("add-large", add::one_large_file),
     ("add-small", add::many_small_files),
     ("get", get::against_a_bare_stream),
@@ -36,6 +37,7 @@ const FIGURES: [Figure; 8] = [
     ("pulls", image::fifty_at_once),
     ("catalog", catalog::idle_with_many_entries),
     ("loop", catalog::reads_of_the_event_loop),
+    ("questions", questions::cost_of_each),
 ];
 
 fn main() -> Result<(), Failure> {

@@ -22,6 +22,7 @@ use perennial_protocol::{
 };
 use perennial_store::{OpenOptions, SMALL, Store};
 use perennial_swarm::{BlobStream, Config, Event, Handle, PeerAddress};
+use perennial_tests::all_ids;
 
 /// How the liar answers a request for a large blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,7 +185,8 @@ fn answer(goods: &Goods, manner: Manner, request: &Request) -> Response {
     };
     match request {
         Request::Reconcile { .. } if goods.reconciles => {
-            Response::Reconcile { message: all_ids(&goods.entries) }
+            let ids: Vec<_> = goods.entries.iter().map(SignedEntry::id).collect();
+            Response::Reconcile { message: all_ids(&ids) }
         }
         Request::Reconcile { .. } => Response::Refused { reason: Refusal::Busy },
         Request::Entries { ids } => {
@@ -210,17 +212,6 @@ fn answer(goods: &Goods, manner: Manner, request: &Request) -> Response {
     }
 }
 
-/// A message of negentropy that lists all entries in one range.
-fn all_ids(entries: &[SignedEntry]) -> Vec<u8> {
-    let mut message = vec![0x61, 0, 0, 2];
-    let count = entries.len();
-    for (shift, more) in [(14, 0x80), (7, 0x80), (0, 0)] {
-        message.push(u8::try_from((count >> shift) & 0x7f).unwrap_or_default() | more);
-    }
-    message.extend(entries.iter().flat_map(|entry| *entry.id().as_bytes()));
-    message
-}
-
 /// The length that the liar claims for a blob.
 fn claimed(goods: &Goods, manner: Manner, blob: &BlobId) -> Option<u64> {
     let size = goods.store.blob_size(blob).expect("a sound store")?;
@@ -230,7 +221,13 @@ fn claimed(goods: &Goods, manner: Manner, blob: &BlobId) -> Option<u64> {
     })
 }
 
-async fn serve(goods: Arc<Goods>, manner: Manner, tally: Arc<Tally>, mut stream: BlobStream) {
+/// Answers what is asked for on a stream, from these goods in this manner.
+pub(crate) async fn serve(
+    goods: Arc<Goods>,
+    manner: Manner,
+    tally: Arc<Tally>,
+    mut stream: BlobStream,
+) {
     let Some(request) = read_request(&mut stream).await else { return };
     for item in request.items.iter() {
         let Some(size) = goods.store.blob_size(&item.blob).expect("a sound store") else {

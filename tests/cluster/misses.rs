@@ -1,27 +1,13 @@
 //! What an HTTP client asks for and its node does not know: connected peers are asked, and trust
 //! decides what of their answers is served.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::path::Path;
-
-use sha2::{Digest, Sha256};
-
-use perennial_tests::{Daemon, add, field, perennial, publisher, write_tree};
+use perennial_tests::{
+    Daemon, Image, add, field, http_get, perennial, publisher, write_image, write_tree,
+};
 
 /// The status and the body of a GET.
 fn get(node: &Daemon, path: &str) -> (u16, Vec<u8>) {
-    let address = node.http.as_deref().expect("it serves HTTP");
-    let mut stream = TcpStream::connect(address).expect("it listens");
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").expect("sent");
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).expect("an answer");
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
-    let head = String::from_utf8_lossy(&answer[..end]);
-    (
-        head.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status"),
-        answer.split_off(end + 4),
-    )
+    http_get(node.http.as_deref().expect("it serves HTTP"), path).expect("an answer")
 }
 
 /// The first node knows a release of which the second one, that follows nobody, never heard. Each
@@ -84,47 +70,12 @@ fn a_miss_asks_connected_peers_and_serves_what_trust_allows() {
     assert_eq!((status, body.starts_with(b"unknown: ")), (404, true));
 }
 
-/// An image layout of one layer. Returns the digest of its manifest, and the layer's.
-fn layout(dir: &Path) -> (String, String) {
-    let blobs = dir.join("blobs/sha256");
-    std::fs::create_dir_all(&blobs).expect("made");
-    let add = |bytes: &[u8]| {
-        let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        std::fs::write(blobs.join(&hex), bytes).expect("written");
-        (format!("sha256:{hex}"), bytes.len())
-    };
-    let descriptor = |kind: &str, (digest, size): &(String, usize)| {
-        serde_json::json!({
-            "mediaType": format!("application/vnd.oci.image.{kind}"),
-            "digest": digest,
-            "size": size,
-        })
-    };
-    let layer = add(&[7; 100_000]);
-    let config = add(br#"{"architecture":"amd64","os":"linux"}"#);
-    let manifest = add(serde_json::json!({
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": descriptor("config.v1+json", &config),
-        "layers": [descriptor("layer.v1.tar", &layer)],
-    })
-    .to_string()
-    .as_bytes());
-    let index = serde_json::json!({
-        "schemaVersion": 2,
-        "manifests": [descriptor("manifest.v1+json", &manifest)],
-    });
-    std::fs::write(dir.join("index.json"), index.to_string()).expect("written");
-    std::fs::write(dir.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).expect("written");
-    (manifest.0, layer.0)
-}
-
 /// As above, through the registry: by tag for a publisher that is followed, by digest for any.
 #[test]
 fn a_pull_of_an_image_that_only_a_peer_knows_finds_it() {
     let dir = tempfile::tempdir().expect("a directory");
     let at = |name: &str| dir.path().join(name);
-    let (manifest, layer) = layout(&at("layout"));
+    let Image { manifest, layer, .. } = write_image(&at("layout"), &[7; 100_000]);
     let a = Daemon::start(&at("a"), &[]);
     let source = format!("oci:{}", at("layout").display());
     perennial(a.data(), &["add", &source, "--ref", "quay.io/team/app:v1"]).ok();

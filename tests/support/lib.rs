@@ -13,9 +13,19 @@
 
 mod command;
 mod daemon;
+mod feeds;
 mod fixture;
 pub mod fuzzing;
+mod http;
+mod image;
+mod reconciliation;
+mod stranger;
 
 pub use command::{COMMAND_LIMIT, Outcome, command, nested_cargo, perennial, program};
 pub use daemon::{Daemon, READY_LIMIT, wait_until};
+pub use feeds::{feed_key, many_releases, tool};
 pub use fixture::{MIB, add, assert_same, count, field, files, mixed, publisher, text, write_tree};
+pub use http::http_get;
+pub use image::{Image, write_image};
+pub use reconciliation::all_ids;
+pub use stranger::{Answer, Busy, Conduct, Stranger, connect_from, socket_address};

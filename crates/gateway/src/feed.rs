@@ -1,6 +1,7 @@
 //! New and known releases: an Atom feed for people, JSON pages for scripts.
 //!
-//! A document is recomputed only after entries have arrived or follows have changed.
+//! The feed is recomputed only after entries of trusted publishers have arrived, or follows or what
+//! is denied have changed.
 
 mod atom;
 mod pages;
@@ -14,27 +15,27 @@ use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
 use axum::routing::get;
 use chrono::{DateTime, FixedOffset};
+use perennial_manifest::PublisherId;
 
 use crate::blocking::blocking;
 use crate::document::Document;
 use crate::gateway::Gateway;
 use crate::host;
 use crate::http_error::HttpError;
-use crate::memo::{Age, Memo};
+use crate::memo::{self, Age, Memo};
 
 /// The state shared by the handlers of these paths.
 #[derive(Clone)]
 struct Feed {
     gateway: Gateway,
-    atom: Arc<Memo<(), Document>>,
-    /// The ids of all releases in the order of the pages.
-    order: Arc<Memo<(), pages::Order>>,
+    /// By this node's own publisher.
+    atom: Arc<Memo<PublisherId, Document>>,
 }
 
 /// The routes of new and known releases.
 pub(crate) fn routes(gateway: &Gateway) -> Router {
-    let (atom, order) = (Arc::new(Memo::of_entries()), Arc::new(Memo::of_entries()));
-    let feed = Feed { gateway: gateway.clone(), atom, order };
+    let atom = Arc::new(Memo::of_entries().concerning(memo::trusted));
+    let feed = Feed { gateway: gateway.clone(), atom };
     Router::new()
         .route("/feed.atom", get(new_releases))
         .route("/releases.json", get(known))
@@ -48,7 +49,7 @@ async fn new_releases(
 ) -> Result<Response, HttpError> {
     let own = feed.gateway.backend.publisher();
     let store = feed.gateway.backend.store();
-    let document = feed.atom.get((), Age::Generation, store, move |(), store, follows| {
+    let document = feed.atom.get(own, Age::Generation, store, move |(), store, follows| {
         Ok::<_, HttpError>(atom::feed(store, &own, follows)?)
     });
     let document: Document = document.await?;
@@ -64,12 +65,8 @@ async fn known(
 ) -> Result<Response, HttpError> {
     host::check(&feed.gateway.options.hosts, &request, uri.authority())?;
     let asked = pages::PageRequest::read(&query)?;
-    let store = feed.gateway.backend.store();
-    let order = feed
-        .order
-        .get((), Age::Generation, store, |(), store, _| Ok::<_, HttpError>(pages::order(store)?));
-    let (order, store) = (order.await?, store.clone());
-    let page = blocking(move || pages::page(&store, &order, &asked)).await?;
+    let store = feed.gateway.backend.store().clone();
+    let page = blocking(move || pages::page(&store, &asked)).await?;
     Ok(page.answer(&method, &request))
 }
 

@@ -24,7 +24,7 @@ use crate::document::Document;
 use crate::files::attachment;
 use crate::gateway::Gateway;
 use crate::http_error::HttpError;
-use crate::memo::{Age, Memo};
+use crate::memo::{self, Age, Memo};
 use index::Charts;
 
 /// The state shared by the handlers of these paths.
@@ -32,8 +32,8 @@ use index::Charts;
 struct Helm {
     gateway: Gateway,
     read: Arc<chart::ChartsRead>,
-    /// The charts of all trusted publishers.
-    all: Arc<Memo<(), Repository>>,
+    /// The charts of all trusted publishers, by this node's own one.
+    all: Arc<Memo<PublisherId, Repository>>,
     /// The charts of one publisher. Kept apart from `all`, so that untrusted publishers' charts,
     /// whose number is unbounded, delay no request for `all`.
     of_one: Arc<Memo<PublisherId, Repository>>,
@@ -48,7 +48,8 @@ struct Repository {
 
 /// The routes of the repository.
 pub(crate) fn routes(gateway: &Gateway) -> Router {
-    let (all, of_one) = (Arc::new(Memo::of_blobs()), Arc::new(Memo::of_blobs()));
+    let all = Arc::new(Memo::of_blobs().concerning(memo::trusted));
+    let of_one = Arc::new(Memo::of_blobs().concerning(|key, _, publisher| key == publisher));
     let helm = Helm { gateway: gateway.clone(), read: Arc::default(), all, of_one };
     Router::new()
         .route("/helm/{publisher}/index.yaml", get(index))
@@ -77,7 +78,7 @@ impl Helm {
             Ok::<_, HttpError>(Repository { charts: Arc::new(charts), index })
         };
         match only {
-            None => self.all.get((), Age::Generation, store, make).await,
+            None => self.all.get(own, Age::Generation, store, make).await,
             Some(only) => self.of_one.get(only, Age::Generation, store, make).await,
         }
     }

@@ -1,13 +1,16 @@
-//! Memos of values derived from the whole catalog; recomputed when the catalog's generation or the
-//! follows change.
+//! Memos of values derived from the catalog; recomputed when the catalog's generation or the
+//! follows change. What is derived from the entries of some publishers stands as long as only those
+//! of others change, so that strangers outdate nothing that is said of trusted publishers.
 //!
 //! One computation runs at a time, however many requests wait and whichever of them are dropped;
 //! waiting requests occupy no thread; and a value is never older than the request for it, so that a
 //! client that pushed and then pulls sees its push.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
+use perennial_manifest::PublisherId;
 use perennial_store::{Follows, Store};
 use tokio::sync::Mutex;
 use tokio::task::JoinError;
@@ -29,6 +32,16 @@ pub(crate) struct Memo<K, T, S = ()> {
     /// Set if the values also depend on which blobs are held, which changes without a new
     /// generation.
     of_blobs: bool,
+    /// The publishers whose entries a value depends on; all of them if there is none.
+    concerns: Option<Concerns<K>>,
+}
+
+/// Whether the value of a key depends on the entries of a publisher.
+type Concerns<K> = fn(&K, &Follows, &PublisherId) -> bool;
+
+/// Whether a publisher is trusted by a node: this is its own, or it is followed by name.
+pub(crate) fn trusted(own: &PublisherId, follows: &Follows, publisher: &PublisherId) -> bool {
+    own == publisher || follows.names(publisher)
 }
 
 /// The values that are kept, newest first.
@@ -37,7 +50,8 @@ type Kept<K, T> = Vec<Arc<Computed<K, T>>>;
 #[derive(Debug)]
 struct Computed<K, T> {
     key: K,
-    generation: u64,
+    /// The last generation for which it is known to be right.
+    generation: AtomicU64,
     follows: Follows,
     begun: Instant,
     ended: Instant,
@@ -70,12 +84,17 @@ where
 {
     /// A memo of values that depend only on entries and follows.
     pub(crate) fn of_entries() -> Self {
-        Self { kept: Arc::default(), turn: Arc::default(), of_blobs: false }
+        Self { kept: Arc::default(), turn: Arc::default(), of_blobs: false, concerns: None }
     }
 
     /// A memo of values that also depend on which blobs are held.
     pub(crate) fn of_blobs() -> Self {
         Self { of_blobs: true, ..Self::of_entries() }
+    }
+
+    /// Of values that depend on the entries of these publishers alone.
+    pub(crate) fn concerning(self, concerns: Concerns<K>) -> Self {
+        Self { concerns: Some(concerns), ..self }
     }
 
     /// The value for a key, kept or computed now; [`Age`] says which kept ones are good enough.
@@ -106,7 +125,8 @@ where
         if let Some(value) = self.kept(&wanted, store) {
             return Ok(value);
         }
-        let (kept, store) = (Arc::clone(&self.kept), store.clone());
+        let (kept, store, of_all) =
+            (Arc::clone(&self.kept), store.clone(), self.concerns.is_none());
         // The lock moves to the computing thread: a dropped request does not let a second
         // computation start alongside the first.
         let computed = blocking(move || {
@@ -115,12 +135,14 @@ where
             let (generation, follows) = (store.generation(), store.follows());
             let value = compute(&mut turn, &store, &follows)?;
             let (key, ended) = (wanted.key, Instant::now());
+            let is_of = |old: &Computed<K, T>| old.generation.load(Ordering::SeqCst) == generation;
             let computed =
-                Computed { key, generation, follows, begun, ended, value: value.clone() };
+                Computed { key, generation: generation.into(), follows, begun, ended, value };
+            let value = computed.value.clone();
             let mut kept = kept.write().unwrap_or_else(PoisonError::into_inner);
             kept.retain(|old| {
                 old.key != computed.key
-                    && old.generation == computed.generation
+                    && (!of_all || is_of(old))
                     && old.follows == computed.follows
             });
             kept.truncate(KEPT - 1);
@@ -137,10 +159,29 @@ where
         };
         let cost = computed.ended.saturating_duration_since(computed.begun);
         let rests = !self.of_blobs || computed.ended.elapsed() < cost * REST;
-        let fresh = computed.generation >= wanted.generation
+        let fresh = self.stands(&computed, wanted.generation, store)
             && wanted.begun.is_none_or(|begun| computed.begun >= begun)
             && computed.follows == store.follows();
         (rests && fresh).then(|| computed.value.clone())
+    }
+
+    /// Whether a value is right for a generation: its own, or one up to which nothing changed that
+    /// it depends on.
+    fn stands(&self, computed: &Computed<K, T>, generation: u64, store: &Store) -> bool {
+        let known = computed.generation.load(Ordering::SeqCst);
+        if known >= generation {
+            return true;
+        }
+        let (Some(concerns), Some(changed)) = (self.concerns, store.changed_since(known)) else {
+            return false;
+        };
+        let concerned = |publisher| concerns(&computed.key, &computed.follows, publisher);
+        if changed.decided || changed.cut.iter().chain(&changed.grown).any(concerned) {
+            return false;
+        }
+        // What changed until then need not be looked at again.
+        computed.generation.fetch_max(generation, Ordering::SeqCst);
+        true
     }
 }
 
@@ -151,6 +192,7 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
+    use perennial_manifest::{DenyTarget, Entry, Keypair, Profile, PublisherKind, SignedEntry};
     use perennial_store::{OpenOptions, StoreError};
 
     use super::*;
@@ -177,6 +219,48 @@ mod tests {
         drop(begin);
         assert_eq!(futures::future::try_join(ask(), ask()).await.expect("computed"), (0, 0));
         assert_eq!(count.load(Ordering::SeqCst), 1);
+    }
+
+    /// The first entry of a publisher.
+    fn first_entry(seed: u8) -> SignedEntry {
+        let key = Keypair::from_seed([seed; 32]);
+        let body = perennial_manifest::Body::Profile(Profile {
+            name: "somebody".into(),
+            publisher_kind: PublisherKind::Archivist,
+            contact: None,
+            claims: Vec::new(),
+        });
+        let entry = Entry { publisher: key.id(), seq: 0, prevs: Vec::new(), issued_at: 0, body };
+        entry.sign(&key).expect("a sound entry")
+    }
+
+    #[tokio::test]
+    async fn strangers_outdate_nothing_that_does_not_concern_them() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::open(dir.path(), OpenOptions::default()).expect("a store");
+        let memo = Memo::<PublisherId, usize, usize>::of_entries().concerning(trusted);
+        let whole = Memo::<(), usize, usize>::of_entries();
+        let own = first_entry(1).entry().publisher;
+        let count = |state: &mut usize, _: &Store, _: &Follows| {
+            *state += 1;
+            Ok::<_, HttpError>(*state)
+        };
+        let told = async || {
+            let ours = memo.get(own, Age::Generation, &store, count).await.expect("computed");
+            (ours, whole.get((), Age::Generation, &store, count).await.expect("computed"))
+        };
+        assert_eq!(told().await, (1, 1));
+        store.put_entries(&[first_entry(2)]).expect("taken");
+        assert_eq!(told().await, (1, 2), "a stranger");
+        assert_eq!(told().await, (1, 2));
+        store.put_entries(&[first_entry(1)]).expect("taken");
+        assert_eq!(told().await, (2, 3), "its own publisher");
+        store.deny(DenyTarget::Publisher(own), "no".into()).expect("denied");
+        assert_eq!(told().await, (3, 4), "something is denied");
+        let mut follows = store.follows();
+        follows.publishers.insert(first_entry(2).entry().publisher, None);
+        store.set_follows(&follows).expect("followed");
+        assert_eq!(told().await, (4, 5), "another one is trusted");
     }
 
     #[tokio::test]

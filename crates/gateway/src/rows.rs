@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use perennial_control::{ArtifactRow, ReleaseRow};
-use perennial_manifest::{Artifact, PublisherId, PublisherKind, body};
+use perennial_manifest::{Artifact, Body, PublisherId, PublisherKind, body};
 use perennial_store::{Store, StoreError};
 use serde::Serialize;
 
@@ -82,9 +82,10 @@ impl ReleaseRows<'_> {
         &mut self,
         row: &perennial_store::ReleaseRow,
     ) -> Result<PublicRow, StoreError> {
-        let entry = self.store.entry(&row.release.entry())?;
-        let stated = entry.as_ref().and_then(|entry| entry.release());
-        let license = stated.map_or_else(|| body::NO_ASSERTION.into(), |(_, b)| b.license.clone());
+        let license = match self.store.statement(&row.release.entry())?.map(|entry| entry.body) {
+            Some(Body::Release(stated)) => stated.license,
+            _ => body::NO_ASSERTION.into(),
+        };
         Ok(PublicRow { v: JSON_VERSION, row: self.row(row)?, license })
     }
 }

@@ -16,7 +16,7 @@ mod sha256;
 mod stats;
 mod tally;
 
-use perennial_manifest::{Admit, EntryId, PublisherId, SignedEntry, canonical};
+use perennial_manifest::{Admit, Entry, EntryId, PublisherId, SignedEntry, canonical};
 
 use crate::blobs::Blobs;
 use crate::error::StoreError;
@@ -98,6 +98,17 @@ impl Catalog<'_> {
         })?;
         // The hash of a record proves that its content is whole, not that it is the one asked for.
         if signed.id() == *id { Ok(Some(signed)) } else { Err(StoreError::DamagedEntry(*id)) }
+    }
+
+    /// What a stored entry states. Entries are stored once they are verified: their hash is enough.
+    pub(crate) fn statement(&self, id: &EntryId) -> Result<Option<Entry>, StoreError> {
+        let Some(encoded) = self.blobs.entry(id.as_bytes())? else { return Ok(None) };
+        let stated = SignedEntry::statement(&encoded, id).map_err(|e| StoreError::Format {
+            path: format!("entry {id}").into(),
+            reason: e.to_string(),
+        })?;
+        // As for `entry`: the record is whole, and may be another one's.
+        stated.map(Some).ok_or(StoreError::DamagedEntry(*id))
     }
 
     /// Whether an admitted entry names this one as its predecessor. If so, this one closes a gap

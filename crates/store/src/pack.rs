@@ -12,6 +12,7 @@ mod open_files;
 mod record;
 mod removal;
 mod sealed;
+mod table;
 #[cfg(test)]
 mod tests;
 

@@ -17,7 +17,7 @@ use super::digest::BlobDigest;
 use crate::blocking::blocking;
 use crate::http_error::HttpError;
 
-/// Lists read in one pass, at most.
+/// Releases looked at in one pass, at most, and lists read of those that had one.
 const LISTS: usize = 5_000;
 /// The pause after a pass, as a multiple of the pass's duration.
 const REST: u32 = 3;
@@ -120,7 +120,9 @@ impl Open {
         if self.blake3.is_empty() && self.sha256.is_empty() {
             return Ok(());
         }
-        for row in store.releases(&ReleaseFilter { limit: LISTS, ..ReleaseFilter::default() })? {
+        let rows = store.releases(&ReleaseFilter { limit: LISTS, ..ReleaseFilter::default() })?;
+        // A list that was never here is not looked for.
+        for row in rows.into_iter().filter(|row| row.content.is_some()) {
             let list = match store.read_list(&row.artifacts) {
                 Ok(Some(list)) => list,
                 // A missing or damaged list yields nothing; other lists still may.

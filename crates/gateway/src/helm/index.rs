@@ -63,20 +63,27 @@ impl Charts {
         let trusts_none = only.is_none() && store.follows().trusts_none();
         let mut charts = Self { note: trusts_none.then_some(TRUSTS_NONE), ..Self::default() };
         // Releases named as charts come first.
-        let mut purls: BTreeSet<(bool, Purl)> = BTreeSet::new();
+        let mut named: BTreeMap<(bool, Purl), Vec<ReleaseRow>> = BTreeMap::new();
         for publisher in publishers {
             let filter = ReleaseFilter { publisher: Some(publisher), ..ReleaseFilter::default() };
             for row in store.known_releases(&filter)? {
                 if let Some(denial) = store.denial_of_release(&row) {
                     charts.note_denied(list_of(store, lists, &row)?.as_deref(), &row, &denial);
                 } else if is_named_as_chart(&row.purl) {
-                    purls.insert((false, row.purl));
+                    named.entry((false, row.purl.clone())).or_default().push(row);
                 } else if has_charts(store, lists, read, &row)? {
-                    purls.insert((true, row.purl));
+                    named.entry((true, row.purl.clone())).or_default().push(row);
                 }
             }
         }
-        for (_, purl) in purls {
+        for ((is_other, purl), rows) in named {
+            // All that was said of a chart's name is here: what is said once means itself.
+            if let ([row], false) = (&rows[..], is_other) {
+                for (file, chart) in charts.held(store, lists, read, row)? {
+                    charts.add(&purl, file, chart);
+                }
+                continue;
+            }
             match store.resolve(&Selector::Purl(purl.clone()), own, only.as_ref())? {
                 Resolution::Found(found) => {
                     let row =

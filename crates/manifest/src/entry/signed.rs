@@ -47,6 +47,23 @@ impl SignedEntry {
         )
     }
 
+    /// Reads what an entry states that was verified before under this id: bytes of one hash have
+    /// one signer, so that the signature need not be verified again. `None` if these are other
+    /// bytes.
+    ///
+    /// # Errors
+    /// [`EntryError`]: too long, not canonical, or a field out of bounds.
+    pub fn statement(encoded: &[u8], id: &EntryId) -> Result<Option<Entry>, EntryError> {
+        if encoded.len() > MAX_ENCODED {
+            return Err(EntryError::TooLong { found: encoded.len(), limit: MAX_ENCODED });
+        }
+        let envelope: Envelope = canonical::from_slice(encoded)?;
+        if EntryId::of(&envelope.payload) != *id {
+            return Ok(None);
+        }
+        Entry::read(&envelope.payload).map(Some)
+    }
+
     pub(super) fn verify(payload: Vec<u8>, sigs: Vec<[u8; 64]>) -> Result<Self, EntryError> {
         let entry = Entry::read(&payload)?;
         let mut signers = vec![entry.publisher];

@@ -97,6 +97,29 @@ fn nesting_ends_where_the_format_says() {
     assert_eq!(entry(nested(MAX_DEPTH - 1)).sign(&key(1)).unwrap_err(), EntryError::TooDeep);
 }
 
+/// What was verified before is read by its hash: no other bytes pass for it.
+#[test]
+fn a_statement_is_read_by_the_hash_of_its_bytes() {
+    let signed = entry(profile("savers")).sign(&key(1)).unwrap();
+    let encoded = signed.encode();
+    let stated = SignedEntry::statement(&encoded, &signed.id()).unwrap();
+    assert_eq!(stated.as_ref(), Some(signed.entry()));
+    let other = EntryId::from_bytes([7; 32]);
+    assert_eq!(SignedEntry::statement(&encoded, &other).unwrap(), None);
+    for at in 0..encoded.len() {
+        let mut harmed = encoded.clone();
+        harmed[at] ^= 1;
+        // The signature itself is not looked at: its bytes may differ.
+        if let Ok(Some(stated)) = SignedEntry::statement(&harmed, &signed.id()) {
+            assert_eq!(&stated, signed.entry());
+        }
+    }
+    let long = vec![0; MAX_ENCODED + 1];
+    let limit = Err(EntryError::TooLong { found: MAX_ENCODED + 1, limit: MAX_ENCODED });
+    assert_eq!(SignedEntry::statement(&long, &signed.id()), limit);
+    assert!(SignedEntry::statement(&encoded[1..], &signed.id()).is_err());
+}
+
 proptest! {
     #[test]
     fn arbitrary_bytes_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {

@@ -1,5 +1,7 @@
 //! The rules of a feed, played through with signed entries.
 
+mod bounds;
+
 use std::collections::HashMap;
 
 use perennial_manifest::entry::{MAX_PREVS, MAX_SEQ};

@@ -1,5 +1,7 @@
 //! Buckets, shares, refusals, and what requests cost.
 
+mod bounds;
+
 use super::{Asked, Bucket, Buckets, Limits, STREAMS_PER_PEER, cost, cost_of_rows};
 use crate::input::Token;
 use crate::prefix::Prefix;

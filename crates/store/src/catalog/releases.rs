@@ -3,10 +3,11 @@
 //! Promises that a list is answered from index rows alone: no entry is read or verified for it.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use perennial_manifest::{
-    ArtifactList, ContentId, Holding, PublisherId, Purl, ReleaseId, Selector, SignedEntry,
+    ArtifactList, Body, ContentId, Holding, PublisherId, Purl, ReleaseId, Selector, SignedEntry,
 };
 
 use super::Catalog;
@@ -136,10 +137,10 @@ impl Catalog<'_> {
 
     /// The key and value of a release.
     pub(crate) fn place_of(&self, id: &ReleaseId) -> Result<Place, StoreError> {
-        let Some(signed) = self.entry(&id.entry())? else { return Ok(None) };
-        let Some((_, body)) = signed.release() else { return Ok(None) };
-        let Some(publisher) = self.publisher(&signed.entry().publisher)? else { return Ok(None) };
-        let place = rows::place(publisher.ordinal, signed.entry().seq, &signed.id());
+        let Some(entry) = self.statement(&id.entry())? else { return Ok(None) };
+        let Body::Release(body) = &entry.body else { return Ok(None) };
+        let Some(publisher) = self.publisher(&entry.publisher)? else { return Ok(None) };
+        let place = rows::place(publisher.ordinal, entry.seq, &id.entry());
         let key = rows::release(body.purl.as_str(), &place);
         Ok(self.value(&key)?.map(|value| (key, value)))
     }
@@ -173,6 +174,25 @@ impl Catalog<'_> {
         }
     }
 
+    /// Releases in the order of all, behind this one, at most `limit`. `None` if it is not known.
+    pub(crate) fn releases_after(
+        &self,
+        after: Option<&ReleaseId>,
+        limit: usize,
+    ) -> Result<Option<Vec<ReleaseRow>>, StoreError> {
+        let mut from = b"R".to_vec();
+        if let Some(after) = after {
+            let Some((key, _)) = self.place_of(after)? else { return Ok(None) };
+            from = [&key[..], &[0]].concat();
+        }
+        let (mut found, mut rows) = (Vec::new(), Rows::default());
+        self.index.walk(b"R", &from, &mut |key, value| {
+            found.extend(ReleaseValue::decode(value).and_then(|value| rows.row(key, &value)));
+            found.len() < limit
+        })?;
+        Ok(Some(found))
+    }
+
     fn all_releases(&self, filter: &ReleaseFilter) -> Result<Vec<ReleaseRow>, StoreError> {
         let (mut found, mut rows) = (Vec::new(), Rows::default());
         self.index.walk(b"R", b"R", &mut |key, value| {
@@ -184,34 +204,48 @@ impl Catalog<'_> {
         Ok(found)
     }
 
-    /// A publisher's releases by its feed, newest first.
+    /// A publisher's releases by its feed, newest first. With a limit, the end of the feed is read
+    /// and no more of it than needed.
     fn releases_of(
         &self,
         publisher: &PublisherId,
         filter: &ReleaseFilter,
     ) -> Result<Vec<ReleaseRow>, StoreError> {
         let (mut found, mut rows) = (Vec::new(), Rows::default());
-        for key in self.keys_of(publisher)?.iter().rev() {
-            let value = self.value(key)?;
-            let value = value.filter(|value| filter.state.is_none_or(|state| state == value.state));
-            found.extend(value.and_then(|value| rows.row(key, &value)));
-            if filter.limit != 0 && found.len() >= filter.limit {
-                break;
+        let Some(known) = self.publisher(publisher)? else { return Ok(found) };
+        let mut end = known.feed.highest().map_or(0, |(seq, _)| seq.saturating_add(1));
+        let mut window = if filter.limit == 0 { end } else { filter.limit as u64 };
+        while end > 0 {
+            let begin = end.saturating_sub(window);
+            for key in self.keys_between(known.ordinal, begin..end)?.iter().rev() {
+                let value = self.value(key)?;
+                let value = value.filter(|v| filter.state.is_none_or(|state| state == v.state));
+                found.extend(value.and_then(|value| rows.row(key, &value)));
+                if filter.limit != 0 && found.len() >= filter.limit {
+                    return Ok(found);
+                }
             }
+            (end, window) = (begin, window.saturating_mul(2));
         }
         Ok(found)
     }
 
     /// The keys of a publisher's releases, oldest first.
     pub(super) fn keys_of(&self, publisher: &PublisherId) -> Result<Vec<Vec<u8>>, StoreError> {
+        let Some(known) = self.publisher(publisher)? else { return Ok(Vec::new()) };
+        self.keys_between(known.ordinal, 0..u64::MAX)
+    }
+
+    /// Those whose sequence numbers are in this range.
+    fn keys_between(&self, ordinal: u32, seqs: Range<u64>) -> Result<Vec<Vec<u8>>, StoreError> {
+        let (prefix, from) = (rows::feed_of(ordinal), rows::feed_at(ordinal, seqs.start));
         let mut found = Vec::new();
-        let Some(known) = self.publisher(publisher)? else { return Ok(found) };
-        let prefix = rows::feed_of(known.ordinal);
-        self.index.walk(&prefix, &prefix, &mut |key, value| {
-            if let Some(row) = rows::read_feed(key, value).filter(|row| !row.purl.is_empty()) {
-                found.push(rows::release(row.purl, &rows::place(known.ordinal, row.seq, &row.id)));
+        self.index.walk(&prefix, &from, &mut |key, value| {
+            let Some(row) = rows::read_feed(key, value) else { return true };
+            if row.seq < seqs.end && !row.purl.is_empty() {
+                found.push(rows::release(row.purl, &rows::place(ordinal, row.seq, &row.id)));
             }
-            true
+            row.seq < seqs.end
         })?;
         Ok(found)
     }

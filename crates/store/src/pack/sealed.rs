@@ -15,6 +15,7 @@ use perennial_manifest::{BlobId, Sha256Digest};
 use super::damage::{Found, Keep};
 use super::open_files::{Files, Identity, OpenFiles};
 use super::record::{self, Kind, Record, Row};
+use super::table::Table;
 use super::{index_path, pack_path};
 use crate::durable;
 use crate::error::{AtPath, StoreError};
@@ -34,8 +35,10 @@ pub(super) struct Sealed {
     open: Arc<OpenFiles>,
     identity: Identity,
     len: u64,
-    rows: u64,
-    pairs: u64,
+    /// By key and kind.
+    rows: Table,
+    /// By SHA-256.
+    pairs: Table,
 }
 
 impl Sealed {
@@ -112,6 +115,8 @@ impl Sealed {
         let identity = files.identity();
         open.keep(number, Arc::new(files));
         let (dir, open) = (dir.to_owned(), Arc::clone(open));
+        let rows = Table::new(HEAD as u64, rows, ROW);
+        let pairs = Table::new(rows.end(), pairs, PAIR);
         Ok(Some(Self { dir, number, open, identity, len, rows, pairs }))
     }
 
@@ -122,7 +127,7 @@ impl Sealed {
 
     /// Number of blobs in it.
     pub(super) const fn blobs(&self) -> u64 {
-        self.pairs
+        self.pairs.rows()
     }
 
     /// When the pack was last written to, in Unix seconds.
@@ -174,15 +179,13 @@ impl Sealed {
     }
 
     pub(super) fn find(&self, kind: Kind, key: &[u8; 32]) -> Result<Option<Row>, StoreError> {
-        let (wanted, files) = ((*key, kind), self.files()?);
-        let (mut low, mut high) = (0, self.rows);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let row = Self::row(&files.index, middle).at(Path::new("packs"))?;
-            match (row.key, row.kind).cmp(&wanted) {
-                std::cmp::Ordering::Equal => return Ok(Some(row)),
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
+        let found = self.rows.find(&self.files()?.index, key).at(Path::new("packs"))?;
+        for bytes in found.chunks_exact(ROW) {
+            let row = bytes.try_into().ok().and_then(parse_row);
+            let damaged = || io::Error::from(io::ErrorKind::InvalidData);
+            let row = row.ok_or_else(damaged).at(Path::new("packs"))?;
+            if row.kind == kind {
+                return Ok(Some(row));
             }
         }
         Ok(None)
@@ -198,12 +201,12 @@ impl Sealed {
     ) -> Result<(), StoreError> {
         let files = self.files()?;
         let row = |at| Self::row(&files.index, at).at(Path::new("packs"));
-        let (mut low, mut high) = (0, self.rows);
+        let (mut low, mut high) = (0, self.rows.rows());
         while low < high {
             let middle = low + (high - low) / 2;
             if row(middle)?.key[..] < *prefix { low = middle + 1 } else { high = middle }
         }
-        while low < self.rows && found.len() < limit {
+        while low < self.rows.rows() && found.len() < limit {
             let row = row(low)?;
             if !row.key.starts_with(prefix) {
                 break;
@@ -216,26 +219,9 @@ impl Sealed {
 
     pub(super) fn blob_of(&self, sha256: &Sha256Digest) -> Result<Option<BlobId>, StoreError> {
         let files = self.files()?;
-        let start = HEAD as u64 + self.rows * ROW as u64;
-        let (mut low, mut high) = (0, self.pairs);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let mut pair = [0; PAIR];
-            files
-                .index
-                .read_exact_at(&mut pair, start + middle * PAIR as u64)
-                .at(Path::new("packs"))?;
-            match pair[..32].cmp(sha256.as_bytes()) {
-                std::cmp::Ordering::Equal => {
-                    let mut key = [0; 32];
-                    key.copy_from_slice(&pair[32..]);
-                    return Ok(Some(BlobId::from_bytes(key)));
-                }
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-            }
-        }
-        Ok(None)
+        let found = self.pairs.find(&files.index, sha256.as_bytes()).at(Path::new("packs"))?;
+        let blake3 = found.get(32..PAIR).and_then(|bytes| bytes.try_into().ok());
+        Ok(blake3.map(BlobId::from_bytes))
     }
 
     pub(super) fn read(&self, row: &Row) -> Result<Record, StoreError> {
@@ -254,7 +240,7 @@ impl Sealed {
 
     /// All rows, in the order of their place in the pack.
     pub(super) fn rows(&self) -> Result<Vec<Row>, StoreError> {
-        let len = usize::try_from(self.rows).unwrap_or(0) * ROW;
+        let len = usize::try_from(self.rows.rows()).unwrap_or(0) * ROW;
         let mut bytes = vec![0; len];
         self.files()?.index.read_exact_at(&mut bytes, HEAD as u64).at(Path::new("packs"))?;
         let mut rows: Vec<Row> =

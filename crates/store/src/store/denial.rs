@@ -5,7 +5,6 @@
 //! release that this node keeps has them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use perennial_manifest::{
@@ -62,7 +61,7 @@ impl Store {
         }
         let content = Arc::new(DeniedContent::of(self, denied));
         *self.0.denied.write().unwrap_or_else(PoisonError::into_inner) = content;
-        self.0.generation.fetch_add(1, Ordering::SeqCst);
+        self.0.decisions_changed();
         Ok(())
     }
 

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 
-use perennial_manifest::{Admit, EntryId, FeedState, PublisherId, PublisherKind, SignedEntry};
+use perennial_manifest::{
+    Admit, Entry, EntryId, FeedState, PublisherId, PublisherKind, SignedEntry,
+};
 
 use super::rotations::may_hand_over;
 use crate::catalog::{PutOutcome, Source};
@@ -163,6 +165,15 @@ impl Store {
     /// [`StoreError::DamagedEntry`] if it does not read back; it counts as missing from then on.
     pub fn entry(&self, id: &EntryId) -> Result<Option<SignedEntry>, StoreError> {
         self.noting_damage(self.0.read(|catalog| catalog.entry(id)))
+    }
+
+    /// What a stored entry states. Reads one record from a pack and compares it with its hash; the
+    /// signature was verified when the entry came.
+    ///
+    /// # Errors
+    /// As for [`Store::entry`].
+    pub fn statement(&self, id: &EntryId) -> Result<Option<Entry>, StoreError> {
+        self.noting_damage(self.0.read(|catalog| catalog.statement(id)))
     }
 
     /// A stored entry as it was signed, for those who verify it themselves. Reads one record from a

@@ -21,6 +21,8 @@ pub struct ChangedFeeds {
     pub cut: BTreeSet<PublisherId>,
     /// Feeds to which entries only came.
     pub grown: BTreeSet<PublisherId>,
+    /// Whether what is denied may have changed.
+    pub decided: bool,
 }
 
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub(crate) struct FeedLog {
     changes: VecDeque<Change>,
     /// All later generations are known.
     known_after: u64,
+    /// The last generation that another deny list made.
+    decided: u64,
 }
 
 impl FeedLog {
@@ -53,13 +57,14 @@ impl FeedLog {
         if generation < self.known_after {
             return None;
         }
-        let mut changed = ChangedFeeds::default();
+        let decided = self.decided > generation;
+        let mut changed = ChangedFeeds { decided, ..ChangedFeeds::default() };
         let later = self.changes.iter().rev().take_while(|change| change.generation > generation);
         for Change { publisher, cut, .. } in later {
             let feeds = if *cut { &mut changed.cut } else { &mut changed.grown };
             feeds.insert(*publisher);
         }
-        let ChangedFeeds { cut, grown } = &mut changed;
+        let ChangedFeeds { cut, grown, .. } = &mut changed;
         grown.retain(|publisher| !cut.contains(publisher));
         Some(changed)
     }
@@ -72,6 +77,12 @@ impl Inner {
         // Whoever sees the generation and asks for its changes waits for the lock.
         let generation = self.generation.fetch_add(1, Ordering::SeqCst) + 1;
         log.note(generation, publishers, cut);
+    }
+
+    /// Begins a new generation, in which what is denied may have changed.
+    pub(super) fn decisions_changed(&self) {
+        let mut log = self.feed_log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.decided = self.generation.fetch_add(1, Ordering::SeqCst) + 1;
     }
 }
 
@@ -101,11 +112,14 @@ mod tests {
         log.note(2, feeds(&[2]), true);
         log.note(3, feeds(&[2, 3]), false);
         let since = |log: &FeedLog, generation| {
-            log.since(generation).map(|ChangedFeeds { cut, grown }| (cut, grown))
+            log.since(generation).map(|ChangedFeeds { cut, grown, .. }| (cut, grown))
         };
         assert_eq!(since(&log, 0), Some((feeds(&[2]), feeds(&[1, 3]))));
         assert_eq!(since(&log, 2), Some((feeds(&[]), feeds(&[2, 3]))));
         assert_eq!(since(&log, 3), Some((feeds(&[]), feeds(&[]))));
+        log.decided = 3;
+        let decided = |generation| log.since(generation).map(|changed| changed.decided);
+        assert_eq!((decided(2), decided(3)), (Some(true), Some(false)));
         for generation in 4..4 + KEPT as u64 - 1 {
             log.note(generation, feeds(&[4]), false);
         }

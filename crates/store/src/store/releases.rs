@@ -42,6 +42,32 @@ impl Store {
         self.0.read(|catalog| catalog.releases(filter))
     }
 
+    /// Releases in the order of [`Store::releases`] without a filter, behind `after`, at most
+    /// `limit`, without those that are denied. `None` if `after` is not known. Reads one row for
+    /// each, whatever comes before them.
+    ///
+    /// # Errors
+    /// Failures of the index.
+    pub fn releases_after(
+        &self,
+        after: Option<&ReleaseId>,
+        limit: usize,
+    ) -> Result<Option<Vec<ReleaseRow>>, StoreError> {
+        let (mut found, mut after) = (Vec::new(), after.copied());
+        while found.len() < limit {
+            let missing = limit - found.len();
+            let read = self.0.read(|catalog| catalog.releases_after(after.as_ref(), missing))?;
+            let Some(rows) = read else { return Ok(None) };
+            let is_last = rows.len() < missing;
+            after = rows.last().map(|row| row.release);
+            found.extend(self.without_denied(rows));
+            if is_last {
+                break;
+            }
+        }
+        Ok(Some(found))
+    }
+
     /// One release. Reads one entry and two rows.
     ///
     /// # Errors

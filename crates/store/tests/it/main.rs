@@ -25,6 +25,7 @@ mod invalid;
 mod leftovers;
 mod modes;
 mod naming;
+mod pages;
 mod quota;
 mod reopen;
 mod replaced;
