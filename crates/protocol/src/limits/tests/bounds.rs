@@ -1,13 +1,14 @@
 //! Each limit at its edge: what is just allowed, and what is just too much.
 
 use super::at;
-use crate::input::{Prefix, Token};
+use crate::input::Token;
 use crate::limits::{
     ALL_BURST, Asked, Bucket, Buckets, LONGEST_WAIT, Limits, PEER_BURST, STREAMS, STREAMS_PER_PEER,
     cost, cost_of_rows,
 };
 use crate::message::{Bounded, Request};
 use crate::peer::PeerId;
+use crate::prefix::Prefix;
 
 fn peer(n: usize) -> PeerId {
     format!("p{n}").parse().unwrap()
@@ -92,7 +93,7 @@ fn limits_remember_whoever_owes_and_nobody_else() {
     assert_eq!(limits.len(), 4, "all of it is in use");
     limits.sweep(at(1_000_000));
     assert_eq!(limits.len(), 1, "a stream stays until it ends");
-    limits.served(Token(1));
+    limits.served(Token(1), 1);
     assert_eq!(limits.len(), 0);
 }
 
@@ -111,7 +112,7 @@ fn streams_are_bounded_per_peer_and_in_all() {
         assert!(!serve(&mut limits, n), "its share is taken");
     }
     assert!(!serve(&mut limits, 1000), "all are taken, by others");
-    limits.served(Token(1));
+    limits.served(Token(1), 1);
     assert!(serve(&mut limits, 1000), "one was free again");
 }
 
@@ -120,7 +121,7 @@ fn a_stream_is_served_once() {
     let mut limits = Limits::new(None);
     assert!(limits.serve(at(0), &peer(0), Token(7), 1).is_some());
     assert_eq!(limits.serve(at(0), &peer(1), Token(7), 1), None, "its token is in use");
-    limits.served(Token(7));
+    limits.served(Token(7), 1);
     assert!(limits.serve(at(0), &peer(1), Token(7), 1).is_some());
 }
 
