@@ -2,8 +2,9 @@
 //! against a node that honest peers and clients go on using.
 //!
 //! `PERENNIAL_HOSTILE_SECONDS` sets the length: two minutes by default, half an hour with
-//! `tests/hostile/run.sh`, which also asserts how long honest operations may take. Within the suite
-//! the machine is busy with other tests, so that only what succeeds is asserted there, and memory.
+//! `tests/hostile/run.sh`, which also asserts how long honest operations may take. The short form
+//! asserts only what succeeds, and memory: its machine may be a slow one. `tests/run.sh` runs it
+//! apart from the other tests, whose processes it would starve.
 //! `PERENNIAL_HOSTILE_RELEASES` sets how many releases the node knows: 5,000, or 100,000 in the
 //! long form.
 //!
