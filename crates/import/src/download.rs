@@ -185,16 +185,17 @@ impl<'a> Downloader<'a> {
                     first == *from && total.is_none_or(|total| part.may_have(total))
                 });
                 if !is_same || !goes_on {
-                    part.begin(None, None)?;
+                    part.begin(None, None, &[])?;
                     let error = upstream("another part of the file came than was asked for".into());
                     return Err(Trouble::Again(part, error, Some(Duration::ZERO)));
                 }
             }
             (StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION, _) => {
-                part.begin(Answer::of(&response).validator(), response.content_length())?;
+                let answer = Answer::of(&response);
+                part.begin(answer.validator(), response.content_length(), &answer.codings)?;
             }
             (StatusCode::RANGE_NOT_SATISFIABLE, Some(_)) => {
-                part.begin(None, None)?;
+                part.begin(None, None, &[])?;
                 return Err(Trouble::Again(part, said, Some(Duration::ZERO)));
             }
             (StatusCode::NOT_FOUND | StatusCode::GONE, _) => {
@@ -240,7 +241,10 @@ async fn receive(
     meter: &mut FileMeter<'_>,
 ) -> Result<Fetched, Trouble> {
     let what = shown(want.url);
-    let answer = Answer::of(&response);
+    let mut answer = Answer::of(&response);
+    if answer.status == 206 && answer.codings.is_empty() {
+        answer.codings = part.codings();
+    }
     // A server may send less of a range than was asked for: the file's length counts.
     let rest = response.content_length().map(|rest| part.len().saturating_add(rest));
     let whole = range_of(&response).and_then(|(_, total)| total).or_else(|| part.total());

@@ -54,7 +54,7 @@ impl Coding {
     }
 
     /// The coding that a word names; `None` for words that are no codings.
-    fn of(word: &str) -> Option<Self> {
+    pub(super) fn of(word: &str) -> Option<Self> {
         match word.trim() {
             "gzip" | "x-gzip" => Some(Self::Gzip),
             other => format(other).map(|_| Self::Other(other.to_owned())),

@@ -102,7 +102,7 @@ fn unpack(
     std::io::copy(&mut packed, &mut copy).map_err(|e| at(&part, e))?;
     std::io::Seek::rewind(&mut copy.file()).map_err(|e| at(&part, e))?;
     // A file that was unpacked is no beginning of the server's.
-    part.begin(None, None)?;
+    part.begin(None, None, &[])?;
     let mut from = MultiGzDecoder::new(BufReader::new(copy.file()));
     let mut piece = vec![0; PIECE];
     loop {

@@ -11,6 +11,7 @@ use perennial_store::{Room, Scratch};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
+use super::coding::Coding;
 use crate::ImportError;
 use crate::error::{at, shown};
 use crate::locked::LockedFile;
@@ -30,6 +31,10 @@ struct State {
     /// The number of bytes known to be on disk.
     safe: u64,
     total: Option<u64>,
+    /// What the server said that it did to the bytes; of a part, it need not say so again (RFC
+    /// 9110, 15.3.7).
+    #[serde(default)]
+    codings: Vec<String>,
 }
 
 /// A download in progress, locked against other imports. Its bytes outlive the process.
@@ -130,15 +135,24 @@ impl Part {
         Ok((self.len > 0).then_some((self.len, validator)))
     }
 
-    /// Discards the bytes and starts over with another version of the upstream's file.
+    /// Discards the bytes and starts over with another version of the upstream's file, on which
+    /// these codings lie.
     pub(super) fn begin(
         &mut self,
         validator: Option<String>,
         total: Option<u64>,
+        codings: &[Coding],
     ) -> Result<(), ImportError> {
         self.cut(0)?;
-        self.state = State { url: std::mem::take(&mut self.state.url), validator, safe: 0, total };
+        let url = std::mem::take(&mut self.state.url);
+        let codings = codings.iter().map(|coding| coding.as_str().to_owned()).collect();
+        self.state = State { url, validator, safe: 0, total, codings };
         self.write_state()
+    }
+
+    /// The codings of the bytes that are here.
+    pub(super) fn codings(&self) -> Vec<Coding> {
+        self.state.codings.iter().filter_map(|word| Coding::of(word)).collect()
     }
 
     /// Appends bytes, with an fsync every [`SYNC_EVERY`].

@@ -1,5 +1,6 @@
 //! The places of a chart, of which an index may name several: the first that has it counts.
 
+use perennial_operation::{ErrorKind, Failed};
 use perennial_store::Store;
 use reqwest::Url;
 
@@ -40,11 +41,10 @@ impl Places<'_> {
         let mut failed: Vec<ImportError> = Vec::new();
         for (at, place) in places.into_iter().enumerate() {
             match self.fetch_at(place, at < last).await {
-                Ok(Had::Registry(got)) if got.imported.drafts.is_empty() && at < last => {
-                    let reasons = got.imported.failed.into_iter().map(|failed| {
-                        ImportError::Upstream { what: failed.what, reason: failed.reason }
-                    });
-                    failed.extend(reasons);
+                Ok(Had::Registry(got))
+                    if got.imported.drafts.is_empty() && (at < last || !failed.is_empty()) =>
+                {
+                    failed.extend(got.imported.failed.into_iter().map(error_of));
                 }
                 Ok(had) => return Ok(had),
                 Err(error) if error.is_final() => return Err(error),
@@ -79,5 +79,13 @@ impl Places<'_> {
                 Ok(Had::Registry(got))
             }
         }
+    }
+}
+
+/// What a registry that had nothing said, as an error.
+fn error_of(Failed { what, reason, kind }: Failed) -> ImportError {
+    match kind {
+        ErrorKind::Verification => ImportError::Mismatch { what, reason },
+        _ => ImportError::Upstream { what, reason },
     }
 }

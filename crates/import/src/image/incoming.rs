@@ -82,11 +82,22 @@ impl Incoming {
         std::fs::remove_file(&self.path).map_err(at(&self.path))
     }
 
+    /// Whether so many more bytes may belong to the blob.
+    pub(crate) fn fits(&self, bytes: u64) -> bool {
+        self.len.saturating_add(bytes) <= self.wanted.size
+    }
+
+    /// Discards the bytes of a blob that turned out to be longer than its size. Returns the reason
+    /// to refuse it.
+    pub(crate) fn has_too_much(&mut self) -> Result<ImportError, ImportError> {
+        self.discard()?;
+        let reason = format!("more than the {} bytes of its size came", self.wanted.size);
+        Ok(ImportError::Mismatch { what: self.wanted.digest.to_string(), reason })
+    }
+
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), ImportError> {
-        if self.len.saturating_add(bytes.len() as u64) > self.wanted.size {
-            self.discard()?;
-            let reason = format!("more than the {} bytes of its size came", self.wanted.size);
-            return Err(ImportError::Mismatch { what: self.wanted.digest.to_string(), reason });
+        if !self.fits(bytes.len() as u64) {
+            return Err(self.has_too_much()?);
         }
         self.room.take_room(bytes.len() as u64)?;
         self.file.write_all(bytes).map_err(at(&self.path))?;

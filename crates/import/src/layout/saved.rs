@@ -1,6 +1,6 @@
 //! An open layout: its images, the statements about them, and their bytes by digest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -74,7 +74,8 @@ impl Saved {
         };
         // Many tags name one manifest, which is read once.
         let mut subjects = BTreeMap::new();
-        let is_whole = |number: &usize| odd.iter().all(|odd| odd.number != number + 1);
+        let odd: BTreeSet<usize> = odd.iter().map(|odd| odd.number).collect();
+        let is_whole = |number: &usize| !odd.contains(&(number + 1));
         for (number, descriptor) in (0..).filter(is_whole).zip(index.children()) {
             saved.sort_in(number, descriptor, &mut subjects)?;
         }

@@ -58,6 +58,7 @@ impl Repository {
     ) -> Result<bool, ImportError> {
         let mut url = self.url(&format!("referrers/{digest}"))?;
         let mut asked = BTreeSet::new();
+        let mut odd_entry = None;
         let cut = |reason: String| ImportError::Upstream { what: digest.to_string(), reason };
         loop {
             let is_first = asked.is_empty();
@@ -88,12 +89,13 @@ impl Repository {
                 Err(error) => return Err(ImportError::manifest(shown(&url), error)),
                 Ok((page, _)) if is_first && !page.is_index() => return Ok(false),
                 Ok((page, odd)) => {
-                    take(&page, odd, found).map_err(cut)?;
+                    let odd = take(&page, odd, found).map_err(cut)?;
+                    odd_entry = odd_entry.or(odd);
                     next_page(&url, &got.headers)
                 }
             };
             url = match page {
-                Next::Nothing => return Ok(true),
+                Next::Nothing => return odd_entry.map_or(Ok(true), |odd| Err(cut(odd))),
                 Next::At(_) if asked.len() >= MAX_PAGES => {
                     return Err(cut(format!("has more than {MAX_PAGES} pages of referrers")));
                 }
@@ -123,14 +125,18 @@ impl Repository {
         }
         let (index, odd) = Manifest::parse_entries(&got.bytes)
             .map_err(|error| ImportError::manifest(shown(&url), error))?;
-        take(&index, odd, found)
-            .map_err(|reason| ImportError::Upstream { what: digest.to_string(), reason })
+        let cut = |reason| ImportError::Upstream { what: digest.to_string(), reason };
+        take(&index, odd, found).map_err(cut)?.map_or(Ok(()), |odd| Err(cut(odd)))
     }
 }
 
-/// Adds the entries of an index, some of which may be known already; otherwise the reason that not
-/// all of them are added.
-fn take(index: &Manifest, odd: Vec<OddEntry>, found: &mut Vec<Attached>) -> Result<(), String> {
+/// Adds the entries of an index, some of which may be known already. Returns what is wrong with the
+/// first of those that are none, or why no more are added.
+fn take(
+    index: &Manifest,
+    odd: Vec<OddEntry>,
+    found: &mut Vec<Attached>,
+) -> Result<Option<String>, String> {
     for child in index.children() {
         if found.iter().any(|known| known.digest == child.digest) {
             continue;
@@ -140,10 +146,8 @@ fn take(index: &Manifest, odd: Vec<OddEntry>, found: &mut Vec<Attached>) -> Resu
         }
         found.push(Attached { digest: child.digest, tag: None });
     }
-    match odd.into_iter().next() {
-        Some(odd) => Err(format!("entry {} of its referrers: {}", odd.number, odd.error)),
-        None => Ok(()),
-    }
+    let odd = odd.into_iter().next();
+    Ok(odd.map(|odd| format!("entry {} of its referrers: {}", odd.number, odd.error)))
 }
 
 /// Whether a body is an object of JSON: a list of referrers, perhaps one that is not well formed.

@@ -49,6 +49,9 @@ impl Origin for Pull<'_> {
         let mut idle = 0;
         // Whether the registry gives the rest of a blob, as far as is known.
         let mut has_ranges = true;
+        // Whether a coding that an answer names is taken for a mere label on the blob's own bytes,
+        // as Go's clients take it. What does not fit so is unpacked.
+        let mut as_it_is = true;
         while !into.is_complete() {
             if !has_ranges {
                 into.restart()?;
@@ -71,13 +74,29 @@ impl Origin for Pull<'_> {
             if from > 0 && answer.status() != StatusCode::PARTIAL_CONTENT {
                 into.restart()?;
             }
-            let is_packed = is_packed(&answer, wanted.size - into.len())?;
+            let codings = Coding::all(answer.headers());
+            let is_labelled = !codings.is_empty();
+            let is_packed = is_labelled && !as_it_is;
+            if is_packed {
+                check_codings(&answer, &codings)?;
+            }
             has_ranges &= !is_packed;
-            let (arrived, cut) = pour(answer, into, is_packed, meter).await?;
+            let (arrived, end) = pour(answer, into, is_packed, meter).await?;
             into = arrived;
-            if into.is_complete() {
+            let is_whole = !matches!(end, End::TooMuch);
+            if is_whole && into.is_complete() {
                 break;
             }
+            let cut = match end {
+                End::TooMuch | End::Early if is_labelled && as_it_is => {
+                    as_it_is = false;
+                    into.restart()?;
+                    continue;
+                }
+                End::TooMuch => return Err(into.has_too_much()?),
+                End::Early => "it ended early".to_owned(),
+                End::Broken(reason) => reason,
+            };
             if into.len() > furthest {
                 (furthest, idle) = (into.len(), 0);
                 continue;
@@ -104,61 +123,64 @@ fn goes_on(answer: &Response, from: u64, size: u64) -> bool {
         .is_some_and(|(first, total)| first == from && total.is_none_or(|total| total == size))
 }
 
-/// Whether a body is packed with gzip, and not only labelled so: a blob that is compressed itself
-/// comes with the length that its manifest says.
-fn is_packed(answer: &Response, rest: u64) -> Result<bool, ImportError> {
-    let codings = Coding::all(answer.headers());
-    if codings.is_empty() || answer.content_length() == Some(rest) {
-        return Ok(false);
+/// Refuses codings that are not undone here.
+fn check_codings(answer: &Response, codings: &[Coding]) -> Result<(), ImportError> {
+    if matches!(codings, [Coding::Gzip]) {
+        return Ok(());
     }
-    let what = shown(answer.url());
-    match &codings[..] {
-        [Coding::Gzip] => Ok(true),
-        _ => {
-            let all: Vec<_> = codings.iter().map(Coding::as_str).collect();
-            let reason = format!(
-                "the registry packs it with {}, and only gzip is unpacked here",
-                all.join(", ")
-            );
-            Err(ImportError::Upstream { what, reason })
-        }
-    }
+    let all: Vec<_> = codings.iter().map(Coding::as_str).collect();
+    let all = all.join(", ");
+    let reason = format!("the registry packs it with {all}, and only gzip is unpacked here");
+    Err(ImportError::Upstream { what: shown(answer.url()), reason })
 }
 
-/// Writes a body to the file on a thread for blocking work. Also returns the reason that the body
-/// ended.
+/// How a body ended.
+enum End {
+    /// Where the registry says that it ends.
+    Early,
+    /// With the connection, for this reason.
+    Broken(String),
+    /// More came than the blob has, and is not in the file.
+    TooMuch,
+}
+
+/// Writes a body to the file on a thread for blocking work. Also returns how it ended.
 async fn pour(
     mut answer: Response,
     mut into: Incoming,
     is_packed: bool,
     meter: &Meter<'_>,
-) -> Result<(Incoming, String), ImportError> {
+) -> Result<(Incoming, End), ImportError> {
     let (send, mut receive) = mpsc::channel::<Bytes>(AHEAD);
     let writer = blocking(move || {
         if is_packed {
             unpack(receive, &mut into)?;
-            return Ok(into);
+            return Ok((into, false));
         }
         while let Some(chunk) = receive.blocking_recv() {
+            if !into.fits(chunk.len() as u64) {
+                return Ok((into, true));
+            }
             into.write(&chunk)?;
         }
-        Ok(into)
+        Ok((into, false))
     });
     let cut = loop {
         match answer.chunk().await {
             Ok(Some(chunk)) => {
                 let len = chunk.len() as u64;
                 if send.send(chunk).await.is_err() {
-                    break "the disk took no more".to_owned();
+                    break End::Broken("the disk took no more".to_owned());
                 }
                 meter.bytes(len);
             }
-            Ok(None) => break "it ended early".to_owned(),
-            Err(error) => break why(error),
+            Ok(None) => break End::Early,
+            Err(error) => break End::Broken(why(error)),
         }
     };
     drop(send);
-    Ok((writer.await?, cut))
+    let (into, is_too_much) = writer.await?;
+    Ok((into, if is_too_much { End::TooMuch } else { cut }))
 }
 
 /// A blob that takes what a decoder gives, and keeps its own error.

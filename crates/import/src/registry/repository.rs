@@ -204,6 +204,10 @@ impl Repository {
             tried += 1;
             match read(answer, most).await {
                 Ok(bytes) => return Ok(Got { status, headers, bytes }),
+                // What a refusal says may be lost; that it is one is not.
+                Err(Short::TooLong | Short::Packed(_)) if !status.is_success() => {
+                    return Ok(Got { status, headers, bytes: Vec::new() });
+                }
                 Err(Short::TooLong) => {
                     let reason = format!("the answer is longer than {most} bytes");
                     return Err(ImportError::Upstream { what: shown(url), reason });

@@ -20,6 +20,9 @@ const MAX_PAGES: usize = 1_000;
 const MAX_TAGS: usize = 100_000;
 /// Longest page, in bytes: some registries list all tags at once, of at most 128 bytes each.
 const MAX_PAGE: u64 = 16 << 20;
+/// Entries that are not tags, named at most, and characters of each.
+const MAX_ODD: usize = 1_000;
+const MAX_SHOWN: usize = 100;
 /// The number of tags asked for at once.
 const PAGE: usize = 1_000;
 
@@ -140,7 +143,14 @@ impl Tags {
         match entry {
             Value::String(tag) if is_tag(&tag) => drop(self.tags.insert(tag)),
             entry => {
-                let reason = format!("lists {entry}, which is not a tag");
+                let reason = match self.failed.len() {
+                    ..MAX_ODD => {
+                        let entry: String = entry.to_string().chars().take(MAX_SHOWN).collect();
+                        format!("lists {entry}, which is not a tag")
+                    }
+                    MAX_ODD => "lists more entries that are not tags".to_owned(),
+                    _ => return,
+                };
                 self.failed.push(Failed::new(list.to_string(), reason));
             }
         }

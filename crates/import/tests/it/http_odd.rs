@@ -54,6 +54,27 @@ async fn codings_are_undone_in_every_form_or_refused_by_name() {
     }
 }
 
+/// RFC 9110, 15.3.7: the answer to a range need not repeat what was said with the whole.
+#[tokio::test]
+async fn the_rest_of_a_packed_body_need_not_name_its_coding() {
+    let script = bytes(3_000_000);
+    let packed = gzip(&script);
+    let half = packed.len() / 2;
+    let web = Web::start(move |asked| match (asked.path.as_str(), asked.from()) {
+        ("/a.sh", None) if asked.before == 0 => Reply::ok(packed.clone())
+            .header("etag", ETAG)
+            .header("content-encoding", "gzip")
+            .cut(half),
+        ("/a.sh", Some(from)) => Reply::rest(&packed, from).header("etag", ETAG),
+        _ => Reply::status(404),
+    })
+    .await;
+    let here = Here::new();
+    let got = import(&here, [web.url("/a.sh")]).await.unwrap();
+    assert!(here.holds(artifact(&got.drafts[0], "a.sh"), &script));
+    assert_eq!(web.asked("/a.sh").len(), 2, "it was resumed");
+}
+
 /// An answer to a request for the rest of a file, from an offset.
 type Rest = fn(&[u8], usize) -> Reply;
 

@@ -78,9 +78,9 @@ async fn a_page_without_tags_is_told_from_an_error_that_is_sent_as_one() {
 /// The `Link` header of a page, by its number.
 type Link = Box<dyn Fn(usize) -> String + Send>;
 
-/// An image whose signatures the referrers API lists on pages of these lengths; also the paths of
-/// the signatures in a layout.
-async fn signed(pages: &[usize], link: Link) -> (Upstream, Vec<String>) {
+/// An image whose signatures the referrers API lists on pages of these lengths, of which the first
+/// has an odd entry, too, if so asked; also the paths of the signatures in a layout.
+async fn signed(pages: &[usize], link: Link, is_odd: bool) -> (Upstream, Vec<String>) {
     let mut world = World::default();
     let image = world.made.image("{}", &[b"layer".to_vec()]);
     world.tags.insert("app:v1".into(), digest_of(&image));
@@ -91,6 +91,9 @@ async fn signed(pages: &[usize], link: Link) -> (Upstream, Vec<String>) {
         let page: Vec<_> = (0..*count).map(signature).collect();
         all.extend(page.iter().map(|one| format!("blobs/{}", digest_of(one).replace(':', "/"))));
         listed.push(page);
+    }
+    if is_odd {
+        listed[0].insert(0, json!({ "digest": "md5:0", "size": 1 }));
     }
     let of_image = format!("/referrers/{}", digest_of(&image));
     world.odd = Some(Box::new(move |path| {
@@ -106,13 +109,14 @@ async fn signed(pages: &[usize], link: Link) -> (Upstream, Vec<String>) {
 async fn all_pages_of_referrers_are_read_and_a_lost_one_is_reported() {
     let next = |at: usize| if at == 2 { String::new() } else { format!("<?page={}>", at + 1) };
     let lost = |link: &'static str| move |_: usize| link.to_owned();
-    let pages: [(&[usize], Link, usize); 3] = [
-        (&[1, 0, 2], Box::new(next), 0),
-        (&[3], Box::new(lost("<http://[/>; rel=next")), 1),
-        (&[3], Box::new(lost("<>; rel=next")), 1),
+    let pages: [(&[usize], Link, bool, usize); 4] = [
+        (&[1, 0, 2], Box::new(next), false, 0),
+        (&[1, 0, 2], Box::new(next), true, 1),
+        (&[3], Box::new(lost("<http://[/>; rel=next")), false, 1),
+        (&[3], Box::new(lost("<>; rel=next")), false, 1),
     ];
-    for (pages, link, failures) in pages {
-        let (upstream, all) = signed(pages, link).await;
+    for (pages, link, is_odd, failures) in pages {
+        let (upstream, all) = signed(pages, link, is_odd).await;
         let imported = Node::new().one(&format!("docker://{}/app:v1", upstream.host)).await;
         assert_eq!((imported.failed.len(), all.len()), (failures, 3), "{:?}", imported.failed);
         let files = &imported.drafts[0].artifacts;

@@ -72,7 +72,7 @@ async fn a_registry_that_breaks_off_and_refuses_ranges_is_given_up() {
 #[tokio::test]
 async fn answers_that_are_packed_unasked_are_unpacked() {
     // With its length and without, and a label on what is not packed.
-    for (is_packed, has_length) in [(true, true), (true, false), (false, true)] {
+    for (is_packed, has_length) in [(true, true), (true, false), (false, true), (false, false)] {
         let (node, imported, _) = serve(move |_, bytes, _| {
             let body = if is_packed { gzip(bytes) } else { bytes.to_vec() };
             let reply = Reply::ok(body).header("content-encoding", "X-GZip");
