@@ -272,7 +272,10 @@ impl Space {
 
     /// Whether bytes can be moved from one file to another that is written first.
     pub(crate) fn has_room_to_move(&self, bytes: u64) -> bool {
-        bytes <= self.last_room(&self.ledger())
+        let fits = || bytes <= self.last_room(&self.ledger());
+        // What was moved before this left its old file.
+        let is_above = || self.ledger().shrunk;
+        fits() || (is_above() && self.walk().is_ok() && fits())
     }
 
     /// Counts all files. Those that are written meanwhile may count twice, until the next walk.

@@ -94,6 +94,10 @@ impl Space {
 
     /// Makes the reserve again, if there is room for it. It never takes the last room.
     pub(crate) fn restore(&self) {
+        if self.wanted_reserve == 0 {
+            // Media that cannot be written to.
+            return;
+        }
         let path = self.root.join(NAME);
         let mut ledger = self.ledger();
         if ledger.reserve > self.wanted_reserve + BLOCK {

@@ -62,7 +62,12 @@ impl Store {
             let seq = self.0.read(|catalog| catalog.cut_after(publisher, *stay))?;
             cuts.extend(seq.map(|seq| (*publisher, seq)));
         }
-        match self.cut(&cuts) {
+        // As for `forget`: what the index lacks and the packs have would come back.
+        let mut all = HashSet::new();
+        for publisher in cuts.keys() {
+            all.extend(self.entries_of(publisher)?);
+        }
+        match self.0.blobs.check_room_to_drop(&all).and_then(|()| self.cut(&cuts)) {
             Ok(entries) => tracing::info!(
                 entries,
                 publishers = cuts.len(),
