@@ -24,6 +24,8 @@ const TIDY_EVERY: Duration = Duration::from_secs(24 * 3600);
 const TIDY_FIRST: Duration = Duration::from_secs(10 * 60);
 /// The part of the quota, or of the disk, that may be used before a collection begins.
 const LOW_WATER: u64 = 90;
+/// Free bytes of a disk that are enough however large it is: others may have filled the rest.
+const AMPLE: u64 = 64 << 30;
 
 /// When what is done, and what was said.
 #[derive(Debug)]
@@ -54,7 +56,7 @@ fn is_low(usage: &Usage) -> bool {
         |used: u64, all: u64| u128::from(used) * 100 > u128::from(all) * u128::from(LOW_WATER);
     usage.declined.is_some()
         || usage.quota.is_some_and(|quota| over(usage.used, quota))
-        || usage.disk.is_some_and(|(free, all)| over(all.saturating_sub(free), all))
+        || usage.disk.is_some_and(|(free, all)| free < AMPLE && over(all.saturating_sub(free), all))
 }
 
 impl Archive {
@@ -81,6 +83,10 @@ impl Archive {
             Ok::<_, ArchiveError>(archive.store.glance())
         };
         let mut usage = self.blocking(look).await?;
+        if schedule.is_due(Instant::now(), &usage) {
+            // What a glance takes for used may be gone by now: before anything goes, it is counted.
+            usage = self.blocking(|archive| archive.store.usage()).await?;
+        }
         if schedule.is_due(Instant::now(), &usage) {
             let report = self.gc(GcOptions { grace, dry_run: false }).await;
             let freed = report.as_ref().map_or(0, |report| report.freed_bytes);
@@ -137,6 +143,8 @@ mod tests {
         assert!(is_low(&usage(91, Some(100), Some((500, 1000)))));
         assert!(!is_low(&usage(0, None, Some((100, 1000)))));
         assert!(is_low(&usage(0, None, Some((99, 1000)))));
+        assert!(!is_low(&usage(0, None, Some((AMPLE, 100 * AMPLE)))), "of a very large disk");
+        assert!(is_low(&usage(0, None, Some((AMPLE - 1, 100 * AMPLE)))));
         assert!(!is_low(&usage(u64::MAX / 2, Some(u64::MAX), None)));
         assert!(is_low(&Usage { declined: Some(1), ..usage(1, Some(100), None) }));
     }
