@@ -25,6 +25,9 @@ use crate::network::message::Message;
 /// How long a peer may take to say what it wants: a few KiB at most, the first packet of its
 /// stream. Counts from the first byte to the last.
 const REQUEST_TIME: Duration = Duration::from_secs(5);
+/// Most bytes that a stream may ask for: several times what a node of ours asks for at once. Places
+/// and turns are planned by what is asked, which costs a peer nothing to name.
+const MOST: u64 = 256 << 20;
 /// How long a peer may take for an answer of any length.
 const ANSWER_TIME: Duration = Duration::from_secs(60);
 /// Bytes a second that a peer has to take, over the whole of an answer. The slowest line that a
@@ -76,6 +79,10 @@ impl Upload {
                 return;
             }
         };
+        if request.bytes() > MOST {
+            tracing::debug!(%from, bytes = request.bytes(), "a blob stream asked for too much");
+            return;
+        }
         stream.keep_slot();
         let (decision, decided) = oneshot::channel();
         network.send(Message::Serve { from: from.clone(), bytes: request.bytes(), decision }).await;
