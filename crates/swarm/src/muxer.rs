@@ -9,10 +9,12 @@ use std::future::{Ready, ready};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
 use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo};
+use tokio::time::Sleep;
 use yamux::{Connection, ConnectionError, Mode};
 
 /// Largest frame sent, in bytes. The receiver bounds the bytes in flight by its window, whatever
@@ -71,6 +73,10 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> OutboundConnectionUpgra
     }
 }
 
+/// How long a connection may take to end in good order. A peer that takes no bytes lets it end
+/// never, and keeps its socket.
+const CLOSE: Duration = Duration::from_secs(5);
+
 /// A connection with many streams.
 #[derive(Debug)]
 pub(crate) struct Muxer<C> {
@@ -79,11 +85,13 @@ pub(crate) struct Muxer<C> {
     /// progress and for inbound streams separately: streams that arrive in between wait here.
     waiting: VecDeque<yamux::Stream>,
     taker: Option<Waker>,
+    /// When the end is no longer waited for, once it was asked for.
+    closing: Option<Pin<Box<Sleep>>>,
 }
 
 impl<C: AsyncRead + AsyncWrite + Unpin> Muxer<C> {
     fn new(connection: Connection<C>) -> Self {
-        Self { connection, waiting: VecDeque::new(), taker: None }
+        Self { connection, waiting: VecDeque::new(), taker: None, closing: None }
     }
 
     fn poll_connection(
@@ -125,6 +133,10 @@ impl<C: AsyncRead + AsyncWrite + Unpin> StreamMuxer for Muxer<C> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ConnectionError>> {
+        let give_up = self.closing.get_or_insert_with(|| Box::pin(tokio::time::sleep(CLOSE)));
+        if give_up.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(ConnectionError::Io(io::ErrorKind::TimedOut.into())));
+        }
         self.connection.poll_close(cx)
     }
 
@@ -144,5 +156,29 @@ impl<C: AsyncRead + AsyncWrite + Unpin> StreamMuxer for Muxer<C> {
         // More work may remain: poll again after every other task had a turn.
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use futures::AsyncWriteExt;
+    use tokio_util::compat::TokioAsyncReadCompatExt;
+
+    use super::*;
+
+    /// The peer takes nothing: what the end has to send first is never sent.
+    #[tokio::test]
+    async fn a_connection_ends_though_its_peer_takes_nothing() {
+        let (ours, _theirs) = tokio::io::duplex(64);
+        let yamux = Connection::new(ours.compat(), Config::default().0, Mode::Client);
+        let mut muxer = Muxer::new(yamux);
+        let mut stream =
+            poll_fn(|cx| Pin::new(&mut muxer).poll_outbound(cx)).await.expect("a stream");
+        stream.write_all(&[7; 1000]).await.expect("it is in the queue");
+        let closed = poll_fn(|cx| Pin::new(&mut muxer).poll_close(cx));
+        let closed = tokio::time::timeout(CLOSE * 3, closed).await.expect("it ends");
+        assert!(matches!(closed, Err(ConnectionError::Io(_))), "{closed:?}");
     }
 }
