@@ -189,8 +189,12 @@ impl Drop for Charge {
         if waiting.requests > 0 {
             return;
         }
-        let is_whole = self.brought.load(Ordering::Relaxed);
-        let here = if is_whole { waiting.size } else { (self.here)() };
+        // A client that has all bytes may leave before it learns that nothing more comes.
+        let here = match self.brought.load(Ordering::Relaxed) {
+            true => waiting.size,
+            false => (self.here)().min(waiting.size),
+        };
+        let is_whole = here >= waiting.size;
         let (came, client) = (here.saturating_sub(waiting.before), waiting.client);
         state.waiting.remove(&self.blob);
         if is_whole {

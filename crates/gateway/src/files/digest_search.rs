@@ -121,8 +121,7 @@ impl Open {
             return Ok(());
         }
         let rows = store.releases(&ReleaseFilter { limit: LISTS, ..ReleaseFilter::default() })?;
-        // A list that was never here is not looked for.
-        for row in rows.into_iter().filter(|row| row.content.is_some()) {
+        for row in rows {
             let list = match store.read_list(&row.artifacts) {
                 Ok(Some(list)) => list,
                 // A missing or damaged list yields nothing; other lists still may.

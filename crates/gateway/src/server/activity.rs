@@ -151,6 +151,10 @@ impl Drop for InFlight {
         let mut state = self.0.state();
         state.in_flight = state.in_flight.saturating_sub(1);
         state.since = Instant::now();
+        if state.in_flight == 0 {
+            // How the last answer was taken says nothing about the next one.
+            (state.slow, state.full) = (None, false);
+        }
     }
 }
 

@@ -72,13 +72,18 @@ impl Open {
 
     /// Asks so many connections to end with the response that they are in, those that have lasted
     /// longest first, of the most crowded prefixes: a client that keeps asking on one connection
-    /// gets in line again, too.
+    /// gets in line again, too. While places are free, only prefixes that have their share are
+    /// asked: whoever is in line is of one of these.
     pub(super) fn rotate(&self, many: usize) {
         let taken = self.taken();
+        let is_full = taken.len() >= self.most;
         for _ in 0..many {
             let candidates = taken.iter().enumerate().map(|(at, other)| {
                 let began = other.activity.began();
-                let may = began.elapsed() >= SETTLE && !other.activity.is_finishing();
+                let near = || taken.iter().filter(|one| one.prefix == other.prefix).count();
+                let may = began.elapsed() >= SETTLE
+                    && !other.activity.is_finishing()
+                    && (is_full || (other.prefix.is_shared() && near() >= self.per_prefix));
                 (at, other.prefix, may.then_some(began))
             });
             match leaver(candidates).and_then(|at| taken.get(at)) {
