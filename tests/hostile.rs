@@ -9,7 +9,7 @@
 //! | `silent_streams` | blob streams that are opened and bring no request |
 //! | `sizes` | entries that name a followed publisher's lists with sizes that are not theirs |
 //! | `slow_clients` | HTTP clients that take all connections and leave none |
-//! | `half_hour` | everything at once, for two minutes or half an hour |
+//! | `half_hour` | everything at once, for two minutes or half an hour, by hand |
 
 mod half_hour;
 mod histories;

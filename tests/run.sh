@@ -3,9 +3,7 @@
 # with a peer in another language. The latter install the packages they need.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# The hostile half hour, for two minutes, takes the whole machine: it runs by itself.
-cargo test --release --workspace -- --skip hostile::half_hour
-tests/hostile/run.sh 120
+cargo test --release --workspace
 tests/differential/run.sh
 tests/frontends/run.sh
 tests/engines/run.sh

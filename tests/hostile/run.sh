@@ -8,4 +8,4 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 cargo build --release --quiet --workspace --bins
 PERENNIAL_HOSTILE_SECONDS=${1:-1800} cargo test --release -p perennial-tests --test it \
-  hostile::half_hour -- --nocapture
+  hostile::half_hour -- --ignored --nocapture
